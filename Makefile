@@ -1,0 +1,64 @@
+# Everything a developer runs. `make` alone lists it.
+#
+# Needs Python 3.11 or newer and nothing else: uv is installed into .tools, the development environment is .venv, and the
+# demo's, which is smaller, .venv-demo. Stamp files in them make a second run start at once.
+#
+# Locking: hash-pinned requirement files instead of a uv.lock, because a uv.lock writes the address of the index it was
+# made from into the tree; a requirement file with hashes installs the same files from any index or mirror.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV      = .tools/bin/uv
+RUN     = .venv/bin/
+COMPILE = --universal --python-version 3.11 --generate-hashes --no-header --quiet
+# What describes the distribution: when it changes, the editable install is made again.
+PROJECT = pyproject.toml src/radiosonde/_version.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt bench lock clean
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+demo: .venv-demo/.ready ## fly the demo: a real model on real flights, three incidents, three findings (DEMO=--healthy: none)
+	@exec .venv-demo/bin/radiosonde demo $(DEMO)
+
+test: .venv/.ready ## run the test suite (T="-m 'not slow'": the quick ones, T=tests/unit: a part)
+	@exec $(RUN)python -m pytest $(T)
+
+check: .venv/.ready ## format, lint, import contracts, types; changes nothing
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)lint-imports --no-logo --no-cache
+	$(RUN)mypy
+	$(RUN)mypy tests/typing
+	$(RUN)pyright
+
+fmt: .venv/.ready ## format and fix what can be fixed
+	$(RUN)ruff check --fix .
+	$(RUN)ruff format .
+
+bench: .venv/.ready ## measure overhead beside its budgets (B="--help" lists the parts)
+	@exec $(RUN)python -m benchmarks $(B)
+
+lock: $(UV) ## remake the locked requirements from pyproject.toml
+	$(UV) pip compile --upgrade $(COMPILE) --extra demo -o requirements/demo.txt pyproject.toml
+	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev -c requirements/demo.txt -o requirements/dev.txt pyproject.toml
+
+clean: ## remove environments, caches and builds
+	rm -rf .tools .venv .venv-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "No python3 found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Radiosonde needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Name another: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.ready: requirements/dev.txt $(PROJECT) | $(UV)
+.venv-demo/.ready: requirements/demo.txt $(PROJECT) | $(UV)
+.venv/.ready .venv-demo/.ready:
+	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<
+	VIRTUAL_ENV=$(@D) $(UV) pip install --quiet --no-deps -e .
+	@touch $@

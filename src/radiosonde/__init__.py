@@ -1,0 +1,31 @@
+"""Radiosonde observes machine-learning models in production.
+
+    import radiosonde as rs
+
+    @rs.observe("delays", version="2.3.1")
+    def predict(features): ...
+
+Everything works with nothing else: settings come from ``OTEL_*`` and ``RADIOSONDE_*`` environment variables at the first
+prediction, or from `start`. Importing has no side effect.
+"""
+
+from radiosonde import errors
+from radiosonde._pipeline.surface import at, cohort, current, flush, label, observe, shutdown, stage, start, statistics
+from radiosonde._version import __version__
+from radiosonde.reference.profile import Reference
+
+__all__ = [
+    "Reference",
+    "__version__",
+    "at",
+    "cohort",
+    "current",
+    "errors",
+    "flush",
+    "label",
+    "observe",
+    "shutdown",
+    "stage",
+    "start",
+    "statistics",
+]

@@ -1,0 +1,197 @@
+"""Folds blocks into windows of event time, closes windows, keeps the running total.
+
+A window closes when the watermark (the largest event time seen) has passed its end by a tenth of its length, or when
+nothing came for it for its length in wall time. What comes later opens a further part of the same window: parts are
+deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows, late labels) are
+held for a while, because every label on its own would make a part.
+
+Threads: `fold`, `label` and `close` belong to the consumer; `snapshot` may be called from a scrape. One lock, held for
+one fold at most, never while anything is exported and never by the caller of a prediction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._aggregate.provisional import Backlog
+from radiosonde._aggregate.state import SeriesState
+from radiosonde._aggregate.stream import Stream
+from radiosonde._clock import NS, monotonic_ns
+from radiosonde._ring import Block
+from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_ROW
+from radiosonde.model import SeriesKey, Window
+
+LATE_HOLD_S = 10.0
+"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of labels makes."""
+
+
+class Aggregator:
+    """Windows being filled.
+
+    Args:
+        window_s: length of a window in seconds of event time.
+        process: identity of this process in the windows.
+    """
+
+    def __init__(self, window_s: float, process: str) -> None:
+        self._window_ns = round(window_s * NS)
+        self._process = process
+        self._lock = threading.Lock()
+        self._open: dict[tuple[int, SeriesKey, str], SeriesState] = {}
+        self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
+        self._totals: dict[tuple[SeriesKey, str], Window] = {}
+        self._watermark_ns = 0
+        self.batch_rows_lost = 0
+        self.closed = 0
+
+    # Filling ---------------------------------------------------------------------------------------------------------
+
+    def fold(self, stream: Stream, block: Block) -> None:
+        """Add the records of one lane."""
+        headers = block.headers
+        event_ns = np.where(headers["event_ns"] > 0, headers["event_ns"], headers["start_ns"])
+        starts_ns = event_ns - event_ns % self._window_ns
+        series = headers["series"]
+        with self._lock:
+            self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
+            if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
+                self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows)
+                return
+            order = np.lexsort((series, starts_ns))
+            changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
+            for members in np.split(order, np.flatnonzero(changes) + 1):
+                first = members[0]
+                self._add(stream, int(starts_ns[first]), int(series[first]), headers[members], block.rows[members])
+
+    def _add(
+        self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64]
+    ) -> None:
+        state = self._state(stream, start_ns, stream.cohorts[series])
+        state.traffic.update(headers, stream.errors)
+        is_batch = headers["batch"] > 0
+        if not is_batch.any():
+            state.answers.update_single(headers)
+            self._add_rows(stream, state, rows[headers["input_kind"] == INPUT_ROW], 1)
+            return
+        single = ~is_batch
+        state.answers.update_single(headers[single])
+        self._add_rows(stream, state, rows[single & (headers["input_kind"] == INPUT_ROW)], 1)
+        for header in headers[is_batch]:
+            self._add_batch(stream, state, header)
+
+    def _add_batch(self, stream: Stream, state: SeriesState, header: Any) -> None:
+        position, kept, step = int(header["batch"]) - 1, int(header["kept"]), int(header["step"])
+        width = len(stream.features)
+        # Copied before it is judged: what is whole after the copy was whole during it.
+        rows = stream.arena.block(position, kept, width).copy()
+        outputs = stream.arena.block(position + kept * width, kept, BATCH_OUTPUTS).copy()
+        if not stream.arena.is_whole(position):
+            self.batch_rows_lost += int(header["rows"])
+            return
+        if not header["error"]:
+            state.answers.update_batch(int(header["output_kind"]), outputs, int(header["rows"]), step)
+        if header["input_kind"] == INPUT_ROW:
+            self._add_rows(stream, state, rows, step)
+
+    def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], step: int) -> None:
+        if not len(rows) or not rows.shape[1]:
+            return
+        if stream.grid is not None:
+            state.add_features(rows, step)
+            return
+        _, backlog = self._backlogs.setdefault(id(stream), (stream, Backlog()))
+        backlog.add(state.start_ns, state.key.cohort, rows, step)
+        if backlog.is_ready:
+            self._settle(stream, backlog)
+
+    def _settle(self, stream: Stream, backlog: Backlog) -> None:
+        """Make the provisional reference from the backlog and count the backlog by it."""
+        del self._backlogs[id(stream)]
+        stream.adopt(backlog.reference(stream))
+        for start_ns, cohort, rows, step in backlog.parts():
+            self._state(stream, start_ns, cohort).add_features(rows, step)
+
+    def label(self, stream: Stream, event_ns: int, series: int) -> SeriesState:
+        """Return the state that the outcome of a prediction at *event_ns* belongs to. Call with `lock` held."""
+        return self._state(stream, event_ns - event_ns % self._window_ns, stream.cohorts[series])
+
+    @property
+    def lock(self) -> threading.Lock:
+        """Held by whoever writes to a state."""
+        return self._lock
+
+    def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
+        key = SeriesKey(stream.model, stream.version, stream.variant, cohort)
+        grid = stream.grid.id if stream.grid is not None else ""
+        state = self._open.get((start_ns, key, grid))
+        if state is None:
+            end_ns = start_ns + self._window_ns
+            state = self._open[start_ns, key, grid] = SeriesState(stream, key, start_ns, end_ns, self._process)
+        state.touched_ns = monotonic_ns()
+        return state
+
+    # Closing ---------------------------------------------------------------------------------------------------------
+
+    def close(self, *, everything: bool = False) -> list[Window]:
+        """Take out the windows that are due (or all) and return them frozen, with sketches.
+
+        With *everything*, a backlog too short for a good provisional reference is counted by a poor one.
+        """
+        now_ns = monotonic_ns()
+        with self._lock:
+            if everything:
+                for stream, backlog in list(self._backlogs.values()):
+                    self._settle(stream, backlog)
+            due = [place for place, state in self._open.items() if everything or self._is_due(state, now_ns)]
+            states = [self._open.pop(place) for place in due]
+            windows = [state.freeze(with_sketches=True) for state in states]
+            self._add_totals(state.freeze(with_sketches=False) for state in states)
+        self.closed += len(windows)
+        return windows
+
+    def _is_due(self, state: SeriesState, now_ns: int) -> bool:
+        if now_ns - state.touched_ns >= self._window_ns:
+            return True
+        if self._watermark_ns < state.end_ns + self._window_ns // 10:
+            return False
+        return now_ns - state.opened_ns >= min(LATE_HOLD_S * NS, self._window_ns) or not state.is_late(
+            self._watermark_ns
+        )
+
+    # Totals ----------------------------------------------------------------------------------------------------------
+
+    def _add_totals(self, windows: Iterable[Window]) -> None:
+        from radiosonde.sketches.merge import add_windows  # loads datasketches: not at import
+
+        for window in windows:
+            place = (window.key, window.features.grid if window.features else "")
+            total = self._totals.get(place)
+            self._totals[place] = window if total is None else add_windows(total, window)
+
+    def snapshot(self) -> tuple[Window, ...]:
+        """Return the cumulative windows since the start, what is still open included, without sketches."""
+        from radiosonde.sketches.merge import add_windows
+
+        with self._lock:
+            totals = dict(self._totals)
+            running = [state.freeze(with_sketches=False) for state in self._open.values()]
+        for window in running:
+            place = (window.key, window.features.grid if window.features else "")
+            total = totals.get(place)
+            totals[place] = window if total is None else add_windows(total, window)
+        return tuple(totals.values())
+
+    @property
+    def open_windows(self) -> int:
+        """Number of windows being filled."""
+        return len(self._open)
+
+    @property
+    def series(self) -> int:
+        """Number of series known."""
+        return len({key for key, _ in self._totals} | {key for _, key, _ in self._open})

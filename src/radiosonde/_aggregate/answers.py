@@ -1,0 +1,101 @@
+"""Accumulates what the model answered in one series and window: classes, confidence, values.
+
+A thinned batch counts each kept row *step* times: every row is kept with probability 1/step, so counts are unbiased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._ring.layout import DONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE
+from radiosonde.model import CONFIDENCE_BINS, OutputCounts
+
+_DEFAULT_EDGES = np.array([-1e6, -1e4, -1e3, -1e2, -10, -1, -0.1, 0, 0.1, 1, 10, 1e2, 1e3, 1e4, 1e6])
+"""Bins of values when no reference tells better ones."""
+
+
+class AnswerState:
+    """Counts of outputs. Owner: the consumer thread.
+
+    Args:
+        value_edges: ascending edges for values; empty takes decades around zero.
+    """
+
+    def __init__(self, value_edges: Sequence[float] = ()) -> None:
+        self._classes = np.zeros(0, dtype=np.int64)
+        self._confidence = np.zeros((0, CONFIDENCE_BINS), dtype=np.int64)
+        self._confidence_sums = np.zeros((0, CONFIDENCE_BINS))
+        self._edges = np.array(value_edges, dtype=np.float64) if len(value_edges) else _DEFAULT_EDGES
+        self._values = np.zeros(0, dtype=np.int64)
+        self._value_sum = 0.0
+        self._unreadable = 0
+
+    def update_single(self, headers: NDArray[Any]) -> None:
+        """Add single rows."""
+        kinds = headers["output_kind"]
+        done = (headers["mark"] & 3) == DONE
+        is_class = done & (kinds == OUTPUT_CLASS)
+        if is_class.any():
+            self._add_classes(headers["class_code"][is_class].astype(np.int64), headers["confidence"][is_class], 1)
+        is_score = done & (kinds == OUTPUT_SCORE)
+        if is_score.any():
+            self._add_values(headers["score"][is_score], 1)
+        self._unreadable += int(np.count_nonzero(done & (kinds == OUTPUT_UNREADABLE)))
+
+    def update_batch(self, kind: int, outputs: NDArray[np.float64], rows: int, step: int) -> None:
+        """Add one batch of *rows* rows: *outputs* of the kept ones, shape (kept, 2)."""
+        if kind == OUTPUT_CLASS:
+            known = outputs[:, 0] >= 0
+            self._add_classes(outputs[known, 0].astype(np.int64), outputs[known, 1], step)
+            self._unreadable += step * int(np.count_nonzero(~known))
+        elif kind == OUTPUT_SCORE:
+            self._add_values(outputs[:, 0], step)
+        elif kind == OUTPUT_UNREADABLE:
+            self._unreadable += rows
+
+    def _add_classes(self, codes: NDArray[np.int64], confidences: NDArray[Any], weight: int) -> None:
+        size = int(codes.max(initial=-1)) + 1
+        if size > len(self._classes):
+            grown = size - len(self._classes)
+            self._classes = np.pad(self._classes, (0, grown))
+            self._confidence = np.pad(self._confidence, ((0, grown), (0, 0)))
+            self._confidence_sums = np.pad(self._confidence_sums, ((0, grown), (0, 0)))
+        self._classes += weight * np.bincount(codes, minlength=len(self._classes))
+        known = ~np.isnan(confidences)  # NaN: the output carried no confidence
+        codes, confident = codes[known], confidences[known].astype(np.float64)
+        cells = codes * CONFIDENCE_BINS + confidence_bin(confident)
+        shape = self._confidence.shape
+        self._confidence += weight * np.bincount(cells, minlength=self._confidence.size).reshape(shape)
+        self._confidence_sums += weight * np.bincount(cells, confident, self._confidence.size).reshape(shape)
+
+    def _add_values(self, values: NDArray[np.float64], weight: int) -> None:
+        if not len(self._values):
+            self._values = np.zeros(len(self._edges) + 1, dtype=np.int64)
+        finite = values[np.isfinite(values)]
+        self._unreadable += weight * (len(values) - len(finite))
+        bins = np.searchsorted(self._edges, finite, side="left")
+        self._values += weight * np.bincount(bins, minlength=len(self._values))
+        self._value_sum += weight * float(finite.sum())
+
+    def freeze(self, class_names: Sequence[str]) -> OutputCounts:
+        """Return the outputs, frozen."""
+        return OutputCounts(
+            classes=tuple(class_names[: len(self._classes)]),
+            class_counts=self._classes.copy(),
+            confidence=self._confidence.copy(),
+            confidence_sums=self._confidence_sums.copy(),
+            value_edges=self._edges if len(self._values) else np.zeros(0),
+            value_counts=self._values.copy(),
+            value_sum=self._value_sum,
+            unreadable=self._unreadable,
+        )
+
+
+def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bin of each confidence; 1 (and what rounding carries above it) belongs to the last."""
+    bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS).astype(np.int64)
+    return np.minimum(bins, CONFIDENCE_BINS - 1)

@@ -1,0 +1,77 @@
+"""One series in one window while it is being filled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde._aggregate.answers import AnswerState
+from radiosonde._aggregate.features import FeatureState
+from radiosonde._aggregate.outcomes import OutcomeState
+from radiosonde._aggregate.traffic import TrafficState
+from radiosonde._clock import monotonic_ns
+from radiosonde.model import SeriesKey, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from radiosonde._aggregate.stream import Stream
+
+
+class SeriesState:
+    """The groups of a window, mutable. Owner: the consumer thread; frozen copies leave it.
+
+    Attributes:
+        traffic: calls and durations.
+        answers: outputs.
+        opened_ns: monotonic clock when this part was opened.
+        touched_ns: monotonic clock when something was last added.
+    """
+
+    def __init__(self, stream: Stream, key: SeriesKey, start_ns: int, end_ns: int, process: str) -> None:
+        self._stream = stream
+        self._process = process
+        self.key = key
+        self.start_ns, self.end_ns = start_ns, end_ns
+        self.traffic = TrafficState()
+        self.answers = AnswerState(stream.reference.output.value_edges if stream.reference else ())
+        self._features: FeatureState | None = None
+        self._outcomes: OutcomeState | None = None
+        self.opened_ns = self.touched_ns = monotonic_ns()
+
+    def add_features(self, rows: NDArray[np.float64], step: int) -> None:
+        """Add feature rows; the stream's grid is known."""
+        if self._features is None:
+            if self._stream.grid is None:
+                raise ValueError("features cannot be counted before the grid is known")
+            self._features = FeatureState(self._stream, self._stream.grid)
+        self._features.update(rows, step)
+
+    @property
+    def outcomes(self) -> OutcomeState:
+        """Labels, made at the first."""
+        if self._outcomes is None:
+            self._outcomes = OutcomeState()
+        return self._outcomes
+
+    def is_late(self, watermark_ns: int) -> bool:
+        """Say whether this part holds only what came behind the watermark: labels, or a few rows."""
+        return self.traffic.calls == 0 or watermark_ns > self.end_ns + (self.end_ns - self.start_ns)
+
+    def freeze(self, *, with_sketches: bool) -> Window:
+        """Return what was counted as a value."""
+        return Window(
+            key=self.key,
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            process=self._process,
+            calls=self.traffic.calls,
+            rows=self.traffic.rows,
+            errors=dict(self.traffic.errors),
+            batch_sizes=self.traffic.batch_sizes.copy(),
+            latency=self.traffic.latency(self._stream.phases),
+            output=self.answers.freeze(self._stream.classes),
+            features=self._features.freeze(with_sketches=with_sketches) if self._features else None,
+            labels=self._outcomes.freeze() if self._outcomes else None,
+        )

@@ -1,0 +1,82 @@
+"""Accumulates calls, errors, durations and phases of one series in one window."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._ring.layout import DONE, FAILED, PHASES
+from radiosonde.model import LATENCY, Exemplar, LatencyCounts
+
+EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the explicit latency histogram in seconds: 13, below the carriers' limit of 15."""
+
+BATCH_BUCKETS = 21
+"""Batch sizes by power of two, up to a million rows and more."""
+
+_EDGES_S = np.array(EDGES_S)
+
+
+class TrafficState:
+    """Counts of calls. Owner: the consumer thread."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.rows = 0
+        self.errors: Counter[str] = Counter()
+        self.batch_sizes = np.zeros(BATCH_BUCKETS, dtype=np.int64)
+        self._counts = np.zeros(LATENCY.size, dtype=np.int64)
+        self._sums_s = np.zeros(LATENCY.size)
+        self._phase_sums_s = np.zeros((PHASES, LATENCY.size))
+        self._edge_counts = np.zeros(len(EDGES_S) + 1, dtype=np.int64)
+        self._exemplars: dict[int, Exemplar] = {}
+
+    def update(self, headers: NDArray[Any], error_names: Sequence[str]) -> None:
+        """Add records; a failed one counts as a call with its duration, not as rows."""
+        self.calls += len(headers)
+        is_failed = (headers["mark"] & 3) == FAILED
+        if is_failed.any():
+            codes, counts = np.unique(headers["error"][is_failed], return_counts=True)
+            for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+                self.errors[error_names[code]] += count
+        rows = headers["rows"][(headers["mark"] & 3) == DONE].astype(np.int64)
+        self.rows += int(rows.sum())
+        sized = headers["rows"][headers["rows"] > 0]
+        buckets = np.minimum(np.frexp(sized.astype(np.float64))[1] - 1, BATCH_BUCKETS - 1)
+        self.batch_sizes += np.bincount(buckets, minlength=BATCH_BUCKETS)
+        self._add_durations(headers)
+
+    def _add_durations(self, headers: NDArray[Any]) -> None:
+        durations_s = headers["duration_ns"] / 1e9
+        buckets = LATENCY.index(durations_s)
+        self._counts += np.bincount(buckets, minlength=LATENCY.size)
+        self._sums_s += np.bincount(buckets, weights=durations_s, minlength=LATENCY.size)
+        phases_s = headers["phase_s"]
+        for code in np.flatnonzero(phases_s.any(axis=0)).tolist():
+            self._phase_sums_s[code] += np.bincount(buckets, weights=phases_s[:, code], minlength=LATENCY.size)
+        edges = np.searchsorted(_EDGES_S, durations_s, side="left")
+        self._edge_counts += np.bincount(edges, minlength=len(self._edge_counts))
+        for place in np.flatnonzero(headers["span_id"]).tolist():
+            self._exemplars[int(edges[place])] = Exemplar(
+                float(durations_s[place]),
+                int(headers["start_ns"][place]),
+                int(headers["trace_hi"][place]) << 64 | int(headers["trace_lo"][place]),
+                int(headers["span_id"][place]),
+            )
+
+    def latency(self, phase_names: Sequence[str]) -> LatencyCounts:
+        """Return the durations, frozen, with the phases that have a name."""
+        named = min(len(phase_names), PHASES)
+        return LatencyCounts(
+            counts=self._counts.copy(),
+            sums_s=self._sums_s.copy(),
+            phases=tuple(phase_names[:named]),
+            phase_sums_s=self._phase_sums_s[:named].copy(),
+            edges_s=EDGES_S,
+            edge_counts=self._edge_counts.copy(),
+            exemplars=dict(self._exemplars),
+        )

@@ -1,0 +1,22 @@
+"""The one door to the clocks. Durations come from the monotonic clock, positions in time from the wall clock.
+
+A recorded start is ``monotonic now + anchor``; the anchor (wall minus monotonic) is taken anew at every drain, so one
+clock read on the hot path serves both purposes, and a wall clock that jumps moves later records without ever making a
+duration negative.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns as monotonic_ns
+from time import sleep, thread_time_ns
+from time import time_ns as wall_ns
+
+__all__ = ["NS", "anchor_ns", "monotonic_ns", "sleep", "thread_time_ns", "wall_ns"]
+
+NS = 1_000_000_000
+"""Nanoseconds per second."""
+
+
+def anchor_ns() -> int:
+    """Return wall clock minus monotonic clock, in nanoseconds, now."""
+    return wall_ns() - monotonic_ns()

@@ -1,0 +1,90 @@
+"""A lane as the consumer sees it: the recorder's lane, its reader, its stream, its predictions that wait for labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde._aggregate.stream import Stream
+from radiosonde._join import Pending
+from radiosonde._ring import Block, RingReader
+from radiosonde._ring.layout import DONE
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._aggregate.aggregator import Aggregator
+    from radiosonde._guard import Guard
+    from radiosonde._record.lane import Lane
+    from radiosonde.reference.profile import Reference
+
+SLICE_ROWS = 1024
+"""Records folded in one go before the interpreter lock is offered to others: about 2 ms of work for 30 features."""
+
+
+class DrainedLane:
+    """Drains one lane. Owner: the consumer thread."""
+
+    def __init__(self, lane: Lane, reference: Reference | None) -> None:
+        self.lane = lane
+        self.reader = RingReader(lane.ring)
+        self.pending = Pending()
+        self.records = 0
+        self.rows = 0
+        self._overwritten = self._abandoned = 0
+        recorder, schema = lane.recorder, lane.schema
+        self.stream = Stream(
+            model=recorder.name,
+            version=recorder.version,
+            variant=recorder.variant,
+            cohorts=recorder.cohorts.names,
+            classes=lane.outputs.classes.names,
+            errors=recorder.errors.names,
+            phases=recorder.phases.names,
+            features=schema.names,
+            categories=tuple(None if codes is None else codes.names for codes in schema.codes),
+            arena=lane.ring.arena,
+        )
+        if reference is not None and schema.names == tuple(feature.name for feature in reference.features):
+            self.stream.adopt(reference)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the recorder still writes to this lane."""
+        return self.lane.recorder.lane is self.lane
+
+    def drain(self, guard: Guard) -> Block:
+        """Take what is done and count what was lost."""
+        reader = self.reader
+        block = reader.drain()
+        guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
+                        (losses.RING_ABANDONED, reader.abandoned - self._abandoned))  # fmt: skip
+        for reason, count in guard_counts:
+            if count:
+                guard.lose(reason, count)
+        self._overwritten, self._abandoned = reader.overwritten, reader.abandoned
+        self.records += len(block)
+        self.rows += int(block.headers["rows"].sum())
+        return block
+
+    def fold(self, block: Block, aggregator: Aggregator) -> None:
+        """Hand a slice to the aggregator and remember its predictions for their labels."""
+        aggregator.fold(self.stream, block)
+        headers = block.headers
+        labelled = ((headers["mark"] & 3) == DONE) & (headers["batch"] == 0) & (headers["rows"] == 1)
+        self.pending.add(block.indices[labelled], headers[labelled])
+
+
+def slices(block: Block) -> list[Block]:
+    """Cut a block into slices of `SLICE_ROWS`."""
+    if len(block) <= SLICE_ROWS:
+        return [block] if len(block) else []
+    cuts = range(0, len(block), SLICE_ROWS)
+    return [
+        Block(
+            block.headers[cut : cut + SLICE_ROWS],
+            block.rows[cut : cut + SLICE_ROWS],
+            np.asarray(block.indices[cut : cut + SLICE_ROWS]),
+        )
+        for cut in cuts
+    ]

@@ -1,0 +1,197 @@
+"""Where windows go: store, Prometheus, OTLP. Each failure is a counted loss; what waits for a dead backend is bounded.
+
+The consumer writes the store (a local file); OTLP has a thread of its own, because a backend that hangs for its whole
+timeout would otherwise let the rings run over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde._settings import Settings
+    from radiosonde.export.otlp import OtlpExporter
+    from radiosonde.export.result import ExportResult
+    from radiosonde.export.snapshot import Snapshot
+    from radiosonde.model import Window
+    from radiosonde.reference.profile import Reference
+    from radiosonde.store.writer import StoreWriter
+
+References = Mapping[tuple[str, str], "Reference"]
+
+WAITING_WINDOWS = 2000
+"""Closed windows kept for a store or backend that does not answer; the oldest beyond it are dropped and counted."""
+
+
+class Outlets:
+    """Store, Prometheus and OTLP of one process.
+
+    Args:
+        settings: which are on.
+        guard: counts what is lost.
+        snapshot: makes the cumulative snapshot that metrics are exported from.
+        process: identity of the process.
+    """
+
+    def __init__(self, settings: Settings, guard: Guard, snapshot: Callable[[], Snapshot], process: str) -> None:
+        self._settings, self._guard, self._snapshot, self._process = settings, guard, snapshot, process
+        self._store: StoreWriter | None = None
+        self._otlp: OtlpExporter | None = None
+        self._collector: Any = None
+        self._server: Any = None
+        self._for_store: deque[Window] = deque()
+        self._for_otlp: deque[Window] = deque()
+        self.exports: Counter[str] = Counter()
+        self.exported_bytes = 0
+        self.is_open = False
+
+    def open(self) -> None:
+        """Open the store and register with Prometheus.
+
+        Raises:
+            StoreError: the store cannot be opened.
+            OSError: the Prometheus port is taken.
+        """
+        self.is_open = True
+        settings = self._settings
+        if settings.store is not None:
+            from radiosonde.store.writer import StoreWriter
+
+            self._store = StoreWriter(settings.store, process=self._process)
+        if settings.prometheus or settings.prometheus_port is not None:
+            from radiosonde.export.prometheus import PrometheusCollector
+
+            self._collector = PrometheusCollector(self._scraped)
+        if settings.prometheus:
+            import prometheus_client
+
+            prometheus_client.REGISTRY.register(self._collector)
+        if settings.prometheus_port is not None:
+            from radiosonde.export.prometheus import serve
+
+            self._server = serve(self._collector, settings.prometheus_port)
+
+    def _scraped(self) -> Snapshot:
+        self.exports["prometheus"] += 1
+        return self._snapshot()
+
+    # Windows ---------------------------------------------------------------------------------------------------------
+
+    def take(self, windows: Sequence[Window], references: References) -> None:
+        """Write closed windows to the store and keep them for OTLP. The consumer's."""
+        if self._settings.store is not None:
+            self._for_store.extend(windows)
+            self._bound(self._for_store, losses.STORE_FAILED)
+            if self._store is not None and self._for_store:
+                self._write(self._store, references)
+        if self._settings.otlp:
+            self._for_otlp.extend(window for window in windows if window.features and window.features.sketches)
+            self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
+
+    def _write(self, store: StoreWriter, references: References) -> None:
+        batch = list(self._for_store)
+        written = self._guard.attempt(store.write, batch, references)
+        if isinstance(written, Exception):
+            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(batch))
+            return
+        self._for_store.clear()
+        self.exports["store"] += 1
+        self.exported_bytes += written
+
+    def _bound(self, waiting: deque[Window], reason: str) -> None:
+        excess = len(waiting) - WAITING_WINDOWS
+        for _ in range(excess):
+            waiting.popleft()
+        if excess > 0:
+            self._guard.lose(reason, excess)
+
+    # OTLP ------------------------------------------------------------------------------------------------------------
+
+    def export(self) -> None:
+        """Send metrics and waiting sketches over OTLP. The exporting thread's, and the exit's."""
+        if not self._settings.otlp:
+            return
+        exporter = self._exporter()
+        self._count("otlp.metrics", exporter.export_metrics(self._snapshot()))
+        waiting = [self._for_otlp.popleft() for _ in range(len(self._for_otlp))]
+        if waiting:
+            result = exporter.export_sketches(waiting)
+            self._count("otlp.sketches", result)
+            if not result.ok:
+                self._for_otlp.extendleft(reversed(waiting))
+                self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
+
+    def _exporter(self) -> OtlpExporter:
+        if self._otlp is None:
+            from radiosonde.export.otlp import OtlpExporter
+
+            self._otlp = OtlpExporter(resource_attributes=resource_attributes(self._settings, self._process))
+        return self._otlp
+
+    def prepare(self) -> None:
+        """Make the OTLP exporter now: its resource cannot be resolved once the interpreter exits."""
+        if self._settings.otlp:
+            self._exporter()
+
+    def _count(self, carrier: str, result: ExportResult) -> None:
+        self.exported_bytes += result.payload_bytes
+        if result.ok:
+            self.exports[carrier] += 1
+        else:
+            self._guard.lose(losses.EXPORT_FAILED)
+            self._guard.tell(carrier, "Export failed: %s", result.error)
+
+    # Ends ------------------------------------------------------------------------------------------------------------
+
+    def close(self, timeout_s: float) -> None:
+        """Close everything that `open` opened."""
+        self.is_open = False
+        if self._for_store:
+            self._guard.lose(losses.STORE_FAILED, len(self._for_store))
+            self._for_store.clear()
+        if self._settings.prometheus and self._collector is not None:
+            import prometheus_client
+
+            self._guard.attempt(prometheus_client.REGISTRY.unregister, self._collector)
+        if self._server is not None:
+            server, thread = self._server
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout_s)
+        if self._store is not None:
+            self._store.close()
+        if self._otlp is not None:
+            self._otlp.shutdown(timeout_s)
+        self._store = self._otlp = self._collector = self._server = None
+
+    def hold_for_fork(self) -> None:
+        """Wait until nobody is inside SQLite."""
+        if self._store is not None:
+            self._store.hold_for_fork()
+
+    def release_after_fork(self) -> None:
+        """Go on, in the parent."""
+        if self._store is not None:
+            self._store.release_after_fork()
+
+    def abandon(self) -> None:
+        """Let go of the parent's collector, in a forked child; its sockets and connections are not touched."""
+        if self._settings.prometheus and self._collector is not None:
+            import prometheus_client
+
+            self._guard.attempt(prometheus_client.REGISTRY.unregister, self._collector)
+
+
+def resource_attributes(settings: Settings, process: str) -> dict[str, str]:
+    """Return the resource attributes that are ours to say."""
+    from radiosonde.semconv import attributes
+
+    said = {attributes.SERVICE_INSTANCE_ID: process}
+    if settings.service_name:
+        said[attributes.SERVICE_NAME] = settings.service_name
+    return said

@@ -1,0 +1,308 @@
+"""The pipeline of one process: lanes in, windows out. Knows all stages; each stage knows only its neighbours below.
+
+Turns: one turn drains every lane that has enough waiting (or waited long enough), folds, joins labels, closes windows.
+The consumer thread takes turns; `flush`, a scrape and the exit take one too, in their own thread, under the same lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import weakref
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, thread_time_ns, wall_ns
+from radiosonde._guard import Guard
+from radiosonde._pipeline._worker import Worker
+from radiosonde._pipeline.labels import LabelDesk
+from radiosonde._pipeline.lanes import DrainedLane, slices
+from radiosonde._pipeline.outlets import Outlets
+from radiosonde._record.tracing import LiveSpans, find_provider
+from radiosonde.model import Statistics, losses
+from radiosonde.reference.profile import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from radiosonde._record.lane import Lane
+    from radiosonde._record.recorder import Recorder
+    from radiosonde._record.token import Token
+    from radiosonde._settings import Settings
+    from radiosonde.export.snapshot import Snapshot
+
+LOOK_EVERY_S = 0.05
+"""How often the consumer looks at the rings (15 us a look). A ring of 8192 slots then holds 160 000 records a second."""
+
+FOLD_EVERY_NS = NS
+"""Records wait at most this long: folding few at a time costs more per record than folding many."""
+
+_TURN_TIMEOUT_S = 10.0
+
+
+class Pipeline:
+    """Everything behind the recorders of one process.
+
+    Args:
+        settings: what is on.
+        guard: counts errors and losses.
+
+    Attributes:
+        settings: what is on.
+        guard: counts errors and losses.
+        is_shut: whether `shutdown` has ended recording until `configure`.
+        anchor: one-element list, wall minus monotonic clock; recorders read it on every call.
+    """
+
+    def __init__(self, settings: Settings, guard: Guard | None = None) -> None:
+        self.settings = settings
+        self.guard = guard or Guard()
+        self.anchor = [anchor_ns()]
+        self.is_shut = False
+        self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+        self._references: dict[str, Reference] = {}
+        self._consumer = Worker(self._step, LOOK_EVERY_S, "radiosonde-consumer")
+        self._sender = Worker(self._send, settings.export_interval_s, "radiosonde-sender")
+        self._begin()
+
+    def _begin(self) -> None:
+        self.process = uuid.uuid4().hex
+        self._start_ns = wall_ns()
+        self._turn = threading.Lock()
+        self._lanes_lock = threading.Lock()
+        self._lanes: list[DrainedLane] = []
+        self._by_nonce: dict[int, DrainedLane] = {}
+        self._retired = Counter[str]()
+        self._aggregator = Aggregator(self.settings.window_s, self.process)
+        self._labels = LabelDesk(self.guard)
+        self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
+        self._spans: LiveSpans | None = None
+        self._folded_ns = monotonic_ns()
+        self._lag_s = 0.0
+        self._cpu_ns = 0
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether a lane is open."""
+        return bool(self._lanes)
+
+    def configure(self, settings: Settings) -> None:
+        """Begin anew with other settings; nothing is recording."""
+        self.settings = settings
+        self.is_shut = False
+        self._consumer = Worker(self._step, LOOK_EVERY_S, "radiosonde-consumer")
+        self._sender = Worker(self._send, settings.export_interval_s, "radiosonde-sender")
+        self._restart()
+
+    def _restart(self) -> None:
+        self._begin()
+        for recorder in list(self._recorders):
+            recorder.reset()
+
+    # What recorders need ---------------------------------------------------------------------------------------------
+
+    def add(self, recorder: Recorder) -> None:
+        """Remember a recorder, so that a fork can reset it."""
+        self._recorders.add(recorder)
+
+    def attach(self, lane: Lane) -> None:
+        """Drain *lane* from now on; the first lane starts the consumer."""
+        drained = DrainedLane(lane, self.reference_for(lane.recorder))
+        with self._lanes_lock:
+            self._lanes = [*self._lanes, drained]
+            self._by_nonce[lane.ring.nonce] = drained
+        self._consumer.start()
+        if self.settings.otlp:
+            self._sender.start()
+
+    def reference_for(self, recorder: Recorder) -> Reference | None:
+        """Return the profile given to ``observe``, or the one in the settings, or None; a bad file is told and counted."""
+        if recorder.observed.reference is not None:
+            return recorder.observed.reference
+        path = self.settings.references.get(recorder.name) or self.settings.references.get("*")
+        return None if path is None else self.guard.call("reference", self.load_reference, path)
+
+    def load_reference(self, path: str) -> Reference:
+        """Return the profile at *path*, read once.
+
+        Raises:
+            ProfileError: it cannot be read.
+        """
+        if path not in self._references:
+            self._references[path] = Reference.load(path)
+        return self._references[path]
+
+    def spans_for(self, recorder: Recorder) -> LiveSpans | None:
+        """Return the maker of live spans, None when the user has set no tracer provider."""
+        provider = find_provider()
+        if provider is None:
+            self._spans = None
+        elif self._spans is None or self._spans.provider is not provider:
+            self._spans = LiveSpans(provider, self.guard, self._cells_of)
+        return self._spans
+
+    def _cells_of(self, lane: Lane, token: Token) -> str | None:
+        drained = self._by_nonce.get(lane.ring.nonce)
+        row = lane.features_of(token)
+        if drained is None or drained.stream.grid is None or row is None:
+            return None
+        return cells_text(drained.stream.grid.assign(drained.stream.to_grid(row))[0], drained.stream.grid.width)
+
+    # Turns -----------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the outlets now; errors are the caller's to see.
+
+        Raises:
+            StoreError: the store cannot be opened.
+            ProfileError: a reference named in the settings cannot be read.
+        """
+        for path in self.settings.references.values():
+            self.load_reference(path)
+        self._outlets.open()
+
+    def _step(self) -> None:
+        self.guard.call("consumer", self._consume)
+
+    def _consume(self) -> None:
+        if not self._outlets.is_open:
+            self._outlets.open()
+        self.anchor[0] = anchor_ns()
+        now_ns = monotonic_ns()
+        is_due = now_ns - self._folded_ns >= FOLD_EVERY_NS
+        lanes = [lane for lane in self._lanes if is_due or lane.reader.waiting() * 4 >= lane.lane.ring.capacity]
+        if lanes:
+            self.take_turn(lanes)
+        if is_due:
+            for recorder in list(self._recorders):
+                recorder.retrace(self.spans_for(recorder))
+
+    def take_turn(self, lanes: list[DrainedLane] | None = None, *, everything: bool = False) -> bool:
+        """Drain *lanes* (default: all), join labels, close what is due; return whether the turn could be taken.
+
+        Args:
+            lanes: which lanes.
+            everything: close every window, due or not.
+        """
+        if not self._turn.acquire(timeout=_TURN_TIMEOUT_S):
+            return False
+        try:
+            cpu_ns = thread_time_ns()
+            if lanes is None or len(lanes) == len(self._lanes):
+                self._folded_ns = monotonic_ns()
+            for lane in self._lanes if lanes is None else lanes:
+                self._drain(lane)
+            self._labels.join(self._by_nonce.get, self._aggregator)
+            windows = self._aggregator.close(everything=everything)
+            self._outlets.take(windows, self._references_by_key())
+            self._cpu_ns += thread_time_ns() - cpu_ns
+        finally:
+            self._turn.release()
+        return True
+
+    def _drain(self, lane: DrainedLane) -> None:
+        block = lane.drain(self.guard)
+        if len(block):
+            self._lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
+        for part in slices(block):
+            self.guard.call("fold", lane.fold, part, self._aggregator)
+            # Offers the interpreter lock between slices: without it the p99.99 of callers is the whole fold.
+            sleep(0)
+        lost = self._aggregator.batch_rows_lost
+        if lost:
+            self._aggregator.batch_rows_lost = 0
+            self.guard.lose(losses.BATCH_OVERWRITTEN, lost)
+
+    def _send(self) -> None:
+        self.guard.call("sender", self._outlets.export)
+
+    # What users call -------------------------------------------------------------------------------------------------
+
+    def label(self, prediction_id: str, value: object, time_ns: int | None) -> None:
+        """Queue a label."""
+        self._labels.put(prediction_id, value, time_ns)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Drain, close all windows, write the store, export; return whether all of it was done in time."""
+        deadline_ns = monotonic_ns() + round(timeout_s * NS)
+        if not self._outlets.is_open:
+            self.guard.call("consumer", self._outlets.open)
+        done = self.guard.call("consumer", lambda: self.take_turn(everything=True))
+        self.guard.call("sender", self._outlets.export)
+        return bool(done) and monotonic_ns() <= deadline_ns
+
+    def snapshot(self) -> Snapshot:
+        """Return everything counted since the start, frozen."""
+        from radiosonde.export.snapshot import Snapshot
+
+        self.guard.call("consumer", self.take_turn)
+        return Snapshot(
+            start_ns=self._start_ns,
+            time_ns=wall_ns(),
+            windows=self._aggregator.snapshot(),
+            references=self._references_by_key(),
+            statistics=self.statistics(),
+        )
+
+    def _references_by_key(self) -> Mapping[tuple[str, str], Reference]:
+        return {
+            (lane.stream.model, lane.stream.version): lane.stream.reference
+            for lane in self._lanes
+            if lane.stream.reference is not None
+        }
+
+    def statistics(self) -> Statistics:
+        """Return our own counts."""
+        lanes = self._lanes
+        return Statistics(
+            records=sum(lane.records for lane in lanes),
+            rows=sum(lane.rows for lane in lanes),
+            in_flight=sum(lane.reader.in_flight for lane in lanes),
+            losses=self.guard.losses(),
+            labels=self._labels.results(),
+            series=self._aggregator.series,
+            windows_open=self._aggregator.open_windows,
+            windows_closed=self._aggregator.closed,
+            drain_lag_s=self._lag_s,
+            consumer_cpu_s=self._cpu_ns / NS,
+            exports=dict(self._outlets.exports),
+            exported_bytes=self._outlets.exported_bytes,
+            guarded=self.guard.errors(),
+        )
+
+    # Ends ------------------------------------------------------------------------------------------------------------
+
+    def shutdown(self, timeout_s: float) -> bool:
+        """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
+        self.is_shut = True
+        done = self._consumer.stop(timeout_s)
+        done = self._sender.stop(timeout_s) and done
+        done = self.flush(timeout_s) and done
+        self.guard.call("close", self._outlets.close, timeout_s)
+        for recorder in list(self._recorders):
+            recorder.reset()
+        return done
+
+    def before_fork(self) -> None:
+        """Hold still while the process forks."""
+        self._outlets.hold_for_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._outlets.release_after_fork()
+
+    def after_fork_in_child(self) -> None:
+        """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
+        self.guard.reset()
+        self._outlets.abandon()
+        self._consumer.reset_after_fork()
+        self._sender.reset_after_fork()
+        self._restart()
+
+
+def cells_text(cells: Any, width: int) -> str:
+    """Return one character per feature: ``0``-``9`` then ``a``... for body cells, ``<`` ``>`` ``-`` ``?`` for the rest."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    alphabet = digits[: width - 4].ljust(width - 4, "z") + "<>-?"
+    return "".join(alphabet[cell] for cell in cells.tolist())

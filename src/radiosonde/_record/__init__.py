@@ -1,0 +1,1 @@
+"""The hot path: from the observed call to a slot of the ring."""

@@ -1,0 +1,130 @@
+"""What surrounds a prediction: cohort and event time, carried by one context variable.
+
+One variable, not two, because the hot path reads it on every call; its value is None almost always.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, Token
+from datetime import datetime
+from types import TracebackType
+from typing import NamedTuple
+
+from radiosonde._clock import NS
+from radiosonde._guard import Guard
+from radiosonde._settings import ANY
+from radiosonde.errors import ConfigurationError
+from radiosonde.model import cohort_text
+from radiosonde.model.losses import COHORT_INVALID
+
+OTHER = "other"
+_LONGEST_VALUE = 64
+"""Characters of a cohort value that are kept; arbitrary, bounds label sizes downstream."""
+
+
+class Ambient(NamedTuple):
+    """Cohort and event time in force.
+
+    Attributes:
+        dimensions: admitted cohort dimensions.
+        cohort: their canonical text.
+        event_ns: event time, 0 when it is the time of the call.
+    """
+
+    dimensions: Mapping[str, str]
+    cohort: str
+    event_ns: int
+
+
+AMBIENT: ContextVar[Ambient | None] = ContextVar("radiosonde_ambient", default=None)
+
+
+def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]], guard: Guard) -> dict[str, str]:
+    """Return the cohort values that may leave the process.
+
+    A value on its dimension's allow-list passes, another becomes ``other``; ``"*"`` on the list lets all pass. A
+    dimension without a list is hashed (8 hex digits): cells stay distinguishable and nothing personal leaks. None is
+    left out; what is neither text, number nor boolean is left out and counted.
+    """
+    admitted = {}
+    for name, value in dimensions.items():
+        if value is None:
+            continue
+        if not isinstance(value, (str, int, float)):
+            guard.lose(COHORT_INVALID)
+            continue
+        text = str(value)[:_LONGEST_VALUE]
+        listed = allowed.get(name)
+        if listed is None:
+            text = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+            guard.tell(
+                f"cohort {name}",
+                "Cohort dimension %r has no allow-list, so its values are hashed; "
+                "start(cohorts={%r: [...]}) or RADIOSONDE_COHORTS=%s=a|b|* lets values through",
+                name, name, name,
+            )  # fmt: skip
+        elif ANY not in listed and text not in listed:
+            text = OTHER
+        admitted[name] = text
+    return admitted
+
+
+class _Scope:
+    """A context manager that changes the ambient and puts the former one back."""
+
+    __slots__ = ("_token",)
+    _token: Token[Ambient | None]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        AMBIENT.reset(self._token)
+
+
+class CohortScope(_Scope):
+    """Predictions inside belong to the given cohort; nested scopes add dimensions, inner values win."""
+
+    __slots__ = ("_dimensions",)
+
+    def __init__(self, dimensions: Mapping[str, str]) -> None:
+        self._dimensions = dimensions
+
+    def __enter__(self) -> None:
+        outer = AMBIENT.get()
+        dimensions = {**outer.dimensions, **self._dimensions} if outer else self._dimensions
+        self._token = AMBIENT.set(Ambient(dimensions, cohort_text(dimensions), outer.event_ns if outer else 0))
+
+
+class EventTimeScope(_Scope):
+    """Predictions inside happened at the given time."""
+
+    __slots__ = ("_event_ns",)
+
+    def __init__(self, event_ns: int) -> None:
+        self._event_ns = event_ns
+
+    def __enter__(self) -> None:
+        outer = AMBIENT.get()
+        if outer:
+            self._token = AMBIENT.set(outer._replace(event_ns=self._event_ns))
+        else:
+            self._token = AMBIENT.set(Ambient({}, "", self._event_ns))
+
+
+def to_ns(timestamp: datetime | float) -> int:
+    """Return nanoseconds since the epoch of an aware datetime or of seconds since the epoch.
+
+    Raises:
+        ConfigurationError: a naive datetime, or a number that is not finite and positive.
+    """
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise ConfigurationError(
+                f"{timestamp!r} has no time zone, so it names no instant; use timestamp.replace(tzinfo=timezone.utc)"
+            )
+        timestamp = timestamp.timestamp()
+    if not 0 < timestamp < 1e11:
+        raise ConfigurationError(f"{timestamp!r} is not a time; give an aware datetime or seconds since the epoch")
+    return round(timestamp * NS)

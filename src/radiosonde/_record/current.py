@@ -1,0 +1,132 @@
+"""What a user's code can say about the prediction in progress: its stages, its features, its id."""
+
+from __future__ import annotations
+
+import struct
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from radiosonde._clock import monotonic_ns
+from radiosonde._record.lane import is_in_progress
+from radiosonde._record.token import CURRENT, INDEX, SPAN, Token
+from radiosonde._record.tracing import prediction_id
+from radiosonde._ring.layout import HEADER_BYTES, PHASE_OFFSET
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._record.lane import Lane
+    from radiosonde._record.recorder import Host
+
+_PHASE = struct.Struct("<f")
+
+
+class Prediction:
+    """The prediction in progress, or the last one of this context. Get it with `radiosonde.current`."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    @property
+    def id(self) -> str:
+        """Prediction id: 32 hex digits, time-ordered; what `radiosonde.label` takes."""
+        return prediction_id(self._token)
+
+    @property
+    def model(self) -> str:
+        """Model name."""
+        return str(self._token[0].recorder.name)
+
+    @property
+    def version(self) -> str:
+        """Model version."""
+        return str(self._token[0].recorder.version)
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether the observed function is still running."""
+        return is_in_progress(self._token)
+
+    def features(self, value: object) -> None:
+        """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
+
+        Args:
+            value: one row or a batch, in any form the observed function could take. After the prediction has ended the
+                call is counted as a loss and does nothing.
+        """
+        lane: Lane = self._token[0]
+        guard = lane.recorder.host.guard
+        if not is_in_progress(self._token):
+            guard.lose(losses.FEATURES_UNREADABLE)
+            guard.tell("features", "features() was called after the prediction had ended; call it inside the function")
+            return
+        failure = guard.attempt(lane.record_features, self._token, value)
+        if isinstance(failure, Exception):
+            guard.lose(losses.FEATURES_UNREADABLE)
+            guard.tell("features", "Features could not be read: %r", failure)
+
+
+class Stage:
+    """A named phase inside a prediction: its time is added to the prediction's phase of that name."""
+
+    __slots__ = ("_host", "_name", "_scope", "_start_ns", "_token")
+
+    def __init__(self, name: str, host: Host) -> None:
+        self._name = name
+        self._host = host
+        self._scope: Any = None
+
+    def __enter__(self) -> None:
+        token = CURRENT.get()
+        if token is None or not is_in_progress(token):
+            self._token = None
+            self._host.guard.lose(losses.STAGE_OUTSIDE)
+            return
+        self._token = token
+        if token[SPAN] is not None:
+            self._scope = self._host.guard.call("span", token[0].spans.open_stage, self._name)
+            if self._scope is not None:
+                self._scope.__enter__()
+        self._start_ns = monotonic_ns()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        token = self._token
+        if token is None:
+            return
+        elapsed_ns = monotonic_ns() - self._start_ns
+        if self._scope is not None:
+            self._host.guard.call("span", self._scope.__exit__, kind, error, trace)
+        self._host.guard.call("stage", _add_phase, token, self._name, elapsed_ns)
+
+
+def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:
+    lane: Lane = token[0]
+    code = lane.recorder.phase_code(name)
+    slot = token[INDEX] & (lane.ring.capacity - 1)
+    if code < 0 or lane.ring.words[slot * 16 + 15] != token[INDEX] * 4 + 5:
+        return
+    at = lane.ring.header_offset + slot * HEADER_BYTES + PHASE_OFFSET + 4 * code
+    (before_s,) = _PHASE.unpack_from(lane.ring.memory, at)
+    _PHASE.pack_into(lane.ring.memory, at, before_s + elapsed_ns / 1e9)
+
+
+class NoPrediction:
+    """Stands for the prediction in progress when there is none, or when Radiosonde is off."""
+
+    __slots__ = ()
+    id = ""
+    model = ""
+    version = ""
+    is_in_progress = False
+
+    def features(self, value: object) -> None:
+        """Do nothing."""
+
+
+def current() -> Prediction | NoPrediction:
+    """Return the prediction in progress in this context, or the last one that ended in it."""
+    token = CURRENT.get()
+    return NoPrediction() if token is None else Prediction(token)

@@ -1,0 +1,216 @@
+"""A recorder: one observed function. It opens a lane at the first call, when there is something to learn the schema from.
+
+Thread-safe: opening a lane takes a lock; using one does not.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from radiosonde._record.inputs import learn_schema
+from radiosonde._record.intern import Codes
+from radiosonde._record.lane import Lane
+from radiosonde._record.outputs import OutputReader
+from radiosonde._record.schema import Schema
+from radiosonde._ring.layout import PHASES
+from radiosonde.model import OVERFLOW_COHORT, losses
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde._record.token import Token
+    from radiosonde._record.tracing import LiveSpans
+    from radiosonde._settings import Settings
+    from radiosonde.reference.profile import Reference
+
+MAX_ERROR_TYPES = 200
+"""Error types per model with a code of their own; arbitrary, bounds a metric's label values."""
+
+
+class Host(Protocol):
+    """What a recorder needs of the pipeline that drains it."""
+
+    settings: Settings
+    guard: Guard
+    anchor: list[int]
+    is_shut: bool
+
+    def attach(self, lane: Lane) -> None:
+        """Drain *lane* from now on."""
+
+    def reference_for(self, recorder: Recorder) -> Reference | None:
+        """Return the reference profile of a recorder's model, if there is one."""
+
+    def spans_for(self, recorder: Recorder) -> LiveSpans | None:
+        """Return the maker of live spans, None when no tracer provider is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What ``observe`` was told about a function.
+
+    Attributes:
+        name: model name.
+        version: model version.
+        variant: ``stable``, ``canary``, ``shadow``, ...
+        select: takes the features out of ``(args, kwargs)``; None when the function records them itself.
+        position: index of the features among the positional arguments, -1 when only *select* knows.
+        output: turns the result into something `OutputReader` reads; None takes it as it is.
+        is_classifier: what numbers mean; None when unknown.
+        classes: class names in column order.
+        features: feature names in column order.
+        is_generator: the function is a generator, which cannot hold a context open over its yields.
+        reference: reference profile, if one was given.
+    """
+
+    name: str
+    version: str = ""
+    variant: str = "stable"
+    select: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
+    position: int = -1
+    output: Callable[[Any], object] | None = None
+    is_classifier: bool | None = None
+    classes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    is_generator: bool = False
+    reference: Reference | None = None
+
+
+class Recorder:
+    """Records the calls of one function.
+
+    Args:
+        host: the pipeline.
+        observed: what is known of the function.
+
+    Attributes:
+        lane: where calls are recorded now.
+    """
+
+    def __init__(self, host: Host, observed: Observed) -> None:
+        self.host = host
+        self.observed = observed
+        self.name, self.version, self.variant = observed.name, observed.version, observed.variant
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the state before the first call (in a forked child: the rings are the parent's)."""
+        self._lock = threading.RLock()
+        self.cohorts = Codes(self.host.settings.max_series, first=[""], overflow_name=OVERFLOW_COHORT)
+        self.errors = Codes(MAX_ERROR_TYPES, first=[""], overflow_name="_OTHER")
+        self.phases = Codes(PHASES)
+        self.lane: Lane | FirstLane = FirstLane(self)
+        self._learned: Schema | None = None
+
+    def open_lane(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Lane:
+        """Open the lane for the schema that the reference, the names or this call's features tell."""
+        with self._lock:
+            if isinstance(self.lane, Lane):
+                return self.lane
+            reference = self.host.reference_for(self)
+            schema = self._learned or self._schema_of(reference, args, kwargs)
+            return self._open(schema, reference)
+
+    def _open(self, schema: Schema, reference: Reference | None) -> Lane:
+        classes = self.observed.classes or (reference.output.classes if reference else ())
+        is_classifier = self.observed.is_classifier
+        if is_classifier is None and reference is not None and reference.task != "unknown":
+            is_classifier = reference.task == "classification"
+        outputs = OutputReader(classes, self.host.guard, is_classifier=is_classifier)
+        lane = Lane(self, schema, outputs, self.host.spans_for(self))
+        self.host.attach(lane)
+        self.lane = lane
+        return lane
+
+    def _schema_of(self, reference: Reference | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Schema:
+        if reference is not None and reference.features:
+            return Schema.of_reference(reference)
+        learned = None
+        select = self.observed.select
+        if select is not None:
+            learned = self.host.guard.attempt(lambda: learn_schema(select(args, kwargs)))
+        if isinstance(learned, Schema):
+            return self._renamed(learned)
+        return Schema(self.observed.features, [None] * len(self.observed.features))
+
+    def _renamed(self, learned: Schema) -> Schema:
+        if len(self.observed.features) != learned.width:
+            return learned
+        return Schema(self.observed.features, [None if codes is None else () for codes in learned.codes])
+
+    def relearn(self, value: object) -> None:
+        """Open a lane for the schema of *value*: the first features a function recorded by itself."""
+        self.host.guard.lose(losses.FEATURES_LEARNING)
+        learned = self.host.guard.attempt(learn_schema, value)
+        with self._lock:
+            if isinstance(learned, Schema) and isinstance(self.lane, Lane) and self.lane.schema.width == 0:
+                self._learned = self._renamed(learned)
+                self._open(self._learned, self.host.reference_for(self))
+
+    def retrace(self, spans: LiveSpans | None) -> None:
+        """Open a lane that makes live spans, or one that does not: the tracer provider was set or taken away."""
+        with self._lock:
+            if isinstance(self.lane, Lane) and self.lane.spans is not spans:
+                lane = Lane(self, self.lane.schema, self.lane.outputs, spans)
+                self.host.attach(lane)
+                self.lane = lane
+
+    def series_of(self, cohort: str) -> int:
+        """Return the code of a cohort cell; beyond the bound all share the overflow cell, counted."""
+        code = self.cohorts.codes.get(cohort)
+        if code is not None:
+            return code
+        code, overflowed = self.cohorts.add(cohort, cohort)
+        if overflowed:
+            self.host.guard.lose(losses.COHORT_OVERFLOW)
+        return code
+
+    def error_code(self, error: BaseException) -> int:
+        """Return the code of an exception's type."""
+        kind = type(error)
+        code = self.errors.codes.get(kind)
+        if code is None:
+            module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+            code, overflowed = self.errors.add(kind, module + kind.__qualname__)
+            if overflowed:
+                self.host.guard.lose(losses.ERROR_OVERFLOW)
+        return code
+
+    def phase_code(self, name: str) -> int:
+        """Return the code of a phase, -1 beyond the slot's room, counted."""
+        code = self.phases.codes.get(name)
+        if code is None:
+            code, overflowed = self.phases.add(name, name)
+            if overflowed:
+                self.host.guard.lose(losses.PHASE_OVERFLOW)
+        return code if code < PHASES else -1
+
+
+class FirstLane:
+    """Stands in until the first call, which opens the real lane."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
+        """Open the lane and begin there; nothing is recorded after a shutdown."""
+        guard = self._recorder.host.guard
+        if self._recorder.host.is_shut:
+            return None
+        lane = guard.call("open_lane", self._recorder.open_lane, args, kwargs)
+        if lane is None:
+            guard.lose(losses.RECORD_FAILED)
+            return None
+        return lane.begin(args, kwargs)
+
+    def finish(self, token: Token | None, result: object) -> None:
+        """Finish in the lane that began."""
+        if token is not None:
+            token[0].finish(token, result)
+
+    def fail(self, token: Token | None, error: BaseException) -> None:
+        """Fail in the lane that began."""
+        if token is not None:
+            token[0].fail(token, error)

@@ -1,0 +1,83 @@
+"""What a feature row looks like: names, order, and codes for categories. Fixed once known; a row never changes it.
+
+Known from the reference profile, from ``features=``, or learned from the first value seen. Codes of the reference's
+categories come first, in its order, so that a code below the number of categories *is* the cell.
+"""
+
+from __future__ import annotations
+
+import operator
+import struct
+from collections.abc import Callable, Sequence
+
+from radiosonde._record.intern import Codes
+from radiosonde.model.losses import CATEGORY_OVERFLOW
+from radiosonde.reference.profile import Reference
+
+MAX_CATEGORIES = 4096
+"""Category codes per feature. The cells need twenty or so; the rest names unseen values for the frequent-items sketch."""
+
+NAN = float("nan")
+INVALID = float("inf")
+"""Stands in the ring for a value that is not what the feature holds: text in a number, an infinity, a failed conversion."""
+
+
+class Schema:
+    """Names and kinds of the features of one model.
+
+    Attributes:
+        names: feature names in column order.
+        width: number of features.
+        codes: per feature its category codes, or None for a number.
+        categorical: positions of the categorical features, with their codes.
+        pick: takes the values in column order out of a mapping (a tuple, also for one feature).
+        pack: packs a row of floats into a buffer at an offset.
+    """
+
+    def __init__(self, names: Sequence[str], categories: Sequence[Sequence[str] | None]) -> None:
+        self.names = tuple(names)
+        self.width = len(self.names)
+        self.known = frozenset(self.names)
+        self.codes = [None if known is None else Codes(MAX_CATEGORIES, first=known) for known in categories]
+        self.categorical = [(position, codes) for position, codes in enumerate(self.codes) if codes is not None]
+        self.pick: Callable[..., tuple[object, ...]] = (
+            operator.itemgetter(*self.names) if self.width > 1 else lambda row: (row[self.names[0]],)
+        )
+        self.pack = struct.Struct(f"<{self.width}d").pack_into
+
+    @classmethod
+    def of_reference(cls, reference: Reference) -> Schema:
+        """Return the schema of a reference profile."""
+        return cls(
+            [feature.name for feature in reference.features],
+            [feature.categories if feature.kind == "categorical" else None for feature in reference.features],
+        )
+
+    @classmethod
+    def of_row(cls, names: Sequence[str], values: Sequence[object]) -> Schema:
+        """Return the schema learned from one row: text is a category, everything else a number."""
+        return cls(names, [() if isinstance(value, str) else None for value in values])
+
+    def number(self, position: int, value: object, lose: Callable[[str], None]) -> float:
+        """Return what stands in the ring for one value of one feature. Defined for every object; raises nothing.
+
+        Missing (None, NaN, pandas' NA and NaT) is NaN; infinities, text in a numeric feature and objects whose
+        conversion fails are `INVALID`; a category is its code.
+        """
+        if value is None or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
+            return NAN
+        codes = self.codes[position]
+        if codes is not None:
+            return self._code(codes, value, lose)
+        if isinstance(value, (str, bytes)):
+            return INVALID
+        return float(value)  # type: ignore[arg-type]  # whatever has __float__; the caller maps what raises
+
+    def _code(self, codes: Codes, value: object, lose: Callable[[str], None]) -> float:
+        code = codes.codes.get(value)
+        if code is None:
+            code, overflowed = codes.add(value, str(value))
+            if overflowed:
+                lose(CATEGORY_OVERFLOW)
+                return INVALID
+        return float(code)

@@ -1,0 +1,121 @@
+"""The four wrappers: sync, async, generator, async generator. Explicit and short, chosen once at decoration.
+
+Each adds exactly one frame to a traceback, hands exceptions on as the same object, and returns what the function
+returned, never a proxy. For generators the prediction lasts from the first `next` to exhaustion, and the last item
+yielded is its output; a generator that is closed early has ended normally.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from radiosonde._record.recorder import Recorder
+
+
+def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    """Return *function* wrapped so that *recorder* records its calls."""
+    if inspect.isasyncgenfunction(function):
+        return _wrap_async_generator(function, recorder)
+    if inspect.iscoroutinefunction(function):
+        return _wrap_async(function, recorder)
+    if inspect.isgeneratorfunction(function):
+        return _wrap_generator(function, recorder)
+    return _wrap_sync(function, recorder)
+
+
+def _wrap_sync(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        lane = recorder.lane
+        token = lane.begin(args, kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            lane.fail(token, error)
+            raise
+        lane.finish(token, result)
+        return result
+
+    return observed
+
+
+def _wrap_async(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def observed(*args: Any, **kwargs: Any) -> Any:
+        lane = recorder.lane
+        token = lane.begin(args, kwargs)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            lane.fail(token, error)
+            raise
+        lane.finish(token, result)
+        return result
+
+    return observed
+
+
+def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        lane = recorder.lane
+        token = lane.begin(args, kwargs)
+        item = None
+        try:
+            inner = function(*args, **kwargs)
+            item = next(inner)
+            while True:
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    inner.close()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 - whatever the consumer throws belongs inside
+                    item = inner.throw(thrown)
+                else:
+                    item = inner.send(sent)
+        except StopIteration as stop:
+            lane.finish(token, item)
+            return stop.value
+        except GeneratorExit:
+            lane.finish(token, item)
+            raise
+        except BaseException as error:
+            lane.fail(token, error)
+            raise
+
+    return observed
+
+
+def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        lane = recorder.lane
+        token = lane.begin(args, kwargs)
+        item = None
+        try:
+            inner = function(*args, **kwargs)
+            item = await anext(inner)
+            while True:
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await inner.aclose()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 - whatever the consumer throws belongs inside
+                    item = await inner.athrow(thrown)
+                else:
+                    item = await inner.asend(sent)
+        except StopAsyncIteration:
+            lane.finish(token, item)
+        except GeneratorExit:
+            lane.finish(token, item)
+            raise
+        except BaseException as error:
+            lane.fail(token, error)
+            raise
+
+    return observed

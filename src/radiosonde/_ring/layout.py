@@ -1,0 +1,97 @@
+"""Byte layout of a ring. Little endian, fixed stride, nothing in it moves; a reader needs no other source.
+
+::
+
+    page     4096 bytes, see `PAGE`; then `schema_bytes` bytes of UTF-8 JSON (names), padded to a multiple of 4096
+    headers  capacity x 128 bytes, see `HEADER`
+    rows     capacity x features x 8 bytes   float64: the feature row; NaN missing, +-inf invalid, categories as codes
+
+A record's index counts up from 0 for the life of the ring; its slot is ``index % capacity``. The last word of a header
+is the mark: ``(index + 1) * 4 + state``. Whoever finds another index in the mark of a slot than expected knows that
+the record is gone (larger) or not begun (smaller), and whoever copies a slot looks at the mark again afterwards.
+
+The header is written twice, and both writes end with the mark because `struct.pack_into` clears its span and then
+fills it front to back: until the last eight bytes arrive a reader in another process sees a mark of zero. That order
+is what x86 guarantees between processors; within one process the interpreter lock (or, on a free-threaded build, the
+fact that a slot has exactly one writer until its index has gone once around) makes the pack one step.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import numpy as np
+
+MAGIC: Final = b"RADIOSND"
+VERSION: Final = 1
+PAGE_BYTES: Final = 4096
+HEADER_BYTES: Final = 128
+PHASES: Final = 6
+"""Named phases per prediction that a slot has room for."""
+
+PAGE: Final = struct.Struct("<8sIIQIIQQQQ")
+"""magic, version, header bytes, capacity, features, header offset in pages, schema bytes, nonce, pid, consumer cursor
+(index of the first record not yet drained)."""
+
+CURSOR_OFFSET: Final = PAGE.size - 8
+
+EMPTY, IN_FLIGHT, DONE, FAILED = 0, 1, 2, 3
+"""States of a slot, the low two bits of its mark."""
+
+HEADER: Final = np.dtype(
+    [
+        ("start_ns", "<i8"),  # 0    wall clock
+        ("event_ns", "<i8"),  # 8    event time, 0 when it is the start
+        ("trace_hi", "<u8"),  # 16   trace id, 0 when not sampled
+        ("trace_lo", "<u8"),  # 24
+        ("span_id", "<u8"),  # 32
+        ("series", "<u4"),  # 40     code of the cohort cell
+        ("rows_begun", "<u4"),  # 44 rows of the call, as far as known while it is in flight
+        ("batch", "<u8"),  # 48      arena position + 1 of a batch's rows; 0: the row is in the slot
+        ("phase_s", "<f4", (PHASES,)),  # 56
+        ("score", "<f8"),  # 80      regression value or raw score; NaN none
+        ("duration_ns", "<i8"),  # 88
+        ("class_code", "<i4"),  # 96 code of the predicted class; -1 none
+        ("confidence", "<f4"),  # 100  NaN none
+        ("error", "<u2"),  # 104     code of the error type; 0 none
+        ("output_kind", "u1"),  # 106  see radiosonde._ring.layout.OUTPUT_*
+        ("input_kind", "u1"),  # 107   see INPUT_*
+        ("step", "<u4"),  # 108      a batch keeps every step-th row
+        ("kept", "<u4"),  # 112      rows of the batch in the arena
+        ("rows", "<u4"),  # 116      rows of the call
+        ("mark", "<u8"),  # 120
+    ]
+)
+
+OUTPUT_NONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE = range(4)
+"""What the output fields hold: nothing, class_code (and confidence), score, nothing readable. A batch has them by row in
+its block: column 0 class code or score, column 1 confidence."""
+
+BATCH_OUTPUTS: Final = 2
+"""Output columns of a batch's block, behind its features."""
+
+INPUT_NONE, INPUT_ROW = range(2)
+"""Whether the slot (or the arena) holds features."""
+
+BEGIN: Final = struct.Struct("<qqQQQIIQ64xQ")
+"""First write, whole header: start, event, trace hi, trace lo, span, series, rows, batch, zeros, mark."""
+
+END: Final = struct.Struct("<dqifHBBIIIQ")
+"""Second write from `END_OFFSET`: score, duration, class, confidence, error, output kind, input kind, step, kept,
+rows, mark. It leaves the phases alone, which were added in between."""
+
+END_OFFSET: Final = 80
+PHASE_OFFSET: Final = 56
+MARK_WORD: Final = 15
+"""Index of the mark among the header's 16 words of 8 bytes."""
+
+if BEGIN.size != HEADER_BYTES or END_OFFSET + END.size != HEADER_BYTES or HEADER.itemsize != HEADER_BYTES:
+    raise AssertionError("the header's three descriptions disagree")  # pragma: no cover - a guard for editors
+
+
+def slots_for(total_bytes: int, features: int) -> int:
+    """Return the largest power of two of slots that fits into *total_bytes*, at least 64."""
+    stride = HEADER_BYTES + 8 * features
+    fitting = max(64, total_bytes // stride)
+    return 1 << (fitting.bit_length() - 1)

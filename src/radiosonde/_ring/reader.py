@@ -1,0 +1,104 @@
+"""The reading side: takes what is done, remembers what is in flight, counts what is gone.
+
+Predictions end in another order than they begin. The reader takes every record that is done in ``[cursor, head)``,
+moves the cursor to the head, and keeps the few that were still running as stragglers to look at again. So a prediction
+of 800 ms holds nobody up, and the number of stragglers is the number of predictions in flight.
+
+Bounds: at most ``capacity`` records a drain; the scan reads one word a slot (about 10 us for 8192 slots).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._ring.layout import IN_FLIGHT
+from radiosonde._ring.ring import Ring
+
+STALE_DRAINS = 600
+"""Drains after which a slot that was reserved and never marked is given up (about a minute at the default cadence)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Records copied out of a ring.
+
+    Attributes:
+        headers: structured array of `radiosonde._ring.layout.HEADER`, shape (records,).
+        rows: feature rows, shape (records, features); meaningless where the header's batch is not 0.
+        indices: record indices, shape (records,).
+    """
+
+    headers: NDArray[np.void]
+    rows: NDArray[np.float64]
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+
+class RingReader:
+    """The single consumer of a ring. Owner: the consumer thread."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._cursor = 0
+        self._stragglers: dict[int, int] = {}  # index -> drains it has been looked at without a mark
+        self.overwritten = 0
+        self.abandoned = 0
+        self.in_flight = 0
+
+    def waiting(self) -> int:
+        """Return the number of records begun since the last drain, whether done or not."""
+        marks = self._ring.headers["mark"]
+        return max(0, int(marks.max() >> 2) - self._cursor)
+
+    def drain(self) -> Block:
+        """Return the records that are done and have not been returned yet, in the order of their indices."""
+        ring = self._ring
+        # Strided field of the mapping: copied once, so that every decision below is about one moment.
+        marks = ring.headers["mark"].copy()
+        head = int(marks.max() >> 2)
+        first = max(self._cursor, head - ring.capacity)
+        self.overwritten += first - self._cursor
+        wanted = np.concatenate(
+            [np.fromiter(self._stragglers, dtype=np.int64, count=len(self._stragglers)), np.arange(first, head)]
+        )
+        self._cursor = head
+        slots = wanted & (ring.capacity - 1)
+        found = marks[slots]
+        held = (found >> 2).astype(np.int64) - 1
+        is_done = (held == wanted) & ((found & 3) > IN_FLIGHT)
+        self._keep_stragglers(wanted, held, is_done)
+        return self._copy(wanted[is_done], slots[is_done], found[is_done])
+
+    def _keep_stragglers(self, wanted: NDArray[np.int64], held: NDArray[np.int64], is_done: NDArray[np.bool_]) -> None:
+        self.overwritten += int(np.count_nonzero(held > wanted))
+        kept = {}
+        self.in_flight = 0
+        for index, holder in zip(wanted[~is_done].tolist(), held[~is_done].tolist(), strict=True):
+            if holder == index:
+                kept[index] = 0
+                self.in_flight += 1
+            elif holder < index:
+                looked = self._stragglers.get(index, 0) + 1
+                if looked < STALE_DRAINS:
+                    kept[index] = looked
+                else:
+                    self.abandoned += 1
+        self._stragglers = kept
+
+    def _copy(self, indices: NDArray[np.int64], slots: NDArray[np.int64], marks: NDArray[np.uint64]) -> Block:
+        ring = self._ring
+        order = np.argsort(indices, kind="stable") if self._stragglers else slice(None)
+        indices, slots, marks = indices[order], slots[order], marks[order]
+        block = Block(ring.headers[slots], ring.rows[slots], indices)
+        # A slot that was overwritten while it was copied has another mark now: its copy may be torn.
+        torn = ring.headers["mark"][slots] != marks
+        if torn.any():
+            self.overwritten += int(np.count_nonzero(torn))
+            whole = ~torn
+            return Block(block.headers[whole], block.rows[whole], block.indices[whole])
+        return block

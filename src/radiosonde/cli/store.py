@@ -1,0 +1,120 @@
+"""``radiosonde store``: look into a store, and move its closed hours to Parquet."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiosonde.cli._terminal import console, progress_bar
+from radiosonde.sources import open_source
+from radiosonde.store import SeriesSummary
+from radiosonde.store.seal import GRACE_HOURS, seal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``store show`` and ``store seal`` to the command line."""
+    parser = subparsers.add_parser("store", help="look into a store, seal it into Parquet")
+    commands = parser.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
+    show = commands.add_parser("show", help="what is in a store", description="Show what is in a store.")
+    show.add_argument(
+        "store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both"
+    )
+    sealing = commands.add_parser(
+        "seal",
+        help="move closed hours to Parquet",
+        description="Move closed hours to Parquet files that DuckDB, Spark and ClickHouse read as they are.",
+    )
+    sealing.add_argument("store", type=Path, metavar="STORE", help="SQLite file")
+    sealing.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of sealed hours")
+    sealing.add_argument("--all", action="store_true", dest="everything", help="seal the hour still being filled too")
+    sealing.add_argument(
+        "--grace-hours",
+        type=int,
+        default=GRACE_HOURS,
+        metavar="N",
+        help="hours that stay behind the newest one (default %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command that *args* names and return the exit code.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+        ConfigurationError: the extra ``desk`` is not installed.
+    """
+    return _show(args.store) if args.store_command == "show" else _seal(args)
+
+
+def _show(paths: Sequence[Path]) -> int:
+    terminal = console()
+    source = open_source(list(paths))
+    summaries = [(place, place.summaries()) for place in source.places]
+    if any(rows for _, rows in summaries):
+        terminal.print(_series_table([row for _, rows in summaries for row in rows]))
+    for place, rows in summaries:
+        windows = sum(row.windows for row in rows)
+        _say(terminal, f"{place.path}: {windows:,} windows, {_size(place.held_bytes())}")
+    for (model, version), reference in sorted(source.references().items()):
+        kind = "provisional reference" if reference.provisional else "reference"
+        shape = f"{len(reference.features)} features, {reference.rows:,} rows"
+        _say(terminal, f"{kind} {reference.id} of {model} {version}: {shape}")
+    return 0
+
+
+def _seal(args: argparse.Namespace) -> int:
+    terminal = console()
+    with progress_bar("sealing") as progress:
+        hours = seal(args.store, args.out, everything=args.everything, grace_hours=args.grace_hours, progress=progress)
+    windows = sum(hour.windows for hour in hours)
+    size_bytes = sum(hour.size_bytes for hour in hours)
+    if hours:
+        _say(terminal, f"sealed {windows:,} windows into {args.out} ({len(hours):,} segments, {_size(size_bytes)})")
+    elif args.everything:
+        _say(terminal, "nothing to seal: the store holds no windows")
+    else:
+        _say(terminal, "nothing to seal: the newest hours stay until they are closed; --all seals them too")
+    return 0
+
+
+def _say(terminal: Console, line: str) -> None:
+    # Names and paths are other people's text: no markup, and never folded, so that they can be copied.
+    terminal.print(line, soft_wrap=True, markup=False)
+
+
+def _series_table(rows: Sequence[SeriesSummary]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("model", "version", "variant"):
+        table.add_column(name, overflow="fold")
+    for name in ("cohorts", "windows", "calls", "rows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("from (UTC)", "to (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        names = [Text(name) for name in (row.model, row.version, row.variant)]
+        numbers = [f"{number:,}" for number in (row.cohorts, row.windows, row.calls, row.rows)]
+        table.add_row(*names, *numbers, _instant(row.start_ns), _instant(row.end_ns))
+    return table
+
+
+def _instant(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _size(size_bytes: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} GB"

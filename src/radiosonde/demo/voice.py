@@ -1,0 +1,102 @@
+"""How the flight tells where it is: a progress bar on a terminal, a line now and then everywhere else."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from radiosonde.demo.flights import NEW_YORK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress, TaskID
+
+    from radiosonde.demo.replay import Tally
+
+LINES = 10
+"""Lines of progress per replay where there is no terminal."""
+
+REDRAW_EVERY = 100
+"""Answers per update of the bar: an update costs as much as a tenth of a request."""
+
+
+class Voice(Protocol):
+    """Where the flight tells how it goes."""
+
+    def say(self, text: str) -> None:
+        """Tell one step."""
+
+    def progress(self, tally: Tally, total: int) -> None:
+        """Tell how far the replay of *total* flights has come; called after every answer."""
+
+
+class PlainVoice:
+    """One line per step, and one per tenth of the replay."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to *stream*."""
+        self._stream = stream
+        self._told = 0
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def progress(self, tally: Tally, total: int) -> None:
+        """Write a line when another tenth is done."""
+        reached = LINES * _flown(tally) // total
+        if reached > self._told:
+            self._told = reached
+            self.say(f"  {100 * reached // LINES:3d} %  {_day(tally)}  {_counts(tally)}")
+
+
+class TerminalVoice:
+    """A progress bar with the date that the replay has reached."""
+
+    def __init__(self, bar: Progress) -> None:
+        """Draw with *bar*, which must be started."""
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._answers = 0
+
+    def say(self, text: str) -> None:
+        """Write one line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def progress(self, tally: Tally, total: int) -> None:
+        """Move the bar, now and then."""
+        if self._task is None:
+            self._task = self._bar.add_task("", total=total)
+        self._answers += 1
+        if self._answers % REDRAW_EVERY == 0 or _flown(tally) == total:
+            text = f"{_day(tally)}  {_counts(tally)}"
+            self._bar.update(self._task, completed=_flown(tally), description=text)
+
+
+@contextmanager
+def voice_for(stream: TextIO) -> Iterator[Voice]:
+    """Yield the voice that suits *stream*."""
+    if not stream.isatty():
+        yield PlainVoice(stream)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(file=stream)) as bar:
+        yield TerminalVoice(bar)
+
+
+def _flown(tally: Tally) -> int:
+    return tally.predictions + tally.failures
+
+
+def _day(tally: Tally) -> str:
+    return f"{datetime.fromtimestamp(tally.event_s, NEW_YORK):%a %d %b %Y}"
+
+
+def _counts(tally: Tally) -> str:
+    return f"{tally.predictions} predictions, {tally.labels} labels, {tally.failures} errors"

@@ -1,0 +1,224 @@
+"""Run every data check on every feature and return what stood out, as numbers; words are put in `data_findings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.cell_contrasts import Contrast, make_contrasts
+from radiosonde.diagnose.conversions import Fit, fit_by_lattice, fit_by_quantiles
+from radiosonde.diagnose.scan import Step, make_blocks, step_segments
+from radiosonde.diagnose.share_scan import PAGE_LN_E, block_steps, scan_share
+from radiosonde.diagnose.stuck import find_stuck_cell, find_stuck_value
+from radiosonde.diagnose.unit_break import find_unit_break
+from radiosonde.model import NULL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.feature_panel import FeaturePanel, Retained
+    from radiosonde.reference.profile import FeatureProfile
+
+TICKET_LN_E = 30.0
+"""Evidence a mere change of distribution needs to call for a person; real seasons reach 22."""
+
+_MIN_RISE = {"missing": 0.03, "unseen": 0.003, "far": 0.002, "outside": 0.05}
+_QUANTILE_RANKS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something stood out in one feature.
+
+    Attributes:
+        check: ``unit``, ``far``, ``missing``, ``unseen``, ``stuck``, ``range``, ``location``, ``spread``, ``category:x``.
+        feature: index of the feature.
+        start: first affected step.
+        earliest: start of the likelihood set.
+        latest: end of it.
+        end: one past the last affected step.
+        before: statistic outside the segment.
+        after: statistic inside.
+        ln_e: evidence.
+        fit: the unit conversion that explains it, if any.
+        versions: indices of the affected versions; empty for all.
+    """
+
+    check: str
+    feature: int
+    start: int
+    earliest: int
+    latest: int
+    end: int
+    before: float
+    after: float
+    ln_e: float
+    fit: Fit | None = None
+    versions: tuple[int, ...] = ()
+
+
+def find_signals(panel: FeaturePanel) -> list[Signal]:
+    """Return the signals of *panel*: of all versions together, and of single versions where together hides them."""
+    signals = _scope(panel, panel.cells.sum(axis=0), None)
+    if len(panel.versions) > 1:
+        seen = {(signal.feature, signal.check) for signal in signals}
+        for version in range(len(panel.versions)):
+            alone = _scope(panel, panel.cells[version], version)
+            signals.extend(
+                replace(signal, versions=(version,))
+                for signal in alone
+                if (signal.feature, signal.check) not in seen and not signal.check.startswith(("location", "spread", "cat"))
+            )
+    return signals
+
+
+def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -> list[Signal]:
+    axis = panel.axis
+    block = block_steps(axis)
+    signals: list[Signal] = []
+    for index, name in enumerate(panel.names):
+        held = panel.retained.get(name)
+        if held is not None and version is not None:
+            held = held.only(version)
+        if held is not None and held.values.size:
+            signals.extend(_value_signals(panel, index, held, block, version))
+        else:
+            signals.extend(_stuck(panel, index, None, cells, block))
+    per_day = max(1, axis.steps(24) // block)
+    signals.extend(_cell_signals(panel, cells, block, per_day))
+    return signals
+
+
+def _value_signals(
+    panel: FeaturePanel, index: int, held: Retained, block: int, version: int | None
+) -> list[Signal]:
+    axis, profile = panel.axis, panel.profiles[index]
+    signals = _stuck(panel, index, held, panel.cells[0], block)
+    found = find_unit_break(held, axis.size, block=block, warm_up=min(axis.steps(48), axis.size // 4))
+    if found is not None:
+        inside = (held.steps >= found.start) & (held.steps < found.end)
+        off = inside & ~found.lattice.holds(held.values)
+        fit = fit_by_lattice(np.unique(held.values[held.steps < found.start]), np.unique(held.values[off]), found.lattice)
+        shares = _off_by_version(held, inside, off, len(panel.versions))
+        affected = tuple(np.flatnonzero(shares >= max(shares.max() / 2, 0.02)).tolist())
+        if fit is not None or shares.max() >= 0.5:
+            only = affected if version is None and len(affected) < len(panel.versions) else ()
+            signals.append(
+                Signal(
+                    "unit", index, found.start, found.earliest, found.latest, found.end, 0.0, found.off_share, found.ln_e, fit, only
+                )
+            )
+    if profile is not None and profile.kind == "numeric" and profile.bounds:
+        signals.extend(_far(panel, index, held, profile, block))
+    return signals
+
+
+def _off_by_version(held: Retained, inside: NDArray[np.bool_], off: NDArray[np.bool_], count: int) -> NDArray[np.float64]:
+    total = np.bincount(held.versions[inside], held.rows[inside], count)
+    return np.asarray(np.bincount(held.versions[off], held.rows[off], count) / np.maximum(total, 1), dtype=np.float64)
+
+
+def _stuck(
+    panel: FeaturePanel, index: int, held: Retained | None, cells: NDArray[np.int64], block: int
+) -> list[Signal]:
+    if held is not None:
+        found = find_stuck_value(held, panel.axis.size, block)
+    else:
+        found = find_stuck_cell(np.delete(cells[:, index], cells.shape[-1] + NULL, axis=1), block)
+    if found is None or found.ln_e < PAGE_LN_E:
+        return []
+    return [Signal("stuck", index, found.start, found.start, found.start, found.end, 0.0, found.value, found.ln_e)]
+
+
+def _far(panel: FeaturePanel, index: int, held: Retained, profile: FeatureProfile, block: int) -> list[Signal]:
+    """Values more than one whole reference range outside the reference range: no season does that."""
+    low, high = profile.low, profile.bounds[-1]
+    reach = max(high - low, abs(high) * 1e-9)
+    is_far = (held.values < low - reach) | (held.values > high + reach)
+    if not is_far.any():
+        return []
+    size = panel.axis.size
+    hits = np.bincount(held.steps[is_far], held.rows[is_far], size)
+    totals = np.bincount(held.steps, held.rows, size)
+    found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE["far"])
+    if found is None:
+        return []
+    step, onset = found
+    before = held.values[(held.steps < onset[0]) & ~is_far]
+    after = held.values[(held.steps >= onset[0]) & (held.steps < step.end) & (is_far if step.after < 0.5 else True)]
+    fit = fit_by_quantiles(np.quantile(before, _QUANTILE_RANKS), np.quantile(after, _QUANTILE_RANKS)) if before.size else None
+    return [Signal("far", index, *onset, step.end, step.before, step.after, step.ln_e, fit)]
+
+
+def _cell_signals(panel: FeaturePanel, cells: NDArray[np.int64], block: int, per_day: int) -> list[Signal]:
+    contrasts = make_contrasts(panel)
+    signals = []
+    for contrast in contrasts:
+        table = cells[:, contrast.feature]
+        hits, totals = table @ contrast.top, table @ contrast.bottom
+        if contrast.name in _MIN_RISE:
+            if not hits.any():
+                continue
+            found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE[contrast.name])
+            if found is not None and (contrast.name != "outside" or (found[0].after >= 0.9 and found[0].ln_e >= TICKET_LN_E)):
+                step, onset = found
+                check = "range" if contrast.name == "outside" else contrast.name
+                signals.append(Signal(check, contrast.feature, *onset, step.end, step.before, step.after, step.ln_e))
+        else:
+            signals.extend(_drift(panel, contrast, table, block, per_day))
+    return signals
+
+
+def _drift(
+    panel: FeaturePanel, contrast: Contrast, table: NDArray[np.int64], block: int, per_day: int
+) -> list[Signal]:
+    """Look for a lasting change of distribution, in blocks of a day (which cancels the daily rhythm) once there are 8."""
+    axis = panel.axis
+    hits, totals = table @ contrast.top, table @ contrast.bottom
+    daily = axis.size // (block * per_day) >= 8
+    length, blocks_per_day = (block * per_day, 1) if daily else (block, per_day)
+    blocks = make_blocks(hits[:, None], totals[:, None], length, blocks_per_day)
+    weight = max(float(np.median(blocks.weights)), 1.0)
+    share = float(hits.sum() / max(totals.sum(), 1))
+    floor = np.array([(share * (1 - share) if contrast.is_share else 1.0) / weight])
+    count = len(blocks.starts)
+    step = step_segments(blocks, floor, axis.size, min_outside=max(4, count // 5), min_inside=max(2, count // 10), bursts=False)[0]
+    tolerance = 0.5 * contrast.expected + 0.01 if contrast.is_share else 0.25
+    if step is None or step.ln_e < PAGE_LN_E or abs(step.after - step.before) < tolerance:
+        return []
+    held = panel.retained.get(panel.names[contrast.feature])
+    fit = _quantile_fit(panel, contrast.feature, held, step) if contrast.name in ("location", "spread") else None
+    start = step.start
+    return [
+        Signal(contrast.name, contrast.feature, start, max(start - length, 0), start + length // 2, step.end, step.before, step.after, step.ln_e, fit)
+    ]
+
+
+def _quantile_fit(panel: FeaturePanel, feature: int, held: Retained | None, step: Step) -> Fit | None:
+    """Fit a conversion to the quantiles before and after: of the retained values, or read off the cells."""
+    if held is not None:
+        late = (held.steps >= step.start) & (held.steps < step.end)
+        sides = [_weighted_quantiles(held.values[side], held.rows[side]) for side in (~late, late)]
+        return fit_by_quantiles(*sides)
+    profile = panel.profiles[feature]
+    if profile is None or len(profile.bounds) < 4:
+        return None
+    counts = panel.cells.sum(axis=0)[:, feature]
+    edges = np.array([profile.low, *profile.bounds])
+    quantiles = []
+    for rows in (counts[: step.start].sum(axis=0), counts[step.start : step.end].sum(axis=0)):
+        body = rows[: profile.body]
+        cumulative = np.concatenate([[0], np.cumsum(body)]) / max(body.sum(), 1)
+        # What lies above the reference has no position in the cells, so only ranks well inside can be compared.
+        quantiles.append(np.interp((0.1, 0.25, 0.5, 0.75, 0.9), cumulative, edges))
+    above = counts[step.start : step.end].sum(axis=0)[profile.body :]
+    return fit_by_quantiles(*quantiles) if above.sum() < 0.02 * counts[step.start : step.end].sum() else None
+
+
+def _weighted_quantiles(values: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    order = np.argsort(values)
+    cumulative = np.cumsum(rows[order])
+    at = np.searchsorted(cumulative, np.array(_QUANTILE_RANKS) * cumulative[-1])
+    return np.asarray(values[order][at], dtype=np.float64)

@@ -1,0 +1,160 @@
+"""Feature cells and retained values over event time, per grid: the input of the data checks.
+
+Cells add only within one grid, so windows counted on different grids (a redeployed reference) make separate panels.
+Retained values are what the KLL sketches hold: up to 200 values per window they are the values themselves, beyond that
+a thinned sample with weights. Features marked ``pii`` have none, and the checks that need values say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from datasketches import kll_doubles_sketch
+
+from radiosonde.model import NULL, SPECIAL_CELLS, UNSEEN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.panel import Axis
+    from radiosonde.model import Window
+    from radiosonde.reference.profile import FeatureProfile, Reference
+
+KLL_KIND = "kll_double"
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """Distinct (step, version, value) of one feature with the rows they stand for, ordered by step."""
+
+    steps: NDArray[np.int64]
+    versions: NDArray[np.int64]
+    values: NDArray[np.float64]
+    rows: NDArray[np.float64]
+
+    def only(self, version: int) -> Retained:
+        """Return the part of one version."""
+        keep = self.versions == version
+        return Retained(self.steps[keep], self.versions[keep], self.values[keep], self.rows[keep])
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePanel:
+    """All feature counts of one model on one grid.
+
+    Attributes:
+        axis: event time.
+        names: features, in the order of the cells.
+        profiles: reference of each feature; None without one.
+        reference_rows: rows of the reference; 0 without one.
+        provisional: the grid was made from the first rows seen.
+        versions: version names, the first axis of *cells*.
+        cells: rows, shape (versions, steps, features, body + 4).
+        retained: values by feature name; absent for categorical and pii features.
+        unreadable_sketches: sketches that could not be read and were left out.
+    """
+
+    axis: Axis
+    names: tuple[str, ...]
+    profiles: tuple[FeatureProfile | None, ...]
+    reference_rows: int
+    provisional: bool
+    versions: tuple[str, ...]
+    cells: NDArray[np.int64]
+    retained: Mapping[str, Retained]
+    unreadable_sketches: int
+
+    def is_categorical(self, feature: int) -> bool:
+        """Return whether the reference says that *feature* is categorical."""
+        profile = self.profiles[feature]
+        return profile is not None and profile.kind == "categorical"
+
+    def cell_table(self, feature: int, rows: NDArray[np.int64]) -> tuple[list[str], list[float]]:
+        """Return readable cell names and the shares of one feature from its summed cell row."""
+        profile = self.profiles[feature]
+        body = profile.body if profile is not None else rows.size - len(SPECIAL_CELLS)
+        shares = (rows / max(rows.sum(), 1)).tolist()
+        if profile is None:
+            names = [f"{index:02d}" for index in range(body)]
+        elif profile.kind == "categorical":
+            return [*profile.categories, "missing", "unseen"], [*shares[:body], shares[NULL], shares[UNSEEN]]
+        else:
+            names = [f"\u2264 {bound:.4g}" for bound in profile.bounds]
+        return [*names, "below", "above", "missing", "unseen"], [*shares[:body], *shares[-len(SPECIAL_CELLS) :]]
+
+
+def make_feature_panels(
+    windows: Sequence[Window], references: Mapping[tuple[str, str], Reference], axis: Axis
+) -> list[FeaturePanel]:
+    """Return one panel per grid among *windows* (all of one model), the most used first."""
+    by_grid: dict[str, list[Window]] = {}
+    for window in windows:
+        if window.features is not None and window.features.names:
+            by_grid.setdefault(window.features.grid, []).append(window)
+    groups = sorted(by_grid.values(), key=lambda group: -sum(window.rows for window in group))
+    return [_make(group, references, axis) for group in groups]
+
+
+def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Reference], axis: Axis) -> FeaturePanel:
+    first = windows[0].features
+    assert first is not None  # noqa: S101 -- narrowing; the caller only passes windows that have features
+    versions = tuple(sorted({window.key.version for window in windows}))
+    cells = np.zeros((len(versions), axis.size, *first.cells.shape), dtype=np.int64)
+    parts: dict[str, list[tuple[int, int, bytes]]] = {}
+    for window in windows:
+        counts = window.features
+        if counts is None or counts.names != first.names:
+            continue
+        version, step = versions.index(window.key.version), axis.index(window.start_ns)
+        cells[version, step] += counts.cells
+        for (name, kind), body in counts.sketches.items():
+            if kind == KLL_KIND:
+                parts.setdefault(name, []).append((step, version, body))
+    retained, unreadable = {}, 0
+    for name, bodies in parts.items():
+        held, failed = _retained(bodies)
+        unreadable += failed
+        if held is not None:
+            retained[name] = held
+    key = (windows[0].key.model, windows[0].key.version)
+    # Versions that share a grid share its reference: any of them will do.
+    reference = references.get(key) or next((references[k] for k in references if k[0] == key[0]), None)
+    known = {profile.name: profile for profile in reference.features} if reference else {}
+    return FeaturePanel(
+        axis, first.names, tuple(known.get(name) for name in first.names), reference.rows if reference else 0,
+        first.provisional, versions, cells, retained, unreadable,
+    )  # fmt: skip
+
+
+def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None, int]:
+    steps: list[int] = []
+    versions: list[int] = []
+    values: list[float] = []
+    weights: list[float] = []
+    failed = 0
+    for step, version, body in bodies:
+        try:
+            items = list(kll_doubles_sketch.deserialize(body))
+        except (ValueError, IndexError, RuntimeError, MemoryError, OverflowError):
+            failed += 1
+            continue
+        if items:
+            column, weight = zip(*items, strict=True)
+            values.extend(column)
+            weights.extend(weight)
+            steps.extend([step] * len(items))
+            versions.extend([version] * len(items))
+    if not values:
+        return None, failed
+    table = np.array(steps), np.array(versions), np.array(values)
+    order = np.lexsort((table[2], table[1], table[0]))
+    step_column, version_column, value_column = (column[order] for column in table)
+    fresh = np.ones(order.size, dtype=bool)
+    fresh[1:] = (np.diff(step_column) != 0) | (np.diff(version_column) != 0) | (np.diff(value_column) != 0)
+    at = np.flatnonzero(fresh)
+    rows = np.add.reduceat(np.array(weights, dtype=np.float64)[order], at)
+    return Retained(step_column[at], version_column[at], value_column[at], rows), failed

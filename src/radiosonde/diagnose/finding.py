@@ -1,0 +1,229 @@
+"""What a diagnosis says: findings, notes and what was not checked, as plain frozen values that become JSON.
+
+The JSON form is documented in ``docs/diagnose.md`` and versioned by `SCHEMA`: fields are added, never renamed. Times
+are integer nanoseconds since the Unix epoch (event time) with an ISO 8601 twin for people.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = "radiosonde.diagnosis/1"
+
+Kind = Literal["data", "version", "cohort", "errors", "latency", "drift", "quality"]
+Severity = Literal["page", "ticket", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it is wrong; ``""`` means everywhere (all versions, all cohorts, ...)."""
+
+    model: str
+    version: str = ""
+    variant: str = ""
+    cohort: str = ""
+    feature: str = ""
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Since when.
+
+    Attributes:
+        at_ns: start of the first affected step, the most likely one.
+        earliest_ns: start of the likelihood set (log-likelihood within 3.3, and dispersion, of the best).
+        latest_ns: end of it.
+        ended_ns: end of the last affected step; None while it lasts.
+        whole_span: wrong from the first window on, so that nothing before it is known.
+    """
+
+    at_ns: int
+    earliest_ns: int
+    latest_ns: int
+    ended_ns: int | None = None
+    whole_span: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure: natural logarithm of the e-value after paying for every look, and what that means in words.
+
+    An e-value of *E* is reached by chance in at most one of *E* healthy reports, as far as the past is a guide.
+    """
+
+    ln_e: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One named number with its unit and the sentence that reads it."""
+
+    name: str
+    value: float | str
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to look at, and the command that shows it; the word STORE stands for the store's path."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A series over event time with the onset marked; None where nothing was counted."""
+
+    title: str
+    unit: str
+    start_ns: Sequence[int]
+    lines: Sequence[tuple[str, Sequence[float | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Groups of bars: the same categories in several states (reference, before, after), as shares."""
+
+    title: str
+    categories: Sequence[str]
+    groups: Sequence[tuple[str, Sequence[float]]]
+    unit: str = "share"
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateTable:
+    """Counts side by side: one row per cohort, per column (events, total)."""
+
+    title: str
+    row_label: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[int, int]]]]
+    marked: str = ""
+
+
+Figure = Timeline | Bars | RateTable
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        name: stable id of the check and its object, e.g. ``data.unit.wind_speed``.
+        kind: what family of cause.
+        severity: ``page`` wants a person now, ``ticket`` soon; ``info`` is a note and never makes the exit code 1.
+        title: one line.
+        verdict: what it is and what it is not, in sentences.
+        where: model, version, cohort, feature, phase.
+        onset: since when.
+        confidence: how sure.
+        evidence: the numbers behind it.
+        next_steps: what to look at next.
+        figures: the pictures of the HTML report, as numbers.
+    """
+
+    name: str
+    kind: Kind
+    severity: Severity
+    title: str
+    verdict: str
+    where: Place
+    onset: Onset
+    confidence: Confidence
+    evidence: tuple[Evidence, ...] = ()
+    next_steps: tuple[NextStep, ...] = ()
+    figures: tuple[Figure, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """A check that could not be made, and why: silence must never look like health."""
+
+    check: str
+    where: Place
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The whole answer.
+
+    Attributes:
+        findings: what is wrong, worst first.
+        notes: what moved but calls for nobody (a season); severity ``info``.
+        not_checked: checks that had too little to go on.
+        checked: what was looked at, one line per check, with its counts.
+        start_ns: start of the first window.
+        end_ns: end of the last window.
+        calls: calls looked at.
+        windows: windows looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+    not_checked: tuple[NotChecked, ...]
+    checked: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+    calls: int
+    windows: int
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing calls for a person."""
+        return not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, text and numbers; schema `SCHEMA`."""
+        document = {"schema": SCHEMA, "healthy": self.healthy, **asdict(self)}
+        for name in ("findings", "notes"):
+            for finding, record in zip(getattr(self, name), document[name], strict=True):
+                record["onset"]["at"] = iso(finding.onset.at_ns)
+                for figure, picture in zip(finding.figures, record["figures"], strict=True):
+                    picture["type"] = type(figure).__name__.lower()
+        plain: dict[str, Any] = _plain(document)
+        return plain
+
+
+def iso(time_ns: int) -> str:
+    """Return *time_ns* as ISO 8601 UTC text to the minute."""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def confidence(ln_e: float) -> Confidence:
+    """Return *ln_e* with its words; beyond a billion to one the number says nothing more and is not claimed."""
+    if ln_e >= math.log(1e9):
+        words = "beyond doubt: chance would do this in fewer than one report in 1 000 000 000"
+    elif ln_e >= math.log(1e3):
+        words = f"sure: chance would do this in about one report in {_rounded(math.exp(ln_e))}"
+    elif ln_e >= math.log(20):
+        words = f"likely: chance would do this in about one report in {_rounded(math.exp(ln_e))}"
+    else:
+        words = "a hint, not more"
+    return Confidence(round(ln_e, 2), words)
+
+
+def _rounded(number: float) -> str:
+    digits = 10 ** max(0, int(math.log10(number)) - 0)
+    return f"{int(number // digits * digits):,}".replace(",", " ")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,164 @@
+"""Windows laid out as dense arrays over event time: what every check reads.
+
+One pass over the windows. Parts of a window (several processes, late labels) land in the same cell of the arrays and
+add up there. Steps are as long as the windows, or longer when that would make more than `MAX_STEPS` of them: checks
+need a few hundred points, and memory stays bounded whatever the span.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.model import LATENCY, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.model import SeriesKey
+
+MAX_STEPS = 1500
+_NICE_STEPS_S = (1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Steps of equal length over event time.
+
+    Attributes:
+        start_ns: start of step 0.
+        step_ns: length of a step.
+        size: number of steps.
+    """
+
+    start_ns: int
+    step_ns: int
+    size: int
+
+    def index(self, time_ns: int) -> int:
+        """Return the step that holds *time_ns*."""
+        return min(max((time_ns - self.start_ns) // self.step_ns, 0), self.size - 1)
+
+    def at_ns(self, step: int) -> int:
+        """Return the start of *step*."""
+        return self.start_ns + int(step) * self.step_ns
+
+    def steps(self, hours: float) -> int:
+        """Return how many steps *hours* are, at least 1."""
+        return max(1, round(hours * 3.6e12 / self.step_ns))
+
+    @property
+    def hours(self) -> float:
+        """Length of the whole axis in hours."""
+        return self.size * self.step_ns / 3.6e12
+
+    def starts(self) -> list[int]:
+        """Return the start of every step."""
+        return [self.start_ns + index * self.step_ns for index in range(self.size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """All windows of one model.
+
+    Attributes:
+        model: model name.
+        axis: event time.
+        keys: the series, the rows of the arrays below.
+        calls: shape (series, steps).
+        errors: calls that raised, same shape.
+        error_types: calls that raised by (series index, type).
+        first_error_step: first step of each (series index, type).
+        correct: labelled correct rows by lag class, shape (lags, series, steps).
+        incorrect: likewise.
+        rows: predicted rows, shape (series, steps).
+        latency: calls per latency bucket, per arm and not per series to bound memory, shape (arms, steps, 240).
+        arms: distinct (version, variant), in order.
+        arm_of: arm index of each series.
+        phases: phase names.
+        phase_sums_s: per arm, shape (arms, phases + 1, steps, 240); the last phase is what no phase accounts for.
+    """
+
+    model: str
+    axis: Axis
+    keys: tuple[SeriesKey, ...]
+    calls: NDArray[np.int64]
+    errors: NDArray[np.int64]
+    error_types: Mapping[tuple[int, str], NDArray[np.int64]]
+    correct: NDArray[np.int64]
+    incorrect: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    latency: NDArray[np.int64]
+    arms: tuple[tuple[str, str], ...]
+    arm_of: NDArray[np.int64]
+    phases: tuple[str, ...]
+    phase_sums_s: NDArray[np.float64]
+
+    def arm_name(self, arm: int) -> str:
+        """Return the version of *arm*, with its variant where versions alone would not tell arms apart."""
+        version, variant = self.arms[arm]
+        alone = sum(other == version for other, _ in self.arms) == 1
+        return (version or "(no version)") if alone else f"{version or '(no version)'}/{variant}"
+
+
+def make_axis(windows: Sequence[Window]) -> Axis:
+    """Return the axis that fits *windows*: their own length, or the next rounder one that keeps `MAX_STEPS`."""
+    start = min(window.start_ns for window in windows)
+    end = max(window.end_ns for window in windows)
+    lengths = sorted(window.end_ns - window.start_ns for window in windows)
+    step = max(lengths[len(lengths) // 2], 1)
+    if (end - start) / step > MAX_STEPS:
+        step = next((s * 10**9 for s in _NICE_STEPS_S if s * 10**9 >= step and (end - start) / (s * 10**9) <= MAX_STEPS), 0)
+        step = step or -(-(end - start) // MAX_STEPS)
+    start -= start % step
+    return Axis(start, step, max(1, -(-(end - start) // step)))
+
+
+def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
+    """Lay out the windows of *model* on *axis*; windows are taken as they are, parts included."""
+    keys = tuple(sorted({window.key for window in windows}))
+    row_of = {key: row for row, key in enumerate(keys)}
+    arms = tuple(sorted({(key.version, key.variant) for key in keys}))
+    arm_of = np.array([arms.index((key.version, key.variant)) for key in keys])
+    phases = tuple(sorted({phase for window in windows for phase in window.latency.phases}))
+    lags = sorted({lag for window in windows if window.labels for _, lag in window.labels.outcomes}) or ["inf"]
+    shape = (len(keys), axis.size)
+    calls, errors, rows = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    outcomes = {name: np.zeros((len(lags), *shape), dtype=np.int64) for name in ("correct", "incorrect")}
+    latency = np.zeros((len(arms), axis.size, LATENCY.size), dtype=np.int64)
+    phase_sums = np.zeros((len(arms), len(phases) + 1, axis.size, LATENCY.size))
+    error_types: dict[tuple[int, str], NDArray[np.int64]] = {}
+    for window in windows:
+        row, step = row_of[window.key], axis.index(window.start_ns)
+        calls[row, step] += window.calls
+        rows[row, step] += window.rows
+        for name, count in window.errors.items():
+            errors[row, step] += count
+            error_types.setdefault((row, name), np.zeros(axis.size, dtype=np.int64))[step] += count
+        if window.labels:
+            for (result, lag), count in window.labels.outcomes.items():
+                if result in outcomes:
+                    outcomes[result][lags.index(lag), row, step] += count
+        latency[arm_of[row], step] += window.latency.counts
+        sums = phase_sums[arm_of[row]]
+        sums[-1, step] += window.latency.sums_s
+        for name, part in zip(window.latency.phases, window.latency.phase_sums_s, strict=True):
+            sums[phases.index(name), step] += part
+            sums[-1, step] -= part
+    return Panel(
+        model, axis, keys, calls, errors, error_types, outcomes["correct"], outcomes["incorrect"], rows, latency, arms,
+        arm_of, phases, phase_sums,
+    )  # fmt: skip
+
+
+def slow_calls(panel: Panel, windows: Sequence[Window], bucket: int) -> NDArray[np.int64]:
+    """Return the calls above latency bucket *bucket* per series and step, shape (series, steps)."""
+    row_of = {key: row for row, key in enumerate(panel.keys)}
+    slow = np.zeros((len(panel.keys), panel.axis.size), dtype=np.int64)
+    for window in windows:
+        slow[row_of[window.key], panel.axis.index(window.start_ns)] += int(window.latency.counts[bucket + 1 :].sum())
+    return slow

@@ -1,0 +1,131 @@
+"""Has the unit of a feature changed? An e-detector on values that are off the lattice they always sat on.
+
+The lattice is learned from the feature's own past and kept while it holds. Each block of a few hours contributes its
+distinct values (not rows: a thousand rows share one reading): how many are on, how many off. A Shiryaev-Roberts
+detector over three shares of affected rows (10, 30, 70 %) accumulates the likelihood ratio; under a lattice that still
+holds, its average run length is at least its threshold, `ARL_BLOCKS` blocks per feature (Shin, Ramdas and Rinaldo 2023).
+Distinct values of a block are not quite independent, so their log-likelihood is halved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.lattice import Lattice, fit_lattice
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.feature_panel import Retained
+
+ARL_BLOCKS = 1e7
+_DISPERSION = 2.0
+_OFF_SHARES = (0.1, 0.3, 0.7)
+_OFF_BEFORE = 0.02
+_MIN_OFF_VALUES = 6
+_QUIET = 100.0
+
+
+class UnitBreak(NamedTuple):
+    """The values left their lattice.
+
+    Attributes:
+        start: first affected step, most likely.
+        earliest: start of the likelihood set.
+        latest: end of it.
+        end: one past the last affected step (size of the axis while it lasts).
+        lattice: the lattice before.
+        off_share: share of the rows after that are off it.
+        ln_e: evidence: log of the detector, the looks paid.
+    """
+
+    start: int
+    earliest: int
+    latest: int
+    end: int
+    lattice: Lattice
+    off_share: float
+    ln_e: float
+
+
+def find_unit_break(held: Retained, size: int, *, block: int, warm_up: int) -> UnitBreak | None:
+    """Return the first lasting departure from the feature's lattice; None if it holds, or if there is none to hold.
+
+    Args:
+        held: retained values.
+        size: steps of the axis.
+        block: steps per block.
+        warm_up: steps to learn the first lattice from; extended until 8 distinct values were seen.
+    """
+    lattice: Lattice | None = None
+    learned = warm_up
+    detector = np.zeros(len(_OFF_SHARES))
+    peak = 0.0
+    for start in range(warm_up, size, block):
+        if lattice is None or detector.max() < _QUIET:
+            lattice = _relearn(lattice, held, learned, start)
+            learned = start
+        if lattice is None:
+            continue
+        fresh = np.unique(held.values[slice(*np.searchsorted(held.steps, (start, start + block)))])
+        off = int((~lattice.holds(fresh)).sum())
+        detector = (1 + detector) * np.exp(np.minimum(_gains(off, fresh.size), 300.0))
+        detector = np.minimum(detector, 1e280)
+        peak = max(peak, float(detector.mean()))
+        if detector.mean() > ARL_BLOCKS:
+            found = _confirm(held, lattice, warm_up, start, size, float(np.log(peak)))
+            if found is not None:
+                return found
+            detector[:] = 0
+            lattice = None
+    return None
+
+
+def has_lattice(held: Retained) -> bool:
+    """Return whether the values of a feature repeat a step at all, so that `find_unit_break` can say anything."""
+    return fit_lattice(np.unique(held.values)) is not None
+
+
+def _relearn(lattice: Lattice | None, held: Retained, learned: int, now: int) -> Lattice | None:
+    """Keep *lattice* while it holds what came since; fit a wider one otherwise."""
+    edges = np.searchsorted(held.steps, (learned, now))
+    if lattice is not None and bool(lattice.holds(held.values[edges[0] : edges[1]]).all()):
+        return lattice
+    return fit_lattice(np.unique(held.values[: edges[1]]))
+
+
+def _gains(off: int, total: int) -> NDArray[np.float64]:
+    shares = np.array(_OFF_SHARES)
+    gain = off * np.log(shares / _OFF_BEFORE) + (total - off) * np.log((1 - shares) / (1 - _OFF_BEFORE))
+    return np.asarray(gain / _DISPERSION, dtype=np.float64)
+
+
+def _confirm(
+    held: Retained, lattice: Lattice, low: int, alarm: int, size: int, ln_peak: float
+) -> UnitBreak | None:
+    """Place the onset by step, find where it ends, and demand that it is more than a few odd values."""
+    off_pair = ~lattice.holds(held.values)
+    off = np.bincount(held.steps[off_pair], minlength=size)
+    total = np.bincount(held.steps, minlength=size)
+    share = min(max(off[alarm:].sum() / max(total[alarm:].sum(), 1), 0.05), 0.95)
+    gain = off * np.log(share / _OFF_BEFORE) + (total - off) * np.log((1 - share) / (1 - _OFF_BEFORE))
+    end = _end(gain, alarm, size)
+    suffix = gain[low:end][::-1].cumsum()[::-1]
+    start = low + int(suffix.argmax())
+    likely = np.flatnonzero(suffix >= suffix.max() - 3.3 * _DISPERSION)
+    if np.unique(held.values[off_pair & (held.steps >= start) & (held.steps < end)]).size < _MIN_OFF_VALUES:
+        return None
+    rows = held.rows[(held.steps >= start) & (held.steps < end)].sum()
+    rows_off = held.rows[off_pair & (held.steps >= start) & (held.steps < end)].sum()
+    ln_e = max(float(suffix.max()) / _DISPERSION - float(np.log(size)), min(ln_peak, float(np.log(ARL_BLOCKS))))
+    return UnitBreak(start, low + int(likely[0]), low + int(likely[-1]), end, lattice, float(rows_off / max(rows, 1)), ln_e)
+
+
+def _end(gain: NDArray[np.float64], began: int, size: int) -> int:
+    """Return where the evidence stops growing: the end of the best prefix, or *size* if that is the last data."""
+    prefix = gain[began:].cumsum()
+    last = int(np.flatnonzero(gain)[-1]) if gain.any() else size - 1
+    # A step or two without an off value at the very end is chance, not recovery.
+    return size if prefix[last - began] >= prefix.max() - 3.3 * _DISPERSION else began + int(prefix.argmax()) + 1

@@ -1,0 +1,32 @@
+"""Exceptions a user can meet. Each message says what to do next.
+
+    RadiosondeError
+     ├─ ConfigurationError   a setting or argument that cannot be used; raised at decoration or start, never at predict
+     ├─ ProfileError         a reference profile that is damaged, foreign or too new
+     ├─ StoreError           a store that is missing, damaged, foreign or too new
+     └─ MergeError           windows or sketches that cannot be added
+
+Nothing here is ever raised into a prediction: what goes wrong there is counted (`radiosonde._guard`).
+"""
+
+from __future__ import annotations
+
+
+class RadiosondeError(Exception):
+    """Base of every exception Radiosonde raises on purpose."""
+
+
+class ConfigurationError(RadiosondeError, ValueError):
+    """A setting or an argument cannot be used; the message lists what can."""
+
+
+class ProfileError(RadiosondeError, ValueError):
+    """A reference profile cannot be read: damaged, made by something else, or by a newer version."""
+
+
+class StoreError(RadiosondeError):
+    """A store cannot be opened or read: missing, damaged, made by something else, or by a newer version."""
+
+
+class MergeError(RadiosondeError, ValueError):
+    """Two windows or sketches cannot be added because they were counted on different grids or are damaged."""

@@ -1,0 +1,195 @@
+"""OTLP over HTTP: metrics from snapshots, sketches as events, through OpenTelemetry's stock exporters.
+
+The stock exporters read ``OTEL_EXPORTER_OTLP_*`` (endpoint, headers, timeout, compression, certificates, temporality)
+and ``Resource.create`` reads ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME``, so nothing is configured twice. No
+provider, no reader, no thread: the one consumer calls `OtlpExporter.export_metrics` when it is time. A call may take as
+long as ``OTEL_EXPORTER_OTLP_TIMEOUT`` (10 s) per request while the backend does not answer; the first request that fails
+ends the call.
+
+The resource is resolved at construction, because resolving needs a thread pool, which an exiting interpreter refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from radiosonde._version import __version__
+from radiosonde.export.builder import BlockBuilder
+from radiosonde.export.cardinality import MAX_SERIES
+from radiosonde.export.result import ExportResult
+from radiosonde.export.snapshot import Snapshot
+from radiosonde.model import Window
+from radiosonde.semconv.attributes import SCHEMA_URL
+
+if TYPE_CHECKING:
+    import requests
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.metrics.export import MetricExporter
+
+MAX_EVENTS = 63
+"""Sketch events per request: at 6 kB each below 0.4 MB, and below every limit on batches that was met."""
+
+
+class OtlpExporter:
+    """Sends metrics and sketches over OTLP/HTTP. For one thread; only `shutdown` may be called from another.
+
+    Args:
+        resource_attributes: added to OpenTelemetry's resource, over what the environment says.
+        max_series: time series per export, see `radiosonde.export.cardinality`.
+        metric_exporter: makes the metric exporter; default: the stock one, configured by the environment.
+        log_exporter: makes the log exporter; likewise.
+    """
+
+    def __init__(
+        self,
+        *,
+        resource_attributes: Mapping[str, str] | None = None,
+        max_series: int = MAX_SERIES,
+        metric_exporter: Callable[[], MetricExporter] | None = None,
+        log_exporter: Callable[[], LogRecordExporter] | None = None,
+    ) -> None:
+        self._resource_attributes = dict(resource_attributes or {})
+        self._max_series = max_series
+        self._make_metric_exporter = metric_exporter or self._stock_metric_exporter
+        self._make_log_exporter = log_exporter or self._stock_log_exporter
+        self._begin()
+
+    def reset_after_fork(self, resource_attributes: Mapping[str, str] | None = None) -> None:
+        """Begin anew in a child process: new connections, new resource, nothing delivered yet.
+
+        The parent's connections are left alone, not closed: the child shares their sockets.
+
+        Args:
+            resource_attributes: replace those given at construction, where they name the process.
+        """
+        if resource_attributes is not None:
+            self._resource_attributes = dict(resource_attributes)
+        self._begin()
+
+    def _begin(self) -> None:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+        from radiosonde.export.otlp_points import PointMaker
+
+        self._wire = _Wire()
+        self._builder = BlockBuilder(self._max_series)
+        self._resource = Resource.create(dict(self._resource_attributes))
+        self._scope = InstrumentationScope("radiosonde", __version__, SCHEMA_URL)
+        self._metrics = self._make_metric_exporter()
+        self._logs = self._make_log_exporter()
+        self._maker = PointMaker(self._metrics)
+
+    def export_metrics(self, snapshot: Snapshot) -> ExportResult:
+        """Send the points of *snapshot*, some thousand per request.
+
+        Delta temporality sends what was counted since the last delivery; what a failed call did not deliver is sent by
+        the next one.
+        """
+        from opentelemetry.sdk.metrics.export import MetricExportResult
+
+        from radiosonde.export.otlp_points import MAX_POINTS
+
+        blocks = self._builder.build(snapshot)
+        pending = list(self._maker.points(blocks, snapshot.start_ns, snapshot.time_ns))
+        sent = 0
+        self._wire.reset()
+        for start in range(0, len(pending), MAX_POINTS):
+            chunk = pending[start : start + MAX_POINTS]
+            request = self._maker.metrics(chunk, self._resource, self._scope)
+            with _untraced():
+                outcome = self._metrics.export(request)
+            if outcome is not MetricExportResult.SUCCESS:
+                return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("metrics"), blocks.cut)
+            for item in chunk:
+                self._maker.delivered(item, snapshot.time_ns)
+            sent += len(chunk)
+        return ExportResult(True, sent, self._wire.payload_bytes, cut=blocks.cut)
+
+    def export_sketches(self, windows: Sequence[Window]) -> ExportResult:
+        """Send the sketches of closed windows, one event each."""
+        from opentelemetry.sdk._logs.export import LogRecordExportResult
+
+        from radiosonde.export.otlp_events import sketch_events
+
+        records, damaged = sketch_events(windows, self._resource, self._scope)
+        sent = 0
+        self._wire.reset()
+        for start in range(0, len(records), MAX_EVENTS):
+            batch = records[start : start + MAX_EVENTS]
+            with _untraced():
+                outcome = self._logs.export(batch)
+            if outcome is not LogRecordExportResult.SUCCESS:
+                return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("logs"), damaged)
+            sent += len(batch)
+        return ExportResult(True, sent, self._wire.payload_bytes, cut=damaged)
+
+    def shutdown(self, timeout_s: float = 5.0) -> None:
+        """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""
+        self._metrics.shutdown(timeout_millis=timeout_s * 1000)
+        self._logs.shutdown()  # type: ignore[no-untyped-call]
+
+    def _stock_metric_exporter(self) -> MetricExporter:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+        return OTLPMetricExporter(session=self._wire.session())
+
+    def _stock_log_exporter(self) -> LogRecordExporter:
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+
+        return OTLPLogExporter(session=self._wire.session())
+
+
+class _Wire:
+    """Sees the answers of the backend: the stock exporters tell success from failure and nothing else.
+
+    Attributes:
+        payload_bytes: bytes of answered requests since `reset`.
+        status: HTTP status of the last answer; 0 when there was none.
+    """
+
+    def __init__(self) -> None:
+        self.payload_bytes = 0
+        self.status = 0
+
+    def reset(self) -> None:
+        """Forget the answers seen."""
+        self.payload_bytes = self.status = 0
+
+    def session(self) -> requests.Session | None:
+        """Return a session that reports here; None where a plug-in may make one that holds credentials."""
+        from importlib.metadata import entry_points
+
+        import requests
+
+        if entry_points(group="opentelemetry_otlp_credential_provider"):
+            return None
+        session = requests.Session()
+        session.hooks["response"].append(self._answered)
+        return session
+
+    def complaint(self, signal: str) -> str:
+        """Return why the last request failed and what to do."""
+        variable = f"OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT)"
+        if self.status:
+            return f"the OTLP backend answered {signal} with HTTP {self.status}; check {variable} and its logs"
+        return f"no OTLP backend took the {signal}; start one, or check {variable}"
+
+    def _answered(self, response: requests.Response, *_: object, **__: object) -> None:
+        body = response.request.body
+        self.payload_bytes += len(body) if isinstance(body, bytes) else 0
+        self.status = response.status_code
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Keep instrumentations of HTTP clients from tracing our own requests, as the SDK does."""
+    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+
+    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        detach(token)

@@ -1,0 +1,84 @@
+"""Sketches as events: one log record per window, feature and kind, its body the serialized sketch as base64 text.
+
+Text and not bytes, because one collector renders bytes as hexadecimal and the other as base64, and every SQL engine
+decodes base64. The body and not an attribute, because limits on attribute length truncate and bodies are exempt. The
+event's time is the end of its window in event time, which a replay may put years ago.
+
+Loaded by `radiosonde.export.otlp` at the first export; the logs API of OpenTelemetry is marked unstable and is used in
+this module alone.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from radiosonde._clock import wall_ns
+from radiosonde.errors import MergeError
+from radiosonde.export.labels import release_attributes
+from radiosonde.model import FeatureCounts, Window
+from radiosonde.semconv import attributes as names
+from radiosonde.semconv import events
+from radiosonde.sketches import KINDS
+
+ENCODING = "base64"
+
+
+def sketch_events(
+    windows: Sequence[Window], resource: Resource, scope: InstrumentationScope
+) -> tuple[list[ReadableLogRecord], int]:
+    """Return one event per sketch, and the number of sketches that are damaged or of an unknown kind."""
+    observed_ns = wall_ns()
+    records: list[ReadableLogRecord] = []
+    damaged = 0
+    for window in windows:
+        features = window.features
+        if features is None:
+            continue
+        for (feature, kind), sketch in features.sketches.items():
+            try:
+                fed = _values_seen(kind, sketch, features)
+            except MergeError:
+                damaged += 1
+                continue
+            attributes: dict[str, str | int | bool] = {
+                names.EVENT_NAME: events.SKETCH_WINDOW,
+                **dict(release_attributes(window.key)),
+                names.COHORT: window.key.cohort,
+                names.FEATURE_NAME: feature,
+                names.SKETCH_KIND: kind,
+                names.SKETCH_K: KINDS[kind].parameter,
+                names.SKETCH_N: fed,
+                names.SKETCH_SIZE: len(sketch),
+                names.SKETCH_ENCODING: ENCODING,
+                names.WINDOW_START: int(window.start_ns),
+                names.WINDOW_END: int(window.end_ns),
+            }
+            record = LogRecord(
+                timestamp=int(window.end_ns),
+                observed_timestamp=observed_ns,
+                context=Context(),
+                severity_number=SeverityNumber.INFO,
+                body=b64encode(sketch).decode("ascii"),
+                attributes=attributes,
+                event_name=events.SKETCH_WINDOW,
+            )
+            records.append(ReadableLogRecord(record, resource, scope))
+    return records, damaged
+
+
+def _values_seen(kind: str, sketch: bytes, features: FeatureCounts) -> int:
+    """Return how many values a sketch was fed; kinds that do not count them were fed the window's sketched rows.
+
+    Raises:
+        MergeError: the sketch is damaged or of an unknown kind.
+    """
+    if kind not in KINDS:
+        raise MergeError(f"unknown sketch kind {kind!r}; upgrade radiosonde")
+    return int(getattr(KINDS[kind].from_bytes(sketch), "n", features.sketched_rows))

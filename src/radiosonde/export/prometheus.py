@@ -1,0 +1,162 @@
+"""Prometheus: one collector, three ways to the scrape.
+
+* `metrics_app` and `metrics_asgi_app`: WSGI and ASGI applications to mount under ``/metrics``; the fast way, because the
+  text is rendered from kept prefixes (`radiosonde.export.exposition`).
+* `PrometheusCollector.collect`: prometheus-client's protocol, for those who have a registry of their own.
+* `serve`: prometheus-client's own HTTP server over a registry of ours.
+
+All are made from the same blocks. The multiprocess mode of prometheus-client knows no custom collectors: under a server
+that forks, export over OTLP, or scrape each worker on a port of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as PrometheusExemplar
+
+from radiosonde.export.blocks import Distribution, Scalars
+from radiosonde.export.builder import BlockBuilder
+from radiosonde.export.cardinality import MAX_SERIES
+from radiosonde.export.exposition import (
+    OPENMETRICS,
+    TEXT,
+    bound_text,
+    exemplar_labels,
+    label_pairs,
+    render,
+    sample_suffix,
+)
+from radiosonde.export.naming import prometheus_name
+from radiosonde.export.snapshot import Snapshot
+from radiosonde.semconv.catalogue import METRICS
+
+if TYPE_CHECKING:
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+AsgiApplication = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[dict[str, Any]], Awaitable[None]]],
+    Awaitable[None],
+]
+
+
+class PrometheusCollector(Collector):
+    """Telemetry of this process in Prometheus' terms.
+
+    Args:
+        snapshot: called at every scrape, in the thread of the scrape.
+        max_series: time series per scrape, see `radiosonde.export.cardinality`.
+    """
+
+    def __init__(self, snapshot: Callable[[], Snapshot], *, max_series: int = MAX_SERIES) -> None:
+        self._snapshot = snapshot
+        self._builder = BlockBuilder(max_series)
+
+    def render(self, *, openmetrics: bool = False) -> bytes:
+        """Return the exposition: OpenMetrics with exemplars, or the classic text."""
+        return render(self._builder.build(self._snapshot()), openmetrics=openmetrics)
+
+    def respond(self, accept: str = "") -> tuple[bytes, str]:
+        """Return body and content type for the *accept* header of a scrape."""
+        openmetrics = _accepts_openmetrics(accept)
+        return self.render(openmetrics=openmetrics), OPENMETRICS if openmetrics else TEXT
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families, as prometheus-client's registry asks for them."""
+        for family in self._builder.build(self._snapshot()).families.values():
+            name = prometheus_name(family[0].metric)
+            metric = Metric(name.family, family[0].metric.brief, name.kind, name.unit)
+            for block in family:
+                if isinstance(block, Scalars):
+                    sample = name.family + sample_suffix(name)
+                    for row, value in zip(block.labels.rows, block.values, strict=True):
+                        metric.add_sample(sample, label_pairs(row), value)
+                else:
+                    _add_histogram(metric, block)
+            yield metric
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the families without samples, so that registering takes no snapshot."""
+        for definition in METRICS.values():
+            name = prometheus_name(definition)
+            yield Metric(name.family, definition.brief, name.kind, name.unit)
+
+
+def metrics_app(collector: PrometheusCollector) -> WSGIApplication:
+    """Return a WSGI application that answers scrapes."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body, content_type = collector.respond(environ.get("HTTP_ACCEPT", ""))
+        start_response("200 OK", [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return application
+
+
+def metrics_asgi_app(collector: PrometheusCollector) -> AsgiApplication:
+    """Return an ASGI application that answers scrapes; it renders on the event loop, which takes milliseconds."""
+
+    async def application(
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],  # noqa: ARG001 - a scrape has no body
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        if scope["type"] != "http":
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        body, content_type = collector.respond(headers.get(b"accept", b"").decode("latin-1"))
+        fields = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
+
+    return application
+
+
+def serve(collector: PrometheusCollector, port: int, host: str = "127.0.0.1") -> tuple[WSGIServer, Thread]:
+    """Serve ``/metrics`` on a thread of prometheus-client; end it with ``server.shutdown()`` and ``server_close()``.
+
+    Args:
+        collector: what to serve.
+        port: TCP port; 0 takes a free one, see ``server.server_port``.
+        host: address to listen on; the default admits this machine only.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return start_http_server(port, addr=host, registry=registry)
+
+
+def _add_histogram(metric: Metric, block: Distribution) -> None:
+    (row,) = block.labels.rows
+    labels = label_pairs(row)
+    cumulative = 0
+    for bucket, count in enumerate(block.counts):
+        cumulative += count
+        bound = block.labels.edges[bucket] if bucket < len(block.labels.edges) else float("inf")
+        found = block.exemplars.get(bucket)
+        exemplar = found and PrometheusExemplar(exemplar_labels(found), found.value_s, found.time_ns / 1e9)
+        pairs = {**labels, "le": bound_text(bound)}
+        metric.add_sample(f"{metric.name}_bucket", pairs, cumulative, exemplar=exemplar)
+    if block.total is not None:
+        metric.add_sample(f"{metric.name}_count", labels, cumulative)
+        metric.add_sample(f"{metric.name}_sum", labels, block.total)
+
+
+def _accepts_openmetrics(accept: str) -> bool:
+    """Say whether a scraper takes OpenMetrics 1.0; a quality of zero refuses it."""
+    for choice in accept.split(","):
+        media, *parameters = (part.strip() for part in choice.split(";"))
+        if media != "application/openmetrics-text":
+            continue
+        given = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if given.get("version", "1.0.0") in {"1.0.0", "0.0.1"} and given.get("q", "1").strip("0."):
+            return True
+    return False

@@ -1,0 +1,24 @@
+"""What came of an export; failures are values, because the caller counts them and a prediction never sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """Outcome of one export.
+
+    Attributes:
+        ok: everything was delivered.
+        points: points (or events) delivered.
+        payload_bytes: bytes on the wire that a backend answered, after compression; 0 where the exporter does not tell.
+        error: why not, and what to do; empty when *ok*.
+        cut: time series (or sketches) left out before sending: beyond the bound, unnamed, or damaged.
+    """
+
+    ok: bool
+    points: int = 0
+    payload_bytes: int = 0
+    error: str = ""
+    cut: int = 0

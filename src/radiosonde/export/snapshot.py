@@ -1,0 +1,28 @@
+"""What an exporter is handed: cumulative windows, the references they are read against, and our own statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from radiosonde.model import Statistics, Window
+from radiosonde.reference.profile import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything counted since *start_ns*, frozen.
+
+    Attributes:
+        start_ns: when counting began (process start or fork), nanoseconds since the epoch; wall clock.
+        time_ns: when the snapshot was taken; wall clock.
+        windows: cumulative windows, one per series key (and grid), without sketches.
+        references: reference profile by (model, version), for the series that have one (provisional ones included).
+        statistics: our own counts.
+    """
+
+    start_ns: int
+    time_ns: int
+    windows: tuple[Window, ...]
+    references: Mapping[tuple[str, str], Reference] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=Statistics)

@@ -1,0 +1,31 @@
+"""The cells of a feature: a few bins of the reference plus four that catch everything else.
+
+Drift tests run on cell counts because counts are exact and additive: over processes, hosts, time and cohorts. A row of
+a cell table is ``[body ..., below, above, null, unseen]``; the body has as many columns as the widest feature needs
+and the four special cells are always the last four columns, so one integer matrix holds all features of a model.
+
+* numeric feature: body cell *j* is bin *j* between reference quantiles (named ``00``, ``01``, ...), ascending;
+  ``below``/``above`` are values outside the reference's range;
+* categorical feature: body cell *j* is the *j*-th most frequent category of the reference (named ``c00``, ...);
+  ``below`` and ``above`` stay zero;
+* ``null`` is a missing value (``None``, NaN); ``unseen`` is a category the reference does not list, or a value that is
+  not a number where one is due (a string, an infinity).
+"""
+
+from __future__ import annotations
+
+SPECIAL_CELLS = ("below", "above", "null", "unseen")
+BELOW, ABOVE, NULL, UNSEEN = -4, -3, -2, -1
+"""Column offsets from the end of a cell row."""
+
+
+def cell_names(body: int, *, categorical: bool) -> tuple[str, ...]:
+    """Return the carrier names of a feature's cells: *body* body cells and the special ones that can occur.
+
+    Args:
+        body: number of body cells of this feature (not of the widest one).
+        categorical: name the body ``c00``... instead of ``00``..., and leave out ``below`` and ``above``.
+    """
+    if categorical:
+        return (*(f"c{index:02d}" for index in range(body)), "null", "unseen")
+    return (*(f"{index:02d}" for index in range(body)), *SPECIAL_CELLS)

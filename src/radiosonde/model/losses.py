@@ -1,0 +1,81 @@
+"""The names of everything that can be lost. A loss without a name here cannot be counted, and a test makes each happen.
+
+The prediction itself (its result, its exception) is never among them: only telemetry is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RING_OVERWRITTEN: Final = "ring_overwritten"
+"""Records overwritten in the ring before the consumer came: the consumer is starved or the ring too small."""
+
+RING_LATE: Final = "ring_late"
+"""Predictions that took so long that their slot was given away before they ended."""
+
+RING_ABANDONED: Final = "ring_abandoned"
+"""Slots reserved and never marked: our own code failed between the two, or the thread died."""
+
+BATCH_OVERWRITTEN: Final = "batch_overwritten"
+"""Rows of batches overwritten before the consumer came; call and latency are still counted."""
+
+BATCH_REFUSED: Final = "batch_refused"
+"""Rows of batches that found no room: re-entered by a signal handler, or wider than the arena."""
+
+FEATURES_UNREADABLE: Final = "features_unreadable"
+"""Rows whose features could not be read: an unknown type, or a conversion that raised."""
+
+FEATURES_WIDTH: Final = "features_width"
+"""Rows with another number of features than the model's schema."""
+
+FEATURES_LEARNING: Final = "features_learning"
+"""Rows recorded while the schema was being learned from them; at most the calls in flight at that moment."""
+
+FEATURE_VALUES_UNKNOWN: Final = "feature_values_unknown"
+"""Rows that carried names the schema does not have; the known features of the row are counted."""
+
+OUTPUT_UNREADABLE: Final = "output_unreadable"
+"""Rows whose output could not be understood; give ``output=`` to ``observe``."""
+
+CLASS_OVERFLOW: Final = "class_overflow"
+"""Rows of a predicted class beyond the bound on classes, counted under ``__other__``."""
+
+COHORT_OVERFLOW: Final = "cohort_overflow"
+"""Predictions of a cohort beyond the bound, counted under ``__overflow__``."""
+
+COHORT_INVALID: Final = "cohort_invalid"
+"""Cohort dimensions whose value was not text or a number."""
+
+CATEGORY_OVERFLOW: Final = "category_overflow"
+"""Values of a categorical feature beyond the bound on codes, counted as unseen."""
+
+PHASE_OVERFLOW: Final = "phase_overflow"
+"""Phases beyond the slot's six."""
+
+STAGE_OUTSIDE: Final = "stage_outside"
+"""``stage`` blocks entered where no prediction was in progress."""
+
+ERROR_OVERFLOW: Final = "error_overflow"
+"""Errors of a type beyond the bound, counted under ``_OTHER``."""
+
+LABEL_QUEUE_FULL: Final = "label_queue_full"
+"""Labels refused because the queue to the consumer was full."""
+
+RECORD_FAILED: Final = "record_failed"
+"""Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
+
+EXPORT_FAILED: Final = "export_failed"
+"""Exports a backend refused or did not answer; cumulative counts arrive with the next success."""
+
+SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
+"""Windows whose sketches could not be delivered and were dropped beyond the bound."""
+
+STORE_FAILED: Final = "store_failed"
+"""Windows the store could not take and that were dropped beyond the bound."""
+
+SERIES_CUT: Final = "series_cut"
+"""Exported series left out by the cardinality bound, at the last export."""
+
+ALL_LOSSES: Final = tuple(
+    sorted(value for name, value in globals().items() if name.isupper() and isinstance(value, str))
+)

@@ -1,0 +1,43 @@
+"""What Radiosonde says about itself: one frozen record, returned by `radiosonde.statistics()` and exported as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The instrument's own counts since the process started (or was forked).
+
+    Attributes:
+        records: predictions drained from the rings.
+        rows: predicted rows drained.
+        in_flight: predictions that have begun and not ended.
+        losses: what was not recorded or not exported, by reason; the reasons are listed in `radiosonde.model.losses`.
+        labels: labels by result: ``joined``, ``duplicate``, ``unknown``, ``invalid``, ...
+        series: series in memory.
+        windows_open: windows still being filled.
+        windows_closed: windows handed to the store and the exporters.
+        drain_lag_s: age of the oldest record at the last drain, in seconds.
+        consumer_cpu_s: CPU seconds the consumer has used.
+        exports: successful exports by carrier (``otlp.metrics``, ``otlp.sketches``, ``store``, ``prometheus``).
+        exported_bytes: bytes handed to carriers, where the carrier knows.
+        sampling_ratio: share of rows whose features were counted (1.0: all).
+        guarded: errors of our own that were swallowed, by place.
+    """
+
+    records: int = 0
+    rows: int = 0
+    in_flight: int = 0
+    losses: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    series: int = 0
+    windows_open: int = 0
+    windows_closed: int = 0
+    drain_lag_s: float = 0.0
+    consumer_cpu_s: float = 0.0
+    exports: Mapping[str, int] = field(default_factory=dict)
+    exported_bytes: int = 0
+    sampling_ratio: float = 1.0
+    guarded: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,179 @@
+"""A window: everything counted for one series between two instants, as a frozen value of arrays and bytes.
+
+Everything downstream (exporters, store, diagnosis) is a function of windows. All counts are integers and add exactly;
+sums are float64; sketches are serialized bytes with their own merge law (`radiosonde.sketches`). A cumulative snapshot
+is a window too: one that starts when the process did.
+
+Arrays are never written to after construction; they are not made read-only because a flag per array costs more than
+the window itself on the drain path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde.model.series import SeriesKey
+
+CONFIDENCE_BINS = 20
+"""Bins of equal width over [0, 1]; bin *j* is [j/20, (j+1)/20), the last one closed."""
+
+LAGS = ("1h", "1d", "7d", "inf")
+"""Coarse label-lag classes: a label that came within 1 hour, 1 day, 7 days, or later."""
+
+Counts = NDArray[np.int64]
+Sums = NDArray[np.float64]
+
+
+class Exemplar(NamedTuple):
+    """One prediction that fell into a latency bucket and whose trace was sampled."""
+
+    value_s: float
+    time_ns: int
+    trace_id: int
+    span_id: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatencyCounts:
+    """Durations of predictions, and where the time went, per total-latency bucket.
+
+    Keeping the phase sums *per bucket of the total* is what lets a p99 be attributed: the expected shortfall above a
+    quantile is the sum over phases of E[phase | total > q], exactly (Euler allocation).
+
+    Attributes:
+        counts: predictions per bucket of `LATENCY`, shape (240,).
+        sums_s: sum of total durations per bucket in seconds, shape (240,).
+        phases: names of the phases, in the order of *phase_sums_s*.
+        phase_sums_s: sum of each phase's duration per bucket of the total, shape (phases, 240).
+        edges_s: upper bounds of the explicit histogram in seconds (at most 15), inclusive.
+        edge_counts: predictions per explicit bucket, shape (len(edges_s) + 1,).
+        exemplars: at most one per explicit bucket, by bucket index.
+    """
+
+    counts: Counts
+    sums_s: Sums
+    phases: tuple[str, ...]
+    phase_sums_s: Sums
+    edges_s: tuple[float, ...]
+    edge_counts: Counts
+    exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputCounts:
+    """What the model answered.
+
+    Attributes:
+        classes: names of the predicted classes (``str`` of the label), in the order of the tables below.
+        class_counts: rows per predicted class, shape (classes,).
+        confidence: rows per predicted class and confidence bin, shape (classes, CONFIDENCE_BINS); rows whose output
+            carries no confidence are in *class_counts* only.
+        confidence_sums: sum of the confidence of the same rows, same shape.
+        value_edges: ascending edges of a regression value or raw score, shape (edges,); empty for classification.
+        value_counts: rows per bin ``(-inf, e0], (e0, e1], ..., (en, inf)``, shape (edges + 1,), or (0,).
+        value_sum: sum of the finite values.
+        unreadable: rows whose output could not be understood.
+    """
+
+    classes: tuple[str, ...]
+    class_counts: Counts
+    confidence: Counts
+    confidence_sums: Sums
+    value_edges: Sums
+    value_counts: Counts
+    value_sum: float = 0.0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureCounts:
+    """Feature cells and sketches.
+
+    Attributes:
+        grid: identity of the cell geometry (hash of kinds, edges and categories). Counts add only within one grid.
+        reference_id: identity of the reference profile the grid came from.
+        provisional: True when the grid was made from the first rows seen, not from training data.
+        names: feature names, in the order of the rows of *cells*.
+        cells: rows per feature and cell, shape (features, body + 4); see `radiosonde.model.cells`.
+        fingerprints: per feature the sum modulo 2**64 of a hash of every value (order-free), shape (features,) uint64.
+        sketched_rows: rows that were fed to the sketches (at most `rows`; the rest was thinned to bound the cost).
+        sketches: serialized sketches by (feature, kind); kinds are listed in `radiosonde.sketches.KINDS`.
+    """
+
+    grid: str
+    reference_id: str
+    provisional: bool
+    names: tuple[str, ...]
+    cells: Counts
+    fingerprints: NDArray[np.uint64]
+    sketched_rows: int = 0
+    sketches: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelCounts:
+    """Outcomes of predictions *made* in this window, whenever their labels came.
+
+    Attributes:
+        outcomes: labelled rows by (result, lag): result is ``correct`` or ``incorrect`` (classification), lag one of
+            `LAGS`.
+        calibration: per confidence bin (labelled rows, correct rows, sum of confidence), shape (CONFIDENCE_BINS, 3).
+        classes: names of the label classes.
+        class_counts: labels per class, shape (classes,).
+        lag_counts: labels per class and bucket of `LATENCY`-like day-scale edges *lag_edges_s*,
+            shape (classes, len(lag_edges_s) + 1).
+        lag_edges_s: upper bounds in seconds, inclusive.
+        residual_sum: regression: sum of (label - value).
+        residual_square_sum: regression: sum of (label - value)**2.
+    """
+
+    outcomes: Mapping[tuple[str, str], int]
+    calibration: Sums
+    classes: tuple[str, ...]
+    class_counts: Counts
+    lag_counts: Counts
+    lag_edges_s: tuple[float, ...]
+    residual_sum: float = 0.0
+    residual_square_sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Everything counted for one series in ``[start_ns, end_ns)`` of event time by one process.
+
+    A window may arrive in several parts with the same key and bounds (late rows, late labels, several processes):
+    parts are deltas and merge by addition.
+
+    Attributes:
+        key: the series.
+        start_ns: start in nanoseconds since the Unix epoch, inclusive.
+        end_ns: end in nanoseconds since the Unix epoch, exclusive.
+        process: identity of the process that counted (``service.instance.id``); ``""`` after a merge over processes.
+        calls: calls of the observed function (a batch is one call), errors included.
+        rows: predicted rows.
+        errors: calls that raised, by exception type name.
+        batch_sizes: calls per batch-size bucket: bucket *i* holds sizes in [2**i, 2**(i+1)), shape (21,); empty
+            batches are in *calls* only.
+        latency: durations and phases.
+        output: classes, confidence, values.
+        features: cells and sketches; None when no features were recorded.
+        labels: outcomes; None when no label arrived.
+    """
+
+    key: SeriesKey
+    start_ns: int
+    end_ns: int
+    process: str
+    calls: int
+    rows: int
+    errors: Mapping[str, int]
+    batch_sizes: Counts
+    latency: LatencyCounts
+    output: OutputCounts
+    features: FeatureCounts | None = None
+    labels: LabelCounts | None = None

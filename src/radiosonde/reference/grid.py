@@ -1,0 +1,233 @@
+"""The cell geometry of a reference, compiled for counting blocks of rows.
+
+`Grid` turns a block of values into exact cell counts. It runs on the drain path for every value a model sees, so how
+it finds the cell is measured, not guessed. 30 numeric features of ten cells, per value, on one core
+(``benchmarks/speed``; ratios travel, nanoseconds do not):
+
+| way                                         | 512 rows | 4096 rows |
+|---------------------------------------------|----------|-----------|
+| ``searchsorted`` per column, ``bincount``   | 20.6 ns  | 18.5 ns   |
+| compare per column, ``count_nonzero``       | 14.2 ns  | 5.1 ns    |
+| compare row-major, ``count_nonzero``        | 12.7 ns  | 11.8 ns   |
+| compare all at once, add masks as words     | 6.1 ns   | 5.7 ns    |
+| compare bound by bound into one byte, ``bincount`` (taken) | 6.8 ns | 6.7 ns |
+| sort each column, ``searchsorted`` the bounds | 4.7 ns | 4.4 ns    |
+
+The taken way needs one transposing copy and one byte per value, yields the cell of each value as a by-product
+(`Grid.assign`), and does not depend on how the values are spread. Sorting is faster only where numpy has a vectorised
+sort of doubles; where it has none it is five times slower. A block that is already column-major is not copied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from radiosonde.reference.profile import grid_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.reference.profile import FeatureProfile, Kind, Reference
+
+_CHUNK_ROWS = 2048
+"""Rows per pass: 30 columns of doubles are 480 KiB, which stays in a second-level cache."""
+
+
+class Grid:
+    """Cells of all features of one reference.
+
+    A block is float64 of shape (rows, features). Numeric columns hold values; NaN is missing, an infinity is invalid
+    and counts as ``unseen``. Categorical columns hold the code of a known category (`codes`), any other finite number
+    for one the reference does not list, NaN for missing; an infinity is ``unseen`` too.
+
+    Attributes:
+        id: identity of the geometry; counts add only within one (`Reference.grid_id`).
+        names: feature names, in the order of block columns.
+        kinds: ``numeric`` or ``categorical`` per feature.
+        body: number of body cells of the widest feature.
+        width: columns of a cell table, ``body + 4``; see `radiosonde.model.cells`.
+        codes: per feature the code of each category; None for a numeric feature.
+    """
+
+    __slots__ = (
+        "_bounds",
+        "_categorical",
+        "_category_counts",
+        "_columns",
+        "_low",
+        "_numeric",
+        "body",
+        "codes",
+        "id",
+        "kinds",
+        "names",
+        "width",
+    )
+
+    def __init__(self, features: Sequence[FeatureProfile]) -> None:
+        """Compile the cells of *features*, in block column order."""
+        self.id: str = grid_id(features)
+        self.names: tuple[str, ...] = tuple(feature.name for feature in features)
+        self.kinds: tuple[Kind, ...] = tuple(feature.kind for feature in features)
+        self.body: int = max((feature.body for feature in features), default=0)
+        self.width: int = self.body + 4
+        self.codes: tuple[dict[str, int] | None, ...] = tuple(
+            {category: code for code, category in enumerate(feature.categories)}
+            if feature.kind == "categorical"
+            else None
+            for feature in features
+        )
+        self._numeric = np.flatnonzero([kind == "numeric" for kind in self.kinds])
+        self._categorical = np.flatnonzero([kind == "categorical" for kind in self.kinds])
+        numeric = [features[index] for index in self._numeric.tolist()]
+        self._low, self._bounds = _thresholds(numeric)
+        self._category_counts = np.array(
+            [[features[index].body] for index in self._categorical.tolist()], dtype=np.float64
+        )
+        steps = self._bounds.shape[1]
+        # Order of the numeric codes made by `_numeric_codes`: below, body cells, above, null, unseen.
+        body, width = self.body, self.width
+        self._columns = np.array([body, *range(steps), body + 1, body + 2, width - 1], dtype=np.int16)
+
+    @classmethod
+    def from_reference(cls, reference: Reference) -> Self:
+        """Compile the grid of a reference."""
+        return cls(reference.features)
+
+    def count(self, block: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the rows per feature and cell of *block*, shape (features, width).
+
+        Raises:
+            ValueError: the block does not have one column per feature.
+        """
+        self._check(block)
+        total = np.zeros((len(self.names), self.width), dtype=np.int64)
+        for start in range(0, block.shape[0], _CHUNK_ROWS):
+            columns = np.ascontiguousarray(block[start : start + _CHUNK_ROWS].T)
+            if self._numeric.size:
+                codes = _numeric_codes(self._rows(columns, self._numeric), self._low, self._bounds)
+                counts = _count_codes(codes, self._columns.size)
+                total[self._numeric[:, None], self._columns] += counts
+            if self._categorical.size:
+                known = self._category_codes(self._rows(columns, self._categorical))
+                total[self._categorical] += _count_codes(known, self.width)
+        return total
+
+    def assign(self, block: NDArray[np.float64]) -> NDArray[np.int16]:
+        """Return the column of each value in the cell table, shape (rows, features).
+
+        Raises:
+            ValueError: the block does not have one column per feature.
+        """
+        self._check(block)
+        cells = np.empty((len(self.names), block.shape[0]), dtype=np.int16)
+        columns = np.ascontiguousarray(block.T)
+        if self._numeric.size:
+            codes = _numeric_codes(self._rows(columns, self._numeric), self._low, self._bounds)
+            cells[self._numeric] = self._columns[codes]
+        if self._categorical.size:
+            cells[self._categorical] = self._category_codes(self._rows(columns, self._categorical))
+        return cells.T
+
+    def _check(self, block: NDArray[Any]) -> None:
+        if block.ndim != 2 or block.shape[1] != len(self.names):
+            raise ValueError(f"a block of shape {block.shape} does not fit {len(self.names)} features")
+
+    def _rows(self, columns: NDArray[np.float64], chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+        return columns if chosen.size == len(self.names) else columns[chosen]
+
+    def _category_codes(self, columns: NDArray[np.float64]) -> NDArray[np.int16]:
+        cells = np.full(columns.shape, self.width - 1, dtype=np.int16)
+        known = (columns >= 0) & (columns < self._category_counts)
+        np.copyto(cells, columns, where=known, casting="unsafe")
+        cells[np.isnan(columns)] = self.width - 2
+        return cells
+
+
+def fingerprints(block: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Return an order-free hash of each column: the sum modulo 2**64 of a mix of every value's bits.
+
+    Sums add over any split of the rows, so the fingerprint of a merged window is the sum of its parts, and two sides
+    that saw the same multiset of values agree whatever the order; one changed value shows (but for 2**-64). It catches
+    what no marginal count can: swapped equal-frequency categories, misaligned rows, stale joins. All NaNs are one
+    value, and so are ``-0.0`` and ``0.0``; a column's position enters the mix. It is not a cryptographic hash.
+
+    The mix is Fibonacci multiplication, a fold of the high half, and a second multiplication, because a sum of linear
+    mixes would not tell {a + d, b - d} from {a, b}.
+
+    Args:
+        block: float64, shape (rows, features).
+
+    Returns:
+        uint64, shape (features,).
+    """
+    rows, features = block.shape
+    total = np.zeros(features, dtype=np.uint64)
+    salts = (np.arange(1, features + 1, dtype=np.uint64) * _SALT)[:, None]
+    for start in range(0, rows, _CHUNK_ROWS):
+        # Adding 0.0 turns -0.0 into 0.0 and makes the copy that is mixed in place.
+        columns = np.add(block[start : start + _CHUNK_ROWS].T, 0.0, order="C")
+        missing = np.isnan(columns)
+        if missing.any():
+            columns[missing] = np.nan
+        bits = columns.view(np.uint64)
+        bits ^= salts
+        bits *= _MIX_FIRST
+        bits ^= bits >> _FOLD
+        bits *= _MIX_SECOND
+        bits ^= bits >> _FOLD
+        total += np.add.reduce(bits, axis=1)
+    return total
+
+
+_SALT = np.uint64(0xA0761D6478BD642F)
+_MIX_FIRST = np.uint64(0x9E3779B97F4A7C15)
+_MIX_SECOND = np.uint64(0xD6E8FEB86659FD93)
+_FOLD = np.uint64(32)
+
+
+def _thresholds(features: Sequence[FeatureProfile]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return lowest values (features, 1) and bounds (features, widest); short rows repeat their last bound.
+
+    Repeating makes whatever exceeds the last bound exceed the padding too, so ``above`` is one code for all. A feature
+    without bounds gets minus infinity throughout: every finite value is above.
+    """
+    steps = max((feature.body for feature in features), default=0)
+    low = np.array([[feature.low if feature.bounds else -np.inf] for feature in features], dtype=np.float64)
+    bounds = np.full((len(features), steps), -np.inf)
+    for row, feature in zip(bounds, features, strict=True):
+        if feature.bounds:
+            row[:] = feature.bounds[-1]
+            row[: feature.body] = feature.bounds
+    return low.reshape(-1, 1), bounds
+
+
+def _numeric_codes(
+    columns: NDArray[np.float64], low: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Return 0 for below, 1... for body cells, then above, null, unseen, per value; shape of *columns*."""
+    steps = bounds.shape[1]
+    exceeds = columns >= low
+    codes: NDArray[np.unsignedinteger[Any]] = exceeds.view(np.uint8).astype(_narrowest(steps + 4))
+    for step in range(steps):
+        np.greater(columns, bounds[:, step : step + 1], out=exceeds)
+        codes += exceeds.view(np.uint8)
+    np.isfinite(columns, out=exceeds)
+    if not exceeds.all():
+        codes[~exceeds] = steps + 3
+        codes[np.isnan(columns)] = steps + 2
+    return codes
+
+
+def _narrowest(codes: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if codes <= np.iinfo(np.uint8).max else np.uint16
+
+
+def _count_codes(codes: NDArray[Any], width: int) -> NDArray[np.int64]:
+    offsets = np.arange(0, codes.shape[0] * width, width, dtype=np.intp)
+    counts = np.bincount((codes + offsets[:, None]).ravel(), minlength=codes.shape[0] * width)
+    return counts.reshape(-1, width).astype(np.int64, copy=False)

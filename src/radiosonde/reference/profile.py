@@ -1,0 +1,188 @@
+"""The reference profile: what the model saw in training, as one value that travels with the model artifact.
+
+A profile is plain frozen data. Fitting lives in `radiosonde.reference.fit`, the JSON file in
+`radiosonde.reference.codec`, and assigning values to cells in `radiosonde.reference.grid`.
+
+Cells: a numeric feature has ``low`` and strictly ascending upper ``bounds``. A value *v* below ``low`` is in ``below``,
+above ``bounds[-1]`` in ``above``, else in body cell ``searchsorted(bounds, v, side="left")``: the first body cell is the
+closed interval ``[low, bounds[0]]``, every other is ``(bounds[j-1], bounds[j]]``. Bounds are the distinct reference deciles, so a
+feature with an atom (rain is zero in nine hours of ten) gets a cell for the atom and fewer than ten cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+Kind = Literal["numeric", "categorical"]
+Task = Literal["classification", "regression", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureProfile:
+    """Reference of one feature.
+
+    Attributes:
+        name: feature name.
+        kind: ``numeric`` or ``categorical``.
+        low: smallest reference value (numeric; 0.0 for categorical).
+        bounds: strictly ascending upper bounds of the body cells (numeric; empty for categorical, or when the
+            reference holds no finite value: then every finite value is ``above``).
+        categories: the allow-listed categories by falling frequency, one body cell each (categorical).
+        counts: reference rows per cell, in the order of `cell_names`.
+        p0: smoothed reference share per cell, same order: ``(n + .5) / (N + .5 * cells)``; > 0, sums to 1.
+        quantiles: the reference quantiles at 0, 1 %, 5 %, 25 %, 50 %, 75 %, 95 %, 99 %, 100 % (numeric; for people).
+        pii: keep cells only: no sketch holds raw values of this feature.
+        weights: log-likelihood-ratio weight per cell for each alternative (name to weights), see `radiosonde.reference.weights`.
+    """
+
+    name: str
+    kind: Kind
+    low: float
+    bounds: tuple[float, ...]
+    categories: tuple[str, ...]
+    counts: tuple[int, ...]
+    p0: tuple[float, ...]
+    quantiles: tuple[float, ...] = ()
+    pii: bool = False
+    weights: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+    @property
+    def body(self) -> int:
+        """Number of body cells."""
+        return len(self.bounds) if self.kind == "numeric" else len(self.categories)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputProfile:
+    """Reference of the model's output on held-out or training rows.
+
+    Attributes:
+        classes: class names; index is the column of a probability matrix (classification).
+        priors: share of each *label* class in the reference, same order; empty when no target was given.
+        predicted_counts: rows per predicted class, same order; empty when no prediction column was given.
+        score_label_counts: rows per label class and confidence bin of the predicted score, classes x 20; empty likewise.
+        value_edges: ascending deciles of the predicted value or target (regression).
+    """
+
+    classes: tuple[str, ...] = ()
+    priors: tuple[float, ...] = ()
+    predicted_counts: tuple[int, ...] = ()
+    score_label_counts: tuple[tuple[int, ...], ...] = ()
+    value_edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference profile. Make one with `Reference.fit`, read one with `Reference.load`.
+
+    Attributes:
+        model: model name the profile was made for; ``""`` fits any.
+        task: ``classification``, ``regression`` or ``unknown``.
+        features: one profile per feature, in the model's column order.
+        output: reference of the output.
+        rows: reference rows.
+        schema_hash: hash of feature names, kinds and order.
+        data_hash: order-free hash of the rows.
+        code_version: version of Radiosonde that made it.
+        created_at: UTC time, ISO 8601.
+        provisional: made from the first rows seen in production instead of training data.
+    """
+
+    model: str
+    task: Task
+    features: tuple[FeatureProfile, ...]
+    output: OutputProfile
+    rows: int
+    schema_hash: str
+    data_hash: str
+    code_version: str
+    created_at: str
+    provisional: bool = False
+
+    @property
+    def grid_id(self) -> str:
+        """Identity of the cell geometry: names, kinds, edges and categories. Counts add only within one grid."""
+        return grid_id(self.features)
+
+    @property
+    def id(self) -> str:
+        """Identity of the whole profile, the time of its making left out; what windows call ``reference_id``."""
+        from radiosonde.reference.codec import identity
+
+        return identity(self)
+
+    @classmethod
+    def fit(  # noqa: PLR0913  # three columns by role and five choices, all by keyword: its options are its interface
+        cls,
+        frame: Any,  # a pandas or polars frame, a mapping of arrays, or a path: no common type exists
+        *,
+        target: str | None = None,
+        prediction: str | None = None,
+        score: str | None = None,
+        model: str = "",
+        task: Task | None = None,
+        features: Sequence[str] | None = None,
+        pii: Sequence[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Make a reference from training or, better, held-out rows.
+
+        Args:
+            frame: pandas or polars frame, mapping of column name to array, or path of a Parquet file, which is read
+                batch by batch and may exceed memory.
+            target: column of true labels or values.
+            prediction: column of predicted classes or values.
+            score: column of the model's confidence in [0, 1].
+            model: name of the model the profile is for; ``""`` fits any.
+            task: ``classification`` or ``regression``; inferred from the target (or prediction) when None.
+            features: feature columns in the model's order; all other columns by default.
+            pii: features whose raw values must never leave the process: they get cells and no sketch.
+            progress: called with (rows done, rows to do); every row is read twice.
+
+        Raises:
+            ConfigurationError: a named column is missing or cannot be used, or there is no row.
+        """
+        from radiosonde.reference.fit import FitOptions, fit
+
+        options = FitOptions(
+            target=target, prediction=prediction, score=score, model=model, task=task, features=features, pii=pii
+        )
+        return fit(cls, frame, options, progress)
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as one JSON file; a reader sees the old file or the new one, never half of it.
+
+        Raises:
+            ProfileError: the file cannot be written.
+        """
+        from radiosonde.reference.codec import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Reference:
+        """Read a profile written by `save`.
+
+        Raises:
+            ProfileError: the file is missing, damaged, not a profile, or from a newer version.
+        """
+        from radiosonde.reference.codec import load
+
+        return load(path)
+
+
+def grid_id(features: Sequence[FeatureProfile]) -> str:
+    """Return the identity of a cell geometry: 16 hexadecimal digits of a hash of names, kinds, edges and categories."""
+    import hashlib
+    import json
+
+    geometry = [
+        (feature.name, feature.kind, feature.low.hex(), [bound.hex() for bound in feature.bounds], feature.categories)
+        for feature in features
+    ]
+    return hashlib.sha256(json.dumps(geometry).encode()).hexdigest()[:16]

@@ -1,0 +1,91 @@
+"""Distinct values of a feature: the HyperLogLog sketch, 2**12 registers.
+
+* Error: the relative standard error of the distinct count is 1.63 % (1.04 / sqrt(4096)); two standard deviations are
+  3.3 %. The largest relative error of an unmerged count is smaller because the library keeps a running estimate.
+* Memory: 4 bytes per distinct value while there are few, about 2 KiB from some 500 distinct values on.
+* Merge: associative, commutative and idempotent on the registers; estimates before and after agree within the bound.
+* Empty: the estimate is 0, bytes are 8 long. NaN, infinities and ``None`` never enter. ``-0.0`` and ``0.0`` are one.
+* Cost: about 100 ns a value, because the library takes scalars only: feed it a thinned sample (repeats are dropped
+  before they reach it).
+* A number counts as the double it is (``1`` and ``1.0`` are one value, the text ``"1"`` is another).
+
+Reference: Flajolet, Fusy, Gandouet, Meunier, "HyperLogLog", AofA 2007; Heule, Nunkesser, Hall, EDBT 2013.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from datasketches import hll_sketch, hll_union, tgt_hll_type
+
+from radiosonde.sketches.contract import DAMAGED, Sketch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RELATIVE_ERROR_RATIO = 0.0163
+"""Relative standard error of the distinct count at 2**12 registers."""
+
+
+class HllSketch(Sketch):
+    """HyperLogLog sketch of the values of a numeric or text stream; see the module for its bargain."""
+
+    __slots__ = ("_sketch",)
+    kind: ClassVar[str] = "hll"
+    parameter: ClassVar[int] = 12
+
+    def __init__(self) -> None:
+        """Make an empty sketch."""
+        self._sketch = hll_sketch(self.parameter, tgt_hll_type.HLL_4)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no value has entered."""
+        return bool(self._sketch.is_empty())
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Add numbers (finite ones) or text; ``None`` and what is neither is left out."""
+        add = self._sketch.update
+        for value in distinct(values):
+            add(value)
+
+    def merge(self, other: Self) -> None:
+        """Add everything *other* has seen."""
+        self._same_kind(other)
+        union = hll_union(self.parameter)
+        union.update(self._sketch)
+        union.update(other._sketch)
+        self._sketch = union.get_result(tgt_hll_type.HLL_4)
+
+    def to_bytes(self) -> bytes:
+        """Return the compact DataSketches serialization."""
+        return cast("bytes", self._sketch.serialize_compact())
+
+    @classmethod
+    def from_bytes(cls, serialized: bytes) -> Self:
+        """Read a serialized HLL sketch."""
+        sketch = cls.__new__(cls)
+        try:
+            sketch._sketch = hll_sketch.deserialize(serialized)
+        except DAMAGED as error:
+            cls._damaged(serialized, error)
+        return sketch
+
+    def distinct_count(self) -> float:
+        """Return the estimated number of distinct values."""
+        return float(self._sketch.get_estimate())
+
+
+def distinct(values: NDArray[Any]) -> set[float] | set[str]:
+    """Return the distinct finite numbers, or the distinct texts, of an array."""
+    if values.dtype.kind in "OUS":
+        return {legible(value) for value in values.tolist() if isinstance(value, str)}
+    numbers = np.asarray(values, dtype=np.float64)
+    # Adding 0.0 turns -0.0 into 0.0, so that both hash alike.
+    return set((numbers[np.isfinite(numbers)] + 0.0).tolist())
+
+
+def legible(text: str, limit: int = 128) -> str:
+    """Return *text* cut to *limit* characters, with lone surrogates (which UTF-8 cannot hold) replaced by ``?``."""
+    return text[:limit].encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,91 @@
+"""Quantiles of a numeric feature: the KLL sketch of doubles, k = 200.
+
+* Error: the rank of an answer is off by at most 1.33 % of n with probability 0.99 (the library's constant, the 99th
+  percentile of the largest error over all ranks); merging does not add to it. Use it to explore and re-bin, never to
+  alarm: exact tests run on cell counts.
+* Memory: at most 5 KiB serialized at 100 000 rows (4.7 kB); up to 200 values are kept as they are and answers are exact.
+* Merge: associative and commutative within the bound (compaction is random, so not bit for bit).
+* Empty: quantiles and ranks are NaN, bytes are 8 long. NaN and infinities never enter; ``n`` counts finite values.
+* Privacy: holds about 600 raw values; features marked ``pii`` get none.
+
+Reference: Karnin, Lang, Liberty, "Optimal Quantile Approximation in Streams", FOCS 2016.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from datasketches import kll_doubles_sketch
+
+from radiosonde.sketches.contract import DAMAGED, Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+RANK_ERROR_RATIO = 0.0133
+"""Single-sided normalized rank error at k = 200, 99 % confidence."""
+
+
+class KllSketch(Sketch):
+    """KLL sketch of the finite values of a numeric stream; see the module for its bargain."""
+
+    __slots__ = ("_sketch",)
+    kind: ClassVar[str] = "kll_double"
+    parameter: ClassVar[int] = 200
+
+    def __init__(self, k: int = parameter) -> None:
+        """Make an empty sketch; a *k* other than 200 is for fitting references, where memory is cheap."""
+        self._sketch = kll_doubles_sketch(k)
+
+    @property
+    def n(self) -> int:
+        """Finite values seen."""
+        return int(self._sketch.n)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no finite value has entered."""
+        return bool(self._sketch.is_empty())
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Add the finite values of a numeric array; the rest is left out."""
+        # The library refuses read-only arrays (pyarrow hands out such) and strided ones are copied by it anyway.
+        numbers = np.require(values, np.float64, ("C_CONTIGUOUS", "WRITEABLE"))
+        finite = np.isfinite(numbers)
+        self._sketch.update(numbers if finite.all() else numbers[finite])
+
+    def merge(self, other: Self) -> None:
+        """Add everything *other* has seen."""
+        self._same_kind(other)
+        self._sketch.merge(other._sketch)
+
+    def to_bytes(self) -> bytes:
+        """Return the DataSketches serialization."""
+        return cast("bytes", self._sketch.serialize())
+
+    @classmethod
+    def from_bytes(cls, serialized: bytes) -> Self:
+        """Read a serialized KLL sketch of doubles of any k."""
+        sketch = cls.__new__(cls)
+        try:
+            sketch._sketch = kll_doubles_sketch.deserialize(serialized)
+            if not sketch.is_empty and not np.isfinite(sketch._sketch.get_quantiles([0.0, 1.0])).all():
+                raise ValueError("its values are not finite")
+        except DAMAGED as error:
+            cls._damaged(serialized, error)
+        return sketch
+
+    def quantiles(self, ranks: Sequence[float]) -> list[float]:
+        """Return the value at each normalized rank in [0, 1]; rank 0 is the minimum, 1 the maximum, both exact."""
+        if self.is_empty:
+            return [float("nan")] * len(ranks)
+        return [float(value) for value in self._sketch.get_quantiles(list(ranks), inclusive=True)]
+
+    def rank(self, value: float) -> float:
+        """Return the share of values at or below *value*; NaN when empty."""
+        if self.is_empty:
+            return float("nan")
+        return float(self._sketch.get_rank(value, inclusive=True))

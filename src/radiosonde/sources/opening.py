@@ -1,0 +1,53 @@
+"""From a path to a source: what a path may be, and what is said when it is none of these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from radiosonde.errors import StoreError
+from radiosonde.sources.parquet import SealedReader
+from radiosonde.sources.source import Parts, StoredSource
+from radiosonde.store import StoreReader
+from radiosonde.store.connection import reading
+
+
+def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool = True) -> StoredSource:
+    """Open what *paths* name as one source.
+
+    Args:
+        paths: one or more of: a SQLite store; a folder of sealed hours (it holds ``process=...`` folders); any other
+            folder, which stands for every ``*.sqlite`` store in it and the sealed hours in its subfolder ``sealed``.
+        sketches: read the sketches too. They are most of the bytes, and no check needs them.
+
+    Raises:
+        StoreError: a path is missing, or is none of these.
+    """
+    places = [
+        place
+        for path in ([paths] if isinstance(paths, str | Path) else paths)
+        for place in _places(Path(path), sketches=sketches)
+    ]
+    # SQLite first: `StoredSource` says why.
+    return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
+
+
+def _places(path: Path, *, sketches: bool) -> list[Parts]:
+    if not path.is_dir():
+        with reading(path):  # says now what is wrong with it
+            return [StoreReader(path, sketches=sketches)]
+    if _is_sealed(path):
+        return [SealedReader(path, sketches=sketches)]
+    places = [place for store in sorted(path.glob("*.sqlite")) for place in _places(store, sketches=sketches)]
+    if _is_sealed(path / "sealed"):
+        places.append(SealedReader(path / "sealed", sketches=sketches))
+    if not places:
+        raise StoreError(
+            f"no store in folder {path}: expected *.sqlite files, a subfolder `sealed`, or process=... folders as "
+            f"written by `radiosonde store seal`"
+        )
+    return places
+
+
+def _is_sealed(folder: Path) -> bool:
+    return next(folder.glob("process=*/"), None) is not None

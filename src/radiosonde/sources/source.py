@@ -1,0 +1,95 @@
+"""What every reader of windows offers, and the one that adds several up.
+
+A source gives *parts*: windows as their processes wrote them. Parts with the same key and bounds add up to the window
+(`radiosonde.sketches.merge.merge_windows`), which is left to the reader because what to merge over differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from radiosonde.model import Window
+from radiosonde.reference.codec import from_text
+from radiosonde.reference.profile import Reference
+from radiosonde.store import Interval, ReferenceRow, SeriesSummary
+
+
+class Source(Protocol):
+    """Something windows can be read from."""
+
+    def windows(self, start_ns: int | None = None, end_ns: int | None = None, model: str | None = None) -> list[Window]:
+        """Return the window parts that overlap ``[start_ns, end_ns)``, ordered by start, series and process."""
+        ...
+
+    def references(self) -> Mapping[tuple[str, str], Reference]:
+        """Return the reference written last for each (model, version)."""
+        ...
+
+
+class Parts(Protocol):
+    """One place where parts lie: a SQLite store, or a folder of sealed hours."""
+
+    @property
+    def path(self) -> Path:
+        """The file or folder."""
+        ...
+
+    def parts(self, interval: Interval) -> list[tuple[int, Window]]:
+        """Return (id, part) for every part in *interval*."""
+        ...
+
+    def references(self) -> list[ReferenceRow]:
+        """Return every reference."""
+        ...
+
+    def summaries(self) -> list[SeriesSummary]:
+        """Return what is there, per model, version and variant."""
+        ...
+
+    def held_bytes(self) -> int:
+        """Return the bytes on disk."""
+        ...
+
+
+class StoredSource:
+    """A `Source` over one or more places; a part that lies in two of them is counted once.
+
+    Args:
+        places: SQLite stores first. A sealer that runs meanwhile writes Parquet before it deletes from SQLite, so in
+            this order a part is seen at least once, and by its id at most once.
+    """
+
+    def __init__(self, places: Sequence[Parts]) -> None:
+        self.places = tuple(places)
+
+    def windows(self, start_ns: int | None = None, end_ns: int | None = None, model: str | None = None) -> list[Window]:
+        """Return the window parts that overlap ``[start_ns, end_ns)``, ordered by start, series and process.
+
+        Raises:
+            StoreError: a place has become unreadable.
+        """
+        interval = Interval(start_ns, end_ns, model)
+        unique: dict[int, Window] = {}
+        for place in self.places:
+            for part_id, window in place.parts(interval):
+                unique.setdefault(part_id, window)
+        ordered = sorted(unique.items(), key=lambda item: (item[1].start_ns, item[1].key, item[1].process, item[0]))
+        return [window for _, window in ordered]
+
+    def references(self) -> Mapping[tuple[str, str], Reference]:
+        """Return the reference written last for each (model, version).
+
+        Raises:
+            StoreError: a place has become unreadable.
+            ProfileError: a stored profile is damaged or too new.
+        """
+        rows = sorted(
+            (row for place in self.places for row in place.references()), key=lambda row: (row.written_ns, row)
+        )
+        newest = {(row.model, row.version): row.document for row in rows}
+        return {
+            key: from_text(document, origin=f"the stored reference of {key[0]} {key[1]}")
+            for key, document in newest.items()
+        }

@@ -1,0 +1,142 @@
+"""Connections to a store: opened for one transaction, closed after it, errors told with what to do next.
+
+A connection is never kept. SQLite must not be carried across ``fork`` (the child would believe in file locks that only
+its parent holds), it notices neither a deleted nor a replaced file, and it would have to be closed by the thread
+that exits. Opening costs well under a millisecond, once per flush.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from radiosonde.errors import StoreError
+from radiosonde.store.schema import create, is_store
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
+
+PAGE_BYTES = 16384
+"""A sketch is 1 to 5 kB: at SQLite's usual 4096 a window of 60 sketches takes 252 kB, at 16384 it takes 159 kB."""
+
+_FREE_RATIO = 0.125
+"""Share of free pages from which the file is made smaller."""
+
+_ADVICE = {
+    "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
+    "SQLITE_CANTOPEN": "check that the path is a file this user may read and write",
+    "SQLITE_CORRUPT": "the file is damaged; move it aside, a new one is made at the next write",
+    "SQLITE_FULL": "the disk is full; free space, or lower the store's max_bytes",
+    "SQLITE_IOERR": "the disk failed or is full; look at the system log",
+    "SQLITE_NOTADB": "the file is not a Radiosonde store, or is damaged; move it aside or give another path",
+    "SQLITE_PERM": "check that this user may write the file and its folder",
+    "SQLITE_READONLY": "check that this user may write the file and its folder",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the store at *path* inside one write transaction, making the file if there is none.
+
+    Commits at the end; an exception rolls everything back.
+
+    Raises:
+        StoreError: the folder is missing, the file is foreign, damaged, too new, locked, or cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"folder {path.parent} does not exist: make it, or give the store another path")
+    with told(path):
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            _settle(connection, path)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if not is_store(connection, path):
+                    create(connection)
+                yield connection
+                connection.execute("COMMIT")
+                _give_back(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the store at *path* read-only inside one transaction: all queries see the same instant.
+
+    Raises:
+        StoreError: there is no such file, or it is foreign, damaged or too new.
+    """
+    if not path.is_file():
+        raise StoreError(f"no store at {path}: check the path, or start a server that writes one there")
+    with told(path):
+        connection = _open_to_read(path)
+        try:
+            connection.execute("BEGIN")
+            if not is_store(connection, path):
+                raise StoreError(f"{path} is an empty file: nothing has been written to this store yet")
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn any SQLite error inside into a `StoreError` that says what to do next."""
+    try:
+        yield
+    except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
+        name = getattr(error, "sqlite_errorname", "")
+        advice = next((text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this")
+        raise StoreError(f"{path}: {error}: {advice}") from error
+
+
+def _settle(connection: sqlite3.Connection, path: Path) -> None:
+    """Set what cannot be set inside a transaction."""
+    if not is_store(connection, path):
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
+    # A failure to switch is no loss: the journal is then the slower one, and the next writer tries again.
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+    # In WAL mode NORMAL loses at most the last batches on a power cut and never breaks the file.
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _give_back(connection: sqlite3.Connection) -> None:
+    """Return free pages to the disk when they are a notable part of the file; fewer are simply used again."""
+    pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+    if free <= pages * _FREE_RATIO:
+        return
+    # The batch is committed: that another process is busy now is no reason to tell the caller it was not.
+    with suppress(sqlite3.OperationalError):
+        # executescript, because execute() steps a statement without columns once, which frees one page.
+        connection.executescript("PRAGMA incremental_vacuum")
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    # Not mode=ro: such a connection may not tidy away the write-ahead log that every reader makes beside the store.
+    address = f"file:{quote(str(path.absolute()))}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        # A store in a folder that cannot be written: SQLite cannot make its shared-memory file there, and need not.
+        connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    return connection

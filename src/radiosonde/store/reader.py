@@ -1,0 +1,190 @@
+"""The reading end of a SQLite store: window parts as they were written, one snapshot per question.
+
+Three cursors ordered by window id are walked side by side, so memory is the answer and one window. What decides the
+time is JSON parsing, so the cells of a window are parsed in one go.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from radiosonde.errors import StoreError
+from radiosonde.model import Window
+from radiosonde.store.connection import reading
+from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, FeaturePart, Row, window_from
+from radiosonde.store.schema import STORE_SHIFT, store_number
+
+
+class ReferenceRow(NamedTuple):
+    """One row of table ``reference_profiles``."""
+
+    model: str
+    version: str
+    reference_id: str
+    document: str
+    written_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Which windows are asked for.
+
+    Attributes:
+        start_ns: only windows that end after this instant; None for no bound.
+        end_ns: only windows that start before this instant; None for no bound.
+        model: only this model; None for all.
+    """
+
+    start_ns: int | None = None
+    end_ns: int | None = None
+    model: str | None = None
+
+    def condition(self) -> tuple[str, list[int | str]]:
+        """Return the WHERE clause over ``windows`` and its parameters, for SQLite and DuckDB alike."""
+        bounds = (("end_ns > ?", self.start_ns), ("start_ns < ?", self.end_ns), ("model = ?", self.model))
+        chosen = [(clause, value) for clause, value in bounds if value is not None]
+        return " AND ".join(clause for clause, _ in chosen) or "TRUE", [value for _, value in chosen]
+
+
+SUMMARY = """
+    SELECT model, version, variant, count(DISTINCT cohort) AS cohorts, count(DISTINCT process) AS processes,
+           count(*) AS windows, min(start_ns) AS start_ns, max(end_ns) AS end_ns,
+           CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(rows) AS BIGINT) AS rows
+    FROM windows GROUP BY model, version, variant ORDER BY model, version, variant
+"""
+"""What is in a store, one row per model, version and variant; SQLite and DuckDB both run it."""
+
+
+class SeriesSummary(NamedTuple):
+    """One row of `SUMMARY`."""
+
+    model: str
+    version: str
+    variant: str
+    cohorts: int
+    processes: int
+    windows: int
+    start_ns: int
+    end_ns: int
+    calls: int
+    rows: int
+
+
+class StoreReader:
+    """Reads the SQLite store at *path*; holds nothing open between calls.
+
+    Args:
+        path: the SQLite file.
+        sketches: read the sketches too. They are most of a store's bytes and no check needs them.
+    """
+
+    def __init__(self, path: str | Path, *, sketches: bool = True) -> None:
+        self._path = Path(path)
+        self._sketches = sketches
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._path
+
+    def parts(self, interval: Interval) -> list[tuple[int, Window]]:
+        """Return (id, part) for every stored part in *interval*; ids are unique over all stores.
+
+        Raises:
+            StoreError: the store is missing, foreign, damaged or too new.
+        """
+        with reading(self._path) as connection:
+            store = store_number(connection) << STORE_SHIFT
+            return [(store | window_id, window) for window_id, window in self._windows(connection, interval)]
+
+    def references(self) -> list[ReferenceRow]:
+        """Return every stored reference profile.
+
+        Raises:
+            StoreError: the store is missing, foreign, damaged or too new.
+        """
+        with reading(self._path) as connection:
+            return [ReferenceRow(*row) for row in connection.execute("SELECT * FROM reference_profiles")]
+
+    def summaries(self) -> list[SeriesSummary]:
+        """Return what is in the store, per model, version and variant.
+
+        Raises:
+            StoreError: the store is missing, foreign, damaged or too new.
+        """
+        with reading(self._path) as connection:
+            return [SeriesSummary(*row) for row in connection.execute(SUMMARY)]
+
+    def held_bytes(self) -> int:
+        """Return the size of the file and its write-ahead log."""
+        log = self._path.with_name(self._path.name + "-wal")
+        return sum(path.stat().st_size for path in (self._path, log) if path.exists())
+
+    def _windows(self, connection: sqlite3.Connection, interval: Interval) -> Iterator[tuple[int, Window]]:
+        condition, bounds = interval.condition()
+        belonging = f"JOIN windows USING (window_id) WHERE {condition} ORDER BY window_id"
+        features = groupby(
+            connection.execute(
+                f"SELECT window_id, feature, cells, fingerprint FROM features {belonging}, position",  # noqa: S608
+                bounds,
+            ),
+            itemgetter(0),
+        )
+        sketches: Iterator[tuple[int, Iterator[Row]]] = iter(())
+        if self._sketches:
+            query = f"SELECT window_id, feature, kind, body FROM sketches {belonging}"  # noqa: S608 - our own text
+            sketches = groupby(connection.execute(query, bounds), itemgetter(0))
+        feature_groups, sketch_groups = _Ordered(features), _Ordered(sketches)
+        query = f"SELECT {', '.join(WINDOW_COLUMNS)} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608
+        for row in connection.execute(query, bounds):
+            try:
+                columns = parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))
+                part = _feature_part(feature_groups.take(row[0]), sketch_groups.take(row[0]))
+                window = window_from(columns, part)
+            except (ValueError, KeyError, TypeError) as error:
+                raise StoreError(
+                    f"{self._path}: window {row[0]} is damaged ({error}): delete it with "
+                    f"`DELETE FROM windows WHERE window_id = {row[0]}`"
+                ) from error
+            yield row[0], window
+
+
+class _Ordered:
+    """Groups by ascending id, handed out to somebody who asks for ascending ids and may find one missing."""
+
+    def __init__(self, groups: Iterator[tuple[int, Iterator[Row]]]) -> None:
+        self._groups = groups
+        self._next = next(groups, None)
+
+    def take(self, window_id: int) -> list[Row]:
+        if self._next is None or self._next[0] != window_id:
+            return []
+        rows = list(self._next[1])
+        self._next = next(self._groups, None)
+        return rows
+
+
+def parsed(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of ``windows`` with its JSON columns parsed."""
+    for name in JSON_COLUMNS:
+        text = columns[name]
+        columns[name] = None if text is None else json.loads(text)
+    return columns
+
+
+def _feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
+    return FeaturePart(
+        names=[feature for _, feature, _, _ in features],
+        cells=json.loads(f"[{','.join([cells for _, _, cells, _ in features])}]"),
+        fingerprints=np.array([fingerprint for *_, fingerprint in features], dtype=np.int64).view(np.uint64),
+        sketches={(feature, kind): body for _, feature, kind, body in sketches},
+    )

@@ -1,0 +1,135 @@
+"""The tables of a store, and how a file is recognised as one.
+
+A store is one SQLite file that a person can read with the ``sqlite3`` shell: names in full, JSON where a table would
+only be in the way. ``application_id`` says that the file is ours, ``user_version`` which schema it has.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from pathlib import Path
+
+from radiosonde._version import __version__
+from radiosonde.errors import StoreError
+
+APPLICATION_ID = 0x52534E44
+"""``RSND``; shown by ``file`` and ``PRAGMA application_id``."""
+
+SCHEMA_VERSION = 1
+
+STORE_SHIFT = 32
+"""A window's id outside its store is ``store_number << 32 | window_id``: unique over stores, so that rows which are in
+Parquet and (after a crash) still in SQLite are known to be the same."""
+
+TABLES = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # AUTOINCREMENT: an id is never given twice, not even after its window was sealed away.
+    """
+    CREATE TABLE windows (
+        window_id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        process       TEXT    NOT NULL,  -- who counted: service.instance.id
+        start_ns      INTEGER NOT NULL,  -- event time since the Unix epoch, inclusive
+        end_ns        INTEGER NOT NULL,  -- exclusive
+        model         TEXT    NOT NULL,
+        version       TEXT    NOT NULL,
+        variant       TEXT    NOT NULL,
+        cohort        TEXT    NOT NULL,  -- name=value pairs, comma separated
+        calls         INTEGER NOT NULL,
+        rows          INTEGER NOT NULL,
+        errors        TEXT    NOT NULL,  -- {"ValueError": 3}
+        batch_sizes   TEXT    NOT NULL,  -- calls with [2**i, 2**(i+1)) rows
+        latency       TEXT    NOT NULL,  -- occupied buckets from "offset" on; phases; explicit edges
+        output        TEXT    NOT NULL,  -- classes, confidence, values
+        labels        TEXT,              -- NULL: no label in this part
+        grid          TEXT,              -- NULL: no features in this part
+        reference_id  TEXT,
+        provisional   INTEGER,
+        sketched_rows INTEGER,
+        written_ns    INTEGER NOT NULL   -- wall clock; what retention goes by
+    )
+    """,
+    "CREATE INDEX windows_by_start ON windows (start_ns)",
+    "CREATE INDEX windows_by_written ON windows (written_ns)",
+    # No foreign keys: each connection would have to ask for them, and all three tables are only ever written together.
+    """
+    CREATE TABLE features (
+        window_id   INTEGER NOT NULL,
+        position    INTEGER NOT NULL,    -- column of the model
+        feature     TEXT    NOT NULL,
+        cells       TEXT    NOT NULL,    -- [bins ..., below, above, null, unseen]
+        fingerprint INTEGER NOT NULL,    -- sum of value hashes modulo 2**64, as a signed integer
+        PRIMARY KEY (window_id, position)
+    ) WITHOUT ROWID
+    """,
+    # With a rowid: kilobytes of sketch in a primary-key tree would leave a few rows per page.
+    "CREATE TABLE sketches (window_id INTEGER NOT NULL, feature TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL)",
+    "CREATE INDEX sketches_by_window ON sketches (window_id)",
+    """
+    CREATE TABLE reference_profiles (
+        model        TEXT    NOT NULL,
+        version      TEXT    NOT NULL,
+        reference_id TEXT    NOT NULL,
+        document     TEXT    NOT NULL,   -- the reference profile's JSON file
+        written_ns   INTEGER NOT NULL,
+        PRIMARY KEY (model, version, reference_id)
+    )
+    """,
+    # What left for Parquet. A row here and the deletion of the windows it names are one transaction.
+    """
+    CREATE TABLE sealed (
+        process TEXT    NOT NULL,
+        hour_ns INTEGER NOT NULL,
+        segment INTEGER NOT NULL,
+        windows INTEGER NOT NULL,
+        folder  TEXT    NOT NULL,
+        PRIMARY KEY (process, hour_ns, segment)
+    ) WITHOUT ROWID
+    """,
+    # For people: one line per window part.
+    """
+    CREATE VIEW traffic AS
+    SELECT datetime(start_ns / 1000000000, 'unixepoch') AS start_utc, (end_ns - start_ns) / 1e9 AS seconds,
+           model, version, variant, cohort, process, calls, rows, errors, window_id
+    FROM windows
+    """,
+)
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables of a store in an empty database; *connection* is in a write transaction."""
+    for statement in TABLES:
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO meta VALUES (?, ?)",
+        [("store_number", str(secrets.randbits(31))), ("made_by", f"radiosonde {__version__}")],
+    )
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def is_store(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return True for a store this version reads, False for a database with nothing in it.
+
+    Raises:
+        StoreError: the database is something else, or its schema is newer.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == APPLICATION_ID and version <= SCHEMA_VERSION:
+        return True
+    if application == APPLICATION_ID:
+        raise StoreError(
+            f"{path} has schema {version}, this version of Radiosonde reads up to {SCHEMA_VERSION}: "
+            f"upgrade with `pip install --upgrade radiosonde`"
+        )
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application or version or tables:
+        raise StoreError(f"{path} is a SQLite database of another application: give the store a path of its own")
+    return False
+
+
+def store_number(connection: sqlite3.Connection) -> int:
+    """Return the number that tells this store from every other."""
+    (number,) = connection.execute("SELECT value FROM meta WHERE name = 'store_number'").fetchone()
+    return int(number)

@@ -1,0 +1,172 @@
+"""The writing end of a store: closed windows in, one transaction per batch.
+
+Any thread of any number of processes may write. A batch is stored whole or not at all; when it cannot be stored the
+caller gets a `StoreError` and counts the loss. Nothing outlives a call but a lock and the encoded references, see
+`radiosonde.store.connection` for why.
+
+Around ``os.fork`` the owner of the process calls `hold_for_fork` before it, `release_after_fork` in the parent and
+`reset_after_fork` in the child: a child forked while a thread was inside SQLite would inherit SQLite's own locked mutex.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from radiosonde._clock import wall_ns
+from radiosonde.errors import StoreError
+from radiosonde.model import Window
+from radiosonde.reference.profile import Reference
+from radiosonde.store.connection import BUSY_TIMEOUT_S, writing
+from radiosonde.store.references import encode_reference
+from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
+from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, payload_bytes, readable, sketch_rows, window_row
+
+References = Mapping[tuple[str, str], Reference]
+
+_INSERTS = (
+    f"INSERT INTO windows ({', '.join(WINDOW_COLUMNS)}) VALUES ({', '.join('?' * len(WINDOW_COLUMNS))})",  # noqa: S608
+    "INSERT INTO features (window_id, position, feature, cells, fingerprint) VALUES (?, ?, ?, ?, ?)",
+    "INSERT INTO sketches (window_id, feature, kind, body) VALUES (?, ?, ?, ?)",
+)
+# A reference that came back after another one is the newest again; one seen last time keeps its date and its page.
+_INSERT_REFERENCE = "INSERT INTO reference_profiles VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
+_NEW_REFERENCE = f"{_INSERT_REFERENCE} UPDATE SET written_ns = excluded.written_ns"
+_KNOWN_REFERENCE = f"{_INSERT_REFERENCE} NOTHING"
+
+
+class StoreWriter:
+    """Writes windows to the store at *path*, and keeps the store bounded.
+
+    Args:
+        path: the SQLite file; made when missing, its folder must exist.
+        process: identity stored with windows that carry none.
+        retention_ns: windows written longer ago than this are removed.
+        max_bytes: beyond this the windows written first are removed.
+        clock_ns: wall clock, nanoseconds since the epoch.
+
+    Raises:
+        StoreError: no store can be opened or made at *path*.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        process: str = "",
+        retention_ns: int = RETENTION_NS,
+        max_bytes: int = MAX_BYTES,
+        clock_ns: Callable[[], int] = wall_ns,
+    ) -> None:
+        self._path = Path(path)
+        self._process = process
+        self._retention_ns = retention_ns
+        self._max_bytes = max_bytes
+        self._clock_ns = clock_ns
+        self._lock = threading.Lock()
+        self._held = False
+        self._closed = False
+        self._encoded: dict[tuple[str, str], tuple[Reference, Row]] = {}  # guarded by _lock
+        self.pruned = 0
+        with writing(self._path):
+            pass  # opens or makes the store now, where the caller can still say so to a person
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._path
+
+    def write(self, windows: Sequence[Window], references: References | None = None) -> int:
+        """Store *windows* in one transaction and return their size in bytes, before SQLite's own overhead.
+
+        Args:
+            windows: parts of windows; equal ones are stored again, because parts are deltas.
+            references: the profiles the windows are read against, by (model, version); known ones cost a look-up.
+
+        Raises:
+            StoreError: nothing of the batch was stored.
+        """
+        written_ns = self._clock_ns()
+        parts = (  # encoded before the transaction begins: other processes wait only for the inserts
+            [[window_row(window, process=self._process, written_ns=written_ns)] for window in windows],
+            [[] if window.features is None else feature_rows(window.features) for window in windows],
+            [[] if window.features is None else sketch_rows(window.features) for window in windows],
+        )
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
+            with writing(self._path) as connection:
+                pruned = self._prune(connection, written_ns - self._retention_ns)
+                first = _next_window_id(connection)
+                for insert, groups in zip(_INSERTS, parts, strict=True):
+                    _insert(connection, insert, [(first + i, *row) for i, rows in enumerate(groups) for row in rows])
+                for key, reference in (references or {}).items():
+                    self._write_reference(connection, key, reference, written_ns)
+            self.pruned += pruned
+        return payload_bytes(row for groups in parts for rows in groups for row in rows)
+
+    def prune(self, older_than_ns: int) -> int:
+        """Remove the windows written before *older_than_ns* and return how many there were.
+
+        Raises:
+            StoreError: nothing was removed.
+        """
+        with self._lock, writing(self._path) as connection:
+            pruned = drop_older(connection, older_than_ns)
+        self.pruned += pruned
+        return pruned
+
+    def close(self) -> None:
+        """Refuse further writes; waits for one that is under way. Any thread may call it, any number of times."""
+        with self._lock:
+            self._closed = True
+
+    def hold_for_fork(self) -> None:
+        """Wait until no thread is inside SQLite and keep it so; bounded by what a write may take."""
+        self._held = self._lock.acquire(timeout=2 * BUSY_TIMEOUT_S)
+
+    def release_after_fork(self) -> None:
+        """Let writes go on, in the parent."""
+        if self._held:
+            self._held = False
+            self._lock.release()
+
+    def reset_after_fork(self, *, process: str | None = None) -> None:
+        """Start afresh in the child: a new lock, own counts, and the child's identity if *process* is given."""
+        self._lock = threading.Lock()
+        self._held = False
+        self._encoded = {}
+        self.pruned = 0
+        if process is not None:
+            self._process = process
+
+    def _prune(self, connection: sqlite3.Connection, older_than_ns: int) -> int:
+        return drop_older(connection, older_than_ns) + drop_beyond(connection, self._max_bytes)
+
+    def _write_reference(
+        self, connection: sqlite3.Connection, key: tuple[str, str], reference: Reference, written_ns: int
+    ) -> None:
+        known = self._encoded.get(key)
+        if known is not None and known[0] is reference:
+            connection.execute(_KNOWN_REFERENCE, known[1])
+            return
+        row: Row = (*key, *encode_reference(reference), written_ns)
+        _insert(connection, _NEW_REFERENCE, [row])
+        self._encoded[key] = (reference, row)
+
+
+def _next_window_id(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'windows'").fetchone()
+    return 1 if row is None else int(row[0]) + 1
+
+
+def _insert(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
+    connection.execute("SAVEPOINT batch")
+    try:
+        connection.executemany(statement, rows)
+    except UnicodeEncodeError:  # a lone surrogate in some name; rare, so not looked for beforehand
+        connection.execute("ROLLBACK TO batch")
+        connection.executemany(statement, readable(rows))
+    connection.execute("RELEASE batch")

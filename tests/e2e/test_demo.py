@@ -1,0 +1,113 @@
+"""The demo as a newcomer runs it, only shorter: a real server process, real flights, and the diagnosis of its store."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+DAYS = 9
+DAY_NS = 86_400 * 10**9
+
+# SIGINT is set as a terminal's shell leaves it: a test run in the background would hand down "ignored".
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from radiosonde.cli import main
+raise SystemExit(main())
+"""
+RADIOSONDE = (sys.executable, "-c", PROGRAM)
+
+
+def fly(folder, *options):
+    """Run the demo to its end and return what it printed."""
+    command = [*RADIOSONDE, "demo", "--days", str(DAYS), "--out", str(folder), *options]
+    flown = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert flown.returncode == 0, flown.stdout + flown.stderr
+    return flown.stdout
+
+
+def findings_in(folder):
+    """Return what a diagnosis of the store says, from its JSON."""
+    command = [*RADIOSONDE, "diagnose", str(folder / "store.db"), "--json"]
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode in {0, 1}, asked.stderr
+    return json.loads(asked.stdout)["findings"]
+
+
+@pytest.mark.timeout(180)
+def test_three_incidents_become_exactly_three_findings(tmp_path):
+    """The wind with its onset, the new version with the carrier, and the fetch phase are named, and nothing else is."""
+    printed = fly(tmp_path)
+    switched_on = json.loads((tmp_path / "incidents.json").read_text())
+    found = {finding["kind"]: finding for finding in findings_in(tmp_path)}
+    onset_ns = {kind: finding["onset"]["at_ns"] for kind, finding in found.items()}
+
+    assert len(found) == 3
+    wind, carrier, fetch = found["data"], found["cohort"], found["latency"]
+
+    assert wind["where"]["feature"] == "wind_speed"
+    assert abs(onset_ns["data"] - switched_on["wind_s"] * 10**9) < DAY_NS
+    assert (carrier["where"]["version"], carrier["where"]["cohort"]) == ("2.0.0", "carrier=WN")
+    assert abs(onset_ns["cohort"] - switched_on["carrier_s"] * 10**9) < DAY_NS
+    assert fetch["where"]["phase"] == "feature_fetch"
+    assert abs(onset_ns["latency"] - switched_on["fetch_s"] * 10**9) < DAY_NS
+
+    for finding in found.values():
+        assert finding["title"] in re.sub(r"\s+", " ", printed)
+        assert finding["onset"]["at"][:10] in printed
+    report = tmp_path / "report.html"
+    assert str(report) in printed
+    assert "wind_speed" in report.read_text()
+
+
+@pytest.mark.timeout(180)
+def test_a_healthy_flight_has_no_findings(tmp_path):
+    """The same days without incidents, with their real storms and missing values, call for nobody."""
+    printed = fly(tmp_path, "--healthy")
+    assert findings_in(tmp_path) == []
+    assert "0 failed requests" in printed
+
+
+@pytest.mark.parametrize("how", ["ctrl-c in the terminal", "SIGINT", "SIGTERM", "SIGKILL"])
+def test_an_interrupted_flight_leaves_no_process_behind(tmp_path, how):
+    """Whatever ends the demo in the middle of the replay, its server ends too."""
+    command = [*RADIOSONDE, "demo", "--days", "14", "--out", str(tmp_path)]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        for line in demo.stdout:
+            if "10 %" in line:
+                break
+        (server,) = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        assert is_running(server)
+        if how == "ctrl-c in the terminal":
+            os.killpg(demo.pid, signal.SIGINT)
+        else:
+            demo.send_signal(signal.Signals[how])
+        _, errors = demo.communicate(timeout=40)
+        assert demo.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130)
+        assert errors == ("" if how == "SIGKILL" else "radiosonde: interrupted\n")
+    finally:
+        demo.kill()
+        demo.wait()
+    deadline = time.monotonic() + 20
+    while is_running(server) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(server)
+
+
+def is_running(pid):
+    """Return whether a process runs; one that has ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,230 @@
+"""Windows, references and snapshots built by hand, for tests of everything that is a function of them.
+
+    from tests.factories import make_reference, make_snapshot, make_window
+
+What is counted here is counted one value at a time with plain comparisons, so that it can serve as an oracle for code
+that counts in blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from radiosonde.export.snapshot import Snapshot
+from radiosonde.model import (
+    CONFIDENCE_BINS,
+    LATENCY,
+    Exemplar,
+    FeatureCounts,
+    LabelCounts,
+    LatencyCounts,
+    OutputCounts,
+    SeriesKey,
+    Statistics,
+    Window,
+)
+from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference
+
+START_NS = 1_362_096_000_000_000_000  # 2013-03-01T00:00:00Z
+HOUR_NS = 3_600_000_000_000
+EDGES_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+LAG_EDGES_S = (60.0, 3600.0, 86400.0, 604800.0)
+KEY = SeriesKey("delays", "1")
+
+
+def make_feature(
+    name: str, counts: Sequence[int], *, categories: Sequence[str] = (), bounds: Sequence[float] | None = None
+) -> FeatureProfile:
+    """Return a feature profile whose reference has *counts* rows per cell, specials included.
+
+    Numeric by default, with the bounds 1, 2, 3, ... above a low of 0; categorical when *categories* are given.
+    """
+    body = len(counts) - (2 if categories else 4)
+    p0 = tuple((count + 0.5) / (sum(counts) + 0.5 * len(counts)) for count in counts)
+    return FeatureProfile(
+        name=name,
+        kind="categorical" if categories else "numeric",
+        low=0.0,
+        bounds=() if categories else tuple(bounds or (float(index + 1) for index in range(body))),
+        categories=tuple(categories),
+        counts=tuple(counts),
+        p0=p0,
+    )
+
+
+def make_reference(
+    features: Sequence[FeatureProfile] | None = None, *, model: str = "delays", provisional: bool = False, **output: Any
+) -> Reference:
+    """Return a reference over *features*; by default wind (two bins) and carrier (two categories), 100 rows."""
+    found = tuple(
+        features
+        if features is not None
+        else (
+            make_feature("wind", (40, 50, 0, 0, 10, 0)),
+            make_feature("carrier", (70, 25, 0, 5), categories=("UA", "AA")),
+        )
+    )
+    return Reference(
+        model=model,
+        task="regression" if output.get("value_edges") else "classification",
+        features=found,
+        output=OutputProfile(**output),
+        rows=sum(found[0].counts) if found else 0,
+        schema_hash="schema",
+        data_hash="rows",
+        code_version="0.1.0",
+        created_at="2013-01-01T00:00:00Z",
+        provisional=provisional,
+    )
+
+
+def make_latency(
+    durations_s: Sequence[float],
+    phases: Mapping[str, Sequence[float]] | None = None,
+    exemplars: Mapping[int, Exemplar] | None = None,
+) -> LatencyCounts:
+    """Return the latency table of calls that took *durations_s*, with the duration of each phase per call."""
+    counts, sums = np.zeros(LATENCY.size, np.int64), np.zeros(LATENCY.size)
+    names = tuple(phases or {})
+    phase_sums = np.zeros((len(names), LATENCY.size))
+    edge_counts = np.zeros(len(EDGES_S) + 1, np.int64)
+    upper = LATENCY.upper_bounds_s().tolist()
+    for call, duration in enumerate(durations_s):
+        bucket = next((index for index, bound in enumerate(upper) if duration <= bound), LATENCY.size - 1)
+        counts[bucket] += 1
+        sums[bucket] += duration
+        for row, name in enumerate(names):
+            phase_sums[row, bucket] += (phases or {})[name][call]
+        edge_counts[sum(duration > edge for edge in EDGES_S)] += 1
+    return LatencyCounts(counts, sums, names, phase_sums, EDGES_S, edge_counts, dict(exemplars or {}))
+
+
+def make_output(
+    predictions: Sequence[tuple[str, float | None]] = (),
+    *,
+    values: Sequence[float] = (),
+    value_edges: Sequence[float] = (),
+    unreadable: int = 0,
+) -> OutputCounts:
+    """Return the output table of rows predicted as (class, confidence), or as values between *value_edges*."""
+    classes = tuple(dict.fromkeys(name for name, _ in predictions))
+    counts = np.zeros(len(classes), np.int64)
+    confidence = np.zeros((len(classes), CONFIDENCE_BINS), np.int64)
+    sums = np.zeros((len(classes), CONFIDENCE_BINS))
+    for name, score in predictions:
+        counts[classes.index(name)] += 1
+        if score is not None:
+            place = (classes.index(name), min(int(score * CONFIDENCE_BINS), CONFIDENCE_BINS - 1))
+            confidence[place] += 1
+            sums[place] += score
+    value_counts = np.zeros(len(value_edges) + 1 if value_edges else 0, np.int64)
+    for value in values:
+        value_counts[sum(value > edge for edge in value_edges)] += 1
+    edges = np.array(value_edges, np.float64)
+    return OutputCounts(classes, counts, confidence, sums, edges, value_counts, float(sum(values)), unreadable)
+
+
+def make_features(
+    reference: Reference,
+    cells: Mapping[str, Sequence[int]],
+    sketches: Mapping[tuple[str, str], bytes] | None = None,
+    sketched_rows: int = 0,
+) -> FeatureCounts:
+    """Return the cell table of *reference*'s grid with *cells* per feature, in the order of its profile's counts."""
+    width = max(feature.body for feature in reference.features) + 4
+    table = np.zeros((len(reference.features), width), np.int64)
+    for row, feature in enumerate(reference.features):
+        counts = list(cells.get(feature.name, ()))
+        if counts:
+            table[row, : feature.body] = counts[: feature.body]
+            table[row, feature.body - len(counts) :] = counts[feature.body :]
+    names = tuple(feature.name for feature in reference.features)
+    prints = np.zeros(len(names), np.uint64)
+    return FeatureCounts(
+        reference.grid_id,
+        reference.id,
+        reference.provisional,
+        names,
+        table,
+        prints,
+        sketched_rows,
+        dict(sketches or {}),
+    )
+
+
+def make_labels(
+    outcomes: Mapping[tuple[str, str], int] | None = None,
+    *,
+    calibration: Mapping[int, tuple[float, float, float]] | None = None,
+    lags_s: Mapping[str, Sequence[float]] | None = None,
+    residuals: Sequence[float] = (),
+) -> LabelCounts:
+    """Return outcomes by (result, lag), (rows, correct, confidence) by bin, and the lags of the labels of each class."""
+    table = np.zeros((CONFIDENCE_BINS, 3))
+    for index, row in (calibration or {}).items():
+        table[index] = row
+    classes = tuple(lags_s or {})
+    lag_counts = np.zeros((len(classes), len(LAG_EDGES_S) + 1), np.int64)
+    for row, name in enumerate(classes):
+        for lag in (lags_s or {})[name]:
+            lag_counts[row, sum(lag > edge for edge in LAG_EDGES_S)] += 1
+    return LabelCounts(
+        outcomes=dict(outcomes or {}),
+        calibration=table,
+        classes=classes,
+        class_counts=lag_counts.sum(axis=1),
+        lag_counts=lag_counts,
+        lag_edges_s=LAG_EDGES_S,
+        residual_sum=float(sum(residuals)),
+        residual_square_sum=float(sum(residual**2 for residual in residuals)),
+    )
+
+
+def make_window(
+    key: SeriesKey = KEY,
+    *,
+    start_ns: int = START_NS,
+    end_ns: int = START_NS + HOUR_NS,
+    process: str = "worker-1",
+    durations_s: Sequence[float] = (0.004, 0.02),
+    rows_per_call: Sequence[int] | None = None,
+    errors: Mapping[str, int] | None = None,
+    latency: LatencyCounts | None = None,
+    output: OutputCounts | None = None,
+    features: FeatureCounts | None = None,
+    labels: LabelCounts | None = None,
+) -> Window:
+    """Return a window of ``len(durations_s)`` calls; what is not given is empty, one row per call by default."""
+    sizes = list(rows_per_call if rows_per_call is not None else [1] * len(durations_s))
+    batch_sizes = np.zeros(21, np.int64)
+    for size in sizes:
+        if size:
+            batch_sizes[size.bit_length() - 1] += 1
+    return Window(
+        key=key,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        process=process,
+        calls=len(durations_s),
+        rows=sum(sizes),
+        errors=dict(errors or {}),
+        batch_sizes=batch_sizes,
+        latency=latency or make_latency(durations_s),
+        output=output or make_output(),
+        features=features,
+        labels=labels,
+    )
+
+
+def make_snapshot(
+    *windows: Window,
+    references: Mapping[tuple[str, str], Reference] | None = None,
+    start_ns: int = START_NS,
+    time_ns: int = START_NS + HOUR_NS,
+    **statistics: Any,
+) -> Snapshot:
+    """Return a snapshot of *windows*; further arguments are fields of `Statistics`."""
+    return Snapshot(start_ns, time_ns, windows, dict(references or {}), Statistics(**statistics))

@@ -1,0 +1,125 @@
+"""The grid against a cell finder written from the profile's docstring, one value at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radiosonde.reference import FeatureProfile
+from radiosonde.reference.grid import Grid, fingerprints
+
+NUMBERS = st.sampled_from([-0.0, 0.0, 1.0, 2.0, 2.5, 3.0, 5e-324, 1e308, -1e308]) | st.floats()
+BOUNDS = st.lists(st.sampled_from([-2.0, 0.0, 1.0, 2.5, 3.0, 1e308]), unique=True, max_size=6).map(sorted)
+
+
+@st.composite
+def profiles(draw, name):
+    """Draw the geometry of a feature of either kind, with none to six body cells."""
+    if draw(st.booleans()):
+        return FeatureProfile(name, "categorical", 0.0, (), tuple("abcdefg"[: draw(st.integers(0, 7))]), (), ())
+    bounds = tuple(draw(BOUNDS))
+    low = bounds[0] - draw(st.sampled_from([0.0, 1.0])) if bounds else 0.0
+    return FeatureProfile(name, "numeric", low, bounds, (), (), ())
+
+
+@st.composite
+def counted(draw):
+    """Draw a grid's features and a block of values or codes for it."""
+    features = [draw(profiles(f"f{index}")) for index in range(draw(st.integers(1, 4)))]
+    rows = draw(st.integers(0, 12))
+    values = draw(st.lists(NUMBERS, min_size=rows * len(features), max_size=rows * len(features)))
+    return features, np.array(values, dtype=np.float64).reshape(rows, len(features))
+
+
+def cell_of(feature: FeatureProfile, value: float, body: int) -> int:
+    """Return the column of one value in the cell table, by the words of the profile's docstring."""
+    below, above, null, unseen = range(body, body + 4)
+    if math.isnan(value):
+        return null
+    if math.isinf(value):
+        return unseen
+    if feature.kind == "categorical":
+        return int(value) if 0 <= value < len(feature.categories) else unseen
+    if not feature.bounds:
+        return above
+    if value < feature.low:
+        return below
+    return next((index for index, bound in enumerate(feature.bounds) if value <= bound), above)
+
+
+@given(counted())
+def test_every_value_falls_into_the_cell_the_docstring_says(case):
+    """Assigned columns are those of the scalar finder, and counts are the counts of assigned columns."""
+    features, block = case
+    grid = Grid(features)
+    expected = [[cell_of(f, v, grid.body) for f, v in zip(features, row, strict=True)] for row in block.tolist()]
+    assert grid.assign(block).tolist() == expected
+    counts = np.zeros((len(features), grid.width), dtype=np.int64)
+    for row in expected:
+        for index, column in enumerate(row):
+            counts[index, column] += 1
+    assert grid.count(block).tolist() == counts.tolist()
+
+
+@given(counted(), st.integers(0, 12))
+def test_counts_and_fingerprints_add_over_any_split(case, cut):
+    """Counting two parts and adding equals counting the whole, in row-major and column-major blocks."""
+    features, block = case
+    grid = Grid(features)
+    whole = grid.count(np.asfortranarray(block))
+    assert (grid.count(block[:cut]) + grid.count(block[cut:])).tolist() == whole.tolist()
+    assert (fingerprints(block[:cut]) + fingerprints(block[cut:])).tolist() == fingerprints(block).tolist()
+
+
+def test_blocks_longer_than_a_chunk_count_every_row():
+    """5 000 rows (more than two chunks) of a mixed grid are all counted, none twice."""
+    features = [
+        FeatureProfile("x", "numeric", 0.0, (0.5, 1.0), (), (), ()),
+        FeatureProfile("c", "categorical", 0.0, (), ("a", "b", "c"), (), ()),
+    ]
+    block = np.random.default_rng(5).random((5000, 2))
+    block[:, 1] = np.floor(block[:, 1] * 4)
+    counts = Grid(features).count(block)
+    first = int((block[:, 0] <= 0.5).sum())
+    assert counts[0].tolist() == [first, 5000 - first, 0, 0, 0, 0, 0]
+    codes = np.bincount(block[:, 1].astype(int), minlength=4).tolist()
+    assert counts[1].tolist() == [*codes[:3], 0, 0, 0, codes[3]]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30), st.randoms())
+def test_a_fingerprint_does_not_depend_on_row_order(values, random):
+    """Shuffled rows have the same fingerprint."""
+    shuffled = random.sample(values, len(values))
+    assert fingerprints(np.array([values]).T).tolist() == fingerprints(np.array([shuffled]).T).tolist()
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=30), st.data())
+def test_a_fingerprint_sees_changes_that_keep_the_sum(values, data):
+    """Adding to one value what another loses changes the fingerprint unless the multiset stays the same."""
+    other = list(values)
+    i, j = data.draw(st.lists(st.integers(0, len(values) - 1), min_size=2, max_size=2, unique=True))
+    other[i] += 1
+    other[j] -= 1
+    same = sorted(other) == sorted(values)
+    both = [fingerprints(np.array([column], dtype=np.float64).T).tolist() for column in (values, other)]
+    assert (both[0] == both[1]) is same
+
+
+def test_fingerprints_treat_all_nans_as_one_value_and_both_zeros_as_one():
+    """The sign of zero and the payload of NaN do not enter; the column does."""
+    odd_nan = np.array([0xFFF8_0000_0000_1234], dtype=np.uint64).view(np.float64)[0]
+    assert fingerprints(np.array([[np.nan]])).tolist() == fingerprints(np.array([[odd_nan]])).tolist()
+    assert fingerprints(np.array([[0.0]])).tolist() == fingerprints(np.array([[-0.0]])).tolist()
+    first, second = fingerprints(np.array([[1.5, 1.5]])).tolist()
+    assert first != second
+    assert fingerprints(np.empty((0, 3))).tolist() == [0, 0, 0]
+
+
+def test_fingerprints_do_not_write_to_the_block():
+    """The caller's values stay as they were, a column-major block included."""
+    block = np.asfortranarray(np.arange(6, dtype=np.float64).reshape(3, 2))
+    fingerprints(block)
+    assert block.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import io
+import urllib.request
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from radiosonde.export.naming import prometheus_name
+from radiosonde.export.prometheus import PrometheusCollector, metrics_app, metrics_asgi_app, serve
+from radiosonde.model import Exemplar
+from radiosonde.semconv.catalogue import METRICS
+from radiosonde.semconv.definition import MetricDefinition
+from tests.factories import (
+    START_NS,
+    make_features,
+    make_labels,
+    make_latency,
+    make_output,
+    make_reference,
+    make_snapshot,
+    make_window,
+)
+
+PROMETHEUS_ACCEPT = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+
+
+@pytest.fixture
+def collector():
+    """Return a collector over a snapshot that has something of everything."""
+    reference = make_reference()
+    window = make_window(
+        latency=make_latency([0.004, 0.3], {"fetch": [0.001, 0.2]}, {1: Exemplar(0.004, START_NS, 1, 2)}),
+        output=make_output([("yes", 0.9), ("no", 0.7)]),
+        features=make_features(reference, {"wind": (1, 2, 3, 4, 5, 6), "carrier": (1, 0, 0, 2)}),
+        labels=make_labels({("correct", "1h"): 1}, calibration={18: (1, 1, 0.9)}, lags_s={"yes": [5.0]}),
+        errors={"ValueError": 1},
+    )
+    snapshot = make_snapshot(window, references={("delays", "1"): reference}, losses={"torn": 1})
+    return PrometheusCollector(lambda: snapshot)
+
+
+def traced(exemplar) -> tuple:
+    """Return an exemplar in a form that compares: the ways of writing its time differ in trailing zeros."""
+    return (str(exemplar.labels), exemplar.value, float(exemplar.timestamp)) if exemplar else ()
+
+
+def samples(families) -> set:
+    """Return all samples of parsed families in a form that compares."""
+    return {
+        (
+            found.name,
+            found.type,
+            found.documentation,
+            s.name,
+            tuple(sorted(s.labels.items())),
+            s.value,
+            traced(s.exemplar),
+        )
+        for found in families
+        for s in found.samples
+    }
+
+
+def test_registry_and_rendered_text_say_the_same(collector):
+    """A user's own registry and our applications expose the same families and samples, exemplars included."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    rendered, generated = collector.render().decode(), generate_latest(registry).decode()
+    assert samples(parse_text(rendered)) == samples(parse_text(generated))
+    rendered = collector.render(openmetrics=True).decode()
+    generated = generate_openmetrics(registry).decode()
+    ours, theirs = samples(parse_openmetrics(rendered)), samples(parse_openmetrics(generated))
+    assert ours == theirs
+    assert sum(bool(item[-1]) for item in ours) == 1
+
+
+def test_registering_takes_no_snapshot():
+    """A collector can be registered before there is anything to count."""
+
+    def never() -> None:
+        raise AssertionError("asked for a snapshot")
+
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(PrometheusCollector(never))
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        Counter("radiosonde_prediction_calls", "Taken.", registry=registry)
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        (PROMETHEUS_ACCEPT, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/openmetrics-text;q=0.0", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text; version=2.0.0", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;;q", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_the_format_is_negotiated(collector, accept, content_type):
+    """OpenMetrics goes to who asks for it and the classic text to everybody else."""
+    body, given = collector.respond(accept)
+    assert given == content_type
+    assert body.endswith(b"# EOF\n") == content_type.startswith("application")
+
+
+def test_the_wsgi_application_answers_a_scrape(collector):
+    """The application keeps to WSGI and gives the rendered text."""
+    environ = {"HTTP_ACCEPT": PROMETHEUS_ACCEPT, "QUERY_STRING": ""}
+    setup_testing_defaults(environ)
+    environ["wsgi.errors"] = io.StringIO()
+    started = []
+    answer = validator(metrics_app(collector))(environ, lambda status, headers, *_: started.append((status, headers)))
+    body = b"".join(answer)
+    answer.close()
+    ((status, headers),) = started
+    assert status == "200 OK"
+    assert dict(headers)["Content-Type"].startswith("application/openmetrics-text")
+    assert body == collector.render(openmetrics=True)
+
+
+async def test_the_asgi_application_answers_a_scrape(collector):
+    """Under an ASGI server the same text comes back, negotiated by the request's header."""
+    import httpx
+
+    transport = httpx.ASGITransport(app=metrics_asgi_app(collector))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        classic = await client.get("/metrics", headers={"accept": "text/plain"})
+        openmetrics = await client.get("/metrics", headers={"accept": PROMETHEUS_ACCEPT})
+    assert classic.content == collector.render()
+    assert openmetrics.content == collector.render(openmetrics=True)
+    assert openmetrics.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def test_serve_listens_on_this_machine_alone(collector):
+    """The server of prometheus-client serves our families on 127.0.0.1 and can be ended."""
+    server, thread = serve(collector, 0)
+    try:
+        assert server.server_address[0] == "127.0.0.1"
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as answer:
+            body = answer.read().decode()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+    assert samples(parse_text(body)) == samples(parse_text(collector.render().decode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "instrument", "unit", "expected"),
+    [
+        ("radiosonde.prediction.duration", "histogram", "s", ("radiosonde_prediction_duration_seconds", "histogram", "seconds")),
+        ("radiosonde.prediction.calls", "counter", "{call}", ("radiosonde_prediction_calls", "counter", "")),
+        ("radiosonde.sdk.exported", "counter", "By", ("radiosonde_sdk_exported_bytes", "counter", "bytes")),
+        ("radiosonde.sdk.sampling.ratio", "gauge", "1", ("radiosonde_sdk_sampling_ratio", "gauge", "ratio")),
+        ("radiosonde.share", "gauge", "1", ("radiosonde_share_ratio", "gauge", "ratio")),
+        ("radiosonde.sum", "counter", "1", ("radiosonde_sum", "counter", "")),
+        ("radiosonde.balance", "updowncounter", "1", ("radiosonde_balance", "gauge", "")),
+    ],
+)  # fmt: skip
+def test_names_are_translated_as_opentelemetry_prescribes(name, instrument, unit, expected):
+    """Dots, units and kinds become Prometheus' own."""
+    assert prometheus_name(MetricDefinition(name, instrument, unit, "", ())) == expected
+
+
+def test_no_two_metrics_share_a_name_in_prometheus():
+    """The translation of the registry has no clash, sample suffixes included."""
+    suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
+    names = [
+        found.family + suffix for found in map(prometheus_name, METRICS.values()) for suffix in suffixes[found.kind]
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_exported_attributes_are_those_of_the_registry(collector):
+    """Every label of every sample is listed for its metric in the registry, and every required one is there."""
+    from radiosonde.export.builder import BlockBuilder
+
+    blocks = BlockBuilder().build(collector._snapshot())
+    optional = {"otel.metric.overflow"}
+    for name, family in blocks.families.items():
+        for block in family:
+            for row in block.labels.rows:
+                assert set(dict(row)) == set(METRICS[name].attributes) - optional, name

@@ -1,0 +1,250 @@
+"""Behaviour of the writing end."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from radiosonde.errors import StoreError
+from radiosonde.model import SeriesKey
+from radiosonde.sources import open_source
+from radiosonde.store import StoreWriter
+from tests.factories import HOUR_NS, START_NS, make_feature, make_reference
+from tests.unit.store.strategies import make_part
+
+DAY_NS = 24 * HOUR_NS
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the store of a test lies."""
+    return tmp_path / "flights.sqlite"
+
+
+def query(path: Path, sql: str) -> list[tuple]:
+    """Return rows as the sqlite3 shell would."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_store_is_made_at_construction_and_says_what_it_is(path):
+    """A new writer leaves a WAL database with our application id and schema version."""
+    StoreWriter(path)
+    assert query(path, "PRAGMA application_id") == [(0x52534E44,)]
+    assert query(path, "PRAGMA user_version") == [(1,)]
+    assert query(path, "PRAGMA journal_mode") == [("wal",)]
+    assert query(path, "PRAGMA auto_vacuum") == [(2,)]
+    assert query(path, "PRAGMA page_size") == [(16384,)]
+
+
+def test_a_batch_is_readable_with_plain_sql(path):
+    """What a person asks the sqlite3 shell has a plain answer: traffic, a cell, a phase, an error."""
+    window = make_part(40, calls=10, errors={"ValueError": 3})
+    assert StoreWriter(path).write([window]) > 0
+    assert query(path, "SELECT start_utc, seconds, model, version, calls, rows FROM traffic") == [
+        ("2013-03-01 00:00:00", (window.end_ns - window.start_ns) / 1e9, "delays", "1", 10, 40)
+    ]
+    assert query(path, "SELECT errors ->> '$.ValueError' FROM windows") == [(3,)]
+    assert query(path, "SELECT latency ->> '$.scale' FROM windows") == [(3,)]
+
+
+def test_parts_add_up_because_equal_ones_are_kept(path):
+    """Writing the same window twice stores two parts, for parts are deltas."""
+    writer = StoreWriter(path)
+    writer.write([make_part(rows=7), make_part(rows=7)])
+    writer.write([make_part(rows=7)])
+    assert [window.rows for window in open_source(path).windows()] == [7, 7, 7]
+
+
+def test_the_writers_process_stands_in_where_a_window_names_none(path):
+    """A window without a process is stored under the writer's."""
+    StoreWriter(path, process="worker-3").write([make_part(process=""), make_part(process="other")])
+    assert [window.process for window in open_source(path).windows()] == ["other", "worker-3"]
+
+
+def test_a_batch_that_fails_leaves_nothing(path):
+    """When one window of a batch cannot be stored, none of the batch is, and the store takes the next one."""
+    writer = StoreWriter(path)
+    with pytest.raises(StoreError, match="too large"):
+        writer.write([make_part(rows=1), make_part(calls=2**80)])
+    assert query(path, "SELECT count(*) FROM windows") == [(0,)]
+    writer.write([make_part(rows=1)])
+    assert query(path, "SELECT count(*) FROM windows") == [(1,)]
+
+
+def test_names_that_utf8_cannot_hold_are_spelled_out(path):
+    """A lone surrogate in a name is stored by its code point and costs no other window of the batch."""
+    key = SeriesKey("delays", "1", "stable", "tail=\udcff")
+    StoreWriter(path).write([make_part(rows=1), make_part(key=key, errors={"\ud800": 1})])
+    stored = open_source(path).windows()
+    assert [window.key.cohort for window in stored] == ["", "tail=U+DCFF"]
+    assert stored[1].errors == {"U+D800": 1}
+
+
+def test_a_closed_writer_refuses(path):
+    """After `close`, which any thread may call again, a write raises instead of losing windows."""
+    writer = StoreWriter(path)
+    thread = threading.Thread(target=writer.close)
+    thread.start()
+    thread.join()
+    writer.close()
+    with pytest.raises(StoreError, match="closed"):
+        writer.write([make_part()])
+
+
+def test_references_are_stored_once_and_the_newest_is_read(path):
+    """One row per profile; going back to an earlier profile makes it the current one again."""
+    times = iter(range(1, 100))
+    writer = StoreWriter(path, clock_ns=lambda: next(times))
+    old = make_reference()
+    new = make_reference([make_feature("rain", (1, 2, 3, 4, 5, 6))])
+    for reference in (old, old, new, new, old):
+        writer.write([], {("delays", "1"): reference})
+    assert query(path, "SELECT count(*) FROM reference_profiles") == [(2,)]
+    assert open_source(path).references() == {("delays", "1"): old}
+
+
+def test_a_reference_known_to_the_writer_is_written_again_to_a_new_file(path):
+    """A store deleted under a running writer is made anew, references included."""
+    writer = StoreWriter(path)
+    writer.write([make_part()], {("delays", "1"): make_reference()})
+    path.unlink()
+    writer.write([make_part()], {("delays", "1"): make_reference()})
+    assert len(open_source(path).windows()) == 1
+    assert list(open_source(path).references()) == [("delays", "1")]
+
+
+def test_windows_leave_by_the_time_they_were_written(path):
+    """Retention counts from writing, not from event time: a replay of 2013 stays, what is 30 days in the store goes."""
+    now = [START_NS + 4000 * DAY_NS]
+    writer = StoreWriter(path, clock_ns=lambda: now[0])
+    writer.write([make_part(rows=1)])
+    now[0] += 29 * DAY_NS
+    writer.write([make_part(rows=2)])
+    assert writer.pruned == 0
+    now[0] += 2 * DAY_NS
+    writer.write([make_part(rows=3)])
+    assert writer.pruned == 1
+    assert [window.rows for window in open_source(path).windows()] == [2, 3]
+    assert writer.prune(now[0] + 1) == 2
+    assert writer.pruned == 3
+    assert query(path, "SELECT (SELECT count(*) FROM features), (SELECT count(*) FROM sketches)") == [(0, 0)]
+
+
+def test_a_store_stays_below_its_bound(path):
+    """Beyond `max_bytes` the windows written first go, are counted, and the file gets smaller."""
+    writer = StoreWriter(path, max_bytes=1_000_000)
+    reference = make_reference()
+    sketch = {("wind", "kll"): bytes(20_000)}
+    for number in range(200):
+        window = make_part(number, reference=reference, sketches=sketch)
+        writer.write([window])
+    rows = [window.rows for window in open_source(path, sketches=False).windows()]
+    assert rows == list(range(200 - len(rows), 200))
+    assert 25 <= len(rows) <= 50
+    assert writer.pruned == 200 - len(rows)
+    assert path.stat().st_size < 1_300_000
+
+
+def test_references_nobody_names_leave_with_their_windows(path):
+    """Provisional references of workers long gone do not pile up; the newest of a model version stays."""
+    now = [0]
+    writer = StoreWriter(path, retention_ns=10, clock_ns=lambda: now[0])
+    for number in range(5):
+        now[0] = number * 100
+        reference = make_reference([make_feature("wind", (number, 2, 3, 4, 5, 6))], provisional=True)
+        writer.write([make_part(reference=reference)], {("delays", "1"): reference})
+    now[0] += 100
+    writer.write([make_part()])
+    assert query(path, "SELECT written_ns FROM reference_profiles") == [(400,)]
+
+
+def test_window_ids_are_never_given_twice(path):
+    """An id whose window was removed is not used again, so sealed files and the store never mean two things by it."""
+    now = [0]
+    writer = StoreWriter(path, clock_ns=lambda: now[0])
+    writer.write([make_part(), make_part()])
+    writer.prune(1)
+    writer.write([make_part()])
+    assert query(path, "SELECT window_id FROM windows") == [(3,)]
+
+
+def test_two_writers_share_a_file(path):
+    """Windows of two writers of one process lie side by side."""
+    first, second = StoreWriter(path, process="a"), StoreWriter(path, process="b")
+    for writer in (first, second, first):
+        writer.write([make_part(process="")])
+    assert [window.process for window in open_source(path).windows()] == ["a", "a", "b"]
+
+
+def test_a_forked_child_writes_under_its_own_name(path):
+    """A child forked while a thread of the parent was about to write starts with a free lock and its own identity."""
+    writer = StoreWriter(path, process="parent")
+    writer.write([make_part(process="")])
+    writer.hold_for_fork()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            writer.reset_after_fork(process="child")
+            writer.write([make_part(process="")])
+            code = 0
+        finally:
+            os._exit(code)
+    writer.release_after_fork()
+    assert os.waitpid(child, 0)[1] == 0
+    writer.write([make_part(process="")])
+    assert [window.process for window in open_source(path).windows()] == ["child", "parent", "parent"]
+
+
+def test_a_fork_waits_for_the_write_under_way(path):
+    """`hold_for_fork` returns only when no thread is inside a write, and holds the next one off."""
+    writer = StoreWriter(path)
+    writer.hold_for_fork()
+    done = threading.Event()
+
+    def write() -> None:
+        writer.write([make_part()])
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert not done.wait(0.05)
+    writer.release_after_fork()
+    thread.join(10)
+    assert done.is_set()
+
+
+FULL_DISK = """
+import resource, sys
+from radiosonde.errors import StoreError
+from radiosonde.store import StoreWriter
+from tests.unit.store.strategies import make_part
+writer = StoreWriter(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+stored = 0
+try:
+    while True:
+        writer.write([make_part(rows=1), make_part(rows=1)])
+        stored += 2
+except StoreError as error:
+    print(stored, error)
+"""
+
+
+def test_a_full_disk_raises_and_keeps_whole_batches(path):
+    """When the file cannot grow, the batch is refused with advice and every earlier batch stays readable."""
+    run = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True)
+    stored, _, message = run.stdout.partition(" ")
+    assert int(stored) > 0
+    assert len(open_source(path).windows()) == int(stored)
+    assert "disk" in message
