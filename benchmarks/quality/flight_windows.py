@@ -21,8 +21,17 @@ from typing import TYPE_CHECKING, Literal
 
 import datasketches
 import numpy as np
-from radiosonde.model import CONFIDENCE_BINS, LATENCY, FeatureCounts, LabelCounts, LatencyCounts, OutputCounts
-from radiosonde.model import SeriesKey, Window
+
+from radiosonde.model import (
+    CONFIDENCE_BINS,
+    LATENCY,
+    FeatureCounts,
+    LabelCounts,
+    LatencyCounts,
+    OutputCounts,
+    SeriesKey,
+    Window,
+)
 from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference
 
 if TYPE_CHECKING:
@@ -95,7 +104,10 @@ def flights() -> Flights:
     blank = [np.nan] * len(weather_names)
     joined = np.array([weather.get((row["origin"], row["time_hour"]), blank) for row in flight_rows])
     at = [
-        (datetime(2013, int(row["month"]), int(row["day"]), int(row["hour"]), tzinfo=UTC).timestamp() * 1e9 - YEAR_START_NS)
+        (
+            datetime(2013, int(row["month"]), int(row["day"]), int(row["hour"]), tzinfo=UTC).timestamp() * 1e9
+            - YEAR_START_NS
+        )
         / HOUR_NS
         for row in flight_rows
     ]
@@ -124,7 +136,9 @@ def reference(first_day: int = 0, days: int = 59, *, model: str = "delays") -> R
         counts = _numeric_cells(values, float(finite.min()), bounds)
         quantiles = np.quantile(finite, (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1))
         profiles.append(
-            FeatureProfile(name, "numeric", float(finite.min()), tuple(bounds.tolist()), (), *_shares(counts), tuple(quantiles))
+            FeatureProfile(
+                name, "numeric", float(finite.min()), tuple(bounds.tolist()), (), *_shares(counts), tuple(quantiles)
+            )
         )
     for name in CATEGORICAL:
         names, tally = np.unique(table.categorical[name][rows], return_counts=True)
@@ -133,7 +147,9 @@ def reference(first_day: int = 0, days: int = 59, *, model: str = "delays") -> R
         profiles.append(FeatureProfile(name, "categorical", 0.0, (), tuple(categories.tolist()), *_shares(counts)))
     output = OutputProfile(classes=("0", "1"), priors=(0.76, 0.24))
     total = rows.stop - rows.start
-    return Reference(model, "classification", tuple(profiles), output, int(total), "schema", "rows", "0", "2013-03-01T00:00:00Z")
+    return Reference(
+        model, "classification", tuple(profiles), output, int(total), "schema", "rows", "0", "2013-03-01T00:00:00Z"
+    )
 
 
 def windows(
@@ -176,24 +192,39 @@ def windows(
     edges = np.flatnonzero(np.diff(group[order])) + 1
     cells = np.stack(
         [_numeric_codes(numeric[p.name], p.low, np.array(p.bounds)) for p in profile.features if p.kind == "numeric"]
-        + [_categorical_codes(categorical[p.name], np.array(p.categories)) for p in profile.features if p.kind != "numeric"]
+        + [
+            _categorical_codes(categorical[p.name], np.array(p.categories))
+            for p in profile.features
+            if p.kind != "numeric"
+        ]
     )
     start_ns = YEAR_START_NS + first_day * 24 * HOUR_NS
     made = []
     for members in np.split(order, edges):
         first = int(members[0])
         key = SeriesKey(
-            profile.model, str(version[first]), "canary" if canary[first] else "stable", f"carrier={carrier[first]}" if cohorts else ""
+            profile.model,
+            str(version[first]),
+            "canary" if canary[first] else "stable",
+            f"carrier={carrier[first]}" if cohorts else "",
         )
         good = members[~fails[members]]
         at_ns = start_ns + int(hour[first]) * HOUR_NS
         values = {name: numeric[name][good] for name in NUMERIC} if sketches else {}
         made.append(
             Window(
-                key, at_ns, at_ns + HOUR_NS, "p1", len(members), len(good),
+                key,
+                at_ns,
+                at_ns + HOUR_NS,
+                "p1",
+                len(members),
+                len(good),
                 {"KeyError": int(fails[members].sum())} if fails[members].any() else {},
-                np.bincount([0] * len(members), minlength=21), _latency(phases[:, members]), _output(score[good]),
-                _features(cells[:, good], values, profile), _labels(score[good], table.arr_delay[rows][good]),
+                np.bincount([0] * len(members), minlength=21),
+                _latency(phases[:, members]),
+                _output(score[good]),
+                _features(cells[:, good], values, profile),
+                _labels(score[good], table.arr_delay[rows][good]),
             )  # fmt: skip
         )
     return made
@@ -269,7 +300,9 @@ def _output(score: NDArray[np.float64]) -> OutputCounts:
     sums = np.zeros((2, CONFIDENCE_BINS))
     np.add.at(table, (predicted, bins), 1)
     np.add.at(sums, (predicted, bins), confidence)
-    return OutputCounts(("0", "1"), np.bincount(predicted, minlength=2), table, sums, np.empty(0), np.empty(0, np.int64))
+    return OutputCounts(
+        ("0", "1"), np.bincount(predicted, minlength=2), table, sums, np.empty(0), np.empty(0, np.int64)
+    )
 
 
 def _labels(score: NDArray[np.float64], arr_delay: NDArray[np.float64]) -> LabelCounts | None:
@@ -278,13 +311,8 @@ def _labels(score: NDArray[np.float64], arr_delay: NDArray[np.float64]) -> Label
         return None
     late = arr_delay[known] > 15
     right = (score[known] > 0.5) == late
-    outcomes = {
-        pair: count
-        for pair, count in {
-            ("correct", "1d"): int(right.sum()), ("incorrect", "1d"): int((~right).sum()),
-        }.items()
-        if count
-    }  # fmt: skip
+    tally = {("correct", "1d"): int(right.sum()), ("incorrect", "1d"): int((~right).sum())}
+    outcomes = {pair: count for pair, count in tally.items() if count}
     lag = np.zeros((2, len(LAG_EDGES_S) + 1), dtype=np.int64)
     lag[:, 1] = np.bincount(late.astype(np.int64), minlength=2)
     return LabelCounts(outcomes, np.zeros((CONFIDENCE_BINS, 3)), ("0", "1"), lag[:, 1].copy(), lag, LAG_EDGES_S)

@@ -41,7 +41,7 @@ class Settings:
         prometheus: register a collector in prometheus-client's default registry.
         prometheus_port: serve ``/metrics`` on 127.0.0.1 at this port; None does not.
         ring_bytes: size of one model's ring.
-        max_series: series per process and model before cohorts fold into ``__overflow__``; also the export bound.
+        max_series: cohort cells per model before further ones fold into ``__overflow__``.
         disabled: everything is off; decorators return the functions they were given.
     """
 

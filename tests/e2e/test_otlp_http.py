@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from datasketches import kll_doubles_sketch
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
+from opentelemetry.metrics import Observation
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult
 
@@ -317,8 +318,17 @@ def test_a_refused_sketch_export_says_so(sink, exporter):
     """The result carries the status and what to look at; nothing is raised."""
     sink.answers = [403]
     result = exporter.export_sketches([sketch_window()])
-    assert (result.ok, result.points) == (False, 0)
+    assert (result.ok, result.points, result.windows) == (False, 0, 0)
     assert "HTTP 403" in result.error
+
+
+def test_a_sketch_export_that_breaks_off_says_which_windows_arrived(sink, exporter):
+    """Windows whose events all went out need not be sent again; the one that was broken off does."""
+    sink.answers = [200, 400]
+    windows = [make_window(), sketch_window(30), sketch_window(30), sketch_window(30)]
+    result = exporter.export_sketches(windows)
+    assert (result.ok, result.points, result.windows) == (False, 63, 3)
+    assert exporter.export_sketches(windows[result.windows :]).windows == 1
 
 
 def test_no_backend_is_a_failed_result(monkeypatch):
@@ -430,9 +440,7 @@ def test_temporality_is_what_the_sdk_would_choose(sink, monkeypatch):
         reader = InMemoryMetricReader(preferred_temporality=OTLPMetricExporter()._preferred_temporality)
         provider = MeterProvider([reader], shutdown_on_exit=False)
         meter = provider.get_meter("oracle")
-        meter.create_observable_counter(
-            "counter", [lambda _: [__import__("opentelemetry.metrics").metrics.Observation(1)]]
-        )
+        meter.create_observable_counter("counter", [lambda _: [Observation(1)]])
         meter.create_histogram("histogram").record(1)
         found = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
         oracle = {metric.name: metric.data.aggregation_temporality for metric in found}

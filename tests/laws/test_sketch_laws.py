@@ -98,7 +98,7 @@ def test_a_split_stream_answers_like_the_whole(kind):
 
 @every_sketch
 def test_merge_is_commutative(kind):
-    """a + b agrees with b + a."""
+    """A + b agrees with b + a."""
     a, b = (filled(kind, part) for part in np.array_split(CASES[kind].stream, 2))
     assert_agree(kind, merged(a, b), merged(b, a))
 
@@ -191,3 +191,25 @@ def test_merge_bytes_names_the_kinds_it_knows():
     """An unknown kind is refused with the known ones listed."""
     with pytest.raises(MergeError, match="unknown sketch kind 'theta'; this version knows kll_double, hll, frequent"):
         merge_bytes("theta", [b""])
+
+
+@every_sketch
+def test_damaged_bytes_are_refused_or_read_but_never_crash(kind):
+    """1 500 random damages of the header and body each give a sketch that merges, or MergeError."""
+    whole = filled(kind, CASES[kind].stream[:5000]).to_bytes()
+    rng = np.random.default_rng(11)
+    for trial in range(1500):
+        damaged = bytearray(whole)
+        damaged[rng.integers(min(len(whole), 56) if trial % 3 else len(whole))] = rng.integers(256)
+        try:
+            kind().merge(kind.from_bytes(bytes(damaged)))
+        except MergeError:
+            continue
+
+
+def test_levels_that_do_not_add_up_are_refused():
+    """A KLL sketch whose level table points outside its values is refused before the library follows it."""
+    damaged = bytearray(filled(KllSketch, np.arange(5000.0)).to_bytes())
+    damaged[24:28] = b"\xff\xff\xff\x7f"
+    with pytest.raises(MergeError, match="its levels do not add up"):
+        KllSketch.from_bytes(bytes(damaged))

@@ -138,9 +138,7 @@ def empty_window(key: SeriesKey = KEY) -> Window:
         latency=LatencyCounts(
             np.zeros(240, dtype=np.int64), np.zeros(240), (), np.zeros((0, 240)), EDGES_S, np.zeros(4, dtype=np.int64)
         ),
-        output=OutputCounts(
-            (), nothing, np.zeros((0, 20), dtype=np.int64), np.zeros((0, 20)), np.empty(0), nothing
-        ),
+        output=OutputCounts((), nothing, np.zeros((0, 20), dtype=np.int64), np.zeros((0, 20)), np.empty(0), nothing),
     )
 
 

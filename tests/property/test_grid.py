@@ -64,6 +64,19 @@ def test_every_value_falls_into_the_cell_the_docstring_says(case):
     assert grid.count(block).tolist() == counts.tolist()
 
 
+@given(counted())
+def test_sorted_columns_count_alike_and_show_where_they_are_finite(case):
+    """Counting sorted columns gives the counts of the block, and the rows between which values are finite."""
+    features, block = case
+    block[np.abs(block) < np.finfo(np.float64).tiny] = 0.0  # negative subnormals count as zero there, by contract
+    grid = Grid(features)
+    columns = np.sort(block, axis=0)
+    counts, finite = grid.count_sorted(columns)
+    assert counts.tolist() == grid.count(block).tolist()
+    for column, (first, last) in zip(columns.T, finite.tolist(), strict=True):
+        assert column[first:last].tolist() == column[np.isfinite(column)].tolist()
+
+
 @given(counted(), st.integers(0, 12))
 def test_counts_and_fingerprints_add_over_any_split(case, cut):
     """Counting two parts and adding equals counting the whole, in row-major and column-major blocks."""

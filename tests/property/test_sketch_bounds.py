@@ -61,8 +61,15 @@ def test_kll_takes_at_most_5_kib_for_100_000_rows_and_8_bytes_for_none():
     assert np.isnan([*KllSketch().quantiles([0.0, 0.5]), KllSketch().rank(1.0)]).all()
 
 
+def test_kll_knows_the_extremes_of_a_long_stream_exactly():
+    """Rank 0 is the smallest value seen and rank 1 the largest, whether or not they were retained."""
+    values = np.random.default_rng(4).normal(size=50_000)
+    sketch = fed(KllSketch, values)
+    assert sketch.quantiles([0.0, 0.5, 1.0])[::2] == [values.min(), values.max()]
+
+
 def test_kll_counts_finite_values_only():
-    """n is the number of finite values."""
+    """N is the number of finite values."""
     assert fed(KllSketch, np.array([1.0, np.nan, np.inf, 2.0])).n == 2
 
 
@@ -88,14 +95,14 @@ def test_hll_error_stays_within_three_standard_errors(distinct):
 
 
 def test_hll_merge_is_idempotent_and_memory_is_bounded():
-    """Merging a sketch with itself changes no estimate; 30 000 distinct values take 2 to 3 KiB."""
+    """Merging a sketch with itself changes no estimate; 30 000 distinct values take 3 KiB."""
     sketch = fed(HllSketch, np.arange(30_000.0))
     twice = HllSketch.from_bytes(sketch.to_bytes())
     twice.merge(sketch)
     thrice = HllSketch.from_bytes(twice.to_bytes())
     thrice.merge(sketch)
     assert thrice.distinct_count() == twice.distinct_count()
-    assert 2 * 1024 <= len(sketch.to_bytes()) <= 3 * 1024
+    assert 3 * 1024 <= len(sketch.to_bytes()) <= 3 * 1024 + 64
     assert len(HllSketch().to_bytes()) == 8
     assert HllSketch().distinct_count() == 0.0
 

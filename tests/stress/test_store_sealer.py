@@ -14,13 +14,14 @@ from tests.unit.store.strategies import assert_same, make_part
 
 # Seals copies 1, 2, 3, ... of a store; the n-th copy in a process that is killed before the n-th of the audited calls
 # that have an effect: opening the store, opening a file to write or to sync, renaming. Ends with the first copy that
-# is sealed to the end, and prints its number. Forked, because importing pyarrow anew for each copy would take a minute.
+# is sealed to the end, and prints its number. Forked, because importing pyarrow anew for each copy would take half a minute.
 DIES = """
 import os, shutil, signal, sys
 from pathlib import Path
 import pyarrow.parquet
 from radiosonde.store.seal import seal
-import radiosonde.store.columns
+from radiosonde.store.columns import FEATURES, rows_table
+rows_table([(1, 0, "wind", [1], 0)], FEATURES)  # pyarrow looks for pandas at the first array: once, here
 folder = Path(sys.argv[1])
 step = 0
 def watch(event, arguments):

@@ -40,9 +40,14 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     """Four processes make the store and write it together: every batch is there, whole, and counted exactly."""
     path = tmp_path / "a.sqlite"
     writers = [writer_process(path, f"worker-{number}", BATCHES, BATCH) for number in range(WRITERS)]
-    for writer in writers:
-        writer.communicate(timeout=90)
-        assert writer.returncode == 0
+    try:
+        for writer in writers:
+            writer.communicate(timeout=90)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    assert [writer.returncode for writer in writers] == [0] * WRITERS
     windows = open_source(path).windows()
     for number in range(WRITERS):
         rows = [window.rows for window in windows if window.process == f"worker-{number}"]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from radiosonde.model import FeatureCounts
 from radiosonde.reference.grid import Grid, fingerprints
+from radiosonde.sketches import KINDS, KllSketch, Sketch
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.stream import Stream
-    from radiosonde.sketches import Sketch
 
 SKETCHED_ROWS = 1024
 """Rows a window feeds to the distinct and frequent-items sketches; bounds their cost at about 4 ms for 30 features."""
@@ -41,39 +41,52 @@ class FeatureState:
         self._cells = np.zeros((len(grid.names), grid.width), dtype=np.int64)
         self._fingerprints = np.zeros(len(grid.names), dtype=np.uint64)
         self._sketches: dict[tuple[str, str], Sketch] = {}
+        self._quantiles = [self._quantile_sketch(position, name) for position, name in enumerate(grid.names)]
         self._sketched = 0
 
     def update(self, rows: NDArray[np.float64], step: int = 1) -> None:
         """Add feature rows, shape (rows, features); of a batch thinned to every *step*-th row each counts *step* times."""
-        # One column-major copy: the cells, the fingerprints and the KLL sketches all walk down columns.
-        columns = np.asfortranarray(rows)
-        self._cells += step * self._grid.count(self._stream.to_grid(columns))
         with np.errstate(over="ignore"):
-            self._fingerprints += fingerprints(columns)
-        self._sketch(columns)
+            self._fingerprints += fingerprints(rows)
+        self._sketch_thinned(rows)
+        # A copy, column by column, because it is sorted: see Grid.count_sorted for why sorting pays.
+        columns = np.array(self._stream.to_grid(rows), order="F")
+        columns.sort(axis=0)
+        cells, finite = self._grid.count_sorted(columns)
+        self._cells += step * cells
+        self._sketch_quantiles(columns, finite)
 
-    def _sketch(self, columns: NDArray[np.float64]) -> None:
+    def _sketch_quantiles(self, columns: NDArray[np.float64], finite: NDArray[np.int64]) -> None:
+        # Every nth value of a sorted column is a better sample of it than a random one.
+        stride = -(-len(columns) // KLL_ROWS)
+        for position, (first, last) in enumerate(finite.tolist()):
+            sketch = self._quantiles[position]
+            if sketch is not None and first < last:
+                values = columns[first:last, position]
+                sketch.update_finite(values if stride == 1 else values[stride // 2 :: stride].copy())
+
+    def _sketch_thinned(self, rows: NDArray[np.float64]) -> None:
         room = SKETCHED_ROWS - self._sketched
-        thinned = columns[:: -(-len(columns) // room)] if room > 0 else columns[:0]
+        if room <= 0:
+            return
+        thinned = rows[:: -(-len(rows) // room)]
         self._sketched += len(thinned)
-        kll_rows = columns if len(columns) <= KLL_ROWS else columns[:: -(-len(columns) // KLL_ROWS)]
         for position, name in enumerate(self._grid.names):
-            if name in self._stream.pii:
-                continue
-            names = self._stream.categories[position]
-            if names is None:
-                values = kll_rows[:, position]
-                self._of(name, "kll_double").update(values)
-            if len(thinned):
+            if name not in self._stream.pii:
+                names = self._stream.categories[position]
                 sample = thinned[:, position] if names is None else _texts(thinned[:, position], names)
                 self._of(name, "hll").update(sample)
                 self._of(name, "frequent").update(sample)
 
+    def _quantile_sketch(self, position: int, name: str) -> KllSketch | None:
+        if name in self._stream.pii or self._stream.categories[position] is not None:
+            return None
+        sketch = self._of(name, "kll_double")
+        return sketch if isinstance(sketch, KllSketch) else None
+
     def _of(self, name: str, kind: str) -> Sketch:
         sketch = self._sketches.get((name, kind))
         if sketch is None:
-            from radiosonde.sketches import KINDS  # loads datasketches: at the first row, not at import
-
             sketch = self._sketches[name, kind] = KINDS[kind]()
         return sketch
 

@@ -1,7 +1,7 @@
 """Predictions of one lane that wait for their labels: arrays indexed by the record's index, bounded, in memory.
 
 A prediction id ends in the index of its record, so finding a prediction is one array access, with no table of ids. The
-newest `capacity` predictions are kept; an older one's label is counted as unknown. 44 bytes a prediction.
+newest `capacity` predictions are kept; an older one's label is counted as unknown. 45 bytes a prediction.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CAPACITY = 131_072
-"""Predictions per lane that can still be labelled: 5.8 MB. Arrays grow to it by doubling."""
+"""Predictions per lane that can still be labelled: 5.9 MB; divides 2**32. Arrays grow to it by doubling."""
 
 _FIRST_CAPACITY = 1024
 
@@ -39,7 +39,7 @@ class PendingRow(NamedTuple):
         class_code: predicted class, -1 none.
         confidence: confidence, NaN none.
         score: predicted value, NaN none.
-        is_first: whether this is its first label.
+        is_first: whether it has no label yet.
     """
 
     event_ns: int
@@ -79,20 +79,21 @@ class Pending:
         self._rows["index"] = -1
         self._rows[kept["index"] % len(self._rows)] = kept
 
-    def take(self, index_low: int, start_ns: int) -> PendingRow | None:
-        """Find a prediction by the low 32 bits of its index and its start, and mark it labelled; None if unknown."""
+    def find(self, index_low: int, start_ns: int) -> PendingRow | None:
+        """Find a prediction by the low 32 bits of its index and its start; None if unknown."""
         # The capacity divides 2**32, so the low bits lead to the same place as the whole index.
-        place = index_low % len(self._rows)
-        row = self._rows[place]
+        row = self._rows[index_low % len(self._rows)]
         if row["index"] < 0 or int(row["index"]) & 0xFFFFFFFF != index_low or int(row["start_ns"]) != start_ns:
             return None
-        is_first = not row["labelled"]
-        self._rows["labelled"][place] = True
         return PendingRow(
             int(row["event_ns"]),
             int(row["series"]),
             int(row["class_code"]),
             float(row["confidence"]),
             float(row["score"]),
-            is_first,
+            not row["labelled"],
         )
+
+    def mark(self, index_low: int) -> None:
+        """Remember that the prediction just found has its label."""
+        self._rows["labelled"][index_low % len(self._rows)] = True

@@ -14,9 +14,13 @@ The thread is a daemon: an exit that skips `atexit` (``os._exit``, a signal's de
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 
 class Worker:
@@ -36,8 +40,10 @@ class Worker:
 
     def reset_after_fork(self) -> None:
         """Forget the thread and take new locks."""
-        self._lock = threading.Lock()
+        # Re-entrant: starting a thread allocates, and a finaliser that predicts may come back here.
+        self._lock = threading.RLock()
         self._wake = threading.Event()
+        self._asked: deque[threading.Event] = deque()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
@@ -52,6 +58,17 @@ class Worker:
         """Make the next step come at once."""
         self._wake.set()
 
+    def ask(self, timeout_s: float) -> bool:
+        """Have the thread take a step that begins after this call; return whether the step ended in time.
+
+        A step that hangs is left behind on its daemon thread: the caller's deadline holds whatever the step waits for.
+        """
+        done = threading.Event()
+        self._asked.append(done)
+        self.start()
+        self._wake.set()
+        return done.wait(max(0.0, timeout_s))
+
     def stop(self, timeout_s: float) -> bool:
         """End the thread; return whether it ended in time."""
         self._is_stopping = True
@@ -59,23 +76,62 @@ class Worker:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
-        thread.join(timeout_s)
+        thread.join(max(0.0, timeout_s))
         return not thread.is_alive()
 
     def _run(self) -> None:
         while not self._is_stopping:
             self._wake.wait(self._interval_s)
             self._wake.clear()
-            if not self._is_stopping:
-                self._step()
+            asked = [self._asked.popleft() for _ in range(len(self._asked))]
+            try:
+                if not self._is_stopping or asked:
+                    self._step()
+            finally:
+                for done in asked:
+                    done.set()
 
 
-def register_hooks(
-    before_fork: Callable[[], None],
-    in_parent: Callable[[], None],
-    in_child: Callable[[], None],
-    at_exit: Callable[[], None],
-) -> None:
-    """Call these around every fork and at the interpreter's exit, for the life of the process."""
-    os.register_at_fork(before=before_fork, after_in_parent=in_parent, after_in_child=in_child)
-    atexit.register(at_exit)
+class Survivor(Protocol):
+    """What has to act around a fork and at the exit."""
+
+    def before_fork(self) -> None:
+        """Hold still."""
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh."""
+
+    def at_exit(self) -> None:
+        """Flush within a deadline."""
+
+
+_SURVIVORS: weakref.WeakSet[Survivor] = weakref.WeakSet()
+
+
+def survive(survivor: Survivor) -> None:
+    """Call *survivor* around every fork and at the exit, as long as somebody else holds it.
+
+    The hooks are registered once per process: neither can be taken back, and each would keep what it calls alive.
+    """
+    _register_once()
+    _SURVIVORS.add(survivor)
+
+
+@functools.cache
+def _register_once() -> None:
+    def tell_all(what: str) -> Callable[[], None]:
+        def tell() -> None:
+            for survivor in list(_SURVIVORS):
+                getattr(survivor, what)()
+
+        return tell
+
+    os.register_at_fork(
+        before=tell_all("before_fork"),
+        after_in_parent=tell_all("after_fork_in_parent"),
+        after_in_child=tell_all("after_fork_in_child"),
+    )
+    atexit.register(tell_all("at_exit"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
-from radiosonde.model import losses
+from radiosonde.model import class_text, losses
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
@@ -21,6 +21,8 @@ QUEUE = 65_536
 JOINED, DUPLICATE, UNKNOWN, INVALID, UNANSWERED = "joined", "duplicate", "unknown", "invalid", "unanswered"
 """What becomes of a label: counted; the prediction had one already; no such prediction (any more); the id or the value
 cannot be read; the prediction gave no class or value to compare with."""
+
+RESULTS = (JOINED, DUPLICATE, UNKNOWN, INVALID, UNANSWERED)
 
 
 class _Label(NamedTuple):
@@ -76,7 +78,7 @@ class LabelDesk:
 
     def results(self) -> Mapping[str, int]:
         """Return the labels so far by result."""
-        return dict(self._results)
+        return {**dict.fromkeys(RESULTS, 0), **self._results}
 
 
 def parse_id(prediction_id: object) -> tuple[int, int, int] | None:
@@ -93,9 +95,10 @@ def class_name(value: object, classes: Sequence[str]) -> str | None:
     """Return the class a label names: by name, or by position when no class has that name; None for other things."""
     if value is None or isinstance(value, (list, dict, tuple, set)):
         return None
-    if str(value) in classes:
-        return str(value)
+    text = class_text(value)
+    if text in classes:
+        return text
     number = Guard.attempt(int, value)
     if isinstance(number, int) and number == value and 0 <= number < len(classes):
         return classes[number]
-    return str(value)
+    return text

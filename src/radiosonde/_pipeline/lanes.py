@@ -31,7 +31,7 @@ class DrainedLane:
         self.pending = Pending()
         self.records = 0
         self.rows = 0
-        self._overwritten = self._abandoned = 0
+        self._overwritten = self._abandoned = self._arena_seen = 0
         recorder, schema = lane.recorder, lane.schema
         self.stream = Stream(
             model=recorder.name,
@@ -53,9 +53,18 @@ class DrainedLane:
         """Whether the recorder still writes to this lane."""
         return self.lane.recorder.lane is self.lane
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether a quarter of the ring or of the arena is waiting: then it is drained out of turn."""
+        ring = self.lane.ring
+        if ring.arena.reserved - self._arena_seen >= ring.arena.size // 4:
+            return True
+        return self.reader.waiting() * 4 >= ring.capacity
+
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
+        self._arena_seen = self.lane.ring.arena.reserved
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
                         (losses.RING_ABANDONED, reader.abandoned - self._abandoned))  # fmt: skip

@@ -48,6 +48,8 @@ class Outlets:
         self._for_otlp: deque[Window] = deque()
         self.exports: Counter[str] = Counter()
         self.exported_bytes = 0
+        self.series_cut = 0
+        self._pruned = 0
         self.is_open = False
 
     def open(self) -> None:
@@ -102,6 +104,9 @@ class Outlets:
         self._for_store.clear()
         self.exports["store"] += 1
         self.exported_bytes += written
+        if store.pruned > self._pruned:
+            self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
+            self._pruned = store.pruned
 
     def _bound(self, waiting: deque[Window], reason: str) -> None:
         excess = len(waiting) - WAITING_WINDOWS
@@ -123,7 +128,7 @@ class Outlets:
             result = exporter.export_sketches(waiting)
             self._count("otlp.sketches", result)
             if not result.ok:
-                self._for_otlp.extendleft(reversed(waiting))
+                self._for_otlp.extendleft(reversed(waiting[result.windows :]))
                 self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
 
     def _exporter(self) -> OtlpExporter:
@@ -140,6 +145,10 @@ class Outlets:
 
     def _count(self, carrier: str, result: ExportResult) -> None:
         self.exported_bytes += result.payload_bytes
+        if carrier == "otlp.metrics":
+            self.series_cut = result.cut
+        elif result.cut:
+            self._guard.lose(losses.SKETCH_EVENTS_DROPPED, result.cut)
         if result.ok:
             self.exports[carrier] += 1
         else:

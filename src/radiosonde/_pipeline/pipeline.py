@@ -38,6 +38,9 @@ LOOK_EVERY_S = 0.05
 FOLD_EVERY_NS = NS
 """Records wait at most this long: folding few at a time costs more per record than folding many."""
 
+EXIT_TIMEOUT_S = 5.0
+"""What an exit waits for each of: the consumer, the sender, the last export."""
+
 _TURN_TIMEOUT_S = 10.0
 
 
@@ -116,6 +119,10 @@ class Pipeline:
         if self.settings.otlp:
             self._sender.start()
 
+    def wake(self) -> None:
+        """Let the consumer look at the rings now."""
+        self._consumer.wake()
+
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the profile given to ``observe``, or the one in the settings, or None; a bad file is told and counted."""
         if recorder.observed.reference is not None:
@@ -171,7 +178,7 @@ class Pipeline:
         self.anchor[0] = anchor_ns()
         now_ns = monotonic_ns()
         is_due = now_ns - self._folded_ns >= FOLD_EVERY_NS
-        lanes = [lane for lane in self._lanes if is_due or lane.reader.waiting() * 4 >= lane.lane.ring.capacity]
+        lanes = [lane for lane in self._lanes if is_due or lane.is_filling]
         if lanes:
             self.take_turn(lanes)
         if is_due:
@@ -259,7 +266,11 @@ class Pipeline:
             records=sum(lane.records for lane in lanes),
             rows=sum(lane.rows for lane in lanes),
             in_flight=sum(lane.reader.in_flight for lane in lanes),
-            losses=self.guard.losses(),
+            losses={
+                **dict.fromkeys(losses.ALL_LOSSES, 0),
+                **self.guard.losses(),
+                losses.SERIES_CUT: self._outlets.series_cut,
+            },
             labels=self._labels.results(),
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
@@ -283,6 +294,11 @@ class Pipeline:
         for recorder in list(self._recorders):
             recorder.reset()
         return done
+
+    def at_exit(self) -> None:
+        """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
+        if not self.is_shut and self.is_recording:
+            self.shutdown(EXIT_TIMEOUT_S)
 
     def before_fork(self) -> None:
         """Hold still while the process forks."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from radiosonde._guard import Guard
-from radiosonde._pipeline._worker import register_hooks
+from radiosonde._pipeline._worker import survive
 from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
 from radiosonde._record.current import Stage, current
 from radiosonde._record.recorder import Observed, Recorder
@@ -58,12 +58,8 @@ class Surface:
         from radiosonde._pipeline.pipeline import Pipeline  # at first use: imports the rest of us
 
         pipeline = Pipeline(settings, self._guard)
-        register_hooks(pipeline.before_fork, pipeline.after_fork_in_parent, pipeline.after_fork_in_child, self._at_exit)
+        survive(pipeline)
         return pipeline
-
-    def _at_exit(self) -> None:
-        if self._pipeline is not None:
-            self.shutdown(timeout_s=5.0)
 
     # Lifecycle -------------------------------------------------------------------------------------------------------
 

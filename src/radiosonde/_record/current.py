@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import monotonic_ns
 from radiosonde._record.lane import is_in_progress
-from radiosonde._record.token import CURRENT, INDEX, SPAN, Token
+from radiosonde._record.token import AT, CURRENT, SPAN, Token
 from radiosonde._record.tracing import prediction_id
-from radiosonde._ring.layout import HEADER_BYTES, PHASE_OFFSET
+from radiosonde._ring.layout import PHASE_OFFSET
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -105,10 +105,9 @@ class Stage:
 def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:
     lane: Lane = token[0]
     code = lane.recorder.phase_code(name)
-    slot = token[INDEX] & (lane.ring.capacity - 1)
-    if code < 0 or lane.ring.words[slot * 16 + 15] != token[INDEX] * 4 + 5:
+    if code < 0 or not lane.owns_slot(token):
         return
-    at = lane.ring.header_offset + slot * HEADER_BYTES + PHASE_OFFSET + 4 * code
+    at = token[AT] + PHASE_OFFSET + 4 * code
     (before_s,) = _PHASE.unpack_from(lane.ring.memory, at)
     _PHASE.pack_into(lane.ring.memory, at, before_s + elapsed_ns / 1e9)
 

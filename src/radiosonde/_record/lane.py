@@ -22,9 +22,23 @@ from radiosonde._clock import monotonic_ns
 from radiosonde._record.ambient import AMBIENT
 from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, first_row
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
-from radiosonde._record.token import CURRENT, ENDED, OUTER, RECORDED, SPAN, START_NS, Token
+from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, Token
 from radiosonde._ring import Ring
-from radiosonde._ring.layout import BATCH_OUTPUTS, BEGIN, END, END_OFFSET, FAILED, HEADER_BYTES, INPUT_ROW, OUTPUT_NONE
+from radiosonde._ring.layout import (
+    BATCH_OUTPUTS,
+    BEGIN,
+    END,
+    END_OFFSET,
+    END_ROW,
+    FAILED,
+    FASTEST_RECORD_NS,
+    HEADER_BYTES,
+    INPUT_ROW,
+    MARK_WORD,
+    OUTPUT_NONE,
+    ROW_COUNTS,
+    ROW_KINDS,
+)
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -68,94 +82,106 @@ class Lane:
         self.fail = self._build_fail()
 
     def _build_begin(self) -> Callable[[tuple[Any, ...], dict[str, Any]], Token | None]:
-        lane, recorder, ring = self, self.recorder, self.ring
-        guard, anchor, write, rows = recorder.host.guard, recorder.host.anchor, self.inputs.write, ring.rows
-        one_row = (1, self.schema.width) if not self.schema.categorical else None
+        lane, recorder, ring, read_features = self, self.recorder, self.ring, self._build_features()
+        guard, anchor, series_of = recorder.host.guard, recorder.host.anchor, recorder.series_of
         reserve, memory, mask, base = ring.reserve, ring.memory, ring.capacity - 1, ring.header_offset
-        get_ambient, get_current, set_current, pack = AMBIENT.get, CURRENT.get, CURRENT.set, BEGIN.pack_into
-        select, position, series_of, now_ns = (
-            recorder.observed.select,
-            recorder.observed.position,
-            recorder.series_of,
-            monotonic_ns,
-        )
+        get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
+        pack, now_ns, position = BEGIN.pack_into, monotonic_ns, recorder.observed.position
+        one_row = None if self.schema.categorical else (1, self.schema.width)
+        rows_offset, row_bytes = ring.rows_offset, 8 * self.schema.width
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             try:
                 index = reserve()
-                slot = index & mask
+                at = base + (index & mask) * HEADER_BYTES
                 start_ns = now_ns()
                 wall_ns = start_ns + anchor[0]
                 ambient = get_ambient()
                 if ambient is None:
-                    pack(memory, base + slot * HEADER_BYTES, wall_ns, 0, 0, 0, 0, 0, 1, 0, index * 4 + 5)
+                    pack(memory, at, wall_ns, 0, 0, 1, 0, index * 4 + 5)
                 else:
-                    series = series_of(ambient.cohort)
-                    pack(memory, base + slot * HEADER_BYTES, wall_ns, ambient.event_ns, 0, 0, 0, series, 1, 0,
-                         index * 4 + 5)  # fmt: skip
+                    pack(memory, at, wall_ns, ambient.event_ns, series_of(ambient.cohort), 1, 0, index * 4 + 5)
                 outer = get_current()
                 if outer is not None and outer[OUTER] is ENDED:
                     outer = None
-                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer]
+                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer, at]
                 set_current(token)
+                if 0 <= position < len(args):
+                    value = args[position]
+                    if type(value) is ndarray and value.shape == one_row and value.dtype is float64:
+                        # The commonest input, copied here: three calls less, and bytes into the mapping take half the
+                        # time of assigning to a row of an array over it (bench_record).
+                        place = rows_offset + (index & mask) * row_bytes
+                        memory[place : place + row_bytes] = value.tobytes()
+                        token[4] = ONE_ROW
+                        return token
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
                 guard.swallow("begin", error)
                 return None
-            try:
-                if position >= 0 and len(args) > position:
-                    value = args[position]
-                    if type(value) is ndarray and value.shape == one_row and value.dtype == float64:
-                        # The commonest input, written here: a call less is 0.1 us (bench_record).
-                        rows[slot] = value
-                        token[RECORDED] = ONE_ROW
-                        return token
-                    recorded = write(value, slot, index)
-                elif select is not None:
-                    recorded = write(select(args, kwargs), slot, index)
-                else:
-                    return token
-            except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
-                guard.lose(losses.FEATURES_UNREADABLE)
-                guard.tell("features", "Features could not be read: %r; give observe(..., input=...)", error)
-                return token
-            token[RECORDED] = recorded
-            if recorded.position:
-                _ROWS_AND_BATCH.pack_into(memory, base + slot * HEADER_BYTES + _ROWS_OFFSET, recorded.rows,
-                                          recorded.position)  # fmt: skip
+            if read_features is not None:
+                read_features(token, args, kwargs)
             return token
 
         return begin
 
+    def _build_features(self) -> Callable[[Token, tuple[Any, ...], dict[str, Any]], None] | None:
+        """Return what reads the features of a call, or None when the function records them itself."""
+        observed, ring, guard, write = self.recorder.observed, self.ring, self.recorder.host.guard, self.inputs.write
+        select, position, memory, mask = observed.select, observed.position, ring.memory, ring.capacity - 1
+        width, wake_at, wake = self.schema.width, ring.arena.size // 8, self.recorder.host.wake
+        if select is None:
+            return None
+
+        def read_features(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            try:
+                value = args[position] if 0 <= position < len(args) else select(args, kwargs)
+                index = token[INDEX]
+                recorded = token[RECORDED] = write(value, index & mask, index)
+                if recorded.position:
+                    _ROWS_AND_BATCH.pack_into(memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
+                    if recorded.kept * width >= wake_at:
+                        wake()
+            except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
+                guard.lose(losses.FEATURES_UNREADABLE)
+                guard.tell("features", "Features could not be read: %r; give observe(..., input=...)", error)
+
+        return read_features
+
     def _build_finish(self) -> Callable[[Token | None, object], None]:
-        ring, recorder, outputs, spans = self.ring, self.recorder, self.outputs, self.spans
-        guard, convert, read, batch_output = (
-            recorder.host.guard,
-            recorder.observed.output,
-            outputs.read,
-            self._batch_output,
-        )
-        memory, mask, base, words = ring.memory, ring.capacity - 1, ring.header_offset + END_OFFSET, ring.words
-        pack, now_ns, set_current = END.pack_into, monotonic_ns, CURRENT.set
+        ring, recorder, spans = self.ring, self.recorder, self.spans
+        read, readers = self.outputs.read, self.outputs.by_type
+        guard, convert, batch_output = recorder.host.guard, recorder.observed.output, self._batch_output
+        memory, words, given_away_ns = ring.memory, memoryview(ring.memory).cast("Q"), ring.capacity * FASTEST_RECORD_NS
+        pack, pack_row, now_ns, set_current = END.pack_into, END_ROW.pack_into, monotonic_ns, CURRENT.set
 
         def finish(token: Token | None, result: object) -> None:
             end_ns = now_ns()
             if token is None:
                 return
             try:
-                _, index, start_ns, _, recorded, span, outer = token
-                slot = index & mask
+                _, index, start_ns, _, recorded, span, outer, at = token
                 try:
-                    value = result if convert is None else convert(result)
-                    kind, code, confidence, score = read(value) if recorded.rows == 1 else batch_output(value, token)
+                    if convert is not None:
+                        result = convert(result)
+                    if recorded.rows == 1:
+                        reader = readers.get(type(result))
+                        summary = read(result) if reader is None else reader(result)
+                    else:
+                        summary = batch_output(result, token)
                 except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
-                    kind, code, confidence, score = self._unreadable(recorded.rows, error)
-                if words[slot * 16 + 15] != index * 4 + 5:
+                    summary = self._unreadable(recorded.rows, error)
+                kind, code, confidence, score = summary
+                elapsed_ns = end_ns - start_ns
+                if elapsed_ns > given_away_ns and words[at // 8 + MARK_WORD] != index * 4 + 5:
                     guard.lose(losses.RING_LATE)
+                elif recorded is ONE_ROW:
+                    pack_row(memory, at + END_OFFSET, score, elapsed_ns, code, confidence, ROW_KINDS[kind], ROW_COUNTS,
+                             index * 4 + 6)  # fmt: skip
                 else:
-                    pack(memory, base + slot * HEADER_BYTES, score, end_ns - start_ns, code, confidence, 0, kind,
-                         recorded.kind, recorded.step, recorded.kept, recorded.rows, index * 4 + 6)  # fmt: skip
-                token[OUTER] = ENDED
+                    pack(memory, at + END_OFFSET, score, elapsed_ns, code, confidence, 0, kind, recorded.kind,
+                         recorded.step, recorded.kept, recorded.rows, index * 4 + 6)  # fmt: skip
+                token[6] = ENDED
                 if outer is not None:
                     set_current(outer)
                 if span is not None and spans is not None:
@@ -175,15 +201,12 @@ class Lane:
                 return
             try:
                 index, recorded = token[1], token[RECORDED]
-                slot = index & (ring.capacity - 1)
-                if ring.words[slot * 16 + 15] != index * 4 + 5:
+                if not self.owns_slot(token):
                     guard.lose(losses.RING_LATE)
                 else:
-                    error_code = recorder.error_code(failure)
-                    at = ring.header_offset + slot * HEADER_BYTES + END_OFFSET
-                    END.pack_into(ring.memory, at, NAN, end_ns - token[START_NS], -1,
-                         NAN, error_code, OUTPUT_NONE, recorded.kind, recorded.step, recorded.kept,
-                         recorded.rows, index * 4 + 4 + FAILED)  # fmt: skip
+                    END.pack_into(ring.memory, token[AT] + END_OFFSET, NAN, end_ns - token[START_NS], -1, NAN,
+                                  recorder.error_code(failure), OUTPUT_NONE, recorded.kind, recorded.step,
+                                  recorded.kept, recorded.rows, index * 4 + 4 + FAILED)  # fmt: skip
                 outer = token[OUTER]
                 token[OUTER] = ENDED
                 if outer is not None:
@@ -195,6 +218,12 @@ class Lane:
                 guard.swallow("fail", error)
 
         return fail
+
+    def owns_slot(self, token: Token) -> bool:
+        """Say whether the slot still holds this prediction in flight: it may have been given away meanwhile."""
+        index: int = token[INDEX]
+        slot = index & (self.ring.capacity - 1)
+        return self.ring.words[slot * 16 + MARK_WORD] == index * 4 + 5
 
     def _batch_output(self, value: object, token: Token) -> Summary:
         recorded = token[RECORDED]
@@ -215,7 +244,7 @@ class Lane:
         """Copy the features of a prediction in progress into its slot (for functions that fetch them themselves)."""
         index = token[1]
         slot = index & (self.ring.capacity - 1)
-        if self.ring.words[slot * 16 + 15] != index * 4 + 5:
+        if not self.owns_slot(token):
             self.recorder.host.guard.lose(losses.RING_LATE)
             return
         if self.schema.width == 0:
@@ -223,8 +252,7 @@ class Lane:
             return
         recorded = token[RECORDED] = self.inputs.write(value, slot, index)
         if recorded.position:
-            at = self.ring.header_offset + slot * HEADER_BYTES + _ROWS_OFFSET
-            _ROWS_AND_BATCH.pack_into(self.ring.memory, at, recorded.rows, recorded.position)
+            _ROWS_AND_BATCH.pack_into(self.ring.memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
 
     def features_of(self, token: Token) -> Any:
         """Return the recorded row of a single-row prediction as a view, shape (1, features); None if there is none."""

@@ -23,7 +23,7 @@ from radiosonde._guard import Guard
 from radiosonde._record.intern import Codes
 from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
-from radiosonde.model import losses
+from radiosonde.model import class_text, losses
 
 NAN = float("nan")
 MAX_CLASSES = 100
@@ -60,7 +60,8 @@ class OutputReader:
         self._two_classes = bool(is_classifier) and len(classes) <= 2
         self.classes = Codes(MAX_CLASSES, first=classes)
         self._columns = list(range(len(classes)))  # column of a probability row -> class code
-        self._by_type: dict[type, Callable[[Any], Summary]] = {
+        self._is_in_order = True
+        self.by_type: dict[type, Callable[[Any], Summary]] = {
             np.ndarray: self._array,
             str: self._label,
             bool: self._label,
@@ -73,9 +74,9 @@ class OutputReader:
 
     def read(self, value: object) -> Summary:
         """Return the summary of a single row's output; may raise what the user's object raises."""
-        reader = self._by_type.get(type(value))
+        reader = self.by_type.get(type(value))
         if reader is None:
-            reader = self._by_type[type(value)] = self._reader_for(value)
+            reader = self.by_type[type(value)] = self._reader_for(value)
         return reader(value)
 
     def _reader_for(self, value: object) -> Callable[[Any], Summary]:
@@ -129,13 +130,14 @@ class OutputReader:
     def _learn_columns(self, count: int) -> None:
         for column in range(len(self._columns), count):
             self._columns.append(self._code(str(column)))
+        self._is_in_order = self._columns == list(range(len(self._columns)))
 
     def _label(self, value: Hashable) -> Summary:
         code = self.classes.codes.get(value)
         return (OUTPUT_CLASS, self._code(value) if code is None else code, NAN, NAN)
 
     def _code(self, value: Hashable) -> int:
-        code, overflowed = self.classes.add(value, str(value))
+        code, overflowed = self.classes.add(value, class_text(value))
         if overflowed:
             self._guard.lose(losses.CLASS_OVERFLOW)
         return code
@@ -222,17 +224,22 @@ class OutputReader:
     def _matrix(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
         if array.dtype.kind not in "fiu":
             return self._unknown_batch(array, len(array))
-        # Column by column: argmax along a short last axis is several times slower (bench_batch).
+        # Column by column, masks added up: argmax along a short last axis, and writing through masks, are several times
+        # slower (bench_batch).
         best = array[:, 0].astype(np.float64)
-        column = np.zeros(len(array), dtype=np.int64)
+        column = np.zeros(len(array), dtype=np.intp)
         for place in range(1, array.shape[1]):
             larger = array[:, place] > best
-            column[larger] = place
-            np.copyto(best, array[:, place], where=larger)
-        if not (best.min() >= 0.0 and best.max() <= 1.0 + _SLACK):
+            if place == 1:
+                column += larger
+            else:
+                column[larger] = place
+            np.maximum(best, array[:, place], out=best)
+        if not (array.min() >= 0.0 and best.max() <= 1.0 + _SLACK):
             return self._unknown_batch(array, len(array))
         self._learn_columns(array.shape[1])
-        block[:, 0], block[:, 1] = np.array(self._columns, dtype=np.float64)[column], best
+        block[:, 0] = column if self._is_in_order else np.array(self._columns, dtype=np.float64)[column]
+        block[:, 1] = best
         return OUTPUT_CLASS
 
     def _numbers(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:

@@ -40,6 +40,9 @@ class Host(Protocol):
     def attach(self, lane: Lane) -> None:
         """Drain *lane* from now on."""
 
+    def wake(self) -> None:
+        """Drain soon: a large batch is in the arena, and a few of them overwrite each other."""
+
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the reference profile of a recorder's model, if there is one."""
 

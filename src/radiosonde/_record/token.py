@@ -26,6 +26,9 @@ SPAN: Final = 5
 OUTER: Final = 6
 """The token of the enclosing prediction or None while this one is in progress; `ENDED` afterwards."""
 
+AT: Final = 7
+"""Byte offset of the record's header in the ring's memory."""
+
 ENDED: Final = object()
 
 CURRENT: ContextVar[Token | None] = ContextVar("radiosonde_current", default=None)

@@ -34,6 +34,11 @@ class BatchArena:
         """Number of values in the largest block that is accepted."""
         return self.size // 2
 
+    @property
+    def reserved(self) -> int:
+        """Values ever reserved; grows only."""
+        return self._head
+
     def reserve(self, values: int) -> int:
         """Return the position of a new block of *values* float64, or -1 when it is refused.
 

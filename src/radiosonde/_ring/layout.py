@@ -74,20 +74,40 @@ BATCH_OUTPUTS: Final = 2
 INPUT_NONE, INPUT_ROW = range(2)
 """Whether the slot (or the arena) holds features."""
 
-BEGIN: Final = struct.Struct("<qqQQQIIQ64xQ")
-"""First write, whole header: start, event, trace hi, trace lo, span, series, rows, batch, zeros, mark."""
+BEGIN: Final = struct.Struct("<qq24xIIQ64xQ")
+"""First write, whole header: start, event, series, rows, batch, mark, and zeros for the rest. Trace ids are written
+into their words afterwards, by predictions that have any."""
 
 END: Final = struct.Struct("<dqifHBBIIIQ")
 """Second write from `END_OFFSET`: score, duration, class, confidence, error, output kind, input kind, step, kept,
 rows, mark. It leaves the phases alone, which were added in between."""
+
+END_ROW: Final = struct.Struct("<dqifQQQ")
+"""The second write of a single row: score, duration, class, confidence, then `ROW_KINDS` of the output's kind, `ROW_COUNTS`,
+mark. The same bytes as `END` with five values less (60 ns)."""
 
 END_OFFSET: Final = 80
 PHASE_OFFSET: Final = 56
 MARK_WORD: Final = 15
 """Index of the mark among the header's 16 words of 8 bytes."""
 
-if BEGIN.size != HEADER_BYTES or END_OFFSET + END.size != HEADER_BYTES or HEADER.itemsize != HEADER_BYTES:
-    raise AssertionError("the header's three descriptions disagree")  # pragma: no cover - a guard for editors
+FASTEST_RECORD_NS: Final = 10
+"""No host writes records faster than this, all threads together: a prediction that took less than capacity times this
+still owns its slot, and need not look."""
+
+_KINDS_AND_STEP: Final = struct.Struct("<HBBI")
+
+ROW_KINDS: Final = tuple(
+    int.from_bytes(_KINDS_AND_STEP.pack(0, kind, INPUT_ROW, 1), "little")
+    for kind in (OUTPUT_NONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE)
+)
+"""error 0, the output's kind, `INPUT_ROW`, step 1, as one word; by the output's kind."""
+
+ROW_COUNTS: Final = 1 | 1 << 32
+"""kept 1, rows 1, as one word."""
+
+if {BEGIN.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize} != {HEADER_BYTES}:
+    raise AssertionError("the header's descriptions disagree")  # pragma: no cover - a guard for editors
 
 
 def slots_for(total_bytes: int, features: int) -> int:

@@ -56,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
 def _show(paths: Sequence[Path]) -> int:
     terminal = console()
     source = open_source(list(paths))
-    summaries = [(place, place.summaries()) for place in source.places]
-    if any(rows for _, rows in summaries):
-        terminal.print(_series_table([row for _, rows in summaries for row in rows]))
-    for place, rows in summaries:
+    for place in source.places:
+        rows = place.summaries()
         windows = sum(row.windows for row in rows)
         _say(terminal, f"{place.path}: {windows:,} windows, {_size(place.held_bytes())}")
+        if rows:
+            terminal.print(_series_table(rows))
     for (model, version), reference in sorted(source.references().items()):
         kind = "provisional reference" if reference.provisional else "reference"
         shape = f"{len(reference.features)} features, {reference.rows:,} rows"
@@ -94,17 +94,17 @@ def _series_table(rows: Sequence[SeriesSummary]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("model", "version", "variant"):
-        table.add_column(name, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
+    # One column for the three names: as three they would be folded to a few letters each.
+    table.add_column("model version variant", overflow="fold")
     for name in ("cohorts", "windows", "calls", "rows"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("from (UTC)", "to (UTC)"):
         table.add_column(name, no_wrap=True)
     for row in rows:
-        names = [Text(name) for name in (row.model, row.version, row.variant)]
         numbers = [f"{number:,}" for number in (row.cohorts, row.windows, row.calls, row.rows)]
-        table.add_row(*names, *numbers, _instant(row.start_ns), _instant(row.end_ns))
+        names = Text(f"{row.model} {row.version} {row.variant}")
+        table.add_row(names, *numbers, _instant(row.start_ns), _instant(row.end_ns))
     return table
 
 

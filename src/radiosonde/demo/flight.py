@@ -95,14 +95,37 @@ def fly(plan: Plan, voice: Voice) -> Tally:
     flights = departures(plan.start, plan.end)
     clear(plan.folder)
     voice.say("Training two versions of the model on the flights of January and February 2013 ...")
-    _train(plan.folder)
-    plan.incidents.save(plan.folder / "incidents.json")
+    prepare(plan.folder, plan.incidents)
     voice.say("Starting the model server (FastAPI, its own process) ...")
     with ServerProcess(plan.folder) as server:
         voice.say(
             f"Replaying {len(flights)} flights of {plan.days} days over HTTP to http://127.0.0.1:{server.port} ..."
         )
-        return _replay(server, flights, voice)
+        return fly_against(server, flights, voice)
+
+
+def fly_against(server: ServerProcess, flights: Sequence[Departure], voice: Voice) -> Tally:
+    """Replay *flights* against a running server.
+
+    Raises:
+        RadiosondeError: the server stopped answering; the message holds the end of its log.
+    """
+    try:
+        return asyncio.run(replay(server.port, flights, lambda tally: voice.progress(tally, len(flights))))
+    except ExceptionGroup as failures:
+        lost, ours = failures.split(OSError)
+        if lost is None or ours is not None:
+            raise
+        raise server.failure(f"the model server stopped answering ({lost.exceptions[0]})") from lost
+
+
+def prepare(folder: Path, incidents: Incidents) -> None:
+    """Put into *folder* what the server starts from: the models, their reference profile, the scenario."""
+    flights = training_flights()
+    for name, version, with_dest in (("v1", "1.0.0", False), ("v2", "2.0.0", True)):
+        train(version, flights, with_dest=with_dest).save(folder / f"{name}.pickle")
+    rs.Reference.fit(flights[[*FEATURES, "late"]], target="late", model="delays").save(folder / "delays.reference.json")
+    incidents.save(folder / "incidents.json")
 
 
 def clear(folder: Path) -> None:
@@ -120,20 +143,3 @@ def clear(folder: Path) -> None:
         for leftover in folder.glob(pattern):
             leftover.unlink()
     (folder / MARK).write_text("A folder of `radiosonde demo`, which replaces its files at each flight.\n", "utf-8")
-
-
-def _train(folder: Path) -> None:
-    flights = training_flights()
-    for name, version, with_dest in (("v1", "1.0.0", False), ("v2", "2.0.0", True)):
-        train(version, flights, with_dest=with_dest).save(folder / f"{name}.pickle")
-    rs.Reference.fit(flights[[*FEATURES, "late"]], target="late", model="delays").save(folder / "delays.reference.json")
-
-
-def _replay(server: ServerProcess, flights: Sequence[Departure], voice: Voice) -> Tally:
-    try:
-        return asyncio.run(replay(server.port, flights, lambda tally: voice.progress(tally, len(flights))))
-    except ExceptionGroup as failures:
-        lost, ours = failures.split(OSError)
-        if lost is None or ours is not None:
-            raise
-        raise server.failure(f"the model server stopped answering ({lost.exceptions[0]})") from lost

@@ -63,7 +63,13 @@ def cohort_values(panel: Panel) -> list[tuple[str, NDArray[np.bool_]]]:
 
 
 def find_bad_arms(
-    panel: Panel, hits: NDArray[np.int64], trials: NDArray[np.int64], *, min_hits: int, min_gap: float, dispersion: float = 1.0
+    panel: Panel,
+    hits: NDArray[np.int64],
+    trials: NDArray[np.int64],
+    *,
+    min_hits: int,
+    min_gap: float,
+    dispersion: float = 1.0,
 ) -> list[ArmProblem]:
     """Return the arms, or cohorts of arms, with more events than the others; worst first.
 
@@ -98,7 +104,11 @@ def find_bad_arms(
 
 
 def _stratify(
-    hits: NDArray[np.int64], trials: NDArray[np.int64], mine: NDArray[np.bool_], cohort_of: NDArray[np.int64], count: int
+    hits: NDArray[np.int64],
+    trials: NDArray[np.int64],
+    mine: NDArray[np.bool_],
+    cohort_of: NDArray[np.int64],
+    count: int,
 ) -> Arms:
     layers, _, steps = hits.shape
     parts = []
@@ -152,8 +162,8 @@ def _count(arm: int, text: str, verdict: ArmVerdict, arms: Arms, hypotheses: int
         earliest = max(earliest, int(good[-1]) + 1 if good.size else 0)
         latest = min(latest, start)
     verdict = verdict._replace(start=start, earliest=min(earliest, start), latest=max(latest, start))
-    since = slice(start, None)
-    return ArmProblem(arm, text, verdict, *(int(part[:, since].sum()) for part in arms), hypotheses)
+    mine, all_mine, rest, all_rest = (int(part[:, start:].sum()) for part in arms)
+    return ArmProblem(arm, text, verdict, mine, all_mine, rest, all_rest, hypotheses)
 
 
 def _matters(problem: ArmProblem, min_hits: int, min_gap: float) -> bool:

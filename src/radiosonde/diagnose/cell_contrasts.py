@@ -108,10 +108,10 @@ def _normal_scores(p0: NDArray[np.float64], body: int, width: int) -> NDArray[np
     return _standard(scores, p0, readable)
 
 
-def _standard(scores: NDArray[np.float64], p0: NDArray[np.float64], readable: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standard(
+    scores: NDArray[np.float64], p0: NDArray[np.float64], readable: NDArray[np.float64]
+) -> NDArray[np.float64]:
     weights = p0 * readable / (p0 @ readable)
     mean = float(weights @ scores)
     sd = float(np.sqrt(weights @ (scores - mean) ** 2)) or 1.0
     return np.asarray((scores - mean) / sd * readable, dtype=np.float64)
-
-

@@ -114,15 +114,18 @@ def fit_by_lattice(before: NDArray[np.float64], after: NDArray[np.float64], latt
     the right factor always does), so among those the one wins whose undone values look most like *before*.
     """
     new = fit_lattice(np.unique(after))
-    ratios = [] if new is None else [new.step / lattice.step * a / b for a, b in itertools.product((1, 2, 3), (1, 2, 3))]
+    ratios = (
+        [] if new is None else [new.step / lattice.step * a / b for a, b in itertools.product((1, 2, 3), (1, 2, 3))]
+    )
     candidates = [*KNOWN, *(Conversion("", ratio) for ratio in ratios)]
-    typical = np.quantile(before, (0.05, 0.25, 0.5, 0.75, 0.95))
+    ranks = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    typical = np.quantile(before, ranks)
     width = max(float(typical[-1] - typical[0]), 1e-12)
     best: tuple[float, Fit] | None = None
     for conversion in candidates:
         undone = (after - conversion.offset) / conversion.factor
         share = float(lattice.holds(undone).mean())
-        misfit = float(np.abs(np.quantile(undone, (0.05, 0.25, 0.5, 0.75, 0.95)) - typical).mean()) / width
+        misfit = float(np.abs(np.quantile(undone, ranks) - typical).mean()) / width
         score = share - 0.5 * min(misfit, 1.5)
         # A wild factor squeezes everything onto a few lattice points near zero and "fits": that explains nothing.
         spread = np.unique(np.rint((undone - lattice.origin) / lattice.step)).size >= 0.5 * np.unique(after).size
@@ -147,7 +150,7 @@ def fit_by_quantiles(before: NDArray[np.float64], after: NDArray[np.float64]) ->
         moved = after - conversion.offset
         misfit = float(np.abs(moved / conversion.factor - before).max()) / width
         if misfit < min(0.12, unchanged / 3) and (best is None or 1 - misfit > best.share):
-            best = Fit(conversion, 1 - misfit, "quantiles", float(moved @ before / max(before @ before, 1e-300)))
+            best = Fit(conversion, 1 - misfit, "quantiles", float(moved @ before) / max(float(before @ before), 1e-300))
     return best
 
 
@@ -155,7 +158,7 @@ def _estimate(conversion: Conversion, after: NDArray[np.float64], lattice: Latti
     """Return the least-squares factor between *after* and the lattice points it goes back to."""
     steps = np.rint(((after - conversion.offset) / conversion.factor - lattice.origin) / lattice.step)
     points = lattice.origin + steps * lattice.step
-    return float(points @ (after - conversion.offset) / max(points @ points, 1e-300))
+    return float(points @ (after - conversion.offset)) / max(float(points @ points), 1e-300)
 
 
 def _named(conversion: Conversion) -> Conversion:

@@ -13,7 +13,7 @@ from radiosonde.diagnose.scan import Step, make_blocks, step_segments
 from radiosonde.diagnose.share_scan import PAGE_LN_E, block_steps, scan_share
 from radiosonde.diagnose.stuck import find_stuck_cell, find_stuck_value
 from radiosonde.diagnose.unit_break import find_unit_break
-from radiosonde.model import NULL
+from radiosonde.model import ABOVE, BELOW, NULL, UNSEEN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Signal:
 
 def find_signals(panel: FeaturePanel) -> list[Signal]:
     """Return the signals of *panel*: of all versions together, and of single versions where together hides them."""
-    signals = _scope(panel, panel.cells.sum(axis=0), None)
+    signals = [_blamed(panel, signal) for signal in _scope(panel, panel.cells.sum(axis=0), None)]
     if len(panel.versions) > 1:
         seen = {(signal.feature, signal.check) for signal in signals}
         for version in range(len(panel.versions)):
@@ -69,9 +69,27 @@ def find_signals(panel: FeaturePanel) -> list[Signal]:
             signals.extend(
                 replace(signal, versions=(version,))
                 for signal in alone
-                if (signal.feature, signal.check) not in seen and not signal.check.startswith(("location", "spread", "cat"))
+                if (signal.feature, signal.check) not in seen
+                and not signal.check.startswith(("location", "spread", "cat"))
             )
     return signals
+
+
+def _blamed(panel: FeaturePanel, signal: Signal) -> Signal:
+    """Name the versions in which a share rose, where some stayed as they were (below a fifth of the largest rise)."""
+    columns = {"missing": [NULL], "unseen": [UNSEEN], "far": [BELOW, ABOVE], "range": [BELOW, ABOVE]}.get(signal.check)
+    if columns is None or len(panel.versions) < 2:
+        return signal
+    table = panel.cells[:, :, signal.feature]
+    inside = np.zeros(panel.axis.size, dtype=bool)
+    inside[signal.start : signal.end] = True
+    after, before = (
+        table[:, side][..., columns].sum(axis=(1, 2)) / np.maximum(table[:, side].sum(axis=(1, 2)), 1)
+        for side in (inside, ~inside)
+    )
+    rise = after - before
+    affected = tuple(np.flatnonzero(rise >= 0.2 * rise.max()).tolist())
+    return signal if len(affected) == len(panel.versions) else replace(signal, versions=affected)
 
 
 def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -> list[Signal]:
@@ -91,23 +109,33 @@ def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -
     return signals
 
 
-def _value_signals(
-    panel: FeaturePanel, index: int, held: Retained, block: int, version: int | None
-) -> list[Signal]:
+def _value_signals(panel: FeaturePanel, index: int, held: Retained, block: int, version: int | None) -> list[Signal]:
     axis, profile = panel.axis, panel.profiles[index]
     signals = _stuck(panel, index, held, panel.cells[0], block)
     found = find_unit_break(held, axis.size, block=block, warm_up=min(axis.steps(48), axis.size // 4))
     if found is not None:
         inside = (held.steps >= found.start) & (held.steps < found.end)
         off = inside & ~found.lattice.holds(held.values)
-        fit = fit_by_lattice(np.unique(held.values[held.steps < found.start]), np.unique(held.values[off]), found.lattice)
+        fit = fit_by_lattice(
+            np.unique(held.values[held.steps < found.start]), np.unique(held.values[off]), found.lattice
+        )
         shares = _off_by_version(held, inside, off, len(panel.versions))
         affected = tuple(np.flatnonzero(shares >= max(shares.max() / 2, 0.02)).tolist())
         if fit is not None or shares.max() >= 0.5:
             only = affected if version is None and len(affected) < len(panel.versions) else ()
             signals.append(
                 Signal(
-                    "unit", index, found.start, found.earliest, found.latest, found.end, 0.0, found.off_share, found.ln_e, fit, only
+                    "unit",
+                    index,
+                    found.start,
+                    found.earliest,
+                    found.latest,
+                    found.end,
+                    0.0,
+                    found.off_share,
+                    found.ln_e,
+                    fit,
+                    only,
                 )
             )
     if profile is not None and profile.kind == "numeric" and profile.bounds:
@@ -115,7 +143,9 @@ def _value_signals(
     return signals
 
 
-def _off_by_version(held: Retained, inside: NDArray[np.bool_], off: NDArray[np.bool_], count: int) -> NDArray[np.float64]:
+def _off_by_version(
+    held: Retained, inside: NDArray[np.bool_], off: NDArray[np.bool_], count: int
+) -> NDArray[np.float64]:
     total = np.bincount(held.versions[inside], held.rows[inside], count)
     return np.asarray(np.bincount(held.versions[off], held.rows[off], count) / np.maximum(total, 1), dtype=np.float64)
 
@@ -140,15 +170,19 @@ def _far(panel: FeaturePanel, index: int, held: Retained, profile: FeatureProfil
     if not is_far.any():
         return []
     size = panel.axis.size
-    hits = np.bincount(held.steps[is_far], held.rows[is_far], size)
-    totals = np.bincount(held.steps, held.rows, size)
+    hits = np.bincount(held.steps[is_far], held.rows[is_far], size).astype(np.float64)
+    totals = np.bincount(held.steps, held.rows, size).astype(np.float64)
     found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE["far"])
     if found is None:
         return []
     step, onset = found
     before = held.values[(held.steps < onset[0]) & ~is_far]
     after = held.values[(held.steps >= onset[0]) & (held.steps < step.end) & (is_far if step.after < 0.5 else True)]
-    fit = fit_by_quantiles(np.quantile(before, _QUANTILE_RANKS), np.quantile(after, _QUANTILE_RANKS)) if before.size else None
+    fit = (
+        fit_by_quantiles(np.quantile(before, _QUANTILE_RANKS), np.quantile(after, _QUANTILE_RANKS))
+        if before.size
+        else None
+    )
     return [Signal("far", index, *onset, step.end, step.before, step.after, step.ln_e, fit)]
 
 
@@ -162,7 +196,9 @@ def _cell_signals(panel: FeaturePanel, cells: NDArray[np.int64], block: int, per
             if not hits.any():
                 continue
             found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE[contrast.name])
-            if found is not None and (contrast.name != "outside" or (found[0].after >= 0.9 and found[0].ln_e >= TICKET_LN_E)):
+            if found is not None and (
+                contrast.name != "outside" or (found[0].after >= 0.9 and found[0].ln_e >= TICKET_LN_E)
+            ):
                 step, onset = found
                 check = "range" if contrast.name == "outside" else contrast.name
                 signals.append(Signal(check, contrast.feature, *onset, step.end, step.before, step.after, step.ln_e))
@@ -171,9 +207,7 @@ def _cell_signals(panel: FeaturePanel, cells: NDArray[np.int64], block: int, per
     return signals
 
 
-def _drift(
-    panel: FeaturePanel, contrast: Contrast, table: NDArray[np.int64], block: int, per_day: int
-) -> list[Signal]:
+def _drift(panel: FeaturePanel, contrast: Contrast, table: NDArray[np.int64], block: int, per_day: int) -> list[Signal]:
     """Look for a lasting change of distribution, in blocks of a day (which cancels the daily rhythm) once there are 8."""
     axis = panel.axis
     hits, totals = table @ contrast.top, table @ contrast.bottom
@@ -184,7 +218,9 @@ def _drift(
     share = float(hits.sum() / max(totals.sum(), 1))
     floor = np.array([(share * (1 - share) if contrast.is_share else 1.0) / weight])
     count = len(blocks.starts)
-    step = step_segments(blocks, floor, axis.size, min_outside=max(4, count // 5), min_inside=max(2, count // 10), bursts=False)[0]
+    step = step_segments(
+        blocks, floor, axis.size, min_outside=max(4, count // 5), min_inside=max(2, count // 10), bursts=False
+    )[0]
     tolerance = 0.5 * contrast.expected + 0.01 if contrast.is_share else 0.25
     if step is None or step.ln_e < PAGE_LN_E or abs(step.after - step.before) < tolerance:
         return []
@@ -192,7 +228,18 @@ def _drift(
     fit = _quantile_fit(panel, contrast.feature, held, step) if contrast.name in ("location", "spread") else None
     start = step.start
     return [
-        Signal(contrast.name, contrast.feature, start, max(start - length, 0), start + length // 2, step.end, step.before, step.after, step.ln_e, fit)
+        Signal(
+            contrast.name,
+            contrast.feature,
+            start,
+            max(start - length, 0),
+            start + length // 2,
+            step.end,
+            step.before,
+            step.after,
+            step.ln_e,
+            fit,
+        )
     ]
 
 

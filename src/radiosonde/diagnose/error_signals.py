@@ -36,12 +36,14 @@ def outcome_problems(panel: Panel) -> list[ArmProblem]:
 
     Wrong answers cluster (one storm, many late flights), hence the dispersion of 2.
     """
-    return find_bad_arms(panel, panel.incorrect, panel.incorrect + panel.correct, min_hits=20, min_gap=0.02, dispersion=2.0)
+    return find_bad_arms(
+        panel, panel.incorrect, panel.incorrect + panel.correct, min_hits=20, min_gap=0.02, dispersion=2.0
+    )
 
 
 def series_of(panel: Panel, problem: ArmProblem) -> NDArray[np.bool_]:
     """Return the series that *problem* is about."""
-    mine = panel.arm_of == problem.arm
+    mine = np.asarray(panel.arm_of == problem.arm, dtype=np.bool_)
     return mine if not problem.cohort else mine & rows_of_cohort(panel, problem.cohort)
 
 
@@ -54,7 +56,12 @@ def rows_of_cohort(panel: Panel, cohort: str) -> NDArray[np.bool_]:
 
 
 def shared_rises(
-    panel: Panel, hits: NDArray[np.int64], totals: NDArray[np.int64], explained: Sequence[ArmProblem], *, min_rise: float
+    panel: Panel,
+    hits: NDArray[np.int64],
+    totals: NDArray[np.int64],
+    explained: Sequence[ArmProblem],
+    *,
+    min_rise: float,
 ) -> list[RateRise]:
     """Return where hits/totals rose against its own past in all versions: in single cohorts, or everywhere.
 
@@ -73,7 +80,11 @@ def shared_rises(
     def scan(rows: NDArray[np.bool_]) -> tuple[Step, tuple[int, int, int]] | None:
         chosen = rows & left
         return scan_share(
-            panel.axis, hits[chosen].sum(axis=0).astype(float), totals[chosen].sum(axis=0).astype(float), block, min_rise=min_rise
+            panel.axis,
+            hits[chosen].sum(axis=0).astype(float),
+            totals[chosen].sum(axis=0).astype(float),
+            block,
+            min_rise=min_rise,
         )
 
     everywhere = scan(left)
@@ -91,5 +102,3 @@ def shared_rises(
     if everywhere is not None and (len(cohorts) > len(values) / 2 or scan(~inside) is not None):
         return [RateRise("", *everywhere)]
     return cohorts
-
-

@@ -47,6 +47,7 @@ class FeaturePanel:
     """All feature counts of one model on one grid.
 
     Attributes:
+        model: model name.
         axis: event time.
         names: features, in the order of the cells.
         profiles: reference of each feature; None without one.
@@ -58,6 +59,7 @@ class FeaturePanel:
         unreadable_sketches: sketches that could not be read and were left out.
     """
 
+    model: str
     axis: Axis
     names: tuple[str, ...]
     profiles: tuple[FeatureProfile | None, ...]
@@ -125,7 +127,7 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
     reference = references.get(key) or next((references[k] for k in references if k[0] == key[0]), None)
     known = {profile.name: profile for profile in reference.features} if reference else {}
     return FeaturePanel(
-        axis, first.names, tuple(known.get(name) for name in first.names), reference.rows if reference else 0,
+        key[0], axis, first.names, tuple(known.get(name) for name in first.names), reference.rows if reference else 0,
         first.provisional, versions, cells, retained, unreadable,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Have the slow calls become slower? Over time, and one version against the others.
 
-Detection counts calls above four fixed thresholds (the median, 90, 98 and 99.5 % of the whole span), because counts are exact
-and their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when
+Detection counts calls above fixed thresholds (the median, 90, 98 and 99.5 % of the whole span, and 2, 4 and 8 times the
+median: a clean gap between ordinary and slow calls is where a count says most), because counts are exact and their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when
 the tail grew by a quarter and 5 ms; less is noise to a person.
 """
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
 
 RANKS = (0.5, 0.9, 0.98, 0.995)
+MEDIAN_FACTORS = (2, 4, 8)
 MIN_RATIO = 1.25
 MIN_RISE_S = 0.005
 
@@ -85,7 +86,7 @@ def slower_since(panel: Panel, windows: Sequence[Window], explained: Sequence[Sl
     rows = arms[panel.arm_of]
     total = panel.latency[arms].sum(axis=(0, 1))
     best: Slower | None = None
-    for bucket in sorted({bucket_at(total, rank) for rank in RANKS}):
+    for bucket in _thresholds(total):
         hits = slow_calls(panel, windows, bucket)
         found = scan_share(
             panel.axis, hits[rows].sum(axis=0).astype(float), panel.calls[rows].sum(axis=0).astype(float),
@@ -97,12 +98,13 @@ def slower_since(panel: Panel, windows: Sequence[Window], explained: Sequence[Sl
     return best
 
 
-def arm_tails(panel: Panel, start: int, end: int) -> list[tuple[Tail | None, Tail | None]]:
-    """Return (outside, inside) tails of every arm for the segment ``[start, end)``."""
-    inside = np.zeros(panel.axis.size, dtype=bool)
-    inside[start:end] = True
-    every = np.arange(len(panel.arms))
-    return [tuple(_tail(panel, every == arm, side) for side in (~inside, inside)) for arm in every]  # type: ignore[misc]
+def _thresholds(counts: NDArray[np.int64]) -> list[int]:
+    """Return the buckets to count above; a factor of two is 8 buckets."""
+    median = bucket_at(counts, 0.5)
+    doubled = (median + (1 << LATENCY.scale) * int(np.log2(factor)) for factor in MEDIAN_FACTORS)
+    return sorted(
+        {*(bucket_at(counts, rank) for rank in RANKS), *(min(bucket, LATENCY.size - 1) for bucket in doubled)}
+    )
 
 
 def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int) -> Slower | None:
@@ -115,7 +117,19 @@ def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int
     rows = mine[panel.arm_of]
     mix, within = _mix(panel, hits, ~rows, rows, steps, steps)
     onset = (verdict.start, verdict.earliest, verdict.latest)
-    return Slower(problem.arm, problem.cohort, verdict.ln_e, onset, panel.axis.size, before, after, hits, _bound(bucket), mix, within)
+    return Slower(
+        problem.arm,
+        problem.cohort,
+        verdict.ln_e,
+        onset,
+        panel.axis.size,
+        before,
+        after,
+        hits,
+        _bound(bucket),
+        mix,
+        within,
+    )
 
 
 def _over_time(
@@ -132,7 +146,9 @@ def _over_time(
 
 
 def _tail(panel: Panel, arms: NDArray[np.bool_], steps: NDArray[np.bool_]) -> Tail | None:
-    return split_tail(panel.latency[arms][:, steps].sum(axis=(0, 1)), panel.phase_sums_s[arms][:, :, steps].sum(axis=(0, 2)))
+    return split_tail(
+        panel.latency[arms][:, steps].sum(axis=(0, 1)), panel.phase_sums_s[arms][:, :, steps].sum(axis=(0, 2))
+    )
 
 
 def _mix(

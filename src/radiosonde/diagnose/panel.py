@@ -112,7 +112,9 @@ def make_axis(windows: Sequence[Window]) -> Axis:
     lengths = sorted(window.end_ns - window.start_ns for window in windows)
     step = max(lengths[len(lengths) // 2], 1)
     if (end - start) / step > MAX_STEPS:
-        step = next((s * 10**9 for s in _NICE_STEPS_S if s * 10**9 >= step and (end - start) / (s * 10**9) <= MAX_STEPS), 0)
+        step = next(
+            (s * 10**9 for s in _NICE_STEPS_S if s * 10**9 >= step and (end - start) / (s * 10**9) <= MAX_STEPS), 0
+        )
         step = step or -(-(end - start) // MAX_STEPS)
     start -= start % step
     return Axis(start, step, max(1, -(-(end - start) // step)))

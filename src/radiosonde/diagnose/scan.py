@@ -97,11 +97,25 @@ def step_segments(
     n = cum_w[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         rss0 = cum_sq[-1] - cum[-1] ** 2 / n
-        rss1 = cum_sq[-1] - np.where(inside_w > 0, inside**2 / inside_w, 0) - np.where(outside_w > 0, outside**2 / outside_w, 0)
+        rss1 = (
+            cum_sq[-1]
+            - np.where(inside_w > 0, inside**2 / inside_w, 0)
+            - np.where(outside_w > 0, outside**2 / outside_w, 0)
+        )
         padded = np.maximum(rss1, floor * n + 1e-12)
-        gain = np.where((inside_w >= min_inside) & (outside_w >= min_outside), np.log((padded + rss0 - rss1) / padded), -1.0)
+        gain = np.where(
+            (inside_w >= min_inside) & (outside_w >= min_outside), np.log((padded + rss0 - rss1) / padded), -1.0
+        )
     return [
-        _judged(means[:, k], weights[:, k], blocks, int(pairs[b, 0]), int(pairs[b, 1]), float(gain[b, k]), len(pairs), size)
+        _judged(
+            means[:, k],
+            weights[:, k],
+            blocks,
+            (int(pairs[b, 0]), int(pairs[b, 1])),
+            float(gain[b, k]),
+            len(pairs),
+            size,
+        )
         if gain[b, k] >= 0
         else None
         for k, b in enumerate(gain.argmax(axis=0))
@@ -109,8 +123,9 @@ def step_segments(
 
 
 def _judged(
-    means: NDArray[np.float64], weights: NDArray[np.float64], blocks: Blocks, first: int, last: int, gain: float, tries: int, size: int,
+    means: NDArray[np.float64], weights: NDArray[np.float64], blocks: Blocks, segment: tuple[int, int], gain: float, tries: int, size: int,
 ) -> Step:  # fmt: skip
+    first, last = segment
     held = weights > 0
     inside = np.zeros(means.size, dtype=bool)
     inside[first:last] = True
@@ -136,7 +151,9 @@ def long_run_ratio(residual: NDArray[np.float64], per_day: int) -> float:
     days = residual.size // per_day if per_day > 1 else 0
     by_day = 1.0
     if days >= 4:
-        by_day = float(residual[: days * per_day].reshape(days, per_day).mean(axis=1).var(ddof=1) * per_day / residual.var())
+        by_day = float(
+            residual[: days * per_day].reshape(days, per_day).mean(axis=1).var(ddof=1) * per_day / residual.var()
+        )
     return min(max(1.0, by_lag, by_day), 12.0)
 
 

@@ -25,7 +25,13 @@ def block_steps(axis: Axis) -> int:
 
 
 def scan_share(
-    axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64], block: int, *, min_rise: float, ratio: float = 0.5
+    axis: Axis,
+    hits: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    block: int,
+    *,
+    min_rise: float,
+    ratio: float = 0.5,
 ) -> tuple[Step, tuple[int, int, int]] | None:
     """Return the segment in which hits/totals rose, and its (best, earliest, latest) first step; None if none did.
 
@@ -45,9 +51,7 @@ def scan_share(
     share = float(hits.sum() / max(totals.sum(), 1))
     floor = max(share * (1 - share), 1e-6) / max(float(np.median(blocks.weights)), 1.0) * dispersion
     outside = max(4, min(8, axis.size // block // 4))
-    step = step_segments(
-        blocks, np.array([floor]), axis.size, min_outside=outside, min_inside=inside, bursts=True
-    )[0]
+    step = step_segments(blocks, np.array([floor]), axis.size, min_outside=outside, min_inside=inside, bursts=True)[0]
     if step is None or step.ln_e < PAGE_LN_E or step.after - step.before < max(min_rise, ratio * step.before):
         return None
     whole_hits, whole_totals = np.rint(hits).astype(np.int64), np.rint(totals).astype(np.int64)

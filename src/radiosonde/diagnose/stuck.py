@@ -32,7 +32,7 @@ def find_stuck_value(held: Retained, size: int, block: int) -> Stuck | None:
     highs = np.full(size, -np.inf)
     np.minimum.at(lows, held.steps, held.values)
     np.maximum.at(highs, held.steps, held.values)
-    rows = np.bincount(held.steps, held.rows, size)
+    rows = np.bincount(held.steps, held.rows, size).astype(np.float64)
     return _longest(lows, highs, rows, block)
 
 
@@ -76,7 +76,8 @@ def _longest(
 
 
 def _runs(single: NDArray[np.bool_], value: NDArray[np.float64]) -> list[tuple[int, int]]:
-    runs, start = [], None
+    runs: list[tuple[int, int]] = []
+    start: int | None = None
     for index in range(single.size + 1):
         goes_on = index < single.size and single[index]
         if start is not None and not (goes_on and value[index] == value[start]):

@@ -65,7 +65,10 @@ def bucket_at(counts: NDArray[np.int64], rank: float) -> int:
 
 
 def mix_and_within(
-    before_hits: NDArray[np.int64], before_calls: NDArray[np.int64], after_hits: NDArray[np.int64], after_calls: NDArray[np.int64]
+    before_hits: NDArray[np.int64],
+    before_calls: NDArray[np.int64],
+    after_hits: NDArray[np.int64],
+    after_calls: NDArray[np.int64],
 ) -> tuple[float, float]:
     """Split the change of a rate over series into (change of traffic mix, change within series); they add up exactly.
 

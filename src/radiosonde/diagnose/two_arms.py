@@ -97,7 +97,9 @@ def judge(increments: NDArray[np.float64], dispersion: float = 1.0) -> ArmVerdic
     suffix = scaled[: at + 1, carrier][::-1].cumsum()[::-1]
     start = int(suffix.argmax())
     likely = np.flatnonzero(suffix >= suffix.max() - 3.3)
-    return ArmVerdict(peak - float(np.log(len(scaled))), start, int(likely[0]), int(likely[-1]), float(ODDS_RATIOS[carrier]))
+    return ArmVerdict(
+        peak - float(np.log(len(scaled))), start, int(likely[0]), int(likely[-1]), float(ODDS_RATIOS[carrier])
+    )
 
 
 def e_benjamini_hochberg(ln_e: NDArray[np.float64], level: float) -> NDArray[np.bool_]:

@@ -102,9 +102,7 @@ def _gains(off: int, total: int) -> NDArray[np.float64]:
     return np.asarray(gain / _DISPERSION, dtype=np.float64)
 
 
-def _confirm(
-    held: Retained, lattice: Lattice, low: int, alarm: int, size: int, ln_peak: float
-) -> UnitBreak | None:
+def _confirm(held: Retained, lattice: Lattice, low: int, alarm: int, size: int, ln_peak: float) -> UnitBreak | None:
     """Place the onset by step, find where it ends, and demand that it is more than a few odd values."""
     off_pair = ~lattice.holds(held.values)
     off = np.bincount(held.steps[off_pair], minlength=size)
@@ -120,7 +118,9 @@ def _confirm(
     rows = held.rows[(held.steps >= start) & (held.steps < end)].sum()
     rows_off = held.rows[off_pair & (held.steps >= start) & (held.steps < end)].sum()
     ln_e = max(float(suffix.max()) / _DISPERSION - float(np.log(size)), min(ln_peak, float(np.log(ARL_BLOCKS))))
-    return UnitBreak(start, low + int(likely[0]), low + int(likely[-1]), end, lattice, float(rows_off / max(rows, 1)), ln_e)
+    return UnitBreak(
+        start, low + int(likely[0]), low + int(likely[-1]), end, lattice, float(rows_off / max(rows, 1)), ln_e
+    )
 
 
 def _end(gain: NDArray[np.float64], began: int, size: int) -> int:

@@ -11,6 +11,7 @@ The resource is resolved at construction, because resolving needs a thread pool,
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -109,12 +110,16 @@ class OtlpExporter:
         return ExportResult(True, sent, self._wire.payload_bytes, cut=blocks.cut)
 
     def export_sketches(self, windows: Sequence[Window]) -> ExportResult:
-        """Send the sketches of closed windows, one event each."""
+        """Send the sketches of closed windows, one event each.
+
+        After a failure send ``windows[result.windows:]`` again; events of the first of them may then arrive twice, alike
+        in window, series, feature and kind.
+        """
         from opentelemetry.sdk._logs.export import LogRecordExportResult
 
         from radiosonde.export.otlp_events import sketch_events
 
-        records, damaged = sketch_events(windows, self._resource, self._scope)
+        records, damaged, ends = sketch_events(windows, self._resource, self._scope)
         sent = 0
         self._wire.reset()
         for start in range(0, len(records), MAX_EVENTS):
@@ -122,9 +127,12 @@ class OtlpExporter:
             with _untraced():
                 outcome = self._logs.export(batch)
             if outcome is not LogRecordExportResult.SUCCESS:
-                return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("logs"), damaged)
+                complaint = self._wire.complaint("logs")
+                return ExportResult(
+                    False, sent, self._wire.payload_bytes, complaint, damaged, windows=bisect_right(ends, sent)
+                )
             sent += len(batch)
-        return ExportResult(True, sent, self._wire.payload_bytes, cut=damaged)
+        return ExportResult(True, sent, self._wire.payload_bytes, cut=damaged, windows=len(windows))
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""

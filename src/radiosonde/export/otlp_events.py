@@ -22,7 +22,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from radiosonde._clock import wall_ns
 from radiosonde.errors import MergeError
 from radiosonde.export.labels import release_attributes
-from radiosonde.model import FeatureCounts, Window
+from radiosonde.model import Window
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import events
 from radiosonde.sketches import KINDS
@@ -32,18 +32,19 @@ ENCODING = "base64"
 
 def sketch_events(
     windows: Sequence[Window], resource: Resource, scope: InstrumentationScope
-) -> tuple[list[ReadableLogRecord], int]:
-    """Return one event per sketch, and the number of sketches that are damaged or of an unknown kind."""
+) -> tuple[list[ReadableLogRecord], int, list[int]]:
+    """Return one event per sketch, how many sketches are damaged or unknown, and after which event each window ends."""
     observed_ns = wall_ns()
     records: list[ReadableLogRecord] = []
     damaged = 0
+    ends: list[int] = []
     for window in windows:
-        features = window.features
-        if features is None:
-            continue
-        for (feature, kind), sketch in features.sketches.items():
+        sketches, sketched_rows = (
+            (window.features.sketches, window.features.sketched_rows) if window.features else ({}, 0)
+        )
+        for (feature, kind), sketch in sketches.items():
             try:
-                fed = _values_seen(kind, sketch, features)
+                fed = _values_seen(kind, sketch, sketched_rows)
             except MergeError:
                 damaged += 1
                 continue
@@ -70,10 +71,11 @@ def sketch_events(
                 event_name=events.SKETCH_WINDOW,
             )
             records.append(ReadableLogRecord(record, resource, scope))
-    return records, damaged
+        ends.append(len(records))
+    return records, damaged, ends
 
 
-def _values_seen(kind: str, sketch: bytes, features: FeatureCounts) -> int:
+def _values_seen(kind: str, sketch: bytes, sketched_rows: int) -> int:
     """Return how many values a sketch was fed; kinds that do not count them were fed the window's sketched rows.
 
     Raises:
@@ -81,4 +83,4 @@ def _values_seen(kind: str, sketch: bytes, features: FeatureCounts) -> int:
     """
     if kind not in KINDS:
         raise MergeError(f"unknown sketch kind {kind!r}; upgrade radiosonde")
-    return int(getattr(KINDS[kind].from_bytes(sketch), "n", features.sketched_rows))
+    return int(getattr(KINDS[kind].from_bytes(sketch), "n", sketched_rows))

@@ -12,6 +12,7 @@ class ExportResult:
     Attributes:
         ok: everything was delivered.
         points: points (or events) delivered.
+        windows: sketches only: windows, counted from the first, whose events were all delivered; the rest may be sent again.
         payload_bytes: bytes on the wire that a backend answered, after compression; 0 where the exporter does not tell.
         error: why not, and what to do; empty when *ok*.
         cut: time series (or sketches) left out before sending: beyond the bound, unnamed, or damaged.
@@ -22,3 +23,4 @@ class ExportResult:
     payload_bytes: int = 0
     error: str = ""
     cut: int = 0
+    windows: int = 0

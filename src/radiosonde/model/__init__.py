@@ -2,6 +2,7 @@
 
 from radiosonde.model.buckets import LATENCY, LatencyBuckets
 from radiosonde.model.cells import ABOVE, BELOW, NULL, SPECIAL_CELLS, UNSEEN, cell_names
+from radiosonde.model.classes import class_text
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 from radiosonde.model.statistics import Statistics
 from radiosonde.model.window import (
@@ -35,6 +36,7 @@ __all__ = [
     "Statistics",
     "Window",
     "cell_names",
+    "class_text",
     "cohort_text",
     "parse_cohort",
 ]

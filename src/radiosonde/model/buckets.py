@@ -34,7 +34,8 @@ class LatencyBuckets:
         mantissa, exponent = np.frexp(np.maximum(seconds, 1e-12))
         steps = np.ceil(np.log2(mantissa) * (1 << self.scale)).astype(np.int64) - 1
         index = steps + (exponent.astype(np.int64) << self.scale) - self.offset
-        return np.clip(index, 0, self.size - 1)
+        clipped: NDArray[np.int64] = np.clip(index, 0, self.size - 1)
+        return clipped
 
     def upper_bounds_s(self) -> NDArray[np.float64]:
         """Return the inclusive upper bound of every bucket in seconds, shape (size,)."""

@@ -73,8 +73,11 @@ SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 STORE_FAILED: Final = "store_failed"
 """Windows the store could not take and that were dropped beyond the bound."""
 
+STORE_PRUNED: Final = "store_pruned"
+"""Windows the store removed to stay within its age and size."""
+
 SERIES_CUT: Final = "series_cut"
-"""Exported series left out by the cardinality bound, at the last export."""
+"""Time series left out of the last OTLP export by the cardinality bound: a level, not a sum."""
 
 ALL_LOSSES: Final = tuple(
     sorted(value for name, value in globals().items() if name.isupper() and isinstance(value, str))

@@ -14,8 +14,9 @@ class Statistics:
         records: predictions drained from the rings.
         rows: predicted rows drained.
         in_flight: predictions that have begun and not ended.
-        losses: what was not recorded or not exported, by reason; the reasons are listed in `radiosonde.model.losses`.
-        labels: labels by result: ``joined``, ``duplicate``, ``unknown``, ``invalid``, ...
+        losses: what was not recorded or not exported, by reason, zeros included; the reasons are listed in
+            `radiosonde.model.losses`.
+        labels: labels by result, zeros included: ``joined``, ``duplicate``, ``unknown``, ``invalid``, ``unanswered``.
         series: series in memory.
         windows_open: windows still being filled.
         windows_closed: windows handed to the store and the exporters.

@@ -94,12 +94,16 @@ def open_table(frame: Any) -> Table:  # frames of three libraries, a mapping, or
 
         return ParquetTable(Path(frame))
     if isinstance(frame, Mapping):
-        return MemoryTable({str(name): _from_array(name, np.asarray(values)) for name, values in frame.items()})
+        arrays = {str(name): _as_array(values) for name, values in frame.items()}
+        lengths = sorted({len(values) for values in arrays.values()})
+        if len(lengths) > 1:
+            raise ConfigurationError(f"columns have different lengths: {lengths}; give every row every column")
+        return MemoryTable({name: _from_array(name, values) for name, values in arrays.items()}, sum(lengths))
     library = type(frame).__module__.partition(".")[0]
     if library == "pandas" and hasattr(frame, "columns"):
-        return MemoryTable({str(name): _from_pandas(str(name), frame[name]) for name in frame.columns})
+        return MemoryTable({str(name): _from_pandas(str(name), frame[name]) for name in frame.columns}, len(frame))
     if library == "polars" and hasattr(frame, "get_columns"):
-        return MemoryTable({series.name: _from_polars(series) for series in frame.get_columns()})
+        return MemoryTable({series.name: _from_polars(series) for series in frame.get_columns()}, frame.height)
     raise ConfigurationError(
         f"cannot fit a reference from {type(frame).__module__}.{type(frame).__qualname__}; give a pandas or polars "
         "DataFrame (call .collect() on a lazy one), a mapping of column name to array, or the path of a Parquet file"
@@ -109,14 +113,11 @@ def open_table(frame: Any) -> Table:  # frames of three libraries, a mapping, or
 class MemoryTable(Table):
     """Columns that are in memory already."""
 
-    def __init__(self, columns: dict[str, Column | str]) -> None:
+    def __init__(self, columns: dict[str, Column | str], rows: int) -> None:
         """Take *columns*; text in place of a column says why it cannot be used, if it is asked for."""
-        lengths = {len(column) for column in columns.values() if not isinstance(column, str)}
-        if len(lengths) > 1:
-            raise ConfigurationError(f"columns have different lengths: {sorted(lengths)}; give every row every column")
         self._columns = columns
         self.names = tuple(columns)
-        self.rows = lengths.pop() if lengths else 0
+        self.rows = rows
 
     def batches(self, names: Sequence[str]) -> Iterator[Batch]:
         """Yield views of the columns."""
@@ -133,6 +134,11 @@ class MemoryTable(Table):
 def unusable(name: str, kind: object) -> str:
     """Return the sentence for a column that is neither numbers nor text."""
     return f"column {name!r} is {kind}, neither numbers nor text; convert it, or leave it out with features=[...]"
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    """Return an array of at least one dimension; lists become objects, because numpy makes text of ["UA", nan]."""
+    return np.atleast_1d(np.asarray(values, dtype=None if hasattr(values, "dtype") else object))
 
 
 def _from_array(name: str, values: NDArray[Any]) -> Column | str:
@@ -179,8 +185,11 @@ def _from_pandas(name: str, series: Any) -> Column | str:  # pandas.Series, impo
 def _from_polars(series: Any) -> Column | str:  # polars.Series; polars is here if one is
     import polars as pl
 
-    if series.dtype.is_numeric() or series.dtype in {pl.Boolean, pl.Null}:
+    if series.dtype.is_numeric() or series.dtype in (
+        pl.Boolean,
+        pl.Null,
+    ):  # a tuple: polars types are equal without hashing alike
         return Numbers(series.cast(pl.Float64).to_numpy(), truth=series.dtype == pl.Boolean)
-    if series.dtype in {pl.String, pl.Categorical, pl.Enum, pl.Object}:
+    if isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum, pl.Object)):
         return _from_objects(series.to_list())
     return unusable(series.name, series.dtype)

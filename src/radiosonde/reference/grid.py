@@ -10,12 +10,13 @@ it finds the cell is measured, not guessed. 30 numeric features of ten cells, pe
 | compare per column, ``count_nonzero``       | 14.2 ns  | 5.1 ns    |
 | compare row-major, ``count_nonzero``        | 12.7 ns  | 11.8 ns   |
 | compare all at once, add masks as words     | 6.1 ns   | 5.7 ns    |
-| compare bound by bound into one byte, ``bincount`` (taken) | 6.8 ns | 6.7 ns |
-| sort each column, ``searchsorted`` the bounds | 4.7 ns | 4.4 ns    |
+| compare bound by bound into one byte, ``bincount`` (`Grid.count`) | 6.8 ns | 6.7 ns |
+| sort each column, ``searchsorted`` the bounds (`Grid.count_sorted`) | 4.7 ns | 4.4 ns    |
 
-The taken way needs one transposing copy and one byte per value, yields the cell of each value as a by-product
-(`Grid.assign`), and does not depend on how the values are spread. Sorting is faster only where numpy has a vectorised
-sort of doubles; where it has none it is five times slower. A block that is already column-major is not copied.
+The way of `Grid.count` needs one transposing copy and one byte per value, yields the cell of each value as a
+by-product (`Grid.assign`), and does not depend on how the values are spread. Sorting is faster only where numpy has a
+vectorised sort of doubles, and pays where a sketch wants sorted values anyway: `Grid.count_sorted`. A block that is
+already column-major is not copied.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Grid:
         "_categorical",
         "_category_counts",
         "_columns",
+        "_ladder",
         "_low",
         "_numeric",
         "body",
@@ -89,6 +91,15 @@ class Grid:
             [[features[index].body] for index in self._categorical.tolist()], dtype=np.float64
         )
         steps = self._bounds.shape[1]
+        # Thresholds of `count_sorted`: minus infinity, all below `low`, the bounds, the largest finite number, infinity.
+        self._ladder = np.full((len(features), self.body + 4), np.finfo(np.float64).max)
+        self._ladder[:, 0], self._ladder[:, -1] = -np.inf, np.inf
+        self._ladder[self._numeric, 1] = _just_below(self._low[:, 0])
+        if numeric:
+            self._ladder[self._numeric, 2 : 2 + self._bounds.shape[1]] = self._bounds
+            self._ladder[self._numeric, 2 + self._bounds.shape[1] : -2] = (
+                self._bounds[:, -1:] if self._bounds.size else -np.inf
+            )
         # Order of the numeric codes made by `_numeric_codes`: below, body cells, above, null, unseen.
         body, width = self.body, self.width
         self._columns = np.array([body, *range(steps), body + 1, body + 2, width - 1], dtype=np.int16)
@@ -116,6 +127,38 @@ class Grid:
                 known = self._category_codes(self._rows(columns, self._categorical))
                 total[self._categorical] += _count_codes(known, self.width)
         return total
+
+    def count_sorted(self, columns: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows per feature and cell of columns that are sorted already, and where their finite values are.
+
+        A sorted column is counted by one binary search of its thresholds, which costs nothing beside the sort; and a
+        KLL sketch takes sorted values in less than half the time. So whoever feeds both sorts once.
+
+        Args:
+            columns: values, shape (rows, features), every column ascending (NaN last, as `numpy.sort` leaves it).
+
+        Returns:
+            Counts as `count` gives them, and per feature (first finite row, row after the last one), shape (features, 2).
+
+        Raises:
+            ValueError: the block does not have one column per feature.
+        """
+        self._check(columns)
+        total = np.zeros((len(self.names), self.width), dtype=np.int64)
+        at_most = np.empty((len(self.names), self._ladder.shape[1]), dtype=np.int64)
+        for place, ladder in enumerate(self._ladder):
+            at_most[place] = columns[:, place].searchsorted(ladder, side="right")
+        body, numeric = self.body, self._numeric
+        found = at_most[numeric]
+        total[numeric, :body] = np.diff(found[:, 1 : body + 2], axis=1)
+        total[numeric, body] = found[:, 1] - found[:, 0]
+        total[numeric, body + 1] = found[:, -2] - found[:, body + 1]
+        total[numeric, body + 2] = len(columns) - found[:, -1]
+        total[numeric, body + 3] = found[:, 0] + found[:, -1] - found[:, -2]
+        if self._categorical.size:
+            codes = self._category_codes(np.ascontiguousarray(columns.T[self._categorical]))
+            total[self._categorical] += _count_codes(codes, self.width)
+        return total, at_most[:, [0, -2]]
 
     def assign(self, block: NDArray[np.float64]) -> NDArray[np.int16]:
         """Return the column of each value in the cell table, shape (rows, features).
@@ -204,6 +247,16 @@ def _thresholds(features: Sequence[FeatureProfile]) -> tuple[NDArray[np.float64]
             row[:] = feature.bounds[-1]
             row[: feature.body] = feature.bounds
     return low.reshape(-1, 1), bounds
+
+
+def _just_below(low: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the next double below each value, but never a subnormal one: below zero that is the smallest normal.
+
+    A library built with fast-math may make this thread take subnormal numbers for zero, and then every zero of a
+    feature that starts at zero would count as below. The price: a negative subnormal counts as zero in `count_sorted`.
+    """
+    tiny = np.finfo(np.float64).tiny
+    return np.where(np.abs(low) <= tiny, -tiny, np.nextafter(low, -np.inf))
 
 
 def _numeric_codes(

@@ -67,9 +67,6 @@ PREDICTION_CLASS: Final = "radiosonde.prediction.class"
 PREDICTION_CONFIDENCE: Final = "radiosonde.prediction.confidence"
 """Confidence of the predicted class, between 0 and 1."""
 
-PREDICTION_VALUE: Final = "radiosonde.prediction.value"
-"""Predicted value of a regression, or raw score."""
-
 PREDICTION_ROWS: Final = "radiosonde.prediction.rows"
 """Number of rows in the call."""
 
@@ -79,15 +76,13 @@ CONFIDENCE_BIN: Final = "radiosonde.confidence.bin"
 CELLS: Final = "radiosonde.cells"
 """Cells of all features of one row, one character per feature, in the model's column order.
 
-Bins and categories are `0`-`9`, `a`-`z`, `A`-`Z` by position, `<` is below, `>` above, `-` null, `?` unseen. Lets
-SQL compute drift per cohort from spans. Not an anonymisation; the cells of many features can identify a row.
+Bins and categories are `0`-`9`, then `a`-`y` by position and `z` for all further ones; `<` is below, `>` above, `-`
+null, `?` unseen. Lets SQL compute drift per cohort from spans. Not an anonymisation; the cells of many features can
+identify a row.
 """
 
 PHASE: Final = "radiosonde.phase"
 """Named phase of a prediction; on metrics `total` stands for the whole call."""
-
-DURATION: Final = "radiosonde.duration"
-"""Duration of a phase in seconds."""
 
 TOTAL_LE: Final = "radiosonde.total_le"
 """Inclusive upper bound in seconds on the total duration of the calls counted; cumulative, like `le`.

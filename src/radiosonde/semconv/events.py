@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-PHASE: Final = "radiosonde.phase"
-"""A phase of a prediction has ended; an event of the prediction's span."""
-
 SKETCH_WINDOW: Final = "radiosonde.sketch.window"
 """A sketch of one feature over one window.
 

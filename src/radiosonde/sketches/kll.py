@@ -13,11 +13,14 @@ Reference: Karnin, Lang, Liberty, "Optimal Quantile Approximation in Streams", F
 
 from __future__ import annotations
 
+import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from datasketches import kll_doubles_sketch
 
+from radiosonde.errors import MergeError
 from radiosonde.sketches.contract import DAMAGED, Sketch
 
 if TYPE_CHECKING:
@@ -57,10 +60,17 @@ class KllSketch(Sketch):
         finite = np.isfinite(numbers)
         self._sketch.update(numbers if finite.all() else numbers[finite])
 
+    def update_finite(self, values: NDArray[np.float64]) -> None:
+        """Add values known to be finite, contiguous and writeable: the drain path, which has sorted and cut them."""
+        self._sketch.update(values)
+
     def merge(self, other: Self) -> None:
         """Add everything *other* has seen."""
         self._same_kind(other)
-        self._sketch.merge(other._sketch)
+        try:
+            self._sketch.merge(other._sketch)
+        except DAMAGED as error:
+            raise MergeError(f"a kll_double sketch cannot be merged ({error}); drop it and merge the rest") from error
 
     def to_bytes(self) -> bytes:
         """Return the DataSketches serialization."""
@@ -71,6 +81,7 @@ class KllSketch(Sketch):
         """Read a serialized KLL sketch of doubles of any k."""
         sketch = cls.__new__(cls)
         try:
+            _check_levels(serialized)
             sketch._sketch = kll_doubles_sketch.deserialize(serialized)
             if not sketch.is_empty and not np.isfinite(sketch._sketch.get_quantiles([0.0, 1.0])).all():
                 raise ValueError("its values are not finite")
@@ -82,10 +93,36 @@ class KllSketch(Sketch):
         """Return the value at each normalized rank in [0, 1]; rank 0 is the minimum, 1 the maximum, both exact."""
         if self.is_empty:
             return [float("nan")] * len(ranks)
-        return [float(value) for value in self._sketch.get_quantiles(list(ranks), inclusive=True)]
+        found = [float(value) for value in self._sketch.get_quantiles(list(ranks), inclusive=True)]
+        # The library answers rank 0 with the smallest value it retained, though it knows the smallest it saw.
+        ends = {0.0: float(self._sketch.get_min_value()), 1.0: float(self._sketch.get_max_value())}
+        return [ends.get(rank, value) for rank, value in zip(ranks, found, strict=True)]
 
     def rank(self, value: float) -> float:
         """Return the share of values at or below *value*; NaN when empty."""
         if self.is_empty:
             return float("nan")
         return float(self._sketch.get_rank(value, inclusive=True))
+
+
+def _check_levels(serialized: bytes) -> None:
+    """Check the level table of a serialized sketch, which the library trusts and follows out of bounds.
+
+    Layout of a sketch of more than one value: flags at 3 (bit 0 empty, bit 2 single value), n at 8, number of levels
+    at 18, level offsets (uint32) from 20, then minimum, maximum and the retained values. A value of level *i* stands
+    for 2**i values, so the levels must add up to n, and the offsets and the length must agree.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if len(serialized) < 20 or serialized[3] & 0b101:
+        return  # Empty, single, or too short for a table: the library checks these itself.
+    levels = serialized[18]
+    retained, rest = divmod(len(serialized) - 20 - 4 * levels - 16, 8)
+    if retained < 0 or rest or not levels:
+        raise ValueError("its length does not fit its levels")
+    offsets = struct.unpack_from(f"<{levels}I", serialized, 20)
+    sizes = [high - low for low, high in pairwise((*offsets, offsets[0] + retained))]
+    (n,) = struct.unpack_from("<Q", serialized, 8)
+    if min(sizes) < 0 or sum(size << level for level, size in enumerate(sizes)) != n:
+        raise ValueError("its levels do not add up")

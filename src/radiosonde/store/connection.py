@@ -93,7 +93,9 @@ def told(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
         name = getattr(error, "sqlite_errorname", "")
-        advice = next((text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this")
+        advice = next(
+            (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this"
+        )
         raise StoreError(f"{path}: {error}: {advice}") from error
 
 

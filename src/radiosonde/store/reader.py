@@ -152,8 +152,8 @@ class StoreReader:
                 window = window_from(columns, part)
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(
-                    f"{self._path}: window {row[0]} is damaged ({error}): delete it with "
-                    f"`DELETE FROM windows WHERE window_id = {row[0]}`"
+                    f"{self._path}: window {row[0]} is damaged ({error}): remove it with the sqlite3 shell, "
+                    f"table windows, window_id {row[0]}"
                 ) from error
             yield row[0], window
 

@@ -147,9 +147,7 @@ def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
 def readable(rows: Iterable[Row]) -> list[Row]:
     """Return *rows* with the characters that UTF-8 cannot hold (lone surrogates) spelled out: ``U+D800``."""
     # No backslash in it: inside a JSON document that would be an escape for the very same character.
-    return [
-        tuple(_SURROGATES.sub(_spelled, cell) if isinstance(cell, str) else cell for cell in row) for row in rows
-    ]
+    return [tuple(_SURROGATES.sub(_spelled, cell) if isinstance(cell, str) else cell for cell in row) for row in rows]
 
 
 def payload_bytes(rows: Iterable[Row]) -> int:

@@ -6,7 +6,7 @@ only be in the way. ``application_id`` says that the file is ours, ``user_versio
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)",
-        [("store_number", str(secrets.randbits(31))), ("made_by", f"radiosonde {__version__}")],
+        [("store_number", str(int.from_bytes(os.urandom(4)) >> 1)), ("made_by", f"radiosonde {__version__}")],
     )
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -50,7 +50,7 @@ def collector():
 
 def traced(exemplar) -> tuple:
     """Return an exemplar in a form that compares: the ways of writing its time differ in trailing zeros."""
-    return (str(exemplar.labels), exemplar.value, float(exemplar.timestamp)) if exemplar else ()
+    return (tuple(sorted(exemplar.labels.items())), exemplar.value, float(exemplar.timestamp)) if exemplar else ()
 
 
 def samples(families) -> set:

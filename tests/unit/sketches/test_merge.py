@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -148,3 +149,11 @@ def test_merging_over_time_takes_one_window_per_key():
         ("", 0, 60, 1),
         ("carrier=UA", 0, 120, 2),
     ]
+
+
+def test_where_a_window_without_features_goes_does_not_depend_on_order():
+    """Between two grids it joins the same one whichever window comes first."""
+    failed = replace(empty_window(), calls=1)
+    parts = [window(), replace(window(), features=features("g2")), failed]
+    merged = [[(part.features.grid, part.calls) for part in merge_windows(order)] for order in permutations(parts)]
+    assert merged == [[("g1", 1), ("g2", 0)]] * 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -109,12 +110,10 @@ def test_a_damaged_parquet_file_is_named(folder, content):
 
 
 def test_damaged_documents_name_their_window(folder):
-    """A row whose JSON does not parse is named with the statement that removes it."""
-    import sqlite3
-
+    """A row whose JSON does not parse is named with what to do about it."""
     connection = sqlite3.connect(folder / "a.sqlite")
     connection.execute("UPDATE windows SET output = '{' WHERE window_id = 4")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="DELETE FROM windows WHERE window_id = 4"):
+    with pytest.raises(StoreError, match="remove it with the sqlite3 shell, table windows, window_id 4"):
         open_source(folder / "a.sqlite").windows()

@@ -144,7 +144,7 @@ def test_two_sealers_never_work_at_once(store, tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(store, tmp_path):
     """An unusable output folder leaves the store as it was."""
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot seal into .*: check that the folder is writable"):
+    with pytest.raises(StoreError, match=r"cannot seal into .*: check that the folder is writable"):
         seal(store, tmp_path / "file" / "sealed", everything=True)
     assert len(rows(store)) == 8
 

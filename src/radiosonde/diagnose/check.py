@@ -1,0 +1,165 @@
+"""`check`: from windows and references to a `Diagnosis`. Pure: no clock, no file, no state; the same windows give the same findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.data_findings import data_findings
+from radiosonde.diagnose.error_findings import error_findings, outcome_findings
+from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
+from radiosonde.diagnose.finding import Diagnosis, Finding, NotChecked, Place
+from radiosonde.diagnose.latency_findings import latency_findings
+from radiosonde.diagnose.panel import Panel, make_axis, make_panel
+from radiosonde.diagnose.unit_break import has_lattice
+from radiosonde.errors import RadiosondeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from radiosonde.model import Window
+    from radiosonde.reference.profile import Reference
+
+MIN_STEPS = 16
+MIN_CALLS = 200
+_SEVERITY = {"page": 0, "ticket": 1, "info": 2}
+
+
+class NothingToCheckError(RadiosondeError):
+    """There is not one window to look at; the message says what was looked for."""
+
+
+def check(
+    windows: Iterable[Window], references: Mapping[tuple[str, str], Reference], *, model: str | None = None
+) -> Diagnosis:
+    """Diagnose *windows*: what is wrong, where, since when, how sure, and what could not be checked.
+
+    Args:
+        windows: windows of any models, in any order; parts of one window count together.
+        references: reference profile by (model, version); checks that need one say so when it is missing.
+        model: look at this model only.
+
+    Raises:
+        NothingToCheckError: no window is left.
+    """
+    chosen = [window for window in windows if model is None or window.key.model == model]
+    if not chosen:
+        what = f"of model {model!r} " if model else ""
+        raise NothingToCheckError(
+            f"there is no window {what}to diagnose; check --model, --since and --until, or let the model serve first"
+        )
+    report = _Report()
+    for name in sorted({window.key.model for window in chosen}):
+        _check_model(name, [window for window in chosen if window.key.model == name], references, report)
+    report.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
+    return Diagnosis(
+        findings=tuple(report.findings),
+        notes=tuple(report.notes),
+        not_checked=tuple(report.gaps),
+        checked=tuple(report.checked),
+        start_ns=min(window.start_ns for window in chosen),
+        end_ns=max(window.end_ns for window in chosen),
+        calls=sum(window.calls for window in chosen),
+        windows=len(chosen),
+    )
+
+
+@dataclass(slots=True)
+class _Report:
+    """What has been found so far."""
+
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    gaps: list[NotChecked] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+
+
+def _check_model(
+    name: str, windows: list[Window], references: Mapping[tuple[str, str], Reference], report: _Report
+) -> None:
+    panel = make_panel(name, windows, make_axis(windows))
+    calls = int(panel.calls.sum())
+    where = Place(name)
+    if panel.axis.size < MIN_STEPS or calls < MIN_CALLS:
+        because = (
+            f"there are {_count(calls, 'call')} in {_count(panel.axis.size, 'step')} of time; "
+            f"it takes {MIN_CALLS} calls in {MIN_STEPS} steps to know what is usual"
+        )
+        report.gaps.append(NotChecked("everything", where, because))
+        return
+    report.findings.extend(error_findings(panel))
+    versions = f"{_count(len(panel.arms), 'version')} and {_cohorts(panel)}"
+    report.checked.append(f"{name}: failures of {_count(calls, 'call')} by {versions}")
+    if len(panel.arms) < 2:
+        because = "there is one version only; a canary gives the comparison"
+        report.gaps.append(NotChecked("versions against each other", where, because))
+    labelled = int((panel.correct + panel.incorrect).sum())
+    if labelled >= MIN_CALLS:
+        report.findings.extend(outcome_findings(panel))
+        report.checked.append(f"{name}: {_count(labelled, 'labelled outcome')} by version, cohort and lag")
+    else:
+        because = f"{_count(labelled, 'label')} came; it takes {MIN_CALLS}"
+        report.gaps.append(NotChecked("labelled outcomes", where, because))
+    slow, passed = latency_findings(panel, windows)
+    report.findings.extend(slow)
+    report.notes.extend(passed)
+    report.checked.append(f"{name}: tail latency over time and by version, {_count(len(panel.phases), 'phase')}")
+    if not panel.phases:
+        because = "no phases were recorded; mark them with radiosonde.stage(...)"
+        report.gaps.append(NotChecked("latency by phase", where, because))
+    _check_features(panel, windows, references, report)
+
+
+def _check_features(
+    panel: Panel, windows: list[Window], references: Mapping[tuple[str, str], Reference], report: _Report
+) -> None:
+    name, where = panel.model, Place(panel.model)
+    panels = make_feature_panels(windows, references, panel.axis)
+    if not panels:
+        report.gaps.append(NotChecked("features", where, "no features were recorded"))
+    for features in panels:
+        rows = int(features.cells[:, :, 0].sum())
+        if rows < MIN_CALLS:
+            because = f"{_count(rows, 'row')} were counted on one of {len(panels)} grids; it takes {MIN_CALLS}"
+            report.gaps.append(NotChecked("features", where, because))
+            continue
+        found, moved = data_findings(features)
+        report.findings.extend(found)
+        report.notes.extend(moved)
+        amount = f"{_count(len(features.names), 'feature')} of {_count(rows, 'row')}"
+        report.checked.append(f"{name}: {amount} for unit, range, missing, unseen, stuck, level and spread")
+        report.gaps.extend(_feature_gaps(name, features))
+
+
+def _feature_gaps(name: str, features: FeaturePanel) -> list[NotChecked]:
+    gaps = []
+    if all(profile is None for profile in features.profiles):
+        because = "there is no reference profile; make one with radiosonde reference build"
+        gaps.append(NotChecked("range, level and spread", Place(name), because))
+    elif features.provisional:
+        because = (
+            "the reference is provisional, made of the first rows seen: what was wrong from the start looks normal"
+        )
+        gaps.append(NotChecked("features against training data", Place(name), because))
+    numeric = [feature for index, feature in enumerate(features.names) if not features.is_categorical(index)]
+    blind = [feature for feature in numeric if feature not in features.retained]
+    if blind:
+        because = "no sketches hold its values (pii or switched off); cells alone see large conversions only"
+        gaps.append(NotChecked("units of " + ", ".join(blind), Place(name), because))
+    smooth = [
+        feature for feature in numeric if feature in features.retained and not has_lattice(features.retained[feature])
+    ]
+    if smooth:
+        because = "values are too fine or too few to sit on a grid; only the level can show a changed unit"
+        gaps.append(NotChecked("units by grid of " + ", ".join(smooth), Place(name), because))
+    if features.unreadable_sketches:
+        gaps.append(NotChecked("some sketches", Place(name), f"{features.unreadable_sketches} could not be read"))
+    return gaps
+
+
+def _cohorts(panel: Panel) -> str:
+    return _count(len({key.cohort for key in panel.keys if key.cohort}), "cohort")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,148 @@
+"""The diagnosis as one HTML file: no script, no font, no request to anywhere; light or dark as the reader's system is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.finding import RateTable, Timeline
+from radiosonde.diagnose.svg import bar_chart, line_chart
+from radiosonde.diagnose.text import onset_words, place_words, rate_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from radiosonde.diagnose.finding import Diagnosis, Figure, Finding
+
+_STYLE = """
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1a2230; --soft: #5b6677; --rule: #e2e6ec;
+  --red: #c8302c; --amber: #b7791f; --green: #20824d; --blue: #2a6fdb; --mark: rgba(200,48,44,.09); --code: #f0f2f6;
+  --c0: #2a6fdb; --c1: #e8843c; --c2: #3a9c6d; --c3: #9a61c9; --c4: #8a94a3; --c5: #c9a227; --ref: #b9c1cc; }
+@media (prefers-color-scheme: dark) { :root { --page: #12161d; --card: #1b212b; --ink: #e4e9f0; --soft: #9aa6b6; --rule: #2e3744;
+  --red: #f0716b; --amber: #e2b04a; --green: #5cc48d; --blue: #6fa4f5; --mark: rgba(240,113,107,.13); --code: #12161d;
+  --c0: #6fa4f5; --c1: #f0a066; --c2: #62c596; --c3: #bd92e4; --c4: #8793a5; --c5: #dfc25a; --ref: #566273; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
+main { max-width: 880px; margin: 0 auto; padding: 28px 20px 60px; }
+h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 6px; line-height: 1.35; } h3 { font-size: 14px; margin: 22px 0 4px; color: var(--soft); font-weight: 600; }
+.span { color: var(--soft); margin: 0 0 20px; }
+.card { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 20px 24px 22px; margin: 18px 0; }
+.card.page { border-left: 5px solid var(--red); } .card.ticket { border-left: 5px solid var(--amber); }
+.badge { display: inline-block; font-size: 12px; font-weight: 700; letter-spacing: .04em; text-transform: uppercase; color: var(--card); background: var(--soft); border-radius: 4px; padding: 1px 8px; margin-right: 6px; }
+.badge.page { background: var(--red); } .badge.ticket { background: var(--amber); } .badge.kind { background: var(--blue); } .badge.healthy { background: var(--green); font-size: 15px; }
+.toc { padding-left: 22px; margin: 8px 0 0; } .toc a { color: inherit; } .toc span { color: var(--soft); }
+dl { display: grid; grid-template-columns: 92px 1fr; gap: 4px 14px; margin: 14px 0 0; } dt { color: var(--soft); } dd { margin: 0; }
+.verdict { font-size: 16px; margin: 6px 0 0; }
+svg { display: block; width: 100%; height: auto; } .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 2px 0 0 8px; font-size: 13px; color: var(--soft); }
+.legend svg { display: inline-block; width: 10px; height: 10px; margin-right: 6px; }
+.grid { stroke: var(--rule); stroke-width: 1; } .tick { font-size: 11.5px; fill: var(--soft); } .row { font-size: 13px; fill: var(--ink); } .inside { font-size: 12px; fill: var(--card); }
+.line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; } .l0 { stroke: var(--c0); } .l1 { stroke: var(--c1); } .l2 { stroke: var(--c2); } .l3 { stroke: var(--c3); } .l4 { stroke: var(--c4); } .l5 { stroke: var(--c5); }
+.s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); } .s3 { fill: var(--c3); } .s4 { fill: var(--c4); } .s5 { fill: var(--c5); }
+.reference { fill: var(--ref); } .before { fill: var(--c0); } .after { fill: var(--red); }
+.affected { fill: var(--mark); } .onset { stroke: var(--red); stroke-width: 1.5; stroke-dasharray: 4 3; } .onset-label { font-size: 12px; fill: var(--red); font-weight: 600; }
+table { border-collapse: collapse; font-size: 14px; margin-top: 4px; } th, td { text-align: right; padding: 3px 14px; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; padding-left: 0; } th { color: var(--soft); font-weight: 600; }
+tr.marked td { font-weight: 700; } td.hot { color: var(--red); font-weight: 700; } td.none { color: var(--soft); }
+ul { margin: 4px 0 0; padding-left: 20px; } .evidence li { margin: 1px 0; }
+pre { background: var(--code); border: 1px solid var(--rule); border-radius: 6px; padding: 8px 12px; margin: 4px 0 10px; font-size: 12.5px; white-space: pre-wrap; overflow-wrap: anywhere; }
+footer { color: var(--soft); font-size: 13px; margin-top: 26px; }
+@media print { body { background: #fff; } .card { break-inside: avoid; } }
+"""
+
+
+def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], str]) -> str:
+    """Return the report as one self-contained HTML document.
+
+    Args:
+        diagnosis: what to show.
+        title: headline, as a rule the store's name.
+        command: turns the command of a next step into the one to type.
+    """
+    count = len(diagnosis.findings)
+    state = (
+        '<span class="badge healthy">healthy</span>'
+        if diagnosis.healthy
+        else f'<span class="badge page">{count} finding{"s" if count > 1 else ""}</span>'
+    )
+    contents = "".join(
+        f'<li><a href="#f{number}">{escape(finding.title)}</a> <span>since {_time(finding.onset.at_ns)}</span></li>'
+        for number, finding in enumerate(diagnosis.findings, 1)
+    )
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        (
+            f'<p class="span">{state} {_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls in '
+            f"{_grouped(diagnosis.windows)} windows</p>"
+        ),
+        f'<ol class="toc">{contents}</ol>' if contents else "",
+        *(_finding(finding, number, command) for number, finding in enumerate(diagnosis.findings, 1)),
+        _notes(diagnosis),
+        _list("Checked", list(diagnosis.checked)),
+        _list(
+            "Not checked", [f"{gap.check} ({gap.where.model}): because {gap.because}" for gap in diagnosis.not_checked]
+        ),
+        "<footer>Made by <code>radiosonde diagnose</code> from telemetry alone. Times are event time, UTC.</footer>",
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _finding(finding: Finding, number: int, command: Callable[[str], str]) -> str:
+    facts = (
+        ("where", place_words(finding.where)),
+        ("since", onset_words(finding.onset)),
+        ("how sure", finding.confidence.words),
+    )
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in facts)
+    figures = "".join(f"<h3>{escape(figure.title)}</h3>{_figure(figure, finding)}" for figure in finding.figures)
+    evidence = "".join(f"<li>{escape(item.text)}</li>" for item in finding.evidence)
+    steps = "".join(
+        f"<div>{escape(step.what)}</div><pre>{escape(command(step.command))}</pre>" for step in finding.next_steps
+    )
+    return (
+        f'<section class="card {finding.severity}" id="f{number}"><h2>{escape(finding.title)}</h2>'
+        f'<span class="badge {finding.severity}">{finding.severity}</span><span class="badge kind">{finding.kind}</span>'
+        f'<p class="verdict">{escape(finding.verdict)}</p><dl>{rows}</dl>{figures}'
+        f'<h3>Evidence</h3><ul class="evidence">{evidence}</ul><h3>What to look at next</h3>{steps}</section>'
+    )
+
+
+def _figure(figure: Figure, finding: Finding) -> str:
+    if isinstance(figure, Timeline):
+        return line_chart(figure, finding.onset)
+    if isinstance(figure, RateTable):
+        return _rate_table(figure)
+    return bar_chart(figure)
+
+
+def _rate_table(table: RateTable) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    lines = []
+    for label, cells in table.rows:
+        marked = ' class="marked"' if label == table.marked else ""
+        shown = "".join(f'<td class="{_heat(*cell)}">{rate_words(*cell)}</td>' for cell in cells)
+        lines.append(f"<tr{marked}><td>{escape(label)}</td>{shown}</tr>")
+    return f"<table><tr><th>{escape(table.row_label)}</th>{head}</tr>{''.join(lines)}</table>"
+
+
+def _heat(hits: int, total: int) -> str:
+    return "none" if not hits else "hot" if hits >= 3 and hits / total >= 0.05 else ""
+
+
+def _notes(diagnosis: Diagnosis) -> str:
+    return _list("Noted, no action", [f"{note.title}; since {onset_words(note.onset)}" for note in diagnosis.notes])
+
+
+def _list(title: str, lines: list[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h3>{title}</h3><ul>{items}</ul>" if items else ""
+
+
+def _time(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")

@@ -1,0 +1,185 @@
+"""Say in words which phase made the slow calls slower, and who is affected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_since
+from radiosonde.diagnose.next_steps import look_at_traces, look_before
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from radiosonde.diagnose.panel import Panel
+    from radiosonde.diagnose.tail import Tail
+    from radiosonde.model import Window
+
+_OTHER = "other"
+_MAIN_SHARE = 0.6
+_TRANSIENT_H = 24
+
+
+def latency_findings(panel: Panel, windows: Sequence[Window]) -> tuple[list[Finding], list[Finding]]:
+    """Return (findings, notes): slow versions first, then the change over time that they do not explain."""
+    arms = slower_arms(panel, windows)
+    since = slower_since(panel, windows, arms)
+    made = [_finding(panel, slower) for slower in (*arms, *([since] if since is not None else []))]
+    return [f for f in made if f.severity != "info"], [f for f in made if f.severity == "info"]
+
+
+def _finding(panel: Panel, slower: Slower) -> Finding:
+    axis = panel.axis
+    names = (*panel.phases, _OTHER)
+    before, after = slower.before, slower.after
+    change = after.phases_s - before.phases_s
+    total = float(change.sum())
+    lead = int(change.argmax())
+    share = float(change[lead] / total) if total > 0 else 0.0
+    one = share >= _MAIN_SHARE and bool(panel.phases)
+    phase = names[lead] if one else ""
+    version, variant = ("", "") if slower.arm is None else panel.arms[slower.arm]
+    where = Place(panel.model, version, variant, slower.cohort, phase=phase)
+    ended = None if slower.end >= axis.size else axis.at_ns(slower.end)
+    whole = slower.arm is not None and not panel.calls[panel.arm_of == slower.arm][:, : slower.onset[0]].any()
+    start, earliest, latest = (axis.at_ns(step) for step in slower.onset)
+    onset = Onset(start, earliest, latest, ended, whole_span=whole)
+    slow = f"p99 {_ms(before.quantile_s)} to {_ms(after.quantile_s)}"
+    who = (
+        ""
+        if slower.arm is None
+        else f"version {panel.arm_name(slower.arm)}{', ' + slower.cohort if slower.cohort else ''}: "
+    )
+    title = f"{who}{'phase ' + phase if phase else 'several phases'} made the slow calls slower, {slow}"
+    passed = slower.end < axis.size and slower.end - slower.onset[0] < axis.steps(_TRANSIENT_H)
+    evidence = [*_phase_evidence(names, before, after), *_slow_share(panel, slower)]
+    verdict = _verdict(panel, slower, phase, names, evidence)
+    figures = (_timeline(panel, slower), _split(names, slower))
+    return Finding(
+        f"latency.{phase or 'phases'}.{version or 'all'}", "latency", "info" if passed else "page", title, verdict, where, onset,
+        confidence(slower.ln_e), tuple(evidence), (look_at_traces(where, onset), look_before(where, onset)), figures,
+    )  # fmt: skip
+
+
+def _phase_evidence(names: Sequence[str], before: Tail, after: Tail) -> list[Evidence]:
+    made = [
+        Evidence("p99_before", before.quantile_s, "s", f"p99 {_ms(before.quantile_s)} before, mean of the slowest 1 % {_ms(before.shortfall_s)}"),
+        Evidence("p99_after", after.quantile_s, "s", f"p99 {_ms(after.quantile_s)} after, mean of the slowest 1 % {_ms(after.shortfall_s)}"),
+    ]  # fmt: skip
+    order = np.argsort(-(after.phases_s - before.phases_s))
+    made.extend(
+        Evidence(
+            f"phase_{names[i]}", float(after.phases_s[i] - before.phases_s[i]), "s",
+            f"{names[i]}: {_ms(before.phases_s[i])} to {_ms(after.phases_s[i])} of the slowest 1 % "
+            f"(all calls: {_ms(before.means_s[i])} to {_ms(after.means_s[i])})",
+        )
+        for i in order
+    )  # fmt: skip
+    return made
+
+
+def _slow_share(panel: Panel, slower: Slower) -> list[Evidence]:
+    """Return the share of slow calls by version, and what of its rise is a change of traffic mix."""
+    inside = slice(slower.onset[0], slower.end)
+    made = [
+        Evidence("mix", slower.mix, "share", f"of the rise of calls above {_ms(slower.threshold_s)}, {100 * slower.mix:+.2f} points are traffic mix, {100 * slower.within:+.2f} points are real")
+    ]  # fmt: skip
+    for arm in range(len(panel.arms)):
+        rows = panel.arm_of == arm
+        hits, calls = int(slower.hits[rows][:, inside].sum()), int(panel.calls[rows][:, inside].sum())
+        out_hits, out_calls = int(slower.hits[rows].sum()) - hits, int(panel.calls[rows].sum()) - calls
+        made.append(
+            Evidence(
+                f"slow_{panel.arm_name(arm)}", hits / max(calls, 1), "share",
+                f"version {panel.arm_name(arm)}: {hits} of {calls} calls above {_ms(slower.threshold_s)}, {out_hits} of {out_calls} before",
+            )
+        )  # fmt: skip
+    return made
+
+
+def _verdict(panel: Panel, slower: Slower, phase: str, names: Sequence[str], evidence: list[Evidence]) -> str:
+    if slower.arm is not None:
+        return (
+            f"The model version, not infrastructure: in the same hours and cohorts the other versions' tail is {_ms(slower.before.shortfall_s)}"
+            f" against {_ms(slower.after.shortfall_s)}."
+        )
+    model_phases = [name for name in names if "predict" in name or "infer" in name]
+    quiet = [
+        name
+        for name in model_phases
+        if name != phase
+        and slower.after.means_s[names.index(name)] < 1.15 * slower.before.means_s[names.index(name)] + 0.0005
+    ]
+    even = _alike(panel, slower, evidence)
+    parts = [even] if even else []
+    if quiet:
+        parts.append(f"phase {', '.join(quiet)} is unchanged")
+    if not phase:
+        return f"All phases together: the machine or its neighbours, or a change of load ({'; '.join(parts) or 'see evidence'})."
+    what = "Infrastructure, not the model" if phase not in model_phases else "The model's own computation"
+    return f"{what}: the time is lost in {phase}" + (f"; {'; '.join(parts)}." if parts else ".")
+
+
+def _alike(panel: Panel, slower: Slower, evidence: list[Evidence]) -> str:
+    """Return the words for "all versions and cohorts alike", tested on the slow share of every series, or ``""``."""
+    inside = slice(slower.onset[0], slower.end)
+    hits, calls = slower.hits[:, inside].sum(axis=1), panel.calls[:, inside].sum(axis=1)
+    rate = hits.sum() / max(calls.sum(), 1)
+    labels = [*((panel.arm_name(arm), panel.arm_of == arm) for arm in range(len(panel.arms)))]
+    cohorts = sorted({key.cohort for key in panel.keys})
+    labels += [(cohort or "(no cohort)", np.array([key.cohort == cohort for key in panel.keys])) for cohort in cohorts]
+    worst, name = 0.0, ""
+    for label, rows in labels:
+        n = calls[rows].sum()
+        if n and n < calls.sum():
+            z = float((hits[rows].sum() - n * rate) / np.sqrt(max(n * rate * (1 - rate), 1e-12)))
+            if z > worst and hits[rows].sum() >= 5:
+                worst, name = z, label
+    if len(labels) < 3:
+        return ""
+    if worst < 4:
+        evidence.append(
+            Evidence(
+                "most_uneven",
+                round(worst, 2),
+                "sd",
+                f"most affected: {name or 'nobody'}, {worst:.1f} sd above the average of all",
+            )
+        )
+        return "all versions and cohorts alike"
+    evidence.append(
+        Evidence("most_uneven", round(worst, 2), "sd", f"{name} is {worst:.1f} sd above the average of all")
+    )
+    return f"most of all {name}"
+
+
+def _timeline(panel: Panel, slower: Slower) -> Timeline:
+    block = max(1, panel.axis.size // 96)
+    edges = np.arange(0, panel.axis.size, block)
+    groups = [("all calls", np.ones(len(panel.keys), dtype=bool))]
+    if slower.arm is not None:
+        mine = panel.arm_of == slower.arm
+        groups = [(panel.arm_name(slower.arm), mine), ("others", ~mine)]
+    lines = []
+    for label, rows in groups:
+        hits, calls = (np.add.reduceat(table[rows].sum(axis=0), edges) for table in (slower.hits, panel.calls))
+        lines.append((label, [float(h / c) if c else None for h, c in zip(hits, calls, strict=True)]))
+    return Timeline(
+        f"share of calls above {_ms(slower.threshold_s)}", "share", [panel.axis.at_ns(int(e)) for e in edges], lines
+    )
+
+
+def _split(names: Sequence[str], slower: Slower) -> Bars:
+    first, second = ("before", "after") if slower.arm is None else ("other versions", "this version")
+    groups = [
+        (first, [1000 * float(v) for v in slower.before.phases_s]),
+        (second, [1000 * float(v) for v in slower.after.phases_s]),
+    ]
+    return Bars("slowest 1 % of calls: where the time goes", names, groups, unit="ms", stacked=True)
+
+
+def _ms(seconds: float) -> str:
+    milli = 1000 * float(seconds)
+    return f"{milli:.0f} ms" if milli >= 99.5 else f"{milli:.1f} ms" if milli >= 1 else f"{milli:.2g} ms"

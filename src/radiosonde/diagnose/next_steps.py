@@ -1,0 +1,88 @@
+"""Commands that show the evidence behind a finding: SQL on the store's tables and the CLI itself.
+
+The store's schema is in `radiosonde.store.schema`; the end-to-end test runs every command that a diagnosis prints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.finding import NextStep, iso
+
+if TYPE_CHECKING:
+    from radiosonde.diagnose.finding import Onset, Place
+
+_HOUR_NS = 3_600_000_000_000
+
+
+def look_at_cells(where: Place, onset: Onset) -> NextStep:
+    """Return the query of the feature's cell counts around the onset."""
+    return NextStep(
+        f"the cell counts of {where.feature} around the onset",
+        _sqlite(
+            "SELECT datetime(start_ns/1000000000,'unixepoch') AS hour, version, cells FROM windows JOIN features USING (window_id) "  # noqa: S608 -- text for a person to run; names are quoted
+            f"WHERE model={_text(where.model)} AND feature={_text(where.feature)} AND start_ns BETWEEN {onset.earliest_ns - 3 * _HOUR_NS} "
+            f"AND {onset.latest_ns + 3 * _HOUR_NS} ORDER BY start_ns LIMIT 40"
+        ),
+    )
+
+
+def look_at_errors(where: Place, onset: Onset) -> NextStep:
+    """Return the query of failures by version, cohort and exception type since the onset."""
+    cohort = f" AND cohort LIKE {_text('%' + where.cohort + '%')}" if where.cohort else ""
+    return NextStep(
+        "failures by version, cohort and exception type since the onset",
+        _sqlite(
+            "SELECT version, cohort, e.key AS error, sum(e.value) AS failed FROM windows, json_each(errors) AS e "  # noqa: S608 -- text for a person to run; names are quoted
+            f"WHERE model={_text(where.model)} AND start_ns >= {onset.at_ns}{cohort} GROUP BY 1, 2, 3 ORDER BY failed DESC LIMIT 20"
+        ),
+    )
+
+
+def look_at_outcomes(where: Place, onset: Onset) -> NextStep:
+    """Return the query of labelled outcomes by version since the onset."""
+    return NextStep(
+        "labelled outcomes by version and lag since the onset",
+        _sqlite(
+            "SELECT version, o.key AS outcome, sum(o.value) AS labelled FROM windows, json_each(labels, '$.outcomes') AS o "  # noqa: S608 -- text for a person to run; names are quoted
+            f"WHERE model={_text(where.model)} AND start_ns >= {onset.at_ns} GROUP BY 1, 2"
+        ),
+    )
+
+
+def look_at_traces(where: Place, onset: Onset) -> NextStep:
+    """Return the query of the slowest sampled traces since the onset."""
+    version = f" AND version={_text(where.version)}" if where.version else ""
+    return NextStep(
+        "the slowest predictions whose trace was sampled, since the onset",
+        _sqlite(
+            "SELECT json_extract(x.value,'$.value_s') AS seconds, json_extract(x.value,'$.trace_id') AS trace, version, cohort "  # noqa: S608 -- text for a person to run; names are quoted
+            f"FROM windows, json_each(latency, '$.exemplars') AS x WHERE model={_text(where.model)}{version} "
+            f"AND start_ns >= {onset.at_ns} ORDER BY seconds DESC LIMIT 10"
+        ),
+    )
+
+
+def look_before(where: Place, onset: Onset) -> NextStep:
+    """Return the diagnosis of the time before the onset, which should come out without this finding."""
+    return NextStep(
+        "the same diagnosis on the time before the onset, which should not show this",
+        f"radiosonde diagnose STORE --model {_shell(where.model)} --until {iso(onset.earliest_ns)}",
+    )
+
+
+def _sqlite(query: str) -> str:
+    return f'sqlite3 -box STORE "{query}"'
+
+
+def _text(value: str) -> str:
+    quoted = value.replace("'", "''").replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+    return f"'{quoted}'"
+
+
+def _shell(value: str) -> str:
+    return (
+        value
+        if value.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        else "'" + value.replace("'", "'\\''") + "'"
+    )

@@ -1,0 +1,13 @@
+"""How a class is written: one text for one class, whatever type the label came in."""
+
+from __future__ import annotations
+
+
+def class_text(value: object) -> str:
+    """Return the name of the class that a label names: whole numbers without a point, everything else as ``str``.
+
+    A model trained on integers may answer 1, 1.0 or numpy's 1; its reference and its labels must say the same.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,58 @@
+"""For tests of observed code: a Radiosonde of one's own, isolated from the process's, that hides no error.
+
+    from radiosonde.testing import fly
+
+    def test_my_model():
+        with fly() as rs:
+            predict = rs.observe("delays")(my_predict)
+            predict([1.0, 2.0])
+            (window,) = rs.windows()
+            assert window.calls == 1
+
+Errors of Radiosonde's own are raised instead of swallowed; the environment is not read; nothing is exported unless a
+setting asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from radiosonde._guard import Guard
+from radiosonde._pipeline.surface import Surface
+from radiosonde.model import Window
+
+__all__ = ["Flight", "fly"]
+
+
+class Flight(Surface):
+    """The functions of `radiosonde` with a pipeline of their own, and what it has counted."""
+
+    def windows(self) -> tuple[Window, ...]:
+        """Drain, and return the cumulative windows so far: one per series, without sketches."""
+        return self.pipeline().snapshot().windows
+
+    def losses(self) -> dict[str, int]:
+        """Drain, and return the losses so far by reason, those that did not happen left out."""
+        self.pipeline().take_turn()
+        return {reason: count for reason, count in self.statistics().losses.items() if count}
+
+
+@contextmanager
+def fly(*, reraise: bool = True, **settings: Any) -> Iterator[Flight]:
+    """Start a Radiosonde of one's own and shut it down afterwards.
+
+    Args:
+        reraise: raise errors of Radiosonde's own instead of counting them.
+        **settings: as for `radiosonde.start`; Prometheus is off unless asked for.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    flight = Flight(Guard(reraise=reraise), environment={})
+    flight.start(**{"prometheus": False, **settings})
+    try:
+        yield flight
+    finally:
+        flight.shutdown()

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from radiosonde.reference import FeatureProfile, grid_id
+from radiosonde.reference.grid import Grid
+
+WIND = FeatureProfile("wind", "numeric", 0.0, (1.0, 2.0), (), (), ())
+CARRIER = FeatureProfile("carrier", "categorical", 0.0, (), ("UA", "AA", "B6"), (), ())
+
+
+def test_a_grid_knows_its_geometry():
+    """Names, kinds, codes and widths come from the profiles; the widest feature sets the body."""
+    grid = Grid([WIND, CARRIER])
+    assert (grid.names, grid.kinds) == (("wind", "carrier"), ("numeric", "categorical"))
+    assert (grid.body, grid.width) == (3, 7)
+    assert grid.codes == (None, {"UA": 0, "AA": 1, "B6": 2})
+
+
+def test_each_kind_of_value_has_its_cell():
+    """Body, below, above, null and unseen of both kinds, counted once each."""
+    nan, inf = float("nan"), float("inf")
+    rows = [(0.0, 0), (1.0, 1), (1.5, 2), (2.0, 3), (-0.1, -1), (2.1, 99), (nan, nan), (inf, inf), (-inf, -inf)]
+    counts = Grid([WIND, CARRIER]).count(np.array(rows))
+    assert counts.tolist() == [[2, 2, 0, 1, 1, 1, 2], [1, 1, 1, 0, 0, 1, 5]]
+
+
+def test_grid_id_changes_with_every_part_of_the_geometry_and_with_nothing_else():
+    """Names, order, kinds, edges and categories enter; counts and shares do not."""
+    changed = [
+        [CARRIER, WIND],
+        [WIND],
+        [FeatureProfile("gust", "numeric", 0.0, (1.0, 2.0), (), (), ()), CARRIER],
+        [FeatureProfile("wind", "numeric", -1.0, (1.0, 2.0), (), (), ()), CARRIER],
+        [FeatureProfile("wind", "numeric", 0.0, (1.0, 2.5), (), (), ()), CARRIER],
+        [WIND, FeatureProfile("carrier", "categorical", 0.0, (), ("AA", "UA", "B6"), (), ())],
+    ]
+    assert len({grid_id(features) for features in ([WIND, CARRIER], *changed)}) == 7
+    counted = FeatureProfile("wind", "numeric", 0.0, (1.0, 2.0), (), (5, 5, 0, 0, 0, 0), (0.5,) * 6)
+    assert grid_id([counted, CARRIER]) == grid_id([WIND, CARRIER]) == Grid([WIND, CARRIER]).id
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 3)])
+def test_a_block_of_another_width_is_refused(shape):
+    """Neither counting nor assigning guesses at columns."""
+    with pytest.raises(ValueError, match=r"does not fit 2 features"):
+        Grid([WIND, CARRIER]).count(np.zeros(shape))
+    with pytest.raises(ValueError, match=r"does not fit 2 features"):
+        Grid([WIND, CARRIER]).assign(np.zeros(shape))
+
+
+def test_a_feature_of_hundreds_of_cells_is_counted_right():
+    """Codes beyond one byte keep their cell."""
+    wide = FeatureProfile("x", "numeric", 0.0, tuple(float(bound) for bound in range(300)), (), (), ())
+    assert Grid([wide]).assign(np.array([[0.0], [299.0], [299.5], [-1.0], [np.nan]])).tolist() == [
+        [0],
+        [299],
+        [301],
+        [300],
+        [302],
+    ]
