@@ -36,6 +36,7 @@ class Figure:
         unit: of the figure: ``x Histogram.record``, ``ms``, ``KiB``, ...
         absolute: the same in absolute terms, for people.
         raw: the distributions behind it, for ``results/<id>.json``.
+        doubt: why this run cannot tell, when it cannot; empty otherwise.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Figure:
     unit: str = "x Histogram.record"
     absolute: str = ""
     raw: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    doubt: str = ""
 
     @property
     def value(self) -> float:

@@ -9,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 import radiosonde as rs
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ ANSWER = np.array([[0.3, 0.7]])
 """What the observed functions return: the class probabilities of one row, as scikit-learn gives them."""
 
 ATTRIBUTES = {"model.name": "delays", "model.version": "2.3.1", "outcome": "ok"}
-"""The three attributes of the yardstick, one `Histogram.record`."""
+"""The three attributes of the yardstick, one `Histogram.record`. One dict for all calls, which favours the yardstick."""
 
 
 @functools.cache

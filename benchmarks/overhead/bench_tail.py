@@ -2,6 +2,9 @@
 
 The worst case for a thread in the same process: one caller that never rests, so that the consumer has to take the
 interpreter lock from it for every slice it folds. Wall time of each call; the loop's own clock reads are in both arms.
+
+A round is the first quartile over its laps of the observed p99.9, minus that of the bare one: neighbours on a shared
+machine only ever add milliseconds to some laps, while the consumer folds in every lap.
 """
 
 from __future__ import annotations
@@ -10,51 +13,76 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from radiosonde.testing import fly
 
 from benchmarks._measure import Figure
 from benchmarks.workloads import ANSWER, arrays, reference
+from radiosonde.testing import fly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-CALLS = 60_000
-"""Calls a round and arm: about a second, which holds at least one turn of the consumer by time and many by fill."""
+    from radiosonde.testing import Flight
+
+CALLS = 20_000
+"""Calls a lap and arm: a quarter of a second, in which the ring fills by a quarter several times, so the consumer folds."""
+
+LAPS = 6
+
+NOISE_US = 200.0
+"""A p99.9 of the bare function above this says that the machine is too busy to measure 200 us of ours."""
 
 QUANTILES = (0.5, 0.99, 0.999)
 
 
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yield the change of p99.9 in microseconds, and how it compares with the bare function's."""
+    """Yield the change of p99.9 in microseconds, and what was lost at that rate."""
     bare = _model()
     with fly() as flight:
         observed = flight.observe("delays", reference=reference())(_model())
-        _durations_us(observed)
-        found: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        for number in range(rounds):
-            # A bare round runs beside the consumer too, idle by then: its turn is over before the round begins.
-            flight.pipeline().take_turn()
-            pair = [_quantiles(bare), _quantiles(observed)] if number % 2 else [_quantiles(observed), _quantiles(bare)]
-            found.append((pair[0], pair[1]) if number % 2 else (pair[1], pair[0]))
+        _quantiles_us(observed)
+        without, with_us = [], []
+        for _ in range(rounds):
+            laps = [_lap(bare, observed, flight, lap) for lap in range(LAPS)]
+            without.append(np.quantile([lap[0] for lap in laps], 0.25, axis=0))
+            with_us.append(np.quantile([lap[1] for lap in laps], 0.25, axis=0))
         lost = sum(flight.losses().values())
         recorded = flight.statistics().records
-    without, with_us = np.array([pair[0] for pair in found]), np.array([pair[1] for pair in found])
+    low, high = np.array(without), np.array(with_us)
     raw = {
         f"{arm}_p{100 * level:g}_us": values[:, place].tolist()
-        for arm, values in (("bare", without), ("observed", with_us))
+        for arm, values in (("bare", low), ("observed", high))
         for place, level in enumerate(QUANTILES)
     }
-    medians = np.median(without, axis=0), np.median(with_us, axis=0)
-    told = ", ".join(
-        f"p{100 * level:g} {low:.0f} to {high:.0f} us" for level, low, high in zip(QUANTILES, *medians, strict=True)
-    )
+    medians = zip(QUANTILES, np.median(low, axis=0), np.median(high, axis=0), strict=True)
+    told = ", ".join(f"p{100 * level:g} {before:.0f} to {after:.0f} us" for level, before, after in medians)
+    extra = (high - low)[:, -1].tolist()
+    what = "p99.9 of a 10 us function at full rate, beside the consumer thread (first quartile of laps)"
+    # A bare function that is itself late by more than the budget was pushed off its core: this run cannot tell.
+    doubt = "neighbours" if float(np.median(low[:, -1])) > NOISE_US else ""
+    yield Figure("tail-p99_9", what, extra, unit="us over bare", absolute=told, raw=raw, doubt=doubt)
+    share = [100 * lost / (lost + recorded)]
     yield Figure(
-        "tail-p99.9", "p99.9 of a 10 us function at full rate, thread mode, over bare", (with_us - without)[:, 2].tolist(),
-        unit="us", absolute=told, raw=raw,
-    )  # fmt: skip
-    yield Figure("tail-lost", "records lost at that rate", [lost / max(1, lost + recorded)], unit="of all records")
+        "tail-lost",
+        "records lost (and counted) at that rate, one caller in a closed loop",
+        share,
+        unit="%",
+        absolute=f"{lost} of {lost + recorded}",
+    )
+
+
+def _lap(
+    bare: Callable[[Any], Any], observed: Callable[[Any], Any], flight: Flight, lap: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the quantiles of both arms; the consumer has nothing to do while the bare one runs."""
+    if lap % 2:
+        second = _quantiles_us(observed)
+        flight.pipeline().take_turn()
+        return _quantiles_us(bare), second
+    flight.pipeline().take_turn()
+    first = _quantiles_us(bare)
+    return first, _quantiles_us(observed)
 
 
 def _model() -> Callable[[Any], Any]:
@@ -67,11 +95,7 @@ def _model() -> Callable[[Any], Any]:
     return predict
 
 
-def _quantiles(predict: Callable[[Any], Any]) -> NDArray[Any]:
-    return np.quantile(_durations_us(predict), QUANTILES)
-
-
-def _durations_us(predict: Callable[[Any], Any]) -> NDArray[np.float64]:
+def _quantiles_us(predict: Callable[[Any], Any]) -> NDArray[Any]:
     rows, now_ns = arrays(), time.perf_counter_ns
     durations_ns = np.empty(CALLS)
     for call in range(CALLS):
@@ -79,4 +103,4 @@ def _durations_us(predict: Callable[[Any], Any]) -> NDArray[np.float64]:
         began_ns = now_ns()
         predict(row)
         durations_ns[call] = now_ns() - began_ns
-    return durations_ns / 1e3
+    return np.quantile(durations_ns, QUANTILES) / 1e3

@@ -39,7 +39,10 @@ FAULTS: dict[str, tuple[tuple[Incident, ...], tuple[str, ...]]] = {
         ("data.unit.temp",),
     ),
     "unit-distance-km": ((Incident("scale", ONSET, 1.609344, "distance"),), ("data.unit.distance",)),
-    "unit-pressure-1000": ((Incident("scale", ONSET, 1000.0, "pressure"),), ("data.unit.pressure",)),
+    "unit-pressure-1000": (
+        (Incident("scale", ONSET, 1000.0, "pressure"),),
+        ("data.unit.pressure", "data.far.pressure"),
+    ),
     "unit-wind-ms-canary": (
         (Incident("scale", ONSET, 0.44704, "wind_speed", version="v2"),),
         ("data.unit.wind_speed@v2",),

@@ -225,7 +225,7 @@ def windows(
                 _output(score[good]),
                 _features(cells[:, good], values, profile),
                 _labels(score[good], table.arr_delay[rows][good]),
-            )  # fmt: skip
+            )
         )
     return made
 

@@ -8,6 +8,7 @@ The yardstick is one `Histogram.record` with three attributes; a model that is o
 
 from __future__ import annotations
 
+import functools
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,10 @@ import numpy as np
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from radiosonde.testing import Flight, fly
 
 from benchmarks._measure import Figure, interleave, microseconds, over, per_call_s, yardstick
 from benchmarks.workloads import ANSWER, FEATURES, arrays, dicts, matrix, model, reference
+from radiosonde.testing import Flight, fly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,11 @@ def measure(rounds: int) -> Iterator[Figure]:
     with ExitStack() as ends:
         for arm, (what, run) in _arms(ends).items():
             rows = dicts() if arm == "record-dict" else arrays()
-            arms = {"bare": lambda rows=rows: per_call_s(model(), rows), arm: run, "yardstick": yardstick()}
+            arms: dict[str, Callable[[], float]] = {
+                "bare": functools.partial(per_call_s, model(), rows),
+                arm: run,
+                "yardstick": yardstick(),
+            }
             samples = interleave(arms, rounds)
             extra = [observed - bare for observed, bare in zip(samples[arm], samples["bare"], strict=True)]
             raw = {f"{name}_s": sample for name, sample in samples.items()}
@@ -47,7 +52,7 @@ def _arms(ends: ExitStack) -> dict[str, tuple[str, Callable[[], float]]]:
     arms = {
         # No tracer provider is set yet, and a lane looks for one when it opens, so the order matters here.
         "record-array": ("caller, one row of 30 floats as an array, no tracing", _observed(ends, arrays())),
-        "record-dict": ("same, as a dict", _observed(ends, dicts())),
+        "record-dict": ("caller, one row of 30 floats as a dict, no tracing", _observed(ends, dicts())),
         "record-in-cohort": (
             "array, inside a cohort opened before",
             _observed(ends, arrays(), around=lambda flight: flight.cohort(carrier="UA")),
@@ -68,7 +73,10 @@ def _arms(ends: ExitStack) -> dict[str, tuple[str, Callable[[], float]]]:
             "array, in a sampled trace: makes a span",
             _observed(ends, arrays(), around=lambda _: tracer.start_as_current_span("request")),
         ),
-        "otel-span": ("beside it: one start_as_current_span of the SDK", lambda: per_call_s(_spanned(tracer), arrays())),
+        "otel-span": (
+            "beside it: one start_as_current_span of the SDK",
+            lambda: per_call_s(_spanned(tracer), arrays()),
+        ),
         "record-off": ("array, RADIOSONDE_DISABLED=true", lambda: per_call_s(off, arrays())),
     }
 
@@ -144,9 +152,9 @@ def _batches(rounds: int) -> Iterator[Figure]:
         with still_flight(ring_bytes=ring_bytes) as flight:
             predict = flight.observe("delays", reference=reference())(lambda _features: answers)
             drain = flight.pipeline().take_turn
-            arms = {
+            arms: dict[str, Callable[[], float]] = {
                 "memcpy": lambda: _once_s(lambda: np.copyto(copied, batch)),
-                arm: lambda drain=drain, predict=predict: _once_s(lambda: predict(batch), before=drain),
+                arm: functools.partial(_once_s, functools.partial(predict, batch), before=drain),
             }
             samples = interleave(arms, rounds, laps=9)
         ratios = [observed / copy for observed, copy in zip(samples[arm], samples["memcpy"], strict=True)]

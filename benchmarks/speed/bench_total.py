@@ -31,9 +31,9 @@ WINDOW_S = 60
 WINDOW_NS = WINDOW_S * 1_000_000_000
 BATCH_ROWS = 10_000
 CASES = (
-    ("total-1k", "CPU of caller and drain, 30 features, windows of 1 000 rows", BURST, BURST),
-    ("total-100k", "same, windows of 100 000 rows", BURST, 100_000),
-    ("total-trickle", "same, folded 10 at a time, windows of 1 000 rows", 10, BURST),
+    ("total-1k", "total CPU, caller and drain of 30 features, windows of 1 000 rows", BURST, BURST),
+    ("total-100k", "total CPU, caller and drain of 30 features, windows of 100 000 rows", BURST, 100_000),
+    ("total-trickle", "total CPU, folded 10 at a time, windows of 1 000 rows", 10, BURST),
 )
 
 
@@ -42,10 +42,13 @@ def measure(rounds: int) -> Iterator[Figure]:
     for arm, what, burst, window_rows in CASES:
         with still_flight(window_s=WINDOW_S) as flight:
             yield _figure(arm, what, _predictions(flight, burst, window_rows), rounds)
-    with tempfile.TemporaryDirectory() as folder, still_flight(window_s=WINDOW_S, store=Path(folder) / "s.db") as flight:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        still_flight(window_s=WINDOW_S, store=Path(folder) / "s.db") as flight,
+    ):
         flight.pipeline()._outlets.open()
         run = _predictions(flight, BURST, 100_000)
-        yield _figure("total-store", "windows of 100 000 rows, written to the store", run, rounds)
+        yield _figure("total-store", "total CPU, windows of 100 000 rows, written to the store", run, rounds)
     yield from _batches(rounds)
 
 
@@ -105,7 +108,11 @@ def _batches(rounds: int) -> Iterator[Figure]:
     copied = np.empty_like(batch)
     with ExitStack() as ends:
         flight = ends.enter_context(still_flight(ring_bytes=16 << 20, window_s=WINDOW_S))
-        predict = flight.observe("delays", reference=reference())(lambda _features: answers)
+
+        def answer(_features: Any) -> Any:
+            return answers
+
+        predict = flight.observe("delays", reference=reference())(answer)
         sent = 0
 
         def arm() -> float:

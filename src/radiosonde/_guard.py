@@ -69,7 +69,11 @@ class Guard:
         last_ns = self._logged_ns.get(topic)
         if last_ns is None or now_ns - last_ns >= _LOG_EVERY_NS:
             self._logged_ns[topic] = now_ns
-            logger.warning(message, *values)
+            try:
+                logger.warning(message, *values)
+            except Exception:  # the host's log handler, or a ``__repr__`` that raises: must not reach its prediction
+                with self._lock:
+                    self._errors["log"] += 1
 
     def call(self, place: str, function: Callable[..., Result], *arguments: object) -> Result | None:
         """Call *function*; return None when it raised or was disabled for raising too often in a row."""

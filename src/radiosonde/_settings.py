@@ -2,7 +2,7 @@
 
 The only module that reads the environment. Reading happens in `Settings.resolve`, never at import.
 
-Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
+Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
@@ -11,6 +11,7 @@ Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_WINDOW_S`
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -31,6 +32,7 @@ class Settings:
 
     Attributes:
         store: path of the SQLite store, or None for no store.
+        spool: folder where the rings lie as files and outlive the process, or None for rings in memory.
         window_s: length of a window in seconds of event time.
         references: path of a reference profile by model name; ``"*"`` serves models without one.
         cohorts: allowed values by cohort dimension; ``"*"`` among them lets every value pass. Values outside become
@@ -46,6 +48,7 @@ class Settings:
     """
 
     store: str | None = None
+    spool: str | None = None
     window_s: float = 60.0
     references: Mapping[str, str] = field(default_factory=dict)
     cohorts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class Settings:
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        if not self.window_s >= 1:
+        if not 1 <= self.window_s < math.inf:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
             raise ConfigurationError(f"export_interval_s is {self.export_interval_s}; it must be above 0 seconds")
@@ -81,29 +84,32 @@ class Settings:
             raise ConfigurationError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         settings = cls(**_from_environment(os.environ if environment is None else environment))
         given = {name: value for name, value in arguments.items() if value is not None}
-        if "store" in given:
-            given["store"] = os.fspath(given["store"])
+        for path in {"store", "spool"} & set(given):
+            given[path] = os.fspath(given[path])
         return replace(settings, **given)
 
 
 def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
     """Say whether the environment switches everything off."""
     env = os.environ if environment is None else environment
-    return _boolean(env, "RADIOSONDE_DISABLED") or _boolean(env, "OTEL_SDK_DISABLED")
+    # OpenTelemetry's rule for its own variable: everything but "true" is false, and nothing is an error.
+    return _boolean(env, "RADIOSONDE_DISABLED") or env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
-    if text := env.get("RADIOSONDE_STORE"):
-        values["store"] = text
+    for name, key in (("RADIOSONDE_STORE", "store"), ("RADIOSONDE_SPOOL", "spool")):
+        if text := env.get(name):
+            values[key] = text
     if text := env.get("OTEL_SERVICE_NAME"):
         values["service_name"] = text
     if text := env.get("RADIOSONDE_REFERENCE"):
         values["references"] = _pairs(text)
     if text := env.get("RADIOSONDE_COHORTS"):
         values["cohorts"] = {name: tuple(allowed.split("|")) for name, allowed in _pairs(text).items()}
-    if text := env.get("OTEL_METRIC_EXPORT_INTERVAL"):
-        values["export_interval_s"] = _number(text, "OTEL_METRIC_EXPORT_INTERVAL", float) / 1000
+    interval_ms = env.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    if interval_ms.isdecimal() and int(interval_ms) > 0:  # not ours to refuse: OpenTelemetry falls back to its default
+        values["export_interval_s"] = int(interval_ms) / 1000
     for name, key, kind in (
         ("RADIOSONDE_WINDOW_S", "window_s", float),
         ("RADIOSONDE_PROMETHEUS_PORT", "prometheus_port", int),

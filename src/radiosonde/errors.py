@@ -4,6 +4,7 @@
      ├─ ConfigurationError   a setting or argument that cannot be used; raised at decoration or start, never at predict
      ├─ ProfileError         a reference profile that is damaged, foreign or too new
      ├─ StoreError           a store that is missing, damaged, foreign or too new
+     ├─ SpoolError           a spool folder or ring file that cannot be used
      └─ MergeError           windows or sketches that cannot be added
 
 Nothing here is ever raised into a prediction: what goes wrong there is counted (`radiosonde._guard`).
@@ -26,6 +27,10 @@ class ProfileError(RadiosondeError, ValueError):
 
 class StoreError(RadiosondeError):
     """A store cannot be opened or read: missing, damaged, made by something else, or by a newer version."""
+
+
+class SpoolError(RadiosondeError):
+    """A spool folder or a ring file cannot be used: not ours, not writable, no space, torn, or from a newer version."""
 
 
 class MergeError(RadiosondeError, ValueError):

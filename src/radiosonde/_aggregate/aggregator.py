@@ -44,7 +44,7 @@ class Aggregator:
         self._lock = threading.Lock()
         self._open: dict[tuple[int, SeriesKey, str], SeriesState] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
-        self._totals: dict[tuple[SeriesKey, str], Window] = {}
+        self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
         self.batch_rows_lost = 0
         self.closed = 0
@@ -166,25 +166,25 @@ class Aggregator:
     # Totals ----------------------------------------------------------------------------------------------------------
 
     def _add_totals(self, windows: Iterable[Window]) -> None:
-        from radiosonde.sketches.merge import add_windows  # loads datasketches: not at import
+        from radiosonde.sketches.merge import merge_windows  # loads datasketches: not at import
 
+        added: dict[SeriesKey, list[Window]] = {}
         for window in windows:
-            place = (window.key, window.features.grid if window.features else "")
-            total = self._totals.get(place)
-            self._totals[place] = window if total is None else add_windows(total, window)
+            added.setdefault(window.key, []).append(window)
+        for key, parts in added.items():
+            self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
 
     def snapshot(self) -> tuple[Window, ...]:
-        """Return the cumulative windows since the start, what is still open included, without sketches."""
-        from radiosonde.sketches.merge import add_windows
+        """Return the cumulative windows since the start, what is still open included, without sketches.
+
+        One per series, unless it was counted on several grids: those never add up.
+        """
+        from radiosonde.sketches.merge import merge_windows
 
         with self._lock:
-            totals = dict(self._totals)
-            running = [state.freeze(with_sketches=False) for state in self._open.values()]
-        for window in running:
-            place = (window.key, window.features.grid if window.features else "")
-            total = totals.get(place)
-            totals[place] = window if total is None else add_windows(total, window)
-        return tuple(totals.values())
+            parts = [window for total in self._totals.values() for window in total]
+            parts += [state.freeze(with_sketches=False) for state in self._open.values()]
+        return tuple(merge_windows(parts, by=_key))
 
     @property
     def open_windows(self) -> int:
@@ -194,4 +194,9 @@ class Aggregator:
     @property
     def series(self) -> int:
         """Number of series known."""
-        return len({key for key, _ in self._totals} | {key for _, key, _ in self._open})
+        # Copied first: the consumer adds to both while somebody asks.
+        return len({*list(self._totals), *(key for _, key, _ in list(self._open))})
+
+
+def _key(window: Window) -> SeriesKey:
+    return window.key

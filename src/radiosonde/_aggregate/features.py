@@ -94,7 +94,7 @@ class FeatureState:
         """Return the counts, frozen; serialized sketches on demand (they are most of the cost)."""
         return FeatureCounts(
             grid=self._grid.id,
-            reference_id=self._reference.id if self._reference else "",
+            reference_id=self._stream.reference_id,
             provisional=self._reference.provisional if self._reference else True,
             names=self._grid.names,
             cells=self._cells.copy(),

@@ -27,6 +27,7 @@ class Stream:
         categories: per feature the category names by code, or None for a number.
         arena: where rows of batches are.
         reference: the profile whose grid counts the cells; None until a provisional one is made.
+        reference_id: its identity (kept, because working it out hashes the whole profile).
         grid: its compiled cells.
     """
 
@@ -41,6 +42,7 @@ class Stream:
     categories: tuple[Sequence[str] | None, ...]
     arena: BatchArena
     reference: Reference | None = None
+    reference_id: str = ""
     grid: Grid | None = None
     pii: frozenset[str] = field(default_factory=frozenset)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Stream:
     def adopt(self, reference: Reference) -> None:
         """Count cells by *reference* from now on."""
         self.reference = reference
+        self.reference_id = reference.id
         self.grid = Grid.from_reference(reference)
         self.pii = frozenset(feature.name for feature in reference.features if feature.pii)
         for position, names in enumerate(self.categories):

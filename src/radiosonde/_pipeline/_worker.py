@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -30,12 +31,16 @@ class Worker:
         step: what to do; must not raise (the pipeline guards it).
         interval_s: seconds between calls.
         name: name of the thread.
+        first: what to do when the thread starts; must not raise either.
     """
 
-    def __init__(self, step: Callable[[], None], interval_s: float, name: str = "radiosonde") -> None:
+    def __init__(
+        self, step: Callable[[], None], interval_s: float, name: str, first: Callable[[], None] | None = None
+    ) -> None:
         self._step = step
         self._interval_s = interval_s
         self._name = name
+        self._first = first
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -80,12 +85,14 @@ class Worker:
         return not thread.is_alive()
 
     def _run(self) -> None:
+        if self._first is not None:
+            self._first()
         while not self._is_stopping:
             self._wake.wait(self._interval_s)
             self._wake.clear()
             asked = [self._asked.popleft() for _ in range(len(self._asked))]
             try:
-                if not self._is_stopping or asked:
+                if asked or not self._is_stopping:
                     self._step()
             finally:
                 for done in asked:
@@ -122,16 +129,32 @@ def survive(survivor: Survivor) -> None:
 
 @functools.cache
 def _register_once() -> None:
-    def tell_all(what: str) -> Callable[[], None]:
-        def tell() -> None:
-            for survivor in list(_SURVIVORS):
-                getattr(survivor, what)()
-
-        return tell
-
     os.register_at_fork(
-        before=tell_all("before_fork"),
-        after_in_parent=tell_all("after_fork_in_parent"),
-        after_in_child=tell_all("after_fork_in_child"),
+        before=_tell_all("before_fork"),
+        after_in_parent=_tell_all("after_fork_in_parent"),
+        after_in_child=_tell_all("after_fork_in_child"),
     )
-    atexit.register(tell_all("at_exit"))
+    atexit.register(_tell_all("at_exit"))
+
+
+def survive_multiprocessing() -> None:
+    """In a child of `multiprocessing`, act at its exit too: forked ones ran no `atexit` hooks before Python 3.14.
+
+    To be called when something is recorded, not earlier: multiprocessing forgets its finalizers when a child begins.
+    """
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        _finalize_once(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _finalize_once(pid: int) -> None:  # noqa: ARG001 - a child of a child registers again
+    sys.modules["multiprocessing.util"].Finalize(None, _tell_all("at_exit"), exitpriority=0)
+
+
+def _tell_all(what: str) -> Callable[[], None]:
+    def tell() -> None:
+        for survivor in list(_SURVIVORS):
+            getattr(survivor, what)()
+
+    return tell

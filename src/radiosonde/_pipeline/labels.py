@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
@@ -46,9 +46,18 @@ class LabelDesk:
             return
         self._queue.append(_Label(prediction_id, value, wall_ns() if time_ns is None else time_ns))
 
-    def join(self, lane_of: Callable[[int], DrainedLane | None], aggregator: Aggregator) -> None:
-        """Join the waiting labels with their predictions; the consumer, after a drain."""
-        for _ in range(len(self._queue)):
+    @property
+    def waiting(self) -> int:
+        """Labels in the queue."""
+        return len(self._queue)
+
+    def join(self, count: int, lane_of: Callable[[int], DrainedLane | None], aggregator: Aggregator) -> None:
+        """Join the first *count* waiting labels with their predictions; the consumer, after a drain.
+
+        *count* was taken before the drain began: a label that came during it may belong to a prediction that ended
+        during it, which the drain did not see.
+        """
+        for _ in range(count):
             self._results[self._join(self._queue.popleft(), lane_of, aggregator)] += 1
 
     def _join(self, label: _Label, lane_of: Callable[[int], DrainedLane | None], aggregator: Aggregator) -> str:
@@ -57,24 +66,40 @@ class LabelDesk:
             return INVALID
         start_ns, nonce, index_low = parts
         lane = lane_of(nonce)
-        row = lane.pending.take(index_low, start_ns) if lane is not None else None
+        row = lane.pending.find(index_low, start_ns) if lane is not None else None
         if lane is None or row is None:
             return UNKNOWN
         if not row.is_first:
             return DUPLICATE
+        if row.class_code < 0 and not math.isfinite(row.score):
+            return UNANSWERED
         lag_s = max(0.0, (label.time_ns - row.event_ns) / NS)
-        name = class_name(label.value, lane.stream.classes)
-        number = None if isinstance(label.value, str) else Guard.attempt(float, label.value)
-        with aggregator.lock:
-            outcomes = aggregator.label(lane.stream, row.event_ns, row.series).outcomes
-            if row.class_code >= 0 and name is not None:
-                is_correct = lane.stream.classes[row.class_code] == name
+        if row.class_code >= 0:
+            name = class_name(label.value, lane.stream.classes, lane.declared_classes)
+            if name is None:
+                return INVALID
+            is_correct = lane.stream.classes[row.class_code] == name
+            name = self._bounded(name, lane)
+            with aggregator.lock:
+                outcomes = aggregator.label(lane.stream, row.event_ns, row.series).outcomes
                 outcomes.add_class(name, is_correct=is_correct, confidence=row.confidence, lag_s=lag_s)
-                return JOINED
-            if not math.isnan(row.score) and isinstance(number, float) and not math.isnan(number):
-                outcomes.add_value(number - row.score, lag_s)
-                return JOINED
-        return INVALID if name is None else UNANSWERED
+        else:
+            number = None if isinstance(label.value, str) else Guard.attempt(float, label.value)
+            if not isinstance(number, float) or not math.isfinite(number):
+                return INVALID
+            with aggregator.lock:
+                aggregator.label(lane.stream, row.event_ns, row.series).outcomes.add_value(number - row.score, lag_s)
+        lane.pending.mark(index_low)
+        return JOINED
+
+    def _bounded(self, name: str, lane: DrainedLane) -> str:
+        """Return the name a label counts under: its own, up to a bound on names that were never predicted."""
+        if name in lane.stream.classes:
+            return name
+        code, overflowed = lane.label_classes.add(name, name)
+        if overflowed:
+            self._guard.lose(losses.CLASS_OVERFLOW)
+        return lane.label_classes.names[code]
 
     def results(self) -> Mapping[str, int]:
         """Return the labels so far by result."""
@@ -91,14 +116,28 @@ def parse_id(prediction_id: object) -> tuple[int, int, int] | None:
     return number >> 64, number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
 
 
-def class_name(value: object, classes: Sequence[str]) -> str | None:
-    """Return the class a label names: by name, or by position when no class has that name; None for other things."""
-    if value is None or isinstance(value, (list, dict, tuple, set)):
+def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
+    """Return the class a label names; None for what names none (missing, a container, an object that raises).
+
+    In this order: by its text; a truth value by its number and the other way around (True names class ``1``, 1 names
+    ``True``); a whole number by its position among the first *declared* classes. Classes learned from answers have no
+    position: they are in the order in which they happened to come.
+    """
+    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
+    if value is None or Guard.attempt(lambda: bool(value != value)) is not False:  # noqa: PLR0124
         return None
-    text = class_text(value)
-    if text in classes:
-        return text
+    text = Guard.attempt(class_text, value)
+    if (
+        isinstance(value, (list, dict, tuple, set, frozenset))
+        or getattr(value, "ndim", None)
+        or not isinstance(text, str)
+    ):
+        return None
     number = Guard.attempt(int, value)
-    if isinstance(number, int) and number == value and 0 <= number < len(classes):
-        return classes[number]
-    return text
+    if text in classes or not isinstance(number, int) or Guard.attempt(lambda: bool(number == value)) is not True:
+        return text
+    same = (str(number), str(bool(number))) if number in (0, 1) else (str(number),)
+    known = next((name for name in same if name in classes), None)
+    if known is None and 0 <= number < declared:
+        known = classes[number]
+    return known or (text if isinstance(value, bool) else str(number))

@@ -8,8 +8,10 @@ import numpy as np
 
 from radiosonde._aggregate.stream import Stream
 from radiosonde._join import Pending
+from radiosonde._record.intern import Codes
+from radiosonde._record.outputs import MAX_CLASSES
 from radiosonde._ring import Block, RingReader
-from radiosonde._ring.layout import DONE
+from radiosonde._ring.layout import DONE, INPUT_ROW
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -31,8 +33,12 @@ class DrainedLane:
         self.pending = Pending()
         self.records = 0
         self.rows = 0
+        self.feature_rows = self.kept_rows = 0
         self._overwritten = self._abandoned = self._arena_seen = 0
         recorder, schema = lane.recorder, lane.schema
+        # Classes that have a position, and names of labels that were never predicted.
+        self.declared_classes = len(recorder.observed.classes or (reference.output.classes if reference else ()))
+        self.label_classes = Codes(MAX_CLASSES)
         self.stream = Stream(
             model=recorder.name,
             version=recorder.version,
@@ -47,11 +53,6 @@ class DrainedLane:
         )
         if reference is not None and schema.names == tuple(feature.name for feature in reference.features):
             self.stream.adopt(reference)
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the recorder still writes to this lane."""
-        return self.lane.recorder.lane is self.lane
 
     @property
     def is_filling(self) -> bool:
@@ -74,14 +75,18 @@ class DrainedLane:
         self._overwritten, self._abandoned = reader.overwritten, reader.abandoned
         self.records += len(block)
         self.rows += int(block.headers["rows"].sum())
+        has_features = block.headers["input_kind"] == INPUT_ROW
+        self.feature_rows += int(block.headers["rows"][has_features].sum())
+        self.kept_rows += int(block.headers["kept"][has_features].sum())
         return block
 
-    def fold(self, block: Block, aggregator: Aggregator) -> None:
-        """Hand a slice to the aggregator and remember its predictions for their labels."""
+    def fold(self, block: Block, aggregator: Aggregator) -> bool:
+        """Hand a slice to the aggregator and remember its predictions for their labels; return True."""
         aggregator.fold(self.stream, block)
         headers = block.headers
         labelled = ((headers["mark"] & 3) == DONE) & (headers["batch"] == 0) & (headers["rows"] == 1)
         self.pending.add(block.indices[labelled], headers[labelled])
+        return True
 
 
 def slices(block: Block) -> list[Block]:

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from radiosonde.errors import ConfigurationError
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -50,33 +51,69 @@ class Outlets:
         self.exported_bytes = 0
         self.series_cut = 0
         self._pruned = 0
-        self.is_open = False
+        self.was_opened = False
 
     def open(self) -> None:
-        """Open the store and register with Prometheus.
+        """Open the store and register with Prometheus: all of it or nothing.
 
         Raises:
+            ConfigurationError: the Prometheus port is taken, or another Radiosonde is in the registry.
             StoreError: the store cannot be opened.
-            OSError: the Prometheus port is taken.
         """
-        self.is_open = True
+        self.was_opened = True
+        try:
+            for part in self._parts():
+                part()
+            self.prepare()
+        except Exception:
+            self.close(1.0)
+            raise
+
+    def open_what_can_be(self) -> None:
+        """Open at the first prediction, with nobody there to hear of errors: each outlet on its own, once."""
+        self.was_opened = True
+        for part in self._parts():
+            failure = self._guard.attempt(part)
+            if isinstance(failure, Exception):
+                self._guard.tell(repr(part), "%s", failure)
+
+    def _parts(self) -> list[Callable[[], object]]:
         settings = self._settings
-        if settings.store is not None:
+        prometheus = settings.prometheus or settings.prometheus_port is not None
+        return [self._open_store] * (settings.store is not None) + [self._open_prometheus] * prometheus
+
+    def _open_store(self) -> StoreWriter:
+        if self._store is None:
             from radiosonde.store.writer import StoreWriter
 
-            self._store = StoreWriter(settings.store, process=self._process)
-        if settings.prometheus or settings.prometheus_port is not None:
-            from radiosonde.export.prometheus import PrometheusCollector
+            self._store = StoreWriter(str(self._settings.store), process=self._process)
+            self._pruned = 0
+        return self._store
 
-            self._collector = PrometheusCollector(self._scraped)
+    def _open_prometheus(self) -> None:
+        settings = self._settings
+        from radiosonde.export.prometheus import PrometheusCollector, serve
+
+        collector = PrometheusCollector(self._scraped)
         if settings.prometheus:
             import prometheus_client
 
-            prometheus_client.REGISTRY.register(self._collector)
+            try:
+                prometheus_client.REGISTRY.register(collector)
+            except ValueError as error:
+                raise ConfigurationError(
+                    "Prometheus' default registry has these metrics already; shut the other Radiosonde of this process "
+                    "down, or start with prometheus=False"
+                ) from error
+            self._collector = collector
         if settings.prometheus_port is not None:
-            from radiosonde.export.prometheus import serve
-
-            self._server = serve(self._collector, settings.prometheus_port)
+            try:
+                self._server = serve(collector, settings.prometheus_port)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"prometheus_port {settings.prometheus_port} cannot be listened on ({error}); end what listens "
+                    "there or give another port"
+                ) from error
 
     def _scraped(self) -> Snapshot:
         self.exports["prometheus"] += 1
@@ -89,24 +126,29 @@ class Outlets:
         if self._settings.store is not None:
             self._for_store.extend(windows)
             self._bound(self._for_store, losses.STORE_FAILED)
-            if self._store is not None and self._for_store:
-                self._write(self._store, references)
+            if self._for_store:
+                self._write(references)
         if self._settings.otlp:
             self._for_otlp.extend(window for window in windows if window.features and window.features.sketches)
             self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
 
-    def _write(self, store: StoreWriter, references: References) -> None:
+    def _write(self, references: References) -> None:
         batch = list(self._for_store)
-        written = self._guard.attempt(store.write, batch, references)
+        written = self._guard.attempt(self._write_batch, batch, references)
         if isinstance(written, Exception):
             self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(batch))
             return
         self._for_store.clear()
         self.exports["store"] += 1
         self.exported_bytes += written
+
+    def _write_batch(self, batch: Sequence[Window], references: References) -> int:
+        store = self._open_store()  # again, if it could not be opened before
+        written = store.write(batch, references)
         if store.pruned > self._pruned:
             self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
             self._pruned = store.pruned
+        return written
 
     def _bound(self, waiting: deque[Window], reason: str) -> None:
         excess = len(waiting) - WAITING_WINDOWS
@@ -124,12 +166,15 @@ class Outlets:
         exporter = self._exporter()
         self._count("otlp.metrics", exporter.export_metrics(self._snapshot()))
         waiting = [self._for_otlp.popleft() for _ in range(len(self._for_otlp))]
-        if waiting:
-            result = exporter.export_sketches(waiting)
-            self._count("otlp.sketches", result)
-            if not result.ok:
-                self._for_otlp.extendleft(reversed(waiting[result.windows :]))
-                self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
+        delivered = 0
+        try:
+            if waiting:
+                result = exporter.export_sketches(waiting)
+                delivered = len(waiting) if result.ok else result.windows
+                self._count("otlp.sketches", result)
+        finally:
+            self._for_otlp.extendleft(reversed(waiting[delivered:]))
+            self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
 
     def _exporter(self) -> OtlpExporter:
         if self._otlp is None:
@@ -159,11 +204,14 @@ class Outlets:
 
     def close(self, timeout_s: float) -> None:
         """Close everything that `open` opened."""
-        self.is_open = False
-        if self._for_store:
-            self._guard.lose(losses.STORE_FAILED, len(self._for_store))
-            self._for_store.clear()
-        if self._settings.prometheus and self._collector is not None:
+        for waiting, reason in (
+            (self._for_store, losses.STORE_FAILED),
+            (self._for_otlp, losses.SKETCH_EVENTS_DROPPED),
+        ):
+            if waiting:
+                self._guard.lose(reason, len(waiting))
+                waiting.clear()
+        if self._collector is not None:
             import prometheus_client
 
             self._guard.attempt(prometheus_client.REGISTRY.unregister, self._collector)
@@ -190,7 +238,7 @@ class Outlets:
 
     def abandon(self) -> None:
         """Let go of the parent's collector, in a forked child; its sockets and connections are not touched."""
-        if self._settings.prometheus and self._collector is not None:
+        if self._collector is not None:
             import prometheus_client
 
             self._guard.attempt(prometheus_client.REGISTRY.unregister, self._collector)

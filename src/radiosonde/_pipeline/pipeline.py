@@ -9,17 +9,17 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
-from radiosonde._pipeline._worker import Worker
+from radiosonde._pipeline._worker import Worker, survive_multiprocessing
 from radiosonde._pipeline.labels import LabelDesk
 from radiosonde._pipeline.lanes import DrainedLane, slices
 from radiosonde._pipeline.outlets import Outlets
 from radiosonde._record.tracing import LiveSpans, find_provider
+from radiosonde._ring.spool import Spool
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
@@ -39,7 +39,7 @@ FOLD_EVERY_NS = NS
 """Records wait at most this long: folding few at a time costs more per record than folding many."""
 
 EXIT_TIMEOUT_S = 5.0
-"""What an exit waits for each of: the consumer, the sender, the last export."""
+"""What an exit waits for the consumer, the last export and the sender together."""
 
 _TURN_TIMEOUT_S = 10.0
 
@@ -65,18 +65,20 @@ class Pipeline:
         self.is_shut = False
         self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
         self._references: dict[str, Reference] = {}
-        self._consumer = Worker(self._step, LOOK_EVERY_S, "radiosonde-consumer")
-        self._sender = Worker(self._send, settings.export_interval_s, "radiosonde-sender")
+        self._make_workers()
         self._begin()
+
+    def _make_workers(self) -> None:
+        self._consumer = Worker(self._step, LOOK_EVERY_S, "radiosonde-consumer")
+        self._sender = Worker(self._send, self.settings.export_interval_s, "radiosonde-sender", self._prepare)
 
     def _begin(self) -> None:
         self.process = uuid.uuid4().hex
         self._start_ns = wall_ns()
+        self._spool: Spool | None = None
         self._turn = threading.Lock()
-        self._lanes_lock = threading.Lock()
         self._lanes: list[DrainedLane] = []
         self._by_nonce: dict[int, DrainedLane] = {}
-        self._retired = Counter[str]()
         self._aggregator = Aggregator(self.settings.window_s, self.process)
         self._labels = LabelDesk(self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
@@ -88,14 +90,14 @@ class Pipeline:
     @property
     def is_recording(self) -> bool:
         """Whether a lane is open."""
-        return bool(self._lanes)
+        return bool(self._lanes) and not self.is_shut
 
     def configure(self, settings: Settings) -> None:
         """Begin anew with other settings; nothing is recording."""
+        self._outlets.close(EXIT_TIMEOUT_S)  # of a start that failed
         self.settings = settings
         self.is_shut = False
-        self._consumer = Worker(self._step, LOOK_EVERY_S, "radiosonde-consumer")
-        self._sender = Worker(self._send, settings.export_interval_s, "radiosonde-sender")
+        self._make_workers()
         self._restart()
 
     def _restart(self) -> None:
@@ -112,9 +114,10 @@ class Pipeline:
     def attach(self, lane: Lane) -> None:
         """Drain *lane* from now on; the first lane starts the consumer."""
         drained = DrainedLane(lane, self.reference_for(lane.recorder))
-        with self._lanes_lock:
-            self._lanes = [*self._lanes, drained]
-            self._by_nonce[lane.ring.nonce] = drained
+        # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a lane too.
+        self._by_nonce[lane.ring.nonce] = drained
+        self._lanes.append(drained)
+        survive_multiprocessing()
         self._consumer.start()
         if self.settings.otlp:
             self._sender.start()
@@ -122,6 +125,17 @@ class Pipeline:
     def wake(self) -> None:
         """Let the consumer look at the rings now."""
         self._consumer.wake()
+
+    @property
+    def spool(self) -> Spool | None:
+        """The folder of the rings, or None.
+
+        Raises:
+            SpoolError: it cannot be used.
+        """
+        if self._spool is None and self.settings.spool is not None:
+            self._spool = Spool(self.settings.spool)
+        return self._spool
 
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the profile given to ``observe``, or the one in the settings, or None; a bad file is told and counted."""
@@ -163,8 +177,10 @@ class Pipeline:
 
         Raises:
             StoreError: the store cannot be opened.
+            SpoolError: the spool cannot be used.
             ProfileError: a reference named in the settings cannot be read.
         """
+        _ = self.spool
         for path in self.settings.references.values():
             self.load_reference(path)
         self._outlets.open()
@@ -173,8 +189,6 @@ class Pipeline:
         self.guard.call("consumer", self._consume)
 
     def _consume(self) -> None:
-        if not self._outlets.is_open:
-            self._outlets.open()
         self.anchor[0] = anchor_ns()
         now_ns = monotonic_ns()
         is_due = now_ns - self._folded_ns >= FOLD_EVERY_NS
@@ -185,22 +199,34 @@ class Pipeline:
             for recorder in list(self._recorders):
                 recorder.retrace(self.spans_for(recorder))
 
-    def take_turn(self, lanes: list[DrainedLane] | None = None, *, everything: bool = False) -> bool:
+    def take_turn(
+        self,
+        lanes: list[DrainedLane] | None = None,
+        *,
+        everything: bool = False,
+        timeout_s: float = _TURN_TIMEOUT_S,
+    ) -> bool:
         """Drain *lanes* (default: all), join labels, close what is due; return whether the turn could be taken.
 
         Args:
-            lanes: which lanes.
+            lanes: which lanes; labels are joined only in a turn of all.
             everything: close every window, due or not.
+            timeout_s: how long to wait for another's turn to end.
         """
-        if not self._turn.acquire(timeout=_TURN_TIMEOUT_S):
+        if not self._turn.acquire(timeout=max(0.0, timeout_s)):
             return False
         try:
             cpu_ns = thread_time_ns()
-            if lanes is None or len(lanes) == len(self._lanes):
+            if not self._outlets.was_opened:
+                self._outlets.open_what_can_be()
+            labels = self._labels.waiting
+            is_whole = lanes is None or len(lanes) == len(self._lanes)
+            if is_whole:
                 self._folded_ns = monotonic_ns()
-            for lane in self._lanes if lanes is None else lanes:
+            for lane in list(self._lanes) if lanes is None else lanes:
                 self._drain(lane)
-            self._labels.join(self._by_nonce.get, self._aggregator)
+            if is_whole:
+                self._labels.join(labels, self._by_nonce.get, self._aggregator)
             windows = self._aggregator.close(everything=everything)
             self._outlets.take(windows, self._references_by_key())
             self._cpu_ns += thread_time_ns() - cpu_ns
@@ -213,13 +239,17 @@ class Pipeline:
         if len(block):
             self._lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
         for part in slices(block):
-            self.guard.call("fold", lane.fold, part, self._aggregator)
+            if not self.guard.call("fold", lane.fold, part, self._aggregator):
+                self.guard.lose(losses.RECORD_FAILED, len(part))
             # Offers the interpreter lock between slices: without it the p99.99 of callers is the whole fold.
             sleep(0)
         lost = self._aggregator.batch_rows_lost
         if lost:
             self._aggregator.batch_rows_lost = 0
             self.guard.lose(losses.BATCH_OVERWRITTEN, lost)
+
+    def _prepare(self) -> None:
+        self.guard.call("sender", self._outlets.prepare)
 
     def _send(self) -> None:
         self.guard.call("sender", self._outlets.export)
@@ -232,11 +262,14 @@ class Pipeline:
 
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
-        deadline_ns = monotonic_ns() + round(timeout_s * NS)
-        if not self._outlets.is_open:
-            self.guard.call("consumer", self._outlets.open)
-        done = self.guard.call("consumer", lambda: self.take_turn(everything=True))
-        self.guard.call("sender", self._outlets.export)
+        return not self.is_recording or self._flush(monotonic_ns() + round(timeout_s * NS))
+
+    def _flush(self, deadline_ns: int) -> bool:
+        wait_s = _left_s(deadline_ns)
+        done = self.guard.call("consumer", lambda: self.take_turn(everything=True, timeout_s=wait_s))
+        if self.settings.otlp:
+            # The sender's thread exports, here too: one exporter, one thread, and a backend that hangs hangs there.
+            done = self._sender.ask(_left_s(deadline_ns)) and done
         return bool(done) and monotonic_ns() <= deadline_ns
 
     def snapshot(self) -> Snapshot:
@@ -261,7 +294,8 @@ class Pipeline:
 
     def statistics(self) -> Statistics:
         """Return our own counts."""
-        lanes = self._lanes
+        lanes = list(self._lanes)
+        feature_rows = sum(lane.feature_rows for lane in lanes)
         return Statistics(
             records=sum(lane.records for lane in lanes),
             rows=sum(lane.rows for lane in lanes),
@@ -279,6 +313,7 @@ class Pipeline:
             consumer_cpu_s=self._cpu_ns / NS,
             exports=dict(self._outlets.exports),
             exported_bytes=self._outlets.exported_bytes,
+            sampling_ratio=sum(lane.kept_rows for lane in lanes) / feature_rows if feature_rows else 1.0,
             guarded=self.guard.errors(),
         )
 
@@ -286,13 +321,22 @@ class Pipeline:
 
     def shutdown(self, timeout_s: float) -> bool:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
+        if self.is_shut:
+            return True
+        was_recording = self.is_recording
         self.is_shut = True
+        deadline_ns = monotonic_ns() + round(timeout_s * NS)
         done = self._consumer.stop(timeout_s)
-        done = self._sender.stop(timeout_s) and done
-        done = self.flush(timeout_s) and done
-        self.guard.call("close", self._outlets.close, timeout_s)
+        if was_recording:
+            done = self._flush(deadline_ns) and done
+        done = self._sender.stop(_left_s(deadline_ns)) and done
+        self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
         for recorder in list(self._recorders):
             recorder.reset()
+        # Drained to the end: what a clean exit leaves behind would look like a crash.
+        for lane in self._lanes:
+            if lane.lane.ring.file is not None and self._spool is not None:
+                self.guard.attempt(self._spool.remove, lane.lane.ring.file)
         return done
 
     def at_exit(self) -> None:
@@ -311,10 +355,16 @@ class Pipeline:
     def after_fork_in_child(self) -> None:
         """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
         self.guard.reset()
+        for lane in self._lanes:
+            lane.lane.abandon()
         self._outlets.abandon()
         self._consumer.reset_after_fork()
         self._sender.reset_after_fork()
         self._restart()
+
+
+def _left_s(deadline_ns: int) -> float:
+    return max(0.0, (deadline_ns - monotonic_ns()) / NS)
 
 
 def cells_text(cells: Any, width: int) -> str:

@@ -6,6 +6,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -45,6 +46,12 @@ class Surface:
         self._lock = threading.RLock()
         self._pipeline: Pipeline | None = None
         self._is_started = False
+        self._is_off = False
+
+    @property
+    def is_off(self) -> bool:
+        """Whether everything is switched off, by `start` or by the environment."""
+        return self._is_off or (self._pipeline is None and is_disabled(self._environment))
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline, made at first use."""
@@ -80,8 +87,10 @@ class Surface:
         """
         resolved = Settings.resolve(self._environment, **settings)
         if resolved.disabled:
+            self._switch_off()
             return
         with self._lock:
+            self._is_off = False
             if self._is_started or (self._pipeline is not None and self._pipeline.is_recording):
                 raise ConfigurationError(
                     "Radiosonde has started already (by start() or by a first prediction); "
@@ -93,6 +102,14 @@ class Surface:
                 self._pipeline.configure(resolved)
             self._pipeline.open()
             self._is_started = True
+
+    def _switch_off(self) -> None:
+        with self._lock:
+            self._is_off = True
+            if self._pipeline is not None:
+                self._pipeline.is_shut = True  # what was decorated before records nothing
+                if self._pipeline.is_recording:
+                    self.shutdown()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Drain what is recorded, close all windows, write the store, export. Return whether that ended in time.
@@ -150,7 +167,7 @@ class Surface:
         """
         if not name:
             raise ConfigurationError(f'observe needs the model\'s name, got {name!r}; write @observe("delays")')
-        if is_disabled(self._environment):
+        if self.is_off:
             return lambda function: function
         profile = (
             reference if reference is None or isinstance(reference, Reference) else Reference.load(os.fspath(reference))
@@ -179,14 +196,14 @@ class Surface:
 
         return decorate
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, name: str) -> AbstractContextManager[None]:
         """Time a named phase inside a prediction; at most six names per model.
 
         Example: ``with rs.stage("feature_fetch"): ...``
         """
-        return Stage(name, self.pipeline())
+        return nullcontext() if self.is_off else Stage(name, self.pipeline())
 
-    def cohort(self, **dimensions: object) -> CohortScope:
+    def cohort(self, **dimensions: object) -> AbstractContextManager[None]:
         """Count the predictions inside under a cohort.
 
         Example: ``with rs.cohort(carrier="UA"): ...``
@@ -194,16 +211,18 @@ class Surface:
         A value counts as itself when `start` was told so (``cohorts={"carrier": ["UA", "AA"]}``), else as ``other``; a
         dimension `start` was told nothing about counts by a hash of its value. Scopes nest; None leaves one out.
         """
+        if self.is_off:
+            return nullcontext()
         pipeline = self.pipeline()
         return CohortScope(admit(dimensions, pipeline.settings.cohorts, pipeline.guard))
 
-    def at(self, timestamp: datetime | float) -> EventTimeScope:
+    def at(self, timestamp: datetime | float) -> AbstractContextManager[None]:
         """Set the event time of the predictions inside, for backfill and replay: aware datetime or epoch seconds.
 
         Raises:
             ConfigurationError: the datetime has no time zone, or the number is no time.
         """
-        return EventTimeScope(to_ns(timestamp))
+        return nullcontext() if self.is_off else EventTimeScope(to_ns(timestamp))
 
     def label(self, prediction_id: str, value: object, time: datetime | float | None = None) -> None:
         """Report what really happened.
@@ -216,6 +235,8 @@ class Surface:
         Raises:
             ConfigurationError: *time* is no time. What becomes of the label is counted: see ``statistics().labels``.
         """
+        if self.is_off:
+            return
         self.pipeline().label(prediction_id, value, None if time is None else to_ns(time))
 
 
@@ -242,9 +263,14 @@ def selector(
         raise ConfigurationError(
             f"input={source!r} is no parameter of {function.__qualname__}; it has {', '.join(names)}"
         )
-    position, wanted = names.index(source), source
-    if inspect.signature(function).parameters[source].kind is inspect.Parameter.KEYWORD_ONLY:
+    position, wanted, parameter = names.index(source), source, inspect.signature(function).parameters[source]
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        return lambda _, kwargs: kwargs, -1
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
         position = -1
+    if parameter.default is not inspect.Parameter.empty:
+        usual = parameter.default
+        return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs.get(wanted, usual), position
     return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs[wanted], position
 
 

@@ -5,6 +5,7 @@ One variable, not two, because the hot path reads it on every call; its value is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
@@ -55,7 +56,8 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
         if not isinstance(value, (str, int, float)):
             guard.lose(COHORT_INVALID)
             continue
-        text = str(value)[:_LONGEST_VALUE]
+        # Lone surrogates, as undecodable headers have them, could be neither hashed nor stored.
+        text = str(value)[:_LONGEST_VALUE].encode("utf-8", "replace").decode()
         listed = allowed.get(name)
         if listed is None:
             text = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
@@ -80,7 +82,10 @@ class _Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        AMBIENT.reset(self._token)
+        # A generator's frame may be left in another context than it was entered in (a framework's `yield` dependency
+        # in a thread pool): there is nothing to put back there then, and nothing to raise.
+        with contextlib.suppress(ValueError):
+            AMBIENT.reset(self._token)
 
 
 class CohortScope(_Scope):
@@ -113,7 +118,7 @@ class EventTimeScope(_Scope):
             self._token = AMBIENT.set(Ambient({}, "", self._event_ns))
 
 
-def to_ns(timestamp: datetime | float) -> int:
+def to_ns(timestamp: object) -> int:
     """Return nanoseconds since the epoch of an aware datetime or of seconds since the epoch.
 
     Raises:
@@ -125,6 +130,6 @@ def to_ns(timestamp: datetime | float) -> int:
                 f"{timestamp!r} has no time zone, so it names no instant; use timestamp.replace(tzinfo=timezone.utc)"
             )
         timestamp = timestamp.timestamp()
-    if not 0 < timestamp < 1e11:
+    if not isinstance(timestamp, (int, float)) or not 0 < timestamp < 1e11:
         raise ConfigurationError(f"{timestamp!r} is not a time; give an aware datetime or seconds since the epoch")
     return round(timestamp * NS)

@@ -10,7 +10,7 @@ from radiosonde._clock import monotonic_ns
 from radiosonde._record.lane import is_in_progress
 from radiosonde._record.token import AT, CURRENT, SPAN, Token
 from radiosonde._record.tracing import prediction_id
-from radiosonde._ring.layout import PHASE_OFFSET
+from radiosonde._ring.layout import ERROR_OFFSET, PHASE_OFFSET
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from radiosonde._record.recorder import Host
 
 _PHASE = struct.Struct("<f")
+_CODE = struct.Struct("<H")
 
 
 class Prediction:
@@ -70,12 +71,13 @@ class Prediction:
 class Stage:
     """A named phase inside a prediction: its time is added to the prediction's phase of that name."""
 
-    __slots__ = ("_host", "_name", "_scope", "_start_ns", "_token")
+    __slots__ = ("_host", "_name", "_outer", "_scope", "_start_ns", "_token")
 
     def __init__(self, name: str, host: Host) -> None:
         self._name = name
         self._host = host
         self._scope: Any = None
+        self._outer = 0
 
     def __enter__(self) -> None:
         token = CURRENT.get()
@@ -85,10 +87,17 @@ class Stage:
             return
         self._token = token
         if token[SPAN] is not None:
-            self._scope = self._host.guard.call("span", token[0].spans.open_stage, self._name)
-            if self._scope is not None:
-                self._scope.__enter__()
+            self._scope = self._host.guard.call("span", token[0].spans.open_stage, token, self._name)
+        if token[0].ring.file is not None:
+            self._host.guard.call("stage", self._enter_phase, token)
         self._start_ns = monotonic_ns()
+
+    def _enter_phase(self, token: Token) -> None:
+        """Leave word in the slot which phase the prediction is in, for whoever reads it after a crash."""
+        lane: Lane = token[0]
+        if lane.owns_slot(token):
+            (self._outer,) = _CODE.unpack_from(lane.ring.memory, token[AT] + ERROR_OFFSET)
+            _CODE.pack_into(lane.ring.memory, token[AT] + ERROR_OFFSET, lane.recorder.phase_code(self._name) + 1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -100,6 +109,8 @@ class Stage:
         if self._scope is not None:
             self._host.guard.call("span", self._scope.__exit__, kind, error, trace)
         self._host.guard.call("stage", _add_phase, token, self._name, elapsed_ns)
+        if token[0].ring.file is not None and is_in_progress(token) and token[0].owns_slot(token):
+            _CODE.pack_into(token[0].ring.memory, token[AT] + ERROR_OFFSET, self._outer)
 
 
 def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:

@@ -10,7 +10,6 @@ Measured per row of 30 (bench_record): array 0.2 us, dict 1.0 us.
 from __future__ import annotations
 
 import operator
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -51,9 +50,6 @@ class Recorded(NamedTuple):
 ONE_ROW = Recorded(1, 0, 1, 1, INPUT_ROW)
 NO_ROW = Recorded(1, 0, 1, 1, INPUT_NONE)
 EMPTY = Recorded(0, 0, 0, 1, INPUT_NONE)
-
-_NOT_PLAIN = (KeyError, TypeError, ValueError, OverflowError, struct.error)
-"""What a row raises that holds None, text or a huge integer, or lacks a name: it is read value by value instead."""
 
 _MISSING_TYPES = {"NAType", "NaTType"}
 """pandas' NA and NaT, which raise when asked whether they are true; named, so that pandas need not be imported."""
@@ -106,10 +102,8 @@ class InputWriter:
     def _array(self, value: NDArray[Any], slot: int, index: int) -> Recorded:
         shape = value.shape
         if shape in self._row_shapes and not self._schema.categorical:
-            try:
-                self._ring.rows[slot] = value
-            except (TypeError, ValueError):  # an object array holding None or text
-                self._ring.rows[slot] = self._convert(value.reshape(-1).tolist())
+            plain = value.dtype.kind in "fiub"  # objects and text: numpy would take "3.5" for a number
+            self._ring.rows[slot] = value if plain else self._convert(value.reshape(-1).tolist())
             return ONE_ROW
         return self._other_array(value, slot, index)
 
@@ -119,7 +113,7 @@ class InputWriter:
             try:
                 # struct takes floats, integers, booleans and numpy scalars; anything else is for the slow path.
                 schema.pack(self._ring.memory, self._ring.rows_offset + slot * schema.width * 8, *schema.pick(value))
-            except _NOT_PLAIN:
+            except Exception:  # noqa: BLE001, S110 - None, text, a lacking name, any ``__float__``: read value by value below
                 pass
             else:
                 return ONE_ROW
@@ -133,7 +127,7 @@ class InputWriter:
                 for position, codes in schema.categorical:
                     row[position] = codes.codes.get(row[position])
                 schema.pack(self._ring.memory, self._ring.rows_offset + slot * schema.width * 8, *row)
-            except _NOT_PLAIN:  # an unknown category is None here and gets its code below
+            except Exception:  # noqa: BLE001, S110 - also an unknown category, which is None here and gets its code below
                 pass
             else:
                 return ONE_ROW
@@ -153,6 +147,10 @@ class InputWriter:
         missing = object()
         values = [value.get(name, missing) for name in names]
         absent = sum(item is missing for item in values)
+        if absent == len(names) and not any(isinstance(name, str) for name in value):
+            by_text = {str(name): item for name, item in value.items()}  # labelled by position, as a pandas row may be
+            values = [by_text.get(name, missing) for name in names]
+            absent = sum(item is missing for item in values)
         if absent == len(names):
             self._guard.lose(FEATURES_WIDTH)
             return None
@@ -188,19 +186,27 @@ class InputWriter:
                 return NO_ROW
             self._ring.rows[slot] = self._convert(value)
             return ONE_ROW
-        rows = []
+        nothing, rows = [NAN] * self._schema.width, []
         for item in value:
-            if form is Form.MAPPING:
-                row = self._named(as_mapping(item))
-            elif form is Form.OBJECT:
-                row = self._named(self._attributes(item))
-            else:
-                flat = as_array(item).reshape(-1).tolist()
-                row = self._convert(flat) if len(flat) == self._schema.width else None
-            rows.append([NAN] * self._schema.width if row is None else row)
-            if row is None and form not in (Form.MAPPING, Form.OBJECT):
-                self._guard.lose(FEATURES_WIDTH)
+            row = self._guard.attempt(self._row_of, item, form)
+            if isinstance(row, Exception):
+                self._guard.lose(FEATURES_UNREADABLE)
+                row = None
+            rows.append(nothing if row is None else row)
         return self._matrix(np.array(rows, dtype=np.float64), slot, index)
+
+    def _row_of(self, item: Any, form: Form) -> list[float] | None:
+        """Return one row of a sequence; None when it has another width, counted. May raise what the item raises."""
+        if form is Form.MAPPING:
+            return self._named(as_mapping(item))
+        if form is Form.OBJECT:
+            return self._named(self._attributes(item))
+        # Lists value by value: as an array, [1, "2"] would be text throughout and [1, None] would lose the difference.
+        flat = list(item) if form is Form.SEQUENCE else as_array(item).reshape(-1).tolist()
+        if len(flat) != self._schema.width:
+            self._guard.lose(FEATURES_WIDTH)
+            return None
+        return self._convert(flat)
 
     def _frame(self, value: Any, slot: int, index: int) -> Recorded:
         names = column_names(value) or []
@@ -268,7 +274,8 @@ class InputWriter:
             return NO_ROW
         arena = self._ring.arena
         values_a_row = self._schema.width + BATCH_OUTPUTS
-        step = -(-rows * values_a_row // arena.largest)
+        fitting = arena.largest // values_a_row
+        step = -(-rows // fitting) if fitting else 1
         kept = len(range(first_row(index, step), rows, step))
         position = arena.reserve(kept * values_a_row)
         if position < 0:
@@ -290,6 +297,19 @@ def first_row(index: int, step: int) -> int:
     return ((index + 1) * _GOLDEN >> 7) % step
 
 
+def count_rows(value: object) -> int:
+    """Return the rows of an input that is not recorded; may raise what the user's object raises."""
+    form = recognise(value)
+    if form is Form.FRAME:
+        return len(value)  # type: ignore[arg-type]
+    if form is Form.ARRAY:
+        array = as_array(value)
+        return int(array.shape[0]) if array.ndim == 2 else 1
+    if form is Form.SEQUENCE and isinstance(value, Sequence):
+        return len(value) if not len(value) or recognise(value[0]) is not Form.UNKNOWN else 1
+    return 1
+
+
 def learn_schema(value: object) -> Schema | None:
     """Return the schema of the first value seen; None when it has no readable row."""
     form = recognise(value)
@@ -306,12 +326,26 @@ def learn_schema(value: object) -> Schema | None:
         return Schema.of_row(_numbered(array.shape[-1]), row.tolist() or [0.0] * array.shape[-1])
     if form is Form.FRAME:
         names = column_names(value) or []
-        kinds = [column(value, place, name).dtype.kind for place, name in enumerate(names)]
-        return Schema.of_row(names, [0.0 if kind in "fiubmM" else "" for kind in kinds]) if names else None
+        return (
+            Schema.of_row(names, [_example(column(value, place, name)) for place, name in enumerate(names)])
+            if names
+            else None
+        )
     if form in (Form.MAPPING, Form.OBJECT):
         row_by_name = as_mapping(value) if form is Form.MAPPING else _as_dict(value)
         return Schema.of_row([str(name) for name in row_by_name], list(row_by_name.values())) if row_by_name else None
     return None
+
+
+def _example(values: NDArray[Any]) -> object:
+    """Return a value that tells the kind of a column: its first that is not missing; text when all are."""
+    if values.dtype.kind in "fiubmM":
+        return 0.0
+    for value in values.tolist():
+        is_missing = value is None or type(value).__name__ in _MISSING_TYPES or str(value) == "nan"
+        if not is_missing:
+            return value
+    return ""
 
 
 def _as_dict(value: object) -> dict[str, object]:

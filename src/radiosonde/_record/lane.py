@@ -20,10 +20,10 @@ from numpy import dtype, ndarray
 
 from radiosonde._clock import monotonic_ns
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, first_row
+from radiosonde._record.berth import open_ring
+from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, Recorded, count_rows, first_row
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, Token
-from radiosonde._ring import Ring
 from radiosonde._ring.layout import (
     BATCH_OUTPUTS,
     BEGIN,
@@ -33,6 +33,7 @@ from radiosonde._ring.layout import (
     FAILED,
     FASTEST_RECORD_NS,
     HEADER_BYTES,
+    INPUT_KIND_OFFSET,
     INPUT_ROW,
     MARK_WORD,
     OUTPUT_NONE,
@@ -70,11 +71,7 @@ class Lane:
         self.schema = schema
         self.outputs = outputs
         self.spans = spans
-        self.ring = Ring(
-            schema.width,
-            total_bytes=recorder.host.settings.ring_bytes,
-            schema={"model": recorder.name, "version": recorder.version, "features": schema.names},
-        )
+        self.ring = open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
         plain = self._build_begin()
         self.begin = plain if spans is None else spans.around_begin(plain, self)
@@ -88,6 +85,7 @@ class Lane:
         get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
         pack, now_ns, position = BEGIN.pack_into, monotonic_ns, recorder.observed.position
         one_row = None if self.schema.categorical else (1, self.schema.width)
+        is_spooled = ring.file is not None
         rows_offset, row_bytes = ring.rows_offset, 8 * self.schema.width
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
@@ -114,6 +112,8 @@ class Lane:
                         place = rows_offset + (index & mask) * row_bytes
                         memory[place : place + row_bytes] = value.tobytes()
                         token[4] = ONE_ROW
+                        if is_spooled:
+                            memory[at + INPUT_KIND_OFFSET] = INPUT_ROW
                         return token
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
@@ -127,26 +127,45 @@ class Lane:
 
     def _build_features(self) -> Callable[[Token, tuple[Any, ...], dict[str, Any]], None] | None:
         """Return what reads the features of a call, or None when the function records them itself."""
-        observed, ring, guard, write = self.recorder.observed, self.ring, self.recorder.host.guard, self.inputs.write
+        observed, ring, guard, write = self.recorder.observed, self.ring, self.recorder.host.guard, self._write
         select, position, memory, mask = observed.select, observed.position, ring.memory, ring.capacity - 1
+        is_spooled = ring.file is not None
         width, wake_at, wake = self.schema.width, ring.arena.size // 8, self.recorder.host.wake
         if select is None:
             return None
 
         def read_features(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            value = None
             try:
                 value = args[position] if 0 <= position < len(args) else select(args, kwargs)
                 index = token[INDEX]
                 recorded = token[RECORDED] = write(value, index & mask, index)
+                if is_spooled:
+                    memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
                 if recorded.position:
                     _ROWS_AND_BATCH.pack_into(memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
                     if recorded.kept * width >= wake_at:
                         wake()
             except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
-                guard.lose(losses.FEATURES_UNREADABLE)
+                lost = token[RECORDED] = self._unrecorded(value)
+                guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
                 guard.tell("features", "Features could not be read: %r; give observe(..., input=...)", error)
 
         return read_features
+
+    @property
+    def _write(self) -> Callable[[Any, int, int], Recorded]:
+        return self.inputs.write if self.schema.width else self._learn
+
+    def _learn(self, value: object, slot: int, index: int) -> Recorded:
+        """Open a lane for the schema of *value* (this one has none) and say how many rows were not recorded for it."""
+        if self.recorder.relearn(value):
+            return self._unrecorded(value)
+        return self.inputs.write(value, slot, index)
+
+    def _unrecorded(self, value: object) -> Recorded:
+        rows = self.recorder.host.guard.attempt(count_rows, value)
+        return NO_ROW if rows == 1 or isinstance(rows, Exception) else NO_ROW._replace(rows=rows)
 
     def _build_finish(self) -> Callable[[Token | None, object], None]:
         ring, recorder, spans = self.ring, self.recorder, self.spans
@@ -156,10 +175,10 @@ class Lane:
         pack, pack_row, now_ns, set_current = END.pack_into, END_ROW.pack_into, monotonic_ns, CURRENT.set
 
         def finish(token: Token | None, result: object) -> None:
-            end_ns = now_ns()
             if token is None:
                 return
             try:
+                end_ns = now_ns()
                 _, index, start_ns, _, recorded, span, outer, at = token
                 try:
                     if convert is not None:
@@ -188,6 +207,7 @@ class Lane:
                     spans.end(token, code, confidence, None)
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
+                leave(token)
                 guard.swallow("finish", error)
 
         return finish
@@ -196,10 +216,10 @@ class Lane:
         ring, recorder, spans, guard = self.ring, self.recorder, self.spans, self.recorder.host.guard
 
         def fail(token: Token | None, failure: BaseException) -> None:
-            end_ns = monotonic_ns()
             if token is None:
                 return
             try:
+                end_ns = monotonic_ns()
                 index, recorded = token[1], token[RECORDED]
                 if not self.owns_slot(token):
                     guard.lose(losses.RING_LATE)
@@ -207,17 +227,19 @@ class Lane:
                     END.pack_into(ring.memory, token[AT] + END_OFFSET, NAN, end_ns - token[START_NS], -1, NAN,
                                   recorder.error_code(failure), OUTPUT_NONE, recorded.kind, recorded.step,
                                   recorded.kept, recorded.rows, index * 4 + 4 + FAILED)  # fmt: skip
-                outer = token[OUTER]
-                token[OUTER] = ENDED
-                if outer is not None:
-                    CURRENT.set(outer)
+                leave(token)
                 if token[SPAN] is not None and spans is not None:
                     spans.end(token, -1, NAN, failure)
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
+                leave(token)
                 guard.swallow("fail", error)
 
         return fail
+
+    def abandon(self) -> None:
+        """Write nothing more: in a forked child the ring is the parent's, shared, and so are its calls in flight."""
+        self.finish = self.fail = _write_nothing
 
     def owns_slot(self, token: Token) -> bool:
         """Say whether the slot still holds this prediction in flight: it may have been given away meanwhile."""
@@ -227,7 +249,8 @@ class Lane:
 
     def _batch_output(self, value: object, token: Token) -> Summary:
         recorded = token[RECORDED]
-        if not recorded.position:
+        # A block given away meanwhile belongs to another batch: its rows are counted as overwritten by the reader.
+        if not recorded.position or not self.ring.arena.is_whole(recorded.position - 1):
             return NOTHING
         width = self.schema.width
         block = self.ring.arena.block(recorded.position - 1 + recorded.kept * width, recorded.kept, BATCH_OUTPUTS)
@@ -247,10 +270,9 @@ class Lane:
         if not self.owns_slot(token):
             self.recorder.host.guard.lose(losses.RING_LATE)
             return
-        if self.schema.width == 0:
-            self.recorder.relearn(value)
-            return
-        recorded = token[RECORDED] = self.inputs.write(value, slot, index)
+        recorded = token[RECORDED] = self._write(value, slot, index)
+        if self.ring.file is not None:
+            self.ring.memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
         if recorded.position:
             _ROWS_AND_BATCH.pack_into(self.ring.memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
 
@@ -262,6 +284,18 @@ class Lane:
         return self.ring.rows[slot : slot + 1]
 
 
+def leave(token: Token) -> None:
+    """Mark a prediction ended, whatever became of its record, so that its context goes on with the one around it."""
+    outer = token[OUTER]
+    token[OUTER] = ENDED
+    if outer is not None and outer is not ENDED:
+        CURRENT.set(outer)
+
+
 def is_in_progress(token: Token) -> bool:
     """Say whether the prediction of *token* has begun and not ended."""
     return token[OUTER] is not ENDED
+
+
+def _write_nothing(token: Token | None, outcome: object) -> None:
+    """Stand in for `finish` and `fail` of an abandoned lane."""

@@ -128,8 +128,10 @@ class OutputReader:
         return (OUTPUT_CLASS, self._columns[column], confidence, NAN)
 
     def _learn_columns(self, count: int) -> None:
-        for column in range(len(self._columns), count):
-            self._columns.append(self._code(str(column)))
+        # Built beside and put in place whole: two threads that learn at once come to the same list.
+        known = self._columns
+        if count > len(known):
+            self._columns = [*known, *(self._code(str(column)) for column in range(len(known), count))]
         self._is_in_order = self._columns == list(range(len(self._columns)))
 
     def _label(self, value: Hashable) -> Summary:
@@ -217,8 +219,12 @@ class OutputReader:
         if array.dtype.kind == "f":
             return self._numbers(array, block)
         values, places = np.unique(array, return_inverse=True)
-        codes = np.array([self._label(label)[1] for label in values.tolist()], dtype=np.float64)
-        block[:, 0], block[:, 1] = codes[places], NAN
+        codes = np.array([self._label(label)[1] for label in values.tolist()], dtype=np.float64)[places.reshape(-1)]
+        block[:, 0], block[:, 1] = codes, NAN
+        # Each value has counted one row.
+        beyond = codes == self.classes.overflow
+        if beyond.any():
+            self._guard.lose(losses.CLASS_OVERFLOW, int(beyond.sum()) - len(np.unique(array[beyond])))
         return OUTPUT_CLASS
 
     def _matrix(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
@@ -235,12 +241,26 @@ class OutputReader:
             else:
                 column[larger] = place
             np.maximum(best, array[:, place], out=best)
-        if not (array.min() >= 0.0 and best.max() <= 1.0 + _SLACK):
+        lowest = array.min()
+        if lowest != lowest:  # noqa: PLR0124 - NaN in some rows, which are unreadable; the others are judged without them
+            return self._without_missing(array, block)
+        if not (lowest >= 0.0 and best.max() <= 1.0 + _SLACK):
             return self._unknown_batch(array, len(array))
         self._learn_columns(array.shape[1])
         block[:, 0] = column if self._is_in_order else np.array(self._columns, dtype=np.float64)[column]
         block[:, 1] = best
         return OUTPUT_CLASS
+
+    def _without_missing(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
+        whole = ~np.isnan(array).any(axis=1)
+        if not whole.any():
+            return self._unknown_batch(array, len(array))
+        outputs = np.empty((int(whole.sum()), block.shape[1]))
+        kind = self._matrix(array[whole], outputs)
+        self._unknown(array)
+        self._guard.lose(losses.OUTPUT_UNREADABLE, len(array) - len(outputs) - 1)
+        block[whole], block[~whole] = outputs, (-1.0, NAN)
+        return kind
 
     def _numbers(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
         if not self._two_classes:
@@ -250,8 +270,11 @@ class OutputReader:
 
     def _each(self, values: Sequence[Any], block: NDArray[np.float64]) -> int:
         summaries = [self.read(value) for value in values]
-        kinds = {summary[0] for summary in summaries} - {OUTPUT_UNREADABLE}
-        kind = kinds.pop() if len(kinds) == 1 else OUTPUT_UNREADABLE
+        kinds = {summary[0] for summary in summaries}
+        readable = kinds - {OUTPUT_UNREADABLE}
+        kind = readable.pop() if len(readable) == 1 else OUTPUT_UNREADABLE
+        if readable and kind == OUTPUT_UNREADABLE:  # labels and values in one batch: no table takes both
+            self._guard.lose(losses.OUTPUT_UNREADABLE, sum(row[0] != OUTPUT_UNREADABLE for row in summaries))
         block[:, 0] = [summary[3] if kind == OUTPUT_SCORE else summary[1] for summary in summaries]
         block[:, 1] = [summary[2] for summary in summaries]
         return kind

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from radiosonde._guard import Guard
     from radiosonde._record.token import Token
     from radiosonde._record.tracing import LiveSpans
+    from radiosonde._ring.spool import Spool
     from radiosonde._settings import Settings
     from radiosonde.reference.profile import Reference
 
@@ -36,6 +37,11 @@ class Host(Protocol):
     guard: Guard
     anchor: list[int]
     is_shut: bool
+    process: str
+
+    @property
+    def spool(self) -> Spool | None:
+        """The folder of the rings, or None."""
 
     def attach(self, lane: Lane) -> None:
         """Drain *lane* from now on."""
@@ -122,7 +128,8 @@ class Recorder:
         if is_classifier is None and reference is not None and reference.task != "unknown":
             is_classifier = reference.task == "classification"
         outputs = OutputReader(classes, self.host.guard, is_classifier=is_classifier)
-        lane = Lane(self, schema, outputs, self.host.spans_for(self))
+        # A broken tracer provider costs the spans, not the records.
+        lane = Lane(self, schema, outputs, self.host.guard.call("span", self.host.spans_for, self))
         self.host.attach(lane)
         self.lane = lane
         return lane
@@ -139,18 +146,28 @@ class Recorder:
         return Schema(self.observed.features, [None] * len(self.observed.features))
 
     def _renamed(self, learned: Schema) -> Schema:
-        if len(self.observed.features) != learned.width:
+        """Return the schema with the names ``observe`` was given, which win; the kinds go by name, else by position."""
+        names = self.observed.features
+        if not names:
             return learned
-        return Schema(self.observed.features, [None if codes is None else () for codes in learned.codes])
+        by_name = dict(zip(learned.names, learned.codes, strict=True))
+        if by_name.keys() & set(names):
+            codes = [by_name.get(name) for name in names]
+        else:
+            codes = learned.codes if learned.width == len(names) else [None] * len(names)
+        return Schema(names, [None if known is None else () for known in codes])
 
-    def relearn(self, value: object) -> None:
-        """Open a lane for the schema of *value*: the first features a function recorded by itself."""
-        self.host.guard.lose(losses.FEATURES_LEARNING)
+    def relearn(self, value: object) -> bool:
+        """Open a lane for the schema of *value*, the first features that teach one; return whether they did."""
         learned = self.host.guard.attempt(learn_schema, value)
+        if not isinstance(learned, Schema):
+            return False
+        self.host.guard.lose(losses.FEATURES_LEARNING)
         with self._lock:
-            if isinstance(learned, Schema) and isinstance(self.lane, Lane) and self.lane.schema.width == 0:
+            if isinstance(self.lane, Lane) and self.lane.schema.width == 0:
                 self._learned = self._renamed(learned)
                 self._open(self._learned, self.host.reference_for(self))
+        return True
 
     def retrace(self, spans: LiveSpans | None) -> None:
         """Open a lane that makes live spans, or one that does not: the tracer provider was set or taken away."""

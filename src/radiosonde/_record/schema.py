@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from radiosonde._record.intern import Codes
 from radiosonde.model.losses import CATEGORY_OVERFLOW
@@ -30,11 +30,18 @@ class Schema:
         width: number of features.
         codes: per feature its category codes, or None for a number.
         categorical: positions of the categorical features, with their codes.
+        pii: names of the features whose values people must not see.
         pick: takes the values in column order out of a mapping (a tuple, also for one feature).
         pack: packs a row of floats into a buffer at an offset.
     """
 
-    def __init__(self, names: Sequence[str], categories: Sequence[Sequence[str] | None]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        categories: Sequence[Sequence[str] | None],
+        pii: Iterable[str] = (),
+    ) -> None:
+        self.pii = frozenset(pii)
         self.names = tuple(names)
         self.width = len(self.names)
         self.known = frozenset(self.names)
@@ -51,6 +58,7 @@ class Schema:
         return cls(
             [feature.name for feature in reference.features],
             [feature.categories if feature.kind == "categorical" else None for feature in reference.features],
+            [feature.name for feature in reference.features if feature.pii],
         )
 
     @classmethod

@@ -62,9 +62,12 @@ class LiveSpans:
             token = begin(args, kwargs)
             if token is None:
                 return None
-            parent = get_current_span()
-            if parent is invalid or parent.is_recording() or not parent.get_span_context().is_valid:
-                guard.call("span", start, token, lane)
+            try:
+                parent = get_current_span()
+                if parent is invalid or parent.is_recording() or _may_be_sampled(parent.get_span_context()):
+                    guard.call("span", start, token, lane)
+            except Exception as error:  # noqa: BLE001 - hot path: a foreign span class may raise anything
+                guard.swallow("span", error)
             return token
 
         return begin_traced
@@ -86,13 +89,17 @@ class LiveSpans:
 
     def end(self, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         """End the span of a prediction with its output or its exception."""
-        self._guard.call("span", self._end, token, code, confidence, error)
-
-    def _end(self, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         span, attached = token[SPAN]
-        lane = token[0]
+        # Always, also when the guard has given up on spans: the caller's context is not ours to keep. It never raises.
         if attached is not None:
             self._context.detach(attached)
+        try:
+            self._guard.call("span", self._describe, span, token, code, confidence, error)
+        finally:
+            self._guard.call("span", span.end)
+
+    def _describe(self, span: Any, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
+        lane = token[0]
         span.set_attribute(attributes.PREDICTION_ID, prediction_id(token))
         cells = self._cells_of(lane, token)
         if cells:
@@ -108,11 +115,20 @@ class LiveSpans:
             if isinstance(error, Exception):
                 span.record_exception(error)
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, str(error)))
-        span.end()
 
-    def open_stage(self, name: str) -> Any:
-        """Return a context manager that spans a stage."""
-        return self.tracer.start_as_current_span(name, attributes={attributes.PHASE: name})
+    def open_stage(self, token: Token, name: str) -> Any:
+        """Return the entered context manager of a span around a stage of the prediction."""
+        span, attached = token[SPAN]
+        # A generator's span is nobody's current one, see `_start`.
+        parent = None if attached is not None else self._trace.set_span_in_context(span)
+        scope = self.tracer.start_as_current_span(name, context=parent, attributes={attributes.PHASE: name})
+        scope.__enter__()
+        return scope
+
+
+def _may_be_sampled(parent: Any) -> bool:
+    """Say whether a parent that does not record here asks for a span: none at all, or a remote one that is sampled."""
+    return not parent.is_valid or bool(parent.trace_flags.sampled)
 
 
 def prediction_id(token: Token) -> str:

@@ -63,20 +63,18 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         lane = recorder.lane
         token = lane.begin(args, kwargs)
-        item = None
+        item = thrown = None
         try:
             inner = function(*args, **kwargs)
             item = next(inner)
             while True:
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    inner.close()
-                    raise
-                except BaseException as thrown:  # noqa: BLE001 - whatever the consumer throws belongs inside
-                    item = inner.throw(thrown)
-                else:
-                    item = inner.send(sent)
+                except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
+                    thrown = _without_our_frame(error)
+                # Outside of the handler, so that what is raised inside gets the context it would have without us.
+                item = inner.send(sent) if thrown is None else inner.throw(thrown)
+                thrown = None
         except StopIteration as stop:
             lane.finish(token, item)
             return stop.value
@@ -86,6 +84,8 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
         except BaseException as error:
             lane.fail(token, error)
             raise
+        finally:
+            thrown = None  # its traceback holds this frame: a cycle
 
     return observed
 
@@ -95,20 +95,17 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> C
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         lane = recorder.lane
         token = lane.begin(args, kwargs)
-        item = None
+        item = thrown = None
         try:
             inner = function(*args, **kwargs)
             item = await anext(inner)
             while True:
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    await inner.aclose()
-                    raise
-                except BaseException as thrown:  # noqa: BLE001 - whatever the consumer throws belongs inside
-                    item = await inner.athrow(thrown)
-                else:
-                    item = await inner.asend(sent)
+                except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
+                    thrown = _without_our_frame(error)
+                item = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
+                thrown = None
         except StopAsyncIteration:
             lane.finish(token, item)
         except GeneratorExit:
@@ -117,5 +114,13 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> C
         except BaseException as error:
             lane.fail(token, error)
             raise
+        finally:
+            thrown = None  # its traceback holds this frame: a cycle
 
     return observed
+
+
+def _without_our_frame(thrown: BaseException) -> BaseException:
+    """Return what a consumer threw as the consumer threw it: the frame it has just been thrown into is ours."""
+    trace = thrown.__traceback__
+    return thrown.with_traceback(trace.tb_next if trace is not None else None)

@@ -54,7 +54,7 @@ HEADER: Final = np.dtype(
         ("duration_ns", "<i8"),  # 88
         ("class_code", "<i4"),  # 96 code of the predicted class; -1 none
         ("confidence", "<f4"),  # 100  NaN none
-        ("error", "<u2"),  # 104     code of the error type; 0 none
+        ("error", "<u2"),  # 104     code of the error type, 0 none; in flight: code + 1 of the phase in progress
         ("output_kind", "u1"),  # 106  see radiosonde._ring.layout.OUTPUT_*
         ("input_kind", "u1"),  # 107   see INPUT_*
         ("step", "<u4"),  # 108      a batch keeps every step-th row
@@ -88,6 +88,10 @@ mark. The same bytes as `END` with five values less (60 ns)."""
 
 END_OFFSET: Final = 80
 PHASE_OFFSET: Final = 56
+ERROR_OFFSET: Final = 104
+INPUT_KIND_OFFSET: Final = 107
+"""Set while a prediction is in flight too, when the ring is a file: a flight recorder must not show an older row."""
+
 MARK_WORD: Final = 15
 """Index of the mark among the header's 16 words of 8 bytes."""
 

@@ -6,6 +6,9 @@ Cost of a record on the writing side: one `next` on an `itertools.count` and two
 signal handler, a finaliser or a forked child can never deadlock here. `deque.append` of a tuple would be cheaper by
 0.2 us, but keeps the caller's objects alive, cannot be read by another process, and is gone with the process.
 
+With a spool folder the mapping is a file there (`radiosonde._ring.spool`): what is written to it survives ``kill -9``,
+because the pages are the kernel's, and another process can read it at any time (`Ring.attach`).
+
 Threads: any number of writers (each slot has one writer at a time); one reader, see `radiosonde._ring.reader`.
 """
 
@@ -16,6 +19,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import numpy as np
 
@@ -29,6 +33,8 @@ from radiosonde._ring.layout import (
     VERSION,
     slots_for,
 )
+from radiosonde._ring.spool import ARENA, RingFile, Spool, create_file
+from radiosonde.errors import SpoolError
 
 
 class Ring:
@@ -38,11 +44,19 @@ class Ring:
         features: float64 values in a feature row.
         total_bytes: size aimed at; the number of slots is the power of two below it.
         schema: names a reader in another process needs (model, version, features, classes); written once as JSON.
+        spool: where the ring becomes a file; None keeps it in anonymous memory, which dies with the process.
+        process: identity of the writing process, part of the file's name.
+
+    Raises:
+        SpoolError: the file cannot be made.
 
     Attributes:
         memory: the mapping; writers pack headers into it.
+        file: the ring's file, None for anonymous memory.
+        pid: process id of the writer.
         nonce: random 32 bits, part of every prediction id made from this ring.
         capacity: slots, a power of two.
+        schema: the names, as given.
         header_offset: byte offset of slot 0's header.
         rows_offset: byte offset of slot 0's feature row.
         words: the headers as 64-bit words, 16 a slot, for reading one mark cheaply.
@@ -58,25 +72,82 @@ class Ring:
         *,
         total_bytes: int = 4 << 20,
         schema: Mapping[str, object] | None = None,
+        spool: Spool | None = None,
+        process: str = "",
     ) -> None:
-        self.features = features
-        self.capacity = slots_for(total_bytes, features)
-        # Names that exceed the first page push the headers to the next page boundary.
-        document = json.dumps(schema or {}, ensure_ascii=False).encode()
-        self.header_offset = -(-(PAGE_BYTES + len(document)) // PAGE_BYTES) * PAGE_BYTES
-        rows_offset = self.header_offset + self.capacity * HEADER_BYTES
-        self.memory = mmap.mmap(-1, rows_offset + self.capacity * features * 8)
-        self.rows_offset = rows_offset
+        self.schema = dict(schema or {})
         self.nonce = int.from_bytes(os.urandom(4), "little")
-        PAGE.pack_into(
-            self.memory, 0, MAGIC, VERSION, HEADER_BYTES, self.capacity, features,
-            self.header_offset // PAGE_BYTES, len(document), self.nonce, os.getpid(), 0,
-        )  # fmt: skip
-        self.memory[PAGE_BYTES : PAGE_BYTES + len(document)] = document
-        headers_bytes = memoryview(self.memory)[self.header_offset : rows_offset]
+        self.pid = os.getpid()
+        capacity = slots_for(total_bytes, features)
+        # Names that exceed the first page push the headers to the next page boundary.
+        document = json.dumps(self.schema, ensure_ascii=False).encode()
+        header_pages = -(-(PAGE_BYTES + len(document)) // PAGE_BYTES)
+        size_bytes = header_pages * PAGE_BYTES + capacity * (HEADER_BYTES + 8 * features)
+        page = PAGE.pack(
+            MAGIC, VERSION, HEADER_BYTES, capacity, features, header_pages, len(document), self.nonce, self.pid, 0
+        )
+        first_bytes = page.ljust(PAGE_BYTES, b"\0") + document
+        self.file: RingFile | None = None
+        if spool is None:
+            self.memory = mmap.mmap(-1, size_bytes)
+            self.memory[: len(first_bytes)] = first_bytes
+        else:
+            self.file = spool.name(process, self.nonce)
+            self._descriptor = create_file(self.file.path, size_bytes, first_bytes)
+            self.memory = mmap.mmap(self._descriptor, size_bytes)
+        self._view(features, capacity, header_pages)
+        self.arena = BatchArena(total_bytes, self.file and self.file.beside(ARENA))
+
+    @classmethod
+    def attach(cls, file: RingFile) -> Self:
+        """Open the ring of another process, living or dead, for reading.
+
+        Raises:
+            SpoolError: the file is torn, foreign, or from a newer version.
+        """
+        ring = cls.__new__(cls)
+        try:
+            with file.path.open("r+b") as opened:
+                ring.memory = mmap.mmap(opened.fileno(), 0)
+        except (OSError, ValueError) as error:
+            raise SpoolError(
+                f"{file.path} cannot be read as a ring: {error}; remove it if its process is gone"
+            ) from error
+        ring.file = file
+        features, capacity, header_pages, ring.nonce, ring.pid, ring.schema = _read_page(ring.memory, file)
+        ring._view(features, capacity, header_pages)  # noqa: SLF001 - our own, before anybody has it
+        ring.arena = BatchArena.attach(file.beside(ARENA))
+        return ring
+
+    def _view(self, features: int, capacity: int, header_pages: int) -> None:
+        self.features, self.capacity = features, capacity
+        self.header_offset = header_pages * PAGE_BYTES
+        self.rows_offset = self.header_offset + capacity * HEADER_BYTES
+        headers_bytes = memoryview(self.memory)[self.header_offset : self.rows_offset]
         self.words = headers_bytes.cast("Q")
         self.headers = np.frombuffer(headers_bytes, dtype=HEADER)
-        flat = np.frombuffer(self.memory, dtype=np.float64, count=self.capacity * features, offset=rows_offset)
-        self.rows = flat.reshape(self.capacity, features)
+        flat = np.frombuffer(self.memory, dtype=np.float64, count=capacity * features, offset=self.rows_offset)
+        self.rows = flat.reshape(capacity, features)
         self.reserve: Callable[[], int] = itertools.count().__next__
-        self.arena = BatchArena(total_bytes)
+
+
+def _read_page(memory: mmap.mmap, file: RingFile) -> tuple[int, int, int, int, int, dict[str, object]]:
+    """Return features, capacity, header pages, nonce, pid and schema of a ring file, after checking all of them."""
+    torn = SpoolError(f"{file.path} is torn or no ring of Radiosonde's; remove it if its process is gone")
+    if len(memory) < PAGE_BYTES:
+        raise torn
+    magic, version, header_bytes, capacity, features, header_pages, length, nonce, pid, _ = PAGE.unpack_from(memory)
+    if magic != MAGIC:
+        raise torn
+    if version != VERSION or header_bytes != HEADER_BYTES:
+        raise SpoolError(
+            f"{file.path} has layout {version}, this version reads {VERSION}; drain it with its own version"
+        )
+    size_bytes = header_pages * PAGE_BYTES + capacity * (HEADER_BYTES + 8 * features)
+    if len(memory) != size_bytes or PAGE_BYTES + length > header_pages * PAGE_BYTES or capacity & (capacity - 1):
+        raise torn
+    try:
+        schema = json.loads(bytes(memory[PAGE_BYTES : PAGE_BYTES + length]))
+    except ValueError:
+        raise torn from None
+    return features, capacity, header_pages, nonce, pid, schema

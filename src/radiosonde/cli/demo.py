@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DATE",
         help="first day of March 2013 (default: 2013-03-01)",
     )
-    parser.add_argument("--days", type=int, default=21, help="days to replay, 8 to 31 (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=21, help="days to replay, 14 to 31 (default: %(default)s)")
     parser.set_defaults(run=run)
 
 

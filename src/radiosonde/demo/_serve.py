@@ -26,6 +26,11 @@ class _AnnouncingServer(uvicorn.Server):
             sys.stdout.flush()
 
 
+SWITCH_INTERVAL_S = 0.0005
+"""A replay packs three weeks into a minute, so Radiosonde's own thread has as much to do as the model. At Python's
+default of 5 ms between threads that shows in the model's latency (p90 2.8 ms instead of 1.1 ms); in real time it is idle."""
+
+
 def _serve(folder: Path) -> None:
     # asyncio switches Nagle's algorithm off only where a socket names its protocol; without the name each answer, which
     # uvicorn writes in two parts, waits 40 ms for a delayed acknowledgement.
@@ -39,6 +44,7 @@ def _serve(folder: Path) -> None:
         server.should_exit = True
 
     threading.Thread(target=end_with_the_parent, daemon=True).start()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     server.run(sockets=[listener])
     sys.stderr.write(f"{rs.statistics()}\n")  # the instrument's account of itself, last line of the log
 

@@ -32,8 +32,9 @@ REPORT = "report.html"
 LEFT_BEHIND = ("v1.pickle", "v2.pickle", "delays.reference.json", "incidents.json", "server.log", f"{STORE}*", REPORT)
 FIRST_DAY = datetime(2013, 3, 1, tzinfo=NEW_YORK)
 LAST_DAY = datetime(2013, 3, 31, tzinfo=NEW_YORK)
-FEWEST_DAYS = 8
-"""A change shows against what was before, and a canary that sees a carrier three times a day shows it after days."""
+FEWEST_DAYS = 14
+"""A change shows against what was before, and takes events: in nine days the canary fails 18 times and 80 calls are slow,
+which is as little as a diagnosis that cries no wolf can go by; in fourteen there is enough of both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,12 @@ def _select(
         named.append(child)
         left &= ~where[child.cohort]
     remainder = judge(gains[left].sum(axis=0), dispersion).ln_e if left.any() else -np.inf
-    if whole is not None and (remainder >= limit or not named):
+    if whole is None:
+        return named
+    # Half of the arm's traffic, or a handful of cohorts, is not "some cohorts": with every cohort a little worse the
+    # strongest few use up the evidence of the rest.
+    many = len(named) > 3 or (len(named) > 1 and sum(child.trials for child in named) > whole.trials / 2)
+    if remainder >= limit or many or not named:
         return [whole]
     return named
 

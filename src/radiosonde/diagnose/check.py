@@ -53,8 +53,8 @@ def check(
         _check_model(name, [window for window in chosen if window.key.model == name], references, report)
     report.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
     return Diagnosis(
-        findings=tuple(report.findings),
-        notes=tuple(report.notes),
+        findings=tuple(finding for finding in report.findings if finding.severity != "info"),
+        notes=(*(finding for finding in report.findings if finding.severity == "info"), *report.notes),
         not_checked=tuple(report.gaps),
         checked=tuple(report.checked),
         start_ns=min(window.start_ns for window in chosen),

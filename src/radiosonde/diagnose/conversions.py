@@ -142,8 +142,8 @@ def fit_by_quantiles(before: NDArray[np.float64], after: NDArray[np.float64]) ->
         after: quantiles at the same ranks after.
     """
     # Quantities far from zero (pressure) move by many of their own widths under a conversion and by half a width with the
-    # weather; a twentieth of their size is the yardstick that serves both.
-    width = max(float(before[-1] - before[0]), 0.05 * float(np.abs(before).max()), 1e-12)
+    # weather; a tenth of their size is the yardstick that serves both.
+    width = max(float(before[-1] - before[0]), 0.1 * float(np.abs(before).max()), 1e-12)
     best: Fit | None = None
     unchanged = float(np.abs(after - before).max()) / width
     for conversion in KNOWN:

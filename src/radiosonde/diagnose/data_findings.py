@@ -24,6 +24,7 @@ _BREAKS = ("unit", "far", "stuck", "range", "location", "spread")
 """Signals that are faces of one cause, most telling first; missing and unseen are causes of their own."""
 
 _TRANSIENT_H = 24
+_LARGE_RISE = 0.3
 
 
 def data_findings(panel: FeaturePanel) -> tuple[list[Finding], list[Finding]]:
@@ -68,9 +69,12 @@ def _together(panel: FeaturePanel, missing: Sequence[Signal]) -> list[list[Signa
 
 def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
     signal, names = group[0], [panel.names[signal.feature] for signal in group]
-    lasted = signal.end < panel.axis.size and signal.end - signal.start < panel.axis.steps(_TRANSIENT_H)
+    over = signal.end < panel.axis.size
+    short = signal.end - signal.start < panel.axis.steps(_TRANSIENT_H)
+    # A short burst is a note until fresh hours confirm it, unless it is as large as only a broken feed is.
+    severity: Severity = "info" if short and (over or signal.after - signal.before < _LARGE_RISE) else "page"
     several = f" (with {', '.join(names[1:])})" if len(names) > 1 else ""
-    ended = ", and stopped again" if lasted else ""
+    ended = ", and stopped again" if over else ", not yet confirmed" if severity == "info" else ""
     title = (
         f"{names[0]}{several}: missing values rose from {_percent(signal.before)} to {_percent(signal.after)}{ended}"
     )
@@ -83,7 +87,7 @@ def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
         Evidence(f"missing_{when}", value, "share", f"{_percent(value)} of the rows had no {names[0]} {when}")
         for when, value in (("before", signal.before), ("after", signal.after))
     ]
-    return _finding(panel, signal, "missing", (title, verdict), evidence, "info" if lasted else "page")
+    return _finding(panel, signal, "missing", (title, verdict), evidence, severity)
 
 
 def _unseen(panel: FeaturePanel, signal: Signal) -> Finding:
@@ -112,6 +116,7 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
     ln_e = max(s.ln_e for s in breaks)
     evidence: list[Evidence] = []
     check = signal.check
+    severity: Severity = "page"
     if signal.check in ("location", "spread") and fit is None:
         return _drift(panel, signal)
     if fit is not None:
@@ -147,13 +152,17 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
         shown = f"{signal.after:.6g}" if name in panel.retained else f"cell {int(signal.after)}"
         title = f"{name} is stuck at {shown}"
         verdict = "Every row has the same value for far longer than ever before: a frozen source, cache or default. "
+    elif signal.check == "range":
+        title = f"{name}: {_percent(signal.after)} of the values are outside the reference range"
+        verdict = "A sentinel, a scale error, or a season the reference has not seen: its values are not recorded, so cells alone cannot tell. "
+        severity = "ticket"
     else:
         title = f"{name}: {_percent(signal.after)} of the values are far outside anything seen before"
         verdict = "A sentinel, a scale error or a corrupt source; seasons do not do this. " + _spread_over(
             panel, signal
         )
     evidence.extend(_statistic(s) for s in breaks)
-    return _finding(panel, replace(signal, ln_e=ln_e), check, (title, verdict), evidence, "page")
+    return _finding(panel, replace(signal, ln_e=ln_e), check, (title, verdict), evidence, severity)
 
 
 def _drift(panel: FeaturePanel, signal: Signal) -> Finding:

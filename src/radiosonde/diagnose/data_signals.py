@@ -193,14 +193,14 @@ def _cell_signals(panel: FeaturePanel, cells: NDArray[np.int64], block: int, per
         table = cells[:, contrast.feature]
         hits, totals = table @ contrast.top, table @ contrast.bottom
         if contrast.name in _MIN_RISE:
-            if not hits.any():
+            outside = contrast.name == "outside"
+            # Where values are at hand `_far` tells a sentinel from a season; cells only know "beyond the reference".
+            if not hits.any() or (outside and panel.names[contrast.feature] in panel.retained):
                 continue
             found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE[contrast.name])
-            if found is not None and (
-                contrast.name != "outside" or (found[0].after >= 0.9 and found[0].ln_e >= TICKET_LN_E)
-            ):
+            if found is not None and (not outside or (found[0].after >= 0.9 and found[0].ln_e >= TICKET_LN_E)):
                 step, onset = found
-                check = "range" if contrast.name == "outside" else contrast.name
+                check = "range" if outside else contrast.name
                 signals.append(Signal(check, contrast.feature, *onset, step.end, step.before, step.after, step.ln_e))
         else:
             signals.extend(_drift(panel, contrast, table, block, per_day))

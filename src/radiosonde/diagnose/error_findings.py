@@ -32,7 +32,7 @@ _MIN_OUTCOME_RISE = 0.05
 def error_findings(panel: Panel) -> list[Finding]:
     """Return findings on calls that raised."""
     problems = version_problems(panel)
-    rises = shared_rises(panel, panel.errors, panel.calls, problems, min_rise=0.003)
+    rises = shared_rises(panel, panel.errors, panel.calls, problems, min_rise=0.003, by_cohort=True)
     return [_version(panel, problem, panel.errors, panel.calls, labelled=False) for problem in problems] + [
         _rise(panel, rise, panel.errors, panel.calls, labelled=False) for rise in rises
     ]
@@ -42,7 +42,7 @@ def outcome_findings(panel: Panel) -> list[Finding]:
     """Return findings on labelled outcomes; a shared rise of wrong answers is a ticket, because hard days are real."""
     wrong, labelled = panel.incorrect.sum(axis=0), (panel.incorrect + panel.correct).sum(axis=0)
     problems = outcome_problems(panel)
-    rises = shared_rises(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE)
+    rises = shared_rises(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE, by_cohort=False)
     return [_version(panel, problem, wrong, labelled, labelled=True) for problem in problems] + [
         _rise(panel, rise, wrong, labelled, labelled=True) for rise in rises
     ]
@@ -141,7 +141,9 @@ def _rise(
         _table(panel, hits, totals, start, rise.cohort, what),
         _timeline(panel, hits, totals, rows, ~rows, rise.cohort or "all", what),
     )
-    severity: Severity = "ticket" if labelled else "page"
+    severity: Severity = "page"
+    if labelled:
+        severity = "ticket" if onset.ended_ns is None else "info"
     return Finding(
         f"{kind}.{what}.{rise.cohort or 'all'}", kind, severity, title, text, where, onset, confidence(rise.step.ln_e), tuple(evidence),
         steps, figures,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.arm_search import ArmProblem, cohort_values, find_bad_arms
-from radiosonde.diagnose.share_scan import PAGE_LN_E, block_steps, scan_share
+from radiosonde.diagnose.share_scan import MACHINE_H, PAGE_LN_E, WORLD_H, block_steps, scan_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,7 @@ def shared_rises(
     explained: Sequence[ArmProblem],
     *,
     min_rise: float,
+    by_cohort: bool,
 ) -> list[RateRise]:
     """Return where hits/totals rose against its own past in all versions: in single cohorts, or everywhere.
 
@@ -71,11 +72,12 @@ def shared_rises(
         totals: trials, same shape.
         explained: what is already blamed on a version; its series are left out.
         min_rise: least rise that matters.
+        by_cohort: look into single cohorts too. Not for wrong answers: one bad day of one carrier is no fault.
     """
     left = np.ones(len(panel.keys), dtype=bool)
     for problem in explained:
         left &= ~series_of(panel, problem)
-    block = block_steps(panel.axis)
+    block = block_steps(panel.axis, MACHINE_H if by_cohort else WORLD_H)
 
     def scan(rows: NDArray[np.bool_]) -> tuple[Step, tuple[int, int, int]] | None:
         chosen = rows & left
@@ -88,7 +90,7 @@ def shared_rises(
         )
 
     everywhere = scan(left)
-    values = cohort_values(panel)
+    values = cohort_values(panel) if by_cohort else []
     limit = PAGE_LN_E + float(np.log(max(len(values), 1)))
     cohorts = [
         RateRise(text, *found)

@@ -1,8 +1,8 @@
 """Have the slow calls become slower? Over time, and one version against the others.
 
-Detection counts calls above fixed thresholds (the median, 90, 98 and 99.5 % of the whole span, and 2, 4 and 8 times the
-median: a clean gap between ordinary and slow calls is where a count says most), because counts are exact and their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when
-the tail grew by a quarter and 5 ms; less is noise to a person.
+Detection counts calls above fixed thresholds (the median, and half octaves of the slowest tenth), because counts are exact
+and their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when
+the tail grew by half and by 10 ms: a busy neighbour does less than that all the time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from radiosonde.diagnose.arm_search import ArmProblem, find_bad_arms
 from radiosonde.diagnose.panel import slow_calls
-from radiosonde.diagnose.share_scan import block_steps, scan_share
+from radiosonde.diagnose.share_scan import MACHINE_H, PAGE_LN_E, block_steps, scan_share
 from radiosonde.diagnose.tail import Tail, bucket_at, mix_and_within, split_tail
 from radiosonde.model import LATENCY
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.scan import Step
     from radiosonde.model import Window
 
-RANKS = (0.5, 0.9, 0.98, 0.995)
-MEDIAN_FACTORS = (2, 4, 8)
-MIN_RATIO = 1.25
-MIN_RISE_S = 0.005
+ARM_RANKS = (0.5, 0.98)
+MAX_THRESHOLDS = 16
+MIN_RATIO = 1.5
+MIN_RISE_S = 0.010
 
 
 class Slower(NamedTuple):
@@ -68,7 +68,7 @@ def slower_arms(panel: Panel, windows: Sequence[Window]) -> list[Slower]:
         return []
     total = panel.latency.sum(axis=(0, 1))
     best: dict[int, Slower] = {}
-    for rank in (RANKS[0], RANKS[2]):
+    for rank in ARM_RANKS:
         bucket = bucket_at(total, rank)
         hits = slow_calls(panel, windows, bucket)
         for problem in find_bad_arms(panel, hits[None], panel.calls[None], min_hits=10, min_gap=0.005, dispersion=2.0):
@@ -84,27 +84,30 @@ def slower_since(panel: Panel, windows: Sequence[Window], explained: Sequence[Sl
     if not arms.any():
         return None
     rows = arms[panel.arm_of]
-    total = panel.latency[arms].sum(axis=(0, 1))
-    best: Slower | None = None
-    for bucket in _thresholds(total):
-        hits = slow_calls(panel, windows, bucket)
-        found = scan_share(
-            panel.axis, hits[rows].sum(axis=0).astype(float), panel.calls[rows].sum(axis=0).astype(float),
-            block_steps(panel.axis), min_rise=0.003, ratio=0.2,
-        )  # fmt: skip
-        slower = None if found is None else _over_time(panel, arms, rows, found, hits, bucket)
-        if slower is not None and (best is None or slower.ln_e > best.ln_e):
-            best = slower
-    return best
+    counts = panel.latency[arms].sum(axis=0)
+    calls = panel.calls[rows].sum(axis=0).astype(np.float64)
+    thresholds = _thresholds(counts.sum(axis=0))
+    best: tuple[Step, tuple[int, int, int]] | None = None
+    chosen = 0
+    for bucket in thresholds:
+        hits = counts[:, bucket + 1 :].sum(axis=1).astype(np.float64)
+        found = scan_share(panel.axis, hits, calls, block_steps(panel.axis, MACHINE_H), min_rise=0.003, ratio=0.2)
+        if found is not None and (best is None or found[0].ln_e > best[0].ln_e):
+            best, chosen = found, bucket
+    if best is None or best[0].ln_e - np.log(len(thresholds)) < PAGE_LN_E:
+        return None
+    step = best[0]._replace(ln_e=best[0].ln_e - float(np.log(len(thresholds))))
+    return _over_time(panel, arms, rows, (step, best[1]), slow_calls(panel, windows, chosen), chosen)
 
 
 def _thresholds(counts: NDArray[np.int64]) -> list[int]:
-    """Return the buckets to count above; a factor of two is 8 buckets."""
-    median = bucket_at(counts, 0.5)
-    doubled = (median + (1 << LATENCY.scale) * int(np.log2(factor)) for factor in MEDIAN_FACTORS)
-    return sorted(
-        {*(bucket_at(counts, rank) for rank in RANKS), *(min(bucket, LATENCY.size - 1) for bucket in doubled)}
-    )
+    """Return the buckets to count above: the median, and every half octave of the slowest tenth.
+
+    Where ordinary and slow calls part is not known beforehand, and just there a count says most.
+    """
+    first, last = bucket_at(counts, 0.9), bucket_at(counts, 0.999)
+    stride = max((1 << LATENCY.scale) // 2, -(-(last - first) // MAX_THRESHOLDS))
+    return sorted({bucket_at(counts, 0.5), *range(first, last + 1, stride)})
 
 
 def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int) -> Slower | None:

@@ -32,6 +32,7 @@ class Step(NamedTuple):
         ln_e: evidence, multiplicity over segments paid.
         phi: long-run variance ratio of the residual blocks.
         sd: standard deviation of a residual block.
+        ln_tries: logarithm of the number of segments tried, which *ln_e* has paid.
     """
 
     start: int
@@ -41,6 +42,7 @@ class Step(NamedTuple):
     ln_e: float
     phi: float
     sd: float
+    ln_tries: float
 
 
 class Blocks(NamedTuple):
@@ -134,7 +136,9 @@ def _judged(
     phi = long_run_ratio(residual, blocks.per_day)
     ln_e = held.sum() / phi / 2 * gain - np.log(tries)
     end = int(blocks.starts[last]) if last < means.size else size
-    return Step(int(blocks.starts[first]), end, before, after, float(ln_e), phi, float(residual.std()))
+    return Step(
+        int(blocks.starts[first]), end, before, after, float(ln_e), phi, float(residual.std()), float(np.log(tries))
+    )
 
 
 def long_run_ratio(residual: NDArray[np.float64], per_day: int) -> float:

@@ -112,6 +112,9 @@ def _confirm(held: Retained, lattice: Lattice, low: int, alarm: int, size: int, 
     end = _end(gain, alarm, size)
     suffix = gain[low:end][::-1].cumsum()[::-1]
     start = low + int(suffix.argmax())
+    # Steps in which nothing was counted carry no evidence; the first one with values is the one to name.
+    while start < end - 1 and not total[start]:
+        start += 1
     likely = np.flatnonzero(suffix >= suffix.max() - 3.3 * _DISPERSION)
     if np.unique(held.values[off_pair & (held.steps >= start) & (held.steps < end)]).size < _MIN_OFF_VALUES:
         return None

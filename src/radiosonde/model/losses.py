@@ -64,6 +64,12 @@ LABEL_QUEUE_FULL: Final = "label_queue_full"
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
 
+SPOOL_FAILED: Final = "spool_failed"
+"""Rings that could not lie in the spool (no space, no permission) and lie in memory instead."""
+
+NAMES_LOST: Final = "names_lost"
+"""Names that could not be written beside a ring in the spool; readers show their codes."""
+
 EXPORT_FAILED: Final = "export_failed"
 """Exports a backend refused or did not answer; cumulative counts arrive with the next success."""
 

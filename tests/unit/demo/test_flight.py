@@ -35,7 +35,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("day", "days", "message"), [(1, 32, "days of March"), (30, 9, "days of March"), (1, 3, "too few")]
+    ("day", "days", "message"), [(1, 32, "days of March"), (30, 14, "days of March"), (1, 13, "too few")]
 )
 def test_days_that_cannot_be_flown_are_refused(tmp_path, day, days, message):
     """The replay stays inside March, and is long enough for an incident to show."""

@@ -1,0 +1,125 @@
+"""What an export costs: 50 features, 2 versions, 20 cohorts, as OTLP bytes and as a Prometheus page.
+
+Beside it, the same number of time series in plain tools: counters of the OpenTelemetry SDK, collected and encoded, and a
+counter of prometheus-client, rendered. Paid once an export or scrape, never by a prediction.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+
+from benchmarks._measure import Figure, interleave
+from benchmarks.speed.bench_record import still_flight
+from benchmarks.workloads import arrays, model, reference
+from radiosonde.export.otlp import OtlpExporter
+from radiosonde.export.prometheus import PrometheusCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opentelemetry.sdk.metrics.export import MetricsData
+
+    from radiosonde.export.snapshot import Snapshot
+
+FEATURES, VERSIONS, COHORTS, ROWS = 50, 2, 20, 100
+
+
+class _Encoder(MetricExporter):
+    """An exporter that encodes and sends nothing."""
+
+    encoded_bytes = 0
+    points = 0
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
+        self.encoded_bytes += len(encode_metrics(metrics_data).SerializeToString())
+        for resource in metrics_data.resource_metrics:
+            for scope in resource.scope_metrics:
+                self.points += sum(len(list(metric.data.data_points)) for metric in scope.metrics)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        return
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """Yield both carriers over the plain tool for as many series."""
+    with ExitStack() as ends:
+        snapshot = _snapshot(ends)
+    encoder = _Encoder()
+    exporter = OtlpExporter(metric_exporter=lambda: encoder)
+    exporter.export_metrics(snapshot)
+    points, encoded_kb = encoder.points, encoder.encoded_bytes / 1e3
+    collector = PrometheusCollector(lambda: snapshot)
+    page = collector.render()
+    lines = sum(1 for line in page.splitlines() if not line.startswith(b"#"))
+    arms = {
+        "export-otlp": lambda: _once_s(lambda: exporter.export_metrics(snapshot)),
+        "export-prometheus": lambda: _once_s(collector.render),
+        "sdk": _sdk(points),
+        "prometheus-client": _client(lines),
+    }
+    samples = interleave(arms, rounds, laps=3)
+    for arm, plain, what, size in (
+        ("export-otlp", "sdk", f"OTLP, {points} points built and encoded", f"{encoded_kb:.0f} kB"),
+        ("export-prometheus", "prometheus-client", f"Prometheus, {lines} lines rendered", f"{len(page) / 1e3:.0f} kB"),
+    ):
+        ratios = [ours / theirs for ours, theirs in zip(samples[arm], samples[plain], strict=True)]
+        raw = {f"{name}_s": samples[name] for name in (arm, plain)}
+        absolute = f"{1e3 * float(np.median(samples[arm])):.1f} ms, {size}"
+        yield Figure(arm, what, ratios, unit=f"x {plain}", absolute=absolute, raw=raw)
+
+
+def _snapshot(ends: ExitStack) -> Snapshot:
+    flight = ends.enter_context(still_flight(cohorts={"unit": ["*"]}))
+    for version in range(VERSIONS):
+        predict = flight.observe("delays", version=f"{version}", reference=reference(FEATURES))(model())
+        for cohort in range(COHORTS):
+            with flight.cohort(unit=cohort):
+                for row in arrays(ROWS, FEATURES):
+                    predict(row)
+    return flight.pipeline().snapshot()
+
+
+def _once_s(action: Callable[[], object]) -> float:
+    began_ns = time.thread_time_ns()
+    action()
+    return (time.thread_time_ns() - began_ns) / 1e9
+
+
+def _sdk(points: int) -> Callable[[], float]:
+    """Return an arm: as many counters' points, collected and encoded by the SDK."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    counter = provider.get_meter("plain").create_counter("cells")
+    for point in range(points):
+        counter.add(
+            1, {"model.name": "delays", "model.version": "1", "feature": f"f{point // 14}", "cell": f"{point % 14:02}"}
+        )
+
+    def collect() -> None:
+        metrics = reader.get_metrics_data()
+        if metrics is None or provider is None:
+            raise RuntimeError("the SDK collected nothing")
+        encode_metrics(metrics).SerializeToString()
+
+    return lambda: _once_s(collect)
+
+
+def _client(lines: int) -> Callable[[], float]:
+    """Return an arm: as many counters, rendered by prometheus-client."""
+    registry = CollectorRegistry()
+    counter = Counter("cells", "Cells.", ["model", "version", "feature", "cell"], registry=registry)
+    for line in range(lines // 2):  # each is two lines: the counter and its time of creation
+        counter.labels("delays", "1", f"f{line // 14}", f"{line % 14:02}").inc()
+    return lambda: _once_s(lambda: generate_latest(registry))

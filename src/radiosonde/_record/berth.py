@@ -1,0 +1,76 @@
+"""Where a lane's ring lies: in memory, or in the spool with the texts behind its codes beside it.
+
+A spool that cannot be used (full disk, lost permission) costs the file, not the telemetry: the ring lies in memory then,
+counted and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from radiosonde._ring import Ring
+from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
+from radiosonde._ring.spool import NAMES
+from radiosonde.errors import SpoolError
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde._record.intern import Codes
+    from radiosonde._record.outputs import OutputReader
+    from radiosonde._record.recorder import Recorder
+    from radiosonde._record.schema import Schema
+
+
+def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring:
+    """Return the ring of a new lane."""
+    host = recorder.host
+    page: dict[str, object] = {
+        "model": recorder.name,
+        "version": recorder.version,
+        "variant": recorder.variant,
+        "features": schema.names,
+        # The names themselves are in the side table; here only which features have any.
+        "categories": [None if codes is None else [] for codes in schema.codes],
+        "pii": sorted(schema.pii),
+    }
+    if host.settings.spool is not None:
+        try:
+            ring = Ring(
+                schema.width,
+                total_bytes=host.settings.ring_bytes,
+                schema=page,
+                spool=host.spool,
+                process=host.process,
+            )
+            _write_names(ring, recorder, schema, outputs)
+        except (SpoolError, OSError) as error:
+            host.guard.lose(losses.SPOOL_FAILED)
+            host.guard.tell("spool", "%s (until then its rings lie in memory and die with the process)", error)
+        else:
+            return ring
+    return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=page)
+
+
+def _write_names(ring: Ring, recorder: Recorder, schema: Schema, outputs: OutputReader) -> None:
+    if ring.file is None:
+        return
+    writer, guard = NameWriter(ring.file.beside(NAMES)), recorder.host.guard
+    tables: list[tuple[Codes, int, int]] = [
+        (recorder.cohorts, COHORTS, 0),
+        (outputs.classes, CLASSES, 0),
+        (recorder.errors, ERRORS, 0),
+        (recorder.phases, PHASES, 0),
+    ]
+    tables += [(codes, CATEGORIES, feature) for feature, codes in schema.categorical]
+    for codes, table, feature in tables:
+        codes.tell(_listener(writer, guard, table, feature))
+
+
+def _listener(writer: NameWriter, guard: Guard, table: int, feature: int) -> Callable[[int, str], None]:
+    def listen(code: int, name: str) -> None:
+        if isinstance(guard.attempt(writer.append, Name(table, feature, code, name)), Exception):
+            guard.lose(losses.NAMES_LOST)
+
+    return listen

@@ -1,0 +1,84 @@
+"""The texts behind a ring's codes, in an append-only file beside it: cohorts, classes, error types, phases, categories.
+
+A record is ``<HHIHI`` (table, feature, code, bytes, CRC-32 of the text) and the text in UTF-8. It is one `os.write` to
+a descriptor in append mode, made before the code is first used in the ring, so whoever finds a code in a slot finds its
+text here, also after ``kill -9``: what was written is the kernel's. A torn last record (a full disk) ends the reading.
+
+Bounded by the tables' own bounds (`radiosonde._record.intern.Codes`); texts longer than `LONGEST_BYTES` are cut.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+COHORTS, CLASSES, ERRORS, PHASES, CATEGORIES = range(5)
+"""The tables. Only categories have a feature (its position); the others have 0."""
+
+LONGEST_BYTES: Final = 512
+
+_RECORD: Final = struct.Struct("<HHIHI")
+
+
+class Name(NamedTuple):
+    """One text."""
+
+    table: int
+    feature: int
+    code: int
+    text: str
+
+
+class NameWriter:
+    """Appends names to the file at *path*; any thread may call it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def append(self, name: Name) -> None:
+        """Write one name.
+
+        Raises:
+            OSError: the disk is full; the name is missing then, and a reader shows its code.
+        """
+        text = name.text.encode(errors="replace")[:LONGEST_BYTES]
+        record = _RECORD.pack(name.table, name.feature, name.code, len(text), zlib.crc32(text))
+        os.write(self._descriptor, record + text)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+class NameReader:
+    """Reads the names of a ring, and later what has been added since.
+
+    Args:
+        path: the file; a missing one has no names (yet).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> Iterator[Name]:
+        """Yield the names that were added since the last call, up to the first torn record."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return
+        place = 0
+        while place + _RECORD.size <= len(content):
+            table, feature, code, length, checksum = _RECORD.unpack_from(content, place)
+            text = content[place + _RECORD.size : place + _RECORD.size + length]
+            if len(text) < length or zlib.crc32(text) != checksum:
+                return
+            place += _RECORD.size + length
+            self._offset += _RECORD.size + length
+            yield Name(table, feature, code, text.decode(errors="replace"))

@@ -1,0 +1,204 @@
+"""What a ring still remembers: its last predictions and those in flight, in words. The flight recorder's reading side.
+
+Reads only: it moves no cursor and takes no lock, so it may look at a living process too. What changes while it is
+copied is left out (its mark tells).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from radiosonde._ring.layout import (
+    DONE,
+    FAILED,
+    IN_FLIGHT,
+    INPUT_ROW,
+    OUTPUT_CLASS,
+    OUTPUT_SCORE,
+)
+from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
+from radiosonde._ring.ring import Ring
+from radiosonde._ring.spool import NAMES, RingFile, is_held
+
+MASKED = "(pii)"
+MISSING, INVALID = "missing", "invalid"
+_SHOWN_ROWS = 3
+"""Rows shown of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """One prediction as the ring remembers it.
+
+    Attributes:
+        id: prediction id.
+        start_ns: wall clock at the start, nanoseconds since the epoch.
+        event_ns: event time, 0 when it is the start.
+        state: ``in flight``, ``done`` or ``failed``.
+        duration_s: how long it took, None while in flight.
+        cohort: cohort cell.
+        rows: rows of the call.
+        phases_s: seconds by finished phase.
+        phase: phase in progress, ``""`` for none.
+        features: per shown row the value of each feature by name, as text; empty when no features were recorded.
+        output: what was answered, as text; ``""`` for nothing.
+        error: type of the exception, ``""`` for none.
+    """
+
+    id: str
+    start_ns: int
+    event_ns: int
+    state: str
+    duration_s: float | None
+    cohort: str
+    rows: int
+    phases_s: Mapping[str, float]
+    phase: str
+    features: Sequence[Mapping[str, str]]
+    output: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What one ring remembers.
+
+    Attributes:
+        process: identity of the process that wrote it.
+        pid: its process id when it made the ring.
+        is_alive: whether it still lives.
+        model, version, variant: whose predictions these are.
+        in_flight: predictions that had begun and not ended, oldest first.
+        last: the newest ended predictions, newest first.
+    """
+
+    process: str
+    pid: int
+    is_alive: bool
+    model: str
+    version: str
+    variant: str
+    in_flight: tuple[Recalled, ...]
+    last: tuple[Recalled, ...]
+
+
+def recall(file: RingFile, *, last: int = 10) -> Recollection:
+    """Return the last *last* ended predictions of a ring and all in flight.
+
+    Raises:
+        SpoolError: the file is torn, foreign, or from a newer version.
+    """
+    is_alive = is_held(file.path)
+    ring = Ring.attach(file)
+    texts = _Texts(ring)
+    marks = ring.headers["mark"].copy()
+    indices = (marks >> np.uint64(2)).astype(np.int64) - 1
+    states = marks & np.uint64(3)
+    flying = sorted(indices[states == IN_FLIGHT].tolist())
+    ended = sorted(indices[(states == DONE) | (states == FAILED)].tolist(), reverse=True)[:last]
+    return Recollection(
+        process=file.process,
+        pid=ring.pid,
+        is_alive=is_alive,
+        model=texts.of("model"),
+        version=texts.of("version"),
+        variant=texts.of("variant"),
+        in_flight=tuple(found for index in flying if (found := _recalled(ring, texts, index)) is not None),
+        last=tuple(found for index in ended if (found := _recalled(ring, texts, index)) is not None),
+    )
+
+
+@dataclass(slots=True)
+class _Texts:
+    """Names of one ring: those of its page, and those of the side table."""
+
+    ring: Ring
+    tables: dict[tuple[int, int], dict[int, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        schema: Mapping[str, Any] = self.ring.schema
+        self.tables[CLASSES, 0] = dict(enumerate(schema.get("classes") or ()))
+        for feature, known in enumerate(schema.get("categories") or ()):
+            if known is not None:
+                self.tables[CATEGORIES, feature] = dict(enumerate(known))
+        if self.ring.file is not None:
+            for name in NameReader(self.ring.file.beside(NAMES)).read():
+                self.tables.setdefault((name.table, name.feature), {})[name.code] = name.text
+
+    def of(self, key: str) -> str:
+        return str(self.ring.schema.get(key, ""))
+
+    def name(self, table: int, code: int, feature: int = 0) -> str:
+        return self.tables.get((table, feature), {}).get(code, f"#{code}")
+
+    def row(self, values: Sequence[float]) -> dict[str, str]:
+        schema: Mapping[str, Any] = self.ring.schema
+        pii = set(schema.get("pii") or ())
+        return {
+            name: MASKED if name in pii else self._value(feature, value)
+            for feature, (name, value) in enumerate(zip(schema.get("features") or (), values, strict=False))
+        }
+
+    def _value(self, feature: int, value: float) -> str:
+        if math.isnan(value):
+            return MISSING
+        if math.isinf(value):
+            return INVALID
+        if (CATEGORIES, feature) in self.tables:
+            return self.name(CATEGORIES, int(value), feature)
+        return f"{value:.12g}"
+
+
+def _recalled(ring: Ring, texts: _Texts, index: int) -> Recalled | None:
+    slot = index & (ring.capacity - 1)
+    header = ring.headers[slot].copy()
+    rows = _rows(ring, header, slot)
+    if int(ring.headers["mark"][slot]) != int(header["mark"]):
+        return None  # given to another prediction meanwhile
+    state = int(header["mark"]) & 3
+    is_flying = state == IN_FLIGHT
+    spent = {code: float(seconds) for code, seconds in enumerate(header["phase_s"].tolist()) if seconds > 0}
+    error = int(header["error"])
+    start_ns = int(header["start_ns"])
+    return Recalled(
+        id=f"{start_ns:016x}{ring.nonce:08x}{index & 0xFFFFFFFF:08x}",
+        start_ns=start_ns,
+        event_ns=int(header["event_ns"]),
+        state={IN_FLIGHT: "in flight", DONE: "done", FAILED: "failed"}[state],
+        duration_s=None if is_flying else int(header["duration_ns"]) / 1e9,
+        cohort="" if header["series"] == 0 else texts.name(COHORTS, int(header["series"])),
+        rows=int(header["rows_begun"] if is_flying else header["rows"]),
+        phases_s={texts.name(PHASES, code): seconds for code, seconds in spent.items()},
+        phase=texts.name(PHASES, error - 1) if is_flying and error else "",
+        features=[texts.row(row) for row in rows],
+        output="" if is_flying or header["batch"] else _output(header, texts),
+        error="" if is_flying or not error else texts.name(ERRORS, error),
+    )
+
+
+def _rows(ring: Ring, header: Any, slot: int) -> list[list[float]]:
+    if header["input_kind"] != INPUT_ROW:
+        return []
+    if not header["batch"]:
+        return [ring.rows[slot].tolist()]
+    position, shown = int(header["batch"]) - 1, min(_SHOWN_ROWS, int(header["rows_begun"]))
+    try:
+        block = ring.arena.block(position, shown, ring.features).copy()
+    except (IndexError, ValueError):
+        return []
+    return list(block.tolist()) if ring.arena.is_whole(position) else []
+
+
+def _output(header: Any, texts: _Texts) -> str:
+    if header["output_kind"] == OUTPUT_SCORE:
+        return f"{float(header['score']):.6g}"
+    if header["output_kind"] != OUTPUT_CLASS:
+        return ""
+    name = texts.name(CLASSES, int(header["class_code"]))
+    confidence = float(header["confidence"])
+    return name if math.isnan(confidence) else f"{name} ({confidence:.3f})"

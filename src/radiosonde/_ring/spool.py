@@ -1,0 +1,142 @@
+"""The spool folder: where the rings of all processes of a host lie as files, so that they outlive their processes.
+
+::
+
+    <spool>/                     mode 0700
+      <process>-<nonce>.ring     one per lane, mode 0600, see `radiosonde._ring.layout`
+      <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
+      <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
+
+``process`` is the writer's ``service.instance.id``, ``nonce`` the ring's 8 hex digits. A file is made under a temporary
+name, filled, locked, and renamed, so a reader never meets half a ring.
+
+Who lives: a writer holds a POSIX record lock on its ring file for as long as it lives. The kernel takes the lock away
+when the process dies, whatever killed it, and a forked child does not inherit it, which ``flock`` would allow. A
+process id would not do: it may be given to another process, or belong to another container.
+
+Space is claimed with `os.posix_fallocate` before the file is mapped: writing to a mapped hole on a full disk would be
+SIGBUS, which is the end of the model server.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from radiosonde.errors import SpoolError
+
+RING, ARENA, NAMES = ".ring", ".arena", ".names"
+
+
+class RingFile(NamedTuple):
+    """A ring in the spool.
+
+    Attributes:
+        path: the ring file.
+        process: identity of the process that made it.
+        nonce: the ring's nonce.
+    """
+
+    path: Path
+    process: str
+    nonce: int
+
+    def beside(self, suffix: str) -> Path:
+        """Return the path of this ring's file with another suffix."""
+        return self.path.with_suffix(suffix)
+
+
+class Spool:
+    """A spool folder, made when missing.
+
+    Args:
+        folder: its path.
+
+    Raises:
+        SpoolError: it cannot be made, is no folder, belongs to somebody else, or others may write to it.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = self.folder.stat()
+        except OSError as error:
+            raise SpoolError(
+                f"the spool {self.folder} cannot be used: {error.strerror}; name a writable folder"
+            ) from error
+        # Features lie in here as they are: nobody else may read them, and nobody else may plant a ring.
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            raise SpoolError(
+                f"the spool {self.folder} must belong to the server's user alone: "
+                f"chown it to uid {os.geteuid()} and chmod 700 it"
+            )
+
+    def name(self, process: str, nonce: int) -> RingFile:
+        """Return where the ring *nonce* of *process* lies."""
+        return RingFile(self.folder / f"{process}-{nonce:08x}{RING}", process, nonce)
+
+    def rings(self) -> list[RingFile]:
+        """Return the rings in the folder, by name; files of other names are left alone."""
+        return sorted(self._rings())
+
+    def _rings(self) -> Iterator[RingFile]:
+        for path in self.folder.glob(f"*{RING}"):
+            process, _, nonce = path.stem.rpartition("-")
+            if process and len(nonce) == 8 and all(digit in "0123456789abcdef" for digit in nonce):
+                yield RingFile(path, process, int(nonce, 16))
+
+    def remove(self, ring: RingFile) -> None:
+        """Remove a ring and what belongs to it; what is gone already is no error."""
+        for suffix in (ARENA, NAMES, RING):
+            ring.beside(suffix).unlink(missing_ok=True)
+
+
+def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
+    """Make *path* with *size_bytes* claimed on the disk, locked by this process; return its descriptor.
+
+    Raises:
+        SpoolError: no space, or no permission; nothing is left behind.
+    """
+    temporary = path.with_suffix(path.suffix + ".new")
+    descriptor = -1
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.posix_fallocate(descriptor, 0, size_bytes)
+        os.pwrite(descriptor, first_bytes, 0)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary.rename(path)
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+        advice = "free some space or name another spool" if error.errno == errno.ENOSPC else "name a writable folder"
+        raise SpoolError(f"{path} cannot be made: {error.strerror}; {advice}") from error
+    return descriptor
+
+
+# struct flock as Linux and the C library lay it out on 64-bit machines: type, whence, start, length, pid.
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a living process (another one than this) holds the lock on *path*; a missing file is held by nobody.
+
+    Asks the kernel without taking the lock, so two readers that ask at once do not deceive each other.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        answer: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0]
+    finally:
+        os.close(descriptor)
+    return answer != fcntl.F_UNLCK

@@ -1,0 +1,110 @@
+"""``radiosonde blackbox DIR``: what the rings in a spool remember of living and dead processes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from radiosonde._ring.recall import Recalled, Recollection, recall
+from radiosonde._ring.spool import Spool
+from radiosonde.errors import SpoolError
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "blackbox",
+        help="print the last predictions of each process, and those in flight when it died",
+        description="Print what the rings in a spool folder remember: the last predictions of each process, living or "
+        "dead, and those in flight. Exit code 0: nothing was in flight in a dead process; 1: something was; 2: could not "
+        "look.",
+    )
+    parser.add_argument("spool", metavar="DIR", help="the spool folder (RADIOSONDE_SPOOL of the server)")
+    parser.add_argument("--last", type=int, default=3, metavar="N", help="ended predictions per ring (default: 3)")
+    parser.add_argument("--dead", action="store_true", help="only processes that are gone")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the recollections; a damaged ring is named and the others are still read.
+
+    Raises:
+        SpoolError: the folder cannot be used.
+    """
+    found, complaints = [], []
+    for file in Spool(args.spool).rings():
+        try:
+            recollection = recall(file, last=max(0, args.last))
+        except SpoolError as error:
+            complaints.append(str(error))
+            continue
+        if not (args.dead and recollection.is_alive):
+            found.append(recollection)
+    if args.json:
+        print(json.dumps({"rings": [asdict(each) for each in found], "unreadable": complaints}, indent=2))
+    else:
+        print("\n".join(_lines(found)) if found else f"no ring to show in {args.spool}")
+    for complaint in complaints:
+        print(f"radiosonde: {complaint}", file=sys.stderr)
+    if any(each.in_flight and not each.is_alive for each in found):
+        return 1
+    return 2 if complaints and not found else 0
+
+
+def _lines(found: list[Recollection]) -> Iterator[str]:
+    # The dead with something in flight first: that is what one came for.
+    for each in sorted(found, key=lambda one: (one.is_alive, not one.in_flight)):
+        named = " ".join(part for part in (each.model, each.version, each.variant) if part)
+        yield f"{named}  process {each.process} (pid {each.pid}), {'alive' if each.is_alive else 'DEAD'}"
+        for prediction in each.in_flight:
+            yield from _prediction(prediction, "running" if each.is_alive else "IN FLIGHT WHEN IT DIED")
+        for prediction in each.last:
+            yield from _prediction(prediction, prediction.state)
+        if not each.in_flight and not each.last:
+            yield "  no prediction"
+        yield ""
+
+
+def _prediction(prediction: Recalled, state: str) -> Iterator[str]:
+    took = "" if prediction.duration_s is None else f"  {prediction.duration_s * 1e3:.3f} ms"
+    yield f"  {state}  {_time(prediction.start_ns)}{took}  id {prediction.id}"
+    if prediction.event_ns:
+        yield f"    event time {_time(prediction.event_ns)}"
+    if prediction.cohort:
+        yield f"    cohort     {prediction.cohort}"
+    if prediction.rows != 1:
+        yield f"    rows       {prediction.rows}"
+    if prediction.phase:
+        yield f"    in phase   {prediction.phase}"
+    if prediction.phases_s:
+        yield "    phases     " + ", ".join(
+            f"{name} {spent * 1e3:.3f} ms" for name, spent in prediction.phases_s.items()
+        )
+    if prediction.error:
+        yield f"    error      {prediction.error}"
+    if prediction.output:
+        yield f"    output     {prediction.output}"
+    for number, row in enumerate(prediction.features):
+        head = "features" if number == 0 else ""
+        yield from _wrapped(f"    {head:<10} ", [f"{name}={value}" for name, value in row.items()])
+    if not prediction.features:
+        yield "    features   none recorded"
+
+
+def _wrapped(head: str, words: list[str], width: int = 100) -> Iterator[str]:
+    line = head
+    for word in words:
+        if len(line) + len(word) > width and line.strip() and line != head:
+            yield line.rstrip()
+            line = " " * len(head)
+        line += word + "  "
+    yield line.rstrip()
+
+
+def _time(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")

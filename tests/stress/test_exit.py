@@ -1,0 +1,146 @@
+"""However a process ends, what it recorded is in the store, or the store is at least whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stress._scripts import run, stored_calls
+
+
+def test_a_script_that_just_ends(tmp_path):
+    """No flush, no shutdown: the exit writes all thousand, and is quick about it."""
+    store = tmp_path / "store.db"
+    ended = run("for _ in range(1000): predict(ROW)", store)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(stored_calls(store).values()) == [1000]
+
+
+def test_a_script_that_raises(tmp_path):
+    """An uncaught exception is the script's own business."""
+    store = tmp_path / "store.db"
+    ended = run("for _ in range(10): predict(ROW)\nraise SystemError('mine')", store)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "SystemError: mine"
+    assert list(stored_calls(store).values()) == [10]
+
+
+@pytest.mark.parametrize("where", ["predicting", "flushing", "inside"])
+def test_sigterm_that_exits(tmp_path, where):
+    """A handler that calls sys.exit flushes, whether the signal comes between, in or after predictions."""
+    store = tmp_path / "store.db"
+    script = """
+        done = [0]
+        def stop(*_):
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, stop)
+        where = %r
+        if where == "inside":
+            @rs.observe("slow")
+            def slow(rows):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(30)
+            for _ in range(100): predict(ROW)
+            slow(ROW)
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        try:
+            while True:
+                predict(ROW)
+                done[0] += 1
+                if where == "flushing": rs.flush()
+        finally:
+            print(done[0])
+    """
+    ended = run(script % where, store)
+    assert ended.returncode == 7, ended.stderr
+    assert ended.stderr == ""
+    calls = sum(stored_calls(store).values())
+    if where == "inside":
+        assert calls == 101  # the interrupted one ended with SystemExit and counts as an error
+    else:
+        # The signal may come after a prediction was recorded and before the script counted it.
+        assert calls - int(ended.stdout) in (0, 1)
+
+
+def test_os_exit_loses_but_leaves_a_readable_store(tmp_path):
+    """os._exit runs nothing of ours; what was flushed before is there."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        for _ in range(10): predict(ROW)
+        rs.flush()
+        for _ in range(1000): predict(ROW)
+        os._exit(3)
+        """,
+        store,
+    )
+    assert ended.returncode == 3
+    assert 10 <= sum(stored_calls(store).values()) <= 1010
+
+
+def test_an_exit_in_the_middle_of_a_flush(tmp_path):
+    """Another thread is flushing while the main thread ends: nothing hangs, nothing is lost or counted twice."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        def flush_for_ever():
+            while True:
+                rs.flush()
+        threading.Thread(target=flush_for_ever, daemon=True).start()
+        for _ in range(3000): predict(ROW)
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sum(stored_calls(store).values()) == 3000
+
+
+def test_predictions_go_on_during_and_after_shutdown(tmp_path):
+    """Threads predict while another shuts down: every result is right and nothing is raised."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        answers = []
+        def work():
+            for _ in range(20000):
+                answers.append(predict(ROW).shape)
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads: thread.start()
+        assert rs.shutdown()
+        for thread in threads: thread.join()
+        assert set(answers) == {(1, 2)} and len(answers) == 80000
+        assert rs.statistics().guarded == {}, rs.statistics()
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_hanging_backend_does_not_hold_up_the_exit(tmp_path):
+    """The exit waits for its deadline, not for every request's patience; the store has everything."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        import socket
+        server = socket.socket()
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{server.getsockname()[1]}"
+        rs.start(otlp=True)
+        for _ in range(100): predict(ROW)
+        import atexit
+        from radiosonde._pipeline import pipeline
+        pipeline.EXIT_TIMEOUT_S = 1.0
+        begun = time.monotonic()
+        atexit.register(lambda: None)
+        import radiosonde._pipeline._worker as worker
+        def told():
+            worker._tell_all("at_exit")()
+            print(time.monotonic() - begun < 8)
+        atexit.register(told)
+        """,
+        store,
+        OTEL_EXPORTER_OTLP_TIMEOUT="30",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "True\n"
+    assert sum(stored_calls(store).values()) == 100

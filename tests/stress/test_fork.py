@@ -1,0 +1,168 @@
+"""A forked child starts empty, records on its own, and neither side loses or doubles anything."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.stress._scripts import run, stored_calls
+
+
+def test_the_child_starts_empty_under_a_new_identity(tmp_path):
+    """No records, no losses, no labels, another process id in its windows; the parent goes on counting."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        for _ in range(50): predict(ROW)
+        identity = rs.current().id
+        rs.label(identity, "1")
+        with rs.stage("outside"): pass
+        child = os.fork()
+        if child == 0:
+            found = rs.statistics()
+            assert (found.records, found.losses["stage_outside"], found.series) == (0, 0, 0), found
+            for _ in range(30): predict(ROW)
+            rs.label(identity, "1")  # the parent's prediction
+            rs.flush()
+            assert rs.statistics().labels["unknown"] == 1, rs.statistics()
+            assert rs.statistics().records == 30
+            sys.exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+        for _ in range(5): predict(ROW)
+        rs.flush()
+        found = rs.statistics()
+        assert (found.records, found.labels["joined"], found.losses["stage_outside"]) == (55, 1, 1), found
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(stored_calls(store).values()) == [30, 55]
+
+
+def test_forking_while_threads_predict_and_flush(tmp_path):
+    """Every lock of ours is busy when the forks happen; no child hangs and all totals are exact."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        import json
+        done, stop = [0, 0, 0], threading.Event()
+        def work(place):
+            while not stop.is_set():
+                predict(ROW)
+                done[place] += 1
+                if place == 2: rs.flush()
+                time.sleep(0.0005)  # the ring must not run over on a busy machine: totals are to be exact
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
+        for thread in threads: thread.start()
+        children = []
+        for count in range(1, 13):
+            child = os.fork()
+            if child == 0:
+                for _ in range(10 * count): predict(ROW)
+                sys.exit(0)
+            children.append(child)
+            predict(ROW)
+            time.sleep(0.01)
+        stop.set()
+        for thread in threads: thread.join()
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 12
+        rs.flush()
+        assert sum(rs.statistics().losses.values()) == 0, rs.statistics()
+        print(json.dumps(sum(done) + 12))
+        """,
+        store,
+        timeout_s=100,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    calls = sorted(stored_calls(store).values())
+    parent = json.loads(ended.stdout)
+    assert sorted(calls) == sorted([*(10 * count for count in range(1, 13)), parent])
+
+
+def test_a_fork_inside_a_prediction(tmp_path):
+    """A function that forks and lets its child end: one call in the parent, nothing in the child."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        @rs.observe("forking")
+        def forking(rows):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+            return "yes"
+        for _ in range(5): assert forking(ROW) == "yes"
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(stored_calls(store).values()) == [5]
+
+
+def test_grandchildren(tmp_path):
+    """A child of a child has its own identity too."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        for depth in range(3):
+            for _ in range(depth + 1): predict(ROW)
+            if os.fork():
+                os.wait()
+                break
+        else:
+            for _ in range(4): predict(ROW)
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(stored_calls(store).values()) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(tmp_path, method):
+    """Workers of multiprocessing deliver at their exit, though forked ones run no atexit hooks."""
+    store = tmp_path / "store.db"
+    ended = run(
+        f"""
+        import multiprocessing
+        def work(count):
+            for _ in range(count): predict(ROW)
+        if __name__ == "__main__":
+            predict(ROW)
+            context = multiprocessing.get_context({method!r})
+            workers = [context.Process(target=work, args=(count,)) for count in (10, 20, 30)]
+            for worker in workers: worker.start()
+            for worker in workers: worker.join()
+            assert [worker.exitcode for worker in workers] == [0, 0, 0]
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(stored_calls(store).values()) == [1, 10, 20, 30]
+
+
+def test_the_parents_registry_is_not_the_childs(tmp_path):
+    """After a fork the child's default registry answers with the child's counts only."""
+    ended = run(
+        """
+        import prometheus_client
+        rs.start(store=None)
+        def calls():
+            text = prometheus_client.generate_latest().decode()
+            return [line.split()[-1] for line in text.splitlines() if line.startswith("radiosonde_prediction_calls_total")]
+        for _ in range(3): predict(ROW)
+        assert calls() == ["3.0"], calls()
+        if os.fork() == 0:
+            predict(ROW)
+            rs.flush()
+            assert calls() == ["1.0"], calls()
+            sys.exit(0)
+        assert os.wait()[1] == 0
+        assert calls() == ["3.0"], calls()
+        """,
+        tmp_path / "store.db",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,0 +1,149 @@
+"""When windows open and close."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde.model import SeriesKey
+from tests.unit.aggregate.blocks import MINUTE_NS, NS, START_NS, Clock, block, stream
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return the clock that the aggregator reads."""
+    clock = Clock()
+    monkeypatch.setattr("radiosonde._aggregate.aggregator.monotonic_ns", clock)
+    monkeypatch.setattr("radiosonde._aggregate.state.monotonic_ns", clock)
+    return clock
+
+
+@pytest.fixture
+def aggregator(clock):
+    """Return an aggregator of one-minute windows."""
+    return Aggregator(60.0, "worker-1")
+
+
+def spans(windows):
+    """Return (start in s, calls) of windows."""
+    return sorted(((window.start_ns - START_NS) / NS, window.calls) for window in windows)
+
+
+def test_a_window_holds_its_start_and_not_its_end(aggregator):
+    """Bounds are multiples of the length since the epoch; the end belongs to the next window."""
+    aggregator.fold(stream(), block([0, 59.999999999, 60, 119]))
+    windows = aggregator.close(everything=True)
+    assert spans(windows) == [(0, 2), (60, 2)]
+    assert {window.end_ns - window.start_ns for window in windows} == {MINUTE_NS}
+    assert {window.process for window in windows} == {"worker-1"}
+
+
+def test_a_record_without_event_time_counts_at_its_start(aggregator):
+    """Event time 0 means the time of the call."""
+    records = block([0])
+    records.headers["event_ns"] = 0
+    aggregator.fold(stream(), records)
+    (window,) = aggregator.close(everything=True)
+    assert (window.start_ns, window.end_ns) == (START_NS, START_NS + MINUTE_NS)
+
+
+def test_series_are_kept_apart(aggregator):
+    """Cohorts of one block become windows of their own, whatever the order of the records."""
+    mixed = block([5, 1, 70, 2])
+    mixed.headers["series"] = [0, 1, 0, 1]
+    aggregator.fold(stream(), mixed)
+    windows = aggregator.close(everything=True)
+    found = {(window.key.cohort, (window.start_ns - START_NS) // NS): window.calls for window in windows}
+    assert found == {("", 0): 1, ("plan=pro", 0): 2, ("", 60): 1}
+    assert windows[0].key[:3] == SeriesKey("delays", "1", "stable")[:3]
+
+
+def test_the_watermark_closes_a_tenth_of_the_length_behind_the_end(aggregator):
+    """A window stays open while records may be late by less than 6 seconds."""
+    feed = stream()
+    aggregator.fold(feed, block([10]))
+    aggregator.fold(feed, block([65.9]))
+    assert aggregator.close() == []
+    aggregator.fold(feed, block([66]))
+    assert spans(aggregator.close()) == [(0, 1)]
+    assert aggregator.open_windows == 1
+
+
+def test_a_silent_window_closes_after_its_length(aggregator, clock):
+    """Nothing came for a minute: the window closes without a watermark."""
+    aggregator.fold(stream(), block([10]))
+    clock.pass_s(59)
+    assert aggregator.close() == []
+    clock.pass_s(1)
+    assert spans(aggregator.close()) == [(0, 1)]
+
+
+def test_late_records_wait_and_come_out_as_one_delta(aggregator, clock):
+    """What comes far behind the watermark is held ten seconds and leaves as a further part of its window."""
+    feed = stream()
+    aggregator.fold(feed, block([10, 600]))
+    assert spans(aggregator.close()) == []  # opened behind the watermark, so held
+    clock.pass_s(4)
+    aggregator.fold(feed, block([11]))
+    assert aggregator.close() == []
+    clock.pass_s(6)
+    assert spans(aggregator.close()) == [(0, 2)]
+    aggregator.fold(feed, block([12]))
+    clock.pass_s(10)
+    assert spans(aggregator.close()) == [(0, 1)]
+    assert [window.calls for window in aggregator.snapshot()] == [4]
+
+
+def test_closing_everything_leaves_nothing_open(aggregator):
+    """A flush closes windows due or not; the snapshot stays what it was."""
+    aggregator.fold(stream(), block([10, 300, 301]))
+    before = [window.calls for window in aggregator.snapshot()]
+    assert spans(aggregator.close(everything=True)) == [(0, 1), (300, 2)]
+    assert aggregator.open_windows == 0
+    assert [window.calls for window in aggregator.snapshot()] == before == [3]
+    assert aggregator.closed == 2
+    assert aggregator.close(everything=True) == []
+
+
+def test_labels_open_a_part_without_calls(aggregator, clock):
+    """An outcome for a window long closed becomes a delta of outcomes only."""
+    feed = stream()
+    aggregator.fold(feed, block([10, 600]))
+    aggregator.close(everything=True)
+    with aggregator.lock:
+        aggregator.label(feed, START_NS + 10 * NS, 1).outcomes.add_class(
+            "yes", is_correct=True, confidence=0.975, lag_s=7200.0
+        )
+    assert aggregator.close() == []
+    clock.pass_s(10)
+    (part,) = aggregator.close()
+    assert (part.start_ns, part.calls, part.key.cohort, part.features) == (START_NS, 0, "plan=pro", None)
+    assert dict(part.labels.outcomes) == {("correct", "1d"): 1}
+    assert part.labels.calibration[19].tolist() == [1, 1, pytest.approx(0.975)]
+
+
+def test_an_overwritten_batch_counts_as_a_call_without_rows_in_the_cells(aggregator):
+    """Call, rows and duration of a batch survive its rows; the loss is left for the pipeline to count."""
+    feed = stream()
+    position = feed.arena.reserve(10 * 3)
+    feed.arena.block(position, 10, 3)[:] = 0.0
+    record = block([0], [[0.0]])
+    record.headers["batch"], record.headers["rows"], record.headers["kept"] = position + 1, 10, 10
+    for _ in range(3):
+        feed.arena.reserve(feed.arena.largest)
+    aggregator.fold(feed, record)
+    (window,) = aggregator.close(everything=True)
+    assert (window.calls, window.rows, window.features) == (1, 10, None)
+    assert aggregator.batch_rows_lost == 10
+
+
+def test_frozen_windows_do_not_change(aggregator):
+    """A snapshot keeps its numbers while the window it was taken of goes on filling."""
+    feed = stream()
+    aggregator.fold(feed, block([1]))
+    (before,) = aggregator.snapshot()
+    aggregator.fold(feed, block([2]))
+    assert (before.calls, int(before.latency.counts.sum()), np.sum(before.batch_sizes)) == (1, 1, 1)
+    (after,) = aggregator.snapshot()
+    assert after.calls == 2

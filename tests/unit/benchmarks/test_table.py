@@ -1,0 +1,77 @@
+"""Benchmarks: figures beside their budgets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import _table
+from benchmarks._measure import Figure
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("value", "budget", "expected"),
+    [
+        (0.25, {"max": 0.25}, "within"),
+        (0.26, {"max": 0.25}, "OVER"),
+        (15.0, {"min": 15.0}, "within"),
+        (14.9, {"min": 15.0}, "OVER"),
+        (7.0, {}, ""),
+    ],
+)
+def test_a_figure_is_judged_by_its_budget(value: float, budget: dict[str, float], expected: str) -> None:
+    """A bound includes its own value; a figure without a budget is not judged."""
+    assert _table.verdict(value, budget) == expected
+
+
+def test_a_figure_in_doubt_is_not_judged() -> None:
+    """A run on a machine too busy to tell claims neither success nor failure."""
+    assert _table.verdict(1.0, {"max": 0.25}, doubt="neighbours") == "too noisy"
+
+
+def test_a_line_holds_figure_budget_and_verdict() -> None:
+    """The line that is printed, as it is printed."""
+    figure = Figure("record-array", "caller", [0.2, 0.3, 0.4], absolute="1.9 us")
+    line = _table.row(figure, {"record-array": {"max": 0.25}})
+    assert line == ("record-array", "caller", "0.30 x Histogram.record", "<= 0.25", "OVER", "1.9 us")
+
+
+def test_the_distributions_are_kept(tmp_path: Path) -> None:
+    """The file of a figure holds every round and what is behind it."""
+    _table.keep(Figure("f", "what", [1.0, 3.0], unit="ms", raw={"a_s": [0.5, 0.7]}), tmp_path)
+    kept = json.loads((tmp_path / "f.json").read_text())
+    assert (kept["median"], kept["rounds"], kept["raw"], kept["unit"]) == (2.0, [1.0, 3.0], {"a_s": [0.5, 0.7]}, "ms")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_part_measures_and_every_budget_has_its_figure(tmp_path: Path) -> None:
+    """One round of everything ends well, and no budget is left without a figure; the figures themselves are not judged."""
+    command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    measured = {path.stem for path in tmp_path.glob("*.json")}
+    assert set(_table.budgets()) <= measured
+    assert all(name in done.stdout for name in measured)
+
+
+def test_the_table_of_the_readme_is_replaced_and_nothing_else() -> None:
+    """What stands before and after the marks stays; a missed budget is told."""
+    rows = [(name, f"what {name}", "0.30 x", "<= 0.25", "OVER", "") for name in _table.IN_README]
+    page = _table.readme(f"before\n{_table.BEGIN}old\n{_table.END}\nafter\n", rows)
+    assert page.startswith(f"before\n{_table.BEGIN}| what |")
+    assert page.endswith(f"{_table.END}\nafter\n")
+    assert "| what record-array | 0.30 x | <= 0.25 (missed) | `record-array` |" in page
+    assert "old" not in page
+
+
+def test_a_readme_without_marks_is_refused() -> None:
+    """The summary never guesses where the table belongs."""
+    with pytest.raises(ValueError, match=r"README\.md has no table"):
+        _table.readme("no marks", [])

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from radiosonde._ring import Ring, RingReader
+from radiosonde._ring.reader import STALE_DRAINS
+from tests.unit.ring.writers import begin, finish
+
+
+def make(features=2):
+    """Return a ring of 64 slots and its reader."""
+    ring = Ring(features, total_bytes=0)
+    assert ring.capacity == 64
+    return ring, RingReader(ring)
+
+
+def test_an_empty_ring_gives_an_empty_block():
+    """Nothing was written, nothing comes out."""
+    ring, reader = make()
+    block = reader.drain()
+    assert (len(block), reader.overwritten, reader.in_flight, reader.abandoned) == (0, 0, 0, 0)
+    assert block.rows.shape == (0, ring.features)
+
+
+def test_records_come_out_once_in_order():
+    """Done records come out whole, in the order they began, and never again."""
+    ring, reader = make()
+    for index in [begin(ring) for _ in range(5)]:
+        finish(ring, index, is_failed=index == 3)
+    assert reader.waiting() == 5
+    block = reader.drain()
+    assert block.indices.tolist() == block.headers["start_ns"].tolist() == [0, 1, 2, 3, 4]
+    assert (block.headers["mark"] & 3).tolist() == [2, 2, 2, 3, 2]
+    assert block.rows.tolist() == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
+    assert len(reader.drain()) == 0
+    assert reader.waiting() == 0
+
+
+def test_a_block_is_a_copy():
+    """What is written after a drain does not change the block."""
+    ring, reader = make()
+    finish(ring, begin(ring))
+    block = reader.drain()
+    for _ in range(64):
+        finish(ring, begin(ring))
+    assert (block.rows.tolist(), block.headers["start_ns"].tolist()) == ([[0, 0]], [0])
+
+
+def test_a_straggler_holds_nobody_up():
+    """A prediction still running comes out at the drain after its end, among those that overtook it."""
+    ring, reader = make()
+    slow, quick = begin(ring), begin(ring)
+    finish(ring, quick)
+    assert reader.drain().indices.tolist() == [quick]
+    assert reader.in_flight == 1
+    later = begin(ring)
+    finish(ring, later)
+    finish(ring, slow)
+    assert reader.drain().indices.tolist() == [slow, later]
+    assert (reader.in_flight, reader.overwritten) == (0, 0)
+
+
+def test_overwritten_records_are_counted_one_by_one():
+    """A reader that comes late gets the last capacity records and counts the others."""
+    ring, reader = make()
+    for _ in range(64 + 17):
+        finish(ring, begin(ring))
+    block = reader.drain()
+    assert (block.indices.tolist(), reader.overwritten) == (list(range(17, 81)), 17)
+
+
+def test_a_straggler_whose_slot_is_given_away_is_counted_once():
+    """A prediction in flight for more than a lap is overwritten: counted once, and its late end changes nothing."""
+    ring, reader = make()
+    slow = begin(ring)
+    reader.drain()
+    for _ in range(64):
+        finish(ring, begin(ring))
+    assert finish(ring, slow) is False
+    block = reader.drain()
+    assert (block.indices.tolist(), reader.overwritten, reader.in_flight) == (list(range(1, 65)), 1, 0)
+    reader.drain()
+    assert reader.overwritten == 1
+
+
+def test_a_slot_reserved_and_never_marked_is_given_up_in_the_end():
+    """A writer that died between reserving and marking is abandoned after a bounded number of drains."""
+    ring, reader = make()
+    ring.reserve()
+    finish(ring, begin(ring))
+    assert reader.drain().indices.tolist() == [1]
+    for _ in range(STALE_DRAINS - 2):
+        reader.drain()
+    assert reader.abandoned == 0
+    reader.drain()
+    assert (reader.abandoned, reader.overwritten) == (1, 0)
+    reader.drain()
+    assert reader.abandoned == 1
+
+
+class Interrupted:
+    """Headers during whose copy something else is written, as happens when the interpreter switches threads."""
+
+    def __init__(self, headers, write):
+        self._headers, self._write = headers, write
+
+    def __getitem__(self, key):
+        found = self._headers[key]
+        if not isinstance(key, str) and self._write is not None:
+            write, self._write = self._write, None
+            write()
+        return found
+
+
+@pytest.mark.parametrize("laps", [1, 2])
+def test_a_torn_copy_is_dropped_and_counted(laps):
+    """Records overwritten while they are copied are dropped and counted; those of the new lap come out next."""
+    ring, reader = make()
+    for _ in range(64):
+        finish(ring, begin(ring))
+    real = ring.headers
+
+    def overwrite():
+        for _ in range(10 + 64 * (laps - 1)):
+            finish(ring, begin(ring))
+
+    ring.headers = Interrupted(real, overwrite)
+    first = reader.drain()
+    ring.headers = real
+    expected = list(range(10, 64)) if laps == 1 else []
+    assert first.indices.tolist() == expected
+    assert np.array_equal(first.rows[:, 0], expected)
+    second = reader.drain()
+    assert second.indices[-1] == 64 + 10 + 64 * (laps - 1) - 1
+    assert len(first) + len(second) + reader.overwritten == 64 + 10 + 64 * (laps - 1)
+
+
+def test_a_ring_without_features():
+    """A function that records no features has rows of no width."""
+    ring, reader = make(features=0)
+    finish(ring, begin(ring))
+    assert reader.drain().rows.shape == (1, 0)
