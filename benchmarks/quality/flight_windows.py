@@ -164,80 +164,100 @@ def windows(
 ) -> list[Window]:
     """Return hourly windows per version (v2 on 10 % of tail numbers) and, with *cohorts*, per carrier."""
     profile = profile or reference()
-    table = flights()
-    low, high = np.searchsorted(table.hour_index, (first_day * 24, (first_day + days) * 24))
-    rows = slice(int(low), int(high))
-    rng = np.random.default_rng((seed, first_day, days))
-    size = int(high - low)
-    hour = table.hour_index[rows] - first_day * 24
-    numeric = {name: table.numeric[name][rows].copy() for name in NUMERIC}
-    categorical = {name: table.categorical[name][rows].astype("U16") for name in CATEGORICAL}
-    carrier = table.categorical["carrier"][rows]
-    canary = np.array([zlib.crc32(tail.encode()) % 10 == 0 for tail in table.tailnum[rows].tolist()])
-    fails = np.zeros(size, dtype=bool)
-    phases = np.exp(rng.normal(np.log([[0.006], [0.003], [0.0005]]), [[0.4], [0.25], [0.2]], (3, size)))
-    for incident in incidents:
-        hit = (hour >= incident.start) & (hour < incident.start + incident.hours) & (rng.random(size) < incident.share)
-        if incident.version:
-            hit &= canary if incident.version == "v2" else ~canary
-        if incident.carrier:
-            hit &= carrier == incident.carrier
-        _apply(incident, hit, rng, numeric, categorical, fails, phases)
-    version = np.where(canary, "v2", "v1")
-    score = 1 / (1 + np.exp(-(np.nan_to_num(table.numeric["dep_delay"][rows]) - 14) / 8))
-    group = hour * 64 + canary * 32
+    flown = _fly(first_day, days, incidents, np.random.default_rng((seed, first_day, days)))
+    group = flown.hour * 64 + flown.canary * 32
     if cohorts:
-        group = group + np.unique(carrier, return_inverse=True)[1]
+        group = group + np.unique(flown.carrier, return_inverse=True)[1]
     order = np.argsort(group, kind="stable")
     edges = np.flatnonzero(np.diff(group[order])) + 1
-    cells = np.stack(
-        [_numeric_codes(numeric[p.name], p.low, np.array(p.bounds)) for p in profile.features if p.kind == "numeric"]
-        + [
-            _categorical_codes(categorical[p.name], np.array(p.categories))
-            for p in profile.features
-            if p.kind != "numeric"
-        ]
-    )
+    cells = np.stack([_codes(flown, feature) for feature in profile.features])
     start_ns = YEAR_START_NS + first_day * 24 * HOUR_NS
-    made = []
-    for members in np.split(order, edges):
-        first = int(members[0])
-        key = SeriesKey(
-            profile.model,
-            str(version[first]),
-            "canary" if canary[first] else "stable",
-            f"carrier={carrier[first]}" if cohorts else "",
-        )
-        good = members[~fails[members]]
-        at_ns = start_ns + int(hour[first]) * HOUR_NS
-        values = {name: numeric[name][good] for name in NUMERIC} if sketches else {}
-        made.append(
-            Window(
-                key,
-                at_ns,
-                at_ns + HOUR_NS,
-                "p1",
-                len(members),
-                len(good),
-                {"KeyError": int(fails[members].sum())} if fails[members].any() else {},
-                np.bincount([0] * len(members), minlength=21),
-                _latency(phases[:, members]),
-                _output(score[good]),
-                _features(cells[:, good], values, profile),
-                _labels(score[good], table.arr_delay[rows][good]),
-            )
-        )
-    return made
+    return [
+        _window(flown, members, cells, profile, start_ns, cohorts=cohorts, sketches=sketches)
+        for members in np.split(order, edges)
+    ]
 
 
-def _apply(
-    incident: Incident, hit: NDArray[np.bool_], rng: np.random.Generator, numeric: dict[str, NDArray[np.float64]],
-    categorical: dict[str, NDArray[np.str_]], fails: NDArray[np.bool_], phases: NDArray[np.float64],
-) -> None:  # fmt: skip
+@dataclass
+class _Flown:
+    """The rows of a workload after its incidents."""
+
+    hour: NDArray[np.int64]
+    numeric: dict[str, NDArray[np.float64]]
+    categorical: dict[str, NDArray[np.str_]]
+    carrier: NDArray[np.str_]
+    canary: NDArray[np.bool_]
+    fails: NDArray[np.bool_]
+    phases: NDArray[np.float64]
+    score: NDArray[np.float64]
+    arr_delay: NDArray[np.float64]
+
+
+def _fly(first_day: int, days: int, incidents: Sequence[Incident], rng: np.random.Generator) -> _Flown:
+    table = flights()
+    low, high = np.searchsorted(table.hour_index, (first_day * 24, (first_day + days) * 24))
+    rows, size = slice(int(low), int(high)), int(high - low)
+    flown = _Flown(
+        hour=table.hour_index[rows] - first_day * 24,
+        numeric={name: table.numeric[name][rows].copy() for name in NUMERIC},
+        categorical={name: table.categorical[name][rows].astype("U16") for name in CATEGORICAL},
+        carrier=table.categorical["carrier"][rows],
+        canary=np.array([zlib.crc32(tail.encode()) % 10 == 0 for tail in table.tailnum[rows].tolist()]),
+        fails=np.zeros(size, dtype=bool),
+        phases=np.exp(rng.normal(np.log([[0.006], [0.003], [0.0005]]), [[0.4], [0.25], [0.2]], (3, size))),
+        score=1 / (1 + np.exp(-(np.nan_to_num(table.numeric["dep_delay"][rows]) - 14) / 8)),
+        arr_delay=table.arr_delay[rows],
+    )
+    for incident in incidents:
+        hit = (flown.hour >= incident.start) & (flown.hour < incident.start + incident.hours)
+        hit &= rng.random(size) < incident.share
+        if incident.version:
+            hit &= flown.canary if incident.version == "v2" else ~flown.canary
+        if incident.carrier:
+            hit &= flown.carrier == incident.carrier
+        _apply(incident, hit, rng, flown)
+    return flown
+
+
+def _codes(flown: _Flown, feature: FeatureProfile) -> NDArray[np.int64]:
+    if feature.kind == "numeric":
+        return _numeric_codes(flown.numeric[feature.name], feature.low, np.array(feature.bounds))
+    return _categorical_codes(flown.categorical[feature.name], np.array(feature.categories))
+
+
+def _window(
+    flown: _Flown, members: NDArray[np.int64], cells: NDArray[np.int64], profile: Reference, start_ns: int,
+    *, cohorts: bool, sketches: bool,
+) -> Window:  # fmt: skip
+    first = int(members[0])
+    version, variant = ("v2", "canary") if flown.canary[first] else ("v1", "stable")
+    key = SeriesKey(profile.model, version, variant, f"carrier={flown.carrier[first]}" if cohorts else "")
+    good = members[~flown.fails[members]]
+    failed = len(members) - len(good)
+    at_ns = start_ns + int(flown.hour[first]) * HOUR_NS
+    values = {name: flown.numeric[name][good] for name in NUMERIC} if sketches else {}
+    return Window(
+        key,
+        at_ns,
+        at_ns + HOUR_NS,
+        "p1",
+        len(members),
+        len(good),
+        {"KeyError": failed} if failed else {},
+        np.bincount([0] * len(members), minlength=21),
+        _latency(flown.phases[:, members]),
+        _output(flown.score[good]),
+        _features(cells[:, good], values, profile),
+        _labels(flown.score[good], flown.arr_delay[good]),
+    )
+
+
+def _apply(incident: Incident, hit: NDArray[np.bool_], rng: np.random.Generator, flown: _Flown) -> None:
+    numeric, categorical = flown.numeric, flown.categorical
     if incident.kind == "errors":
-        fails |= hit & (rng.random(hit.size) < incident.amount)
+        flown.fails |= hit & (rng.random(hit.size) < incident.amount)
     elif incident.kind == "slow":
-        phases[PHASES.index(incident.phase), hit] += incident.amount
+        flown.phases[PHASES.index(incident.phase), hit] += incident.amount
     elif incident.kind == "category":
         categorical[incident.feature][hit & (rng.random(hit.size) < incident.amount)] = "XX"
     elif incident.kind == "scale":

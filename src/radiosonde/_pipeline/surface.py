@@ -68,6 +68,8 @@ class Surface:
         survive(pipeline)
         return pipeline
 
+    current = staticmethod(current)
+
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
     def start(self, **settings: Any) -> None:

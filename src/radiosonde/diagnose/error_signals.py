@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.arm_search import ArmProblem, cohort_values, find_bad_arms
-from radiosonde.diagnose.share_scan import MACHINE_H, PAGE_LN_E, WORLD_H, block_steps, scan_share
+from radiosonde.diagnose.share_scan import MACHINE_H, MACHINE_LN_E, PAGE_LN_E, WORLD_H, block_steps, scan_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ def shared_rises(
     left = np.ones(len(panel.keys), dtype=bool)
     for problem in explained:
         left &= ~series_of(panel, problem)
+    least = MACHINE_LN_E if by_cohort else PAGE_LN_E
     block = block_steps(panel.axis, MACHINE_H if by_cohort else WORLD_H)
 
     def scan(rows: NDArray[np.bool_]) -> tuple[Step, tuple[int, int, int]] | None:
@@ -87,11 +88,12 @@ def shared_rises(
             totals[chosen].sum(axis=0).astype(float),
             block,
             min_rise=min_rise,
+            least=least,
         )
 
     everywhere = scan(left)
     values = cohort_values(panel) if by_cohort else []
-    limit = PAGE_LN_E + float(np.log(max(len(values), 1)))
+    limit = least + float(np.log(max(len(values), 1)))
     cohorts = [
         RateRise(text, *found)
         for text, rows in values

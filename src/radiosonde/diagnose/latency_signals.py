@@ -13,7 +13,7 @@ import numpy as np
 
 from radiosonde.diagnose.arm_search import ArmProblem, find_bad_arms
 from radiosonde.diagnose.panel import slow_calls
-from radiosonde.diagnose.share_scan import MACHINE_H, PAGE_LN_E, block_steps, scan_share
+from radiosonde.diagnose.share_scan import MACHINE_H, MACHINE_LN_E, block_steps, scan_share
 from radiosonde.diagnose.tail import Tail, bucket_at, mix_and_within, split_tail
 from radiosonde.model import LATENCY
 
@@ -91,10 +91,12 @@ def slower_since(panel: Panel, windows: Sequence[Window], explained: Sequence[Sl
     chosen = 0
     for bucket in thresholds:
         hits = counts[:, bucket + 1 :].sum(axis=1).astype(np.float64)
-        found = scan_share(panel.axis, hits, calls, block_steps(panel.axis, MACHINE_H), min_rise=0.003, ratio=0.2)
+        found = scan_share(
+            panel.axis, hits, calls, block_steps(panel.axis, MACHINE_H), min_rise=0.003, ratio=0.2, least=MACHINE_LN_E
+        )
         if found is not None and (best is None or found[0].ln_e > best[0].ln_e):
             best, chosen = found, bucket
-    if best is None or best[0].ln_e - np.log(len(thresholds)) < PAGE_LN_E:
+    if best is None or best[0].ln_e - np.log(len(thresholds)) < MACHINE_LN_E:
         return None
     step = best[0]._replace(ln_e=best[0].ln_e - float(np.log(len(thresholds))))
     return _over_time(panel, arms, rows, (step, best[1]), slow_calls(panel, windows, chosen), chosen)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PAGE_LN_E = 12.0
 """Evidence a break needs. What the scan then reports on a year of healthy flights is counted in bench_diagnose."""
 
+MACHINE_LN_E = 9.0
+"""The same for failures and latency, which no season moves."""
+
 _SHORTEST_H = 12
 _NEAR_H = 36
 _OUTAGE_RISE = 0.5
@@ -40,6 +43,7 @@ def scan_share(
     *,
     min_rise: float,
     ratio: float = 0.5,
+    least: float = PAGE_LN_E,
 ) -> tuple[Step, tuple[int, int, int]] | None:
     """Return the segment in which hits/totals rose, and its (best, earliest, latest) first step; None if none did.
 
@@ -50,6 +54,7 @@ def scan_share(
         block: steps per block.
         min_rise: least rise of the share that matters.
         ratio: least rise as a part of the share before.
+        least: least evidence.
     """
     if not hits.any():
         return None
@@ -64,7 +69,7 @@ def scan_share(
         return None
     dispersion = step_dispersion(hits, totals, block, _away_from(step, axis.size, block))
     step = step._replace(ln_e=_evidence(blocks, step, dispersion) - step.ln_tries)
-    if step.ln_e < PAGE_LN_E:
+    if step.ln_e < least:
         return None
     whole_hits, whole_totals = np.rint(hits).astype(np.int64), np.rint(totals).astype(np.int64)
     return step, sharpen(whole_hits, whole_totals, step.start, step.end, max(block, axis.steps(_NEAR_H)), dispersion)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+LONGEST = 128
+"""Characters of a class name; arbitrary."""
+
 
 def class_text(value: object) -> str:
     """Return the name of the class that a label names: whole numbers without a point, everything else as ``str``.
+
+    Longer texts than `LONGEST` are cut: a class is a label value downstream.
 
     A model trained on integers may answer 1, 1.0 or numpy's 1; its reference and its labels must say the same.
     """
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return str(value)[:LONGEST]

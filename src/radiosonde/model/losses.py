@@ -11,7 +11,8 @@ RING_OVERWRITTEN: Final = "ring_overwritten"
 """Records overwritten in the ring before the consumer came: the consumer is starved or the ring too small."""
 
 RING_LATE: Final = "ring_late"
-"""Predictions that took so long that their slot was given away before they ended."""
+"""Predictions that took so long that their slot was given away before they ended. The reader finds the same loss, so each of
+them is in `RING_OVERWRITTEN` too: records plus overwritten is calls."""
 
 RING_ABANDONED: Final = "ring_abandoned"
 """Slots reserved and never marked: our own code failed between the two, or the thread died."""

@@ -11,6 +11,8 @@ import polars as pl
 import pydantic
 import pytest
 
+from radiosonde._guard import Guard
+from radiosonde._record.outputs import OutputReader
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import losses
 from radiosonde.testing import fly
@@ -354,3 +356,21 @@ def test_classes_beyond_the_bound_share_one_code():
         assert (len(counts["m"]), counts["m"]["c7"], counts["m"]["__other__"]) == (101, 2, 3)
         assert (len(counts["b"]), counts["b"]["__other__"]) == (101, 4)
         assert rs.losses() == {losses.CLASS_OVERFLOW: 7}
+
+
+def test_columns_learned_twice_at_once_are_learned_once():
+    """A second thread that learns the columns while the first one does comes to the same ones."""
+    reader = OutputReader((), Guard(reraise=True), is_classifier=None)
+    add, interruptions = reader.classes.add, []
+
+    def add_interrupted(value, name):
+        if not interruptions:
+            interruptions.append(None)
+            interruptions[0] = reader.read([0.2, 0.2, 0.6])
+        return add(value, name)
+
+    reader.classes.add = add_interrupted
+    first = reader.read([0.1, 0.7, 0.2])
+    summaries = [first, *interruptions, reader.read([0.7, 0.1, 0.2])]
+    assert [reader.classes.names[code] for _, code, _, _ in summaries] == ["1", "2", "0"]
+    assert [confidence for _, _, confidence, _ in summaries] == [0.7, 0.6, 0.7]

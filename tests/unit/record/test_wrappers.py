@@ -96,7 +96,9 @@ RAISED = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "error"), RAISED, ids=lambda value: value if isinstance(value, str) else type(value).__name__)
+@pytest.mark.parametrize(
+    ("kind", "error"), RAISED, ids=lambda value: value if isinstance(value, str) else type(value).__name__
+)
 def test_an_exception_arrives_unchanged_one_frame_deeper(kind, error):
     """The user's exception is the same object with cause, context and notes, and one frame more than without us."""
     cause = LookupError("cause")
