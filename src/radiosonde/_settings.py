@@ -2,7 +2,7 @@
 
 The only module that reads the environment. Reading happens in `Settings.resolve`, never at import.
 
-Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
+Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
@@ -33,6 +33,7 @@ class Settings:
     Attributes:
         store: path of the SQLite store, or None for no store.
         spool: folder where the rings lie as files and outlive the process, or None for rings in memory.
+        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them.
         window_s: length of a window in seconds of event time.
         references: path of a reference profile by model name; ``"*"`` serves models without one.
         cohorts: allowed values by cohort dimension; ``"*"`` among them lets every value pass. Values outside become
@@ -49,6 +50,7 @@ class Settings:
 
     store: str | None = None
     spool: str | None = None
+    agent: bool = False
     window_s: float = 60.0
     references: Mapping[str, str] = field(default_factory=dict)
     cohorts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -62,6 +64,8 @@ class Settings:
     disabled: bool = False
 
     def __post_init__(self) -> None:
+        if self.agent and self.spool is None:
+            raise ConfigurationError("agent needs a spool: set RADIOSONDE_SPOOL or start(spool=...)")
         if not 1 <= self.window_s < math.inf:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
@@ -98,6 +102,8 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
+    if env.get("RADIOSONDE_SPOOL"):
+        values["agent"] = _boolean(env, "RADIOSONDE_AGENT")
     for name, key in (("RADIOSONDE_STORE", "store"), ("RADIOSONDE_SPOOL", "spool")):
         if text := env.get(name):
             values[key] = text

@@ -59,7 +59,8 @@ def test_three_incidents_become_exactly_three_findings(tmp_path):
     found = {finding["kind"]: finding for finding in findings}
 
     assert sorted(finding["kind"] for finding in findings) == ["data", "latency", "version"]
-    assert found["data"]["where"]["feature"] == "wind_speed"
+    where = found["data"]["where"]
+    assert (where["feature"], where["version"]) == ("wind_speed", "")  # upstream of both versions
     where = found["version"]["where"]
     assert (where["version"], where["variant"], where["cohort"]) == ("2.0.0", "canary", "carrier=WN")
     assert found["latency"]["where"]["phase"] == "feature_fetch"

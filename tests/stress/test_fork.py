@@ -132,6 +132,7 @@ def test_multiprocessing(tmp_path, method):
             for _ in range(count): predict(ROW)
         if __name__ == "__main__":
             predict(ROW)
+            rs.flush()
             context = multiprocessing.get_context({method!r})
             workers = [context.Process(target=work, args=(count,)) for count in (10, 20, 30)]
             for worker in workers: worker.start()

@@ -12,7 +12,7 @@ one fold at most, never while anything is exported and never by the caller of a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from radiosonde._clock import NS, monotonic_ns
 from radiosonde._ring import Block
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_ROW
 from radiosonde.model import SeriesKey, Window
+from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
 """How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of labels makes."""
@@ -44,10 +45,19 @@ class Aggregator:
         self._lock = threading.Lock()
         self._open: dict[tuple[int, SeriesKey, str], SeriesState] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
+        self._provisional: dict[Hashable, Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
         self.batch_rows_lost = 0
         self.closed = 0
+
+    def restore(self, windows: Iterable[Window], provisional: Mapping[tuple[str, str], Reference]) -> None:
+        """Go on counting on top of *windows*, and by the provisional references they were counted with."""
+        with self._lock:
+            self._add_totals(windows)
+            for (model, version), reference in provisional.items():
+                names = tuple(feature.name for feature in reference.features)
+                self._provisional[model, version, names] = reference
 
     # Filling ---------------------------------------------------------------------------------------------------------
 
@@ -101,18 +111,20 @@ class Aggregator:
     def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], step: int) -> None:
         if not len(rows) or not rows.shape[1]:
             return
-        if stream.grid is not None:
+        if stream.grid is None:
+            _, backlog = self._backlogs.setdefault(id(stream), (stream, Backlog()))
+            backlog.add(state.start_ns, state.key.cohort, rows, step)
+            if backlog.is_ready or stream.identity in self._provisional:
+                self._settle(stream, backlog)
+        else:
             state.add_features(rows, step)
-            return
-        _, backlog = self._backlogs.setdefault(id(stream), (stream, Backlog()))
-        backlog.add(state.start_ns, state.key.cohort, rows, step)
-        if backlog.is_ready:
-            self._settle(stream, backlog)
 
     def _settle(self, stream: Stream, backlog: Backlog) -> None:
         """Make the provisional reference from the backlog and count the backlog by it."""
         del self._backlogs[id(stream)]
-        stream.adopt(backlog.reference(stream))
+        # Streams of one version share it, whatever process they come from: counts add up only within one grid.
+        shared = self._provisional.get(stream.identity)
+        stream.adopt(self._provisional.setdefault(stream.identity, shared or backlog.reference(stream)))
         for start_ns, cohort, rows, step in backlog.parts():
             self._state(stream, start_ns, cohort).add_features(rows, step)
 

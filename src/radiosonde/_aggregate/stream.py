@@ -47,6 +47,11 @@ class Stream:
     pii: frozenset[str] = field(default_factory=frozenset)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
+    @property
+    def identity(self) -> tuple[str, str, tuple[str, ...]]:
+        """Model, version and features: streams that agree in these are counted alike."""
+        return self.model, self.version, self.features
+
     def adopt(self, reference: Reference) -> None:
         """Count cells by *reference* from now on."""
         self.reference = reference

@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import signal
 import sys
 import threading
 import weakref
@@ -97,6 +98,14 @@ class Worker:
             finally:
                 for done in asked:
                     done.set()
+
+
+def told_to_end() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set, for a process that is ours alone. Call in the main thread."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    return ending
 
 
 class Survivor(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from radiosonde._aggregate.stream import Stream
 from radiosonde._join import Pending
 from radiosonde._record.intern import Codes
 from radiosonde._record.outputs import MAX_CLASSES
-from radiosonde._ring import Block, RingReader
+from radiosonde._ring import Block, Ring, RingReader
 from radiosonde._ring.layout import DONE, INPUT_ROW
 from radiosonde.model import losses
 
@@ -27,21 +27,33 @@ hold is one sketch update, about 50 us (bench_tail)."""
 
 
 class DrainedLane:
-    """Drains one lane. Owner: the consumer thread."""
+    """Drains one lane. Owner: the consumer thread.
 
-    def __init__(self, lane: Lane, reference: Reference | None) -> None:
+    Args:
+        ring: this process's own, or another's.
+        stream: what is known of it.
+        declared_classes: how many of its classes have a position (those learned from answers have none).
+        lane: the recorder's lane, where it is of this process.
+    """
+
+    def __init__(self, ring: Ring, stream: Stream, declared_classes: int, lane: Lane | None = None) -> None:
+        self.ring = ring
+        self.stream = stream
         self.lane = lane
-        self.reader = RingReader(lane.ring)
+        self.reader = RingReader(ring)
         self.pending = Pending()
         self.records = 0
         self.rows = 0
         self.feature_rows = self.kept_rows = 0
         self._overwritten = self._abandoned = self._arena_seen = 0
+        self.declared_classes = declared_classes
+        self.label_classes = Codes(MAX_CLASSES)  # names of labels that were never predicted
+
+    @classmethod
+    def of_lane(cls, lane: Lane, reference: Reference | None) -> Self:
+        """Drain a lane of this process."""
         recorder, schema = lane.recorder, lane.schema
-        # Classes that have a position, and names of labels that were never predicted.
-        self.declared_classes = len(recorder.observed.classes or (reference.output.classes if reference else ()))
-        self.label_classes = Codes(MAX_CLASSES)
-        self.stream = Stream(
+        stream = Stream(
             model=recorder.name,
             version=recorder.version,
             variant=recorder.variant,
@@ -54,12 +66,13 @@ class DrainedLane:
             arena=lane.ring.arena,
         )
         if reference is not None and schema.names == tuple(feature.name for feature in reference.features):
-            self.stream.adopt(reference)
+            stream.adopt(reference)
+        return cls(lane.ring, stream, lane.outputs.declared, lane)
 
     @property
     def is_filling(self) -> bool:
         """Whether a quarter of the ring or of the arena is waiting: then it is drained out of turn."""
-        ring = self.lane.ring
+        ring = self.ring
         if ring.arena.reserved - self._arena_seen >= ring.arena.size // 4:
             return True
         return self.reader.waiting() * 4 >= ring.capacity
@@ -67,7 +80,7 @@ class DrainedLane:
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
-        self._arena_seen = self.lane.ring.arena.reserved
+        self._arena_seen = self.ring.arena.reserved
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
                         (losses.RING_ABANDONED, reader.abandoned - self._abandoned))  # fmt: skip

@@ -19,7 +19,7 @@ from radiosonde._pipeline.labels import LabelDesk
 from radiosonde._pipeline.lanes import DrainedLane, slices
 from radiosonde._pipeline.outlets import Outlets
 from radiosonde._record.tracing import LiveSpans, find_provider
-from radiosonde._ring.spool import Spool
+from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
@@ -77,6 +77,9 @@ class Pipeline:
         self._start_ns = wall_ns()
         self._spool: Spool | None = None
         self._turn = threading.Lock()
+        self._turn_owner = 0
+        self._loading = threading.Lock()  # held while the sender imports its exporter
+        self._held: list[threading.Lock] = []
         self._lanes: list[DrainedLane] = []
         self._by_nonce: dict[int, DrainedLane] = {}
         self._aggregator = Aggregator(self.settings.window_s, self.process)
@@ -113,7 +116,7 @@ class Pipeline:
 
     def attach(self, lane: Lane) -> None:
         """Drain *lane* from now on; the first lane starts the consumer."""
-        drained = DrainedLane(lane, self.reference_for(lane.recorder))
+        drained = DrainedLane.of_lane(lane, self.reference_for(lane.recorder))
         # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a lane too.
         self._by_nonce[lane.ring.nonce] = drained
         self._lanes.append(drained)
@@ -183,7 +186,8 @@ class Pipeline:
         _ = self.spool
         for path in self.settings.references.values():
             self.load_reference(path)
-        self._outlets.open()
+        if not self.settings.agent:
+            self._outlets.open()
 
     def _step(self) -> None:
         self.guard.call("consumer", self._consume)
@@ -191,6 +195,9 @@ class Pipeline:
     def _consume(self) -> None:
         self.anchor[0] = anchor_ns()
         now_ns = monotonic_ns()
+        if self.settings.agent:
+            self._tend(now_ns)
+            return
         is_due = now_ns - self._folded_ns >= FOLD_EVERY_NS
         lanes = [lane for lane in self._lanes if is_due or lane.is_filling]
         if lanes:
@@ -198,6 +205,19 @@ class Pipeline:
         if is_due:
             for recorder in list(self._recorders):
                 recorder.retrace(self.spans_for(recorder))
+
+    def _tend(self, now_ns: int) -> None:
+        """Leave the rings to the agent, and say so where there is none."""
+        if now_ns - self._folded_ns < FOLD_EVERY_NS:
+            return
+        self._folded_ns = now_ns
+        for recorder in list(self._recorders):
+            recorder.retrace(self.spans_for(recorder))
+        if self.spool is not None and not is_held(self.spool.folder / AGENT_LOCK):
+            self.guard.tell(
+                "agent", "No agent drains %s, so what is recorded will be overwritten; start: radiosonde agent --spool %s",
+                self.spool.folder, self.spool.folder,
+            )  # fmt: skip
 
     def take_turn(
         self,
@@ -213,9 +233,13 @@ class Pipeline:
             everything: close every window, due or not.
             timeout_s: how long to wait for another's turn to end.
         """
-        if not self._turn.acquire(timeout=max(0.0, timeout_s)):
+        if self.settings.agent:
+            return True
+        # A signal handler that flushes in the middle of this thread's own turn would wait for itself.
+        if self._turn_owner == threading.get_ident() or not self._turn.acquire(timeout=max(0.0, timeout_s)):
             return False
         try:
+            self._turn_owner = threading.get_ident()
             cpu_ns = thread_time_ns()
             if not self._outlets.was_opened:
                 self._outlets.open_what_can_be()
@@ -226,11 +250,12 @@ class Pipeline:
             for lane in list(self._lanes) if lanes is None else lanes:
                 self._drain(lane)
             if is_whole:
-                self._labels.join(labels, self._by_nonce.get, self._aggregator)
+                self.guard.call("labels", self._labels.join, labels, self._by_nonce.get, self._aggregator)
             windows = self._aggregator.close(everything=everything)
             self._outlets.take(windows, self._references_by_key())
             self._cpu_ns += thread_time_ns() - cpu_ns
         finally:
+            self._turn_owner = 0
             self._turn.release()
         return True
 
@@ -249,7 +274,8 @@ class Pipeline:
             self.guard.lose(losses.BATCH_OVERWRITTEN, lost)
 
     def _prepare(self) -> None:
-        self.guard.call("sender", self._outlets.prepare)
+        with self._loading:
+            self.guard.call("sender", self._outlets.prepare)
 
     def _send(self) -> None:
         self.guard.call("sender", self._outlets.export)
@@ -258,6 +284,9 @@ class Pipeline:
 
     def label(self, prediction_id: str, value: object, time_ns: int | None) -> None:
         """Queue a label."""
+        if self.settings.agent:
+            self.guard.lose(losses.LABEL_UNROUTED)
+            return
         self._labels.put(prediction_id, value, time_ns)
 
     def flush(self, timeout_s: float) -> bool:
@@ -335,8 +364,8 @@ class Pipeline:
             recorder.reset()
         # Drained to the end: what a clean exit leaves behind would look like a crash.
         for lane in self._lanes:
-            if lane.lane.ring.file is not None and self._spool is not None:
-                self.guard.attempt(self._spool.remove, lane.lane.ring.file)
+            if lane.ring.file is not None and self._spool is not None and not self.settings.agent:
+                self.guard.attempt(self._spool.remove, lane.ring.file)
         return done
 
     def at_exit(self) -> None:
@@ -345,18 +374,28 @@ class Pipeline:
             self.shutdown(EXIT_TIMEOUT_S)
 
     def before_fork(self) -> None:
-        """Hold still while the process forks."""
+        """Hold still while the process forks: no turn is taken, nobody is inside SQLite, and nobody imports.
+
+        A child forked while another thread imports inherits the module's lock for ever: its own first import of that
+        module, at the latest the one at its exit, would wait for a thread that is not there. Turns import at first use.
+        """
+        locks = [self._loading] if self._turn_owner == threading.get_ident() else [self._turn, self._loading]
+        self._held = [lock for lock in locks if lock.acquire(timeout=_TURN_TIMEOUT_S)]
         self._outlets.hold_for_fork()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
         self._outlets.release_after_fork()
+        for lock in self._held:
+            lock.release()
+        self._held = []
 
     def after_fork_in_child(self) -> None:
         """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
         self.guard.reset()
         for lane in self._lanes:
-            lane.lane.abandon()
+            if lane.lane is not None:
+                lane.lane.abandon()
         self._outlets.abandon()
         self._consumer.reset_after_fork()
         self._sender.reset_after_fork()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from radiosonde._ring import Ring
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
-from radiosonde._ring.spool import NAMES
-from radiosonde.errors import SpoolError
+from radiosonde._ring.spool import AGENT, NAMES, SELF
+from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
         # The names themselves are in the side table; here only which features have any.
         "categories": [None if codes is None else [] for codes in schema.codes],
         "pii": sorted(schema.pii),
+        "declared_classes": outputs.declared,
+        "consumer": AGENT if host.settings.agent else SELF,
     }
     if host.settings.spool is not None:
         try:
+            page["reference"] = _leave_reference(recorder)
             ring = Ring(
                 schema.width,
                 total_bytes=host.settings.ring_bytes,
@@ -45,12 +48,24 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
                 process=host.process,
             )
             _write_names(ring, recorder, schema, outputs)
-        except (SpoolError, OSError) as error:
+        except (SpoolError, ProfileError, OSError) as error:
             host.guard.lose(losses.SPOOL_FAILED)
             host.guard.tell("spool", "%s (until then its rings lie in memory and die with the process)", error)
         else:
             return ring
     return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=page)
+
+
+def _leave_reference(recorder: Recorder) -> str:
+    """Put the reference profile into the spool, for the agent; return its identity, ``""`` for none."""
+    host = recorder.host
+    reference = host.reference_for(recorder)
+    if reference is None or host.spool is None:
+        return ""
+    path = host.spool.reference_path(reference.id)
+    if not path.exists():
+        reference.save(path)
+    return reference.id
 
 
 def _write_names(ring: Ring, recorder: Recorder, schema: Schema, outputs: OutputReader) -> None:

@@ -59,6 +59,7 @@ class OutputReader:
         self._guard = guard
         self._two_classes = bool(is_classifier) and len(classes) <= 2
         self.classes = Codes(MAX_CLASSES, first=classes)
+        self.declared = len(classes)
         self._columns = list(range(len(classes)))  # column of a probability row -> class code
         self._is_in_order = True
         self.by_type: dict[type, Callable[[Any], Summary]] = {

@@ -9,6 +9,7 @@ Bounds: at most ``capacity`` records a drain; the scan reads one word a slot (ab
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,15 @@ class RingReader:
         self.overwritten = 0
         self.abandoned = 0
         self.in_flight = 0
+
+    def progress(self) -> tuple[int, tuple[int, ...]]:
+        """Return the cursor and the stragglers: what `resume` takes, in another process perhaps."""
+        return self._cursor, tuple(sorted(self._stragglers))
+
+    def resume(self, cursor: int, stragglers: Iterable[int]) -> None:
+        """Go on where another reader of this ring has left off."""
+        self._cursor = cursor
+        self._stragglers = dict.fromkeys(stragglers, 0)
 
     def waiting(self) -> int:
         """Return the number of records begun since the last drain, whether done or not."""

@@ -6,6 +6,9 @@
       <process>-<nonce>.ring     one per lane, mode 0600, see `radiosonde._ring.layout`
       <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
       <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
+      <identity>.reference.json  reference profiles the rings' models are read against
+      agent.lock                 held by the one agent
+      agent.sqlite               what the agent has counted, unless it was told another store
 
 ``process`` is the writer's ``service.instance.id``, ``nonce`` the ring's 8 hex digits. A file is made under a temporary
 name, filled, locked, and renamed, so a reader never meets half a ring.
@@ -27,11 +30,16 @@ import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from radiosonde.errors import SpoolError
 
 RING, ARENA, NAMES = ".ring", ".arena", ".names"
+
+AGENT_LOCK = "agent.lock"
+
+SELF, AGENT = "self", "agent"
+"""Who drains a ring, as its page says: the process that writes it, or the agent of the spool."""
 
 
 class RingFile(NamedTuple):
@@ -81,6 +89,10 @@ class Spool:
     def name(self, process: str, nonce: int) -> RingFile:
         """Return where the ring *nonce* of *process* lies."""
         return RingFile(self.folder / f"{process}-{nonce:08x}{RING}", process, nonce)
+
+    def reference_path(self, reference_id: str) -> Path:
+        """Return where the reference profile of that identity lies."""
+        return self.folder / f"{reference_id}.reference.json"
 
     def rings(self) -> list[RingFile]:
         """Return the rings in the folder, by name; files of other names are left alone."""
@@ -140,3 +152,19 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return answer != fcntl.F_UNLCK
+
+
+def hold(path: Path) -> IO[bytes]:
+    """Take the lock on *path* for the life of the returned file.
+
+    Raises:
+        SpoolError: another process holds it, or the file cannot be made.
+    """
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise SpoolError(f"another agent drains {path.parent}; one is enough, end it first") from error
+        raise SpoolError(f"{path} cannot be made: {error.strerror}; name a writable folder") from error
+    return file

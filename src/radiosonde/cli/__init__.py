@@ -54,6 +54,12 @@ def _load_diagnose() -> CommandModule:
     return diagnose
 
 
+def _load_agent() -> CommandModule:
+    from radiosonde.cli import agent
+
+    return agent
+
+
 def _load_blackbox() -> CommandModule:
     from radiosonde.cli import blackbox
 
@@ -78,6 +84,7 @@ COMMANDS = (
     Command("reference", "build a reference profile from training data, or show one", _load_reference),
     Command("store", "look after a store: seal closed hours into Parquet", _load_store),
     Command("diagnose", "read a store and say what is wrong, where, and since when", _load_diagnose),
+    Command("agent", "drain the rings of all processes in a spool, store and export what they counted", _load_agent),
     Command("blackbox", "print the last predictions of each process, and those in flight when it died", _load_blackbox),
     Command("demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo),
 )

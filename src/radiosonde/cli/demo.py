@@ -87,6 +87,7 @@ def _farewell(plan: Plan) -> str:
     """Return what was really switched on, to hold against the findings, and what to do next."""
     server = Path(__file__).parents[1] / "demo" / "server.py"
     moments = [f"{_utc(since_s)}  {what}" for since_s, what in plan.incidents.moments()]
+    again = "radiosonde demo (make demo)" if plan.healthy else "radiosonde demo --healthy (make demo DEMO=--healthy)"
     told = "\n  ".join(moments or ["nothing: this was a healthy flight"])
     return f"""
 What was really switched on inside the server:
@@ -98,7 +99,7 @@ Telemetry  {plan.store}
 Next
   open the report in a browser
   read the server, which is all it took: {server}
-  fly the same weeks {"with incidents: radiosonde demo" if plan.healthy else "without incidents: radiosonde demo --healthy"}
+  fly the same weeks {"with" if plan.healthy else "without"} incidents: {again}
 """
 
 

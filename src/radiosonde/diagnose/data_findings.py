@@ -69,8 +69,7 @@ def _together(panel: FeaturePanel, missing: Sequence[Signal]) -> list[list[Signa
 
 def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
     signal, names = group[0], [panel.names[signal.feature] for signal in group]
-    over = signal.end < panel.axis.size
-    short = signal.end - signal.start < panel.axis.steps(_TRANSIENT_H)
+    over, short = _over_and_short(panel, signal)
     # A short burst is a note until fresh hours confirm it, unless it is as large as only a broken feed is.
     severity: Severity = "info" if short and (over or signal.after - signal.before < _LARGE_RISE) else "page"
     several = f" (with {', '.join(names[1:])})" if len(names) > 1 else ""
@@ -88,6 +87,11 @@ def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
         for when, value in (("before", signal.before), ("after", signal.after))
     ]
     return _finding(panel, signal, "missing", (title, verdict), evidence, severity)
+
+
+def _over_and_short(panel: FeaturePanel, signal: Signal) -> tuple[bool, bool]:
+    """Return whether the segment has ended, and whether it is shorter than a day."""
+    return signal.end < panel.axis.size, signal.end - signal.start < panel.axis.steps(_TRANSIENT_H)
 
 
 def _unseen(panel: FeaturePanel, signal: Signal) -> Finding:
@@ -162,6 +166,9 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
             panel, signal
         )
     evidence.extend(_statistic(s) for s in breaks)
+    if fit is None and all(_over_and_short(panel, signal)):
+        # One cloudburst is a record, not a fault.
+        severity, title = "info", f"{title}, for less than a day"
     return _finding(panel, replace(signal, ln_e=ln_e), check, (title, verdict), evidence, severity)
 
 

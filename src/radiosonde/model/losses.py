@@ -71,6 +71,12 @@ SPOOL_FAILED: Final = "spool_failed"
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show their codes."""
 
+DIED_IN_FLIGHT: Final = "died_in_flight"
+"""Predictions that were running when their process died; their caller got no answer either."""
+
+LABEL_UNROUTED: Final = "label_unrouted"
+"""Labels given in a process whose rings an agent drains: there is no way for them to the agent yet."""
+
 EXPORT_FAILED: Final = "export_failed"
 """Exports a backend refused or did not answer; cumulative counts arrive with the next success."""
 

@@ -86,6 +86,16 @@ TABLES = (
         PRIMARY KEY (process, hour_ns, segment)
     ) WITHOUT ROWID
     """,
+    # How far the agent has counted the rings of its spool; replaced with every batch of windows it writes.
+    """
+    CREATE TABLE drained (
+        process    TEXT    NOT NULL,
+        nonce      INTEGER NOT NULL,
+        cursor     INTEGER NOT NULL,     -- first record not looked at yet
+        stragglers TEXT    NOT NULL,     -- records below it that were still in flight
+        PRIMARY KEY (process, nonce)
+    ) WITHOUT ROWID
+    """,
     # For people: one line per window part.
     """
     CREATE VIEW traffic AS

@@ -20,6 +20,7 @@ from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.reference.profile import Reference
 from radiosonde.store.connection import BUSY_TIMEOUT_S, writing
+from radiosonde.store.progress import RingProgress, write_progress
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
 from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, payload_bytes, readable, sketch_rows, window_row
@@ -78,12 +79,19 @@ class StoreWriter:
         """The SQLite file."""
         return self._path
 
-    def write(self, windows: Sequence[Window], references: References | None = None) -> int:
+    def write(
+        self,
+        windows: Sequence[Window],
+        references: References | None = None,
+        *,
+        drained: Sequence[RingProgress] | None = None,
+    ) -> int:
         """Store *windows* in one transaction and return their size in bytes, before SQLite's own overhead.
 
         Args:
             windows: parts of windows; equal ones are stored again, because parts are deltas.
             references: the profiles the windows are read against, by (model, version); known ones cost a look-up.
+            drained: how far all rings were counted with these windows (the agent's); None leaves what is there.
 
         Raises:
             StoreError: nothing of the batch was stored.
@@ -104,6 +112,8 @@ class StoreWriter:
                     _insert(connection, insert, [(first + i, *row) for i, rows in enumerate(groups) for row in rows])
                 for key, reference in (references or {}).items():
                     self._write_reference(connection, key, reference, written_ns)
+                if drained is not None:
+                    write_progress(connection, drained)
             self.pruned += pruned
         return payload_bytes(row for groups in parts for rows in groups for row in rows)
 

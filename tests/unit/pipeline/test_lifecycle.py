@@ -267,10 +267,10 @@ def test_statistics_while_windows_open_and_close():
 
         thread = threading.Thread(target=ask)
         thread.start()
-        for second in range(1, 3000):
+        for second in range(1, 600):
             with rs.at(second):
                 observed(ROW)
-            if second % 100 == 0:
+            if second % 50 == 0:
                 rs.pipeline().take_turn()
         stop.set()
         thread.join(30)

@@ -1,0 +1,124 @@
+"""A ring of another process, as the agent sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from radiosonde._aggregate.stream import Stream
+from radiosonde._pipeline.lanes import DrainedLane
+from radiosonde._ring import Ring
+from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
+from radiosonde._ring.recall import recall
+from radiosonde._ring.spool import NAMES, RingFile, Spool
+from radiosonde.errors import ProfileError
+from radiosonde.reference.profile import Reference
+
+OBITUARIES = 20
+"""Crash reports kept in a spool; the oldest go first."""
+
+
+class AdoptedRing:
+    """One ring file and what drains it.
+
+    Attributes:
+        file: the ring's file.
+        drained: what drains it.
+        consumer: who is to drain it, as its page says.
+        is_finished: whether its writer is dead and everything it published has been drained.
+    """
+
+    def __init__(self, file: RingFile, drained: DrainedLane, tables: Mapping[tuple[int, int], list[str]]) -> None:
+        self.file, self.drained = file, drained
+        self.consumer = str(drained.ring.schema.get("consumer", ""))
+        self.is_finished = False
+        self._tables = tables
+        self._names = NameReader(file.beside(NAMES))
+        self._durable = 0
+        self.read_names()
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Process and nonce."""
+        return self.file.process, self.file.nonce
+
+    @property
+    def undurable(self) -> int:
+        """Records begun since the last commit."""
+        return self.drained.reader.progress()[0] - self._durable + self.drained.reader.waiting()
+
+    def mark_durable(self) -> None:
+        """Remember that everything drained so far was committed."""
+        self._durable = self.drained.reader.progress()[0]
+
+    def read_names(self) -> None:
+        """Take up the names that were added beside the ring."""
+        for name in self._names.read():
+            table = self._tables.get((name.table, name.feature))
+            if table is None:
+                continue
+            # A name that could not be written leaves a gap; its code stands for itself.
+            table.extend(f"#{code}" for code in range(len(table), name.code + 1))
+            table[name.code] = name.text
+
+    def in_flight(self) -> list[str]:
+        """Return what was being predicted when the writer died, one text each, personal values masked."""
+        return [
+            f"{each.id} {' '.join(f'{name}={value}' for row in each.features for name, value in row.items())}"
+            for each in recall(self.file, last=0).in_flight
+        ]
+
+    def leave_obituary(self, spool: Spool) -> None:
+        """Write what the ring remembers beside it before it is removed; `radiosonde blackbox` shows it."""
+        path = self.file.path.with_suffix(".crash.json")
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(recall(self.file, last=10))))
+        kept = sorted(spool.folder.glob("*.crash.json"), key=lambda each: each.stat().st_mtime_ns)
+        for old in kept[:-OBITUARIES]:
+            old.unlink(missing_ok=True)
+
+
+def adopt(spool: Spool, file: RingFile) -> AdoptedRing:
+    """Open a ring of the spool for draining.
+
+    Raises:
+        SpoolError: it is torn, foreign, or from a newer version.
+    """
+    ring = Ring.attach(file)
+    page: Mapping[str, Any] = ring.schema
+    features = tuple(page.get("features") or ())
+    categories: tuple[list[str] | None, ...] = tuple(
+        None if known is None else [] for known in page.get("categories") or ()
+    )
+    cohorts, classes, errors, phases = [""], list[str](), [""], list[str]()
+    tables = {(COHORTS, 0): cohorts, (CLASSES, 0): classes, (ERRORS, 0): errors, (PHASES, 0): phases}
+    tables |= {(CATEGORIES, feature): names for feature, names in enumerate(categories) if names is not None}
+    stream = Stream(
+        model=str(page.get("model", "")),
+        version=str(page.get("version", "")),
+        variant=str(page.get("variant", "stable")),
+        cohorts=cohorts,
+        classes=classes,
+        errors=errors,
+        phases=phases,
+        features=features,
+        categories=categories,
+        arena=ring.arena,
+    )
+    drained = DrainedLane(ring, stream, int(page.get("declared_classes") or 0))
+    adopted = AdoptedRing(file, drained, tables)
+    reference = _reference(spool, str(page.get("reference") or ""))
+    if reference is not None and features == tuple(feature.name for feature in reference.features):
+        stream.adopt(reference)
+    return adopted
+
+
+def _reference(spool: Spool, identity: str) -> Reference | None:
+    if not identity:
+        return None
+    try:
+        return Reference.load(spool.reference_path(identity))
+    except ProfileError:
+        return None  # counted by a provisional one then, and marked so

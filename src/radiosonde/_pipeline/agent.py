@@ -1,0 +1,229 @@
+"""The agent: drains the rings of all processes in a spool and speaks for them with one voice.
+
+Everything after the ring is the same code as in the model server; what differs is where rings come from (files), and
+that the agent may be killed at any time. So nothing is counted but what is durable: every few seconds the windows
+counted so far are written to the store as parts, *with* the position reached in every ring, in one transaction. An agent
+that starts finds both there and goes on; what the former one had drained since its last commit is still in the rings.
+
+* Nothing lost, nothing doubled, as long as no ring goes once around between two commits; so a commit also comes when a
+  ring is half full of what is not durable. What is overwritten beyond that is counted (``ring_overwritten``).
+* A ring whose writer is dead is drained to its last published slot, the predictions in flight are told and counted,
+  and its files are removed after the commit that contains it.
+* The cumulative metrics go on after a restart too: they are summed up from the agent's own windows in the store.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
+from radiosonde._pipeline.adopted import AdoptedRing, adopt
+from radiosonde._pipeline.lanes import slices
+from radiosonde._ring.spool import AGENT, AGENT_LOCK, Spool, hold, is_held
+from radiosonde.errors import SpoolError
+from radiosonde.export.snapshot import Snapshot
+from radiosonde.model import Statistics, losses
+from radiosonde.reference.codec import from_text
+from radiosonde.sketches.merge import merge_windows
+from radiosonde.store.progress import RingProgress, read_progress
+from radiosonde.store.reader import Interval, StoreReader
+from radiosonde.store.writer import StoreWriter
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde.model import Window
+    from radiosonde.reference.profile import Reference
+
+IDENTITY, STORE = "agent.id", "agent.sqlite"
+
+COMMIT_EVERY_NS = 5 * NS
+"""Nanoseconds between commits at most; what a power cut would cost, and the shortest part of a window."""
+
+
+class Agent:
+    """Drains a spool. For one thread; `snapshot` may be called from another.
+
+    Args:
+        spool: the folder.
+        guard: counts errors and losses.
+        store: path of the store; default: ``agent.sqlite`` in the spool.
+        window_s: length of a window in seconds of event time.
+
+    Raises:
+        SpoolError: another agent drains this spool.
+        StoreError: the store cannot be opened.
+    """
+
+    def __init__(self, spool: Spool, guard: Guard, *, store: Path | None = None, window_s: float = 60.0) -> None:
+        self._spool, self._guard = spool, guard
+        self._lock = hold(spool.folder / AGENT_LOCK)
+        self.process = _identity(spool.folder / IDENTITY)
+        self.store = store or spool.folder / STORE
+        self._writer = StoreWriter(self.store, process=self.process)
+        self._aggregator = Aggregator(window_s, self.process)
+        self._rings: dict[Path, AdoptedRing] = {}
+        self._refused: set[Path] = set()
+        self._committed_ns = monotonic_ns()
+        self._uncommitted: list[Window] = []
+        self._records = self._rows = self._commits = self._cpu_ns = 0
+        self._start_ns = self._restore()
+
+    def _restore(self) -> int:
+        """Take up the totals of the agents before; return when the first of them began."""
+        self._progress = read_progress(self.store)
+        reader = StoreReader(self.store, sketches=False)
+        own = [window for _, window in reader.parts(Interval()) if window.process == self.process]
+        newest_last = sorted(reader.references(), key=lambda row: row.written_ns)
+        stored = {(row.model, row.version): from_text(row.document, origin=str(self.store)) for row in newest_last}
+        provisional = {place: reference for place, reference in stored.items() if reference.provisional}
+        totals = merge_windows(own, by=lambda window: window.key)
+        self._aggregator.restore(totals, provisional)
+        return min((window.start_ns for window in own), default=wall_ns())
+
+    # Turns -----------------------------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Adopt new rings, drain all, commit when due."""
+        cpu_ns = thread_time_ns()
+        for file in self._spool.rings():
+            if file.path not in self._rings and file.path not in self._refused:
+                self._adopt(file.path)
+        dead = [ring for ring in self._rings.values() if not is_held(ring.file.path)]
+        # Asked before the drain: what a writer published before it died is there now.
+        for ring in list(self._rings.values()):
+            self._drain(ring)
+        for ring in dead:
+            ring.is_finished = True
+        if dead or self._is_due():
+            self.commit()
+        self._cpu_ns += thread_time_ns() - cpu_ns
+
+    def _adopt(self, path: Path) -> None:
+        file = next(file for file in self._spool.rings() if file.path == path)
+        try:
+            ring = adopt(self._spool, file)
+        except SpoolError as error:
+            self._refused.add(path)
+            self._guard.tell(str(path), "%s", error)
+            return
+        if ring.consumer != AGENT:
+            self._refused.add(path)  # drained by the process that writes it
+            return
+        known = self._progress.get((file.process, file.nonce))
+        if known is not None:
+            ring.drained.reader.resume(known.cursor, known.stragglers)
+        self._rings[path] = ring
+
+    def _drain(self, ring: AdoptedRing) -> None:
+        block = ring.drained.drain(self._guard)
+        ring.read_names()  # after the drain: a name is on disk before its code is in the ring
+        for part in slices(block):
+            if not self._guard.call("fold", ring.drained.fold, part, self._aggregator):
+                self._guard.lose(losses.RECORD_FAILED, len(part))
+        self._records += len(block)
+        self._rows += int(block.headers["rows"].sum())
+        if self._aggregator.batch_rows_lost:
+            self._guard.lose(losses.BATCH_OVERWRITTEN, self._aggregator.batch_rows_lost)
+            self._aggregator.batch_rows_lost = 0
+
+    def _is_due(self) -> bool:
+        if monotonic_ns() - self._committed_ns >= COMMIT_EVERY_NS:
+            return True
+        return any(ring.undurable * 2 >= ring.drained.ring.capacity for ring in self._rings.values())
+
+    # Commits ---------------------------------------------------------------------------------------------------------
+
+    def commit(self) -> bool:
+        """Make durable what was counted and how far; return whether it is."""
+        self._uncommitted += self._aggregator.close(everything=True)
+        # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
+        rings = list(self._rings.values())
+        progress = [RingProgress(*ring.identity, *ring.drained.reader.progress()) for ring in rings]
+        # Progress of rings that are not there now is kept: their files may only be unreadable for the moment.
+        known = {(each.process, each.nonce): each for each in progress}
+        present = {(file.process, file.nonce) for file in self._spool.rings()} - {
+            ring.identity for ring in self._rings.values()
+        }
+        progress += [each for place, each in self._progress.items() if place in present and place not in known]
+        written = self._guard.attempt(
+            lambda: self._writer.write(self._uncommitted, self._references(), drained=progress)
+        )
+        self._committed_ns = monotonic_ns()
+        if isinstance(written, Exception):
+            self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
+            return False
+        self._uncommitted = []
+        self._commits += 1
+        self._progress = {(each.process, each.nonce): each for each in progress}
+        for ring in rings:
+            ring.mark_durable()
+            if ring.is_finished:
+                self._bury(ring)
+        return True
+
+    def _bury(self, ring: AdoptedRing) -> None:
+        died = ring.in_flight()
+        if died:
+            self._guard.lose(losses.DIED_IN_FLIGHT, len(died))
+            self._guard.tell(
+                f"died {ring.identity}", "Process %s died with %d predictions in flight: %s",
+                ring.file.process, len(died), "; ".join(died[:3]),
+            )  # fmt: skip
+            self._guard.attempt(ring.leave_obituary, self._spool)
+        del self._rings[ring.file.path]
+        self._spool.remove(ring.file)
+
+    def _references(self) -> Mapping[tuple[str, str], Reference]:
+        streams = [ring.drained.stream for ring in self._rings.values()]
+        return {(stream.model, stream.version): stream.reference for stream in streams if stream.reference is not None}
+
+    # Views -----------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return everything the agents of this spool have counted, frozen."""
+        return Snapshot(
+            start_ns=self._start_ns,
+            time_ns=wall_ns(),
+            windows=self._aggregator.snapshot(),
+            references=self._references(),
+            statistics=self.statistics(),
+        )
+
+    def statistics(self) -> Statistics:
+        """Return the agent's own counts since it started."""
+        rings = list(self._rings.values())
+        return Statistics(
+            records=self._records,
+            rows=self._rows,
+            in_flight=sum(ring.drained.reader.in_flight for ring in rings),
+            losses={**dict.fromkeys(losses.ALL_LOSSES, 0), **self._guard.losses()},
+            series=self._aggregator.series,
+            windows_open=self._aggregator.open_windows,
+            windows_closed=self._aggregator.closed,
+            consumer_cpu_s=self._cpu_ns / NS,
+            exports={"store": self._commits},
+            guarded=self._guard.errors(),
+        )
+
+    def close(self) -> bool:
+        """Drain once more, commit, let the spool go; return whether all is durable."""
+        self.turn()
+        done = self.commit()
+        self._writer.close()
+        self._lock.close()
+        return done
+
+
+def _identity(path: Path) -> str:
+    """Return the identity all agents of a spool share, so that their counts are one process's."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        identity = uuid.uuid4().hex
+        path.write_text(identity)
+        path.chmod(0o600)
+        return identity

@@ -1,0 +1,54 @@
+"""How far each ring of a spool has been counted into this store.
+
+Written in the transaction that writes the windows counted from it, so the two can never disagree: an agent that is
+killed between two of them starts again where the last one ended, and what it had drained since is still in the ring.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from radiosonde.store.connection import reading
+
+
+class RingProgress(NamedTuple):
+    """Progress in one ring.
+
+    Attributes:
+        process: identity of the process that writes the ring.
+        nonce: the ring's nonce.
+        cursor: index of the first record that has not been looked at.
+        stragglers: indices below the cursor that were still in flight.
+    """
+
+    process: str
+    nonce: int
+    cursor: int
+    stragglers: tuple[int, ...]
+
+
+def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]) -> None:
+    """Replace all progress by *rings*; a ring that is not among them is gone. *connection* is in a transaction."""
+    connection.execute("DELETE FROM drained")
+    connection.executemany(
+        "INSERT INTO drained VALUES (?, ?, ?, ?)",
+        [(ring.process, ring.nonce, ring.cursor, json.dumps(ring.stragglers)) for ring in rings],
+    )
+
+
+def read_progress(path: Path) -> dict[tuple[str, int], RingProgress]:
+    """Return the progress by (process, nonce).
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    with reading(path) as connection:
+        rows = connection.execute("SELECT process, nonce, cursor, stragglers FROM drained").fetchall()
+    return {
+        (process, nonce): RingProgress(process, nonce, cursor, tuple(json.loads(stragglers)))
+        for process, nonce, cursor, stragglers in rows
+    }
