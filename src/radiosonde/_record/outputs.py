@@ -62,6 +62,7 @@ class OutputReader:
         self.declared = len(classes)
         self._columns = list(range(len(classes)))  # column of a probability row -> class code
         self._is_in_order = True
+        self._two_columns = len(classes) == 2
         self.by_type: dict[type, Callable[[Any], Summary]] = {
             np.ndarray: self._array,
             str: self._label,
@@ -100,20 +101,24 @@ class OutputReader:
     # One row ---------------------------------------------------------------------------------------------------------
 
     def _array(self, value: NDArray[Any]) -> Summary:
-        # A list of floats is handled faster by max() and index() than by argmax for any number of classes seen here.
+        # A list of floats is handled faster by max() and index() than by argmax for any number of classes seen here, and
+        # two probabilities in a row by taking them apart (bench_record).
         row = value.tolist()
+        if self._two_columns:
+            try:
+                ((first, second),) = row
+                if type(first) is float and 0.0 <= first <= 1.0 and 0.0 <= second <= 1.0:
+                    if second > first:
+                        return (OUTPUT_CLASS, self._columns[1], second, NAN)
+                    return (OUTPUT_CLASS, self._columns[0], first, NAN)
+            except (TypeError, ValueError):
+                self._two_columns = False  # something else than one row of two columns came; look properly from now on
         if type(row) is list and len(row) == 1:
             row = row[0]
             if type(row) is list and len(row) == 1:
                 row = row[0]
         if type(row) is not list:
             return self.read(row)
-        if len(row) == 2 and len(self._columns) >= 2:
-            first, second = row
-            if type(first) is float and 0.0 <= first <= 1.0 and 0.0 <= second <= 1.0:
-                if second > first:
-                    return (OUTPUT_CLASS, self._columns[1], second, NAN)
-                return (OUTPUT_CLASS, self._columns[0], first, NAN)
         return self._probabilities(row)
 
     def _probabilities(self, row: list[Any]) -> Summary:
@@ -134,6 +139,7 @@ class OutputReader:
         if count > len(known):
             self._columns = [*known, *(self._code(str(column)) for column in range(len(known), count))]
         self._is_in_order = self._columns == list(range(len(self._columns)))
+        self._two_columns = len(self._columns) == 2
 
     def _label(self, value: Hashable) -> Summary:
         code = self.classes.codes.get(value)

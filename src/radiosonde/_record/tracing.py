@@ -52,20 +52,28 @@ class LiveSpans:
         self._cells_of = cells_of
         self._trace, self._context = trace, context
         self.tracer = provider.get_tracer("radiosonde", __version__)
+        # `get_current_span` reads this key and then asks whether the value is an instance of an abstract class, which is
+        # 0.4 us of its 0.5 (bench_record). The key is private to OpenTelemetry, so it is found by what it does: it is
+        # the one that a context with a span in it holds.
+        (self._span_key,) = trace.set_span_in_context(trace.INVALID_SPAN, context.Context())
 
     def around_begin(self, begin: Begin, lane: Lane) -> Begin:
         """Return *begin* with a live span around what follows, where the trace records."""
-        get_current_span, guard, start = self._trace.get_current_span, self._guard, self._start
-        invalid = self._trace.INVALID_SPAN
+        get_context, span_key, guard, start = self._context.get_current, self._span_key, self._guard, self._start
 
         def begin_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             token = begin(args, kwargs)
             if token is None:
                 return None
             try:
-                parent = get_current_span()
-                if parent is invalid or parent.is_recording() or _may_be_sampled(parent.get_span_context()):
-                    guard.call("span", start, token, lane)
+                parent: Any = get_context().get(span_key)
+                if parent is not None and not parent.is_recording():
+                    # It asks for no span, unless it is no parent at all, or a remote one that is sampled elsewhere. The
+                    # flags as an integer: their `sampled` property and a call of ours cost 0.15 us (bench_record).
+                    ids = parent.get_span_context()
+                    if ids.is_valid and not ids.trace_flags & 1:
+                        return token
+                guard.call("span", start, token, lane)
             except Exception as error:  # noqa: BLE001 - hot path: a foreign span class may raise anything
                 guard.swallow("span", error)
             return token
@@ -124,11 +132,6 @@ class LiveSpans:
         scope = self.tracer.start_as_current_span(name, context=parent, attributes={attributes.PHASE: name})
         scope.__enter__()
         return scope
-
-
-def _may_be_sampled(parent: Any) -> bool:
-    """Say whether a parent that does not record here asks for a span: none at all, or a remote one that is sampled."""
-    return not parent.is_valid or bool(parent.trace_flags.sampled)
 
 
 def prediction_id(token: Token) -> str:

@@ -47,7 +47,7 @@ HEADER: Final = np.dtype(
         ("trace_lo", "<u8"),  # 24
         ("span_id", "<u8"),  # 32
         ("series", "<u4"),  # 40     code of the cohort cell
-        ("rows_begun", "<u4"),  # 44 rows of the call, as far as known while it is in flight
+        ("rows_begun", "<u4"),  # 44 rows of a batch while it is in flight; 0 and 1: one row
         ("batch", "<u8"),  # 48      arena position + 1 of a batch's rows; 0: the row is in the slot
         ("phase_s", "<f4", (PHASES,)),  # 56
         ("score", "<f8"),  # 80      regression value or raw score; NaN none
@@ -82,6 +82,9 @@ END: Final = struct.Struct("<dqifHBBIIIQ")
 """Second write from `END_OFFSET`: score, duration, class, confidence, error, output kind, input kind, step, kept,
 rows, mark. It leaves the phases alone, which were added in between."""
 
+BEGIN_BARE: Final = struct.Struct("<q112xQ")
+"""The first write of a call in no cohort and at its own time: start, mark, and zeros for the rest (50 ns less)."""
+
 END_ROW: Final = struct.Struct("<dqifQQQ")
 """The second write of a single row: score, duration, class, confidence, then `ROW_KINDS` of the output's kind, `ROW_COUNTS`,
 mark. The same bytes as `END` with five values less (60 ns)."""
@@ -110,7 +113,7 @@ ROW_KINDS: Final = tuple(
 ROW_COUNTS: Final = 1 | 1 << 32
 """kept 1, rows 1, as one word."""
 
-if {BEGIN.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize} != {HEADER_BYTES}:
+if {BEGIN.size, BEGIN_BARE.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize} != {HEADER_BYTES}:
     raise AssertionError("the header's descriptions disagree")  # pragma: no cover - a guard for editors
 
 

@@ -9,6 +9,7 @@ Bounded by the tables' own bounds (`radiosonde._record.intern.Codes`); texts lon
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -47,7 +48,11 @@ class NameWriter:
         """
         text = name.text.encode(errors="replace")[:LONGEST_BYTES]
         record = _RECORD.pack(name.table, name.feature, name.code, len(text), zlib.crc32(text))
-        os.write(self._descriptor, record + text)
+        written = os.write(self._descriptor, record + text)
+        if written < len(record) + len(text):
+            # Half a record would hide all that follow it, once there is room again.
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Close the file."""

@@ -6,9 +6,11 @@ copied is left out (its mark tells).
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from radiosonde._ring.layout import (
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, RingFile, is_held
+from radiosonde.errors import SpoolError
 
 MASKED = "(pii)"
 MISSING, INVALID = "missing", "invalid"
@@ -113,6 +116,26 @@ def recall(file: RingFile, *, last: int = 10) -> Recollection:
     )
 
 
+OBITUARY = ".crash.json"
+"""Suffix of what the agent leaves in the spool of a ring whose process died in the middle of a prediction."""
+
+
+def read_obituary(path: Path) -> Recollection:
+    """Return what the agent wrote down of a dead process before it removed the ring.
+
+    Raises:
+        SpoolError: the file is torn or foreign.
+    """
+    try:
+        told = json.loads(path.read_text())
+        found: dict[str, Any] = {name: told[name] for name in Recollection.__dataclass_fields__}
+        for part in ("in_flight", "last"):
+            found[part] = tuple(Recalled(**each) for each in found[part])
+        return Recollection(**found)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SpoolError(f"{path} is torn or no crash report of Radiosonde's; remove it") from error
+
+
 @dataclass(slots=True)
 class _Texts:
     """Names of one ring: those of its page, and those of the side table."""
@@ -172,7 +195,7 @@ def _recalled(ring: Ring, texts: _Texts, index: int) -> Recalled | None:
         state={IN_FLIGHT: "in flight", DONE: "done", FAILED: "failed"}[state],
         duration_s=None if is_flying else int(header["duration_ns"]) / 1e9,
         cohort="" if header["series"] == 0 else texts.name(COHORTS, int(header["series"])),
-        rows=int(header["rows_begun"] if is_flying else header["rows"]),
+        rows=max(1, int(header["rows_begun"])) if is_flying else int(header["rows"]),
         phases_s={texts.name(PHASES, code): seconds for code, seconds in spent.items()},
         phase=texts.name(PHASES, error - 1) if is_flying and error else "",
         features=[texts.row(row) for row in rows],

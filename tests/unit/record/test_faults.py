@@ -130,7 +130,7 @@ class Exploding:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("layout", "places"),
-    [(("BEGIN",), {"begin": 2}), (("END", "END_ROW"), {"finish": 1, "fail": 1})],
+    [(("BEGIN", "BEGIN_BARE"), {"begin": 2}), (("END", "END_ROW"), {"finish": 1, "fail": 1})],
     ids=["begin", "end"],
 )
 def test_a_header_that_cannot_be_packed(kind, layout, places, monkeypatch):
