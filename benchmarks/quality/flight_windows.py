@@ -14,7 +14,7 @@ import importlib.util
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -176,6 +176,17 @@ def windows(
         _window(flown, members, cells, profile, start_ns, cohorts=cohorts, sketches=sketches)
         for members in np.split(order, edges)
     ]
+
+
+def in_utc(made: Sequence[Window]) -> list[Window]:
+    """Return windows of New York's local hours at their UTC hours, which jump with the summer time of 2013."""
+    shifted = []
+    for window in made:
+        hour = (window.start_ns - YEAR_START_NS) // HOUR_NS
+        summer = day_of(3, 10) * 24 + 2 <= hour < day_of(11, 3) * 24 + 2
+        by_ns = (4 if summer else 5) * HOUR_NS
+        shifted.append(replace(window, start_ns=window.start_ns + by_ns, end_ns=window.end_ns + by_ns))
+    return shifted
 
 
 @dataclass

@@ -43,7 +43,7 @@ class Aggregator:
         self._window_ns = round(window_s * NS)
         self._process = process
         self._lock = threading.Lock()
-        self._open: dict[tuple[int, SeriesKey, str], SeriesState] = {}
+        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
         self._provisional: dict[Hashable, Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
@@ -140,10 +140,12 @@ class Aggregator:
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
         key = SeriesKey(stream.model, stream.version, stream.variant, cohort)
         grid = stream.grid.id if stream.grid is not None else ""
-        state = self._open.get((start_ns, key, grid))
+        # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
+        place = (start_ns, key, grid, id(stream))
+        state = self._open.get(place)
         if state is None:
             end_ns = start_ns + self._window_ns
-            state = self._open[start_ns, key, grid] = SeriesState(stream, key, start_ns, end_ns, self._process)
+            state = self._open[place] = SeriesState(stream, key, start_ns, end_ns, self._process)
         state.touched_ns = monotonic_ns()
         return state
 
@@ -207,7 +209,7 @@ class Aggregator:
     def series(self) -> int:
         """Number of series known."""
         # Copied first: the consumer adds to both while somebody asks.
-        return len({*list(self._totals), *(key for _, key, _ in list(self._open))})
+        return len({*list(self._totals), *(key for _, key, *_ in list(self._open))})
 
 
 def _key(window: Window) -> SeriesKey:

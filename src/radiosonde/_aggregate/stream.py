@@ -58,24 +58,35 @@ class Stream:
         self.reference_id = reference.id
         self.grid = Grid.from_reference(reference)
         self.pii = frozenset(feature.name for feature in reference.features if feature.pii)
-        for position, names in enumerate(self.categories):
-            known = self.grid.codes[position]
-            if names is not None and known is not None and list(names[: len(known)]) != list(known):
-                self._grid_codes[position] = np.array([known.get(name, len(known)) for name in names], dtype=np.float64)
+        self._grid_codes = {
+            position: np.empty(0)
+            for position, names in enumerate(self.categories)
+            if names is not None
+            and (known := self.grid.codes[position]) is not None
+            and list(names[: len(known)]) != list(known)
+        }
 
     def to_grid(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return *rows* with category codes as the grid numbers them.
 
         A given reference's categories got their codes first, in its order, so nothing changes; a provisional one ranks
-        the categories it saw, and codes handed out later than it was made are unseen.
+        the categories it saw, perhaps in another process, where they came in another order.
         """
         if not self._grid_codes:
             return rows
         rows = rows.copy(order="F")
-        for position, grid_codes in self._grid_codes.items():
+        for position in self._grid_codes:
             column = rows[:, position]
             coded = np.isfinite(column)
-            codes = column[coded].astype(np.int64)
-            padded = np.append(grid_codes, float(len(grid_codes)))
-            column[coded] = padded[np.minimum(codes, len(grid_codes))]
+            grid_codes = self._to_grid_codes(position)
+            column[coded] = grid_codes[np.minimum(column[coded].astype(np.int64), len(grid_codes) - 1)]
         return rows
+
+    def _to_grid_codes(self, position: int) -> NDArray[np.float64]:
+        """Return the grid's code by code, those of names that came since included; the last one is for no name."""
+        names, found = self.categories[position] or (), self._grid_codes[position]
+        if len(found) <= len(names) and self.grid is not None:
+            known = self.grid.codes[position] or {}
+            found = np.array([*(known.get(name, len(known)) for name in names), len(known)], dtype=np.float64)
+            self._grid_codes[position] = found
+        return found

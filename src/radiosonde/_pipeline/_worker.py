@@ -77,10 +77,12 @@ class Worker:
 
     def stop(self, timeout_s: float) -> bool:
         """End the thread; return whether it ended in time."""
-        self._is_stopping = True
+        with self._lock:  # another thread may be starting it just now
+            self._is_stopping = True
+            thread = self._thread
         self._wake.set()
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
+        # No ident: this call interrupted `start` in its own thread; the thread will find that it is to stop.
+        if thread is None or thread.ident is None or thread is threading.current_thread():
             return True
         thread.join(max(0.0, timeout_s))
         return not thread.is_alive()

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radiosonde._aggregate.stream import Stream
 from radiosonde._pipeline.lanes import DrainedLane
-from radiosonde._ring import Ring
+from radiosonde._record.outputs import MAX_CLASSES
+from radiosonde._ring import Block, Ring
+from radiosonde._ring.layout import BATCH_OUTPUTS, OUTPUT_CLASS
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
-from radiosonde._ring.recall import recall
+from radiosonde._ring.recall import OBITUARY, recall
 from radiosonde._ring.spool import NAMES, RingFile, Spool
 from radiosonde.errors import ProfileError
 from radiosonde.reference.profile import Reference
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
 
 OBITUARIES = 20
 """Crash reports kept in a spool; the oldest go first."""
@@ -36,7 +44,7 @@ class AdoptedRing:
         self.is_finished = False
         self._tables = tables
         self._names = NameReader(file.beside(NAMES))
-        self._durable = 0
+        self._durable = self._durable_values = 0
         self.read_names()
 
     @property
@@ -45,13 +53,17 @@ class AdoptedRing:
         return self.file.process, self.file.nonce
 
     @property
-    def undurable(self) -> int:
-        """Records begun since the last commit."""
-        return self.drained.reader.progress()[0] - self._durable + self.drained.reader.waiting()
+    def is_half_undurable(self) -> bool:
+        """Whether half of the ring, or of the arena, was written since the last commit."""
+        ring, reader = self.drained.ring, self.drained.reader
+        if (ring.arena.reserved - self._durable_values) * 2 > ring.arena.size:
+            return True
+        return (reader.progress()[0] - self._durable + reader.waiting()) * 2 >= ring.capacity
 
     def mark_durable(self) -> None:
         """Remember that everything drained so far was committed."""
         self._durable = self.drained.reader.progress()[0]
+        self._durable_values = self.drained.ring.arena.reserved
 
     def read_names(self) -> None:
         """Take up the names that were added beside the ring."""
@@ -60,22 +72,41 @@ class AdoptedRing:
             if table is None:
                 continue
             # A name that could not be written leaves a gap; its code stands for itself.
-            table.extend(f"#{code}" for code in range(len(table), name.code + 1))
+            _cover(table, name.code)
             table[name.code] = name.text
 
+    def drain(self, guard: Guard) -> Block:
+        """Take what is done, with a name for every code in it."""
+        block = self.drained.drain(guard)
+        self.read_names()  # after the drain: a name is on disk before its code is in the ring
+        headers = block.headers
+        for table, codes in (
+            (COHORTS, headers["series"]), (ERRORS, headers["error"]), (CLASSES, self._class_codes(headers)),
+        ):  # fmt: skip
+            _cover(self._tables[table, 0], int(codes.max()) if len(codes) else -1)
+        return block
+
+    def _class_codes(self, headers: NDArray[Any]) -> NDArray[Any]:
+        ring = self.drained.ring
+        found = [headers["class_code"].astype(np.float64)]
+        for header in headers[(headers["batch"] > 0) & (headers["output_kind"] == OUTPUT_CLASS)]:
+            kept = int(header["kept"])
+            outputs = ring.arena.block(int(header["batch"]) - 1 + kept * ring.features, kept, BATCH_OUTPUTS)
+            found.append(outputs[:, 0])
+        codes = np.concatenate(found)
+        # Overwritten blocks may hold anything; the aggregator looks whether they are whole, and drops them.
+        return codes[(codes >= -1) & (codes <= MAX_CLASSES)]
+
     def in_flight(self) -> list[str]:
-        """Return what was being predicted when the writer died, one text each, personal values masked."""
-        return [
-            f"{each.id} {' '.join(f'{name}={value}' for row in each.features for name, value in row.items())}"
-            for each in recall(self.file, last=0).in_flight
-        ]
+        """Return the ids of the predictions that were in progress when the writer died."""
+        return [each.id for each in recall(self.file, last=0).in_flight]
 
     def leave_obituary(self, spool: Spool) -> None:
         """Write what the ring remembers beside it before it is removed; `radiosonde blackbox` shows it."""
-        path = self.file.path.with_suffix(".crash.json")
+        path = self.file.path.with_suffix(OBITUARY)
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(recall(self.file, last=10))))
-        kept = sorted(spool.folder.glob("*.crash.json"), key=lambda each: each.stat().st_mtime_ns)
+        kept = sorted(spool.folder.glob(f"*{OBITUARY}"), key=lambda each: each.stat().st_mtime_ns)
         for old in kept[:-OBITUARIES]:
             old.unlink(missing_ok=True)
 
@@ -113,6 +144,11 @@ def adopt(spool: Spool, file: RingFile) -> AdoptedRing:
     if reference is not None and features == tuple(feature.name for feature in reference.features):
         stream.adopt(reference)
     return adopted
+
+
+def _cover(table: list[str], code: int) -> None:
+    """Make the table reach *code*: a name that could not be written leaves a gap; its code stands for itself."""
+    table.extend(f"#{missing}" for missing in range(len(table), code + 1))
 
 
 def _reference(spool: Spool, identity: str) -> Reference | None:

@@ -23,7 +23,7 @@ from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._pipeline.adopted import AdoptedRing, adopt
 from radiosonde._pipeline.lanes import slices
-from radiosonde._ring.spool import AGENT, AGENT_LOCK, Spool, hold, is_held
+from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
 from radiosonde.errors import SpoolError
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Statistics, losses
@@ -69,6 +69,7 @@ class Agent:
         self._refused: set[Path] = set()
         self._committed_ns = monotonic_ns()
         self._uncommitted: list[Window] = []
+        self._is_durable = True  # the last commit went well; else the next one waits its turn
         self._records = self._rows = self._commits = self._cpu_ns = 0
         self._start_ns = self._restore()
 
@@ -79,6 +80,7 @@ class Agent:
         own = [window for _, window in reader.parts(Interval()) if window.process == self.process]
         newest_last = sorted(reader.references(), key=lambda row: row.written_ns)
         stored = {(row.model, row.version): from_text(row.document, origin=str(self.store)) for row in newest_last}
+        self._profiles: dict[tuple[str, str], Reference] = stored
         provisional = {place: reference for place, reference in stored.items() if reference.provisional}
         totals = merge_windows(own, by=lambda window: window.key)
         self._aggregator.restore(totals, provisional)
@@ -89,38 +91,40 @@ class Agent:
     def turn(self) -> None:
         """Adopt new rings, drain all, commit when due."""
         cpu_ns = thread_time_ns()
-        for file in self._spool.rings():
+        files = self._spool.rings()
+        self._refused &= {file.path for file in files}  # bounded, however many workers come and go
+        for file in files:
             if file.path not in self._rings and file.path not in self._refused:
-                self._adopt(file.path)
+                self._adopt(file)
         dead = [ring for ring in self._rings.values() if not is_held(ring.file.path)]
         # Asked before the drain: what a writer published before it died is there now.
         for ring in list(self._rings.values()):
             self._drain(ring)
-        for ring in dead:
+        died = [ring for ring in dead if not ring.is_finished]
+        for ring in died:
             ring.is_finished = True
-        if dead or self._is_due():
+        if died or self._is_due():
             self.commit()
         self._cpu_ns += thread_time_ns() - cpu_ns
 
-    def _adopt(self, path: Path) -> None:
-        file = next(file for file in self._spool.rings() if file.path == path)
+    def _adopt(self, file: RingFile) -> None:
         try:
             ring = adopt(self._spool, file)
         except SpoolError as error:
-            self._refused.add(path)
-            self._guard.tell(str(path), "%s", error)
+            self._refused.add(file.path)
+            if file.path.exists():  # a writer that drains itself may have removed it meanwhile
+                self._guard.tell(str(file.path), "%s", error)
             return
         if ring.consumer != AGENT:
-            self._refused.add(path)  # drained by the process that writes it
+            self._refused.add(file.path)  # drained by the process that writes it
             return
         known = self._progress.get((file.process, file.nonce))
         if known is not None:
             ring.drained.reader.resume(known.cursor, known.stragglers)
-        self._rings[path] = ring
+        self._rings[file.path] = ring
 
     def _drain(self, ring: AdoptedRing) -> None:
-        block = ring.drained.drain(self._guard)
-        ring.read_names()  # after the drain: a name is on disk before its code is in the ring
+        block = ring.drain(self._guard)
         for part in slices(block):
             if not self._guard.call("fold", ring.drained.fold, part, self._aggregator):
                 self._guard.lose(losses.RECORD_FAILED, len(part))
@@ -133,13 +137,14 @@ class Agent:
     def _is_due(self) -> bool:
         if monotonic_ns() - self._committed_ns >= COMMIT_EVERY_NS:
             return True
-        return any(ring.undurable * 2 >= ring.drained.ring.capacity for ring in self._rings.values())
+        return self._is_durable and any(ring.is_half_undurable for ring in self._rings.values())
 
     # Commits ---------------------------------------------------------------------------------------------------------
 
     def commit(self) -> bool:
         """Make durable what was counted and how far; return whether it is."""
-        self._uncommitted += self._aggregator.close(everything=True)
+        # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
+        self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True)])
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
         progress = [RingProgress(*ring.identity, *ring.drained.reader.progress()) for ring in rings]
@@ -153,7 +158,8 @@ class Agent:
             lambda: self._writer.write(self._uncommitted, self._references(), drained=progress)
         )
         self._committed_ns = monotonic_ns()
-        if isinstance(written, Exception):
+        self._is_durable = not isinstance(written, Exception)
+        if not self._is_durable:
             self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
             return False
         self._uncommitted = []
@@ -169,17 +175,22 @@ class Agent:
         died = ring.in_flight()
         if died:
             self._guard.lose(losses.DIED_IN_FLIGHT, len(died))
+            # Ids only: values stay in the spool.
             self._guard.tell(
-                f"died {ring.identity}", "Process %s died with %d predictions in flight: %s",
-                ring.file.process, len(died), "; ".join(died[:3]),
+                f"died {ring.identity}", "Process %s died with %d predictions in flight (%s); radiosonde blackbox %s",
+                ring.file.process, len(died), ", ".join(died[:3]), self._spool.folder,
             )  # fmt: skip
             self._guard.attempt(ring.leave_obituary, self._spool)
         del self._rings[ring.file.path]
         self._spool.remove(ring.file)
 
     def _references(self) -> Mapping[tuple[str, str], Reference]:
-        streams = [ring.drained.stream for ring in self._rings.values()]
-        return {(stream.model, stream.version): stream.reference for stream in streams if stream.reference is not None}
+        """Return the profile of each version ever counted: its series are exported when its processes are gone, too."""
+        streams = [ring.drained.stream for ring in list(self._rings.values())]
+        self._profiles |= {
+            (stream.model, stream.version): stream.reference for stream in streams if stream.reference is not None
+        }
+        return dict(self._profiles)
 
     # Views -----------------------------------------------------------------------------------------------------------
 
@@ -224,6 +235,9 @@ def _identity(path: Path) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         identity = uuid.uuid4().hex
-        path.write_text(identity)
-        path.chmod(0o600)
+        # Renamed when whole: an agent killed in between must not leave an empty identity to its successors.
+        draft = path.with_suffix(".id.new")
+        draft.touch(mode=0o600)
+        draft.write_text(identity)
+        draft.rename(path)
         return identity

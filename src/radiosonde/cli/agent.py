@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"draining {args.spool} into {agent.store}{outlets.said}", flush=True)
     while not ending.wait(TURN_EVERY_S):
         guard.call("agent", agent.turn)
+    guard.call("agent", agent.turn)  # what was published last goes out too
     outlets.close()
     done = agent.close()
     if not done:

@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 
-from radiosonde._ring.recall import Recalled, Recollection, recall
-from radiosonde._ring.spool import Spool
+from radiosonde._ring.recall import OBITUARY, Recalled, Recollection, read_obituary, recall
+from radiosonde._ring.spool import RING, Spool
 from radiosonde.errors import SpoolError
 
 
@@ -19,8 +20,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "blackbox",
         help="print the last predictions of each process, and those in flight when it died",
-        description="Print what the rings in a spool folder remember: the last predictions of each process, living or "
-        "dead, and those in flight. Exit code 0: nothing was in flight in a dead process; 1: something was; 2: could not "
+        description="Print what the rings in a spool folder remember, and the crash reports the agent left: the last "
+        "predictions of each process, living or dead, and those in flight. Exit code 0: nothing was in flight in a dead process; 1: something was; 2: could not "
         "look.",
     )
     parser.add_argument("spool", metavar="DIR", help="the spool folder (RADIOSONDE_SPOOL of the server)")
@@ -36,15 +37,20 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpoolError: the folder cannot be used.
     """
-    found, complaints = [], []
-    for file in Spool(args.spool).rings():
+    found, complaints, last = list[Recollection](), list[str](), max(0, args.last)
+    spool = Spool(args.spool)
+    looks = [partial(recall, file, last=last) for file in spool.rings()]
+    # Dead processes whose rings the agent has adopted, the last one first. Between the two a ring may have both.
+    removed = sorted(spool.folder.glob(f"*{OBITUARY}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    looks += [partial(read_obituary, path) for path in removed if not path.with_suffix("").with_suffix(RING).exists()]
+    for look in looks:
         try:
-            recollection = recall(file, last=max(0, args.last))
+            recollection = look()
         except SpoolError as error:
             complaints.append(str(error))
             continue
         if not (args.dead and recollection.is_alive):
-            found.append(recollection)
+            found.append(replace(recollection, last=recollection.last[:last]))
     if args.json:
         print(json.dumps({"rings": [asdict(each) for each in found], "unreadable": complaints}, indent=2))
     else:

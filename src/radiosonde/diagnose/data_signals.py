@@ -13,12 +13,14 @@ from radiosonde.diagnose.scan import Step, make_blocks, step_segments
 from radiosonde.diagnose.share_scan import PAGE_LN_E, block_steps, scan_share
 from radiosonde.diagnose.stuck import find_stuck_cell, find_stuck_value
 from radiosonde.diagnose.unit_break import find_unit_break
+from radiosonde.diagnose.version_scope import judge_versions
 from radiosonde.model import ABOVE, BELOW, NULL, UNSEEN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.feature_panel import FeaturePanel, Retained
+    from radiosonde.diagnose.unit_break import UnitBreak
     from radiosonde.reference.profile import FeatureProfile
 
 TICKET_LN_E = 30.0
@@ -43,7 +45,8 @@ class Signal:
         after: statistic inside.
         ln_e: evidence.
         fit: the unit conversion that explains it, if any.
-        versions: indices of the affected versions; empty for all.
+        versions: indices of the affected versions; empty unless another one demonstrably is not affected.
+        untested: indices of the versions with too few rows since the start to tell.
     """
 
     check: str
@@ -57,39 +60,46 @@ class Signal:
     ln_e: float
     fit: Fit | None = None
     versions: tuple[int, ...] = ()
+    untested: tuple[int, ...] = ()
 
 
 def find_signals(panel: FeaturePanel) -> list[Signal]:
     """Return the signals of *panel*: of all versions together, and of single versions where together hides them."""
-    signals = [_blamed(panel, signal) for signal in _scope(panel, panel.cells.sum(axis=0), None)]
+    signals = [_blamed(panel, signal, []) for signal in _scope(panel, panel.cells.sum(axis=0), None)]
     if len(panel.versions) > 1:
-        seen = {(signal.feature, signal.check) for signal in signals}
+        together = {(signal.feature, signal.check) for signal in signals}
+        alone: dict[tuple[int, str], list[tuple[int, Signal]]] = {}
         for version in range(len(panel.versions)):
-            alone = _scope(panel, panel.cells[version], version)
-            signals.extend(
-                replace(signal, versions=(version,))
-                for signal in alone
-                if (signal.feature, signal.check) not in seen
-                and not signal.check.startswith(("location", "spread", "cat"))
-            )
+            for signal in _scope(panel, panel.cells[version], version):
+                key = signal.feature, signal.check
+                if key not in together and not signal.check.startswith(("location", "spread", "cat")):
+                    alone.setdefault(key, []).append((version, signal))
+        for found in alone.values():
+            strongest = max((signal for _, signal in found), key=lambda signal: signal.ln_e)
+            signals.append(_blamed(panel, strongest, [version for version, _ in found]))
     return signals
 
 
-def _blamed(panel: FeaturePanel, signal: Signal) -> Signal:
-    """Name the versions in which a share rose, where some stayed as they were (below a fifth of the largest rise)."""
-    columns = {"missing": [NULL], "unseen": [UNSEEN], "far": [BELOW, ABOVE], "range": [BELOW, ABOVE]}.get(signal.check)
-    if columns is None or len(panel.versions) < 2:
+def _blamed(panel: FeaturePanel, signal: Signal, found_in: list[int]) -> Signal:
+    """Name the affected versions where others stayed as they were; *found_in* are those it was found in on their own."""
+    if len(panel.versions) < 2 or signal.check == "unit":
         return signal
     table = panel.cells[:, :, signal.feature]
     inside = np.zeros(panel.axis.size, dtype=bool)
     inside[signal.start : signal.end] = True
-    after, before = (
-        table[:, side][..., columns].sum(axis=(1, 2)) / np.maximum(table[:, side].sum(axis=(1, 2)), 1)
-        for side in (inside, ~inside)
-    )
-    rise = after - before
-    affected = tuple(np.flatnonzero(rise >= 0.2 * rise.max()).tolist())
-    return signal if len(affected) == len(panel.versions) else replace(signal, versions=affected)
+    columns = {"missing": [NULL], "unseen": [UNSEEN], "far": [BELOW, ABOVE], "range": [BELOW, ABOVE]}.get(signal.check)
+    trials = table[:, inside].sum(axis=(1, 2)).astype(np.float64)
+    if columns is not None:
+        after, before = (
+            table[:, side][..., columns].sum(axis=(1, 2)) / np.maximum(table[:, side].sum(axis=(1, 2)), 1)
+            for side in (inside, ~inside)
+        )
+        scope = judge_versions(after - before, trials)
+    elif found_in:
+        scope = judge_versions(np.isin(np.arange(len(panel.versions)), found_in).astype(np.float64), trials)
+    else:
+        return signal
+    return replace(signal, versions=scope.versions, untested=scope.untested)
 
 
 def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -> list[Signal]:
@@ -101,7 +111,7 @@ def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -
         if held is not None and version is not None:
             held = held.only(version)
         if held is not None and held.values.size:
-            signals.extend(_value_signals(panel, index, held, block, version))
+            signals.extend(_value_signals(panel, index, held, block))
         else:
             signals.extend(_stuck(panel, index, None, cells, block))
     per_day = max(1, axis.steps(24) // block)
@@ -109,45 +119,37 @@ def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -
     return signals
 
 
-def _value_signals(panel: FeaturePanel, index: int, held: Retained, block: int, version: int | None) -> list[Signal]:
-    axis, profile = panel.axis, panel.profiles[index]
+def _value_signals(panel: FeaturePanel, index: int, held: Retained, block: int) -> list[Signal]:
+    profile = panel.profiles[index]
     signals = _stuck(panel, index, held, panel.cells[0], block)
-    found = find_unit_break(held, axis.size, block=block, warm_up=min(axis.steps(48), axis.size // 4))
-    if found is not None:
-        inside = (held.steps >= found.start) & (held.steps < found.end)
-        off = inside & ~found.lattice.holds(held.values)
-        fit = fit_by_lattice(
-            np.unique(held.values[held.steps < found.start]), np.unique(held.values[off]), found.lattice
-        )
-        shares = _off_by_version(held, inside, off, len(panel.versions))
-        affected = tuple(np.flatnonzero(shares >= max(shares.max() / 2, 0.02)).tolist())
-        if fit is not None or shares.max() >= 0.5:
-            only = affected if version is None and len(affected) < len(panel.versions) else ()
-            signals.append(
-                Signal(
-                    "unit",
-                    index,
-                    found.start,
-                    found.earliest,
-                    found.latest,
-                    found.end,
-                    0.0,
-                    found.off_share,
-                    found.ln_e,
-                    fit,
-                    only,
-                )
-            )
+    signals.extend(_unit(panel, index, held, block))
     if profile is not None and profile.kind == "numeric" and profile.bounds:
         signals.extend(_far(panel, index, held, profile, block))
     return signals
 
 
-def _off_by_version(
-    held: Retained, inside: NDArray[np.bool_], off: NDArray[np.bool_], count: int
-) -> NDArray[np.float64]:
-    total = np.bincount(held.versions[inside], held.rows[inside], count)
-    return np.asarray(np.bincount(held.versions[off], held.rows[off], count) / np.maximum(total, 1), dtype=np.float64)
+def _unit(panel: FeaturePanel, index: int, held: Retained, block: int) -> list[Signal]:
+    """Look for a changed unit in *held*, then at every version for whether it shows the same."""
+    axis = panel.axis
+    found = find_unit_break(held, axis.size, block=block, warm_up=min(axis.steps(48), axis.size // 4))
+    if found is None:
+        return []
+    off = (held.steps >= found.start) & (held.steps < found.end) & ~found.lattice.holds(held.values)
+    before = np.unique(held.values[held.steps < found.start])
+    fit = fit_by_lattice(before, np.unique(held.values[off]), found.lattice)
+    shares, trials = _off_by_version(panel.retained[panel.names[index]], found, len(panel.versions))
+    if fit is None and shares.max() < 0.5:
+        return []
+    span = found.start, found.earliest, found.latest, found.end
+    return [Signal("unit", index, *span, 0.0, found.off_share, found.ln_e, fit, *judge_versions(shares, trials))]
+
+
+def _off_by_version(held: Retained, found: UnitBreak, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the share of rows off the lattice by version, and the distinct values of each step it rests on."""
+    inside = (held.steps >= found.start) & (held.steps < found.end)
+    off = inside & ~found.lattice.holds(held.values)
+    hits, total = (np.bincount(held.versions[part], held.rows[part], count) for part in (off, inside))
+    return hits / np.maximum(total, 1), np.bincount(held.versions[inside], minlength=count).astype(np.float64)
 
 
 def _stuck(

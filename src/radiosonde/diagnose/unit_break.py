@@ -1,6 +1,8 @@
 """Has the unit of a feature changed? An e-detector on values that are off the lattice they always sat on.
 
-The lattice is learned from the feature's own past and kept while it holds. Each block of a few hours contributes its
+The lattice is learned from the feature's own past and kept while it holds. A value that is off it teaches the lattice
+nothing for `_LAG_BLOCKS` blocks: any two units have a common lattice if it may be fine enough (mph and m/s share one of
+0.0018), so one that learned from the first hours of a new unit would hold both and see no break. Each block of a few hours contributes its
 distinct values (not rows: a thousand rows share one reading): how many are on, how many off. A Shiryaev-Roberts
 detector over three shares of affected rows (10, 30, 70 %) accumulates the likelihood ratio; under a lattice that still
 holds, its average run length is at least its threshold, `ARL_BLOCKS` blocks per feature (Shin, Ramdas and Rinaldo 2023).
@@ -26,6 +28,8 @@ _OFF_SHARES = (0.1, 0.3, 0.7)
 _OFF_BEFORE = 0.02
 _MIN_OFF_VALUES = 6
 _QUIET = 100.0
+_LAG_BLOCKS = 4
+"""A day: by then the detector has either risen over what was off, or fallen back."""
 
 
 class UnitBreak(NamedTuple):
@@ -65,11 +69,12 @@ def find_unit_break(held: Retained, size: int, *, block: int, warm_up: int) -> U
     peak = 0.0
     for start in range(warm_up, size, block):
         if lattice is None or detector.max() < _QUIET:
-            lattice = _relearn(lattice, held, learned, start)
-            learned = start
+            settled = max(start - _LAG_BLOCKS * block, learned)
+            lattice = _relearn(lattice, held, learned, settled)
+            learned = settled
         if lattice is None:
             continue
-        fresh = np.unique(held.values[slice(*np.searchsorted(held.steps, (start, start + block)))])
+        fresh = np.unique(_between(held, start, start + block))
         off = int((~lattice.holds(fresh)).sum())
         detector = (1 + detector) * np.exp(np.minimum(_gains(off, fresh.size), 300.0))
         detector = np.minimum(detector, 1e280)
@@ -79,7 +84,8 @@ def find_unit_break(held: Retained, size: int, *, block: int, warm_up: int) -> U
             if found is not None:
                 return found
             detector[:] = 0
-            lattice = None
+            learned = start + block
+            lattice = fit_lattice(np.unique(_between(held, 0, learned)))
     return None
 
 
@@ -88,12 +94,15 @@ def has_lattice(held: Retained) -> bool:
     return fit_lattice(np.unique(held.values)) is not None
 
 
-def _relearn(lattice: Lattice | None, held: Retained, learned: int, now: int) -> Lattice | None:
-    """Keep *lattice* while it holds what came since; fit a wider one otherwise."""
-    edges = np.searchsorted(held.steps, (learned, now))
-    if lattice is not None and bool(lattice.holds(held.values[edges[0] : edges[1]]).all()):
+def _between(held: Retained, low: int, high: int) -> NDArray[np.float64]:
+    return held.values[slice(*np.searchsorted(held.steps, (low, high)))]
+
+
+def _relearn(lattice: Lattice | None, held: Retained, learned: int, settled: int) -> Lattice | None:
+    """Keep *lattice* while it holds what came between *learned* and *settled*; fit one to all before *settled* otherwise."""
+    if lattice is not None and bool(lattice.holds(_between(held, learned, settled)).all()):
         return lattice
-    return fit_lattice(np.unique(held.values[: edges[1]]))
+    return fit_lattice(np.unique(_between(held, 0, settled)))
 
 
 def _gains(off: int, total: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.quality.flight_windows import HOUR_NS, YEAR_START_NS, Incident, day_of, windows
+from benchmarks.quality.flight_windows import HOUR_NS, YEAR_START_NS, Incident, day_of, in_utc, windows
 from radiosonde.diagnose import NothingToCheckError, check
 
 ONSET = 252
@@ -49,6 +49,39 @@ def test_wind_in_another_unit_is_one_data_finding_with_factor_and_conversion(ref
     assert evidence(finding)["factor"] == pytest.approx(factor, rel=2e-4)
     assert named in finding.title
     assert "All versions alike" in finding.verdict
+
+
+def test_a_new_unit_is_not_learned_from_its_first_hour_at_the_end_of_a_block(references):
+    """Only an hour of m/s falls into the block of the onset; both versions have it, and neither is blamed alone."""
+    incident = Incident("scale", 12 * 24 + 5, 0.44704, "wind_speed")
+    (finding,) = check(in_utc(windows(incidents=[incident])), references).findings
+    assert (finding.name, finding.where.version) == ("data.unit.wind_speed", "")
+    assert finding.onset.at_ns == YEAR_START_NS + (day_of(3, 13) * 24 + 9) * HOUR_NS
+    assert evidence(finding)["factor"] == pytest.approx(0.44704, rel=2e-4)
+    assert "mph to m/s" in finding.title
+    assert "All versions alike" in finding.verdict
+
+
+def test_a_new_unit_in_the_canary_only_is_the_canary_s_own_preprocessing(references):
+    """The other version has plenty of rows after the onset, all on the old grid."""
+    incident = Incident("scale", 12 * 24 + 5, 0.44704, "wind_speed", version="v2")
+    (finding,) = check(in_utc(windows(incidents=[incident], cohorts=False)), references).findings
+    assert (finding.name, finding.where.version) == ("data.unit.wind_speed", "v2")
+    assert "Only version v2" in finding.verdict
+
+
+def test_a_version_that_left_before_the_onset_is_not_called_unaffected(references):
+    """The canary took over all traffic a day before: that the old version was spared, nobody can know."""
+    incident = Incident("scale", ONSET, 0.44704, "wind_speed")
+    made = [
+        replace(window, key=window.key._replace(version="v2", variant="stable"))
+        if window.start_ns >= ONSET_NS - 24 * HOUR_NS
+        else window
+        for window in windows(incidents=[incident], cohorts=False)
+    ]
+    (finding,) = check(made, references).findings
+    assert (finding.name, finding.where.version) == ("data.unit.wind_speed", "")
+    assert "Version v2 is affected; version v1 has too few rows since the onset to tell." in finding.verdict
 
 
 def test_errors_of_one_carrier_on_one_version_name_both(references):
