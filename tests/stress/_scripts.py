@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -27,14 +28,21 @@ def run(script: str, store: Path, timeout_s: float = 60.0, **environment: str) -
     """Run *script* after the prelude with a store, and return how it ended; fail when it takes too long."""
     path = store.with_suffix(".py")
     path.write_text(PRELUDE + textwrap.dedent(script))
-    return subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", path],
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", str(path)]
+    with subprocess.Popen(
+        command,
         env={**os.environ, "RADIOSONDE_STORE": str(store), **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+        start_new_session=True,  # so that a script that hangs is ended with all its children
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def stored_calls(store: Path) -> dict[str, int]:
