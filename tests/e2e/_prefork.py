@@ -19,6 +19,9 @@ APP = """
 import os
 import radiosonde as rs
 
+if os.environ.get("START"):
+    rs.start()  # OpenTelemetry cannot be loaded once a process exits: one that may live a moment only loads it first
+
 rows = os.open(os.environ["LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 @rs.observe("delays", version="1", classes=["even", "odd"])
@@ -40,9 +43,15 @@ def app(environ, start_response):
     return [body]
 
 if os.environ.get("ASGI"):
+    import contextlib
     import fastapi
 
-    api = fastapi.FastAPI()
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        yield
+        rs.shutdown()  # uvicorn ends by the signal it was sent: nothing that waits for the exit runs
+
+    api = fastapi.FastAPI(lifespan=lifespan)
 
     @api.get("/")
     def get(request: fastapi.Request):

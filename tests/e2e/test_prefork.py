@@ -119,7 +119,7 @@ def test_an_agent_speaks_for_all_workers(server: str, tmp_path: Path, sink: Otlp
 def test_without_an_agent_each_worker_speaks_for_itself(server: str, tmp_path: Path, sink: OtlpSink) -> None:
     """Every worker has an identity of its own in the store and over OTLP, and the sum over them is exact."""
     store = tmp_path / "store.sqlite"
-    workers = {**environment(server, sink), "RADIOSONDE_STORE": str(store)}
+    workers = {**environment(server, sink), "RADIOSONDE_STORE": str(store), "START": "1"}
     with serving(tmp_path, SERVERS[server], workers) as (_, port):
         answered = load(port, range(1, REQUESTS + 1))
     predictions = made(tmp_path, answered)

@@ -30,6 +30,10 @@ from radiosonde.reference.profile import Reference
 LATE_HOLD_S = 10.0
 """How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of labels makes."""
 
+OPEN_WINDOWS = 1000
+"""Windows with features beyond which late ones are held no longer: a backfill of a year opens thousands in a second, and
+one of 30 features takes 90 kB."""
+
 
 class Aggregator:
     """Windows being filled.
@@ -161,21 +165,26 @@ class Aggregator:
             if everything:
                 for stream, backlog in list(self._backlogs.values()):
                     self._settle(stream, backlog)
-            due = [place for place, state in self._open.items() if everything or self._is_due(state, now_ns)]
+            is_crowded = sum(state.has_features for state in self._open.values()) > OPEN_WINDOWS
+            due = [
+                place
+                for place, state in self._open.items()
+                if everything or self._is_due(state, now_ns, is_crowded=is_crowded)
+            ]
             states = [self._open.pop(place) for place in due]
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)
         return windows
 
-    def _is_due(self, state: SeriesState, now_ns: int) -> bool:
+    def _is_due(self, state: SeriesState, now_ns: int, *, is_crowded: bool) -> bool:
         if now_ns - state.touched_ns >= self._window_ns:
             return True
         if self._watermark_ns < state.end_ns + self._window_ns // 10:
             return False
-        return now_ns - state.opened_ns >= min(LATE_HOLD_S * NS, self._window_ns) or not state.is_late(
-            self._watermark_ns
-        )
+        if is_crowded or not state.is_late(self._watermark_ns):
+            return True
+        return now_ns - state.opened_ns >= min(LATE_HOLD_S * NS, self._window_ns)
 
     # Totals ----------------------------------------------------------------------------------------------------------
 

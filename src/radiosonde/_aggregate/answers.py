@@ -17,6 +17,8 @@ from radiosonde.model import CONFIDENCE_BINS, OutputCounts
 _DEFAULT_EDGES = np.array([-1e6, -1e4, -1e3, -1e2, -10, -1, -0.1, 0, 0.1, 1, 10, 1e2, 1e3, 1e4, 1e6])
 """Bins of values when no reference tells better ones."""
 
+_SINGLE_ROUNDING = CONFIDENCE_BINS * 2.0**-24
+
 
 class AnswerState:
     """Counts of outputs. Owner: the consumer thread.
@@ -96,6 +98,10 @@ class AnswerState:
 
 
 def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the bin of each confidence; 1 (and what rounding carries above it) belongs to the last."""
-    bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS).astype(np.int64)
+    """Return the bin of each confidence; 1 (and what rounding carries above it) belongs to the last.
+
+    A single row's confidence has been through single precision, a batch's has not: what lies within its rounding below
+    a bin's edge counts as on it, so that 0.35 is in the same bin either way.
+    """
+    bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING).astype(np.int64)
     return np.minimum(bins, CONFIDENCE_BINS - 1)

@@ -55,6 +55,11 @@ class SeriesState:
             self._outcomes = OutcomeState()
         return self._outcomes
 
+    @property
+    def has_features(self) -> bool:
+        """Whether features were counted: they are nearly all of a window's memory."""
+        return self._features is not None
+
     def is_late(self, watermark_ns: int) -> bool:
         """Say whether this part holds only what came behind the watermark: labels, or a few rows."""
         return self.traffic.calls == 0 or watermark_ns > self.end_ns + (self.end_ns - self.start_ns)

@@ -355,13 +355,14 @@ class Pipeline:
         was_recording = self.is_recording
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
+        # First of all, so that what begins from now on is not recorded and what has begun is drained below.
+        for recorder in list(self._recorders):
+            recorder.reset()
         done = self._consumer.stop(timeout_s)
         if was_recording:
             done = self._flush(deadline_ns) and done
         done = self._sender.stop(_left_s(deadline_ns)) and done
         self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
-        for recorder in list(self._recorders):
-            recorder.reset()
         # Drained to the end: what a clean exit leaves behind would look like a crash.
         for lane in self._lanes:
             if lane.ring.file is not None and self._spool is not None and not self.settings.agent:

@@ -175,6 +175,13 @@ class Surface:
             reference if reference is None or isinstance(reference, Reference) else Reference.load(os.fspath(reference))
         )
 
+        names = None if profile is None else tuple(feature.name for feature in profile.features)
+        if features is not None and names and tuple(features) != names:
+            raise ConfigurationError(
+                f"features={list(features)} is not the reference's order {list(names)}; leave features= out, the "
+                "reference says it, or fit the reference again"
+            )
+
         def decorate(function: Function) -> Function:
             select, position = selector(function, input)
             recorder = Recorder(

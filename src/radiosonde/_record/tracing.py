@@ -59,6 +59,7 @@ class LiveSpans:
 
     def around_begin(self, begin: Begin, lane: Lane) -> Begin:
         """Return *begin* with a live span around what follows, where the trace records."""
+        no_ids = self._trace.INVALID_SPAN_CONTEXT
         get_context, span_key, guard, start = self._context.get_current, self._span_key, self._guard, self._start
 
         def begin_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
@@ -71,7 +72,7 @@ class LiveSpans:
                     # It asks for no span, unless it is no parent at all, or a remote one that is sampled elsewhere. The
                     # flags as an integer: their `sampled` property and a call of ours cost 0.15 us (bench_record).
                     ids = parent.get_span_context()
-                    if ids.is_valid and not ids.trace_flags & 1:
+                    if not ids.trace_flags & 1 and ids is not no_ids:
                         return token
                 guard.call("span", start, token, lane)
             except Exception as error:  # noqa: BLE001 - hot path: a foreign span class may raise anything

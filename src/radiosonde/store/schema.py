@@ -124,8 +124,11 @@ def is_store(connection: sqlite3.Connection, path: Path) -> bool:
     Raises:
         StoreError: the database is something else, or its schema is newer.
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    # One statement is one moment: read apart, a store that another process makes meanwhile would look like neither.
+    application, version, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
     if application == APPLICATION_ID and version <= SCHEMA_VERSION:
         return True
     if application == APPLICATION_ID:
@@ -133,7 +136,6 @@ def is_store(connection: sqlite3.Connection, path: Path) -> bool:
             f"{path} has schema {version}, this version of Radiosonde reads up to {SCHEMA_VERSION}: "
             f"upgrade with `pip install --upgrade radiosonde`"
         )
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application or version or tables:
         raise StoreError(f"{path} is a SQLite database of another application: give the store a path of its own")
     return False

@@ -7,6 +7,7 @@ import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde.model import SeriesKey
+from tests.factories import make_feature, make_reference
 from tests.unit.aggregate.blocks import MINUTE_NS, NS, START_NS, Clock, block, stream
 
 
@@ -147,3 +148,16 @@ def test_frozen_windows_do_not_change(aggregator):
     assert (before.calls, int(before.latency.counts.sum()), np.sum(before.batch_sizes)) == (1, 1, 1)
     (after,) = aggregator.snapshot()
     assert after.calls == 2
+
+
+def test_a_backfill_does_not_hold_windows_without_bound(aggregator, monkeypatch):
+    """Late windows are held for their stragglers only while few are open; all counts stay exact."""
+    monkeypatch.setattr("radiosonde._aggregate.aggregator.OPEN_WINDOWS", 5)
+    feed = stream(make_reference([make_feature("f0", (1, 0, 0, 0, 0), bounds=(1.0,))]))
+    aggregator.fold(feed, block([60 * minute for minute in range(20)], [[0.5]] * 20))
+    closed = aggregator.close()
+    assert aggregator.open_windows <= 2  # those that the watermark has not passed by a tenth
+    aggregator.fold(feed, block([0, 1], [[0.5]] * 2))
+    assert aggregator.close() == []  # few again: held
+    parts = [*closed, *aggregator.close(everything=True)]
+    assert sum(int(part.features.cells.sum()) for part in parts) == 22
