@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from radiosonde._record.lane import Lane
     from radiosonde.reference.profile import Reference
 
-SLICE_ROWS = 4096
+SLICE_ROWS = 8192
 """Records folded in one go before the interpreter lock is offered to others. Large, because against a caller that is busy
 in Python each of the hundred numpy calls of a slice may wait a switch interval (5 ms) for the lock; the longest single
-hold is one sketch update, about 50 us (bench_tail)."""
+hold is one sketch update, about 100 us (bench_tail)."""
 
 
 class DrainedLane:
