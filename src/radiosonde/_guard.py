@@ -11,15 +11,12 @@ thread, from a signal handler and from a finaliser.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from radiosonde._clock import NS, monotonic_ns
-
-logger = logging.getLogger("radiosonde")
 
 Result = TypeVar("Result")
 
@@ -70,7 +67,9 @@ class Guard:
         if last_ns is None or now_ns - last_ns >= _LOG_EVERY_NS:
             self._logged_ns[topic] = now_ns
             try:
-                logger.warning(message, *values)
+                import logging  # 4 ms of `import radiosonde`, for what most processes never say
+
+                logging.getLogger("radiosonde").warning(message, *values)
             except Exception:  # the host's log handler, or a ``__repr__`` that raises: must not reach its prediction
                 with self._lock:
                     self._errors["log"] += 1

@@ -6,7 +6,6 @@ One variable, not two, because the hot path reads it on every call; its value is
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from datetime import datetime
@@ -60,6 +59,8 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
         text = str(value)[:_LONGEST_VALUE].encode("utf-8", "replace").decode()
         listed = allowed.get(name)
         if listed is None:
+            import hashlib  # 5 ms, and most processes never hash a cohort
+
             text = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
             guard.tell(
                 f"cohort {name}",

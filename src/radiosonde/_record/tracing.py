@@ -109,18 +109,20 @@ class LiveSpans:
 
     def _describe(self, span: Any, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         lane = token[0]
-        span.set_attribute(attributes.PREDICTION_ID, prediction_id(token))
+        said: dict[str, str | int | float] = {attributes.PREDICTION_ID: prediction_id(token)}
         cells = self._cells_of(lane, token)
         if cells:
-            span.set_attribute(attributes.CELLS, cells)
+            said[attributes.CELLS] = cells
         if token[RECORDED].rows != 1:
-            span.set_attribute(attributes.PREDICTION_ROWS, token[RECORDED].rows)
+            said[attributes.PREDICTION_ROWS] = token[RECORDED].rows
         if code >= 0:
-            span.set_attribute(attributes.PREDICTION_CLASS, lane.outputs.classes.names[code])
+            said[attributes.PREDICTION_CLASS] = lane.outputs.classes.names[code]
         if not math.isnan(confidence):
-            span.set_attribute(attributes.PREDICTION_CONFIDENCE, float(confidence))
+            said[attributes.PREDICTION_CONFIDENCE] = float(confidence)
         if error is not None:
-            span.set_attribute(attributes.ERROR_TYPE, lane.recorder.errors.names[lane.recorder.error_code(error)])
+            said[attributes.ERROR_TYPE] = lane.recorder.errors.names[lane.recorder.error_code(error)]
+        span.set_attributes(said)
+        if error is not None:
             if isinstance(error, Exception):
                 span.record_exception(error)
             span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, str(error)))

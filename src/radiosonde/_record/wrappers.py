@@ -32,7 +32,7 @@ def _wrap_sync(function: Callable[..., Any], recorder: Recorder) -> Callable[...
         lane = recorder.lane
         token = lane.begin(args, kwargs)
         try:
-            result = function(*args, **kwargs)
+            result = function(*args, **kwargs) if kwargs else function(*args)  # an empty ** is 30 ns
         except BaseException as error:
             lane.fail(token, error)
             raise

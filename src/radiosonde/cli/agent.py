@@ -46,6 +46,13 @@ def run(args: argparse.Namespace) -> int:
     print(f"draining {args.spool} into {agent.store}{outlets.said}", flush=True)
     while not ending.wait(TURN_EVERY_S):
         guard.call("agent", agent.turn)
+        if guard.is_disabled("agent"):
+            # Alive and draining nothing would be the worst of both: whoever keeps it running can start it again.
+            print(
+                "radiosonde: every turn fails (see the log above); ending, so that it can be restarted", file=sys.stderr
+            )
+            outlets.close()
+            return 2
     guard.call("agent", agent.turn)  # what was published last goes out too
     outlets.close()
     done = agent.close()

@@ -76,7 +76,7 @@ def create_app(folder: Path) -> FastAPI:
         carriers = {"carrier": list(v1.carriers)}
         rs.start(store=folder / "store.db", window_s=3600, cohorts=carriers, service_name="delays")
         yield
-        rs.shutdown()
+        rs.shutdown(timeout_s=60)  # a disk that is busy with something else must not cost the last windows
 
     app = FastAPI(title="Flight delays", lifespan=observed)
     app.mount("/metrics", prometheus_client.make_asgi_app())
