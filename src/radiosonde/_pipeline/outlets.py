@@ -1,7 +1,7 @@
 """Where windows go: store, Prometheus, OTLP. Each failure is a counted loss; what waits for a dead backend is bounded.
 
-The consumer writes the store (a local file); OTLP has a thread of its own, because a backend that hangs for its whole
-timeout would otherwise let the rings run over.
+Store and OTLP have a thread each: a backend that hangs for its whole timeout, or a disk that takes seconds for a sync,
+would otherwise let the rings run over.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Outlets:
         self.exports: Counter[str] = Counter()
         self.exported_bytes = 0
         self.series_cut = 0
-        self._pruned = 0
+        self._pruned = self._dropped = 0
         self.was_opened = False
 
     def open(self) -> None:
@@ -121,24 +121,28 @@ class Outlets:
 
     # Windows ---------------------------------------------------------------------------------------------------------
 
-    def take(self, windows: Sequence[Window], references: References) -> None:
-        """Write closed windows to the store and keep them for OTLP. The consumer's."""
+    def take(self, windows: Sequence[Window]) -> None:
+        """Keep closed windows for the store and for OTLP. The consumer's."""
         if self._settings.store is not None:
             self._for_store.extend(windows)
-            self._bound(self._for_store, losses.STORE_FAILED)
-            if self._for_store:
-                self._write(references)
+            self._dropped += self._bound(self._for_store, losses.STORE_FAILED)
         if self._settings.otlp:
             self._for_otlp.extend(window for window in windows if window.features and window.features.sketches)
             self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
 
-    def _write(self, references: References) -> None:
-        batch = list(self._for_store)
+    def write(self, references: References) -> None:
+        """Write the waiting windows to the store. The storing thread's."""
+        # What the bound drops meanwhile is in the batch already, and is counted though it is stored: the bound is meant
+        # for a store that does not answer at all.
+        batch, dropped = list(self._for_store), self._dropped
+        if not batch:
+            return
         written = self._guard.attempt(self._write_batch, batch, references)
         if isinstance(written, Exception):
             self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(batch))
             return
-        self._for_store.clear()
+        for _ in range(len(batch) - (self._dropped - dropped)):
+            self._for_store.popleft()
         self.exports["store"] += 1
         self.exported_bytes += written
 
@@ -150,12 +154,13 @@ class Outlets:
             self._pruned = store.pruned
         return written
 
-    def _bound(self, waiting: deque[Window], reason: str) -> None:
+    def _bound(self, waiting: deque[Window], reason: str) -> int:
         excess = len(waiting) - WAITING_WINDOWS
         for _ in range(excess):
             waiting.popleft()
         if excess > 0:
             self._guard.lose(reason, excess)
+        return max(0, excess)
 
     # OTLP ------------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.02
 """How often the consumer looks at the rings (10 us a look of 8192 slots, so 0.05 % of a core when nothing happens)."""
 
+STORE_EVERY_S = 5.0
+"""Seconds between attempts to write windows that wait; new ones are written at once."""
+
 FOLD_EVERY_NS = NS
 """Records wait at most this long: folding few at a time costs more per record than folding many."""
 
@@ -73,6 +76,7 @@ class Pipeline:
     def _make_workers(self) -> None:
         self._consumer = Worker(self._step, LOOK_EVERY_S, "radiosonde-consumer")
         self._sender = Worker(self._send, self.settings.export_interval_s, "radiosonde-sender", self._prepare)
+        self._storer = Worker(self._store, STORE_EVERY_S, "radiosonde-storer")
 
     def _begin(self) -> None:
         self.process = uuid.uuid4().hex
@@ -126,6 +130,8 @@ class Pipeline:
         self._consumer.start()
         if self.settings.otlp:
             self._sender.start()
+        if self.settings.store is not None:
+            self._storer.start()
 
     def wake(self) -> None:
         """Let the consumer look at the rings now."""
@@ -262,7 +268,9 @@ class Pipeline:
             if is_whole:
                 self.guard.call("labels", self._labels.join, labels, self._by_nonce.get, self._aggregator)
             windows = self._aggregator.close(everything=everything)
-            self._outlets.take(windows, self._references_by_key())
+            self._outlets.take(windows)
+            if windows and self.settings.store is not None:
+                self._storer.wake()
             self._cpu_ns += thread_time_ns() - cpu_ns
         finally:
             self._turn_owner = 0
@@ -283,6 +291,9 @@ class Pipeline:
         if lost:
             self._aggregator.batch_rows_lost = 0
             self.guard.lose(losses.BATCH_OVERWRITTEN, lost)
+
+    def _store(self) -> None:
+        self.guard.call("store", self._outlets.write, self._references_by_key())
 
     def _prepare(self) -> None:
         with self._loading:
@@ -307,8 +318,10 @@ class Pipeline:
     def _flush(self, deadline_ns: int) -> bool:
         wait_s = _left_s(deadline_ns)
         done = self.guard.call("consumer", lambda: self.take_turn(everything=True, timeout_s=wait_s))
+        # In their own threads, here too: a disk or a backend that hangs hangs there. The store first: it is the nearer.
+        if self.settings.store is not None:
+            done = self._storer.ask(_left_s(deadline_ns)) and done
         if self.settings.otlp:
-            # The sender's thread exports, here too: one exporter, one thread, and a backend that hangs hangs there.
             done = self._sender.ask(_left_s(deadline_ns)) and done
         return bool(done) and monotonic_ns() <= deadline_ns
 
@@ -373,6 +386,7 @@ class Pipeline:
         if was_recording:
             done = self._flush(deadline_ns) and done
         done = self._sender.stop(_left_s(deadline_ns)) and done
+        done = self._storer.stop(_left_s(deadline_ns)) and done
         self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
         # Drained to the end: what a clean exit leaves behind would look like a crash.
         for lane in self._lanes:
@@ -411,6 +425,7 @@ class Pipeline:
         self._outlets.abandon()
         self._consumer.reset_after_fork()
         self._sender.reset_after_fork()
+        self._storer.reset_after_fork()
         self._restart()
 
 

@@ -6,6 +6,8 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import prometheus_client
@@ -14,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from radiosonde._pipeline import outlets
 from radiosonde.store.reader import Interval, StoreReader
+from radiosonde.store.writer import StoreWriter
 from radiosonde.testing import fly
 from tests.e2e._receivers import free_port, otlp_sink, wait_for
 
@@ -273,3 +276,30 @@ def scraped(text):
         family.name: sum(sample.value for sample in family.samples)
         for family in text_string_to_metric_families(text.decode())
     }
+
+
+def test_a_store_that_hangs_holds_up_no_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store has a thread of its own: while it hangs, rings are drained, and once it answers nothing is missing."""
+    entered, released = threading.Event(), threading.Event()
+    write = StoreWriter.write
+
+    def hang(self: StoreWriter, *arguments: Any, **options: Any) -> int:
+        entered.set()
+        released.wait(30)
+        return write(self, *arguments, **options)
+
+    monkeypatch.setattr(StoreWriter, "write", hang)
+    with fly(store=tmp_path / "store.sqlite", ring_bytes=65_536) as rs:
+        predict = rs.observe("m")(lambda row: "a")
+        predict({"x": 1.0})
+        rs.pipeline().take_turn(everything=True)
+        assert entered.wait(10)
+        for _ in range(40):
+            for _ in range(50):
+                predict({"x": 1.0})
+            assert rs.pipeline().take_turn(everything=True)
+        assert rs.losses() == {}
+        released.set()
+        assert rs.flush()
+    parts = StoreReader(tmp_path / "store.sqlite").parts(Interval())
+    assert sum(window.calls for _, window in parts) == 2001
