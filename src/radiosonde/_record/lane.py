@@ -37,6 +37,7 @@ from radiosonde._ring.layout import (
     INPUT_KIND_OFFSET,
     INPUT_ROW,
     MARK_WORD,
+    OUTPUT_CLASS,
     OUTPUT_NONE,
     ROW_COUNTS,
     ROW_KINDS,
@@ -175,7 +176,7 @@ class Lane:
 
     def _build_finish(self) -> Callable[[Token | None, object], None]:
         ring, recorder, spans = self.ring, self.recorder, self.spans
-        read, readers = self.outputs.read, self.outputs.by_type
+        outputs, read, readers = self.outputs, self.outputs.read, self.outputs.by_type
         guard, convert, batch_output = recorder.host.guard, recorder.observed.output, self._batch_output
         memory, words, given_away_ns = ring.memory, memoryview(ring.memory).cast("Q"), ring.capacity * FASTEST_RECORD_NS
         pack, pack_row, now_ns, set_current = END.pack_into, END_ROW.pack_into, monotonic_ns, CURRENT.set
@@ -189,8 +190,20 @@ class Lane:
                 try:
                     if convert is not None:
                         result = convert(result)
-                    # The identity first: asking a named tuple for its rows is 30 ns.
-                    if recorded is ONE_ROW or recorded.rows == 1:
+                    if recorded is ONE_ROW and type(result) is ndarray and outputs.two_columns:
+                        # The commonest output, taken apart here: two calls less are 0.1 us (bench_record).
+                        try:
+                            ((first, second),) = result.tolist()
+                            is_plain = type(first) is float and 0.0 <= first <= 1.0 and 0.0 <= second <= 1.0
+                        except (TypeError, ValueError):
+                            is_plain = outputs.two_columns = False  # not two columns after all
+                        if not is_plain:
+                            summary = read(result)
+                        elif second > first:
+                            summary = (OUTPUT_CLASS, outputs.columns[1], second, NAN)
+                        else:
+                            summary = (OUTPUT_CLASS, outputs.columns[0], first, NAN)
+                    elif recorded is ONE_ROW or recorded.rows == 1:
                         reader = readers.get(type(result))
                         summary = read(result) if reader is None else reader(result)
                     else:

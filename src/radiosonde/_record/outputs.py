@@ -49,6 +49,12 @@ UNREADABLE: Summary = (OUTPUT_UNREADABLE, -1, NAN, NAN)
 class OutputReader:
     """Reads the outputs of one model.
 
+    Attributes:
+        classes: codes of the classes.
+        columns: class code by column of a probability row.
+        two_columns: whether the model answers two probabilities, as far as is known; `radiosonde._record.lane` then
+            reads them itself and puts this to False when something else comes.
+
     Args:
         classes: names of the classes, in the order of a probability matrix's columns; may be empty.
         is_classifier: numbers are probabilities of the second class (True), values (False), or unknown (None: values).
@@ -60,9 +66,9 @@ class OutputReader:
         self._two_classes = bool(is_classifier) and len(classes) <= 2
         self.classes = Codes(MAX_CLASSES, first=classes)
         self.declared = len(classes)
-        self._columns = list(range(len(classes)))  # column of a probability row -> class code
+        self.columns = list(range(len(classes)))  # column of a probability row -> class code
         self._is_in_order = True
-        self._two_columns = len(classes) == 2
+        self.two_columns = len(classes) == 2
         self.by_type: dict[type, Callable[[Any], Summary]] = {
             np.ndarray: self._array,
             str: self._label,
@@ -101,18 +107,8 @@ class OutputReader:
     # One row ---------------------------------------------------------------------------------------------------------
 
     def _array(self, value: NDArray[Any]) -> Summary:
-        # A list of floats is handled faster by max() and index() than by argmax for any number of classes seen here, and
-        # two probabilities in a row by taking them apart (bench_record).
+        # A list of floats is handled faster by max() and index() than by argmax for any number of classes seen here.
         row = value.tolist()
-        if self._two_columns:
-            try:
-                ((first, second),) = row
-                if type(first) is float and 0.0 <= first <= 1.0 and 0.0 <= second <= 1.0:
-                    if second > first:
-                        return (OUTPUT_CLASS, self._columns[1], second, NAN)
-                    return (OUTPUT_CLASS, self._columns[0], first, NAN)
-            except (TypeError, ValueError):
-                self._two_columns = False  # something else than one row of two columns came; look properly from now on
         if type(row) is list and len(row) == 1:
             row = row[0]
             if type(row) is list and len(row) == 1:
@@ -129,17 +125,17 @@ class OutputReader:
             column = row.index(confidence)
         except (TypeError, ValueError):
             return self._unknown(row)
-        if column >= len(self._columns):
+        if column >= len(self.columns):
             self._learn_columns(len(row))
-        return (OUTPUT_CLASS, self._columns[column], confidence, NAN)
+        return (OUTPUT_CLASS, self.columns[column], confidence, NAN)
 
     def _learn_columns(self, count: int) -> None:
         # Built beside and put in place whole: two threads that learn at once come to the same list.
-        known = self._columns
+        known = self.columns
         if count > len(known):
-            self._columns = [*known, *(self._code(str(column)) for column in range(len(known), count))]
-        self._is_in_order = self._columns == list(range(len(self._columns)))
-        self._two_columns = len(self._columns) == 2
+            self.columns = [*known, *(self._code(str(column)) for column in range(len(known), count))]
+        self._is_in_order = self.columns == list(range(len(self.columns)))
+        self.two_columns = len(self.columns) == 2
 
     def _label(self, value: Hashable) -> Summary:
         code = self.classes.codes.get(value)
@@ -158,8 +154,8 @@ class OutputReader:
             return self._unknown(value)
         self._learn_columns(2)
         if value > 0.5:
-            return (OUTPUT_CLASS, self._columns[1], value, NAN)
-        return (OUTPUT_CLASS, self._columns[0], 1.0 - value, NAN)
+            return (OUTPUT_CLASS, self.columns[1], value, NAN)
+        return (OUTPUT_CLASS, self.columns[0], 1.0 - value, NAN)
 
     def _mapping(self, value: Mapping[Any, Any]) -> Summary:
         probabilities = value.get("probabilities")
@@ -254,7 +250,7 @@ class OutputReader:
         if not (lowest >= 0.0 and best.max() <= 1.0 + _SLACK):
             return self._unknown_batch(array, len(array))
         self._learn_columns(array.shape[1])
-        block[:, 0] = column if self._is_in_order else np.array(self._columns, dtype=np.float64)[column]
+        block[:, 0] = column if self._is_in_order else np.array(self.columns, dtype=np.float64)[column]
         block[:, 1] = best
         return OUTPUT_CLASS
 
