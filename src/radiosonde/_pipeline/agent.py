@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._pipeline.adopted import AdoptedRing, adopt
-from radiosonde._pipeline.lanes import slices
+from radiosonde._pipeline.lanes import fold_in_slices
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
 from radiosonde.errors import SpoolError
 from radiosonde.export.snapshot import Snapshot
@@ -125,14 +125,9 @@ class Agent:
 
     def _drain(self, ring: AdoptedRing) -> None:
         block = ring.drain(self._guard)
-        for part in slices(block):
-            if not self._guard.call("fold", ring.drained.fold, part, self._aggregator):
-                self._guard.lose(losses.RECORD_FAILED, len(part))
+        fold_in_slices(ring.drained, block, self._aggregator, self._guard)
         self._records += len(block)
         self._rows += int(block.headers["rows"].sum())
-        if self._aggregator.batch_rows_lost:
-            self._guard.lose(losses.BATCH_OVERWRITTEN, self._aggregator.batch_rows_lost)
-            self._aggregator.batch_rows_lost = 0
 
     def _is_due(self) -> bool:
         if monotonic_ns() - self._committed_ns >= COMMIT_EVERY_NS:
@@ -148,12 +143,9 @@ class Agent:
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
         progress = [RingProgress(*ring.identity, *ring.drained.reader.progress()) for ring in rings]
-        # Progress of rings that are not there now is kept: their files may only be unreadable for the moment.
-        known = {(each.process, each.nonce): each for each in progress}
-        present = {(file.process, file.nonce) for file in self._spool.rings()} - {
-            ring.identity for ring in self._rings.values()
-        }
-        progress += [each for place, each in self._progress.items() if place in present and place not in known]
+        # Of rings that lie there and are not drained, too: their files may only be unreadable for the moment.
+        undrained = {(file.process, file.nonce) for file in self._spool.rings()} - {ring.identity for ring in rings}
+        progress += [each for place, each in self._progress.items() if place in undrained]
         written = self._guard.attempt(
             lambda: self._writer.write(self._uncommitted, self._references(), drained=progress)
         )

@@ -12,11 +12,11 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, thread_time_ns, wall_ns
+from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
 from radiosonde._pipeline.labels import LabelDesk
-from radiosonde._pipeline.lanes import DrainedLane, slices
+from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
 from radiosonde._record.tracing import LiveSpans, find_provider
 from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
@@ -281,16 +281,7 @@ class Pipeline:
         block = lane.drain(self.guard)
         if len(block):
             self._lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
-        for number, part in enumerate(slices(block)):
-            if number:
-                # Offers the interpreter lock between slices: without it the p99.99 of callers is the whole fold.
-                sleep(0)
-            if not self.guard.call("fold", lane.fold, part, self._aggregator):
-                self.guard.lose(losses.RECORD_FAILED, len(part))
-        lost = self._aggregator.batch_rows_lost
-        if lost:
-            self._aggregator.batch_rows_lost = 0
-            self.guard.lose(losses.BATCH_OVERWRITTEN, lost)
+        fold_in_slices(lane, block, self._aggregator, self.guard)
 
     def _store(self) -> None:
         self.guard.call("store", self._outlets.write, self._references_by_key())
