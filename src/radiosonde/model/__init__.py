@@ -1,8 +1,9 @@
 """The nouns every floor shares: series keys, cells, latency buckets, windows. Standard library and numpy only."""
 
-from radiosonde.model.buckets import LATENCY, LatencyBuckets
+from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, NULL, SPECIAL_CELLS, UNSEEN, cell_names
 from radiosonde.model.classes import class_text
+from radiosonde.model.outcome import Outcome
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 from radiosonde.model.statistics import Statistics
 from radiosonde.model.window import (
@@ -20,6 +21,7 @@ __all__ = [
     "ABOVE",
     "BELOW",
     "CONFIDENCE_BINS",
+    "LAG",
     "LAGS",
     "LATENCY",
     "NULL",
@@ -27,10 +29,11 @@ __all__ = [
     "SPECIAL_CELLS",
     "UNSEEN",
     "Exemplar",
+    "ExponentialBuckets",
     "FeatureCounts",
     "LabelCounts",
-    "LatencyBuckets",
     "LatencyCounts",
+    "Outcome",
     "OutputCounts",
     "SeriesKey",
     "Statistics",

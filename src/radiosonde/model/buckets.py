@@ -1,9 +1,11 @@
-"""Base-2 exponential latency buckets of one fixed geometry, so that any two tables add up cell by cell.
+"""Base-2 exponential buckets of fixed geometry for latencies and label lags, so that any two tables add up cell by cell.
 
-Scale 3 is a growth of 2**(1/8) = 1.09 per bucket: a quantile read from the table is off by at most 4.5 % (half a
+Latency: scale 3 is a growth of 2**(1/8) = 1.09 per bucket: a quantile read from the table is off by at most 4.5 % (half a
 bucket, geometrically). The range is 2**-20 s (0.95 us) to 2**10 s (17 min), 240 buckets; what is shorter or longer is
 counted in the first or last one. Bucket *i* is ``(2**((i+OFFSET)/8), 2**((i+1+OFFSET)/8)]`` seconds, which is
 OpenTelemetry's ExponentialHistogram mapping at scale 3 with offset -160.
+
+Label lag: scale 2 is a growth of 2**(1/4) = 1.19 per bucket, from 1 s to 2**25 s (388 days), 100 buckets.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyBuckets:
-    """Geometry of the latency table.
+class ExponentialBuckets:
+    """Geometry of a table of durations.
 
     Attributes:
         scale: OpenTelemetry exponential-histogram scale; growth is ``2 ** (2 ** -scale)``.
@@ -43,4 +45,6 @@ class LatencyBuckets:
         return bounds
 
 
-LATENCY = LatencyBuckets()
+LATENCY = ExponentialBuckets()
+
+LAG = ExponentialBuckets(scale=2, offset=0, size=100)

@@ -119,17 +119,34 @@ class FeatureCounts:
 class LabelCounts:
     """Outcomes of predictions *made* in this window, whenever their labels came.
 
+    A corrected label is counted anew in *outcomes* and its former count in *retractions*, so that both only grow (a
+    counter downstream must), and *lag_counts* keeps each prediction's first label. All other tables are net: a part of a
+    window may hold negative counts, the sum of all parts does not.
+
     Attributes:
         outcomes: labelled rows by (result, lag): result is ``correct`` or ``incorrect`` (classification), lag one of
             `LAGS`.
         calibration: per confidence bin (labelled rows, correct rows, sum of confidence), shape (CONFIDENCE_BINS, 3).
-        classes: names of the label classes.
+        classes: names of the label classes; ``value`` for a regression.
         class_counts: labels per class, shape (classes,).
-        lag_counts: labels per class and bucket of `LATENCY`-like day-scale edges *lag_edges_s*,
-            shape (classes, len(lag_edges_s) + 1).
+        lag_counts: first labels per class and bucket of *lag_edges_s*, for carriers; shape
+            (classes, len(lag_edges_s) + 1).
         lag_edges_s: upper bounds in seconds, inclusive.
         residual_sum: regression: sum of (label - value).
         residual_square_sum: regression: sum of (label - value)**2.
+        residual_absolute_sum: regression: sum of abs(label - value).
+        retractions: rows of *outcomes* that a correction took back, by the same keys.
+        lags: labels in force per class and bucket of `radiosonde.model.LAG`, shape (classes, 100); or (0, 0).
+        joint: per (predicted class, label class): per confidence bin (rows, sum of confidence, sum of its squares), shape
+            (CONFIDENCE_BINS + 1, 3); the last line is for predictions that carried no confidence (sums 0).
+        grid: identity of the grid of *cells*; ``""`` without any.
+        features: feature names, in the order of the rows of *cells*.
+        cells: labelled rows per feature and cell, by label class; each shape (features, body + 4). Rows labelled with a
+            receipt carry no cells.
+        residual_cells: per feature and cell (rows, sum of the residual, sum of its squares), shape
+            (features, body + 4, 3); or (0, 0, 3). The residual is label minus value; for two classes it is
+            (label is the second class) minus its probability; for more, (label is the predicted class) minus confidence.
+        never: predictions whose label did not come within the join's age limit.
     """
 
     outcomes: Mapping[tuple[str, str], int]
@@ -140,6 +157,15 @@ class LabelCounts:
     lag_edges_s: tuple[float, ...]
     residual_sum: float = 0.0
     residual_square_sum: float = 0.0
+    residual_absolute_sum: float = 0.0
+    retractions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    lags: Counts = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    joint: Mapping[tuple[str, str], Sums] = field(default_factory=dict)
+    grid: str = ""
+    features: tuple[str, ...] = ()
+    cells: Mapping[str, Counts] = field(default_factory=dict)
+    residual_cells: Sums = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    never: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
