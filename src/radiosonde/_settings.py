@@ -6,7 +6,8 @@ Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, 
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
-``..._METRICS_ENDPOINT``), ``OTEL_METRICS_EXPORTER``.
+``..._METRICS_ENDPOINT``), ``OTEL_METRICS_EXPORTER``. For models that plug-ins meet: ``RADIOSONDE_MODEL_NAME``,
+``RADIOSONDE_MODEL_VERSION``, ``RADIOSONDE_MODEL_VARIANT``.
 """
 
 from __future__ import annotations
@@ -98,6 +99,13 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
     env = os.environ if environment is None else environment
     # OpenTelemetry's rule for its own variable: everything but "true" is false, and nothing is an error.
     return _boolean(env, "RADIOSONDE_DISABLED") or env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:
+    """Return the name, version and variant that the environment gives to models nobody has tagged."""
+    env = os.environ if environment is None else environment
+    name, version, variant = (env.get(f"RADIOSONDE_MODEL_{part}") or None for part in ("NAME", "VERSION", "VARIANT"))
+    return name, version, variant
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:

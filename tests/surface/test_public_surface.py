@@ -15,15 +15,21 @@ PUBLIC = [
     "__version__",
     "at",
     "cohort",
+    "collect",
     "current",
     "errors",
     "flush",
+    "instrument",
+    "instrument_app",
     "label",
     "observe",
+    "record",
     "shutdown",
     "stage",
     "start",
     "statistics",
+    "tag",
+    "uninstrument",
 ]
 EXTRAS = ["duckdb", "fastapi", "pandas", "polars", "pyarrow", "pydantic", "rich", "sklearn", "uvicorn"]
 

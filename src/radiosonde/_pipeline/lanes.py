@@ -81,6 +81,8 @@ class DrainedLane:
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
+        if self.lane is not None:
+            self.stream.version = self.lane.recorder.settle_version()
         self._arena_seen = self.ring.arena.reserved
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),

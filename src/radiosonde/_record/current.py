@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from radiosonde._clock import monotonic_ns
+from radiosonde._record.ambient import CollectScope
 from radiosonde._record.lane import is_in_progress
 from radiosonde._record.token import AT, CURRENT, SPAN, Token
 from radiosonde._record.tracing import prediction_id
@@ -45,6 +47,11 @@ class Prediction:
         return str(self._token[0].recorder.version)
 
     @property
+    def variant(self) -> str:
+        """Role in the rollout."""
+        return str(self._token[0].recorder.variant)
+
+    @property
     def is_in_progress(self) -> bool:
         """Whether the observed function is still running."""
         return is_in_progress(self._token)
@@ -66,6 +73,41 @@ class Prediction:
         if isinstance(failure, Exception):
             guard.lose(losses.FEATURES_UNREADABLE)
             guard.tell("features", "Features could not be read: %r", failure)
+
+
+class Collected(Sequence[Prediction]):
+    """Predictions in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @overload
+    def __getitem__(self, place: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Prediction]: ...
+
+    def __getitem__(self, place: int | slice) -> Prediction | list[Prediction]:
+        if isinstance(place, slice):
+            return [Prediction(token) for token in self.tokens[place]]
+        return Prediction(self.tokens[place])
+
+
+class Collecting(CollectScope):
+    """Collects predictions while it is entered."""
+
+    __slots__ = ("_predictions",)
+
+    def __init__(self, predictions: Collected) -> None:
+        super().__init__(predictions.tokens)
+        self._predictions = predictions
+
+    def __enter__(self) -> Collected:
+        self.open()
+        return self._predictions
 
 
 class Stage:
@@ -130,6 +172,7 @@ class NoPrediction:
     id = ""
     model = ""
     version = ""
+    variant = ""
     is_in_progress = False
 
     def features(self, value: object) -> None:

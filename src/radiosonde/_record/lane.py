@@ -98,15 +98,17 @@ class Lane:
                 at = base + slot * HEADER_BYTES
                 start_ns = now_ns()
                 wall_ns = start_ns + anchor[0]
+                outer = get_current()
+                if outer is not None and outer[OUTER] is ENDED:
+                    outer = None
+                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer, at]
                 ambient = get_ambient()
                 if ambient is None:
                     pack_bare(memory, at, wall_ns, index * 4 + 5)
                 else:
                     pack(memory, at, wall_ns, ambient.event_ns, series_of(ambient.cohort), 1, 0, index * 4 + 5)
-                outer = get_current()
-                if outer is not None and outer[OUTER] is ENDED:
-                    outer = None
-                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer, at]
+                    if ambient.collected is not None:
+                        ambient.collected.append(token)
                 set_current(token)
                 if one_row is not None:
                     try:
