@@ -4,7 +4,8 @@ The only module that reads the environment. Reading happens in `Settings.resolve
 
 Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
-``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``; and
+``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
+``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
 ``..._METRICS_ENDPOINT``), ``OTEL_METRICS_EXPORTER``. For models that plug-ins meet: ``RADIOSONDE_MODEL_NAME``,
 ``RADIOSONDE_MODEL_VERSION``, ``RADIOSONDE_MODEL_VARIANT``.
@@ -22,6 +23,9 @@ from radiosonde.errors import ConfigurationError
 
 ANY = "*"
 """In a cohort's allow-list: every value passes as it is (up to the bound on series)."""
+
+_LONGEST_TTL_S = 315_360_000
+"""Ten years; a receipt has 32 bits for its expiry, which end in 2106."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -47,6 +51,9 @@ class Settings:
         ring_bytes: size of one model's ring.
         max_series: cohort cells per model before further ones fold into ``__overflow__``.
         disabled: everything is off; decorators return the functions they were given.
+        receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
+            Left out of the ``repr``.
+        receipt_ttl_s: seconds a receipt is good for.
     """
 
     store: str | None = None
@@ -63,6 +70,8 @@ class Settings:
     ring_bytes: int = 4 << 20
     max_series: int = 200
     disabled: bool = False
+    receipt_keys: str = field(default="", repr=False)
+    receipt_ttl_s: float = 90 * 86_400.0
 
     def __post_init__(self) -> None:
         if self.agent and self.spool is None:
@@ -75,6 +84,10 @@ class Settings:
             raise ConfigurationError(f"ring_bytes is {self.ring_bytes}; it must be between 65536 and {1 << 32}")
         if not self.max_series >= 1:
             raise ConfigurationError(f"max_series is {self.max_series}; it must be at least 1")
+        if not 1 <= self.receipt_ttl_s <= _LONGEST_TTL_S:
+            raise ConfigurationError(
+                f"receipt_ttl_s is {self.receipt_ttl_s}; it must be between 1 and {_LONGEST_TTL_S} seconds (ten years)"
+            )
 
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
@@ -112,7 +125,11 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
     if env.get("RADIOSONDE_SPOOL"):
         values["agent"] = _boolean(env, "RADIOSONDE_AGENT")
-    for name, key in (("RADIOSONDE_STORE", "store"), ("RADIOSONDE_SPOOL", "spool")):
+    for name, key in (
+        ("RADIOSONDE_STORE", "store"),
+        ("RADIOSONDE_SPOOL", "spool"),
+        ("RADIOSONDE_RECEIPT_KEYS", "receipt_keys"),
+    ):
         if text := env.get(name):
             values[key] = text
     if text := env.get("OTEL_SERVICE_NAME"):
@@ -129,6 +146,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         ("RADIOSONDE_PROMETHEUS_PORT", "prometheus_port", int),
         ("RADIOSONDE_RING_BYTES", "ring_bytes", int),
         ("RADIOSONDE_MAX_SERIES", "max_series", int),
+        ("RADIOSONDE_RECEIPT_TTL_S", "receipt_ttl_s", float),
     ):
         if text := env.get(name):
             values[key] = _number(text, name, kind)

@@ -327,6 +327,15 @@ def _(folder, patch):
         return rs.losses()
 
 
+@provokes(losses.RECEIPT_UNISSUED)
+def _(folder, patch):
+    """A batch has no id to give a receipt for."""
+    with fly(receipt_keys="k1=" + "5e" * 32) as rs:
+        predict(rs, BATCH, answer=None)
+        radiosonde.current().receipt()
+        return rs.losses()
+
+
 @provokes(losses.SKETCH_EVENTS_DROPPED)
 def _(folder, patch):
     """More windows with sketches wait than may."""

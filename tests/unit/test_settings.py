@@ -15,6 +15,7 @@ def test_the_defaults():
     assert settings == Settings(
         store=None, window_s=60.0, references={}, cohorts={}, service_name=None, otlp=False, export_interval_s=60.0,
         prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, disabled=False,
+        receipt_keys="", receipt_ttl_s=7_776_000.0,
     )  # fmt: skip
 
 
@@ -30,6 +31,8 @@ def test_the_defaults():
         ("RADIOSONDE_RING_BYTES", "65536", "ring_bytes", 65536),
         ("RADIOSONDE_MAX_SERIES", "7", "max_series", 7),
         ("RADIOSONDE_OTLP", "yes", "otlp", True),
+        ("RADIOSONDE_RECEIPT_KEYS", "k1=00", "receipt_keys", "k1=00"),
+        ("RADIOSONDE_RECEIPT_TTL_S", "3600", "receipt_ttl_s", 3600.0),
         ("RADIOSONDE_DISABLED", "1", "disabled", True),
         ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
         ("OTEL_SDK_DISABLED", "yes", "disabled", False),
@@ -80,6 +83,8 @@ def test_arguments_win_over_the_environment_unless_they_are_none():
         ({"RADIOSONDE_RING_BYTES": "1"}, {}, "ring_bytes is 1"),
         ({"RADIOSONDE_MAX_SERIES": "0"}, {}, "max_series is 0"),
         ({"RADIOSONDE_DISABLED": "perhaps"}, {}, "RADIOSONDE_DISABLED is 'perhaps'; use true or false"),
+        ({}, {"receipt_ttl_s": 0}, "receipt_ttl_s is 0; it must be between 1 and 315360000 seconds"),
+        ({}, {"receipt_ttl_s": float("nan")}, "receipt_ttl_s is nan"),
         ({}, {"export_interval_s": 0}, "export_interval_s is 0"),
         ({}, {"colour": "red", "size": 1}, "unknown setting colour, size; known are .*window_s"),
     ],

@@ -56,6 +56,24 @@ class Prediction:
         """Whether the observed function is still running."""
         return is_in_progress(self._token)
 
+    def receipt(self) -> str:
+        """Return a signed receipt of this prediction: what `radiosonde.label` takes in place of the id, and needs no store.
+
+        Call it after the observed function has returned, soon (its record is read from the ring), with keys in the
+        settings. At most 200 characters; good for ``receipt_ttl_s``.
+
+        Returns:
+            The receipt; ``""``, counted as the loss ``receipt_unissued``, when none can be made: of a batch (its rows have
+            no ids of their own), of a prediction that failed or whose output could not be read, of one whose record has
+            been overwritten since, or where the names of model, version, cohort and class are too long together.
+
+        Raises:
+            ConfigurationError: there are no keys, they cannot be read, or the prediction is still in progress.
+        """
+        from radiosonde._record.receipts import issue  # loads hashing, which most processes do without
+
+        return issue(self._token)
+
     def features(self, value: object) -> None:
         """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
 
@@ -174,6 +192,10 @@ class NoPrediction:
     version = ""
     variant = ""
     is_in_progress = False
+
+    def receipt(self) -> str:
+        """Return no receipt."""
+        return ""
 
     def features(self, value: object) -> None:
         """Do nothing."""

@@ -60,6 +60,7 @@ class Lane:
 
     Attributes:
         recorder: whose calls are recorded.
+        cohorts: cohort cells by the codes in the ring; the recorder's own may be new ones by then.
         schema: names and kinds of the features.
         ring: where records wait.
         outputs: reads outputs; its class codes are those in the ring.
@@ -70,6 +71,7 @@ class Lane:
 
     def __init__(self, recorder: Recorder, schema: Schema, outputs: OutputReader, spans: LiveSpans | None) -> None:
         self.recorder = recorder
+        self.cohorts = recorder.cohorts
         self.schema = schema
         self.outputs = outputs
         self.spans = spans

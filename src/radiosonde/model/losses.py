@@ -77,6 +77,10 @@ DIED_IN_FLIGHT: Final = "died_in_flight"
 LABEL_UNROUTED: Final = "label_unrouted"
 """Labels given in a process whose rings an agent drains: there is no way for them to the agent yet."""
 
+RECEIPT_UNISSUED: Final = "receipt_unissued"
+"""Receipts asked for and not made: a batch, a prediction that failed or whose output could not be read, one whose record had
+been overwritten, or names too long for a receipt. The caller got ``""``."""
+
 EXPORT_FAILED: Final = "export_failed"
 """Exports a backend refused or did not answer; cumulative counts arrive with the next success."""
 
