@@ -20,6 +20,7 @@ PARTS = {
     "drain": ("speed.bench_drain", "where the consumer's time goes"),
     "tail": ("overhead.bench_tail", "what the consumer thread does to the caller's p99.9"),
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),
+    "receipt": ("speed.bench_receipt", "signing and verifying receipts"),
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
 }

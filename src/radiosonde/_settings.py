@@ -2,7 +2,8 @@
 
 The only module that reads the environment. Reading happens in `Settings.resolve`, never at import.
 
-Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
+Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``, ``RADIOSONDE_SPOOL``,
+``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
 ``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
@@ -51,6 +52,8 @@ class Settings:
         ring_bytes: size of one model's ring.
         max_series: cohort cells per model before further ones fold into ``__overflow__``.
         disabled: everything is off; decorators return the functions they were given.
+        labels: where predictions and labels wait for each other: a path, or ``redis://...``; None: beside the store, see
+            `labels_target`.
         receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
             Left out of the ``repr``.
         receipt_ttl_s: seconds a receipt is good for.
@@ -70,6 +73,7 @@ class Settings:
     ring_bytes: int = 4 << 20
     max_series: int = 200
     disabled: bool = False
+    labels: str | None = None
     receipt_keys: str = field(default="", repr=False)
     receipt_ttl_s: float = 90 * 86_400.0
 
@@ -89,6 +93,14 @@ class Settings:
                 f"receipt_ttl_s is {self.receipt_ttl_s}; it must be between 1 and {_LONGEST_TTL_S} seconds (ten years)"
             )
 
+    @property
+    def labels_target(self) -> str | None:
+        """Where predictions and labels wait: `labels`, else ``flights.labels.sqlite`` beside ``flights.sqlite``."""
+        if self.labels is not None or self.store is None:
+            return self.labels
+        stem, suffix = os.path.splitext(self.store)  # noqa: PTH122 - a path keeps its form: no "./" is lost
+        return f"{stem}.labels{suffix}"
+
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
         """Return the settings in force: *arguments* that are not None win over the environment.
@@ -102,7 +114,7 @@ class Settings:
             raise ConfigurationError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         settings = cls(**_from_environment(os.environ if environment is None else environment))
         given = {name: value for name, value in arguments.items() if value is not None}
-        for path in {"store", "spool"} & set(given):
+        for path in {"store", "spool", "labels"} & set(given):
             given[path] = os.fspath(given[path])
         return replace(settings, **given)
 
@@ -128,6 +140,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     for name, key in (
         ("RADIOSONDE_STORE", "store"),
         ("RADIOSONDE_SPOOL", "spool"),
+        ("RADIOSONDE_LABELS", "labels"),
         ("RADIOSONDE_RECEIPT_KEYS", "receipt_keys"),
     ):
         if text := env.get(name):

@@ -173,6 +173,8 @@ def test_a_receipt_is_good_until_its_second_is_over(receipt, expires_s, fraction
     else:
         assert verify(text, KEYS, now_ns).prediction_id == receipt.prediction_id
     verify(text, KEYS, expires_ns - 1)
+    verify(text, KEYS, expires_s * 10**9 - 1)
+    assert refusal(text, now_ns=expires_s * 10**9) == EXPIRED
 
 
 @given(SERIES, st.text(max_size=300), st.lists(st.text(max_size=40), max_size=40, unique=True))

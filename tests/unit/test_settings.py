@@ -15,7 +15,7 @@ def test_the_defaults():
     assert settings == Settings(
         store=None, window_s=60.0, references={}, cohorts={}, service_name=None, otlp=False, export_interval_s=60.0,
         prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, disabled=False,
-        receipt_keys="", receipt_ttl_s=7_776_000.0,
+        labels=None, receipt_keys="", receipt_ttl_s=7_776_000.0,
     )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def test_the_defaults():
         ("RADIOSONDE_MAX_SERIES", "7", "max_series", 7),
         ("RADIOSONDE_OTLP", "yes", "otlp", True),
         ("RADIOSONDE_RECEIPT_KEYS", "k1=00", "receipt_keys", "k1=00"),
+        ("RADIOSONDE_LABELS", "redis://127.0.0.1/0", "labels", "redis://127.0.0.1/0"),
         ("RADIOSONDE_RECEIPT_TTL_S", "3600", "receipt_ttl_s", 3600.0),
         ("RADIOSONDE_DISABLED", "1", "disabled", True),
         ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
@@ -51,6 +52,20 @@ def test_the_defaults():
 def test_a_variable(name, text, field, value):
     """Each variable sets its field; OpenTelemetry's own are read by its rules and never an error."""
     assert getattr(Settings.resolve({name: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("labels", "store", "target"),
+    [
+        (None, None, None),
+        ("mine.sqlite", "a.sqlite", "mine.sqlite"),
+        (None, "/var/a.b/flights.sqlite", "/var/a.b/flights.labels.sqlite"),
+        (None, "./flights", "./flights.labels"),
+    ],
+)
+def test_labels_wait_beside_the_store(labels, store, target):
+    """Unless a place is named for them."""
+    assert Settings(labels=labels, store=store).labels_target == target
 
 
 @pytest.mark.parametrize(
