@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
-from radiosonde.model import class_text, losses
+from radiosonde.model import Outcome, SeriesKey, class_text, losses
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
@@ -57,10 +57,12 @@ class LabelDesk:
         *count* was taken before the drain began: a label that came during it may belong to a prediction that ended
         during it, which the drain did not see.
         """
+        outcomes: list[Outcome] = []
         for _ in range(count):
-            self._results[self._join(self._queue.popleft(), lane_of, aggregator)] += 1
+            self._results[self._join(self._queue.popleft(), lane_of, outcomes)] += 1
+        aggregator.update_outcomes(outcomes)
 
-    def _join(self, label: _Label, lane_of: Callable[[int], DrainedLane | None], aggregator: Aggregator) -> str:
+    def _join(self, label: _Label, lane_of: Callable[[int], DrainedLane | None], outcomes: list[Outcome]) -> str:
         parts = parse_id(label.prediction_id)
         if parts is None:
             return INVALID
@@ -74,22 +76,22 @@ class LabelDesk:
         if row.class_code < 0 and not math.isfinite(row.score):
             return UNANSWERED
         lag_s = max(0.0, (label.time_ns - row.event_ns) / NS)
+        stream, predicted = lane.stream, ""
+        value: str | float
         if row.class_code >= 0:
             name = class_name(label.value, lane.stream.classes, lane.declared_classes)
             if name is None:
                 return INVALID
-            is_correct = lane.stream.classes[row.class_code] == name
-            name = self._bounded(name, lane)
-            with aggregator.lock:
-                outcomes = aggregator.label(lane.stream, row.event_ns, row.series).outcomes
-                outcomes.add_class(name, is_correct=is_correct, confidence=row.confidence, lag_s=lag_s)
+            value, predicted = self._bounded(name, lane), stream.classes[row.class_code]
         else:
             number = None if isinstance(label.value, str) else Guard.attempt(float, label.value)
             if not isinstance(number, float) or not math.isfinite(number):
                 return INVALID
-            with aggregator.lock:
-                aggregator.label(lane.stream, row.event_ns, row.series).outcomes.add_value(number - row.score, lag_s)
+            value = number
         lane.pending.mark(index_low)
+        key = SeriesKey(stream.model, stream.version, stream.variant, stream.cohorts[row.series])
+        score = math.nan if row.class_code >= 0 else row.score
+        outcomes.append(Outcome(key, row.event_ns, predicted, row.confidence, score, value, lag_s))
         return JOINED
 
     def _bounded(self, name: str, lane: DrainedLane) -> str:

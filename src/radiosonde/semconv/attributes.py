@@ -71,7 +71,7 @@ PREDICTION_ROWS: Final = "radiosonde.prediction.rows"
 """Number of rows in the call."""
 
 CONFIDENCE_BIN: Final = "radiosonde.confidence.bin"
-"""Confidence bin, `00` to `19`; bin j is [j/20, (j+1)/20), the last one closed."""
+"""Confidence bin, `00` to `19`; bin j is [j/20, (j+1)/20), the last one closed. `none` for rows without a confidence."""
 
 CELLS: Final = "radiosonde.cells"
 """Cells of all features of one row, one character per feature, in the model's column order.

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from radiosonde.errors import StoreError
-from radiosonde.store.schema import create, is_store
+from radiosonde.store.schema import create, is_store, upgrade
 
 BUSY_TIMEOUT_S = 5.0
 """How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
@@ -56,6 +56,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
             try:
                 if not is_store(connection, path):
                     create(connection)
+                upgrade(connection)
                 yield connection
                 connection.execute("COMMIT")
                 _give_back(connection)
