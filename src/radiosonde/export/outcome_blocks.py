@@ -52,7 +52,12 @@ class ShownClasses:
         if len(chosen) < LAG_CLASSES:
             outputs = (zip(w.output.classes, w.output.class_counts.tolist(), strict=True) for w in windows)
             labels = (zip(part.classes, part.class_counts.tolist(), strict=True) for part in _labels(windows))
-            rows = add_up((*outputs, *labels))
+            # Where this process only joins labels, predicted classes are in the joint counts alone.
+            joint = (
+                ((name, int(table[:, 0].sum())) for pair, table in part.joint.items() for name in pair)
+                for part in _labels(windows)
+            )
+            rows = add_up((*outputs, *labels, *joint))
             new = sorted(set(rows) - {*chosen, OVERFLOW_CLASS}, key=lambda name: (-rows[name], name))
             chosen = self._chosen[release] = (*chosen, *new[: LAG_CLASSES - len(chosen)])
         return chosen
