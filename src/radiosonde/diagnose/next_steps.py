@@ -44,8 +44,8 @@ def look_at_outcomes(where: Place, onset: Onset) -> NextStep:
     return NextStep(
         "labelled outcomes by version and lag since the onset",
         _sqlite(
-            "SELECT version, o.key AS outcome, sum(o.value) AS labelled FROM windows, json_each(labels, '$.outcomes') AS o "  # noqa: S608 -- text for a person to run; names are quoted
-            f"WHERE model={_text(where.model)} AND start_ns >= {onset.at_ns} GROUP BY 1, 2"
+            "SELECT version, lag, result, sum(rows) AS labelled FROM outcomes "  # noqa: S608 -- text for a person to run; names are quoted
+            f"WHERE model={_text(where.model)} AND start_ns >= {onset.at_ns} GROUP BY 1, 2, 3"
         ),
     )
 

@@ -113,14 +113,16 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         # For people: outcomes per window part, those that corrections took back subtracted.
         """
         CREATE VIEW outcomes AS
-        SELECT start_utc, model, version, variant, cohort, process, result, lag, sum(n) AS rows, window_id
+        SELECT datetime(start_ns / 1000000000, 'unixepoch') AS start_utc, start_ns, model, version, variant, cohort, process,
+               result, lag, sum(sign * counted) AS rows, window_id
         FROM (
-            SELECT window_id, json_extract(value, '$.result') AS result, json_extract(value, '$.lag') AS lag, json_extract(value, '$.rows') AS n
+            SELECT window_id, 1 AS sign, json_extract(value, '$.result') AS result, json_extract(value, '$.lag') AS lag,
+                   json_extract(value, '$.rows') AS counted
             FROM windows, json_each(labels, '$.outcomes')
             UNION ALL
-            SELECT window_id, json_extract(value, '$.result'), json_extract(value, '$.lag'), -(json_extract(value, '$.rows'))
+            SELECT window_id, -1, json_extract(value, '$.result'), json_extract(value, '$.lag'), json_extract(value, '$.rows')
             FROM windows, json_each(label_tables, '$.retractions')
-        ) JOIN traffic USING (window_id)
+        ) JOIN windows USING (window_id)
         GROUP BY window_id, result, lag
         """,
     ),
