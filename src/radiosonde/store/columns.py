@@ -76,8 +76,8 @@ _JOINT = pa.struct(
         "confidence_square_sum": pa.float64(),
     }
 )
-# A column of its own and not more fields of `labels`: engines add a missing column, but few of them (DuckDB from 1.3 on)
-# read structs of different fields together.
+# A column of its own and not more fields of `labels`: engines add a missing column, but not all of them
+# (DuckDB 1.1 refuses) read structs of different fields together.
 _LABEL_TABLES = pa.struct(
     {
         "retractions": _OUTCOMES,
