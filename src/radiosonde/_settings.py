@@ -6,10 +6,11 @@ Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``,
 ``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
+``RADIOSONDE_SPANS_PER_MINUTE``,
 ``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
-``..._METRICS_ENDPOINT``), ``OTEL_METRICS_EXPORTER``. For models that plug-ins meet: ``RADIOSONDE_MODEL_NAME``,
-``RADIOSONDE_MODEL_VERSION``, ``RADIOSONDE_MODEL_VARIANT``.
+``..._METRICS_ENDPOINT``, ``..._TRACES_ENDPOINT``), ``OTEL_METRICS_EXPORTER``, ``OTEL_TRACES_EXPORTER``. For models that
+plug-ins meet: ``RADIOSONDE_MODEL_NAME``, ``RADIOSONDE_MODEL_VERSION``, ``RADIOSONDE_MODEL_VARIANT``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ ANY = "*"
 
 _LONGEST_TTL_S = 315_360_000
 """Ten years; a receipt has 32 bits for its expiry, which end in 2106."""
+
+MAX_SPANS_PER_MINUTE = 6000
+"""Bounds memory: each waits until it is sent, and the bound itself is kept by remembering what was granted."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -47,6 +51,8 @@ class Settings:
         service_name: ``service.name`` of the telemetry; None leaves it to OpenTelemetry's own rules.
         otlp: export over OTLP/HTTP; default: when an OTLP endpoint or exporter is named in the environment.
         export_interval_s: seconds between exports of metrics.
+        spans_per_minute: spans made after the fact at most, of predictions whose trace was not recorded, when OTLP is
+            on; 0 makes none. Default: 60, or 0 when the environment says that no backend takes traces.
         prometheus: register a collector in prometheus-client's default registry.
         prometheus_port: serve ``/metrics`` on 127.0.0.1 at this port; None does not.
         ring_bytes: size of one model's ring.
@@ -68,6 +74,7 @@ class Settings:
     service_name: str | None = None
     otlp: bool = False
     export_interval_s: float = 60.0
+    spans_per_minute: int = 60
     prometheus: bool = True
     prometheus_port: int | None = None
     ring_bytes: int = 4 << 20
@@ -84,6 +91,10 @@ class Settings:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
             raise ConfigurationError(f"export_interval_s is {self.export_interval_s}; it must be above 0 seconds")
+        if not 0 <= self.spans_per_minute <= MAX_SPANS_PER_MINUTE:
+            raise ConfigurationError(
+                f"spans_per_minute is {self.spans_per_minute}; it must be between 0 and {MAX_SPANS_PER_MINUTE}"
+            )
         if not 65_536 <= self.ring_bytes <= 1 << 32:
             raise ConfigurationError(f"ring_bytes is {self.ring_bytes}; it must be between 65536 and {1 << 32}")
         if not self.max_series >= 1:
@@ -147,6 +158,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
             values[key] = text
     if text := env.get("OTEL_SERVICE_NAME"):
         values["service_name"] = text
+    if not _takes_spans(env):
+        values["spans_per_minute"] = 0
     if text := env.get("RADIOSONDE_REFERENCE"):
         values["references"] = _pairs(text)
     if text := env.get("RADIOSONDE_COHORTS"):
@@ -160,6 +173,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         ("RADIOSONDE_RING_BYTES", "ring_bytes", int),
         ("RADIOSONDE_MAX_SERIES", "max_series", int),
         ("RADIOSONDE_RECEIPT_TTL_S", "receipt_ttl_s", float),
+        ("RADIOSONDE_SPANS_PER_MINUTE", "spans_per_minute", int),
     ):
         if text := env.get(name):
             values[key] = _number(text, name, kind)
@@ -174,6 +188,15 @@ def _wants_otlp(env: Mapping[str, str]) -> bool:
         return False
     named = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
     return bool(named) or any(name.startswith("otlp") for name in exporters)
+
+
+def _takes_spans(env: Mapping[str, str]) -> bool:
+    """Say whether traces have somewhere to go: not where they are switched off, or only metrics have an endpoint."""
+    if env.get("OTEL_TRACES_EXPORTER", "").strip() == "none":
+        return False
+    prefix = "OTEL_EXPORTER_OTLP"
+    named = env.get(f"{prefix}_ENDPOINT") or env.get(f"{prefix}_TRACES_ENDPOINT")
+    return bool(named) or not env.get(f"{prefix}_METRICS_ENDPOINT")
 
 
 def _pairs(text: str) -> dict[str, str]:

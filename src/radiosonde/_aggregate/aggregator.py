@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.provisional import Backlog
 from radiosonde._aggregate.state import OutcomePart, SeriesState
@@ -42,9 +43,11 @@ class Aggregator:
     Args:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
+        keeper: chooses predictions that get a span after the fact; None makes none.
     """
 
-    def __init__(self, window_s: float, process: str) -> None:
+    def __init__(self, window_s: float, process: str, keeper: SpanKeeper | None = None) -> None:
+        self.keeper = keeper
         self._window_ns = round(window_s * NS)
         self._process = process
         self._lock = threading.Lock()
@@ -75,14 +78,22 @@ class Aggregator:
         series = headers["series"]
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
+            if self.keeper is not None:
+                self.keeper.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
+                self._rank(stream, int(starts_ns[0]), int(series[0]), block)
                 self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows)
                 return
             order = np.lexsort((series, starts_ns))
             changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
             for members in np.split(order, np.flatnonzero(changes) + 1):
-                first = members[0]
-                self._add(stream, int(starts_ns[first]), int(series[first]), headers[members], block.rows[members])
+                first, part = members[0], block.part(members)
+                self._rank(stream, int(starts_ns[first]), int(series[first]), part)
+                self._add(stream, int(starts_ns[first]), int(series[first]), part.headers, part.rows)
+
+    def _rank(self, stream: Stream, start_ns: int, series: int, block: Block) -> None:
+        if self.keeper is not None:
+            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, block)
 
     def _add(
         self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64]
@@ -160,7 +171,7 @@ class Aggregator:
         return part
 
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
-        key = SeriesKey(stream.model, stream.version, stream.variant, cohort)
+        key = self._key(stream, cohort)
         grid = stream.grid.id if stream.grid is not None else ""
         # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
         place = (start_ns, key, grid, id(stream))
@@ -172,6 +183,10 @@ class Aggregator:
                 self._bodies[grid] = stream.grid.body
         state.touched_ns = monotonic_ns()
         return state
+
+    @staticmethod
+    def _key(stream: Stream, cohort: str) -> SeriesKey:
+        return SeriesKey(stream.model, stream.version, stream.variant, cohort)
 
     # Closing ---------------------------------------------------------------------------------------------------------
 
@@ -192,6 +207,9 @@ class Aggregator:
                 if everything or self._is_due(state, now_ns, is_crowded=is_crowded)
             ]
             states = [self._open.pop(place) for place in due]
+            for state in states:
+                if self.keeper is not None and isinstance(state, SeriesState):
+                    state.traffic.point_to(self.keeper.release(state.start_ns, state.key))
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from radiosonde._pipeline.span_outlet import SpanOutlet
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import losses
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from radiosonde.export.result import ExportResult
     from radiosonde.export.snapshot import Snapshot
     from radiosonde.model import Window
+    from radiosonde.model.spans import KeptSpan
     from radiosonde.reference.profile import Reference
     from radiosonde.store.writer import StoreWriter
 
@@ -47,6 +49,7 @@ class Outlets:
         self._server: Any = None
         self._for_store: deque[Window] = deque()
         self._for_otlp: deque[Window] = deque()
+        self._spans = SpanOutlet(guard)
         self.exports: Counter[str] = Counter()
         self.exported_bytes = 0
         self.series_cut = 0
@@ -121,8 +124,9 @@ class Outlets:
 
     # Windows ---------------------------------------------------------------------------------------------------------
 
-    def take(self, windows: Sequence[Window]) -> None:
-        """Keep closed windows for the store and for OTLP. The consumer's."""
+    def take(self, windows: Sequence[Window], spans: Sequence[KeptSpan] = ()) -> None:
+        """Keep closed windows for the store and for OTLP, and spans for OTLP. The consumer's."""
+        self._spans.take(spans)
         if self._settings.store is not None:
             self._for_store.extend(windows)
             self._dropped += self._bound(self._for_store, losses.STORE_FAILED)
@@ -180,6 +184,9 @@ class Outlets:
         finally:
             self._for_otlp.extendleft(reversed(waiting[delivered:]))
             self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
+        sent = self._spans.export(exporter)
+        if sent is not None:
+            self._count("otlp.spans", sent)
 
     def _exporter(self) -> OtlpExporter:
         if self._otlp is None:
@@ -216,6 +223,7 @@ class Outlets:
             if waiting:
                 self._guard.lose(reason, len(waiting))
                 waiting.clear()
+        self._spans.close()
         if self._collector is not None:
             import prometheus_client
 

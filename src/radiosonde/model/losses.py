@@ -87,6 +87,12 @@ EXPORT_FAILED: Final = "export_failed"
 SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and were dropped beyond the bound."""
 
+SPANS_BOUNDED: Final = "spans_bounded"
+"""Predictions worth a span after the fact that got none, because so many a minute are allowed (``spans_per_minute``)."""
+
+SPANS_DROPPED: Final = "spans_dropped"
+"""Spans made after the fact that no backend took, dropped beyond the bound."""
+
 STORE_FAILED: Final = "store_failed"
 """Windows the store could not take and that were dropped beyond the bound."""
 
