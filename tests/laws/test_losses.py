@@ -21,7 +21,7 @@ import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
-from radiosonde._pipeline import labels, outlets
+from radiosonde._pipeline import labels, outlets, span_outlet
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
@@ -349,6 +349,28 @@ def _(folder, patch):
                     with rs.at(START_S + 60 * minute):
                         observed(ROW)
             rs.pipeline().take_turn(everything=True)
+            return rs.losses()
+
+
+@provokes(losses.SPANS_BOUNDED)
+def _(folder, patch):
+    """More predictions are unsure than may have a span."""
+    with otlp_sink() as sink:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
+        with fly(otlp=True, spans_per_minute=1) as rs:
+            unsure = {"label": "yes", "confidence": 0.5}
+            predict(rs, "text", "text", answer=unsure, input=False)
+            return rs.losses()
+
+
+@provokes(losses.SPANS_DROPPED)
+def _(folder, patch):
+    """More spans wait for the sender than may."""
+    patch.setattr(span_outlet, "WAITING_SPANS", 1)
+    with otlp_sink() as sink:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
+        with fly(otlp=True) as rs:
+            predict(rs, "text", "text", answer={"label": "yes", "confidence": 0.5}, input=False)
             return rs.losses()
 
 

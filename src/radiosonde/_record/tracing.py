@@ -91,15 +91,19 @@ class LiveSpans:
     def _start(self, token: Token, lane: Lane) -> None:
         recorder = lane.recorder
         span = self.tracer.start_span(f"predict {recorder.name}", attributes=_identity(recorder))
-        is_live = span.is_recording()
-        # Of a root that its sampler refused nothing is written: a span made of it later begins a trace of its own.
-        ids = (span if is_live else self._trace.get_current_span()).get_span_context()
+        ids, is_live = span.get_span_context(), span.is_recording()
+        is_sent = is_live and ids.trace_flags & 1
+        if not is_sent:
+            # Refused by its sampler, or recorded for nobody but local readers: what can be pointed to later is the span
+            # around it. A refused root has none; a span made of it later begins a trace of its own.
+            ids = self._trace.get_current_span().get_span_context()
         layout.SPAN_IDS.pack_into(
             lane.ring.memory, token[AT] + layout.SPAN_IDS_OFFSET, ids.trace_id.to_bytes(16, "little"), ids.span_id
         )
+        if is_sent:
+            lane.ring.words[(token[INDEX] & (lane.ring.capacity - 1)) * 16 + layout.SERIES_WORD] |= layout.LIVE_SPAN
         if not is_live:
             return
-        lane.ring.words[(token[INDEX] & (lane.ring.capacity - 1)) * 16 + layout.SERIES_WORD] |= layout.LIVE_SPAN
         # A generator's frames run in whatever context asks for the next item: nothing is attached there.
         attached = (
             None if recorder.observed.is_generator else self._context.attach(self._trace.set_span_in_context(span))

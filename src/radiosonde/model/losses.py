@@ -88,7 +88,8 @@ SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and were dropped beyond the bound."""
 
 SPANS_BOUNDED: Final = "spans_bounded"
-"""Predictions worth a span after the fact that got none, because so many a minute are allowed (``spans_per_minute``)."""
+"""Predictions worth a span after the fact that got none, because so many a minute are allowed (``spans_per_minute``). One that
+is among the slowest as well is counted once more when its window closes."""
 
 SPANS_DROPPED: Final = "spans_dropped"
 """Spans made after the fact that no backend took, dropped beyond the bound."""
