@@ -20,6 +20,7 @@ from radiosonde._pipeline.surface import (
     instrument_app,
     label,
     observe,
+    queued,
     record,
     shutdown,
     stage,
@@ -27,6 +28,7 @@ from radiosonde._pipeline.surface import (
     statistics,
     tag,
     uninstrument,
+    watch_loop,
 )
 from radiosonde._version import __version__
 from radiosonde.reference.profile import Reference
@@ -44,6 +46,7 @@ __all__ = [
     "instrument_app",
     "label",
     "observe",
+    "queued",
     "record",
     "shutdown",
     "stage",
@@ -51,4 +54,5 @@ __all__ = [
     "statistics",
     "tag",
     "uninstrument",
+    "watch_loop",
 ]

@@ -8,10 +8,10 @@ duration negative.
 from __future__ import annotations
 
 from time import perf_counter_ns as monotonic_ns
-from time import sleep, thread_time_ns
+from time import process_time_ns, sleep, thread_time_ns
 from time import time_ns as wall_ns
 
-__all__ = ["NS", "anchor_ns", "monotonic_ns", "sleep", "thread_time_ns", "wall_ns"]
+__all__ = ["NS", "anchor_ns", "monotonic_ns", "process_time_ns", "sleep", "thread_time_ns", "wall_ns"]
 
 NS = 1_000_000_000
 """Nanoseconds per second."""

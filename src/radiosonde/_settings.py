@@ -6,7 +6,7 @@ Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``,
 ``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
-``RADIOSONDE_SPANS_PER_MINUTE``,
+``RADIOSONDE_SPANS_PER_MINUTE``, ``RADIOSONDE_RUNTIME``,
 ``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
 ``..._METRICS_ENDPOINT``, ``..._TRACES_ENDPOINT``), ``OTEL_METRICS_EXPORTER``, ``OTEL_TRACES_EXPORTER``. For models that
@@ -63,6 +63,7 @@ class Settings:
         receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
             Left out of the ``repr``.
         receipt_ttl_s: seconds a receipt is good for.
+        runtime: count the health of the process too (CPU, throttling, memory, garbage collector, loop lag, pool waits).
     """
 
     store: str | None = None
@@ -83,6 +84,7 @@ class Settings:
     labels: str | None = None
     receipt_keys: str = field(default="", repr=False)
     receipt_ttl_s: float = 90 * 86_400.0
+    runtime: bool = True
 
     def __post_init__(self) -> None:
         if self.agent and self.spool is None:
@@ -146,6 +148,8 @@ def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None,
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
+    if "RADIOSONDE_RUNTIME" in env:
+        values["runtime"] = _boolean(env, "RADIOSONDE_RUNTIME")
     if env.get("RADIOSONDE_SPOOL"):
         values["agent"] = _boolean(env, "RADIOSONDE_AGENT")
     for name, key in (

@@ -23,6 +23,7 @@ PUBLIC = [
     "instrument_app",
     "label",
     "observe",
+    "queued",
     "record",
     "shutdown",
     "stage",
@@ -30,6 +31,7 @@ PUBLIC = [
     "statistics",
     "tag",
     "uninstrument",
+    "watch_loop",
 ]
 EXTRAS = ["duckdb", "fastapi", "pandas", "polars", "pyarrow", "pydantic", "rich", "sklearn", "uvicorn"]
 

@@ -6,6 +6,7 @@ The consumer thread takes turns; `flush`, a scrape and the exit take one too, in
 
 from __future__ import annotations
 
+import functools
 import threading
 import uuid
 import weakref
@@ -16,6 +17,7 @@ from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
+from radiosonde._pipeline.health import Health
 from radiosonde._pipeline.labels import LabelDesk
 from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
@@ -94,6 +96,10 @@ class Pipeline:
         bound = self.settings.spans_per_minute if self.settings.otlp else 0
         self._keeper = SpanKeeper(bound, self.guard) if bound else None
         self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper)
+        # Where an agent drains the rings, no window is made in this process.
+        self.health = (
+            Health(self.settings.window_s, self.process) if self.settings.runtime and not self.settings.agent else None
+        )
         self._labels = LabelDesk(self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
         self._spans: LiveSpans | None = None
@@ -132,6 +138,9 @@ class Pipeline:
         self._by_nonce[lane.ring.nonce] = drained
         self._lanes.append(drained)
         survive_multiprocessing()
+        if self.health is not None:
+            self.guard.call("runtime", self.health.start)
+            self.guard.call("runtime", self.health.watch_running_loop)
         self._consumer.start()
         if self.settings.otlp:
             self._sender.start()
@@ -273,6 +282,10 @@ class Pipeline:
             if is_whole:
                 self.guard.call("labels", self._labels.join, labels, self._by_nonce.get, self._aggregator)
             windows = self._aggregator.close(everything=everything)
+            if is_whole and self.health is not None:
+                windows += (
+                    self.guard.call("runtime", functools.partial(self.health.sample, everything=everything)) or []
+                )
             self._outlets.take(windows, self._keeper.take() if self._keeper else ())
             if windows and self.settings.store is not None:
                 self._storer.wake()
@@ -332,6 +345,7 @@ class Pipeline:
             windows=self._aggregator.snapshot(),
             references=self._references_by_key(),
             statistics=self.statistics(),
+            runtime=self.health.total if self.health is not None and self.health.is_running else None,
         )
 
     def _references_by_key(self) -> Mapping[tuple[str, str], Reference]:
@@ -381,6 +395,8 @@ class Pipeline:
         done = self._consumer.stop(timeout_s)
         if was_recording:
             done = self._flush(deadline_ns) and done
+        if self.health is not None:
+            self.health.stop()
         done = self._sender.stop(_left_s(deadline_ns)) and done
         done = self._storer.stop(_left_s(deadline_ns)) and done
         self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
@@ -419,6 +435,8 @@ class Pipeline:
             if lane.lane is not None:
                 lane.lane.abandon()
         self._outlets.abandon()
+        if self.health is not None:
+            self.health.stop()
         self._consumer.reset_after_fork()
         self._sender.reset_after_fork()
         self._storer.reset_after_fork()

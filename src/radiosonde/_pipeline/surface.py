@@ -39,6 +39,7 @@ __all__ = [
     "instrument_app",
     "label",
     "observe",
+    "queued",
     "record",
     "shutdown",
     "stage",
@@ -46,6 +47,7 @@ __all__ = [
     "statistics",
     "tag",
     "uninstrument",
+    "watch_loop",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -101,7 +103,8 @@ class Surface:
         Args:
             **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
                 ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
-                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``.
+                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``,
+                ``runtime``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
@@ -382,6 +385,23 @@ class Surface:
         if not self.is_off:
             plugins.instrument_app(app, options)
 
+    def watch_loop(self) -> None:
+        """Count how late timers of the asyncio loop that runs in this thread come, four times a second; again is nothing.
+
+        Plug-ins for servers call it with each request; a prediction in a coroutine does it too, the first one of a model.
+        """
+        health = None if self.is_off else self.pipeline().health
+        if health is not None:
+            health.watch_running_loop()
+
+    def queued(self, function: Function) -> Function:
+        """Return *function*, to be submitted to a thread pool now, such that its call counts how long it waited.
+
+        Example: ``pool.submit(rs.queued(function), argument)``
+        """
+        health = None if self.is_off else self.pipeline().health
+        return function if health is None else health.queued(function)  # type: ignore[return-value]
+
 
 SURFACE = Surface()
 
@@ -389,3 +409,4 @@ observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.coho
 collect, record, tag = SURFACE.collect, SURFACE.record, SURFACE.tag
 instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics
+queued, watch_loop = SURFACE.queued, SURFACE.watch_loop

@@ -21,6 +21,7 @@ from radiosonde.export.cardinality import MAX_SERIES, keep_units
 from radiosonde.export.feature_blocks import Identities, feature_units
 from radiosonde.export.labels import LabelCache
 from radiosonde.export.outcome_blocks import ShownClasses
+from radiosonde.export.runtime_blocks import runtime_blocks
 from radiosonde.export.self_blocks import self_blocks
 from radiosonde.export.series_blocks import release_units, series_units
 from radiosonde.export.snapshot import Snapshot
@@ -60,7 +61,7 @@ class BlockBuilder:
         """Return the blocks of a snapshot."""
         page = self._cache.open()
         features, unnamed = feature_units(snapshot, page, self._identities)
-        own = self_blocks(snapshot, page, self._identities)
+        own = [*runtime_blocks(snapshot, page), *self_blocks(snapshot, page, self._identities)]
         ranked = (series_units(snapshot, page), release_units(snapshot, page, self._shown), features)
         kept, beyond = keep_units(ranked, self._max_series - sum(block.series for block in own) - 1)
         cut = beyond + unnamed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from radiosonde.model import Statistics, Window
+from radiosonde.model import RuntimeCounts, Statistics, Window
 from radiosonde.reference.profile import Reference
 
 
@@ -19,6 +19,7 @@ class Snapshot:
         windows: cumulative windows, one per series key (and grid), without sketches.
         references: reference profile by (model, version), for the series that have one (provisional ones included).
         statistics: our own counts.
+        runtime: health of the process since *start_ns*, levels as last seen; None where it is not counted.
     """
 
     start_ns: int
@@ -26,3 +27,4 @@ class Snapshot:
     windows: tuple[Window, ...]
     references: Mapping[tuple[str, str], Reference] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=Statistics)
+    runtime: RuntimeCounts | None = None

@@ -4,6 +4,7 @@ from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import OVERFLOW_CLASS, class_text
 from radiosonde.model.outcome import Outcome
+from radiosonde.model.runtime import RUNTIME_KEY, RUNTIME_MODEL, DurationCounts, RuntimeCounts
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 from radiosonde.model.statistics import Statistics
 from radiosonde.model.window import (
@@ -28,8 +29,11 @@ __all__ = [
     "NULL",
     "OVERFLOW_CLASS",
     "OVERFLOW_COHORT",
+    "RUNTIME_KEY",
+    "RUNTIME_MODEL",
     "SPECIAL_CELLS",
     "UNSEEN",
+    "DurationCounts",
     "Exemplar",
     "ExponentialBuckets",
     "FeatureCounts",
@@ -37,6 +41,7 @@ __all__ = [
     "LatencyCounts",
     "Outcome",
     "OutputCounts",
+    "RuntimeCounts",
     "SeriesKey",
     "Statistics",
     "Window",

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde.model.runtime import RuntimeCounts
 from radiosonde.model.series import SeriesKey
 
 CONFIDENCE_BINS = 20
@@ -192,6 +193,7 @@ class Window:
         output: classes, confidence, values.
         features: cells and sketches; None when no features were recorded.
         labels: outcomes; None when no label arrived.
+        runtime: health of the process; None but in windows of `RUNTIME_KEY`, which hold nothing else.
     """
 
     key: SeriesKey
@@ -206,3 +208,4 @@ class Window:
     output: OutputCounts
     features: FeatureCounts | None = None
     labels: LabelCounts | None = None
+    runtime: RuntimeCounts | None = None

@@ -195,6 +195,60 @@ MODEL_INFO: Final = "radiosonde.model.info"
 Instrument: gauge. Unit: {model}.
 """
 
+RUNTIME_CPU_TIME: Final = "radiosonde.runtime.cpu.time"
+"""CPU time of the process, all threads.
+
+Instrument: counter. Unit: s.
+"""
+
+RUNTIME_CPU_PERIODS: Final = "radiosonde.runtime.cpu.periods"
+"""Enforcement periods of the CPU limit of the control group; none where there is no limit.
+
+Instrument: counter. Unit: {period}.
+"""
+
+RUNTIME_CPU_THROTTLED_PERIODS: Final = "radiosonde.runtime.cpu.throttled_periods"
+"""Enforcement periods in which the control group had used up its CPU share and had to wait.
+
+Instrument: counter. Unit: {period}.
+"""
+
+RUNTIME_CPU_THROTTLED_TIME: Final = "radiosonde.runtime.cpu.throttled_time"
+"""Time the CPUs of the control group were held back.
+
+Instrument: counter. Unit: s.
+"""
+
+RUNTIME_MEMORY: Final = "radiosonde.runtime.memory"
+"""Resident memory of the process.
+
+Instrument: gauge. Unit: By.
+"""
+
+RUNTIME_GPU_MEMORY: Final = "radiosonde.runtime.gpu.memory"
+"""GPU memory in use on all devices, by any process; absent without NVML.
+
+Instrument: gauge. Unit: By.
+"""
+
+RUNTIME_GC_PAUSE: Final = "radiosonde.runtime.gc.pause"
+"""Runs of Python's garbage collector.
+
+Instrument: histogram. Unit: s.
+"""
+
+RUNTIME_LOOP_LAG: Final = "radiosonde.runtime.loop.lag"
+"""How late a timer of the asyncio loop came; absent without a loop.
+
+Instrument: histogram. Unit: s.
+"""
+
+RUNTIME_POOL_WAIT: Final = "radiosonde.runtime.pool.wait"
+"""How long work for a thread pool waited for a thread; absent where none was submitted.
+
+Instrument: histogram. Unit: s.
+"""
+
 SDK_RECORDS: Final = "radiosonde.sdk.records"
 """Predictions drained from the rings.
 

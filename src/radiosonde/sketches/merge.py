@@ -20,6 +20,7 @@ import numpy as np
 
 from radiosonde.errors import MergeError
 from radiosonde.model import Window
+from radiosonde.model.runtime import sum_runtime
 from radiosonde.sketches._merge_parts import (
     sum_by_name,
     sum_counts,
@@ -64,6 +65,7 @@ def sum_windows(windows: Sequence[Window]) -> Window:
             )
     features = [window.features for window in windows if window.features is not None]
     labels = [window.labels for window in windows if window.labels is not None]
+    runtime = [window.runtime for window in windows if window.runtime is not None]
     summed = Window(
         key=first.key,
         start_ns=min(window.start_ns for window in windows),
@@ -77,6 +79,7 @@ def sum_windows(windows: Sequence[Window]) -> Window:
         output=sum_output([window.output for window in windows]),
         features=sum_features(features) if features else None,
         labels=sum_labels(labels) if labels else None,
+        runtime=sum_runtime(runtime) if runtime else None,
     )
     grids = sorted({grid for window in windows if (grid := _grid(window)) is not None})
     if len(grids) > 1:

@@ -70,7 +70,17 @@ class StoredSource:
         Raises:
             StoreError: a place has become unreadable.
         """
-        interval = Interval(start_ns, end_ns, model)
+        return self._windows(Interval(start_ns, end_ns, model))
+
+    def runtime_windows(self, start_ns: int | None = None, end_ns: int | None = None) -> list[Window]:
+        """Return the windows that hold the health of the processes, ordered by start and process.
+
+        Raises:
+            StoreError: a place has become unreadable.
+        """
+        return self._windows(Interval(start_ns, end_ns, runtime=True))
+
+    def _windows(self, interval: Interval) -> list[Window]:
         unique: dict[int, Window] = {}
         for place in self.places:
             for part_id, window in place.parts(interval):

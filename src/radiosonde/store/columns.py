@@ -93,6 +93,22 @@ _LABEL_TABLES = pa.struct(
     }
 )
 
+_DURATIONS = pa.struct({"scale": pa.int64(), "offset": pa.int64(), "counts": _COUNTS, "sum_s": pa.float64()})
+_RUNTIME = pa.struct(
+    {
+        "observed_s": pa.float64(),
+        "cpu_s": pa.float64(),
+        "periods": pa.int64(),
+        "throttled_periods": pa.int64(),
+        "throttled_s": pa.float64(),
+        "rss_bytes": pa.int64(),
+        "gpu_bytes": pa.int64(),
+        "gc_pauses": _DURATIONS,
+        "loop_lags": _DURATIONS,
+        "pool_waits": _DURATIONS,
+    }
+)
+
 WINDOWS = pa.schema(
     {
         "window_id": pa.int64(),
@@ -118,6 +134,7 @@ WINDOWS = pa.schema(
         "sketched_rows": pa.int64(),
         "written_ns": pa.int64(),
         "label_tables": _LABEL_TABLES,
+        "runtime": _RUNTIME,
     }
 )
 FEATURES = pa.schema(
@@ -149,7 +166,10 @@ def windows_table(parts: Sequence[dict[str, Any]]) -> pa.Table:
         return pa.Table.from_pylist([_record(part) for part in parts], schema=WINDOWS)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a number that is not finite, which JSON carries as text
         finite = [
-            {**part, **{name: _numbers(part[name]) for name in ("latency", "output", "labels", "label_tables")}}
+            {
+                **part,
+                **{name: _numbers(part[name]) for name in ("latency", "output", "labels", "label_tables", "runtime")},
+            }
             for part in parts
         ]
         return pa.Table.from_pylist([_record(part) for part in finite], schema=WINDOWS)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from radiosonde.errors import StoreError
-from radiosonde.model import Window
+from radiosonde.model import RUNTIME_MODEL, Window
 from radiosonde.store.connection import reading
 from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, FeaturePart, Row, window_from
 from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
@@ -42,25 +42,28 @@ class Interval:
         start_ns: only windows that end after this instant; None for no bound.
         end_ns: only windows that start before this instant; None for no bound.
         model: only this model; None for all.
+        runtime: ask for the health of the processes instead of what the models did.
     """
 
     start_ns: int | None = None
     end_ns: int | None = None
     model: str | None = None
+    runtime: bool = False
 
     def condition(self) -> tuple[str, list[int | str]]:
         """Return the WHERE clause over ``windows`` and its parameters, for SQLite and DuckDB alike."""
+        kind = "model = ?" if self.runtime else "model <> ?"
         bounds = (("end_ns > ?", self.start_ns), ("start_ns < ?", self.end_ns), ("model = ?", self.model))
-        chosen = [(clause, value) for clause, value in bounds if value is not None]
-        return " AND ".join(clause for clause, _ in chosen) or "TRUE", [value for _, value in chosen]
+        chosen = [(kind, RUNTIME_MODEL), *((clause, value) for clause, value in bounds if value is not None)]
+        return " AND ".join(clause for clause, _ in chosen), [value for _, value in chosen]
 
 
-SUMMARY = """
+SUMMARY = f"""
     SELECT model, version, variant, count(DISTINCT cohort) AS cohorts, count(DISTINCT process) AS processes,
            count(*) AS windows, min(start_ns) AS start_ns, max(end_ns) AS end_ns,
            CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(rows) AS BIGINT) AS rows
-    FROM windows GROUP BY model, version, variant ORDER BY model, version, variant
-"""
+    FROM windows WHERE model <> '{RUNTIME_MODEL}' GROUP BY model, version, variant ORDER BY model, version, variant
+"""  # noqa: S608 - our own text
 """What is in a store, one row per model, version and variant; SQLite and DuckDB both run it."""
 
 

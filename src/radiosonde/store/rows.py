@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
 from radiosonde.store.documents import latency_document, latency_from, output_document, output_from
 from radiosonde.store.label_documents import label_tables_document, labels_document, labels_from
+from radiosonde.store.runtime_documents import runtime_document, runtime_from
 
 WINDOW_COLUMNS = (
     "window_id",
@@ -43,10 +44,11 @@ WINDOW_COLUMNS = (
     "sketched_rows",
     "written_ns",
     "label_tables",
+    "runtime",
 )
 """Columns of table ``windows``, in the order of `window_row`."""
 
-JSON_COLUMNS = ("errors", "batch_sizes", "latency", "output", "labels", "label_tables")
+JSON_COLUMNS = ("errors", "batch_sizes", "latency", "output", "labels", "label_tables", "runtime")
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -97,6 +99,7 @@ def window_row(window: Window, *, process: str, written_ns: int) -> Row:
         None if features is None else int(features.sketched_rows),
         written_ns,
         None if labels is None else to_json(label_tables_document(labels)),
+        None if window.runtime is None else to_json(runtime_document(window.runtime)),
     )
 
 
@@ -137,6 +140,7 @@ def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
         output=output_from(columns["output"]),
         features=None if columns["grid"] is None else _features_from(columns, part),
         labels=None if labels is None else labels_from(labels, columns["label_tables"]),
+        runtime=None if columns["runtime"] is None else runtime_from(columns["runtime"]),
     )
 
 

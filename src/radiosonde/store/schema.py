@@ -110,6 +110,25 @@ STEPS: Mapping[int, tuple[str, ...]] = {
     2: (
         # What `labels` had no room for: joint counts, lags in force, labelled cells. NULL: no label, or counted by version 1.
         "ALTER TABLE windows ADD COLUMN label_tables TEXT",
+        # Health of the process, in windows of the model `__runtime__` only. NULL: a window of a real model.
+        "ALTER TABLE windows ADD COLUMN runtime TEXT",
+        "DROP VIEW traffic",
+        """
+        CREATE VIEW traffic AS
+        SELECT datetime(start_ns / 1000000000, 'unixepoch') AS start_utc, (end_ns - start_ns) / 1e9 AS seconds,
+               model, version, variant, cohort, process, calls, rows, errors, window_id
+        FROM windows WHERE runtime IS NULL
+        """,
+        # For people: one line per process and window.
+        """
+        CREATE VIEW health AS
+        SELECT datetime(start_ns / 1000000000, 'unixepoch') AS start_utc, start_ns, process,
+               json_extract(runtime, '$.cpu_s') / json_extract(runtime, '$.observed_s') AS cpu_cores,
+               json_extract(runtime, '$.throttled_periods') * 1.0 / json_extract(runtime, '$.periods') AS throttled_ratio,
+               json_extract(runtime, '$.rss_bytes') AS rss_bytes,
+               json_extract(runtime, '$.gc_pauses.sum_s') AS gc_pause_s, window_id
+        FROM windows WHERE runtime IS NOT NULL
+        """,
         # For people: outcomes per window part, those that corrections took back subtracted.
         """
         CREATE VIEW outcomes AS

@@ -1,0 +1,89 @@
+"""The health of a process beside its models: what tells "the machine is slow" from "the model is slow".
+
+Counted per process and window of wall time, in windows of a series of their own (`RUNTIME_KEY`), because none of it
+belongs to one model: calls are 0 there, and nothing that lists models lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde.model.buckets import LATENCY
+from radiosonde.model.series import SeriesKey
+
+RUNTIME_MODEL = "__runtime__"
+"""Stands for the model's name in windows that hold the health of a process."""
+
+RUNTIME_KEY = SeriesKey(RUNTIME_MODEL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DurationCounts:
+    """A table of durations.
+
+    Attributes:
+        counts: durations per bucket of `radiosonde.model.LATENCY`, shape (240,).
+        sum_s: their sum in seconds.
+    """
+
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LATENCY.size, dtype=np.int64))
+    sum_s: float = 0.0
+
+    def quantile_s(self, rank: float) -> float:
+        """Return the upper bound of the bucket that holds *rank*, at most 9 % above the value; 0.0 without durations."""
+        total = int(self.counts.sum())
+        if not total:
+            return 0.0
+        return float(LATENCY.upper_bounds_s()[np.searchsorted(self.counts.cumsum(), max(rank * total, 1e-9))])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RuntimeCounts:
+    """What a process had to live with. Parts add up; levels keep the largest.
+
+    Attributes:
+        observed_s: wall seconds of the process that this covers; ``cpu_s / observed_s`` is cores used.
+        cpu_s: CPU seconds of the process, all threads.
+        periods: enforcement periods of the control group's CPU limit; 0 where there is no limit.
+        throttled_periods: periods in which the group had used up its share and had to wait.
+        throttled_s: seconds the group's CPUs were held back; more than wall seconds when several are.
+        rss_bytes: largest resident memory seen.
+        gpu_bytes: largest use of GPU memory seen, all devices and all processes; 0 without NVML.
+        gc_pauses: runs of the garbage collector.
+        loop_lags: how late a timer of the asyncio loop came, four times a second.
+        pool_waits: how long work for a thread pool waited for a thread.
+    """
+
+    observed_s: float = 0.0
+    cpu_s: float = 0.0
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_s: float = 0.0
+    rss_bytes: int = 0
+    gpu_bytes: int = 0
+    gc_pauses: DurationCounts = field(default_factory=DurationCounts)
+    loop_lags: DurationCounts = field(default_factory=DurationCounts)
+    pool_waits: DurationCounts = field(default_factory=DurationCounts)
+
+
+LEVELS = frozenset({"rss_bytes", "gpu_bytes"})
+
+
+def sum_runtime(parts: Sequence[RuntimeCounts]) -> RuntimeCounts:
+    """Add *parts* up; of levels the largest stays. Without parts everything is zero."""
+    total: dict[str, Any] = {}
+    for name in (each.name for each in fields(RuntimeCounts)):
+        values = [getattr(part, name) for part in parts]
+        if name in LEVELS:
+            total[name] = max(values, default=0)
+        elif values and isinstance(values[0], DurationCounts):
+            counts: NDArray[np.int64] = np.stack([value.counts for value in values]).sum(axis=0)
+            total[name] = DurationCounts(counts, float(sum(value.sum_s for value in values)))
+        elif values:
+            total[name] = sum(values)
+    return RuntimeCounts(**total)
