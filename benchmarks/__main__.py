@@ -24,6 +24,7 @@ PARTS = {
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),
     "receipt": ("speed.bench_receipt", "signing and verifying receipts"),
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
+    "runtime": ("speed.bench_runtime", "the health of the process, sampled"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
 }
 TIMEOUT_S = 900

@@ -9,6 +9,7 @@ that counts in blocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,14 @@ from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import (
     CONFIDENCE_BINS,
     LATENCY,
+    RUNTIME_KEY,
+    DurationCounts,
     Exemplar,
     FeatureCounts,
     LabelCounts,
     LatencyCounts,
     OutputCounts,
+    RuntimeCounts,
     SeriesKey,
     Statistics,
     Window,
@@ -223,6 +227,25 @@ def make_window(
         features=features,
         labels=labels,
     )
+
+
+def make_durations(durations_s: Sequence[float]) -> DurationCounts:
+    """Return the table of *durations_s*."""
+    return DurationCounts(make_latency(durations_s).counts, float(sum(durations_s)))
+
+
+def make_runtime(**fields: Any) -> RuntimeCounts:
+    """Return the health of a process that was fine for a minute; *fields* are of `RuntimeCounts`."""
+    usual: dict[str, Any] = {"observed_s": 60.0, "cpu_s": 6.0, "periods": 600, "rss_bytes": 100_000_000}
+    return RuntimeCounts(**{**usual, "gc_pauses": make_durations([0.001] * 20), **fields})
+
+
+def make_runtime_window(
+    start_ns: int = START_NS, end_ns: int = START_NS + HOUR_NS, *, process: str = "worker-1", **fields: Any
+) -> Window:
+    """Return a window with the health of *process*."""
+    window = make_window(RUNTIME_KEY, start_ns=start_ns, end_ns=end_ns, process=process, durations_s=())
+    return replace(window, runtime=make_runtime(**fields))
 
 
 def make_snapshot(

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from radiosonde.model import (
     CONFIDENCE_BINS,
+    DurationCounts,
     Exemplar,
     FeatureCounts,
     LabelCounts,
     LatencyCounts,
     OutputCounts,
+    RuntimeCounts,
     SeriesKey,
     Window,
 )
@@ -144,7 +146,17 @@ def windows(draw: st.DrawFn, grids: tuple[str, ...] = ("g1",)) -> Window:
         output=draw(outputs()),
         features=draw(st.none() | features(grid)),
         labels=draw(st.none() | labels((grid,))),
+        runtime=draw(st.none() | runtimes()),
     )
+
+
+@st.composite
+def runtimes(draw: st.DrawFn) -> RuntimeCounts:
+    """Draw the health of a process."""
+    table = np.zeros(240, dtype=np.int64)
+    table[100:104] = draw(counts(4))
+    pauses = DurationCounts(table, draw(SUM))
+    return RuntimeCounts(draw(SUM), draw(SUM), draw(COUNT), draw(COUNT), draw(SUM), draw(COUNT), draw(COUNT), pauses)
 
 
 def empty_window(key: SeriesKey = KEY) -> Window:

@@ -2,7 +2,7 @@
 
 Three tables are filled where things happen: the garbage collector's pauses in its own callback, the lag of an asyncio
 loop by a timer in it, and waits for a thread by whoever submits the work. They are cumulative and never emptied; a sample takes
-what was added since the last one, so nothing is lost and no lock is held for it. The rest is read from the kernel.
+what was added since the last one, so nothing is lost and no lock is taken for it. The rest is read from the kernel.
 
 Costs 60 us a second and 1 us per run of the collector (bench ``runtime-cpu``).
 """
@@ -46,29 +46,23 @@ Returned = TypeVar("Returned")
 
 
 class DurationTable:
-    """Cumulative durations in `LATENCY` buckets, filled by any thread.
+    """Cumulative durations in `LATENCY` buckets; one thread at a time adds, any thread may read."""
 
-    The lock is re-entrant: a signal handler or finaliser may submit work in the middle of `add`.
-    """
-
-    __slots__ = ("_counts", "_lock", "_sum_ns")
+    __slots__ = ("_counts", "_sum_ns")
 
     def __init__(self) -> None:
         self._counts = [0] * LATENCY.size
         self._sum_ns = 0
-        self._lock = threading.RLock()
 
     def add(self, duration_ns: int) -> None:
         """Count one duration."""
         index = math.ceil(math.log2(max(duration_ns, 1) / NS) * _STEPS) - 1 - LATENCY.offset
-        with self._lock:
-            self._counts[min(max(index, 0), LATENCY.size - 1)] += 1
-            self._sum_ns += max(duration_ns, 0)
+        self._counts[min(max(index, 0), LATENCY.size - 1)] += 1
+        self._sum_ns += max(duration_ns, 0)
 
     def snapshot(self) -> DurationCounts:
         """Return what was counted so far."""
-        with self._lock:
-            return DurationCounts(np.array(self._counts, dtype=np.int64), self._sum_ns / NS)
+        return DurationCounts(np.array(self._counts, dtype=np.int64), self._sum_ns / NS)
 
 
 class Health:
@@ -84,6 +78,9 @@ class Health:
         self._process = process
         self._pauses, self._lags, self._waits = DurationTable(), DurationTable(), DurationTable()
         self._pause_began_ns = 0
+        # Guards adding to lags and waits. Re-entrant: a finaliser may submit work in the middle of it. Never taken by the
+        # collector's callback: a child forked while another thread held it would stop at its first collection.
+        self._lock = threading.RLock()
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self.is_running = self._is_over = False
         self.total = RuntimeCounts()
@@ -114,7 +111,7 @@ class Health:
     # Where things happen ---------------------------------------------------------------------------------------------
 
     def _on_collection(self, phase: str, _: dict[str, int]) -> None:
-        # Collections never nest, and hold the interpreter lock (or stop the world) in between.
+        # Collections never nest (so no lock), and hold the interpreter lock (or stop the world) in between.
         if phase == "start":
             self._pause_began_ns = monotonic_ns()
         elif self._pause_began_ns:
@@ -140,7 +137,9 @@ class Health:
     def _beat(self, watched: weakref.ref[asyncio.AbstractEventLoop], due_ns: int) -> None:
         loop = watched()
         if not self._is_over and loop is not None:
-            self._lags.add(monotonic_ns() - due_ns)
+            lag_ns = monotonic_ns() - due_ns
+            with self._lock:
+                self._lags.add(lag_ns)
             self._beat_later(loop)
 
     def queued(self, function: Callable[..., Returned]) -> Callable[..., Returned]:
@@ -149,7 +148,9 @@ class Health:
 
         @functools.wraps(function, updated=())
         def begun(*args: Any, **kwargs: Any) -> Returned:
-            self._waits.add(monotonic_ns() - submitted_ns)
+            waited_ns = monotonic_ns() - submitted_ns
+            with self._lock:
+                self._waits.add(waited_ns)
             return function(*args, **kwargs)
 
         return begun

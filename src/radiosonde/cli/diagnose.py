@@ -59,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     # A window that only overlaps the interval would bring in what is outside it.
     windows = [
         window
-        for window in source.windows(args.since, args.until, args.model)
+        for window in (
+            *source.windows(args.since, args.until, args.model),
+            *source.runtime_windows(args.since, args.until),
+        )
         if (args.since is None or window.start_ns >= args.since) and (args.until is None or window.end_ns <= args.until)
     ]
     diagnosis = check(windows, source.references(), model=args.model)

@@ -13,6 +13,7 @@ from radiosonde.diagnose.latency_findings import latency_findings
 from radiosonde.diagnose.panel import Panel, make_axis, make_panel
 from radiosonde.diagnose.unit_break import has_lattice
 from radiosonde.errors import RadiosondeError
+from radiosonde.model import RUNTIME_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,14 +36,17 @@ def check(
     """Diagnose *windows*: what is wrong, where, since when, how sure, and what could not be checked.
 
     Args:
-        windows: windows of any models, in any order; parts of one window count together.
+        windows: windows of any models, in any order; parts of one window count together. Windows with the health of
+            the processes are evidence beside latency findings and count for nothing else.
         references: reference profile by (model, version); checks that need one say so when it is missing.
         model: look at this model only.
 
     Raises:
         NothingToCheckError: no window is left.
     """
-    chosen = [window for window in windows if model is None or window.key.model == model]
+    given = list(windows)
+    runtime = [window for window in given if window.key == RUNTIME_KEY]
+    chosen = [window for window in given if window.key != RUNTIME_KEY and model in (None, window.key.model)]
     if not chosen:
         what = f"of model {model!r} " if model else ""
         raise NothingToCheckError(
@@ -50,7 +54,7 @@ def check(
         )
     report = _Report()
     for name in sorted({window.key.model for window in chosen}):
-        _check_model(name, [window for window in chosen if window.key.model == name], references, report)
+        _check_model(name, [window for window in chosen if window.key.model == name], runtime, references, report)
     report.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
     return Diagnosis(
         findings=tuple(finding for finding in report.findings if finding.severity != "info"),
@@ -75,7 +79,11 @@ class _Report:
 
 
 def _check_model(
-    name: str, windows: list[Window], references: Mapping[tuple[str, str], Reference], report: _Report
+    name: str,
+    windows: list[Window],
+    runtime: list[Window],
+    references: Mapping[tuple[str, str], Reference],
+    report: _Report,
 ) -> None:
     panel = make_panel(name, windows, make_axis(windows))
     calls = int(panel.calls.sum())
@@ -100,13 +108,16 @@ def _check_model(
     else:
         because = f"{_count(labelled, 'label')} came; it takes {MIN_CALLS}"
         report.gaps.append(NotChecked("labelled outcomes", where, because))
-    slow, passed = latency_findings(panel, windows)
+    slow, passed = latency_findings(panel, windows, runtime)
     report.findings.extend(slow)
     report.notes.extend(passed)
     report.checked.append(f"{name}: tail latency over time and by version, {_count(len(panel.phases), 'phase')}")
     if not panel.phases:
         because = "no phases were recorded; mark them with radiosonde.stage(...)"
         report.gaps.append(NotChecked("latency by phase", where, because))
+    if (slow or passed) and not runtime:
+        because = "nobody counted the health of the processes (an agent drained them, or RADIOSONDE_RUNTIME is off)"
+        report.gaps.append(NotChecked("the machine while calls were slow", where, because))
     _check_features(panel, windows, references, report)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.host import Host, host_of
 from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_since
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 
@@ -22,15 +23,27 @@ _MAIN_SHARE = 0.6
 _TRANSIENT_H = 24
 
 
-def latency_findings(panel: Panel, windows: Sequence[Window]) -> tuple[list[Finding], list[Finding]]:
-    """Return (findings, notes): slow versions first, then the change over time that they do not explain."""
+def latency_findings(
+    panel: Panel, windows: Sequence[Window], runtime: Sequence[Window] = ()
+) -> tuple[list[Finding], list[Finding]]:
+    """Return (findings, notes): slow versions first, then the change over time that they do not explain.
+
+    Args:
+        panel: the model's windows, laid out.
+        windows: the same.
+        runtime: windows with the health of the processes.
+    """
     arms = slower_arms(panel, windows)
     since = slower_since(panel, windows, arms)
-    made = [_finding(panel, slower) for slower in (*arms, *([since] if since is not None else []))]
+    made = []
+    for slower in (*arms, *([since] if since is not None else [])):
+        arm = None if slower.arm is None else panel.arms[slower.arm]
+        start_ns, end_ns = panel.axis.at_ns(slower.onset[0]), panel.axis.at_ns(slower.end)
+        made.append(_finding(panel, slower, host_of(windows, runtime, start_ns, end_ns, arm)))
     return [f for f in made if f.severity != "info"], [f for f in made if f.severity == "info"]
 
 
-def _finding(panel: Panel, slower: Slower) -> Finding:
+def _finding(panel: Panel, slower: Slower, host: Host | None) -> Finding:
     axis = panel.axis
     names = (*panel.phases, _OTHER)
     before, after = slower.before, slower.after
@@ -56,6 +69,10 @@ def _finding(panel: Panel, slower: Slower) -> Finding:
     passed = slower.end < axis.size and slower.end - slower.onset[0] < axis.steps(_TRANSIENT_H)
     evidence = [*_phase_evidence(names, before, after), *_slow_share(panel, slower)]
     verdict = _verdict(panel, slower, phase, names, evidence)
+    if host is not None:
+        evidence.insert(2, host.evidence())  # after what was slow, before where: a report shows the first few
+        if host.is_to_blame:
+            verdict = f"The machine, not the model: {host.blame()}. Raise the CPU limit or add replicas."
     figures = (_timeline(panel, slower), _split(names, slower))
     return Finding(
         f"latency.{phase or 'phases'}.{version or 'all'}", "latency", "info" if passed else "page", title, verdict, where, onset,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import urllib.request
+from dataclasses import replace
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -18,11 +19,13 @@ from radiosonde.semconv.catalogue import METRICS
 from radiosonde.semconv.definition import MetricDefinition
 from tests.factories import (
     START_NS,
+    make_durations,
     make_features,
     make_labels,
     make_latency,
     make_output,
     make_reference,
+    make_runtime,
     make_snapshot,
     make_window,
 )
@@ -45,7 +48,8 @@ def collector():
         errors={"ValueError": 1},
     )
     snapshot = make_snapshot(window, references={("delays", "1"): reference}, losses={"torn": 1})
-    return PrometheusCollector(lambda: snapshot)
+    seen = replace(snapshot, runtime=make_runtime(loop_lags=make_durations([0.3]), pool_waits=make_durations([3.0])))
+    return PrometheusCollector(lambda: seen)
 
 
 def traced(exemplar) -> tuple:

@@ -13,11 +13,13 @@ from radiosonde.model import (
     LAG,
     LAGS,
     LATENCY,
+    DurationCounts,
     Exemplar,
     FeatureCounts,
     LabelCounts,
     LatencyCounts,
     OutputCounts,
+    RuntimeCounts,
     SeriesKey,
     Window,
 )
@@ -50,7 +52,21 @@ def windows(draw: st.DrawFn) -> Window:
         output=draw(outputs(rng)),
         features=draw(st.none() | features(rng)),
         labels=draw(st.none() | labels(rng)),
+        runtime=draw(st.none() | runtimes(rng)),
     )
+
+
+@st.composite
+def runtimes(draw: st.DrawFn, rng: np.random.Generator) -> RuntimeCounts:
+    """Draw the health of a process, its tables with any run of occupied buckets."""
+    tables = []
+    for _ in range(3):
+        first, end = sorted(draw(st.tuples(st.integers(0, LATENCY.size), st.integers(0, LATENCY.size))))
+        occupied = np.zeros(LATENCY.size, dtype=np.int64)
+        occupied[first:end] = 1
+        tables.append(DurationCounts(counts(rng, LATENCY.size) * occupied, float(rng.random())))
+    periods, throttled, rss, gpu = draw(st.tuples(*[st.integers(0, INT64.max)] * 4))
+    return RuntimeCounts(*rng.random(2).tolist(), periods, throttled, float(rng.random()), rss, gpu, *tables)
 
 
 @st.composite
