@@ -32,6 +32,31 @@ _LONGEST_TTL_S = 315_360_000
 MAX_SPANS_PER_MINUTE = 6000
 """Bounds memory: each waits until it is sent, and the bound itself is kept by remembering what was granted."""
 
+VARIABLES = (
+    "RADIOSONDE_AGENT",
+    "RADIOSONDE_COHORTS",
+    "RADIOSONDE_DISABLED",
+    "RADIOSONDE_LABELS",
+    "RADIOSONDE_MAX_SERIES",
+    "RADIOSONDE_MODEL_NAME",
+    "RADIOSONDE_MODEL_VARIANT",
+    "RADIOSONDE_MODEL_VERSION",
+    "RADIOSONDE_OTLP",
+    "RADIOSONDE_PROMETHEUS_PORT",
+    "RADIOSONDE_RECEIPT_KEYS",
+    "RADIOSONDE_RECEIPT_TTL_S",
+    "RADIOSONDE_REFERENCE",
+    "RADIOSONDE_RING_BYTES",
+    "RADIOSONDE_RUNTIME",
+    "RADIOSONDE_SPANS_PER_MINUTE",
+    "RADIOSONDE_SPOOL",
+    "RADIOSONDE_STORE",
+    "RADIOSONDE_WINDOW_S",
+)
+"""Our own; any other name that begins like these is a misspelling, which ``radiosonde doctor`` points out."""
+
+SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -137,6 +162,12 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
     env = os.environ if environment is None else environment
     # OpenTelemetry's rule for its own variable: everything but "true" is false, and nothing is an error.
     return _boolean(env, "RADIOSONDE_DISABLED") or env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the environment that concern us, by name: ours, OpenTelemetry's, those of servers."""
+    env = os.environ if environment is None else environment
+    return {name: env[name] for name in sorted(env) if name.startswith(("RADIOSONDE_", "OTEL_")) or name in SERVER_VARIABLES}
 
 
 def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:

@@ -1,0 +1,109 @@
+"""Which settings are in force: variables, worker processes, reference profiles, CPU."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from radiosonde._pipeline.probes import cpu_limit
+from radiosonde._settings import VARIABLES, Settings, is_disabled
+from radiosonde.cli._checkup import Line, masked
+from radiosonde.errors import ConfigurationError, RadiosondeError
+from radiosonde.reference.profile import Reference
+
+SPOOL = "/var/lib/radiosonde"
+"""The spool a command proposes where none is set."""
+
+_WORKERS = re.compile(r"(?:^|\s)(?:-w\s*|--workers[=\s]\s*)(\d+)(?=\s|$)")
+
+
+def variable_lines(variables: Mapping[str, str]) -> Iterator[Line]:
+    """Yield what is wrong with the variables, then those in force."""
+    for name in variables:
+        if name.startswith("RADIOSONDE_") and name not in VARIABLES:
+            near = difflib.get_close_matches(name, VARIABLES, 1)
+            said = f"{name} is not known and does nothing" + (f"; did you mean {near[0]}?" if near else "")
+            yield Line("settings", "fix", said, f"unset {name}")
+        elif "OLTP" in name:
+            yield Line("settings", "fix", f"{name} does nothing; it is spelt OTLP", f"unset {name}")
+    try:
+        if is_disabled(variables):
+            name = "OTEL_SDK_DISABLED" if not variables.get("RADIOSONDE_DISABLED") else "RADIOSONDE_DISABLED"
+            yield Line("settings", "fix", f"everything is switched off by {name}: nothing is observed", f"unset {name}")
+    except ConfigurationError:
+        pass  # said by `resolved`, in its own words
+    shown = [f"{name}={masked(name, value)}" for name, value in variables.items()]
+    yield Line("settings", "ok", "in force: " + ("  ".join(shown) if shown else "none, all defaults"))
+
+
+def resolved(variables: Mapping[str, str]) -> Settings | Line:
+    """Return the settings, or the line that says why there are none."""
+    try:
+        return Settings.resolve(variables)
+    except ConfigurationError as error:
+        return Line("settings", "fix", str(error))
+
+
+def worker_count(variables: Mapping[str, str], server: Sequence[str]) -> tuple[int, str]:
+    """Return how many worker processes the server would start, and what says so; (1, "") when nothing does."""
+    told = (("the command", shlex.join(server)), ("GUNICORN_CMD_ARGS", variables.get("GUNICORN_CMD_ARGS", "")))
+    for place, text in told:
+        found = _WORKERS.findall(text)
+        if found:
+            return int(found[-1]), place
+    text = variables.get("WEB_CONCURRENCY", "").strip()
+    return (int(text), "WEB_CONCURRENCY") if text.isdecimal() else (1, "")
+
+
+def server_lines(settings: Settings, workers: tuple[int, str]) -> Iterator[Line]:
+    """Yield what is to say of worker processes and the CPU they share."""
+    count, place = workers
+    if count > 1 and not settings.agent:
+        port = (
+            f", and all but one cannot listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
+        )
+        spool = shlex.quote(settings.spool or SPOOL)
+        yield Line(
+            "server",
+            "fix",
+            f"{count} worker processes ({place}) without an agent: each exports for itself, and a scrape sees one of them"
+            f"{port}; set RADIOSONDE_SPOOL={spool} RADIOSONDE_AGENT=true for the server and run the agent beside it",
+            f"radiosonde agent --spool {spool}",
+        )
+    elif count > 1:
+        yield Line("server", "ok", f"{count} worker processes ({place}), drained by an agent")
+    else:
+        yield Line("server", "ok", "one process, as far as the environment says")
+    yield _cpu_line(count)
+
+
+def _cpu_line(workers: int) -> Line:
+    available = len(os.sched_getaffinity(0))
+    limit = cpu_limit().cores
+    said = f"CPU: {available} core{'s' * (available != 1)}" + (f", limited to {limit:g}" if limit < available else "")
+    if min(limit, available) < workers:
+        return Line("server", "note", f"{said} for {workers} process{'es' * (workers != 1)}: expect throttling, which shows as radiosonde.runtime.cpu.throttled_periods")
+    return Line("server", "ok", said)  # fmt: skip
+
+
+def reference_lines(settings: Settings) -> Iterator[Line]:
+    """Yield one line per reference profile of the settings."""
+    for model, path in settings.references.items():
+        try:
+            profile = Reference.load(path)
+        except RadiosondeError as error:
+            yield Line("reference", "fix", str(error), f"radiosonde reference show {shlex.quote(path)}")
+            continue
+        whose = "every model" if model == "*" else model
+        said = f"{path} for {whose}: {len(profile.features)} features, {profile.rows} rows"
+        yield Line("reference", "ok", said)
+    if not settings.references:
+        yield Line(
+            "reference",
+            "note",
+            "none set: the first rows of each model stand in for training data, unless the code gives one",
+            "radiosonde reference build train.parquet --target y --out model.reference.json",
+        )
