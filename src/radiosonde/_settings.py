@@ -167,7 +167,9 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
 def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables of the environment that concern us, by name: ours, OpenTelemetry's, those of servers."""
     env = os.environ if environment is None else environment
-    return {name: env[name] for name in sorted(env) if name.startswith(("RADIOSONDE_", "OTEL_")) or name in SERVER_VARIABLES}
+    return {
+        name: env[name] for name in sorted(env) if name.startswith(("RADIOSONDE_", "OTEL_")) or name in SERVER_VARIABLES
+    }
 
 
 def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:

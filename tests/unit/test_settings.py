@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 
+from radiosonde import _settings
 from radiosonde._clock import anchor_ns, monotonic_ns, wall_ns
 from radiosonde._settings import Settings, is_disabled
 from radiosonde.errors import ConfigurationError
@@ -129,3 +132,10 @@ def test_the_anchor_turns_monotonic_into_wall_time():
     before = wall_ns()
     now = anchor_ns() + monotonic_ns()
     assert before - 10**9 < now < wall_ns() + 10**9
+
+
+def test_every_variable_that_is_read_is_known():
+    """A variable that the settings read and that `VARIABLES` misses would be called a misspelling by the doctor."""
+    source = inspect.getsource(_settings).replace("RADIOSONDE_MODEL_{part}", "")
+    assert set(re.findall(r"RADIOSONDE_[A-Z_]*[A-Z]", source)) == set(_settings.VARIABLES)
+    assert list(_settings.VARIABLES) == sorted(_settings.VARIABLES)

@@ -157,7 +157,7 @@ class Health:
 
     # Windows ---------------------------------------------------------------------------------------------------------
 
-    def sample(self, *, everything: bool = False) -> list[Window]:
+    def sample(self, everything: bool = False) -> list[Window]:  # noqa: FBT001, FBT002 - the guard takes no keywords
         """Count what happened since the last sample; return the window that ended, or with *everything* the open one."""
         now_ns = monotonic_ns()
         if not self.is_running or (now_ns - self._sampled_ns < SAMPLE_EVERY_NS and not everything):

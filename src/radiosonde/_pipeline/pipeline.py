@@ -6,7 +6,6 @@ The consumer thread takes turns; `flush`, a scrape and the exit take one too, in
 
 from __future__ import annotations
 
-import functools
 import threading
 import uuid
 import weakref
@@ -283,9 +282,8 @@ class Pipeline:
                 self.guard.call("labels", self._labels.join, labels, self._by_nonce.get, self._aggregator)
             windows = self._aggregator.close(everything=everything)
             if is_whole and self.health is not None:
-                windows += (
-                    self.guard.call("runtime", functools.partial(self.health.sample, everything=everything)) or []
-                )
+                # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
+                windows += self.guard.call("runtime", self.health.sample, everything and self.is_shut) or []
             self._outlets.take(windows, self._keeper.take() if self._keeper else ())
             if windows and self.settings.store is not None:
                 self._storer.wake()

@@ -23,6 +23,7 @@ from radiosonde.store.reader import StoreReader
 TIMEOUT_S = 1.0
 _PREFIX = "OTEL_EXPORTER_OTLP"
 _LOCAL = "127.0.0.1"
+_LAST_PORT = 65535
 
 
 def export_lines(settings: Settings, variables: Mapping[str, str]) -> Iterator[Line]:
@@ -86,13 +87,17 @@ def _prometheus(settings: Settings) -> Line:
         where = "prometheus-client's default registry" if settings.prometheus else "off"
         said = f"Prometheus: {where}; RADIOSONDE_PROMETHEUS_PORT=9464 serves /metrics without code"
         return Line("export", "off", said)
+    if not 0 <= port <= _LAST_PORT:
+        return Line(
+            "export", "fix", f"Prometheus: {port} is no port; RADIOSONDE_PROMETHEUS_PORT goes up to {_LAST_PORT}"
+        )
     try:
         with socket.create_server((_LOCAL, port)):
             return Line("export", "ok", f"Prometheus: port {port} is free")
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         if _is_our_page(port):
             return Line("export", "ok", f"Prometheus: a running Radiosonde serves port {port}")
-        said = f"Prometheus: port {port} cannot be listened on ({getattr(error, 'strerror', None) or error})"
+        said = f"Prometheus: port {port} cannot be listened on ({error.strerror})"
         return Line("export", "fix", said, f"ss -ltnp 'sport = :{port}'")
 
 

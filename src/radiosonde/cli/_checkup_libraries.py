@@ -38,7 +38,7 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
             "fix",
             "none of the libraries that can be observed without code is installed in this environment; run this in the "
             "server's environment, or decorate your predict function with @radiosonde.observe",
-            f"{sys.executable} -m pip list",
+            "python -m pip list",
         )
     yield _starter()
 

@@ -17,15 +17,18 @@ from radiosonde.reference.profile import Reference
 SPOOL = "/var/lib/radiosonde"
 """The spool a command proposes where none is set."""
 
+_OURS = "RADIOSONDE_"
 _WORKERS = re.compile(r"(?:^|\s)(?:-w\s*|--workers[=\s]\s*)(\d+)(?=\s|$)")
 
 
 def variable_lines(variables: Mapping[str, str]) -> Iterator[Line]:
     """Yield what is wrong with the variables, then those in force."""
     for name in variables:
-        if name.startswith("RADIOSONDE_") and name not in VARIABLES:
-            near = difflib.get_close_matches(name, VARIABLES, 1)
-            said = f"{name} is not known and does nothing" + (f"; did you mean {near[0]}?" if near else "")
+        if name.startswith(_OURS) and name not in VARIABLES:
+            # Without what all have in common, which would make any two alike.
+            known = {each.removeprefix(_OURS): each for each in VARIABLES}
+            near = difflib.get_close_matches(name.removeprefix(_OURS), known, 1)
+            said = f"{name} is not known and does nothing" + (f"; did you mean {known[near[0]]}?" if near else "")
             yield Line("settings", "fix", said, f"unset {name}")
         elif "OLTP" in name:
             yield Line("settings", "fix", f"{name} does nothing; it is spelt OTLP", f"unset {name}")
@@ -62,9 +65,7 @@ def server_lines(settings: Settings, workers: tuple[int, str]) -> Iterator[Line]
     """Yield what is to say of worker processes and the CPU they share."""
     count, place = workers
     if count > 1 and not settings.agent:
-        port = (
-            f", and all but one cannot listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
-        )
+        port = f", and all but one cannot listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
         spool = shlex.quote(settings.spool or SPOOL)
         yield Line(
             "server",
@@ -81,12 +82,16 @@ def server_lines(settings: Settings, workers: tuple[int, str]) -> Iterator[Line]
 
 
 def _cpu_line(workers: int) -> Line:
-    available = len(os.sched_getaffinity(0))
-    limit = cpu_limit().cores
-    said = f"CPU: {available} core{'s' * (available != 1)}" + (f", limited to {limit:g}" if limit < available else "")
-    if min(limit, available) < workers:
-        return Line("server", "note", f"{said} for {workers} process{'es' * (workers != 1)}: expect throttling, which shows as radiosonde.runtime.cpu.throttled_periods")
-    return Line("server", "ok", said)  # fmt: skip
+    available, limit = len(os.sched_getaffinity(0)), cpu_limit().cores
+    said = f"CPU: {available} core{'s' * (available != 1)}"
+    if limit < available:
+        said += f", of which the control group may use {limit:g}"
+        if limit < workers:
+            said += f", for {workers} process{'es' * (workers != 1)}: expect throttling"
+            return Line("server", "note", f"{said}; radiosonde.runtime.cpu.throttled_periods counts it")
+    if available < workers:
+        return Line("server", "note", f"{said} for {workers} worker processes: they wait for each other")
+    return Line("server", "ok", said)
 
 
 def reference_lines(settings: Settings) -> Iterator[Line]:
@@ -95,7 +100,7 @@ def reference_lines(settings: Settings) -> Iterator[Line]:
         try:
             profile = Reference.load(path)
         except RadiosondeError as error:
-            yield Line("reference", "fix", str(error), f"radiosonde reference show {shlex.quote(path)}")
+            yield Line("reference", "fix", str(error), f"ls -l {shlex.quote(path)}")
             continue
         whose = "every model" if model == "*" else model
         said = f"{path} for {whose}: {len(profile.features)} features, {profile.rows} rows"
