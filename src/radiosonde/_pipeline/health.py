@@ -77,6 +77,7 @@ class Health:
         self._window_ns = round(window_s * NS)
         self._process = process
         self._pauses, self._lags, self._waits = DurationTable(), DurationTable(), DurationTable()
+        self._tables = self._snapshots()  # what came before the start counts too
         self._pause_began_ns = 0
         # Guards adding to lags and waits. Re-entrant: a finaliser may submit work in the middle of it. Never taken by the
         # collector's callback: a child forked while another thread held it would stop at its first collection.
@@ -87,7 +88,7 @@ class Health:
         """Counts since the start, levels as last seen. Replaced as a whole, so any thread may read it."""
 
     def start(self) -> None:
-        """Begin to count; again is nothing."""
+        """Begin to count; again is nothing. The first sample does it, in the consumer's turn: it takes a millisecond or two."""
         if self.is_running or self._is_over:
             return
         self.is_running = True
@@ -96,7 +97,6 @@ class Health:
         self._samples = self._gpu_bytes = 0
         self._throttling = probes.throttling(self._stat) if self._stat else probes.Throttling()
         self._cpu_ns, self._sampled_ns = process_time_ns(), monotonic_ns()
-        self._tables = self._snapshots()
         self._start_ns = wall_ns()
         self._start_ns -= self._start_ns % self._window_ns
         self._parts: list[RuntimeCounts] = []
@@ -159,8 +159,11 @@ class Health:
 
     def sample(self, everything: bool = False) -> list[Window]:  # noqa: FBT001, FBT002 - the guard takes no keywords
         """Count what happened since the last sample; return the window that ended, or with *everything* the open one."""
+        if not self.is_running:
+            self.start()
+            return []
         now_ns = monotonic_ns()
-        if not self.is_running or (now_ns - self._sampled_ns < SAMPLE_EVERY_NS and not everything):
+        if now_ns - self._sampled_ns < SAMPLE_EVERY_NS and not everything:
             return []
         ended: list[Window] = []
         start_ns = wall_ns()

@@ -138,7 +138,6 @@ class Pipeline:
         self._lanes.append(drained)
         survive_multiprocessing()
         if self.health is not None:
-            self.guard.call("runtime", self.health.start)
             self.guard.call("runtime", self.health.watch_running_loop)
         self._consumer.start()
         if self.settings.otlp:

@@ -31,6 +31,7 @@ def predict(_):
 def runtime_of(rs):
     """Return the health counted so far; sampled now, whenever the last sample was."""
     pipeline = rs.pipeline()
+    pipeline.take_turn()
     pipeline.health._sampled_ns -= 10**9
     return pipeline.snapshot().runtime
 
@@ -163,6 +164,7 @@ def test_off_is_off():
     hooks = len(gc.callbacks)
     with fly(runtime=False) as rs:
         rs.observe("delays")(predict)(ROW)
+        rs.flush()
         assert len(gc.callbacks) == hooks
         assert rs.pipeline().snapshot().runtime is None
         assert rs.queued(predict) is predict
@@ -179,6 +181,7 @@ def test_the_end_takes_the_hooks_back():
     for _ in range(2):
         flight.start(prometheus=False)
         flight.observe("delays")(predict)(ROW)
+        flight.flush()
         assert len(gc.callbacks) == len(hooks) + 1
         flight.shutdown()
         assert gc.callbacks == hooks
@@ -188,6 +191,7 @@ def test_a_forked_child_counts_for_itself():
     """One hook, no pause of the parent's, a process of its own."""
     with fly() as rs:
         rs.observe("delays")(predict)(ROW)
+        rs.flush()
         hooks, parent = len(gc.callbacks), rs.pipeline().process
         gc.collect()
         reader, writer = os.pipe()
@@ -209,6 +213,7 @@ def test_prometheus_shows_it(monkeypatch):
     monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
     with fly(prometheus=True) as rs:
         rs.observe("delays")(predict)(ROW)
+        rs.flush()
         gc.collect()
         runtime_of(rs)
         page = prometheus_client.generate_latest(registry).decode()

@@ -113,7 +113,7 @@ def fly_without_start(**environment):
 def test_beyond_the_bound_the_oldest_windows_are_lost_by_name(tmp_path, monkeypatch):
     """A store that stays away costs bounded memory; at the end what still waits is counted too."""
     monkeypatch.setattr(outlets, "WAITING_WINDOWS", 4)
-    flight = fly_without_start(RADIOSONDE_STORE=str(tmp_path / "never" / "a.db"))
+    flight = fly_without_start(RADIOSONDE_STORE=str(tmp_path / "never" / "a.db"), RADIOSONDE_RUNTIME="off")
     try:
         predict = flight.observe("delays", input=False)(lambda _: "yes")
         for minute in range(7):
