@@ -35,6 +35,8 @@ class Description:
         features: feature names in column order, for inputs that carry none.
         classes: class names in the order of a probability matrix's columns.
         task: what a number it answers with means.
+        input: overrides the method's, where it takes knowledge of the model to find the features.
+        output: overrides the method's, likewise.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Description:
     features: Sequence[str] = ()
     classes: Sequence[str] = ()
     task: Literal["classification", "regression"] | None = None
+    input: Callable[[Arguments, Keywords], object] | None = None
+    output: Callable[[Any], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Observers:
 
 def _observed(model: Any, method: Method) -> Observed:
     said, tag = method.describe(model), radiosonde.tag(model)
+    features = said.input or method.input
 
     def predict(original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
         return original(*args, **kwargs)
@@ -125,11 +130,11 @@ def _observed(model: Any, method: Method) -> Observed:
         tag.name or said.name,
         version=said.version if tag.version is None else tag.version,
         variant=tag.variant or "stable",
-        input=lambda _, args, kwargs: method.input(args, kwargs),
-        output=method.output,
-        task=method.task or said.task,
-        features=said.features or None,
-        classes=said.classes or None,
+        input=lambda _, args, kwargs: features(args, kwargs),
+        output=said.output or method.output,
+        task=method.task or tag.task or said.task,
+        features=tag.features or said.features or None,
+        classes=tag.classes or said.classes or None,
     )(predict)
 
 

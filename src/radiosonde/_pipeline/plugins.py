@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -36,11 +36,13 @@ def _library(entry: EntryPoint) -> str:
     return entry.name.removeprefix("radiosonde_")
 
 
-def instrument(names: tuple[str, ...], guard: Guard, *, undo: bool) -> tuple[str, ...]:
+def instrument(
+    names: tuple[str, ...], guard: Guard, *, undo: bool, options: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
     """Instrument (or *undo*) libraries; return those where it worked. One that raises does not stop the others."""
     done = []
     for name, kind in instrumentors(names):
-        failure = guard.attempt(_turn, kind, undo)
+        failure = guard.attempt(_turn, kind, undo, options or {})
         if isinstance(failure, Exception):
             guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, failure)
         else:
@@ -48,11 +50,11 @@ def instrument(names: tuple[str, ...], guard: Guard, *, undo: bool) -> tuple[str
     return tuple(done)
 
 
-def _turn(kind: Any, undo: bool) -> None:  # noqa: FBT001 - called through the guard, which takes no keywords
+def _turn(kind: Any, undo: bool, options: Mapping[str, Any]) -> None:  # noqa: FBT001 - called through the guard, which takes no keywords
     if undo:
         kind().uninstrument()
     else:
-        kind().instrument()
+        kind().instrument(**options)
 
 
 def instrument_app(app: object, options: dict[str, Any]) -> None:

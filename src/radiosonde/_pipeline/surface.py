@@ -333,32 +333,54 @@ class Surface:
             return recorder
 
     def tag(
-        self, model: object, *, name: str | None = None, version: str | None = None, variant: str | None = None
+        self,
+        model: object,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        variant: str | None = None,
+        task: Literal["classification", "regression"] | None = None,
+        classes: Sequence[str] | None = None,
+        features: Sequence[str] | None = None,
     ) -> Tag:
-        """Say the name, version or variant of a model object, for plug-ins; return all that is known of it.
+        """Say what a model object does not say of itself, for plug-ins; return all that is known of it.
 
-        What was not said of the object comes from ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+        Say it before the object's first prediction. What was not said of name, version and variant comes from
+        ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+
+        Args:
+            model: the object whose predict method is called.
+            name: model name.
+            version: model version.
+            variant: role in the rollout.
+            task: as for `observe`; of networks also: ``classification`` reads a matrix of scores as logits.
+            classes: class names in the order of a probability matrix's columns.
+            features: feature names in column order.
 
         Raises:
             ConfigurationError: nothing can be remembered of objects of this type.
         """
-        known = self._tags.of(model)
-        if (name, version, variant) != (None, None, None):
-            known = self._tags.add(model, Tag(name, version, variant))
-        usual = model_tag(self._environment)
-        return Tag(*(said if said is not None else other for said, other in zip(known, usual, strict=True)))
+        known, said = self._tags.of(model), Tag(name, version, variant, task, _names(classes), _names(features))
+        if said != Tag():
+            known = self._tags.add(model, said)
+        usual = Tag(*model_tag(self._environment))._asdict()
+        return Tag(**(usual | {field: value for field, value in known._asdict().items() if value is not None}))
 
-    def instrument(self, *libraries: str) -> tuple[str, ...]:
+    def instrument(self, *libraries: str, **options: Any) -> tuple[str, ...]:
         """Observe the predictions of model libraries that are installed (default: all known); return which.
 
         Example: ``rs.instrument("sklearn", "xgboost")``. Without code: run under ``opentelemetry-instrument``.
+
+        Args:
+            *libraries: names of plug-ins.
+            **options: what the plug-ins named take: ``modules=[...]`` of ``torch``.
 
         Raises:
             ConfigurationError: a library has no plug-in.
         """
         from radiosonde._pipeline import plugins  # reads the metadata of what is installed: not at import
 
-        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False)
+        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False, options=options)
 
     def uninstrument(self, *libraries: str) -> tuple[str, ...]:
         """Put the original functions of model libraries back; return which."""
@@ -381,6 +403,10 @@ class Surface:
 
         if not self.is_off:
             plugins.instrument_app(app, options)
+
+
+def _names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
 
 
 SURFACE = Surface()
