@@ -17,6 +17,7 @@ import wrapt
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
+from radiosonde_integrations._artifacts import ARTIFACTS
 from radiosonde_integrations._observing import OBSERVERS, Method
 from radiosonde_integrations._patching import Patches
 
@@ -55,6 +56,8 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             raise DependencyConflictError(conflict)
         self._patches = Patches()
         self._is_on = True
+        OBSERVERS.plugins += 1
+        ARTIFACTS.watch()
         for name in self.modules:
             if name in sys.modules:
                 self._guarded_patch(sys.modules[name])
@@ -65,7 +68,9 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
     def _uninstrument(self, **kwargs: Any) -> None:
         self._is_on = False
         self._patches.restore()
+        OBSERVERS.plugins -= 1
         OBSERVERS.clear()
+        ARTIFACTS.unwatch()
 
     def _guarded_patch(self, module: ModuleType) -> None:
         if not self._is_on:
@@ -100,3 +105,38 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
         return observed
 
     return make
+
+
+def quiet(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of a library one whose inner predictions do not count; for `Patches.replace`."""
+
+    @functools.wraps(original)
+    def quietly(*args: Any, **kwargs: Any) -> Any:
+        return OBSERVERS.quietly(original, args, kwargs)
+
+    return quietly
+
+
+def quiet_fit(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method that fits its model one whose inner predictions do not count; the model is another afterwards."""
+
+    @functools.wraps(original)
+    def quietly(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        refitting(self)
+        try:
+            return OBSERVERS.quietly(original, (self, *args), kwargs)
+        finally:
+            refitted(self)
+
+    return quietly
+
+
+def refitting(model: Any) -> None:
+    """Settle what is known of a model that is about to be fitted, perhaps again."""
+    OBSERVERS.settle(model)
+
+
+def refitted(model: Any) -> None:
+    """Forget what was known of a model before it was fitted."""
+    OBSERVERS.forget(model)
+    ARTIFACTS.forget(model)
