@@ -18,7 +18,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
 from radiosonde_integrations._artifacts import ARTIFACTS
-from radiosonde_integrations._observing import OBSERVERS, Method
+from radiosonde_integrations._observing import MARK, OBSERVERS, Method
 from radiosonde_integrations._patching import Patches
 
 _LOG = logging.getLogger("radiosonde")
@@ -77,6 +77,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             return
         try:
             self.patch(module, self._patches)
+            OBSERVERS.look_again()
         except Exception as error:  # noqa: BLE001 - raised in an import hook it would be the user's import that fails
             _LOG.warning(
                 "%s %s cannot be observed (%r); its predictions work as before",
@@ -102,6 +103,7 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
         def observed(self: Any, /, *args: Any, **kwargs: Mapping[str, Any]) -> Any:
             return OBSERVERS.call(self, method, original.__get__(self), args, kwargs)
 
+        setattr(observed, MARK, method)
         return observed
 
     return make

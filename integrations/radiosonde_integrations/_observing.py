@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -36,7 +36,7 @@ class Description:
         features: feature names in column order, for inputs that carry none.
         classes: class names in the order of a probability matrix's columns.
         task: what a number it answers with means.
-        output: overrides the method's, where how a result reads depends on the model.
+        output: overrides the method's, where how a result reads depends on the model, which it must not hold.
     """
 
     name: str
@@ -57,6 +57,9 @@ class Method:
         input: (arguments, keywords) -> features; the model itself is not among the arguments.
         output: result -> what `radiosonde.observe` reads; None takes it as it is.
         task: overrides the description's, where the method answers with something else (a margin).
+        choose: (arguments, keywords) -> how this very call is to be read, None for a call that is no prediction (it
+            trains, or explains); without it every call is read as this says.
+        is_native: this is the plug-in of the model's own library, and wins over one that knows it by a base class only.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Method:
     )
     output: Callable[[Any], object] | None = None
     task: Literal["classification", "regression"] | None = None
+    choose: Callable[[Arguments, Keywords], Method | None] | None = None
+    is_native: bool = False
 
 
 Observed = Callable[[Callable[..., Any], Arguments, Keywords], Any]
@@ -88,6 +93,7 @@ class Observers:
     def __init__(self) -> None:
         self._observed: dict[tuple[int, str], Observed] = {}
         self._methods: set[str] = set()
+        self._read_as: dict[tuple[type, str], Method] = {}
         self._recorders = 0
         self._shared: dict[tuple[object, ...], Observed] = {}
         self._versions: dict[int, Callable[[], str]] = {}
@@ -108,7 +114,11 @@ class Observers:
         """
         if INSIDE.get() or not self.plugins:
             return original(*args, **kwargs)
-        observed = self._observed.get((id(model), method.name)) or self._observe(model, method)
+        read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
+        chosen = read if read.choose is None else read.choose(args, kwargs)
+        if chosen is None:
+            return self.quietly(original, args, kwargs)
+        observed = self._observed.get((id(model), chosen.name)) or self._observe(model, chosen)
         token = INSIDE.set(True)
         try:
             return observed(original, args, kwargs)
@@ -122,6 +132,16 @@ class Observers:
             return original(*args, **kwargs)
         finally:
             INSIDE.reset(token)
+
+    def _method_of(self, kind: type, method: Method) -> Method:
+        """Return how a method of a class is read, whichever plug-in's replacement was called: the native one's way."""
+        marks = (mark for each in kind.__mro__ for mark in _marks(vars(each).get(method.name)))
+        found = self._read_as[kind, method.name] = next((mark for mark in marks if mark.is_native), method)
+        return found
+
+    def look_again(self) -> None:
+        """Find anew which plug-in's way a class is read in: something was replaced."""
+        self._read_as.clear()
 
     def _observe(self, model: Any, method: Method) -> Observed:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
@@ -178,6 +198,20 @@ class Observers:
         self._versions.clear()
         self._shared.clear()
         self._recorders = 0
+        self.look_again()
+
+
+MARK = "__radiosonde_method__"
+"""Attribute of an observed method that holds its `Method`."""
+
+
+def _marks(attribute: object) -> Iterator[Method]:
+    """Yield the methods that the replacements of an attribute say, outermost first."""
+    while attribute is not None:
+        said = vars(attribute).get(MARK) if hasattr(attribute, "__dict__") else None
+        if said is not None:
+            yield said
+        attribute = getattr(attribute, "__wrapped__", None)
 
 
 def _observed(said: Description, method: Method, variant: str) -> Observed:
