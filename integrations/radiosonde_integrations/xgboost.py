@@ -9,8 +9,9 @@ count as lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from importlib.metadata import distributions
 from types import ModuleType
 from typing import Any
 
@@ -158,6 +159,12 @@ class XGBoostInstrumentor(ModelInstrumentor):
 
     requires = ("xgboost >= 1.7, < 4",)
     modules = ("xgboost.core", "xgboost.sklearn")
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return the versions that are supported, of the distribution without GPU code where it is that one."""
+        if not list(distributions(name="xgboost-cpu")):
+            return self.requires
+        return tuple(each.replace("xgboost", "xgboost-cpu", 1) for each in self.requires)
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
         """Observe the booster, or the scikit-learn classes."""
