@@ -1,19 +1,23 @@
 """xgboost: the scikit-learn classes, and ``Booster.predict`` and ``inplace_predict``.
 
-A ``DMatrix`` is read through `DMatrix.get_data`, a copy of what the model itself sees, up to `LARGEST_COPY` values.
-Remembering the array it was made from would cost less, but most are made from a temporary one, which is gone by then,
-or from one that is filled again for the next request. A ``QuantileDMatrix`` holds bins instead of values: its features
-count as lost.
+A ``DMatrix`` made from a small array is read from a copy of it, made at the time: most are made from a temporary one, which
+is gone by the prediction, or from one that is filled again for the next request. Any other is read through
+`DMatrix.get_data`, a copy of what the model itself sees, up to `LARGEST_COPY` values; that wakes xgboost's threads, 30 us
+or more for one row. A ``QuantileDMatrix`` holds bins instead of values: its features count as lost.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import weakref
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.metadata import distributions
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from radiosonde_integrations._boosters import (
     LARGEST_COPY,
@@ -39,8 +43,30 @@ from radiosonde_integrations._patching import Patches
 
 NAN = float("nan")
 
+LARGEST_KEPT = 1024
+"""Values of an array that are copied when a matrix is made from it, at most: 8 kB, about a microsecond."""
+
 
 # Inputs ---------------------------------------------------------------------------------------------------------------
+
+
+_KEPT: dict[int, Any] = {}
+"""Copies of the small arrays that matrices were made from, by the matrix's identity; each goes with its matrix."""
+
+
+def _keeping(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a constructor of matrices that keeps small arrays, unless a number in them stands for a missing value."""
+
+    @functools.wraps(original)
+    def make(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        value = argument(args, kwargs)
+        is_plain = len(args) < 2 and kwargs.get("missing") is None  # positions other than the first are old, and rare
+        if is_plain and isinstance(value, np.ndarray) and value.size <= LARGEST_KEPT and value.dtype.kind in "fiub":
+            _KEPT[id(self)] = value.copy()
+            weakref.finalize(self, _KEPT.pop, id(self), None).atexit = False
+
+    return make
 
 
 def _features(args: Arguments, keywords: Keywords) -> object:
@@ -52,6 +78,9 @@ def _features(args: Arguments, keywords: Keywords) -> object:
 
 def _matrix_values(matrix: Any) -> object:
     rows, columns = int(matrix.num_row()), int(matrix.num_col())
+    kept = _KEPT.get(id(matrix))
+    if kept is not None and kept.shape == (rows, columns):
+        return kept
     if rows * columns > LARGEST_COPY or "Quantile" in type(matrix).__name__:
         return unread(rows)
     try:
@@ -170,6 +199,7 @@ class XGBoostInstrumentor(ModelInstrumentor):
         """Observe the booster, or the scikit-learn classes."""
         if module.__name__ == "xgboost.core":
             observe_methods(patches, module.Booster, *BOOSTER)
+            patches.replace(module.DMatrix, "__init__", _keeping)
             train_quietly(patches, module.Booster, "update", "boost")
             evaluate_quietly(patches, module.Booster, "eval_set")
             remember_file(patches, module.Booster, "load_model", _file)

@@ -148,6 +148,20 @@ def test_missing_values_of_a_dmatrix_are_missing(rs, bands):
     }
 
 
+def test_a_small_array_is_read_as_it_was_when_the_matrix_was_made(rs, bands):
+    """An array that is filled again before the prediction is not read too late; numbers that mean missing are missing."""
+    row = np.zeros((1, 3))
+    for each in ROWS:
+        row[:] = each
+        matrix = xgboost.DMatrix(row)
+        row[:] = np.nan
+        bands.predict(matrix)
+    bands.predict(xgboost.DMatrix(np.array([[-1.0, 0.0, 0.0]]), missing=-1.0))
+    (window,) = rs.windows()
+    assert window.features.cells[:, 12].tolist() == [1, 0, 0]
+    assert window.features.cells.sum(axis=1).tolist() == [1201] * 3
+
+
 def test_a_matrix_of_probabilities_has_its_classes(rs):
     """multi:softprob answers a matrix."""
     booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(ROWS, BANDS), 3)
@@ -288,7 +302,7 @@ def test_models_are_copied_pickled_and_cloned(rs, classifier):
 
 def test_undoing_puts_everything_back():
     """Every attribute is the very object that was there, again and again."""
-    owners = [xgboost.Booster, xgboost.XGBModel, xgboost.XGBClassifier, xgboost.XGBRanker]
+    owners = [xgboost.Booster, xgboost.DMatrix, xgboost.XGBModel, xgboost.XGBClassifier, xgboost.XGBRanker]
     assert undone_exactly(owners, XGBoostInstrumentor())
 
 
