@@ -63,14 +63,14 @@ class RingReader:
     def waiting(self) -> int:
         """Return the number of records begun since the last drain, whether done or not."""
         marks = self._ring.headers["mark"]
-        return max(0, int(marks.max() >> 2) - self._cursor)
+        return max(0, (int(marks.max()) >> 2) - self._cursor)
 
     def drain(self) -> Block:
         """Return the records that are done and have not been returned yet, in the order of their indices."""
         ring = self._ring
         # Strided field of the mapping: copied once, so that every decision below is about one moment.
         marks = ring.headers["mark"].copy()
-        head = int(marks.max() >> 2)
+        head = int(marks.max()) >> 2  # numpy 1 shifts no unsigned scalar
         first = max(self._cursor, head - ring.capacity)
         self.overwritten += first - self._cursor
         wanted = np.concatenate(
