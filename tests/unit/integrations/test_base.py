@@ -227,6 +227,23 @@ def test_inherited_attributes_are_not_shadowed():
     assert "predict" not in vars(Model)
 
 
+def test_an_attribute_that_was_set_again_is_replaced_again():
+    """Who has set it meanwhile gets the newer one back; an untouched replacement is left as it is."""
+
+    class Owner:
+        name = "first"
+
+    patches = Patches()
+    for _ in range(2):
+        patches.replace(Owner, "name", lambda original: [original])
+    assert Owner.name == ["first"]
+    Owner.name = "second"
+    patches.replace(Owner, "name", lambda original: [original])
+    assert Owner.name == ["second"]
+    patches.restore()
+    assert Owner.name == "second"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [
