@@ -220,6 +220,20 @@ def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypa
     assert "cannot be observed" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("requirement", "level"), [("nothing-like-this >= 1", logging.DEBUG), ("numpy < 1", logging.WARNING)]
+)
+def test_a_library_that_cannot_be_observed_is_left_alone(library, caplog, monkeypatch, requirement, level):
+    """Absent, it is nobody's business; of another version, it is said once."""
+    monkeypatch.setattr(Plugin, "requires", (requirement,))
+    before = vars(Base)["predict"]
+    with caplog.at_level(logging.DEBUG):
+        Plugin().instrument()
+    assert [record.levelno for record in caplog.records] == [level]
+    assert vars(Base)["predict"] is before
+    assert not Plugin().is_instrumented_by_opentelemetry
+
+
 def test_inherited_attributes_are_not_shadowed():
     """Only what a class holds itself is replaced."""
     patches = Patches()
