@@ -21,7 +21,7 @@ import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
-from radiosonde._pipeline import labels, outlets
+from radiosonde._pipeline import labels, waiting
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
@@ -330,7 +330,7 @@ def _(folder, patch):
 @provokes(losses.SKETCH_EVENTS_DROPPED)
 def _(folder, patch):
     """More windows with sketches wait than may."""
-    patch.setattr(outlets, "WAITING_WINDOWS", 1)
+    patch.setattr(waiting, "WAITING_WINDOWS", 1)
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
@@ -369,8 +369,7 @@ def _(folder, patch):
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
-            rs.pipeline()._outlets.prepare()
-            rs.pipeline()._outlets._otlp._builder._max_series = 100
+            rs.pipeline()._outlets.otlp.exporter()._builder._max_series = 100
             predict(rs, ROW)
             rs.flush(30)
             return rs.losses()
