@@ -15,12 +15,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from radiosonde.errors import ConfigurationError
 
 ANY = "*"
 """In a cohort's allow-list: every value passes as it is (up to the bound on series)."""
+
+AUTO: Literal["auto"] = "auto"
+"""For ``agent``: the first process that finds none starts one."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -33,7 +36,8 @@ class Settings:
     Attributes:
         store: path of the SQLite store, or None for no store.
         spool: folder where the rings lie as files and outlive the process, or None for rings in memory.
-        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them.
+        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them. ``"auto"``: and start
+            an agent where none runs.
         window_s: length of a window in seconds of event time.
         references: path of a reference profile by model name; ``"*"`` serves models without one.
         cohorts: allowed values by cohort dimension; ``"*"`` among them lets every value pass. Values outside become
@@ -50,7 +54,7 @@ class Settings:
 
     store: str | None = None
     spool: str | None = None
-    agent: bool = False
+    agent: bool | Literal["auto"] = False
     window_s: float = 60.0
     references: Mapping[str, str] = field(default_factory=dict)
     cohorts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -64,6 +68,8 @@ class Settings:
     disabled: bool = False
 
     def __post_init__(self) -> None:
+        if self.agent not in (True, False, "auto"):
+            raise ConfigurationError(f'agent is {self.agent!r}; use True, False or "auto"')
         if self.agent and self.spool is None:
             raise ConfigurationError("agent needs a spool: set RADIOSONDE_SPOOL or start(spool=...)")
         if not 1 <= self.window_s < math.inf:
@@ -93,6 +99,19 @@ class Settings:
         return replace(settings, **given)
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with *settings* in it, for an agent that is to do as this process was told."""
+    told = {
+        "RADIOSONDE_STORE": settings.store and os.path.abspath(settings.store),  # noqa: PTH100 - the same in text
+        "RADIOSONDE_WINDOW_S": f"{settings.window_s:.17g}",
+        "RADIOSONDE_OTLP": "true" if settings.otlp else "false",
+        "RADIOSONDE_PROMETHEUS_PORT": None if settings.prometheus_port is None else str(settings.prometheus_port),
+        "OTEL_SERVICE_NAME": settings.service_name,
+        "OTEL_METRIC_EXPORT_INTERVAL": str(max(1, round(settings.export_interval_s * 1000))),
+    }
+    return {**os.environ, **{name: value for name, value in told.items() if value is not None}}
+
+
 def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
     """Say whether the environment switches everything off."""
     env = os.environ if environment is None else environment
@@ -103,7 +122,8 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
     if env.get("RADIOSONDE_SPOOL"):
-        values["agent"] = _boolean(env, "RADIOSONDE_AGENT")
+        is_auto = env.get("RADIOSONDE_AGENT", "").strip().lower() == AUTO
+        values["agent"] = AUTO if is_auto else _boolean(env, "RADIOSONDE_AGENT")
     for name, key in (("RADIOSONDE_STORE", "store"), ("RADIOSONDE_SPOOL", "spool")):
         if text := env.get(name):
             values[key] = text

@@ -197,6 +197,11 @@ class Aggregator:
         for key, parts in added.items():
             self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
 
+    def totals(self, keys: Iterable[SeriesKey]) -> list[Window]:
+        """Return what was closed of these series since the start, summed; several of a series counted on several grids."""
+        with self._lock:
+            return [window for key in keys for window in self._totals.get(key, ())]
+
     def snapshot(self) -> tuple[Window, ...]:
         """Return the cumulative windows since the start, what is still open included, without sketches.
 

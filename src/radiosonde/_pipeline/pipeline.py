@@ -18,8 +18,9 @@ from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiproces
 from radiosonde._pipeline.labels import LabelDesk
 from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
+from radiosonde._pipeline.tender import Tender
 from radiosonde._record.tracing import LiveSpans, find_provider
-from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
+from radiosonde._ring.spool import Spool
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
@@ -91,6 +92,7 @@ class Pipeline:
         self._aggregator = Aggregator(self.settings.window_s, self.process)
         self._labels = LabelDesk(self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
+        self._tender = Tender(self.settings, self.guard, self.process, lambda: self.spool, self._labels.results)
         self._spans: LiveSpans | None = None
         self._folded_ns = monotonic_ns()
         self._lag_s = 0.0
@@ -128,6 +130,8 @@ class Pipeline:
         self._lanes.append(drained)
         survive_multiprocessing()
         self._consumer.start()
+        if self.settings.agent:
+            return  # it stores and exports
         if self.settings.otlp:
             self._sender.start()
         if self.settings.store is not None:
@@ -223,17 +227,13 @@ class Pipeline:
                 recorder.retrace(self.spans_for(recorder))
 
     def _tend(self, now_ns: int) -> None:
-        """Leave the rings to the agent, and say so where there is none."""
+        """Leave the rings to the agent."""
         if now_ns - self._folded_ns < FOLD_EVERY_NS:
             return
         self._folded_ns = now_ns
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
-        if self.spool is not None and not is_held(self.spool.folder / AGENT_LOCK):
-            self.guard.tell(
-                "agent", "No agent drains %s, so what is recorded will be overwritten; start: radiosonde agent --spool %s",
-                self.spool.folder, self.spool.folder,
-            )  # fmt: skip
+        self._tender.look()
 
     def take_turn(
         self,
@@ -309,6 +309,8 @@ class Pipeline:
     def _flush(self, deadline_ns: int) -> bool:
         wait_s = _left_s(deadline_ns)
         done = self.guard.call("consumer", lambda: self.take_turn(everything=True, timeout_s=wait_s))
+        if self.settings.agent:
+            return bool(done) and monotonic_ns() <= deadline_ns
         # In their own threads, here too: a disk or a backend that hangs hangs there. The store first: it is the nearer.
         if self.settings.store is not None:
             done = self._storer.ask(_left_s(deadline_ns)) and done
@@ -376,6 +378,8 @@ class Pipeline:
         done = self._consumer.stop(timeout_s)
         if was_recording:
             done = self._flush(deadline_ns) and done
+            if self.settings.agent:
+                self._tender.end()
         done = self._sender.stop(_left_s(deadline_ns)) and done
         done = self._storer.stop(_left_s(deadline_ns)) and done
         self.guard.call("close", self._outlets.close, _left_s(deadline_ns))

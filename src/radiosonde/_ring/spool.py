@@ -6,8 +6,11 @@
       <process>-<nonce>.ring     one per lane, mode 0600, see `radiosonde._ring.layout`
       <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
       <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
+      <process>.counts           losses and label results of a process, see `radiosonde._ring.counts`
       <identity>.reference.json  reference profiles the rings' models are read against
       agent.lock                 held by the one agent
+      agent.starting             held by the process that is starting one (RADIOSONDE_AGENT=auto)
+      agent.log                  what an agent started like that has to say
       agent.sqlite               what the agent has counted, unless it was told another store
 
 ``process`` is the writer's ``service.instance.id``, ``nonce`` the ring's 8 hex digits. A file is made under a temporary
@@ -34,9 +37,9 @@ from typing import IO, NamedTuple
 
 from radiosonde.errors import SpoolError
 
-RING, ARENA, NAMES = ".ring", ".arena", ".names"
+RING, ARENA, NAMES, COUNTS = ".ring", ".arena", ".names", ".counts"
 
-AGENT_LOCK = "agent.lock"
+AGENT_LOCK, AGENT_STARTING, AGENT_LOG = "agent.lock", "agent.starting", "agent.log"
 
 SELF, AGENT = "self", "agent"
 """Who drains a ring, as its page says: the process that writes it, or the agent of the spool."""
@@ -94,6 +97,14 @@ class Spool:
         """Return where the reference profile of that identity lies."""
         return self.folder / f"{reference_id}.reference.json"
 
+    def counts_path(self, process: str) -> Path:
+        """Return where the counts of *process* lie."""
+        return self.folder / f"{process}{COUNTS}"
+
+    def counts(self) -> list[Path]:
+        """Return the pages of counts in the folder, by name."""
+        return sorted(self.folder.glob(f"*{COUNTS}"))
+
     def rings(self) -> list[RingFile]:
         """Return the rings in the folder, by name; files of other names are left alone."""
         return sorted(self._rings())
@@ -108,6 +119,19 @@ class Spool:
         """Remove a ring and what belongs to it; what is gone already is no error."""
         for suffix in (ARENA, NAMES, RING):
             ring.beside(suffix).unlink(missing_ok=True)
+            _OWN.pop(ring.beside(suffix), None)
+
+
+_OWN: dict[Path, int] = {}
+"""Files this process holds, and the process that made them: a forked child inherits the table and not the locks."""
+
+
+def is_own(path: Path) -> bool:
+    """Say whether this process made the file at *path*.
+
+    It must not open it again: closing any descriptor of a file lets go of all locks that a process holds on it.
+    """
+    return _OWN.get(path) == os.getpid()
 
 
 def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
@@ -123,8 +147,10 @@ def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
         os.posix_fallocate(descriptor, 0, size_bytes)
         os.pwrite(descriptor, first_bytes, 0)
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _OWN[path] = os.getpid()
         temporary.rename(path)
     except OSError as error:
+        _OWN.pop(path, None)
         if descriptor >= 0:
             os.close(descriptor)
         temporary.unlink(missing_ok=True)

@@ -68,6 +68,13 @@ RECORD_FAILED: Final = "record_failed"
 SPOOL_FAILED: Final = "spool_failed"
 """Rings that could not lie in the spool (no space, no permission) and lie in memory instead."""
 
+SPOOL_PRUNED: Final = "spool_pruned"
+"""Rings of dead processes that were removed from the spool to bound it: ``radiosonde blackbox`` shows them no more."""
+
+AGENT_FAILED: Final = "agent_failed"
+"""Attempts of a process to start the agent (``RADIOSONDE_AGENT=auto``) that failed; until one succeeds records wait in the
+rings, which overwrite the oldest."""
+
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show their codes."""
 

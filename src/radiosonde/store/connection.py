@@ -1,8 +1,11 @@
 """Connections to a store: opened for one transaction, closed after it, errors told with what to do next.
 
-A connection is never kept. SQLite must not be carried across ``fork`` (the child would believe in file locks that only
+A server keeps no connection. SQLite must not be carried across ``fork`` (the child would believe in file locks that only
 its parent holds), it notices neither a deleted nor a replaced file, and it would have to be closed by the thread
-that exits. Opening costs well under a millisecond, once per flush.
+that exits. What that costs, once a window: closing copies the write-ahead log into the file, which waits for the disk.
+
+The agent, which commits every few seconds or faster, keeps one (`KeptConnection`): the log is then copied when it has
+grown to `LOG_PAGES`, and a commit waits for no disk.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ PAGE_BYTES = 16384
 _FREE_RATIO = 0.125
 """Share of free pages from which the file is made smaller."""
 
+LOG_PAGES = 256
+"""Pages of the write-ahead log (4 MiB) after which a kept connection copies it into the file."""
+
 _ADVICE = {
     "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
     "SQLITE_CANTOPEN": "check that the path is a file this user may read and write",
@@ -37,11 +43,44 @@ _ADVICE = {
 }
 
 
+class KeptConnection:
+    """One writing connection for many transactions. The caller lets one thread in at a time, and closes it before a fork.
+
+    Args:
+        path: the SQLite file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def take(self) -> sqlite3.Connection:
+        """Return the connection, a new one if the file was removed or replaced."""
+        if self._connection is not None and self._file != _identity(self._path):
+            self.close()
+        if self._connection is None:
+            self._connection = _open_to_write(self._path)
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+            self._file = _identity(self._path)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.Connection]:
     """Open the store at *path* inside one write transaction, making the file if there is none.
 
     Commits at the end; an exception rolls everything back.
+
+    Args:
+        path: the SQLite file.
+        kept: use its connection, and leave it open unless the transaction fails.
 
     Raises:
         StoreError: the folder is missing, the file is foreign, damaged, too new, locked, or cannot be written.
@@ -49,9 +88,9 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.parent.is_dir():
         raise StoreError(f"folder {path.parent} does not exist: make it, or give the store another path")
     with told(path):
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = _open_to_write(path) if kept is None else kept.take()
+        is_done = False
         try:
-            _settle(connection, path)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 if not is_store(connection, path):
@@ -59,11 +98,15 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
                 yield connection
                 connection.execute("COMMIT")
                 _give_back(connection)
+                is_done = True
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         finally:
-            connection.close()
+            if kept is None:
+                connection.close()
+            elif not is_done:
+                kept.close()
 
 
 @contextmanager
@@ -97,6 +140,24 @@ def told(path: Path) -> Iterator[None]:
             (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this"
         )
         raise StoreError(f"{path}: {error}: {advice}") from error
+
+
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        _settle(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that took its place; None for no file."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
