@@ -26,7 +26,7 @@ from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
 from radiosonde._ring.names import NameWriter
-from radiosonde._ring.spool import Spool
+from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import losses
 from radiosonde.store import writer
 from radiosonde.testing import Flight, fly
@@ -314,6 +314,32 @@ def _(folder, patch):
         return dict(nonzero(agent.statistics().losses))
     finally:
         agent.close()
+
+
+@provokes(losses.SPOOL_PRUNED)
+def _(folder, patch):
+    """One dead process more than are kept has left its ring in the spool."""
+    spool, script = folder / "spool", (
+        "import os, sys, radiosonde as rs\n"
+        "rs.start(spool=sys.argv[1], prometheus=False)\n"
+        "rs.observe('delays')(lambda row: 'yes')([1.0])\n"
+        "os._exit(0)\n"
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", script, spool], timeout=60, check=True, env=os.environ)
+    patch.setattr(prune_dead, "__defaults__", (0,))
+    with fly(spool=spool) as rs:
+        predict(rs, ROW)
+        return rs.losses()
+
+
+@provokes(losses.AGENT_FAILED)
+def _(folder, patch):
+    """The interpreter that should run the agent is none."""
+    patch.setattr(sys, "executable", "/bin/false")
+    with fly(spool=folder / "spool", agent="auto") as rs:
+        predict(rs, ROW)
+        rs.shutdown()
+        return dict(nonzero(rs.statistics().losses))
 
 
 @provokes(losses.EXPORT_FAILED)

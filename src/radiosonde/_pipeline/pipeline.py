@@ -20,7 +20,7 @@ from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
 from radiosonde._pipeline.tender import Tender
 from radiosonde._record.tracing import LiveSpans, find_provider
-from radiosonde._ring.spool import Spool
+from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
@@ -150,6 +150,11 @@ class Pipeline:
         """
         if self._spool is None and self.settings.spool is not None:
             self._spool = Spool(self.settings.spool)
+            pruned = self.guard.call("spool", prune_dead, self._spool)
+            if pruned:
+                self.guard.lose(losses.SPOOL_PRUNED, pruned)
+                self.guard.tell("pruned", "%d rings of dead processes were removed from %s; the newest stay for radiosonde "
+                                "blackbox", pruned, self._spool.folder)  # fmt: skip
         return self._spool
 
     def reference_for(self, recorder: Recorder) -> Reference | None:

@@ -28,13 +28,16 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
 from radiosonde.errors import SpoolError
 
 RING, ARENA, NAMES, COUNTS = ".ring", ".arena", ".names", ".counts"
@@ -120,6 +123,43 @@ class Spool:
         for suffix in (ARENA, NAMES, RING):
             ring.beside(suffix).unlink(missing_ok=True)
             _OWN.pop(ring.beside(suffix), None)
+
+
+KEPT_DEAD = 20
+"""Dead processes whose rings nobody is to drain are kept for the flight recorder: the newest of them."""
+
+
+def prune_dead(spool: Spool, keep: int = KEPT_DEAD) -> int:
+    """Remove the rings of processes that drained themselves and died, except of the newest *keep*; return how many.
+
+    Called where a process begins to write into the spool, so a server that crashes in a loop does not fill the disk.
+    What an agent is to drain is left to it, whoever is alive.
+    """
+    dead: dict[str, list[RingFile]] = {}
+    for ring in spool.rings():
+        if not is_own(ring.path) and _drains_itself(ring.path) and not is_held(ring.path):
+            dead.setdefault(ring.process, []).append(ring)
+    newest_first = sorted(dead.values(), key=lambda rings: max(_changed_ns(ring.path) for ring in rings), reverse=True)
+    removed = [ring for rings in newest_first[keep:] for ring in rings]
+    for ring in removed:
+        spool.remove(ring)
+    return len(removed)
+
+
+def _drains_itself(path: Path) -> bool:
+    """Say whether the page of a ring names its writer as its consumer; a torn one names nobody."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        page = file.read(PAGE_BYTES)
+        if len(page) == PAGE_BYTES and page.startswith(MAGIC):
+            document = json.loads(file.read(PAGE.unpack_from(page)[6]))
+            return bool(document.get("consumer") == SELF)
+    return False
+
+
+def _changed_ns(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 _OWN: dict[Path, int] = {}
