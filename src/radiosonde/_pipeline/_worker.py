@@ -16,13 +16,14 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import select
 import signal
 import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 
@@ -124,9 +125,39 @@ def in_a_hurry() -> Iterator[None]:
         sys.setswitchinterval(before_s)
 
 
-def told_to_end() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set, for a process that is ours alone. Call in the main thread."""
-    ending = threading.Event()
+class Ending:
+    """Set by SIGTERM and SIGINT.
+
+    A `threading.Event` would not do: its lock is held at both ends of a wait, and a handler that comes just then and sets
+    it in the same thread waits for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def set(self) -> None:
+        """Make `wait` return True, now and from now on. Takes no lock, so a signal handler may call it."""
+        self._is_set = True
+        with suppress(BlockingIOError):  # a pipe full of earlier ones wakes as well
+            os.write(self._write, b"\0")
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for at most *timeout_s*; return whether it is time to end."""
+        if not self._is_set:
+            select.select([self._read], [], [], timeout_s)
+        return self._is_set
+
+    def close(self) -> None:
+        """Give the pipe back; no signal may come any more."""
+        os.close(self._read)
+        os.close(self._write)
+
+
+def told_to_end() -> Ending:
+    """Return what SIGTERM and SIGINT set, for a process that is ours alone. Call in the main thread."""
+    ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     return ending
