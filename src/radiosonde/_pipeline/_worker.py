@@ -24,6 +24,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 
@@ -50,7 +51,9 @@ class Worker:
         """Forget the thread and take new locks."""
         # Re-entrant: starting a thread allocates, and a finaliser that predicts may come back here.
         self._lock = threading.RLock()
-        self._wake = threading.Event()
+        # Not an Event, whose lock a signal handler that predicts could find held by the very thread it interrupted;
+        # a SimpleQueue is made to be put to at any instruction.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._asked: deque[threading.Event] = deque()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
@@ -63,8 +66,9 @@ class Worker:
                 self._thread.start()
 
     def wake(self) -> None:
-        """Make the next step come at once."""
-        self._wake.set()
+        """Make the next step come at once. Safe in a signal handler and in a finaliser."""
+        if self._wake.empty():
+            self._wake.put(None)
 
     def ask(self, timeout_s: float) -> bool:
         """Have the thread take a step that begins after this call; return whether the step ended in time.
@@ -74,7 +78,7 @@ class Worker:
         done = threading.Event()
         self._asked.append(done)
         self.start()
-        self._wake.set()
+        self.wake()
         return done.wait(max(0.0, timeout_s))
 
     def stop(self, timeout_s: float) -> bool:
@@ -82,7 +86,7 @@ class Worker:
         with self._lock:  # another thread may be starting it just now
             self._is_stopping = True
             thread = self._thread
-        self._wake.set()
+        self.wake()
         # No ident: this call interrupted `start` in its own thread; the thread will find that it is to stop.
         if thread is None or thread.ident is None or thread is threading.current_thread():
             return True
@@ -93,8 +97,8 @@ class Worker:
         if self._first is not None:
             self._first()
         while not self._is_stopping:
-            self._wake.wait(self._interval_s)
-            self._wake.clear()
+            with suppress(Empty):
+                self._wake.get(timeout=self._interval_s)
             asked = [self._asked.popleft() for _ in range(len(self._asked))]
             try:
                 if asked or not self._is_stopping:
