@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
-from radiosonde.model import Outcome, SeriesKey, class_text, losses
+from radiosonde._join.matching import class_name, parse_id
+from radiosonde.model import Outcome, SeriesKey, losses
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
@@ -106,40 +107,3 @@ class LabelDesk:
     def results(self) -> Mapping[str, int]:
         """Return the labels so far by result."""
         return {**dict.fromkeys(RESULTS, 0), **self._results}
-
-
-def parse_id(prediction_id: object) -> tuple[int, int, int] | None:
-    """Return (start in ns, nonce, low bits of the index) of a prediction id; None when it is not one."""
-    if not isinstance(prediction_id, str) or len(prediction_id) != 32 or not prediction_id.isalnum():
-        return None
-    number = Guard.attempt(int, prediction_id, 16)
-    if not isinstance(number, int):
-        return None
-    return number >> 64, number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
-
-
-def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
-    """Return the class a label names; None for what names none (missing, a container, an object that raises).
-
-    In this order: by its text; a truth value by its number and the other way around (True names class ``1``, 1 names
-    ``True``); a whole number by its position among the first *declared* classes. Classes learned from answers have no
-    position: they are in the order in which they happened to come.
-    """
-    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
-    if value is None or Guard.attempt(lambda: bool(value != value)) is not False:  # noqa: PLR0124
-        return None
-    text = Guard.attempt(class_text, value)
-    if (
-        isinstance(value, (list, dict, tuple, set, frozenset))
-        or getattr(value, "ndim", None)
-        or not isinstance(text, str)
-    ):
-        return None
-    number = Guard.attempt(int, value)
-    if text in classes or not isinstance(number, int) or Guard.attempt(lambda: bool(number == value)) is not True:
-        return text
-    same = (str(number), str(bool(number))) if number in (0, 1) else (str(number),)
-    known = next((name for name in same if name in classes), None)
-    if known is None and 0 <= number < declared:
-        known = classes[number]
-    return known or (text if isinstance(value, bool) else str(number))
