@@ -28,7 +28,15 @@ INDICES = [0, 1, 2, 3, UNANSWERED, 5, 1021, 1022, 1023, 1024, 1025, (1 << 32) + 
 WITH_RECEIPT = [1, 3, 5, 1023]
 NOTHING = object()
 MEANINGS = {
-    CLASSES.nonce: [("no", "no"), ("yes", "yes"), (0, "no"), (1, "yes"), (True, "yes"), ("maybe", "maybe"), (2.5, "2.5")],
+    CLASSES.nonce: [
+        ("no", "no"),
+        ("yes", "yes"),
+        (0, "no"),
+        (1, "yes"),
+        (True, "yes"),
+        ("maybe", "maybe"),
+        (2.5, "2.5"),
+    ],
     VALUES.nonce: [(1, 1.0), (True, 1.0), (2.5, 2.5), (-0.0, 0.0), ("ten", NOTHING), (math.inf, NOTHING)],
 }
 LANES = {lane.nonce: lane for lane in (CLASSES, VALUES)}
@@ -125,7 +133,12 @@ class JoinLaws(RuleBasedStateMachine):
     def receive_what_cannot_be_read(self, actor):
         """Ids and values that are none."""
         right = id_of(CLASSES, 1, self.epoch_ns)
-        labels = [Label("", "yes", 1), Label("\ud800", "yes", 1), Label(right, math.nan, 1), Label(right, "yes", 1 << 80)]
+        labels = [
+            Label("", "yes", 1),
+            Label("\ud800", "yes", 1),
+            Label(right, math.nan, 1),
+            Label(right, "yes", 1 << 80),
+        ]
         self.stores[actor].receive(labels)
         self.received += 4
         self.wanted["invalid"] += 4
