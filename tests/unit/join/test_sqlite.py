@@ -161,3 +161,14 @@ def test_names_of_lanes_go_with_their_predictions(path):
     store.remember([predictions(CLASSES, [200_000])])
     assert joined(store, id_of(CLASSES, 200_000)) == {"joined": 1}
     store.close()
+
+
+def test_labels_that_wait_are_bounded(path, monkeypatch):
+    """Those that have waited longest are unknown."""
+    monkeypatch.setattr("radiosonde._join.sqlite.WAITING", 3)
+    store = SqliteJoinStore(path)
+    assert joined(store, *(f"order-{number}" for number in range(3))) == {}
+    store.receive([Label(f"order-{number}", 1, NOW_NS) for number in range(3, 5)])
+    assert store.join("me", now_ns=NOW_NS + S).results == {"unknown": 2}
+    assert store.waiting == 3
+    store.close()
