@@ -155,7 +155,8 @@ def join_labels(labels: Sequence[Received], shelf: Shelf) -> Findings:
             if target is None:
                 found.unfound.append(label)
             else:
-                renamed.setdefault(place_of(target[0], target[1][0]), []).append((label, target[1]))
+                # From now on by our id, so that it waits for the right page; the meaning of a name never changes.
+                renamed.setdefault(place_of(target[0], target[1][0]), []).append((label._replace(id=alias), target[1]))
         found.unfound += _join_at(renamed, shelf, found)
     return found
 

@@ -104,6 +104,15 @@ def test_an_old_id_waits_where_callers_have_names_of_their_own(store):
     assert results(store, NOW_NS + HOUR_NS)[0] == {"expired": 1}
 
 
+def test_a_name_that_is_known_before_its_prediction(store):
+    """A label by that name waits for the prediction, as one by our id does."""
+    store.alias([("order", id_of(CLASSES, 1))])
+    store.receive([Label("order", "yes", NOW_NS)])
+    assert results(store) == ({}, [])
+    store.remember([predictions(CLASSES, [1])])
+    assert results(store)[0] == {"joined": 1}
+
+
 def test_the_first_meaning_of_a_name_stays(store):
     """A request that was sent twice has one outcome, with its first answer; what is no id of ours means nothing."""
     store.remember([predictions(CLASSES, [1, 2])])
