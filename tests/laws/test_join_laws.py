@@ -286,7 +286,7 @@ class JoinLaws(RuleBasedStateMachine):
 def check(open_store: Callable[[], object]) -> None:
     """Run the machine; *open_store* is called once for each example and gives what opens its store."""
     run_state_machine_as_test(
-        lambda: JoinLaws(open_store()), settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+        lambda: JoinLaws(open_store()), settings=settings(max_examples=120, stateful_step_count=40, deadline=None)
     )
 
 
