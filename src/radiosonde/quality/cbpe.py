@@ -24,45 +24,58 @@ from radiosonde.quality.scores import Joint
 from radiosonde.quality.table import Array, LabelTable
 from radiosonde.quality.weights import Weights
 
-_TRUST = 10.0
+_TRUST = 2.0
 """Rows of a bin that a confidence taken at its word is worth: a bin with few labels stays close to it."""
+
+_TRUST_SLOPE = 200.0
+"""Rows of a bin, spread evenly over it, that a slope of 1 is worth."""
+
+_SPREAD = 1 / (12 * CONFIDENCE_BINS**2)
+_CENTRES = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """How right the answers of each class are at a confidence.
+    """How right the answers of each class are at a confidence: a line per bin.
 
     Attributes:
-        confidence: mean confidence per predicted class and bin, ascending in a class, shape (classes, 20).
+        confidence: mean confidence per predicted class and bin, shape (classes, 20).
         right: expected share of right answers there, same shape.
-        rows: labelled rows (in effect) behind it, same shape; 0: the confidence was taken at its word.
+        slope: its change per unit of confidence within the bin, same shape.
+        rows: labelled rows behind it, same shape; 0: the confidence was taken at its word.
     """
 
     confidence: Array
     right: Array
+    slope: Array
     rows: Array
 
     def at(self, mean_confidence: Array) -> Array:
-        """Return the expected share of right answers at *mean_confidence*, shape (..., classes, bins)."""
-        found = np.empty_like(mean_confidence)
-        for row in range(self.confidence.shape[0]):
-            found[..., row, :] = np.interp(mean_confidence[..., row, :], self.confidence[row], self.right[row])
-        return found
+        """Return the expected share of right answers in bins of *mean_confidence*, shape (..., classes, 20)."""
+        return np.asarray(np.clip(self.right + self.slope * (mean_confidence - self.confidence), 0.0, 1.0))
 
 
 def calibration(classes: tuple[str, ...], joint: Joint | None = None) -> Calibration:
-    """Return the calibration of *classes* that the labelled rows of *joint* show; without any, confidence at its word."""
-    centres = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
+    """Return the calibration of *classes* that the labelled rows of *joint* show; without any, confidence at its word.
+
+    The line of a bin is the least-squares line of being right on confidence, which the sums of a bin give exactly.
+    """
     shape = (len(classes), CONFIDENCE_BINS)
-    rows, sums, right = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    rows, sums, squares, right, right_sums = (np.zeros(shape) for _ in range(5))
     if joint is not None:
         for pair, (predicted, label) in enumerate(joint.pairs):
-            row = classes.index(joint.classes[predicted])
-            rows[row] += joint.table[pair, :-1, 0]
-            sums[row] += joint.table[pair, :-1, 1]
-            right[row] += joint.table[pair, :-1, 0] * (predicted == label)
-    mean = np.where(rows > 0, np.divide(sums, rows, out=np.zeros(shape), where=rows > 0), centres)
-    return Calibration(mean, (right + _TRUST * mean) / (rows + _TRUST), rows)
+            row, counts = classes.index(joint.classes[predicted]), joint.table[pair, :-1]
+            rows[row] += counts[:, 0]
+            sums[row] += counts[:, 1]
+            squares[row] += counts[:, 2]
+            right[row] += counts[:, 0] * (predicted == label)
+            right_sums[row] += counts[:, 1] * (predicted == label)
+    held = np.maximum(rows, 1e-12)
+    mean = np.where(rows > 0, sums / held, _CENTRES)
+    share = (right + _TRUST * mean) / (rows + _TRUST)
+    prior = _TRUST_SLOPE * _SPREAD
+    spread, together = np.maximum(squares - mean * sums, 0.0), right_sums - mean * right
+    return Calibration(mean, share, (together + prior) / (spread + prior), rows)
 
 
 def expected_joint(table: LabelTable, calibrated: Calibration) -> Joint:
@@ -105,7 +118,7 @@ def mixed_joint(table: LabelTable, weights: Weights, calibrated: Calibration) ->
 
 def _right(rows: Array, sums: Array, calibrated: Calibration) -> Array:
     """Return the expected share of right answers, shape (..., classes, 21); what has no confidence is taken like the rest."""
-    centres = np.append((np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS, 0.0)
+    centres = np.append(_CENTRES, 0.0)
     mean = np.where(rows > 0, np.divide(sums, rows, out=np.zeros_like(sums), where=rows > 0), centres)
     right = np.empty_like(rows)
     right[..., :-1] = calibrated.at(mean[..., :-1])

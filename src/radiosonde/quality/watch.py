@@ -207,7 +207,7 @@ def _dispersion(cells: _Cells, base_s: float, gap_s: float, expected: float) -> 
     """
     block_s = min(gap_s, base_s / _BLOCKS)
     certain = (cells.start_s[:, None] + _EDGES_S[None, 1:]) <= base_s
-    certain &= (np.diff(_EDGES_S)[None, :] <= block_s / 2) & (cells.length_s[:, None] <= block_s / 2)
+    certain &= (np.diff(_EDGES_S)[None, :] <= block_s / 4) & (cells.length_s[:, None] <= block_s / 4)
     blocks = max(int(base_s // block_s), 1)
     middle = np.sqrt(_EDGES_S[:-1] * _EDGES_S[1:])
     at = ((cells.start_s + cells.length_s / 2)[:, None] + middle[None, :])[certain]
