@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.panel import Panel
 
 _MAX_TABLE_ROWS = 24
-MIN_OUTCOME_RISE = 0.05
+_MIN_OUTCOME_RISE = 0.05
 
 
 def error_findings(panel: Panel) -> list[Finding]:
@@ -48,7 +48,9 @@ def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bo
         shared: also look for rises that all versions share, in labels as they arrived.
     """
     wrong, labelled = panel.incorrect.sum(axis=0), (panel.incorrect + panel.correct).sum(axis=0)
-    rises = shared_rises(panel, wrong, labelled, problems, min_rise=MIN_OUTCOME_RISE, by_cohort=False) if shared else []
+    rises = (
+        shared_rises(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE, by_cohort=False) if shared else []
+    )
     return [_version(panel, problem, wrong, labelled, labelled=True) for problem in problems] + [
         _rise(panel, rise, wrong, labelled, labelled=True) for rise in rises
     ]

@@ -59,7 +59,7 @@ def _figures(
     if recent.is_regression or older.is_regression:
         made = []
         for residual in ("mae", "rmse"):
-            raw, corrected = assess_residuals(recent, curves, metric=residual)  # type: ignore[arg-type] # one of its names
+            raw, corrected = assess_residuals(recent, curves, metric=residual)
             made.append(QualityFigure(where, residual, since_ns, _unless(corrected, broken), _unless(raw, broken)))
         return made
     weights = class_weights(older, curves)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from radiosonde.diagnose.error_findings import MIN_OUTCOME_RISE
 from radiosonde.diagnose.error_signals import series_of
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_outcomes, look_before
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.panel import Panel
     from radiosonde.model import Window
     from radiosonde.quality import LabelTable, LagCurve, Weights
+
+_MIN_RISE, _RATIO = 0.03, 0.25
+"""Least rise that matters, and as a part of the rate before: finer than for raw outcomes, which move with coverage too."""
 
 _MOST, _LEAST = 2 / 3, 1 / 3
 _SAME_SCORES = 0.1
@@ -75,13 +77,15 @@ def corrected_drops(
     weights = class_weights(table, curves)
     steps = np.array([axis.index(int(middle)) for middle in (table.start_ns + table.end_ns) // 2])
     hits, totals = _effective(table, weights, steps, axis.size)
-    found = scan_share(axis, hits, totals, block_steps(axis, WORLD_H), min_rise=MIN_OUTCOME_RISE)
+    found = scan_share(axis, hits, totals, block_steps(axis, WORLD_H), min_rise=_MIN_RISE, ratio=_RATIO)
     if found is None:
         return []
     step, (start, earliest, latest) = found
-    inside = (steps >= start) & (steps < step.end)
+    # The newest steps weigh little: whether a rise is over takes a quarter of the labels that showed it.
+    is_over = totals[step.end :].sum() >= totals[step.start : step.end].sum() / 4
+    ended = axis.at_ns(step.end) if is_over else None
+    inside = (steps >= start) & (steps < (step.end if is_over else axis.size))
     split = _split(table, curves, inside)
-    ended = None if step.end >= axis.size else axis.at_ns(step.end)
     onset = Onset(axis.at_ns(start), axis.at_ns(earliest), axis.at_ns(latest), ended)
     where = Place(panel.model)
     severity: Severity = "ticket" if ended is None else "info"

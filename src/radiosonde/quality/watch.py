@@ -37,6 +37,9 @@ _TRIES = 32
 _BLOCKS = 12
 _GROUPS = 512
 _LEAST_EXPECTED = 20.0
+_SLOW_S = 86_400.0
+"""How long a feed must have been slow, but not stopped, to be called so: a storm delays and cancels for half a day."""
+
 _ODD = 0.01
 """Share of labels that may come at any time: what no curve foresees is no proof."""
 
@@ -177,19 +180,22 @@ def _tries(cells: _Cells, moments_s: Array, base_s: float) -> list[_Fit]:
         if expected < _LEAST_EXPECTED:
             fits.append(_Fit(moment, 0.0, 1.0, expected, 1.0, -np.inf))
             continue
-        gain, share = _best_share(cells.counts, cells.expected, before, after)
+        shares = _SHARES if cells.span_s - moment >= _SLOW_S else _SHARES[: _SHARES.index(STOPPED) + 1]
+        gain, share = _best_share(cells.counts, cells.expected, before, after, shares)
         dispersion, size = _dispersion(cells, base_s, cells.span_s - moment, expected)
         ln_e = size / 2 * np.log1p(2 * max(gain, 0.0) / (size * dispersion)) - np.log(_TRIES)
         fits.append(_Fit(moment, gain, share, expected, dispersion, float(ln_e)))
     return fits
 
 
-def _best_share(counts: Array, whole: Array, before: Array, after: Array) -> tuple[float, float]:
+def _best_share(
+    counts: Array, whole: Array, before: Array, after: Array, shares: Sequence[float]
+) -> tuple[float, float]:
     """Return the largest log-likelihood ratio of "a share of *after* came" and that share."""
     held = counts > 0
     came, full, early, late = counts[held], np.maximum(whole[held], 1e-12), before[held], after[held]
     best = (0.0, 1.0)
-    for share in _SHARES:
+    for share in shares:
         # Rates that no row could have caused cannot be blamed on the feed: floored, so that one odd label costs 7 nats and no more.
         ratio = np.maximum((early + share * late) / full, 1e-3)
         gain = float((came * np.log(ratio)).sum() + (1 - share) * after.sum())
