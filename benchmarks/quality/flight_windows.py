@@ -59,10 +59,11 @@ class Incident:
     Attributes:
         kind: ``scale`` and ``offset`` multiply and shift *feature*, ``null`` blanks a share *amount* of its values, ``stuck`` sets it to
             *amount*, ``category`` renames a share of a categorical feature, ``errors`` makes *version* (``""``: all) raise for
-            *carrier* (``""``: all) with probability *amount*, ``slow`` adds *amount* seconds to *phase* on a share of calls.
+            *carrier* (``""``: all) with probability *amount*, ``slow`` adds *amount* seconds to *phase* on a share of calls,
+            ``labels`` loses all labels that would come from then on.
     """
 
-    kind: Literal["scale", "offset", "null", "stuck", "category", "errors", "slow"]
+    kind: Literal["scale", "offset", "null", "stuck", "category", "errors", "slow", "labels"]
     start: int
     amount: float
     feature: str = ""
@@ -213,6 +214,7 @@ def _fly(first_day: int, days: int, incidents: Sequence[Incident], rng: np.rando
     low, high = np.searchsorted(table.hour_index, (first_day * 24, (first_day + days) * 24))
     rows, size = slice(int(low), int(high)), int(high - low)
     landed_s = (table.hour_index[rows] - first_day * 24) * 3600 + table.lag_s[rows]
+    last_s = min([days * 86_400, *(incident.start * 3600 for incident in incidents if incident.kind == "labels")])
     flown = _Flown(
         hour=table.hour_index[rows] - first_day * 24,
         numeric={name: table.numeric[name][rows].copy() for name in NUMERIC},
@@ -223,10 +225,12 @@ def _fly(first_day: int, days: int, incidents: Sequence[Incident], rng: np.rando
         phases=np.exp(rng.normal(np.log([[0.006], [0.003], [0.0005]]), [[0.4], [0.25], [0.2]], (3, size))),
         score=1 / (1 + np.exp(-(np.nan_to_num(table.numeric["dep_delay"][rows]) - 14) / 8)),
         # At the end of the span some are still in the air.
-        arr_delay=np.where(landed_s <= days * 86_400, table.arr_delay[rows], np.nan),
+        arr_delay=np.where(landed_s <= last_s, table.arr_delay[rows], np.nan),
         lag_s=table.lag_s[rows],
     )
     for incident in incidents:
+        if incident.kind == "labels":
+            continue
         hit = (flown.hour >= incident.start) & (flown.hour < incident.start + incident.hours)
         hit &= rng.random(size) < incident.share
         if incident.version:

@@ -6,7 +6,7 @@ in young windows, and its Poisson likelihood tells *S*. The likelihood ratio of 
 labels come" against "as ever" is maximised over S and r and divided by the dispersion of earlier arrivals in blocks as long
 as the silence: a feed that delivers once a day is as silent every afternoon, and is not reported for it.
 
-What is expected comes from the windows as they could be seen before the first moment tried (`BASELINE` of the span), so that a
+What is expected comes from the windows as they could be seen before the first moment tried (the first of `BASELINES`), so that a
 stall does not teach that labels are fast. ``ln_e = m / 2 * ln(1 + 2 LLR / (m * dispersion)) - ln(tries)`` with *m* earlier blocks:
 Student's shape, since the dispersion is an estimate; a model and not a bound, like the step scans of diagnosis.
 """
@@ -23,8 +23,8 @@ from radiosonde.model import LAG, Window
 from radiosonde.quality.lags import LagCurve, lag_curves
 from radiosonde.quality.table import Array, LabelTable, label_table, latest_ns
 
-BASELINE = 0.5
-"""Part of the span that only teaches what is usual."""
+BASELINES = (0.5, 0.25, 0.125)
+"""Part of the span that only teaches what is usual; the next one when labels went missing right at its end, or earlier."""
 
 STOPPED = 0.05
 """Share of expected labels up to which a feed is called stopped, not slowed."""
@@ -101,26 +101,44 @@ def watch_feed(windows: Sequence[Window], *, as_of_ns: int | None = None) -> Fee
         windows: all windows of a model, all versions together.
         as_of_ns: when the labels were looked at; default `radiosonde.quality.latest_ns`.
     """
+    if not windows:
+        return _alive("there is not one window")
     as_of = latest_ns(windows) if as_of_ns is None else as_of_ns
-    start = min((window.start_ns for window in windows), default=as_of)
+    start = min(window.start_ns for window in windows)
     # Groups of equal length: arrivals are placed in time, and the rhythm of old ones tells what silence is usual.
     table = label_table(windows, as_of_ns=as_of, step_ns=(as_of - start) // _GROUPS)
     span_s = (as_of - start) / 1e9
-    base_s = BASELINE * span_s
-    cells = _cells(table, start, base_s, span_s)
-    if isinstance(cells, str):
-        return FeedState(0.0, 0, 0, 0, 1.0, 0.0, 0.0, cells)
+    state = _alive("")
+    for number, base_s in enumerate(part * span_s for part in BASELINES):
+        cells = _cells(table, start, base_s, span_s)
+        if isinstance(cells, str):
+            return state if number else _alive(cells)
+        found, share = _watch(cells, table, start, base_s)
+        state = found if found.is_broken or not number else state
+        # What is missing from the baseline's end on may be missing from earlier on, and then the baseline is broken itself.
+        if share == 1.0 or (found.is_broken and (found.at_ns - start) / 1e9 > 1.05 * base_s):
+            break
+    return state
+
+
+def _alive(unknown: str) -> FeedState:
+    return FeedState(0.0, 0, 0, 0, 1.0, 0.0, 0.0, unknown)
+
+
+def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float) -> tuple[FeedState, float]:
+    """Try moments after *base_s*; also return the share of the expected labels that came since then."""
+    span_s = cells.span_s
     shortest = float(np.median((table.end_ns - table.start_ns)[-8:])) / 1e9
     gaps = np.geomspace(min(shortest, span_s - base_s), span_s - base_s, _TRIES)
     tried = _tries(cells, span_s - gaps, base_s)
-    best = max(fit.ln_e for fit in tried)
+    best, since_base = max(fit.ln_e for fit in tried), tried[-1].share
     near = _neighbours(gaps, span_s - max(tried, key=lambda fit: fit.gain).at_s)
     # Not another look for evidence, only for the moment.
     tried += _tries(cells, span_s - np.linspace(*near, 33), base_s)
     sharp = max(tried, key=lambda fit: fit.gain)
     likely = [fit.at_s for fit in tried if fit.gain >= sharp.gain - 3.3 * sharp.dispersion] or [sharp.at_s]
-    at, low, high = (start + int(moment * 1e9) for moment in (sharp.at_s, min(likely), max(likely)))
-    return FeedState(best, at, low, high, sharp.share, sharp.expected, sharp.share * sharp.expected)
+    at, low, high = (start_ns + int(moment * 1e9) for moment in (sharp.at_s, min(likely), max(likely)))
+    return FeedState(best, at, low, high, sharp.share, sharp.expected, sharp.share * sharp.expected), since_base
 
 
 class _Fit(NamedTuple):
@@ -139,7 +157,7 @@ def _cells(table: LabelTable, start_ns: int, base_s: float, span_s: float) -> _C
     as_of = start_ns + int(base_s * 1e9)
     curves = tuple(curve for curve in lag_curves(table, as_of_ns=as_of) if curve.labels >= 1 and curve.horizon_s > 0)
     if not curves:
-        return "too few labels came in the first half of the time to know how many to expect"
+        return "too few labels came in the first part of the time to know how many to expect"
     begin = (table.start_ns - start_ns) / 1e9
     length = (table.end_ns - table.start_ns) / 1e9
     rates = []
@@ -183,7 +201,7 @@ def _tries(cells: _Cells, moments_s: Array, base_s: float) -> list[_Fit]:
         shares = _SHARES if cells.span_s - moment >= _SLOW_S else _SHARES[: _SHARES.index(STOPPED) + 1]
         gain, share = _best_share(cells.counts, cells.expected, before, after, shares)
         dispersion, size = _dispersion(cells, base_s, cells.span_s - moment, expected)
-        ln_e = size / 2 * np.log1p(2 * max(gain, 0.0) / (size * dispersion)) - np.log(_TRIES)
+        ln_e = size / 2 * np.log1p(2 * max(gain, 0.0) / (size * dispersion)) - np.log(_TRIES * len(BASELINES))
         fits.append(_Fit(moment, gain, share, expected, dispersion, float(ln_e)))
     return fits
 
