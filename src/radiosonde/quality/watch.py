@@ -113,7 +113,7 @@ def watch_feed(windows: Sequence[Window], *, as_of_ns: int | None = None) -> Fee
         cells = _cells(table, start, base_s, span_s)
         if isinstance(cells, str):
             return state if number else _alive(cells)
-        found, share = _watch(cells, table, start, base_s)
+        found, share = _watch(cells, table, start, base_s, number + 1)
         state = found if found.is_broken or not number else state
         # What is missing from the baseline's end on may be missing from earlier on, and then the baseline is broken itself.
         if share == 1.0 or (found.is_broken and (found.at_ns - start) / 1e9 > 1.05 * base_s):
@@ -125,16 +125,19 @@ def _alive(unknown: str) -> FeedState:
     return FeedState(0.0, 0, 0, 0, 1.0, 0.0, 0.0, unknown)
 
 
-def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float) -> tuple[FeedState, float]:
-    """Try moments after *base_s*; also return the share of the expected labels that came since then."""
+def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks: int) -> tuple[FeedState, float]:
+    """Try moments after *base_s*; also return the share of the expected labels that came since then.
+
+    *looks* is how many baselines have been tried with this one; the evidence pays for them.
+    """
     span_s = cells.span_s
     shortest = float(np.median((table.end_ns - table.start_ns)[-8:])) / 1e9
     gaps = np.geomspace(min(shortest, span_s - base_s), span_s - base_s, _TRIES)
-    tried = _tries(cells, span_s - gaps, base_s)
+    tried = _tries(cells, span_s - gaps, base_s, looks)
     best, since_base = max(fit.ln_e for fit in tried), tried[-1].share
     near = _neighbours(gaps, span_s - max(tried, key=lambda fit: fit.gain).at_s)
     # Not another look for evidence, only for the moment.
-    tried += _tries(cells, span_s - np.linspace(*near, 33), base_s)
+    tried += _tries(cells, span_s - np.linspace(*near, 33), base_s, looks)
     sharp = max(tried, key=lambda fit: fit.gain)
     likely = [fit.at_s for fit in tried if fit.gain >= sharp.gain - 3.3 * sharp.dispersion] or [sharp.at_s]
     at, low, high = (start_ns + int(moment * 1e9) for moment in (sharp.at_s, min(likely), max(likely)))
@@ -189,7 +192,7 @@ def _expected(cells: _Cells, until_s: float) -> Array:
     return total / len(_SPREAD)
 
 
-def _tries(cells: _Cells, moments_s: Array, base_s: float) -> list[_Fit]:
+def _tries(cells: _Cells, moments_s: Array, base_s: float, looks: int) -> list[_Fit]:
     fits = []
     for moment in moments_s.tolist():
         before = _expected(cells, moment)
@@ -201,7 +204,7 @@ def _tries(cells: _Cells, moments_s: Array, base_s: float) -> list[_Fit]:
         shares = _SHARES if cells.span_s - moment >= _SLOW_S else _SHARES[: _SHARES.index(STOPPED) + 1]
         gain, share = _best_share(cells.counts, cells.expected, before, after, shares)
         dispersion, size = _dispersion(cells, base_s, cells.span_s - moment, expected)
-        ln_e = size / 2 * np.log1p(2 * max(gain, 0.0) / (size * dispersion)) - np.log(_TRIES * len(BASELINES))
+        ln_e = size / 2 * np.log1p(2 * max(gain, 0.0) / (size * dispersion)) - np.log(_TRIES * looks)
         fits.append(_Fit(moment, gain, share, expected, dispersion, float(ln_e)))
     return fits
 
