@@ -2,11 +2,15 @@
 
 The only module that reads the environment. Reading happens in `Settings.resolve`, never at import.
 
-Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_AGENT`` (true, false, ``auto``), ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
+Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``, ``RADIOSONDE_SPOOL``,
+``RADIOSONDE_AGENT`` (true, false, ``auto``), ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
-``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``; and
+``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
+``RADIOSONDE_SPANS_PER_MINUTE``,
+``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
-``..._METRICS_ENDPOINT``), ``OTEL_METRICS_EXPORTER``.
+``..._METRICS_ENDPOINT``, ``..._TRACES_ENDPOINT``), ``OTEL_METRICS_EXPORTER``, ``OTEL_TRACES_EXPORTER``. For models that
+plug-ins meet: ``RADIOSONDE_MODEL_NAME``, ``RADIOSONDE_MODEL_VERSION``, ``RADIOSONDE_MODEL_VARIANT``.
 """
 
 from __future__ import annotations
@@ -24,6 +28,12 @@ ANY = "*"
 
 AUTO: Literal["auto"] = "auto"
 """For ``agent``: the first process that finds none starts one."""
+
+_LONGEST_TTL_S = 315_360_000
+"""Ten years; a receipt has 32 bits for its expiry, which end in 2106."""
+
+MAX_SPANS_PER_MINUTE = 6000
+"""Bounds memory: each waits until it is sent, and the bound itself is kept by remembering what was granted."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -45,11 +55,18 @@ class Settings:
         service_name: ``service.name`` of the telemetry; None leaves it to OpenTelemetry's own rules.
         otlp: export over OTLP/HTTP; default: when an OTLP endpoint or exporter is named in the environment.
         export_interval_s: seconds between exports of metrics.
+        spans_per_minute: spans made after the fact at most, of predictions whose trace was not recorded, when OTLP is
+            on; 0 makes none. Default: 60, or 0 when the environment says that no backend takes traces.
         prometheus: register a collector in prometheus-client's default registry.
         prometheus_port: serve ``/metrics`` on 127.0.0.1 at this port; None does not.
         ring_bytes: size of one model's ring.
         max_series: cohort cells per model before further ones fold into ``__overflow__``.
         disabled: everything is off; decorators return the functions they were given.
+        labels: where predictions and labels wait for each other: a path, or ``redis://...``; None: beside the store, see
+            `labels_target`.
+        receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
+            Left out of the ``repr``.
+        receipt_ttl_s: seconds a receipt is good for.
     """
 
     store: str | None = None
@@ -61,11 +78,15 @@ class Settings:
     service_name: str | None = None
     otlp: bool = False
     export_interval_s: float = 60.0
+    spans_per_minute: int = 60
     prometheus: bool = True
     prometheus_port: int | None = None
     ring_bytes: int = 4 << 20
     max_series: int = 200
     disabled: bool = False
+    labels: str | None = None
+    receipt_keys: str = field(default="", repr=False)
+    receipt_ttl_s: float = 90 * 86_400.0
 
     def __post_init__(self) -> None:
         if self.agent not in (True, False, "auto"):
@@ -76,10 +97,26 @@ class Settings:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
             raise ConfigurationError(f"export_interval_s is {self.export_interval_s}; it must be above 0 seconds")
+        if not 0 <= self.spans_per_minute <= MAX_SPANS_PER_MINUTE:
+            raise ConfigurationError(
+                f"spans_per_minute is {self.spans_per_minute}; it must be between 0 and {MAX_SPANS_PER_MINUTE}"
+            )
         if not 65_536 <= self.ring_bytes <= 1 << 32:
             raise ConfigurationError(f"ring_bytes is {self.ring_bytes}; it must be between 65536 and {1 << 32}")
         if not self.max_series >= 1:
             raise ConfigurationError(f"max_series is {self.max_series}; it must be at least 1")
+        if not 1 <= self.receipt_ttl_s <= _LONGEST_TTL_S:
+            raise ConfigurationError(
+                f"receipt_ttl_s is {self.receipt_ttl_s}; it must be between 1 and {_LONGEST_TTL_S} seconds (ten years)"
+            )
+
+    @property
+    def labels_target(self) -> str | None:
+        """Where predictions and labels wait: `labels`, else ``flights.labels.sqlite`` beside ``flights.sqlite``."""
+        if self.labels is not None or self.store is None:
+            return self.labels
+        stem, suffix = os.path.splitext(self.store)  # noqa: PTH122 - a path keeps its form: no "./" is lost
+        return f"{stem}.labels{suffix}"
 
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
@@ -94,7 +131,7 @@ class Settings:
             raise ConfigurationError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         settings = cls(**_from_environment(os.environ if environment is None else environment))
         given = {name: value for name, value in arguments.items() if value is not None}
-        for path in {"store", "spool"} & set(given):
+        for path in {"store", "spool", "labels"} & set(given):
             given[path] = os.fspath(given[path])
         return replace(settings, **given)
 
@@ -119,16 +156,30 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
     return _boolean(env, "RADIOSONDE_DISABLED") or env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
+def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:
+    """Return the name, version and variant that the environment gives to models nobody has tagged."""
+    env = os.environ if environment is None else environment
+    name, version, variant = (env.get(f"RADIOSONDE_MODEL_{part}") or None for part in ("NAME", "VERSION", "VARIANT"))
+    return name, version, variant
+
+
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
     if env.get("RADIOSONDE_SPOOL"):
         is_auto = env.get("RADIOSONDE_AGENT", "").strip().lower() == AUTO
         values["agent"] = AUTO if is_auto else _boolean(env, "RADIOSONDE_AGENT")
-    for name, key in (("RADIOSONDE_STORE", "store"), ("RADIOSONDE_SPOOL", "spool")):
+    for name, key in (
+        ("RADIOSONDE_STORE", "store"),
+        ("RADIOSONDE_SPOOL", "spool"),
+        ("RADIOSONDE_LABELS", "labels"),
+        ("RADIOSONDE_RECEIPT_KEYS", "receipt_keys"),
+    ):
         if text := env.get(name):
             values[key] = text
     if text := env.get("OTEL_SERVICE_NAME"):
         values["service_name"] = text
+    if not _takes_spans(env):
+        values["spans_per_minute"] = 0
     if text := env.get("RADIOSONDE_REFERENCE"):
         values["references"] = _pairs(text)
     if text := env.get("RADIOSONDE_COHORTS"):
@@ -141,6 +192,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         ("RADIOSONDE_PROMETHEUS_PORT", "prometheus_port", int),
         ("RADIOSONDE_RING_BYTES", "ring_bytes", int),
         ("RADIOSONDE_MAX_SERIES", "max_series", int),
+        ("RADIOSONDE_RECEIPT_TTL_S", "receipt_ttl_s", float),
+        ("RADIOSONDE_SPANS_PER_MINUTE", "spans_per_minute", int),
     ):
         if text := env.get(name):
             values[key] = _number(text, name, kind)
@@ -155,6 +208,15 @@ def _wants_otlp(env: Mapping[str, str]) -> bool:
         return False
     named = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
     return bool(named) or any(name.startswith("otlp") for name in exporters)
+
+
+def _takes_spans(env: Mapping[str, str]) -> bool:
+    """Say whether traces have somewhere to go: not where they are switched off, or only metrics have an endpoint."""
+    if env.get("OTEL_TRACES_EXPORTER", "").strip() == "none":
+        return False
+    prefix = "OTEL_EXPORTER_OTLP"
+    named = env.get(f"{prefix}_ENDPOINT") or env.get(f"{prefix}_TRACES_ENDPOINT")
+    return bool(named) or not env.get(f"{prefix}_METRICS_ENDPOINT")
 
 
 def _pairs(text: str) -> dict[str, str]:

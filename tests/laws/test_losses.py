@@ -21,7 +21,7 @@ import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
-from radiosonde._pipeline import labels, waiting
+from radiosonde._pipeline import labels, span_outlet, waiting
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
@@ -353,6 +353,15 @@ def _(folder, patch):
         return rs.losses()
 
 
+@provokes(losses.RECEIPT_UNISSUED)
+def _(folder, patch):
+    """A batch has no id to give a receipt for."""
+    with fly(receipt_keys="k1=" + "5e" * 32) as rs:
+        predict(rs, BATCH, answer=None)
+        radiosonde.current().receipt()
+        return rs.losses()
+
+
 @provokes(losses.SKETCH_EVENTS_DROPPED)
 def _(folder, patch):
     """More windows with sketches wait than may."""
@@ -366,6 +375,28 @@ def _(folder, patch):
                     with rs.at(START_S + 60 * minute):
                         observed(ROW)
             rs.pipeline().take_turn(everything=True)
+            return rs.losses()
+
+
+@provokes(losses.SPANS_BOUNDED)
+def _(folder, patch):
+    """More predictions are unsure than may have a span."""
+    with otlp_sink() as sink:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
+        with fly(otlp=True, spans_per_minute=1) as rs:
+            unsure = {"label": "yes", "confidence": 0.5}
+            predict(rs, "text", "text", answer=unsure, input=False)
+            return rs.losses()
+
+
+@provokes(losses.SPANS_DROPPED)
+def _(folder, patch):
+    """More spans wait for the sender than may."""
+    patch.setattr(span_outlet, "WAITING_SPANS", 1)
+    with otlp_sink() as sink:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
+        with fly(otlp=True) as rs:
+            predict(rs, "text", "text", answer={"label": "yes", "confidence": 0.5}, input=False)
             return rs.losses()
 
 

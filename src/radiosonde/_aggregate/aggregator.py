@@ -5,26 +5,28 @@ nothing came for it for its length in wall time. What comes later opens a furthe
 deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows, late labels) are
 held for a while, because every label on its own would make a part.
 
-Threads: `fold`, `label` and `close` belong to the consumer; `snapshot` may be called from a scrape. One lock, held for
-one fold at most, never while anything is exported and never by the caller of a prediction.
+Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
+scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.provisional import Backlog
-from radiosonde._aggregate.state import SeriesState
+from radiosonde._aggregate.state import OutcomePart, SeriesState
 from radiosonde._aggregate.stream import Stream
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._ring import Block
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_ROW
-from radiosonde.model import SeriesKey, Window
+from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
@@ -41,13 +43,16 @@ class Aggregator:
     Args:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
+        keeper: chooses predictions that get a span after the fact; None makes none.
     """
 
-    def __init__(self, window_s: float, process: str) -> None:
+    def __init__(self, window_s: float, process: str, keeper: SpanKeeper | None = None) -> None:
+        self.keeper = keeper
         self._window_ns = round(window_s * NS)
         self._process = process
         self._lock = threading.Lock()
-        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
+        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState | OutcomePart] = {}
+        self._bodies: dict[str, int] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
         self._provisional: dict[Hashable, Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
@@ -73,14 +78,22 @@ class Aggregator:
         series = headers["series"]
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
+            if self.keeper is not None:
+                self.keeper.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
+                self._rank(stream, int(starts_ns[0]), int(series[0]), block)
                 self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows)
                 return
             order = np.lexsort((series, starts_ns))
             changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
             for members in np.split(order, np.flatnonzero(changes) + 1):
-                first = members[0]
-                self._add(stream, int(starts_ns[first]), int(series[first]), headers[members], block.rows[members])
+                first, part = members[0], block.part(members)
+                self._rank(stream, int(starts_ns[first]), int(series[first]), part)
+                self._add(stream, int(starts_ns[first]), int(series[first]), part.headers, part.rows)
+
+    def _rank(self, stream: Stream, start_ns: int, series: int, block: Block) -> None:
+        if self.keeper is not None:
+            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, block)
 
     def _add(
         self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64]
@@ -132,26 +145,48 @@ class Aggregator:
         for start_ns, cohort, rows, step in backlog.parts():
             self._state(stream, start_ns, cohort).add_features(rows, step)
 
-    def label(self, stream: Stream, event_ns: int, series: int) -> SeriesState:
-        """Return the state that the outcome of a prediction at *event_ns* belongs to. Call with `lock` held."""
-        return self._state(stream, event_ns - event_ns % self._window_ns, stream.cohorts[series])
+    def update_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes in the windows of their predictions, which this process need not have made; any thread.
 
-    @property
-    def lock(self) -> threading.Lock:
-        """Held by whoever writes to a state."""
-        return self._lock
+        Raises:
+            ValueError: cells are not one byte per feature; nothing was counted.
+        """
+        parts: dict[tuple[int, SeriesKey, str], list[Outcome]] = {}
+        for outcome in outcomes:
+            if outcome.cells and len(outcome.cells) != len(outcome.features):
+                raise ValueError(f"{len(outcome.cells)} bytes of cells for {len(outcome.features)} features")
+            start_ns = outcome.event_ns - outcome.event_ns % self._window_ns
+            parts.setdefault((start_ns, outcome.key, outcome.grid if outcome.cells else ""), []).append(outcome)
+        with self._lock:
+            for place, members in parts.items():
+                self._outcome_part(*place).outcomes.update(members)
+
+    def _outcome_part(self, start_ns: int, key: SeriesKey, grid: str) -> OutcomePart:
+        place = (start_ns, key, grid, 0)  # no stream has the identity 0
+        part = self._open.get(place)
+        if not isinstance(part, OutcomePart):
+            outcomes = OutcomeState(self._bodies.get(grid, 0))
+            part = OutcomePart(key, start_ns, start_ns + self._window_ns, self._process, outcomes)
+            self._open[place] = part
+        return part
 
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
-        key = SeriesKey(stream.model, stream.version, stream.variant, cohort)
+        key = self._key(stream, cohort)
         grid = stream.grid.id if stream.grid is not None else ""
         # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
         place = (start_ns, key, grid, id(stream))
         state = self._open.get(place)
-        if state is None:
+        if not isinstance(state, SeriesState):
             end_ns = start_ns + self._window_ns
             state = self._open[place] = SeriesState(stream, key, start_ns, end_ns, self._process)
+            if stream.grid is not None:
+                self._bodies[grid] = stream.grid.body
         state.touched_ns = monotonic_ns()
         return state
+
+    @staticmethod
+    def _key(stream: Stream, cohort: str) -> SeriesKey:
+        return SeriesKey(stream.model, stream.version, stream.variant, cohort)
 
     # Closing ---------------------------------------------------------------------------------------------------------
 
@@ -172,12 +207,15 @@ class Aggregator:
                 if everything or self._is_due(state, now_ns, is_crowded=is_crowded)
             ]
             states = [self._open.pop(place) for place in due]
+            for state in states:
+                if self.keeper is not None and isinstance(state, SeriesState):
+                    state.traffic.point_to(self.keeper.release(state.start_ns, state.key))
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)
         return windows
 
-    def _is_due(self, state: SeriesState, now_ns: int, *, is_crowded: bool) -> bool:
+    def _is_due(self, state: SeriesState | OutcomePart, now_ns: int, *, is_crowded: bool) -> bool:
         if now_ns - state.touched_ns >= self._window_ns:
             return True
         if self._watermark_ns < state.end_ns + self._window_ns // 10:

@@ -37,7 +37,6 @@ class SeriesState:
         self.traffic = TrafficState()
         self.answers = AnswerState(stream.reference.output.value_edges if stream.reference else ())
         self._features: FeatureState | None = None
-        self._outcomes: OutcomeState | None = None
         self.opened_ns = self.touched_ns = monotonic_ns()
 
     def add_features(self, rows: NDArray[np.float64], step: int) -> None:
@@ -49,19 +48,12 @@ class SeriesState:
         self._features.update(rows, step)
 
     @property
-    def outcomes(self) -> OutcomeState:
-        """Labels, made at the first."""
-        if self._outcomes is None:
-            self._outcomes = OutcomeState()
-        return self._outcomes
-
-    @property
     def has_features(self) -> bool:
         """Whether features were counted: they are nearly all of a window's memory."""
         return self._features is not None
 
     def is_late(self, watermark_ns: int) -> bool:
-        """Say whether this part holds only what came behind the watermark: labels, or a few rows."""
+        """Say whether this part holds only what came behind the watermark: a few rows."""
         return self.traffic.calls == 0 or watermark_ns > self.end_ns + (self.end_ns - self.start_ns)
 
     def freeze(self, *, with_sketches: bool) -> Window:
@@ -78,5 +70,51 @@ class SeriesState:
             latency=self.traffic.latency(self._stream.phases),
             output=self.answers.freeze(self._stream.classes),
             features=self._features.freeze(with_sketches=with_sketches) if self._features else None,
-            labels=self._outcomes.freeze() if self._outcomes else None,
+        )
+
+
+class OutcomePart:
+    """A part of a window that holds outcomes alone; their predictions may have been counted by any process.
+
+    Has what the aggregator asks of a `SeriesState`, so that it is closed, held and added up like one. It is due one window
+    length after it was opened at the latest, whatever comes in the meantime: a process that joins the labels of others
+    has no watermark of its own to close it by.
+
+    Attributes:
+        outcomes: the labels.
+        opened_ns: monotonic clock when this part was opened.
+        touched_ns: the same.
+    """
+
+    def __init__(self, key: SeriesKey, start_ns: int, end_ns: int, process: str, outcomes: OutcomeState) -> None:
+        self._process = process
+        self.key = key
+        self.start_ns, self.end_ns = start_ns, end_ns
+        self.outcomes = outcomes
+        self.opened_ns = self.touched_ns = monotonic_ns()
+
+    @property
+    def has_features(self) -> bool:
+        """Whether cells were counted: they are nearly all of its memory."""
+        return self.outcomes.has_cells
+
+    def is_late(self, watermark_ns: int) -> bool:
+        """Say that labels are late always."""
+        return True
+
+    def freeze(self, *, with_sketches: bool) -> Window:
+        """Return the outcomes as a window without calls."""
+        traffic = TrafficState()
+        return Window(
+            key=self.key,
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            process=self._process,
+            calls=0,
+            rows=0,
+            errors={},
+            batch_sizes=traffic.batch_sizes,
+            latency=traffic.latency(()),
+            output=AnswerState().freeze(()),
+            labels=self.outcomes.freeze(),
         )

@@ -138,6 +138,7 @@ def adopt(spool: Spool, file: RingFile) -> AdoptedRing:
         features=features,
         categories=categories,
         arena=ring.arena,
+        nonce=ring.nonce,
     )
     drained = DrainedLane(ring, stream, int(page.get("declared_classes") or 0))
     adopted = AdoptedRing(file, drained, tables)

@@ -39,6 +39,7 @@ from radiosonde.store.totals import Carried, read_carried
 from radiosonde.store.writer import StoreWriter
 
 if TYPE_CHECKING:
+    from radiosonde._aggregate.keepers import SpanKeeper
     from radiosonde._guard import Guard
     from radiosonde._pipeline.otlp_outlet import OtlpOutlet
     from radiosonde.model import SeriesKey, Window
@@ -110,6 +111,10 @@ class Agent:
             self._untold = {window.key for window in totals}
         self._aggregator.restore(totals, provisional)
         return min((window.start_ns for window in totals), default=wall_ns())
+
+    def keep_spans(self, keeper: SpanKeeper) -> None:
+        """Let *keeper* choose predictions that get a span after the fact. Before the first turn."""
+        self._aggregator.keeper = keeper
 
     # Turns -----------------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
-from radiosonde.model import class_text, losses
+from radiosonde._join.matching import class_name, parse_id
+from radiosonde.model import Outcome, SeriesKey, losses
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
@@ -57,10 +58,12 @@ class LabelDesk:
         *count* was taken before the drain began: a label that came during it may belong to a prediction that ended
         during it, which the drain did not see.
         """
+        outcomes: list[Outcome] = []
         for _ in range(count):
-            self._results[self._join(self._queue.popleft(), lane_of, aggregator)] += 1
+            self._results[self._join(self._queue.popleft(), lane_of, outcomes)] += 1
+        aggregator.update_outcomes(outcomes)
 
-    def _join(self, label: _Label, lane_of: Callable[[int], DrainedLane | None], aggregator: Aggregator) -> str:
+    def _join(self, label: _Label, lane_of: Callable[[int], DrainedLane | None], outcomes: list[Outcome]) -> str:
         parts = parse_id(label.prediction_id)
         if parts is None:
             return INVALID
@@ -74,22 +77,22 @@ class LabelDesk:
         if row.class_code < 0 and not math.isfinite(row.score):
             return UNANSWERED
         lag_s = max(0.0, (label.time_ns - row.event_ns) / NS)
+        stream, predicted = lane.stream, ""
+        value: str | float
         if row.class_code >= 0:
             name = class_name(label.value, lane.stream.classes, lane.declared_classes)
             if name is None:
                 return INVALID
-            is_correct = lane.stream.classes[row.class_code] == name
-            name = self._bounded(name, lane)
-            with aggregator.lock:
-                outcomes = aggregator.label(lane.stream, row.event_ns, row.series).outcomes
-                outcomes.add_class(name, is_correct=is_correct, confidence=row.confidence, lag_s=lag_s)
+            value, predicted = self._bounded(name, lane), stream.classes[row.class_code]
         else:
             number = None if isinstance(label.value, str) else Guard.attempt(float, label.value)
             if not isinstance(number, float) or not math.isfinite(number):
                 return INVALID
-            with aggregator.lock:
-                aggregator.label(lane.stream, row.event_ns, row.series).outcomes.add_value(number - row.score, lag_s)
+            value = number
         lane.pending.mark(index_low)
+        key = SeriesKey(stream.model, stream.version, stream.variant, stream.cohorts[row.series])
+        score = math.nan if row.class_code >= 0 else row.score
+        outcomes.append(Outcome(key, row.event_ns, predicted, row.confidence, score, value, lag_s))
         return JOINED
 
     def _bounded(self, name: str, lane: DrainedLane) -> str:
@@ -104,40 +107,3 @@ class LabelDesk:
     def results(self) -> Mapping[str, int]:
         """Return the labels so far by result."""
         return {**dict.fromkeys(RESULTS, 0), **self._results}
-
-
-def parse_id(prediction_id: object) -> tuple[int, int, int] | None:
-    """Return (start in ns, nonce, low bits of the index) of a prediction id; None when it is not one."""
-    if not isinstance(prediction_id, str) or len(prediction_id) != 32 or not prediction_id.isalnum():
-        return None
-    number = Guard.attempt(int, prediction_id, 16)
-    if not isinstance(number, int):
-        return None
-    return number >> 64, number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
-
-
-def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
-    """Return the class a label names; None for what names none (missing, a container, an object that raises).
-
-    In this order: by its text; a truth value by its number and the other way around (True names class ``1``, 1 names
-    ``True``); a whole number by its position among the first *declared* classes. Classes learned from answers have no
-    position: they are in the order in which they happened to come.
-    """
-    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
-    if value is None or Guard.attempt(lambda: bool(value != value)) is not False:  # noqa: PLR0124
-        return None
-    text = Guard.attempt(class_text, value)
-    if (
-        isinstance(value, (list, dict, tuple, set, frozenset))
-        or getattr(value, "ndim", None)
-        or not isinstance(text, str)
-    ):
-        return None
-    number = Guard.attempt(int, value)
-    if text in classes or not isinstance(number, int) or Guard.attempt(lambda: bool(number == value)) is not True:
-        return text
-    same = (str(number), str(bool(number))) if number in (0, 1) else (str(number),)
-    known = next((name for name in same if name in classes), None)
-    if known is None and 0 <= number < declared:
-        known = classes[number]
-    return known or (text if isinstance(value, bool) else str(number))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from radiosonde._aggregate.stream import Stream
 from radiosonde._clock import sleep
 from radiosonde._join import Pending
@@ -65,6 +63,7 @@ class DrainedLane:
             features=schema.names,
             categories=tuple(None if codes is None else codes.names for codes in schema.codes),
             arena=lane.ring.arena,
+            nonce=lane.ring.nonce,
         )
         if reference is not None and schema.names == tuple(feature.name for feature in reference.features):
             stream.adopt(reference)
@@ -81,6 +80,8 @@ class DrainedLane:
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
+        if self.lane is not None:
+            self.stream.version = self.lane.recorder.settle_version()
         self._arena_seen = self.ring.arena.reserved
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
@@ -110,14 +111,7 @@ def slices(block: Block) -> list[Block]:
     if len(block) <= SLICE_ROWS:
         return [block] if len(block) else []
     cuts = range(0, len(block), SLICE_ROWS)
-    return [
-        Block(
-            block.headers[cut : cut + SLICE_ROWS],
-            block.rows[cut : cut + SLICE_ROWS],
-            np.asarray(block.indices[cut : cut + SLICE_ROWS]),
-        )
-        for cut in cuts
-    ]
+    return [block.part(slice(cut, cut + SLICE_ROWS)) for cut in cuts]
 
 
 def fold_in_slices(lane: DrainedLane, block: Block, aggregator: Aggregator, guard: Guard) -> None:

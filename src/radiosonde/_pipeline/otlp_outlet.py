@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from radiosonde._pipeline.span_outlet import SpanOutlet
 from radiosonde._pipeline.waiting import WaitingWindows
 from radiosonde.model import losses
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from radiosonde.export.result import ExportResult
     from radiosonde.export.snapshot import Snapshot
     from radiosonde.model import Window
+    from radiosonde.model.spans import KeptSpan
 
 
 class OtlpOutlet:
@@ -41,11 +43,13 @@ class OtlpOutlet:
         self._guard, self._snapshot, self._resource = guard, snapshot, resource
         self._exporter: OtlpExporter | None = None
         self._sketched = WaitingWindows(guard, losses.SKETCH_EVENTS_DROPPED)
+        self._spans = SpanOutlet(guard)
         self.exports: Counter[str] = Counter()
         self.exported_bytes = self.series_cut = 0
 
-    def take(self, windows: Sequence[Window]) -> None:
-        """Keep closed windows whose sketches are to be sent. The consumer's."""
+    def take(self, windows: Sequence[Window], spans: Sequence[KeptSpan] = ()) -> None:
+        """Keep closed windows whose sketches are to be sent, and spans. The consumer's."""
+        self._spans.take(spans)
         self._sketched.put(window for window in windows if window.features and window.features.sketches)
 
     def exporter(self) -> OtlpExporter:
@@ -69,6 +73,9 @@ class OtlpOutlet:
                 self._count("otlp.sketches", result)
         finally:
             self._sketched.settle(delivered)
+        sent = self._spans.export(exporter)
+        if sent is not None:
+            self._count("otlp.spans", sent)
 
     def _count(self, carrier: str, result: ExportResult) -> None:
         self.exported_bytes += result.payload_bytes
@@ -85,6 +92,7 @@ class OtlpOutlet:
     def close(self, timeout_s: float) -> None:
         """Count what was not delivered and close the connections."""
         self._sketched.abandon()
+        self._spans.close()
         if self._exporter is not None:
             self._exporter.shutdown(timeout_s)
             self._exporter = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from radiosonde.export.prometheus import PrometheusCollector
     from radiosonde.export.snapshot import Snapshot
     from radiosonde.model import Window
+    from radiosonde.model.spans import KeptSpan
     from radiosonde.reference.profile import Reference
     from radiosonde.store.writer import StoreWriter
 
@@ -126,12 +127,12 @@ class Outlets:
 
     # Windows ---------------------------------------------------------------------------------------------------------
 
-    def take(self, windows: Sequence[Window]) -> None:
-        """Keep closed windows for the store and for OTLP. The consumer's."""
+    def take(self, windows: Sequence[Window], spans: Sequence[KeptSpan] = ()) -> None:
+        """Keep closed windows for the store and for OTLP, and spans for OTLP. The consumer's."""
         if self._settings.store is not None:
             self._for_store.put(windows)
         if self.otlp is not None:
-            self.otlp.take(windows)
+            self.otlp.take(windows, spans)
 
     def write(self, references: References) -> None:
         """Write the waiting windows to the store. The storing thread's."""

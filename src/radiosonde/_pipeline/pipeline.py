@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
@@ -22,6 +23,7 @@ from radiosonde._pipeline.tender import Tender
 from radiosonde._record.tracing import LiveSpans, find_provider
 from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import Statistics, losses
+from radiosonde.model.cells import cells_text
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
@@ -89,7 +91,10 @@ class Pipeline:
         self._held: list[threading.Lock] = []
         self._lanes: list[DrainedLane] = []
         self._by_nonce: dict[int, DrainedLane] = {}
-        self._aggregator = Aggregator(self.settings.window_s, self.process)
+        # Where nobody would send them, no spans are made.
+        bound = self.settings.spans_per_minute if self.settings.otlp else 0
+        self._keeper = SpanKeeper(bound, self.guard) if bound else None
+        self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper)
         self._labels = LabelDesk(self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
         self._tender = Tender(self.settings, self.guard, self.process, lambda: self.spool, self._labels.results)
@@ -273,7 +278,7 @@ class Pipeline:
             if is_whole:
                 self.guard.call("labels", self._labels.join, labels, self._by_nonce.get, self._aggregator)
             windows = self._aggregator.close(everything=everything)
-            self._outlets.take(windows)
+            self._outlets.take(windows, self._keeper.take() if self._keeper else ())
             if windows and self.settings.store is not None:
                 self._storer.wake()
             self._cpu_ns += thread_time_ns() - cpu_ns
@@ -431,10 +436,3 @@ class Pipeline:
 
 def _left_s(deadline_ns: int) -> float:
     return max(0.0, (deadline_ns - monotonic_ns()) / NS)
-
-
-def cells_text(cells: Any, width: int) -> str:
-    """Return one character per feature: ``0``-``9`` then ``a``... for body cells, ``<`` ``>`` ``-`` ``?`` for the rest."""
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    alphabet = digits[: width - 4].ljust(width - 4, "z") + "<>-?"
-    return "".join(alphabet[cell] for cell in cells.tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,26 +11,44 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import survive
+from radiosonde._pipeline.selector import Input, selector
+from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
-from radiosonde._record.current import Stage, current
+from radiosonde._record.current import Collected, Collecting, Stage, current
+from radiosonde._record.past import Past, record_past
 from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
-from radiosonde._settings import Settings, is_disabled
+from radiosonde._settings import Settings, is_disabled, model_tag
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import Statistics
+from radiosonde.model import OVERFLOW_COHORT, Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
     from radiosonde._pipeline.pipeline import Pipeline
 
-__all__ = ["at", "cohort", "current", "flush", "label", "observe", "shutdown", "stage", "start", "statistics"]
+__all__ = [
+    "at",
+    "cohort",
+    "collect",
+    "current",
+    "flush",
+    "instrument",
+    "instrument_app",
+    "label",
+    "observe",
+    "record",
+    "shutdown",
+    "stage",
+    "start",
+    "statistics",
+    "tag",
+    "uninstrument",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Input = str | Callable[..., object] | Literal[False] | None
-"""Where the features are: a parameter's name, a callable on the call's arguments, False (the function records them
-itself with ``current().features``), None (the first parameter)."""
 
 
 class Surface:
@@ -47,6 +66,8 @@ class Surface:
         self._pipeline: Pipeline | None = None
         self._is_started = False
         self._is_off = False
+        self._tags = Tags()
+        self._timed: dict[tuple[str, str, str], Recorder] = {}
 
     @property
     def is_off(self) -> bool:
@@ -79,8 +100,8 @@ class Surface:
 
         Args:
             **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
-                ``service_name``, ``otlp``, ``export_interval_s``, ``prometheus``, ``prometheus_port``, ``ring_bytes``,
-                ``max_series``.
+                ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
+                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
@@ -138,7 +159,7 @@ class Surface:
         self,
         name: str,
         *,
-        version: str = "",
+        version: str | Callable[[], str] = "",
         variant: str = "stable",
         input: Input = None,
         output: Callable[[Any], object] | None = None,
@@ -151,7 +172,8 @@ class Surface:
 
         Args:
             name: model name.
-            version: model version.
+            version: model version; or a callable that tells it, asked once and later, outside any prediction (with a
+                spool: at the first one).
             variant: role in the rollout: ``stable``, ``canary``, ``shadow``, a flag's variant.
             input: where the features are: None the first parameter; a parameter's name; a callable that takes the
                 call's arguments and returns them; False when the function calls ``current().features(...)`` itself.
@@ -248,42 +270,122 @@ class Surface:
             return
         self.pipeline().label(prediction_id, value, None if time is None else to_ns(time))
 
+    # What others have measured or made ----------------------------------------------------------------------------------
 
-def selector(
-    function: Callable[..., Any], source: Input
-) -> tuple[Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None, int]:
-    """Return how to take the features out of a call's arguments, and their position among them (-1: ask the former)."""
-    if isinstance(function, (type, staticmethod, classmethod, property)):
-        raise ConfigurationError(
-            f"observe decorates functions, not {function!r}; put it below @staticmethod, @classmethod or @property"
-        )
-    if source is False:
-        return None, -1
-    if callable(source):
-        take = source
-        return lambda args, kwargs: take(*args, **kwargs), -1
-    names = list(inspect.signature(function).parameters)
-    if source is None:
-        named = [name for name in names if name not in ("self", "cls")]
-        if not named:
-            return None, -1
-        source = named[0]
-    if source not in names:
-        raise ConfigurationError(
-            f"input={source!r} is no parameter of {function.__qualname__}; it has {', '.join(names)}"
-        )
-    position, wanted, parameter = names.index(source), source, inspect.signature(function).parameters[source]
-    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return lambda _, kwargs: kwargs, -1
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-        position = -1
-    if parameter.default is not inspect.Parameter.empty:
-        usual = parameter.default
-        return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs.get(wanted, usual), position
-    return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs[wanted], position
+    def collect(self) -> AbstractContextManager[Collected]:
+        """Collect the predictions made inside, in this context and in threads that were started with a copy of it.
+
+        Example: ``with rs.collect() as made: serve(request)``; then ``[each.id for each in made]``.
+        """
+        collected = Collected()
+        return nullcontext(collected) if self.is_off else Collecting(collected)
+
+    def record(
+        self,
+        name: str,
+        duration_s: float,
+        *,
+        version: str = "",
+        variant: str = "stable",
+        start: datetime | float | None = None,
+        phases: Mapping[str, float] | None = None,
+        error: BaseException | str | None = None,
+    ) -> None:
+        """Record a call that is over and that somebody else has timed: a request, a line of a log.
+
+        It counts in traffic, errors and latency, under the cohort in force, as an observed call without features does.
+
+        Args:
+            name: what was called, a series of its own: a route, a model.
+            duration_s: how long it took, in seconds.
+            version: its version.
+            variant: its role in the rollout.
+            start: when it began; default: *duration_s* ago.
+            phases: seconds by phase, at most six names per *name*.
+            error: what went wrong: an exception, or a short name for it; None for success.
+
+        Raises:
+            ConfigurationError: the duration is negative or no number, or *start* is no time.
+        """
+        if self.is_off:
+            return
+        if not 0 <= duration_s < math.inf:
+            raise ConfigurationError(f"record got a duration of {duration_s!r}; give seconds, 0 or more")
+        start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
+        pipeline = self.pipeline()
+        recorder = self._timed.get((name, version, variant)) or self._recorder_of_past(name, version, variant)
+        lane = None if pipeline.is_shut else pipeline.guard.call("open_lane", recorder.open_lane, (), {})
+        if lane is None:
+            pipeline.guard.lose(losses.RECORD_FAILED)
+            return
+        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error))
+
+    def _recorder_of_past(self, name: str, version: str, variant: str) -> Recorder:
+        with self._lock:
+            if len(self._timed) >= self.pipeline().settings.max_series:
+                name, version, variant = OVERFLOW_COHORT, "", "stable"
+                self.pipeline().guard.lose(losses.COHORT_OVERFLOW)
+            recorder = self._timed.get((name, version, variant))
+            if recorder is None:
+                recorder = Recorder(self.pipeline(), Observed(name, version=version, variant=variant))
+                self._timed[name, version, variant] = recorder
+                self.pipeline().add(recorder)
+            return recorder
+
+    def tag(
+        self, model: object, *, name: str | None = None, version: str | None = None, variant: str | None = None
+    ) -> Tag:
+        """Say the name, version or variant of a model object, for plug-ins; return all that is known of it.
+
+        What was not said of the object comes from ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+
+        Raises:
+            ConfigurationError: nothing can be remembered of objects of this type.
+        """
+        known = self._tags.of(model)
+        if (name, version, variant) != (None, None, None):
+            known = self._tags.add(model, Tag(name, version, variant))
+        usual = model_tag(self._environment)
+        return Tag(*(said if said is not None else other for said, other in zip(known, usual, strict=True)))
+
+    def instrument(self, *libraries: str) -> tuple[str, ...]:
+        """Observe the predictions of model libraries that are installed (default: all known); return which.
+
+        Example: ``rs.instrument("sklearn", "xgboost")``. Without code: run under ``opentelemetry-instrument``.
+
+        Raises:
+            ConfigurationError: a library has no plug-in.
+        """
+        from radiosonde._pipeline import plugins  # reads the metadata of what is installed: not at import
+
+        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False)
+
+    def uninstrument(self, *libraries: str) -> tuple[str, ...]:
+        """Put the original functions of model libraries back; return which."""
+        from radiosonde._pipeline import plugins
+
+        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=True)
+
+    def instrument_app(self, app: object, **options: Any) -> None:
+        """Observe the requests of a FastAPI, Starlette or Flask application.
+
+        Args:
+            app: the application object.
+            **options: see `radiosonde_integrations.web`: ``cohorts``, ``id_header``, ``receipt_header``, ``labels_token``,
+                ``metrics_path``.
+
+        Raises:
+            ConfigurationError: no plug-in knows the application, or an option is wrong.
+        """
+        from radiosonde._pipeline import plugins
+
+        if not self.is_off:
+            plugins.instrument_app(app, options)
 
 
 SURFACE = Surface()
 
 observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.cohort, SURFACE.at, SURFACE.label
+collect, record, tag = SURFACE.collect, SURFACE.record, SURFACE.tag
+instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics

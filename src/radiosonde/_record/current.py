@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from radiosonde._clock import monotonic_ns
+from radiosonde._record.ambient import CollectScope
 from radiosonde._record.lane import is_in_progress
 from radiosonde._record.token import AT, CURRENT, SPAN, Token
 from radiosonde._record.tracing import prediction_id
@@ -45,9 +47,32 @@ class Prediction:
         return str(self._token[0].recorder.version)
 
     @property
+    def variant(self) -> str:
+        """Role in the rollout."""
+        return str(self._token[0].recorder.variant)
+
+    @property
     def is_in_progress(self) -> bool:
         """Whether the observed function is still running."""
         return is_in_progress(self._token)
+
+    def receipt(self) -> str:
+        """Return a signed receipt of this prediction: what `radiosonde.label` takes in place of the id, and needs no store.
+
+        Call it after the observed function has returned, soon (its record is read from the ring), with keys in the
+        settings. At most 200 characters; good for ``receipt_ttl_s``.
+
+        Returns:
+            The receipt; ``""``, counted as the loss ``receipt_unissued``, when none can be made: of a batch (its rows have
+            no ids of their own), of a prediction that failed or whose output could not be read, of one whose record has
+            been overwritten since, or where the names of model, version, cohort and class are too long together.
+
+        Raises:
+            ConfigurationError: there are no keys, they cannot be read, or the prediction is still in progress.
+        """
+        from radiosonde._record.receipts import issue  # loads hashing, which most processes do without
+
+        return issue(self._token)
 
     def features(self, value: object) -> None:
         """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
@@ -66,6 +91,41 @@ class Prediction:
         if isinstance(failure, Exception):
             guard.lose(losses.FEATURES_UNREADABLE)
             guard.tell("features", "Features could not be read: %r", failure)
+
+
+class Collected(Sequence[Prediction]):
+    """Predictions in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @overload
+    def __getitem__(self, place: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Prediction]: ...
+
+    def __getitem__(self, place: int | slice) -> Prediction | list[Prediction]:
+        if isinstance(place, slice):
+            return [Prediction(token) for token in self.tokens[place]]
+        return Prediction(self.tokens[place])
+
+
+class Collecting(CollectScope):
+    """Collects predictions while it is entered."""
+
+    __slots__ = ("_predictions",)
+
+    def __init__(self, predictions: Collected) -> None:
+        super().__init__(predictions.tokens)
+        self._predictions = predictions
+
+    def __enter__(self) -> Collected:
+        self.open()
+        return self._predictions
 
 
 class Stage:
@@ -130,7 +190,12 @@ class NoPrediction:
     id = ""
     model = ""
     version = ""
+    variant = ""
     is_in_progress = False
+
+    def receipt(self) -> str:
+        """Return no receipt."""
+        return ""
 
     def features(self, value: object) -> None:
         """Do nothing."""

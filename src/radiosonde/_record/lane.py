@@ -60,6 +60,7 @@ class Lane:
 
     Attributes:
         recorder: whose calls are recorded.
+        cohorts: cohort cells by the codes in the ring; the recorder's own may be new ones by then.
         schema: names and kinds of the features.
         ring: where records wait.
         outputs: reads outputs; its class codes are those in the ring.
@@ -70,6 +71,7 @@ class Lane:
 
     def __init__(self, recorder: Recorder, schema: Schema, outputs: OutputReader, spans: LiveSpans | None) -> None:
         self.recorder = recorder
+        self.cohorts = recorder.cohorts
         self.schema = schema
         self.outputs = outputs
         self.spans = spans
@@ -98,15 +100,17 @@ class Lane:
                 at = base + slot * HEADER_BYTES
                 start_ns = now_ns()
                 wall_ns = start_ns + anchor[0]
+                outer = get_current()
+                if outer is not None and outer[OUTER] is ENDED:
+                    outer = None
+                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer, at]
                 ambient = get_ambient()
                 if ambient is None:
                     pack_bare(memory, at, wall_ns, index * 4 + 5)
                 else:
                     pack(memory, at, wall_ns, ambient.event_ns, series_of(ambient.cohort), 1, 0, index * 4 + 5)
-                outer = get_current()
-                if outer is not None and outer[OUTER] is ENDED:
-                    outer = None
-                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer, at]
+                    if ambient.collected is not None:
+                        ambient.collected.append(token)
                 set_current(token)
                 if one_row is not None:
                     try:

@@ -84,11 +84,22 @@ DIED_IN_FLIGHT: Final = "died_in_flight"
 LABEL_UNROUTED: Final = "label_unrouted"
 """Labels given in a process whose rings an agent drains: there is no way for them to the agent yet."""
 
+RECEIPT_UNISSUED: Final = "receipt_unissued"
+"""Receipts asked for and not made: a batch, a prediction that failed or whose output could not be read, one whose record had
+been overwritten, or names too long for a receipt. The caller got ``""``."""
+
 EXPORT_FAILED: Final = "export_failed"
 """Exports a backend refused or did not answer; cumulative counts arrive with the next success."""
 
 SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and were dropped beyond the bound."""
+
+SPANS_BOUNDED: Final = "spans_bounded"
+"""Predictions worth a span after the fact that got none, because so many a minute are allowed (``spans_per_minute``). One that
+is among the slowest as well is counted once more when its window closes."""
+
+SPANS_DROPPED: Final = "spans_dropped"
+"""Spans made after the fact that no backend took, dropped beyond the bound."""
 
 STORE_FAILED: Final = "store_failed"
 """Windows the store could not take and that were dropped beyond the bound."""

@@ -16,11 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from radiosonde._sqlite import BUSY_TIMEOUT_S, switch_to_wal, told
 from radiosonde.errors import StoreError
-from radiosonde.store.schema import create, is_store
-
-BUSY_TIMEOUT_S = 5.0
-"""How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
+from radiosonde.store.schema import create, is_store, upgrade
 
 PAGE_BYTES = 16384
 """A sketch is 1 to 5 kB: at SQLite's usual 4096 a window of 60 sketches takes 252 kB, at 16384 it takes 159 kB."""
@@ -30,17 +28,6 @@ _FREE_RATIO = 0.125
 
 LOG_PAGES = 256
 """Pages of the write-ahead log (4 MiB) after which a kept connection copies it into the file."""
-
-_ADVICE = {
-    "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
-    "SQLITE_CANTOPEN": "check that the path is a file this user may read and write",
-    "SQLITE_CORRUPT": "the file is damaged; move it aside, a new one is made at the next write",
-    "SQLITE_FULL": "the disk is full; free space, or lower the store's max_bytes",
-    "SQLITE_IOERR": "the disk failed or is full; look at the system log",
-    "SQLITE_NOTADB": "the file is not a Radiosonde store, or is damaged; move it aside or give another path",
-    "SQLITE_PERM": "check that this user may write the file and its folder",
-    "SQLITE_READONLY": "check that this user may write the file and its folder",
-}
 
 
 class KeptConnection:
@@ -95,6 +82,7 @@ def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.
             try:
                 if not is_store(connection, path):
                     create(connection)
+                upgrade(connection)
                 yield connection
                 connection.execute("COMMIT")
                 _give_back(connection)
@@ -129,19 +117,6 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn any SQLite error inside into a `StoreError` that says what to do next."""
-    try:
-        yield
-    except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
-        name = getattr(error, "sqlite_errorname", "")
-        advice = next(
-            (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this"
-        )
-        raise StoreError(f"{path}: {error}: {advice}") from error
-
-
 def _open_to_write(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
@@ -165,16 +140,7 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     if not is_store(connection, path):
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
-    # A failure to switch is no loss: the journal is then the slower one, and the next writer tries again.
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY":
-                raise
-    # In WAL mode NORMAL loses at most the last batches on a power cut and never breaks the file.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    switch_to_wal(connection)
 
 
 def _give_back(connection: sqlite3.Connection) -> None:

@@ -21,7 +21,7 @@ from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.store.connection import reading
 from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, FeaturePart, Row, window_from
-from radiosonde.store.schema import STORE_SHIFT, store_number
+from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
 
 
 class ReferenceRow(NamedTuple):
@@ -144,7 +144,8 @@ class StoreReader:
             query = f"SELECT window_id, feature, kind, body FROM sketches {belonging}"  # noqa: S608 - our own text
             sketches = groupby(connection.execute(query, bounds), itemgetter(0))
         feature_groups, sketch_groups = _Ordered(features), _Ordered(sketches)
-        query = f"SELECT {', '.join(WINDOW_COLUMNS)} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608
+        names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
+        query = f"SELECT {names} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608 - our own text
         for row in connection.execute(query, bounds):
             try:
                 columns = parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))

@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from radiosonde._clock import wall_ns
+from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.reference.profile import Reference
-from radiosonde.store.connection import BUSY_TIMEOUT_S, KeptConnection, writing
+from radiosonde.store.connection import KeptConnection, writing
 from radiosonde.store.progress import RingProgress, write_progress
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older

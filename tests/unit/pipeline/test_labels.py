@@ -9,7 +9,6 @@ import pytest
 
 import radiosonde
 from radiosonde._pipeline import labels as label_desk
-from radiosonde._pipeline.labels import class_name, parse_id
 from radiosonde.testing import fly
 
 START_S = 1_362_096_000
@@ -230,47 +229,3 @@ def test_names_of_labels_are_bounded(rs):
     assert len(window.labels.classes) == 101
     assert window.labels.class_counts[window.labels.classes.index("__other__")] == 30
     assert rs.losses() == {"class_overflow": 30}
-
-
-@pytest.mark.parametrize(
-    ("value", "classes", "declared", "name"),
-    [
-        ("yes", ["no", "yes"], 0, "yes"),
-        (1, ["1", "0"], 0, "1"),
-        (1.0, ["1", "0"], 0, "1"),
-        (np.float64(1.0), ["1", "0"], 0, "1"),
-        (np.int64(0), ["1", "0"], 0, "0"),
-        (True, ["1", "0"], 0, "1"),
-        (np.True_, ["1", "0"], 0, "1"),
-        (1, ["False", "True"], 0, "True"),
-        (True, ["False", "True"], 0, "True"),
-        (0.0, ["True", "False"], 0, "False"),
-        (1, ["no", "yes"], 2, "yes"),
-        (True, ["no", "yes"], 2, "yes"),
-        (1, ["no", "yes"], 0, "1"),  # learned from answers: no positions
-        (2, ["no", "yes", "maybe"], 2, "2"),
-        (True, ["no", "yes"], 0, "True"),
-        ("1", ["no", "yes"], 2, "1"),
-        (-1, ["no", "yes"], 2, "-1"),
-        (0.5, ["no", "yes"], 2, "0.5"),
-        (None, ["no"], 1, None),
-        (float("nan"), ["no"], 1, None),
-        (np.array([0]), ["no"], 1, None),
-        (frozenset({1}), ["no"], 1, None),
-    ],
-)
-def test_the_class_a_label_names(value, classes, declared, name):
-    """By text, then as truth value or number, then by position among declared classes."""
-    assert class_name(value, classes, declared) == name
-
-
-def test_pandas_missing_values_name_no_class():
-    """NA and NaT are missing labels."""
-    pandas = pytest.importorskip("pandas")
-    assert class_name(pandas.NA, ["no"], 1) is None
-    assert class_name(pandas.NaT, ["no"], 1) is None
-
-
-def test_parts_of_an_id():
-    """Start, nonce and index, high to low."""
-    assert parse_id(f"{5:016x}{6:08x}{7:08x}") == (5, 6, 7)
