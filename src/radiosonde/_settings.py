@@ -35,6 +35,11 @@ _LONGEST_TTL_S = 315_360_000
 MAX_SPANS_PER_MINUTE = 6000
 """Bounds memory: each waits until it is sent, and the bound itself is kept by remembering what was granted."""
 
+MEMORY = "memory"
+
+SPOOL_LABELS = "labels.sqlite"
+"""Name of the join store in a spool that an agent drains."""
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -45,6 +50,8 @@ class Settings:
 
     Attributes:
         store: path of the SQLite store, or None for no store.
+        labels: where predictions wait for their labels: path of a SQLite file of its own, ``redis://`` address, or
+            ``memory``; None: `join_target` says.
         spool: folder where the rings lie as files and outlive the process, or None for rings in memory.
         agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them. ``"auto"``: and start
             an agent where none runs.
@@ -62,8 +69,6 @@ class Settings:
         ring_bytes: size of one model's ring.
         max_series: cohort cells per model before further ones fold into ``__overflow__``.
         disabled: everything is off; decorators return the functions they were given.
-        labels: where predictions and labels wait for each other: a path, or ``redis://...``; None: beside the store, see
-            `labels_target`.
         receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
             Left out of the ``repr``.
         receipt_ttl_s: seconds a receipt is good for.
@@ -93,6 +98,10 @@ class Settings:
             raise ConfigurationError(f'agent is {self.agent!r}; use True, False or "auto"')
         if self.agent and self.spool is None:
             raise ConfigurationError("agent needs a spool: set RADIOSONDE_SPOOL or start(spool=...)")
+        if self.agent and self.labels == MEMORY:
+            raise ConfigurationError(
+                "labels in memory cannot reach the agent: leave RADIOSONDE_LABELS out, or name a place"
+            )
         if not 1 <= self.window_s < math.inf:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
@@ -111,10 +120,17 @@ class Settings:
             )
 
     @property
-    def labels_target(self) -> str | None:
-        """Where predictions and labels wait: `labels`, else ``flights.labels.sqlite`` beside ``flights.sqlite``."""
-        if self.labels is not None or self.store is None:
-            return self.labels
+    def join_target(self) -> str | None:
+        """Where predictions wait for their labels; None: in memory.
+
+        As told, else in the agent's spool, else beside the store: ``flights.labels.sqlite`` beside ``flights.sqlite``.
+        """
+        if self.labels is not None:
+            return None if self.labels == MEMORY else self.labels
+        if self.agent and self.spool is not None:
+            return f"{self.spool}/{SPOOL_LABELS}"
+        if self.store is None:
+            return None
         stem, suffix = os.path.splitext(self.store)  # noqa: PTH122 - a path keeps its form: no "./" is lost
         return f"{stem}.labels{suffix}"
 

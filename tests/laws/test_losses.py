@@ -21,6 +21,7 @@ import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
+from radiosonde._join import memory, opening
 from radiosonde._pipeline import labels, span_outlet, waiting
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
@@ -244,12 +245,37 @@ def _(folder, patch):
         return rs.losses()
 
 
-@provokes(losses.LABEL_UNROUTED)
+@provokes(losses.OWN_ID_UNREADABLE)
 def _(folder, patch):
-    """A label in a process whose rings an agent drains."""
-    with fly(spool=folder / "spool", agent=True) as rs:
-        rs.label("0" * 32, "yes")
-        return dict(nonzero(rs.statistics().losses))
+    """An id that is a list."""
+    with fly() as rs:
+        predict(rs, ROW, id=lambda row: [row])
+        return rs.losses()
+
+
+@provokes(losses.PREDICTIONS_UNJOINABLE)
+def _(folder, patch):
+    """More predictions than may wait for a join store that is away."""
+    patch.setattr(labels, "WAITING_ROWS", 1)
+    with fly(labels="memory") as rs:
+        for _ in range(2):
+            predict(rs, ROW)
+            with patch.context() as away:
+                away.setattr(labels.LabelDesk, "deliver", lambda _: None)
+                rs.pipeline().take_turn()
+        return rs.losses()
+
+
+@provokes(losses.JOIN_PRUNED)
+def _(folder, patch):
+    """More predictions than a join store in memory has room for."""
+    patch.setattr(opening, "MemoryJoinStore", lambda **_: memory.MemoryJoinStore(capacity=1))
+    with fly() as rs:
+        observed = rs.observe("delays")(lambda _: "yes")
+        for _ in range(3):
+            observed(ROW)
+            rs.pipeline().take_turn()
+        return rs.losses()
 
 
 @provokes(losses.RECORD_FAILED)
@@ -403,7 +429,10 @@ def _(folder, patch):
 @provokes(losses.STORE_FAILED)
 def _(folder, patch):
     """The store cannot be opened until the end."""
-    flight = Flight(Guard(reraise=True), environment={"RADIOSONDE_STORE": str(folder / "never" / "a.db")})
+    flight = Flight(
+        Guard(reraise=True),
+        environment={"RADIOSONDE_STORE": str(folder / "never" / "a.db"), "RADIOSONDE_LABELS": "memory"},
+    )
     predict(flight, "text", input=False)
     flight.shutdown()
     return dict(nonzero(flight.statistics().losses))

@@ -147,13 +147,14 @@ def test_nothing_is_lost_while_the_receiver_is_down_for_20_s(tmp_path: Path, mon
         "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "RADIOSONDE_WINDOW_S": "1",
+        "RADIOSONDE_SPANS_PER_MINUTE": "0",
         "RADIOSONDE_SPOOL": str(spool),
     }.items():
         monkeypatch.setenv(name, value)
     with ExitStack() as servers:
         drainer, _ = agent(spool)
         servers.enter_context(ended(drainer))
-        rs = servers.enter_context(fly(otlp=True, window_s=1, export_interval_s=1))
+        rs = servers.enter_context(fly(otlp=True, window_s=1, export_interval_s=1, spans_per_minute=0))
         observed = rs.observe("delays", version="1")(lambda _: "late")
         _, server_port = servers.enter_context(serving(tmp_path, GUNICORN, {"RADIOSONDE_AGENT": "1"}))
         servers.enter_context(loaded(server_port, answered))
@@ -194,7 +195,7 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
     monkeypatch.setattr(waiting, "WAITING_WINDOWS", 5)
     monkeypatch.setattr(agent_outlets, "REST_NS", 0)
     guard, sink, lots = Guard(reraise=True), OtlpSink(), range(20)
-    with fly(otlp=True, cohorts={"lot": ["*"]}) as rs:
+    with fly(otlp=True, cohorts={"lot": ["*"]}, spans_per_minute=0) as rs:
         observed = rs.observe("delays", version="1")(lambda _: "late")
         for lot in lots:
             with rs.cohort(lot=lot):
@@ -208,7 +209,7 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
         assert len(Delivered(sink, rs.pipeline().process).values) == 5
     spool = tmp_path / "spool"
     with spooled.serving(spool, cohorts={"lot": ["*"]}) as server, spooled.draining(spool, guard) as drainer:
-        outlets = AgentOutlets(drainer, guard, Settings(otlp=True, export_interval_s=3600))
+        outlets = AgentOutlets(drainer, guard, Settings(otlp=True, export_interval_s=3600, spans_per_minute=0))
         for lot in lots:
             server.predict(({"number": float(lot)}, "late", ""), lot=str(lot))
             drainer.turn()

@@ -70,7 +70,7 @@ def test_a_variable(name, text, field, value):
 )
 def test_labels_wait_beside_the_store(labels, store, target):
     """Unless a place is named for them."""
-    assert Settings(labels=labels, store=store).labels_target == target
+    assert Settings(labels=labels, store=store).join_target == target
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,10 @@ from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._pipeline.adopted import AdoptedRing, adopt
 from radiosonde._pipeline.carried import CarriedCounts
+from radiosonde._pipeline.joiner import Joiner, desk_for
 from radiosonde._pipeline.lanes import fold_in_slices
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
+from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Statistics, losses
@@ -41,6 +43,8 @@ from radiosonde.store.writer import StoreWriter
 if TYPE_CHECKING:
     from radiosonde._aggregate.keepers import SpanKeeper
     from radiosonde._guard import Guard
+    from radiosonde._join.store import Batch
+    from radiosonde._pipeline.labels import LabelDesk
     from radiosonde._pipeline.otlp_outlet import OtlpOutlet
     from radiosonde.model import SeriesKey, Window
     from radiosonde.reference.profile import Reference
@@ -62,6 +66,7 @@ class Agent:
         guard: counts errors and losses.
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
+        desk: takes the predictions that may be labelled, and joins; default: a join store in the spool.
 
     Raises:
         SpoolError: another agent drains this spool.
@@ -72,7 +77,15 @@ class Agent:
         otlp: what exports its snapshots, for its statistics.
     """
 
-    def __init__(self, spool: Spool, guard: Guard, *, store: Path | None = None, window_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        guard: Guard,
+        *,
+        store: Path | None = None,
+        window_s: float = 60.0,
+        desk: LabelDesk | None = None,
+    ) -> None:
         self._spool, self._guard = spool, guard
         self._lock = hold(spool.folder / AGENT_LOCK)
         self._lock.truncate(0)
@@ -82,6 +95,8 @@ class Agent:
         self.store = store or spool.folder / STORE
         self._writer = StoreWriter(self.store, process=self.process, is_kept=True)
         self._aggregator = Aggregator(window_s, self.process)
+        self._desk = desk or desk_for(Settings(spool=str(spool.folder), agent=True), guard)
+        self._joiner = Joiner(self._desk, self._aggregator, self, guard, self.process)
         self._rings: dict[Path, AdoptedRing] = {}
         self._refused: set[Path] = set()
         self._committed_ns = self._writer_seen_ns = monotonic_ns()
@@ -98,7 +113,7 @@ class Agent:
         """Take up the totals of the agents before; return when the first of them began."""
         self._progress = read_progress(self.store)
         carried = read_carried(self.store, self.process)
-        self._counts = CarriedCounts(self._spool, self._guard, carried.counts)
+        self._counts = CarriedCounts(self._spool, self._guard, carried.counts, self._desk.results)
         reader = StoreReader(self.store, sketches=False)
         newest_last = sorted(reader.references(), key=lambda row: row.written_ns)
         stored = {(row.model, row.version): from_text(row.document, origin=str(self.store)) for row in newest_last}
@@ -138,6 +153,8 @@ class Agent:
         for ring in died:
             ring.is_finished = True
         if died or self._is_due():
+            # Predictions first: once their progress is committed, nobody would remember them for their labels again.
+            self._guard.call("labels", self._joiner.join)
             self.commit()
         self._cpu_ns += thread_time_ns() - cpu_ns
 
@@ -178,7 +195,7 @@ class Agent:
 
     def _drain(self, ring: AdoptedRing) -> None:
         block = ring.drain(self._guard)
-        fold_in_slices(ring.drained, block, self._aggregator, self._guard)
+        fold_in_slices(ring.drained, block, self._aggregator, self._guard, self._desk.keep)
         self._records += len(block)
         self._rows += int(block.headers["rows"].sum())
 
@@ -189,8 +206,28 @@ class Agent:
 
     # Commits ---------------------------------------------------------------------------------------------------------
 
-    def commit(self) -> bool:
-        """Make durable what was counted and how far; return whether it is."""
+    def take(self, windows: Sequence[Window]) -> None:
+        """Keep windows of outcomes until the next commit."""
+        self._uncommitted += windows
+
+    def was_counted(self, batch: Batch) -> bool:
+        """Say whether the outcomes of *batch* are in the store.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._writer.was_joined(batch.id)
+
+    def write(self, references: Mapping[tuple[str, str], Reference], batch: Batch | None = None) -> bool:
+        """Make durable what was counted, *batch* included; return whether it is."""
+        return self.commit(batch)
+
+    def commit(self, batch: Batch | None = None) -> bool:
+        """Make durable what was counted and how far; return whether it is.
+
+        Args:
+            batch: labels whose outcomes were taken; remembered with them.
+        """
         # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
         self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True)])
         self._untold |= {window.key for window in self._uncommitted}
@@ -205,8 +242,11 @@ class Agent:
             self._tell_death(ring)
         told = self._untold
         carried = Carried(self._aggregator.totals(told), self._counts.document(ring.identity for ring in finished))
+        joined = [] if batch is None else [batch.id]
         written = self._guard.attempt(
-            lambda: self._writer.write(self._uncommitted, self._references(), drained=progress, carried=carried)
+            lambda: self._writer.write(
+                self._uncommitted, self._references(), drained=progress, carried=carried, joined=joined
+            )
         )
         self._committed_ns = monotonic_ns()
         self._is_durable = not isinstance(written, Exception)
@@ -284,7 +324,9 @@ class Agent:
         """Drain once more, commit, let the spool go; return whether all is durable."""
         self._looked_ns = 0
         self.turn()
+        self._guard.call("labels", self._joiner.join)
         done = self.commit()
+        self._guard.call("labels", self._desk.close)
         self._writer.close()
         self._lock.close()
         return done

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +33,16 @@ class CarriedCounts:
         spool: where processes leave their pages.
         guard: this agent's own counts.
         stored: what `document` returned in the last commit before.
+        labels: returns this agent's own label results.
 
     Attributes:
         buried: rings that were counted to their end, whose files may still be there.
     """
 
-    def __init__(self, spool: Spool, guard: Guard, stored: Mapping[str, Any]) -> None:
-        self._spool, self._guard = spool, guard
+    def __init__(
+        self, spool: Spool, guard: Guard, stored: Mapping[str, Any], labels: Callable[[], Mapping[str, int]] = dict
+    ) -> None:
+        self._spool, self._guard, self._labels = spool, guard, labels
         self._lock = threading.Lock()  # a scrape must not see a page in two places, or in none
         self._before: Counter[str] = Counter(stored.get("counts", {}))
         self._absorbed: set[str] = set(stored.get("absorbed", ()))
@@ -108,7 +111,8 @@ class CarriedCounts:
         return sum(self._dead.values(), self._before) + self._own()
 
     def _own(self) -> Counter[str]:
-        return Counter({LOSS + reason: count for reason, count in self._guard.losses().items()})
+        own = {LOSS + reason: count for reason, count in self._guard.losses().items()}
+        return Counter(own | {LABEL + result: count for result, count in self._labels().items()})
 
     def sums(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         """Return losses by reason (zeros included), label results, and errors of ours by place."""

@@ -18,6 +18,7 @@ from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
+    from radiosonde._join.store import Batch
     from radiosonde._settings import Settings
     from radiosonde.export.prometheus import PrometheusCollector
     from radiosonde.export.snapshot import Snapshot
@@ -134,23 +135,39 @@ class Outlets:
         if self.otlp is not None:
             self.otlp.take(windows, spans)
 
-    def write(self, references: References) -> None:
-        """Write the waiting windows to the store. The storing thread's."""
-        batch = self._for_store.take()
-        if not batch:
-            return
-        written = self._guard.attempt(self._write_batch, batch, references)
+    def was_counted(self, batch: Batch) -> bool:
+        """Say whether the store has the outcomes of *batch*: it was written, and not acknowledged any more.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._settings.store is not None and self._open_store().was_joined(batch.id)
+
+    def write(self, references: References, batch: Batch | None = None) -> bool:
+        """Write the waiting windows to the store; return whether none waits any more. The storing thread's.
+
+        Args:
+            references: the profiles they are read against.
+            batch: whose outcomes are among them; it is remembered in the same transaction.
+        """
+        if self._settings.store is None:
+            return True
+        windows = self._for_store.take()
+        if not windows and batch is None:
+            return True
+        written = self._guard.attempt(self._write_batch, windows, references, [] if batch is None else [batch.id])
         if isinstance(written, Exception):
-            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(batch))
+            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
             self._for_store.settle(0)
-            return
-        self._for_store.settle(len(batch))
+            return False
+        self._for_store.settle(len(windows))
         self._exports["store"] += 1
         self._stored_bytes += written
+        return True
 
-    def _write_batch(self, batch: Sequence[Window], references: References) -> int:
+    def _write_batch(self, windows: Sequence[Window], references: References, joined: Sequence[str]) -> int:
         store = self._open_store()  # again, if it could not be opened before
-        written = store.write(batch, references)
+        written = store.write(windows, references, joined=joined)
         if store.pruned > self._pruned:
             self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
             self._pruned = store.pruned

@@ -74,6 +74,11 @@ class Prediction:
 
         return issue(self._token)
 
+    def alias(self, own_id: str) -> None:
+        """Let *own_id* (a request id, an order number) mean this prediction too: `radiosonde.label` then takes either."""
+        lane: Lane = self._token[0]
+        lane.recorder.host.alias(own_id, self.id)
+
     def features(self, value: object) -> None:
         """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
 
@@ -196,6 +201,9 @@ class NoPrediction:
     def receipt(self) -> str:
         """Return no receipt."""
         return ""
+
+    def alias(self, own_id: str) -> None:
+        """Do nothing."""
 
     def features(self, value: object) -> None:
         """Do nothing."""

@@ -59,8 +59,11 @@ STAGE_OUTSIDE: Final = "stage_outside"
 ERROR_OVERFLOW: Final = "error_overflow"
 """Errors of a type beyond the bound, counted under ``_OTHER``."""
 
+OWN_ID_UNREADABLE: Final = "own_id_unreadable"
+"""Predictions whose own id (``observe(..., id=...)``) was no text or number, or raised; they keep ours."""
+
 LABEL_QUEUE_FULL: Final = "label_queue_full"
-"""Labels refused because the queue to the consumer was full."""
+"""Labels refused because the queue to the join store was full, or left in it at the end because the store did not answer."""
 
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
@@ -81,8 +84,11 @@ NAMES_LOST: Final = "names_lost"
 DIED_IN_FLIGHT: Final = "died_in_flight"
 """Predictions that were running when their process died; their caller got no answer either."""
 
-LABEL_UNROUTED: Final = "label_unrouted"
-"""Labels given in a process whose rings an agent drains: there is no way for them to the agent yet."""
+JOIN_PRUNED: Final = "join_pruned"
+"""Predictions that the join store dropped to stay within its size, before they were too old; their labels are expired."""
+
+PREDICTIONS_UNJOINABLE: Final = "predictions_unjoinable"
+"""Predictions that can never be labelled, because the join store did not take them while they waited."""
 
 RECEIPT_UNISSUED: Final = "receipt_unissued"
 """Receipts asked for and not made: a batch, a prediction that failed or whose output could not be read, one whose record had

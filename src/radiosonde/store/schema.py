@@ -110,6 +110,8 @@ STEPS: Mapping[int, tuple[str, ...]] = {
     2: (
         # What `labels` had no room for: joint counts, lags in force, labelled cells. NULL: no label, or counted by version 1.
         "ALTER TABLE windows ADD COLUMN label_tables TEXT",
+        # Batches of joined labels whose outcomes are among the windows: what was acknowledged too late comes again.
+        "CREATE TABLE joined (batch TEXT PRIMARY KEY, written_ns INTEGER NOT NULL) WITHOUT ROWID",
         # For people: outcomes per window part, those that corrections took back subtracted.
         """
         CREATE VIEW outcomes AS

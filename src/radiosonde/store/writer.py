@@ -20,8 +20,8 @@ from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.reference.profile import Reference
-from radiosonde.store.connection import KeptConnection, writing
-from radiosonde.store.progress import RingProgress, write_progress
+from radiosonde.store.connection import KeptConnection, reading, writing
+from radiosonde.store.progress import RingProgress, has_joined, write_joined, write_progress
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
 from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, payload_bytes, readable, sketch_rows, window_row
@@ -91,6 +91,7 @@ class StoreWriter:
         *,
         drained: Sequence[RingProgress] | None = None,
         carried: Carried | None = None,
+        joined: Sequence[str] = (),
     ) -> int:
         """Store *windows* in one transaction and return their size in bytes, before SQLite's own overhead.
 
@@ -99,6 +100,7 @@ class StoreWriter:
             references: the profiles the windows are read against, by (model, version); known ones cost a look-up.
             drained: how far all rings were counted with these windows (the agent's); None leaves what is there.
             carried: what the next agent takes over, likewise.
+            joined: ids of the batches of labels whose outcomes are among the windows.
 
         Raises:
             StoreError: nothing of the batch was stored.
@@ -124,8 +126,18 @@ class StoreWriter:
                     write_progress(connection, drained)
                 if carried is not None:
                     write_carried(connection, self._process, totals, carried.counts)
+                write_joined(connection, joined, written_ns)
             self.pruned += pruned
         return payload_bytes(row for groups in parts for rows in groups for row in rows)
+
+    def was_joined(self, batch_id: str) -> bool:
+        """Say whether windows counted from that batch of labels were written.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._lock, reading(self._path) as connection:
+            return has_joined(connection, batch_id)
 
     def prune(self, older_than_ns: int) -> int:
         """Remove the windows written before *older_than_ns* and return how many there were.
