@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from radiosonde._clock import monotonic_ns
+from radiosonde._clock import NS, monotonic_ns
 from radiosonde._record.ambient import CollectScope
 from radiosonde._record.lane import is_in_progress
-from radiosonde._record.token import AT, CURRENT, SPAN, Token
+from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
-from radiosonde._ring.layout import ERROR_OFFSET, PHASE_OFFSET
+from radiosonde._ring.layout import DONE, ERROR_OFFSET, PHASE_OFFSET
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -50,6 +51,21 @@ class Prediction:
     def variant(self) -> str:
         """Role in the rollout."""
         return str(self._token[0].recorder.variant)
+
+    @property
+    def start_ns(self) -> int:
+        """When it began: nanoseconds since the epoch."""
+        return int(self._token[WALL_NS])
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took, in seconds; NaN while it is in progress, and when its slot was given away."""
+        ring = self._token[0].ring
+        header = ring.headers[self._token[INDEX] & (ring.capacity - 1)]
+        index, state = divmod(int(header["mark"]), 4)
+        if index != self._token[INDEX] + 1 or state < DONE:
+            return math.nan
+        return int(header["duration_ns"]) / NS
 
     @property
     def is_in_progress(self) -> bool:
@@ -196,6 +212,8 @@ class NoPrediction:
     model = ""
     version = ""
     variant = ""
+    start_ns = 0
+    duration_s = math.nan
     is_in_progress = False
 
     def receipt(self) -> str:

@@ -1,0 +1,39 @@
+"""What an application may serve beside its own routes: labels and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LABELS_PATH = "/radiosonde/labels"
+
+
+def mount_asgi(app: Any, labels_token: str | None, metrics_path: str | None) -> None:
+    """Add the routes to a Starlette application, before its own, so that no catch-all takes them."""
+    if metrics_path is not None:
+        import prometheus_client
+        from starlette.routing import Mount
+
+        app.router.routes.insert(0, Mount(metrics_path, app=prometheus_client.make_asgi_app()))
+    if labels_token is not None:
+        from starlette.routing import Mount
+
+        from radiosonde_integrations.labels import label_asgi
+
+        app.router.routes.insert(0, Mount(LABELS_PATH, app=label_asgi(labels_token)))
+
+
+def mount_wsgi(app: Any, labels_token: str | None, metrics_path: str | None) -> None:
+    """Add the routes to a Flask application."""
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    mounts: dict[str, Any] = {}
+    if metrics_path is not None:
+        import prometheus_client
+
+        mounts[metrics_path.rstrip("/")] = prometheus_client.make_wsgi_app()
+    if labels_token is not None:
+        from radiosonde_integrations.labels import label_wsgi
+
+        mounts[LABELS_PATH] = label_wsgi(labels_token)
+    if mounts:
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounts)
