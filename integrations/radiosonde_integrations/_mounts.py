@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-LABELS_PATH = "/radiosonde/labels"
+import radiosonde
+
+PREFIX = "/radiosonde"
+"""Labels are taken at ``POST /radiosonde/labels``."""
 
 
 def mount_asgi(app: Any, labels_token: str | None, metrics_path: str | None) -> None:
@@ -17,9 +20,7 @@ def mount_asgi(app: Any, labels_token: str | None, metrics_path: str | None) -> 
     if labels_token is not None:
         from starlette.routing import Mount
 
-        from radiosonde_integrations.labels import label_asgi
-
-        app.router.routes.insert(0, Mount(LABELS_PATH, app=label_asgi(labels_token)))
+        app.router.routes.insert(0, Mount(PREFIX, app=radiosonde.label_app(labels_token)))
 
 
 def mount_wsgi(app: Any, labels_token: str | None, metrics_path: str | None) -> None:
@@ -32,8 +33,6 @@ def mount_wsgi(app: Any, labels_token: str | None, metrics_path: str | None) -> 
 
         mounts[metrics_path.rstrip("/")] = prometheus_client.make_wsgi_app()
     if labels_token is not None:
-        from radiosonde_integrations.labels import label_wsgi
-
-        mounts[LABELS_PATH] = label_wsgi(labels_token)
+        mounts[PREFIX] = radiosonde.label_app(labels_token).wsgi
     if mounts:
         app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounts)
