@@ -34,6 +34,9 @@ MOST_PARTS = 64
 
 _PREDICTING = ("predict", "forward", "run")
 
+_PLAIN = frozenset({bool, bytes, dict, float, int, list, set, str, tuple, type(None)})
+"""Types that are no models, told apart at once: caches are loaded as often as they are read."""
+
 
 class Artifact(NamedTuple):
     """A file as it was when a model was loaded from it."""
@@ -146,7 +149,8 @@ def _models_in(loaded: object) -> list[object]:
 
 
 def _predicts(value: object) -> bool:
-    return any(hasattr(type(value), name) for name in _PREDICTING)  # of the class: asking an object may run its code
+    kind = type(value)  # asking an object may run its code
+    return kind not in _PLAIN and any(hasattr(kind, name) for name in _PREDICTING)
 
 
 ARTIFACTS = Artifacts()

@@ -42,8 +42,18 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
         return self.requires
 
     def instrument(self, **kwargs: Any) -> Any:
-        """Instrument the library; again is nothing."""
-        return None if self.is_instrumented_by_opentelemetry else super().instrument(**kwargs)
+        """Instrument the library; again is nothing, and so is a library that is absent or of another version.
+
+        By hand (without OpenTelemetry's options) an absent library is no error: who instruments all has not all.
+        """
+        if self.is_instrumented_by_opentelemetry:
+            return None
+        conflict = None if kwargs else self._check_dependency_conflicts()
+        if conflict is None:
+            return super().instrument(**kwargs)
+        is_absent = not (conflict.found or getattr(conflict, "found_any", None))
+        _LOG.log(logging.DEBUG if is_absent else logging.WARNING, "%s does nothing: %s", type(self).__name__, conflict)
+        return None
 
     def uninstrument(self, **kwargs: Any) -> Any:
         """Put the library's own functions back; again is nothing."""

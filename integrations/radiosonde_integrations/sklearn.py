@@ -7,15 +7,15 @@ plug-in of their own are left to it.
 No prediction is what an estimator predicts while it is fitted, scored or validated, while a transformer transforms, and
 in threads and processes that work for a prediction: `joblib.Parallel` carries over that it is inside one. A task that a
 user gives to a pool is the outermost call in its worker; it counts there if the worker is instrumented (under
-``opentelemetry-instrument`` it is: the environment is inherited).
+``opentelemetry-instrument`` it is: the environment is inherited). Classes that travel by value travel without us.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
@@ -29,7 +29,7 @@ from radiosonde_integrations._estimators import (
 )
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, quiet, quiet_fit
 from radiosonde_integrations._observing import INSIDE, Inside, Method
-from radiosonde_integrations._patching import Patches
+from radiosonde_integrations._patching import Patches, Stand
 
 _LOG = logging.getLogger("radiosonde")
 
@@ -65,20 +65,26 @@ _ELSEWHERE = frozenset({"catboost", "lightgbm", "xgboost"})
 """Root modules of libraries whose estimators are scikit-learn's and whose plug-ins are their own."""
 
 
+_CLOUDPICKLES = ("joblib.externals.cloudpickle.cloudpickle", "cloudpickle.cloudpickle")
+
+
 class SklearnInstrumentor(ModelInstrumentor):
     """Observes scikit-learn's estimators and every class on its `BaseEstimator`."""
 
     requires = ("scikit-learn >= 1.4, < 2",)
-    modules = ("sklearn.base", "joblib.parallel", *_QUIET)
+    modules = ("sklearn.base", "joblib.parallel", *_CLOUDPICKLES, *_QUIET)
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
         """Patch the estimators there are and will be; joblib; what is no prediction."""
+        meet = functools.partial(_meet, patches)
         if module.__name__ == "sklearn.base":
             base = module.BaseEstimator
             owner = next(kind for kind in base.__mro__ if "__init_subclass__" in vars(kind))
-            patches.replace(owner, "__init_subclass__", _telling(base, patches))
+            patches.replace(owner, "__init_subclass__", _telling(meet))
             for kind in list(_subclasses(base)):
-                _patch_class(kind, base, patches)
+                meet(kind)
+        elif module.__name__ in _CLOUDPICKLES:
+            patches.replace(module, "_class_setstate", _arriving(meet))
         elif module.__name__ == "joblib.parallel":
             patches.replace(module.Parallel, "__call__", _carrying)
         else:
@@ -97,26 +103,31 @@ def _subclasses(kind: type) -> Iterator[type]:
         yield from _subclasses(each)
 
 
-def _telling(base: type, patches: Patches) -> Callable[[Any], classmethod[Any, Any, Any]]:
-    """Return what makes a class's ``__init_subclass__`` patch the classes on *base* that are defined from now on."""
+def _telling(tell: Callable[[Any], None]) -> Callable[[Any], classmethod[Any, Any, Any]]:
+    """Return what makes a class's ``__init_subclass__`` tell of every class on it that is defined from now on."""
 
     def make(original: Any) -> classmethod[Any, Any, Any]:
         @functools.wraps(original.__func__)
-        def tell(cls: type, /, **kwargs: Any) -> None:
+        def defined(cls: type, /, **kwargs: Any) -> None:
             original.__func__(cls, **kwargs)
-            try:
-                _patch_class(cls, base, patches)
-            except Exception:  # noqa: BLE001 - raised here it would be the user's class statement that fails
-                _LOG.debug("predictions of %s cannot be observed", cls.__qualname__, exc_info=True)
+            tell(cls)
 
-        return classmethod(tell)
+        return classmethod(defined)
 
     return make
 
 
-def _patch_class(kind: type, base: type, patches: Patches) -> None:
-    if not issubclass(kind, base) or not _predicts(kind):
-        return
+def _meet(patches: Patches, kind: Any) -> None:
+    """Patch a class if it is an estimator that predicts. Raises nothing: it would be the user's class statement that fails."""
+    try:
+        base = sys.modules["sklearn.base"].BaseEstimator
+        if isinstance(kind, type) and issubclass(kind, base) and _predicts(kind):
+            _patch_class(kind, patches)
+    except Exception:  # noqa: BLE001 - a class may be anything
+        _LOG.debug("predictions of %s cannot be observed", kind, exc_info=True)
+
+
+def _patch_class(kind: type, patches: Patches) -> None:
     for owner in kind.__mro__:
         if owner.__module__.partition(".")[0] in _ELSEWHERE:
             continue
@@ -130,14 +141,31 @@ def _predicts(kind: type) -> bool:
 
 def _replacement(make: Make, original: Any) -> Any:
     """Return what stands in for what a class holds: a function, or scikit-learn's conditional method with its condition."""
-    if inspect.isfunction(original):
-        is_plain = not inspect.iscoroutinefunction(original) and not inspect.isgeneratorfunction(original)
-        return make(original) if is_plain else original
-    if inspect.isfunction(getattr(original, "fn", None)) and callable(getattr(original, "check", None)):
-        conditional = copy.copy(original)
-        conditional.fn = make(original.fn)
-        return conditional
-    return original
+    is_conditional = callable(getattr(original, "check", None))
+    function = getattr(original, "fn", None) if is_conditional else original
+    # Of what is asynchronous, a call is no prediction yet; what is compiled or static we do not know how to stand in for.
+    if (
+        not inspect.isfunction(function)
+        or inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+    ):
+        return original
+    return Stand(original, make(function), is_conditional=is_conditional)
+
+
+def _arriving(tell: Callable[[Any], None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make cloudpickle's filling of a class that arrives by value one that tells of it: it was defined empty."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def fill(kind: Any, state: Any) -> Any:
+            filled = original(kind, state)
+            tell(kind)
+            return filled
+
+        return fill
+
+    return make
 
 
 def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,7 +173,9 @@ def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def call(self: Any, iterable: Iterable[Any]) -> Any:
-        return original(self, _inside(iterable) if INSIDE.get() else iterable)
+        # Other backends than joblib's own send tasks to machines that may not have us.
+        is_here = type(getattr(self, "_backend", None)).__module__.startswith("joblib.")
+        return original(self, _inside(iterable) if INSIDE.get() and is_here else iterable)
 
     return call
 

@@ -220,11 +220,42 @@ def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypa
     assert "cannot be observed" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("requirement", "level"), [("nothing-like-this >= 1", logging.DEBUG), ("numpy < 1", logging.WARNING)]
+)
+def test_a_library_that_cannot_be_observed_is_left_alone(library, caplog, monkeypatch, requirement, level):
+    """Absent, it is nobody's business; of another version, it is said once."""
+    monkeypatch.setattr(Plugin, "requires", (requirement,))
+    before = vars(Base)["predict"]
+    with caplog.at_level(logging.DEBUG):
+        Plugin().instrument()
+    assert [record.levelno for record in caplog.records] == [level]
+    assert vars(Base)["predict"] is before
+    assert not Plugin().is_instrumented_by_opentelemetry
+
+
 def test_inherited_attributes_are_not_shadowed():
     """Only what a class holds itself is replaced."""
     patches = Patches()
     assert not patches.replace(Model, "predict", lambda original: original)
     assert "predict" not in vars(Model)
+
+
+def test_an_attribute_that_was_set_again_is_replaced_again():
+    """Who has set it meanwhile gets the newer one back; an untouched replacement is left as it is."""
+
+    class Owner:
+        name = "first"
+
+    patches = Patches()
+    for _ in range(2):
+        patches.replace(Owner, "name", lambda original: [original])
+    assert Owner.name == ["first"]
+    Owner.name = "second"
+    patches.replace(Owner, "name", lambda original: [original])
+    assert Owner.name == ["second"]
+    patches.restore()
+    assert Owner.name == "second"
 
 
 @pytest.mark.parametrize(
