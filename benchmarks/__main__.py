@@ -23,6 +23,7 @@ PARTS = {
     "tail": ("overhead.bench_tail", "what the consumer thread does to the caller's p99.9"),
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),
     "receipt": ("speed.bench_receipt", "signing and verifying receipts"),
+    "join": ("speed.bench_join", "labels per second through a join store; remembering a prediction for its label"),
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
 }

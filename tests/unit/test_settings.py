@@ -34,6 +34,11 @@ def test_the_defaults():
         ("RADIOSONDE_RECEIPT_KEYS", "k1=00", "receipt_keys", "k1=00"),
         ("RADIOSONDE_LABELS", "redis://127.0.0.1/0", "labels", "redis://127.0.0.1/0"),
         ("RADIOSONDE_RECEIPT_TTL_S", "3600", "receipt_ttl_s", 3600.0),
+        ("RADIOSONDE_SPANS_PER_MINUTE", "0", "spans_per_minute", 0),
+        ("OTEL_TRACES_EXPORTER", "none", "spans_per_minute", 0),
+        ("OTEL_TRACES_EXPORTER", "otlp", "spans_per_minute", 60),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318", "spans_per_minute", 60),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:4318", "spans_per_minute", 0),
         ("RADIOSONDE_DISABLED", "1", "disabled", True),
         ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
         ("OTEL_SDK_DISABLED", "yes", "disabled", False),
@@ -65,7 +70,7 @@ def test_a_variable(name, text, field, value):
 )
 def test_labels_wait_beside_the_store(labels, store, target):
     """Unless a place is named for them."""
-    assert Settings(labels=labels, store=store).labels_target == target
+    assert Settings(labels=labels, store=store).join_target == target
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,7 @@ def test_arguments_win_over_the_environment_unless_they_are_none():
         ({"RADIOSONDE_WINDOW_S": "inf"}, {}, "window_s is inf"),
         ({"RADIOSONDE_WINDOW_S": "0.5"}, {}, "at least 1 second"),
         ({"RADIOSONDE_RING_BYTES": "1"}, {}, "ring_bytes is 1"),
+        ({"RADIOSONDE_SPANS_PER_MINUTE": "-1"}, {}, "spans_per_minute is -1; it must be between 0 and 6000"),
         ({"RADIOSONDE_MAX_SERIES": "0"}, {}, "max_series is 0"),
         ({"RADIOSONDE_DISABLED": "perhaps"}, {}, "RADIOSONDE_DISABLED is 'perhaps'; use true or false"),
         ({}, {"receipt_ttl_s": 0}, "receipt_ttl_s is 0; it must be between 1 and 315360000 seconds"),

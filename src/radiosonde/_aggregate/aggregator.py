@@ -2,8 +2,8 @@
 
 A window closes when the watermark (the largest event time seen) has passed its end by a tenth of its length, or when
 nothing came for it for its length in wall time. What comes later opens a further part of the same window: parts are
-deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows, late labels) are
-held for a while, because every label on its own would make a part.
+deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows) are held for a
+while, because every row on its own would make a part.
 
 Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
 scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.answers import AnswerState
+from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.provisional import Backlog
-from radiosonde._aggregate.state import OutcomePart, SeriesState
+from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
+from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._ring import Block
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_ROW
@@ -29,7 +32,7 @@ from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
-"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of labels makes."""
+"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of late rows makes."""
 
 OPEN_WINDOWS = 1000
 """Windows with features beyond which late ones are held no longer: a backfill of a year opens thousands in a second, and
@@ -42,13 +45,15 @@ class Aggregator:
     Args:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
+        keeper: chooses predictions that get a span after the fact; None makes none.
     """
 
-    def __init__(self, window_s: float, process: str) -> None:
+    def __init__(self, window_s: float, process: str, keeper: SpanKeeper | None = None) -> None:
+        self.keeper = keeper
         self._window_ns = round(window_s * NS)
         self._process = process
         self._lock = threading.Lock()
-        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState | OutcomePart] = {}
+        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
         self._provisional: dict[Hashable, Reference] = {}
@@ -75,14 +80,22 @@ class Aggregator:
         series = headers["series"]
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
+            if self.keeper is not None:
+                self.keeper.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
+                self._rank(stream, int(starts_ns[0]), int(series[0]), block)
                 self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows)
                 return
             order = np.lexsort((series, starts_ns))
             changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
             for members in np.split(order, np.flatnonzero(changes) + 1):
-                first = members[0]
-                self._add(stream, int(starts_ns[first]), int(series[first]), headers[members], block.rows[members])
+                first, part = members[0], block.part(members)
+                self._rank(stream, int(starts_ns[first]), int(series[first]), part)
+                self._add(stream, int(starts_ns[first]), int(series[first]), part.headers, part.rows)
+
+    def _rank(self, stream: Stream, start_ns: int, series: int, block: Block) -> None:
+        if self.keeper is not None:
+            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, block)
 
     def _add(
         self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64]
@@ -134,8 +147,14 @@ class Aggregator:
         for start_ns, cohort, rows, step in backlog.parts():
             self._state(stream, start_ns, cohort).add_features(rows, step)
 
-    def update_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+    def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
         """Count outcomes in the windows of their predictions, which this process need not have made; any thread.
+
+        They are parts of windows, closed at once: whoever joins makes the outcomes of one batch durable in one
+        transaction, and what waited here for more would belong to several.
+
+        Returns:
+            The parts, one per window, series and grid; they are in the totals already.
 
         Raises:
             ValueError: cells are not one byte per feature; nothing was counted.
@@ -146,32 +165,48 @@ class Aggregator:
                 raise ValueError(f"{len(outcome.cells)} bytes of cells for {len(outcome.features)} features")
             start_ns = outcome.event_ns - outcome.event_ns % self._window_ns
             parts.setdefault((start_ns, outcome.key, outcome.grid if outcome.cells else ""), []).append(outcome)
+        bodies = self._bodies.copy()
+        windows = [self._outcome_window(place, bodies.get(place[2], 0), members) for place, members in parts.items()]
         with self._lock:
-            for place, members in parts.items():
-                self._outcome_part(*place).outcomes.update(members)
+            self._add_totals(windows)
+        self.closed += len(windows)
+        return windows
 
-    def _outcome_part(self, start_ns: int, key: SeriesKey, grid: str) -> OutcomePart:
-        place = (start_ns, key, grid, 0)  # no stream has the identity 0
-        part = self._open.get(place)
-        if not isinstance(part, OutcomePart):
-            outcomes = OutcomeState(self._bodies.get(grid, 0))
-            part = OutcomePart(key, start_ns, start_ns + self._window_ns, self._process, outcomes)
-            self._open[place] = part
-        return part
+    def _outcome_window(self, place: tuple[int, SeriesKey, str], body: int, outcomes: Sequence[Outcome]) -> Window:
+        start_ns, key, _ = place
+        counted, traffic = OutcomeState(body), TrafficState()
+        counted.update(outcomes)
+        return Window(
+            key=key,
+            start_ns=start_ns,
+            end_ns=start_ns + self._window_ns,
+            process=self._process,
+            calls=0,
+            rows=0,
+            errors={},
+            batch_sizes=traffic.batch_sizes,
+            latency=traffic.latency(()),
+            output=AnswerState().freeze(()),
+            labels=counted.freeze(),
+        )
 
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
-        key = SeriesKey(stream.model, stream.version, stream.variant, cohort)
+        key = self._key(stream, cohort)
         grid = stream.grid.id if stream.grid is not None else ""
         # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
         place = (start_ns, key, grid, id(stream))
         state = self._open.get(place)
-        if not isinstance(state, SeriesState):
+        if state is None:
             end_ns = start_ns + self._window_ns
             state = self._open[place] = SeriesState(stream, key, start_ns, end_ns, self._process)
             if stream.grid is not None:
                 self._bodies[grid] = stream.grid.body
         state.touched_ns = monotonic_ns()
         return state
+
+    @staticmethod
+    def _key(stream: Stream, cohort: str) -> SeriesKey:
+        return SeriesKey(stream.model, stream.version, stream.variant, cohort)
 
     # Closing ---------------------------------------------------------------------------------------------------------
 
@@ -192,12 +227,15 @@ class Aggregator:
                 if everything or self._is_due(state, now_ns, is_crowded=is_crowded)
             ]
             states = [self._open.pop(place) for place in due]
+            for state in states:
+                if self.keeper is not None:
+                    state.traffic.point_to(self.keeper.release(state.start_ns, state.key))
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)
         return windows
 
-    def _is_due(self, state: SeriesState | OutcomePart, now_ns: int, *, is_crowded: bool) -> bool:
+    def _is_due(self, state: SeriesState, now_ns: int, *, is_crowded: bool) -> bool:
         if now_ns - state.touched_ns >= self._window_ns:
             return True
         if self._watermark_ns < state.end_ns + self._window_ns // 10:
@@ -216,6 +254,11 @@ class Aggregator:
             added.setdefault(window.key, []).append(window)
         for key, parts in added.items():
             self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
+
+    def totals(self, keys: Iterable[SeriesKey]) -> list[Window]:
+        """Return what was closed of these series since the start, summed; several of a series counted on several grids."""
+        with self._lock:
+            return [window for key in keys for window in self._totals.get(key, ())]
 
     def snapshot(self) -> tuple[Window, ...]:
         """Return the cumulative windows since the start, what is still open included, without sketches.

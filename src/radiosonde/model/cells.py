@@ -14,7 +14,7 @@ and the four special cells are always the last four columns, so one integer matr
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +58,10 @@ def widened(table: NDArray[Number], width: int) -> NDArray[Number]:
     body = table.shape[1] - len(SPECIAL_CELLS)
     empty = np.zeros((table.shape[0], missing, *table.shape[2:]), dtype=table.dtype)
     return np.concatenate([table[:, :body], empty, table[:, body:]], axis=1)
+
+
+def cells_text(cells: NDArray[np.integer[Any]], width: int) -> str:
+    """Return one character per feature of a row: ``0``-``9`` then ``a``... for body cells, ``<`` ``>`` ``-`` ``?`` for the rest."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    alphabet = digits[: width - 4].ljust(width - 4, "z") + "<>-?"
+    return "".join(alphabet[cell] for cell in cells.tolist())

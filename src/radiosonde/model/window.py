@@ -30,7 +30,7 @@ Sums = NDArray[np.float64]
 
 
 class Exemplar(NamedTuple):
-    """One prediction that fell into a latency bucket and whose trace was sampled."""
+    """One prediction that fell into a latency bucket and that has a span, live or made after the fact."""
 
     value_s: float
     time_ns: int

@@ -84,6 +84,19 @@ identify a row.
 PHASE: Final = "radiosonde.phase"
 """Named phase of a prediction; on metrics `total` stands for the whole call."""
 
+PHASE_DURATION: Final = "radiosonde.phase.duration"
+"""Seconds that a prediction spent in a phase."""
+
+SPAN_AFTER_THE_FACT: Final = "radiosonde.span.after_the_fact"
+"""The span was made from the record of a prediction whose trace was not recorded."""
+
+SPAN_REASONS: Final = "radiosonde.span.reasons"
+"""Why the span was made after the fact.
+
+`error`, `low_confidence` (hardly surer than chance), `out_of_range` (input outside the reference), `slow` (among
+the three slowest of its window, series and process), `baseline` (taken at random).
+"""
+
 TOTAL_LE: Final = "radiosonde.total_le"
 """Inclusive upper bound in seconds on the total duration of the calls counted; cumulative, like `le`.
 
