@@ -109,7 +109,7 @@ def describe_margins(model: Any) -> Description:
 
 def _description(model: Any, final: Any, classes: tuple[str, ...], task: Any, output: Any) -> Description:
     name = type(final).__name__
-    return Description(name, version_of(model, final), _feature_names(model), classes, task, output)
+    return Description(name, version_of(model, final), _feature_names(model), classes, task, output=output)
 
 
 def _feature_names(model: Any) -> tuple[str, ...]:
