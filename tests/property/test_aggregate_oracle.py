@@ -60,7 +60,7 @@ def test_every_count_is_the_brute_force_count(script):
 @settings(max_examples=15)
 @given(scripts_with_thinned)
 def test_thinned_batches_weigh_what_they_stand_for(script):
-    """Of a batch too large for the arena every third row is kept and counts three times."""
+    """Of a batch too large for the arena every third row is kept and counts three times; fingerprints are of whole batches."""
     with driver() as play:
         play.play(script)
         assert_same(by_cohort(play.flight.windows()), play.oracle.by_cohort())

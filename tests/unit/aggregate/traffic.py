@@ -122,7 +122,7 @@ class Oracle:
         return flat
 
     def features(self, flat: Flat, features: dict[str, Any], weight: int = 1, kept: int = 1) -> None:
-        """Add one row that counts *weight* times in the cells and stood *kept* times in the block."""
+        """Add one row that counts *weight* times in the cells and *kept* times in the fingerprints."""
         numbers = []
         for name in KINDS:  # rows come with their names in any order
             flat["cell", name, self.cell(name, features[name])] += weight
@@ -261,7 +261,7 @@ class Driver:
     def _thinned(self, context: Any, error: Any, features: Any, p: float) -> None:
         self._call(context, [features] * THINNED_ROWS, np.tile([1 - p, p], (THINNED_ROWS, 1)), error)
         flat = self.oracle.call(context, error, THINNED_ROWS)
-        self.oracle.features(flat, features, weight=THINNED_ROWS, kept=THINNED_ROWS // 3)
+        self.oracle.features(flat, features, weight=THINNED_ROWS, kept=0)
         if not error:
             self.oracle.answer(flat, *(("yes", p) if p > 1 - p else ("no", 1 - p)), weight=THINNED_ROWS)
         self._turn()
