@@ -26,6 +26,9 @@ SLICE_ROWS = 8192
 in Python each of the hundred numpy calls of a slice may wait a switch interval (5 ms) for the lock; the longest single
 hold is one sketch update, about 100 us (bench_tail)."""
 
+LOOKS_AHEAD = 4
+"""Looks (20 ms) for which there must be room: a look that comes late, and the first copies of the drain."""
+
 
 class DrainedLane:
     """Drains one lane. Owner: the consumer thread.
@@ -46,7 +49,8 @@ class DrainedLane:
         self.records = 0
         self.rows = 0
         self.feature_rows = 0
-        self._overwritten = self._abandoned = self._arena_seen = self._arena_looked = 0
+        self._overwritten = self._abandoned = self._arena_seen = 0
+        self._looked = 0, 0  # values and records that waited at the last look
         self.declared_classes = declared_classes
         self.label_classes = Codes(MAX_CLASSES)  # names of labels that were never predicted
 
@@ -72,22 +76,23 @@ class DrainedLane:
 
     @property
     def is_filling(self) -> bool:
-        """Whether a quarter of the ring is waiting, or so much of the arena that three looks from now it would be full.
+        """Whether the ring or the arena would be full `LOOKS_AHEAD` looks from now: then it is drained out of turn.
 
-        Then it is drained out of turn. To be asked once a look: the arena's growth since the last one is what counts,
-        because batches of steady load would have it drained twice as often at a quarter, a drain being what costs.
+        To be asked once a look. What matters is how much came since the last one: at a fixed share, say a quarter, a
+        steady load that fills the ring in a second would be drained four times in it, and a drain is what costs.
         """
-        arena = self.ring.arena
-        reserved = arena.reserved
-        grown, self._arena_looked = reserved - self._arena_looked, reserved
-        if reserved - self._arena_seen + 3 * grown >= arena.size and reserved > self._arena_seen:
+        arena, ring = self.ring.arena, self.ring
+        values, records = arena.reserved - self._arena_seen, self.reader.glance()
+        more_values, more_records = values - self._looked[0], records - self._looked[1]
+        self._looked = values, records
+        if values + LOOKS_AHEAD * more_values >= arena.size > 0 < values:
             return True
-        return self.reader.has_waiting(self.ring.capacity // 4)
+        return records + LOOKS_AHEAD * more_records >= ring.capacity
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
-        self._arena_seen = self._arena_looked = self.ring.arena.reserved
+        self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
                         (losses.RING_ABANDONED, reader.abandoned - self._abandoned))  # fmt: skip
