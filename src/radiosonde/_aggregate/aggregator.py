@@ -60,9 +60,7 @@ class Aggregator:
         closed: windows closed.
     """
 
-    def __init__(
-        self, window_s: float, process: str, pace: Pace | None = None, thinner: Thinner | None = None
-    ) -> None:
+    def __init__(self, window_s: float, process: str, pace: Pace | None = None, thinner: Thinner | None = None) -> None:
         self._window_ns = round(window_s * NS)
         self._process = process
         self._pace = pace or Pace()

@@ -44,7 +44,7 @@ FIRST_ROW_S = 3e-6
 EASE_RATIO = 0.85
 """A lower step is taken only when the load is this far below it."""
 
-LARGEST_STEP = 3 << 14
+LARGEST_STEP = 1 << 16
 
 
 class Pace:
