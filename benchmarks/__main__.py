@@ -19,6 +19,7 @@ PARTS = {
     "total": ("speed.bench_total", "CPU of caller and drain together; values per second of batches"),
     "drain": ("speed.bench_drain", "where the consumer's time goes"),
     "tail": ("overhead.bench_tail", "what the consumer thread does to the caller's p99.9"),
+    "budget": ("overhead.bench_budget", "whether all our threads stay within the CPU budget"),
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),

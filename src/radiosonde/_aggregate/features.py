@@ -29,6 +29,10 @@ at one window a minute, enough to see a stuck value or a new category of one in 
 KLL_ROWS = 16_384
 """Rows of a batch that a KLL sketch sees; its own error exceeds what more rows would add."""
 
+HELD_ROWS = 512
+"""Rows of a sample that wait to be counted together: 30 columns and their sketches cost 0.2 ms a time (0.7 ms where the
+caches are cold), which is what 500 rows cost. 4 KiB a feature while sampling is on; every snapshot counts them."""
+
 
 class FeatureState:
     """Counts of feature values. Owner: the consumer thread.
@@ -48,6 +52,8 @@ class FeatureState:
         self._quantiles = [self._quantile_sketch(position, name) for position, name in enumerate(grid.names)]
         self._sketched = 0
         self._counted_rows = self._weight_square_sum = 0
+        self._held: dict[int, list[NDArray[np.float64]]] = {}
+        self._held_rows = 0
 
     def update(self, rows: NDArray[np.float64], weight: int = 1) -> None:
         """Add feature rows, shape (rows, features), each of which stands for *weight* rows."""
@@ -56,6 +62,19 @@ class FeatureState:
         if weight == 1:  # of a sample it would identify nothing
             with np.errstate(over="ignore"):
                 self._fingerprints += fingerprints(rows)
+            self._count(rows, 1)
+            return
+        self._held.setdefault(weight, []).append(rows)
+        self._held_rows += len(rows)
+        if self._held_rows >= HELD_ROWS:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        held, self._held, self._held_rows = self._held, {}, 0
+        for weight, parts in held.items():
+            self._count(parts[0] if len(parts) == 1 else np.concatenate(parts), weight)
+
+    def _count(self, rows: NDArray[np.float64], weight: int) -> None:
         self._sketch_thinned(rows)
         # A copy, column by column, because it is sorted: see Grid.count_sorted for why sorting pays.
         columns = np.array(self._stream.to_grid(rows), order="F")
@@ -100,6 +119,7 @@ class FeatureState:
 
     def freeze(self, *, with_sketches: bool) -> FeatureCounts:
         """Return the counts, frozen; serialized sketches on demand (they are most of the cost)."""
+        self._count_held()
         return FeatureCounts(
             grid=self._grid.id,
             reference_id=self._stream.reference_id,

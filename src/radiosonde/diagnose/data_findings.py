@@ -267,7 +267,7 @@ def _line(
     title: str,
     unit: str,
     values: NDArray[np.float64],
-    rows: NDArray[np.float64],
+    rows: NDArray[np.float64] | NDArray[np.int64],
 ) -> Timeline:
     points = [float(value) if count else None for value, count in zip(values, rows, strict=True)]
     return Timeline(title, unit, panel.axis.starts(), ((title, points),))
