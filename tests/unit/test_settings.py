@@ -14,7 +14,7 @@ def test_the_defaults():
     settings = Settings.resolve({})
     assert settings == Settings(
         store=None, window_s=60.0, references={}, cohorts={}, service_name=None, otlp=False, export_interval_s=60.0,
-        prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, disabled=False,
+        prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, cpu_budget=0.01, disabled=False,
     )  # fmt: skip
 
 
@@ -29,6 +29,8 @@ def test_the_defaults():
         ("RADIOSONDE_PROMETHEUS_PORT", "9100", "prometheus_port", 9100),
         ("RADIOSONDE_RING_BYTES", "65536", "ring_bytes", 65536),
         ("RADIOSONDE_MAX_SERIES", "7", "max_series", 7),
+        ("RADIOSONDE_CPU_BUDGET", "0.05", "cpu_budget", 0.05),
+        ("RADIOSONDE_CPU_BUDGET", "inf", "cpu_budget", float("inf")),
         ("RADIOSONDE_OTLP", "yes", "otlp", True),
         ("RADIOSONDE_DISABLED", "1", "disabled", True),
         ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
@@ -79,6 +81,8 @@ def test_arguments_win_over_the_environment_unless_they_are_none():
         ({"RADIOSONDE_WINDOW_S": "0.5"}, {}, "at least 1 second"),
         ({"RADIOSONDE_RING_BYTES": "1"}, {}, "ring_bytes is 1"),
         ({"RADIOSONDE_MAX_SERIES": "0"}, {}, "max_series is 0"),
+        ({"RADIOSONDE_CPU_BUDGET": "0"}, {}, "cpu_budget is 0.0; it must be above 0"),
+        ({}, {"cpu_budget": float("nan")}, "cpu_budget is nan"),
         ({"RADIOSONDE_DISABLED": "perhaps"}, {}, "RADIOSONDE_DISABLED is 'perhaps'; use true or false"),
         ({}, {"export_interval_s": 0}, "export_interval_s is 0"),
         ({}, {"colour": "red", "size": 1}, "unknown setting colour, size; known are .*window_s"),

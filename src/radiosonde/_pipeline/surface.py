@@ -80,7 +80,7 @@ class Surface:
         Args:
             **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
                 ``service_name``, ``otlp``, ``export_interval_s``, ``prometheus``, ``prometheus_port``, ``ring_bytes``,
-                ``max_series``.
+                ``max_series``, ``cpu_budget``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.

@@ -110,7 +110,8 @@ class RingReader:
         first = max(self._cursor, head - ring.capacity)
         self.overwritten += first - self._cursor
         wanted = np.arange(first, head)
-        if self._stragglers:
+        is_mixed = bool(self._stragglers)
+        if is_mixed:
             earlier = np.fromiter(self._stragglers, dtype=np.int64, count=len(self._stragglers))
             wanted = np.concatenate([earlier, wanted])
         self._cursor = head
@@ -121,9 +122,9 @@ class RingReader:
         is_done = (held == wanted) & ((found & 3) > IN_FLIGHT)
         if is_done.all():
             self._stragglers, self.in_flight = {}, 0
-            return self._copy(wanted, slots, found)
+            return self._copy(wanted, slots, found, is_mixed=is_mixed)
         self._keep_stragglers(wanted, held, is_done)
-        return self._copy(wanted[is_done], slots[is_done], found[is_done])
+        return self._copy(wanted[is_done], slots[is_done], found[is_done], is_mixed=is_mixed)
 
     def _keep_stragglers(self, wanted: NDArray[np.int64], held: NDArray[np.int64], is_done: NDArray[np.bool_]) -> None:
         self.overwritten += int(np.count_nonzero(held > wanted))
@@ -141,9 +142,11 @@ class RingReader:
                     self.abandoned += 1
         self._stragglers = kept
 
-    def _copy(self, indices: NDArray[np.int64], slots: NDArray[np.int64], marks: NDArray[np.uint64]) -> Block:
+    def _copy(
+        self, indices: NDArray[np.int64], slots: NDArray[np.int64], marks: NDArray[np.uint64], *, is_mixed: bool
+    ) -> Block:
         ring = self._ring
-        if len(indices) and (np.diff(indices) < 0).any():  # stragglers lie before the cursor, but not in order
+        if is_mixed:  # stragglers lie before the cursor, but not in order
             order = np.argsort(indices, kind="stable")
             indices, slots, marks = indices[order], slots[order], marks[order]
         places = _in_a_row(slots)
