@@ -26,7 +26,7 @@ SLICE_ROWS = 8192
 in Python each of the hundred numpy calls of a slice may wait a switch interval (5 ms) for the lock; the longest single
 hold is one sketch update, about 100 us (bench_tail)."""
 
-LOOKS_AHEAD = 4
+LOOKS_AHEAD = 3
 """Looks (20 ms) for which there must be room: a look that comes late, and the first copies of the drain."""
 
 
