@@ -10,6 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV      = .tools/bin/uv
 RUN     = .venv/bin/
 COMPILE = --universal --python-version 3.11 --generate-hashes --no-header --quiet
+PEERS   = benchmarks/peers/requirements
 # What describes the distribution: when it changes, the editable install is made again.
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
@@ -44,9 +45,11 @@ bench: .venv/.ready ## measure overhead beside its budgets (B="--help" lists the
 lock: $(UV) ## remake the locked requirements from pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --extra demo -o requirements/demo.txt pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev -c requirements/demo.txt -o requirements/dev.txt pyproject.toml
+	$(UV) pip compile --upgrade $(COMPILE) -c requirements/dev.txt -o $(PEERS)/radiosonde_all.txt pyproject.toml
+	for needs in $(PEERS)/*.in; do $(UV) pip compile --upgrade $(COMPILE) -o $${needs%.in}.txt $$needs || exit 1; done
 
 clean: ## remove environments, caches and builds
-	rm -rf .tools .venv .venv-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .tools .venv .venv-demo .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from benchmarks import _table
 from benchmarks._measure import Figure
+from benchmarks.peers import _page, _rounds
+from benchmarks.peers._catalogue import BARE, OURS, PEERS
 
 PARTS = {
     "record": ("speed.bench_record", "what the caller pays for a row and for a batch"),
@@ -21,18 +23,24 @@ PARTS = {
     "tail": ("overhead.bench_tail", "what the consumer thread does to the caller's p99.9"),
     "budget": ("overhead.bench_budget", "whether all our threads stay within the CPU budget"),
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),
+    "receipt": ("speed.bench_receipt", "signing and verifying receipts"),
+    "join": ("speed.bench_join", "labels per second through a join store; remembering a prediction for its label"),
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
 }
 TIMEOUT_S = 900
+ROUNDS = 15
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit code: 0 measured, 1 with ``--strict`` and a figure over its budget, 2 could not measure."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.summary and options.parts:
-        parser.error("a summary needs all parts; leave out the names")
+    if (options.summary or options.peers) and options.parts:
+        parser.error("a summary needs all parts and a comparison of peers none; leave out the names")
+    if options.peers:
+        return _compare(options)
+    options.rounds = options.rounds or ROUNDS
     known = _table.budgets()
     rows = []
     for part in options.parts or PARTS:
@@ -54,6 +62,22 @@ def main(arguments: list[str] | None = None) -> int:
     return int(options.strict and any(_table.OVER in line for line in rows))
 
 
+def _compare(options: argparse.Namespace) -> int:
+    """Compare the peers; a peer that cannot run here is a line that says why, but for the two that it is all about."""
+    runs = _rounds.fly(PEERS, rounds=options.rounds or _rounds.ROUNDS)
+    _page.keep(runs, options.out)
+    failures = [f"{run.peer.name} did not run: {run.failure}" for run in runs if run.failure]
+    print("\n".join(["", *failures]), file=sys.stderr)
+    if any(run.failure for run in runs if run.peer in (BARE, OURS)):
+        return 2
+    print(_page.summary(runs))
+    if options.summary:
+        _page.SUMMARY.write_text(_page.summary(runs), "utf-8")
+        _table.README.write_text(_page.readme(_table.README.read_text("utf-8"), runs), "utf-8")
+        print(f"written: {_page.SUMMARY} and the table of peers in {_table.README}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:8}{summary}" for name, (_, summary) in PARTS.items())
     parser = argparse.ArgumentParser(
@@ -61,11 +85,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help="parts to measure; default: all")
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds (default: %(default)s)")
+    parser.add_argument(
+        "--peers", action="store_true", help="compare with other libraries instead, each in an own environment"
+    )
+    rounds = f"interleaved rounds (default: {ROUNDS}; peers: {_rounds.ROUNDS})"
+    parser.add_argument("--rounds", type=int, help=rounds)
     parser.add_argument(
         "--out", type=Path, default=_table.RESULTS, metavar="DIR", help="folder of the raw distributions"
     )
-    parser.add_argument("--summary", action="store_true", help="write benchmarks/RESULTS.md and the table in README.md")
+    parser.add_argument("--summary", action="store_true", help="write RESULTS.md and the table in README.md")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a figure is over its budget")
     return parser
 

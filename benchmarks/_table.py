@@ -25,10 +25,7 @@ IN_README = (
     "record-dict",
     "total-100k",
     "total-1k",
-    "batch-values",
     "tail-p99_9",
-    "tail-lost",
-    "import",
     "memory-series",
 )
 BEGIN, END = "<!-- written by make bench B=--summary -->\n", "<!-- end -->"

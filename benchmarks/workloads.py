@@ -1,6 +1,6 @@
 """What is measured: seeded, so that a workload is the same today and in a year. Ids are permanent; a changed workload gets a new id.
 
-No clock and no network here.
+No clock and no network here; numpy alone, so that `benchmarks.peers` can fly the same rows where Radiosonde is not installed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import radiosonde as rs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    import radiosonde as rs
 
 FEATURES = 30
 BURST = 1000
@@ -54,6 +54,8 @@ def dicts(count: int = BURST) -> list[dict[str, float]]:
 @functools.cache
 def reference(features: int = FEATURES) -> rs.Reference:
     """Return the reference profile of `normal-v1`, fitted on 20 000 rows."""
+    import radiosonde as rs
+
     columns = dict(zip(names(features), matrix(20_000, features).T, strict=True))
     label = np.where(columns["f0"] > 0, "late", "on time")
     return rs.Reference.fit({**columns, "label": label}, target="label", model="delays")

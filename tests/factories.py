@@ -161,8 +161,12 @@ def make_labels(
     calibration: Mapping[int, tuple[float, float, float]] | None = None,
     lags_s: Mapping[str, Sequence[float]] | None = None,
     residuals: Sequence[float] = (),
+    **tables: Any,
 ) -> LabelCounts:
-    """Return outcomes by (result, lag), (rows, correct, confidence) by bin, and the lags of the labels of each class."""
+    """Return outcomes by (result, lag), (rows, correct, confidence) by bin, and the lags of the labels of each class.
+
+    Further arguments are fields of `LabelCounts`.
+    """
     table = np.zeros((CONFIDENCE_BINS, 3))
     for index, row in (calibration or {}).items():
         table[index] = row
@@ -180,6 +184,8 @@ def make_labels(
         lag_edges_s=LAG_EDGES_S,
         residual_sum=float(sum(residuals)),
         residual_square_sum=float(sum(residual**2 for residual in residuals)),
+        residual_absolute_sum=float(sum(abs(residual) for residual in residuals)),
+        **tables,
     )
 
 

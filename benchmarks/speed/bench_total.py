@@ -20,7 +20,9 @@ import numpy as np
 
 from benchmarks._measure import Figure, interleave, microseconds, over, yardstick
 from benchmarks.speed.bench_record import lost_by_reason, still_flight
-from benchmarks.workloads import ANSWER, BURST, FEATURES, arrays, matrix, model, reference
+from benchmarks.workloads import ANSWER, BURST, FEATURES, arrays, dicts, matrix, model, reference
+from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +44,11 @@ def measure(rounds: int) -> Iterator[Figure]:
     for arm, what, burst, window_rows in CASES:
         with still_flight(window_s=WINDOW_S) as flight:
             yield _figure(arm, what, _predictions(flight, burst, window_rows), rounds)
+    with still_flight(window_s=WINDOW_S) as flight:
+        run = _predictions(flight, BURST, 100_000, dicts())
+        yield _figure(
+            "total-dict", "total CPU, rows as dicts, caller and drain, windows of 100 000 rows", run, rounds, dicts()
+        )
     with (
         tempfile.TemporaryDirectory() as folder,
         still_flight(window_s=WINDOW_S, store=Path(folder) / "s.db") as flight,
@@ -49,11 +56,17 @@ def measure(rounds: int) -> Iterator[Figure]:
         flight.pipeline()._outlets.open()
         run = _predictions(flight, BURST, 100_000)
         yield _figure("total-store", "total CPU, windows of 100 000 rows, written to the store", run, rounds)
+    with still_flight(window_s=WINDOW_S) as flight:
+        # Without the OTLP that would switch it on: sending 60 spans a minute is not by the prediction.
+        pipeline = flight.pipeline()
+        pipeline._keeper = pipeline._aggregator.keeper = SpanKeeper(60, pipeline.guard)
+        run = _predictions(flight, BURST, 100_000)
+        yield _figure("total-spans", "total CPU, windows of 100 000 rows, spans after the fact chosen", run, rounds)
     yield from _batches(rounds)
 
 
-def _figure(arm: str, what: str, run: Callable[[], float], rounds: int) -> Figure:
-    bare = lambda: _bare_s(model(), arrays())  # noqa: E731
+def _figure(arm: str, what: str, run: Callable[[], float], rounds: int, rows: Sequence[Any] | None = None) -> Figure:
+    bare = lambda: _bare_s(model(), rows or arrays())  # noqa: E731
     samples = interleave({"bare": bare, arm: run, "yardstick": yardstick()}, rounds, laps=1)
     raw = {f"{name}_s": sample for name, sample in samples.items()}
     extra = [observed - without for observed, without in zip(samples[arm], samples["bare"], strict=True)]
@@ -67,11 +80,13 @@ def _bare_s(predict: Callable[[Any], Any], rows: Sequence[Any]) -> float:
     return (time.process_time_ns() - began_ns) / 1e9 / len(rows)
 
 
-def _predictions(flight: Flight, burst: int, window_rows: int) -> Callable[[], float]:
-    """Return an arm: CPU seconds per prediction over one window at least."""
+def _predictions(
+    flight: Flight, burst: int, window_rows: int, rows: Sequence[Any] | None = None
+) -> Callable[[], float]:
+    """Return an arm: CPU seconds per prediction over one window at least; of arrays unless *rows* says otherwise."""
     predict = flight.observe("delays", reference=reference())(model())
     pipeline = flight.pipeline()
-    rows = arrays()[:burst]
+    rows = (rows or arrays())[:burst]
     bursts = max(window_rows, 2 * BURST) // burst
     sent = 0
 
@@ -97,6 +112,7 @@ def _audit(flight: Flight, rows: int, features: int) -> None:
     statistics = flight.statistics()
     counted = sum(int(window.features.cells.sum()) for window in flight.windows() if window.features)
     lost = lost_by_reason(flight)
+    lost.pop(losses.SPANS_BOUNDED, None)  # spans that were worth making, beyond the bound: chosen among all the same
     if statistics.rows != rows or counted != rows * features or lost:
         raise RuntimeError(f"{rows} rows sent, {statistics.rows} drained, {counted} values counted, lost: {lost}")
 

@@ -10,7 +10,25 @@ prediction, or from `start`. Importing has no side effect.
 """
 
 from radiosonde import errors
-from radiosonde._pipeline.surface import at, cohort, current, flush, label, observe, shutdown, stage, start, statistics
+from radiosonde._pipeline.surface import (
+    at,
+    cohort,
+    collect,
+    current,
+    flush,
+    instrument,
+    instrument_app,
+    label,
+    label_app,
+    observe,
+    record,
+    shutdown,
+    stage,
+    start,
+    statistics,
+    tag,
+    uninstrument,
+)
 from radiosonde._version import __version__
 from radiosonde.reference.profile import Reference
 
@@ -19,13 +37,20 @@ __all__ = [
     "__version__",
     "at",
     "cohort",
+    "collect",
     "current",
     "errors",
     "flush",
+    "instrument",
+    "instrument_app",
     "label",
+    "label_app",
     "observe",
+    "record",
     "shutdown",
     "stage",
     "start",
     "statistics",
+    "tag",
+    "uninstrument",
 ]

@@ -2,11 +2,15 @@
 
 The only module that reads the environment. Reading happens in `Settings.resolve`, never at import.
 
-Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_SPOOL``, ``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
+Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``, ``RADIOSONDE_SPOOL``,
+``RADIOSONDE_AGENT`` (true, false, ``auto``), ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
-``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_CPU_BUDGET``, ``RADIOSONDE_OTLP``; and
+``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
+``RADIOSONDE_SPANS_PER_MINUTE``, ``RADIOSONDE_CPU_BUDGET``,
+``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
-``..._METRICS_ENDPOINT``), ``OTEL_METRICS_EXPORTER``.
+``..._METRICS_ENDPOINT``, ``..._TRACES_ENDPOINT``), ``OTEL_METRICS_EXPORTER``, ``OTEL_TRACES_EXPORTER``. For models that
+plug-ins meet: ``RADIOSONDE_MODEL_NAME``, ``RADIOSONDE_MODEL_VERSION``, ``RADIOSONDE_MODEL_VARIANT``.
 """
 
 from __future__ import annotations
@@ -15,12 +19,26 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from radiosonde.errors import ConfigurationError
 
 ANY = "*"
 """In a cohort's allow-list: every value passes as it is (up to the bound on series)."""
+
+AUTO: Literal["auto"] = "auto"
+"""For ``agent``: the first process that finds none starts one."""
+
+_LONGEST_TTL_S = 315_360_000
+"""Ten years; a receipt has 32 bits for its expiry, which end in 2106."""
+
+MAX_SPANS_PER_MINUTE = 6000
+"""Bounds memory: each waits until it is sent, and the bound itself is kept by remembering what was granted."""
+
+MEMORY = "memory"
+
+SPOOL_LABELS = "labels.sqlite"
+"""Name of the join store in a spool that an agent drains."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -32,8 +50,11 @@ class Settings:
 
     Attributes:
         store: path of the SQLite store, or None for no store.
+        labels: where predictions wait for their labels: path of a SQLite file of its own, ``redis://`` address, or
+            ``memory``; None: `join_target` says.
         spool: folder where the rings lie as files and outlive the process, or None for rings in memory.
-        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them.
+        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them. ``"auto"``: and start
+            an agent where none runs.
         window_s: length of a window in seconds of event time.
         references: path of a reference profile by model name; ``"*"`` serves models without one.
         cohorts: allowed values by cohort dimension; ``"*"`` among them lets every value pass. Values outside become
@@ -41,6 +62,8 @@ class Settings:
         service_name: ``service.name`` of the telemetry; None leaves it to OpenTelemetry's own rules.
         otlp: export over OTLP/HTTP; default: when an OTLP endpoint or exporter is named in the environment.
         export_interval_s: seconds between exports of metrics.
+        spans_per_minute: spans made after the fact at most, of predictions whose trace was not recorded, when OTLP is
+            on; 0 makes none. Default: 60, or 0 when the environment says that no backend takes traces.
         prometheus: register a collector in prometheus-client's default registry.
         prometheus_port: serve ``/metrics`` on 127.0.0.1 at this port; None does not.
         ring_bytes: size of one model's ring.
@@ -49,31 +72,48 @@ class Settings:
             by looking at the features and outputs of fewer rows, each for several; calls, rows, errors, durations and
             phases stay exact. ``inf`` looks at every row.
         disabled: everything is off; decorators return the functions they were given.
+        receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
+            Left out of the ``repr``.
+        receipt_ttl_s: seconds a receipt is good for.
     """
 
     store: str | None = None
     spool: str | None = None
-    agent: bool = False
+    agent: bool | Literal["auto"] = False
     window_s: float = 60.0
     references: Mapping[str, str] = field(default_factory=dict)
     cohorts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     service_name: str | None = None
     otlp: bool = False
     export_interval_s: float = 60.0
+    spans_per_minute: int = 60
     prometheus: bool = True
     prometheus_port: int | None = None
     ring_bytes: int = 4 << 20
     max_series: int = 200
     cpu_budget: float = 0.01
     disabled: bool = False
+    labels: str | None = None
+    receipt_keys: str = field(default="", repr=False)
+    receipt_ttl_s: float = 90 * 86_400.0
 
     def __post_init__(self) -> None:
+        if self.agent not in (True, False, "auto"):
+            raise ConfigurationError(f'agent is {self.agent!r}; use True, False or "auto"')
         if self.agent and self.spool is None:
             raise ConfigurationError("agent needs a spool: set RADIOSONDE_SPOOL or start(spool=...)")
+        if self.agent and self.labels == MEMORY:
+            raise ConfigurationError(
+                "labels in memory cannot reach the agent: leave RADIOSONDE_LABELS out, or name a place"
+            )
         if not 1 <= self.window_s < math.inf:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
             raise ConfigurationError(f"export_interval_s is {self.export_interval_s}; it must be above 0 seconds")
+        if not 0 <= self.spans_per_minute <= MAX_SPANS_PER_MINUTE:
+            raise ConfigurationError(
+                f"spans_per_minute is {self.spans_per_minute}; it must be between 0 and {MAX_SPANS_PER_MINUTE}"
+            )
         if not 65_536 <= self.ring_bytes <= 1 << 32:
             raise ConfigurationError(f"ring_bytes is {self.ring_bytes}; it must be between 65536 and {1 << 32}")
         if not self.max_series >= 1:
@@ -82,6 +122,25 @@ class Settings:
             raise ConfigurationError(
                 f"cpu_budget is {self.cpu_budget}; it must be above 0: 0.01 is 1 % of a core, inf looks at every row"
             )
+        if not 1 <= self.receipt_ttl_s <= _LONGEST_TTL_S:
+            raise ConfigurationError(
+                f"receipt_ttl_s is {self.receipt_ttl_s}; it must be between 1 and {_LONGEST_TTL_S} seconds (ten years)"
+            )
+
+    @property
+    def join_target(self) -> str | None:
+        """Where predictions wait for their labels; None: in memory.
+
+        As told, else in the agent's spool, else beside the store: ``flights.labels.sqlite`` beside ``flights.sqlite``.
+        """
+        if self.labels is not None:
+            return None if self.labels == MEMORY else self.labels
+        if self.agent and self.spool is not None:
+            return f"{self.spool}/{SPOOL_LABELS}"
+        if self.store is None:
+            return None
+        stem, suffix = os.path.splitext(self.store)  # noqa: PTH122 - a path keeps its form: no "./" is lost
+        return f"{stem}.labels{suffix}"
 
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
@@ -96,9 +155,22 @@ class Settings:
             raise ConfigurationError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         settings = cls(**_from_environment(os.environ if environment is None else environment))
         given = {name: value for name, value in arguments.items() if value is not None}
-        for path in {"store", "spool"} & set(given):
+        for path in {"store", "spool", "labels"} & set(given):
             given[path] = os.fspath(given[path])
         return replace(settings, **given)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with *settings* in it, for an agent that is to do as this process was told."""
+    told = {
+        "RADIOSONDE_STORE": settings.store and os.path.abspath(settings.store),  # noqa: PTH100 - the same in text
+        "RADIOSONDE_WINDOW_S": f"{settings.window_s:.17g}",
+        "RADIOSONDE_OTLP": "true" if settings.otlp else "false",
+        "RADIOSONDE_PROMETHEUS_PORT": None if settings.prometheus_port is None else str(settings.prometheus_port),
+        "OTEL_SERVICE_NAME": settings.service_name,
+        "OTEL_METRIC_EXPORT_INTERVAL": str(max(1, round(settings.export_interval_s * 1000))),
+    }
+    return {**os.environ, **{name: value for name, value in told.items() if value is not None}}
 
 
 def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
@@ -108,15 +180,30 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
     return _boolean(env, "RADIOSONDE_DISABLED") or env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
+def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:
+    """Return the name, version and variant that the environment gives to models nobody has tagged."""
+    env = os.environ if environment is None else environment
+    name, version, variant = (env.get(f"RADIOSONDE_MODEL_{part}") or None for part in ("NAME", "VERSION", "VARIANT"))
+    return name, version, variant
+
+
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"disabled": is_disabled(env), "otlp": _wants_otlp(env)}
     if env.get("RADIOSONDE_SPOOL"):
-        values["agent"] = _boolean(env, "RADIOSONDE_AGENT")
-    for name, key in (("RADIOSONDE_STORE", "store"), ("RADIOSONDE_SPOOL", "spool")):
+        is_auto = env.get("RADIOSONDE_AGENT", "").strip().lower() == AUTO
+        values["agent"] = AUTO if is_auto else _boolean(env, "RADIOSONDE_AGENT")
+    for name, key in (
+        ("RADIOSONDE_STORE", "store"),
+        ("RADIOSONDE_SPOOL", "spool"),
+        ("RADIOSONDE_LABELS", "labels"),
+        ("RADIOSONDE_RECEIPT_KEYS", "receipt_keys"),
+    ):
         if text := env.get(name):
             values[key] = text
     if text := env.get("OTEL_SERVICE_NAME"):
         values["service_name"] = text
+    if not _takes_spans(env):
+        values["spans_per_minute"] = 0
     if text := env.get("RADIOSONDE_REFERENCE"):
         values["references"] = _pairs(text)
     if text := env.get("RADIOSONDE_COHORTS"):
@@ -130,6 +217,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         ("RADIOSONDE_RING_BYTES", "ring_bytes", int),
         ("RADIOSONDE_MAX_SERIES", "max_series", int),
         ("RADIOSONDE_CPU_BUDGET", "cpu_budget", float),
+        ("RADIOSONDE_RECEIPT_TTL_S", "receipt_ttl_s", float),
+        ("RADIOSONDE_SPANS_PER_MINUTE", "spans_per_minute", int),
     ):
         if text := env.get(name):
             values[key] = _number(text, name, kind)
@@ -144,6 +233,15 @@ def _wants_otlp(env: Mapping[str, str]) -> bool:
         return False
     named = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
     return bool(named) or any(name.startswith("otlp") for name in exporters)
+
+
+def _takes_spans(env: Mapping[str, str]) -> bool:
+    """Say whether traces have somewhere to go: not where they are switched off, or only metrics have an endpoint."""
+    if env.get("OTEL_TRACES_EXPORTER", "").strip() == "none":
+        return False
+    prefix = "OTEL_EXPORTER_OTLP"
+    named = env.get(f"{prefix}_ENDPOINT") or env.get(f"{prefix}_TRACES_ENDPOINT")
+    return bool(named) or not env.get(f"{prefix}_METRICS_ENDPOINT")
 
 
 def _pairs(text: str) -> dict[str, str]:

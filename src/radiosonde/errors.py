@@ -5,6 +5,7 @@
      ├─ ProfileError         a reference profile that is damaged, foreign or too new
      ├─ StoreError           a store that is missing, damaged, foreign or too new
      ├─ SpoolError           a spool folder or ring file that cannot be used
+     ├─ ReceiptError         a receipt that is forged, truncated, expired, or cannot be made
      └─ MergeError           windows or sketches that cannot be added
 
 Nothing here is ever raised into a prediction: what goes wrong there is counted (`radiosonde._guard`).
@@ -31,6 +32,19 @@ class StoreError(RadiosondeError):
 
 class SpoolError(RadiosondeError):
     """A spool folder or a ring file cannot be used: not ours, not writable, no space, torn, or from a newer version."""
+
+
+class ReceiptError(RadiosondeError, ValueError):
+    """A receipt is refused or cannot be made.
+
+    Attributes:
+        reason: one word for counting: ``malformed``, ``truncated``, ``unknown_key``, ``forged``, ``expired``, or, when
+            signing, ``unfit``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class MergeError(RadiosondeError, ValueError):

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
+import radiosonde._pipeline.pipeline as pipeline_module
 from radiosonde.cli import main
+from radiosonde.testing import fly
 
 SERVER = """
 import ctypes, os, resource, sys
@@ -144,3 +148,21 @@ def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path, capsys: pytest.
     assert code == 1
     assert len(found["rings"]) == 1
     assert "other-00000000.ring is torn" in found["unreadable"][0]
+
+
+def test_traced_predictions_are_told_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tracing writes into a slot, of a live span or of one that is not recorded, changes nothing that is shown."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    monkeypatch.setattr(pipeline_module, "find_provider", lambda: provider)
+    with fly(spool=tmp_path / "spool", cohorts={"carrier": ["UA"]}) as rs:
+        predict = rs.observe("delays")(lambda features: {"label": "late", "confidence": 0.75})
+        with rs.cohort(carrier="UA"):
+            predict([1.0])
+            with use_span(NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(0)))):
+                predict([2.0])
+        _, found = blackbox(tmp_path, capsys)
+    told = [(each["cohort"], each["output"], each["features"]) for each in found["rings"][0]["last"]]
+    assert told == [("carrier=UA", "late (0.750)", [{"f0": value}]) for value in ("2", "1")]
+    provider.shutdown()

@@ -145,6 +145,32 @@ def test_what_may_be_negative_has_no_sum(sink, exporter):
     assert (residual.is_monotonic, residual.data_points[0].as_double) == (False, -2.5)
 
 
+def test_corrections_are_a_counter_and_what_they_change_is_not(sink, exporter):
+    """Retractions are monotonic beside the outcomes; joint counts and correct rows may fall and are not."""
+    table = np.zeros((21, 3))
+    table[19] = (-1.0, -0.97, -0.9409)
+    labels = make_labels(
+        {("correct", "1d"): 2}, retractions={("incorrect", "1h"): 1}, joint={("yes", "no"): table}, never=3
+    )
+    exporter.export_metrics(make_snapshot(make_window(labels=labels)))
+    found = {name: metric.sum for name, metric in sink.metrics().items() if metric.HasField("sum")}
+    assert [found[f"radiosonde.{name}"].is_monotonic for name in
+            ("outcome.rows", "outcome.retractions", "label.never", "outcome.confidence.rows")] == [True] * 4  # fmt: skip
+    assert [found[f"radiosonde.outcome.{name}"].is_monotonic for name in
+            ("confidence.correct", "joint.rows", "joint.confidence.sum")] == [False] * 3  # fmt: skip
+    retracted = [point for point in found["radiosonde.outcome.retractions"].data_points if point.as_int]
+    assert [attributes(point.attributes) for point in retracted] == [
+        {**SERIES, "radiosonde.outcome.result": "incorrect", "radiosonde.label.lag": "1h"}
+    ]
+    (point,) = (point for point in found["radiosonde.outcome.joint.rows"].data_points if point.as_int)
+    place = ("radiosonde.prediction.class", "radiosonde.label.class", "radiosonde.confidence.bin")
+    assert ([attributes(point.attributes)[name] for name in place], point.as_int) == (
+        ["yes", "no", "19"],
+        -1,
+    )
+    assert found["radiosonde.label.never"].data_points[0].as_int == 3
+
+
 def test_the_overflow_cohort_is_marked_with_a_boolean(sink, exporter):
     """OpenTelemetry's overflow attribute is a boolean over OTLP."""
     exporter.export_metrics(make_snapshot(make_window(SeriesKey("delays", "1", "stable", "__overflow__"))))

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from radiosonde.export.otlp import OtlpExporter
 from radiosonde.model import Exemplar, SeriesKey
+from radiosonde.model.spans import KeptSpan
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import events
 from tests.e2e._receivers import OtlpSink, attributes, otlp_sink, rotel, wait_for
@@ -124,3 +125,41 @@ def test_spans_with_our_attributes_arrive(sink):
     assert by_name["predict delays"].trace_id.hex() == f"{span.get_span_context().trace_id:032x}"
     assert attributes(by_name["feature_fetch"].attributes) == {"radiosonde.phase": "feature_fetch"}
     assert by_name["feature_fetch"].parent_span_id == by_name["predict delays"].span_id
+
+
+def test_spans_made_after_the_fact_arrive(sink, exporter):
+    """A kept span passes the collector with its ids, times, status, reasons and phases."""
+    kept = KeptSpan(
+        trace_id=0xABC << 64 | 1,
+        span_id=0xDEF,
+        parent_span_id=0x123,
+        key=SeriesKey("delays", "2", "canary"),
+        prediction_id="p-1",
+        start_ns=START_NS,
+        end_ns=START_NS + 7,
+        rows=3,
+        reasons=("error", "out_of_range"),
+        error_type="ValueError",
+        phases_s=(("feature_fetch", 0.25),),
+    )
+    assert exporter.export_spans([kept]).points == 1
+    (span,) = wait_for(sink.spans, "the span")
+    assert (span.trace_id.hex(), span.span_id.hex()) == (f"{0xABC:016x}{1:016x}", f"{0xDEF:016x}")
+    assert (span.parent_span_id.hex(), span.name, span.status.code) == (f"{0x123:016x}", "predict delays", 2)
+    assert (span.start_time_unix_nano, span.end_time_unix_nano) == (START_NS, START_NS + 7)
+    said = attributes(span.attributes)
+    assert [value.string_value for value in said.pop(names.SPAN_REASONS).values] == ["error", "out_of_range"]
+    assert said == {
+        names.MODEL_NAME: "delays",
+        names.MODEL_VERSION: "2",
+        names.VARIANT: "canary",
+        names.PREDICTION_ID: "p-1",
+        names.PREDICTION_ROWS: 3,
+        names.ERROR_TYPE: "ValueError",
+        names.SPAN_AFTER_THE_FACT: True,
+    }
+    (event,) = span.events
+    assert (event.name, attributes(event.attributes)) == (
+        "feature_fetch",
+        {names.PHASE: "feature_fetch", names.PHASE_DURATION: 0.25},
+    )

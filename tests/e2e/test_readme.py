@@ -74,3 +74,16 @@ def test_the_figures_are_those_of_the_last_measurement() -> None:
     shown = re.findall(r"^\| .*? \| (.*?) \| .*? \| `([a-z0-9_-]+)` \|$", README, flags=re.MULTILINE)
     assert len(shown) >= 4
     assert {name: ratio for ratio, name in shown} == {name: measured[name] for _, name in shown}
+
+
+def test_the_figures_of_the_peers_are_those_of_the_last_comparison() -> None:
+    """Each figure of the table of peers stands in that peer's line of benchmarks/peers/RESULTS.md."""
+    results = (ROOT / "benchmarks" / "peers" / "RESULTS.md").read_text("utf-8")
+    measured = {cells[1].strip(): cells for line in results.splitlines() if len(cells := line.split("|")) > 10}
+    shown = README.partition('B="--peers --summary" -->')[2].partition("<!-- end of peers -->")[0]
+    lines = [[cell.strip() for cell in line.split("|")] for line in shown.strip().splitlines()[2:]]
+    assert len(lines) == 5
+    for _, name, *figures, _, _ in lines:
+        cells = [cell.strip() for cell in measured[name]]
+        over, cpu, memory, _, installed, imported, first = cells[4:11]
+        assert figures == [over, cpu, memory, installed.partition(" in ")[0], imported, first]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -91,11 +94,12 @@ def features(draw: st.DrawFn, grid: str = "g1") -> FeatureCounts:
 
 
 @st.composite
-def labels(draw: st.DrawFn) -> LabelCounts:
-    """Draw outcome tables with any label classes."""
+def labels(draw: st.DrawFn, grids: tuple[str, ...] = ("g1",)) -> LabelCounts:
+    """Draw outcome tables with any label classes, of this version and the one before, taken back in part or whole."""
     classes = draw(names("no", "yes", "maybe"))
     results = st.tuples(st.sampled_from(("correct", "incorrect")), st.sampled_from(("1h", "1d")))
-    return LabelCounts(
+    pairs = st.tuples(st.sampled_from(("no", "yes")), st.sampled_from(("no", "maybe")))
+    former = LabelCounts(
         outcomes=draw(st.dictionaries(results, COUNT, max_size=3)),
         calibration=np.repeat(draw(sums(1, 3)), CONFIDENCE_BINS, axis=0),
         classes=classes,
@@ -105,11 +109,31 @@ def labels(draw: st.DrawFn) -> LabelCounts:
         residual_sum=draw(SUM),
         residual_square_sum=draw(SUM),
     )
+    if draw(st.booleans()):
+        return former
+    sign = draw(st.sampled_from((-1, 1)))
+    grid = draw(st.sampled_from(("", *grids)))
+    width = draw(st.integers(4, 6))
+    lines = {pair: np.repeat(sign * draw(sums(1, 3)), CONFIDENCE_BINS + 1, axis=0) for pair in draw(st.sets(pairs))}
+    cells = {name: sign * draw(counts(len(FEATURES), width)) for name in classes} if grid else {}
+    return replace(
+        former,
+        residual_absolute_sum=draw(SUM),
+        retractions=draw(st.dictionaries(results, COUNT, max_size=2)),
+        lags=np.repeat(sign * draw(counts(len(classes), 1)), 100, axis=1) if classes else np.zeros((0, 0), np.int64),
+        joint=lines,
+        grid=grid,
+        features=FEATURES if grid else (),
+        cells=cells,
+        residual_cells=sign * draw(sums(len(FEATURES), width, 3)) if grid else np.zeros((0, 0, 3)),
+        never=draw(COUNT),
+    )
 
 
 @st.composite
 def windows(draw: st.DrawFn, grids: tuple[str, ...] = ("g1",)) -> Window:
-    """Draw a window of one series; features and labels may be absent."""
+    """Draw a window of one series on one grid; features and labels may be absent."""
+    grid = draw(st.sampled_from(grids))
     start = draw(st.integers(0, 3)) * 60
     return Window(
         key=KEY,
@@ -122,8 +146,8 @@ def windows(draw: st.DrawFn, grids: tuple[str, ...] = ("g1",)) -> Window:
         batch_sizes=draw(counts(21)),
         latency=draw(latencies()),
         output=draw(outputs()),
-        features=draw(st.none() | st.sampled_from(grids).flatmap(features)),
-        labels=draw(st.none() | labels()),
+        features=draw(st.none() | features(grid)),
+        labels=draw(st.none() | labels((grid,))),
     )
 
 
@@ -150,6 +174,8 @@ def contents(value: object) -> object:
     """Return a window (or a part of one) as plain values that compare by content, tables by row name."""
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, Mapping):
+        return {name: contents(held) for name, held in value.items()}
     slots = getattr(type(value), "__slots__", None)
     if slots and not isinstance(value, tuple):
         return {name: contents(getattr(value, name)) for name in slots}

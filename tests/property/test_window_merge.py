@@ -7,10 +7,12 @@ from dataclasses import replace
 from functools import reduce
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiosonde.model import FeatureCounts, Window
+from radiosonde.errors import MergeError
+from radiosonde.model import FeatureCounts, LabelCounts, Window
 from radiosonde.reference import FeatureProfile
 from radiosonde.reference.grid import Grid, fingerprints
 from radiosonde.sketches import HllSketch, KllSketch
@@ -84,7 +86,61 @@ def test_merge_windows_is_order_free_and_loses_nothing(parts, random):
     for grid in ("g1", "g2"):
         cells = [sum(_cells(w, grid).sum() for w in group) for group in (parts, merged)]
         assert cells[0] == cells[1]
-    assert len({(w.start_ns, w.features and w.features.grid) for w in merged}) == len(merged)
+        assert _labelled(parts, grid) == _labelled(merged, grid)
+    assert len({(w.start_ns, _grid(w)) for w in merged}) == len(merged)
+
+
+@given(PARTS)
+def test_net_tables_are_the_sums_by_name(parts):
+    """Joint counts, labelled cells, lags and residuals of the sum are those of the parts, what was taken back included."""
+    total = sum_windows(parts).labels
+    held = [part.labels for part in parts if part.labels is not None]
+    if not held:
+        assert total is None
+        return
+    assert total.never == sum(labels.never for labels in held)
+    retractions = Counter()
+    for labels in held:
+        retractions.update(labels.retractions)
+    assert total.retractions == retractions
+    assert {pair: table[3].tolist() for pair, table in total.joint.items()} == {
+        pair: sum(labels.joint[pair][3] for labels in held if pair in labels.joint).tolist()
+        for pair in {pair for labels in held for pair in labels.joint}
+    }
+    for row, name in enumerate(total.classes if total.lags.size else ()):
+        counted = [labels for labels in held if labels.lags.size and name in labels.classes]
+        assert total.lags[row, 7] == sum(labels.lags[labels.classes.index(name), 7] for labels in counted)
+    for name in {name for labels in held for name in labels.cells}:
+        tables = [labels.cells[name] for labels in held if name in labels.cells]
+        found, body = total.cells[name], total.cells[name].shape[1] - 4
+        assert found[:, body:].tolist() == sum(table[:, -4:] for table in tables).tolist()
+        for column in range(body):
+            assert (
+                found[:, column].tolist()
+                == sum((table[:, column] for table in tables if column < table.shape[1] - 4), np.zeros(2)).tolist()
+            )
+    if total.grid:
+        missed = [labels.residual_cells for labels in held if labels.grid]
+        assert total.residual_cells[:, -4:].tolist() == sum(table[:, -4:] for table in missed).tolist()
+
+
+def test_labels_alone_join_the_window_of_their_grid():
+    """A part that only holds labelled cells adds to the features of its own grid, and stops the sum with another."""
+    features = [_window(np.zeros((rows, 1))) for rows in (1, 2)]
+    features[1] = replace(features[1], features=replace(features[1].features, grid="later"))
+    cells = {"yes": np.ones((1, 5), np.int64)}
+    late = replace(
+        empty_window(),
+        labels=LabelCounts({}, np.zeros((20, 3)), ("yes",), np.ones(1, np.int64), np.ones((1, 3), np.int64), (1.0, 2.0),
+                           grid="later", features=("wind",), cells=cells),
+    )  # fmt: skip
+    merged = merge_windows([*features, late])
+    assert [(w.rows, w.features.grid, w.labels and w.labels.grid) for w in sorted(merged, key=lambda w: w.rows)] == [
+        (1, GRID.id, None),
+        (2, "later", "later"),
+    ]
+    with pytest.raises(MergeError, match=r"grids of cells differ: .* and later"):
+        add_windows(features[0], late)
 
 
 @given(PARTS)
@@ -120,6 +176,17 @@ def test_a_split_stream_counts_like_the_whole(seed, cuts):
 def _cells(window: Window, grid: str) -> np.ndarray:
     held = window.features
     return held.cells if held is not None and held.grid == grid else np.zeros((2, 6), dtype=np.int64)
+
+
+def _labelled(parts: list[Window], grid: str) -> tuple[int, ...]:
+    held = [part.labels for part in parts if part.labels is not None and part.labels.grid == grid]
+    return tuple(
+        int(sum(labels.cells[name].sum() for labels in held if name in labels.cells)) for name in ("no", "yes")
+    )
+
+
+def _grid(window: Window) -> str | None:
+    return window.features.grid if window.features else window.labels.grid or None if window.labels else None
 
 
 def _counted(values: np.ndarray) -> FeatureCounts:

@@ -15,15 +15,22 @@ PUBLIC = [
     "__version__",
     "at",
     "cohort",
+    "collect",
     "current",
     "errors",
     "flush",
+    "instrument",
+    "instrument_app",
     "label",
+    "label_app",
     "observe",
+    "record",
     "shutdown",
     "stage",
     "start",
     "statistics",
+    "tag",
+    "uninstrument",
 ]
 EXTRAS = ["duckdb", "fastapi", "pandas", "polars", "pyarrow", "pydantic", "rich", "sklearn", "uvicorn"]
 
@@ -83,5 +90,13 @@ assert not missing, missing
 def test_errors_share_one_base() -> None:
     """Every exception of `radiosonde.errors` can be caught as RadiosondeError."""
     found = {name for name, value in vars(radiosonde.errors).items() if isinstance(value, type)}
-    assert found == {"ConfigurationError", "MergeError", "ProfileError", "RadiosondeError", "SpoolError", "StoreError"}
+    assert found == {
+        "ConfigurationError",
+        "MergeError",
+        "ProfileError",
+        "RadiosondeError",
+        "ReceiptError",
+        "SpoolError",
+        "StoreError",
+    }
     assert all(issubclass(getattr(radiosonde.errors, name), radiosonde.errors.RadiosondeError) for name in found)

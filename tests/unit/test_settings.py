@@ -15,6 +15,7 @@ def test_the_defaults():
     assert settings == Settings(
         store=None, window_s=60.0, references={}, cohorts={}, service_name=None, otlp=False, export_interval_s=60.0,
         prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, cpu_budget=0.01, disabled=False,
+        labels=None, receipt_keys="", receipt_ttl_s=7_776_000.0,
     )  # fmt: skip
 
 
@@ -32,6 +33,14 @@ def test_the_defaults():
         ("RADIOSONDE_CPU_BUDGET", "0.05", "cpu_budget", 0.05),
         ("RADIOSONDE_CPU_BUDGET", "inf", "cpu_budget", float("inf")),
         ("RADIOSONDE_OTLP", "yes", "otlp", True),
+        ("RADIOSONDE_RECEIPT_KEYS", "k1=00", "receipt_keys", "k1=00"),
+        ("RADIOSONDE_LABELS", "redis://127.0.0.1/0", "labels", "redis://127.0.0.1/0"),
+        ("RADIOSONDE_RECEIPT_TTL_S", "3600", "receipt_ttl_s", 3600.0),
+        ("RADIOSONDE_SPANS_PER_MINUTE", "0", "spans_per_minute", 0),
+        ("OTEL_TRACES_EXPORTER", "none", "spans_per_minute", 0),
+        ("OTEL_TRACES_EXPORTER", "otlp", "spans_per_minute", 60),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318", "spans_per_minute", 60),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:4318", "spans_per_minute", 0),
         ("RADIOSONDE_DISABLED", "1", "disabled", True),
         ("OTEL_SDK_DISABLED", "TRUE", "disabled", True),
         ("OTEL_SDK_DISABLED", "yes", "disabled", False),
@@ -50,6 +59,20 @@ def test_the_defaults():
 def test_a_variable(name, text, field, value):
     """Each variable sets its field; OpenTelemetry's own are read by its rules and never an error."""
     assert getattr(Settings.resolve({name: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("labels", "store", "target"),
+    [
+        (None, None, None),
+        ("mine.sqlite", "a.sqlite", "mine.sqlite"),
+        (None, "/var/a.b/flights.sqlite", "/var/a.b/flights.labels.sqlite"),
+        (None, "./flights", "./flights.labels"),
+    ],
+)
+def test_labels_wait_beside_the_store(labels, store, target):
+    """Unless a place is named for them."""
+    assert Settings(labels=labels, store=store).join_target == target
 
 
 @pytest.mark.parametrize(
@@ -80,10 +103,13 @@ def test_arguments_win_over_the_environment_unless_they_are_none():
         ({"RADIOSONDE_WINDOW_S": "inf"}, {}, "window_s is inf"),
         ({"RADIOSONDE_WINDOW_S": "0.5"}, {}, "at least 1 second"),
         ({"RADIOSONDE_RING_BYTES": "1"}, {}, "ring_bytes is 1"),
+        ({"RADIOSONDE_SPANS_PER_MINUTE": "-1"}, {}, "spans_per_minute is -1; it must be between 0 and 6000"),
         ({"RADIOSONDE_MAX_SERIES": "0"}, {}, "max_series is 0"),
         ({"RADIOSONDE_CPU_BUDGET": "0"}, {}, "cpu_budget is 0.0; it must be above 0"),
         ({}, {"cpu_budget": float("nan")}, "cpu_budget is nan"),
         ({"RADIOSONDE_DISABLED": "perhaps"}, {}, "RADIOSONDE_DISABLED is 'perhaps'; use true or false"),
+        ({}, {"receipt_ttl_s": 0}, "receipt_ttl_s is 0; it must be between 1 and 315360000 seconds"),
+        ({}, {"receipt_ttl_s": float("nan")}, "receipt_ttl_s is nan"),
         ({}, {"export_interval_s": 0}, "export_interval_s is 0"),
         ({}, {"colour": "red", "size": 1}, "unknown setting colour, size; known are .*window_s"),
     ],

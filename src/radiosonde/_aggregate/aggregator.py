@@ -2,40 +2,44 @@
 
 A window closes when the watermark (the largest event time seen) has passed its end by a tenth of its length, or when
 nothing came for it for its length in wall time. What comes later opens a further part of the same window: parts are
-deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows, late labels) are
-held for a while, because every label on its own would make a part.
+deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows) are held for a
+while, because every row on its own would make a part.
 
 Calls, rows, errors, durations and phases count every record. Features and outputs count the rows that the budget allows
 (`radiosonde._aggregate.pace` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
 Outputs of single rows cost a twentieth of their features, so they are thinned `OUTPUT_RATIO` times less, if at all.
 
-Threads: `fold`, `label` and `close` belong to the consumer; `snapshot` may be called from a scrape. One lock, held for
-one fold at most, never while anything is exported and never by the caller of a prediction.
+Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
+scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.batches import Batches
+from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.pace import Pace
 from radiosonde._aggregate.provisional import Backlog
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
 from radiosonde._aggregate.thinning import Thinner
+from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns
 from radiosonde._ring import Block
 from radiosonde._ring.layout import INPUT_ROW
-from radiosonde.model import SeriesKey, Window
+from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
-"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of labels makes."""
+"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of late rows makes."""
 
 OPEN_WINDOWS = 1000
 """Windows with features beyond which late ones are held no longer: a backfill of a year opens thousands in a second, and
@@ -51,22 +55,33 @@ class Aggregator:
     Args:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
+        keeper: chooses predictions that get a span after the fact; None makes none.
         pace: how many rows features and outputs may count; default: all.
         thinner: which ones.
 
     Attributes:
+        keeper: as given.
         batch_rows_lost: rows of batches that were overwritten before they were read; whoever counts them sets it to 0.
         counted_rows: rows whose features were looked at.
         closed: windows closed.
     """
 
-    def __init__(self, window_s: float, process: str, pace: Pace | None = None, thinner: Thinner | None = None) -> None:
+    def __init__(
+        self,
+        window_s: float,
+        process: str,
+        keeper: SpanKeeper | None = None,
+        pace: Pace | None = None,
+        thinner: Thinner | None = None,
+    ) -> None:
+        self.keeper = keeper
         self._window_ns = round(window_s * NS)
         self._process = process
         self._pace = pace or Pace()
         self._thinner = thinner or Thinner()
         self._lock = threading.Lock()
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
+        self._bodies: dict[str, int] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
         self._provisional: dict[Hashable, Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
@@ -97,15 +112,23 @@ class Aggregator:
             # Without a grid nothing is thinned: the first rows make the provisional reference, once.
             step = self._pace.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
             counted, self._row_ns = self.counted_rows, 0
+            if self.keeper is not None:  # looks at all records, not at those that are counted
+                self.keeper.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
-                self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows, step)
+                self._add_part(stream, int(starts_ns[0]), int(series[0]), block, step)
             else:
                 order = np.lexsort((series, starts_ns))
                 changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
                 for members in np.split(order, np.flatnonzero(changes) + 1):
-                    start_ns, code = int(starts_ns[members[0]]), int(series[members[0]])
-                    self._add(stream, start_ns, code, headers[members], block.rows[members], step)
+                    first = members[0]
+                    self._add_part(stream, int(starts_ns[first]), int(series[first]), block.part(members), step)
             self._pace.note(self.counted_rows - counted, self._row_ns)
+
+    def _add_part(self, stream: Stream, start_ns: int, series: int, part: Block, step: int) -> None:
+        """Add the records of one window and series."""
+        if self.keeper is not None:
+            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
+        self._add(stream, start_ns, series, part.headers, part.rows, step)
 
     def _add(
         self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64], step: int
@@ -159,17 +182,51 @@ class Aggregator:
         for start_ns, cohort, rows, weight in backlog.parts():
             self._state(stream, start_ns, cohort).add_features(rows, weight)
 
-    def label(self, stream: Stream, event_ns: int, series: int) -> SeriesState:
-        """Return the state that the outcome of a prediction at *event_ns* belongs to. Call with `lock` held."""
-        return self._state(stream, event_ns - event_ns % self._window_ns, stream.cohorts[series])
+    def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
+        """Count outcomes in the windows of their predictions, which this process need not have made; any thread.
 
-    @property
-    def lock(self) -> threading.Lock:
-        """Held by whoever writes to a state."""
-        return self._lock
+        They are parts of windows, closed at once: whoever joins makes the outcomes of one batch durable in one
+        transaction, and what waited here for more would belong to several.
+
+        Returns:
+            The parts, one per window, series and grid; they are in the totals already.
+
+        Raises:
+            ValueError: cells are not one byte per feature; nothing was counted.
+        """
+        parts: dict[tuple[int, SeriesKey, str], list[Outcome]] = {}
+        for outcome in outcomes:
+            if outcome.cells and len(outcome.cells) != len(outcome.features):
+                raise ValueError(f"{len(outcome.cells)} bytes of cells for {len(outcome.features)} features")
+            start_ns = outcome.event_ns - outcome.event_ns % self._window_ns
+            parts.setdefault((start_ns, outcome.key, outcome.grid if outcome.cells else ""), []).append(outcome)
+        bodies = self._bodies.copy()
+        windows = [self._outcome_window(place, bodies.get(place[2], 0), members) for place, members in parts.items()]
+        with self._lock:
+            self._add_totals(windows)
+        self.closed += len(windows)
+        return windows
+
+    def _outcome_window(self, place: tuple[int, SeriesKey, str], body: int, outcomes: Sequence[Outcome]) -> Window:
+        start_ns, key, _ = place
+        counted, traffic = OutcomeState(body), TrafficState()
+        counted.update(outcomes)
+        return Window(
+            key=key,
+            start_ns=start_ns,
+            end_ns=start_ns + self._window_ns,
+            process=self._process,
+            calls=0,
+            rows=0,
+            errors={},
+            batch_sizes=traffic.batch_sizes,
+            latency=traffic.latency(()),
+            output=AnswerState().freeze(()),
+            labels=counted.freeze(),
+        )
 
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
-        key = SeriesKey(stream.model, stream.version, stream.variant, cohort)
+        key = self._key(stream, cohort)
         grid = stream.grid.id if stream.grid is not None else ""
         # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
         place = (start_ns, key, grid, id(stream))
@@ -177,8 +234,14 @@ class Aggregator:
         if state is None:
             end_ns = start_ns + self._window_ns
             state = self._open[place] = SeriesState(stream, key, start_ns, end_ns, self._process)
+            if stream.grid is not None:
+                self._bodies[grid] = stream.grid.body
         state.touched_ns = monotonic_ns()
         return state
+
+    @staticmethod
+    def _key(stream: Stream, cohort: str) -> SeriesKey:
+        return SeriesKey(stream.model, stream.version, stream.variant, cohort)
 
     # Closing ---------------------------------------------------------------------------------------------------------
 
@@ -199,6 +262,9 @@ class Aggregator:
                 if everything or self._is_due(state, now_ns, is_crowded=is_crowded)
             ]
             states = [self._open.pop(place) for place in due]
+            for state in states:
+                if self.keeper is not None:
+                    state.traffic.point_to(self.keeper.release(state.start_ns, state.key))
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)
@@ -223,6 +289,11 @@ class Aggregator:
             added.setdefault(window.key, []).append(window)
         for key, parts in added.items():
             self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
+
+    def totals(self, keys: Iterable[SeriesKey]) -> list[Window]:
+        """Return what was closed of these series since the start, summed; several of a series counted on several grids."""
+        with self._lock:
+            return [window for key in keys for window in self._totals.get(key, ())]
 
     def snapshot(self) -> tuple[Window, ...]:
         """Return the cumulative windows since the start, what is still open included, without sketches.

@@ -116,3 +116,8 @@ def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING).astype(np.int64)
     return np.minimum(bins, CONFIDENCE_BINS - 1)
+
+
+def one_confidence_bin(confidence: float) -> int:
+    """Return the bin of one confidence, as `confidence_bin` does; a call of numpy for one number costs 10 us."""
+    return min(int(min(max(confidence, 0.0), 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING), CONFIDENCE_BINS - 1)

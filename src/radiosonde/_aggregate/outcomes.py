@@ -1,60 +1,180 @@
-"""Accumulates labels of predictions made in one window, by lag and confidence."""
+"""Accumulates what labels made of the predictions of one series in one window.
+
+Counted one by one in plain Python, about 4 us each, with the cell tables left to `OutcomeCells`: labels of one batch
+belong to many windows, a few each, and vectorised per window numpy's calls would cost more than the additions.
+
+A correction adds the new label and takes the former one back. The counts that carriers export as counters only grow:
+`outcomes`, `retractions`, `lag_counts`, and rows and confidence of the calibration, which a correction does not touch.
+"""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from radiosonde._aggregate.answers import confidence_bin
-from radiosonde.model import CONFIDENCE_BINS, LAGS, LabelCounts
+from radiosonde._aggregate.answers import one_confidence_bin
+from radiosonde._aggregate.outcome_cells import OutcomeCells, residual
+from radiosonde.model import CONFIDENCE_BINS, LAG, LAGS, OVERFLOW_CLASS, LabelCounts, Outcome
 
 LAG_EDGES_S = (60.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0, 172800.0, 604800.0, 1209600.0, 2592000.0)
 """Upper bounds of the label-lag histogram in seconds: one minute to 30 days."""
 
 _LAG_LIMITS_S = (3600.0, 86400.0, 604800.0)
+_LAG_BOUNDS_S = LAG.upper_bounds_s()[:-1].tolist()
+
+_VALUE = "value"
+"""The label class of a regression."""
+
+
+class _LabelLags:
+    """Labels of one class."""
+
+    __slots__ = ("count", "first", "in_force")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = [0] * (len(LAG_EDGES_S) + 1)
+        self.in_force = [0] * LAG.size
 
 
 class OutcomeState:
-    """Counts of labels. Owner: the consumer thread."""
+    """Counts of labels. Owner: whoever holds the aggregator's lock.
 
-    def __init__(self) -> None:
+    Args:
+        body: body cells of the grid, where this process knows it.
+    """
+
+    def __init__(self, body: int = 0) -> None:
+        self._body = body
+        self._grid = ""
+        self._cells: OutcomeCells | None = None
         self._outcomes: Counter[tuple[str, str]] = Counter()
-        self._calibration = np.zeros((CONFIDENCE_BINS, 3))
-        self._lags: dict[str, list[int]] = {}
-        self._residual_sum = 0.0
-        self._residual_square_sum = 0.0
+        self._retractions: Counter[tuple[str, str]] = Counter()
+        # Tables are flat lists: a list per line would be 100 objects a part for the garbage collector to go through.
+        self._calibration = [0.0] * (3 * CONFIDENCE_BINS)
+        self._labels: dict[str, _LabelLags] = {}
+        self._joint: dict[tuple[str, str], list[float]] = {}
+        self._residuals = [0.0, 0.0, 0.0]
+        self._never = 0
 
-    def add_class(self, label: str, *, is_correct: bool, confidence: float, lag_s: float) -> None:
-        """Add the label of a classification."""
-        lag = LAGS[int(np.searchsorted(_LAG_LIMITS_S, lag_s, side="left"))]
-        self._outcomes["correct" if is_correct else "incorrect", lag] += 1
-        if not math.isnan(confidence):
-            place = int(confidence_bin(np.array([confidence]))[0])
-            self._calibration[place] += (1, is_correct, confidence)
-        self._add_lag(label, lag_s)
+    def update(self, outcomes: Iterable[Outcome]) -> None:
+        """Add outcomes.
 
-    def add_value(self, residual: float, lag_s: float) -> None:
-        """Add the residual (label minus prediction) of a regression."""
-        self._residual_sum += residual
-        self._residual_square_sum += residual * residual
-        self._add_lag("value", lag_s)
+        Raises:
+            ValueError: an outcome's cells are of another grid, or not one byte per feature; those before it are counted.
+        """
+        for outcome in outcomes:
+            self.add(outcome)
 
-    def _add_lag(self, label: str, lag_s: float) -> None:
-        lags = self._lags.setdefault(label, [0] * (len(LAG_EDGES_S) + 1))
-        lags[int(np.searchsorted(LAG_EDGES_S, lag_s, side="left"))] += 1
+    def add(self, outcome: Outcome) -> None:
+        """Add one outcome; a correction takes its former label back.
+
+        Raises:
+            ValueError: its cells are of another grid than those counted here, or not one byte per feature.
+        """
+        if outcome.label is None:
+            self._never += 1
+            return
+        cells = self._cells_of(outcome) if outcome.cells and outcome.grid else None
+        is_class = outcome.is_class
+        if outcome.former is not None:
+            self._count(outcome, outcome.former, outcome.former_lag_s, -1, cells, is_class=is_class)
+        self._count(outcome, outcome.label, outcome.lag_s, 1, cells, is_class=is_class)
+
+    def _count(
+        self,
+        outcome: Outcome,
+        label: str | float,
+        lag_s: float,
+        sign: int,
+        cells: OutcomeCells | None,
+        *,
+        is_class: bool,
+    ) -> None:
+        # A lag that is not known counts with the longest; a label from before its prediction with the shortest.
+        lag_s = math.inf if math.isnan(lag_s) else lag_s
+        name = str(label) if is_class else _VALUE
+        lags = self._labels.get(name)
+        if lags is None:
+            lags = self._labels[name] = _LabelLags()
+        lags.count += sign
+        lags.in_force[bisect_left(_LAG_BOUNDS_S, lag_s)] += sign
+        if outcome.former is None:
+            lags.first[bisect_left(LAG_EDGES_S, lag_s)] += 1
+        missed = math.nan
+        if is_class:
+            self._count_class(outcome, name, lag_s, sign)
+        else:
+            missed = residual(label, "", math.nan, outcome.value, ())
+            self._residuals[0] += sign * missed
+            self._residuals[1] += sign * missed * missed
+            self._residuals[2] += sign * abs(missed)
+        if cells is not None:
+            if is_class:
+                missed = residual(name, outcome.predicted, outcome.confidence, math.nan, outcome.classes)
+            cells.add(name, outcome.cells, missed, sign)
+
+    def _count_class(self, outcome: Outcome, name: str, lag_s: float, sign: int) -> None:
+        # Two classes beyond the bound share a name, and nobody knows whether they are the same.
+        is_correct = name == outcome.predicted and name != OVERFLOW_CLASS
+        key = ("correct" if is_correct else "incorrect", LAGS[bisect_left(_LAG_LIMITS_S, lag_s)])
+        (self._outcomes if sign > 0 else self._retractions)[key] += 1
+        confidence = outcome.confidence
+        table = self._joint.get((outcome.predicted, name))
+        if table is None:
+            table = self._joint[outcome.predicted, name] = [0.0] * (3 * (CONFIDENCE_BINS + 1))
+        if not math.isfinite(confidence):
+            table[3 * CONFIDENCE_BINS] += sign
+            return
+        line = 3 * one_confidence_bin(confidence)
+        table[line] += sign
+        table[line + 1] += sign * confidence
+        table[line + 2] += sign * confidence * confidence
+        calibration = self._calibration
+        calibration[line + 1] += sign * is_correct
+        if outcome.former is None:
+            calibration[line] += 1
+            calibration[line + 2] += confidence
+
+    def _cells_of(self, outcome: Outcome) -> OutcomeCells:
+        if len(outcome.cells) != len(outcome.features):
+            raise ValueError(f"{len(outcome.cells)} bytes of cells for {len(outcome.features)} features: give one each")
+        if self._cells is None:
+            self._grid = outcome.grid
+            self._cells = OutcomeCells(outcome.features, self._body)
+        if outcome.grid != self._grid or outcome.features != self._cells.features:
+            raise ValueError(f"cells of grid {outcome.grid} do not add to those of {self._grid}: keep a state for each")
+        return self._cells
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether cells were counted: they are nearly all of the memory."""
+        return self._cells is not None
 
     def freeze(self) -> LabelCounts:
         """Return the labels, frozen."""
-        table = np.array(list(self._lags.values()), dtype=np.int64).reshape(-1, len(LAG_EDGES_S) + 1)
+        cells, residual_cells = self._cells.freeze() if self._cells else ({}, np.zeros((0, 0, 3)))
+        lags = list(self._labels.values())
         return LabelCounts(
             outcomes=dict(self._outcomes),
-            calibration=self._calibration.copy(),
-            classes=tuple(self._lags),
-            class_counts=table.sum(axis=1),
-            lag_counts=table,
+            calibration=np.array(self._calibration).reshape(-1, 3),
+            classes=tuple(self._labels),
+            class_counts=np.array([labels.count for labels in lags], dtype=np.int64),
+            lag_counts=np.array([labels.first for labels in lags], dtype=np.int64).reshape(-1, len(LAG_EDGES_S) + 1),
             lag_edges_s=LAG_EDGES_S,
-            residual_sum=self._residual_sum,
-            residual_square_sum=self._residual_square_sum,
+            residual_sum=self._residuals[0],
+            residual_square_sum=self._residuals[1],
+            residual_absolute_sum=self._residuals[2],
+            retractions=dict(self._retractions),
+            lags=np.array([labels.in_force for labels in lags], dtype=np.int64) if lags else np.zeros((0, 0), np.int64),
+            joint={pair: np.array(table).reshape(-1, 3) for pair, table in self._joint.items()},
+            grid=self._grid,
+            features=self._cells.features if self._cells else (),
+            cells=cells,
+            residual_cells=residual_cells,
+            never=self._never,
         )

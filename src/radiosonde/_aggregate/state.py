@@ -8,7 +8,6 @@ import numpy as np
 
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.features import FeatureState
-from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import monotonic_ns
 from radiosonde.model import SeriesKey, Window
@@ -37,7 +36,6 @@ class SeriesState:
         self.traffic = TrafficState()
         self.answers = AnswerState(stream.reference.output.value_edges if stream.reference else ())
         self._features: FeatureState | None = None
-        self._outcomes: OutcomeState | None = None
         self.opened_ns = self.touched_ns = monotonic_ns()
 
     def add_features(self, rows: NDArray[np.float64], weight: int) -> None:
@@ -49,19 +47,12 @@ class SeriesState:
         self._features.update(rows, weight)
 
     @property
-    def outcomes(self) -> OutcomeState:
-        """Labels, made at the first."""
-        if self._outcomes is None:
-            self._outcomes = OutcomeState()
-        return self._outcomes
-
-    @property
     def has_features(self) -> bool:
         """Whether features were counted: they are nearly all of a window's memory."""
         return self._features is not None
 
     def is_late(self, watermark_ns: int) -> bool:
-        """Say whether this part holds only what came behind the watermark: labels, or a few rows."""
+        """Say whether this part holds only what came behind the watermark: a few rows."""
         return self.traffic.calls == 0 or watermark_ns > self.end_ns + (self.end_ns - self.start_ns)
 
     def freeze(self, *, with_sketches: bool) -> Window:
@@ -78,5 +69,4 @@ class SeriesState:
             latency=self.traffic.latency(self._stream.phases),
             output=self.answers.freeze(self._stream.classes),
             features=self._features.freeze(with_sketches=with_sketches) if self._features else None,
-            labels=self._outcomes.freeze() if self._outcomes else None,
         )

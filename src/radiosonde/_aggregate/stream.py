@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._ring import BatchArena
+from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN
 from radiosonde.reference.grid import Grid
 from radiosonde.reference.profile import Reference
 
@@ -26,9 +27,11 @@ class Stream:
         features: feature names.
         categories: per feature the category names by code, or None for a number.
         arena: where rows of batches are.
+        nonce: of the lane's ring, part of its predictions' ids.
         reference: the profile whose grid counts the cells; None until a provisional one is made.
         reference_id: its identity (kept, because working it out hashes the whole profile).
         grid: its compiled cells.
+        outside: which cells are outside what the reference has seen, shape (features, width); None when it cannot say.
     """
 
     model: str
@@ -44,6 +47,8 @@ class Stream:
     reference: Reference | None = None
     reference_id: str = ""
     grid: Grid | None = None
+    nonce: int = 0
+    outside: NDArray[np.bool_] | None = None
     pii: frozenset[str] = field(default_factory=frozenset)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -57,6 +62,7 @@ class Stream:
         self.reference = reference
         self.reference_id = reference.id
         self.grid = Grid.from_reference(reference)
+        self.outside = _outside(reference, self.grid)
         self.pii = frozenset(feature.name for feature in reference.features if feature.pii)
         self._grid_codes = {
             position: np.empty(0)
@@ -90,3 +96,17 @@ class Stream:
             found = np.array([*(known.get(name, len(known)) for name in names), len(known)], dtype=np.float64)
             self._grid_codes[position] = found
         return found
+
+
+def _outside(reference: Reference, grid: Grid) -> NDArray[np.bool_] | None:
+    """Return which cells are outside: below, above, unseen, and missing where the reference misses nothing.
+
+    A provisional reference cannot say: of 30 features drawn like its own thousand rows, one in 17 rows has a value
+    beyond their extremes.
+    """
+    if reference.provisional:
+        return None
+    outside = np.zeros((len(grid.names), grid.width), dtype=np.bool_)
+    outside[:, [BELOW, ABOVE, UNSEEN]] = True
+    outside[:, NULL] = [feature.counts[NULL] == 0 for feature in reference.features]
+    return outside

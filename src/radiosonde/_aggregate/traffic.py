@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._clock import NS
 from radiosonde._ring.layout import DONE, FAILED, PHASES
 from radiosonde.model import LATENCY, Exemplar, LatencyCounts
+from radiosonde.model.spans import KeptSpan
 
 EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the explicit latency histogram in seconds: 13, below the carriers' limit of 15."""
@@ -67,6 +69,13 @@ class TrafficState:
                 int(headers["trace_hi"][place]) << 64 | int(headers["trace_lo"][place]),
                 int(headers["span_id"][place]),
             )
+
+    def point_to(self, spans: Iterable[KeptSpan]) -> None:
+        """Take *spans* for exemplars of their buckets, over those that are there."""
+        for span in spans:
+            duration_s = (span.end_ns - span.start_ns) / NS
+            bucket = int(np.searchsorted(_EDGES_S, duration_s, side="left"))
+            self._exemplars[bucket] = Exemplar(duration_s, span.start_ns, span.trace_id, span.span_id)
 
     def latency(self, phase_names: Sequence[str]) -> LatencyCounts:
         """Return the durations, frozen, with the phases that have a name."""

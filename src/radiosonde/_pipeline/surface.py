@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,26 +11,47 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
+from radiosonde._join.received import labels_in
 from radiosonde._pipeline._worker import survive
+from radiosonde._pipeline.selector import Input, selector
+from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
-from radiosonde._record.current import Stage, current
+from radiosonde._record.current import Collected, Collecting, Stage, current
+from radiosonde._record.past import Past, record_past
 from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
-from radiosonde._settings import Settings, is_disabled
+from radiosonde._settings import Settings, is_disabled, model_tag
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import Statistics
+from radiosonde.model import OVERFLOW_COHORT, Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
+    from radiosonde._pipeline.label_app import LabelApp
     from radiosonde._pipeline.pipeline import Pipeline
 
-__all__ = ["at", "cohort", "current", "flush", "label", "observe", "shutdown", "stage", "start", "statistics"]
+__all__ = [
+    "at",
+    "cohort",
+    "collect",
+    "current",
+    "flush",
+    "instrument",
+    "instrument_app",
+    "label",
+    "label_app",
+    "observe",
+    "record",
+    "shutdown",
+    "stage",
+    "start",
+    "statistics",
+    "tag",
+    "uninstrument",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Input = str | Callable[..., object] | Literal[False] | None
-"""Where the features are: a parameter's name, a callable on the call's arguments, False (the function records them
-itself with ``current().features``), None (the first parameter)."""
 
 
 class Surface:
@@ -47,6 +69,8 @@ class Surface:
         self._pipeline: Pipeline | None = None
         self._is_started = False
         self._is_off = False
+        self._tags = Tags()
+        self._timed: dict[tuple[str, str, str], Recorder] = {}
 
     @property
     def is_off(self) -> bool:
@@ -79,8 +103,9 @@ class Surface:
 
         Args:
             **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
-                ``service_name``, ``otlp``, ``export_interval_s``, ``prometheus``, ``prometheus_port``, ``ring_bytes``,
-                ``max_series``, ``cpu_budget``.
+                ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
+                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``,
+                ``cpu_budget``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
@@ -138,7 +163,7 @@ class Surface:
         self,
         name: str,
         *,
-        version: str = "",
+        version: str | Callable[[], str] = "",
         variant: str = "stable",
         input: Input = None,
         output: Callable[[Any], object] | None = None,
@@ -146,12 +171,14 @@ class Surface:
         reference: Reference | str | os.PathLike[str] | None = None,
         features: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
+        id: str | Callable[..., object] | None = None,
     ) -> Callable[[Function], Function]:
         """Observe the predictions of a function: sync, async, generator, async generator or method; row or batch.
 
         Args:
             name: model name.
-            version: model version.
+            version: model version; or a callable that tells it, asked once and later, outside any prediction (with a
+                spool: at the first one).
             variant: role in the rollout: ``stable``, ``canary``, ``shadow``, a flag's variant.
             input: where the features are: None the first parameter; a parameter's name; a callable that takes the
                 call's arguments and returns them; False when the function calls ``current().features(...)`` itself.
@@ -162,6 +189,8 @@ class Surface:
             reference: reference profile or its path.
             features: feature names in column order, for arrays without names.
             classes: class names in the order of a probability matrix's columns.
+            id: the caller's own id of each prediction, which `label` then takes beside ours: a parameter's name, or a
+                callable that takes the call's arguments and returns it (None: it has none).
 
         Raises:
             ConfigurationError: the name is empty, *input* names no parameter, or what is decorated is no function.
@@ -196,6 +225,7 @@ class Surface:
                     is_classifier=None if task is None else task == "classification",
                     classes=tuple(classes or ()),
                     features=tuple(features or ()),
+                    own_id=None if id is None else selector(function, id)[0],
                     is_generator=inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
                     reference=profile,
                 ),
@@ -233,57 +263,168 @@ class Surface:
         """
         return nullcontext() if self.is_off else EventTimeScope(to_ns(timestamp))
 
-    def label(self, prediction_id: str, value: object, time: datetime | float | None = None) -> None:
-        """Report what really happened.
+    def label(self, prediction_id: Any, value: Any, time: Any = None) -> None:
+        """Report what really happened, to one prediction or to many; in any process, in any order, now or in weeks.
+
+        One label is queued and joined soon. Columns of labels are handed over at once: they are durable (where the join
+        store is) when this returns.
 
         Args:
-            prediction_id: ``current().id`` of the prediction.
-            value: true class (name, or position among the classes) or true value.
-            time: when it became known; default: now.
+            prediction_id: ``current().id``, ``current().receipt()``, or the caller's own id; or a list, array or Series
+                of them.
+            value: true class (name, or position among the classes) or true value; or one for each id.
+            time: when it became known, aware datetime or epoch seconds; default: now. One for all, or one for each id.
 
         Raises:
-            ConfigurationError: *time* is no time. What becomes of the label is counted: see ``statistics().labels``.
+            ConfigurationError: *time* is no time, or columns differ in length.
+            StoreError: columns only: the join store cannot be reached; none was taken.
+
+        What becomes of each label is counted: see ``statistics().labels``.
         """
         if self.is_off:
             return
-        self.pipeline().label(prediction_id, value, None if time is None else to_ns(time))
+        pipeline = self.pipeline()
+        if isinstance(prediction_id, str) or not hasattr(prediction_id, "__iter__"):
+            pipeline.label(prediction_id, value, None if time is None else to_ns(time))
+        else:
+            pipeline.receive(list(labels_in(prediction_id, value, time, to_ns)))
 
+    # What others have measured or made ----------------------------------------------------------------------------------
 
-def selector(
-    function: Callable[..., Any], source: Input
-) -> tuple[Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None, int]:
-    """Return how to take the features out of a call's arguments, and their position among them (-1: ask the former)."""
-    if isinstance(function, (type, staticmethod, classmethod, property)):
-        raise ConfigurationError(
-            f"observe decorates functions, not {function!r}; put it below @staticmethod, @classmethod or @property"
-        )
-    if source is False:
-        return None, -1
-    if callable(source):
-        take = source
-        return lambda args, kwargs: take(*args, **kwargs), -1
-    names = list(inspect.signature(function).parameters)
-    if source is None:
-        named = [name for name in names if name not in ("self", "cls")]
-        if not named:
-            return None, -1
-        source = named[0]
-    if source not in names:
-        raise ConfigurationError(
-            f"input={source!r} is no parameter of {function.__qualname__}; it has {', '.join(names)}"
-        )
-    position, wanted, parameter = names.index(source), source, inspect.signature(function).parameters[source]
-    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return lambda _, kwargs: kwargs, -1
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-        position = -1
-    if parameter.default is not inspect.Parameter.empty:
-        usual = parameter.default
-        return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs.get(wanted, usual), position
-    return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs[wanted], position
+    def collect(self) -> AbstractContextManager[Collected]:
+        """Collect the predictions made inside, in this context and in threads that were started with a copy of it.
+
+        Example: ``with rs.collect() as made: serve(request)``; then ``[each.id for each in made]``.
+        """
+        collected = Collected()
+        return nullcontext(collected) if self.is_off else Collecting(collected)
+
+    def record(
+        self,
+        name: str,
+        duration_s: float,
+        *,
+        version: str = "",
+        variant: str = "stable",
+        start: datetime | float | None = None,
+        phases: Mapping[str, float] | None = None,
+        error: BaseException | str | None = None,
+    ) -> None:
+        """Record a call that is over and that somebody else has timed: a request, a line of a log.
+
+        It counts in traffic, errors and latency, under the cohort in force, as an observed call without features does.
+
+        Args:
+            name: what was called, a series of its own: a route, a model.
+            duration_s: how long it took, in seconds.
+            version: its version.
+            variant: its role in the rollout.
+            start: when it began; default: *duration_s* ago.
+            phases: seconds by phase, at most six names per *name*.
+            error: what went wrong: an exception, or a short name for it; None for success.
+
+        Raises:
+            ConfigurationError: the duration is negative or no number, or *start* is no time.
+        """
+        if self.is_off:
+            return
+        if not 0 <= duration_s < math.inf:
+            raise ConfigurationError(f"record got a duration of {duration_s!r}; give seconds, 0 or more")
+        start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
+        pipeline = self.pipeline()
+        recorder = self._timed.get((name, version, variant)) or self._recorder_of_past(name, version, variant)
+        lane = None if pipeline.is_shut else pipeline.guard.call("open_lane", recorder.open_lane, (), {})
+        if lane is None:
+            pipeline.guard.lose(losses.RECORD_FAILED)
+            return
+        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error))
+
+    def _recorder_of_past(self, name: str, version: str, variant: str) -> Recorder:
+        with self._lock:
+            if len(self._timed) >= self.pipeline().settings.max_series:
+                name, version, variant = OVERFLOW_COHORT, "", "stable"
+                self.pipeline().guard.lose(losses.COHORT_OVERFLOW)
+            recorder = self._timed.get((name, version, variant))
+            if recorder is None:
+                recorder = Recorder(self.pipeline(), Observed(name, version=version, variant=variant))
+                self._timed[name, version, variant] = recorder
+                self.pipeline().add(recorder)
+            return recorder
+
+    def tag(
+        self, model: object, *, name: str | None = None, version: str | None = None, variant: str | None = None
+    ) -> Tag:
+        """Say the name, version or variant of a model object, for plug-ins; return all that is known of it.
+
+        What was not said of the object comes from ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+
+        Raises:
+            ConfigurationError: nothing can be remembered of objects of this type.
+        """
+        known = self._tags.of(model)
+        if (name, version, variant) != (None, None, None):
+            known = self._tags.add(model, Tag(name, version, variant))
+        usual = model_tag(self._environment)
+        return Tag(*(said if said is not None else other for said, other in zip(known, usual, strict=True)))
+
+    def instrument(self, *libraries: str) -> tuple[str, ...]:
+        """Observe the predictions of model libraries that are installed (default: all known); return which.
+
+        Example: ``rs.instrument("sklearn", "xgboost")``. Without code: run under ``opentelemetry-instrument``.
+
+        Raises:
+            ConfigurationError: a library has no plug-in.
+        """
+        from radiosonde._pipeline import plugins  # reads the metadata of what is installed: not at import
+
+        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False)
+
+    def uninstrument(self, *libraries: str) -> tuple[str, ...]:
+        """Put the original functions of model libraries back; return which."""
+        from radiosonde._pipeline import plugins
+
+        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=True)
+
+    def instrument_app(self, app: object, **options: Any) -> None:
+        """Observe the requests of a FastAPI, Starlette or Flask application.
+
+        Args:
+            app: the application object.
+            **options: see `radiosonde_integrations.web`: ``cohorts``, ``id_header``, ``receipt_header``, ``labels_token``,
+                ``metrics_path``.
+
+        Raises:
+            ConfigurationError: no plug-in knows the application, or an option is wrong.
+        """
+        from radiosonde._pipeline import plugins
+
+        if not self.is_off:
+            plugins.instrument_app(app, options)
+
+    def label_app(self, token: str) -> LabelApp:
+        """Return an application that takes labels by ``POST /labels``: ASGI as it is, WSGI as its ``wsgi``.
+
+        Example: ``app.mount("/radiosonde", rs.label_app(token))``. A request that is answered with 202 is durable where
+        the join store is (see ``RADIOSONDE_LABELS``).
+
+        Args:
+            token: what requests must bear: ``Authorization: Bearer TOKEN``.
+
+        Raises:
+            ConfigurationError: the token is empty or cannot stand in a header, or the receipt keys cannot be read.
+        """
+        from radiosonde._join.receipt_keys import ReceiptKeys
+        from radiosonde._pipeline.label_app import LabelApp
+        from radiosonde._pipeline.label_route import LabelRoute
+
+        pipeline = self.pipeline()
+        text = pipeline.settings.receipt_keys
+        return LabelApp(LabelRoute(token, pipeline.receive, keys=ReceiptKeys.parse(text) if text else None))
 
 
 SURFACE = Surface()
 
 observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.cohort, SURFACE.at, SURFACE.label
+collect, record, tag, label_app = SURFACE.collect, SURFACE.record, SURFACE.tag, SURFACE.label_app
+instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics

@@ -1,4 +1,4 @@
-"""What surrounds a prediction: cohort and event time, carried by one context variable.
+"""What surrounds a prediction: cohort, event time and who collects it, carried by one context variable.
 
 One variable, not two, because the hot path reads it on every call; its value is None almost always.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from radiosonde._clock import NS
 from radiosonde._guard import Guard
@@ -25,17 +25,19 @@ _LONGEST_VALUE = 64
 
 
 class Ambient(NamedTuple):
-    """Cohort and event time in force.
+    """What is in force.
 
     Attributes:
         dimensions: admitted cohort dimensions.
         cohort: their canonical text.
         event_ns: event time, 0 when it is the time of the call.
+        collected: where the tokens of predictions that begin are put, None for nowhere.
     """
 
     dimensions: Mapping[str, str]
     cohort: str
     event_ns: int
+    collected: list[Any] | None = None
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("radiosonde_ambient", default=None)
@@ -100,7 +102,10 @@ class CohortScope(_Scope):
     def __enter__(self) -> None:
         outer = AMBIENT.get()
         dimensions = {**outer.dimensions, **self._dimensions} if outer else self._dimensions
-        self._token = AMBIENT.set(Ambient(dimensions, cohort_text(dimensions), outer.event_ns if outer else 0))
+        cohort = cohort_text(dimensions)
+        self._token = AMBIENT.set(
+            outer._replace(dimensions=dimensions, cohort=cohort) if outer else Ambient(dimensions, cohort, 0)
+        )
 
 
 class EventTimeScope(_Scope):
@@ -117,6 +122,20 @@ class EventTimeScope(_Scope):
             self._token = AMBIENT.set(outer._replace(event_ns=self._event_ns))
         else:
             self._token = AMBIENT.set(Ambient({}, "", self._event_ns))
+
+
+class CollectScope(_Scope):
+    """Tokens of predictions inside are put into a list; an inner scope collects instead of the outer one."""
+
+    __slots__ = ("_collected",)
+
+    def __init__(self, collected: list[Any]) -> None:
+        self._collected = collected
+
+    def open(self) -> None:
+        """Collect from here on, until the scope is left."""
+        outer = AMBIENT.get() or Ambient({}, "", 0)
+        self._token = AMBIENT.set(outer._replace(collected=self._collected))
 
 
 def to_ns(timestamp: object) -> int:

@@ -28,7 +28,7 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
     host = recorder.host
     page: dict[str, object] = {
         "model": recorder.name,
-        "version": recorder.version,
+        "version": recorder.version if host.settings.spool is None else recorder.settle_version(),
         "variant": recorder.variant,
         "features": schema.names,
         # The names themselves are in the side table; here only which features have any.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from radiosonde._clock import monotonic_ns
+from radiosonde._clock import NS, monotonic_ns
+from radiosonde._record.ambient import CollectScope
 from radiosonde._record.lane import is_in_progress
-from radiosonde._record.token import AT, CURRENT, SPAN, Token
+from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
-from radiosonde._ring.layout import ERROR_OFFSET, PHASE_OFFSET
+from radiosonde._ring.layout import DONE, ERROR_OFFSET, PHASE_OFFSET
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -45,9 +48,52 @@ class Prediction:
         return str(self._token[0].recorder.version)
 
     @property
+    def variant(self) -> str:
+        """Role in the rollout."""
+        return str(self._token[0].recorder.variant)
+
+    @property
+    def start_ns(self) -> int:
+        """When it began: nanoseconds since the epoch."""
+        return int(self._token[WALL_NS])
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took, in seconds; NaN while it is in progress, and when its slot was given away."""
+        ring = self._token[0].ring
+        header = ring.headers[self._token[INDEX] & (ring.capacity - 1)]
+        index, state = divmod(int(header["mark"]), 4)
+        if index != self._token[INDEX] + 1 or state < DONE:
+            return math.nan
+        return int(header["duration_ns"]) / NS
+
+    @property
     def is_in_progress(self) -> bool:
         """Whether the observed function is still running."""
         return is_in_progress(self._token)
+
+    def receipt(self) -> str:
+        """Return a signed receipt of this prediction: what `radiosonde.label` takes in place of the id, and needs no store.
+
+        Call it after the observed function has returned, soon (its record is read from the ring), with keys in the
+        settings. At most 200 characters; good for ``receipt_ttl_s``.
+
+        Returns:
+            The receipt; ``""``, counted as the loss ``receipt_unissued``, when none can be made: of a batch (its rows have
+            no ids of their own), of a prediction that failed or whose output could not be read, of one whose record has
+            been overwritten since, or where the names of model, version, cohort and class are too long together.
+
+        Raises:
+            ConfigurationError: there are no keys, they cannot be read, or the prediction is still in progress.
+        """
+        from radiosonde._record.receipts import issue  # loads hashing, which most processes do without
+
+        return issue(self._token)
+
+    def alias(self, own_id: str) -> None:
+        """Let *own_id* (a request id, an order number) mean this prediction too: `radiosonde.label` then takes either."""
+        lane: Lane = self._token[0]
+        lane.recorder.host.alias(own_id, self.id)
 
     def features(self, value: object) -> None:
         """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
@@ -66,6 +112,41 @@ class Prediction:
         if isinstance(failure, Exception):
             guard.lose(losses.FEATURES_UNREADABLE)
             guard.tell("features", "Features could not be read: %r", failure)
+
+
+class Collected(Sequence[Prediction]):
+    """Predictions in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @overload
+    def __getitem__(self, place: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Prediction]: ...
+
+    def __getitem__(self, place: int | slice) -> Prediction | list[Prediction]:
+        if isinstance(place, slice):
+            return [Prediction(token) for token in self.tokens[place]]
+        return Prediction(self.tokens[place])
+
+
+class Collecting(CollectScope):
+    """Collects predictions while it is entered."""
+
+    __slots__ = ("_predictions",)
+
+    def __init__(self, predictions: Collected) -> None:
+        super().__init__(predictions.tokens)
+        self._predictions = predictions
+
+    def __enter__(self) -> Collected:
+        self.open()
+        return self._predictions
 
 
 class Stage:
@@ -130,7 +211,17 @@ class NoPrediction:
     id = ""
     model = ""
     version = ""
+    variant = ""
+    start_ns = 0
+    duration_s = math.nan
     is_in_progress = False
+
+    def receipt(self) -> str:
+        """Return no receipt."""
+        return ""
+
+    def alias(self, own_id: str) -> None:
+        """Do nothing."""
 
     def features(self, value: object) -> None:
         """Do nothing."""

@@ -30,6 +30,10 @@ MAX_ERROR_TYPES = 200
 """Error types per model with a code of their own; arbitrary, bounds a metric's label values."""
 
 
+_LONGEST_ERROR = 128
+"""Characters of an error somebody else has named; arbitrary, bounds a metric's label."""
+
+
 class Host(Protocol):
     """What a recorder needs of the pipeline that drains it."""
 
@@ -52,6 +56,9 @@ class Host(Protocol):
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the reference profile of a recorder's model, if there is one."""
 
+    def alias(self, own_id: str, prediction_id: str) -> None:
+        """Let the caller's own id mean a prediction too."""
+
     def spans_for(self, recorder: Recorder) -> LiveSpans | None:
         """Return the maker of live spans, None when no tracer provider is set."""
 
@@ -62,7 +69,7 @@ class Observed:
 
     Attributes:
         name: model name.
-        version: model version.
+        version: model version, or what tells it: called once, in the consumer's thread.
         variant: ``stable``, ``canary``, ``shadow``, ...
         select: takes the features out of ``(args, kwargs)``; None when the function records them itself.
         position: index of the features among the positional arguments, -1 when only *select* knows.
@@ -70,12 +77,13 @@ class Observed:
         is_classifier: what numbers mean; None when unknown.
         classes: class names in column order.
         features: feature names in column order.
+        own_id: takes the caller's own id of the prediction out of ``(args, kwargs)``; None: there is none.
         is_generator: the function is a generator, which cannot hold a context open over its yields.
         reference: reference profile, if one was given.
     """
 
     name: str
-    version: str = ""
+    version: str | Callable[[], str] = ""
     variant: str = "stable"
     select: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
     position: int = -1
@@ -83,6 +91,7 @@ class Observed:
     is_classifier: bool | None = None
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    own_id: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
     is_generator: bool = False
     reference: Reference | None = None
 
@@ -101,8 +110,21 @@ class Recorder:
     def __init__(self, host: Host, observed: Observed) -> None:
         self.host = host
         self.observed = observed
-        self.name, self.version, self.variant = observed.name, observed.version, observed.variant
+        self.name, self.variant = observed.name, observed.variant
+        self._version: str | None = None if callable(observed.version) else observed.version
         self.reset()
+
+    @property
+    def version(self) -> str:
+        """Model version; empty until `settle_version` has asked for it."""
+        return self._version or ""
+
+    def settle_version(self) -> str:
+        """Return the model version, worked out at the first call: reading an artifact may take long."""
+        if self._version is None and callable(self.observed.version):
+            found = self.host.guard.call("version", self.observed.version)
+            self._version = found if isinstance(found, str) else ""
+        return self.version
 
     def reset(self) -> None:
         """Go back to the state before the first call (in a forked child: the rings are the parent's)."""
@@ -187,13 +209,12 @@ class Recorder:
             self.host.guard.lose(losses.COHORT_OVERFLOW)
         return code
 
-    def error_code(self, error: BaseException) -> int:
-        """Return the code of an exception's type."""
-        kind = type(error)
+    def error_code(self, error: BaseException | str) -> int:
+        """Return the code of an exception's type, or of what somebody else calls an error."""
+        kind = error if isinstance(error, str) else type(error)
         code = self.errors.codes.get(kind)
         if code is None:
-            module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-            code, overflowed = self.errors.add(kind, module + kind.__qualname__)
+            code, overflowed = self.errors.add(kind, _error_name(kind))
             if overflowed:
                 self.host.guard.lose(losses.ERROR_OVERFLOW)
         return code
@@ -206,6 +227,12 @@ class Recorder:
             if overflowed:
                 self.host.guard.lose(losses.PHASE_OVERFLOW)
         return code if code < PHASES else -1
+
+
+def _error_name(kind: str | type[BaseException]) -> str:
+    if isinstance(kind, str):
+        return kind[:_LONGEST_ERROR]
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 class FirstLane:

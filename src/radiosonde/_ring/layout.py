@@ -43,10 +43,10 @@ HEADER: Final = np.dtype(
     [
         ("start_ns", "<i8"),  # 0    wall clock
         ("event_ns", "<i8"),  # 8    event time, 0 when it is the start
-        ("trace_hi", "<u8"),  # 16   trace id, 0 when not sampled
-        ("trace_lo", "<u8"),  # 24
-        ("span_id", "<u8"),  # 32
-        ("series", "<u4"),  # 40     code of the cohort cell
+        ("trace_lo", "<u8"),  # 16   trace id, low word first: it is packed as 16 little-endian bytes; 0 without a trace
+        ("trace_hi", "<u8"),  # 24
+        ("span_id", "<u8"),  # 32    of the prediction's live span, else of the span around the prediction
+        ("series", "<u4"),  # 40     code of the cohort cell; with `LIVE_SPAN` when the ids are the prediction's own
         ("rows_begun", "<u4"),  # 44 rows of a batch while it is in flight; 0 and 1: one row
         ("batch", "<u8"),  # 48      arena position + 1 of a batch's rows; 0: the row is in the slot
         ("phase_s", "<f4", (PHASES,)),  # 56
@@ -63,6 +63,18 @@ HEADER: Final = np.dtype(
         ("mark", "<u8"),  # 120
     ]
 )
+
+LIVE_SPAN: Final = 1 << 31
+"""Top bit of ``series``: the ids are those of the prediction's live span. Without it they are the surrounding span's, which
+does not record: so the commoner case, which has to be cheap, writes no flag. `max_series` keeps codes far below."""
+
+SPAN_IDS: Final = struct.Struct("<16sQ")
+"""Trace id as 16 little-endian bytes and span id, at `SPAN_IDS_OFFSET`. A third cheaper than three words (bench_record):
+splitting a 128-bit integer in two costs more than `int.to_bytes`."""
+
+SPAN_IDS_OFFSET: Final = 16
+SERIES_WORD: Final = 5
+"""Index of the word with the series (its low half) among the header's words."""
 
 OUTPUT_NONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE = range(4)
 """What the output fields hold: nothing, class_code (and confidence), score, nothing readable. A batch has them by row in
@@ -89,6 +101,9 @@ END_ROW: Final = struct.Struct("<dqifQQQ")
 """The second write of a single row: score, duration, class, confidence, then `ROW_KINDS` of the output's kind, `ROW_COUNTS`,
 mark. The same bytes as `END` with five values less (60 ns)."""
 
+ENDED: Final = struct.Struct("<qq24xI36xd8xif2xBx8xIQ")
+"""A whole header, for reading one in one step: start, event, series, score, class, confidence, output kind, rows, mark."""
+
 END_OFFSET: Final = 80
 PHASE_OFFSET: Final = 56
 ERROR_OFFSET: Final = 104
@@ -113,8 +128,18 @@ ROW_KINDS: Final = tuple(
 ROW_COUNTS: Final = 1 | 1 << 32
 """kept 1, rows 1, as one word."""
 
-if {BEGIN.size, BEGIN_BARE.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize} != {HEADER_BYTES}:
+_WHOLE = (BEGIN.size, BEGIN_BARE.size, ENDED.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize)
+if set(_WHOLE) != {HEADER_BYTES}:
     raise AssertionError("the header's descriptions disagree")  # pragma: no cover - a guard for editors
+
+
+def prediction_id(start_ns: int, nonce: int, index: int) -> str:
+    """Return the id of a prediction: 32 hex digits, time-ordered, unique over processes without coordination.
+
+    64 bits of wall-clock nanoseconds, the ring's 32 random bits, the low 32 bits of the record's index: all of it is in
+    the slot already, so an id costs nothing until somebody asks for it.
+    """
+    return f"{start_ns:016x}{nonce:08x}{index & 0xFFFFFFFF:08x}"
 
 
 def slots_for(total_bytes: int, features: int) -> int:

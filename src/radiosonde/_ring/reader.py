@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._ring.layout import HEADER_BYTES, IN_FLIGHT, MARK_WORD
+from radiosonde._ring.layout import HEADER_BYTES, IN_FLIGHT, LIVE_SPAN, MARK_WORD
 from radiosonde._ring.ring import Ring
 
 STALE_DRAINS = 600
@@ -31,17 +32,26 @@ class Block:
     """Records copied out of a ring.
 
     Attributes:
-        headers: structured array of `radiosonde._ring.layout.HEADER`, shape (records,).
+        headers: structured array of `radiosonde._ring.layout.HEADER`, shape (records,). Its trace and span ids are those
+            of spans that exist, else 0, and its series is a plain code.
         rows: feature rows, shape (records, features); meaningless where the header's batch is not 0.
         indices: record indices, shape (records,).
+        parents: per record the ids (trace id high, low, span id) of the span around a prediction that made none, zeros
+            where nothing was around it, shape (records, 3); None when no record has any.
     """
 
     headers: NDArray[np.void]
     rows: NDArray[np.float64]
     indices: NDArray[np.int64]
+    parents: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.headers)
+
+    def part(self, chosen: slice | NDArray[Any]) -> Self:
+        """Return the records at *chosen*: a slice is a view, a mask or positions are a copy."""
+        parents = None if self.parents is None else self.parents[chosen]
+        return type(self)(self.headers[chosen], self.rows[chosen], self.indices[chosen], parents)
 
 
 class RingReader:
@@ -155,9 +165,27 @@ class RingReader:
         torn = ring.headers["mark"][places] != marks
         if torn.any():
             self.overwritten += int(np.count_nonzero(torn))
-            whole = ~torn
-            return Block(block.headers[whole], block.rows[whole], block.indices[whole])
+            block = block.part(~torn)
+        return _parted(block)
+
+
+def _parted(block: Block) -> Block:
+    """Leave in the headers the ids of live spans only, and put those of surrounding spans into `Block.parents`.
+
+    Once, right here, so that whoever finds a span id in a header may point to it.
+    """
+    headers = block.headers
+    if not headers["span_id"].any():
         return block
+    is_live = headers["series"] >= LIVE_SPAN
+    headers["series"] &= np.uint32(LIVE_SPAN - 1)
+    if is_live.all():
+        return block
+    parents = np.zeros((len(block), 3), dtype=np.uint64)
+    for column, name in enumerate(("trace_hi", "trace_lo", "span_id")):
+        parents[:, column] = np.where(is_live, np.uint64(0), headers[name])
+        headers[name][~is_live] = 0
+    return Block(headers, block.rows, block.indices, parents)
 
 
 def _in_a_row(slots: NDArray[np.int64]) -> slice | NDArray[np.int64]:

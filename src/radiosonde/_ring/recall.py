@@ -20,8 +20,10 @@ from radiosonde._ring.layout import (
     FAILED,
     IN_FLIGHT,
     INPUT_ROW,
+    LIVE_SPAN,
     OUTPUT_CLASS,
     OUTPUT_SCORE,
+    prediction_id,
 )
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
 from radiosonde._ring.ring import Ring
@@ -187,14 +189,14 @@ def _recalled(ring: Ring, texts: _Texts, index: int) -> Recalled | None:
     is_flying = state == IN_FLIGHT
     spent = {code: float(seconds) for code, seconds in enumerate(header["phase_s"].tolist()) if seconds > 0}
     error = int(header["error"])
-    start_ns = int(header["start_ns"])
+    start_ns, series = int(header["start_ns"]), int(header["series"]) & (LIVE_SPAN - 1)
     return Recalled(
-        id=f"{start_ns:016x}{ring.nonce:08x}{index & 0xFFFFFFFF:08x}",
+        id=prediction_id(start_ns, ring.nonce, index),
         start_ns=start_ns,
         event_ns=int(header["event_ns"]),
         state={IN_FLIGHT: "in flight", DONE: "done", FAILED: "failed"}[state],
         duration_s=None if is_flying else int(header["duration_ns"]) / 1e9,
-        cohort="" if header["series"] == 0 else texts.name(COHORTS, int(header["series"])),
+        cohort=texts.name(COHORTS, series) if series else "",
         rows=max(1, int(header["rows_begun"])) if is_flying else int(header["rows"]),
         phases_s={texts.name(PHASES, code): seconds for code, seconds in spent.items()},
         phase=texts.name(PHASES, error - 1) if is_flying and error else "",

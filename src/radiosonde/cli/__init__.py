@@ -66,6 +66,12 @@ def _load_blackbox() -> CommandModule:
     return blackbox
 
 
+def _load_label() -> CommandModule:
+    from radiosonde.cli import label
+
+    return label
+
+
 def _load_demo() -> CommandModule:
     from radiosonde.cli import demo
 
@@ -86,6 +92,7 @@ COMMANDS = (
     Command("diagnose", "read a store and say what is wrong, where, and since when", _load_diagnose),
     Command("agent", "drain the rings of all processes in a spool, store and export what they counted", _load_agent),
     Command("blackbox", "print the last predictions of each process, and those in flight when it died", _load_blackbox),
+    Command("label", "load labels from a CSV or Parquet file", _load_label),
     Command("demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo),
 )
 

@@ -127,7 +127,8 @@ def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
     arms = tuple(sorted({(key.version, key.variant) for key in keys}))
     arm_of = np.array([arms.index((key.version, key.variant)) for key in keys])
     phases = tuple(sorted({phase for window in windows for phase in window.latency.phases}))
-    lags = sorted({lag for window in windows if window.labels for _, lag in window.labels.outcomes}) or ["inf"]
+    labels = [window.labels for window in windows if window.labels]
+    lags = sorted({lag for part in labels for _, lag in (*part.outcomes, *part.retractions)}) or ["inf"]
     shape = (len(keys), axis.size)
     calls, errors, rows = (np.zeros(shape, dtype=np.int64) for _ in range(3))
     outcomes = {name: np.zeros((len(lags), *shape), dtype=np.int64) for name in ("correct", "incorrect")}
@@ -142,9 +143,11 @@ def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
             errors[row, step] += count
             error_types.setdefault((row, name), np.zeros(axis.size, dtype=np.int64))[step] += count
         if window.labels:
-            for (result, lag), count in window.labels.outcomes.items():
-                if result in outcomes:
-                    outcomes[result][lags.index(lag), row, step] += count
+            # A part may take back what another one counted: only their sum is above zero.
+            for sign, counted in ((1, window.labels.outcomes), (-1, window.labels.retractions)):
+                for (result, lag), count in counted.items():
+                    if result in outcomes:
+                        outcomes[result][lags.index(lag), row, step] += sign * count
         latency[arm_of[row], step] += window.latency.counts
         sums = phase_sums[arm_of[row]]
         sums[-1, step] += window.latency.sums_s

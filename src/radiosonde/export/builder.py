@@ -4,7 +4,7 @@ Points come in units that are exported or cut as a whole (half the cells of a fe
 a series give a wrong error rate):
 
 * a *series* unit per series key: traffic, latency, output, outcomes;
-* a *release* unit per model, version and variant: phases, batch sizes, calibration, label lag;
+* a *release* unit per model, version and variant: phases, batch sizes, calibration, joint counts, label lag;
 * a *feature* unit per model, version and feature: its cells and their reference, over all variants and cohorts.
 
 Every stream that can be known beforehand is present from the first export on, zeros included, because the increase of a
@@ -20,6 +20,7 @@ from radiosonde.export.blocks import Block, scalar
 from radiosonde.export.cardinality import MAX_SERIES, keep_units
 from radiosonde.export.feature_blocks import Identities, feature_units
 from radiosonde.export.labels import LabelCache
+from radiosonde.export.outcome_blocks import ShownClasses
 from radiosonde.export.self_blocks import self_blocks
 from radiosonde.export.series_blocks import release_units, series_units
 from radiosonde.export.snapshot import Snapshot
@@ -47,11 +48,12 @@ class BlockBuilder:
         max_series: time series per export, counted as Prometheus counts them; what is beyond is cut, see `cardinality`.
     """
 
-    __slots__ = ("_cache", "_identities", "_max_series")
+    __slots__ = ("_cache", "_identities", "_max_series", "_shown")
 
     def __init__(self, max_series: int = MAX_SERIES) -> None:
         self._cache = LabelCache()
         self._identities = Identities()
+        self._shown = ShownClasses()
         self._max_series = max_series
 
     def build(self, snapshot: Snapshot) -> Blocks:
@@ -59,7 +61,7 @@ class BlockBuilder:
         page = self._cache.open()
         features, unnamed = feature_units(snapshot, page, self._identities)
         own = self_blocks(snapshot, page, self._identities)
-        ranked = (series_units(snapshot, page), release_units(snapshot, page), features)
+        ranked = (series_units(snapshot, page), release_units(snapshot, page, self._shown), features)
         kept, beyond = keep_units(ranked, self._max_series - sum(block.series for block in own) - 1)
         cut = beyond + unnamed
         blocks = [block for unit in kept for block in unit.blocks]

@@ -1,4 +1,4 @@
-"""OTLP over HTTP: metrics from snapshots, sketches as events, through OpenTelemetry's stock exporters.
+"""OTLP over HTTP: metrics from snapshots, sketches as events, spans made after the fact, through OpenTelemetry's stock exporters.
 
 The stock exporters read ``OTEL_EXPORTER_OTLP_*`` (endpoint, headers, timeout, compression, certificates, temporality)
 and ``Resource.create`` reads ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME``, so nothing is configured twice. No
@@ -22,19 +22,24 @@ from radiosonde.export.cardinality import MAX_SERIES
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Window
+from radiosonde.model.spans import KeptSpan
 from radiosonde.semconv.attributes import SCHEMA_URL
 
 if TYPE_CHECKING:
     import requests
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+MAX_SPANS = 500
+"""Spans per request, at 1 kB each."""
 
 MAX_EVENTS = 63
 """Sketch events per request: at 6 kB each below 0.4 MB, and below every limit on batches that was met."""
 
 
 class OtlpExporter:
-    """Sends metrics and sketches over OTLP/HTTP. For one thread; only `shutdown` may be called from another.
+    """Sends metrics, sketches and spans over OTLP/HTTP. For one thread; only `shutdown` may be called from another.
 
     Args:
         resource_attributes: added to OpenTelemetry's resource, over what the environment says.
@@ -81,6 +86,7 @@ class OtlpExporter:
         self._scope = InstrumentationScope("radiosonde", __version__, SCHEMA_URL)
         self._metrics = self._make_metric_exporter()
         self._logs = self._make_log_exporter()
+        self._spans = self._stock_span_exporter()
         self._maker = PointMaker(self._metrics)
 
     def export_metrics(self, snapshot: Snapshot) -> ExportResult:
@@ -134,10 +140,28 @@ class OtlpExporter:
             sent += len(batch)
         return ExportResult(True, sent, self._wire.payload_bytes, cut=damaged, windows=len(windows))
 
+    def export_spans(self, spans: Sequence[KeptSpan]) -> ExportResult:
+        """Send spans; after a failure send ``spans[result.points:]`` again."""
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        from radiosonde.export.otlp_spans import readable_spans
+
+        sent = 0
+        self._wire.reset()
+        for start in range(0, len(spans), MAX_SPANS):
+            batch = readable_spans(spans[start : start + MAX_SPANS], self._resource, self._scope)
+            with _untraced():
+                outcome = self._spans.export(batch)
+            if outcome is not SpanExportResult.SUCCESS:
+                return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("traces"))
+            sent += len(batch)
+        return ExportResult(True, sent, self._wire.payload_bytes)
+
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""
         self._metrics.shutdown(timeout_millis=timeout_s * 1000)
         self._logs.shutdown()  # type: ignore[no-untyped-call]
+        self._spans.shutdown()
 
     def _stock_metric_exporter(self) -> MetricExporter:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -148,6 +172,11 @@ class OtlpExporter:
         from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
         return OTLPLogExporter(session=self._wire.session())
+
+    def _stock_span_exporter(self) -> SpanExporter:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        return OTLPSpanExporter(session=self._wire.session())
 
 
 class _Wire:

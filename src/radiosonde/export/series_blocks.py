@@ -1,4 +1,4 @@
-"""Series and releases as blocks: traffic, latency and phases, output, outcomes and label lag.
+"""Series and releases as blocks: traffic, latency and phases, output; what labels add is in `outcome_blocks`.
 
 Windows of one series on two grids are added up: only cells depend on the grid. The explicit bounds of histograms are the
 same for all windows of a series in one process.
@@ -6,22 +6,28 @@ same for all windows of a series in one process.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
 
 import numpy as np
 
 from radiosonde.export.blocks import Block, Distribution, Scalars, Unit, distribution, scalar, scalars, unit
 from radiosonde.export.labels import Attributes, LabelPage, Labels, release_attributes, series_attributes
+from radiosonde.export.outcome_blocks import (
+    ShownClasses,
+    add_up,
+    calibration_blocks,
+    is_regression,
+    label_class_blocks,
+    never_block,
+    outcome_blocks,
+    residual_blocks,
+)
 from radiosonde.export.snapshot import Snapshot
-from radiosonde.model import CONFIDENCE_BINS, LAGS, LATENCY, Exemplar, SeriesKey, Window
+from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, SeriesKey, Window
 from radiosonde.model.window import Counts, Sums
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
-
-_Key = TypeVar("_Key")
 
 CONFIDENCE_EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _BATCH_POWERS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20)
@@ -37,9 +43,6 @@ TOTAL_LE = (*(repr(float(LATENCY.upper_bounds_s()[end - 1])) for end in _OCTAVE_
 """The 24 values of ``radiosonde.total_le``; the last octave of `LATENCY` also holds what is longer, hence ``+Inf``."""
 TOTAL_PHASE = "total"
 
-_OUTCOMES = tuple((result, lag) for result in names.OUTCOME_RESULT_VALUES for lag in LAGS)
-_BIN_NAMES = tuple(f"{index:02d}" for index in range(CONFIDENCE_BINS))
-
 
 def series_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
     """Return one unit per series key, ranked by traffic."""
@@ -52,13 +55,21 @@ def series_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
     ]
 
 
-def release_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
+def release_units(snapshot: Snapshot, page: LabelPage, shown: ShownClasses) -> list[Unit]:
     """Return one unit per model, version and variant, ranked by traffic."""
     groups: dict[SeriesKey, list[Window]] = {}
     for window in snapshot.windows:
         groups.setdefault(window.key._replace(cohort=""), []).append(window)
+    shown.keep(groups)
     return [
-        unit((-sum(window.calls for window in windows), key), _release_blocks(page, release_attributes(key), windows))
+        unit(
+            (-sum(window.calls for window in windows), key),
+            (
+                *_release_blocks(page, release_attributes(key), windows),
+                *calibration_blocks(page, release_attributes(key), windows),
+                *label_class_blocks(page, release_attributes(key), windows, shown.of(key, windows)),
+            ),
+        )
         for key, windows in groups.items()
     ]
 
@@ -67,7 +78,7 @@ def _series_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window])
     yield scalar(page, metrics.PREDICTION_CALLS, sum(window.calls for window in windows), base)
     yield scalar(page, metrics.PREDICTION_ROWS, sum(window.rows for window in windows), base)
     yield scalars(
-        page, metrics.PREDICTION_ERRORS, base, names.ERROR_TYPE, _add_up(window.errors.items() for window in windows)
+        page, metrics.PREDICTION_ERRORS, base, names.ERROR_TYPE, add_up(window.errors.items() for window in windows)
     )
     yield _duration(page, base, windows)
     outputs = [window.output for window in windows]
@@ -76,14 +87,16 @@ def _series_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window])
         metrics.PREDICTION_CLASS,
         base,
         names.PREDICTION_CLASS,
-        _add_up(zip(output.classes, output.class_counts.tolist(), strict=True) for output in outputs),
+        add_up(zip(output.classes, output.class_counts.tolist(), strict=True) for output in outputs),
     )
     yield scalar(page, metrics.PREDICTION_UNREADABLE, sum(output.unreadable for output in outputs), base)
-    if any(output.value_edges.size for output in outputs):
-        yield from _regression(page, base, windows)
+    if is_regression(windows):
+        yield from _values(page, base, windows)
+        yield from residual_blocks(page, base, windows)
     else:
         yield _confidence(page, base, windows)
-        yield _outcomes(page, base, windows)
+        yield from outcome_blocks(page, base, windows)
+    yield never_block(page, base, windows)
 
 
 def _release_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
@@ -93,23 +106,6 @@ def _release_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]
     counts = [*np.add.reduceat(sizes[: _BATCH_POWERS[-1]], starts).tolist(), int(sizes[_BATCH_POWERS[-1] :].sum())]
     rows = float(sum(window.rows for window in windows))
     yield distribution(page, metrics.PREDICTION_BATCH_SIZE, base, BATCH_EDGES, counts, total=rows)
-    labels = [window.labels for window in windows if window.labels is not None]
-    table = sum((part.calibration for part in labels), np.zeros((CONFIDENCE_BINS, 3)))
-    rows_column, correct_column = table[:, :2].astype(np.int64).T.tolist()
-    for name, column in (
-        (metrics.OUTCOME_CONFIDENCE_ROWS, rows_column),
-        (metrics.OUTCOME_CONFIDENCE_CORRECT, correct_column),
-        (metrics.OUTCOME_CONFIDENCE_SUM, table[:, 2].tolist()),
-    ):
-        yield scalars(page, name, base, names.CONFIDENCE_BIN, dict(zip(_BIN_NAMES, column, strict=True)))
-    by_class: dict[tuple[str, tuple[float, ...]], Counts] = {}
-    for part in labels:
-        for label, lags in zip(part.classes, part.lag_counts, strict=True):
-            key = (label, part.lag_edges_s)
-            by_class[key] = by_class[key] + lags if key in by_class else lags
-    for (label, edges), lags in by_class.items():
-        attributes = (*base, (names.LABEL_CLASS, label))
-        yield distribution(page, metrics.LABEL_LAG, attributes, edges, lags.tolist(), total=None)
 
 
 def _duration(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Distribution:
@@ -158,39 +154,15 @@ def _confidence(page: LabelPage, base: Attributes, windows: Sequence[Window]) ->
     return distribution(page, metrics.PREDICTION_CONFIDENCE, base, CONFIDENCE_EDGES, counts, total=total)
 
 
-def _outcomes(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Scalars:
-    found = _add_up(window.labels.outcomes.items() for window in windows if window.labels is not None)
-    labels = page.get(
-        (metrics.OUTCOME_ROWS, base),
-        lambda: Labels(
-            tuple((*base, (names.OUTCOME_RESULT, result), (names.LABEL_LAG, lag)) for result, lag in _OUTCOMES)
-        ),
-    )
-    return Scalars(METRICS[metrics.OUTCOME_ROWS], labels, [found.get(outcome, 0) for outcome in _OUTCOMES])
-
-
-def _regression(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
+def _values(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
     by_edges: dict[tuple[float, ...], Counts] = {}
     for output in (window.output for window in windows if window.output.value_edges.size):
         edges = tuple(output.value_edges.tolist())
         by_edges[edges] = by_edges[edges] + output.value_counts if edges in by_edges else output.value_counts
-    # One stream has one list of bounds: the bounds of the newest grid, whose window comes last.
-    edges, counts = next(reversed(by_edges.items()))
-    yield distribution(page, metrics.PREDICTION_VALUE, base, edges, counts.tolist(), total=None)
-    labels = [window.labels for window in windows if window.labels is not None]
-    rows = int(sum(part.lag_counts.sum() for part in labels))
-    yield scalar(page, metrics.OUTCOME_RESIDUAL_ROWS, rows, base)
-    yield scalar(page, metrics.OUTCOME_RESIDUAL_SUM, float(sum(part.residual_sum for part in labels)), base)
-    squares = float(sum(part.residual_square_sum for part in labels))
-    yield scalar(page, metrics.OUTCOME_RESIDUAL_SQUARE_SUM, squares, base)
-
-
-def _add_up(parts: Iterable[Iterable[tuple[_Key, int]]]) -> dict[_Key, int]:
-    total: Counter[_Key] = Counter()
-    for part in parts:
-        for key, count in part:
-            total[key] += count
-    return dict(total)
+    # One stream has one list of bounds: the bounds of the newest grid, whose window comes last. A process that only joins
+    # labels has none.
+    for edges, counts in list(by_edges.items())[-1:]:
+        yield distribution(page, metrics.PREDICTION_VALUE, base, edges, counts.tolist(), total=None)
 
 
 def _stack(tables: Iterable[Counts]) -> Counts:

@@ -1,8 +1,8 @@
 """The nouns every floor shares: series keys, cells, latency buckets, windows. Standard library and numpy only."""
 
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
-from radiosonde.model.cells import ABOVE, BELOW, NULL, SPECIAL_CELLS, UNSEEN, cell_names
-from radiosonde.model.classes import class_text
+from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
+from radiosonde.model.classes import OVERFLOW_CLASS, class_text
 from radiosonde.model.outcome import Outcome
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 from radiosonde.model.statistics import Statistics
@@ -24,7 +24,9 @@ __all__ = [
     "LAG",
     "LAGS",
     "LATENCY",
+    "MOST_BODY_CELLS",
     "NULL",
+    "OVERFLOW_CLASS",
     "OVERFLOW_COHORT",
     "SPECIAL_CELLS",
     "UNSEEN",
@@ -42,4 +44,5 @@ __all__ = [
     "class_text",
     "cohort_text",
     "parse_cohort",
+    "widened",
 ]

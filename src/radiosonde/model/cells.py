@@ -14,9 +14,20 @@ and the four special cells are always the last four columns, so one integer matr
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
 SPECIAL_CELLS = ("below", "above", "null", "unseen")
 BELOW, ABOVE, NULL, UNSEEN = -4, -3, -2, -1
 """Column offsets from the end of a cell row."""
+
+MOST_BODY_CELLS = 256 - len(SPECIAL_CELLS)
+"""Body cells a one-byte ordinal can tell apart. The special cells are counted from the end there too (252 is below, 255
+unseen), so that a row of bytes means the same whatever the width of the table it is counted into."""
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 def cell_names(body: int, *, categorical: bool) -> tuple[str, ...]:
@@ -29,3 +40,28 @@ def cell_names(body: int, *, categorical: bool) -> tuple[str, ...]:
     if categorical:
         return (*(f"c{index:02d}" for index in range(body)), "null", "unseen")
     return (*(f"{index:02d}" for index in range(body)), *SPECIAL_CELLS)
+
+
+def widened(table: NDArray[Number], width: int) -> NDArray[Number]:
+    """Return a cell table with empty body columns added until it has *width* columns; the special ones stay last.
+
+    Tables that were counted from ordinals know no body cell beyond the highest one that occurred. One that is as wide
+    already is returned as it is.
+
+    Args:
+        table: shape (features, columns, ...).
+        width: columns asked for.
+    """
+    missing = width - table.shape[1]
+    if missing <= 0:
+        return table
+    body = table.shape[1] - len(SPECIAL_CELLS)
+    empty = np.zeros((table.shape[0], missing, *table.shape[2:]), dtype=table.dtype)
+    return np.concatenate([table[:, :body], empty, table[:, body:]], axis=1)
+
+
+def cells_text(cells: NDArray[np.integer[Any]], width: int) -> str:
+    """Return one character per feature of a row: ``0``-``9`` then ``a``... for body cells, ``<`` ``>`` ``-`` ``?`` for the rest."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    alphabet = digits[: width - 4].ljust(width - 4, "z") + "<>-?"
+    return "".join(alphabet[cell] for cell in cells.tolist())

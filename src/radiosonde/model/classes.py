@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 LONGEST = 128
 """Characters of a class name; arbitrary."""
+
+OVERFLOW_CLASS: Final = "__other__"
+"""The one class that all beyond a bound are counted under."""
 
 
 def class_text(value: object) -> str:

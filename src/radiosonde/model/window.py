@@ -44,7 +44,7 @@ def evidence_ratio(estimated_rows: int, weight_square_sum: int) -> float:
 
 
 class Exemplar(NamedTuple):
-    """One prediction that fell into a latency bucket and whose trace was sampled."""
+    """One prediction that fell into a latency bucket and that has a span, live or made after the fact."""
 
     value_s: float
     time_ns: int
@@ -179,16 +179,19 @@ class LabelCounts:
         residual_square_sum: regression: sum of (label - value)**2.
         residual_absolute_sum: regression: sum of abs(label - value).
         retractions: rows of *outcomes* that a correction took back, by the same keys.
-        lags: labels in force per class and bucket of `radiosonde.model.LAG`, shape (classes, 100); or (0, 0).
+        lags: labels in force per class and bucket of `radiosonde.model.LAG`, shape (classes, 100); or (0, 0)
+            where there are no classes, or a former version of Radiosonde counted.
         joint: per (predicted class, label class): per confidence bin (rows, sum of confidence, sum of its squares), shape
             (CONFIDENCE_BINS + 1, 3); the last line is for predictions that carried no confidence (sums 0).
         grid: identity of the grid of *cells*; ``""`` without any.
         features: feature names, in the order of the rows of *cells*.
-        cells: labelled rows per feature and cell, by label class; each shape (features, body + 4). Rows labelled with a
-            receipt carry no cells.
+        cells: labelled rows per feature and cell, by label class; each shape (features, columns). Rows labelled with a
+            receipt carry no cells. The columns are those of `FeatureCounts.cells`, or fewer where the process that
+            joined the labels did not know the grid: `radiosonde.model.widened` adds the body cells that never occurred.
         residual_cells: per feature and cell (rows, sum of the residual, sum of its squares), shape
-            (features, body + 4, 3); or (0, 0, 3). The residual is label minus value; for two classes it is
-            (label is the second class) minus its probability; for more, (label is the predicted class) minus confidence.
+            (features, columns, 3); or (0, 0, 3). The residual is label minus value; for two classes it is
+            (label is the second class) minus its probability; for more (or when the classes are not known), (label is
+            the predicted class) minus confidence. Rows without a confidence have none.
         never: predictions whose label did not come within the join's age limit.
     """
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from radiosonde.model import MOST_BODY_CELLS
 from radiosonde.reference.profile import grid_id
 
 if TYPE_CHECKING:
@@ -175,6 +176,20 @@ class Grid:
         if self._categorical.size:
             cells[self._categorical] = self._category_codes(self._rows(columns, self._categorical))
         return cells.T
+
+    def ordinals(self, block: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the cell of each value in one byte, shape (rows, features); see `MOST_BODY_CELLS` for the code.
+
+        (rows, 0), which stands for unknown cells, where a feature has more body cells than a byte can name.
+
+        Raises:
+            ValueError: the block does not have one column per feature.
+        """
+        if self.body > MOST_BODY_CELLS:
+            return np.zeros((len(block), 0), dtype=np.uint8)
+        columns = self.assign(block)
+        # Negative offsets from the end wrap to 252 ... 255.
+        return np.where(columns >= self.body, columns - self.width, columns).astype(np.uint8)
 
     def _check(self, block: NDArray[Any]) -> None:
         if block.ndim != 2 or block.shape[1] != len(self.names):

@@ -71,7 +71,7 @@ PREDICTION_ROWS: Final = "radiosonde.prediction.rows"
 """Number of rows in the call."""
 
 CONFIDENCE_BIN: Final = "radiosonde.confidence.bin"
-"""Confidence bin, `00` to `19`; bin j is [j/20, (j+1)/20), the last one closed."""
+"""Confidence bin, `00` to `19`; bin j is [j/20, (j+1)/20), the last one closed. `none` for rows without a confidence."""
 
 CELLS: Final = "radiosonde.cells"
 """Cells of all features of one row, one character per feature, in the model's column order.
@@ -83,6 +83,19 @@ identify a row.
 
 PHASE: Final = "radiosonde.phase"
 """Named phase of a prediction; on metrics `total` stands for the whole call."""
+
+PHASE_DURATION: Final = "radiosonde.phase.duration"
+"""Seconds that a prediction spent in a phase."""
+
+SPAN_AFTER_THE_FACT: Final = "radiosonde.span.after_the_fact"
+"""The span was made from the record of a prediction whose trace was not recorded."""
+
+SPAN_REASONS: Final = "radiosonde.span.reasons"
+"""Why the span was made after the fact.
+
+`error`, `low_confidence` (hardly surer than chance), `out_of_range` (input outside the reference), `slow` (among
+the three slowest of its window, series and process), `baseline` (taken at random).
+"""
 
 TOTAL_LE: Final = "radiosonde.total_le"
 """Inclusive upper bound in seconds on the total duration of the calls counted; cumulative, like `le`.

@@ -101,6 +101,15 @@ OUTCOME_ROWS: Final = "radiosonde.outcome.rows"
 """Labelled rows by result and by lag of the label, under the series of the prediction.
 
 Instrument: counter. Unit: {row}.
+
+A label that is corrected later is counted again here, and its former count in `radiosonde.outcome.retractions`; the
+rows in force are the difference.
+"""
+
+OUTCOME_RETRACTIONS: Final = "radiosonde.outcome.retractions"
+"""Rows of `radiosonde.outcome.rows` that a corrected label took back, by the result and lag they were counted under.
+
+Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_CONFIDENCE_ROWS: Final = "radiosonde.outcome.confidence.rows"
@@ -110,15 +119,36 @@ Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_CONFIDENCE_CORRECT: Final = "radiosonde.outcome.confidence.correct"
-"""Labelled rows that were predicted correctly, by confidence bin.
+"""Labelled rows that were predicted correctly, by confidence bin; falls when a label is corrected.
 
-Instrument: counter. Unit: {row}.
+Instrument: updowncounter. Unit: {row}.
 """
 
 OUTCOME_CONFIDENCE_SUM: Final = "radiosonde.outcome.confidence.sum"
 """Sum of the confidence of labelled rows, by confidence bin; calibration needs no bin centres.
 
 Instrument: counter. Unit: 1.
+"""
+
+OUTCOME_JOINT_ROWS: Final = "radiosonde.outcome.joint.rows"
+"""Labelled rows by predicted class, class of the label in force and confidence bin.
+
+Instrument: updowncounter. Unit: {row}.
+
+From the first label of a model on. The four classes with the most rows are told apart, and stay so; all others are
+`__other__`.
+"""
+
+OUTCOME_JOINT_CONFIDENCE_SUM: Final = "radiosonde.outcome.joint.confidence.sum"
+"""Sum of the confidence of labelled rows, by predicted class and class of the label in force.
+
+Instrument: updowncounter. Unit: 1.
+"""
+
+OUTCOME_JOINT_CONFIDENCE_SQUARE_SUM: Final = "radiosonde.outcome.joint.confidence.square_sum"
+"""Sum of the squared confidence of labelled rows, by predicted class and class of the label in force.
+
+Instrument: updowncounter. Unit: 1.
 """
 
 OUTCOME_RESIDUAL_ROWS: Final = "radiosonde.outcome.residual.rows"
@@ -128,21 +158,35 @@ Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_RESIDUAL_SUM: Final = "radiosonde.outcome.residual.sum"
-"""Sum of label minus predicted value.
+"""Sum of label minus predicted value, of the labels in force.
 
 Instrument: updowncounter. Unit: 1.
 """
 
 OUTCOME_RESIDUAL_SQUARE_SUM: Final = "radiosonde.outcome.residual.square_sum"
-"""Sum of the squares of label minus predicted value.
+"""Sum of the squares of label minus predicted value, of the labels in force.
 
-Instrument: counter. Unit: 1.
+Instrument: updowncounter. Unit: 1.
+"""
+
+OUTCOME_RESIDUAL_ABSOLUTE_SUM: Final = "radiosonde.outcome.residual.absolute_sum"
+"""Sum of the distances of label and predicted value, of the labels in force.
+
+Instrument: updowncounter. Unit: 1.
 """
 
 LABEL_LAG: Final = "radiosonde.label.lag"
-"""Age of the prediction when its label came, by class of the label; it has no sum.
+"""Age of the prediction when its first label came, by class of the label; it has no sum.
 
 Instrument: histogram. Unit: s.
+
+The ten classes with the most rows are told apart, and stay so; all others are `__other__`.
+"""
+
+LABEL_NEVER: Final = "radiosonde.label.never"
+"""Predictions whose label did not come within the time they are kept for it.
+
+Instrument: counter. Unit: {row}.
 """
 
 MODEL_INFO: Final = "radiosonde.model.info"

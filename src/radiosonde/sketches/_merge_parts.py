@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from radiosonde.errors import MergeError
-from radiosonde.model import FeatureCounts, LabelCounts, LatencyCounts, OutputCounts
+from radiosonde.model import FeatureCounts, LabelCounts, LatencyCounts, OutputCounts, widened
 from radiosonde.sketches import merge_bytes
 
 if TYPE_CHECKING:
@@ -125,12 +125,16 @@ def sum_features(parts: Sequence[FeatureCounts]) -> FeatureCounts:
 
 
 def sum_labels(parts: Sequence[LabelCounts]) -> LabelCounts:
-    """Add outcome tables.
+    """Add outcome tables; what some take back from others is gone from the sum.
 
     Raises:
-        MergeError: the edges of the lag histogram differ.
+        MergeError: the edges of the lag histogram, or the grids of the cells, differ.
     """
     classes = _union(part.classes for part in parts)
+    celled = [part for part in parts if part.grid]
+    width = max((part.residual_cells.shape[1] for part in celled), default=0)
+    width = max([width, *(table.shape[1] for part in celled for table in part.cells.values())])
+    residual_cells = [widened(part.residual_cells, width) for part in celled if part.residual_cells.size]
     return LabelCounts(
         outcomes=sum_by_name([part.outcomes for part in parts]),
         calibration=sum_counts([part.calibration for part in parts], "calibration tables"),
@@ -140,7 +144,36 @@ def sum_labels(parts: Sequence[LabelCounts]) -> LabelCounts:
         lag_edges_s=_one("label lag edges", (tuple(part.lag_edges_s) for part in parts)),
         residual_sum=sum(part.residual_sum for part in parts),
         residual_square_sum=sum(part.residual_square_sum for part in parts),
+        residual_absolute_sum=sum(part.residual_absolute_sum for part in parts),
+        retractions=sum_by_name([part.retractions for part in parts]),
+        lags=_sum_lags(classes, parts),
+        joint=_sum_tables([part.joint for part in parts]),
+        grid=_one("grids of labelled cells", (part.grid for part in celled)) or "",
+        features=_one("features of labelled cells", (part.features for part in celled)),
+        cells=_sum_tables(
+            [{label: widened(table, width) for label, table in part.cells.items()} for part in celled],
+        ),
+        residual_cells=sum_counts(residual_cells, "residual cells") if residual_cells else np.zeros((0, 0, 3)),
+        never=sum(part.never for part in parts),
     )
+
+
+def _sum_lags(classes: tuple[str, ...], parts: Sequence[LabelCounts]) -> NDArray[np.int64]:
+    """Add lags row by class; parts of a former version have none."""
+    tables = [(part.classes, part.lags) for part in parts if part.lags.size]
+    if not tables:
+        return np.zeros((0, 0), dtype=np.int64)
+    # One row per class, also for those that only a part without lags names.
+    return _sum_rows(classes, [*tables, (classes, np.zeros((len(classes), tables[0][1].shape[1]), dtype=np.int64))])
+
+
+def _sum_tables(parts: Sequence[Mapping[Name, NDArray[Number]]]) -> dict[Name, NDArray[Number]]:
+    """Add tables by name; the result is in sorted order."""
+    named: dict[Name, list[NDArray[Number]]] = {}
+    for part in parts:
+        for name, table in part.items():
+            named.setdefault(name, []).append(table)
+    return {name: sum_counts(named[name], "tables of labels") for name in sorted(named)}
 
 
 Fixed = TypeVar("Fixed", str, tuple[str, ...], tuple[float, ...])

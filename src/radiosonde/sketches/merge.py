@@ -64,7 +64,7 @@ def sum_windows(windows: Sequence[Window]) -> Window:
             )
     features = [window.features for window in windows if window.features is not None]
     labels = [window.labels for window in windows if window.labels is not None]
-    return Window(
+    summed = Window(
         key=first.key,
         start_ns=min(window.start_ns for window in windows),
         end_ns=max(window.end_ns for window in windows),
@@ -78,6 +78,10 @@ def sum_windows(windows: Sequence[Window]) -> Window:
         features=sum_features(features) if features else None,
         labels=sum_labels(labels) if labels else None,
     )
+    grids = sorted({grid for window in windows if (grid := _grid(window)) is not None})
+    if len(grids) > 1:
+        raise MergeError(f"grids of cells differ: {' and '.join(grids[:2])}; merge the windows of each grid by itself")
+    return summed
 
 
 class Geometry(NamedTuple):
@@ -106,11 +110,23 @@ def geometry(window: Window) -> Geometry:
     """Return the geometry of *window*; windows add up exactly when their geometries fit."""
     value_edges = tuple(np.asarray(window.output.value_edges).tolist())
     return Geometry(
-        grid=None if window.features is None else window.features.grid,
+        grid=_grid(window),
         edges_s=tuple(window.latency.edges_s),
         value_edges=value_edges or None,
         lag_edges_s=None if window.labels is None else tuple(window.labels.lag_edges_s),
     )
+
+
+def _grid(window: Window) -> str | None:
+    """Return the grid that rows, or else labelled rows, are counted on; None without cells.
+
+    Labels joined by another process come as windows of their own, and must find the features they belong to. A window
+    that holds both on two grids (none is ever made) adds up with its like alone.
+    """
+    found = [] if window.features is None else [window.features.grid]
+    if window.labels is not None and window.labels.grid and window.labels.grid not in found:
+        found.append(window.labels.grid)
+    return " | ".join(found) if found else None
 
 
 def key_and_bounds(window: Window) -> Hashable:
@@ -125,7 +141,7 @@ def merge_windows(windows: Iterable[Window], *, by: Callable[[Window], Hashable]
         windows: windows in any order.
         by: group of a window. The default merges the parts of a window (late rows, late labels, processes);
             ``lambda window: window.key`` merges over time as well. Windows of one group whose geometry differs are
-            kept apart; a window without features joins any grid.
+            kept apart; a window without cells joins any grid.
 
     Raises:
         MergeError: *by* puts windows of different keys in one group, or a sketch is damaged.

@@ -56,8 +56,10 @@ class SealedReader:
             return []
         with self._querying() as connection:
             condition, bounds = interval.condition()
+            found = connection.sql(f"SELECT * FROM {_files_of('windows')} LIMIT 0", params=[files]).columns  # noqa: S608
+            names = ", ".join(name if name in found else f"NULL AS {name}" for name in WINDOW_COLUMNS)
             connection.execute(
-                f"CREATE TEMP TABLE windows AS SELECT {', '.join(WINDOW_COLUMNS)} "  # noqa: S608 - our own text
+                f"CREATE TEMP TABLE windows AS SELECT {names} "  # noqa: S608 - our own text
                 f"FROM {_files_of('windows')} WHERE {condition}",
                 [files, *bounds],
             )

@@ -60,9 +60,10 @@ _OUTPUT = pa.struct(
         ),
     }
 )
+_OUTCOMES = pa.list_(pa.struct({"result": pa.string(), "lag": pa.string(), "rows": pa.int64()}))
 _LABELS = pa.struct(
     {
-        "outcomes": pa.list_(pa.struct({"result": pa.string(), "lag": pa.string(), "rows": pa.int64()})),
+        "outcomes": _OUTCOMES,
         "calibration": pa.struct({"labelled": _SUMS, "correct": _SUMS, "confidence_sums": _SUMS}),
         "classes": _NAMES,
         "class_counts": _COUNTS,
@@ -70,6 +71,33 @@ _LABELS = pa.struct(
         "lag_edges_s": _SUMS,
         "residual_sum": pa.float64(),
         "residual_square_sum": pa.float64(),
+    }
+)
+
+_JOINT = pa.struct(
+    {
+        "predicted": pa.string(),
+        "label": pa.string(),
+        "bin": pa.int64(),
+        "rows": pa.float64(),
+        "confidence_sum": pa.float64(),
+        "confidence_square_sum": pa.float64(),
+    }
+)
+# A column of its own and not more fields of `labels`: engines add a missing column, but not all of them
+# (DuckDB 1.1 refuses) read structs of different fields together.
+_LABEL_TABLES = pa.struct(
+    {
+        "retractions": _OUTCOMES,
+        "never": pa.int64(),
+        "residual_absolute_sum": pa.float64(),
+        "lags": pa.struct({"scale": pa.int64(), "offset": pa.int64(), "counts": pa.list_(_COUNTS)}),
+        "joint": pa.list_(_JOINT),
+        "grid": pa.string(),
+        "features": _NAMES,
+        "width": pa.int64(),
+        "cells": pa.map_(pa.string(), pa.struct({"places": _COUNTS, "rows": _COUNTS})),
+        "residual_cells": pa.struct({"places": _COUNTS, "rows": _SUMS, "sums": _SUMS, "square_sums": _SUMS}),
     }
 )
 
@@ -97,6 +125,7 @@ WINDOWS = pa.schema(
         "provisional": pa.bool_(),
         "sketched_rows": pa.int64(),
         "written_ns": pa.int64(),
+        "label_tables": _LABEL_TABLES,
     }
 )
 FEATURES = pa.schema(
@@ -119,7 +148,7 @@ REFERENCES = pa.schema(
     }
 )
 
-_TEXT_FIELDS = frozenset({"classes", "result", "lag", "trace_id", "span_id"})
+_TEXT_FIELDS = frozenset({"classes", "result", "lag", "trace_id", "span_id", "predicted", "label", "grid", "features"})
 
 
 def windows_table(parts: Sequence[dict[str, Any]]) -> pa.Table:
@@ -128,7 +157,8 @@ def windows_table(parts: Sequence[dict[str, Any]]) -> pa.Table:
         return pa.Table.from_pylist([_record(part) for part in parts], schema=WINDOWS)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a number that is not finite, which JSON carries as text
         finite = [
-            {**part, **{name: _numbers(part[name]) for name in ("latency", "output", "labels")}} for part in parts
+            {**part, **{name: _numbers(part[name]) for name in ("latency", "output", "labels", "label_tables")}}
+            for part in parts
         ]
         return pa.Table.from_pylist([_record(part) for part in finite], schema=WINDOWS)
 
@@ -141,12 +171,14 @@ def rows_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
 
 
 def _record(part: dict[str, Any]) -> dict[str, Any]:
+    tables = part["label_tables"]
     return {
         **part,
         "start_time": part["start_ns"] // 1000,
         "end_time": part["end_ns"] // 1000,
         "errors": list(part["errors"].items()),
         "latency": {**part["latency"], "phases": list(part["latency"]["phases"].items())},
+        "label_tables": None if tables is None else {**tables, "cells": list(tables["cells"].items())},
         "provisional": None if part["provisional"] is None else bool(part["provisional"]),
     }
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.errors import StoreError
-from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, FeatureCounts, LabelCounts, LatencyCounts, OutputCounts
+from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, FeatureCounts, LatencyCounts, OutputCounts
 
 Document = Mapping[str, Any]
 
@@ -75,7 +75,7 @@ def latency_from(document: Document) -> LatencyCounts:
         phases=tuple(phases),
         phase_sums_s=phase_sums_s,
         edges_s=tuple(float(edge) for edge in document["edges_s"]),
-        edge_counts=_counts(document["edge_counts"]),
+        edge_counts=counts_from(document["edge_counts"]),
         exemplars={
             int(entry["bucket"]): Exemplar(
                 float(entry["value_s"]), int(entry["time_ns"]), int(entry["trace_id"], 16), int(entry["span_id"], 16)
@@ -112,14 +112,14 @@ def output_document(output: OutputCounts, features: FeatureCounts | None) -> dic
 def output_from(document: Document) -> OutputCounts:
     """Return the output counts of *document*."""
     classes = tuple(document["classes"])
-    class_counts, value_counts = _counts(document["class_counts"]), _counts(document["value_counts"])
+    class_counts, value_counts = counts_from(document["class_counts"]), counts_from(document["value_counts"])
     counted_rows, weight_square_sum = _sample(document, "", int(class_counts.sum()) + int(value_counts.sum()))
     return OutputCounts(
         classes=classes,
         class_counts=class_counts,
-        confidence=_counts(document["confidence"]).reshape(len(classes), CONFIDENCE_BINS),
-        confidence_sums=_sums(document["confidence_sums"]).reshape(len(classes), CONFIDENCE_BINS),
-        value_edges=_sums(document["value_edges"]),
+        confidence=counts_from(document["confidence"]).reshape(len(classes), CONFIDENCE_BINS),
+        confidence_sums=sums_from(document["confidence_sums"]).reshape(len(classes), CONFIDENCE_BINS),
+        value_edges=sums_from(document["value_edges"]),
         value_counts=value_counts,
         value_sum=float(document["value_sum"]),
         unreadable=int(document["unreadable"]),
@@ -145,46 +145,12 @@ def _sample(document: Document, group: str, rows: int) -> tuple[int, int]:
     return int(sample[f"{group}rows"]), int(sample[f"{group}weight_square_sum"])
 
 
-def labels_document(labels: LabelCounts) -> dict[str, Any]:
-    """Return the document of *labels*; outcomes are one entry per (result, lag), calibration one list per quantity."""
-    labelled, correct, confidence_sums = labels.calibration.T.tolist()
-    return {
-        "outcomes": [
-            {"result": result, "lag": lag, "rows": int(rows)} for (result, lag), rows in labels.outcomes.items()
-        ],
-        "calibration": {"labelled": labelled, "correct": correct, "confidence_sums": confidence_sums},
-        "classes": list(labels.classes),
-        "class_counts": labels.class_counts.tolist(),
-        "lag_counts": labels.lag_counts.tolist(),
-        "lag_edges_s": [float(edge) for edge in labels.lag_edges_s],
-        "residual_sum": float(labels.residual_sum),
-        "residual_square_sum": float(labels.residual_square_sum),
-    }
-
-
-def labels_from(document: Document) -> LabelCounts:
-    """Return the label counts of *document*."""
-    calibration = document["calibration"]
-    classes = tuple(document["classes"])
-    lag_edges_s = tuple(float(edge) for edge in document["lag_edges_s"])
-    return LabelCounts(
-        outcomes={(entry["result"], entry["lag"]): int(entry["rows"]) for entry in document["outcomes"]},
-        calibration=np.column_stack(
-            [_sums(calibration[quantity]) for quantity in ("labelled", "correct", "confidence_sums")]
-        ),
-        classes=classes,
-        class_counts=_counts(document["class_counts"]),
-        lag_counts=_counts(document["lag_counts"]).reshape(len(classes), len(lag_edges_s) + 1),
-        lag_edges_s=lag_edges_s,
-        residual_sum=float(document["residual_sum"]),
-        residual_square_sum=float(document["residual_square_sum"]),
-    )
-
-
-def _counts(values: Any) -> NDArray[np.int64]:
+def counts_from(values: Any) -> NDArray[np.int64]:
+    """Return an integer table."""
     return np.array(values, dtype=np.int64)
 
 
-def _sums(values: Any) -> NDArray[np.float64]:
+def sums_from(values: Any) -> NDArray[np.float64]:
+    """Return a table of floats."""
     # Accepts the text of a number that is not finite, which is how JSON carries it (`rows.to_json`).
     return np.array(values, dtype=np.float64)

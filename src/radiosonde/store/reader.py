@@ -21,7 +21,7 @@ from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.store.connection import reading
 from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, FeaturePart, Row, window_from
-from radiosonde.store.schema import STORE_SHIFT, store_number
+from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
 
 
 class ReferenceRow(NamedTuple):
@@ -144,11 +144,12 @@ class StoreReader:
             query = f"SELECT window_id, feature, kind, body FROM sketches {belonging}"  # noqa: S608 - our own text
             sketches = groupby(connection.execute(query, bounds), itemgetter(0))
         feature_groups, sketch_groups = _Ordered(features), _Ordered(sketches)
-        query = f"SELECT {', '.join(WINDOW_COLUMNS)} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608
+        names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
+        query = f"SELECT {names} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608 - our own text
         for row in connection.execute(query, bounds):
             try:
                 columns = parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))
-                part = _feature_part(feature_groups.take(row[0]), sketch_groups.take(row[0]))
+                part = feature_part(feature_groups.take(row[0]), sketch_groups.take(row[0]))
                 window = window_from(columns, part)
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(
@@ -181,7 +182,8 @@ def parsed(columns: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
+def feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
+    """Return the part of a window that rows (window id, feature, ...) of ``features`` and ``sketches`` hold."""
     return FeaturePart(
         names=[feature for _, feature, _, _ in features],
         cells=json.loads(f"[{','.join([cells for _, _, cells, _ in features])}]"),

@@ -18,15 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
-from radiosonde.store.documents import (
-    feature_sample,
-    labels_document,
-    labels_from,
-    latency_document,
-    latency_from,
-    output_document,
-    output_from,
-)
+from radiosonde.store.documents import feature_sample, latency_document, latency_from, output_document, output_from
+from radiosonde.store.label_documents import label_tables_document, labels_document, labels_from
 
 WINDOW_COLUMNS = (
     "window_id",
@@ -49,10 +42,11 @@ WINDOW_COLUMNS = (
     "provisional",
     "sketched_rows",
     "written_ns",
+    "label_tables",
 )
 """Columns of table ``windows``, in the order of `window_row`."""
 
-JSON_COLUMNS = ("errors", "batch_sizes", "latency", "output", "labels")
+JSON_COLUMNS = ("errors", "batch_sizes", "latency", "output", "labels", "label_tables")
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -102,6 +96,7 @@ def window_row(window: Window, *, process: str, written_ns: int) -> Row:
         None if features is None else int(features.provisional),
         None if features is None else int(features.sketched_rows),
         written_ns,
+        None if labels is None else to_json(label_tables_document(labels)),
     )
 
 
@@ -141,7 +136,7 @@ def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
         latency=latency_from(columns["latency"]),
         output=output_from(columns["output"]),
         features=None if columns["grid"] is None else _features_from(columns, part),
-        labels=None if labels is None else labels_from(labels),
+        labels=None if labels is None else labels_from(labels, columns["label_tables"]),
     )
 
 

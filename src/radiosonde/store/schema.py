@@ -1,28 +1,28 @@
 """The tables of a store, and how a file is recognised as one.
 
 A store is one SQLite file that a person can read with the ``sqlite3`` shell: names in full, JSON where a table would
-only be in the way. ``application_id`` says that the file is ours, ``user_version`` which schema it has.
+only be in the way. ``application_id`` says that the file is ours, ``user_version`` which schema it has. A store of a
+former version is brought to this one by its next writer, in place; until then it is read as it is.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from radiosonde._sqlite import is_ours
 from radiosonde._version import __version__
-from radiosonde.errors import StoreError
 
 APPLICATION_ID = 0x52534E44
 """``RSND``; shown by ``file`` and ``PRAGMA application_id``."""
-
-SCHEMA_VERSION = 1
 
 STORE_SHIFT = 32
 """A window's id outside its store is ``store_number << 32 | window_id``: unique over stores, so that rows which are in
 Parquet and (after a crash) still in SQLite are known to be the same."""
 
-TABLES = (
+FIRST_TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # AUTOINCREMENT: an id is never given twice, not even after its window was sealed away.
     """
@@ -104,18 +104,63 @@ TABLES = (
     FROM windows
     """,
 )
+"""Version 1. Never edited: a new store is made as an old one is, and then takes the same steps."""
+
+STEPS: Mapping[int, tuple[str, ...]] = {
+    2: (
+        # What `labels` had no room for: joint counts, lags in force, labelled cells. NULL: no label, or counted by version 1.
+        "ALTER TABLE windows ADD COLUMN label_tables TEXT",
+        # Batches of joined labels whose outcomes are among the windows: what was acknowledged too late comes again.
+        "CREATE TABLE joined (batch TEXT PRIMARY KEY, written_ns INTEGER NOT NULL) WITHOUT ROWID",
+        # For people: outcomes per window part, those that corrections took back subtracted.
+        """
+        CREATE VIEW outcomes AS
+        SELECT datetime(start_ns / 1000000000, 'unixepoch') AS start_utc, start_ns, model, version, variant, cohort, process,
+               result, lag, sum(sign * counted) AS rows, window_id
+        FROM (
+            SELECT window_id, 1 AS sign, json_extract(value, '$.result') AS result, json_extract(value, '$.lag') AS lag,
+                   json_extract(value, '$.rows') AS counted
+            FROM windows, json_each(labels, '$.outcomes')
+            UNION ALL
+            SELECT window_id, -1, json_extract(value, '$.result'), json_extract(value, '$.lag'), json_extract(value, '$.rows')
+            FROM windows, json_each(label_tables, '$.retractions')
+        ) JOIN windows USING (window_id)
+        GROUP BY window_id, result, lag
+        """,
+    ),
+}
+"""Statements that make a store of the version before into this one, by version. They only add: a reader of a store that
+has not been written to since finds what is missing empty."""
+
+SCHEMA_VERSION = max(STEPS)
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of a store in an empty database; *connection* is in a write transaction."""
-    for statement in TABLES:
+    for statement in FIRST_TABLES:
         connection.execute(statement)
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)",
         [("store_number", str(int.from_bytes(os.urandom(4)) >> 1)), ("made_by", f"radiosonde {__version__}")],
     )
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("PRAGMA user_version = 1")
+    upgrade(connection)
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring a store to this schema; *connection* is in a write transaction. Costs a look at the version when it is there."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for step in range(version + 1, SCHEMA_VERSION + 1):
+        for statement in STEPS[step]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {step}")
+
+
+def columns_or_null(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> str:
+    """Return the SELECT list of *columns*, with NULL for those that a store of a former version does not have yet."""
+    present = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+    return ", ".join(name if name in present else f"NULL AS {name}" for name in columns)
 
 
 def is_store(connection: sqlite3.Connection, path: Path) -> bool:
@@ -124,21 +169,7 @@ def is_store(connection: sqlite3.Connection, path: Path) -> bool:
     Raises:
         StoreError: the database is something else, or its schema is newer.
     """
-    # One statement is one moment: read apart, a store that another process makes meanwhile would look like neither.
-    application, version, tables = connection.execute(
-        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
-        "FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    if application == APPLICATION_ID and version <= SCHEMA_VERSION:
-        return True
-    if application == APPLICATION_ID:
-        raise StoreError(
-            f"{path} has schema {version}, this version of Radiosonde reads up to {SCHEMA_VERSION}: "
-            f"upgrade with `pip install --upgrade radiosonde`"
-        )
-    if application or version or tables:
-        raise StoreError(f"{path} is a SQLite database of another application: give the store a path of its own")
-    return False
+    return is_ours(connection, path, application_id=APPLICATION_ID, version=SCHEMA_VERSION)
 
 
 def store_number(connection: sqlite3.Connection) -> int:

@@ -34,7 +34,7 @@ from radiosonde.store.connection import reading, writing
 from radiosonde.store.reader import parsed
 from radiosonde.store.retention import drop_windows
 from radiosonde.store.rows import WINDOW_COLUMNS
-from radiosonde.store.schema import STORE_SHIFT, store_number
+from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
 
 if TYPE_CHECKING:
     import sqlite3
@@ -171,7 +171,7 @@ def _tables(
 
     chosen = "process = ? AND start_ns >= ? AND start_ns < ?"
     bounds = (process, hour_ns, hour_ns + HOUR_NS)
-    names = ", ".join(WINDOW_COLUMNS)
+    names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
     parts: list[dict[str, Any]] = [
         parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))
         for row in connection.execute(f"SELECT {names} FROM windows WHERE {chosen} ORDER BY window_id", bounds)  # noqa: S608

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde.model import SeriesKey
+from radiosonde.model import Outcome, SeriesKey
 from tests.factories import make_feature, make_reference
 from tests.unit.aggregate.blocks import MINUTE_NS, NS, START_NS, Clock, block, stream
 
@@ -112,13 +114,9 @@ def test_labels_open_a_part_without_calls(aggregator, clock):
     feed = stream()
     aggregator.fold(feed, block([10, 600]))
     aggregator.close(everything=True)
-    with aggregator.lock:
-        aggregator.label(feed, START_NS + 10 * NS, 1).outcomes.add_class(
-            "yes", is_correct=True, confidence=0.975, lag_s=7200.0
-        )
-    assert aggregator.close() == []
-    clock.pass_s(10)
-    (part,) = aggregator.close()
+    key = SeriesKey("delays", "1", "stable", "plan=pro")
+    (part,) = aggregator.update_outcomes([Outcome(key, START_NS + 10 * NS, "yes", 0.975, math.nan, "yes", 7200.0)])
+    assert aggregator.close(everything=True) == []
     assert (part.start_ns, part.calls, part.key.cohort, part.features) == (START_NS, 0, "plan=pro", None)
     assert dict(part.labels.outcomes) == {("correct", "1d"): 1}
     assert part.labels.calibration[19].tolist() == [1, 1, pytest.approx(0.975)]

@@ -183,7 +183,7 @@ def test_a_histogram_without_a_sum_is_buckets_alone():
     ]  # fmt: skip
     assert len(family(exposition, "radiosonde_label_lag_seconds")) == 1 + 5
     assert family(exposition, "radiosonde_outcome_residual_sum")[1].endswith(" -1.0")
-    assert family(exposition, "radiosonde_outcome_residual_square_sum_total")[1].endswith(" 13.0")
+    assert family(exposition, "radiosonde_outcome_residual_square_sum")[1].endswith(" 13.0")
     assert "radiosonde_outcome_rows_total" not in exposition
 
 
@@ -201,13 +201,10 @@ def test_calibration_bins_carry_rows_correct_and_confidence():
     """Twenty bins, each with what the calibration error needs."""
     labels = make_labels(calibration={18: (10, 9, 9.3)})
     exposition = text(make_snapshot(make_window(labels=labels)))
-    for name, value in (("rows", "10"), ("correct", "9"), ("sum", "9.3")):
-        lines = family(exposition, f"radiosonde_outcome_confidence_{name}_total")
+    for name, value in (("rows_total", "10"), ("correct", "9"), ("sum_total", "9.3")):
+        lines = family(exposition, f"radiosonde_outcome_confidence_{name}")
         assert len(lines) == 1 + 20
-        assert (
-            lines[19]
-            == f'radiosonde_outcome_confidence_{name}_total{{{RELEASE},radiosonde_confidence_bin="18"}} {value}'
-        )
+        assert lines[19] == f'radiosonde_outcome_confidence_{name}{{{RELEASE},radiosonde_confidence_bin="18"}} {value}'
 
 
 def test_windows_of_one_series_on_two_grids_add_up():

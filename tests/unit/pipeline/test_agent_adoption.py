@@ -179,7 +179,7 @@ def test_what_was_in_flight_when_a_process_died_is_told(
     guard = Guard(reraise=True)
     with serving(spool, references={"*": str(tmp_path / "delays.json")}) as server, draining(spool, guard) as agent:
         server.predict(({"wind": 0.5, "age": 61.0}, "late", ""), times=5)
-        server.do("hold", row={"wind": 777.0, "age": 62.0})
+        server.do("hold", row={"wind": 777.5, "age": 62.0})
         server.do("hold", row={"wind": 778.0, "age": 63.0})
         server.kill()
         agent.turn()
@@ -189,7 +189,7 @@ def test_what_was_in_flight_when_a_process_died_is_told(
     (message,) = [record.getMessage() for record in caplog.records]
     assert "died with 2 predictions in flight" in message
     assert f"radiosonde blackbox {spool}" in message
-    assert "777" not in message
+    assert "777.5" not in message
     (report,) = spool.glob("*.crash.json")
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
     assert all(age not in report.read_text() for age in ('"61"', '"62"', '"63"'))
@@ -198,7 +198,7 @@ def test_what_was_in_flight_when_a_process_died_is_told(
     (ring,) = json.loads(capsys.readouterr().out)["rings"]
     assert (ring["model"], ring["is_alive"], len(ring["last"])) == ("delays", False, 2)
     assert [each["features"] for each in ring["in_flight"]] == [
-        [{"wind": "777", "age": "(pii)"}],
+        [{"wind": "777.5", "age": "(pii)"}],
         [{"wind": "778", "age": "(pii)"}],
     ]
     assert main(["blackbox", str(spool), "--dead"]) == 1
@@ -206,7 +206,7 @@ def test_what_was_in_flight_when_a_process_died_is_told(
     assert lines[0].startswith("delays 1 stable  process ")
     assert lines[0].endswith("DEAD")
     assert sum("IN FLIGHT WHEN IT DIED" in line for line in lines) == 2
-    assert "    features   wind=777  age=(pii)" in lines
+    assert "    features   wind=777.5  age=(pii)" in lines
 
 
 def test_a_torn_crash_report_does_not_hide_the_others(spool: Path, capsys: pytest.CaptureFixture[str]) -> None:

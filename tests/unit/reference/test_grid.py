@@ -60,3 +60,17 @@ def test_a_feature_of_hundreds_of_cells_is_counted_right():
         [300],
         [302],
     ]
+
+
+def test_ordinals_name_a_cell_in_one_byte():
+    """Body cells count from 0, special cells from 252, whatever the width; more cells than a byte has are not known."""
+    grid = Grid(
+        [
+            FeatureProfile("wind", "numeric", 0.0, (1.0, 2.0), (), (), ()),
+            FeatureProfile("carrier", "categorical", 0.0, (), ("UA",), (), ()),
+        ]
+    )
+    rows = np.array([[0.5, 0.0], [2.0, 1.0], [-1.0, np.nan], [3.0, 0.0], [np.nan, 0.0], [np.inf, 0.0]])
+    assert grid.ordinals(rows).tolist() == [[0, 0], [1, 255], [252, 254], [253, 0], [254, 0], [255, 0]]
+    wide = Grid([FeatureProfile("wind", "numeric", 0.0, tuple(map(float, range(1, 254))), (), (), ())])
+    assert wide.ordinals(np.zeros((3, 1))).shape == (3, 0)

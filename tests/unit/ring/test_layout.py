@@ -12,7 +12,7 @@ from radiosonde._ring.layout import BEGIN, END, END_OFFSET, END_ROW, HEADER, PAG
 
 # Byte offset and width of every field of a header: the contract with readers in other processes and languages.
 OFFSETS = {
-    "start_ns": (0, 8), "event_ns": (8, 8), "trace_hi": (16, 8), "trace_lo": (24, 8), "span_id": (32, 8),
+    "start_ns": (0, 8), "event_ns": (8, 8), "trace_lo": (16, 8), "trace_hi": (24, 8), "span_id": (32, 8),
     "series": (40, 4), "rows_begun": (44, 4), "batch": (48, 8), "phase_s": (56, 24), "score": (80, 8),
     "duration_ns": (88, 8), "class_code": (96, 4), "confidence": (100, 4), "error": (104, 2), "output_kind": (106, 1),
     "input_kind": (107, 1), "step": (108, 4), "kept": (112, 4), "rows": (116, 4), "mark": (120, 8),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from radiosonde._ring import Ring, RingReader
+from radiosonde._ring.layout import SPAN_IDS
 from radiosonde._ring.reader import STALE_DRAINS
 from tests.unit.ring.writers import begin, finish
 
@@ -168,3 +169,29 @@ def test_records_behind_slots_that_were_never_marked_are_drained_at_last():
         ring.reserve()
     finish(ring, begin(ring))
     assert [index for _ in range(2) for index in reader.drain().indices.tolist()] == [0, 2501]
+
+
+def test_ids_in_a_block_are_those_of_spans_that_exist():
+    """Ids of a live span stay in the header, those of a span around it move aside, and the flag is taken off."""
+    ring, reader = make()
+    written = {1: (0xAA << 64 | 0xBB, 0xCC, False), 2: (0xDD << 64 | 0xEE, 0xFF, True)}
+    for index in [begin(ring) for _ in range(3)]:
+        if index in written:
+            trace_id, span_id, is_live = written[index]
+            SPAN_IDS.pack_into(
+                ring.memory, ring.header_offset + index * 128 + 16, trace_id.to_bytes(16, "little"), span_id
+            )
+            ring.words[index * 16 + 5] |= is_live << 31
+            ring.headers[index]["series"] |= 7
+        finish(ring, index)
+    block = reader.drain()
+    assert block.headers["series"].tolist() == [0, 7, 7]
+    assert block.headers["rows_begun"].tolist() == [1, 1, 1]
+    names = ("trace_hi", "trace_lo", "span_id")
+    assert [[int(header[name]) for name in names] for header in block.headers] == [
+        [0, 0, 0], [0, 0, 0], [0xDD, 0xEE, 0xFF],
+    ]  # fmt: skip
+    assert block.parents.tolist() == [[0, 0, 0], [0xAA, 0xBB, 0xCC], [0, 0, 0]]
+    assert block.part(slice(1, 2)).parents.tolist() == [[0xAA, 0xBB, 0xCC]]
+    finish(ring, begin(ring))
+    assert reader.drain().parents is None

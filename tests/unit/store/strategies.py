@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from radiosonde.model import (
     CONFIDENCE_BINS,
+    LAG,
     LAGS,
     LATENCY,
     Exemplar,
@@ -125,10 +126,20 @@ def features(draw: st.DrawFn, rng: np.random.Generator) -> FeatureCounts:
 
 @st.composite
 def labels(draw: st.DrawFn, rng: np.random.Generator) -> LabelCounts:
-    """Draw label counts."""
+    """Draw label counts, with all tables, with those of the first schema version only, or something between."""
     classes = tuple(draw(NAMES))
     edges = tuple(sorted((rng.random(draw(st.integers(0, 5))) * 1e6).tolist()))
     results = st.tuples(st.sampled_from(["correct", "incorrect"]), st.sampled_from(LAGS))
+    with_lags = classes and draw(st.booleans())
+    first, end = sorted(draw(st.tuples(st.integers(0, LAG.size), st.integers(0, LAG.size))))
+    occupied = np.zeros(LAG.size, dtype=np.int64)
+    occupied[first:end] = draw(st.sampled_from([-1, 1]))
+    grid = draw(st.text("0123456789abcdef", max_size=16))
+    names = (draw(TEXTS), *draw(NAMES)) if grid else ()
+    shape = (len(names), draw(st.integers(4, 16)))
+    missed = rng.normal(size=(*shape, 3)) * rng.integers(0, 2, (*shape, 1))
+    if grid:
+        missed[0, 0] = draw(st.tuples(*[NUMBERS] * 3))
     return LabelCounts(
         outcomes=draw(st.dictionaries(results, st.integers(0, INT64.max))),
         calibration=rng.random((CONFIDENCE_BINS, 3)) * 1e6,
@@ -138,6 +149,18 @@ def labels(draw: st.DrawFn, rng: np.random.Generator) -> LabelCounts:
         lag_edges_s=edges,
         residual_sum=draw(NUMBERS),
         residual_square_sum=draw(NUMBERS),
+        residual_absolute_sum=draw(NUMBERS),
+        retractions=draw(st.dictionaries(results, st.integers(0, INT64.max))),
+        lags=counts(rng, len(classes), LAG.size) * occupied if with_lags else np.zeros((0, 0), dtype=np.int64),
+        joint={
+            pair: rng.normal(size=(CONFIDENCE_BINS + 1, 3)) * rng.integers(0, 2, (CONFIDENCE_BINS + 1, 1))
+            for pair in draw(st.sets(st.tuples(TEXTS, TEXTS), max_size=3))
+        },
+        grid=grid,
+        features=names,
+        cells={name: -counts(rng, *shape) for name in classes} if grid else {},
+        residual_cells=missed if grid else np.zeros((0, 0, 3)),
+        never=draw(st.integers(0, INT64.max)),
     )
 
 
@@ -156,6 +179,10 @@ def assert_same(left: Any, right: Any, place: str = "window") -> None:
     elif isinstance(left, np.ndarray):
         assert (left.dtype, left.shape) == (right.dtype, right.shape), place
         np.testing.assert_array_equal(left, right, err_msg=place)
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys(), place
+        for name, value in left.items():
+            assert_same(value, right[name], f"{place}[{name!r}]")
     elif isinstance(left, float) and np.isnan(left):
         assert np.isnan(right), place
     else:

@@ -1,0 +1,102 @@
+"""What all plug-ins for model libraries have in common: when to patch, how to wrap, how to undo.
+
+Nothing is imported for instrumenting: classes are patched when their user imports the module they are in (or at once, if
+that is past). An error of ours in an import hook would make the user's import fail, so none leaves it.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import ModuleType
+from typing import Any, ClassVar
+
+import wrapt
+from opentelemetry.instrumentation.dependencies import DependencyConflictError
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
+
+from radiosonde_integrations._observing import OBSERVERS, Method
+from radiosonde_integrations._patching import Patches
+
+_LOG = logging.getLogger("radiosonde")
+
+
+class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is untyped
+    """Base of the plug-ins for model libraries.
+
+    A subclass gives *requires* and *modules*, and `patch`, which is called with each of the modules once it is imported.
+
+    Attributes:
+        requires: requirements as in pyproject: the range of versions that is tested.
+        modules: modules of the library that hold what is to be patched.
+    """
+
+    requires: ClassVar[Sequence[str]] = ()
+    modules: ClassVar[Sequence[str]] = ()
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return the versions of the library that are supported."""
+        return self.requires
+
+    def instrument(self, **kwargs: Any) -> Any:
+        """Instrument the library; again is nothing."""
+        return None if self.is_instrumented_by_opentelemetry else super().instrument(**kwargs)
+
+    def uninstrument(self, **kwargs: Any) -> Any:
+        """Put the library's own functions back; again is nothing."""
+        return super().uninstrument(**kwargs) if self.is_instrumented_by_opentelemetry else None
+
+    def _instrument(self, **kwargs: Any) -> None:
+        # `opentelemetry-instrument` skips the check of `instrument`, whose unit is the distribution and not the plug-in.
+        conflict = self._check_dependency_conflicts()
+        if conflict:
+            raise DependencyConflictError(conflict)
+        self._patches = Patches()
+        self._is_on = True
+        for name in self.modules:
+            if name in sys.modules:
+                self._guarded_patch(sys.modules[name])
+            else:
+                # wrapt keeps hooks for ever, so each asks whether it is still wanted.
+                wrapt.register_post_import_hook(self._guarded_patch, name)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        self._is_on = False
+        self._patches.restore()
+        OBSERVERS.clear()
+
+    def _guarded_patch(self, module: ModuleType) -> None:
+        if not self._is_on:
+            return
+        try:
+            self.patch(module, self._patches)
+        except Exception as error:  # noqa: BLE001 - raised in an import hook it would be the user's import that fails
+            _LOG.warning(
+                "%s %s cannot be observed (%r); its predictions work as before",
+                module.__name__,
+                type(self).__name__,
+                error,
+            )
+
+    def patch(self, module: ModuleType, patches: Patches) -> None:
+        """Replace what predicts in *module*, through *patches*."""
+        raise NotImplementedError
+
+
+def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what makes a method of a class an observed one; for `Patches.replace`.
+
+    A plain function, not a proxy: it costs a tenth of one, is pickled by its qualified name like the original, and
+    binds like it.
+    """
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def observed(self: Any, /, *args: Any, **kwargs: Mapping[str, Any]) -> Any:
+            return OBSERVERS.call(self, method, original.__get__(self), args, kwargs)
+
+        return observed
+
+    return make

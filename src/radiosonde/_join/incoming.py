@@ -1,0 +1,190 @@
+"""Reads a label as somebody outside wrote it: a line of a file, an item of a request. Nothing is guessed, each refusal says why.
+
+What passes can be stored and compared: text without lone surrogates and no longer than a class name, numbers that are finite,
+a time that is an instant. Whether its prediction is known is the join store's to say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime
+from typing import Any, Final, NamedTuple
+
+from radiosonde._clock import NS
+from radiosonde._join.receipt import is_receipt, verify
+from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._join.store import Label
+from radiosonde.errors import ReceiptError
+from radiosonde.model import class_text
+
+INVALID_ID: Final = "invalid_id"
+"""Neither text nor a whole number, empty, or too long."""
+INVALID_VALUE: Final = "invalid_value"
+"""Missing, not finite, or neither text, a number nor a truth value."""
+INVALID_TIME: Final = "invalid_time"
+"""Not an instant."""
+RECEIPT: Final = "receipt_"
+"""Before the reason for which a receipt is refused."""
+
+LONGEST_ID: Final = 256
+"""Characters of an id: a receipt has at most 200, a request id rarely 64. Arbitrary; bounds a store."""
+
+_LATEST_S = 1e11
+"""As everywhere: what is larger is not in seconds."""
+
+_EXACT = 1 << 53
+"""Larger whole numbers are names, not amounts, and have no exact float64."""
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
+_PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
+class Refusal(NamedTuple):
+    """Why a label is not taken.
+
+    Attributes:
+        reason: one word for counting.
+        message: a sentence for whoever wrote it.
+    """
+
+    reason: str
+    message: str
+
+
+class LabelReader:
+    """Reads labels; the same for all of them.
+
+    Args:
+        keys: what verifies receipts; without keys they are refused.
+        naive_utc: take times without a zone for UTC, instead of refusing them.
+    """
+
+    def __init__(self, keys: ReceiptKeys | None = None, *, naive_utc: bool = False) -> None:
+        self._keys = keys
+        self._naive_utc = naive_utc
+
+    def read(self, identity: object, value: object, time: object, now_ns: int) -> Label | Refusal:
+        """Return the label, or why it is refused.
+
+        Args:
+            identity: prediction id, the caller's own id, or a receipt, which is verified here and passed on as it is.
+            value: what really happened.
+            time: when it became known: ISO 8601 with its zone, or seconds since the epoch; None or empty: now.
+            now_ns: wall clock.
+        """
+        known_as = self._identity(identity, now_ns)
+        if isinstance(known_as, Refusal):
+            return known_as
+        said = _value(value)
+        if isinstance(said, Refusal):
+            return said
+        time_ns = self._time_ns(time, now_ns)
+        if isinstance(time_ns, Refusal):
+            return time_ns
+        return Label(known_as, said, time_ns)
+
+    def _identity(self, identity: object, now_ns: int) -> str | Refusal:
+        if isinstance(identity, int) and not isinstance(identity, bool) and identity.bit_length() <= 128:
+            return str(identity)
+        if not isinstance(identity, str) or not identity.strip():
+            return Refusal(
+                INVALID_ID, f"{_shown(identity)} is no id; give the prediction id, your own id, or a receipt"
+            )
+        text = identity.strip()
+        if is_receipt(text):
+            return self._receipt(text, now_ns)
+        if len(text) > LONGEST_ID:
+            return Refusal(INVALID_ID, f"the id has {len(text)} characters, {LONGEST_ID} are allowed")
+        if not _is_storable(text):
+            return Refusal(INVALID_ID, f"{_shown(text)} holds characters that are no text")
+        return text
+
+    def _receipt(self, text: str, now_ns: int) -> str | Refusal:
+        if self._keys is None:
+            return Refusal(
+                f"{RECEIPT}unknown_key",
+                "there are no keys here to verify receipts; set RADIOSONDE_RECEIPT_KEYS as where they were made",
+            )
+        try:
+            verify(text, self._keys, now_ns)
+        except ReceiptError as error:
+            return Refusal(f"{RECEIPT}{error.reason}", str(error))
+        return text
+
+    def _time_ns(self, time: object, now_ns: int) -> int | Refusal:
+        if time is None or time == "":
+            return now_ns
+        instant = _instant(time)
+        if isinstance(instant, datetime):
+            if instant.tzinfo is None and not self._naive_utc:
+                return Refusal(
+                    INVALID_TIME,
+                    f"{_shown(time)} has no time zone, so it names no instant; write it with its offset, as in +00:00",
+                )
+            instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
+        if instant is None or not 0 < instant < _LATEST_S:
+            return Refusal(INVALID_TIME, f"{_shown(time)} is not a time; give ISO 8601, or seconds since the epoch")
+        return instant * NS if isinstance(instant, int) else round(instant * NS)
+
+
+def _instant(time: object) -> datetime | int | float | None:
+    if isinstance(time, datetime):
+        return time
+    if isinstance(time, date):
+        return datetime(time.year, time.month, time.day)  # noqa: DTZ001 - a day without a zone is not an instant yet
+    if isinstance(time, (int, float)) and not isinstance(time, bool):
+        return time
+    if not isinstance(time, str):
+        return None
+    text = time.strip()
+    # Eight digits are a day; as seconds they would lie in 1970 to 1973.
+    if _NUMBER.fullmatch(text) and not (len(text) == 8 and text.isdigit()):
+        return float(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _value(value: Any) -> str | float | bool | Refusal:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value.bit_length() <= 1024:
+        return value if abs(value) <= _EXACT else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, str) and value:
+        # As a prediction's class is written, so that the two are compared alike.
+        return class_text(value).encode("utf-8", "replace").decode()
+    return Refusal(
+        INVALID_VALUE,
+        f"{_shown(value)} is no label; give text, a finite number or a truth value, and leave unlabelled rows out",
+    )
+
+
+def typed(text: str) -> str | float | bool:
+    """Return what a field of a text file says: a number or a truth value where it is written as one, else the text.
+
+    ``007``, ``+1`` and ``1.`` are texts; ``True`` and ``False`` are truth values as Python writes them, ``true`` is a text.
+    """
+    if text in ("True", "False"):
+        return text == "True"
+    if _PLAIN_NUMBER.fullmatch(text) is None or len(text) > 64:
+        return text
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 1024:  # Python refuses to write out the longest ones
+        return f"a number of {value.bit_length()} bits"
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,72 @@
+"""Finding the plug-ins for other people's software, by entry point: they stand above us, so nothing here imports them.
+
+* Group ``opentelemetry_instrumentor``: classes on OpenTelemetry's ``BaseInstrumentor``, found by
+  ``opentelemetry-instrument`` too; ours are those whose module is in `PACKAGE`.
+* Group ``radiosonde_app``: functions ``(app, **options) -> None`` by the name of a web framework's root module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from radiosonde._guard import Guard
+from radiosonde.errors import ConfigurationError
+
+PACKAGE = "radiosonde_integrations"
+INSTRUMENTORS, APPS = "opentelemetry_instrumentor", "radiosonde_app"
+
+
+def instrumentors(names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield (library, instrumentor) of the libraries *names*, or of all.
+
+    Raises:
+        ConfigurationError: there is no plug-in of a name.
+    """
+    found = {_library(each): each for each in entry_points(group=INSTRUMENTORS) if each.value.startswith(PACKAGE)}
+    unknown = sorted(set(names) - set(found))
+    if unknown:
+        raise ConfigurationError(f"no plug-in for {', '.join(unknown)}; there are {', '.join(sorted(found))}")
+    for name in sorted(names or found):
+        yield name, found[name].load()
+
+
+def _library(entry: EntryPoint) -> str:
+    return entry.name.removeprefix("radiosonde_")
+
+
+def instrument(names: tuple[str, ...], guard: Guard, *, undo: bool) -> tuple[str, ...]:
+    """Instrument (or *undo*) libraries; return those where it worked. One that raises does not stop the others."""
+    done = []
+    for name, kind in instrumentors(names):
+        failure = guard.attempt(_turn, kind, undo)
+        if isinstance(failure, Exception):
+            guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, failure)
+        else:
+            done.append(name)
+    return tuple(done)
+
+
+def _turn(kind: Any, undo: bool) -> None:  # noqa: FBT001 - called through the guard, which takes no keywords
+    if undo:
+        kind().uninstrument()
+    else:
+        kind().instrument()
+
+
+def instrument_app(app: object, options: dict[str, Any]) -> None:
+    """Hand *app* to the plug-in for its framework.
+
+    Raises:
+        ConfigurationError: no plug-in knows it, or an option is wrong.
+    """
+    known = {each.name: each for each in entry_points(group=APPS)}
+    roots = [kind.__module__.partition(".")[0] for kind in type(app).__mro__]
+    entry = next((known[root] for root in roots if root in known), None)
+    if entry is None:
+        raise ConfigurationError(
+            f"a {type(app).__module__}.{type(app).__qualname__} is no app of {', '.join(sorted(known)) or 'any plug-in'}; "
+            "give the application object itself"
+        )
+    entry.load()(app, **options)

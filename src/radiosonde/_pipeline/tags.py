@@ -1,0 +1,56 @@
+"""Names and versions that users give to model objects, for plug-ins that meet the objects and know nothing of them."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import NamedTuple
+
+from radiosonde.errors import ConfigurationError
+
+
+class Tag(NamedTuple):
+    """What is known of a model object; None where nothing was said.
+
+    Attributes:
+        name: model name.
+        version: model version.
+        variant: role in the rollout.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    variant: str | None = None
+
+
+class Tags:
+    """Tags by object identity; they go with the objects."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a finaliser may interrupt whoever holds it
+        self._tags: dict[int, Tag] = {}
+
+    def of(self, model: object) -> Tag:
+        """Return the tag of an object."""
+        return self._tags.get(id(model), Tag())
+
+    def add(self, model: object, tag: Tag) -> Tag:
+        """Say more of an object; return all that is known of it.
+
+        Raises:
+            ConfigurationError: nothing can be remembered of objects of this type.
+        """
+        with self._lock:
+            known = self._tags.get(id(model))
+            if known is None:
+                try:
+                    weakref.finalize(model, self._tags.pop, id(model), None).atexit = False
+                except TypeError as error:
+                    raise ConfigurationError(
+                        f"a {type(model).__qualname__} cannot be tagged (it takes no weak reference); tag the object "
+                        "whose predict method is called, or set RADIOSONDE_MODEL_NAME and RADIOSONDE_MODEL_VERSION"
+                    ) from error
+                known = Tag()
+            said = {name: value for name, value in tag._asdict().items() if value is not None}
+            self._tags[id(model)] = known._replace(**said)
+            return self._tags[id(model)]

@@ -1,0 +1,81 @@
+"""Makes the receipt of a prediction that has ended, from what its slot of the ring still holds.
+
+What is wrong every time (no keys, a call inside the prediction) is raised, because the first try shows it. What depends on
+the traffic (a batch, a slot given away, a cohort with a long name) is not: a request must not fail for a receipt, so the
+caller gets ``""`` and the loss is counted.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from radiosonde._clock import NS, wall_ns
+from radiosonde._join.receipt import Receipt, sign
+from radiosonde._join.receipt_keys import MAKE_ONE, ReceiptKeys
+from radiosonde._record.lane import is_in_progress
+from radiosonde._record.token import AT, INDEX, Token
+from radiosonde._record.tracing import prediction_id
+from radiosonde._ring.layout import DONE, ENDED, OUTPUT_CLASS, OUTPUT_SCORE
+from radiosonde.errors import ConfigurationError, ReceiptError
+from radiosonde.model import SeriesKey, losses
+
+if TYPE_CHECKING:
+    from radiosonde._record.lane import Lane
+
+
+def issue(token: Token) -> str:
+    """Return the signed receipt of the prediction of *token*; ``""`` when none can be made, counted.
+
+    Raises:
+        ConfigurationError: there are no keys, they cannot be read, or the prediction is still in progress.
+    """
+    lane: Lane = token[0]
+    host = lane.recorder.host
+    if not host.settings.receipt_keys:
+        raise ConfigurationError(
+            "there is no key to sign receipts with; set RADIOSONDE_RECEIPT_KEYS, or start(receipt_keys=...), to what this "
+            f"prints: {MAKE_ONE}"
+        )
+    keys = ReceiptKeys.parse(host.settings.receipt_keys)
+    if is_in_progress(token):
+        raise ConfigurationError(
+            "receipt() was called inside the prediction, which has no output yet; call it after the observed function returned"
+        )
+    return host.guard.call("receipt", _issue, token, keys) or ""
+
+
+def _issue(token: Token, keys: ReceiptKeys) -> str:
+    host = token[0].recorder.host
+    receipt = _read(token)
+    why: object = receipt
+    if isinstance(receipt, Receipt):
+        try:
+            return sign(receipt, keys, wall_ns() + round(host.settings.receipt_ttl_s * NS))
+        except ReceiptError as error:
+            why = error
+    host.guard.lose(losses.RECEIPT_UNISSUED)
+    host.guard.tell("receipt", "No receipt for a prediction of %r: %s", token[0].recorder.name, why)
+    return ""
+
+
+def _read(token: Token) -> Receipt | str:
+    """Return the receipt to be signed, or why there is none."""
+    lane: Lane = token[0]
+    ring, recorder, outputs = lane.ring, lane.recorder, lane.outputs
+    ended = (token[INDEX] + 1) * 4 + DONE
+    start_ns, event_ns, series, score, code, confidence, kind, rows, mark = ENDED.unpack_from(ring.memory, token[AT])
+    if mark != ended:
+        if mark >> 2 == ended >> 2:
+            return "it raised, so it has no output"
+        return "its record has been overwritten; ask for the receipt right after the prediction, or raise ring_bytes"
+    if rows != 1:
+        return "it was a batch, whose rows have no ids of their own; label the rows from your own table, or predict row by row"
+    key = SeriesKey(recorder.name, recorder.version, recorder.variant, lane.cohorts.names[series])
+    said = (prediction_id(token), key, event_ns or start_ns)
+    if kind == OUTPUT_CLASS and code >= 0:
+        names = outputs.classes.names
+        return Receipt(*said, names[code], confidence, math.nan, tuple(names), outputs.declared)
+    if kind == OUTPUT_SCORE and math.isfinite(score):
+        return Receipt(*said, value=score)
+    return "its output has neither class nor value; give observe(..., output=...)"

@@ -1,0 +1,202 @@
+"""``radiosonde label FILE``: load labels from a CSV or Parquet file into the store where they meet their predictions.
+
+Rows that cannot be read are counted by reason and left out; the rest is received in chunks, each durable when the next
+begins. So a run that was broken off is simply run again: what was received already counts once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from radiosonde._clock import wall_ns
+from radiosonde._guard import Guard
+from radiosonde._join.incoming import LabelReader, Refusal
+from radiosonde._join.opening import open_join_store
+from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._pipeline.labels import LabelDesk
+from radiosonde._settings import Settings
+from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Row, read_rows
+from radiosonde.cli._terminal import progress_bar, require_rich
+from radiosonde.errors import ConfigurationError, StoreError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from radiosonde._join.store import Label
+    from radiosonde.cli import Subparsers
+
+UNREADABLE = "unreadable"
+"""The row is no row: what a refusal calls what the file's reader could not read."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command ``label``."""
+    summary = "load labels from a CSV or Parquet file"
+    parser = subparsers.add_parser(
+        "label",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}: a column of prediction ids, of your own ids or of receipts, a column "
+        "of labels, and, if there is one, a column of the times when they became known (ISO 8601, or seconds since the epoch).",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="CSV with a header, or Parquet (by its name)")
+    parser.add_argument("--id-column", metavar="NAME", help="default: the first of id, receipt, prediction_id")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--time-column", metavar="NAME", help="default: time, if there is one; else now")
+    parser.add_argument(
+        "--label-type", choices=("auto", "text", "number"), default="auto",
+        help="what a label of a CSV file is; auto: a number or True/False where it is written as one (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--utc", action="store_true", help="take times without a zone for UTC instead of refusing them")
+    parser.add_argument(
+        "--to", metavar="PATH|redis://...",
+        help="where predictions and labels meet (default: RADIOSONDE_LABELS, else beside RADIOSONDE_STORE)",
+    )  # fmt: skip
+    parser.add_argument("--strict", action="store_true", help="stop at the first row that cannot be read")
+
+
+class Intake(Protocol):
+    """What takes labels."""
+
+    def receive(self, labels: Sequence[Label], /) -> object:
+        """Take labels; durable when this returns. Raises `StoreError` when it cannot."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the file into the join store that the arguments or the environment name, and return the exit code.
+
+    Raises:
+        ConfigurationError: the file cannot be read, no store is named, a row is refused with ``--strict``, or all are.
+        StoreError: the store cannot be opened, or not take the labels.
+    """
+    settings = Settings.resolve()
+    keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
+
+    def open_desk(target: str) -> LabelDesk:
+        desk = LabelDesk(Guard(), lambda: open_join_store(target), keys, is_durable=True)
+        desk.open()
+        return desk
+
+    return load(args, open_desk, settings)
+
+
+def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings: Settings) -> int:
+    """Load the file that *args* names and return the exit code.
+
+    Args:
+        args: of this command's parser.
+        open_store: opens the join store at a path or address.
+        settings: where the store is, and what verifies receipts.
+
+    Raises:
+        ConfigurationError: the file cannot be read, no store is named, a row is refused with ``--strict``, or all are.
+        StoreError: the store cannot be opened, or not take the labels.
+    """
+    target = args.to or settings.join_target
+    if target is None:
+        raise ConfigurationError(
+            "there is no place for the labels; give --to PATH, or set RADIOSONDE_LABELS or RADIOSONDE_STORE as where the "
+            "model is served"
+        )
+    keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
+    reader = LabelReader(keys, naive_utc=args.utc)
+    columns = Columns(args.id_column, args.label_column, args.time_column)
+    loading = _Loading(reader, is_strict=args.strict)
+    with ExitStack() as ends:
+        progress = ends.enter_context(_progress(f"reading {args.file.name}"))
+        rows = ends.enter_context(closing(read_rows(args.file, columns, args.label_type, progress)))
+        first = next(rows, None)  # a file that cannot be read is told before a store is made for it
+        store = ends.enter_context(closing(open_store(target)))
+        loading.run(first, rows, store)
+    loading.tell(args.file, target)
+    return 0
+
+
+def _progress(title: str) -> AbstractContextManager[Progress | None]:
+    try:
+        require_rich()
+    except ConfigurationError:
+        return nullcontext()  # a server that only loads labels need not have it
+    return progress_bar(title)
+
+
+class _Loading:
+    """One run: what was received, and what was refused."""
+
+    def __init__(self, reader: LabelReader, *, is_strict: bool) -> None:
+        self._reader = reader
+        self._is_strict = is_strict
+        self._received = 0
+        self._refused: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def run(self, first: Row | None, rows: Iterator[Row], store: Intake) -> None:
+        """Receive all rows, in chunks."""
+        chunk: list[Label] = []
+        now_ns = wall_ns()
+        row = first
+        while row is not None:
+            label = self._read(row, now_ns)
+            if label is not None:
+                chunk.append(label)
+            if len(chunk) == BATCH_ROWS:
+                self._receive(chunk, store)
+                chunk, now_ns = [], wall_ns()
+            row = next(rows, None)
+        self._receive(chunk, store)
+
+    def _read(self, row: Row, now_ns: int) -> Label | None:
+        found: Label | Refusal = Refusal(UNREADABLE, row.fault)
+        if not row.fault:
+            found = self._reader.read(row.identity, row.label, row.time, now_ns)
+        if not isinstance(found, Refusal):
+            return found
+        sentence = f"{row.place}: {found.message}"
+        if self._is_strict:
+            raise ConfigurationError(f"{sentence} ({found.reason}); {self._so_far()}")
+        self._refused[found.reason] += 1
+        self._examples.setdefault(found.reason, sentence)
+        return None
+
+    def _receive(self, chunk: list[Label], store: Intake) -> None:
+        if not chunk:
+            return
+        try:
+            store.receive(chunk)
+        except StoreError as error:
+            raise StoreError(f"{error}; {self._so_far()}") from error
+        self._received += len(chunk)
+
+    def _so_far(self) -> str:
+        return f"{self._received:,} labels were received before; run it again, what was received counts once"
+
+    def tell(self, file: Path, target: str) -> None:
+        """Print what became of the rows.
+
+        Raises:
+            ConfigurationError: every row was refused.
+        """
+        refused = self._refused.total()
+        if refused and not self._received:
+            reason, sentence = next(iter(self._examples.items()))
+            raise ConfigurationError(f"none of the {refused:,} rows of {file} is a label; {sentence} ({reason})")
+        print(f"{file}: {self._received:,} labels received into {_without_password(target)}")
+        if refused:
+            print(f"{refused:,} rows refused:")
+            for reason, count in self._refused.most_common():
+                print(f"  {count:>9,} {reason:<20} first {self._examples[reason]}")
+
+
+def _without_password(target: str) -> str:
+    from urllib.parse import urlsplit
+
+    if "://" not in target:
+        return target
+    parts = urlsplit(target)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

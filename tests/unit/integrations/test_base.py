@@ -1,0 +1,226 @@
+"""What all plug-ins for model libraries share, on a library made for the purpose."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import logging
+import pickle
+import sys
+import threading
+import types
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import radiosonde
+from radiosonde.testing import fly
+from radiosonde_integrations import _observing
+from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
+from radiosonde_integrations._observing import Description, Method
+from radiosonde_integrations._patching import Patches
+from radiosonde_integrations._versions import parameters_digest
+
+
+class Base:
+    """A library's base class, which holds the method."""
+
+    def predict(self, rows):
+        """Return a class a row."""
+        return np.where(np.asarray(rows)[:, 0] > 0, "yes", "no")
+
+
+class Model(Base):
+    """A model of the library."""
+
+    def __init__(self, parts=()):
+        self.parts = parts
+
+    def predict_all(self, rows):
+        """Return what the parts predict."""
+        return [part.predict(rows) for part in self.parts] or self.predict(rows)
+
+
+PREDICT = Method("predict", lambda model: Description(type(model).__name__, features=("a", "b"), task="classification"))
+ALL = Method("predict_all", PREDICT.describe, output=lambda _: "all")
+
+
+class Plugin(ModelInstrumentor):
+    """A plug-in for the library."""
+
+    requires = ("numpy >= 1",)
+    modules = ("radiosonde_fake_library",)
+    raises: ClassVar[bool] = False
+
+    def patch(self, module, patches):
+        """Patch both methods."""
+        if self.raises:
+            raise RuntimeError("no")
+        patches.replace(module.Base, "predict", observed_method(PREDICT))
+        patches.replace(module.Model, "predict_all", observed_method(ALL))
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Return the library as a module that its user has imported."""
+    module = types.ModuleType("radiosonde_fake_library")
+    module.Base, module.Model = Base, Model
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+@pytest.fixture
+def rs(monkeypatch, library):
+    """Return a Radiosonde that the plug-in reports to, with the library instrumented."""
+    with fly() as flight:
+        for name in ("observe", "tag"):
+            monkeypatch.setattr(radiosonde, name, getattr(flight, name))
+        plugin = Plugin()
+        plugin.instrument()
+        try:
+            yield flight
+        finally:
+            plugin.uninstrument()
+
+
+ROWS = np.array([[1.0, 2.0], [-1.0, 2.0]])
+
+
+def counted(rs):
+    """Return calls by model."""
+    return {window.key.model: window.calls for window in rs.windows()}
+
+
+def test_a_call_is_a_prediction_with_names_and_classes(rs):
+    """The result is the library's, and the window knows the model, its features and its classes."""
+    assert Model().predict(ROWS).tolist() == ["yes", "no"]
+    (window,) = rs.windows()
+    assert (window.key.model, window.calls, window.rows) == ("Model", 1, 2)
+    assert dict(zip(window.output.classes, window.output.class_counts.tolist(), strict=True)) == {"yes": 1, "no": 1}
+
+
+def test_only_the_outermost_call_counts(rs):
+    """An ensemble that asks its parts is one prediction."""
+    Model([Model(), Model()]).predict_all(ROWS)
+    assert counted(rs) == {"Model": 1}
+
+
+def test_a_copied_context_knows_that_it_is_inside(rs):
+    """Threads that a library starts with the context of the call do not count again."""
+
+    class Threaded(Model):
+        def predict_all(self, rows):
+            thread = threading.Thread(target=contextvars.copy_context().run, args=(self.predict, rows))
+            thread.start()
+            thread.join()
+
+    Threaded().predict_all(ROWS)  # not patched itself: the thread's call is outermost
+    token = _observing.INSIDE.set(True)
+    Threaded().predict_all(ROWS)
+    _observing.INSIDE.reset(token)
+    assert counted(rs) == {"Threaded": 1}
+
+
+def test_a_tag_wins_over_what_the_model_says(rs):
+    """Name, version and variant are the user's if they say so."""
+    model = Model()
+    rs.tag(model, name="delays", version="7", variant="canary")
+    model.predict(ROWS)
+    (window,) = rs.windows()
+    assert window.key[:3] == ("delays", "7", "canary")
+
+
+def test_an_exception_is_the_librarys_and_counts(rs):
+    """The same exception comes out, with one frame of ours, and the call counts as an error."""
+    with pytest.raises(IndexError):
+        Model().predict([])
+    (window,) = rs.windows()
+    assert dict(window.errors) == {"IndexError": 1}
+
+
+def test_a_model_that_cannot_be_described_works_unobserved(rs):
+    """What we cannot understand we do not disturb."""
+
+    def describe(_):
+        raise ValueError
+
+    assert _observing.OBSERVERS.call(Model(), Method("predict", describe), len, (ROWS,), {}) == 2
+    assert counted(rs) == {}
+
+
+def test_a_model_takes_its_observer_with_it(rs):
+    """Nothing is kept of a model that is gone."""
+    model = Model()
+    model.predict(ROWS)
+    place = id(model)
+    del model
+    gc.collect()
+    assert not any(key[0] == place for key in _observing.OBSERVERS._observed)
+
+
+def test_undoing_puts_the_same_objects_back(library):
+    """Every attribute is the very object that was there, and instrumenting again works."""
+    before = dict(vars(Base)), dict(vars(Model))
+    plugin = Plugin()
+    for _ in range(2):
+        plugin.instrument()
+        plugin.instrument()
+        assert vars(Base)["predict"] is not before[0]["predict"]
+        plugin.uninstrument()
+        plugin.uninstrument()
+        assert all(vars(Base)[name] is value for name, value in before[0].items())
+        assert all(vars(Model)[name] is value for name, value in before[1].items())
+
+
+def test_methods_and_models_pickle_while_instrumented(rs):
+    """A wrapped method is found by its name, and an instance carries nothing of ours."""
+    model = Model()
+    model.predict(ROWS)
+    assert pickle.loads(pickle.dumps(Base.predict)) is Base.predict
+    assert vars(pickle.loads(pickle.dumps(model))) == {"parts": ()}
+
+
+def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypatch):
+    """The failure is told once, and the user's import goes on."""
+    monkeypatch.setattr(Plugin, "raises", True)
+    plugin = Plugin()
+    with caplog.at_level(logging.WARNING, "radiosonde"):
+        plugin.instrument()
+    plugin.uninstrument()
+    assert "cannot be observed" in caplog.text
+
+
+def test_inherited_attributes_are_not_shadowed():
+    """Only what a class holds itself is replaced."""
+    patches = Patches()
+    assert not patches.replace(Model, "predict", lambda original: original)
+    assert "predict" not in vars(Model)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"x", "y", "z"}, {"z", "y", "x"}, True),
+        (np.arange(3.0), np.arange(3.0), True),
+        (np.arange(3.0), np.arange(3), False),
+        (np.arange(4.0).reshape(2, 2), np.arange(4.0), False),
+        ([1, 2], [2, 1], False),
+        (["ab", "c"], ["a", "bc"], False),
+        (Model((1.0,)), Model((1.0,)), True),
+        (Model((1.0,)), Model((1.5,)), False),
+        (np.array(["a", None], dtype=object), np.array(["a", None], dtype=object), True),
+        (1, 1.0, False),
+    ],
+)
+def test_a_digest_is_of_the_parameters_alone(one, other, alike):
+    """Equal parameters give equal digests, whatever the order in memory; one changed value does not."""
+    assert (parameters_digest(one) == parameters_digest(other)) is alike
+
+
+def test_an_object_inside_itself_has_a_digest():
+    """A cycle ends."""
+    model = Model([])
+    model.parts.append(model)
+    assert parameters_digest(model).startswith("params-")

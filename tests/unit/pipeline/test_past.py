@@ -1,0 +1,91 @@
+"""Calls that are over are recorded as calls that were watched are."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from radiosonde.errors import ConfigurationError
+from radiosonde.testing import fly
+
+START_S = 1_362_096_000
+
+
+@pytest.fixture
+def rs():
+    """Return a Radiosonde of the test's own."""
+    with fly(cohorts={"plan": ["pro"]}) as flight:
+        yield flight
+
+
+def test_a_call_that_is_over_counts_with_its_duration_and_phases(rs):
+    """Traffic, latency and phases are what was said, in the window of the start that was said."""
+    rs.record("POST /predict", 0.25, version="2.0", start=START_S + 5, phases={"queue": 0.05, "predict": 0.15})
+    (window,) = rs.windows()
+    assert (window.key.model, window.key.version, window.calls, window.rows) == ("POST /predict", "2.0", 1, 1)
+    assert window.start_ns == START_S * 10**9
+    assert window.latency.sums_s.sum() == pytest.approx(0.25)
+    sums = dict(zip(window.latency.phases, window.latency.phase_sums_s.sum(axis=1), strict=True))
+    assert sums == pytest.approx({"queue": 0.05, "predict": 0.15}, rel=1e-6)
+    assert window.features is None
+
+
+def test_errors_count_by_name_and_give_no_rows(rs):
+    """An exception counts under its type, a text under itself; both are calls."""
+    rs.record("job", 0.0, error=ValueError("x"))
+    rs.record("job", 0.0, error="503")
+    rs.record("job", 0.0)
+    (window,) = rs.windows()
+    assert (window.calls, window.rows, dict(window.errors)) == (3, 1, {"ValueError": 1, "503": 1})
+
+
+def test_the_cohort_in_force_is_counted(rs):
+    """A call that is over belongs to the cohort around the statement, as one that is watched does."""
+    with rs.cohort(plan="pro"):
+        rs.record("job", 0.1)
+    rs.record("job", 0.1)
+    assert {window.key.cohort: window.calls for window in rs.windows()} == {"plan=pro": 1, "": 1}
+
+
+def test_without_a_start_it_began_that_long_ago(rs):
+    """The default start is the duration before now."""
+    before_ns = time.time_ns()
+    rs.record("job", 3600.0)
+    (window,) = rs.windows()
+    assert window.start_ns <= before_ns - 3600 * 10**9 + 10**9 < window.end_ns + 60 * 10**9
+
+
+def test_the_last_prediction_stays_the_current_one(rs):
+    """Recording the past is no prediction of this context."""
+    rs.observe("delays")(lambda x: x)([1.0])
+    made = rs.current().id
+    rs.record("job", 0.1)
+    assert rs.current().id == made
+
+
+@pytest.mark.parametrize("duration_s", [-1.0, math.nan, math.inf])
+def test_a_duration_that_is_none_is_refused(rs, duration_s):
+    """Negative and unbounded durations would spoil every quantile."""
+    with pytest.raises(ConfigurationError, match="give seconds"):
+        rs.record("job", duration_s)
+
+
+def test_names_beyond_the_bound_share_one_series():
+    """A route with an id in it must not make a ring per id."""
+    with fly(max_series=3) as rs:
+        for number in range(10):
+            rs.record(f"GET /{number}", 0.1)
+        assert {window.key.model: window.calls for window in rs.windows()} == {
+            "GET /0": 1, "GET /1": 1, "GET /2": 1, "__overflow__": 7,
+        }  # fmt: skip
+        assert rs.losses()["cohort_overflow"] == 7
+
+
+def test_nothing_is_recorded_after_the_end():
+    """After shutdown a record is a counted loss, not an error."""
+    with fly() as rs:
+        rs.record("job", 0.1)
+    rs.record("job", 0.1)
+    assert rs.statistics().losses["record_failed"] == 1
