@@ -71,6 +71,7 @@ class Aggregator:
         window_s: float,
         process: str,
         keeper: SpanKeeper | None = None,
+        *,
         pace: Pace | None = None,
         thinner: Thinner | None = None,
     ) -> None:

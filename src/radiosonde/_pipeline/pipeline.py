@@ -97,7 +97,7 @@ class Pipeline:
         # Where nobody would send them, no spans are made.
         bound = self.settings.spans_per_minute if self.settings.otlp else 0
         self._keeper = SpanKeeper(bound, self.guard) if bound else None
-        self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper, self._pace)
+        self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper, pace=self._pace)
         self._labels = desk_for(self.settings, self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
         self._joiner = Joiner(self._labels, self._aggregator, self._outlets, self.guard, self.process)

@@ -64,7 +64,7 @@ def batches(made, cells, size):
 
 def aggregator(seed, *steps):
     """Return an aggregator with these steps, and its stream."""
-    return Aggregator(60.0, "me", Steps(*steps), Thinner(seed)), stream(REFERENCE)
+    return Aggregator(60.0, "me", pace=Steps(*steps), thinner=Thinner(seed)), stream(REFERENCE)
 
 
 ORDERS = {
@@ -157,7 +157,7 @@ def test_outputs_are_thinned_sixteen_times_less():
 
 def test_the_rows_of_a_provisional_reference_are_never_thinned():
     """Without a grid every row is looked at, whatever the pace says: they are few, and they are the reference."""
-    fold, made = Aggregator(60.0, "me", Steps(96), Thinner(1)), stream()
+    fold, made = Aggregator(60.0, "me", pace=Steps(96), thinner=Thinner(1)), stream()
     fold.fold(made, singles(np.array(ORDERS["sorted"])))
     (features,) = [window.features for window in fold.close(everything=True) if window.features]
     assert (fold.counted_rows, features.counted_rows, features.is_exact) == (1200, 1200, True)
