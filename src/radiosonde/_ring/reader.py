@@ -77,7 +77,7 @@ class RingReader:
     def waiting(self) -> int:
         """Return the number of records begun since the last drain, whether done or not."""
         marks = self._ring.headers["mark"]
-        return max(0, int(marks.max() >> 2) - self._cursor)
+        return max(0, (int(marks.max()) >> 2) - self._cursor)
 
     def glance(self) -> int:
         """Return about how many records have begun since the last drain, from a dozen marks where `waiting` reads all.
@@ -106,12 +106,12 @@ class RingReader:
         while start < cursor + capacity:
             low = start & (capacity - 1)
             high = min(low + _SCANNED, capacity, low + cursor + capacity - start)
-            newest = int(marks[low:high].max() >> 2)
+            newest = int(marks[low:high].max()) >> 2
             if newest <= start:
                 break
             head, start = max(head, newest), start + high - low
         # Nothing new, it seems: but slots that were reserved and never marked may lie before what is.
-        return head if head > cursor else max(head, int(marks.max() >> 2))
+        return head if head > cursor else max(head, int(marks.max()) >> 2)  # numpy 1 shifts no unsigned scalar
 
     def drain(self) -> Block:
         """Return the records that are done and have not been returned yet, in the order of their indices."""
