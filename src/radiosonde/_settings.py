@@ -6,7 +6,7 @@ Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``,
 ``RADIOSONDE_AGENT`` (true, false, ``auto``), ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
-``RADIOSONDE_SPANS_PER_MINUTE``,
+``RADIOSONDE_SPANS_PER_MINUTE``, ``RADIOSONDE_CPU_BUDGET``,
 ``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
 ``..._METRICS_ENDPOINT``, ``..._TRACES_ENDPOINT``), ``OTEL_METRICS_EXPORTER``, ``OTEL_TRACES_EXPORTER``. For models that
@@ -68,6 +68,9 @@ class Settings:
         prometheus_port: serve ``/metrics`` on 127.0.0.1 at this port; None does not.
         ring_bytes: size of one model's ring.
         max_series: cohort cells per model before further ones fold into ``__overflow__``.
+        cpu_budget: CPU seconds per second, so share of one core, that our threads in this process may use together. Held
+            by looking at the features and outputs of fewer rows, each for several; calls, rows, errors, durations and
+            phases stay exact. ``inf`` looks at every row.
         disabled: everything is off; decorators return the functions they were given.
         receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
             Left out of the ``repr``.
@@ -88,6 +91,7 @@ class Settings:
     prometheus_port: int | None = None
     ring_bytes: int = 4 << 20
     max_series: int = 200
+    cpu_budget: float = 0.01
     disabled: bool = False
     labels: str | None = None
     receipt_keys: str = field(default="", repr=False)
@@ -114,6 +118,10 @@ class Settings:
             raise ConfigurationError(f"ring_bytes is {self.ring_bytes}; it must be between 65536 and {1 << 32}")
         if not self.max_series >= 1:
             raise ConfigurationError(f"max_series is {self.max_series}; it must be at least 1")
+        if not self.cpu_budget > 0:
+            raise ConfigurationError(
+                f"cpu_budget is {self.cpu_budget}; it must be above 0: 0.01 is 1 % of a core, inf looks at every row"
+            )
         if not 1 <= self.receipt_ttl_s <= _LONGEST_TTL_S:
             raise ConfigurationError(
                 f"receipt_ttl_s is {self.receipt_ttl_s}; it must be between 1 and {_LONGEST_TTL_S} seconds (ten years)"
@@ -208,6 +216,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         ("RADIOSONDE_PROMETHEUS_PORT", "prometheus_port", int),
         ("RADIOSONDE_RING_BYTES", "ring_bytes", int),
         ("RADIOSONDE_MAX_SERIES", "max_series", int),
+        ("RADIOSONDE_CPU_BUDGET", "cpu_budget", float),
         ("RADIOSONDE_RECEIPT_TTL_S", "receipt_ttl_s", float),
         ("RADIOSONDE_SPANS_PER_MINUTE", "spans_per_minute", int),
     ):

@@ -5,6 +5,10 @@ nothing came for it for its length in wall time. What comes later opens a furthe
 deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows) are held for a
 while, because every row on its own would make a part.
 
+Calls, rows, errors, durations and phases count every record. Features and outputs count the rows that the budget allows
+(`radiosonde._aggregate.pace` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
+Outputs of single rows cost a twentieth of their features, so they are thinned `OUTPUT_RATIO` times less, if at all.
+
 Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
 scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
 """
@@ -19,15 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.answers import AnswerState
+from radiosonde._aggregate.batches import Batches
 from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._aggregate.outcomes import OutcomeState
+from radiosonde._aggregate.pace import Pace
 from radiosonde._aggregate.provisional import Backlog
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
+from radiosonde._aggregate.thinning import Thinner
 from radiosonde._aggregate.traffic import TrafficState
-from radiosonde._clock import NS, monotonic_ns
+from radiosonde._clock import NS, monotonic_ns, thread_time_ns
 from radiosonde._ring import Block
-from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_ROW
+from radiosonde._ring.layout import INPUT_ROW
 from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.reference.profile import Reference
 
@@ -38,6 +45,9 @@ OPEN_WINDOWS = 1000
 """Windows with features beyond which late ones are held no longer: a backfill of a year opens thousands in a second, and
 one of 30 features takes 90 kB."""
 
+OUTPUT_RATIO = 16
+"""How many times less outputs of single rows are thinned than features: then they cost no more than these."""
+
 
 class Aggregator:
     """Windows being filled.
@@ -46,12 +56,30 @@ class Aggregator:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
         keeper: chooses predictions that get a span after the fact; None makes none.
+        pace: how many rows features and outputs may count; default: all.
+        thinner: which ones.
+
+    Attributes:
+        keeper: as given.
+        batch_rows_lost: rows of batches that were overwritten before they were read; whoever counts them sets it to 0.
+        counted_rows: rows whose features were looked at.
+        closed: windows closed.
     """
 
-    def __init__(self, window_s: float, process: str, keeper: SpanKeeper | None = None) -> None:
+    def __init__(
+        self,
+        window_s: float,
+        process: str,
+        keeper: SpanKeeper | None = None,
+        *,
+        pace: Pace | None = None,
+        thinner: Thinner | None = None,
+    ) -> None:
         self.keeper = keeper
         self._window_ns = round(window_s * NS)
         self._process = process
+        self._pace = pace or Pace()
+        self._thinner = thinner or Thinner()
         self._lock = threading.Lock()
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
@@ -60,6 +88,8 @@ class Aggregator:
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
         self.batch_rows_lost = 0
+        self.counted_rows = 0
+        self._row_ns = 0
         self.closed = 0
 
     def restore(self, windows: Iterable[Window], provisional: Mapping[tuple[str, str], Reference]) -> None:
@@ -80,63 +110,69 @@ class Aggregator:
         series = headers["series"]
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
-            if self.keeper is not None:
+            # Without a grid nothing is thinned: the first rows make the provisional reference, once.
+            step = self._pace.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
+            counted, self._row_ns = self.counted_rows, 0
+            if self.keeper is not None:  # looks at all records, not at those that are counted
                 self.keeper.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
-                self._rank(stream, int(starts_ns[0]), int(series[0]), block)
-                self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows)
-                return
-            order = np.lexsort((series, starts_ns))
-            changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
-            for members in np.split(order, np.flatnonzero(changes) + 1):
-                first, part = members[0], block.part(members)
-                self._rank(stream, int(starts_ns[first]), int(series[first]), part)
-                self._add(stream, int(starts_ns[first]), int(series[first]), part.headers, part.rows)
+                self._add_part(stream, int(starts_ns[0]), int(series[0]), block, step)
+            else:
+                order = np.lexsort((series, starts_ns))
+                changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
+                for members in np.split(order, np.flatnonzero(changes) + 1):
+                    first = members[0]
+                    self._add_part(stream, int(starts_ns[first]), int(series[first]), block.part(members), step)
+            self._pace.note(self.counted_rows - counted, self._row_ns)
 
-    def _rank(self, stream: Stream, start_ns: int, series: int, block: Block) -> None:
+    def _add_part(self, stream: Stream, start_ns: int, series: int, part: Block, step: int) -> None:
+        """Add the records of one window and series."""
         if self.keeper is not None:
-            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, block)
+            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
+        self._add(stream, start_ns, series, part.headers, part.rows, step)
 
     def _add(
-        self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64]
+        self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64], step: int
     ) -> None:
         state = self._state(stream, start_ns, stream.cohorts[series])
         state.traffic.update(headers, stream.errors)
+        began_ns, has_grid = thread_time_ns(), stream.grid is not None
         is_batch = headers["batch"] > 0
-        if not is_batch.any():
-            state.answers.update_single(headers)
-            self._add_rows(stream, state, rows[headers["input_kind"] == INPUT_ROW], 1)
-            return
-        single = ~is_batch
-        state.answers.update_single(headers[single])
-        self._add_rows(stream, state, rows[single & (headers["input_kind"] == INPUT_ROW)], 1)
-        for header in headers[is_batch]:
-            self._add_batch(stream, state, header)
+        if is_batch.any():
+            batches = Batches(stream, headers[is_batch], self._thinner, step)
+            for part in batches.parts():
+                state.answers.update_batch(part.kind, part.outputs, part.weight)
+                self._add_rows(stream, state, part.rows, part.weight)
+            state.answers.add_unreadable(batches.unreadable_rows)
+            self.batch_rows_lost += batches.lost_rows
+            headers, rows = headers[~is_batch], rows[~is_batch]
+        if len(headers):
+            self._add_singles(stream, state, headers, rows, step)
+        if has_grid:  # making the provisional reference is not what a row costs
+            self._row_ns += thread_time_ns() - began_ns
 
-    def _add_batch(self, stream: Stream, state: SeriesState, header: Any) -> None:
-        position, kept, step = int(header["batch"]) - 1, int(header["kept"]), int(header["step"])
-        width = len(stream.features)
-        # Copied before it is judged: what is whole after the copy was whole during it.
-        rows = stream.arena.block(position, kept, width).copy()
-        outputs = stream.arena.block(position + kept * width, kept, BATCH_OUTPUTS).copy()
-        if not stream.arena.is_whole(position):
-            self.batch_rows_lost += int(header["rows"])
-            return
-        if not header["error"]:
-            state.answers.update_batch(int(header["output_kind"]), outputs, int(header["rows"]), step)
-        if header["input_kind"] == INPUT_ROW:
-            self._add_rows(stream, state, rows, step)
+    def _add_singles(
+        self, stream: Stream, state: SeriesState, headers: NDArray[Any], rows: NDArray[np.float64], step: int
+    ) -> None:
+        output_step = max(1, step // OUTPUT_RATIO)
+        answered = headers if output_step == 1 else headers[self._thinner.positions(len(headers), output_step)]
+        state.answers.update_single(answered, output_step)
+        given = np.flatnonzero(headers["input_kind"] == INPUT_ROW)
+        if step > 1:
+            given = given[self._thinner.positions(len(given), step)]
+        self._add_rows(stream, state, rows if len(given) == len(rows) else rows[given], step)
 
-    def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], step: int) -> None:
+    def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
         if not len(rows) or not rows.shape[1]:
             return
+        self.counted_rows += len(rows)
         if stream.grid is None:
             _, backlog = self._backlogs.setdefault(id(stream), (stream, Backlog()))
-            backlog.add(state.start_ns, state.key.cohort, rows, step)
+            backlog.add(state.start_ns, state.key.cohort, rows, weight)
             if backlog.is_ready or stream.identity in self._provisional:
                 self._settle(stream, backlog)
         else:
-            state.add_features(rows, step)
+            state.add_features(rows, weight)
 
     def _settle(self, stream: Stream, backlog: Backlog) -> None:
         """Make the provisional reference from the backlog and count the backlog by it."""
@@ -144,8 +180,8 @@ class Aggregator:
         # Streams of one version share it, whatever process they come from: counts add up only within one grid.
         shared = self._provisional.get(stream.identity)
         stream.adopt(self._provisional.setdefault(stream.identity, shared or backlog.reference(stream)))
-        for start_ns, cohort, rows, step in backlog.parts():
-            self._state(stream, start_ns, cohort).add_features(rows, step)
+        for start_ns, cohort, rows, weight in backlog.parts():
+            self._state(stream, start_ns, cohort).add_features(rows, weight)
 
     def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
         """Count outcomes in the windows of their predictions, which this process need not have made; any thread.

@@ -27,6 +27,8 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from radiosonde._clock import thread_time_ns
+
 
 class Worker:
     """Calls *step* every *interval_s* seconds, and at once when woken.
@@ -36,6 +38,9 @@ class Worker:
         interval_s: seconds between calls.
         name: name of the thread.
         first: what to do when the thread starts; must not raise either.
+
+    Attributes:
+        cpu_ns: CPU time of the thread up to its last step, or to the last `note_cpu`.
     """
 
     def __init__(
@@ -57,6 +62,15 @@ class Worker:
         self._asked: deque[threading.Event] = deque()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
+        self.cpu_ns = 0
+
+    def note_cpu(self) -> bool:
+        """Take the CPU time of the thread if this is it; return whether it is."""
+        thread = self._thread
+        if thread is None or thread.ident != threading.get_ident():
+            return False
+        self.cpu_ns = thread_time_ns()
+        return True
 
     def start(self) -> None:
         """Start the thread if it does not run."""
@@ -104,6 +118,7 @@ class Worker:
                 if asked or not self._is_stopping:
                     self._step()
             finally:
+                self.cpu_ns = thread_time_ns()
                 for done in asked:
                     done.set()
 

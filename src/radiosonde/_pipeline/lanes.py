@@ -26,6 +26,9 @@ SLICE_ROWS = 8192
 in Python each of the hundred numpy calls of a slice may wait a switch interval (5 ms) for the lock; the longest single
 hold is one sketch update, about 100 us (bench_tail)."""
 
+LOOKS_AHEAD = 3
+"""Looks (20 ms) for which there must be room: a look that comes late, and the first copies of the drain."""
+
 
 class DrainedLane:
     """Drains one lane. Owner: the consumer thread.
@@ -44,8 +47,9 @@ class DrainedLane:
         self.reader = RingReader(ring)
         self.records = 0
         self.rows = 0
-        self.feature_rows = self.kept_rows = 0
+        self.feature_rows = 0
         self._overwritten = self._abandoned = self._arena_seen = 0
+        self._looked = 0, 0  # values and records that waited at the last look
         self._declared_classes = declared_classes
         self._names: LaneNames | None = None
 
@@ -72,18 +76,25 @@ class DrainedLane:
 
     @property
     def is_filling(self) -> bool:
-        """Whether a quarter of the ring or of the arena is waiting: then it is drained out of turn."""
-        ring = self.ring
-        if ring.arena.reserved - self._arena_seen >= ring.arena.size // 4:
+        """Whether the ring or the arena would be full `LOOKS_AHEAD` looks from now: then it is drained out of turn.
+
+        To be asked once a look. What matters is how much came since the last one: at a fixed share, say a quarter, a
+        steady load that fills the ring in a second would be drained four times in it, and a drain is what costs.
+        """
+        arena, ring = self.ring.arena, self.ring
+        values, records = arena.reserved - self._arena_seen, self.reader.glance()
+        more_values, more_records = values - self._looked[0], records - self._looked[1]
+        self._looked = values, records
+        if values + LOOKS_AHEAD * more_values >= arena.size > 0 < values:
             return True
-        return self.reader.waiting() * 4 >= ring.capacity
+        return records + LOOKS_AHEAD * more_records >= ring.capacity
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
         if self.lane is not None:
             self.stream.version = self.lane.recorder.settle_version()
-        self._arena_seen = self.ring.arena.reserved
+        self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
                         (losses.RING_ABANDONED, reader.abandoned - self._abandoned))  # fmt: skip
@@ -95,7 +106,6 @@ class DrainedLane:
         self.rows += int(block.headers["rows"].sum())
         has_features = block.headers["input_kind"] == INPUT_ROW
         self.feature_rows += int(block.headers["rows"][has_features].sum())
-        self.kept_rows += int(block.headers["kept"][has_features].sum())
         return block
 
     def fold(self, block: Block, aggregator: Aggregator) -> bool:

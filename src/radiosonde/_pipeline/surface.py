@@ -104,7 +104,8 @@ class Surface:
         Args:
             **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
                 ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
-                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``.
+                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``,
+                ``cpu_budget``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.

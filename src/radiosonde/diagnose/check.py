@@ -157,7 +157,7 @@ def _check_features(
     if not panels:
         report.gaps.append(NotChecked("features", where, "no features were recorded"))
     for features in panels:
-        rows = int(features.cells[:, :, 0].sum())
+        rows = round(float(features.cells[:, :, 0].sum()))
         if rows < MIN_CALLS:
             because = f"{_count(rows, 'row')} were counted on one of {len(panels)} grids; it takes {MIN_CALLS}"
             report.gaps.append(NotChecked("features", where, because))

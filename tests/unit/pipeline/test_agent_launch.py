@@ -68,7 +68,9 @@ def test_processes_start_one_agent_and_another_when_it_dies(spool: Path) -> None
     end_agent(spool)
     window = stored(spool)
     assert (window.calls, (window.end_ns - window.start_ns) % (7 * NS)) == (45, 0)
-    assert (spool / AGENT_LOG).read_text().splitlines() == [f"draining {spool} into {spool}/agent.sqlite"] * 2
+    told = (spool / AGENT_LOG).read_text().splitlines()
+    # The first may have been killed before it had said so.
+    assert told in ([f"draining {spool} into {spool}/agent.sqlite"] * count for count in (1, 2))
 
 
 def test_a_process_that_ends_at_once_leaves_an_agent_behind(spool: Path) -> None:
