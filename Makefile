@@ -15,16 +15,19 @@ PEERS   = benchmarks/peers/requirements
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench lock clean
+.PHONY: help demo test test-matrix check fmt bench lock clean
 
 help: ## list these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 demo: .venv-demo/.ready ## fly the demo: a real model on real flights, three incidents, three findings (DEMO=--healthy: none)
 	@exec .venv-demo/bin/radiosonde demo $(DEMO)
 
 test: .venv/.ready ## run the test suite (T="-m 'not slow'": the quick ones, T=tests/unit: a part)
 	@exec $(RUN)python -m pytest $(T)
+
+test-matrix: $(UV) ## oldest and newest version of every observed library (M="scikit-learn xgboost": these)
+	@exec $(PYTHON) tests/matrix/run.py $(M)
 
 check: .venv/.ready ## format, lint, import contracts, types; changes nothing
 	$(RUN)ruff format --check .

@@ -6,7 +6,7 @@ its yardstick is one sample. A figure is the median over the rounds, its spread 
 round is thrown away.
 
 Times are CPU times of the thread (a caller: it waits for nothing, so that is its wall time without what the neighbours
-took) or of the process (a pipeline with its threads); `bench_tail` alone reads the wall clock. The garbage collector stays
+took) or of the process (a pipeline with its threads); `bench_tail` alone reads the wall clock (and `bench_budget` divides by it). The garbage collector stays
 on, as it does in a server.
 """
 

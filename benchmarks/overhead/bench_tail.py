@@ -1,15 +1,24 @@
-"""What the consumer thread does to the caller's tail: a function of 10 us in a closed loop, bare and observed.
+"""What draining does to the caller's tail: a function of 10 us in a closed loop, bare and observed, by thread and by agent.
 
 The worst case for a thread in the same process: one caller that never rests, so that the consumer has to take the
 interpreter lock from it for every slice it folds. Wall time of each call; the loop's own clock reads are in both arms.
 
 A round is the first quartile over its laps of the observed p99.9, minus that of the bare one: neighbours on a shared
 machine only ever add milliseconds to some laps, while the consumer folds in every lap.
+
+With an agent the caller writes into ring files, and another process, niced as the documentation advises where cores are
+scarce, drains them: the same laps, as a ratio.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from radiosonde.testing import Flight
 
 CALLS = 20_000
 """Calls a lap and arm: a quarter of a second, in which the ring fills by a quarter several times, so the consumer folds."""
@@ -36,15 +44,25 @@ NOISE_US = 200.0
 QUANTILES = (0.5, 0.99, 0.999)
 
 
+RING_BYTES = 32 << 20
+NICE = 10
+"""How nice the agent is."""
+
+
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yield the change of p99.9 in microseconds, and what was lost at that rate."""
+    """Yield what the thread adds to p99.9 and loses at that rate, and the same of the agent."""
+    yield from _beside_thread(rounds)
+    yield from _beside_agent(rounds)
+
+
+def _beside_thread(rounds: int) -> Iterator[Figure]:
     bare = _model()
     with fly() as flight:
         observed = flight.observe("delays", reference=reference())(_model())
         _quantiles_us(observed)
         without, with_us = [], []
         for _ in range(rounds):
-            laps = [_lap(bare, observed, flight, lap) for lap in range(LAPS)]
+            laps = [_lap(bare, observed, flight.pipeline().take_turn, lap) for lap in range(LAPS)]
             without.append(np.quantile([lap[0] for lap in laps], 0.25, axis=0))
             with_us.append(np.quantile([lap[1] for lap in laps], 0.25, axis=0))
         lost = sum(flight.losses().values())
@@ -72,15 +90,71 @@ def measure(rounds: int) -> Iterator[Figure]:
     )
 
 
+def _beside_agent(rounds: int) -> Iterator[Figure]:
+    bare = _model()
+    with tempfile.TemporaryDirectory(prefix="radiosonde-bench-") as folder:
+        spool = Path(folder, "spool")
+        with _agent(spool), fly(spool=spool, agent=True, ring_bytes=RING_BYTES) as flight:
+            observed = flight.observe("delays", reference=reference())(_model())
+            _quantiles_us(observed)
+            rest = lambda: time.sleep(0.3)  # noqa: E731 - the agent has nothing to do while the bare one runs
+            without, with_us = [], []
+            for _ in range(rounds):
+                laps = [_lap(bare, observed, rest, lap) for lap in range(LAPS)]
+                without.append(np.quantile([lap[0] for lap in laps], 0.25, axis=0))
+                with_us.append(np.quantile([lap[1] for lap in laps], 0.25, axis=0))
+        called = CALLS * (1 + rounds * LAPS)
+        lost = called - _counted(spool)
+    low, high = np.array(without), np.array(with_us)
+    raw = {
+        f"{arm}_p{100 * level:g}_us": values[:, place].tolist()
+        for arm, values in (("bare", low), ("observed", high))
+        for place, level in enumerate(QUANTILES)
+    }
+    medians = zip(QUANTILES, np.median(low, axis=0), np.median(high, axis=0), strict=True)
+    told = ", ".join(f"p{100 * level:g} {before:.1f} to {after:.1f} us" for level, before, after in medians)
+    doubt = "neighbours" if float(np.median(low[:, -1])) > NOISE_US else ""
+    what = f"p99.9 of a 10 us function at full rate, ring drained by an agent (nice {NICE}; first quartile of laps)"
+    yield Figure("tail-agent", what, (high / low)[:, -1].tolist(), unit="x bare", absolute=told, raw=raw, doubt=doubt)
+    yield Figure(
+        "tail-agent-lost",
+        "records lost at that rate, one caller in a closed loop",
+        [100 * lost / called],
+        unit="%",
+        absolute=f"{lost} of {called}",
+        doubt=doubt,
+    )
+
+
+@contextmanager
+def _agent(spool: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "radiosonde.cli", "agent", "--spool", spool, "--nice", str(NICE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as agent:
+        try:
+            assert agent.stdout is not None
+            agent.stdout.readline()
+            yield
+        finally:
+            agent.terminate()
+            agent.wait(30)
+
+
+def _counted(spool: Path) -> int:
+    with sqlite3.connect(spool / "agent.sqlite") as store:
+        (calls,) = store.execute("SELECT sum(calls) FROM windows").fetchone()
+    store.close()
+    return int(calls)
+
+
 def _lap(
-    bare: Callable[[Any], Any], observed: Callable[[Any], Any], flight: Flight, lap: int
+    bare: Callable[[Any], Any], observed: Callable[[Any], Any], rest: Callable[[], object], lap: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the quantiles of both arms; the consumer has nothing to do while the bare one runs."""
+    """Return the quantiles of both arms; after *rest* whoever drains has nothing to do while the bare one runs."""
     if lap % 2:
         second = _quantiles_us(observed)
-        flight.pipeline().take_turn()
+        rest()
         return _quantiles_us(bare), second
-    flight.pipeline().take_turn()
+    rest()
     first = _quantiles_us(bare)
     return first, _quantiles_us(observed)
 

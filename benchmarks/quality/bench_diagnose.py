@@ -65,6 +65,7 @@ FAULTS: dict[str, tuple[tuple[Incident, ...], tuple[str, ...]]] = {
     ),
     "version-all-10": ((Incident("errors", ONSET, 0.1, version="v2"),), ("version.errors.v2.all@v2",)),
     "errors-all-2": ((Incident("errors", ONSET, 0.02),), ("errors.errors.all",)),
+    "labels-stopped": ((Incident("labels", ONSET, 1.0),), ("label.feed.all",)),
     "slow-canary": (
         (Incident("slow", ONSET, 0.02, version="v2", phase="predict"),),
         ("latency.predict.v2@v2",),

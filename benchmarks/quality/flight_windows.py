@@ -24,6 +24,7 @@ import numpy as np
 
 from radiosonde.model import (
     CONFIDENCE_BINS,
+    LAG,
     LATENCY,
     FeatureCounts,
     LabelCounts,
@@ -58,10 +59,11 @@ class Incident:
     Attributes:
         kind: ``scale`` and ``offset`` multiply and shift *feature*, ``null`` blanks a share *amount* of its values, ``stuck`` sets it to
             *amount*, ``category`` renames a share of a categorical feature, ``errors`` makes *version* (``""``: all) raise for
-            *carrier* (``""``: all) with probability *amount*, ``slow`` adds *amount* seconds to *phase* on a share of calls.
+            *carrier* (``""``: all) with probability *amount*, ``slow`` adds *amount* seconds to *phase* on a share of calls,
+            ``labels`` loses all labels that would come from then on.
     """
 
-    kind: Literal["scale", "offset", "null", "stuck", "category", "errors", "slow"]
+    kind: Literal["scale", "offset", "null", "stuck", "category", "errors", "slow", "labels"]
     start: int
     amount: float
     feature: str = ""
@@ -81,6 +83,7 @@ class Flights:
     categorical: dict[str, NDArray[np.str_]]
     tailnum: NDArray[np.str_]
     arr_delay: NDArray[np.float64]
+    lag_s: NDArray[np.float64]
 
 
 YEAR_START_NS = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp()) * 10**9
@@ -121,6 +124,7 @@ def flights() -> Flights:
         {name: np.array([row[name] for row in flight_rows])[order] for name in CATEGORICAL},
         np.array([row["tailnum"] for row in flight_rows])[order],
         np.array([_number(row["arr_delay"]) for row in flight_rows])[order],
+        60 * np.array([_number(row["dep_delay"]) + _number(row["air_time"]) for row in flight_rows])[order],
     )
 
 
@@ -202,12 +206,15 @@ class _Flown:
     phases: NDArray[np.float64]
     score: NDArray[np.float64]
     arr_delay: NDArray[np.float64]
+    lag_s: NDArray[np.float64]
 
 
 def _fly(first_day: int, days: int, incidents: Sequence[Incident], rng: np.random.Generator) -> _Flown:
     table = flights()
     low, high = np.searchsorted(table.hour_index, (first_day * 24, (first_day + days) * 24))
     rows, size = slice(int(low), int(high)), int(high - low)
+    landed_s = (table.hour_index[rows] - first_day * 24) * 3600 + table.lag_s[rows]
+    last_s = min([days * 86_400, *(incident.start * 3600 for incident in incidents if incident.kind == "labels")])
     flown = _Flown(
         hour=table.hour_index[rows] - first_day * 24,
         numeric={name: table.numeric[name][rows].copy() for name in NUMERIC},
@@ -217,9 +224,13 @@ def _fly(first_day: int, days: int, incidents: Sequence[Incident], rng: np.rando
         fails=np.zeros(size, dtype=bool),
         phases=np.exp(rng.normal(np.log([[0.006], [0.003], [0.0005]]), [[0.4], [0.25], [0.2]], (3, size))),
         score=1 / (1 + np.exp(-(np.nan_to_num(table.numeric["dep_delay"][rows]) - 14) / 8)),
-        arr_delay=table.arr_delay[rows],
+        # At the end of the span some are still in the air.
+        arr_delay=np.where(landed_s <= last_s, table.arr_delay[rows], np.nan),
+        lag_s=table.lag_s[rows],
     )
     for incident in incidents:
+        if incident.kind == "labels":
+            continue
         hit = (flown.hour >= incident.start) & (flown.hour < incident.start + incident.hours)
         hit &= rng.random(size) < incident.share
         if incident.version:
@@ -259,7 +270,7 @@ def _window(
         _latency(flown.phases[:, members]),
         _output(flown.score[good]),
         _features(cells[:, good], values, profile),
-        _labels(flown.score[good], flown.arr_delay[good]),
+        _labels(flown.score[good], flown.arr_delay[good], flown.lag_s[good]),
     )
 
 
@@ -336,7 +347,9 @@ def _output(score: NDArray[np.float64]) -> OutputCounts:
     )
 
 
-def _labels(score: NDArray[np.float64], arr_delay: NDArray[np.float64]) -> LabelCounts | None:
+def _labels(
+    score: NDArray[np.float64], arr_delay: NDArray[np.float64], lag_s: NDArray[np.float64]
+) -> LabelCounts | None:
     known = ~np.isnan(arr_delay)
     if not known.any():
         return None
@@ -346,7 +359,18 @@ def _labels(score: NDArray[np.float64], arr_delay: NDArray[np.float64]) -> Label
     outcomes = {pair: count for pair, count in tally.items() if count}
     lag = np.zeros((2, len(LAG_EDGES_S) + 1), dtype=np.int64)
     lag[:, 1] = np.bincount(late.astype(np.int64), minlength=2)
-    return LabelCounts(outcomes, np.zeros((CONFIDENCE_BINS, 3)), ("0", "1"), lag[:, 1].copy(), lag, LAG_EDGES_S)
+    lags = np.zeros((2, LAG.size), dtype=np.int64)
+    np.add.at(lags, (late.astype(np.int64), LAG.index(lag_s[known])), 1)
+    joint = np.zeros((2, 2, CONFIDENCE_BINS + 1, 3))
+    predicted, confidence = (score[known] > 0.5).astype(np.int64), np.maximum(score[known], 1 - score[known])
+    bins = np.minimum((confidence * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
+    np.add.at(
+        joint, (predicted, late.astype(np.int64), bins), np.stack([np.ones(bins.size), confidence, confidence**2], 1)
+    )
+    pairs = {(str(p), str(t)): joint[p, t] for p in (0, 1) for t in (0, 1) if joint[p, t].any()}
+    return LabelCounts(
+        outcomes, np.zeros((CONFIDENCE_BINS, 3)), ("0", "1"), lag[:, 1].copy(), lag, LAG_EDGES_S, lags=lags, joint=pairs
+    )
 
 
 def _features(codes: NDArray[np.int64], values: dict[str, NDArray[np.float64]], profile: Reference) -> FeatureCounts:

@@ -19,7 +19,7 @@ from radiosonde._aggregate.features import FeatureState
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
 from radiosonde._aggregate.traffic import TrafficState
-from radiosonde._join import Pending
+from radiosonde._pipeline.lanes import DrainedLane
 from radiosonde._ring import RingReader
 from radiosonde.model import SeriesKey
 from radiosonde.reference.grid import fingerprints
@@ -58,7 +58,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
     if grid is None:
         raise AssertionError("the workload's reference has a grid")
     headers, rows = block.headers, block.rows
-    traffic, answers, pending = TrafficState(), AnswerState(), Pending()
+    traffic, answers, lane = TrafficState(), AnswerState(), DrainedLane(ring, stream, 0)
     settled = FeatureState(stream, grid)
     settled.update(rows)
     settled.update(rows)  # its room for distinct values and frequent items is full now
@@ -75,7 +75,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
         "drain-copy": ("drain: find what is done and copy it out", lambda: RingReader(ring).drain()),
         "drain-traffic": ("drain: calls, durations, phases", lambda: traffic.update(headers, [""])),
         "drain-answers": ("drain: classes and confidence", lambda: answers.update_single(headers)),
-        "drain-pending": ("drain: remember for labels", lambda: pending.add(block.indices, headers)),
+        "drain-pending": ("drain: rows and cells for labels", lambda: lane.predictions(block)),
         "drain-features": ("drain: 30 features into a window that has 1 024 rows", lambda: settled.update(rows)),
         "drain-fingerprint": ("  of it: fingerprints", lambda: fingerprints(rows)),
         "drain-sort": ("  of it: copy and sort", lambda: np.array(rows, order="F").sort(axis=0)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks._measure import Figure
 from benchmarks.workloads import BURST, FEATURES, arrays, model, reference
-from radiosonde._join.pending import CAPACITY
+from radiosonde._join.memory import CAPACITY
 from radiosonde.testing import fly
 
 if TYPE_CHECKING:

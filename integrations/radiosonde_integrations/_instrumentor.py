@@ -17,7 +17,8 @@ import wrapt
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
-from radiosonde_integrations._observing import OBSERVERS, Method
+from radiosonde_integrations._artifacts import ARTIFACTS
+from radiosonde_integrations._observing import MARK, OBSERVERS, Method
 from radiosonde_integrations._patching import Patches
 
 _LOG = logging.getLogger("radiosonde")
@@ -41,8 +42,18 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
         return self.requires
 
     def instrument(self, **kwargs: Any) -> Any:
-        """Instrument the library; again is nothing."""
-        return None if self.is_instrumented_by_opentelemetry else super().instrument(**kwargs)
+        """Instrument the library; again is nothing, and so is a library that is absent or of another version.
+
+        By hand (without OpenTelemetry's options) an absent library is no error: who instruments all has not all.
+        """
+        if self.is_instrumented_by_opentelemetry:
+            return None
+        conflict = None if kwargs else self._check_dependency_conflicts()
+        if conflict is None:
+            return super().instrument(**kwargs)
+        is_absent = not (conflict.found or getattr(conflict, "found_any", None))
+        _LOG.log(logging.DEBUG if is_absent else logging.WARNING, "%s does nothing: %s", type(self).__name__, conflict)
+        return None
 
     def uninstrument(self, **kwargs: Any) -> Any:
         """Put the library's own functions back; again is nothing."""
@@ -55,6 +66,8 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             raise DependencyConflictError(conflict)
         self._patches = Patches()
         self._is_on = True
+        OBSERVERS.plugins += 1
+        ARTIFACTS.watch()
         for name in self.modules:
             if name in sys.modules:
                 self._guarded_patch(sys.modules[name])
@@ -65,13 +78,16 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
     def _uninstrument(self, **kwargs: Any) -> None:
         self._is_on = False
         self._patches.restore()
+        OBSERVERS.plugins -= 1
         OBSERVERS.clear()
+        ARTIFACTS.unwatch()
 
     def _guarded_patch(self, module: ModuleType) -> None:
         if not self._is_on:
             return
         try:
             self.patch(module, self._patches)
+            OBSERVERS.look_again()
         except Exception as error:  # noqa: BLE001 - raised in an import hook it would be the user's import that fails
             _LOG.warning(
                 "%s %s cannot be observed (%r); its predictions work as before",
@@ -97,6 +113,42 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
         def observed(self: Any, /, *args: Any, **kwargs: Mapping[str, Any]) -> Any:
             return OBSERVERS.call(self, method, original.__get__(self), args, kwargs)
 
+        setattr(observed, MARK, method)
         return observed
 
     return make
+
+
+def quiet(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of a library one whose inner predictions do not count; for `Patches.replace`."""
+
+    @functools.wraps(original)
+    def quietly(*args: Any, **kwargs: Any) -> Any:
+        return OBSERVERS.quietly(original, args, kwargs)
+
+    return quietly
+
+
+def quiet_fit(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method that fits its model one whose inner predictions do not count; the model is another afterwards."""
+
+    @functools.wraps(original)
+    def quietly(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        refitting(self)
+        try:
+            return OBSERVERS.quietly(original, (self, *args), kwargs)
+        finally:
+            refitted(self)
+
+    return quietly
+
+
+def refitting(model: Any) -> None:
+    """Settle what is known of a model that is about to be fitted, perhaps again."""
+    OBSERVERS.settle(model)
+
+
+def refitted(model: Any) -> None:
+    """Forget what was known of a model before it was fitted."""
+    OBSERVERS.forget(model)
+    ARTIFACTS.forget(model)

@@ -7,11 +7,12 @@ a library that hands work to threads of its own carries the context over, or its
 
 from __future__ import annotations
 
+import functools
 import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import radiosonde
@@ -35,6 +36,8 @@ class Description:
         features: feature names in column order, for inputs that carry none.
         classes: class names in the order of a probability matrix's columns.
         task: what a number it answers with means.
+        input: overrides the method's, where it takes knowledge of the model to find the features.
+        output: overrides the method's, where how a result reads depends on the model, which it must not hold.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Description:
     features: Sequence[str] = ()
     classes: Sequence[str] = ()
     task: Literal["classification", "regression"] | None = None
+    input: Callable[[Arguments, Keywords], object] | None = None
+    output: Callable[[Any], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ class Method:
         input: (arguments, keywords) -> features; the model itself is not among the arguments.
         output: result -> what `radiosonde.observe` reads; None takes it as it is.
         task: overrides the description's, where the method answers with something else (a margin).
+        choose: (arguments, keywords) -> how this very call is to be read, None for a call that is no prediction (it
+            trains, or explains); without it every call is read as this says.
+        is_native: this is the plug-in of the model's own library, and wins over one that knows it by a base class only.
     """
 
     name: str
@@ -63,16 +71,38 @@ class Method:
     )
     output: Callable[[Any], object] | None = None
     task: Literal["classification", "regression"] | None = None
+    choose: Callable[[Arguments, Keywords], Method | None] | None = None
+    is_native: bool = False
 
 
 Observed = Callable[[Callable[..., Any], Arguments, Keywords], Any]
 
+MAX_RECORDERS = 256
+"""Model objects and methods with a recorder, and so a ring, of their own: rings are kept. Arbitrary; far above what a
+server holds, and soon met by one that fits a model a request. Later models of one description share a recorder."""
+
 
 class Observers:
-    """The observed functions of all model objects that were met; each goes with its object."""
+    """The observed functions of all model objects that were met; each goes with its object.
+
+    Pickled by name: a class that lives in ``__main__`` is carried to another process whole, wrapped methods and what
+    they refer to with it, and there it belongs to the observers of that process.
+
+    Attributes:
+        plugins: plug-ins that are on; while there is none (in a worker process, mostly) nothing is observed.
+    """
 
     def __init__(self) -> None:
         self._observed: dict[tuple[int, str], Observed] = {}
+        self._methods: set[str] = set()
+        self._read_as: dict[tuple[type, str], Method] = {}
+        self._recorders = 0
+        self._shared: dict[tuple[object, ...], Observed] = {}
+        self._versions: dict[int, Callable[[], str]] = {}
+        self.plugins = 0
+
+    def __reduce__(self) -> str:
+        return "OBSERVERS"
 
     def call(self, model: Any, method: Method, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
         """Call *original*, as a prediction of *model* if it is an outermost call.
@@ -84,49 +114,126 @@ class Observers:
             args: positional arguments, without the model.
             kwargs: keyword arguments.
         """
-        if INSIDE.get():
+        if INSIDE.get() or not self.plugins:
             return original(*args, **kwargs)
-        observed = self._observed.get((id(model), method.name)) or self._observe(model, method)
+        read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
+        chosen = read if read.choose is None else read.choose(args, kwargs)
+        if chosen is None:
+            return self.quietly(original, args, kwargs)
+        observed = self._observed.get((id(model), chosen.name)) or self._observe(model, chosen)
         token = INSIDE.set(True)
         try:
             return observed(original, args, kwargs)
         finally:
             INSIDE.reset(token)
 
+    def quietly(self, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
+        """Call *original* as something that is no prediction, whatever it predicts inside: fitting, scoring."""
+        token = INSIDE.set(True)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            INSIDE.reset(token)
+
+    def _method_of(self, kind: type, method: Method) -> Method:
+        """Return how a method of a class is read, whichever plug-in's replacement was called: the native one's way."""
+        marks = (mark for each in kind.__mro__ for mark in _marks(vars(each).get(method.name)))
+        found = self._read_as[kind, method.name] = next((mark for mark in marks if mark.is_native), method)
+        return found
+
+    def look_again(self) -> None:
+        """Find anew which plug-in's way a class is read in: something was replaced."""
+        self._read_as.clear()
+
     def _observe(self, model: Any, method: Method) -> Observed:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
-            observed = _observed(model, method)
+            observed = self._new(model, method)
             weakref.finalize(model, self._observed.pop, place, None).atexit = False
         except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)
             return _unobserved
+        self._methods.add(method.name)
         self._observed[place] = observed
         return observed
 
+    def _new(self, model: Any, method: Method) -> Observed:
+        said, tag = method.describe(model), radiosonde.tag(model)
+        if tag.version is not None:
+            said = replace(said, version=tag.version)
+        elif callable(said.version):
+            later = functools.cache(said.version)
+            self._versions[id(model)] = later
+            said = replace(said, version=later)
+            weakref.finalize(model, self._versions.pop, id(model), None).atexit = False
+        said = replace(
+            said,
+            name=tag.name or said.name,
+            task=tag.task or said.task,
+            features=tag.features or said.features,
+            classes=tag.classes or said.classes,
+        )
+        variant = tag.variant or "stable"
+        if self._recorders < MAX_RECORDERS:
+            self._recorders += 1
+            return _observed(said, method, variant)
+        if callable(said.version):
+            said = replace(said, version="")  # one ring for all: the versions of unnamed models are not told apart
+        shape = (said.name, said.version, variant, method, tuple(said.features), tuple(said.classes), said.task)
+        if shape not in self._shared:
+            self._shared[shape] = _observed(said, method, variant)
+        return self._shared[shape]
+
+    def settle(self, model: Any) -> None:
+        """Work out a model's version now if it was left for later: the model is about to become another."""
+        version = self._versions.pop(id(model), None)
+        if version is not None:
+            try:
+                version()
+            except Exception:  # noqa: BLE001 - a foreign object may raise anything; the consumer asks again and tells
+                _LOG.debug("a %s has no version", type(model).__qualname__, exc_info=True)
+
     def forget(self, model: Any) -> None:
         """Describe a model anew at its next call: it was fitted again, or tagged."""
-        for place in [place for place in list(self._observed) if place[0] == id(model)]:
-            self._observed.pop(place, None)
+        if self._observed:  # mostly empty while models are fitted, and a forest fits many
+            for name in tuple(self._methods):
+                self._observed.pop((id(model), name), None)
 
     def clear(self) -> None:
         """Forget all models."""
         self._observed.clear()
+        self._versions.clear()
+        self._shared.clear()
+        self._recorders = 0
+        self.look_again()
 
 
-def _observed(model: Any, method: Method) -> Observed:
-    said, tag = method.describe(model), radiosonde.tag(model)
+MARK = "__radiosonde_method__"
+"""Attribute of an observed method that holds its `Method`."""
+
+
+def _marks(attribute: object) -> Iterator[Method]:
+    """Yield the methods that the replacements of an attribute say, outermost first."""
+    while attribute is not None:
+        said = vars(attribute).get(MARK) if hasattr(attribute, "__dict__") else None
+        if said is not None:
+            yield said
+        attribute = getattr(attribute, "__wrapped__", None)
+
+
+def _observed(said: Description, method: Method, variant: str) -> Observed:
+    features = said.input or method.input
 
     def predict(original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
         return original(*args, **kwargs)
 
     return radiosonde.observe(
-        tag.name or said.name,
-        version=said.version if tag.version is None else tag.version,
-        variant=tag.variant or "stable",
-        input=lambda _, args, kwargs: method.input(args, kwargs),
-        output=method.output,
+        said.name,
+        version=said.version,
+        variant=variant,
+        input=lambda _, args, kwargs: features(args, kwargs),
+        output=said.output or method.output,
         task=method.task or said.task,
         features=said.features or None,
         classes=said.classes or None,
@@ -138,3 +245,13 @@ def _unobserved(original: Callable[..., Any], args: Arguments, kwargs: Keywords)
 
 
 OBSERVERS = Observers()
+
+
+class Inside:
+    """A function called as part of a prediction, in whatever thread or process it is called; pickled with the function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return OBSERVERS.quietly(self.function, args, kwargs)

@@ -1,21 +1,50 @@
-"""A version for a model that nobody gave one: a digest of its fitted parameters, the same in every process.
+"""A version for a model that nobody tagged: an attribute of it, the file it came from, or its parameters.
 
-Not of its pickle: that depends on the order of sets and on which strings happen to be one object.
+The last is a digest of what was fitted, the same in every process. Not of its pickle: that depends on the order of sets
+and on which strings happen to be one object.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from radiosonde_integrations._artifacts import artifact_version
 
 DIGITS = 12
 """Hex digits of a digest: among a million versions two alike in one of 280 cases."""
 
 DEEPEST = 40
 """Levels of attributes that are looked into; what lies deeper counts by its type alone."""
+
+
+_ATTRIBUTES = ("version", "__version__", "version_", "model_version")
+
+
+def version_of(model: Any, *inner: Any) -> str | Callable[[], str]:
+    """Return the version of a model object that was not tagged, or what works it out off the hot path.
+
+    Args:
+        model: whose method is called.
+        *inner: models inside that may carry a version attribute, such as a pipeline's last step.
+    """
+    for each in (model, *inner):
+        for name in _ATTRIBUTES:
+            value = getattr(each, name, None)
+            if isinstance(value, (str, int, float)) and not isinstance(value, bool) and str(value):
+                return str(value)
+    from_file, reference = artifact_version(model), weakref.ref(model)
+
+    def tell() -> str:
+        found = from_file() if from_file is not None else ""
+        alive = reference()  # a recorder outlives its model and must not keep it
+        return found or ("" if alive is None else parameters_digest(alive))
+
+    return tell
 
 
 def parameters_digest(model: object) -> str:
@@ -31,6 +60,10 @@ def _feed(digest: Any, value: Any, depth: int, above: set[int]) -> None:
         digest.update(repr(value).encode("utf-8", "surrogatepass"))
     elif isinstance(value, (bytes, bytearray)):
         digest.update(value)
+    elif isinstance(value, np.ndarray) and value.dtype.names:  # field by field: the bytes between fields are anything
+        _feed_all(
+            digest, [value.shape, *(part for name in value.dtype.names for part in (name, value[name]))], depth, above
+        )
     elif isinstance(value, np.ndarray) and value.dtype != object:
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).view(np.uint8).reshape(-1).data if value.size else b"")

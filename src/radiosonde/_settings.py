@@ -3,10 +3,10 @@
 The only module that reads the environment. Reading happens in `Settings.resolve`, never at import.
 
 Variables: ``RADIOSONDE_DISABLED``, ``RADIOSONDE_STORE``, ``RADIOSONDE_LABELS``, ``RADIOSONDE_SPOOL``,
-``RADIOSONDE_AGENT``, ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
+``RADIOSONDE_AGENT`` (true, false, ``auto``), ``RADIOSONDE_WINDOW_S``, ``RADIOSONDE_REFERENCE`` (a path, or
 ``model=path`` pairs joined by commas), ``RADIOSONDE_COHORTS`` (``plan=free|pro,carrier=UA|AA|*``),
 ``RADIOSONDE_PROMETHEUS_PORT``, ``RADIOSONDE_RING_BYTES``, ``RADIOSONDE_MAX_SERIES``, ``RADIOSONDE_OTLP``,
-``RADIOSONDE_SPANS_PER_MINUTE``, ``RADIOSONDE_RUNTIME``,
+``RADIOSONDE_SPANS_PER_MINUTE``, ``RADIOSONDE_CPU_BUDGET``, ``RADIOSONDE_RUNTIME``,
 ``RADIOSONDE_RECEIPT_KEYS`` (``k2=SECRET,k1=SECRET``, secrets in hexadecimal or base64), ``RADIOSONDE_RECEIPT_TTL_S``; and
 ``OTEL_SDK_DISABLED``, ``OTEL_SERVICE_NAME``, ``OTEL_METRIC_EXPORT_INTERVAL``, ``OTEL_EXPORTER_OTLP_ENDPOINT`` (and
 ``..._METRICS_ENDPOINT``, ``..._TRACES_ENDPOINT``), ``OTEL_METRICS_EXPORTER``, ``OTEL_TRACES_EXPORTER``. For models that
@@ -19,12 +19,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from radiosonde.errors import ConfigurationError
 
 ANY = "*"
 """In a cohort's allow-list: every value passes as it is (up to the bound on series)."""
+
+AUTO: Literal["auto"] = "auto"
+"""For ``agent``: the first process that finds none starts one."""
 
 _LONGEST_TTL_S = 315_360_000
 """Ten years; a receipt has 32 bits for its expiry, which end in 2106."""
@@ -35,6 +38,7 @@ MAX_SPANS_PER_MINUTE = 6000
 VARIABLES = (
     "RADIOSONDE_AGENT",
     "RADIOSONDE_COHORTS",
+    "RADIOSONDE_CPU_BUDGET",
     "RADIOSONDE_DISABLED",
     "RADIOSONDE_LABELS",
     "RADIOSONDE_MAX_SERIES",
@@ -57,6 +61,11 @@ VARIABLES = (
 
 SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
 
+MEMORY = "memory"
+
+SPOOL_LABELS = "labels.sqlite"
+"""Name of the join store in a spool that an agent drains."""
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -67,8 +76,11 @@ class Settings:
 
     Attributes:
         store: path of the SQLite store, or None for no store.
+        labels: where predictions wait for their labels: path of a SQLite file of its own, ``redis://`` address, or
+            ``memory``; None: `join_target` says.
         spool: folder where the rings lie as files and outlive the process, or None for rings in memory.
-        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them.
+        agent: leave the rings in the spool to ``radiosonde agent``; this process only writes them. ``"auto"``: and start
+            an agent where none runs.
         window_s: length of a window in seconds of event time.
         references: path of a reference profile by model name; ``"*"`` serves models without one.
         cohorts: allowed values by cohort dimension; ``"*"`` among them lets every value pass. Values outside become
@@ -82,9 +94,10 @@ class Settings:
         prometheus_port: serve ``/metrics`` on 127.0.0.1 at this port; None does not.
         ring_bytes: size of one model's ring.
         max_series: cohort cells per model before further ones fold into ``__overflow__``.
+        cpu_budget: CPU seconds per second, so share of one core, that our threads in this process may use together. Held
+            by looking at the features and outputs of fewer rows, each for several; calls, rows, errors, durations and
+            phases stay exact. ``inf`` looks at every row.
         disabled: everything is off; decorators return the functions they were given.
-        labels: where predictions and labels wait for each other: a path, or ``redis://...``; None: beside the store, see
-            `labels_target`.
         receipt_keys: ``id=secret`` pairs joined by commas: the first signs receipts, all verify them; empty: no receipts.
             Left out of the ``repr``.
         receipt_ttl_s: seconds a receipt is good for.
@@ -93,7 +106,7 @@ class Settings:
 
     store: str | None = None
     spool: str | None = None
-    agent: bool = False
+    agent: bool | Literal["auto"] = False
     window_s: float = 60.0
     references: Mapping[str, str] = field(default_factory=dict)
     cohorts: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -105,6 +118,7 @@ class Settings:
     prometheus_port: int | None = None
     ring_bytes: int = 4 << 20
     max_series: int = 200
+    cpu_budget: float = 0.01
     disabled: bool = False
     labels: str | None = None
     receipt_keys: str = field(default="", repr=False)
@@ -112,8 +126,14 @@ class Settings:
     runtime: bool = True
 
     def __post_init__(self) -> None:
+        if self.agent not in (True, False, "auto"):
+            raise ConfigurationError(f'agent is {self.agent!r}; use True, False or "auto"')
         if self.agent and self.spool is None:
             raise ConfigurationError("agent needs a spool: set RADIOSONDE_SPOOL or start(spool=...)")
+        if self.agent and self.labels == MEMORY:
+            raise ConfigurationError(
+                "labels in memory cannot reach the agent: leave RADIOSONDE_LABELS out, or name a place"
+            )
         if not 1 <= self.window_s < math.inf:
             raise ConfigurationError(f"window_s is {self.window_s}; it must be at least 1 second")
         if not self.export_interval_s > 0:
@@ -126,16 +146,27 @@ class Settings:
             raise ConfigurationError(f"ring_bytes is {self.ring_bytes}; it must be between 65536 and {1 << 32}")
         if not self.max_series >= 1:
             raise ConfigurationError(f"max_series is {self.max_series}; it must be at least 1")
+        if not self.cpu_budget > 0:
+            raise ConfigurationError(
+                f"cpu_budget is {self.cpu_budget}; it must be above 0: 0.01 is 1 % of a core, inf looks at every row"
+            )
         if not 1 <= self.receipt_ttl_s <= _LONGEST_TTL_S:
             raise ConfigurationError(
                 f"receipt_ttl_s is {self.receipt_ttl_s}; it must be between 1 and {_LONGEST_TTL_S} seconds (ten years)"
             )
 
     @property
-    def labels_target(self) -> str | None:
-        """Where predictions and labels wait: `labels`, else ``flights.labels.sqlite`` beside ``flights.sqlite``."""
-        if self.labels is not None or self.store is None:
-            return self.labels
+    def join_target(self) -> str | None:
+        """Where predictions wait for their labels; None: in memory.
+
+        As told, else in the agent's spool, else beside the store: ``flights.labels.sqlite`` beside ``flights.sqlite``.
+        """
+        if self.labels is not None:
+            return None if self.labels == MEMORY else self.labels
+        if self.agent and self.spool is not None:
+            return f"{self.spool}/{SPOOL_LABELS}"
+        if self.store is None:
+            return None
         stem, suffix = os.path.splitext(self.store)  # noqa: PTH122 - a path keeps its form: no "./" is lost
         return f"{stem}.labels{suffix}"
 
@@ -155,6 +186,19 @@ class Settings:
         for path in {"store", "spool", "labels"} & set(given):
             given[path] = os.fspath(given[path])
         return replace(settings, **given)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with *settings* in it, for an agent that is to do as this process was told."""
+    told = {
+        "RADIOSONDE_STORE": settings.store and os.path.abspath(settings.store),  # noqa: PTH100 - the same in text
+        "RADIOSONDE_WINDOW_S": f"{settings.window_s:.17g}",
+        "RADIOSONDE_OTLP": "true" if settings.otlp else "false",
+        "RADIOSONDE_PROMETHEUS_PORT": None if settings.prometheus_port is None else str(settings.prometheus_port),
+        "OTEL_SERVICE_NAME": settings.service_name,
+        "OTEL_METRIC_EXPORT_INTERVAL": str(max(1, round(settings.export_interval_s * 1000))),
+    }
+    return {**os.environ, **{name: value for name, value in told.items() if value is not None}}
 
 
 def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
@@ -184,7 +228,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     if "RADIOSONDE_RUNTIME" in env:
         values["runtime"] = _boolean(env, "RADIOSONDE_RUNTIME")
     if env.get("RADIOSONDE_SPOOL"):
-        values["agent"] = _boolean(env, "RADIOSONDE_AGENT")
+        is_auto = env.get("RADIOSONDE_AGENT", "").strip().lower() == AUTO
+        values["agent"] = AUTO if is_auto else _boolean(env, "RADIOSONDE_AGENT")
     for name, key in (
         ("RADIOSONDE_STORE", "store"),
         ("RADIOSONDE_SPOOL", "spool"),
@@ -209,6 +254,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         ("RADIOSONDE_PROMETHEUS_PORT", "prometheus_port", int),
         ("RADIOSONDE_RING_BYTES", "ring_bytes", int),
         ("RADIOSONDE_MAX_SERIES", "max_series", int),
+        ("RADIOSONDE_CPU_BUDGET", "cpu_budget", float),
         ("RADIOSONDE_RECEIPT_TTL_S", "receipt_ttl_s", float),
         ("RADIOSONDE_SPANS_PER_MINUTE", "spans_per_minute", int),
     ):

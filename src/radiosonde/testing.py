@@ -10,11 +10,12 @@
             assert window.calls == 1
 
 Errors of Radiosonde's own are raised instead of swallowed; the environment is not read; nothing is exported unless a
-setting asks for it.
+setting asks for it; every row is counted, whatever it costs, unless a ``cpu_budget`` is given.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,13 +46,14 @@ def fly(*, reraise: bool = True, **settings: Any) -> Iterator[Flight]:
 
     Args:
         reraise: raise errors of Radiosonde's own instead of counting them.
-        **settings: as for `radiosonde.start`; Prometheus is off unless asked for.
+        **settings: as for `radiosonde.start`; Prometheus is off and every row is counted
+            unless asked for otherwise.
 
     Raises:
         ConfigurationError: a setting cannot be used.
     """
     flight = Flight(Guard(reraise=reraise), environment={})
-    flight.start(**{"prometheus": False, **settings})
+    flight.start(**{"prometheus": False, "cpu_budget": math.inf, **settings})
     try:
         yield flight
     finally:

@@ -17,7 +17,10 @@ from tests.e2e._receivers import free_port, wait_for
 
 APP = """
 import os
+import time
 import radiosonde as rs
+
+work_s = float(os.environ.get("WORK_S", 0))
 
 if os.environ.get("START"):
     rs.start()  # OpenTelemetry cannot be loaded once a process exits: one that may live a moment only loads it first
@@ -26,6 +29,8 @@ rows = os.open(os.environ["LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 @rs.observe("delays", version="1", classes=["even", "odd"])
 def observed(features):
+    if work_s:
+        time.sleep(work_s)
     return "odd" if features["number"] % 2 else "even"
 
 def predict(number):

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -103,12 +103,22 @@ class OtlpSink:
 
 
 @contextmanager
-def otlp_sink() -> Iterator[OtlpSink]:
-    """Run a sink for OTLP over HTTP with protobuf."""
-    sink = OtlpSink()
+def otlp_sink(port: int = 0, sink: OtlpSink | None = None) -> Iterator[OtlpSink]:
+    """Run a sink for OTLP over HTTP with protobuf; at its end its connections are cut, also those kept alive.
+
+    Args:
+        port: where to listen; 0 takes a free port.
+        sink: one that was run before, and goes on keeping what it is sent.
+    """
+    sink = sink or OtlpSink()
+    connections: list[socket.socket] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            connections.append(self.connection)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -125,7 +135,7 @@ def otlp_sink() -> Iterator[OtlpSink]:
         def log_message(self, *_: object) -> None:
             """Keep quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     sink.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -135,6 +145,9 @@ def otlp_sink() -> Iterator[OtlpSink]:
     finally:
         server.shutdown()
         server.server_close()
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         thread.join(10)
 
 

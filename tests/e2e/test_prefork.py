@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -12,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from radiosonde._ring.spool import AGENT_LOCK, is_held
 from radiosonde.store.reader import Interval, StoreReader
 from tests.e2e._prefork import Predictions, agent, load, serving, stop
-from tests.e2e._receivers import OtlpSink, attributes, otlp_sink, wait_for
+from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink, wait_for
 
 REQUESTS = 300
 GUNICORN = ["gunicorn", "-w", "2", "-b", "127.0.0.1:PORT", "--log-level", "error"]
@@ -90,6 +93,15 @@ def scraped(url: str) -> tuple[int, set[str]]:
     return round(sum(float(value) for _, value in found)), {labels for labels, _ in found}
 
 
+def answers(url: str) -> bool:
+    """Say whether anybody answers there yet."""
+    try:
+        urllib.request.urlopen(url, timeout=10).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_an_agent_speaks_for_all_workers(server: str, tmp_path: Path, sink: OtlpSink) -> None:
     """One page of metrics, one OTLP stream, one store: each has the total of all workers, exactly."""
@@ -113,6 +125,35 @@ def test_an_agent_speaks_for_all_workers(server: str, tmp_path: Path, sink: Otlp
     assert list(stored(spool / "agent.sqlite").values()) == [total]
     assert list(exported(sink).values()) == [total]
     assert list(spool.glob("*.ring")) == []
+
+
+@pytest.mark.parametrize("server", ["sync", "sync, preloaded", "uvicorn"])
+def test_workers_start_their_agent(server: str, tmp_path: Path, sink: OtlpSink) -> None:
+    """With ``RADIOSONDE_AGENT=auto`` nobody starts an agent: one comes, does as the workers were told, and counts all."""
+    spool, store, port = tmp_path / "spool", tmp_path / "told.sqlite", free_port()
+    workers = {
+        **environment(server, sink),
+        "RADIOSONDE_SPOOL": str(spool),
+        "RADIOSONDE_AGENT": "auto",
+        "RADIOSONDE_STORE": str(store),
+        "RADIOSONDE_PROMETHEUS_PORT": str(port),
+    }
+    pid = 0
+    try:
+        with serving(tmp_path, SERVERS[server], workers) as (_, server_port):
+            answered = load(server_port, range(1, REQUESTS + 1))
+            pid = int(wait_for(lambda: (spool / AGENT_LOCK).exists() and (spool / AGENT_LOCK).read_text(), "an agent"))
+        total = made(tmp_path, answered).returned.total()
+        url = f"http://127.0.0.1:{port}/metrics"
+        wait_for(lambda: answers(url) and scraped(url)[0] >= total, "the agent to have drained all")
+        assert scraped(url)[0] == total
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not is_held(spool / AGENT_LOCK), "the agent to end")
+    assert list(stored(store).values()) == [total]
+    assert list(exported(sink).values()) == [total]
+    assert list(spool.glob("*.ring")) == list(spool.glob("*.counts")) == []
 
 
 @pytest.mark.parametrize("server", SERVERS)

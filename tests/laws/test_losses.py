@@ -21,12 +21,13 @@ import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
-from radiosonde._pipeline import labels, outlets, span_outlet
+from radiosonde._join import memory, opening
+from radiosonde._pipeline import labels, span_outlet, waiting
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
 from radiosonde._ring.names import NameWriter
-from radiosonde._ring.spool import Spool
+from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import losses
 from radiosonde.store import writer
 from radiosonde.testing import Flight, fly
@@ -244,12 +245,37 @@ def _(folder, patch):
         return rs.losses()
 
 
-@provokes(losses.LABEL_UNROUTED)
+@provokes(losses.OWN_ID_UNREADABLE)
 def _(folder, patch):
-    """A label in a process whose rings an agent drains."""
-    with fly(spool=folder / "spool", agent=True) as rs:
-        rs.label("0" * 32, "yes")
-        return dict(nonzero(rs.statistics().losses))
+    """An id that is a list."""
+    with fly() as rs:
+        predict(rs, ROW, id=lambda row: [row])
+        return rs.losses()
+
+
+@provokes(losses.PREDICTIONS_UNJOINABLE)
+def _(folder, patch):
+    """More predictions than may wait for a join store that is away."""
+    patch.setattr(labels, "WAITING_ROWS", 1)
+    with fly(labels="memory") as rs:
+        for _ in range(2):
+            predict(rs, ROW)
+            with patch.context() as away:
+                away.setattr(labels.LabelDesk, "deliver", lambda _: None)
+                rs.pipeline().take_turn()
+        return rs.losses()
+
+
+@provokes(losses.JOIN_PRUNED)
+def _(folder, patch):
+    """More predictions than a join store in memory has room for."""
+    patch.setattr(opening, "MemoryJoinStore", lambda **_: memory.MemoryJoinStore(capacity=1))
+    with fly() as rs:
+        observed = rs.observe("delays")(lambda _: "yes")
+        for _ in range(3):
+            observed(ROW)
+            rs.pipeline().take_turn()
+        return rs.losses()
 
 
 @provokes(losses.RECORD_FAILED)
@@ -316,6 +342,32 @@ def _(folder, patch):
         agent.close()
 
 
+@provokes(losses.SPOOL_PRUNED)
+def _(folder, patch):
+    """One dead process more than are kept has left its ring in the spool."""
+    spool, script = folder / "spool", (
+        "import os, sys, radiosonde as rs\n"
+        "rs.start(spool=sys.argv[1], prometheus=False)\n"
+        "rs.observe('delays')(lambda row: 'yes')([1.0])\n"
+        "os._exit(0)\n"
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", script, spool], timeout=60, check=True, env=os.environ)
+    patch.setattr(prune_dead, "__defaults__", (0,))
+    with fly(spool=spool) as rs:
+        predict(rs, ROW)
+        return rs.losses()
+
+
+@provokes(losses.AGENT_FAILED)
+def _(folder, patch):
+    """The interpreter that should run the agent is none."""
+    patch.setattr(sys, "executable", "/bin/false")
+    with fly(spool=folder / "spool", agent="auto") as rs:
+        predict(rs, ROW)
+        rs.shutdown()
+        return dict(nonzero(rs.statistics().losses))
+
+
 @provokes(losses.EXPORT_FAILED)
 def _(folder, patch):
     """Nobody listens where metrics should go."""
@@ -339,7 +391,7 @@ def _(folder, patch):
 @provokes(losses.SKETCH_EVENTS_DROPPED)
 def _(folder, patch):
     """More windows with sketches wait than may."""
-    patch.setattr(outlets, "WAITING_WINDOWS", 1)
+    patch.setattr(waiting, "WAITING_WINDOWS", 1)
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
@@ -377,7 +429,10 @@ def _(folder, patch):
 @provokes(losses.STORE_FAILED)
 def _(folder, patch):
     """The store cannot be opened until the end."""
-    flight = Flight(Guard(reraise=True), environment={"RADIOSONDE_STORE": str(folder / "never" / "a.db")})
+    flight = Flight(
+        Guard(reraise=True),
+        environment={"RADIOSONDE_STORE": str(folder / "never" / "a.db"), "RADIOSONDE_LABELS": "memory"},
+    )
     predict(flight, "text", input=False)
     flight.shutdown()
     return dict(nonzero(flight.statistics().losses))
@@ -400,8 +455,7 @@ def _(folder, patch):
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
-            rs.pipeline()._outlets.prepare()
-            rs.pipeline()._outlets._otlp._builder._max_series = 100
+            rs.pipeline()._outlets.otlp.exporter()._builder._max_series = 100
             predict(rs, ROW)
             rs.flush(30)
             return rs.losses()

@@ -74,6 +74,8 @@ def outputs(draw: st.DrawFn) -> OutputCounts:
         value_counts=draw(counts(3)) if valued else np.empty(0, dtype=np.int64),
         value_sum=draw(SUM),
         unreadable=draw(COUNT),
+        counted_rows=draw(COUNT),
+        weight_square_sum=draw(COUNT),
     )
 
 
@@ -88,6 +90,8 @@ def features(draw: st.DrawFn, grid: str = "g1") -> FeatureCounts:
         cells=draw(counts(len(FEATURES), 6)),
         fingerprints=np.array(draw(st.tuples(*[st.integers(0, 2**64 - 1)] * 2)), dtype=np.uint64),
         sketched_rows=draw(COUNT),
+        counted_rows=draw(COUNT),
+        weight_square_sum=draw(COUNT),
     )
 
 

@@ -60,7 +60,7 @@ def test_every_count_is_the_brute_force_count(script):
 @settings(max_examples=15)
 @given(scripts_with_thinned)
 def test_thinned_batches_weigh_what_they_stand_for(script):
-    """Of a batch too large for the arena every third row is kept and counts three times."""
+    """Of a batch too large for the arena every third row is kept and counts three times; fingerprints are of whole batches."""
     with driver() as play:
         play.play(script)
         assert_same(by_cohort(play.flight.windows()), play.oracle.by_cohort())
@@ -106,3 +106,25 @@ def test_windows_in_the_store_sum_to_the_snapshot(script):
         place = (window.start_ns // NS, window.key.cohort)
         merged[place] = total([merged[place], flatten(window, KINDS)])
     assert_same(merged, expected.by_window())
+
+
+EXACT = {"calls", "rows", "error", "batch", "latency", "latency_s", "edge", "phase_s", "outcome", "label", "lag",
+         "calibration", "correct", "calibration_s"}  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(scripts)
+def test_no_budget_is_too_small_for_exact_traffic(script):
+    """With a budget that pays for nothing, calls, rows, errors, durations, phases and outcomes are the brute-force count."""
+    with driver(cpu_budget=1e-9) as play:
+        play.play(script)
+        found, expected = (
+            {
+                cohort: Counter({place: n for place, n in flat.items() if place[0] in EXACT})
+                for cohort, flat in flats.items()
+            }
+            for flats in (by_cohort(play.flight.windows()), play.oracle.by_cohort())
+        )
+        assert_same(found, expected)
+        results = play.flight.statistics().labels
+        assert Counter({name: count for name, count in results.items() if count}) == play.oracle.results

@@ -22,6 +22,7 @@ PUBLIC = [
     "instrument",
     "instrument_app",
     "label",
+    "label_app",
     "observe",
     "queued",
     "record",

@@ -17,7 +17,7 @@ def test_the_defaults():
     settings = Settings.resolve({})
     assert settings == Settings(
         store=None, window_s=60.0, references={}, cohorts={}, service_name=None, otlp=False, export_interval_s=60.0,
-        prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, disabled=False,
+        prometheus=True, prometheus_port=None, ring_bytes=4_194_304, max_series=200, cpu_budget=0.01, disabled=False,
         labels=None, receipt_keys="", receipt_ttl_s=7_776_000.0,
     )  # fmt: skip
 
@@ -33,6 +33,8 @@ def test_the_defaults():
         ("RADIOSONDE_PROMETHEUS_PORT", "9100", "prometheus_port", 9100),
         ("RADIOSONDE_RING_BYTES", "65536", "ring_bytes", 65536),
         ("RADIOSONDE_MAX_SERIES", "7", "max_series", 7),
+        ("RADIOSONDE_CPU_BUDGET", "0.05", "cpu_budget", 0.05),
+        ("RADIOSONDE_CPU_BUDGET", "inf", "cpu_budget", float("inf")),
         ("RADIOSONDE_OTLP", "yes", "otlp", True),
         ("RADIOSONDE_RECEIPT_KEYS", "k1=00", "receipt_keys", "k1=00"),
         ("RADIOSONDE_LABELS", "redis://127.0.0.1/0", "labels", "redis://127.0.0.1/0"),
@@ -73,7 +75,7 @@ def test_a_variable(name, text, field, value):
 )
 def test_labels_wait_beside_the_store(labels, store, target):
     """Unless a place is named for them."""
-    assert Settings(labels=labels, store=store).labels_target == target
+    assert Settings(labels=labels, store=store).join_target == target
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,8 @@ def test_arguments_win_over_the_environment_unless_they_are_none():
         ({"RADIOSONDE_RING_BYTES": "1"}, {}, "ring_bytes is 1"),
         ({"RADIOSONDE_SPANS_PER_MINUTE": "-1"}, {}, "spans_per_minute is -1; it must be between 0 and 6000"),
         ({"RADIOSONDE_MAX_SERIES": "0"}, {}, "max_series is 0"),
+        ({"RADIOSONDE_CPU_BUDGET": "0"}, {}, "cpu_budget is 0.0; it must be above 0"),
+        ({}, {"cpu_budget": float("nan")}, "cpu_budget is nan"),
         ({"RADIOSONDE_DISABLED": "perhaps"}, {}, "RADIOSONDE_DISABLED is 'perhaps'; use true or false"),
         ({}, {"receipt_ttl_s": 0}, "receipt_ttl_s is 0; it must be between 1 and 315360000 seconds"),
         ({}, {"receipt_ttl_s": float("nan")}, "receipt_ttl_s is nan"),

@@ -2,8 +2,12 @@
 
 A window closes when the watermark (the largest event time seen) has passed its end by a tenth of its length, or when
 nothing came for it for its length in wall time. What comes later opens a further part of the same window: parts are
-deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows, late labels) are
-held for a while, because every label on its own would make a part.
+deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows) are held for a
+while, because every row on its own would make a part.
+
+Calls, rows, errors, durations and phases count every record. Features and outputs count the rows that the budget allows
+(`radiosonde._aggregate.pace` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
+Outputs of single rows cost a twentieth of their features, so they are thinned `OUTPUT_RATIO` times less, if at all.
 
 Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
 scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
@@ -18,23 +22,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.answers import AnswerState
+from radiosonde._aggregate.batches import Batches
 from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._aggregate.outcomes import OutcomeState
+from radiosonde._aggregate.pace import Pace
 from radiosonde._aggregate.provisional import Backlog
-from radiosonde._aggregate.state import OutcomePart, SeriesState
+from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
-from radiosonde._clock import NS, monotonic_ns
+from radiosonde._aggregate.thinning import Thinner
+from radiosonde._aggregate.traffic import TrafficState
+from radiosonde._clock import NS, monotonic_ns, thread_time_ns
 from radiosonde._ring import Block
-from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_ROW
+from radiosonde._ring.layout import INPUT_ROW
 from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
-"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of labels makes."""
+"""How long a part behind the watermark is held open. Arbitrary; bounds the parts a trickle of late rows makes."""
 
 OPEN_WINDOWS = 1000
 """Windows with features beyond which late ones are held no longer: a backfill of a year opens thousands in a second, and
 one of 30 features takes 90 kB."""
+
+OUTPUT_RATIO = 16
+"""How many times less outputs of single rows are thinned than features: then they cost no more than these."""
 
 
 class Aggregator:
@@ -44,20 +56,40 @@ class Aggregator:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
         keeper: chooses predictions that get a span after the fact; None makes none.
+        pace: how many rows features and outputs may count; default: all.
+        thinner: which ones.
+
+    Attributes:
+        keeper: as given.
+        batch_rows_lost: rows of batches that were overwritten before they were read; whoever counts them sets it to 0.
+        counted_rows: rows whose features were looked at.
+        closed: windows closed.
     """
 
-    def __init__(self, window_s: float, process: str, keeper: SpanKeeper | None = None) -> None:
+    def __init__(
+        self,
+        window_s: float,
+        process: str,
+        keeper: SpanKeeper | None = None,
+        *,
+        pace: Pace | None = None,
+        thinner: Thinner | None = None,
+    ) -> None:
         self.keeper = keeper
         self._window_ns = round(window_s * NS)
         self._process = process
+        self._pace = pace or Pace()
+        self._thinner = thinner or Thinner()
         self._lock = threading.Lock()
-        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState | OutcomePart] = {}
+        self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
         self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
         self._provisional: dict[Hashable, Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
         self.batch_rows_lost = 0
+        self.counted_rows = 0
+        self._row_ns = 0
         self.closed = 0
 
     def restore(self, windows: Iterable[Window], provisional: Mapping[tuple[str, str], Reference]) -> None:
@@ -78,63 +110,69 @@ class Aggregator:
         series = headers["series"]
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
-            if self.keeper is not None:
+            # Without a grid nothing is thinned: the first rows make the provisional reference, once.
+            step = self._pace.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
+            counted, self._row_ns = self.counted_rows, 0
+            if self.keeper is not None:  # looks at all records, not at those that are counted
                 self.keeper.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
-                self._rank(stream, int(starts_ns[0]), int(series[0]), block)
-                self._add(stream, int(starts_ns[0]), int(series[0]), headers, block.rows)
-                return
-            order = np.lexsort((series, starts_ns))
-            changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
-            for members in np.split(order, np.flatnonzero(changes) + 1):
-                first, part = members[0], block.part(members)
-                self._rank(stream, int(starts_ns[first]), int(series[first]), part)
-                self._add(stream, int(starts_ns[first]), int(series[first]), part.headers, part.rows)
+                self._add_part(stream, int(starts_ns[0]), int(series[0]), block, step)
+            else:
+                order = np.lexsort((series, starts_ns))
+                changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
+                for members in np.split(order, np.flatnonzero(changes) + 1):
+                    first = members[0]
+                    self._add_part(stream, int(starts_ns[first]), int(series[first]), block.part(members), step)
+            self._pace.note(self.counted_rows - counted, self._row_ns)
 
-    def _rank(self, stream: Stream, start_ns: int, series: int, block: Block) -> None:
+    def _add_part(self, stream: Stream, start_ns: int, series: int, part: Block, step: int) -> None:
+        """Add the records of one window and series."""
         if self.keeper is not None:
-            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, block)
+            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
+        self._add(stream, start_ns, series, part.headers, part.rows, step)
 
     def _add(
-        self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64]
+        self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64], step: int
     ) -> None:
         state = self._state(stream, start_ns, stream.cohorts[series])
         state.traffic.update(headers, stream.errors)
+        began_ns, has_grid = thread_time_ns(), stream.grid is not None
         is_batch = headers["batch"] > 0
-        if not is_batch.any():
-            state.answers.update_single(headers)
-            self._add_rows(stream, state, rows[headers["input_kind"] == INPUT_ROW], 1)
-            return
-        single = ~is_batch
-        state.answers.update_single(headers[single])
-        self._add_rows(stream, state, rows[single & (headers["input_kind"] == INPUT_ROW)], 1)
-        for header in headers[is_batch]:
-            self._add_batch(stream, state, header)
+        if is_batch.any():
+            batches = Batches(stream, headers[is_batch], self._thinner, step)
+            for part in batches.parts():
+                state.answers.update_batch(part.kind, part.outputs, part.weight)
+                self._add_rows(stream, state, part.rows, part.weight)
+            state.answers.add_unreadable(batches.unreadable_rows)
+            self.batch_rows_lost += batches.lost_rows
+            headers, rows = headers[~is_batch], rows[~is_batch]
+        if len(headers):
+            self._add_singles(stream, state, headers, rows, step)
+        if has_grid:  # making the provisional reference is not what a row costs
+            self._row_ns += thread_time_ns() - began_ns
 
-    def _add_batch(self, stream: Stream, state: SeriesState, header: Any) -> None:
-        position, kept, step = int(header["batch"]) - 1, int(header["kept"]), int(header["step"])
-        width = len(stream.features)
-        # Copied before it is judged: what is whole after the copy was whole during it.
-        rows = stream.arena.block(position, kept, width).copy()
-        outputs = stream.arena.block(position + kept * width, kept, BATCH_OUTPUTS).copy()
-        if not stream.arena.is_whole(position):
-            self.batch_rows_lost += int(header["rows"])
-            return
-        if not header["error"]:
-            state.answers.update_batch(int(header["output_kind"]), outputs, int(header["rows"]), step)
-        if header["input_kind"] == INPUT_ROW:
-            self._add_rows(stream, state, rows, step)
+    def _add_singles(
+        self, stream: Stream, state: SeriesState, headers: NDArray[Any], rows: NDArray[np.float64], step: int
+    ) -> None:
+        output_step = max(1, step // OUTPUT_RATIO)
+        answered = headers if output_step == 1 else headers[self._thinner.positions(len(headers), output_step)]
+        state.answers.update_single(answered, output_step)
+        given = np.flatnonzero(headers["input_kind"] == INPUT_ROW)
+        if step > 1:
+            given = given[self._thinner.positions(len(given), step)]
+        self._add_rows(stream, state, rows if len(given) == len(rows) else rows[given], step)
 
-    def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], step: int) -> None:
+    def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
         if not len(rows) or not rows.shape[1]:
             return
+        self.counted_rows += len(rows)
         if stream.grid is None:
             _, backlog = self._backlogs.setdefault(id(stream), (stream, Backlog()))
-            backlog.add(state.start_ns, state.key.cohort, rows, step)
+            backlog.add(state.start_ns, state.key.cohort, rows, weight)
             if backlog.is_ready or stream.identity in self._provisional:
                 self._settle(stream, backlog)
         else:
-            state.add_features(rows, step)
+            state.add_features(rows, weight)
 
     def _settle(self, stream: Stream, backlog: Backlog) -> None:
         """Make the provisional reference from the backlog and count the backlog by it."""
@@ -142,11 +180,17 @@ class Aggregator:
         # Streams of one version share it, whatever process they come from: counts add up only within one grid.
         shared = self._provisional.get(stream.identity)
         stream.adopt(self._provisional.setdefault(stream.identity, shared or backlog.reference(stream)))
-        for start_ns, cohort, rows, step in backlog.parts():
-            self._state(stream, start_ns, cohort).add_features(rows, step)
+        for start_ns, cohort, rows, weight in backlog.parts():
+            self._state(stream, start_ns, cohort).add_features(rows, weight)
 
-    def update_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+    def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
         """Count outcomes in the windows of their predictions, which this process need not have made; any thread.
+
+        They are parts of windows, closed at once: whoever joins makes the outcomes of one batch durable in one
+        transaction, and what waited here for more would belong to several.
+
+        Returns:
+            The parts, one per window, series and grid; they are in the totals already.
 
         Raises:
             ValueError: cells are not one byte per feature; nothing was counted.
@@ -157,18 +201,30 @@ class Aggregator:
                 raise ValueError(f"{len(outcome.cells)} bytes of cells for {len(outcome.features)} features")
             start_ns = outcome.event_ns - outcome.event_ns % self._window_ns
             parts.setdefault((start_ns, outcome.key, outcome.grid if outcome.cells else ""), []).append(outcome)
+        bodies = self._bodies.copy()
+        windows = [self._outcome_window(place, bodies.get(place[2], 0), members) for place, members in parts.items()]
         with self._lock:
-            for place, members in parts.items():
-                self._outcome_part(*place).outcomes.update(members)
+            self._add_totals(windows)
+        self.closed += len(windows)
+        return windows
 
-    def _outcome_part(self, start_ns: int, key: SeriesKey, grid: str) -> OutcomePart:
-        place = (start_ns, key, grid, 0)  # no stream has the identity 0
-        part = self._open.get(place)
-        if not isinstance(part, OutcomePart):
-            outcomes = OutcomeState(self._bodies.get(grid, 0))
-            part = OutcomePart(key, start_ns, start_ns + self._window_ns, self._process, outcomes)
-            self._open[place] = part
-        return part
+    def _outcome_window(self, place: tuple[int, SeriesKey, str], body: int, outcomes: Sequence[Outcome]) -> Window:
+        start_ns, key, _ = place
+        counted, traffic = OutcomeState(body), TrafficState()
+        counted.update(outcomes)
+        return Window(
+            key=key,
+            start_ns=start_ns,
+            end_ns=start_ns + self._window_ns,
+            process=self._process,
+            calls=0,
+            rows=0,
+            errors={},
+            batch_sizes=traffic.batch_sizes,
+            latency=traffic.latency(()),
+            output=AnswerState().freeze(()),
+            labels=counted.freeze(),
+        )
 
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
         key = self._key(stream, cohort)
@@ -176,7 +232,7 @@ class Aggregator:
         # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
         place = (start_ns, key, grid, id(stream))
         state = self._open.get(place)
-        if not isinstance(state, SeriesState):
+        if state is None:
             end_ns = start_ns + self._window_ns
             state = self._open[place] = SeriesState(stream, key, start_ns, end_ns, self._process)
             if stream.grid is not None:
@@ -208,14 +264,14 @@ class Aggregator:
             ]
             states = [self._open.pop(place) for place in due]
             for state in states:
-                if self.keeper is not None and isinstance(state, SeriesState):
+                if self.keeper is not None:
                     state.traffic.point_to(self.keeper.release(state.start_ns, state.key))
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)
         return windows
 
-    def _is_due(self, state: SeriesState | OutcomePart, now_ns: int, *, is_crowded: bool) -> bool:
+    def _is_due(self, state: SeriesState, now_ns: int, *, is_crowded: bool) -> bool:
         if now_ns - state.touched_ns >= self._window_ns:
             return True
         if self._watermark_ns < state.end_ns + self._window_ns // 10:
@@ -234,6 +290,11 @@ class Aggregator:
             added.setdefault(window.key, []).append(window)
         for key, parts in added.items():
             self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
+
+    def totals(self, keys: Iterable[SeriesKey]) -> list[Window]:
+        """Return what was closed of these series since the start, summed; several of a series counted on several grids."""
+        with self._lock:
+            return [window for key in keys for window in self._totals.get(key, ())]
 
     def snapshot(self) -> tuple[Window, ...]:
         """Return the cumulative windows since the start, what is still open included, without sketches.

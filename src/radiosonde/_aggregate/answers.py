@@ -1,6 +1,6 @@
 """Accumulates what the model answered in one series and window: classes, confidence, values.
 
-A thinned batch counts each kept row *step* times: every row is kept with probability 1/step, so counts are unbiased.
+Every row is counted with probability 1/weight, *weight* times, so counts are unbiased.
 """
 
 from __future__ import annotations
@@ -35,31 +35,39 @@ class AnswerState:
         self._values = np.zeros(0, dtype=np.int64)
         self._value_sum = 0.0
         self._unreadable = 0
+        self._counted_rows = self._weight_square_sum = 0
 
-    def update_single(self, headers: NDArray[Any]) -> None:
-        """Add single rows."""
+    def update_single(self, headers: NDArray[Any], weight: int = 1) -> None:
+        """Add single rows, each *weight* times."""
         kinds = headers["output_kind"]
         done = (headers["mark"] & 3) == DONE
         is_class = done & (kinds == OUTPUT_CLASS)
         if is_class.any():
-            self._add_classes(headers["class_code"][is_class].astype(np.int64), headers["confidence"][is_class], 1)
+            self._add_classes(headers["class_code"][is_class].astype(np.int64), headers["confidence"][is_class], weight)
         is_score = done & (kinds == OUTPUT_SCORE)
         if is_score.any():
-            self._add_values(headers["score"][is_score], 1)
-        self._unreadable += int(np.count_nonzero(done & (kinds == OUTPUT_UNREADABLE)))
+            self._add_values(headers["score"][is_score], weight)
+        self._unreadable += weight * int(np.count_nonzero(done & (kinds == OUTPUT_UNREADABLE)))
 
-    def update_batch(self, kind: int, outputs: NDArray[np.float64], rows: int, step: int) -> None:
-        """Add one batch of *rows* rows: *outputs* of the kept ones, shape (kept, 2)."""
+    def update_batch(self, kind: int, outputs: NDArray[np.float64], weight: int) -> None:
+        """Add rows of batches, each *weight* times: *outputs* has shape (rows, 2)."""
         if kind == OUTPUT_CLASS:
             known = outputs[:, 0] >= 0
-            self._add_classes(outputs[known, 0].astype(np.int64), outputs[known, 1], step)
-            self._unreadable += step * int(np.count_nonzero(~known))
+            self._add_classes(outputs[known, 0].astype(np.int64), outputs[known, 1], weight)
+            self._unreadable += weight * int(np.count_nonzero(~known))
         elif kind == OUTPUT_SCORE:
-            self._add_values(outputs[:, 0], step)
-        elif kind == OUTPUT_UNREADABLE:
-            self._unreadable += rows
+            self._add_values(outputs[:, 0], weight)
+
+    def add_unreadable(self, rows: int) -> None:
+        """Add rows whose outputs could not be understood."""
+        self._unreadable += rows
+
+    def _weigh(self, rows: int, weight: int) -> None:
+        self._counted_rows += rows
+        self._weight_square_sum += weight * weight * rows
 
     def _add_classes(self, codes: NDArray[np.int64], confidences: NDArray[Any], weight: int) -> None:
+        self._weigh(len(codes), weight)
         size = int(codes.max(initial=-1)) + 1
         if size > len(self._classes):
             grown = size - len(self._classes)
@@ -78,6 +86,7 @@ class AnswerState:
         if not len(self._values):
             self._values = np.zeros(len(self._edges) + 1, dtype=np.int64)
         finite = values[np.isfinite(values)]
+        self._weigh(len(finite), weight)
         self._unreadable += weight * (len(values) - len(finite))
         bins = np.searchsorted(self._edges, finite, side="left")
         self._values += weight * np.bincount(bins, minlength=len(self._values))
@@ -94,6 +103,8 @@ class AnswerState:
             value_counts=self._values.copy(),
             value_sum=self._value_sum,
             unreadable=self._unreadable,
+            counted_rows=self._counted_rows,
+            weight_square_sum=self._weight_square_sum,
         )
 
 

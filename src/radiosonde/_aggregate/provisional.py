@@ -25,9 +25,9 @@ class Backlog:
         self._parts: list[tuple[int, str, NDArray[np.float64], int]] = []
         self._rows = 0
 
-    def add(self, start_ns: int, cohort: str, rows: NDArray[np.float64], step: int) -> None:
+    def add(self, start_ns: int, cohort: str, rows: NDArray[np.float64], weight: int) -> None:
         """Keep rows of the window that starts at *start_ns*."""
-        self._parts.append((start_ns, cohort, rows.copy(), step))
+        self._parts.append((start_ns, cohort, rows.copy(), weight))
         self._rows += len(rows)
 
     @property
@@ -36,7 +36,7 @@ class Backlog:
         return self._rows >= PROVISIONAL_ROWS
 
     def parts(self) -> Iterator[tuple[int, str, NDArray[np.float64], int]]:
-        """Yield (window start, cohort, rows, step) of what was kept."""
+        """Yield (window start, cohort, rows, weight) of what was kept."""
         yield from self._parts
 
     def reference(self, stream: Stream) -> Reference:

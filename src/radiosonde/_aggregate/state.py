@@ -8,7 +8,6 @@ import numpy as np
 
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.features import FeatureState
-from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import monotonic_ns
 from radiosonde.model import SeriesKey, Window
@@ -39,13 +38,13 @@ class SeriesState:
         self._features: FeatureState | None = None
         self.opened_ns = self.touched_ns = monotonic_ns()
 
-    def add_features(self, rows: NDArray[np.float64], step: int) -> None:
-        """Add feature rows; the stream's grid is known."""
+    def add_features(self, rows: NDArray[np.float64], weight: int) -> None:
+        """Add feature rows, each of which stands for *weight* rows; the stream's grid is known."""
         if self._features is None:
             if self._stream.grid is None:
                 raise ValueError("features cannot be counted before the grid is known")
             self._features = FeatureState(self._stream, self._stream.grid)
-        self._features.update(rows, step)
+        self._features.update(rows, weight)
 
     @property
     def has_features(self) -> bool:
@@ -70,51 +69,4 @@ class SeriesState:
             latency=self.traffic.latency(self._stream.phases),
             output=self.answers.freeze(self._stream.classes),
             features=self._features.freeze(with_sketches=with_sketches) if self._features else None,
-        )
-
-
-class OutcomePart:
-    """A part of a window that holds outcomes alone; their predictions may have been counted by any process.
-
-    Has what the aggregator asks of a `SeriesState`, so that it is closed, held and added up like one. It is due one window
-    length after it was opened at the latest, whatever comes in the meantime: a process that joins the labels of others
-    has no watermark of its own to close it by.
-
-    Attributes:
-        outcomes: the labels.
-        opened_ns: monotonic clock when this part was opened.
-        touched_ns: the same.
-    """
-
-    def __init__(self, key: SeriesKey, start_ns: int, end_ns: int, process: str, outcomes: OutcomeState) -> None:
-        self._process = process
-        self.key = key
-        self.start_ns, self.end_ns = start_ns, end_ns
-        self.outcomes = outcomes
-        self.opened_ns = self.touched_ns = monotonic_ns()
-
-    @property
-    def has_features(self) -> bool:
-        """Whether cells were counted: they are nearly all of its memory."""
-        return self.outcomes.has_cells
-
-    def is_late(self, watermark_ns: int) -> bool:
-        """Say that labels are late always."""
-        return True
-
-    def freeze(self, *, with_sketches: bool) -> Window:
-        """Return the outcomes as a window without calls."""
-        traffic = TrafficState()
-        return Window(
-            key=self.key,
-            start_ns=self.start_ns,
-            end_ns=self.end_ns,
-            process=self._process,
-            calls=0,
-            rows=0,
-            errors={},
-            batch_sizes=traffic.batch_sizes,
-            latency=traffic.latency(()),
-            output=AnswerState().freeze(()),
-            labels=self.outcomes.freeze(),
         )

@@ -1,5 +1,1 @@
-"""Where predictions wait for their labels."""
-
-from radiosonde._join.pending import Pending, PendingRow
-
-__all__ = ["Pending", "PendingRow"]
+"""Where predictions wait for their labels, and what a label makes of a prediction."""

@@ -31,7 +31,7 @@ texts  model, version, variant (where flagged), cohort; a class: its own text (w
 What is left out, because it does not fit: the cells of the features (labels by receipt count in every table but those of
 features by label), and the class names of a model with so many that the text would be too long. Then the receipt says the
 predicted class alone: a label that names its class is right as ever, one that means a position or a truth value is refused
-(see `Receipt.outcome`) and never counted wrongly. Names that are too long even so are refused when signing; they are
+(see `Receipt.truth`) and never counted wrongly. Names that are too long even so are refused when signing; they are
 never cut, because a cut name is another series.
 
 The tag is over the text, not over the bytes it stands for, and is compared as text before anything is decoded: so nobody
@@ -46,15 +46,17 @@ import functools
 import hmac
 import math
 import struct
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from radiosonde._clock import NS
-from radiosonde._guard import Guard
+from radiosonde._join.matching import class_name, finite_number, parse_id
 from radiosonde._join.receipt_keys import TAG_CHARACTERS, ReceiptKeys
+from radiosonde._join.store import PREDICTION, LaneNames, Predictions
 from radiosonde.errors import ReceiptError
-from radiosonde.model import Outcome, SeriesKey
+from radiosonde.model import SeriesKey
 
 PREFIX: Final = "rs1."
 LONGEST: Final = 200
@@ -90,9 +92,6 @@ _LENGTHS = {f"{length:02x}": length for length in range(LONGEST + 1)}
 _KEY_END = len(PREFIX) + 9
 """Where the full stop behind the longest key id ends."""
 
-NameOf = Callable[[object, Sequence[str], int], str | None]
-"""(label, class names, how many of them have a position) -> the class the label names, None when it names none."""
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -118,35 +117,27 @@ class Receipt:
     classes: tuple[str, ...] = ()
     declared: int = 0
 
-    def outcome(self, label: object, time_ns: int, name_of: NameOf) -> Outcome | None:
-        """Return what *label* makes of this prediction; None when it names no class, or is no finite number for a value.
-
-        Args:
-            label: what really happened.
-            time_ns: when it became known.
-            name_of: the rule by which labels name classes, the same as for labels of prediction ids.
-        """
-        lag_s = max(0.0, (time_ns - self.event_ns) / NS)
-        truth = self._class_of(label, name_of) if math.isnan(self.value) else _number(label)
-        if truth is None:
-            return None
-        order = self.classes[: self.declared]
-        return Outcome(
-            self.key, self.event_ns, self.predicted, self.confidence, self.value, truth, lag_s, classes=order
-        )
-
-    def _class_of(self, label: object, name_of: NameOf) -> str | None:
+    def truth(self, label: str | float) -> str | float | None:
+        """Return what *label* names: a class by its name, or a number; None when it names neither for this prediction."""
+        if not math.isnan(self.value):
+            return finite_number(label)
         if self.classes:
-            return name_of(label, self.classes, min(self.declared, len(self.classes)))
-        name = name_of(label, (self.predicted,), 0)
+            return class_name(label, self.classes, min(self.declared, len(self.classes)))
+        name = class_name(label, (self.predicted,), 0)
         # Without the names nobody knows which class a position or a truth value means, unless it is the predicted one.
         means_position = not isinstance(label, str) and (self.declared > 0 or isinstance(label, bool))
         return None if means_position and name != self.predicted else name
 
-
-def _number(label: object) -> float | None:
-    number = None if isinstance(label, str) else Guard.attempt(float, label)
-    return number if isinstance(number, float) and math.isfinite(number) else None
+    def predictions(self) -> Predictions:
+        """Return the prediction as a join store keeps it: a chunk of one row, without cells."""
+        start_ns, nonce, index = parse_id(self.prediction_id) or (0, 0, 0)  # what was signed has an id
+        classes = self.classes if self.predicted in self.classes else (*self.classes, self.predicted)
+        code = classes.index(self.predicted) if math.isnan(self.value) else -1
+        model, version, variant, cohort = self.key
+        declared = min(self.declared, len(self.classes))
+        lane = LaneNames(nonce, model, version, variant, (cohort,), classes if code >= 0 else (), declared)
+        row = (index, start_ns, self.event_ns, self.value, self.confidence, code, 0)
+        return Predictions(lane, np.array([row], dtype=PREDICTION), np.empty((1, 0), dtype=np.uint8))
 
 
 def is_receipt(text: object) -> bool:

@@ -3,7 +3,8 @@
 Laws, which one test suite holds every store to (`tests/laws/test_join_laws.py`):
 
 * Any interleaving of `remember`, `receive`, `join`, restarts and competing joiners gives the same net totals: each
-  prediction ends with the label of the largest ``(time_ns, text of the value)`` among those received for it.
+  prediction ends with the label of the largest ``(time_ns, text of the value)`` among those received for it, and with the
+  lag of the first time that value was stated.
 * Every received label ends in exactly one of `RESULTS`, or still waits for its prediction.
 * What `receive` has returned for is durable: ``kill -9`` right after it loses nothing (a store in memory excepted).
 * A batch that was joined and not acknowledged is handed out again, the same, to the next `join` of the same owner (or to
@@ -30,11 +31,13 @@ JOINED: Final = "joined"
 CORRECTED: Final = "corrected"
 """A later, different label: the former count is taken back."""
 DUPLICATE: Final = "duplicate"
-"""Says nothing new: the same value again, or an older statement than the one in force."""
+"""Says nothing new: the same value again, or an older statement than the one in force. The same value stated earlier moves
+the lag, which is an outcome with a former of the same label."""
 UNKNOWN: Final = "unknown"
 """No such prediction, and none came within the time a label waits."""
 EXPIRED: Final = "expired"
-"""Its prediction is older than what is kept (the id tells its time)."""
+"""Its prediction is older than what is kept (the id tells its time). Where callers use ids of their own, it waits before
+that is said: text of theirs may read like an old id of ours."""
 INVALID: Final = "invalid"
 """The id or the value cannot be read."""
 UNANSWERED: Final = "unanswered"
@@ -157,7 +160,7 @@ class JoinStore(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Received labels whose prediction has not been seen yet."""
+        """Received labels that have no result yet: their prediction was not seen, or nobody has joined since they came."""
 
     def close(self) -> None:
         """Let go of the store; what it keeps stays there."""

@@ -16,14 +16,18 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import select
 import signal
 import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol
+
+from radiosonde._clock import thread_time_ns
 
 
 class Worker:
@@ -34,6 +38,9 @@ class Worker:
         interval_s: seconds between calls.
         name: name of the thread.
         first: what to do when the thread starts; must not raise either.
+
+    Attributes:
+        cpu_ns: CPU time of the thread up to its last step, or to the last `note_cpu`.
     """
 
     def __init__(
@@ -49,10 +56,21 @@ class Worker:
         """Forget the thread and take new locks."""
         # Re-entrant: starting a thread allocates, and a finaliser that predicts may come back here.
         self._lock = threading.RLock()
-        self._wake = threading.Event()
+        # Not an Event, whose lock a signal handler that predicts could find held by the very thread it interrupted;
+        # a SimpleQueue is made to be put to at any instruction.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._asked: deque[threading.Event] = deque()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
+        self.cpu_ns = 0
+
+    def note_cpu(self) -> bool:
+        """Take the CPU time of the thread if this is it; return whether it is."""
+        thread = self._thread
+        if thread is None or thread.ident != threading.get_ident():
+            return False
+        self.cpu_ns = thread_time_ns()
+        return True
 
     def start(self) -> None:
         """Start the thread if it does not run."""
@@ -62,8 +80,9 @@ class Worker:
                 self._thread.start()
 
     def wake(self) -> None:
-        """Make the next step come at once."""
-        self._wake.set()
+        """Make the next step come at once. Safe in a signal handler and in a finaliser."""
+        if self._wake.empty():
+            self._wake.put(None)
 
     def ask(self, timeout_s: float) -> bool:
         """Have the thread take a step that begins after this call; return whether the step ended in time.
@@ -73,7 +92,7 @@ class Worker:
         done = threading.Event()
         self._asked.append(done)
         self.start()
-        self._wake.set()
+        self.wake()
         return done.wait(max(0.0, timeout_s))
 
     def stop(self, timeout_s: float) -> bool:
@@ -81,7 +100,7 @@ class Worker:
         with self._lock:  # another thread may be starting it just now
             self._is_stopping = True
             thread = self._thread
-        self._wake.set()
+        self.wake()
         # No ident: this call interrupted `start` in its own thread; the thread will find that it is to stop.
         if thread is None or thread.ident is None or thread is threading.current_thread():
             return True
@@ -92,13 +111,14 @@ class Worker:
         if self._first is not None:
             self._first()
         while not self._is_stopping:
-            self._wake.wait(self._interval_s)
-            self._wake.clear()
+            with suppress(Empty):
+                self._wake.get(timeout=self._interval_s)
             asked = [self._asked.popleft() for _ in range(len(self._asked))]
             try:
                 if asked or not self._is_stopping:
                     self._step()
             finally:
+                self.cpu_ns = thread_time_ns()
                 for done in asked:
                     done.set()
 
@@ -124,9 +144,39 @@ def in_a_hurry() -> Iterator[None]:
         sys.setswitchinterval(before_s)
 
 
-def told_to_end() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set, for a process that is ours alone. Call in the main thread."""
-    ending = threading.Event()
+class Ending:
+    """Set by SIGTERM and SIGINT.
+
+    A `threading.Event` would not do: its lock is held at both ends of a wait, and a handler that comes just then and sets
+    it in the same thread waits for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def set(self) -> None:
+        """Make `wait` return True, now and from now on. Takes no lock, so a signal handler may call it."""
+        self._is_set = True
+        with suppress(BlockingIOError):  # a pipe full of earlier ones wakes as well
+            os.write(self._write, b"\0")
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for at most *timeout_s*; return whether it is time to end."""
+        if not self._is_set:
+            select.select([self._read], [], [], timeout_s)
+        return self._is_set
+
+    def close(self) -> None:
+        """Give the pipe back; no signal may come any more."""
+        os.close(self._read)
+        os.close(self._write)
+
+
+def told_to_end() -> Ending:
+    """Return what SIGTERM and SIGINT set, for a process that is ours alone. Call in the main thread."""
+    ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     return ending

@@ -36,12 +36,13 @@ class AdoptedRing:
         drained: what drains it.
         consumer: who is to drain it, as its page says.
         is_finished: whether its writer is dead and everything it published has been drained.
+        is_told: whether the predictions that died with it have been counted.
     """
 
     def __init__(self, file: RingFile, drained: DrainedLane, tables: Mapping[tuple[int, int], list[str]]) -> None:
         self.file, self.drained = file, drained
         self.consumer = str(drained.ring.schema.get("consumer", ""))
-        self.is_finished = False
+        self.is_finished = self.is_told = False
         self._tables = tables
         self._names = NameReader(file.beside(NAMES))
         self._durable = self._durable_values = 0

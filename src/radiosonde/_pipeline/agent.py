@@ -9,21 +9,27 @@ that starts finds both there and goes on; what the former one had drained since 
   ring is half full of what is not durable. What is overwritten beyond that is counted (``ring_overwritten``).
 * A ring whose writer is dead is drained to its last published slot, the predictions in flight are told and counted,
   and its files are removed after the commit that contains it.
-* The cumulative metrics go on after a restart too: they are summed up from the agent's own windows in the store.
+* The cumulative metrics go on after a restart too: each commit writes the totals of the series it changed, so a start
+  takes a time that does not grow with the store, and what retention or sealing took out of the store stays counted.
+* What processes counted outside their rings (losses, label results) is taken from the pages they leave in the spool.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._pipeline.adopted import AdoptedRing, adopt
+from radiosonde._pipeline.carried import CarriedCounts
+from radiosonde._pipeline.joiner import Joiner, desk_for
 from radiosonde._pipeline.lanes import fold_in_slices
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
+from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Statistics, losses
@@ -31,17 +37,25 @@ from radiosonde.reference.codec import from_text
 from radiosonde.sketches.merge import merge_windows
 from radiosonde.store.progress import RingProgress, read_progress
 from radiosonde.store.reader import Interval, StoreReader
+from radiosonde.store.totals import Carried, read_carried
 from radiosonde.store.writer import StoreWriter
 
 if TYPE_CHECKING:
+    from radiosonde._aggregate.keepers import SpanKeeper
     from radiosonde._guard import Guard
-    from radiosonde.model import Window
+    from radiosonde._join.store import Batch
+    from radiosonde._pipeline.labels import LabelDesk
+    from radiosonde._pipeline.otlp_outlet import OtlpOutlet
+    from radiosonde.model import SeriesKey, Window
     from radiosonde.reference.profile import Reference
 
 IDENTITY, STORE = "agent.id", "agent.sqlite"
 
 COMMIT_EVERY_NS = 5 * NS
 """Nanoseconds between commits at most; what a power cut would cost, and the shortest part of a window."""
+
+LOOK_EVERY_NS = NS
+"""Nanoseconds between looks at the pages of counts."""
 
 
 class Agent:
@@ -52,39 +66,70 @@ class Agent:
         guard: counts errors and losses.
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
+        desk: takes the predictions that may be labelled, and joins; default: a join store in the spool.
 
     Raises:
         SpoolError: another agent drains this spool.
         StoreError: the store cannot be opened.
+
+    Attributes:
+        committed: called with the parts of windows that each commit made durable.
+        otlp: what exports its snapshots, for its statistics.
     """
 
-    def __init__(self, spool: Spool, guard: Guard, *, store: Path | None = None, window_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        guard: Guard,
+        *,
+        store: Path | None = None,
+        window_s: float = 60.0,
+        desk: LabelDesk | None = None,
+    ) -> None:
         self._spool, self._guard = spool, guard
         self._lock = hold(spool.folder / AGENT_LOCK)
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n".encode())  # for people
+        self._lock.flush()
         self.process = _identity(spool.folder / IDENTITY)
         self.store = store or spool.folder / STORE
-        self._writer = StoreWriter(self.store, process=self.process)
+        self._writer = StoreWriter(self.store, process=self.process, is_kept=True)
         self._aggregator = Aggregator(window_s, self.process)
+        self._desk = desk or desk_for(Settings(spool=str(spool.folder), agent=True), guard)
+        self._joiner = Joiner(self._desk, self._aggregator, self, guard, self.process)
         self._rings: dict[Path, AdoptedRing] = {}
         self._refused: set[Path] = set()
-        self._committed_ns = monotonic_ns()
+        self._committed_ns = self._writer_seen_ns = monotonic_ns()
+        self._looked_ns = 0
         self._uncommitted: list[Window] = []
+        self._untold: set[SeriesKey] = set()  # series whose totals the store does not have as they are
         self._is_durable = True  # the last commit went well; else the next one waits its turn
         self._records = self._rows = self._commits = self._cpu_ns = 0
+        self.committed: Callable[[Sequence[Window]], None] = lambda _: None
+        self.otlp: OtlpOutlet | None = None
         self._start_ns = self._restore()
 
     def _restore(self) -> int:
         """Take up the totals of the agents before; return when the first of them began."""
         self._progress = read_progress(self.store)
+        carried = read_carried(self.store, self.process)
+        self._counts = CarriedCounts(self._spool, self._guard, carried.counts, self._desk.results)
         reader = StoreReader(self.store, sketches=False)
-        own = [window for _, window in reader.parts(Interval()) if window.process == self.process]
         newest_last = sorted(reader.references(), key=lambda row: row.written_ns)
         stored = {(row.model, row.version): from_text(row.document, origin=str(self.store)) for row in newest_last}
         self._profiles: dict[tuple[str, str], Reference] = stored
         provisional = {place: reference for place, reference in stored.items() if reference.provisional}
-        totals = merge_windows(own, by=lambda window: window.key)
+        totals = carried.totals
+        if not carried.counts:  # never written: the store is new, or from a version that kept no totals
+            own = [window for _, window in reader.parts(Interval()) if window.process == self.process]
+            totals = merge_windows(own, by=lambda window: window.key)
+            self._untold = {window.key for window in totals}
         self._aggregator.restore(totals, provisional)
-        return min((window.start_ns for window in own), default=wall_ns())
+        return min((window.start_ns for window in totals), default=wall_ns())
+
+    def keep_spans(self, keeper: SpanKeeper) -> None:
+        """Let *keeper* choose predictions that get a span after the fact. Before the first turn."""
+        self._aggregator.keeper = keeper
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -92,11 +137,15 @@ class Agent:
         """Adopt new rings, drain all, commit when due."""
         cpu_ns = thread_time_ns()
         files = self._spool.rings()
+        if monotonic_ns() - self._looked_ns >= LOOK_EVERY_NS:
+            self._look_around()
         self._refused &= {file.path for file in files}  # bounded, however many workers come and go
         for file in files:
             if file.path not in self._rings and file.path not in self._refused:
                 self._adopt(file)
         dead = [ring for ring in self._rings.values() if not is_held(ring.file.path)]
+        if len(dead) < len(self._rings) or self._counts.has_living:
+            self._writer_seen_ns = monotonic_ns()
         # Asked before the drain: what a writer published before it died is there now.
         for ring in list(self._rings.values()):
             self._drain(ring)
@@ -104,10 +153,31 @@ class Agent:
         for ring in died:
             ring.is_finished = True
         if died or self._is_due():
+            # Predictions first: once their progress is committed, nobody would remember them for their labels again.
+            self._guard.call("labels", self._joiner.join)
             self.commit()
         self._cpu_ns += thread_time_ns() - cpu_ns
 
+    def _look_around(self) -> None:
+        self._looked_ns = monotonic_ns()
+        self._guard.call("counts", self._counts.look)
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether a ring fills so fast that the next turn should come at once."""
+        return any(ring.drained.is_filling for ring in list(self._rings.values()))
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last process that writes into the spool was seen; 0 while something is not durable."""
+        if self._rings or self._uncommitted or not self._counts.is_durable:
+            return 0.0
+        return (monotonic_ns() - self._writer_seen_ns) / NS
+
     def _adopt(self, file: RingFile) -> None:
+        if (file.process, file.nonce) in self._counts.buried:
+            self._spool.remove(file)  # an agent was killed between the ring's last commit and this
+            return
         try:
             ring = adopt(self._spool, file)
         except SpoolError as error:
@@ -125,7 +195,7 @@ class Agent:
 
     def _drain(self, ring: AdoptedRing) -> None:
         block = ring.drain(self._guard)
-        fold_in_slices(ring.drained, block, self._aggregator, self._guard)
+        fold_in_slices(ring.drained, block, self._aggregator, self._guard, self._desk.keep)
         self._records += len(block)
         self._rows += int(block.headers["rows"].sum())
 
@@ -136,45 +206,80 @@ class Agent:
 
     # Commits ---------------------------------------------------------------------------------------------------------
 
-    def commit(self) -> bool:
-        """Make durable what was counted and how far; return whether it is."""
+    def take(self, windows: Sequence[Window]) -> None:
+        """Keep windows of outcomes until the next commit."""
+        self._uncommitted += windows
+
+    def was_counted(self, batch: Batch) -> bool:
+        """Say whether the outcomes of *batch* are in the store.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._writer.was_joined(batch.id)
+
+    def write(self, references: Mapping[tuple[str, str], Reference], batch: Batch | None = None) -> bool:
+        """Make durable what was counted, *batch* included; return whether it is."""
+        return self.commit(batch)
+
+    def commit(self, batch: Batch | None = None) -> bool:
+        """Make durable what was counted and how far; return whether it is.
+
+        Args:
+            batch: labels whose outcomes were taken; remembered with them.
+        """
         # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
         self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True)])
+        self._untold |= {window.key for window in self._uncommitted}
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
         progress = [RingProgress(*ring.identity, *ring.drained.reader.progress()) for ring in rings]
         # Of rings that lie there and are not drained, too: their files may only be unreadable for the moment.
         undrained = {(file.process, file.nonce) for file in self._spool.rings()} - {ring.identity for ring in rings}
         progress += [each for place, each in self._progress.items() if place in undrained]
+        finished = [ring for ring in rings if ring.is_finished]
+        for ring in finished:
+            self._tell_death(ring)
+        told = self._untold
+        carried = Carried(self._aggregator.totals(told), self._counts.document(ring.identity for ring in finished))
+        joined = [] if batch is None else [batch.id]
         written = self._guard.attempt(
-            lambda: self._writer.write(self._uncommitted, self._references(), drained=progress)
+            lambda: self._writer.write(
+                self._uncommitted, self._references(), drained=progress, carried=carried, joined=joined
+            )
         )
         self._committed_ns = monotonic_ns()
         self._is_durable = not isinstance(written, Exception)
         if not self._is_durable:
             self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
             return False
-        self._uncommitted = []
+        durable, self._uncommitted, self._untold = self._uncommitted, [], set()
         self._commits += 1
         self._progress = {(each.process, each.nonce): each for each in progress}
+        self._counts.committed(ring.identity for ring in finished)
         for ring in rings:
             ring.mark_durable()
-            if ring.is_finished:
-                self._bury(ring)
+        for ring in finished:
+            del self._rings[ring.file.path]
+            self._spool.remove(ring.file)
+        self.committed(durable)
         return True
 
-    def _bury(self, ring: AdoptedRing) -> None:
+    def _tell_death(self, ring: AdoptedRing) -> None:
+        """Count the predictions that were in flight in a ring whose writer died, once, before the commit that says so."""
+        if ring.is_told:
+            return
+        ring.is_told = True
         died = ring.in_flight()
-        if died:
-            self._guard.lose(losses.DIED_IN_FLIGHT, len(died))
-            # Ids only: values stay in the spool.
-            self._guard.tell(
-                f"died {ring.identity}", "Process %s died with %d predictions in flight (%s); radiosonde blackbox %s",
-                ring.file.process, len(died), ", ".join(died[:3]), self._spool.folder,
-            )  # fmt: skip
-            self._guard.attempt(ring.leave_obituary, self._spool)
-        del self._rings[ring.file.path]
-        self._spool.remove(ring.file)
+        if not died:
+            return
+        self._guard.lose(losses.DIED_IN_FLIGHT, len(died))
+        # Ids only: values stay in the spool.
+        self._guard.tell(
+            f"died {ring.identity}", "Process %s died with %d predictions in flight (%s); radiosonde blackbox %s",
+            ring.file.process, len(died), ", ".join(died[:3]), self._spool.folder,
+        )  # fmt: skip
+        self._guard.attempt(ring.leave_obituary, self._spool)
 
     def _references(self) -> Mapping[tuple[str, str], Reference]:
         """Return the profile of each version ever counted: its series are exported when its processes are gone, too."""
@@ -197,25 +302,31 @@ class Agent:
         )
 
     def statistics(self) -> Statistics:
-        """Return the agent's own counts since it started."""
+        """Return the agent's own counts since it started; losses and label results of all processes and agents."""
         rings = list(self._rings.values())
+        lost, labels, guarded = self._counts.sums()
         return Statistics(
             records=self._records,
             rows=self._rows,
             in_flight=sum(ring.drained.reader.in_flight for ring in rings),
-            losses={**dict.fromkeys(losses.ALL_LOSSES, 0), **self._guard.losses()},
+            losses={**lost, losses.SERIES_CUT: self.otlp.series_cut if self.otlp else 0},
+            labels=labels,
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
             windows_closed=self._aggregator.closed,
             consumer_cpu_s=self._cpu_ns / NS,
-            exports={"store": self._commits},
-            guarded=self._guard.errors(),
+            exports={"store": self._commits, **(self.otlp.exports if self.otlp else {})},
+            exported_bytes=self.otlp.exported_bytes if self.otlp else 0,
+            guarded=guarded,
         )
 
     def close(self) -> bool:
         """Drain once more, commit, let the spool go; return whether all is durable."""
+        self._looked_ns = 0
         self.turn()
+        self._guard.call("labels", self._joiner.join)
         done = self.commit()
+        self._guard.call("labels", self._desk.close)
         self._writer.close()
         self._lock.close()
         return done

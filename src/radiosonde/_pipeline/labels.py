@@ -1,145 +1,250 @@
-"""Takes labels from any thread, joins them in the consumer, counts what became of each."""
+"""Labels on their way to their predictions: taken from any thread, handed to the join store, counted by result.
+
+Three queues, each bounded and each emptied by `LabelDesk.deliver`: predictions that wait for labels (from the consumer),
+the callers' own names for predictions, and labels. What a store that does not answer leaves behind waits here, and what
+goes beyond the bound is a counted loss. `LabelDesk.receive` goes past the queue: it returns when the labels are durable.
+
+One thread at a time is inside the store, held by one lock; `put` never takes it.
+"""
 
 from __future__ import annotations
 
-import math
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from radiosonde._clock import NS, wall_ns
+from radiosonde._clock import wall_ns
 from radiosonde._guard import Guard
-from radiosonde.model import Outcome, SeriesKey, class_text, losses
-
-if TYPE_CHECKING:
-    from radiosonde._aggregate.aggregator import Aggregator
-    from radiosonde._pipeline.lanes import DrainedLane
+from radiosonde._join.receipt import Receipt, is_receipt, verify
+from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._join.received import plain_value
+from radiosonde._join.store import INVALID, RESULTS, Batch, JoinStore, Label, Predictions
+from radiosonde.errors import ReceiptError
+from radiosonde.model import losses
 
 QUEUE = 65_536
-"""Labels that may wait for the consumer; more are refused and counted."""
+"""Labels that may wait for the store; more are refused and counted."""
 
-JOINED, DUPLICATE, UNKNOWN, INVALID, UNANSWERED = "joined", "duplicate", "unknown", "invalid", "unanswered"
-"""What becomes of a label: counted; the prediction had one already; no such prediction (any more); the id or the value
-cannot be read; the prediction gave no class or value to compare with."""
+WAITING_ROWS = 262_144
+"""Predictions that may wait for the store, some 20 MB; the oldest beyond it can no longer be labelled, and are counted."""
 
-RESULTS = (JOINED, DUPLICATE, UNKNOWN, INVALID, UNANSWERED)
-
-
-class _Label(NamedTuple):
-    prediction_id: str
-    value: object
-    time_ns: int
+REFUSED = "refused"
+"""A receipt that was not signed by our keys, is damaged or has expired. Never reaches a store."""
 
 
 class LabelDesk:
-    """The queue of labels and the counts of their results."""
+    """The queues in front of the join store, and the counts of what became of labels.
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._queue: deque[_Label] = deque()
+    Args:
+        guard: counts errors and losses.
+        open_store: opens the join store, at first use.
+        keys: what receipts are verified with; None refuses them all.
+        is_durable: whether the join store outlives the process.
+    """
+
+    def __init__(
+        self, guard: Guard, open_store: Callable[[], JoinStore], keys: ReceiptKeys | None, *, is_durable: bool
+    ) -> None:
+        self.is_durable = is_durable
+        self._guard, self._open_store, self._keys = guard, open_store, keys
+        self._store: JoinStore | None = None
+        self._lock = threading.Lock()
+        self._labels: deque[Label] = deque()
+        self._names: deque[tuple[str, str]] = deque()
+        self._predictions: deque[Predictions] = deque()
+        self._rows = self._pruned = 0
         self._results: Counter[str] = Counter()
 
-    def put(self, prediction_id: str, value: object, time_ns: int | None) -> None:
-        """Queue a label; any thread. Costs an append."""
-        if len(self._queue) >= QUEUE:
+    # Any thread ------------------------------------------------------------------------------------------------------
+
+    def put(self, prediction_id: object, value: object, time_ns: int | None) -> None:
+        """Queue a label. Costs an append; what cannot be a label is counted as invalid."""
+        label = self._label(prediction_id, value, time_ns)
+        if label is None:
+            return
+        if len(self._labels) >= QUEUE:
             self._guard.lose(losses.LABEL_QUEUE_FULL)
             return
-        self._queue.append(_Label(prediction_id, value, wall_ns() if time_ns is None else time_ns))
+        self._labels.append(label)
+
+    def receive(self, labels: Sequence[tuple[object, object, int | None]]) -> int:
+        """Hand labels to the store now; return how many it took. They are durable when this returns.
+
+        Raises:
+            StoreError: the store cannot be reached; none was taken.
+        """
+        readable = [label for each in labels if (label := self._label(*each)) is not None]
+        if readable:
+            with self._lock:
+                self._deliver_labels(readable)
+        return len(readable)
+
+    def alias(self, own_id: str, prediction_id: str) -> None:
+        """Let the caller's own id mean a prediction too."""
+        if len(self._names) >= QUEUE:
+            self._guard.lose(losses.LABEL_QUEUE_FULL)
+            return
+        self._names.append((own_id, prediction_id))
+
+    def _label(self, prediction_id: object, value: object, time_ns: int | None) -> Label | None:
+        plain = Guard.attempt(plain_value, value)
+        if not isinstance(prediction_id, str) or not prediction_id or plain is None or isinstance(plain, Exception):
+            self._results[INVALID] += 1
+            return None
+        return Label(prediction_id, plain, wall_ns() if time_ns is None else time_ns)
 
     @property
     def waiting(self) -> int:
-        """Labels in the queue."""
-        return len(self._queue)
+        """Labels and names in the queues."""
+        return len(self._labels) + len(self._names)
 
-    def join(self, count: int, lane_of: Callable[[int], DrainedLane | None], aggregator: Aggregator) -> None:
-        """Join the first *count* waiting labels with their predictions; the consumer, after a drain.
-
-        *count* was taken before the drain began: a label that came during it may belong to a prediction that ended
-        during it, which the drain did not see.
-        """
-        outcomes: list[Outcome] = []
-        for _ in range(count):
-            self._results[self._join(self._queue.popleft(), lane_of, outcomes)] += 1
-        aggregator.update_outcomes(outcomes)
-
-    def _join(self, label: _Label, lane_of: Callable[[int], DrainedLane | None], outcomes: list[Outcome]) -> str:
-        parts = parse_id(label.prediction_id)
-        if parts is None:
-            return INVALID
-        start_ns, nonce, index_low = parts
-        lane = lane_of(nonce)
-        row = lane.pending.find(index_low, start_ns) if lane is not None else None
-        if lane is None or row is None:
-            return UNKNOWN
-        if not row.is_first:
-            return DUPLICATE
-        if row.class_code < 0 and not math.isfinite(row.score):
-            return UNANSWERED
-        lag_s = max(0.0, (label.time_ns - row.event_ns) / NS)
-        stream, predicted = lane.stream, ""
-        value: str | float
-        if row.class_code >= 0:
-            name = class_name(label.value, lane.stream.classes, lane.declared_classes)
-            if name is None:
-                return INVALID
-            value, predicted = self._bounded(name, lane), stream.classes[row.class_code]
-        else:
-            number = None if isinstance(label.value, str) else Guard.attempt(float, label.value)
-            if not isinstance(number, float) or not math.isfinite(number):
-                return INVALID
-            value = number
-        lane.pending.mark(index_low)
-        key = SeriesKey(stream.model, stream.version, stream.variant, stream.cohorts[row.series])
-        score = math.nan if row.class_code >= 0 else row.score
-        outcomes.append(Outcome(key, row.event_ns, predicted, row.confidence, score, value, lag_s))
-        return JOINED
-
-    def _bounded(self, name: str, lane: DrainedLane) -> str:
-        """Return the name a label counts under: its own, up to a bound on names that were never predicted."""
-        if name in lane.stream.classes:
-            return name
-        code, overflowed = lane.label_classes.add(name, name)
-        if overflowed:
-            self._guard.lose(losses.CLASS_OVERFLOW)
-        return lane.label_classes.names[code]
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a quarter of the predictions that may wait do."""
+        return self._rows * 4 >= WAITING_ROWS
 
     def results(self) -> Mapping[str, int]:
         """Return the labels so far by result."""
-        return {**dict.fromkeys(RESULTS, 0), **self._results}
+        return {**dict.fromkeys((*RESULTS, REFUSED), 0), **self._results}
 
+    # The thread that talks to the store ------------------------------------------------------------------------------
 
-def parse_id(prediction_id: object) -> tuple[int, int, int] | None:
-    """Return (start in ns, nonce, low bits of the index) of a prediction id; None when it is not one."""
-    if not isinstance(prediction_id, str) or len(prediction_id) != 32 or not prediction_id.isalnum():
-        return None
-    number = Guard.attempt(int, prediction_id, 16)
-    if not isinstance(number, int):
-        return None
-    return number >> 64, number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
+    def keep(self, predictions: Predictions) -> None:
+        """Take predictions that may be labelled; the consumer."""
+        self._predictions.append(predictions)
+        self._rows += len(predictions.rows)
+        while self._rows > WAITING_ROWS:
+            dropped = len(self._predictions.popleft().rows)
+            self._rows -= dropped
+            self._guard.lose(losses.PREDICTIONS_UNJOINABLE, dropped)
 
+    def deliver(self) -> None:
+        """Hand the store everything that waits.
 
-def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
-    """Return the class a label names; None for what names none (missing, a container, an object that raises).
+        Raises:
+            StoreError: it cannot be reached; what it did not take goes on waiting.
+        """
+        if not (self._predictions or self._names or self._labels):
+            return
+        with self._lock:
+            store = self._opened()
+            chunks = [self._predictions.popleft() for _ in range(len(self._predictions))]
+            try:
+                if chunks:
+                    store.remember(chunks)
+            except Exception:
+                self._predictions.extendleft(reversed(chunks))
+                raise
+            self._rows -= sum(len(chunk.rows) for chunk in chunks)
+            self._deliver_all(self._names, store.alias)
+            self._deliver_all(self._labels, self._deliver_labels)
+            pruned = getattr(store, "pruned", 0)  # Redis keeps its own bounds
+            if pruned > self._pruned:
+                self._guard.lose(losses.JOIN_PRUNED, pruned - self._pruned)
+                self._pruned = pruned
 
-    In this order: by its text; a truth value by its number and the other way around (True names class ``1``, 1 names
-    ``True``); a whole number by its position among the first *declared* classes. Classes learned from answers have no
-    position: they are in the order in which they happened to come.
-    """
-    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
-    if value is None or Guard.attempt(lambda: bool(value != value)) is not False:  # noqa: PLR0124
-        return None
-    text = Guard.attempt(class_text, value)
-    if (
-        isinstance(value, (list, dict, tuple, set, frozenset))
-        or getattr(value, "ndim", None)
-        or not isinstance(text, str)
-    ):
-        return None
-    number = Guard.attempt(int, value)
-    if text in classes or not isinstance(number, int) or Guard.attempt(lambda: bool(number == value)) is not True:
-        return text
-    same = (str(number), str(bool(number))) if number in (0, 1) else (str(number),)
-    known = next((name for name in same if name in classes), None)
-    if known is None and 0 <= number < declared:
-        known = classes[number]
-    return known or (text if isinstance(value, bool) else str(number))
+    @staticmethod
+    def _deliver_all(queue: deque[Any], deliver: Callable[[list[Any]], None]) -> None:
+        items = [queue.popleft() for _ in range(len(queue))]
+        try:
+            if items:
+                deliver(items)
+        except Exception:
+            queue.extendleft(reversed(items))
+            raise
+
+    def _deliver_labels(self, labels: Sequence[Label]) -> None:
+        """Give the store *labels*; what a receipt says of its prediction goes before its label."""
+        plain: list[Label] = []
+        said: list[Predictions] = []
+        results: Counter[str] = Counter()
+        for label in labels:
+            if not is_receipt(label.prediction_id):
+                plain.append(label)
+                continue
+            receipt = self._verified(label.prediction_id)
+            truth = None if receipt is None else receipt.truth(label.value)
+            if receipt is None or truth is None:
+                results[REFUSED if receipt is None else INVALID] += 1
+                continue
+            said.append(receipt.predictions())
+            plain.append(Label(receipt.prediction_id, truth, label.time_ns))
+        store = self._opened()
+        if said:
+            store.remember(said)
+        if plain:
+            store.receive(plain)
+        self._results.update(results)  # last: what raised above comes again
+
+    def _verified(self, text: str) -> Receipt | None:
+        if self._keys is None:
+            self._guard.tell(
+                "receipt", "A label by receipt was refused: there are no keys; set RADIOSONDE_RECEIPT_KEYS"
+            )
+            return None
+        try:
+            return verify(text, self._keys, wall_ns())
+        except ReceiptError as error:
+            self._guard.tell(f"receipt {error.reason}", "A label by receipt was refused: %s", error)
+            return None
+
+    def join(self, owner: str) -> Batch | None:
+        """Join what can be joined; None when there is nothing to do.
+
+        Raises:
+            StoreError: the store cannot be reached.
+        """
+        with self._lock:
+            return self._opened().join(owner, now_ns=wall_ns())
+
+    def acknowledge(self, batch: Batch) -> None:
+        """Count the labels of a batch by result, and forget the batch.
+
+        Raises:
+            StoreError: the store cannot be reached; the batch comes again.
+        """
+        with self._lock:
+            self._opened().acknowledge(batch.id)
+        self._results.update(batch.results)
+
+    @property
+    def early(self) -> int:
+        """Labels whose prediction has not been seen yet."""
+        return 0 if self._store is None else self._store.waiting
+
+    def _opened(self) -> JoinStore:
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
+
+    def open(self) -> None:
+        """Open the store now.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        with self._lock:
+            self._opened()
+
+    def close(self) -> None:
+        """Close the store; what still waits is counted as lost."""
+        if self._rows:
+            self._guard.lose(losses.PREDICTIONS_UNJOINABLE, self._rows)
+        if self._labels or self._names:
+            self._guard.lose(losses.LABEL_QUEUE_FULL, len(self._labels) + len(self._names))
+        for queue in (self._predictions, self._labels, self._names):
+            queue.clear()
+        self._rows = 0
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+            self._store = None
+
+    def hold_for_fork(self, timeout_s: float) -> bool:
+        """Wait until nobody is inside the store; return whether `release_after_fork` is owed."""
+        return self._lock.acquire(timeout=timeout_s)
+
+    def release_after_fork(self) -> None:
+        """Go on, in the parent."""
+        self._lock.release()

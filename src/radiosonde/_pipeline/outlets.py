@@ -1,4 +1,4 @@
-"""Where windows go: store, Prometheus, OTLP. Each failure is a counted loss; what waits for a dead backend is bounded.
+"""Where a process's windows go: store, Prometheus, OTLP. Each failure is a counted loss; what waits is bounded.
 
 Store and OTLP have a thread each: a backend that hangs for its whole timeout, or a disk that takes seconds for a sync,
 would otherwise let the rings run over.
@@ -6,19 +6,21 @@ would otherwise let the rings run over.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from radiosonde._pipeline.span_outlet import SpanOutlet
+from radiosonde._pipeline.metrics_page import MetricsPage
+from radiosonde._pipeline.otlp_outlet import OtlpOutlet, resource_attributes
+from radiosonde._pipeline.waiting import WaitingWindows
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
+    from radiosonde._join.store import Batch
     from radiosonde._settings import Settings
-    from radiosonde.export.otlp import OtlpExporter
-    from radiosonde.export.result import ExportResult
+    from radiosonde.export.prometheus import PrometheusCollector
     from radiosonde.export.snapshot import Snapshot
     from radiosonde.model import Window
     from radiosonde.model.spans import KeptSpan
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from radiosonde.store.writer import StoreWriter
 
 References = Mapping[tuple[str, str], "Reference"]
-
-WAITING_WINDOWS = 2000
-"""Closed windows kept for a store or backend that does not answer; the oldest beyond it are dropped and counted."""
 
 
 class Outlets:
@@ -44,17 +43,28 @@ class Outlets:
     def __init__(self, settings: Settings, guard: Guard, snapshot: Callable[[], Snapshot], process: str) -> None:
         self._settings, self._guard, self._snapshot, self._process = settings, guard, snapshot, process
         self._store: StoreWriter | None = None
-        self._otlp: OtlpExporter | None = None
-        self._collector: Any = None
-        self._server: Any = None
-        self._for_store: deque[Window] = deque()
-        self._for_otlp: deque[Window] = deque()
-        self._spans = SpanOutlet(guard)
-        self.exports: Counter[str] = Counter()
-        self.exported_bytes = 0
-        self.series_cut = 0
-        self._pruned = self._dropped = 0
+        self._collector: PrometheusCollector | None = None
+        self._page: MetricsPage | None = None
+        self._for_store = WaitingWindows(guard, losses.STORE_FAILED)
+        self.otlp = OtlpOutlet(guard, snapshot, resource_attributes(settings, process)) if settings.otlp else None
+        self._exports: Counter[str] = Counter()
+        self._stored_bytes = self._pruned = 0
         self.was_opened = False
+
+    @property
+    def exports(self) -> Counter[str]:
+        """Successful exports by carrier."""
+        return self._exports + (self.otlp.exports if self.otlp else Counter())
+
+    @property
+    def exported_bytes(self) -> int:
+        """Bytes handed to carriers."""
+        return self._stored_bytes + (self.otlp.exported_bytes if self.otlp else 0)
+
+    @property
+    def series_cut(self) -> int:
+        """Time series left out of the last OTLP export."""
+        return self.otlp.series_cut if self.otlp else 0
 
     def open(self) -> None:
         """Open the store and register with Prometheus: all of it or nothing.
@@ -95,7 +105,7 @@ class Outlets:
 
     def _open_prometheus(self) -> None:
         settings = self._settings
-        from radiosonde.export.prometheus import PrometheusCollector, serve
+        from radiosonde.export.prometheus import PrometheusCollector
 
         collector = PrometheusCollector(self._scraped)
         if settings.prometheus:
@@ -110,134 +120,85 @@ class Outlets:
                 ) from error
             self._collector = collector
         if settings.prometheus_port is not None:
-            try:
-                self._server = serve(collector, settings.prometheus_port)
-            except OSError as error:
-                raise ConfigurationError(
-                    f"prometheus_port {settings.prometheus_port} cannot be listened on ({error}); end what listens "
-                    "there or give another port"
-                ) from error
+            self._page = MetricsPage(collector, settings.prometheus_port)
 
     def _scraped(self) -> Snapshot:
-        self.exports["prometheus"] += 1
+        self._exports["prometheus"] += 1
         return self._snapshot()
 
     # Windows ---------------------------------------------------------------------------------------------------------
 
     def take(self, windows: Sequence[Window], spans: Sequence[KeptSpan] = ()) -> None:
         """Keep closed windows for the store and for OTLP, and spans for OTLP. The consumer's."""
-        self._spans.take(spans)
         if self._settings.store is not None:
-            self._for_store.extend(windows)
-            self._dropped += self._bound(self._for_store, losses.STORE_FAILED)
-        if self._settings.otlp:
-            self._for_otlp.extend(window for window in windows if window.features and window.features.sketches)
-            self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
+            self._for_store.put(windows)
+        if self.otlp is not None:
+            self.otlp.take(windows, spans)
 
-    def write(self, references: References) -> None:
-        """Write the waiting windows to the store. The storing thread's."""
-        # What the bound drops meanwhile is in the batch already, and is counted though it is stored: the bound is meant
-        # for a store that does not answer at all.
-        batch, dropped = list(self._for_store), self._dropped
-        if not batch:
-            return
-        written = self._guard.attempt(self._write_batch, batch, references)
+    def was_counted(self, batch: Batch) -> bool:
+        """Say whether the store has the outcomes of *batch*: it was written, and not acknowledged any more.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._settings.store is not None and self._open_store().was_joined(batch.id)
+
+    def write(self, references: References, batch: Batch | None = None) -> bool:
+        """Write the waiting windows to the store; return whether none waits any more. The storing thread's.
+
+        Args:
+            references: the profiles they are read against.
+            batch: whose outcomes are among them; it is remembered in the same transaction.
+        """
+        if self._settings.store is None:
+            return True
+        windows = self._for_store.take()
+        if not windows and batch is None:
+            return True
+        written = self._guard.attempt(self._write_batch, windows, references, [] if batch is None else [batch.id])
         if isinstance(written, Exception):
-            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(batch))
-            return
-        for _ in range(len(batch) - (self._dropped - dropped)):
-            self._for_store.popleft()
-        self.exports["store"] += 1
-        self.exported_bytes += written
+            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
+            self._for_store.settle(0)
+            return False
+        self._for_store.settle(len(windows))
+        self._exports["store"] += 1
+        self._stored_bytes += written
+        return True
 
-    def _write_batch(self, batch: Sequence[Window], references: References) -> int:
+    def _write_batch(self, windows: Sequence[Window], references: References, joined: Sequence[str]) -> int:
         store = self._open_store()  # again, if it could not be opened before
-        written = store.write(batch, references)
+        written = store.write(windows, references, joined=joined)
         if store.pruned > self._pruned:
             self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
             self._pruned = store.pruned
         return written
 
-    def _bound(self, waiting: deque[Window], reason: str) -> int:
-        excess = len(waiting) - WAITING_WINDOWS
-        for _ in range(excess):
-            waiting.popleft()
-        if excess > 0:
-            self._guard.lose(reason, excess)
-        return max(0, excess)
-
-    # OTLP ------------------------------------------------------------------------------------------------------------
-
     def export(self) -> None:
         """Send metrics and waiting sketches over OTLP. The exporting thread's, and the exit's."""
-        if not self._settings.otlp:
-            return
-        exporter = self._exporter()
-        self._count("otlp.metrics", exporter.export_metrics(self._snapshot()))
-        waiting = [self._for_otlp.popleft() for _ in range(len(self._for_otlp))]
-        delivered = 0
-        try:
-            if waiting:
-                result = exporter.export_sketches(waiting)
-                delivered = len(waiting) if result.ok else result.windows
-                self._count("otlp.sketches", result)
-        finally:
-            self._for_otlp.extendleft(reversed(waiting[delivered:]))
-            self._bound(self._for_otlp, losses.SKETCH_EVENTS_DROPPED)
-        sent = self._spans.export(exporter)
-        if sent is not None:
-            self._count("otlp.spans", sent)
-
-    def _exporter(self) -> OtlpExporter:
-        if self._otlp is None:
-            from radiosonde.export.otlp import OtlpExporter
-
-            self._otlp = OtlpExporter(resource_attributes=resource_attributes(self._settings, self._process))
-        return self._otlp
+        if self.otlp is not None:
+            self.otlp.export()
 
     def prepare(self) -> None:
         """Make the OTLP exporter now: its resource cannot be resolved once the interpreter exits."""
-        if self._settings.otlp:
-            self._exporter()
-
-    def _count(self, carrier: str, result: ExportResult) -> None:
-        self.exported_bytes += result.payload_bytes
-        if carrier == "otlp.metrics":
-            self.series_cut = result.cut
-        elif result.cut:
-            self._guard.lose(losses.SKETCH_EVENTS_DROPPED, result.cut)
-        if result.ok:
-            self.exports[carrier] += 1
-        else:
-            self._guard.lose(losses.EXPORT_FAILED)
-            self._guard.tell(carrier, "Export failed: %s", result.error)
+        if self.otlp is not None:
+            self.otlp.exporter()
 
     # Ends ------------------------------------------------------------------------------------------------------------
 
     def close(self, timeout_s: float) -> None:
         """Close everything that `open` opened."""
-        for waiting, reason in (
-            (self._for_store, losses.STORE_FAILED),
-            (self._for_otlp, losses.SKETCH_EVENTS_DROPPED),
-        ):
-            if waiting:
-                self._guard.lose(reason, len(waiting))
-                waiting.clear()
-        self._spans.close()
+        self._for_store.abandon()
         if self._collector is not None:
             import prometheus_client
 
             self._guard.attempt(prometheus_client.REGISTRY.unregister, self._collector)
-        if self._server is not None:
-            server, thread = self._server
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout_s)
+        if self._page is not None:
+            self._page.close(timeout_s)
         if self._store is not None:
             self._store.close()
-        if self._otlp is not None:
-            self._otlp.shutdown(timeout_s)
-        self._store = self._otlp = self._collector = self._server = None
+        if self.otlp is not None:
+            self.otlp.close(timeout_s)
+        self._store = self._collector = self._page = None
 
     def hold_for_fork(self) -> None:
         """Wait until nobody is inside SQLite."""
@@ -255,13 +216,3 @@ class Outlets:
             import prometheus_client
 
             self._guard.attempt(prometheus_client.REGISTRY.unregister, self._collector)
-
-
-def resource_attributes(settings: Settings, process: str) -> dict[str, str]:
-    """Return the resource attributes that are ours to say."""
-    from radiosonde.semconv import attributes
-
-    said = {attributes.SERVICE_INSTANCE_ID: process}
-    if settings.service_name:
-        said[attributes.SERVICE_NAME] = settings.service_name
-    return said

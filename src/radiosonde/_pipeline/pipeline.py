@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde._aggregate.pace import Pace
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
 from radiosonde._pipeline.health import Health
-from radiosonde._pipeline.labels import LabelDesk
+from radiosonde._pipeline.joiner import Joiner, desk_for
 from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
+from radiosonde._pipeline.tender import Tender
 from radiosonde._record.tracing import LiveSpans, find_provider
-from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
+from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import Statistics, losses
-from radiosonde.model.cells import cells_text
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from radiosonde._record.lane import Lane
     from radiosonde._record.recorder import Recorder
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from radiosonde.export.snapshot import Snapshot
 
 LOOK_EVERY_S = 0.02
-"""How often the consumer looks at the rings (10 us a look of 8192 slots, so 0.05 % of a core when nothing happens)."""
+"""How often the consumer looks at the rings. Waking up costs most of it: 0.1 % of a core when nothing happens."""
 
 STORE_EVERY_S = 5.0
 """Seconds between attempts to write windows that wait; new ones are written at once."""
@@ -89,22 +90,27 @@ class Pipeline:
         self._turn_owner = 0
         self._loading = threading.Lock()  # held while the sender imports its exporter
         self._held: list[threading.Lock] = []
+        self._is_desk_held = self._has_labelled = False
         self._lanes: list[DrainedLane] = []
         self._by_nonce: dict[int, DrainedLane] = {}
+        self._pace = Pace(self.settings.cpu_budget, monotonic_ns())
         # Where nobody would send them, no spans are made.
         bound = self.settings.spans_per_minute if self.settings.otlp else 0
         self._keeper = SpanKeeper(bound, self.guard) if bound else None
-        self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper)
+        self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper, pace=self._pace)
         # Where an agent drains the rings, no window is made in this process.
         self.health = (
             Health(self.settings.window_s, self.process) if self.settings.runtime and not self.settings.agent else None
         )
-        self._labels = LabelDesk(self.guard)
+        self._labels = desk_for(self.settings, self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
+        self._joiner = Joiner(self._labels, self._aggregator, self._outlets, self.guard, self.process)
+        self._tender = Tender(self.settings, self.guard, self.process, lambda: self.spool, self._labels.results)
         self._spans: LiveSpans | None = None
         self._folded_ns = monotonic_ns()
         self._lag_s = 0.0
-        self._cpu_ns = 0
+        self._visited_ns = 0  # CPU of turns that were taken in users' threads: a scrape, a flush, the exit
+        self._paced_ns = 0
 
     @property
     def is_recording(self) -> bool:
@@ -140,10 +146,17 @@ class Pipeline:
         if self.health is not None:
             self.guard.call("runtime", self.health.watch_running_loop)
         self._consumer.start()
+        if self.settings.agent:
+            return  # it stores and exports
         if self.settings.otlp:
             self._sender.start()
-        if self.settings.store is not None:
+        if self._stores:
             self._storer.start()
+
+    @property
+    def _stores(self) -> bool:
+        """Whether there is work for the storing thread: windows or joins that go to a disk or over the network."""
+        return not self.settings.agent and (self.settings.store is not None or self.settings.join_target is not None)
 
     def wake(self) -> None:
         """Let the consumer look at the rings now."""
@@ -158,6 +171,11 @@ class Pipeline:
         """
         if self._spool is None and self.settings.spool is not None:
             self._spool = Spool(self.settings.spool)
+            pruned = self.guard.call("spool", prune_dead, self._spool)
+            if pruned:
+                self.guard.lose(losses.SPOOL_PRUNED, pruned)
+                self.guard.tell("pruned", "%d rings of dead processes were removed from %s; the newest stay for radiosonde "
+                                "blackbox", pruned, self._spool.folder)  # fmt: skip
         return self._spool
 
     def reference_for(self, recorder: Recorder) -> Reference | None:
@@ -187,11 +205,8 @@ class Pipeline:
         return self._spans
 
     def _cells_of(self, lane: Lane, token: Token) -> str | None:
-        drained = self._by_nonce.get(lane.ring.nonce)
-        row = lane.features_of(token)
-        if drained is None or drained.stream.grid is None or row is None:
-            return None
-        return cells_text(drained.stream.grid.assign(drained.stream.to_grid(row))[0], drained.stream.grid.width)
+        drained, row = self._by_nonce.get(lane.ring.nonce), lane.features_of(token)
+        return None if drained is None or row is None else drained.cells_text(row)
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -235,17 +250,13 @@ class Pipeline:
                 recorder.retrace(self.spans_for(recorder))
 
     def _tend(self, now_ns: int) -> None:
-        """Leave the rings to the agent, and say so where there is none."""
+        """Leave the rings to the agent."""
         if now_ns - self._folded_ns < FOLD_EVERY_NS:
             return
         self._folded_ns = now_ns
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
-        if self.spool is not None and not is_held(self.spool.folder / AGENT_LOCK):
-            self.guard.tell(
-                "agent", "No agent drains %s, so what is recorded will be overwritten; start: radiosonde agent --spool %s",
-                self.spool.folder, self.spool.folder,
-            )  # fmt: skip
+        self._tender.look()
 
     def take_turn(
         self,
@@ -271,35 +282,51 @@ class Pipeline:
             cpu_ns = thread_time_ns()
             if not self._outlets.was_opened:
                 self._outlets.open_what_can_be()
-            labels = self._labels.waiting
             is_whole = lanes is None or len(lanes) == len(self._lanes)
             if is_whole:
                 self._folded_ns = monotonic_ns()
             for lane in list(self._lanes) if lanes is None else lanes:
                 self._drain(lane)
-            if is_whole:
-                self.guard.call("labels", self._labels.join, labels, self._by_nonce.get, self._aggregator)
+            if is_whole and self.settings.join_target is None:
+                self.guard.call("labels", self._joiner.join)
             windows = self._aggregator.close(everything=everything)
             if is_whole and self.health is not None:
                 # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
                 windows += self.guard.call("runtime", self.health.sample, everything and self.is_shut) or []
             self._outlets.take(windows, self._keeper.take() if self._keeper else ())
-            if windows and self.settings.store is not None:
+            if windows and self._stores:
                 self._storer.wake()
-            self._cpu_ns += thread_time_ns() - cpu_ns
+            if not self._consumer.note_cpu():
+                self._visited_ns += thread_time_ns() - cpu_ns
+            spent_ns = self._cpu_ns
+            self._pace.turn(monotonic_ns(), spent_ns - self._paced_ns)
+            self._paced_ns = spent_ns
         finally:
             self._turn_owner = 0
             self._turn.release()
         return True
 
+    @property
+    def _cpu_ns(self) -> int:
+        """CPU time of all our threads, and of turns in others."""
+        return self._consumer.cpu_ns + self._storer.cpu_ns + self._sender.cpu_ns + self._visited_ns
+
     def _drain(self, lane: DrainedLane) -> None:
         block = lane.drain(self.guard)
         if len(block):
             self._lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
-        fold_in_slices(lane, block, self._aggregator, self.guard)
+        fold_in_slices(lane, block, self._aggregator, self.guard, self._labels.keep)
+        if self._labels.is_crowded and self._stores:
+            self._storer.wake()
 
     def _store(self) -> None:
-        self.guard.call("store", self._outlets.write, self._references_by_key())
+        references = self._references_by_key()
+        if self.settings.agent:
+            self.guard.call("labels", self._joiner.deliver)
+            return
+        if self.settings.join_target is not None:
+            self.guard.call("labels", self._joiner.join, references)
+        self.guard.call("store", self._outlets.write, references)
 
     def _prepare(self) -> None:
         with self._loading:
@@ -310,22 +337,45 @@ class Pipeline:
 
     # What users call -------------------------------------------------------------------------------------------------
 
-    def label(self, prediction_id: str, value: object, time_ns: int | None) -> None:
+    def label(self, prediction_id: object, value: object, time_ns: int | None) -> None:
         """Queue a label."""
-        if self.settings.agent:
-            self.guard.lose(losses.LABEL_UNROUTED)
-            return
         self._labels.put(prediction_id, value, time_ns)
+        self._labelled()
+
+    def receive(self, labels: Sequence[tuple[object, object, int | None]]) -> int:
+        """Hand labels to the join store now; return how many it took. They are durable when this returns.
+
+        Raises:
+            StoreError: the join store cannot be reached; none was taken.
+        """
+        taken = self._labels.receive(labels)
+        self._labelled()
+        return taken
+
+    def alias(self, own_id: str, prediction_id: str) -> None:
+        """Let the caller's own id mean a prediction too."""
+        self._labels.alias(own_id, prediction_id)
+        self._labelled()
+
+    def _labelled(self) -> None:
+        """See that somebody takes the label: a process may label that has predicted nothing."""
+        self._has_labelled = True
+        if not self.is_shut:
+            (self._storer if self.settings.join_target is not None else self._consumer).start()
 
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
-        return not self.is_recording or self._flush(monotonic_ns() + round(timeout_s * NS))
+        return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int) -> bool:
         wait_s = _left_s(deadline_ns)
         done = self.guard.call("consumer", lambda: self.take_turn(everything=True, timeout_s=wait_s))
+        if self.settings.agent:
+            if self._has_labelled:
+                done = self._storer.ask(_left_s(deadline_ns)) and done
+            return bool(done) and monotonic_ns() <= deadline_ns
         # In their own threads, here too: a disk or a backend that hangs hangs there. The store first: it is the nearer.
-        if self.settings.store is not None:
+        if self._stores or (self._has_labelled and self.settings.join_target is not None):
             done = self._storer.ask(_left_s(deadline_ns)) and done
         if self.settings.otlp:
             done = self._sender.ask(_left_s(deadline_ns)) and done
@@ -356,15 +406,12 @@ class Pipeline:
         """Return our own counts."""
         lanes = list(self._lanes)
         feature_rows = sum(lane.feature_rows for lane in lanes)
+        lost = {**dict.fromkeys(losses.ALL_LOSSES, 0), **self.guard.losses()}
         return Statistics(
             records=sum(lane.records for lane in lanes),
             rows=sum(lane.rows for lane in lanes),
             in_flight=sum(lane.reader.in_flight for lane in lanes),
-            losses={
-                **dict.fromkeys(losses.ALL_LOSSES, 0),
-                **self.guard.losses(),
-                losses.SERIES_CUT: self._outlets.series_cut,
-            },
+            losses={**lost, losses.SERIES_CUT: self._outlets.series_cut},
             labels=self._labels.results(),
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
@@ -373,7 +420,7 @@ class Pipeline:
             consumer_cpu_s=self._cpu_ns / NS,
             exports=dict(self._outlets.exports),
             exported_bytes=self._outlets.exported_bytes,
-            sampling_ratio=sum(lane.kept_rows for lane in lanes) / feature_rows if feature_rows else 1.0,
+            sampling_ratio=min(1.0, self._aggregator.counted_rows / feature_rows) if feature_rows else 1.0,
             guarded=self.guard.errors(),
         )
 
@@ -383,7 +430,7 @@ class Pipeline:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
         if self.is_shut:
             return True
-        was_recording = self.is_recording
+        was_recording = self.is_recording or self._has_labelled
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
         # First of all, so that what begins from now on is not recorded and what has begun is drained below.
@@ -392,11 +439,14 @@ class Pipeline:
         done = self._consumer.stop(timeout_s)
         if was_recording:
             done = self._flush(deadline_ns) and done
+            if self.settings.agent:
+                self._tender.end()
         if self.health is not None:
             self.health.stop()
         done = self._sender.stop(_left_s(deadline_ns)) and done
         done = self._storer.stop(_left_s(deadline_ns)) and done
         self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
+        self.guard.call("close", self._labels.close)
         # Drained to the end: what a clean exit leaves behind would look like a crash.
         for lane in self._lanes:
             if lane.ring.file is not None and self._spool is not None and not self.settings.agent:
@@ -405,7 +455,7 @@ class Pipeline:
 
     def at_exit(self) -> None:
         """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
-        if not self.is_shut and self.is_recording:
+        if not self.is_shut and (self.is_recording or self._has_labelled):
             self.shutdown(EXIT_TIMEOUT_S)
 
     def before_fork(self) -> None:
@@ -417,9 +467,12 @@ class Pipeline:
         locks = [self._loading] if self._turn_owner == threading.get_ident() else [self._turn, self._loading]
         self._held = [lock for lock in locks if lock.acquire(timeout=_TURN_TIMEOUT_S)]
         self._outlets.hold_for_fork()
+        self._is_desk_held = self._labels.hold_for_fork(_TURN_TIMEOUT_S)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
+        if self._is_desk_held:
+            self._labels.release_after_fork()
         self._outlets.release_after_fork()
         for lock in self._held:
             lock.release()

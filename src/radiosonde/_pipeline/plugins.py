@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -36,23 +36,28 @@ def _library(entry: EntryPoint) -> str:
     return entry.name.removeprefix("radiosonde_")
 
 
-def instrument(names: tuple[str, ...], guard: Guard, *, undo: bool) -> tuple[str, ...]:
+def instrument(
+    names: tuple[str, ...], guard: Guard, *, undo: bool, options: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
     """Instrument (or *undo*) libraries; return those where it worked. One that raises does not stop the others."""
     done = []
     for name, kind in instrumentors(names):
-        failure = guard.attempt(_turn, kind, undo)
-        if isinstance(failure, Exception):
-            guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, failure)
-        else:
+        has_turned = guard.attempt(_turn, kind, undo, options or {})
+        if isinstance(has_turned, Exception):
+            guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, has_turned)
+        elif has_turned:
             done.append(name)
     return tuple(done)
 
 
-def _turn(kind: Any, undo: bool) -> None:  # noqa: FBT001 - called through the guard, which takes no keywords
+def _turn(kind: Any, undo: bool, options: Mapping[str, Any]) -> bool:  # noqa: FBT001 - the guard takes no keywords
+    """Turn a plug-in on or off; return whether it is so: a library that is absent has no plug-in that is on."""
+    plugin = kind()
     if undo:
-        kind().uninstrument()
-    else:
-        kind().instrument()
+        plugin.uninstrument()
+        return True
+    plugin.instrument(**options)
+    return bool(getattr(plugin, "is_instrumented_by_opentelemetry", True))
 
 
 def instrument_app(app: object, options: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
+from radiosonde._join.received import labels_in
 from radiosonde._pipeline._worker import survive
 from radiosonde._pipeline.selector import Input, selector
 from radiosonde._pipeline.tags import Tag, Tags
@@ -27,6 +28,7 @@ from radiosonde.model import OVERFLOW_COHORT, Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
+    from radiosonde._pipeline.label_app import LabelApp
     from radiosonde._pipeline.pipeline import Pipeline
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "instrument",
     "instrument_app",
     "label",
+    "label_app",
     "observe",
     "queued",
     "record",
@@ -104,7 +107,7 @@ class Surface:
             **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
                 ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
                 ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``,
-                ``runtime``.
+                ``cpu_budget``, ``runtime``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
@@ -170,6 +173,7 @@ class Surface:
         reference: Reference | str | os.PathLike[str] | None = None,
         features: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
+        id: str | Callable[..., object] | None = None,
     ) -> Callable[[Function], Function]:
         """Observe the predictions of a function: sync, async, generator, async generator or method; row or batch.
 
@@ -187,6 +191,8 @@ class Surface:
             reference: reference profile or its path.
             features: feature names in column order, for arrays without names.
             classes: class names in the order of a probability matrix's columns.
+            id: the caller's own id of each prediction, which `label` then takes beside ours: a parameter's name, or a
+                callable that takes the call's arguments and returns it (None: it has none).
 
         Raises:
             ConfigurationError: the name is empty, *input* names no parameter, or what is decorated is no function.
@@ -221,6 +227,7 @@ class Surface:
                     is_classifier=None if task is None else task == "classification",
                     classes=tuple(classes or ()),
                     features=tuple(features or ()),
+                    own_id=None if id is None else selector(function, id)[0],
                     is_generator=inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
                     reference=profile,
                 ),
@@ -258,20 +265,31 @@ class Surface:
         """
         return nullcontext() if self.is_off else EventTimeScope(to_ns(timestamp))
 
-    def label(self, prediction_id: str, value: object, time: datetime | float | None = None) -> None:
-        """Report what really happened.
+    def label(self, prediction_id: Any, value: Any, time: Any = None) -> None:
+        """Report what really happened, to one prediction or to many; in any process, in any order, now or in weeks.
+
+        One label is queued and joined soon. Columns of labels are handed over at once: they are durable (where the join
+        store is) when this returns.
 
         Args:
-            prediction_id: ``current().id`` of the prediction.
-            value: true class (name, or position among the classes) or true value.
-            time: when it became known; default: now.
+            prediction_id: ``current().id``, ``current().receipt()``, or the caller's own id; or a list, array or Series
+                of them.
+            value: true class (name, or position among the classes) or true value; or one for each id.
+            time: when it became known, aware datetime or epoch seconds; default: now. One for all, or one for each id.
 
         Raises:
-            ConfigurationError: *time* is no time. What becomes of the label is counted: see ``statistics().labels``.
+            ConfigurationError: *time* is no time, or columns differ in length.
+            StoreError: columns only: the join store cannot be reached; none was taken.
+
+        What becomes of each label is counted: see ``statistics().labels``.
         """
         if self.is_off:
             return
-        self.pipeline().label(prediction_id, value, None if time is None else to_ns(time))
+        pipeline = self.pipeline()
+        if isinstance(prediction_id, str) or not hasattr(prediction_id, "__iter__"):
+            pipeline.label(prediction_id, value, None if time is None else to_ns(time))
+        else:
+            pipeline.receive(list(labels_in(prediction_id, value, time, to_ns)))
 
     # What others have measured or made ----------------------------------------------------------------------------------
 
@@ -336,32 +354,54 @@ class Surface:
             return recorder
 
     def tag(
-        self, model: object, *, name: str | None = None, version: str | None = None, variant: str | None = None
+        self,
+        model: object,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        variant: str | None = None,
+        task: Literal["classification", "regression"] | None = None,
+        classes: Sequence[str] | None = None,
+        features: Sequence[str] | None = None,
     ) -> Tag:
-        """Say the name, version or variant of a model object, for plug-ins; return all that is known of it.
+        """Say what a model object does not say of itself, for plug-ins; return all that is known of it.
 
-        What was not said of the object comes from ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+        Say it before the object's first prediction. What was not said of name, version and variant comes from
+        ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+
+        Args:
+            model: the object whose predict method is called.
+            name: model name.
+            version: model version.
+            variant: role in the rollout.
+            task: as for `observe`; of networks also: ``classification`` reads a matrix of scores as logits.
+            classes: class names in the order of a probability matrix's columns.
+            features: feature names in column order.
 
         Raises:
             ConfigurationError: nothing can be remembered of objects of this type.
         """
-        known = self._tags.of(model)
-        if (name, version, variant) != (None, None, None):
-            known = self._tags.add(model, Tag(name, version, variant))
-        usual = model_tag(self._environment)
-        return Tag(*(said if said is not None else other for said, other in zip(known, usual, strict=True)))
+        known, said = self._tags.of(model), Tag(name, version, variant, task, _names(classes), _names(features))
+        if said != Tag():
+            known = self._tags.add(model, said)
+        usual = Tag(*model_tag(self._environment))._asdict()
+        return Tag(**(usual | {field: value for field, value in known._asdict().items() if value is not None}))
 
-    def instrument(self, *libraries: str) -> tuple[str, ...]:
+    def instrument(self, *libraries: str, **options: Any) -> tuple[str, ...]:
         """Observe the predictions of model libraries that are installed (default: all known); return which.
 
         Example: ``rs.instrument("sklearn", "xgboost")``. Without code: run under ``opentelemetry-instrument``.
+
+        Args:
+            *libraries: names of plug-ins.
+            **options: what the plug-ins named take: ``modules=[...]`` of ``torch``.
 
         Raises:
             ConfigurationError: a library has no plug-in.
         """
         from radiosonde._pipeline import plugins  # reads the metadata of what is installed: not at import
 
-        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False)
+        return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False, options=options)
 
     def uninstrument(self, *libraries: str) -> tuple[str, ...]:
         """Put the original functions of model libraries back; return which."""
@@ -402,11 +442,35 @@ class Surface:
         health = None if self.is_off else self.pipeline().health
         return function if health is None else health.queued(function)  # type: ignore[return-value]
 
+    def label_app(self, token: str) -> LabelApp:
+        """Return an application that takes labels by ``POST /labels``: ASGI as it is, WSGI as its ``wsgi``.
+
+        Example: ``app.mount("/radiosonde", rs.label_app(token))``. A request that is answered with 202 is durable where
+        the join store is (see ``RADIOSONDE_LABELS``).
+
+        Args:
+            token: what requests must bear: ``Authorization: Bearer TOKEN``.
+
+        Raises:
+            ConfigurationError: the token is empty or cannot stand in a header, or the receipt keys cannot be read.
+        """
+        from radiosonde._join.receipt_keys import ReceiptKeys
+        from radiosonde._pipeline.label_app import LabelApp
+        from radiosonde._pipeline.label_route import LabelRoute
+
+        pipeline = self.pipeline()
+        text = pipeline.settings.receipt_keys
+        return LabelApp(LabelRoute(token, pipeline.receive, keys=ReceiptKeys.parse(text) if text else None))
+
+
+def _names(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
+
 
 SURFACE = Surface()
 
 observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.cohort, SURFACE.at, SURFACE.label
-collect, record, tag = SURFACE.collect, SURFACE.record, SURFACE.tag
+collect, record, tag, label_app = SURFACE.collect, SURFACE.record, SURFACE.tag, SURFACE.label_app
 instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics
 queued, watch_loop = SURFACE.queued, SURFACE.watch_loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from radiosonde.errors import ConfigurationError
 
@@ -16,11 +16,17 @@ class Tag(NamedTuple):
         name: model name.
         version: model version.
         variant: role in the rollout.
+        task: what a number it answers with means.
+        classes: class names in the order of a probability matrix's columns.
+        features: feature names in column order.
     """
 
     name: str | None = None
     version: str | None = None
     variant: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    classes: tuple[str, ...] | None = None
+    features: tuple[str, ...] | None = None
 
 
 class Tags:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from radiosonde._clock import monotonic_ns
+from radiosonde._clock import NS, monotonic_ns
 from radiosonde._record.ambient import CollectScope
 from radiosonde._record.lane import is_in_progress
-from radiosonde._record.token import AT, CURRENT, SPAN, Token
+from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
-from radiosonde._ring.layout import ERROR_OFFSET, PHASE_OFFSET
+from radiosonde._ring.layout import DONE, ERROR_OFFSET, PHASE_OFFSET
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -52,6 +53,21 @@ class Prediction:
         return str(self._token[0].recorder.variant)
 
     @property
+    def start_ns(self) -> int:
+        """When it began: nanoseconds since the epoch."""
+        return int(self._token[WALL_NS])
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took, in seconds; NaN while it is in progress, and when its slot was given away."""
+        ring = self._token[0].ring
+        header = ring.headers[self._token[INDEX] & (ring.capacity - 1)]
+        index, state = divmod(int(header["mark"]), 4)
+        if index != self._token[INDEX] + 1 or state < DONE:
+            return math.nan
+        return int(header["duration_ns"]) / NS
+
+    @property
     def is_in_progress(self) -> bool:
         """Whether the observed function is still running."""
         return is_in_progress(self._token)
@@ -73,6 +89,11 @@ class Prediction:
         from radiosonde._record.receipts import issue  # loads hashing, which most processes do without
 
         return issue(self._token)
+
+    def alias(self, own_id: str) -> None:
+        """Let *own_id* (a request id, an order number) mean this prediction too: `radiosonde.label` then takes either."""
+        lane: Lane = self._token[0]
+        lane.recorder.host.alias(own_id, self.id)
 
     def features(self, value: object) -> None:
         """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
@@ -191,11 +212,16 @@ class NoPrediction:
     model = ""
     version = ""
     variant = ""
+    start_ns = 0
+    duration_s = math.nan
     is_in_progress = False
 
     def receipt(self) -> str:
         """Return no receipt."""
         return ""
+
+    def alias(self, own_id: str) -> None:
+        """Do nothing."""
 
     def features(self, value: object) -> None:
         """Do nothing."""

@@ -54,8 +54,8 @@ EMPTY = Recorded(0, 0, 0, 1, INPUT_NONE)
 _MISSING_TYPES = {"NAType", "NaTType"}
 """pandas' NA and NaT, which raise when asked whether they are true; named, so that pandas need not be imported."""
 
-_GOLDEN = 2654435761
-"""Knuth's multiplicative hash: spreads record indices over the offsets of a thinned batch, so no row is favoured."""
+_MIX_FIRST, _MIX_SECOND, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, (1 << 64) - 1
+"""Two multiplications with a fold between: spread record indices over the offsets of a thinned batch, so no row is favoured."""
 
 
 class InputWriter:
@@ -293,8 +293,16 @@ class InputWriter:
 
 
 def first_row(index: int, step: int) -> int:
-    """Return the first kept row of batch *index* thinned to every *step*-th row: uniform over ``range(step)``."""
-    return ((index + 1) * _GOLDEN >> 7) % step
+    """Return the first kept row of batch *index* thinned to every *step*-th row: uniform over ``range(step)``.
+
+    Uniform over any batches there are, say every tenth record: one multiplication alone is not, a second one after a
+    fold is.
+    """
+    if step == 1:
+        return 0
+    mixed = (index + 1) * _MIX_FIRST & _WORD
+    mixed = (mixed ^ mixed >> 32) * _MIX_SECOND & _WORD
+    return (mixed >> 32) % step
 
 
 def count_rows(value: object) -> int:

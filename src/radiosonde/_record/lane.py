@@ -13,7 +13,7 @@ at that moment finds another mark afterwards and drops its torn copy.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, ndarray
@@ -24,6 +24,7 @@ from radiosonde._record.berth import open_ring
 from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, Recorded, count_rows, first_row
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, Token
+from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import (
     BATCH_OUTPUTS,
     BEGIN,
@@ -78,7 +79,8 @@ class Lane:
         self.ring = open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
         plain = self._build_begin()
-        self.begin = plain if spans is None else spans.around_begin(plain, self)
+        traced = plain if spans is None else spans.around_begin(plain, self)
+        self.begin = traced if recorder.observed.own_id is None else self._naming(traced, recorder.observed.own_id)
         self.finish = self._build_finish()
         self.fail = self._build_fail()
 
@@ -135,6 +137,29 @@ class Lane:
             return token
 
         return begin
+
+    def _naming(
+        self,
+        begin: Callable[[tuple[Any, ...], dict[str, Any]], Token | None],
+        select: Callable[[tuple[Any, ...], Mapping[str, Any]], object],
+    ) -> Callable[[tuple[Any, ...], dict[str, Any]], Token | None]:
+        """Return *begin* with the caller's own id remembered after it."""
+        host = self.recorder.host
+
+        def begin_named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
+            token = begin(args, kwargs)
+            if token is not None:
+                own_id = host.guard.attempt(select, args, kwargs)
+                if isinstance(own_id, (str, int)) and own_id != "":
+                    host.alias(str(own_id), prediction_id(token))
+                elif own_id is not None:
+                    host.guard.lose(losses.OWN_ID_UNREADABLE)
+                    host.guard.tell(
+                        "id", "An id is no text or number but %r; give observe(..., id=...) another", own_id
+                    )
+            return token
+
+        return begin_named
 
     def _build_features(self) -> Callable[[Token, tuple[Any, ...], dict[str, Any]], None] | None:
         """Return what reads the features of a call, or None when the function records them itself."""

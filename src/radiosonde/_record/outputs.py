@@ -3,6 +3,7 @@
 * probabilities (a row or matrix with two or more columns): the class of the largest, and it as the confidence;
 * labels (text, booleans, integers): the class;
 * numbers: P(second class) for a classifier with at most two classes, else a value or raw score;
+* for a batch a mapping of columns: ``label``, and perhaps ``confidence``;
 * mappings, dataclasses and pydantic models: ``label``/``class``/``prediction`` with ``confidence``/``probability`` (of
   that label), or ``probabilities``, or ``score``/``value``;
 * a pair ``(label, confidence)``.
@@ -209,6 +210,8 @@ class OutputReader:
         """
         if value is None:
             return OUTPUT_NONE
+        if isinstance(value, Mapping):
+            return self._columns(value, rows, kept, block)
         if recognise(value) is Form.SEQUENCE and len(value) == rows and not _is_plain(value[0]):  # type: ignore[arg-type,index]
             return self._each(list(value)[kept], block)  # type: ignore[call-overload]
         array = np.asarray(value.to_numpy()) if hasattr(value, "to_numpy") else as_array(value)
@@ -221,6 +224,19 @@ class OutputReader:
             return self._matrix(array, block)
         if array.dtype.kind == "f":
             return self._numbers(array, block)
+        return self._labels(array, block)
+
+    def _columns(self, value: Mapping[Any, Any], rows: int, kept: slice, block: NDArray[np.float64]) -> int:
+        """Read a batch that came as columns by name: labels, with or without their confidences."""
+        labels = np.asarray(value.get("label", ()))
+        confidences = np.asarray(value.get("confidence", np.full(rows, NAN)))
+        if labels.shape != (rows,) or confidences.shape != (rows,) or confidences.dtype.kind != "f":
+            return self._unknown_batch(value, rows)
+        kind, confidences = self._labels(labels[kept], block), confidences[kept]
+        block[:, 1] = np.where((confidences >= 0.0) & (confidences <= 1.0 + _SLACK), confidences, NAN)
+        return kind
+
+    def _labels(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
         values, places = np.unique(array, return_inverse=True)
         codes = np.array([self._label(label)[1] for label in values.tolist()], dtype=np.float64)[places.reshape(-1)]
         block[:, 0], block[:, 1] = codes, NAN

@@ -56,6 +56,9 @@ class Host(Protocol):
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the reference profile of a recorder's model, if there is one."""
 
+    def alias(self, own_id: str, prediction_id: str) -> None:
+        """Let the caller's own id mean a prediction too."""
+
     def spans_for(self, recorder: Recorder) -> LiveSpans | None:
         """Return the maker of live spans, None when no tracer provider is set."""
 
@@ -74,6 +77,7 @@ class Observed:
         is_classifier: what numbers mean; None when unknown.
         classes: class names in column order.
         features: feature names in column order.
+        own_id: takes the caller's own id of the prediction out of ``(args, kwargs)``; None: there is none.
         is_generator: the function is a generator, which cannot hold a context open over its yields.
         reference: reference profile, if one was given.
     """
@@ -87,6 +91,7 @@ class Observed:
     is_classifier: bool | None = None
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    own_id: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
     is_generator: bool = False
     reference: Reference | None = None
 

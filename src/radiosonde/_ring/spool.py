@@ -6,8 +6,11 @@
       <process>-<nonce>.ring     one per lane, mode 0600, see `radiosonde._ring.layout`
       <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
       <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
+      <process>.counts           losses and label results of a process, see `radiosonde._ring.counts`
       <identity>.reference.json  reference profiles the rings' models are read against
       agent.lock                 held by the one agent
+      agent.starting             held by the process that is starting one (RADIOSONDE_AGENT=auto)
+      agent.log                  what an agent started like that has to say
       agent.sqlite               what the agent has counted, unless it was told another store
 
 ``process`` is the writer's ``service.instance.id``, ``nonce`` the ring's 8 hex digits. A file is made under a temporary
@@ -25,18 +28,21 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
 from radiosonde.errors import SpoolError
 
-RING, ARENA, NAMES = ".ring", ".arena", ".names"
+RING, ARENA, NAMES, COUNTS = ".ring", ".arena", ".names", ".counts"
 
-AGENT_LOCK = "agent.lock"
+AGENT_LOCK, AGENT_STARTING, AGENT_LOG = "agent.lock", "agent.starting", "agent.log"
 
 SELF, AGENT = "self", "agent"
 """Who drains a ring, as its page says: the process that writes it, or the agent of the spool."""
@@ -94,6 +100,14 @@ class Spool:
         """Return where the reference profile of that identity lies."""
         return self.folder / f"{reference_id}.reference.json"
 
+    def counts_path(self, process: str) -> Path:
+        """Return where the counts of *process* lie."""
+        return self.folder / f"{process}{COUNTS}"
+
+    def counts(self) -> list[Path]:
+        """Return the pages of counts in the folder, by name."""
+        return sorted(self.folder.glob(f"*{COUNTS}"))
+
     def rings(self) -> list[RingFile]:
         """Return the rings in the folder, by name; files of other names are left alone."""
         return sorted(self._rings())
@@ -108,6 +122,56 @@ class Spool:
         """Remove a ring and what belongs to it; what is gone already is no error."""
         for suffix in (ARENA, NAMES, RING):
             ring.beside(suffix).unlink(missing_ok=True)
+            _OWN.pop(ring.beside(suffix), None)
+
+
+KEPT_DEAD = 20
+"""Dead processes whose rings nobody is to drain are kept for the flight recorder: the newest of them."""
+
+
+def prune_dead(spool: Spool, keep: int = KEPT_DEAD) -> int:
+    """Remove the rings of processes that drained themselves and died, except of the newest *keep*; return how many.
+
+    Called where a process begins to write into the spool, so a server that crashes in a loop does not fill the disk.
+    What an agent is to drain is left to it, whoever is alive.
+    """
+    dead: dict[str, list[RingFile]] = {}
+    for ring in spool.rings():
+        if not is_own(ring.path) and _drains_itself(ring.path) and not is_held(ring.path):
+            dead.setdefault(ring.process, []).append(ring)
+    newest_first = sorted(dead.values(), key=lambda rings: max(_changed_ns(ring.path) for ring in rings), reverse=True)
+    removed = [ring for rings in newest_first[keep:] for ring in rings]
+    for ring in removed:
+        spool.remove(ring)
+    return len(removed)
+
+
+def _drains_itself(path: Path) -> bool:
+    """Say whether the page of a ring names its writer as its consumer; a torn one names nobody."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        page = file.read(PAGE_BYTES)
+        if len(page) == PAGE_BYTES and page.startswith(MAGIC):
+            document = json.loads(file.read(PAGE.unpack_from(page)[6]))
+            return bool(document.get("consumer") == SELF)
+    return False
+
+
+def _changed_ns(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
+
+
+_OWN: dict[Path, int] = {}
+"""Files this process holds, and the process that made them: a forked child inherits the table and not the locks."""
+
+
+def is_own(path: Path) -> bool:
+    """Say whether this process made the file at *path*.
+
+    It must not open it again: closing any descriptor of a file lets go of all locks that a process holds on it.
+    """
+    return _OWN.get(path) == os.getpid()
 
 
 def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
@@ -123,8 +187,10 @@ def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
         os.posix_fallocate(descriptor, 0, size_bytes)
         os.pwrite(descriptor, first_bytes, 0)
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _OWN[path] = os.getpid()
         temporary.rename(path)
     except OSError as error:
+        _OWN.pop(path, None)
         if descriptor >= 0:
             os.close(descriptor)
         temporary.unlink(missing_ok=True)

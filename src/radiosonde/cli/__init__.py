@@ -72,6 +72,12 @@ def _load_doctor() -> CommandModule:
     return doctor
 
 
+def _load_label() -> CommandModule:
+    from radiosonde.cli import label
+
+    return label
+
+
 def _load_demo() -> CommandModule:
     from radiosonde.cli import demo
 
@@ -92,6 +98,7 @@ COMMANDS = (
     Command("diagnose", "read a store and say what is wrong, where, and since when", _load_diagnose),
     Command("agent", "drain the rings of all processes in a spool, store and export what they counted", _load_agent),
     Command("blackbox", "print the last predictions of each process, and those in flight when it died", _load_blackbox),
+    Command("label", "load labels from a CSV or Parquet file", _load_label),
     Command("doctor", "say what would be observed in this environment, what not and why, and what to do", _load_doctor),
     Command("demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo),
 )

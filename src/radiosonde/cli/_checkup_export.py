@@ -128,7 +128,7 @@ def _store(settings: Settings) -> Line:
 
 
 def _labels(settings: Settings) -> Line:
-    target = settings.labels_target
+    target = settings.join_target
     if target is None:
         return Line("export", "off", "labels: wait in this process only; a store, or RADIOSONDE_LABELS, keeps them")
     if not target.startswith(("redis://", "rediss://")):

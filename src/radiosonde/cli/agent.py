@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._pipeline.agent import Agent
 from radiosonde._pipeline.agent_outlets import AgentOutlets
+from radiosonde._pipeline.joiner import desk_for
 from radiosonde._ring.spool import Spool
+from radiosonde._settings import Settings
 
 TURN_EVERY_S = 0.05
+
+HURRIED_S = 0.002
+"""Between turns while a ring is filling: at full rate one of 8192 slots goes around in 90 ms."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,10 +32,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "with everything durable; may be killed and started again at any time.",
     )
     parser.add_argument("--spool", metavar="DIR", required=True, help="the spool folder")
-    parser.add_argument("--store", metavar="FILE", help="store to write (default: agent.sqlite in the spool)")
-    parser.add_argument("--window-s", type=float, default=60.0, metavar="S", help="length of a window (default: 60)")
-    parser.add_argument("--prometheus-port", type=int, metavar="PORT", help="serve /metrics on 127.0.0.1 at PORT")
+    parser.add_argument(
+        "--store", metavar="FILE", help="store to write (default: RADIOSONDE_STORE, else agent.sqlite in the spool)"
+    )
+    parser.add_argument(
+        "--window-s", type=float, metavar="S", help="length of a window (default: RADIOSONDE_WINDOW_S, else 60)"
+    )
+    parser.add_argument(
+        "--prometheus-port", type=int, metavar="PORT",
+        help="serve /metrics on 127.0.0.1 at PORT, 0 for a free one (default: RADIOSONDE_PROMETHEUS_PORT)",
+    )  # fmt: skip
     parser.add_argument("--otlp", action="store_true", help="export over OTLP (OTEL_EXPORTER_OTLP_* say where to)")
+    parser.add_argument(
+        "--linger-s", type=float, metavar="S",
+        help="end when no process has written into the spool for this long and all is durable (default: never)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nice", type=int, default=0, metavar="N", help="let others go first, by N (0 to 19; default: 0)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -38,13 +59,21 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SpoolError: the folder cannot be used, or another agent drains it.
         StoreError: the store cannot be opened.
+        ConfigurationError: an option or a variable cannot be used, or the port is taken.
     """
+    os.nice(max(0, args.nice))
+    settings = Settings.resolve(
+        store=args.store, window_s=args.window_s, prometheus_port=args.prometheus_port, otlp=args.otlp or None
+    )
+    settings = replace(settings, spool=args.spool, agent=True)
     guard = Guard()
-    agent = Agent(Spool(args.spool), guard, store=Path(args.store) if args.store else None, window_s=args.window_s)
-    outlets = AgentOutlets(agent, guard, port=args.prometheus_port, otlp=args.otlp)
+    store = Path(settings.store) if settings.store else None
+    desk = desk_for(settings, guard)
+    agent = Agent(Spool(args.spool), guard, store=store, window_s=settings.window_s, desk=desk)
+    outlets = AgentOutlets(agent, guard, settings)
     ending = told_to_end()
     print(f"draining {args.spool} into {agent.store}{outlets.said}", flush=True)
-    while not ending.wait(TURN_EVERY_S):
+    while not ending.wait(HURRIED_S if agent.is_filling else TURN_EVERY_S):
         guard.call("agent", agent.turn)
         if guard.is_disabled("agent"):
             # Alive and draining nothing would be the worst of both: whoever keeps it running can start it again.
@@ -53,7 +82,11 @@ def run(args: argparse.Namespace) -> int:
             )
             outlets.close()
             return 2
-    guard.call("agent", agent.turn)  # what was published last goes out too
+        if args.linger_s is not None and agent.idle_s >= args.linger_s:
+            print(f"nobody has written into {args.spool} for {args.linger_s:g} s; ending", flush=True)
+            break
+    guard.call("agent", agent.turn)
+    guard.call("agent", agent.commit)  # what was published last goes out too
     outlets.close()
     done = agent.close()
     if not done:

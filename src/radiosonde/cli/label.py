@@ -7,14 +7,17 @@ begins. So a run that was broken off is simply run again: what was received alre
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from radiosonde._clock import wall_ns
+from radiosonde._guard import Guard
 from radiosonde._join.incoming import LabelReader, Refusal
+from radiosonde._join.opening import open_join_store
 from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._pipeline.labels import LabelDesk
 from radiosonde._settings import Settings
 from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Row, read_rows
 from radiosonde.cli._terminal import progress_bar, require_rich
@@ -23,7 +26,7 @@ from radiosonde.errors import ConfigurationError, StoreError
 if TYPE_CHECKING:
     import argparse
 
-    from radiosonde._join.store import JoinStore, Label
+    from radiosonde._join.store import Label
     from radiosonde.cli import Subparsers
 
 UNREADABLE = "unreadable"
@@ -55,7 +58,35 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--strict", action="store_true", help="stop at the first row that cannot be read")
 
 
-def load(args: argparse.Namespace, open_store: Callable[[str], JoinStore], settings: Settings) -> int:
+class Intake(Protocol):
+    """What takes labels."""
+
+    def receive(self, labels: Sequence[Label], /) -> object:
+        """Take labels; durable when this returns. Raises `StoreError` when it cannot."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the file into the join store that the arguments or the environment name, and return the exit code.
+
+    Raises:
+        ConfigurationError: the file cannot be read, no store is named, a row is refused with ``--strict``, or all are.
+        StoreError: the store cannot be opened, or not take the labels.
+    """
+    settings = Settings.resolve()
+    keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
+
+    def open_desk(target: str) -> LabelDesk:
+        desk = LabelDesk(Guard(), lambda: open_join_store(target), keys, is_durable=True)
+        desk.open()
+        return desk
+
+    return load(args, open_desk, settings)
+
+
+def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings: Settings) -> int:
     """Load the file that *args* names and return the exit code.
 
     Args:
@@ -67,7 +98,7 @@ def load(args: argparse.Namespace, open_store: Callable[[str], JoinStore], setti
         ConfigurationError: the file cannot be read, no store is named, a row is refused with ``--strict``, or all are.
         StoreError: the store cannot be opened, or not take the labels.
     """
-    target = args.to or settings.labels_target
+    target = args.to or settings.join_target
     if target is None:
         raise ConfigurationError(
             "there is no place for the labels; give --to PATH, or set RADIOSONDE_LABELS or RADIOSONDE_STORE as where the "
@@ -105,7 +136,7 @@ class _Loading:
         self._refused: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
 
-    def run(self, first: Row | None, rows: Iterator[Row], store: JoinStore) -> None:
+    def run(self, first: Row | None, rows: Iterator[Row], store: Intake) -> None:
         """Receive all rows, in chunks."""
         chunk: list[Label] = []
         now_ns = wall_ns()
@@ -133,7 +164,7 @@ class _Loading:
         self._examples.setdefault(found.reason, sentence)
         return None
 
-    def _receive(self, chunk: list[Label], store: JoinStore) -> None:
+    def _receive(self, chunk: list[Label], store: Intake) -> None:
         if not chunk:
             return
         try:

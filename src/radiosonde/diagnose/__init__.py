@@ -15,6 +15,7 @@ from radiosonde.diagnose.finding import (
     NotChecked,
     Onset,
     Place,
+    QualityFigure,
     RateTable,
     Timeline,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "NothingToCheckError",
     "Onset",
     "Place",
+    "QualityFigure",
     "RateTable",
     "Timeline",
     "check",

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.data_findings import data_findings
 from radiosonde.diagnose.error_findings import error_findings, outcome_findings
+from radiosonde.diagnose.error_signals import outcome_problems
 from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
-from radiosonde.diagnose.finding import Diagnosis, Finding, NotChecked, Place
+from radiosonde.diagnose.finding import Diagnosis, Finding, NotChecked, Place, QualityFigure
+from radiosonde.diagnose.label_findings import feed_finding
 from radiosonde.diagnose.latency_findings import latency_findings
 from radiosonde.diagnose.panel import Panel, make_axis, make_panel
+from radiosonde.diagnose.quality_figures import quality_figures
+from radiosonde.diagnose.quality_findings import corrected_drops
 from radiosonde.diagnose.unit_break import has_lattice
 from radiosonde.errors import RadiosondeError
 from radiosonde.model import RUNTIME_KEY
+from radiosonde.quality import label_table, lag_curves, lag_drift, watch_feed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,6 +70,7 @@ def check(
         end_ns=max(window.end_ns for window in chosen),
         calls=sum(window.calls for window in chosen),
         windows=len(chosen),
+        quality=tuple(report.quality),
     )
 
 
@@ -76,6 +82,7 @@ class _Report:
     notes: list[Finding] = field(default_factory=list)
     gaps: list[NotChecked] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
+    quality: list[QualityFigure] = field(default_factory=list)
 
 
 def _check_model(
@@ -101,13 +108,7 @@ def _check_model(
     if len(panel.arms) < 2:
         because = "there is one version only; a canary gives the comparison"
         report.gaps.append(NotChecked("versions against each other", where, because))
-    labelled = int((panel.correct + panel.incorrect).sum())
-    if labelled >= MIN_CALLS:
-        report.findings.extend(outcome_findings(panel))
-        report.checked.append(f"{name}: {_count(labelled, 'labelled outcome')} by version, cohort and lag")
-    else:
-        because = f"{_count(labelled, 'label')} came; it takes {MIN_CALLS}"
-        report.gaps.append(NotChecked("labelled outcomes", where, because))
+    _check_labels(panel, windows, report)
     slow, passed = latency_findings(panel, windows, runtime)
     report.findings.extend(slow)
     report.notes.extend(passed)
@@ -121,6 +122,44 @@ def _check_model(
     _check_features(panel, windows, references, report)
 
 
+def _check_labels(panel: Panel, windows: list[Window], report: _Report) -> None:
+    name, where = panel.model, Place(panel.model)
+    outcomes = int((panel.correct + panel.incorrect).sum())
+    table = label_table(windows)
+    lagged = int(table.lags.sum())
+    if max(outcomes, lagged) < MIN_CALLS:
+        because = f"{_count(max(outcomes, lagged), 'label')} came; it takes {MIN_CALLS}"
+        report.gaps.append(NotChecked("labelled outcomes", where, because))
+        return
+    report.checked.append(f"{name}: {_count(max(outcomes, lagged), 'label')} by version, cohort and lag")
+    problems = outcome_problems(panel)
+    if not lagged:
+        report.findings.extend(outcome_findings(panel, problems, shared=True))
+        because = "the windows hold no label lags, so what early labels stand for is not known"
+        report.gaps.append(NotChecked("label feed and quality", where, because))
+        return
+    feed = watch_feed(windows, as_of_ns=table.as_of_ns)
+    if feed.unknown:
+        report.gaps.append(NotChecked("label feed", where, feed.unknown))
+    else:
+        report.checked.append(f"{name}: arrival of labels against what traffic and their usual lags lead to expect")
+    if feed.is_broken:
+        report.findings.append(feed_finding(panel, windows, feed))
+        # Labels after a stop are not late but lost; what is known is what was known then.
+        table = label_table(windows, as_of_ns=feed.at_ns)
+    curves = lag_curves(table)
+    doubt = next((curve.refused for curve in curves if curve.refused), "") or next(
+        (f"labels of class {drift.name} no longer come as late as they did" for drift in lag_drift(table) if drift.is_material), ""
+    )  # fmt: skip
+    is_raw = bool(doubt) or not table.pairs.size or (feed.is_broken and not feed.is_stopped)
+    report.findings.extend(outcome_findings(panel, problems, shared=is_raw))
+    if not is_raw:
+        report.findings.extend(corrected_drops(panel, windows, curves, table.as_of_ns, problems))
+    if doubt:
+        report.gaps.append(NotChecked("quality corrected for early labels", where, doubt))
+    report.quality.extend(quality_figures(name, windows, table, curves, feed))
+
+
 def _check_features(
     panel: Panel, windows: list[Window], references: Mapping[tuple[str, str], Reference], report: _Report
 ) -> None:
@@ -129,7 +168,7 @@ def _check_features(
     if not panels:
         report.gaps.append(NotChecked("features", where, "no features were recorded"))
     for features in panels:
-        rows = int(features.cells[:, :, 0].sum())
+        rows = round(float(features.cells[:, :, 0].sum()))
         if rows < MIN_CALLS:
             because = f"{_count(rows, 'row')} were counted on one of {len(panels)} grids; it takes {MIN_CALLS}"
             report.gaps.append(NotChecked("features", where, because))

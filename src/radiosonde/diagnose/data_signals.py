@@ -102,7 +102,7 @@ def _blamed(panel: FeaturePanel, signal: Signal, found_in: list[int]) -> Signal:
     return replace(signal, versions=scope.versions, untested=scope.untested)
 
 
-def _scope(panel: FeaturePanel, cells: NDArray[np.int64], version: int | None) -> list[Signal]:
+def _scope(panel: FeaturePanel, cells: NDArray[np.float64], version: int | None) -> list[Signal]:
     axis = panel.axis
     block = block_steps(axis)
     signals: list[Signal] = []
@@ -153,7 +153,7 @@ def _off_by_version(held: Retained, found: UnitBreak, count: int) -> tuple[NDArr
 
 
 def _stuck(
-    panel: FeaturePanel, index: int, held: Retained | None, cells: NDArray[np.int64], block: int
+    panel: FeaturePanel, index: int, held: Retained | None, cells: NDArray[np.float64], block: int
 ) -> list[Signal]:
     if held is not None:
         found = find_stuck_value(held, panel.axis.size, block)
@@ -188,7 +188,7 @@ def _far(panel: FeaturePanel, index: int, held: Retained, profile: FeatureProfil
     return [Signal("far", index, *onset, step.end, step.before, step.after, step.ln_e, fit)]
 
 
-def _cell_signals(panel: FeaturePanel, cells: NDArray[np.int64], block: int, per_day: int) -> list[Signal]:
+def _cell_signals(panel: FeaturePanel, cells: NDArray[np.float64], block: int, per_day: int) -> list[Signal]:
     contrasts = make_contrasts(panel)
     signals = []
     for contrast in contrasts:
@@ -209,7 +209,9 @@ def _cell_signals(panel: FeaturePanel, cells: NDArray[np.int64], block: int, per
     return signals
 
 
-def _drift(panel: FeaturePanel, contrast: Contrast, table: NDArray[np.int64], block: int, per_day: int) -> list[Signal]:
+def _drift(
+    panel: FeaturePanel, contrast: Contrast, table: NDArray[np.float64], block: int, per_day: int
+) -> list[Signal]:
     """Look for a lasting change of distribution, in blocks of a day (which cancels the daily rhythm) once there are 8."""
     axis = panel.axis
     hits, totals = table @ contrast.top, table @ contrast.bottom

@@ -8,7 +8,6 @@ import numpy as np
 
 from radiosonde.diagnose.error_signals import (
     RateRise,
-    outcome_problems,
     rows_of_cohort,
     series_of,
     shared_rises,
@@ -19,6 +18,8 @@ from radiosonde.diagnose.next_steps import look_at_errors, look_at_outcomes, loo
 from radiosonde.model import parse_cohort
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.arm_search import ArmProblem
@@ -38,11 +39,18 @@ def error_findings(panel: Panel) -> list[Finding]:
     ]
 
 
-def outcome_findings(panel: Panel) -> list[Finding]:
-    """Return findings on labelled outcomes; a shared rise of wrong answers is a ticket, because hard days are real."""
+def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bool) -> list[Finding]:
+    """Return findings on labelled outcomes; a shared rise of wrong answers is a ticket, because hard days are real.
+
+    Args:
+        panel: counts by series and step.
+        problems: versions that are wrong more often than others, see `outcome_problems`.
+        shared: also look for rises that all versions share, in labels as they arrived.
+    """
     wrong, labelled = panel.incorrect.sum(axis=0), (panel.incorrect + panel.correct).sum(axis=0)
-    problems = outcome_problems(panel)
-    rises = shared_rises(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE, by_cohort=False)
+    rises = (
+        shared_rises(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE, by_cohort=False) if shared else []
+    )
     return [_version(panel, problem, wrong, labelled, labelled=True) for problem in problems] + [
         _rise(panel, rise, wrong, labelled, labelled=True) for rise in rises
     ]

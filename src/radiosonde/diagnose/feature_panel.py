@@ -3,6 +3,10 @@
 Cells add only within one grid, so windows counted on different grids (a redeployed reference) make separate panels.
 Retained values are what the KLL sketches hold: up to 200 values per window they are the values themselves, beyond that
 a thinned sample with weights. Features marked ``pii`` have none, and the checks that need values say so.
+
+Under load a window looks at some rows and counts each for several, so its cells sum to an estimate of the rows that
+came. As numbers of independent rows, which is what every test takes them for, they would overstate the evidence by that
+weight; so they are made smaller by `FeatureCounts.evidence_ratio` first. Shares stay what they were.
 """
 
 from __future__ import annotations
@@ -54,7 +58,7 @@ class FeaturePanel:
         reference_rows: rows of the reference; 0 without one.
         provisional: the grid was made from the first rows seen.
         versions: version names, the first axis of *cells*.
-        cells: rows, shape (versions, steps, features, body + 4).
+        cells: rows as evidence (fewer than came, where rows were sampled), shape (versions, steps, features, body + 4).
         retained: values by feature name; absent for categorical and pii features.
         unreadable_sketches: sketches that could not be read and were left out.
     """
@@ -66,7 +70,7 @@ class FeaturePanel:
     reference_rows: int
     provisional: bool
     versions: tuple[str, ...]
-    cells: NDArray[np.int64]
+    cells: NDArray[np.float64]
     retained: Mapping[str, Retained]
     unreadable_sketches: int
 
@@ -75,7 +79,7 @@ class FeaturePanel:
         profile = self.profiles[feature]
         return profile is not None and profile.kind == "categorical"
 
-    def cell_table(self, feature: int, rows: NDArray[np.int64]) -> tuple[list[str], list[float]]:
+    def cell_table(self, feature: int, rows: NDArray[np.float64]) -> tuple[list[str], list[float]]:
         """Return readable cell names and the shares of one feature from its summed cell row."""
         profile = self.profiles[feature]
         body = profile.body if profile is not None else rows.size - len(SPECIAL_CELLS)
@@ -105,14 +109,14 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
     first = windows[0].features
     assert first is not None  # noqa: S101 -- narrowing; the caller only passes windows that have features
     versions = tuple(sorted({window.key.version for window in windows}))
-    cells = np.zeros((len(versions), axis.size, *first.cells.shape), dtype=np.int64)
+    cells = np.zeros((len(versions), axis.size, *first.cells.shape), dtype=np.float64)
     parts: dict[str, list[tuple[int, int, bytes]]] = {}
     for window in windows:
         counts = window.features
         if counts is None or counts.names != first.names:
             continue
         version, step = versions.index(window.key.version), axis.index(window.start_ns)
-        cells[version, step] += counts.cells
+        cells[version, step] += counts.evidence_ratio * counts.cells
         for (name, kind), body in counts.sketches.items():
             if kind == KLL_KIND:
                 parts.setdefault(name, []).append((step, version, body))

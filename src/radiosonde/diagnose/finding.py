@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from radiosonde.quality import Estimate
+
 SCHEMA = "radiosonde.diagnosis/1"
 
-Kind = Literal["data", "version", "cohort", "errors", "latency", "drift", "quality"]
+Kind = Literal["data", "version", "cohort", "errors", "latency", "drift", "quality", "label"]
 Severity = Literal["page", "ticket", "info"]
 
 
@@ -156,6 +158,29 @@ class NotChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityFigure:
+    """How good the answers of one version have been lately, or why that is not known.
+
+    Attributes:
+        where: model, version and variant.
+        metric: ``error_rate``, ``auc``, ``mae``, ...
+        since_ns: start of the predictions it is about; they end at the estimate's ``until_ns``.
+        corrected: the figure, early labels weighted by what they stand for.
+        raw: what the arrived labels say by themselves.
+        cbpe: what the confidences lead to expect, if the truth behind them has not changed; None for a regression.
+        mixed: arrived labels, and expectation for the rest; None for a regression.
+    """
+
+    where: Place
+    metric: str
+    since_ns: int
+    corrected: Estimate
+    raw: Estimate
+    cbpe: Estimate | None = None
+    mixed: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The whole answer.
 
@@ -168,6 +193,7 @@ class Diagnosis:
         end_ns: end of the last window.
         calls: calls looked at.
         windows: windows looked at.
+        quality: quality of each version's latest predictions.
     """
 
     findings: tuple[Finding, ...]
@@ -178,6 +204,7 @@ class Diagnosis:
     end_ns: int
     calls: int
     windows: int
+    quality: tuple[QualityFigure, ...] = ()
 
     @property
     def healthy(self) -> bool:

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import RateTable, Timeline
+from radiosonde.diagnose.quality_figures import quality_words
 from radiosonde.diagnose.svg import bar_chart, line_chart
 from radiosonde.diagnose.text import onset_words, place_words, rate_words
 
@@ -76,6 +77,7 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         ),
         f'<ol class="toc">{contents}</ol>' if contents else "",
         *(_finding(finding, number, command) for number, finding in enumerate(diagnosis.findings, 1)),
+        _list("Quality", [quality_words(figure) for figure in diagnosis.quality]),
         _notes(diagnosis),
         _list("Checked", list(diagnosis.checked)),
         _list(

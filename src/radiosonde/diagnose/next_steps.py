@@ -50,6 +50,19 @@ def look_at_outcomes(where: Place, onset: Onset) -> NextStep:
     )
 
 
+def look_at_labels(where: Place, onset: Onset) -> NextStep:
+    """Return the query of predictions and labels by hour around the onset."""
+    return NextStep(
+        "predictions and their labels by hour of the prediction, around that moment",
+        _sqlite(
+            "SELECT strftime('%Y-%m-%d %H:00', start_ns/1000000000, 'unixepoch') AS hour, sum(rows) AS predicted, "  # noqa: S608 -- text for a person to run; names are quoted
+            "coalesce(sum((SELECT sum(o.value) FROM json_each(labels, '$.outcomes') AS o)), 0) AS labelled FROM windows "
+            f"WHERE model={_text(where.model)} AND start_ns BETWEEN {onset.at_ns - 24 * _HOUR_NS} AND {onset.at_ns + 12 * _HOUR_NS} "
+            "GROUP BY 1 ORDER BY 1"
+        ),
+    )
+
+
 def look_at_traces(where: Place, onset: Onset) -> NextStep:
     """Return the query of the slowest sampled traces since the onset."""
     version = f" AND version={_text(where.version)}" if where.version else ""

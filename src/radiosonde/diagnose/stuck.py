@@ -36,7 +36,7 @@ def find_stuck_value(held: Retained, size: int, block: int) -> Stuck | None:
     return _longest(lows, highs, rows, block)
 
 
-def find_stuck_cell(cells: NDArray[np.int64], block: int) -> Stuck | None:
+def find_stuck_cell(cells: NDArray[np.float64], block: int) -> Stuck | None:
     """Return the longest run in one cell; *cells* has shape (steps, cells) without the missing column."""
     occupied = cells > 0
     index = np.arange(cells.shape[1], dtype=np.float64)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import RateTable, Timeline
+from radiosonde.diagnose.quality_figures import quality_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
     for number, finding in enumerate(diagnosis.findings, 1):
         terminal.print()
         _print_finding(finding, number, terminal, command)
+    _print_list("Quality", [quality_words(figure) for figure in diagnosis.quality], terminal)
     _print_notes(diagnosis.notes, terminal)
     _print_list("Checked", diagnosis.checked, terminal)
     gaps = [f"{gap.check}{_short_place(gap.where)}: because {gap.because}" for gap in diagnosis.not_checked]

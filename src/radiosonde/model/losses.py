@@ -59,8 +59,11 @@ STAGE_OUTSIDE: Final = "stage_outside"
 ERROR_OVERFLOW: Final = "error_overflow"
 """Errors of a type beyond the bound, counted under ``_OTHER``."""
 
+OWN_ID_UNREADABLE: Final = "own_id_unreadable"
+"""Predictions whose own id (``observe(..., id=...)``) was no text or number, or raised; they keep ours."""
+
 LABEL_QUEUE_FULL: Final = "label_queue_full"
-"""Labels refused because the queue to the consumer was full."""
+"""Labels refused because the queue to the join store was full, or left in it at the end because the store did not answer."""
 
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
@@ -68,14 +71,24 @@ RECORD_FAILED: Final = "record_failed"
 SPOOL_FAILED: Final = "spool_failed"
 """Rings that could not lie in the spool (no space, no permission) and lie in memory instead."""
 
+SPOOL_PRUNED: Final = "spool_pruned"
+"""Rings of dead processes that were removed from the spool to bound it: ``radiosonde blackbox`` shows them no more."""
+
+AGENT_FAILED: Final = "agent_failed"
+"""Attempts of a process to start the agent (``RADIOSONDE_AGENT=auto``) that failed; until one succeeds records wait in the
+rings, which overwrite the oldest."""
+
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show their codes."""
 
 DIED_IN_FLIGHT: Final = "died_in_flight"
 """Predictions that were running when their process died; their caller got no answer either."""
 
-LABEL_UNROUTED: Final = "label_unrouted"
-"""Labels given in a process whose rings an agent drains: there is no way for them to the agent yet."""
+JOIN_PRUNED: Final = "join_pruned"
+"""Predictions that the join store dropped to stay within its size, before they were too old; their labels are expired."""
+
+PREDICTIONS_UNJOINABLE: Final = "predictions_unjoinable"
+"""Predictions that can never be labelled, because the join store did not take them while they waited."""
 
 RECEIPT_UNISSUED: Final = "receipt_unissued"
 """Receipts asked for and not made: a batch, a prediction that failed or whose output could not be read, one whose record had

@@ -21,7 +21,7 @@ class Statistics:
         windows_open: windows still being filled.
         windows_closed: windows handed to the store and the exporters.
         drain_lag_s: age of the oldest record at the last drain, in seconds.
-        consumer_cpu_s: CPU seconds the consumer has used.
+        consumer_cpu_s: CPU seconds that our threads have used, and turns of theirs that were taken in others.
         exports: successful exports by carrier (``otlp.metrics``, ``otlp.sketches``, ``store``, ``prometheus``).
         exported_bytes: bytes handed to carriers, where the carrier knows.
         sampling_ratio: share of rows whose features were counted (1.0: all).

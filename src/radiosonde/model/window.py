@@ -30,6 +30,20 @@ Counts = NDArray[np.int64]
 Sums = NDArray[np.float64]
 
 
+def evidence_ratio(estimated_rows: int, weight_square_sum: int) -> float:
+    """Return what counts must be multiplied by before they are taken for a number of independent rows, at most 1.
+
+    Rows of weights *w* say as much of a share as (sum w)**2 / (sum w**2) rows would (Kish, "Survey Sampling", 1965), and
+    the counts sum to (sum w): so the ratio is (sum w) / (sum w**2). With one step it is 1/step; of a window that counted
+    its first half whole and its second by tens it is less than the share of rows that were looked at.
+
+    Args:
+        estimated_rows: the sum of the weights, which is what the counts sum to.
+        weight_square_sum: the sum of their squares; 0 is not known, and taken for weights of 1.
+    """
+    return min(1.0, estimated_rows / weight_square_sum) if weight_square_sum > 0 else 1.0
+
+
 class Exemplar(NamedTuple):
     """One prediction that fell into a latency bucket and that has a span, live or made after the fact."""
 
@@ -79,6 +93,9 @@ class OutputCounts:
         value_counts: rows per bin ``(-inf, e0], (e0, e1], ..., (en, inf)``, shape (edges + 1,), or (0,).
         value_sum: sum of the finite values.
         unreadable: rows whose output could not be understood.
+        counted_rows: rows whose class or value was really looked at; under load some stand for others. 0: not known,
+            from a version that counted all.
+        weight_square_sum: sum over these of the square of how many rows each stands for.
     """
 
     classes: tuple[str, ...]
@@ -89,6 +106,14 @@ class OutputCounts:
     value_counts: Counts
     value_sum: float = 0.0
     unreadable: int = 0
+    counted_rows: int = 0
+    weight_square_sum: int = 0
+
+    @property
+    def evidence_ratio(self) -> float:
+        """How many independent rows a counted one is worth, at most 1; see `evidence_ratio`."""
+        estimated = int(self.class_counts.sum()) + int(self.value_counts.sum())
+        return evidence_ratio(estimated, self.weight_square_sum)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +126,14 @@ class FeatureCounts:
         provisional: True when the grid was made from the first rows seen, not from training data.
         names: feature names, in the order of the rows of *cells*.
         cells: rows per feature and cell, shape (features, body + 4); see `radiosonde.model.cells`.
-        fingerprints: per feature the sum modulo 2**64 of a hash of every value (order-free), shape (features,) uint64.
+        fingerprints: per feature the sum modulo 2**64 of a hash of every value (order-free), shape (features,) uint64;
+            of the rows that stand for themselves alone, so it identifies the data only where `is_exact`.
         sketched_rows: rows that were fed to the sketches (at most `rows`; the rest was thinned to bound the cost).
-        sketches: serialized sketches by (feature, kind); kinds are listed in `radiosonde.sketches.KINDS`.
+        sketches: serialized sketches by (feature, kind); kinds are listed in `radiosonde.sketches.KINDS`. They see the
+            rows that were looked at, unweighted.
+        counted_rows: rows that were really looked at. Under load one stands for several, and the sum of a feature's
+            cells over this is how many on average. 0: not known, from a version that did not say.
+        weight_square_sum: sum over these rows of the square of how many rows each stands for.
     """
 
     grid: str
@@ -114,6 +144,19 @@ class FeatureCounts:
     fingerprints: NDArray[np.uint64]
     sketched_rows: int = 0
     sketches: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    counted_rows: int = 0
+    weight_square_sum: int = 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every row was looked at: cells are counts then, not estimates, and fingerprints identify the data."""
+        return self.weight_square_sum == self.counted_rows
+
+    @property
+    def evidence_ratio(self) -> float:
+        """How many independent rows a counted one is worth, at most 1; see `evidence_ratio`."""
+        estimated = int(self.cells[0].sum()) if len(self.cells) else 0
+        return evidence_ratio(estimated, self.weight_square_sum)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,6 +92,8 @@ def sum_output(parts: Sequence[OutputCounts]) -> OutputCounts:
         value_counts=sum_counts([part.value_counts for part in valued or parts], "value bins"),
         value_sum=sum(part.value_sum for part in parts),
         unreadable=sum(part.unreadable for part in parts),
+        counted_rows=sum(part.counted_rows for part in parts),
+        weight_square_sum=sum(part.weight_square_sum for part in parts),
     )
 
 
@@ -117,6 +119,8 @@ def sum_features(parts: Sequence[FeatureCounts]) -> FeatureCounts:
         fingerprints=sum_counts([part.fingerprints for part in parts], "fingerprints"),
         sketched_rows=sum(part.sketched_rows for part in parts),
         sketches={sketch: merge_bytes(sketch[1], serialized[sketch]) for sketch in sorted(serialized)},
+        counted_rows=sum(part.counted_rows for part in parts),
+        weight_square_sum=sum(part.weight_square_sum for part in parts),
     )
 
 

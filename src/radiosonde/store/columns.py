@@ -50,6 +50,14 @@ _OUTPUT = pa.struct(
         "value_counts": _COUNTS,
         "value_sum": pa.float64(),
         "unreadable": pa.int64(),
+        "sample": pa.struct(
+            {
+                "rows": pa.int64(),
+                "weight_square_sum": pa.int64(),
+                "feature_rows": pa.int64(),
+                "feature_weight_square_sum": pa.int64(),
+            }
+        ),
     }
 )
 _OUTCOMES = pa.list_(pa.struct({"result": pa.string(), "lag": pa.string(), "rows": pa.int64()}))

@@ -1,8 +1,11 @@
 """Connections to a store: opened for one transaction, closed after it, errors told with what to do next.
 
-A connection is never kept. SQLite must not be carried across ``fork`` (the child would believe in file locks that only
+A server keeps no connection. SQLite must not be carried across ``fork`` (the child would believe in file locks that only
 its parent holds), it notices neither a deleted nor a replaced file, and it would have to be closed by the thread
-that exits. Opening costs well under a millisecond, once per flush.
+that exits. What that costs, once a window: closing copies the write-ahead log into the file, which waits for the disk.
+
+The agent, which commits every few seconds or faster, keeps one (`KeptConnection`): the log is then copied when it has
+grown to `LOG_PAGES`, and a commit waits for no disk.
 """
 
 from __future__ import annotations
@@ -13,11 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from radiosonde._sqlite import BUSY_TIMEOUT_S, switch_to_wal, told
 from radiosonde.errors import StoreError
 from radiosonde.store.schema import create, is_store, upgrade
-
-BUSY_TIMEOUT_S = 5.0
-"""How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
 
 PAGE_BYTES = 16384
 """A sketch is 1 to 5 kB: at SQLite's usual 4096 a window of 60 sketches takes 252 kB, at 16384 it takes 159 kB."""
@@ -25,23 +26,48 @@ PAGE_BYTES = 16384
 _FREE_RATIO = 0.125
 """Share of free pages from which the file is made smaller."""
 
-_ADVICE = {
-    "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
-    "SQLITE_CANTOPEN": "check that the path is a file this user may read and write",
-    "SQLITE_CORRUPT": "the file is damaged; move it aside, a new one is made at the next write",
-    "SQLITE_FULL": "the disk is full; free space, or lower the store's max_bytes",
-    "SQLITE_IOERR": "the disk failed or is full; look at the system log",
-    "SQLITE_NOTADB": "the file is not a Radiosonde store, or is damaged; move it aside or give another path",
-    "SQLITE_PERM": "check that this user may write the file and its folder",
-    "SQLITE_READONLY": "check that this user may write the file and its folder",
-}
+LOG_PAGES = 256
+"""Pages of the write-ahead log (4 MiB) after which a kept connection copies it into the file."""
+
+
+class KeptConnection:
+    """One writing connection for many transactions. The caller lets one thread in at a time, and closes it before a fork.
+
+    Args:
+        path: the SQLite file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def take(self) -> sqlite3.Connection:
+        """Return the connection, a new one if the file was removed or replaced."""
+        if self._connection is not None and self._file != _identity(self._path):
+            self.close()
+        if self._connection is None:
+            self._connection = _open_to_write(self._path)
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+            self._file = _identity(self._path)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.Connection]:
     """Open the store at *path* inside one write transaction, making the file if there is none.
 
     Commits at the end; an exception rolls everything back.
+
+    Args:
+        path: the SQLite file.
+        kept: use its connection, and leave it open unless the transaction fails.
 
     Raises:
         StoreError: the folder is missing, the file is foreign, damaged, too new, locked, or cannot be written.
@@ -49,9 +75,9 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.parent.is_dir():
         raise StoreError(f"folder {path.parent} does not exist: make it, or give the store another path")
     with told(path):
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = _open_to_write(path) if kept is None else kept.take()
+        is_done = False
         try:
-            _settle(connection, path)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 if not is_store(connection, path):
@@ -60,11 +86,15 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
                 yield connection
                 connection.execute("COMMIT")
                 _give_back(connection)
+                is_done = True
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         finally:
-            connection.close()
+            if kept is None:
+                connection.close()
+            elif not is_done:
+                kept.close()
 
 
 @contextmanager
@@ -87,17 +117,22 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn any SQLite error inside into a `StoreError` that says what to do next."""
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        yield
-    except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
-        name = getattr(error, "sqlite_errorname", "")
-        advice = next(
-            (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this"
-        )
-        raise StoreError(f"{path}: {error}: {advice}") from error
+        _settle(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that took its place; None for no file."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
@@ -105,16 +140,7 @@ def _settle(connection: sqlite3.Connection, path: Path) -> None:
     if not is_store(connection, path):
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
-    # A failure to switch is no loss: the journal is then the slower one, and the next writer tries again.
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY":
-                raise
-    # In WAL mode NORMAL loses at most the last batches on a power cut and never breaks the file.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    switch_to_wal(connection)
 
 
 def _give_back(connection: sqlite3.Connection) -> None:

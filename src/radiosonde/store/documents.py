@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.errors import StoreError
-from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, LatencyCounts, OutputCounts
+from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, FeatureCounts, LatencyCounts, OutputCounts
 
 Document = Mapping[str, Any]
 
@@ -85,8 +85,12 @@ def latency_from(document: Document) -> LatencyCounts:
     )
 
 
-def output_document(output: OutputCounts) -> dict[str, Any]:
-    """Return the document of *output*; its tables are lists in the order of ``classes``."""
+def output_document(output: OutputCounts, features: FeatureCounts | None) -> dict[str, Any]:
+    """Return the document of *output*; its tables are lists in the order of ``classes``.
+
+    ``sample`` says how many rows the counts come from, those of the features included: without a column of its own, so
+    that stores from before it existed are read and written as they are.
+    """
     return {
         "classes": list(output.classes),
         "class_counts": output.class_counts.tolist(),
@@ -96,22 +100,49 @@ def output_document(output: OutputCounts) -> dict[str, Any]:
         "value_counts": output.value_counts.tolist(),
         "value_sum": float(output.value_sum),
         "unreadable": int(output.unreadable),
+        "sample": {
+            "rows": int(output.counted_rows),
+            "weight_square_sum": int(output.weight_square_sum),
+            "feature_rows": 0 if features is None else int(features.counted_rows),
+            "feature_weight_square_sum": 0 if features is None else int(features.weight_square_sum),
+        },
     }
 
 
 def output_from(document: Document) -> OutputCounts:
     """Return the output counts of *document*."""
     classes = tuple(document["classes"])
+    class_counts, value_counts = counts_from(document["class_counts"]), counts_from(document["value_counts"])
+    counted_rows, weight_square_sum = _sample(document, "", int(class_counts.sum()) + int(value_counts.sum()))
     return OutputCounts(
         classes=classes,
-        class_counts=counts_from(document["class_counts"]),
+        class_counts=class_counts,
         confidence=counts_from(document["confidence"]).reshape(len(classes), CONFIDENCE_BINS),
         confidence_sums=sums_from(document["confidence_sums"]).reshape(len(classes), CONFIDENCE_BINS),
         value_edges=sums_from(document["value_edges"]),
-        value_counts=counts_from(document["value_counts"]),
+        value_counts=value_counts,
         value_sum=float(document["value_sum"]),
         unreadable=int(document["unreadable"]),
+        counted_rows=counted_rows,
+        weight_square_sum=weight_square_sum,
     )
+
+
+def feature_sample(document: Document, rows: int) -> tuple[int, int]:
+    """Return (counted rows, sum of squared weights) of the features beside an output's *document*.
+
+    Args:
+        document: of the output.
+        rows: what a feature's cells sum to; taken for rows that each stand for themselves where nothing is said.
+    """
+    return _sample(document, "feature_", rows)
+
+
+def _sample(document: Document, group: str, rows: int) -> tuple[int, int]:
+    sample = document.get("sample")
+    if sample is None:
+        return rows, rows
+    return int(sample[f"{group}rows"]), int(sample[f"{group}weight_square_sum"])
 
 
 def counts_from(values: Any) -> NDArray[np.int64]:

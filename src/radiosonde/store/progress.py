@@ -1,4 +1,4 @@
-"""How far each ring of a spool has been counted into this store.
+"""How far each ring of a spool, and which batches of joined labels, have been counted into this store.
 
 Written in the transaction that writes the windows counted from it, so the two can never disagree: an agent that is
 killed between two of them starts again where the last one ended, and what it had drained since is still in the ring.
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from radiosonde._clock import NS
 from radiosonde.store.connection import reading
 
 
@@ -38,6 +39,26 @@ def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]
         "INSERT INTO drained VALUES (?, ?, ?, ?)",
         [(ring.process, ring.nonce, ring.cursor, json.dumps(ring.stragglers)) for ring in rings],
     )
+
+
+_JOINED_KEPT_NS = 30 * 86_400 * NS
+"""Age at which a batch's id is forgotten: one that comes again later was not acknowledged for a month."""
+
+
+def write_joined(connection: sqlite3.Connection, batch_ids: Iterable[str], written_ns: int) -> None:
+    """Remember batches of labels; *connection* is in the transaction that writes the windows counted from them."""
+    rows = [(batch_id, written_ns) for batch_id in batch_ids]
+    if rows:
+        connection.execute("DELETE FROM joined WHERE written_ns < ?", (written_ns - _JOINED_KEPT_NS,))
+        connection.executemany("INSERT OR IGNORE INTO joined VALUES (?, ?)", rows)
+
+
+def has_joined(connection: sqlite3.Connection, batch_id: str) -> bool:
+    """Say whether a batch is remembered; a store of a version that knew none remembers none."""
+    known = "SELECT 1 FROM sqlite_schema WHERE name = 'joined'"
+    if connection.execute(known).fetchone() is None:
+        return False
+    return connection.execute("SELECT 1 FROM joined WHERE batch = ?", (batch_id,)).fetchone() is not None
 
 
 def read_progress(path: Path) -> dict[tuple[str, int], RingProgress]:

@@ -152,7 +152,7 @@ class StoreReader:
         for row in connection.execute(query, bounds):
             try:
                 columns = parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))
-                part = _feature_part(feature_groups.take(row[0]), sketch_groups.take(row[0]))
+                part = feature_part(feature_groups.take(row[0]), sketch_groups.take(row[0]))
                 window = window_from(columns, part)
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(
@@ -185,7 +185,8 @@ def parsed(columns: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
+def feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
+    """Return the part of a window that rows (window id, feature, ...) of ``features`` and ``sketches`` hold."""
     return FeaturePart(
         names=[feature for _, feature, _, _ in features],
         cells=json.loads(f"[{','.join([cells for _, _, cells, _ in features])}]"),

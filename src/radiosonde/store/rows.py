@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
-from radiosonde.store.documents import latency_document, latency_from, output_document, output_from
+from radiosonde.store.documents import feature_sample, latency_document, latency_from, output_document, output_from
 from radiosonde.store.label_documents import label_tables_document, labels_document, labels_from
 from radiosonde.store.runtime_documents import runtime_document, runtime_from
 
@@ -91,7 +91,7 @@ def window_row(window: Window, *, process: str, written_ns: int) -> Row:
         to_json({name: int(count) for name, count in window.errors.items()}),
         to_json(window.batch_sizes.tolist()),
         to_json(latency_document(window.latency)),
-        to_json(output_document(window.output)),
+        to_json(output_document(window.output, features)),
         None if labels is None else to_json(labels_document(labels)),
         None if features is None else features.grid,
         None if features is None else features.reference_id,
@@ -159,6 +159,8 @@ def _features_from(columns: Mapping[str, Any], part: FeaturePart) -> FeatureCoun
     cells = np.array(part.cells, dtype=np.int64)
     if not part.names:  # nothing was counted, so no row says how wide the table was
         cells = cells.reshape(0, len(SPECIAL_CELLS))
+    rows = int(cells[0].sum()) if len(cells) else 0
+    counted_rows, weight_square_sum = feature_sample(columns["output"], rows)
     return FeatureCounts(
         grid=columns["grid"],
         reference_id=columns["reference_id"],
@@ -168,6 +170,8 @@ def _features_from(columns: Mapping[str, Any], part: FeaturePart) -> FeatureCoun
         fingerprints=part.fingerprints,
         sketched_rows=columns["sketched_rows"],
         sketches=part.sketches,
+        counted_rows=counted_rows,
+        weight_square_sum=weight_square_sum,
     )
 
 

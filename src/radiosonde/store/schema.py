@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from radiosonde._sqlite import is_ours
 from radiosonde._version import __version__
-from radiosonde.errors import StoreError
 
 APPLICATION_ID = 0x52534E44
 """``RSND``; shown by ``file`` and ``PRAGMA application_id``."""
@@ -129,6 +129,8 @@ STEPS: Mapping[int, tuple[str, ...]] = {
                json_extract(runtime, '$.gc_pauses.sum_s') AS gc_pause_s, window_id
         FROM windows WHERE runtime IS NOT NULL
         """,
+        # Batches of joined labels whose outcomes are among the windows: what was acknowledged too late comes again.
+        "CREATE TABLE joined (batch TEXT PRIMARY KEY, written_ns INTEGER NOT NULL) WITHOUT ROWID",
         # For people: outcomes per window part, those that corrections took back subtracted.
         """
         CREATE VIEW outcomes AS
@@ -186,21 +188,7 @@ def is_store(connection: sqlite3.Connection, path: Path) -> bool:
     Raises:
         StoreError: the database is something else, or its schema is newer.
     """
-    # One statement is one moment: read apart, a store that another process makes meanwhile would look like neither.
-    application, version, tables = connection.execute(
-        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
-        "FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    if application == APPLICATION_ID and version <= SCHEMA_VERSION:
-        return True
-    if application == APPLICATION_ID:
-        raise StoreError(
-            f"{path} has schema {version}, this version of Radiosonde reads up to {SCHEMA_VERSION}: "
-            f"upgrade with `pip install --upgrade radiosonde`"
-        )
-    if application or version or tables:
-        raise StoreError(f"{path} is a SQLite database of another application: give the store a path of its own")
-    return False
+    return is_ours(connection, path, application_id=APPLICATION_ID, version=SCHEMA_VERSION)
 
 
 def store_number(connection: sqlite3.Connection) -> int:

@@ -1,8 +1,8 @@
 """The writing end of a store: closed windows in, one transaction per batch.
 
 Any thread of any number of processes may write. A batch is stored whole or not at all; when it cannot be stored the
-caller gets a `StoreError` and counts the loss. Nothing outlives a call but a lock and the encoded references, see
-`radiosonde.store.connection` for why.
+caller gets a `StoreError` and counts the loss. Nothing outlives a call but a lock and the encoded references (and, where
+asked for, the connection), see `radiosonde.store.connection` for why.
 
 Around ``os.fork`` the owner of the process calls `hold_for_fork` before it, `release_after_fork` in the parent and
 `reset_after_fork` in the child: a child forked while a thread was inside SQLite would inherit SQLite's own locked mutex.
@@ -16,14 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from radiosonde._clock import wall_ns
+from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.reference.profile import Reference
-from radiosonde.store.connection import BUSY_TIMEOUT_S, writing
-from radiosonde.store.progress import RingProgress, write_progress
+from radiosonde.store.connection import KeptConnection, reading, writing
+from radiosonde.store.progress import RingProgress, has_joined, write_joined, write_progress
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
 from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, payload_bytes, readable, sketch_rows, window_row
+from radiosonde.store.totals import Carried, total_rows, write_carried
 
 References = Mapping[tuple[str, str], Reference]
 
@@ -47,6 +49,7 @@ class StoreWriter:
         retention_ns: windows written longer ago than this are removed.
         max_bytes: beyond this the windows written first are removed.
         clock_ns: wall clock, nanoseconds since the epoch.
+        is_kept: keep the connection between writes (the agent's, which writes often and never forks).
 
     Raises:
         StoreError: no store can be opened or made at *path*.
@@ -60,6 +63,7 @@ class StoreWriter:
         retention_ns: int = RETENTION_NS,
         max_bytes: int = MAX_BYTES,
         clock_ns: Callable[[], int] = wall_ns,
+        is_kept: bool = False,
     ) -> None:
         self._path = Path(path)
         self._process = process
@@ -69,9 +73,10 @@ class StoreWriter:
         self._lock = threading.Lock()
         self._held = False
         self._closed = False
+        self._kept = KeptConnection(self._path) if is_kept else None  # guarded by _lock
         self._encoded: dict[tuple[str, str], tuple[Reference, Row]] = {}  # guarded by _lock
         self.pruned = 0
-        with writing(self._path):
+        with writing(self._path, self._kept):
             pass  # opens or makes the store now, where the caller can still say so to a person
 
     @property
@@ -85,6 +90,8 @@ class StoreWriter:
         references: References | None = None,
         *,
         drained: Sequence[RingProgress] | None = None,
+        carried: Carried | None = None,
+        joined: Sequence[str] = (),
     ) -> int:
         """Store *windows* in one transaction and return their size in bytes, before SQLite's own overhead.
 
@@ -92,6 +99,8 @@ class StoreWriter:
             windows: parts of windows; equal ones are stored again, because parts are deltas.
             references: the profiles the windows are read against, by (model, version); known ones cost a look-up.
             drained: how far all rings were counted with these windows (the agent's); None leaves what is there.
+            carried: what the next agent takes over, likewise.
+            joined: ids of the batches of labels whose outcomes are among the windows.
 
         Raises:
             StoreError: nothing of the batch was stored.
@@ -102,10 +111,11 @@ class StoreWriter:
             [[] if window.features is None else feature_rows(window.features) for window in windows],
             [[] if window.features is None else sketch_rows(window.features) for window in windows],
         )
+        totals = total_rows(carried.totals, self._process) if carried is not None else []
         with self._lock:
             if self._closed:
                 raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
-            with writing(self._path) as connection:
+            with writing(self._path, self._kept) as connection:
                 pruned = self._prune(connection, written_ns - self._retention_ns)
                 first = _next_window_id(connection)
                 for insert, groups in zip(_INSERTS, parts, strict=True):
@@ -114,8 +124,20 @@ class StoreWriter:
                     self._write_reference(connection, key, reference, written_ns)
                 if drained is not None:
                     write_progress(connection, drained)
+                if carried is not None:
+                    write_carried(connection, self._process, totals, carried.counts)
+                write_joined(connection, joined, written_ns)
             self.pruned += pruned
         return payload_bytes(row for groups in parts for rows in groups for row in rows)
+
+    def was_joined(self, batch_id: str) -> bool:
+        """Say whether windows counted from that batch of labels were written.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._lock, reading(self._path) as connection:
+            return has_joined(connection, batch_id)
 
     def prune(self, older_than_ns: int) -> int:
         """Remove the windows written before *older_than_ns* and return how many there were.
@@ -123,7 +145,7 @@ class StoreWriter:
         Raises:
             StoreError: nothing was removed.
         """
-        with self._lock, writing(self._path) as connection:
+        with self._lock, writing(self._path, self._kept) as connection:
             pruned = drop_older(connection, older_than_ns)
         self.pruned += pruned
         return pruned
@@ -132,10 +154,14 @@ class StoreWriter:
         """Refuse further writes; waits for one that is under way. Any thread may call it, any number of times."""
         with self._lock:
             self._closed = True
+            if self._kept is not None:
+                self._kept.close()
 
     def hold_for_fork(self) -> None:
         """Wait until no thread is inside SQLite and keep it so; bounded by what a write may take."""
         self._held = self._lock.acquire(timeout=2 * BUSY_TIMEOUT_S)
+        if self._held and self._kept is not None:
+            self._kept.close()  # SQLite must not be carried across a fork
 
     def release_after_fork(self) -> None:
         """Let writes go on, in the parent."""

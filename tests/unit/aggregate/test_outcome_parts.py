@@ -9,23 +9,14 @@ import pytest
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde.model import Outcome, SeriesKey
 from tests.factories import make_feature, make_reference
-from tests.unit.aggregate.blocks import NS, START_NS, Clock, block, stream
+from tests.unit.aggregate.blocks import NS, START_NS, block, stream
 
 CANARY = SeriesKey("delays", "2", "canary")
 REFERENCE = make_reference([make_feature("f0", (1, 0, 0, 0, 0, 0, 0), bounds=(1.0, 2.0, 3.0))])
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Return the clock that the aggregator reads."""
-    clock = Clock()
-    monkeypatch.setattr("radiosonde._aggregate.aggregator.monotonic_ns", clock)
-    monkeypatch.setattr("radiosonde._aggregate.state.monotonic_ns", clock)
-    return clock
-
-
-@pytest.fixture
-def aggregator(clock):
+def aggregator():
     """Return an aggregator of one-minute windows."""
     return Aggregator(60.0, "labels-1")
 
@@ -44,10 +35,10 @@ def rows(window) -> int:
 def test_outcomes_are_grouped_by_window_series_and_grid(aggregator):
     """Each group is one part with the bounds of the prediction's window; what carries no cells is on no grid."""
     other = CANARY._replace(cohort="plan=pro")
-    aggregator.update_outcomes(
+    parts = aggregator.update_outcomes(
         [outcome(1), outcome(59), outcome(60), outcome(1, other), outcome(2, cells=b"\0"), outcome(3, cells=b"\0", grid="g2")]
     )  # fmt: skip
-    parts = aggregator.close(everything=True)
+    assert aggregator.close(everything=True) == []
     found = sorted(((p.start_ns - START_NS) // NS, p.key.cohort, p.labels.grid, rows(p)) for p in parts)
     assert found == [(0, "", "", 2), (0, "", "g1", 1), (0, "", "g2", 1), (0, "plan=pro", "", 1), (60, "", "", 1)]
     assert {(part.end_ns - part.start_ns, part.calls, part.rows, part.process) for part in parts} == {
@@ -56,7 +47,7 @@ def test_outcomes_are_grouped_by_window_series_and_grid(aggregator):
 
 
 def test_outcomes_are_in_the_snapshot_at_once_and_stay_there(aggregator):
-    """Open or closed, the total holds each outcome once, beside the traffic of its series."""
+    """The total holds each outcome once, beside the traffic of its series."""
     aggregator.fold(stream(), block([10, 11]))
     served = SeriesKey("delays", "1", "stable", "")
     aggregator.update_outcomes([outcome(10, served), outcome(5)])
@@ -65,26 +56,6 @@ def test_outcomes_are_in_the_snapshot_at_once_and_stay_there(aggregator):
         aggregator.close(everything=True)
     aggregator.update_outcomes([outcome(10, served)])
     assert [rows(window) for window in aggregator.snapshot()] == [2, 1]
-
-
-def test_parts_behind_the_watermark_are_held(aggregator, clock):
-    """Labels of a window long past wait ten seconds for others, and are one part."""
-    aggregator.fold(stream(), block([600]))
-    aggregator.update_outcomes([outcome(1)])
-    clock.pass_s(9)
-    aggregator.update_outcomes([outcome(2)])
-    assert aggregator.close() == []
-    clock.pass_s(1)
-    assert [rows(part) for part in aggregator.close()] == [2]
-
-
-def test_a_process_that_only_joins_closes_its_parts(aggregator, clock):
-    """With no traffic there is no watermark; a part is due one window length after it opened, though labels keep coming."""
-    for _ in range(6):
-        aggregator.update_outcomes([outcome(1)])
-        assert aggregator.close() == []
-        clock.pass_s(10)
-    assert [rows(part) for part in aggregator.close()] == [6]
 
 
 def test_tables_are_as_wide_as_those_of_the_features_they_join(aggregator):

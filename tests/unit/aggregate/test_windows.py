@@ -115,10 +115,8 @@ def test_labels_open_a_part_without_calls(aggregator, clock):
     aggregator.fold(feed, block([10, 600]))
     aggregator.close(everything=True)
     key = SeriesKey("delays", "1", "stable", "plan=pro")
-    aggregator.update_outcomes([Outcome(key, START_NS + 10 * NS, "yes", 0.975, math.nan, "yes", 7200.0)])
-    assert aggregator.close() == []
-    clock.pass_s(10)
-    (part,) = aggregator.close()
+    (part,) = aggregator.update_outcomes([Outcome(key, START_NS + 10 * NS, "yes", 0.975, math.nan, "yes", 7200.0)])
+    assert aggregator.close(everything=True) == []
     assert (part.start_ns, part.calls, part.key.cohort, part.features) == (START_NS, 0, "plan=pro", None)
     assert dict(part.labels.outcomes) == {("correct", "1d"): 1}
     assert part.labels.calibration[19].tolist() == [1, 1, pytest.approx(0.975)]

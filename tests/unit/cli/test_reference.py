@@ -135,6 +135,7 @@ def test_help_lists_every_command_on_one_line(capsys):
         "diagnose",
         "agent",
         "blackbox",
+        "label",
         "doctor",
         "demo",
     ]

@@ -17,10 +17,10 @@ import pytest
 import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations import _observing
-from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
+from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, refitted, refitting
 from radiosonde_integrations._observing import Description, Method
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._versions import parameters_digest
+from radiosonde_integrations._versions import parameters_digest, version_of
 
 
 class Base:
@@ -181,6 +181,35 @@ def test_methods_and_models_pickle_while_instrumented(rs):
     assert vars(pickle.loads(pickle.dumps(model))) == {"parts": ()}
 
 
+def test_a_wrapped_method_carried_by_value_observes_only_where_a_plug_in_is_on(rs):
+    """The observers are pickled by name; in a process without a plug-in they let every call through."""
+    assert pickle.loads(pickle.dumps(_observing.OBSERVERS)) is _observing.OBSERVERS
+    _observing.OBSERVERS.plugins = 0
+    Model().predict(ROWS)
+    _observing.OBSERVERS.plugins = 1
+    assert counted(rs) == {}
+
+
+def test_work_carried_elsewhere_knows_that_it_is_inside(rs):
+    """A task that is part of a prediction does not count, pickled or not."""
+    task = pickle.loads(pickle.dumps(_observing.Inside(Model().predict)))
+    assert task(ROWS).tolist() == ["yes", "no"]
+    assert counted(rs) == {}
+
+
+def test_a_version_left_for_later_is_settled_before_the_model_changes(rs):
+    """What was predicted before a fit keeps the version of before."""
+    model = Model([1.0])
+    method = Method("predict", lambda each: Description("Model", version=version_of(each)))
+    _observing.OBSERVERS.call(model, method, model.predict, (ROWS,), {})
+    refitting(model)
+    model.parts = [2.0]
+    refitted(model)
+    _observing.OBSERVERS.call(model, method, model.predict, (ROWS,), {})
+    expected = {parameters_digest(Model([1.0])), parameters_digest(Model([2.0]))}
+    assert {window.key.version for window in rs.windows()} == expected
+
+
 def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypatch):
     """The failure is told once, and the user's import goes on."""
     monkeypatch.setattr(Plugin, "raises", True)
@@ -191,11 +220,42 @@ def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypa
     assert "cannot be observed" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("requirement", "level"), [("nothing-like-this >= 1", logging.DEBUG), ("numpy < 1", logging.WARNING)]
+)
+def test_a_library_that_cannot_be_observed_is_left_alone(library, caplog, monkeypatch, requirement, level):
+    """Absent, it is nobody's business; of another version, it is said once."""
+    monkeypatch.setattr(Plugin, "requires", (requirement,))
+    before = vars(Base)["predict"]
+    with caplog.at_level(logging.DEBUG):
+        Plugin().instrument()
+    assert [record.levelno for record in caplog.records] == [level]
+    assert vars(Base)["predict"] is before
+    assert not Plugin().is_instrumented_by_opentelemetry
+
+
 def test_inherited_attributes_are_not_shadowed():
     """Only what a class holds itself is replaced."""
     patches = Patches()
     assert not patches.replace(Model, "predict", lambda original: original)
     assert "predict" not in vars(Model)
+
+
+def test_an_attribute_that_was_set_again_is_replaced_again():
+    """Who has set it meanwhile gets the newer one back; an untouched replacement is left as it is."""
+
+    class Owner:
+        name = "first"
+
+    patches = Patches()
+    for _ in range(2):
+        patches.replace(Owner, "name", lambda original: [original])
+    assert Owner.name == ["first"]
+    Owner.name = "second"
+    patches.replace(Owner, "name", lambda original: [original])
+    assert Owner.name == ["second"]
+    patches.restore()
+    assert Owner.name == "second"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +272,12 @@ def test_inherited_attributes_are_not_shadowed():
         (Model((1.0,)), Model((1.5,)), False),
         (np.array(["a", None], dtype=object), np.array(["a", None], dtype=object), True),
         (1, 1.0, False),
+        (
+            np.array([(1, 2.0)], dtype="u1,f8"),
+            np.array([(1, 2.0)], dtype={"names": ["f0", "f1"], "formats": ["u1", "f8"], "offsets": [0, 8]}),
+            True,
+        ),
+        (np.array([(1, 2.0)], dtype="u1,f8"), np.array([(1, 2.5)], dtype="u1,f8"), False),
     ],
 )
 def test_a_digest_is_of_the_parameters_alone(one, other, alike):

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
+from radiosonde._join.memory import MemoryJoinStore
 from radiosonde._join.receipt import LONGEST, UNFIT, Receipt, is_receipt, sign, verify
 from radiosonde._join.receipt_keys import ReceiptKeys
-from radiosonde._pipeline.labels import class_name
+from radiosonde._join.store import Label
 from radiosonde.errors import ConfigurationError, RadiosondeError, ReceiptError
 from radiosonde.model import Outcome, SeriesKey
 
@@ -153,25 +154,37 @@ CUT_LEARNED = Receipt(ID, KEY, EVENT_NS, "7", 0.75)
 )
 def test_a_label_names_a_class_as_it_does_for_an_id(receipt, label, name):
     """By text, number, truth value or position; what cannot be told is refused, never guessed."""
-    outcome = receipt.outcome(label, EVENT_NS + DAY_NS, class_name)
-    assert (outcome and outcome.label) == name
+    assert receipt.truth(label) == name
 
 
-def test_the_outcome_of_a_class():
+def joined(receipt, label):
+    """Return what a join store makes of a label, with nothing but the receipt."""
+    store = MemoryJoinStore()
+    store.remember([receipt.predictions()])
+    store.receive([Label(receipt.prediction_id, receipt.truth(label), EVENT_NS + DAY_NS)])
+    batch = store.join("me", now_ns=EVENT_NS + DAY_NS)
+    assert dict(batch.results) == {"joined": 1}
+    return batch.outcomes[0]
+
+
+def test_a_store_needs_no_more_than_the_receipt_of_a_class():
     """Series and time of the prediction, the lag of the label, and the order of two declared classes."""
-    outcome = TWO.outcome("on time", EVENT_NS + DAY_NS, class_name)
-    assert repr(outcome) == repr(
+    assert repr(joined(TWO, "on time")) == repr(
         Outcome(KEY, EVENT_NS, "late", 0.75, math.nan, "on time", 86_400.0, classes=("on time", "late"))
     )
-    assert LEARNED.outcome("0", EVENT_NS - 1, class_name).classes == ()
-    assert LEARNED.outcome("0", EVENT_NS - 1, class_name).lag_s == 0.0
+    assert joined(LEARNED, "0").classes == ()
+    assert (joined(CUT, "on time").predicted, joined(CUT, "late").label) == ("late", "late")
+
+
+def test_a_store_needs_no_more_than_the_receipt_of_a_value():
+    """The value and the number it is compared with."""
+    outcome = joined(Receipt(ID, KEY, EVENT_NS, value=1.5), 3)
+    assert (outcome.value, outcome.predicted, outcome.classes, outcome.label) == (1.5, "", (), 3.0)
 
 
 @pytest.mark.parametrize(
     ("label", "value"), [(3, 3.0), (True, 1.0), ("3", None), (math.nan, None), (None, None), ([], None)]
 )
-def test_the_outcome_of_a_value(label, value):
-    """A finite number, as for an id."""
-    outcome = Receipt(ID, KEY, EVENT_NS, value=1.5).outcome(label, EVENT_NS, class_name)
-    assert (outcome and outcome.label) == value
-    assert outcome is None or (outcome.value, outcome.predicted, outcome.classes) == (1.5, "", ())
+def test_a_label_of_a_value_is_a_finite_number(label, value):
+    """As for an id."""
+    assert Receipt(ID, KEY, EVENT_NS, value=1.5).truth(label) == value

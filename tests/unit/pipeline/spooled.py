@@ -57,6 +57,12 @@ for line in sys.stdin:
         held.append(threading.Thread(target=predict, args=(order["row"], "late", "hold"), daemon=True))
         held[-1].start()
         begun.wait()
+    elif order["do"] == "lose":
+        from radiosonde._pipeline.surface import SURFACE
+        pipeline = SURFACE.pipeline()
+        pipeline.guard.lose("features_unreadable", order["count"])
+        pipeline._folded_ns = 0  # the consumer's look is due
+        assert pipeline._consumer.ask(20)
     elif order["do"] == "release":
         go_on.set()
         for thread in held:

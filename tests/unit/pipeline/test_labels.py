@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 import radiosonde
+from radiosonde._clock import wall_ns
 from radiosonde._pipeline import labels as label_desk
-from radiosonde._pipeline.labels import class_name, parse_id
+from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
 
 START_S = 1_362_096_000
@@ -51,51 +54,96 @@ def test_a_label_right_after_its_prediction_is_joined(rs):
     assert outcomes(rs) == {("correct", "1h"): 250, ("incorrect", "1h"): 250}
 
 
-def test_labels_wait_for_a_turn_that_drains_their_lane(rs):
-    """A turn for a busy lane alone joins nothing: the other lane's predictions are not drained yet."""
-    pipeline = rs.pipeline()
-    busy = rs.observe("busy")(lambda _: "a")
-    busy([1.0])
+def test_a_label_that_comes_before_its_prediction_was_drained_waits(rs):
+    """Whatever the order of drains and labels, each label finds its prediction in the end."""
+    predict = rs.observe("first")(lambda _: "a")
+    predict([0.0])
+    made = radiosonde.current().id
+    rs.label(made, "a")
+    rs.label("order-7", "b")
+    rs.pipeline()._joiner.join()  # before any drain
+    assert rs.statistics().labels["joined"] == 0
+    predict([1.0])
+    radiosonde.current().alias("order-7")
+    assert results(rs) == {"joined": 2}
+
+
+def test_the_same_label_again_is_a_duplicate_and_another_one_a_correction(rs):
+    """A correction takes the former count back; nothing is counted twice."""
     made = predicted(rs, "yes")
     rs.label(made, "yes")
-    assert pipeline.take_turn(pipeline._lanes[:1])
-    assert results(rs) == {"joined": 1}
-
-
-def test_a_label_that_comes_during_the_drain_waits_for_the_next(rs):
-    """Its prediction may have ended after its lane was drained; in the next turn it is there."""
-    pipeline = rs.pipeline()
-    slow = rs.observe("first")(lambda _: "a")
-    late = rs.observe("second")(lambda _: "yes")
-    late([0.0])  # drained first
-    slow([0.0])
-    pipeline.take_turn()
-    lanes = pipeline._lanes
-    lanes.sort(key=lambda lane: lane.stream.model, reverse=True)
-    drain = lanes[1].drain
-
-    def drain_while_predicting(guard):
-        late([1.0])
-        rs.label(radiosonde.current().id, "yes")
-        return drain(guard)
-
-    lanes[1].drain = drain_while_predicting
-    with pipeline._turn:
-        pass  # whoever had the turn is done
-    pipeline.take_turn()
-    lanes[1].drain = drain
-    while pipeline._labels.waiting:
-        pipeline.take_turn()
-    assert set(results(rs)) == {"joined"}
-
-
-def test_the_second_label_is_a_duplicate(rs):
-    """Only the first counts."""
-    made = predicted(rs, "yes")
     rs.label(made, "yes")
-    rs.label(made, "no")
     assert results(rs) == {"joined": 1, "duplicate": 1}
-    assert outcomes(rs) == {("correct", "1h"): 1}
+    rs.label(made, "no")
+    assert results(rs) == {"joined": 1, "duplicate": 1, "corrected": 1}
+    (labels,) = [window.labels for window in rs.windows() if window.labels]
+    assert dict(labels.outcomes) == {("correct", "1h"): 1, ("incorrect", "1h"): 1}
+    assert dict(labels.retractions) == {("correct", "1h"): 1}
+    assert dict(zip(labels.classes, labels.class_counts.tolist(), strict=True)) == {"yes": 0, "no": 1}
+
+
+def test_the_callers_own_id_labels_too(rs):
+    """By parameter or by a callable; a prediction without one keeps ours."""
+    predict = rs.observe("delays", id="order")(lambda x, order=None: "yes")
+    for order in ("order-1", 17, None):
+        predict([1.0], order=order)
+    rs.observe("delays", id=lambda x: f"row-{x[0]:.0f}")(lambda x: "yes")([3.0])
+    for own in ("order-1", "17", "row-3"):
+        rs.label(own, "yes")
+    assert results(rs) == {"joined": 3}
+
+
+def test_an_id_that_cannot_be_read_is_counted_and_the_prediction_stays(rs):
+    """Neither a wrong type nor an exception reaches the caller."""
+    rs.observe("delays", id=lambda x: [x])(lambda x: "yes")([1.0])
+    rs.observe("delays", id=lambda x: 1 / 0)(lambda x: "yes")([1.0])
+    assert sum(window.calls for window in rs.windows()) == 2
+    assert rs.losses() == {"own_id_unreadable": 2}
+
+
+@pytest.mark.parametrize("columns", [list, np.array, pd.Series, pl.Series])
+def test_columns_of_labels_are_taken_at_once(rs, columns):
+    """Lists, arrays and Series; with one time for all, or one for each."""
+    predict = rs.observe("delays")(lambda _: "yes")
+    ids = []
+    with rs.at(START_S):
+        for _ in range(4):
+            predict([1.0])
+            ids.append(radiosonde.current().id)
+    rs.label(columns(ids[:2]), columns(["yes", "no"]), START_S + 10)
+    rs.label(columns(ids[2:]), columns(["yes", "no"]), columns([START_S + 10.0, START_S + 7200.0]))
+    assert results(rs) == {"joined": 4}
+    assert outcomes(rs) == {("correct", "1h"): 2, ("incorrect", "1h"): 1, ("incorrect", "1d"): 1}
+
+
+@pytest.mark.parametrize(("values", "times"), [(["yes"], None), (["yes", "no"], [START_S]), ("yes", None)])
+def test_columns_of_different_lengths_are_refused(rs, values, times):
+    """Before any of them is taken, and the message counts."""
+    with pytest.raises(ConfigurationError, match="label got"):
+        rs.label(["a", "b"], values, times)
+    assert results(rs) == {}
+
+
+def test_a_receipt_labels_in_a_process_that_never_saw_the_prediction():
+    """The outcome counts under the series the receipt names, once; a forged one is refused."""
+    keys = f"k1={'ab' * 32}"
+    with fly(receipt_keys=keys) as server, server.at(START_S):
+        server.observe("delays", version="2", classes=("no", "yes"))(lambda _: np.array([[0.25, 0.75]]))([1.0])
+        receipt = radiosonde.current().receipt()
+    with fly(receipt_keys=keys) as desk:
+        desk.label(receipt, 1, START_S + 60)
+        desk.label(receipt, "yes", START_S + 60)
+        desk.label(receipt[:-1] + ("A" if receipt[-1] != "A" else "B"), "yes")
+        assert results(desk) == {"joined": 1, "duplicate": 1, "refused": 1}
+        (window,) = desk.windows()
+        assert (window.key[:2], window.calls, dict(window.labels.outcomes)) == (
+            ("delays", "2"),
+            0,
+            {("correct", "1h"): 1},
+        )
+    with fly() as keyless:
+        keyless.label(receipt, 1)
+        assert results(keyless) == {"refused": 1}
 
 
 def test_an_unusable_value_does_not_use_up_the_prediction(rs):
@@ -120,21 +168,25 @@ def test_a_value_that_raises_when_it_is_read_is_invalid(rs):
     assert results(rs) == {"invalid": 1, "joined": 1}
 
 
-@pytest.mark.parametrize("prediction_id", ["", "x" * 32, "12", "g" * 32, " " * 32, None, 7, b"0" * 32, "-" + "1" * 31])
+@pytest.mark.parametrize("prediction_id", ["", None, 7, 1.5])
 def test_what_is_no_id_is_invalid(rs, prediction_id):
-    """Text that is not 32 hexadecimal digits, and what is no text."""
+    """What is no text, or an empty one; any other text may be somebody's own id."""
     rs.label(prediction_id, "yes")
     assert results(rs) == {"invalid": 1}
 
 
-def test_an_id_of_another_process_is_unknown(rs):
-    """A well-formed id that this process did not give out."""
+def test_an_id_that_nobody_gave_out_waits_and_is_unknown_in_the_end(rs, monkeypatch):
+    """Its prediction may be on its way in another process; after an hour it is not."""
     predicted(rs, "yes")
-    rs.label("0" * 32, "yes")
+    rs.label("order-1", "yes")
+    assert results(rs) == {}
+    assert rs.pipeline()._labels.early == 1
+    now_ns = wall_ns()
+    monkeypatch.setattr(label_desk, "wall_ns", lambda: now_ns + 3601 * 10**9)
     assert results(rs) == {"unknown": 1}
 
 
-def test_errors_batches_and_forgotten_predictions_are_unknown(rs):
+def test_errors_and_batches_are_unknown_in_the_end(rs, monkeypatch):
     """Only single rows that ended with a result can be labelled."""
 
     @rs.observe("delays")
@@ -148,6 +200,9 @@ def test_errors_batches_and_forgotten_predictions_are_unknown(rs):
     with pytest.raises(ValueError):  # noqa: PT011
         predict([[9.0]])
     rs.label(radiosonde.current().id, "1")
+    assert results(rs) == {}
+    now_ns = wall_ns()
+    monkeypatch.setattr(label_desk, "wall_ns", lambda: now_ns + 3601 * 10**9)
     assert results(rs) == {"unknown": 2}
 
 
@@ -193,20 +248,6 @@ def outcomes_after_turn(rs):
     return outcomes(rs)
 
 
-def test_the_outcome_belongs_to_the_window_and_cohort_of_the_prediction(rs):
-    """However late the label, it counts where the prediction did."""
-    with rs.at(START_S + 70), rs.cohort(plan="pro"):
-        made = predicted(rs, "yes")
-    with rs.at(START_S + 100_000):
-        predicted(rs, "yes")
-    rs.label(made, "no", time=START_S + 99_999)
-    rs.pipeline().take_turn()
-    windows = rs.pipeline()._aggregator.close(everything=True)
-    (window,) = [window for window in windows if window.labels]
-    assert window.start_ns == (START_S + 60) * 10**9
-    assert window.key.cohort.startswith("plan=")
-
-
 def test_a_full_queue_refuses_and_counts(monkeypatch):
     """Beyond the bound a label is lost by name, and the caller is not held up."""
     monkeypatch.setattr(label_desk, "QUEUE", 3)
@@ -230,47 +271,3 @@ def test_names_of_labels_are_bounded(rs):
     assert len(window.labels.classes) == 101
     assert window.labels.class_counts[window.labels.classes.index("__other__")] == 30
     assert rs.losses() == {"class_overflow": 30}
-
-
-@pytest.mark.parametrize(
-    ("value", "classes", "declared", "name"),
-    [
-        ("yes", ["no", "yes"], 0, "yes"),
-        (1, ["1", "0"], 0, "1"),
-        (1.0, ["1", "0"], 0, "1"),
-        (np.float64(1.0), ["1", "0"], 0, "1"),
-        (np.int64(0), ["1", "0"], 0, "0"),
-        (True, ["1", "0"], 0, "1"),
-        (np.True_, ["1", "0"], 0, "1"),
-        (1, ["False", "True"], 0, "True"),
-        (True, ["False", "True"], 0, "True"),
-        (0.0, ["True", "False"], 0, "False"),
-        (1, ["no", "yes"], 2, "yes"),
-        (True, ["no", "yes"], 2, "yes"),
-        (1, ["no", "yes"], 0, "1"),  # learned from answers: no positions
-        (2, ["no", "yes", "maybe"], 2, "2"),
-        (True, ["no", "yes"], 0, "True"),
-        ("1", ["no", "yes"], 2, "1"),
-        (-1, ["no", "yes"], 2, "-1"),
-        (0.5, ["no", "yes"], 2, "0.5"),
-        (None, ["no"], 1, None),
-        (float("nan"), ["no"], 1, None),
-        (np.array([0]), ["no"], 1, None),
-        (frozenset({1}), ["no"], 1, None),
-    ],
-)
-def test_the_class_a_label_names(value, classes, declared, name):
-    """By text, then as truth value or number, then by position among declared classes."""
-    assert class_name(value, classes, declared) == name
-
-
-def test_pandas_missing_values_name_no_class():
-    """NA and NaT are missing labels."""
-    pandas = pytest.importorskip("pandas")
-    assert class_name(pandas.NA, ["no"], 1) is None
-    assert class_name(pandas.NaT, ["no"], 1) is None
-
-
-def test_parts_of_an_id():
-    """Start, nonce and index, high to low."""
-    assert parse_id(f"{5:016x}{6:08x}{7:08x}") == (5, 6, 7)

@@ -304,6 +304,14 @@ def test_probabilities_of_a_batch(results):
     assert (sorted(output.confidence_sums.sum(axis=1).tolist()), output.unreadable, lost) == ([0.75, 1.75], 0, {})
 
 
+def test_columns_of_a_batch():
+    """Labels and confidences by name are read row by row; what is no probability is no confidence."""
+    output, lost = counted({"label": np.array(["b", "a", "b"]), "confidence": np.array([0.75, 1.5, 0.25])})
+    assert (dict(zip(output.classes, output.class_counts.tolist(), strict=True)), lost) == ({"a": 1, "b": 2}, {})
+    assert output.confidence_sums.sum() == 1.0
+    assert counted({"label": ["b", "a", "b"]})[0].class_counts.sum() == 3
+
+
 def test_scores_of_a_batch():
     """Numbers of a batch are values; of a classifier they are probabilities of the second class."""
     output, lost = counted(np.array([1.5, 2.5, -4.0]))
@@ -317,7 +325,8 @@ BATCH_BAD = {
     "margins": (np.array([[-1.0, 1.0], [0.5, 0.5], [0.2, 0.8]]), 3, {losses.OUTPUT_UNREADABLE: 3}),
     "a NaN row": (np.array([[NAN, 0.5], [0.75, 0.25], [0.25, NAN]]), 2, {losses.OUTPUT_UNREADABLE: 2}),
     "only NaN": (np.full((3, 2), NAN), 3, {losses.OUTPUT_UNREADABLE: 3}),
-    "dict": ({"label": ["a", "b", "c"]}, 3, {losses.OUTPUT_UNREADABLE: 3}),
+    "dict": ({"answer": ["a", "b", "c"]}, 3, {losses.OUTPUT_UNREADABLE: 3}),
+    "short columns": ({"label": ["a", "b"]}, 3, {losses.OUTPUT_UNREADABLE: 3}),
     "ragged": ([[0.25, 0.75], [0.25, 0.75, 0.0], {1, 2}], 1, {losses.OUTPUT_UNREADABLE: 1}),
     "objects": ([object(), object(), object()], 3, {losses.OUTPUT_UNREADABLE: 3}),
     "one object": ([{"label": "a"}, object(), {"label": "b"}], 1, {losses.OUTPUT_UNREADABLE: 1}),

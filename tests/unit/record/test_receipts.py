@@ -157,8 +157,6 @@ def test_the_secret_is_in_no_text_of_the_settings():
     """Neither the settings nor a message about them shows it."""
     with fly(receipt_keys=KEYS) as rs:
         assert "5e5e" not in repr(rs.pipeline().settings)
-    with fly(receipt_keys="k1=5e5e5e5e") as rs:
-        rs.observe("delays")(lambda _: "yes")([1.0])
-        with pytest.raises(ConfigurationError, match="'k1' has 4 bytes") as raised:
-            current().receipt()
-        assert "5e5e" not in str(raised.value)
+    with pytest.raises(ConfigurationError, match="'k1' has 4 bytes") as raised, fly(receipt_keys="k1=5e5e5e5e"):
+        pass
+    assert "5e5e" not in str(raised.value)

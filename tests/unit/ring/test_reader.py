@@ -144,6 +144,33 @@ def test_a_ring_without_features():
     assert reader.drain().rows.shape == (1, 0)
 
 
+@pytest.mark.parametrize("begun_before", [0, 40, 5000])
+@pytest.mark.parametrize("waiting", [0, 1, 31, 32, 33, 63, 64, 1000, 4095, 4096, 6000])
+def test_a_glance_is_right_to_a_sixteenth_and_never_too_large(begun_before, waiting):
+    """Wherever in the ring the cursor is, and when the ring has gone around under it."""
+    ring = Ring(2, total_bytes=600_000)
+    assert ring.capacity == 4096
+    reader = RingReader(ring)
+    for _ in range(begun_before):
+        finish(ring, begin(ring))
+    reader.drain()
+    for _ in range(waiting):
+        begin(ring)
+    there = min(waiting, ring.capacity)
+    assert there * 15 / 16 - 1 <= reader.glance() <= there
+
+
+def test_records_behind_slots_that_were_never_marked_are_drained_at_last():
+    """A gap of more slots than one scan looks at (reservations that failed) hides what lies behind it from no drain but one."""
+    ring = Ring(2, total_bytes=600_000)
+    reader = RingReader(ring)
+    finish(ring, begin(ring))
+    for _ in range(2500):
+        ring.reserve()
+    finish(ring, begin(ring))
+    assert [index for _ in range(2) for index in reader.drain().indices.tolist()] == [0, 2501]
+
+
 def test_ids_in_a_block_are_those_of_spans_that_exist():
     """Ids of a live span stay in the header, those of a span around it move aside, and the flag is taken off."""
     ring, reader = make()

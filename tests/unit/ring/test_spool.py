@@ -13,7 +13,7 @@ import pytest
 
 from radiosonde._ring import Ring, RingReader
 from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
-from radiosonde._ring.spool import Spool, create_file, is_held
+from radiosonde._ring.spool import Spool, create_file, is_held, prune_dead
 from radiosonde.errors import SpoolError
 
 HOLDER = """
@@ -189,3 +189,31 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir(mode=0o500)
     with pytest.raises(SpoolError, match="name a writable folder"):
         make_ring(tmp_path / "s")
+
+
+def test_the_rings_of_the_newest_dead_are_kept(tmp_path: Path) -> None:
+    """Processes that drained themselves and died leave their rings for the flight recorder, the newest few; others stay."""
+    script = (
+        "import sys\nfrom radiosonde._ring import Ring\nfrom radiosonde._ring.spool import Spool\n"
+        "for number in range(5):\n"
+        "    for consumer in ('self', 'agent'):\n"
+        "        for lane in range(2):\n"
+        "            ring = Ring(2, spool=Spool(sys.argv[1]), process=f'{consumer}{number}', total_bytes=65536,\n"
+        "                        schema={'consumer': consumer})\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "s")], check=True, timeout=60)
+    (tmp_path / "s" / "torn-00000000.ring").write_bytes(b"torn")
+    own = make_ring(tmp_path / "s", consumer="self")
+    for number in range(5):
+        for path in (tmp_path / "s").glob(f"self{number}-*.ring"):
+            os.utime(path, (1000 - number, 1000 - number))
+    assert prune_dead(Spool(tmp_path / "s"), keep=2) == 6
+    left = sorted(path.name.partition("-")[0] for path in (tmp_path / "s").glob("*.ring"))
+    agents = [f"agent{number}" for number in range(5) for _ in range(2)]
+    assert left == [*agents, "p1", "self0", "self0", "self1", "self1", "torn"]
+    assert own.file is not None
+    held = "import sys\nfrom pathlib import Path\nfrom radiosonde._ring.spool import is_held\nprint(is_held(Path(sys.argv[1])))"
+    done = subprocess.run(
+        [sys.executable, "-c", held, own.file.path], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "True\n"  # looking around did not let go of our own lock

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +17,7 @@ from radiosonde.model import Window
 from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
 from radiosonde.store.seal import seal
+from tests.factories import HOUR_NS, make_features, make_reference, make_window
 from tests.unit.store.strategies import assert_same, windows
 
 THOROUGH = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -37,3 +42,23 @@ def test_sqlite_and_parquet_give_back_every_field_of_every_window(written: list[
         assert sum(hour.windows for hour in seal(store, sealed, everything=True)) == len(written)
         assert open_source(store).windows() == []
         assert_same_parts(open_source([store, sealed]).windows() if written else [], written)
+
+
+def test_a_store_that_does_not_say_how_many_rows_were_looked_at_counts_each_for_itself(tmp_path: Path) -> None:
+    """Parts written before samples were noted, beside newer ones: read from SQLite and from Parquet, in one folder."""
+    reference = make_reference()
+    counts = replace(make_features(reference, {"wind": [40, 60, 0, 0, 0, 0]}), counted_rows=10, weight_square_sum=1000)
+    older, newer = (replace(make_window(features=counts), start_ns=hour * HOUR_NS, end_ns=(hour + 1) * HOUR_NS)
+                    for hour in (0, 1))  # fmt: skip
+    store, sealed = tmp_path / "store.sqlite", tmp_path / "sealed"
+    StoreWriter(store).write([older, newer])
+    with closing(sqlite3.connect(store)) as connection, connection:
+        (text,) = connection.execute("SELECT output FROM windows WHERE window_id = 1").fetchone()
+        document = json.loads(text)
+        del document["sample"]
+        connection.execute("UPDATE windows SET output = ? WHERE window_id = 1", [json.dumps(document)])
+    for place in (store, sealed):
+        found = [window.features for window in open_source(place).windows()]
+        assert [(part.counted_rows, part.weight_square_sum) for part in found if part] == [(100, 100), (10, 1000)]
+        if place == store:
+            seal(store, sealed, everything=True)

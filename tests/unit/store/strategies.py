@@ -114,6 +114,8 @@ def outputs(draw: st.DrawFn, rng: np.random.Generator) -> OutputCounts:
         value_counts=counts(rng, len(edges) + 1) if len(edges) else np.zeros(0, dtype=np.int64),
         value_sum=draw(NUMBERS),
         unreadable=draw(st.integers(0, INT64.max)),
+        counted_rows=draw(st.integers(0, INT64.max)),
+        weight_square_sum=draw(st.integers(0, INT64.max)),
     )
 
 
@@ -132,6 +134,8 @@ def features(draw: st.DrawFn, rng: np.random.Generator) -> FeatureCounts:
         cells=counts(rng, len(names), width),
         fingerprints=fingerprints,
         sketched_rows=draw(st.integers(0, INT64.max)),
+        counted_rows=draw(st.integers(0, INT64.max)),
+        weight_square_sum=draw(st.integers(0, INT64.max)),
         sketches=draw(st.dictionaries(st.tuples(TEXTS, TEXTS), st.binary(max_size=30), max_size=3)),
     )
 

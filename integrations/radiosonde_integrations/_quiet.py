@@ -1,0 +1,33 @@
+"""Errors of our own in somebody else's request: logged once for each place, and the request goes on."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_LOG = logging.getLogger("radiosonde")
+_TOLD: set[str] = set()
+
+Result = TypeVar("Result")
+Default = TypeVar("Default")
+
+
+def quiet(default: Default) -> Callable[[Callable[..., Result]], Callable[..., Result | Default]]:
+    """Return a decorator: what the function raises is logged, and *default* returned."""
+
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result | Default]:
+        @functools.wraps(function)
+        def quietly(*args: Any, **kwargs: Any) -> Result | Default:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - the request is not ours to fail
+                if function.__qualname__ not in _TOLD:
+                    _TOLD.add(function.__qualname__)
+                    _LOG.warning("Requests are served, but observed with less: %s: %r", function.__qualname__, error)
+                return default
+
+        return quietly
+
+    return decorate

@@ -1,0 +1,130 @@
+"""FastAPI and Starlette: every request observed, beside OpenTelemetry's own instrumentation or without it.
+
+``radiosonde.instrument_app(app, ...)`` adds a middleware to one application; under ``opentelemetry-instrument`` (or
+`FastAPIInstrumentor().instrument()`) every application made from then on gets one. Ours stands inside OpenTelemetry's,
+so the server's span is the current one, and outside the user's, so that what they raise is seen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any, ClassVar
+
+import radiosonde
+from radiosonde_integrations._asgi import RequestMiddleware
+from radiosonde_integrations._instrumentor import ModelInstrumentor
+from radiosonde_integrations._mounts import mount_asgi
+from radiosonde_integrations._patching import Patches
+from radiosonde_integrations._requests import ID_HEADER, REQUEST, RequestOptions
+from radiosonde_integrations._threads import carry_requests
+
+_HOOKS = Patches()
+"""Patches that tell requests about their endpoints; they do nothing outside an observed request, so they may stay."""
+
+
+class FastAPIInstrumentor(ModelInstrumentor):
+    """Observes the requests of every FastAPI or Starlette application that is made after `instrument`."""
+
+    requires: ClassVar[Sequence[str]] = ("starlette >= 0.36",)
+    modules: ClassVar[Sequence[str]] = ("starlette.applications", "starlette.routing", "fastapi.routing")
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self._options = RequestOptions(
+            cohorts=kwargs.get("cohorts") or {}, id_header=kwargs.get("id_header", ID_HEADER)
+        )
+        super()._instrument(**kwargs)
+        carry_requests(self._patches)
+
+    def patch(self, module: ModuleType, patches: Patches) -> None:
+        """See `ModelInstrumentor`."""
+        if module.__name__ == "starlette.applications":
+            patches.replace(module.Starlette, "build_middleware_stack", self._with_middleware)
+            return
+        _hook(module, patches)
+        if module.__name__ == "fastapi.routing":
+            import fastapi.applications
+
+            # FastAPI has a method of its own, which does not call its base's.
+            patches.replace(fastapi.applications.FastAPI, "build_middleware_stack", self._with_middleware)
+
+    def _with_middleware(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        options = self._options
+
+        @functools.wraps(build)
+        def build_observed(app: Any) -> Any:
+            if not any(each.cls is RequestMiddleware for each in app.user_middleware):
+                # Not through add_middleware, which refuses once a stack is being built.
+                app.user_middleware.insert(0, _middleware(options))
+            return build(app)
+
+        return build_observed
+
+
+def instrument_app(
+    app: Any,
+    *,
+    cohorts: Mapping[str, str] | None = None,
+    id_header: str | None = ID_HEADER,
+    receipt_header: str | None = None,
+    labels_token: str | None = None,
+    metrics_path: str | None = None,
+) -> None:
+    """Observe the requests of one FastAPI or Starlette application; see `radiosonde.instrument_app`.
+
+    Raises:
+        ConfigurationError: the application has served requests already, or an option is wrong.
+    """
+    options = RequestOptions(cohorts=cohorts or {}, id_header=id_header, receipt_header=receipt_header)
+    if app.middleware_stack is not None:
+        raise radiosonde.errors.ConfigurationError(
+            "the application has served requests already; call instrument_app where it is made, before it starts"
+        )
+    app.user_middleware[:] = [each for each in app.user_middleware if each.cls is not RequestMiddleware]
+    app.user_middleware.insert(0, _middleware(options))
+    mount_asgi(app, labels_token, metrics_path)
+    import starlette.routing
+
+    _hook(starlette.routing, _HOOKS)
+    if type(app).__module__.startswith("fastapi."):
+        import fastapi.routing
+
+        _hook(fastapi.routing, _HOOKS)
+    carry_requests(_HOOKS)
+
+
+def _middleware(options: RequestOptions) -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(RequestMiddleware, options=options)
+
+
+def _hook(module: ModuleType, patches: Patches) -> None:
+    """Tell requests when their route is found, and when their endpoint's own code begins."""
+    if module.__name__ == "starlette.routing":
+        patches.replace(module.Route, "handle", _routing)
+    else:
+        patches.replace(module, "run_endpoint_function", _beginning)
+
+
+def _routing(handle: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(handle)
+    async def handle_observed(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        request = REQUEST.get()
+        if request is not None:
+            request.routed(scope.get("path_params") or {})
+        await handle(self, scope, receive, send)
+
+    return handle_observed
+
+
+def _beginning(run: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    async def run_observed(*args: Any, **kwargs: Any) -> Any:
+        request = REQUEST.get()
+        if request is not None:
+            request.endpoint_begins()
+        return await run(*args, **kwargs)
+
+    return run_observed

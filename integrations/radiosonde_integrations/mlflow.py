@@ -1,0 +1,163 @@
+"""MLflow: `predict` of the models that `mlflow.pyfunc` loads, whatever library is inside.
+
+* Name and version: of the registered model, where it was loaded as one (an alias or stage is what it stood for when it was
+  loaded); else the run's id, else the id of the saved model.
+* Features by the names of the frame, of the signature, or of a dictionary of columns.
+* What the model calls inside is part of the prediction. `predict_stream` is not observed.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import radiosonde
+from radiosonde_integrations._alternatives import first_installed
+from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
+from radiosonde_integrations._observing import Arguments, Description, Keywords, Method
+from radiosonde_integrations._patching import Patches
+from radiosonde_integrations._tensors import Answers, Columns
+
+_LOG = logging.getLogger("radiosonde")
+
+_REGISTERED = re.compile(r"models:/+([^/@]+)/(\d+)/?")
+_META = re.compile(r"^model_(name|version): *['\"]?(.*?)['\"]?$", re.MULTILINE)
+"""Lines of ``registered_model_meta``, which MLflow writes beside what it downloads from its registry."""
+
+
+class MlflowInstrumentor(ModelInstrumentor):
+    """Observes MLflow's models of any flavour."""
+
+    requires = ("mlflow >= 2.16, < 4", "mlflow-skinny >= 2.16, < 4")
+    modules = ("mlflow.pyfunc",)
+
+    def instrumentation_dependencies(self) -> Any:
+        """Return the supported versions of whichever distribution is installed."""
+        return first_installed(self.requires)
+
+    def patch(self, module: ModuleType, patches: Patches) -> None:
+        """Patch what predicts, and what knows where a model came from."""
+        patches.replace(module.PyFuncModel, "predict", observed_method(PREDICT))
+        patches.replace(module, "load_model", _seen_loading)
+        patches.replace(module, "_download_artifact_from_uri", _seen_downloading)
+
+
+class _Origins:
+    """Registered name and version of the loaded models, by identity; they go with the models."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, str]] = {}
+
+    def of(self, model: Any) -> tuple[str, str]:
+        """Return (name, version) of a model in the registry it came from; empty if it came from none."""
+        return self._known.get(id(model), ("", ""))
+
+    def add(self, model: Any, origin: tuple[str, str]) -> None:
+        """Remember where a model came from."""
+        weakref.finalize(model, self._known.pop, id(model), None).atexit = False
+        self._known[id(model)] = origin
+
+
+ORIGINS = _Origins()
+
+
+_DOWNLOADED: ContextVar[list[str] | None] = ContextVar("radiosonde_mlflow_downloaded", default=None)
+"""Where the model that is being loaded was put."""
+
+
+def _seen_downloading(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def download(*args: Any, **kwargs: Any) -> Any:
+        path, seen = original(*args, **kwargs), _DOWNLOADED.get()
+        if seen is not None:
+            seen.append(str(path))
+        return path
+
+    return download
+
+
+def _seen_loading(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def load_model(*args: Any, **kwargs: Any) -> Any:
+        seen: list[str] = []
+        token = _DOWNLOADED.set(seen)
+        try:
+            model = original(*args, **kwargs)
+        finally:
+            _DOWNLOADED.reset(token)
+        try:
+            ORIGINS.add(model, _origin(str(args[0] if args else kwargs["model_uri"]), seen))
+        except Exception:  # noqa: BLE001 - the model is loaded; where it came from is only telemetry
+            _LOG.debug("the origin of a model of MLflow's is unknown", exc_info=True)
+        return model
+
+    return load_model
+
+
+def _origin(uri: str, downloaded: list[str]) -> tuple[str, str]:
+    """Return (name, version) in the registry: of the address, or of what an alias in it stood for."""
+    registered = _REGISTERED.fullmatch(uri)
+    if registered:
+        return registered[1], registered[2]
+    meta = Path(downloaded[0], "registered_model_meta") if downloaded and uri.startswith("models:") else None
+    if meta is None or not meta.is_file():
+        return "", ""
+    said = {key: value for key, value in _META.findall(meta.read_text()) if value != "null"}  # a model of no registry
+    return said.get("name", ""), said.get("version", "")
+
+
+def describe(model: Any) -> Description:
+    """Return what a loaded model says of itself."""
+    meta, (name, version) = model.metadata, ORIGINS.of(model)
+    answers = Answers(radiosonde.tag(model).task)
+    signature = meta.signature
+    has_names = signature is not None and signature.inputs is not None and signature.inputs.has_input_names()
+    return Description(
+        name=name or _name(model, meta),
+        version=version or str(meta.run_id or meta.model_uuid or ""),
+        features=tuple(signature.inputs.input_names()) if has_names else (),
+        output=lambda result: answers.read([result]) if _is_matrix(result) else result,
+    )
+
+
+def _name(model: Any, meta: Any) -> str:
+    # From MLflow 3 on the path is one of a registry of its own, `models/m-...`, and says as little as "model".
+    path = str(meta.artifact_path or "").rstrip("/").rpartition("/")[2]
+    if path and path != "model" and not path.startswith("m-") and path != "artifacts":
+        return path
+    inner = _inner(model)
+    return type(inner).__name__ if inner is not None else "mlflow-model"
+
+
+def _inner(model: Any) -> Any:
+    """Return the model of the library, or the user's own, inside of the flavour's wrapper."""
+    wrapper = model._model_impl  # noqa: SLF001 - stable for developers, its documentation says
+    for name in ("sklearn_model", "xgb_model", "lgb_model", "cb_model", "pytorch_model", "python_model"):
+        inner = getattr(wrapper, name, None)
+        if inner is not None:
+            return inner
+    return wrapper
+
+
+def _is_matrix(result: Any) -> bool:
+    return isinstance(result, np.ndarray) and result.ndim == 2 and result.dtype.kind == "f"
+
+
+def _features(args: Arguments, kwargs: Keywords) -> object:
+    """Return the features of a call; a dictionary of columns, which MLflow takes too, as columns."""
+    value = args[0] if args else kwargs.get("data")
+    if isinstance(value, Mapping) and all(isinstance(each, (list, np.ndarray)) for each in value.values()):
+        return Columns(value)
+    return value
+
+
+PREDICT = Method("predict", describe, input=_features)

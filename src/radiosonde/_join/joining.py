@@ -1,0 +1,292 @@
+"""Labels and the predictions a store holds, joined: the part that is the same in every store.
+
+A store hands in the labels and a `Shelf` to look things up on, and writes down what comes out, in one transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from radiosonde._clock import NS
+from radiosonde._join.fragments import Fragment, Key, Place, place_of
+from radiosonde._join.matching import Prediction, Stated, match, outcome_of, parse_id
+from radiosonde._join.store import EXPIRED, INVALID, UNKNOWN, Batch, Label
+from radiosonde.model import Outcome
+
+MAX_AGE_S = 30 * 86_400.0
+"""Age at which a prediction is given up, counted from its start: the id tells it."""
+
+WAIT_S = 3_600.0
+"""How long a label waits for a prediction that is not there: drains, spools and clocks of other hosts are slower than some
+label feeds, but not by hours."""
+
+LONGEST_ID = 256
+"""Characters of a caller's own id; longer ones are invalid."""
+
+_AT_ONCE = 32
+"""Pages looked up together: at most some 2.5 MB in memory."""
+
+
+class Received(NamedTuple):
+    """A label in a store.
+
+    Attributes:
+        id: prediction id or the caller's own; None when it cannot be one.
+        value: text, number or truth value; None when it is none.
+        time_ns: when the label became known.
+        since_ns: when its prediction was first looked for in vain; 0: not yet.
+    """
+
+    id: str | None
+    value: str | float | bool | None
+    time_ns: int
+    since_ns: int = 0
+
+
+class Shelf(Protocol):
+    """What joining needs to look up."""
+
+    def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the prediction ids of those *names* that are somebody's own ids."""
+
+    def fragments(self, places: Sequence[Place]) -> Iterable[Sequence[Fragment]]:
+        """Return what is kept at each place."""
+
+    def stated(self, nonce: int, keys: Sequence[Key]) -> Mapping[Key, Stated]:
+        """Return what was stated before for those of *keys* that have a label."""
+
+
+@dataclass
+class Findings:
+    """What came out.
+
+    Attributes:
+        outcomes: to be counted.
+        results: labels by result.
+        stated: what is to be kept for each labelled prediction, by nonce and key.
+        unfound: labels whose prediction is not there.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    results: Counter[str] = field(default_factory=Counter)
+    stated: dict[tuple[int, Key], Stated] = field(default_factory=dict)
+    unfound: list[Received] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to hand out."""
+        return not self.outcomes and not self.results
+
+    def batch(self) -> Batch:
+        """Return the batch to hand out."""
+        return Batch(secrets.token_hex(16), self.outcomes, dict(self.results))
+
+
+_Sought = tuple[Received, Key]
+
+
+def readable(label: Label) -> Received:
+    """Return a label as it is kept; what cannot be read is kept too, and counted as invalid when its turn comes."""
+    value: Any = label.value
+    time_ns = int(label.time_ns)
+    own = str(label.prediction_id) if is_id(label.prediction_id) and -(1 << 63) <= time_ns < 1 << 63 else None
+    # A value that differs from itself is NaN.
+    if not isinstance(value, (str, bool, int, float)) or value != value:  # noqa: PLR0124
+        value = None
+    return Received(own, value, 0 if own is None else time_ns)
+
+
+def is_id(name: Any) -> bool:
+    """Say whether *name* can be an id, ours or a caller's own: some text that every store can write down."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID or "\0" in name:
+        return False
+    try:
+        name.encode()  # a lone surrogate cannot
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def target_of(prediction_id: str) -> tuple[int, Key] | None:
+    """Return nonce and key of a prediction id; None when it is not one of ours."""
+    parts = parse_id(prediction_id)
+    if parts is None or parts[0] >> 63:
+        return None
+    return parts[1], (parts[2], parts[0])
+
+
+def known_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
+    """Yield (own id, prediction id, its start) of callers' names; one that means no prediction of ours means nothing."""
+    for own, prediction_id in names:
+        target = target_of(prediction_id)
+        if target is not None and is_id(own):
+            yield own, prediction_id, target[1][1]
+
+
+def join_labels(labels: Sequence[Received], shelf: Shelf) -> Findings:
+    """Join *labels* with what is on the shelf, each with all that was stated for its prediction before."""
+    found = Findings()
+    sought: dict[Place, list[_Sought]] = {}
+    nameless: list[Received] = []
+    for label in labels:
+        if label.id is None or label.value is None:
+            found.results[INVALID] += 1
+            continue
+        target = target_of(label.id)
+        if target is None:
+            nameless.append(label)
+        else:
+            sought.setdefault(place_of(target[0], target[1][0]), []).append((label, target[1]))
+    # Text that reads like one of our ids may be a caller's own id all the same (a UUID, a trace id).
+    nameless += _join_at(sought, shelf, found)
+    if nameless:
+        aliases = shelf.aliases([label.id for label in nameless if label.id is not None])
+        renamed: dict[Place, list[_Sought]] = {}
+        for label in nameless:
+            alias = aliases.get(label.id or "")
+            target = None if alias is None else target_of(alias)
+            if target is None:
+                found.unfound.append(label)
+            else:
+                # From now on by our id, so that it waits for the right page; the meaning of a name never changes.
+                renamed.setdefault(place_of(target[0], target[1][0]), []).append((label._replace(id=alias), target[1]))
+        found.unfound += _join_at(renamed, shelf, found)
+    return found
+
+
+def _join_at(sought: Mapping[Place, list[_Sought]], shelf: Shelf, found: Findings) -> list[Received]:
+    """Join labels by place into *found*; return those whose prediction is not there."""
+    missing: list[Received] = []
+    places = iter(sought)
+    while group := list(islice(places, _AT_ONCE)):
+        for place, fragments in zip(group, shelf.fragments(group), strict=True):
+            missing += _join_page(place[0], sought[place], fragments, shelf, found)
+    return missing
+
+
+def _join_page(
+    nonce: int, labels: list[_Sought], fragments: Sequence[Fragment], shelf: Shelf, found: Findings
+) -> list[Received]:
+    pairs: list[tuple[_Sought, Prediction]] = []
+    # A prediction may be there twice, from its ring and from a receipt: the one with cells says more.
+    for fragment in sorted(fragments, key=lambda each: each.cells.shape[1], reverse=True):
+        if not labels:
+            break
+        rows = fragment.find([key for _, key in labels])
+        hits = np.flatnonzero(rows >= 0)
+        if len(hits):
+            pairs += zip([labels[hit] for hit in hits.tolist()], fragment.take(rows[hits]), strict=True)
+            labels = [label for label, row in zip(labels, rows.tolist(), strict=True) if row < 0]
+    if pairs:
+        known = shelf.stated(nonce, [key for (_, key), _ in pairs])
+        _match_all(nonce, pairs, known, found)
+    return [label for label, _ in labels]
+
+
+def _match_all(
+    nonce: int, pairs: list[tuple[_Sought, Prediction]], known: Mapping[Key, Stated], found: Findings
+) -> None:
+    stated, outcomes, results = found.stated, found.outcomes, found.results
+    for (label, key), prediction in pairs:
+        before = stated.get((nonce, key)) or known.get(key)
+        result, outcome, after = match(label.value, label.time_ns, prediction, before)
+        results[result] += 1
+        if outcome is not None:
+            outcomes.append(outcome)
+        if after is not None and after is not before:
+            stated[nonce, key] = after
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long labels wait, at one moment.
+
+    Attributes:
+        now_ns: the moment.
+        oldest_ns: start of the oldest prediction that may still be there.
+        wait_ns: how long a label waits.
+        horizons_ns: by nonce, start of the youngest prediction that was dropped before it was too old.
+        has_aliases: whether callers use ids of their own. If none do, an id that reads like an old one of ours is that.
+    """
+
+    now_ns: int
+    oldest_ns: int
+    wait_ns: int
+    horizons_ns: Mapping[int, int]
+    has_aliases: bool
+
+    @classmethod
+    def at(
+        cls, now_ns: int, max_age_s: float, wait_s: float, *, horizons_ns: Mapping[int, int], has_aliases: bool
+    ) -> Patience:
+        """Return the patience of *now_ns*."""
+        return cls(now_ns, now_ns - round(max_age_s * NS), round(wait_s * NS), horizons_ns, has_aliases)
+
+    @property
+    def waited_out_ns(self) -> int:
+        """A label that was first looked at before this has waited long enough."""
+        return self.now_ns - self.wait_ns
+
+    def fate(self, label: Received) -> str | None:
+        """Return the result of a label whose prediction is not there; None: it waits."""
+        target = target_of(label.id or "")
+        is_old = target is not None and (
+            target[1][1] < self.oldest_ns or target[1][1] <= self.horizons_ns.get(target[0], 0)
+        )
+        has_waited = 0 < label.since_ns <= self.waited_out_ns
+        if is_old and (has_waited or not self.has_aliases):
+            return EXPIRED
+        return UNKNOWN if has_waited else None
+
+    def sort(self, unfound: Iterable[Received], results: Counter[str]) -> Iterator[Received]:
+        """Yield the labels that wait, with the time since they do; count the others in *results*."""
+        for label in unfound:
+            fate = self.fate(label)
+            if fate is not None:
+                results[fate] += 1
+            else:
+                yield label if label.since_ns else label._replace(since_ns=self.now_ns)
+
+
+class GivenUp(NamedTuple):
+    """What a fragment leaves behind when it is given up.
+
+    Attributes:
+        outcomes: one for each prediction whose label never came.
+        rest: what is kept for the next time, because there was no room; None when nothing is.
+        gone: keys of the rows that are not kept.
+    """
+
+    outcomes: list[Outcome]
+    rest: Fragment | None
+    gone: list[Key]
+
+
+def give_up(fragment: Fragment, siblings: Iterable[Fragment], labelled: Iterable[Key], room: int) -> GivenUp:
+    """Give up a fragment whose predictions are too old; its labels did not come.
+
+    Args:
+        fragment: what is given up.
+        siblings: what else is kept of its page: a prediction in two fragments goes with the last of them.
+        labelled: keys that have a label.
+        room: bound on the outcomes.
+    """
+    keys = fragment.keys()
+    elsewhere = {key for sibling in siblings for key in sibling.keys()}  # noqa: SIM118 - a method, not a dict's
+    settled = elsewhere.union(labelled)
+    answered = (fragment.rows["class_code"] >= 0) | np.isfinite(fragment.rows["score"])
+    is_open = np.array([key not in settled for key in keys]) & answered
+    rest = np.flatnonzero(is_open)[room:]
+    is_open[rest] = False
+    outcomes = [outcome_of(each, None) for each in fragment.take(np.flatnonzero(is_open))]
+    is_rest = np.zeros(len(keys), dtype=np.bool_)
+    is_rest[rest] = True
+    gone = [key for key, stays in zip(keys, is_rest.tolist(), strict=True) if not stays and key not in elsewhere]
+    return GivenUp(outcomes, fragment.only(is_rest) if len(rest) else None, gone)

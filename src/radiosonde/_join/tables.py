@@ -1,0 +1,184 @@
+"""The tables of a join store in SQLite, and its one connection.
+
+Unlike the windows' store (`radiosonde.store.connection`) it keeps a connection open: it is written at every turn of the
+consumer, and closing the last connection of a file in WAL mode checkpoints it to the disk each time. So this file does
+what an open connection asks for: it is opened anew after a fork (the one of the parent is never touched, nor closed, in
+the child) and when the file was moved away or replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from radiosonde._sqlite import BUSY_TIMEOUT_S, is_ours, switch_to_wal, told
+from radiosonde.errors import StoreError
+
+APPLICATION_ID = 0x52534E4A
+"""``RSNJ``; shown by ``file`` and ``PRAGMA application_id``."""
+
+SCHEMA_VERSION = 1
+
+PAGE_BYTES = 16384
+"""A fragment of a thousand predictions is 44 to 100 kB."""
+
+TABLES = (
+    # What the codes of a fragment mean.
+    """
+    CREATE TABLE lanes (
+        lane     INTEGER PRIMARY KEY AUTOINCREMENT,
+        nonce    INTEGER NOT NULL,   -- of the ring; the middle of its prediction ids
+        document TEXT    NOT NULL
+    )
+    """,
+    "CREATE INDEX lanes_by_nonce ON lanes (nonce)",
+    # Predictions that wait for their labels, up to 1024 of one page of indices in a row.
+    """
+    CREATE TABLE fragments (
+        fragment  INTEGER PRIMARY KEY,
+        nonce     INTEGER NOT NULL,
+        page      INTEGER NOT NULL,  -- low 32 bits of the index, divided by 1024
+        lane      INTEGER NOT NULL,
+        newest_ns INTEGER NOT NULL,  -- start of the youngest
+        rows      BLOB    NOT NULL,  -- 44 bytes each
+        cells     BLOB    NOT NULL   -- one byte per feature each
+    )
+    """,
+    "CREATE INDEX fragments_by_place ON fragments (nonce, page)",
+    "CREATE INDEX fragments_by_age ON fragments (newest_ns)",
+    # Labels in the order they came; since_ns: first looked for in vain. NULL: cannot be read.
+    "CREATE TABLE received (seq INTEGER PRIMARY KEY, id TEXT, value TEXT, time_ns INTEGER NOT NULL, since_ns INTEGER NOT NULL)",
+    # Labels whose prediction is not there yet; nonce and page are NULL when the id is a caller's own.
+    """
+    CREATE TABLE waiting (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL, value TEXT NOT NULL, time_ns INTEGER NOT NULL, since_ns INTEGER NOT NULL,
+        nonce INTEGER, page INTEGER
+    )
+    """,
+    "CREATE INDEX waiting_by_place ON waiting (nonce, page)",
+    "CREATE INDEX waiting_by_id ON waiting (id)",
+    "CREATE INDEX waiting_by_age ON waiting (since_ns)",
+    # What was said of a prediction: [has cells, [value, first ns, last ns], ...], the one in force first.
+    """
+    CREATE TABLE labelled (
+        nonce    INTEGER NOT NULL,
+        low      INTEGER NOT NULL,   -- low 32 bits of the index
+        start_ns INTEGER NOT NULL,
+        stated   TEXT    NOT NULL,
+        PRIMARY KEY (nonce, low, start_ns)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE aliases (name TEXT PRIMARY KEY, target TEXT NOT NULL, start_ns INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX aliases_by_age ON aliases (start_ns)",
+    # Joined and not yet acknowledged.
+    """
+    CREATE TABLE batches (
+        id        TEXT    PRIMARY KEY,
+        owner     TEXT    NOT NULL,
+        leased_ns INTEGER NOT NULL,
+        document  TEXT    NOT NULL,
+        cells     BLOB    NOT NULL
+    )
+    """,
+    # Per lane the youngest prediction that was dropped for want of room.
+    "CREATE TABLE horizons (nonce INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL)",
+)
+
+_ORPHANS: list[sqlite3.Connection] = []
+"""Connections of a parent process, in its child: closing one would run SQLite's own tidying up on the parent's locks."""
+
+
+class JoinFile:
+    """One SQLite file and the connection to it. Guarded by its owner's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._pid = self._inode = 0
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection inside one write transaction; an exception rolls everything back.
+
+        Raises:
+            StoreError: the file cannot be made, opened or written, or is something else.
+        """
+        with told(self.path):
+            connection = self._opened()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to look at things with, outside a transaction.
+
+        Raises:
+            StoreError: as for `writing`.
+        """
+        with told(self.path):
+            yield self._opened()
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next use opens another."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._pid == os.getpid():
+            connection.close()
+        else:
+            _ORPHANS.append(connection)
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = self._connection
+        if connection is not None and self._pid == os.getpid() and self._is_in_place():
+            return connection
+        self.close()
+        if not self.path.parent.is_dir():
+            raise StoreError(f"folder {self.path.parent} does not exist: make it, or give the join store another path")
+        with suppress(OSError):  # whatever is wrong with the path, SQLite says it below
+            # Labels and predictions are nobody else's business. SQLite gives its log the mode of the file.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._settle(connection)
+            self._inode = self.path.stat().st_ino
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._pid = connection, os.getpid()
+        return connection
+
+    def _is_in_place(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        if not self._is_made(connection):
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        switch_to_wal(connection)
+        if self._is_made(connection):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not self._is_made(connection):  # another process may have been first
+                for statement in TABLES:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _is_made(self, connection: sqlite3.Connection) -> bool:
+        return is_ours(connection, self.path, application_id=APPLICATION_ID, version=SCHEMA_VERSION)

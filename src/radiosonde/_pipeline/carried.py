@@ -1,0 +1,126 @@
+"""Counts that are in no ring, summed over all processes of a spool, dead ones included, and over restarts of the agent.
+
+Three parts: what agents before this one had (from the store), what this agent's own guard counts, and the pages of counts
+the processes leave in the spool (`radiosonde._ring.counts`). The page of a dead process is final: it is added to the first
+part in a commit, remembered there as absorbed, and removed after it; an agent killed between the two finds it absorbed.
+Rings that were counted to their end are remembered likewise, so that the predictions that died in them are told once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from radiosonde._pipeline.tender import GUARDED, LABEL, LOSS
+from radiosonde._ring.counts import read_counts
+from radiosonde._ring.spool import Spool, is_held
+from radiosonde.errors import SpoolError
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+
+Identity = tuple[str, int]
+
+
+class CarriedCounts:
+    """The sums.
+
+    Args:
+        spool: where processes leave their pages.
+        guard: this agent's own counts.
+        stored: what `document` returned in the last commit before.
+        labels: returns this agent's own label results.
+
+    Attributes:
+        buried: rings that were counted to their end, whose files may still be there.
+    """
+
+    def __init__(
+        self, spool: Spool, guard: Guard, stored: Mapping[str, Any], labels: Callable[[], Mapping[str, int]] = dict
+    ) -> None:
+        self._spool, self._guard, self._labels = spool, guard, labels
+        self._lock = threading.Lock()  # a scrape must not see a page in two places, or in none
+        self._before: Counter[str] = Counter(stored.get("counts", {}))
+        self._absorbed: set[str] = set(stored.get("absorbed", ()))
+        self.buried: set[Identity] = {(process, nonce) for process, nonce in stored.get("buried", ())}
+        self._living: dict[str, Counter[str]] = {}
+        self._dead: dict[Path, Counter[str]] = {}
+        self._being_absorbed: set[str] = set()
+
+    def look(self) -> None:
+        """Read the pages that are there."""
+        living, dead = {}, {}
+        for path in self._spool.counts():
+            if path.stem in self._absorbed:
+                path.unlink(missing_ok=True)
+                continue
+            is_alive = is_held(path)  # asked first: what a process wrote before it died is read then
+            try:
+                counts = Counter(read_counts(path))
+            except SpoolError as error:
+                if path.exists():
+                    self._guard.tell(str(path), "%s", error)
+                continue
+            if is_alive:
+                living[path.stem] = counts
+            else:
+                dead[path] = counts
+        with self._lock:
+            self._living = living
+            self._dead |= dead
+
+    @property
+    def has_living(self) -> bool:
+        """Whether a process that left counts lives."""
+        return bool(self._living)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether nothing a dead process left waits for a commit."""
+        return not self._dead
+
+    def document(self, buried: Iterable[Identity]) -> dict[str, Any]:
+        """Return what the next agent is to know, with the rings that end in this commit."""
+        self._being_absorbed = {path.stem for path in self._dead}
+        pages = {path.stem for path in self._spool.counts()}
+        self._absorbed &= pages  # a page that is not there any more need not be known
+        self.buried &= {(file.process, file.nonce) for file in self._spool.rings()}
+        return {
+            "counts": dict(self._final()),
+            "absorbed": sorted(self._absorbed | self._being_absorbed),
+            "buried": sorted(self.buried | set(buried)),
+        }
+
+    def committed(self, buried: Iterable[Identity]) -> None:
+        """Take over what the last `document` said, and remove the pages it absorbed."""
+        self.buried |= set(buried)
+        absorbed = [path for path in self._dead if path.stem in self._being_absorbed]
+        with self._lock:
+            for path in absorbed:
+                self._before += self._dead.pop(path)
+        self._absorbed |= self._being_absorbed
+        for path in absorbed:
+            path.unlink(missing_ok=True)
+
+    def _final(self) -> Counter[str]:
+        """Return the counts that no living process can add to."""
+        return sum(self._dead.values(), self._before) + self._own()
+
+    def _own(self) -> Counter[str]:
+        own = {LOSS + reason: count for reason, count in self._guard.losses().items()}
+        return Counter(own | {LABEL + result: count for result, count in self._labels().items()})
+
+    def sums(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        """Return losses by reason (zeros included), label results, and errors of ours by place."""
+        with self._lock:
+            total = sum(self._living.values(), self._final())
+        parts = [
+            {name.removeprefix(kind): count for name, count in total.items() if name.startswith(kind)}
+            for kind in (LOSS, LABEL, GUARDED)
+        ]
+        guarded = Counter(parts[2]) + Counter(self._guard.errors())
+        return {**dict.fromkeys(losses.ALL_LOSSES, 0), **parts[0]}, parts[1], dict(guarded)

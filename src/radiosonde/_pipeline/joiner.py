@@ -1,0 +1,119 @@
+"""From joined labels to windows, each outcome once.
+
+The join store hands out a batch of outcomes again and again until it is acknowledged. Its outcomes are counted into
+windows of their own, which are written to the store together with the batch's id in one transaction; only then is the
+batch acknowledged. A process that dies in between leaves a batch that is handed to another, which asks its store
+whether it knows the id, and counts it if not. Without a store there is nothing that outlives the process's own counters,
+and a batch is acknowledged when it is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from radiosonde._join.opening import open_join_store
+from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._pipeline.labels import LabelDesk
+from radiosonde._record.intern import Codes
+from radiosonde._record.outputs import MAX_CLASSES
+from radiosonde.model import OVERFLOW_CLASS, Outcome, losses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from radiosonde._aggregate.aggregator import Aggregator
+    from radiosonde._guard import Guard
+    from radiosonde._join.store import Batch
+    from radiosonde._settings import Settings
+    from radiosonde.model import Window
+    from radiosonde.reference.profile import Reference
+
+BATCHES = 20
+"""Batches joined in one go (of at most 10 000 labels each): what a step of the storing thread may take of a backlog."""
+
+
+class Ledger(Protocol):
+    """Where windows become durable, and with them the ids of the batches they were counted from."""
+
+    def take(self, windows: Sequence[Window]) -> None:
+        """Keep windows until they are written."""
+
+    def was_counted(self, batch: Batch) -> bool:
+        """Say whether the outcomes of *batch* are among the windows written."""
+
+    def write(self, references: Mapping[tuple[str, str], Reference], batch: Batch | None = None) -> bool:
+        """Write what was taken, and the batch's id with it; return whether that is done."""
+
+
+class Joiner:
+    """Joins what waits at a desk and counts it. For one thread at a time."""
+
+    def __init__(self, desk: LabelDesk, aggregator: Aggregator, ledger: Ledger, guard: Guard, owner: str) -> None:
+        self._desk, self._aggregator, self._ledger, self._guard, self._owner = desk, aggregator, ledger, guard, owner
+        self._names: dict[str, Codes] = {}  # by model: classes of labels that were not among the model's own
+        self._counted = ""  # the batch that is in the windows already and could not be written yet
+
+    def deliver(self) -> None:
+        """Hand the join store what waits, and leave the join to others. An unreachable store is told, and tried again."""
+        failure = self._guard.attempt(self._desk.deliver)
+        if isinstance(failure, Exception):
+            self._guard.tell("labels", "Labels wait: %s", failure)
+
+    def join(self, references: Mapping[tuple[str, str], Reference] | None = None) -> None:
+        """Hand the join store what waits, join, count, acknowledge."""
+        self.deliver()
+        for _ in range(BATCHES):
+            batch = self._guard.attempt(self._desk.join, self._owner)
+            if isinstance(batch, Exception):
+                self._guard.tell("labels", "Labels cannot be joined: %s", batch)
+                return
+            if batch is None or not self._count(batch, references or {}):
+                return
+            failure = self._guard.attempt(self._desk.acknowledge, batch)
+            if isinstance(failure, Exception):
+                self._guard.tell("labels", "A batch of labels cannot be acknowledged, and comes again: %s", failure)
+                return
+            self._counted = ""
+
+    def _count(self, batch: Batch, references: Mapping[tuple[str, str], Reference]) -> bool:
+        """Count a batch and make it durable; return whether it is."""
+        if batch.id != self._counted:
+            known = self._desk.is_durable and self._guard.attempt(self._ledger.was_counted, batch)
+            if known is True:
+                return True
+            if isinstance(known, Exception):
+                self._guard.tell("store", "Labels wait for the store: %s", known)
+                return False
+            outcomes = [self._bounded(outcome) for outcome in batch.outcomes]
+            self._ledger.take(self._aggregator.update_outcomes(outcomes))
+            self._counted = batch.id
+        # A join store in memory dies with the windows that wait: nothing to be careful about, and no disk in this thread.
+        return not self._desk.is_durable or self._ledger.write(references, batch)
+
+    def _bounded(self, outcome: Outcome) -> Outcome:
+        """Return *outcome* with its labels under a bounded number of names: a label column may be really an identifier."""
+        label, former = self._name(outcome, outcome.label), self._name(outcome, outcome.former)
+        if label is outcome.label and former is outcome.former:
+            return outcome
+        return replace(outcome, label=label, former=former)
+
+    def _name(self, outcome: Outcome, label: str | float | None) -> str | float | None:
+        if not isinstance(label, str) or label == outcome.predicted or label in outcome.classes:
+            return label
+        names = self._names.get(outcome.key.model)
+        if names is None:
+            names = self._names[outcome.key.model] = Codes(MAX_CLASSES, overflow_name=OVERFLOW_CLASS)
+        code, overflowed = names.add(label, label)
+        if overflowed:
+            self._guard.lose(losses.CLASS_OVERFLOW)
+            return OVERFLOW_CLASS
+        return label if names.names[code] == label else names.names[code]
+
+
+def desk_for(settings: Settings, guard: Guard) -> LabelDesk:
+    """Return the desk of a process with these settings; nothing is opened."""
+    keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
+    target = settings.join_target
+    return LabelDesk(guard, lambda: open_join_store(target), keys, is_durable=target is not None)

@@ -1,0 +1,86 @@
+"""What a process does whose rings an agent drains: it leaves its own counts in the spool, and sees to it that there is an agent.
+
+Once a second, by the consumer's thread, and at the exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from radiosonde._clock import monotonic_ns
+from radiosonde._pipeline.launch import Launcher
+from radiosonde._ring.counts import CountsPage
+from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
+from radiosonde._settings import AUTO, Settings
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+
+LOSS, LABEL, GUARDED = "loss.", "label.", "guarded."
+"""Before the names of losses, label results and places of errors in a page of counts."""
+
+
+class Tender:
+    """Looks after one process's side of a spool.
+
+    Args:
+        settings: what the process was told.
+        guard: its losses and errors, which are left in the spool.
+        process: identity of the process.
+        spool: returns the spool, None without one; may raise.
+        labels: returns the label results of the process.
+    """
+
+    def __init__(
+        self, settings: Settings, guard: Guard, process: str,
+        spool: Callable[[], Spool | None], labels: Callable[[], Mapping[str, int]],
+    ) -> None:  # fmt: skip
+        self._guard, self._process, self._spool, self._labels = guard, process, spool, labels
+        self._launcher = Launcher(settings, guard) if settings.agent == AUTO else None
+        self._page: CountsPage | None = None
+        self._has_no_page = False
+
+    def look(self) -> None:
+        """Leave the counts; start an agent, or say that there is none."""
+        failure = self._guard.attempt(self._look)
+        if isinstance(failure, Exception):  # the folder went away, or may no longer be entered
+            self._guard.tell("spool", "The spool cannot be used (%s); make it usable again", failure)
+
+    def _look(self) -> None:
+        spool = self._spool()
+        if spool is None:
+            return
+        self._leave_counts(spool)
+        if self._launcher is not None:
+            self._launcher.look(spool, monotonic_ns())
+        elif not is_held(spool.folder / AGENT_LOCK):
+            self._guard.tell(
+                "agent", "No agent drains %s, so what is recorded will be overwritten; start: radiosonde agent --spool %s",
+                spool.folder, spool.folder,
+            )  # fmt: skip
+
+    def _leave_counts(self, spool: Spool) -> None:
+        counts = {LOSS + reason: count for reason, count in self._guard.losses().items() if count}
+        counts |= {LABEL + result: count for result, count in self._labels().items() if count}
+        counts |= {GUARDED + place: count for place, count in self._guard.errors().items() if count}
+        if self._page is None:
+            if not counts:
+                return
+            made = self._guard.attempt(CountsPage, spool.counts_path(self._process))
+            if isinstance(made, Exception):
+                if not self._has_no_page:  # tried again every second, counted once
+                    self._guard.lose(losses.SPOOL_FAILED)
+                self._has_no_page = True
+                self._guard.tell("spool", "%s (until then this process's losses are in its own statistics only)", made)
+                return
+            self._page = made
+        self._page.write(counts)
+
+    def end(self) -> None:
+        """Leave the last counts, and an agent for what is in the rings; the process is about to exit."""
+        self.look()
+        if self._page is not None:
+            self._page.close()
+            self._page = None

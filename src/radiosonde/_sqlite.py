@@ -1,0 +1,80 @@
+"""What every SQLite file of ours has in common: how it is recognised, how it is switched to WAL, what its errors advise.
+
+Loaded only by what opens such a file: `sqlite3` is no part of `import radiosonde`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from radiosonde.errors import StoreError
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
+
+_ADVICE = {
+    "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
+    "SQLITE_CANTOPEN": "check that the path is a file this user may read and write",
+    "SQLITE_CORRUPT": "the file is damaged; move it aside, a new one is made at the next write",
+    "SQLITE_FULL": "the disk is full; free space, or lower the store's max_bytes",
+    "SQLITE_IOERR": "the disk failed or is full; look at the system log",
+    "SQLITE_NOTADB": "the file is not a Radiosonde store, or is damaged; move it aside or give another path",
+    "SQLITE_PERM": "check that this user may write the file and its folder",
+    "SQLITE_READONLY": "check that this user may write the file and its folder",
+}
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn any SQLite error inside into a `StoreError` that says what to do next."""
+    try:
+        yield
+    except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
+        name = getattr(error, "sqlite_errorname", "")
+        advice = next(
+            (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this"
+        )
+        raise StoreError(f"{path}: {error}: {advice}") from error
+
+
+def is_ours(connection: sqlite3.Connection, path: Path, *, application_id: int, version: int) -> bool:
+    """Return True for a file of *application_id* that this version reads, False for a database with nothing in it.
+
+    Raises:
+        StoreError: the database is something else, or its schema is newer than *version*.
+    """
+    # One statement is one moment: read apart, a store that another process makes meanwhile would look like neither.
+    application, found, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application == application_id and found <= version:
+        return True
+    if application == application_id:
+        raise StoreError(
+            f"{path} has schema {found}, this version of Radiosonde reads up to {version}: "
+            f"upgrade with `pip install --upgrade radiosonde`"
+        )
+    if application or found or tables:
+        raise StoreError(f"{path} is a SQLite database of another application: give the store a path of its own")
+    return False
+
+
+def switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Set the write-ahead log, outside a transaction.
+
+    A failure to switch is no loss: the journal is then the slower one, and the next writer tries again. In WAL mode
+    ``synchronous = NORMAL`` loses at most the last transactions on a power cut, none when a process is killed, and never
+    breaks the file.
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+    connection.execute("PRAGMA synchronous = NORMAL")

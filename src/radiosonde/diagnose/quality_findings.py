@@ -1,0 +1,153 @@
+"""Has the corrected error rate risen, and do the scores account for it? A step scan, as for raw outcomes.
+
+Each step of time gives its weighted error rate and the number of independent rows that is worth (Kish: the square of the
+summed weights over the sum of squares), so early windows with few labels count for little. What to call a rise, what evidence it
+takes, and what wandering is usual: all as in `radiosonde.diagnose.share_scan`.
+
+Of the causes only those are named that tables of labels can tell apart: calibrated on the time before, the confidences since
+lead to expect an error rate. What is beyond that is a change of P(label | score). If the scores themselves are spread as
+before, that is concept drift, since a shift of class shares or of inputs would have moved them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.error_signals import series_of
+from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.next_steps import look_at_outcomes, look_before
+from radiosonde.diagnose.share_scan import WORLD_H, block_steps, scan_share
+from radiosonde.quality import METRICS, calibration, class_weights, expected_joint, label_table, weighted_joint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.arm_search import ArmProblem
+    from radiosonde.diagnose.finding import Severity
+    from radiosonde.diagnose.panel import Panel
+    from radiosonde.model import Window
+    from radiosonde.quality import LabelTable, LagCurve, Weights
+
+_MIN_RISE, _RATIO = 0.03, 0.25
+"""Least rise that matters, and as a part of the rate before: finer than for raw outcomes, which move with coverage too."""
+
+_MOST, _LEAST = 2 / 3, 1 / 3
+_SAME_SCORES = 0.1
+"""Total variation between the score tables of two times up to which they count as the same."""
+
+
+class _Split(NamedTuple):
+    """Error rates before and since, what the scores lead to expect since, and how far the scores moved."""
+
+    before: float
+    after: float
+    foreseen: float
+    moved: float
+
+
+def corrected_drops(
+    panel: Panel,
+    windows: Sequence[Window],
+    curves: tuple[LagCurve, ...],
+    as_of_ns: int,
+    explained: Sequence[ArmProblem],
+) -> list[Finding]:
+    """Return the finding that the corrected error rate of all versions together rose, if it did.
+
+    Args:
+        panel: counts of the model.
+        windows: its windows.
+        curves: lag curves of its labels, none refused.
+        as_of_ns: when labels were looked at.
+        explained: versions that have a finding of their own; left out.
+    """
+    blamed = np.zeros(len(panel.keys), dtype=bool)
+    for problem in explained:
+        blamed |= series_of(panel, problem)
+    out = {key for key, is_blamed in zip(panel.keys, blamed, strict=True) if is_blamed}
+    rest = [window for window in windows if window.key not in out]
+    axis = panel.axis
+    table = label_table(rest, as_of_ns=as_of_ns, step_ns=axis.step_ns)
+    if not table.pairs.size:
+        return []
+    weights = class_weights(table, curves)
+    steps = np.array([axis.index(int(middle)) for middle in (table.start_ns + table.end_ns) // 2])
+    hits, totals = _effective(table, weights, steps, axis.size)
+    found = scan_share(axis, hits, totals, block_steps(axis, WORLD_H), min_rise=_MIN_RISE, ratio=_RATIO)
+    if found is None:
+        return []
+    step, (start, earliest, latest) = found
+    # The newest steps weigh little: whether a rise is over takes a quarter of the labels that showed it.
+    is_over = totals[step.end :].sum() >= totals[step.start : step.end].sum() / 4
+    ended = axis.at_ns(step.end) if is_over else None
+    inside = (steps >= start) & (steps < (step.end if is_over else axis.size))
+    split = _split(table, curves, inside)
+    onset = Onset(axis.at_ns(start), axis.at_ns(earliest), axis.at_ns(latest), ended)
+    where = Place(panel.model)
+    severity: Severity = "ticket" if ended is None else "info"
+    rates = [float(hit / total) if total else None for hit, total in zip(hits, totals, strict=True)]
+    return [
+        Finding(
+            "quality.corrected.all", "quality", severity,
+            f"wrong answers rose from {_percent(split.before)} to {_percent(split.after)}, early labels corrected for",
+            _verdict(split), where, onset, confidence(step.ln_e), _evidence(split),
+            (look_at_outcomes(where, onset), look_before(where, onset)),
+            (Timeline("corrected error rate", "share", axis.starts(), (("all", rates),)),),
+        )
+    ]  # fmt: skip
+
+
+def _effective(
+    table: LabelTable, weights: Weights, steps: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return wrong and all labels per step, in numbers of independent rows."""
+    each = weights.values[:, table.pairs[:, 1]]
+    counts = table.joint[..., 0].sum(axis=2)
+    is_wrong = table.pairs[:, 0] != table.pairs[:, 1]
+    mass, square, wrong = (
+        np.bincount(steps, part.sum(axis=1), size)
+        for part in (each * counts, each**2 * counts, (each * counts)[:, is_wrong])
+    )
+    totals = np.divide(mass**2, square, out=np.zeros(size), where=square > 0)
+    return np.divide(wrong * totals, mass, out=np.zeros(size), where=mass > 0), totals
+
+
+def _split(table: LabelTable, curves: tuple[LagCurve, ...], inside: NDArray[np.bool_]) -> _Split:
+    after, before = table.where(inside), table.where(~inside)
+    joints = [weighted_joint(part, class_weights(part, curves)) for part in (before, after)]
+    held = calibration(table.classes, joints[0])
+    rate = METRICS["error_rate"]
+    scores = [part.predicted[..., 0].sum(axis=0) for part in (before, after)]
+    shares = [part / max(float(part.sum()), 1.0) for part in scores]
+    moved = float(np.abs(shares[0] - shares[1]).sum()) / 2
+    foreseen = rate(expected_joint(after, held), None).value
+    return _Split(rate(joints[0], None).value, rate(joints[1], None).value, foreseen, moved)
+
+
+def _verdict(split: _Split) -> str:
+    beyond = (split.after - split.foreseen) / max(split.after - split.before, 1e-9)
+    if beyond <= _LEAST:
+        return "The scores foresaw it: predictions moved to where the model was always weaker. The inputs changed, not what is true of them."
+    if beyond >= _MOST and split.moved <= _SAME_SCORES:
+        return "The scores are spread as before and are wrong more often: what is true of the same inputs has changed (concept drift), or what a label means."
+    return (
+        "Scores moved, and are wrong more often than before at the same score: a change of the class shares, of what is true of the inputs, or corrupt "
+        "features; labels by score alone do not tell these apart."
+    )
+
+
+def _evidence(split: _Split) -> tuple[Evidence, ...]:
+    return (
+        Evidence("error_before", round(split.before, 5), "share", f"{_percent(split.before)} of the answers were wrong before, each label weighted by what it stands for"),
+        Evidence("error_after", round(split.after, 5), "share", f"{_percent(split.after)} are wrong since"),
+        Evidence("error_foreseen", round(split.foreseen, 5), "share", f"{_percent(split.foreseen)} is what the scores since would have been wrong before"),
+        Evidence("scores_moved", round(split.moved, 5), "share", f"{_percent(split.moved)} of the predictions have moved to other scores (0 is none, 100 % all)"),
+    )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,260 @@
+"""Requests of FastAPI and Starlette applications are observed, whatever kind their endpoints are."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import fastapi
+import httpx
+import pytest
+from fastapi.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import radiosonde
+from radiosonde.errors import ConfigurationError
+from radiosonde.testing import fly
+from radiosonde_integrations.fastapi import FastAPIInstrumentor
+
+NAMES = ("cohort", "collect", "current", "instrument_app", "observe", "record", "stage", "tag")
+
+
+@pytest.fixture
+def rs(monkeypatch):
+    """Return a Radiosonde that the plug-in reports to."""
+    with fly(cohorts={"carrier": ["UA", "AA"], "plan": ["pro"]}) as flight:
+        for name in NAMES:
+            monkeypatch.setattr(radiosonde, name, getattr(flight, name))
+        yield flight
+
+
+@pytest.fixture
+def pool():
+    """Return a thread pool of the server's own."""
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def served(rs, pool):
+    """Return an application with every kind of endpoint."""
+    app = fastapi.FastAPI()
+    predict = rs.observe("delays", version="2")(lambda wind: "late" if wind > 10 else "early")
+
+    @app.get("/sync/{carrier}")
+    def sync(carrier: str, wind: float = 5.0):
+        time.sleep(0.002)  # fetching features
+        return {"answer": predict(wind), "carrier": carrier}
+
+    @app.get("/async")
+    async def asynchronous(wind: float = 5.0):
+        await asyncio.sleep(0)
+        return predict(wind), predict(wind + 10)
+
+    @app.get("/executor")
+    async def in_executor():
+        return await asyncio.get_running_loop().run_in_executor(pool, predict, 20.0)
+
+    @app.get("/streamed")
+    async def streamed():
+        async def words():
+            yield predict(1.0)
+            yield predict(20.0)
+
+        return StreamingResponse(words())
+
+    @app.get("/background")
+    async def background(tasks: fastapi.BackgroundTasks):
+        tasks.add_task(predict, 3.0)
+        return "soon"
+
+    @app.get("/broken")
+    def broken():
+        raise KeyError("features")
+
+    @app.get("/refused")
+    def refused():
+        raise fastapi.HTTPException(403)
+
+    return app
+
+
+def asked(app, *paths, **headers):
+    """Return the answers of the application."""
+
+    async def ask():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await asyncio.gather(*(client.get(path, headers=headers) for path in paths))
+
+    return asyncio.run(ask())
+
+
+def windows(rs):
+    """Return the windows by model."""
+    return {window.key.model: window for window in rs.windows()}
+
+
+def test_every_kind_of_endpoint_answers_with_its_ids(rs, pool):
+    """Sync, async and executor endpoints carry the ids of the predictions they made, and each id can be labelled."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    answers = asked(app, "/sync/UA", "/async", "/executor")
+    ids = [answer.headers["x-prediction-id"].split(", ") for answer in answers]
+    assert [len(each) for each in ids] == [1, 2, 1]
+    for prediction_id in itertools.chain.from_iterable(ids):
+        rs.label(prediction_id, "late")
+    rs.windows()
+    assert rs.statistics().labels["joined"] == 4
+
+
+def test_requests_are_a_series_by_route_under_the_models_version(rs, pool):
+    """Method and route template name the series; its version is the model's; its calls are the requests."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    asked(app, "/sync/UA", "/sync/AA", "/async")
+    found = windows(rs)
+    assert (found["GET /sync/{carrier}"].calls, found["GET /async"].calls, found["delays"].calls) == (2, 1, 4)
+    assert {found[name].key.version for name in found} == {"2"}
+
+
+def test_the_time_of_a_request_is_in_its_phases(rs, pool):
+    """Parsing, fetching features, predicting and serialising, and before them the proxy's queue."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    asked(app, "/sync/UA", **{"x-request-start": f"t={time.time() - 2.0:.3f}"})
+    latency = windows(rs)["GET /sync/{carrier}"].latency
+    spent = dict(zip(latency.phases, latency.phase_sums_s.sum(axis=1).tolist(), strict=True))
+    assert set(spent) == {"queue", "parse", "feature_fetch", "predict", "serialise"}
+    assert spent["queue"] == pytest.approx(2.0, abs=1.0)
+    assert spent["feature_fetch"] >= 0.002
+    assert sum(spent.values()) == pytest.approx(latency.sums_s.sum(), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "name", "error"),
+    [
+        ("/broken", 500, "GET /broken", "KeyError"),
+        ("/async?wind=x", 422, "GET /async", "422"),
+        ("/refused", 403, "GET /refused", None),
+        ("/nowhere/at/all", 404, "GET (no route)", None),
+    ],
+)
+def test_requests_that_never_predict_count_too(rs, pool, path, status, name, error):
+    """What fails before any prediction is a call, and an error where it says something of data or server."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    (answer,) = asked(app, path)
+    window = windows(rs)[name]
+    assert (answer.status_code, window.calls) == (status, 1)
+    assert dict(window.errors) == ({error: 1} if error else {})
+    assert "x-prediction-id" not in answer.headers
+
+
+def test_a_cohort_comes_from_header_path_query_or_baggage(rs, pool):
+    """Each source reaches the predictions and the request, through the allow-list; what is absent is left out."""
+    sources = {"/sync/UA": "path:carrier", "/async?carrier=UA": "query:carrier"}
+    for path, source in sources.items():
+        app = served(rs, pool)
+        rs.instrument_app(app, cohorts={"carrier": source, "plan": "baggage:plan", "region": "header:x-region"})
+        asked(app, path, baggage="other=1,plan=pro;ttl=3")
+    assert {window.key.cohort for window in rs.windows()} == {"carrier=UA,plan=pro"}
+    app = served(rs, pool)
+    rs.instrument_app(app, cohorts={"carrier": "header:X-Carrier"})
+    asked(app, "/executor", **{"x-carrier": "ZZ"})
+    assert "carrier=other" in {window.key.cohort for window in rs.windows() if window.key.model == "delays"}
+
+
+def test_requests_at_the_same_time_keep_their_own_predictions(rs, pool):
+    """Interleaved requests on one loop and in threads never see each other's ids."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    answers = asked(app, *(["/sync/UA", "/async", "/executor"] * 20))
+    ids = [each for answer in answers for each in answer.headers["x-prediction-id"].split(", ")]
+    assert len(ids) == len(set(ids)) == 80
+
+
+def test_a_streamed_response_is_whole_and_counts_once(rs, pool):
+    """What predicts while the body is sent comes too late for the header, and in time for the record."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    (answer,) = asked(app, "/streamed")
+    assert answer.text == "earlylate"
+    assert windows(rs)["GET /streamed"].calls == 1
+
+
+def test_background_tasks_predict_in_the_cohort_of_their_request(rs, pool):
+    """They run after the response and within its context."""
+    app = served(rs, pool)
+    rs.instrument_app(app, cohorts={"carrier": "header:x-carrier"})
+    asked(app, "/background", **{"x-carrier": "UA"})
+    assert windows(rs)["delays"].key.cohort == "carrier=UA"
+
+
+def test_starlette_without_fastapi_is_observed(rs):
+    """There is no word of when the endpoint begins; everything else is the same."""
+    predict = rs.observe("delays")(lambda wind: wind)
+
+    def endpoint(request):
+        return PlainTextResponse(str(predict(float(request.path_params["wind"]))))
+
+    app = Starlette(routes=[Route("/delay/{wind}", endpoint)])
+    rs.instrument_app(app)
+    (answer,) = asked(app, "/delay/3")
+    assert (answer.text, len(answer.headers["x-prediction-id"])) == ("3.0", 32)
+    assert windows(rs)["GET /delay/{wind}"].calls == 1
+
+
+def test_an_application_made_after_instrumenting_needs_no_call(rs, pool):
+    """Zero code: each application gets the middleware once, and none after undoing."""
+    plugin = FastAPIInstrumentor()
+    plugin.instrument()
+    try:
+        app = served(rs, pool)
+        (answer,) = asked(app, "/executor")
+        assert len(answer.headers["x-prediction-id"]) == 32
+        rs.instrument_app(late := served(rs, pool), id_header="x-id")
+        (answer,) = asked(late, "/sync/UA")
+        assert "x-prediction-id" not in answer.headers
+        assert len(answer.headers["x-id"]) == 32
+    finally:
+        plugin.uninstrument()
+    (answer,) = asked(served(rs, pool), "/executor")
+    assert "x-prediction-id" not in answer.headers
+    assert windows(rs)["GET /sync/{carrier}"].calls == 1
+
+
+def test_an_application_that_has_served_is_refused(rs, pool):
+    """A middleware cannot be added any more, and the message says where to call."""
+    app = served(rs, pool)
+    asked(app, "/async")
+    with pytest.raises(ConfigurationError, match="before it starts"):
+        rs.instrument_app(app)
+
+
+@pytest.mark.parametrize("source", ["x-carrier", "cookie:plan", "header:"])
+def test_a_source_that_is_none_is_refused(rs, source):
+    """The message lists what can be given."""
+    with pytest.raises(ConfigurationError, match="header:NAME"):
+        rs.instrument_app(fastapi.FastAPI(), cohorts={"carrier": source})
+
+
+def test_an_object_that_is_no_application_is_refused(rs):
+    """The message says which frameworks are known."""
+    with pytest.raises(ConfigurationError, match="fastapi, flask, starlette"):
+        rs.instrument_app(object())
+
+
+def test_a_request_is_served_when_we_fail(rs, pool, monkeypatch, caplog):
+    """Our own error is logged once, and every answer is as before."""
+    app = served(rs, pool)
+    rs.instrument_app(app)
+    monkeypatch.setattr(radiosonde, "collect", lambda: 1 / 0)
+    with caplog.at_level(logging.WARNING, "radiosonde"):
+        answers = asked(app, "/executor", "/executor")
+    assert [answer.text for answer in answers] == ['"late"'] * 2
+    assert sum("observed with less" in line for line in caplog.messages) <= 1
