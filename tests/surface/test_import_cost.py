@@ -31,9 +31,9 @@ TIME_RATIO = 0.5  # of `import numpy`; the budget in milliseconds is measured by
 # Watches the second import: what it loads, and every effect beyond defining names. Audit hooks see what C code does too.
 PROBE = """
 import atexit, json, os, signal, sys, threading, time
-began = time.process_time()
+began = time.thread_time()
 import numpy
-between = time.process_time()
+between = time.thread_time()
 handlers = lambda: [signal.getsignal(number) for number in sorted(signal.valid_signals())]
 before, handled = set(sys.modules), handlers()
 effects, home = [], os.path.join(sys.argv[2], sys.argv[1]) + os.sep
@@ -75,9 +75,9 @@ def spied_register(*args, **kwargs):
 if sys.argv[3] == "watch":
     type(os.environ).__getitem__, atexit.register, threading.Thread.start = spied_read, spied_register, started_thread
     sys.addaudithook(audit)
-started = time.process_time()
+started = time.thread_time()
 __import__(sys.argv[1])
-ended = time.process_time()
+ended = time.thread_time()
 if handlers() != handled:
     effects.append("sets a signal handler")
 new = sorted(set(sys.modules) - before)

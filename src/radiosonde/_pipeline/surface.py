@@ -24,12 +24,13 @@ from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
 from radiosonde._settings import Settings, is_disabled, model_tag
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import OVERFLOW_COHORT, Statistics, losses
+from radiosonde.model import OVERFLOW_COHORT, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
     from radiosonde._pipeline.label_app import LabelApp
     from radiosonde._pipeline.pipeline import Pipeline
+    from radiosonde.model import Statistics
 
 __all__ = [
     "at",
@@ -157,6 +158,8 @@ class Surface:
 
     def statistics(self) -> Statistics:
         """Return what Radiosonde says about itself: records, losses by reason, label results, its own CPU time."""
+        from radiosonde.model import Statistics  # at first use, as all that counting needs
+
         return Statistics() if self._pipeline is None else self._pipeline.statistics()
 
     # Recording -------------------------------------------------------------------------------------------------------

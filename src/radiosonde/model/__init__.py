@@ -1,22 +1,27 @@
 """The nouns every floor shares: series keys, cells, latency buckets, windows. Standard library and numpy only."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import OVERFLOW_CLASS, class_text
-from radiosonde.model.outcome import Outcome
-from radiosonde.model.runtime import RUNTIME_KEY, RUNTIME_MODEL, DurationCounts, RuntimeCounts
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
-from radiosonde.model.statistics import Statistics
-from radiosonde.model.window import (
-    CONFIDENCE_BINS,
-    LAGS,
-    Exemplar,
-    FeatureCounts,
-    LabelCounts,
-    LatencyCounts,
-    OutputCounts,
-    Window,
-)
+
+if TYPE_CHECKING:
+    from radiosonde.model.outcome import Outcome
+    from radiosonde.model.runtime import RUNTIME_KEY, RUNTIME_MODEL, DurationCounts, RuntimeCounts
+    from radiosonde.model.statistics import Statistics
+    from radiosonde.model.window import (
+        CONFIDENCE_BINS,
+        LAGS,
+        Exemplar,
+        FeatureCounts,
+        LabelCounts,
+        LatencyCounts,
+        OutputCounts,
+        Window,
+    )
 
 __all__ = [
     "ABOVE",
@@ -51,3 +56,29 @@ __all__ = [
     "parse_cohort",
     "widened",
 ]
+
+_LATER = {
+    "outcome": ("Outcome",),
+    "runtime": ("RUNTIME_KEY", "RUNTIME_MODEL", "DurationCounts", "RuntimeCounts"),
+    "statistics": ("Statistics",),
+    "window": (
+        "CONFIDENCE_BINS",
+        "LAGS",
+        "Exemplar",
+        "FeatureCounts",
+        "LabelCounts",
+        "LatencyCounts",
+        "OutputCounts",
+        "Window",
+    ),
+}
+"""What nobody needs before something was recorded: making these dataclasses is a quarter of `import radiosonde`."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name in names:
+            found = getattr(import_module(f"radiosonde.model.{module}"), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
