@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,24 @@ def test_three_incidents_become_exactly_three_findings(tmp_path):
         assert finding["onset"]["at"][:10] in printed
     assert str(tmp_path / "report.html") in printed
     assert "wind_speed" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.timeout(180)
+def test_a_label_feed_that_stops_is_told_with_its_moment_and_no_quality_is_made_up(tmp_path):
+    """The stall is the one finding, at the hour it happened; no figure is printed for what nobody can know."""
+    printed = fly(tmp_path, "--healthy", "--stop-labels")
+    (finding,) = findings_in(tmp_path)
+    assert finding["kind"] == "label"
+    (told,) = re.findall(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC  landings", printed)
+    stopped = datetime.fromisoformat(f"{told}+00:00").timestamp()
+    assert abs(finding["onset"]["at_ns"] / 1e9 - stopped) < 3 * 3600
+    command = [*RADIOSONDE, "diagnose", str(tmp_path / "store.db"), "--json"]
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    figures = json.loads(asked.stdout)["quality"]
+    assert figures
+    known = [figure[kind]["value"] for figure in figures for kind in ("raw", "corrected", "mixed")]
+    assert known == [None] * len(known)
+    assert all("labels stopped" in figure["corrected"]["refused"] for figure in figures)
 
 
 @pytest.mark.timeout(180)

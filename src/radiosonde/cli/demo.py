@@ -32,6 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("demo", help=summary, description=summary)
     parser.add_argument("--healthy", action="store_true", help="replay the same weeks without the incidents")
     parser.add_argument(
+        "--stop-labels", action="store_true", help="stop reporting landings after three quarters of the days"
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("demo-flight"),
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from radiosonde.demo.voice import voice_for
 
     start = datetime.combine(args.start, time(), NEW_YORK) if args.start else FIRST_DAY
-    plan = Plan(args.out, start=start, days=args.days, healthy=args.healthy)
+    plan = Plan(args.out, start=start, days=args.days, healthy=args.healthy, stop_labels=args.stop_labels)
     with sigterm_interrupts(), voice_for(sys.stdout) as voice:
         tally = fly(plan, voice)
         voice.say(f"Landed: {tally.predictions} predictions, {tally.labels} labels, {tally.failures} failed requests.")
@@ -87,6 +90,8 @@ def _farewell(plan: Plan) -> str:
     """Return what was really switched on, to hold against the findings, and what to do next."""
     server = Path(__file__).parents[1] / "demo" / "server.py"
     moments = [f"{_utc(since_s)}  {what}" for since_s, what in plan.incidents.moments()]
+    if plan.stop_labels:
+        moments.append(f"{_utc(plan.labels_until_s)}  landings are not reported any more")
     again = "radiosonde demo (make demo)" if plan.healthy else "radiosonde demo --healthy (make demo DEMO=--healthy)"
     told = "\n  ".join(moments or ["nothing: this was a healthy flight"])
     return f"""

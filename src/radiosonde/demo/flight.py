@@ -7,6 +7,7 @@ with the telemetry, and in the end the report. Nothing but the store and the ref
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ class Plan:
         start: first day, midnight in New York.
         days: number of days.
         healthy: leave the incidents out.
+        stop_labels: stop reporting landings when three quarters of the days have passed.
 
     Raises:
         ConfigurationError: the days are not in March 2013, or too few.
@@ -55,6 +57,7 @@ class Plan:
     start: datetime = FIRST_DAY
     days: int = 21
     healthy: bool = False
+    stop_labels: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be flown."""
@@ -80,6 +83,12 @@ class Plan:
         return self.folder / REPORT
 
     @property
+    def labels_until_s(self) -> float:
+        """When the label feed stops, on a full hour; seconds since the Unix epoch."""
+        hours = 24 * self.days
+        return self.start.timestamp() + 3600 * (3 * hours // 4) if self.stop_labels else math.inf
+
+    @property
     def incidents(self) -> Incidents:
         """What goes wrong, and when."""
         if self.healthy:
@@ -102,17 +111,21 @@ def fly(plan: Plan, voice: Voice) -> Tally:
         voice.say(
             f"Replaying {len(flights)} flights of {plan.days} days over HTTP to http://127.0.0.1:{server.port} ..."
         )
-        return fly_against(server, flights, voice)
+        return fly_against(server, flights, voice, plan.labels_until_s)
 
 
-def fly_against(server: ServerProcess, flights: Sequence[Departure], voice: Voice) -> Tally:
+def fly_against(
+    server: ServerProcess, flights: Sequence[Departure], voice: Voice, labels_until_s: float = math.inf
+) -> Tally:
     """Replay *flights* against a running server.
 
     Raises:
         RadiosondeError: the server stopped answering; the message holds the end of its log.
     """
     try:
-        return asyncio.run(replay(server.port, flights, lambda tally: voice.progress(tally, len(flights))))
+        return asyncio.run(
+            replay(server.port, flights, lambda tally: voice.progress(tally, len(flights)), labels_until_s)
+        )
     except ExceptionGroup as failures:
         lost, ours = failures.split(OSError)
         if lost is None or ours is not None:

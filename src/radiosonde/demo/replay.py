@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,19 +55,22 @@ class _Flight:
         self.prediction_id = asyncio.get_running_loop().create_future()
 
 
-async def replay(port: int, departures: Sequence[Departure], progress: Callable[[Tally], None]) -> Tally:
+async def replay(
+    port: int, departures: Sequence[Departure], progress: Callable[[Tally], None], labels_until_s: float = math.inf
+) -> Tally:
     """Send *departures* and their labels to the server at *port* and return the tally.
 
     Args:
         port: port of the server on 127.0.0.1.
         departures: the flights in event order.
         progress: called after each answer, with the same tally every time.
+        labels_until_s: landings from then on are not reported; seconds since the Unix epoch.
 
     Raises:
         OSError: the server cannot be reached or went away.
     """
     tally = Tally()
-    events = _events([_Flight(departure) for departure in departures])
+    events = _events([_Flight(departure) for departure in departures], labels_until_s)
 
     async def fly() -> None:
         connection = Connection(port)
@@ -83,10 +87,14 @@ async def replay(port: int, departures: Sequence[Departure], progress: Callable[
     return tally
 
 
-def _events(flights: Sequence[_Flight]) -> Iterator[tuple[_Send, _Flight]]:
+def _events(flights: Sequence[_Flight], labels_until_s: float) -> Iterator[tuple[_Send, _Flight]]:
     """Return an iterator over what is to be sent, in event order: flights when they are due, labels at the landing."""
     due = ((flight.departure.scheduled_s, _predict, flight) for flight in flights)
-    landed = ((at_s, _label, flight) for flight in flights if (at_s := flight.departure.landed_s) is not None)
+    landed = (
+        (at_s, _label, flight)
+        for flight in flights
+        if (at_s := flight.departure.landed_s) is not None and at_s < labels_until_s
+    )
     return ((send, flight) for _, send, flight in sorted(chain(due, landed), key=itemgetter(0)))
 
 

@@ -56,7 +56,7 @@ def look_at_labels(where: Place, onset: Onset) -> NextStep:
         "predictions and their labels by hour of the prediction, around that moment",
         _sqlite(
             "SELECT strftime('%Y-%m-%d %H:00', start_ns/1000000000, 'unixepoch') AS hour, sum(rows) AS predicted, "  # noqa: S608 -- text for a person to run; names are quoted
-            "coalesce(sum((SELECT sum(o.value) FROM json_each(labels, '$.outcomes') AS o)), 0) AS labelled FROM windows "
+            "coalesce(sum((SELECT sum(json_extract(o.value, '$.rows')) FROM json_each(labels, '$.outcomes') AS o)), 0) AS labelled FROM windows "
             f"WHERE model={_text(where.model)} AND start_ns BETWEEN {onset.at_ns - 24 * _HOUR_NS} AND {onset.at_ns + 12 * _HOUR_NS} "
             "GROUP BY 1 ORDER BY 1"
         ),
