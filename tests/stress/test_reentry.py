@@ -66,7 +66,9 @@ def test_a_signal_handler_that_predicts(tmp_path):
                 predict(batch)
                 calls.append(None)
         signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        # Handlers pile up while one of them flushes: at every millisecond, a slow disk would pile them up to the
+        # interpreter's recursion limit.
+        signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
         count = 0
         begun = time.monotonic()
         while time.monotonic() - begun < 3:
