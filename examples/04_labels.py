@@ -1,6 +1,6 @@
 """Tell what really happened, whenever it becomes known: labels are counted in the window of their prediction.
 
-A label needs the prediction's id and nothing else. What becomes of it is counted: joined, duplicate, unknown, invalid.
+A label needs the prediction's id and nothing else. What becomes of it is counted: joined, corrected, duplicate, expired, ...
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ with fly() as rs:
     rs.label(ids[1], "late", time=DAY + timedelta(hours=3))
     rs.label(ids[2], "late", time=DAY + timedelta(hours=4))
     rs.label(ids[2], "late", time=DAY + timedelta(hours=5))  # told twice, counted once
-    rs.label("0" * 32, "late")  # nobody's prediction
+    rs.label("0" * 32, "late")  # an id tells its time, and this one is of 1970
     # ids[3] never gets one.
 
     (window,) = rs.windows()

@@ -22,7 +22,7 @@ PROMISED = {
         r"plan=other +calls 1",
         r"plan=pro +calls 2 +errors {'ValueError': 1}",
     ],
-    "04_labels": [r"'joined': 3, 'duplicate': 1, 'unknown': 1", r"\('correct', '1h'\): 1"],
+    "04_labels": [r"'joined': 3, 'corrected': 0, 'duplicate': 1", r"'expired': 1", r"\('correct', '1h'\): 1"],
     "05_fastapi_server": [r"recorded 3, labels {'joined': 3", r"'label': 'late', 'confidence': 0.8} [0-9a-f]{32}"],
     "06_prometheus": [r"wind +PSI 0\.[5-9]", r"visibility +PSI 0\.0"],
     "07_store_and_diagnose": [r"1 FINDING", r"wind", r"2013-03-08", r"exit code 1"],
