@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks._measure import Figure
 from benchmarks.workloads import ANSWER, arrays, reference
+from radiosonde.model import losses
 from radiosonde.testing import fly
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _beside_thread(rounds: int) -> Iterator[Figure]:
             laps = [_lap(bare, observed, flight.pipeline().take_turn, lap) for lap in range(LAPS)]
             without.append(np.quantile([lap[0] for lap in laps], 0.25, axis=0))
             with_us.append(np.quantile([lap[1] for lap in laps], 0.25, axis=0))
-        lost = sum(flight.losses().values())
+        lost = flight.losses().get(losses.RING_OVERWRITTEN, 0)
         recorded = flight.statistics().records
     low, high = np.array(without), np.array(with_us)
     raw = {

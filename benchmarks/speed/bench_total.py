@@ -113,7 +113,9 @@ def _audit(flight: Flight, rows: int, features: int) -> None:
     counted = sum(int(window.features.cells.sum()) for window in flight.windows() if window.features)
     lost = lost_by_reason(flight)
     lost.pop(losses.SPANS_BOUNDED, None)  # spans that were worth making, beyond the bound: chosen among all the same
-    lost.pop(losses.JOIN_PRUNED, None)  # predictions that were kept for labels, and went when there were 131 072 newer ones
+    lost.pop(
+        losses.JOIN_PRUNED, None
+    )  # predictions that were kept for labels, and went when there were 131 072 newer ones
     if statistics.rows != rows or counted != rows * features or lost:
         raise RuntimeError(f"{rows} rows sent, {statistics.rows} drained, {counted} values counted, lost: {lost}")
 

@@ -64,6 +64,7 @@ class Aggregator:
         batch_rows_lost: rows of batches that were overwritten before they were read; whoever counts them sets it to 0.
         counted_rows: rows whose features were looked at.
         closed: windows closed.
+        step: how many rows each row counted in the last fold stands for, at most.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Aggregator:
         thinner: Thinner | None = None,
     ) -> None:
         self.keeper = keeper
+        self.step = 1
         self._window_ns = round(window_s * NS)
         self._process = process
         self._pace = pace or Pace()
@@ -112,6 +114,7 @@ class Aggregator:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
             # Without a grid nothing is thinned: the first rows make the provisional reference, once.
             step = self._pace.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
+            self.step = step
             counted, self._row_ns = self.counted_rows, 0
             if self.keeper is not None:  # looks at all records, not at those that are counted
                 self.keeper.keep(stream, block)
