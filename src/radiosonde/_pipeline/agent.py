@@ -195,7 +195,7 @@ class Agent:
 
     def _drain(self, ring: AdoptedRing) -> None:
         block = ring.drain(self._guard)
-        fold_in_slices(ring.drained, block, self._aggregator, self._guard, self._desk.keep)
+        fold_in_slices(ring.drained, block, self._aggregator, self._guard, self._desk)
         self._records += len(block)
         self._rows += int(block.headers["rows"].sum())
 

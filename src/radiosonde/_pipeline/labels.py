@@ -54,6 +54,7 @@ class LabelDesk:
         self._names: deque[tuple[str, str]] = deque()
         self._predictions: deque[Predictions] = deque()
         self._rows = self._pruned = 0
+        self._has_labels = False
         self._results: Counter[str] = Counter()
 
     # Any thread ------------------------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ class LabelDesk:
         self._names.append((own_id, prediction_id))
 
     def _label(self, prediction_id: object, value: object, time_ns: int | None) -> Label | None:
+        self._has_labels = True
         plain = Guard.attempt(plain_value, value)
         if not isinstance(prediction_id, str) or not prediction_id or plain is None or isinstance(plain, Exception):
             self._results[INVALID] += 1
@@ -98,6 +100,15 @@ class LabelDesk:
     def waiting(self) -> int:
         """Labels and names in the queues."""
         return len(self._labels) + len(self._names)
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether predictions should be kept with the cells of their features.
+
+        A store that others reach may get their labels at any time. One in memory gets those of this process alone: until
+        the first has come, most processes never label, and each cell would be paid for nothing.
+        """
+        return self.is_durable or self._has_labels
 
     @property
     def is_crowded(self) -> bool:

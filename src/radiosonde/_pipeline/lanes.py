@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from radiosonde.model.cells import cells_text
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
     from radiosonde._guard import Guard
+    from radiosonde._pipeline.labels import LabelDesk
     from radiosonde._record.lane import Lane
     from radiosonde.reference.profile import Reference
 
@@ -29,6 +29,10 @@ hold is one sketch update, about 100 us (bench_tail)."""
 
 LOOKS_AHEAD = 3
 """Looks (20 ms) for which there must be room: a look that comes late, and the first copies of the drain."""
+
+RECORD_LOOKS_AHEAD = 5
+"""The same for single records, whose callers hold the interpreter lock that the drain needs: with three, a caller at full
+rate overwrote one record in 400 (bench_tail)."""
 
 
 class DrainedLane:
@@ -88,7 +92,7 @@ class DrainedLane:
         self._looked = values, records
         if values + LOOKS_AHEAD * more_values >= arena.size > 0 < values:
             return True
-        return records + LOOKS_AHEAD * more_records >= ring.capacity
+        return records + RECORD_LOOKS_AHEAD * more_records >= ring.capacity
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
@@ -119,13 +123,12 @@ class DrainedLane:
         grid = self.stream.grid
         return None if grid is None else cells_text(grid.assign(self.stream.to_grid(row))[0], grid.width)
 
-    def predictions(self, block: Block, step: int = 1) -> Predictions | None:
+    def predictions(self, block: Block, with_cells: bool) -> Predictions | None:  # noqa: FBT001 - the guard takes no keywords
         """Return what of a slice may be labelled: single rows that ended with a result. None if nothing may.
 
         Args:
             block: the slice.
-            step: how many rows each row that is counted stands for. Where the budget does not pay for the cells of all
-                rows it does not pay for these either: 0.2 us a row, a fifth of the budget at 10 000 rows/s.
+            with_cells: keep the cells of their features: 0.2 us a row, a fifth of the budget at 10 000 rows/s.
         """
         headers = block.headers
         chosen = ((headers["mark"] & 3) == DONE) & (headers["batch"] == 0) & (headers["rows"] == 1)
@@ -139,7 +142,7 @@ class DrainedLane:
         for name in ("start_ns", "score", "confidence", "class_code", "series"):
             rows[name] = headers[name]
         rows["event_ns"] = np.where(headers["event_ns"] > 0, headers["event_ns"], headers["start_ns"])
-        cells = self._cells(headers, features) if step == 1 else np.empty((len(rows), 0), dtype=np.uint8)
+        cells = self._cells(headers, features) if with_cells else np.empty((len(rows), 0), dtype=np.uint8)
         return Predictions(self._lane_names(), rows, cells)
 
     def _cells(self, headers: NDArray[Any], rows: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -179,9 +182,7 @@ def slices(block: Block) -> list[Block]:
     return [block.part(slice(cut, cut + SLICE_ROWS)) for cut in cuts]
 
 
-def fold_in_slices(
-    lane: DrainedLane, block: Block, aggregator: Aggregator, guard: Guard, keep: Callable[[Predictions], None]
-) -> None:
+def fold_in_slices(lane: DrainedLane, block: Block, aggregator: Aggregator, guard: Guard, desk: LabelDesk) -> None:
     """Hand a drained block to the aggregator and count what could not be folded or was overwritten meanwhile.
 
     Args:
@@ -189,7 +190,7 @@ def fold_in_slices(
         block: what came out.
         aggregator: counts it.
         guard: counts what goes wrong.
-        keep: takes the predictions that may be labelled.
+        desk: takes the predictions that may be labelled.
     """
     for number, part in enumerate(slices(block)):
         if number:
@@ -197,9 +198,9 @@ def fold_in_slices(
             sleep(0)
         if not guard.call("fold", lane.fold, part, aggregator):
             guard.lose(losses.RECORD_FAILED, len(part))
-        labelled = guard.call("labels", lane.predictions, part, aggregator.step)
+        labelled = guard.call("labels", lane.predictions, part, desk.needs_cells and aggregator.step == 1)
         if labelled is not None:
-            keep(labelled)
+            desk.keep(labelled)
     lost = aggregator.batch_rows_lost
     if lost:
         aggregator.batch_rows_lost = 0

@@ -315,7 +315,7 @@ class Pipeline:
         block = lane.drain(self.guard)
         if len(block):
             self._lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
-        fold_in_slices(lane, block, self._aggregator, self.guard, self._labels.keep)
+        fold_in_slices(lane, block, self._aggregator, self.guard, self._labels)
         if self._labels.is_crowded and self._stores:
             self._storer.wake()
 
