@@ -30,7 +30,7 @@ hold is one sketch update, about 100 us (bench_tail)."""
 LOOKS_AHEAD = 3
 """Looks (20 ms) for which there must be room: a look that comes late, and the first copies of the drain."""
 
-RECORD_LOOKS_AHEAD = 5
+RECORD_LOOKS_AHEAD = 4
 """The same for single records, whose callers hold the interpreter lock that the drain needs: with three, a caller at full
 rate overwrote one record in 400 (bench_tail)."""
 
