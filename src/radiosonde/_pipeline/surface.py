@@ -28,6 +28,8 @@ from radiosonde.model import OVERFLOW_COHORT, Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
     from radiosonde._pipeline.label_app import LabelApp
     from radiosonde._pipeline.pipeline import Pipeline
 
@@ -308,6 +310,7 @@ class Surface:
         start: datetime | float | None = None,
         phases: Mapping[str, float] | None = None,
         error: BaseException | str | None = None,
+        span: SpanContext | None = None,
     ) -> None:
         """Record a call that is over and that somebody else has timed: a request, a line of a log.
 
@@ -321,6 +324,7 @@ class Surface:
             start: when it began; default: *duration_s* ago.
             phases: seconds by phase, at most six names per *name*.
             error: what went wrong: an exception, or a short name for it; None for success.
+            span: context of OpenTelemetry's span of this very call, which exemplars then point to.
 
         Raises:
             ConfigurationError: the duration is negative or no number, or *start* is no time.
@@ -336,7 +340,7 @@ class Surface:
         if lane is None:
             pipeline.guard.lose(losses.RECORD_FAILED)
             return
-        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error))
+        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error, span))
 
     def _recorder_of_past(self, name: str, version: str, variant: str) -> Recorder:
         with self._lock:
