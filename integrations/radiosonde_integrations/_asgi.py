@@ -16,7 +16,7 @@ from typing import Any
 import radiosonde
 from radiosonde_integrations._options import RequestOptions
 from radiosonde_integrations._quiet import quiet
-from radiosonde_integrations._requests import ObservedRequest, begin_request, error_of, series_name
+from radiosonde_integrations._requests import ObservedRequest, begin_request, error_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -73,16 +73,16 @@ class RequestMiddleware:
                 return
             await send(message)
             if not message.get("more_body") and kind in ("http.response.body", "http.response.pathsend"):
-                request.record(_name(scope, root_path, request), error_of(status))
+                request.end(scope["method"], _path(scope, root_path, request), error_of(status))
 
         try:
             await self.app(scope, receive, send_observed)
         except BaseException as error:
-            request.record(_name(scope, root_path, request), _error(error))
+            request.end(scope["method"], _path(scope, root_path, request), _error(error))
             raise
         else:
-            # Not recorded yet: the client went away, or the application sent nothing or not all.
-            request.record(_name(scope, root_path, request), error_of(status) or DISCONNECTED)
+            # Not ended yet: the client went away, or the application sent nothing or not all.
+            request.end(scope["method"], _path(scope, root_path, request), error_of(status) or DISCONNECTED)
         finally:
             request.leave()
 
@@ -113,10 +113,11 @@ def _error(error: BaseException) -> BaseException | str:
     return DISCONNECTED if is_disconnect else error
 
 
-def _name(scope: Scope, root_path: str, request: ObservedRequest) -> str:
-    """Return method and route; requests that no route took share one name, because their paths are anybody's."""
+def _path(scope: Scope, root_path: str, request: ObservedRequest) -> str:
+    """Return the route; requests that no route took share one name, because their paths are anybody's."""
     path = request.route or getattr(scope.get("route"), "path", None)
     if path is None:
-        return series_name(scope["method"], f"({getattr(scope.get('endpoint'), '__qualname__', 'no route')})")
+        return f"({getattr(scope.get('endpoint'), '__qualname__', 'no route')})"
     # What is left of the root path are mounts; a proxy's prefix was there from the beginning.
-    return series_name(scope["method"], f"{scope.get('root_path', '').removeprefix(root_path)}{path}")
+    mounts: str = scope.get("root_path", "")
+    return path if mounts == root_path else f"{mounts.removeprefix(root_path)}{path}"

@@ -24,7 +24,7 @@ from typing import Any
 
 import radiosonde
 from radiosonde.semconv import attributes
-from radiosonde_integrations._options import RequestOptions, baggage_entry, queue_s, query_values
+from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
 from radiosonde_integrations._quiet import quiet
 
 MAX_IDS = 10
@@ -36,6 +36,11 @@ say nothing of model or data."""
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
 """Methods that name a series; a client may send any word, and all others share ``_OTHER``."""
+
+LOOK_EVERY_NS = 200_000_000
+"""How often a tracer provider is looked for: one that is set while requests are served is found so soon."""
+
+_NO_PROVIDER = {"ProxyTracerProvider", "NoOpTracerProvider"}
 
 _NO_HEADERS: list[tuple[str, str]] = []
 
@@ -53,18 +58,17 @@ class ObservedRequest:
     """
 
     __slots__ = (
-        "_begun_ns", "_cohort", "_collect", "_endpoint_ns", "_is_recorded", "_of_path", "_options", "_queue_s",
-        "_span", "_start_ns", "_token", "predictions", "route",
+        "_begun_ns", "_cohort", "_collect", "_ended_ns", "_endpoint_ns", "_error", "_method", "_of_path", "_options",
+        "_path", "_queue_s", "_span", "_start_ns", "_token", "predictions", "route",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
         self._options = options
         self._start_ns = time.time_ns()
         self._begun_ns = time.perf_counter_ns()
-        self._endpoint_ns = 0
+        self._endpoint_ns = self._ended_ns = 0
         self._queue_s = queue_s(headers, self._start_ns) if headers else 0.0
-        self._is_recorded = False
-        self._span = _current_span()
+        self._span = _SPANS.current(self._begun_ns)
         self._cohort: Any = None
         self._of_path: dict[str, str] = {}
         self.route: str | None = None
@@ -97,13 +101,13 @@ class ObservedRequest:
     @quiet(_NO_HEADERS)
     def response_headers(self) -> list[tuple[str, str]]:
         """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt."""
-        made, options = self.predictions, self._options
+        made, options = self.predictions[: MAX_IDS + 1], self._options
         headers: list[tuple[str, str]] = []
         if made and options.id_header:
             ids = made[0].id if len(made) == 1 else ", ".join(each.id for each in made[:MAX_IDS])
             headers.append((options.id_header, ids if len(made) <= MAX_IDS else f"{ids}, ..."))
         if made and options.receipt_header:
-            receipt = made[-1].receipt()
+            receipt = self.predictions[-1].receipt()
             if receipt:
                 headers.append((options.receipt_header, receipt))
         return headers
@@ -114,7 +118,7 @@ class ObservedRequest:
 
         That is the span that was in force when the request began; else, for it may have begun since, the one in force now.
         """
-        span = self._span = self._span or _current_span()
+        span = self._span = self._span or _SPANS.current(self._begun_ns)
         if span is not None and self.predictions and span.is_recording():
             first = self.predictions[0]
             span.set_attributes(
@@ -127,49 +131,50 @@ class ObservedRequest:
             )
 
     @quiet(None)
-    def record(self, name: str, error: BaseException | str | None) -> None:
-        """Record the request, the first time this is called; its scopes go on, for tasks that run after the response.
+    def end(self, method: str, path: str, error: BaseException | str | None) -> None:
+        """Take the time of the end; what came first counts. The request is recorded later, between requests.
+
+        Its scopes go on, for tasks that run after the response.
 
         Args:
-            name: method and route.
+            method: of HTTP.
+            path: route.
             error: what went wrong, as `error_of` says; None for success.
         """
-        if self._is_recorded:
-            return
-        self._is_recorded = True
-        duration_s = (time.perf_counter_ns() - self._begun_ns) / 1e9
-        made = self.predictions
-        first = made[0] if made else None
-        said: dict[str, Any] = {
-            "version": first.version if first else "",
-            "variant": first.variant if first else "stable",
-            "start": self._start_ns / 1e9 - self._queue_s,
-            "phases": self._phases_s(duration_s),
-            "error": error,
-            "span": None if self._span is None else self._span.get_span_context(),
-        }
-        if self._of_path:
-            with radiosonde.cohort(**self._of_path):
-                radiosonde.record(name, duration_s + self._queue_s, **said)
-        else:
-            radiosonde.record(name, duration_s + self._queue_s, **said)
+        if not self._ended_ns:
+            self._ended_ns = time.perf_counter_ns()
+            self._method, self._path, self._error = method, path, error
+            radiosonde.defer(self._record)
+
+    @quiet(None)
+    def _record(self) -> None:
+        duration_s = (self._ended_ns - self._begun_ns) / 1e9
+        first = self.predictions[0] if self.predictions else None
+        with radiosonde.cohort(**self._of_path):
+            radiosonde.record(
+                f"{self._method if self._method in METHODS else '_OTHER'} {self._path}",
+                duration_s + self._queue_s,
+                version=first.version if first else "",
+                variant=first.variant if first else "stable",
+                start=self._start_ns / 1e9 - self._queue_s,
+                phases=self._phases_s(duration_s),
+                error=self._error,
+                span=None if self._span is None else self._span.get_span_context(),
+            )
 
     def drop(self) -> None:
         """Record nothing of this request."""
-        self._is_recorded = True
+        self._ended_ns = -1
 
-    @quiet(None)
     def leave(self) -> None:
         """Leave the request's scopes."""
-        # A streamed response may end in another context than the one the request began in; there is nothing to put back.
+        if self._cohort is not None:
+            self._cohort.__exit__(None, None, None)
+        self._collect.__exit__(None, None, None)
         try:
             REQUEST.reset(self._token)
-        except ValueError:
-            return
-        finally:
-            if self._cohort is not None:
-                self._cohort.__exit__(None, None, None)
-            self._collect.__exit__(None, None, None)
+        except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
+            pass
 
     def _phases_s(self, duration_s: float) -> dict[str, float]:
         phases: dict[str, float] = {}
@@ -197,17 +202,27 @@ def begin_request(options: RequestOptions, headers: Mapping[str, str], query: st
     return ObservedRequest(options, headers, query)
 
 
-def _current_span() -> Any:
-    trace = sys.modules.get("opentelemetry.trace")  # who made a span has loaded it
-    if trace is None:
-        return None
-    span = trace.get_current_span()
-    return None if span is trace.INVALID_SPAN else span
+class _Spans:
+    """Finds the span in force, where there may be one: to ask costs 3 us in a server, and most have no tracer provider."""
+
+    def __init__(self) -> None:
+        self._is_traced = False
+        self._looked_ns = -LOOK_EVERY_NS
+
+    def current(self, now_ns: int) -> Any:
+        """Return the span in force, None if there is none."""
+        if now_ns - self._looked_ns >= LOOK_EVERY_NS:
+            self._looked_ns = now_ns
+            trace = sys.modules.get("opentelemetry.trace")  # who makes spans has loaded it
+            self._is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
+        if not self._is_traced:
+            return None
+        trace = sys.modules["opentelemetry.trace"]
+        span = trace.get_current_span()
+        return None if span is trace.INVALID_SPAN else span
 
 
-def series_name(method: str, path: str) -> str:
-    """Return the name of a request's series."""
-    return f"{method if method in METHODS else '_OTHER'} {path}"
+_SPANS = _Spans()
 
 
 def error_of(status: int) -> str | None:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_wsgi
-from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._options import ID_HEADER, RequestOptions
-from radiosonde_integrations._requests import REQUEST, begin_request, error_of, series_name
+from radiosonde_integrations._patching import Patches
+from radiosonde_integrations._requests import REQUEST, begin_request, error_of
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
@@ -98,7 +98,7 @@ def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[
             return start_response(line, *args, **kwargs)
 
         def end(error: BaseException | str | None) -> None:
-            request.record(series_name(environ["REQUEST_METHOD"], environ[_NAME]), error or error_of(status))
+            request.end(environ["REQUEST_METHOD"], environ[_NAME], error or error_of(status))
             request.leave()
 
         try:

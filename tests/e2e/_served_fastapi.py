@@ -97,7 +97,7 @@ def in_mounted(carrier: str, wind: float) -> str:
 if os.environ.get("MIDDLEWARE"):
 
     @app.middleware("http")
-    async def pass_through(request: fastapi.Request, call_next):  # noqa: ANN201 - as users write it
+    async def pass_through(request: fastapi.Request, call_next):
         """Run the endpoint in a task of its own, as this kind of middleware does."""
         return await call_next(request)
 

@@ -60,6 +60,8 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread if it does not run."""
+        if self._thread is not None:
+            return
         with self._lock:
             if self._thread is None and not self._is_stopping:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)

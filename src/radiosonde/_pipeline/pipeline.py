@@ -16,6 +16,7 @@ from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
+from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.joiner import Joiner, desk_for
 from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
@@ -27,7 +28,7 @@ from radiosonde.model.cells import cells_text
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from radiosonde._record.lane import Lane
     from radiosonde._record.recorder import Recorder
@@ -91,6 +92,7 @@ class Pipeline:
         self._held: list[threading.Lock] = []
         self._is_desk_held = self._has_labelled = False
         self._lanes: list[DrainedLane] = []
+        self._deferred = Deferred(self.guard)
         self._by_nonce: dict[int, DrainedLane] = {}
         # Where nobody would send them, no spans are made.
         bound = self.settings.spans_per_minute if self.settings.otlp else 0
@@ -148,6 +150,12 @@ class Pipeline:
     def _stores(self) -> bool:
         """Whether there is work for the storing thread: windows or joins that go to a disk or over the network."""
         return not self.settings.agent and (self.settings.store is not None or self.settings.join_target is not None)
+
+    def defer(self, function: Callable[[], object]) -> None:
+        """Call *function* in the consumer's thread, before it drains next."""
+        if not self.is_shut:
+            self._deferred.put(function)
+            self._consumer.start()
 
     def wake(self) -> None:
         """Let the consumer look at the rings now."""
@@ -248,6 +256,7 @@ class Pipeline:
         if now_ns - self._folded_ns < FOLD_EVERY_NS:
             return
         self._folded_ns = now_ns
+        self._deferred.run()
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
         self._tender.look()
@@ -266,6 +275,8 @@ class Pipeline:
             everything: close every window, due or not.
             timeout_s: how long to wait for another's turn to end.
         """
+        if lanes is None:
+            self._deferred.run()
         if self.settings.agent:
             return True
         # A signal handler that flushes in the middle of this thread's own turn would wait for itself.
@@ -347,6 +358,7 @@ class Pipeline:
 
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
+        self._deferred.run()
         return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int) -> bool:
@@ -414,6 +426,7 @@ class Pipeline:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
         if self.is_shut:
             return True
+        self._deferred.run()
         was_recording = self.is_recording or self._has_labelled
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
@@ -437,6 +450,7 @@ class Pipeline:
 
     def at_exit(self) -> None:
         """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
+        self._deferred.run()
         if not self.is_shut and (self.is_recording or self._has_labelled):
             self.shutdown(EXIT_TIMEOUT_S)
 

@@ -38,6 +38,7 @@ __all__ = [
     "cohort",
     "collect",
     "current",
+    "defer",
     "flush",
     "instrument",
     "instrument_app",
@@ -342,6 +343,15 @@ class Surface:
             return
         pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error, span))
 
+    def defer(self, function: Callable[[], object]) -> None:
+        """Call *function* within about a second in the background thread, in a copy of the context of now.
+
+        For plug-ins: describing a request to `record` costs a server less between requests than in one. What it raises is
+        counted and logged, like an error of ours.
+        """
+        if not self.is_off:
+            self.pipeline().defer(function)
+
     def _recorder_of_past(self, name: str, version: str, variant: str) -> Recorder:
         with self._lock:
             if len(self._timed) >= self.pipeline().settings.max_series:
@@ -428,6 +438,7 @@ class Surface:
 SURFACE = Surface()
 
 observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.cohort, SURFACE.at, SURFACE.label
-collect, record, tag, label_app = SURFACE.collect, SURFACE.record, SURFACE.tag, SURFACE.label_app
+collect, record, defer, tag = SURFACE.collect, SURFACE.record, SURFACE.defer, SURFACE.tag
+label_app = SURFACE.label_app
 instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics
