@@ -101,12 +101,13 @@ class ObservedRequest:
     @quiet(_NO_HEADERS)
     def response_headers(self) -> list[tuple[str, str]]:
         """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt."""
-        made, options = self.predictions[: MAX_IDS + 1], self._options
+        made, options = self.predictions, self._options
         headers: list[tuple[str, str]] = []
-        if made and options.id_header:
-            ids = made[0].id if len(made) == 1 else ", ".join(each.id for each in made[:MAX_IDS])
-            headers.append((options.id_header, ids if len(made) <= MAX_IDS else f"{ids}, ..."))
-        if made and options.receipt_header:
+        count = len(made)
+        if count and options.id_header:
+            ids = made[0].id if count == 1 else ", ".join(each.id for each in made[:MAX_IDS])
+            headers.append((options.id_header, ids if count <= MAX_IDS else f"{ids}, ..."))
+        if count and options.receipt_header:
             receipt = self.predictions[-1].receipt()
             if receipt:
                 headers.append((options.receipt_header, receipt))
@@ -149,18 +150,19 @@ class ObservedRequest:
     @quiet(None)
     def _record(self) -> None:
         duration_s = (self._ended_ns - self._begun_ns) / 1e9
-        first = self.predictions[0] if self.predictions else None
-        with radiosonde.cohort(**self._of_path):
-            radiosonde.record(
-                f"{self._method if self._method in METHODS else '_OTHER'} {self._path}",
-                duration_s + self._queue_s,
-                version=first.version if first else "",
-                variant=first.variant if first else "stable",
-                start=self._start_ns / 1e9 - self._queue_s,
-                phases=self._phases_s(duration_s),
-                error=self._error,
-                span=None if self._span is None else self._span.get_span_context(),
-            )
+        made = list(self.predictions)
+        if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
+            radiosonde.cohort(**self._of_path).__enter__()
+        radiosonde.record(
+            f"{self._method if self._method in METHODS else '_OTHER'} {self._path}",
+            duration_s + self._queue_s,
+            version=made[0].version if made else "",
+            variant=made[0].variant if made else "stable",
+            start=self._start_ns / 1e9 - self._queue_s,
+            phases=self._phases_s(duration_s, made),
+            error=self._error,
+            span=None if self._span is None else self._span.get_span_context(),
+        )
 
     def drop(self) -> None:
         """Record nothing of this request."""
@@ -176,7 +178,7 @@ class ObservedRequest:
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
 
-    def _phases_s(self, duration_s: float) -> dict[str, float]:
+    def _phases_s(self, duration_s: float, made: Sequence[Any]) -> dict[str, float]:
         phases: dict[str, float] = {}
         if self._queue_s:
             phases["queue"] = self._queue_s
@@ -184,7 +186,7 @@ class ObservedRequest:
         if self._endpoint_ns:
             phases["parse"] = endpoint_s = (self._endpoint_ns - self._begun_ns) / 1e9
         begun_s, ended_s, taken_s = math.inf, 0.0, 0.0
-        for each in self.predictions:
+        for each in made:
             took_s = each.duration_s
             if took_s == took_s:  # noqa: PLR0124 - NaN: it goes on (in a task of its own), or its slot was given away
                 at_s = (each.start_ns - self._start_ns) / 1e9

@@ -76,7 +76,7 @@ class DrainedLane:
         ring = self.ring
         if ring.arena.reserved - self._arena_seen >= ring.arena.size // 4:
             return True
-        return self.reader.waiting() * 4 >= ring.capacity
+        return self.reader.has_waiting(ring.capacity // 4)
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""

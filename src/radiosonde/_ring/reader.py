@@ -16,11 +16,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._ring.layout import IN_FLIGHT, LIVE_SPAN
+from radiosonde._ring.layout import IN_FLIGHT, LIVE_SPAN, MARK_WORD
 from radiosonde._ring.ring import Ring
 
 STALE_DRAINS = 600
 """Drains after which a slot that was reserved and never marked is given up (about a minute at the default cadence)."""
+
+
+LOOK_AHEAD = 8
+"""Slots that are looked at in place of one: as many writers may be interrupted between taking a slot and marking it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +78,16 @@ class RingReader:
         """Return the number of records begun since the last drain, whether done or not."""
         marks = self._ring.headers["mark"]
         return max(0, (int(marks.max()) >> 2) - self._cursor)
+
+    def has_waiting(self, count: int) -> bool:
+        """Say whether at least about *count* records have begun since the last drain; reads a few words.
+
+        The consumer asks this fifty times a second, and to look at all marks instead would wash the host's own memory out
+        of the processor's caches: a served model lost 10 % of its throughput to that (bench_served). Records fill the
+        slots in order, so the slot of the *count*-th tells, or one of those after it where its writer was interrupted.
+        """
+        words, mask, first = self._ring.words, self._ring.capacity - 1, self._cursor + count
+        return any(words[((first + ahead - 1) & mask) * 16 + MARK_WORD] >> 2 >= first for ahead in range(LOOK_AHEAD))
 
     def drain(self) -> Block:
         """Return the records that are done and have not been returned yet, in the order of their indices."""
