@@ -63,7 +63,10 @@ def _by_hand(app: fastapi.FastAPI, predict: Callable[[Any], Any]) -> Callable[[A
     metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False))
     trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
     meter, tracer = metrics.get_meter("served"), trace.get_tracer("served")
-    duration, request_duration = meter.create_histogram("prediction.duration", "s"), meter.create_histogram("request", "s")
+    duration, request_duration = (
+        meter.create_histogram("prediction.duration", "s"),
+        meter.create_histogram("request", "s"),
+    )
     answers, confidence = meter.create_counter("prediction.classes"), meter.create_histogram("prediction.confidence")
     said = {"model.name": "delays", "model.version": "1", "model.variant": "stable"}
     of_class = [{**said, "class": name} for name in ("late", "on time")]

@@ -11,7 +11,9 @@ import fastapi
 from fastapi.responses import StreamingResponse
 
 import radiosonde as rs
+from tests.e2e._provider import set_provider
 
+set_provider()
 pool = ThreadPoolExecutor(4)
 app, mounted, router = fastapi.FastAPI(), fastapi.FastAPI(), fastapi.APIRouter()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import flask
 
 import radiosonde as rs
+from tests.e2e._provider import set_provider
 
+set_provider()
 app = flask.Flask(__name__)
 blueprint = flask.Blueprint("v1", __name__)
 

@@ -115,7 +115,7 @@ def test_spans_and_exemplars_are_in_the_clients_trace(app, server, by, tmp_path)
     with otlp_sink() as sink:
         variables = environment(
             tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
-            OTEL_EXPORTER_OTLP_COMPRESSION="none", OTEL_BSP_SCHEDULE_DELAY="200", OTEL_METRIC_EXPORT_INTERVAL="1000", FASTAPI_OTEL_AUTO_CONFIGURE="" if by else "true",
+            OTEL_EXPORTER_OTLP_COMPRESSION="none", OTEL_BSP_SCHEDULE_DELAY="200", OTEL_METRIC_EXPORT_INTERVAL="1000", PROVIDER="1",
         )  # fmt: skip
         with web_server(app, server, tmp_path, variables, by=by) as (_, url):
             asked = ask_all(url, asked_for(framework), {"x-plan": "pro"})

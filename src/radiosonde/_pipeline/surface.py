@@ -301,7 +301,7 @@ class Surface:
         collected = Collected()
         return nullcontext(collected) if self.is_off else Collecting(collected)
 
-    def record(
+    def record(  # noqa: PLR0913 - all but name and duration have defaults
         self,
         name: str,
         duration_s: float,

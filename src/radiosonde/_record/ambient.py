@@ -86,7 +86,7 @@ class _Scope:
     ) -> None:
         # A generator's frame may be left in another context than it was entered in (a framework's `yield` dependency
         # in a thread pool): there is nothing to put back there then, and nothing to raise.
-        try:  # not `suppress`, which costs more than all the rest of a request's scopes
+        try:  # noqa: SIM105 - `suppress` costs more than all the rest of a request's scopes (bench_served)
             AMBIENT.reset(self._token)
         except ValueError:
             pass

@@ -38,6 +38,23 @@ def test_records_come_out_once_in_order():
     assert reader.waiting() == 0
 
 
+def test_whether_many_wait_is_told_from_a_few_words():
+    """True from the count on, also around the ring's end and when the very slot was taken and is not marked yet."""
+    ring, reader = make()
+    for _ in range(3):
+        assert not reader.has_waiting(16)
+        for _ in range(15):
+            finish(ring, begin(ring))
+        assert not reader.has_waiting(16)
+        ring.reserve()
+        finish(ring, begin(ring))
+        assert reader.has_waiting(16)
+        for _ in range(40):
+            finish(ring, begin(ring))
+        assert reader.has_waiting(16)
+        reader.drain()
+
+
 def test_a_block_is_a_copy():
     """What is written after a drain does not change the block."""
     ring, reader = make()
