@@ -22,6 +22,7 @@ PARTS = {
     "drain": ("speed.bench_drain", "where the consumer's time goes"),
     "tail": ("overhead.bench_tail", "what the consumer thread does to the caller's p99.9"),
     "budget": ("overhead.bench_budget", "whether all our threads stay within the CPU budget"),
+    "served": ("overhead.bench_served", "throughput and p99 of a served model, beside OpenTelemetry by hand"),
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),
     "receipt": ("speed.bench_receipt", "signing and verifying receipts"),
     "join": ("speed.bench_join", "labels per second through a join store; remembering a prediction for its label"),

@@ -18,7 +18,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
 from radiosonde_integrations._artifacts import ARTIFACTS
-from radiosonde_integrations._observing import MARK, OBSERVERS, Method
+from radiosonde_integrations._observing import INSIDE, MARK, OBSERVERS, Method
 from radiosonde_integrations._patching import Patches
 
 _LOG = logging.getLogger("radiosonde")
@@ -50,10 +50,29 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             return None
         conflict = None if kwargs else self._check_dependency_conflicts()
         if conflict is None:
-            return super().instrument(**kwargs)
+            return self._guarded_instrument(kwargs)
         is_absent = not (conflict.found or getattr(conflict, "found_any", None))
         _LOG.log(logging.DEBUG if is_absent else logging.WARNING, "%s does nothing: %s", type(self).__name__, conflict)
         return None
+
+    def _guarded_instrument(self, options: dict[str, Any]) -> Any:
+        """Instrument; with OpenTelemetry's options (by hand there are none) let out only what OpenTelemetry expects.
+
+        It ends at any other exception and leaves all the instrumentors after ours undone, the user's own among them.
+        """
+        try:
+            return super().instrument(**options)
+        except (DependencyConflictError, ImportError):
+            raise
+        except Exception as error:
+            if not options:
+                raise
+            _LOG.warning(
+                "%s failed: %r; its library works unobserved, and the others are instrumented",
+                type(self).__name__,
+                error,
+            )
+            return None
 
     def uninstrument(self, **kwargs: Any) -> Any:
         """Put the library's own functions back; again is nothing."""
@@ -111,6 +130,8 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def observed(self: Any, /, *args: Any, **kwargs: Mapping[str, Any]) -> Any:
+            if INSIDE.get():  # asked here too: most calls are inner ones, and binding costs as much again
+                return original(self, *args, **kwargs)
             return OBSERVERS.call(self, method, original.__get__(self), args, kwargs)
 
         setattr(observed, MARK, method)

@@ -16,18 +16,17 @@ What the endpoint does between two predictions, or without any, is in none of th
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 import radiosonde
 from radiosonde.semconv import attributes
+from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
 from radiosonde_integrations._quiet import quiet
 
-ID_HEADER = "x-prediction-id"
 MAX_IDS = 10
 """Prediction ids in a response's header; more are cut, and the header then ends with an ellipsis."""
 
@@ -35,36 +34,13 @@ COUNTED_CLIENT_ERRORS = frozenset({400, 413, 415, 422})
 """Statuses below 500 that count as errors: what the client sent could not be used. 401, 403, 404 and the like do not: they
 say nothing of model or data."""
 
-LONGEST_QUEUE_S = 300.0
-"""A proxy's time of arrival further back than this is a clock that is wrong, or not a time at all."""
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
+"""Methods that name a series; a client may send any word, and all others share ``_OTHER``."""
 
-HeaderOf = Callable[[str], str | None]
-"""Returns a request header by its name in lower case."""
+LOOK_EVERY_NS = 200_000_000
+"""How often a tracer provider is looked for: one that is set while requests are served is found so soon."""
 
-
-@dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """What `radiosonde.instrument_app` was told.
-
-    Attributes:
-        cohorts: where each cohort dimension comes from: ``header:NAME``, ``path:PARAMETER``, ``query:PARAMETER`` or
-            ``baggage:KEY``. Values count as `radiosonde.cohort` admits them.
-        id_header: response header that carries the ids of the request's predictions; None for none.
-        receipt_header: response header that carries the receipt of its last prediction; None for none.
-    """
-
-    cohorts: Mapping[str, str] = field(default_factory=dict)
-    id_header: str | None = ID_HEADER
-    receipt_header: str | None = None
-
-    def __post_init__(self) -> None:
-        for dimension, source in self.cohorts.items():
-            kind, separator, name = source.partition(":")
-            if kind not in ("header", "path", "query", "baggage") or not separator or not name:
-                raise radiosonde.errors.ConfigurationError(
-                    f"cohorts[{dimension!r}] is {source!r}; give header:NAME, path:PARAMETER, query:PARAMETER or baggage:KEY"
-                )
-
+_NO_PROVIDER = {"ProxyTracerProvider", "NoOpTracerProvider"}
 
 _NO_HEADERS: list[tuple[str, str]] = []
 
@@ -77,37 +53,46 @@ class ObservedRequest:
 
     Args:
         options: what is wanted.
-        header: reads a request header.
-        query: query parameters.
+        headers: the request's headers of those in `RequestOptions.wanted`, by name in lower case.
+        query: the query string.
     """
 
-    def __init__(self, options: RequestOptions, header: HeaderOf, query: Mapping[str, str] | None = None) -> None:
+    __slots__ = (
+        "_begun_ns", "_cohort", "_collect", "_ended_ns", "_endpoint_ns", "_error", "_method", "_of_path", "_options",
+        "_path", "_queue_s", "_span", "_start_ns", "_token", "predictions", "route",
+    )  # fmt: skip
+
+    def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
         self._options = options
         self._start_ns = time.time_ns()
         self._begun_ns = time.perf_counter_ns()
-        self._endpoint_ns = 0
-        self._queue_s = queue_s(header, self._start_ns)
-        self._scopes = ExitStack()
-        self.predictions: Sequence[Any] = self._scopes.enter_context(radiosonde.collect())
-        said = {
-            dimension: value
-            for dimension, source in options.cohorts.items()
-            if (value := _cohort_value(source, header, query or {})) is not None
-        }
-        if said:
-            self._scopes.enter_context(radiosonde.cohort(**said))
+        self._endpoint_ns = self._ended_ns = 0
+        self._queue_s = queue_s(headers, self._start_ns) if headers else 0.0
+        self._span = _SPANS.current(self._begun_ns)
+        self._cohort: Any = None
+        self._of_path: dict[str, str] = {}
+        self.route: str | None = None
+        said = _said(options, headers, query) if options.cohorts else None
+        cohort = radiosonde.cohort(**said) if said else None
+        # From here on nothing raises: what is entered would stay behind in a thread that serves others.
+        self._collect = radiosonde.collect()
+        self.predictions: Sequence[Any] = self._collect.__enter__()
+        if cohort is not None:
+            cohort.__enter__()
+            self._cohort = cohort
         self._token = REQUEST.set(self)
 
     @quiet(None)
-    def routed(self, parameters: Mapping[str, str]) -> None:
-        """Take what of the cohort is in the path, which is known only when a route was found."""
-        said = {
-            dimension: parameters[source.partition(":")[2]]
-            for dimension, source in self._options.cohorts.items()
-            if source.startswith("path:") and source.partition(":")[2] in parameters
-        }
-        if said:
-            self._scopes.enter_context(radiosonde.cohort(**said))
+    def routed(self, route: str | None, parameters: Mapping[str, Any]) -> None:
+        """Take the route, and what of the cohort is in the path: both are known only when a route was found."""
+        self.route = route
+        if not self._options.of_path:
+            return
+        of_path = {dimension: str(parameters[name]) for dimension, name in self._options.of_path if name in parameters}
+        if of_path:
+            self._of_path = of_path
+            # Never left: this may be a task of its own (a middleware's), and there is nobody after the endpoint.
+            radiosonde.cohort(**of_path).__enter__()
 
     def endpoint_begins(self) -> None:
         """Note that the endpoint's own code begins now."""
@@ -116,26 +101,26 @@ class ObservedRequest:
     @quiet(_NO_HEADERS)
     def response_headers(self) -> list[tuple[str, str]]:
         """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt."""
-        made = self.predictions
+        made, options = self.predictions, self._options
         headers: list[tuple[str, str]] = []
-        if made and self._options.id_header:
-            ids = ", ".join(each.id for each in made[:MAX_IDS])
-            headers.append((self._options.id_header, ids if len(made) <= MAX_IDS else f"{ids}, ..."))
-        if made and self._options.receipt_header:
-            receipt = made[-1].receipt()
+        count = len(made)
+        if count and options.id_header:
+            ids = made[0].id if count == 1 else ", ".join(each.id for each in made[:MAX_IDS])
+            headers.append((options.id_header, ids if count <= MAX_IDS else f"{ids}, ..."))
+        if count and options.receipt_header:
+            receipt = self.predictions[-1].receipt()
             if receipt:
-                headers.append((self._options.receipt_header, receipt))
+                headers.append((options.receipt_header, receipt))
         return headers
 
     @quiet(None)
     def describe_span(self) -> None:
-        """Put model, version and prediction id on the span in force, the server's, if it is recording."""
-        if not self.predictions:
-            return
-        from opentelemetry import trace
+        """Put model, version and prediction id on the server's span, if it is recording.
 
-        span = trace.get_current_span()
-        if span.is_recording():
+        That is the span that was in force when the request began; else, for it may have begun since, the one in force now.
+        """
+        span = self._span = self._span or _SPANS.current(self._begun_ns)
+        if span is not None and self.predictions and span.is_recording():
             first = self.predictions[0]
             span.set_attributes(
                 {
@@ -147,60 +132,99 @@ class ObservedRequest:
             )
 
     @quiet(None)
-    def end(self, name: str, error: BaseException | str | None) -> None:
-        """Record the request under *name* and leave its scopes.
+    def end(self, method: str, path: str, error: BaseException | str | None) -> None:
+        """Take the time of the end; what came first counts. The request is recorded later, between requests.
+
+        Its scopes go on, for tasks that run after the response.
 
         Args:
-            name: method and route.
+            method: of HTTP.
+            path: route.
             error: what went wrong, as `error_of` says; None for success.
         """
-        duration_s = (time.perf_counter_ns() - self._begun_ns) / 1e9
-        first = self.predictions[0] if self.predictions else None
-        try:
-            radiosonde.record(
-                name,
-                duration_s + self._queue_s,
-                version=first.version if first else "",
-                variant=first.variant if first else "stable",
-                start=(self._start_ns / 1e9) - self._queue_s,
-                phases=self._phases_s(duration_s),
-                error=error,
-            )
-        finally:
-            self._scopes.close()
-            _reset(self._token)
+        if not self._ended_ns:
+            self._ended_ns = time.perf_counter_ns()
+            self._method, self._path, self._error = method, path, error
+            radiosonde.defer(self._record)
 
-    def _phases_s(self, duration_s: float) -> dict[str, float]:
+    @quiet(None)
+    def _record(self) -> None:
+        duration_s = (self._ended_ns - self._begun_ns) / 1e9
+        made = list(self.predictions)
+        if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
+            radiosonde.cohort(**self._of_path).__enter__()
+        radiosonde.record(
+            f"{self._method if self._method in METHODS else '_OTHER'} {self._path}",
+            duration_s + self._queue_s,
+            version=made[0].version if made else "",
+            variant=made[0].variant if made else "stable",
+            start=self._start_ns / 1e9 - self._queue_s,
+            phases=self._phases_s(duration_s, made),
+            error=self._error,
+            span=None if self._span is None else self._span.get_span_context(),
+        )
+
+    def drop(self) -> None:
+        """Record nothing of this request."""
+        self._ended_ns = -1
+
+    def leave(self) -> None:
+        """Leave the request's scopes."""
+        if self._cohort is not None:
+            self._cohort.__exit__(None, None, None)
+        self._collect.__exit__(None, None, None)
+        try:  # noqa: SIM105 - `suppress` costs more than the reset
+            REQUEST.reset(self._token)
+        except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
+            pass
+
+    def _phases_s(self, duration_s: float, made: Sequence[Any]) -> dict[str, float]:
         phases: dict[str, float] = {}
         if self._queue_s:
             phases["queue"] = self._queue_s
-        endpoint_s = (self._endpoint_ns - self._begun_ns) / 1e9 if self._endpoint_ns else 0.0
+        endpoint_s = 0.0
         if self._endpoint_ns:
-            phases["parse"] = endpoint_s
-        spans_s = [
-            ((each.start_ns - self._start_ns) / 1e9, each.duration_s)
-            for each in self.predictions
-            if not math.isnan(each.duration_s)
-        ]
-        if spans_s:
-            phases["predict"] = sum(taken for _, taken in spans_s)
-            phases["feature_fetch"] = max(0.0, min(begun for begun, _ in spans_s) - endpoint_s)
-            phases["serialise"] = max(0.0, duration_s - max(begun + taken for begun, taken in spans_s))
+            phases["parse"] = endpoint_s = (self._endpoint_ns - self._begun_ns) / 1e9
+        begun_s, ended_s, taken_s = math.inf, 0.0, 0.0
+        for each in made:
+            took_s = each.duration_s
+            if took_s == took_s:  # noqa: PLR0124 - NaN: it goes on (in a task of its own), or its slot was given away
+                at_s = (each.start_ns - self._start_ns) / 1e9
+                begun_s, ended_s, taken_s = min(begun_s, at_s), max(ended_s, at_s + took_s), taken_s + took_s
+        if begun_s < math.inf:
+            phases["predict"] = taken_s
+            phases["feature_fetch"] = max(0.0, begun_s - endpoint_s)
+            phases["serialise"] = max(0.0, duration_s - ended_s)
         return phases
 
 
 @quiet(None)
-def begin_request(options: RequestOptions, header: HeaderOf, query: Mapping[str, str] | None = None) -> ObservedRequest:
+def begin_request(options: RequestOptions, headers: Mapping[str, str], query: str) -> ObservedRequest:
     """Begin to observe a request; None when that fails."""
-    return ObservedRequest(options, header, query)
+    return ObservedRequest(options, headers, query)
 
 
-def _reset(token: Any) -> None:
-    # A streamed response may end in another context than the one the request began in; there is nothing to put back there.
-    try:
-        REQUEST.reset(token)
-    except ValueError:
-        return
+class _Spans:
+    """Finds the span in force, where there may be one: to ask costs 3 us in a server, and most have no tracer provider."""
+
+    def __init__(self) -> None:
+        self._is_traced = False
+        self._looked_ns = -LOOK_EVERY_NS
+
+    def current(self, now_ns: int) -> Any:
+        """Return the span in force, None if there is none."""
+        if now_ns - self._looked_ns >= LOOK_EVERY_NS:
+            self._looked_ns = now_ns
+            trace = sys.modules.get("opentelemetry.trace")  # who makes spans has loaded it
+            self._is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
+        if not self._is_traced:
+            return None
+        trace = sys.modules["opentelemetry.trace"]
+        span = trace.get_current_span()
+        return None if span is trace.INVALID_SPAN else span
+
+
+_SPANS = _Spans()
 
 
 def error_of(status: int) -> str | None:
@@ -208,38 +232,15 @@ def error_of(status: int) -> str | None:
     return str(status) if status >= 500 or status in COUNTED_CLIENT_ERRORS else None
 
 
-def queue_s(header: HeaderOf, now_ns: int) -> float:
-    """Return the seconds since a proxy took the request, 0.0 where none says or its clock is off.
-
-    ``X-Request-Start`` is ``t=`` and seconds (nginx), or milliseconds or microseconds (others); told apart by size.
-    """
-    text = header("x-request-start") or header("x-queue-start") or ""
-    try:
-        number = float(text.removeprefix("t="))
-    except ValueError:
-        return 0.0
-    for unit in (1.0, 1e3, 1e6):
-        waited_s = now_ns / 1e9 - number / unit
-        if 0.0 <= waited_s <= LONGEST_QUEUE_S:
-            return waited_s
-    return 0.0
-
-
-def _cohort_value(source: str, header: HeaderOf, query: Mapping[str, str]) -> str | None:
-    kind, _, name = source.partition(":")
-    if kind == "header":
-        return header(name.lower())
-    if kind == "baggage":
-        return _baggage(header, name)
-    return query.get(name) if kind == "query" else None
-
-
-def _baggage(header: HeaderOf, key: str) -> str | None:
-    """Return a baggage entry of the request itself: the propagator may not have been installed, or run yet."""
-    from urllib.parse import unquote
-
-    for entry in (header("baggage") or "").split(","):
-        name, separator, value = entry.partition(";")[0].partition("=")
-        if separator and name.strip() == key:
-            return unquote(value.strip())
-    return None
+def _said(options: RequestOptions, headers: Mapping[str, str], query: str) -> dict[str, str]:
+    """Return what the request itself says of its cohort; the propagator of baggage may not be installed, or not have run."""
+    said = {dimension: headers[name] for dimension, name in options.of_header if name in headers}
+    if options.of_query and query:
+        values = query_values(query)
+        said |= {dimension: values[name] for dimension, name in options.of_query if name in values}
+    if options.of_baggage and "baggage" in headers:
+        for dimension, key in options.of_baggage:
+            value = baggage_entry(headers["baggage"], key)
+            if value is not None:
+                said[dimension] = value
+    return said

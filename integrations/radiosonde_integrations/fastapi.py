@@ -16,8 +16,9 @@ import radiosonde
 from radiosonde_integrations._asgi import RequestMiddleware
 from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_asgi
+from radiosonde_integrations._options import ID_HEADER, RequestOptions
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._requests import ID_HEADER, REQUEST, RequestOptions
+from radiosonde_integrations._requests import REQUEST
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
@@ -28,12 +29,15 @@ class FastAPIInstrumentor(ModelInstrumentor):
     """Observes the requests of every FastAPI or Starlette application that is made after `instrument`."""
 
     requires: ClassVar[Sequence[str]] = ("starlette >= 0.36",)
-    modules: ClassVar[Sequence[str]] = ("starlette.applications", "starlette.routing", "fastapi.routing")
+    modules: ClassVar[Sequence[str]] = (
+        "starlette.applications",
+        "starlette.routing",
+        "fastapi.routing",
+        "fastapi.applications",
+    )
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._options = RequestOptions(
-            cohorts=kwargs.get("cohorts") or {}, id_header=kwargs.get("id_header", ID_HEADER)
-        )
+        self._options = RequestOptions(kwargs.get("cohorts"), kwargs.get("id_header", ID_HEADER))
         super()._instrument(**kwargs)
         carry_requests(self._patches)
 
@@ -41,13 +45,11 @@ class FastAPIInstrumentor(ModelInstrumentor):
         """See `ModelInstrumentor`."""
         if module.__name__ == "starlette.applications":
             patches.replace(module.Starlette, "build_middleware_stack", self._with_middleware)
-            return
-        _hook(module, patches)
-        if module.__name__ == "fastapi.routing":
-            import fastapi.applications
-
+        elif module.__name__ == "fastapi.applications":
             # FastAPI has a method of its own, which does not call its base's.
-            patches.replace(fastapi.applications.FastAPI, "build_middleware_stack", self._with_middleware)
+            patches.replace(module.FastAPI, "build_middleware_stack", self._with_middleware)
+        else:
+            _hook(module, patches)
 
     def _with_middleware(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
         options = self._options
@@ -76,7 +78,7 @@ def instrument_app(
     Raises:
         ConfigurationError: the application has served requests already, or an option is wrong.
     """
-    options = RequestOptions(cohorts=cohorts or {}, id_header=id_header, receipt_header=receipt_header)
+    options = RequestOptions(cohorts, id_header, receipt_header)
     if app.middleware_stack is not None:
         raise radiosonde.errors.ConfigurationError(
             "the application has served requests already; call instrument_app where it is made, before it starts"
@@ -105,26 +107,29 @@ def _hook(module: ModuleType, patches: Patches) -> None:
     if module.__name__ == "starlette.routing":
         patches.replace(module.Route, "handle", _routing)
     else:
+        patches.replace(module.APIRoute, "handle", _routing)  # its own since 0.137, which does not call its base's
         patches.replace(module, "run_endpoint_function", _beginning)
 
 
 def _routing(handle: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handle)
-    async def handle_observed(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    def handle_observed(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # no coroutine: each layer costs
         request = REQUEST.get()
         if request is not None:
-            request.routed(scope.get("path_params") or {})
-        await handle(self, scope, receive, send)
+            # A route of an included router: its own path lacks the router's prefix, that of the inclusion has it.
+            included = scope.get("fastapi", {}).get("effective_route_context")
+            request.routed(getattr(included, "path", None) or self.path, scope.get("path_params") or {})
+        return handle(self, scope, receive, send)
 
     return handle_observed
 
 
 def _beginning(run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
-    async def run_observed(*args: Any, **kwargs: Any) -> Any:
+    def run_observed(*args: Any, **kwargs: Any) -> Any:
         request = REQUEST.get()
         if request is not None:
             request.endpoint_begins()
-        return await run(*args, **kwargs)
+        return run(*args, **kwargs)
 
     return run_observed

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_wsgi
+from radiosonde_integrations._options import ID_HEADER, RequestOptions
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._requests import ID_HEADER, REQUEST, RequestOptions, begin_request, error_of
+from radiosonde_integrations._requests import REQUEST, begin_request, error_of
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
@@ -22,7 +23,7 @@ _MARK = "radiosonde"
 """Key in ``app.extensions``: this application is observed already."""
 
 _NAME = "radiosonde.name"
-"""Key in a request's environment: method and route."""
+"""Key in a request's environment: its route; the request is being observed."""
 
 
 class FlaskInstrumentor(ModelInstrumentor):
@@ -32,9 +33,7 @@ class FlaskInstrumentor(ModelInstrumentor):
     modules: ClassVar[Sequence[str]] = ("flask.app",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._options = RequestOptions(
-            cohorts=kwargs.get("cohorts") or {}, id_header=kwargs.get("id_header", ID_HEADER)
-        )
+        self._options = RequestOptions(kwargs.get("cohorts"), kwargs.get("id_header", ID_HEADER))
         super()._instrument(**kwargs)
         carry_requests(self._patches)
 
@@ -67,7 +66,7 @@ def instrument_app(
     Raises:
         ConfigurationError: an option is wrong.
     """
-    _observe(app, RequestOptions(cohorts=cohorts or {}, id_header=id_header, receipt_header=receipt_header))
+    _observe(app, RequestOptions(cohorts, id_header, receipt_header))
     mount_wsgi(app, labels_token, metrics_path)
     carry_requests(_HOOKS)
 
@@ -85,15 +84,12 @@ def _observe(app: Any, options: RequestOptions) -> None:
 def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     @functools.wraps(inner)
     def wsgi_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        from urllib.parse import parse_qsl
-
-        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-        request = begin_request(
-            app.extensions[_MARK], lambda name: environ.get(f"HTTP_{name.upper().replace('-', '_')}"), query
-        )
+        options = app.extensions[_MARK]
+        headers = {name: environ[key] for name in options.wanted if (key := _key_of(name)) in environ}
+        request = None if _NAME in environ else begin_request(options, headers, environ.get("QUERY_STRING", ""))
         if request is None:
             return inner(environ, start_response)
-        environ[_NAME] = f"{environ['REQUEST_METHOD']} (no route)"
+        environ[_NAME] = "(no route)"
         status = 0
 
         def start_observed(line: str, *args: Any, **kwargs: Any) -> Any:
@@ -101,14 +97,24 @@ def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[
             status = int(line.split(" ", 1)[0])
             return start_response(line, *args, **kwargs)
 
+        def end(error: BaseException | str | None) -> None:
+            request.end(environ["REQUEST_METHOD"], environ[_NAME], error or error_of(status))
+            request.leave()
+
         try:
             body = inner(environ, start_observed)
         except BaseException as error:
-            request.end(environ[_NAME], error)
+            end(error)
             raise
-        return _Body(body, lambda error: request.end(environ[_NAME], error or error_of(status)))
+        return _Body(body, end)
 
     return wsgi_app
+
+
+@functools.cache
+def _key_of(name: str) -> str:
+    """Return the key of a header in a request's environment."""
+    return f"HTTP_{name.upper().replace('-', '_')}"
 
 
 class _Body:
@@ -149,8 +155,8 @@ def _routed() -> None:
     if observed is None:
         return
     if request.url_rule is not None:
-        request.environ[_NAME] = f"{request.method} {request.url_rule.rule}"
-    observed.routed({name: str(value) for name, value in (request.view_args or {}).items()})
+        request.environ[_NAME] = f"{request.root_path.rstrip('/')}{request.url_rule.rule}"
+    observed.routed(None, request.view_args or {})
     observed.endpoint_begins()
 
 

@@ -29,6 +29,12 @@ PROMISED = {
     "08_otlp": [r"/v1/metrics: \d+ bytes, \d\d metrics", r"/v1/logs: \d+ bytes, \d+ sketches"],
     "09_backfill": [rf"2013-03-0{day} 24" for day in range(1, 6)],
     "10_test_your_model": [r"3 passed"],
+    "11_web_app": [
+        r"prediction: 422",
+        r"labels joined: 3",
+        r"GET /delays/{carrier} +carrier=other,plan=pro +calls 1 errors {} parse predict feature_fetch serialise",
+        r"calls 1 errors {'422': 1}",
+    ],
 }
 
 

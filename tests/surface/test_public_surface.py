@@ -17,6 +17,7 @@ PUBLIC = [
     "cohort",
     "collect",
     "current",
+    "defer",
     "errors",
     "flush",
     "instrument",

@@ -72,8 +72,16 @@ class Worker:
         self.cpu_ns = thread_time_ns()
         return True
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread was started."""
+        return self._thread is not None
+
     def start(self) -> None:
         """Start the thread if it does not run."""
+        # A thread that starts while the interpreter ends never runs, and its starter would wait for it for ever.
+        if self.is_running or sys.is_finalizing():
+            return
         with self._lock:
             if self._thread is None and not self._is_stopping:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)

@@ -17,10 +17,12 @@ from radiosonde._aggregate.pace import Pace
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
+from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.health import Health
 from radiosonde._pipeline.joiner import Joiner, desk_for
 from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
 from radiosonde._pipeline.outlets import Outlets
+from radiosonde._pipeline.profiles import Profiles, profiles_in_use
 from radiosonde._pipeline.tender import Tender
 from radiosonde._record.tracing import LiveSpans, find_provider
 from radiosonde._ring.spool import Spool, prune_dead
@@ -28,7 +30,7 @@ from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from radiosonde._record.lane import Lane
     from radiosonde._record.recorder import Recorder
@@ -73,7 +75,7 @@ class Pipeline:
         self.anchor = [anchor_ns()]
         self.is_shut = False
         self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
-        self._references: dict[str, Reference] = {}
+        self._profiles = Profiles()
         self._make_workers()
         self._begin()
 
@@ -92,6 +94,7 @@ class Pipeline:
         self._held: list[threading.Lock] = []
         self._is_desk_held = self._has_labelled = False
         self._lanes: list[DrainedLane] = []
+        self._deferred = Deferred(self.guard)
         self._by_nonce: dict[int, DrainedLane] = {}
         self._pace = Pace(self.settings.cpu_budget, monotonic_ns())
         # Where nobody would send them, no spans are made.
@@ -158,6 +161,12 @@ class Pipeline:
         """Whether there is work for the storing thread: windows or joins that go to a disk or over the network."""
         return not self.settings.agent and (self.settings.store is not None or self.settings.join_target is not None)
 
+    def defer(self, function: Callable[[], object]) -> None:
+        """Call *function* in the consumer's thread, before it drains next."""
+        if not self.is_shut:
+            self._deferred.put(function)
+            self._consumer.start()
+
     def wake(self) -> None:
         """Let the consumer look at the rings now."""
         self._consumer.wake()
@@ -183,17 +192,7 @@ class Pipeline:
         if recorder.observed.reference is not None:
             return recorder.observed.reference
         path = self.settings.references.get(recorder.name) or self.settings.references.get("*")
-        return None if path is None else self.guard.call("reference", self.load_reference, path)
-
-    def load_reference(self, path: str) -> Reference:
-        """Return the profile at *path*, read once.
-
-        Raises:
-            ProfileError: it cannot be read.
-        """
-        if path not in self._references:
-            self._references[path] = Reference.load(path)
-        return self._references[path]
+        return None if path is None else self.guard.call("reference", self._profiles.load, path)
 
     def spans_for(self, recorder: Recorder) -> LiveSpans | None:
         """Return the maker of live spans, None when the user has set no tracer provider."""
@@ -220,7 +219,7 @@ class Pipeline:
         """
         _ = self.spool
         for path in self.settings.references.values():
-            self.load_reference(path)
+            self._profiles.load(path)
         if not self.settings.agent:
             self._outlets.open()
 
@@ -254,6 +253,7 @@ class Pipeline:
         if now_ns - self._folded_ns < FOLD_EVERY_NS:
             return
         self._folded_ns = now_ns
+        self._deferred.run()
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
         self._tender.look()
@@ -272,6 +272,8 @@ class Pipeline:
             everything: close every window, due or not.
             timeout_s: how long to wait for another's turn to end.
         """
+        if lanes is None:
+            self._deferred.run()
         if self.settings.agent:
             return True
         # A signal handler that flushes in the middle of this thread's own turn would wait for itself.
@@ -320,7 +322,7 @@ class Pipeline:
             self._storer.wake()
 
     def _store(self) -> None:
-        references = self._references_by_key()
+        references = profiles_in_use(self._lanes)
         if self.settings.agent:
             self.guard.call("labels", self._joiner.deliver)
             return
@@ -365,6 +367,7 @@ class Pipeline:
 
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
+        self._deferred.run()
         return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int) -> bool:
@@ -390,17 +393,10 @@ class Pipeline:
             start_ns=self._start_ns,
             time_ns=wall_ns(),
             windows=self._aggregator.snapshot(),
-            references=self._references_by_key(),
+            references=profiles_in_use(self._lanes),
             statistics=self.statistics(),
             runtime=self.health.total if self.health is not None and self.health.is_running else None,
         )
-
-    def _references_by_key(self) -> Mapping[tuple[str, str], Reference]:
-        return {
-            (lane.stream.model, lane.stream.version): lane.stream.reference
-            for lane in self._lanes
-            if lane.stream.reference is not None
-        }
 
     def statistics(self) -> Statistics:
         """Return our own counts."""
@@ -430,6 +426,7 @@ class Pipeline:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
         if self.is_shut:
             return True
+        self._deferred.run()
         was_recording = self.is_recording or self._has_labelled
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
@@ -455,6 +452,7 @@ class Pipeline:
 
     def at_exit(self) -> None:
         """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
+        self._deferred.run()
         if not self.is_shut and (self.is_recording or self._has_labelled):
             self.shutdown(EXIT_TIMEOUT_S)
 

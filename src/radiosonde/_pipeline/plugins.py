@@ -18,8 +18,8 @@ PACKAGE = "radiosonde_integrations"
 INSTRUMENTORS, APPS = "opentelemetry_instrumentor", "radiosonde_app"
 
 
-def instrumentors(names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield (library, instrumentor) of the libraries *names*, or of all.
+def instrumentors(names: tuple[str, ...]) -> Iterator[tuple[str, EntryPoint]]:
+    """Yield (library, entry point of its instrumentor) of the libraries *names*, or of all.
 
     Raises:
         ConfigurationError: there is no plug-in of a name.
@@ -29,7 +29,7 @@ def instrumentors(names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     if unknown:
         raise ConfigurationError(f"no plug-in for {', '.join(unknown)}; there are {', '.join(sorted(found))}")
     for name in sorted(names or found):
-        yield name, found[name].load()
+        yield name, found[name]
 
 
 def _library(entry: EntryPoint) -> str:
@@ -41,8 +41,8 @@ def instrument(
 ) -> tuple[str, ...]:
     """Instrument (or *undo*) libraries; return those where it worked. One that raises does not stop the others."""
     done = []
-    for name, kind in instrumentors(names):
-        has_turned = guard.attempt(_turn, kind, undo, options or {})
+    for name, entry in instrumentors(names):
+        has_turned = guard.attempt(_turn, entry, undo, options or {})
         if isinstance(has_turned, Exception):
             guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, has_turned)
         elif has_turned:
@@ -50,9 +50,9 @@ def instrument(
     return tuple(done)
 
 
-def _turn(kind: Any, undo: bool, options: Mapping[str, Any]) -> bool:  # noqa: FBT001 - the guard takes no keywords
+def _turn(entry: EntryPoint, undo: bool, options: Mapping[str, Any]) -> bool:  # noqa: FBT001 - the guard takes no keywords
     """Turn a plug-in on or off; return whether it is so: a library that is absent has no plug-in that is on."""
-    plugin = kind()
+    plugin: Any = entry.load()()
     if undo:
         plugin.uninstrument()
         return True

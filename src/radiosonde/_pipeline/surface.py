@@ -28,6 +28,8 @@ from radiosonde.model import OVERFLOW_COHORT, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
     from radiosonde._pipeline.label_app import LabelApp
     from radiosonde._pipeline.pipeline import Pipeline
     from radiosonde.model import Statistics
@@ -37,6 +39,7 @@ __all__ = [
     "cohort",
     "collect",
     "current",
+    "defer",
     "flush",
     "instrument",
     "instrument_app",
@@ -304,7 +307,7 @@ class Surface:
         collected = Collected()
         return nullcontext(collected) if self.is_off else Collecting(collected)
 
-    def record(
+    def record(  # noqa: PLR0913 - all but name and duration have defaults
         self,
         name: str,
         duration_s: float,
@@ -314,6 +317,7 @@ class Surface:
         start: datetime | float | None = None,
         phases: Mapping[str, float] | None = None,
         error: BaseException | str | None = None,
+        span: SpanContext | None = None,
     ) -> None:
         """Record a call that is over and that somebody else has timed: a request, a line of a log.
 
@@ -327,6 +331,7 @@ class Surface:
             start: when it began; default: *duration_s* ago.
             phases: seconds by phase, at most six names per *name*.
             error: what went wrong: an exception, or a short name for it; None for success.
+            span: context of OpenTelemetry's span of this very call, which exemplars then point to.
 
         Raises:
             ConfigurationError: the duration is negative or no number, or *start* is no time.
@@ -342,7 +347,16 @@ class Surface:
         if lane is None:
             pipeline.guard.lose(losses.RECORD_FAILED)
             return
-        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error))
+        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error, span))
+
+    def defer(self, function: Callable[[], object]) -> None:
+        """Call *function* within about a second in the background thread, in a copy of the context of now.
+
+        For plug-ins: describing a request to `record` costs a server less between requests than in one. What it raises is
+        counted and logged, like an error of ours.
+        """
+        if not self.is_off:
+            self.pipeline().defer(function)
 
     def _recorder_of_past(self, name: str, version: str, variant: str) -> Recorder:
         with self._lock:
@@ -473,7 +487,8 @@ def _names(given: Sequence[str] | None) -> tuple[str, ...] | None:
 SURFACE = Surface()
 
 observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.cohort, SURFACE.at, SURFACE.label
-collect, record, tag, label_app = SURFACE.collect, SURFACE.record, SURFACE.tag, SURFACE.label_app
+collect, record, defer, tag = SURFACE.collect, SURFACE.record, SURFACE.defer, SURFACE.tag
+label_app = SURFACE.label_app
 instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics
 queued, watch_loop = SURFACE.queued, SURFACE.watch_loop

@@ -13,7 +13,7 @@ from radiosonde._record.ambient import CollectScope
 from radiosonde._record.lane import is_in_progress
 from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
-from radiosonde._ring.layout import DONE, ERROR_OFFSET, PHASE_OFFSET
+from radiosonde._ring.layout import DONE, DURATION_WORD, ERROR_OFFSET, MARK_WORD, PHASE_OFFSET
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -61,11 +61,12 @@ class Prediction:
     def duration_s(self) -> float:
         """How long it took, in seconds; NaN while it is in progress, and when its slot was given away."""
         ring = self._token[0].ring
-        header = ring.headers[self._token[INDEX] & (ring.capacity - 1)]
-        index, state = divmod(int(header["mark"]), 4)
+        first_word = (self._token[INDEX] & (ring.capacity - 1)) * 16
+        # Two words of the slot, not a row of the structured array over it: a web server asks this of every request.
+        index, state = divmod(ring.words[first_word + MARK_WORD], 4)
         if index != self._token[INDEX] + 1 or state < DONE:
             return math.nan
-        return int(header["duration_ns"]) / NS
+        return int(ring.words[first_word + DURATION_WORD]) / NS
 
     @property
     def is_in_progress(self) -> bool:
@@ -116,6 +117,8 @@ class Prediction:
 
 class Collected(Sequence[Prediction]):
     """Predictions in the order in which they began."""
+
+    __slots__ = ("tokens",)
 
     def __init__(self) -> None:
         self.tokens: list[Token] = []

@@ -16,11 +16,17 @@ from radiosonde._ring.layout import (
     FAILED,
     HEADER_BYTES,
     INPUT_NONE,
+    LIVE_SPAN,
     OUTPUT_NONE,
     PHASE_OFFSET,
+    SERIES_WORD,
+    SPAN_IDS,
+    SPAN_IDS_OFFSET,
 )
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
     from radiosonde._record.lane import Lane
 
 _PHASE = struct.Struct("<f")
@@ -35,12 +41,14 @@ class Past(NamedTuple):
         duration_s: how long it took, in seconds.
         phases_s: seconds by phase.
         error: the exception, or the name of what went wrong; None for success.
+        span: context of the span that stands for the call, None when it has none.
     """
 
     start_ns: int
     duration_s: float
     phases_s: Mapping[str, float]
     error: BaseException | str | None
+    span: SpanContext | None = None
 
 
 def record_past(lane: Lane, past: Past) -> None:
@@ -51,6 +59,11 @@ def record_past(lane: Lane, past: Past) -> None:
     ambient = AMBIENT.get()
     event_ns, series = (0, 0) if ambient is None else (ambient.event_ns, recorder.series_of(ambient.cohort))
     BEGIN.pack_into(ring.memory, at, past.start_ns, event_ns, series, 1, 0, index * 4 + 5)
+    if past.span is not None:
+        ids = past.span
+        SPAN_IDS.pack_into(ring.memory, at + SPAN_IDS_OFFSET, ids.trace_id.to_bytes(16, "little"), ids.span_id)
+        if ids.trace_flags & 1:
+            ring.words[(index & (ring.capacity - 1)) * 16 + SERIES_WORD] |= LIVE_SPAN
     for name, seconds in past.phases_s.items():
         code = recorder.phase_code(name)
         if code >= 0:

@@ -107,6 +107,7 @@ ENDED: Final = struct.Struct("<qq24xI36xd8xif2xBx8xIQ")
 END_OFFSET: Final = 80
 PHASE_OFFSET: Final = 56
 ERROR_OFFSET: Final = 104
+DURATION_WORD: Final = (END_OFFSET + 8) // 8
 INPUT_KIND_OFFSET: Final = 107
 """Set while a prediction is in flight too, when the ring is a file: a flight recorder must not show an older row."""
 

@@ -6,6 +6,7 @@ import math
 import time
 
 import pytest
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
@@ -55,6 +56,14 @@ def test_without_a_start_it_began_that_long_ago(rs):
     rs.record("job", 3600.0)
     (window,) = rs.windows()
     assert window.start_ns <= before_ns - 3600 * 10**9 + 10**9 < window.end_ns + 60 * 10**9
+
+
+def test_exemplars_point_to_the_span_of_the_call(rs):
+    """The context that is given is the exemplar of the call's bucket, if its trace is sampled."""
+    rs.record("job", 0.1, span=SpanContext(2**127 + 3, 5, is_remote=False, trace_flags=TraceFlags(1)))
+    rs.record("job", 3.0, span=SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(0)))
+    exemplars = rs.windows()[0].latency.exemplars.values()
+    assert [(each.trace_id, each.span_id) for each in exemplars] == [(2**127 + 3, 5)]
 
 
 def test_the_last_prediction_stays_the_current_one(rs):

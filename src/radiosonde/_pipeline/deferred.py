@@ -1,0 +1,44 @@
+"""What callers leave to the consumer: functions, each with the context it was left in.
+
+`put` is for any thread and costs a copied context and an append; `run` is the consumer's. Nothing is lost: when too much
+waits, for the consumer is stuck or was never started, the caller does it itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+
+from radiosonde._guard import Guard
+
+MOST = 10_000
+"""Functions that wait at most; a context with what it holds is some kilobytes."""
+
+
+class Deferred:
+    """Functions to be called soon.
+
+    Args:
+        guard: takes what they raise.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._waiting: deque[tuple[Context, Callable[[], object]]] = deque()
+
+    def put(self, function: Callable[[], object]) -> None:
+        """Leave *function* to the next `run`; or call it now, if too many wait."""
+        if len(self._waiting) < MOST:
+            self._waiting.append((copy_context(), function))
+        else:
+            self._guard.call("deferred", function)
+
+    def run(self) -> None:
+        """Call what waits, in order."""
+        for _ in range(len(self._waiting)):
+            try:
+                context, function = self._waiting.popleft()
+            except IndexError:  # another thread, which flushes, was faster
+                return
+            self._guard.call("deferred", context.run, function)

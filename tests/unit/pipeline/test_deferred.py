@@ -1,0 +1,51 @@
+"""What is left to the consumer is called soon, in its own context, and never lost."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from radiosonde._guard import Guard
+from radiosonde._pipeline import deferred
+from radiosonde._pipeline.deferred import Deferred
+from radiosonde.testing import fly
+
+WHO: ContextVar[str] = ContextVar("who")
+
+
+def test_functions_run_in_order_and_in_the_context_they_were_left_in():
+    """Each sees the context variables as they were, and what one raises stops no other."""
+    seen, guard = [], Guard()
+    waiting = Deferred(guard)
+    for who in ("first", "second"):
+        token = WHO.set(who)
+        waiting.put(lambda: seen.append(WHO.get()))
+        waiting.put(lambda: 1 / 0)
+        WHO.reset(token)
+    assert seen == []
+    waiting.run()
+    waiting.run()
+    assert (seen, guard.errors()) == (["first", "second"], {"deferred": 2})
+
+
+def test_when_too_many_wait_the_caller_does_it(monkeypatch):
+    """Nothing is dropped for want of a consumer."""
+    monkeypatch.setattr(deferred, "MOST", 1)
+    waiting, seen = Deferred(Guard()), []
+    waiting.put(lambda: seen.append("waited"))
+    waiting.put(lambda: seen.append("at once"))
+    assert seen == ["at once"]
+    waiting.run()
+    assert seen == ["at once", "waited"]
+
+
+def test_what_is_deferred_counts_at_the_next_look_and_at_the_end():
+    """A flush, a snapshot and a shutdown settle what waits first; the cohort is that of the statement."""
+    with fly(cohorts={"plan": ["pro"]}) as rs:
+        with rs.cohort(plan="pro"):
+            rs.defer(lambda: rs.record("job", 0.1))
+        (window,) = rs.windows()
+        assert (window.key.cohort, window.calls) == ("plan=pro", 1)
+        rs.defer(lambda: rs.record("job", 0.1))
+        rs.shutdown()
+        assert rs.statistics().records == 2
+        assert rs.losses() == {}
