@@ -9,10 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from radiosonde.demo.flights import NEW_YORK, departures
+from radiosonde.model import LAG
+from radiosonde.store.reader import Interval, StoreReader
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +99,28 @@ def test_a_label_feed_that_stops_is_told_with_its_moment_and_no_quality_is_made_
     known = [figure[kind]["value"] for figure in figures for kind in ("raw", "corrected", "mixed")]
     assert known == [None] * len(known)
     assert all("labels stopped" in figure["corrected"]["refused"] for figure in figures)
+    assert_lags_are_those_of_the_table(tmp_path / "store.db", stopped)
+
+
+def assert_lags_are_those_of_the_table(store, until_s):
+    """Fail unless median and 90th percentile of the live label lags are those that pandas takes from the raw flights."""
+    first = datetime(2013, 3, 10, tzinfo=NEW_YORK)
+    flown = departures(first, first + timedelta(days=14))
+    known = [flight for flight in flown if flight.landed_s is not None and flight.landed_s < until_s]
+    raw = pd.DataFrame(
+        [(flight.label, flight.landed_s - flight.scheduled_s) for flight in known], columns=["label", "lag_s"]
+    )
+    live = Counter()
+    for _, window in StoreReader(store).parts(Interval()):
+        for name, lags in zip(window.labels.classes, window.labels.lags, strict=True) if window.labels else ():
+            live.update({(name, bucket): count for bucket, count in enumerate(lags.tolist()) if count})
+    assert sum(live.values()) == len(raw)
+    for name, lags_s in raw.groupby("label")["lag_s"]:
+        counts = np.array([live[name, bucket] for bucket in range(LAG.size)])
+        assert counts.sum() == len(lags_s)
+        for share in (0.5, 0.9):
+            bucket = int(np.searchsorted(counts.cumsum(), share * counts.sum()))
+            assert bucket == LAG.index(np.array([lags_s.quantile(share)]))[0]
 
 
 @pytest.mark.timeout(180)
