@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
 
-BATCHES = 20
-"""Batches joined in one go (of at most 10 000 labels each): what a step of the storing thread may take of a backlog."""
+BATCHES = 200
+"""Batches joined in one go: what a step of the storing thread may take of a backlog."""
 
 
 class Ledger(Protocol):

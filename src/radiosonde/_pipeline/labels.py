@@ -29,6 +29,10 @@ QUEUE = 65_536
 WAITING_ROWS = 262_144
 """Predictions that may wait for the store, some 20 MB; the oldest beyond it can no longer be labelled, and are counted."""
 
+BATCH_LABELS = 1000
+"""Labels joined at a time. Scattered over as many windows they take a second to count and to write, and windows of
+traffic wait behind them for as long."""
+
 REFUSED = "refused"
 """A receipt that was not signed by our keys, is damaged or has expired. Never reaches a store."""
 
@@ -207,7 +211,7 @@ class LabelDesk:
             StoreError: the store cannot be reached.
         """
         with self._lock:
-            return self._opened().join(owner, now_ns=wall_ns())
+            return self._opened().join(owner, now_ns=wall_ns(), limit=BATCH_LABELS)
 
     def acknowledge(self, batch: Batch) -> None:
         """Count the labels of a batch by result, and forget the batch.
