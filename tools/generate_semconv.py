@@ -214,27 +214,43 @@ def _catalogue_module(registry: Registry) -> str:
         "from typing import Final\n",
         "from radiosonde.semconv import metrics",
         "from radiosonde.semconv.definition import MetricDefinition\n",
-        "METRICS: Final = MappingProxyType(",
-        "    {",
     ]
+    # A group's keys once, not once in each metric that has them.
+    references = [reference for metric in registry.metrics.values() for reference in metric.get("attributes", ())]
+    for group in dict.fromkeys(reference["ref_group"] for reference in references if "ref_group" in reference):
+        keys = [_text(reference["ref"]) for reference in registry.references(registry.groups[group])]
+        lines += _tuple(f"{_group_name(group)}: Final = ", keys, "", indent=0)
+    lines += ["", "METRICS: Final = MappingProxyType(", "    {"]
     for name, metric in registry.metrics.items():
         constant = f"metrics.{constant_name(name)}"
         lines += [f"        {constant}: MetricDefinition(", f"            name={constant},"]
         lines += [f'            instrument="{metric["instrument"]}",', f'            unit="{metric["unit"]}",']
         lines += [f"            brief={_text(metric['brief'])},"]
-        lines += _attributes_argument([reference["ref"] for reference in registry.references(metric)])
+        items = [
+            f"*{_group_name(reference['ref_group'])}" if "ref_group" in reference else _text(reference["ref"])
+            for reference in metric.get("attributes", ())
+        ]
+        if len(items) == 1 and items[0].startswith("*"):
+            lines += [f"            attributes={items[0][1:]},"]
+        else:
+            lines += _tuple("attributes=", items, ",", indent=12)
         lines += ["        ),"]
     lines += ["    }", ")", '"""Every metric by name."""', ""]
     return "\n".join(lines)
 
 
-def _attributes_argument(keys: list[str]) -> list[str]:
-    """Return the lines of the ``attributes`` argument, as the formatter would lay them out."""
-    quoted = [f'"{key}"' for key in keys]
-    inline = f"            attributes=({', '.join(quoted)}{',' if len(keys) == 1 else ''}),"
+def _group_name(group: str) -> str:
+    """Return the Python name of an attribute group in the catalogue."""
+    return f"_{constant_name(group)}"
+
+
+def _tuple(before: str, items: list[str], after: str, *, indent: int) -> list[str]:
+    """Return the lines of a tuple of expressions, as the formatter would lay them out."""
+    space = " " * indent
+    inline = f"{space}{before}({', '.join(items)}{',' if len(items) == 1 else ''}){after}"
     if len(inline) <= _LINE_LENGTH:
         return [inline]
-    return ["            attributes=(", *(f"                {key}," for key in quoted), "            ),"]
+    return [f"{space}{before}(", *(f"{space}    {item}," for item in items), f"{space}){after}"]
 
 
 def _events_module(registry: Registry) -> str:
