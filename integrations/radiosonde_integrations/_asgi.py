@@ -10,13 +10,14 @@ ends by the very signal it was sent, so that nothing that waits for the exit of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any
 
 import radiosonde
 from radiosonde_integrations._options import RequestOptions
 from radiosonde_integrations._quiet import quiet
-from radiosonde_integrations._requests import ObservedRequest, begin_request, error_of
+from radiosonde_integrations._requests import ObservedRequest, error_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,7 +26,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 KEY = "radiosonde.request"
-"""Key in a scope: this request is being observed already, by an application that this one is mounted in."""
+"""Key in a scope: the root path the request came with; it is being observed already, by an application that this one is
+mounted in."""
 
 FLUSH_TIMEOUT_S = 5.0
 """What the end of a lifespan waits for the telemetry; servers are killed when they take too long, gunicorn's after 30 s."""
@@ -51,49 +53,64 @@ class RequestMiddleware:
         if scope["type"] != "http" or KEY in scope:
             await self.app(scope, receive, _flushing(send) if scope["type"] == "lifespan" else send)
             return
-        request = begin_request(self._options, self._headers(scope), scope.get("query_string", b"").decode("latin-1"))
-        if request is None:
+        options, wanted, headers = self._options, self._wanted, _NO_HEADERS
+        for name, value in scope["headers"]:
+            if name in wanted:
+                headers = _with(headers, wanted[name], value)
+        query = scope.get("query_string", b"").decode("latin-1") if options.of_query else ""
+        request = ObservedRequest(options, headers, query)
+        if not request.is_begun:
             await self.app(scope, receive, send)
             return
-        scope[KEY] = root_path = scope.get("root_path", "")
-        status = 0
+        scope[KEY] = scope.get("root_path", "")
 
-        async def send_observed(message: Message) -> None:
-            nonlocal status
+        def send_observed(message: Message) -> Awaitable[None]:  # no coroutine of its own: each layer costs
             kind = message["type"]
             if kind == "http.response.start":
-                status = message["status"]
-                if request.predictions:
-                    added = [
-                        (name.encode("latin-1"), value.encode("latin-1")) for name, value in request.response_headers()
-                    ]
-                    message = {**message, "headers": [*message.get("headers", ()), *added]}
-                request.describe_span()  # before it is sent: the server's span may end in the sending
-                await send(message)
-                return
-            await send(message)
-            if not message.get("more_body") and kind in ("http.response.body", "http.response.pathsend"):
-                request.end(scope["method"], _path(scope, root_path, request), error_of(status))
+                request.status = message["status"]
+                added = request.response_headers()
+                if added:
+                    message = {**message, "headers": _joined(message.get("headers", ()), added)}
+            elif kind in _LAST and not message.get("more_body"):
+                return _send_last(send, message, scope, request)
+            return send(message)
 
         try:
             await self.app(scope, receive, send_observed)
         except BaseException as error:
-            request.end(scope["method"], _path(scope, root_path, request), _error(error))
+            request.end(scope["method"], _path(scope, request), _error(error))
             raise
         else:
-            # Not ended yet: the client went away, or the application sent nothing or not all.
-            request.end(scope["method"], _path(scope, root_path, request), error_of(status) or DISCONNECTED)
+            if not request.is_over:  # the client went away, or the application sent nothing or not all
+                request.end(scope["method"], _path(scope, request), error_of(request.status) or DISCONNECTED)
         finally:
             request.leave()
 
-    def _headers(self, scope: Scope) -> dict[str, str]:
-        found: dict[str, str] = {}
-        wanted = self._wanted
-        for name, value in scope["headers"]:
-            if name in wanted:
-                key, text = wanted[name], value.decode("latin-1")
-                found[key] = f"{found[key]},{text}" if key in found else text
-        return found
+
+_LAST = frozenset({"http.response.body", "http.response.pathsend"})
+"""Messages that may be a response's last."""
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]], added: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return a response's headers with more."""
+    joined = list(headers)
+    for name, value in added:
+        joined.append((name.encode("latin-1"), value.encode("latin-1")))
+    return joined
+
+
+def _with(headers: Mapping[str, str], name: str, value: bytes) -> Mapping[str, str]:
+    """Return *headers* with one more; values of a repeated one are joined by commas."""
+    text = value.decode("latin-1")
+    return {**headers, name: f"{headers[name]},{text}" if name in headers else text}
+
+
+async def _send_last(send: Send, message: Message, scope: Scope, request: ObservedRequest) -> None:
+    """Send what ends a response, and end its request."""
+    await send(message)
+    request.end(scope["method"], _path(scope, request), request.status)
 
 
 def _flushing(send: Send) -> Send:
@@ -113,11 +130,16 @@ def _error(error: BaseException) -> BaseException | str:
     return DISCONNECTED if is_disconnect else error
 
 
-def _path(scope: Scope, root_path: str, request: ObservedRequest) -> str:
+def _path(scope: Scope, request: ObservedRequest) -> str:
     """Return the route; requests that no route took share one name, because their paths are anybody's."""
-    path = request.route or getattr(scope.get("route"), "path", None)
+    path = request.route
+    if path is None:
+        # A route of an included router: its own path lacks the router's prefix, that of the inclusion has it.
+        included = scope.get("fastapi")
+        included = None if included is None else included.get("effective_route_context")
+        path = getattr(included or scope.get("route"), "path", None)
     if path is None:
         return f"({getattr(scope.get('endpoint'), '__qualname__', 'no route')})"
     # What is left of the root path are mounts; a proxy's prefix was there from the beginning.
-    mounts: str = scope.get("root_path", "")
-    return path if mounts == root_path else f"{mounts.removeprefix(root_path)}{path}"
+    mounts, root_path = scope.get("root_path", ""), scope[KEY]
+    return str(path if mounts == root_path else f"{mounts.removeprefix(root_path)}{path}")

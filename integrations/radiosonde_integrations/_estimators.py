@@ -74,7 +74,8 @@ def describe_probabilities(model: Any) -> Description:
     """Describe a model whose ``predict_proba`` is called."""
     final = final_estimator(model)
     classes = _class_names(model)
-    output: Any = probabilities
+    # Scikit-learn's own answer with a matrix, which needs no look.
+    output: Any = None if type(final).__module__.startswith("sklearn.") else probabilities
     if has_several_outputs(final):
         output = nothing
     elif len(classes) == 1:
@@ -86,7 +87,7 @@ def describe_probabilities(model: Any) -> Description:
 def describe_log_probabilities(model: Any) -> Description:
     """Describe a model whose ``predict_log_proba`` is called: as for ``predict_proba``."""
     said = describe_probabilities(model)
-    inner = said.output or nothing
+    inner = said.output or probabilities
     return Description(
         said.name, said.version, said.features, said.classes, said.task,
         output=lambda result: None if isinstance(result, list) else inner(np.exp(result)),
@@ -185,6 +186,8 @@ def values(result: Any) -> NDArray[Any] | None:
 
 def probabilities(result: Any) -> object:
     """Return a matrix of probabilities as it is; None for the list of them that several outputs make."""
+    if type(result) is np.ndarray:
+        return result
     return None if isinstance(result, list) or hasattr(result, "tocsr") else result
 
 

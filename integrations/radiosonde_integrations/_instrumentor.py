@@ -132,7 +132,7 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
         def observed(self: Any, /, *args: Any, **kwargs: Mapping[str, Any]) -> Any:
             if INSIDE.get():  # asked here too: most calls are inner ones, and binding costs as much again
                 return original(self, *args, **kwargs)
-            return OBSERVERS.call(self, method, original.__get__(self), args, kwargs)
+            return OBSERVERS.call(self, method, original, args, kwargs)
 
         setattr(observed, MARK, method)
         return observed

@@ -13,7 +13,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from numpy import ndarray
 
 import radiosonde
 
@@ -57,6 +59,7 @@ class Method:
         name: attribute name.
         describe: (model) -> what it says of itself.
         input: (arguments, keywords) -> features; the model itself is not among the arguments.
+        takes_matrix: a matrix of numpy's that is the first argument is what *input* would return of it.
         output: result -> what `radiosonde.observe` reads; None takes it as it is.
         task: overrides the description's, where the method answers with something else (a margin).
         choose: (arguments, keywords) -> how this very call is to be read, None for a call that is no prediction (it
@@ -73,9 +76,27 @@ class Method:
     task: Literal["classification", "regression"] | None = None
     choose: Callable[[Arguments, Keywords], Method | None] | None = None
     is_native: bool = False
+    takes_matrix: bool = False
 
 
-Observed = Callable[[Callable[..., Any], Arguments, Keywords], Any]
+Reader = Callable[[Arguments, Keywords], object]
+
+
+class Observed(NamedTuple):
+    """How a method of one model object is called as a prediction.
+
+    Attributes:
+        recorder: records it; None for a model that cannot be described.
+        read: (arguments, keywords) -> features.
+        takes_matrix: a matrix that is the first argument is the features, as it is.
+        is_direct: every call is read the same way, so there is nothing to choose.
+    """
+
+    recorder: Any
+    read: Reader
+    takes_matrix: bool = False
+    is_direct: bool = False
+
 
 MAX_RECORDERS = 256
 """Model objects and methods with a recorder, and so a ring, of their own: rings are kept. Arbitrary; far above what a
@@ -105,27 +126,40 @@ class Observers:
         return "OBSERVERS"
 
     def call(self, model: Any, method: Method, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
-        """Call *original*, as a prediction of *model* if it is an outermost call.
+        """Call *original* as a prediction of *model*; it is no inner call, the caller has asked `INSIDE`.
+
+        Few calls and no object made: in a server everything of ours is cold by the next request, and each function or
+        object touched costs it microseconds (bench_served).
 
         Args:
             model: whose method is called.
             method: which one.
-            original: the library's function, bound to the model.
+            original: the library's function, which takes the model first.
             args: positional arguments, without the model.
             kwargs: keyword arguments.
         """
-        if INSIDE.get() or not self.plugins:
-            return original(*args, **kwargs)
-        read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
-        chosen = read if read.choose is None else read.choose(args, kwargs)
-        if chosen is None:
-            return self.quietly(original, args, kwargs)
-        observed = self._observed.get((id(model), chosen.name)) or self._observe(model, chosen)
-        token = INSIDE.set(True)
+        if not self.plugins:
+            return original(model, *args, **kwargs)
+        observed = self._observed.get((id(model), method.name))
+        if observed is None or not observed.is_direct:
+            observed = self._chosen(model, method, args, kwargs)
+            if observed is None or observed.recorder is None:
+                return self.quietly(original, (model, *args), kwargs)
+        features = args[0] if args else None
+        if type(features) is not ndarray or features.ndim != 2 or not observed.takes_matrix:
+            features = _read(observed.read, args, kwargs)
+        lane = observed.recorder.lane
+        token = lane.begin((features,), _NO_KEYWORDS)
+        inside = INSIDE.set(True)
         try:
-            return observed(original, args, kwargs)
+            result = original(model, *args, **kwargs)
+        except BaseException as error:
+            lane.fail(token, error)
+            raise
         finally:
-            INSIDE.reset(token)
+            INSIDE.reset(inside)
+        lane.finish(token, result)
+        return result
 
     def quietly(self, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
         """Call *original* as something that is no prediction, whatever it predicts inside: fitting, scoring."""
@@ -134,6 +168,18 @@ class Observers:
             return original(*args, **kwargs)
         finally:
             INSIDE.reset(token)
+
+    def _chosen(self, model: Any, method: Method, args: Arguments, kwargs: Keywords) -> Observed | None:
+        """Return how this very call is observed, None for one that is no prediction."""
+        read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
+        chosen = read if read.choose is None else read.choose(args, kwargs)
+        if chosen is None:
+            return None
+        place = (id(model), chosen.name)
+        observed = self._observed.get(place) or self._observe(model, chosen)
+        if read.choose is None and place in self._observed and not observed.is_direct:
+            observed = self._observed[place] = observed._replace(is_direct=True)
+        return observed
 
     def _method_of(self, kind: type, method: Method) -> Method:
         """Return how a method of a class is read, whichever plug-in's replacement was called: the native one's way."""
@@ -144,6 +190,8 @@ class Observers:
     def look_again(self) -> None:
         """Find anew which plug-in's way a class is read in: something was replaced."""
         self._read_as.clear()
+        for place, observed in self._observed.items():
+            self._observed[place] = observed._replace(is_direct=False)
 
     def _observe(self, model: Any, method: Method) -> Observed:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
@@ -153,7 +201,7 @@ class Observers:
             weakref.finalize(model, self._observed.pop, place, None).atexit = False
         except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)
-            return _unobserved
+            return _UNOBSERVED
         self._methods.add(method.name)
         self._observed[place] = observed
         return observed
@@ -223,25 +271,38 @@ def _marks(attribute: object) -> Iterator[Method]:
 
 
 def _observed(said: Description, method: Method, variant: str) -> Observed:
-    features = said.input or method.input
-
-    def predict(original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
-        return original(*args, **kwargs)
-
-    return radiosonde.observe(
+    recorder = radiosonde.recorder(
         said.name,
         version=said.version,
         variant=variant,
-        input=lambda _, args, kwargs: features(args, kwargs),
         output=said.output or method.output,
         task=method.task or said.task,
-        features=said.features or None,
-        classes=said.classes or None,
-    )(predict)
+        features=said.features,
+        classes=said.classes,
+    )
+    return Observed(recorder, said.input or method.input, method.takes_matrix and said.input is None)
 
 
-def _unobserved(original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
-    return original(*args, **kwargs)
+_UNOBSERVED = Observed(None, lambda args, kwargs: None)
+
+_NO_KEYWORDS: dict[str, Any] = {}
+
+
+def _read(read: Reader, args: Arguments, kwargs: Keywords) -> object:
+    try:
+        return read(args, kwargs)
+    except Exception as error:  # noqa: BLE001 - a user's object may raise anything while it is read; the recorder counts it
+        return _Unreadable(error)
+
+
+class _Unreadable:
+    """Stands for features that could not be read: reading it raises what they raised, where that is counted and told."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self._error
 
 
 OBSERVERS = Observers()

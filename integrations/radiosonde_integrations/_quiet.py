@@ -23,11 +23,16 @@ def quiet(default: Default) -> Callable[[Callable[..., Result]], Callable[..., R
             try:
                 return function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - the request is not ours to fail
-                if function.__qualname__ not in _TOLD:
-                    _TOLD.add(function.__qualname__)
-                    _LOG.warning("Requests are served, but observed with less: %s: %r", function.__qualname__, error)
+                tell(function.__qualname__, error)
                 return default
 
         return quietly
 
     return decorate
+
+
+def tell(place: str, error: Exception) -> None:
+    """Log an error of ours, once for each *place*."""
+    if place not in _TOLD:
+        _TOLD.add(place)
+        _LOG.warning("Requests are served, but observed with less: %s: %r", place, error)

@@ -25,7 +25,7 @@ from typing import Any
 import radiosonde
 from radiosonde.semconv import attributes
 from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
-from radiosonde_integrations._quiet import quiet
+from radiosonde_integrations._quiet import quiet, tell
 
 MAX_IDS = 10
 """Prediction ids in a response's header; more are cut, and the header then ends with an ellipsis."""
@@ -37,12 +37,13 @@ say nothing of model or data."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
 """Methods that name a series; a client may send any word, and all others share ``_OTHER``."""
 
+now_ns = time.perf_counter_ns
+"""The clock of durations."""
+
 LOOK_EVERY_NS = 200_000_000
 """How often a tracer provider is looked for: one that is set while requests are served is found so soon."""
 
 _NO_PROVIDER = {"ProxyTracerProvider", "NoOpTracerProvider"}
-
-_NO_HEADERS: list[tuple[str, str]] = []
 
 REQUEST: ContextVar[ObservedRequest | None] = ContextVar("radiosonde_request", default=None)
 """The request that is being served in this context."""
@@ -51,75 +52,99 @@ REQUEST: ContextVar[ObservedRequest | None] = ContextVar("radiosonde_request", d
 class ObservedRequest:
     """One request from its first byte to its last. Not for use by two threads at once.
 
+    What need not be known while the request is served is worked out by `_record`, between requests: in a server everything
+    of ours is cold by the next request, and each function called in one costs it half a microsecond (bench_served).
+
     Args:
         options: what is wanted.
         headers: the request's headers of those in `RequestOptions.wanted`, by name in lower case.
         query: the query string.
+
+    Attributes:
+        options: as given.
+        is_begun: whether it is observed; if not, nothing of it may be asked, and there is nothing to leave.
+        predictions: those made in it so far.
+        route: set by who finds it; None where nobody did.
+        endpoint_ns: when the endpoint's own code began, by `now_ns`; 0 where nobody told.
+        status: of the response; 0 before it.
+        is_over: it has ended, or is dropped.
+        is_traced: there may be a server's span to describe.
     """
 
     __slots__ = (
-        "_begun_ns", "_cohort", "_collect", "_ended_ns", "_endpoint_ns", "_error", "_method", "_of_path", "_options",
-        "_path", "_queue_s", "_span", "_start_ns", "_token", "predictions", "route",
+        "_begun_ns", "_cohort", "_collect", "_end", "_ended_ns", "_headers", "_of_path", "_span", "_start_ns",
+        "_token", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
-        self._options = options
-        self._start_ns = time.time_ns()
-        self._begun_ns = time.perf_counter_ns()
-        self._endpoint_ns = self._ended_ns = 0
-        self._queue_s = queue_s(headers, self._start_ns) if headers else 0.0
-        self._span = _SPANS.current(self._begun_ns)
-        self._cohort: Any = None
-        self._of_path: dict[str, str] = {}
-        self.route: str | None = None
-        said = _said(options, headers, query) if options.cohorts else None
-        cohort = radiosonde.cohort(**said) if said else None
+        try:
+            self.options, self._headers = options, headers
+            self._start_ns = time.time_ns()
+            self._begun_ns = begun_ns = now_ns()
+            self.endpoint_ns = self._ended_ns = self.status = 0
+            self.is_over = False
+            if begun_ns >= _SPANS.look_ns:
+                _SPANS.look(begun_ns)
+            self.is_traced = _SPANS.is_traced
+            self._span = _SPANS.current() if self.is_traced else None
+            self.route: str | None = None
+            self._cohort: Any = None
+            self._of_path: dict[str, str] | None = None
+            said = _said(options, headers, query) if options.cohorts else None
+            cohort = radiosonde.cohort(**said) if said else None
+            self._collect = radiosonde.collect()
+        except Exception as error:  # noqa: BLE001 - the request is not ours to fail
+            self.is_begun = False
+            tell("ObservedRequest", error)
+            return
         # From here on nothing raises: what is entered would stay behind in a thread that serves others.
-        self._collect = radiosonde.collect()
-        self.predictions: Sequence[Any] = self._collect.__enter__()
+        self.is_begun = True
+        self.predictions = self._collect.__enter__()
         if cohort is not None:
             cohort.__enter__()
             self._cohort = cohort
         self._token = REQUEST.set(self)
 
     @quiet(None)
-    def routed(self, route: str | None, parameters: Mapping[str, Any]) -> None:
-        """Take the route, and what of the cohort is in the path: both are known only when a route was found."""
-        self.route = route
-        if not self._options.of_path:
-            return
-        of_path = {dimension: str(parameters[name]) for dimension, name in self._options.of_path if name in parameters}
+    def in_path(self, parameters: Mapping[str, Any]) -> None:
+        """Take what of the cohort is in the path, which is known only when a route was found."""
+        wanted = self.options.of_path
+        of_path = {dimension: str(parameters[name]) for dimension, name in wanted if name in parameters}
         if of_path:
             self._of_path = of_path
             # Never left: this may be a task of its own (a middleware's), and there is nobody after the endpoint.
             radiosonde.cohort(**of_path).__enter__()
 
-    def endpoint_begins(self) -> None:
-        """Note that the endpoint's own code begins now."""
-        self._endpoint_ns = self._endpoint_ns or time.perf_counter_ns()
+    def response_headers(self) -> Sequence[tuple[str, str]]:
+        """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt.
 
-    @quiet(_NO_HEADERS)
-    def response_headers(self) -> list[tuple[str, str]]:
-        """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt."""
-        made, options = self.predictions, self._options
-        headers: list[tuple[str, str]] = []
-        count = len(made)
-        if count and options.id_header:
-            ids = made[0].id if count == 1 else ", ".join(each.id for each in made[:MAX_IDS])
-            headers.append((options.id_header, ids if count <= MAX_IDS else f"{ids}, ..."))
-        if count and options.receipt_header:
-            receipt = self.predictions[-1].receipt()
-            if receipt:
-                headers.append((options.receipt_header, receipt))
+        To be asked before the response is sent: the server's span, which it describes, may end in the sending.
+        """
+        try:
+            ids = self.predictions.ids(MAX_IDS + 1)
+            if self.is_traced or _SPANS.is_traced:
+                self._describe_span()
+            if not ids:
+                return ()
+            headers, options = [], self.options
+            if options.id_header:
+                text = ids[0] if len(ids) == 1 else ", ".join(ids[:MAX_IDS])
+                headers.append((options.id_header, text if len(ids) <= MAX_IDS else f"{text}, ..."))
+            if options.receipt_header:
+                receipt = self.predictions[-1].receipt()
+                if receipt:
+                    headers.append((options.receipt_header, receipt))
+        except Exception as error:  # noqa: BLE001 - the request is not ours to fail
+            tell("response_headers", error)
+            return ()
         return headers
 
-    @quiet(None)
-    def describe_span(self) -> None:
+    def _describe_span(self) -> None:
         """Put model, version and prediction id on the server's span, if it is recording.
 
         That is the span that was in force when the request began; else, for it may have begun since, the one in force now.
         """
-        span = self._span = self._span or _SPANS.current(self._begun_ns)
+        span = self._span = self._span or _SPANS.current()
         if span is not None and self.predictions and span.is_recording():
             first = self.predictions[0]
             span.set_attributes(
@@ -131,8 +156,7 @@ class ObservedRequest:
                 }
             )
 
-    @quiet(None)
-    def end(self, method: str, path: str, error: BaseException | str | None) -> None:
+    def end(self, method: str, path: str, error: BaseException | str | int) -> None:
         """Take the time of the end; what came first counts. The request is recorded later, between requests.
 
         Its scopes go on, for tasks that run after the response.
@@ -140,33 +164,36 @@ class ObservedRequest:
         Args:
             method: of HTTP.
             path: route.
-            error: what went wrong, as `error_of` says; None for success.
+            error: what went wrong: an exception, a name for it, or the response's status, which may be no error.
         """
-        if not self._ended_ns:
-            self._ended_ns = time.perf_counter_ns()
-            self._method, self._path, self._error = method, path, error
+        if not self.is_over:
+            self._ended_ns = now_ns()
+            self.is_over = True
+            self._end = (method, path, error)
             radiosonde.defer(self._record)
 
     @quiet(None)
     def _record(self) -> None:
         duration_s = (self._ended_ns - self._begun_ns) / 1e9
+        waited_s = queue_s(self._headers, self._start_ns) if self._headers else 0.0
         made = list(self.predictions)
         if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
             radiosonde.cohort(**self._of_path).__enter__()
+        method, path, error = self._end
         radiosonde.record(
-            f"{self._method if self._method in METHODS else '_OTHER'} {self._path}",
-            duration_s + self._queue_s,
+            f"{method if method in METHODS else '_OTHER'} {path}",
+            duration_s + waited_s,
             version=made[0].version if made else "",
             variant=made[0].variant if made else "stable",
-            start=self._start_ns / 1e9 - self._queue_s,
-            phases=self._phases_s(duration_s, made),
-            error=self._error,
+            start=self._start_ns / 1e9 - waited_s,
+            phases=self._phases_s(duration_s, waited_s, made),
+            error=error_of(error) if isinstance(error, int) else error,
             span=None if self._span is None else self._span.get_span_context(),
         )
 
     def drop(self) -> None:
         """Record nothing of this request."""
-        self._ended_ns = -1
+        self.is_over = True
 
     def leave(self) -> None:
         """Leave the request's scopes."""
@@ -178,13 +205,13 @@ class ObservedRequest:
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
 
-    def _phases_s(self, duration_s: float, made: Sequence[Any]) -> dict[str, float]:
+    def _phases_s(self, duration_s: float, waited_s: float, made: Sequence[Any]) -> dict[str, float]:
         phases: dict[str, float] = {}
-        if self._queue_s:
-            phases["queue"] = self._queue_s
+        if waited_s:
+            phases["queue"] = waited_s
         endpoint_s = 0.0
-        if self._endpoint_ns:
-            phases["parse"] = endpoint_s = (self._endpoint_ns - self._begun_ns) / 1e9
+        if self.endpoint_ns:
+            phases["parse"] = endpoint_s = (self.endpoint_ns - self._begun_ns) / 1e9
         begun_s, ended_s, taken_s = math.inf, 0.0, 0.0
         for each in made:
             took_s = each.duration_s
@@ -198,27 +225,26 @@ class ObservedRequest:
         return phases
 
 
-@quiet(None)
-def begin_request(options: RequestOptions, headers: Mapping[str, str], query: str) -> ObservedRequest:
-    """Begin to observe a request; None when that fails."""
-    return ObservedRequest(options, headers, query)
-
-
 class _Spans:
-    """Finds the span in force, where there may be one: to ask costs 3 us in a server, and most have no tracer provider."""
+    """Finds the span in force, where there may be one: to ask costs 3 us in a server, and most have no tracer provider.
+
+    Attributes:
+        is_traced: whether a tracer provider is set, as far as is known.
+        look_ns: when to look again, by the performance counter.
+    """
 
     def __init__(self) -> None:
-        self._is_traced = False
-        self._looked_ns = -LOOK_EVERY_NS
+        self.is_traced = False
+        self.look_ns = 0
 
-    def current(self, now_ns: int) -> Any:
-        """Return the span in force, None if there is none."""
-        if now_ns - self._looked_ns >= LOOK_EVERY_NS:
-            self._looked_ns = now_ns
-            trace = sys.modules.get("opentelemetry.trace")  # who makes spans has loaded it
-            self._is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
-        if not self._is_traced:
-            return None
+    def look(self, now_ns: int) -> None:
+        """Look whether a tracer provider is set."""
+        self.look_ns = now_ns + LOOK_EVERY_NS
+        trace = sys.modules.get("opentelemetry.trace")  # who makes spans has loaded it
+        self.is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
+
+    def current(self) -> Any:
+        """Return the span in force, None if there is none. Only where `is_traced`."""
         trace = sys.modules["opentelemetry.trace"]
         span = trace.get_current_span()
         return None if span is trace.INVALID_SPAN else span

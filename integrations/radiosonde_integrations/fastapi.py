@@ -18,7 +18,7 @@ from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_asgi
 from radiosonde_integrations._options import ID_HEADER, RequestOptions
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._requests import REQUEST
+from radiosonde_integrations._requests import REQUEST, now_ns
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
@@ -49,7 +49,7 @@ class FastAPIInstrumentor(ModelInstrumentor):
             # FastAPI has a method of its own, which does not call its base's.
             patches.replace(module.FastAPI, "build_middleware_stack", self._with_middleware)
         else:
-            _hook(module, patches)
+            _hook(module, patches, self._options)
 
     def _with_middleware(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
         options = self._options
@@ -88,11 +88,11 @@ def instrument_app(
     mount_asgi(app, labels_token, metrics_path)
     import starlette.routing
 
-    _hook(starlette.routing, _HOOKS)
+    _hook(starlette.routing, _HOOKS, options)
     if type(app).__module__.startswith("fastapi."):
         import fastapi.routing
 
-        _hook(fastapi.routing, _HOOKS)
+        _hook(fastapi.routing, _HOOKS, options)
     carry_requests(_HOOKS)
 
 
@@ -102,12 +102,15 @@ def _middleware(options: RequestOptions) -> Any:
     return Middleware(RequestMiddleware, options=options)
 
 
-def _hook(module: ModuleType, patches: Patches) -> None:
-    """Tell requests when their route is found, and when their endpoint's own code begins."""
+def _hook(module: ModuleType, patches: Patches, options: RequestOptions) -> None:
+    """Tell requests when their endpoint's own code begins, and their route where its path is wanted or nobody else tells."""
     if module.__name__ == "starlette.routing":
-        patches.replace(module.Route, "handle", _routing)
+        # Newer routers leave the route in the scope themselves; so does FastAPI. To be told at once takes a call a request.
+        if options.of_path or "route" not in module.Router.app.__code__.co_consts:
+            patches.replace(module.Route, "handle", _routing)
     else:
-        patches.replace(module.APIRoute, "handle", _routing)  # its own since 0.137, which does not call its base's
+        if options.of_path:
+            patches.replace(module.APIRoute, "handle", _routing)  # its own since 0.137, which does not call its base's
         patches.replace(module, "run_endpoint_function", _beginning)
 
 
@@ -116,9 +119,10 @@ def _routing(handle: Callable[..., Any]) -> Callable[..., Any]:
     def handle_observed(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # no coroutine: each layer costs
         request = REQUEST.get()
         if request is not None:
-            # A route of an included router: its own path lacks the router's prefix, that of the inclusion has it.
-            included = scope.get("fastapi", {}).get("effective_route_context")
-            request.routed(getattr(included, "path", None) or self.path, scope.get("path_params") or {})
+            included = (scope.get("fastapi") or {}).get("effective_route_context")
+            request.route = getattr(included or self, "path", None)
+            if request.options.of_path:
+                request.in_path(scope.get("path_params") or {})
         return handle(self, scope, receive, send)
 
     return handle_observed
@@ -128,8 +132,8 @@ def _beginning(run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def run_observed(*args: Any, **kwargs: Any) -> Any:
         request = REQUEST.get()
-        if request is not None:
-            request.endpoint_begins()
+        if request is not None and not request.endpoint_ns:
+            request.endpoint_ns = now_ns()
         return run(*args, **kwargs)
 
     return run_observed

@@ -15,7 +15,7 @@ from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_wsgi
 from radiosonde_integrations._options import ID_HEADER, RequestOptions
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._requests import REQUEST, begin_request, error_of
+from radiosonde_integrations._requests import REQUEST, ObservedRequest, now_ns
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
@@ -86,8 +86,10 @@ def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[
     def wsgi_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         options = app.extensions[_MARK]
         headers = {name: environ[key] for name in options.wanted if (key := _key_of(name)) in environ}
-        request = None if _NAME in environ else begin_request(options, headers, environ.get("QUERY_STRING", ""))
-        if request is None:
+        if _NAME in environ:
+            return inner(environ, start_response)
+        request = ObservedRequest(options, headers, environ.get("QUERY_STRING", ""))
+        if not request.is_begun:
             return inner(environ, start_response)
         environ[_NAME] = "(no route)"
         status = 0
@@ -98,7 +100,7 @@ def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[
             return start_response(line, *args, **kwargs)
 
         def end(error: BaseException | str | None) -> None:
-            request.end(environ["REQUEST_METHOD"], environ[_NAME], error or error_of(status))
+            request.end(environ["REQUEST_METHOD"], environ[_NAME], error or status)
             request.leave()
 
         try:
@@ -156,8 +158,9 @@ def _routed() -> None:
         return
     if request.url_rule is not None:
         request.environ[_NAME] = f"{request.root_path.rstrip('/')}{request.url_rule.rule}"
-    observed.routed(None, request.view_args or {})
-    observed.endpoint_begins()
+    if observed.options.of_path:
+        observed.in_path(request.view_args or {})
+    observed.endpoint_ns = observed.endpoint_ns or now_ns()
 
 
 def _respond(response: Any) -> Any:
@@ -165,5 +168,4 @@ def _respond(response: Any) -> Any:
     if observed is not None:
         for name, value in observed.response_headers():
             response.headers[name] = value
-        observed.describe_span()
     return response

@@ -36,10 +36,10 @@ _LOG = logging.getLogger("radiosonde")
 Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _PREDICTING = (
-    Method("predict", describe_predict, features),
-    Method("predict_proba", describe_probabilities, features),
-    Method("predict_log_proba", describe_log_probabilities, features),
-    Method("decision_function", describe_margins, features),
+    Method("predict", describe_predict, features, takes_matrix=True),
+    Method("predict_proba", describe_probabilities, features, takes_matrix=True),
+    Method("predict_log_proba", describe_log_probabilities, features, takes_matrix=True),
+    Method("decision_function", describe_margins, features, takes_matrix=True),
 )
 
 # `partial_fit` does not forget the model: one that learns from every row would have a version a row. `fit_transform` and
@@ -132,14 +132,14 @@ def _patch_class(kind: type, patches: Patches) -> None:
         if owner.__module__.partition(".")[0] in _ELSEWHERE:
             continue
         for name in _METHODS.keys() & vars(owner).keys():
-            patches.replace(owner, name, functools.partial(_replacement, _METHODS[name]))
+            patches.replace(owner, name, functools.partial(_replacement, owner, _METHODS[name]))
 
 
 def _predicts(kind: type) -> bool:
     return any(hasattr(kind, method.name) for method in _PREDICTING)
 
 
-def _replacement(make: Make, original: Any) -> Any:
+def _replacement(owner: type, make: Make, original: Any) -> Any:
     """Return what stands in for what a class holds: a function, or scikit-learn's conditional method with its condition."""
     is_conditional = callable(getattr(original, "check", None))
     function = getattr(original, "fn", None) if is_conditional else original
@@ -150,6 +150,9 @@ def _replacement(make: Make, original: Any) -> Any:
         or inspect.isgeneratorfunction(function)
     ):
         return original
+    if not is_conditional and owner.__module__.startswith("sklearn."):
+        # A plain function, which binds in C: these classes are pickled by name, never whole.
+        return make(function)
     return Stand(original, make(function), is_conditional=is_conditional)
 
 

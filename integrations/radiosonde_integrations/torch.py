@@ -89,7 +89,7 @@ def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[An
                 return original(self, *args, **kwargs)
             if (named is not None and self not in named) or is_tracing():
                 return original(self, *args, **kwargs)
-            return OBSERVERS.call(self, CALL, original.__get__(self), args, kwargs)
+            return OBSERVERS.call(self, CALL, original, args, kwargs)
 
         _as_torchs(__call__, original)
         __call__.__qualname__ = "Module.__call__"  # torch's own is called by another of its names, and pickled by that

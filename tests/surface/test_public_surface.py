@@ -27,6 +27,7 @@ PUBLIC = [
     "observe",
     "queued",
     "record",
+    "recorder",
     "shutdown",
     "stage",
     "start",

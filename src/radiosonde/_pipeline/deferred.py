@@ -21,10 +21,12 @@ class Deferred:
 
     Args:
         guard: takes what they raise.
+        start: what makes somebody call `run` from now on; called at the first `put`.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, start: Callable[[], None]) -> None:
         self._guard = guard
+        self._start: Callable[[], None] | None = start
         self._waiting: deque[tuple[Context, Callable[[], object]]] = deque()
 
     def put(self, function: Callable[[], object]) -> None:
@@ -33,6 +35,10 @@ class Deferred:
             self._waiting.append((copy_context(), function))
         else:
             self._guard.call("deferred", function)
+        start = self._start
+        if start is not None:
+            self._start = None
+            start()
 
     def run(self) -> None:
         """Call what waits, in order."""

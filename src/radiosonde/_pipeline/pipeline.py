@@ -30,7 +30,7 @@ from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from radiosonde._record.lane import Lane
     from radiosonde._record.recorder import Recorder
@@ -66,6 +66,7 @@ class Pipeline:
         settings: what is on.
         guard: counts errors and losses.
         is_shut: whether `shutdown` has ended recording until `configure`.
+        deferred: what callers leave to the consumer, which does it before it drains next.
         anchor: one-element list, wall minus monotonic clock; recorders read it on every call.
     """
 
@@ -94,7 +95,7 @@ class Pipeline:
         self._held: list[threading.Lock] = []
         self._is_desk_held = self._has_labelled = False
         self._lanes: list[DrainedLane] = []
-        self._deferred = Deferred(self.guard)
+        self.deferred = Deferred(self.guard, self._consumer.start)
         self._by_nonce: dict[int, DrainedLane] = {}
         self._pace = Pace(self.settings.cpu_budget, monotonic_ns())
         # Where nobody would send them, no spans are made.
@@ -160,12 +161,6 @@ class Pipeline:
     def _stores(self) -> bool:
         """Whether there is work for the storing thread: windows or joins that go to a disk or over the network."""
         return not self.settings.agent and (self.settings.store is not None or self.settings.join_target is not None)
-
-    def defer(self, function: Callable[[], object]) -> None:
-        """Call *function* in the consumer's thread, before it drains next."""
-        if not self.is_shut:
-            self._deferred.put(function)
-            self._consumer.start()
 
     def wake(self) -> None:
         """Let the consumer look at the rings now."""
@@ -253,7 +248,7 @@ class Pipeline:
         if now_ns - self._folded_ns < FOLD_EVERY_NS:
             return
         self._folded_ns = now_ns
-        self._deferred.run()
+        self.deferred.run()
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
         self._tender.look()
@@ -273,7 +268,7 @@ class Pipeline:
             timeout_s: how long to wait for another's turn to end.
         """
         if lanes is None:
-            self._deferred.run()
+            self.deferred.run()
         if self.settings.agent:
             return True
         # A signal handler that flushes in the middle of this thread's own turn would wait for itself.
@@ -367,7 +362,7 @@ class Pipeline:
 
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
-        self._deferred.run()
+        self.deferred.run()
         return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int) -> bool:
@@ -426,7 +421,7 @@ class Pipeline:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
         if self.is_shut:
             return True
-        self._deferred.run()
+        self.deferred.run()
         was_recording = self.is_recording or self._has_labelled
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
@@ -452,7 +447,7 @@ class Pipeline:
 
     def at_exit(self) -> None:
         """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
-        self._deferred.run()
+        self.deferred.run()
         if not self.is_shut and (self.is_recording or self._has_labelled):
             self.shutdown(EXIT_TIMEOUT_S)
 

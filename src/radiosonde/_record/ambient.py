@@ -75,7 +75,7 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
     return admitted
 
 
-class _Scope:
+class Scope:
     """A context manager that changes the ambient and puts the former one back."""
 
     __slots__ = ("_token",)
@@ -92,7 +92,7 @@ class _Scope:
             pass
 
 
-class CohortScope(_Scope):
+class CohortScope(Scope):
     """Predictions inside belong to the given cohort; nested scopes add dimensions, inner values win."""
 
     __slots__ = ("_dimensions",)
@@ -109,7 +109,7 @@ class CohortScope(_Scope):
         )
 
 
-class EventTimeScope(_Scope):
+class EventTimeScope(Scope):
     """Predictions inside happened at the given time."""
 
     __slots__ = ("_event_ns",)
@@ -123,24 +123,6 @@ class EventTimeScope(_Scope):
             self._token = AMBIENT.set(outer._replace(event_ns=self._event_ns))
         else:
             self._token = AMBIENT.set(Ambient({}, "", self._event_ns))
-
-
-class CollectScope(_Scope):
-    """Tokens of predictions inside are put into a list; an inner scope collects instead of the outer one."""
-
-    __slots__ = ("_collected",)
-
-    def __init__(self, collected: list[Any]) -> None:
-        self._collected = collected
-
-    def open(self) -> None:
-        """Collect from here on, until the scope is left."""
-        outer = AMBIENT.get()
-        self._token = AMBIENT.set(
-            Ambient(outer.dimensions, outer.cohort, outer.event_ns, self._collected)
-            if outer
-            else Ambient({}, "", 0, self._collected)
-        )
 
 
 def to_ns(timestamp: object) -> int:

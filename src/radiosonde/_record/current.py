@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from radiosonde._clock import NS, monotonic_ns
-from radiosonde._record.ambient import CollectScope
+from radiosonde._record.ambient import AMBIENT, Ambient, Scope
 from radiosonde._record.lane import is_in_progress
 from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PHASE = struct.Struct("<f")
 _CODE = struct.Struct("<H")
+_NO_DIMENSIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Prediction:
@@ -115,16 +116,30 @@ class Prediction:
             guard.tell("features", "Features could not be read: %r", failure)
 
 
-class Collected(Sequence[Prediction]):
-    """Predictions in the order in which they began."""
+class Collected(Scope, Sequence[Prediction]):
+    """Predictions in the order in which they began; collects while it is entered, and an inner one instead of an outer one."""
 
     __slots__ = ("tokens",)
 
     def __init__(self) -> None:
         self.tokens: list[Token] = []
 
+    def __enter__(self) -> Self:
+        outer = AMBIENT.get()
+        # Without the named tuple's own constructor, which is Python's: a web server does this for every request.
+        ambient = (_NO_DIMENSIONS, "", 0, self.tokens) if outer is None else (*outer[:3], self.tokens)
+        self._token = AMBIENT.set(tuple.__new__(Ambient, ambient))
+        return self
+
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def ids(self, most: int) -> list[str]:
+        """Return the ids of the first *most* predictions; a web server asks this of every request."""
+        ids = []
+        for token in self.tokens[:most]:
+            ids.append(prediction_id(token))  # noqa: PERF401 - a comprehension is a function more
+        return ids
 
     @overload
     def __getitem__(self, place: int) -> Prediction: ...
@@ -136,20 +151,6 @@ class Collected(Sequence[Prediction]):
         if isinstance(place, slice):
             return [Prediction(token) for token in self.tokens[place]]
         return Prediction(self.tokens[place])
-
-
-class Collecting(CollectScope):
-    """Collects predictions while it is entered."""
-
-    __slots__ = ("_predictions",)
-
-    def __init__(self, predictions: Collected) -> None:
-        super().__init__(predictions.tokens)
-        self._predictions = predictions
-
-    def __enter__(self) -> Collected:
-        self.open()
-        return self._predictions
 
 
 class Stage:

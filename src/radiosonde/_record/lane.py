@@ -110,9 +110,13 @@ class Lane:
                 if ambient is None:
                     pack_bare(memory, at, wall_ns, index * 4 + 5)
                 else:
-                    pack(memory, at, wall_ns, ambient.event_ns, series_of(ambient.cohort), 1, 0, index * 4 + 5)
-                    if ambient.collected is not None:
-                        ambient.collected.append(token)
+                    _, cohort, event_ns, collected = ambient
+                    if cohort or event_ns:
+                        pack(memory, at, wall_ns, event_ns, series_of(cohort), 1, 0, index * 4 + 5)
+                    else:
+                        pack_bare(memory, at, wall_ns, index * 4 + 5)
+                    if collected is not None:
+                        collected.append(token)
                 set_current(token)
                 if one_row is not None:
                     try:

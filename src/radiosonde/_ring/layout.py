@@ -129,6 +129,8 @@ ROW_KINDS: Final = tuple(
 ROW_COUNTS: Final = 1 | 1 << 32
 """kept 1, rows 1, as one word."""
 
+_ID: Final = struct.Struct(">QII")
+
 _WHOLE = (BEGIN.size, BEGIN_BARE.size, ENDED.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize)
 if set(_WHOLE) != {HEADER_BYTES}:
     raise AssertionError("the header's descriptions disagree")  # pragma: no cover - a guard for editors
@@ -140,7 +142,7 @@ def prediction_id(start_ns: int, nonce: int, index: int) -> str:
     64 bits of wall-clock nanoseconds, the ring's 32 random bits, the low 32 bits of the record's index: all of it is in
     the slot already, so an id costs nothing until somebody asks for it.
     """
-    return f"{start_ns:016x}{nonce:08x}{index & 0xFFFFFFFF:08x}"
+    return _ID.pack(start_ns, nonce, index & 0xFFFFFFFF).hex()  # a third of what formatting three numbers takes
 
 
 def slots_for(total_bytes: int, features: int) -> int:

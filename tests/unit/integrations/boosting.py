@@ -69,7 +69,7 @@ General.__new__ = lambda cls, *args: object.__new__(cls)  # OpenTelemetry's base
 def flying(monkeypatch, *plugins):
     """Fly with plug-ins on, instrumented in their order."""
     with fly() as rs:
-        for name in ("observe", "tag"):
+        for name in ("recorder", "tag"):
             monkeypatch.setattr(radiosonde, name, getattr(rs, name))
         for plugin in plugins:
             plugin.instrument()

@@ -21,7 +21,7 @@ TIMEOUT_S = 110
 def flying(monkeypatch, plugin, **options):
     """Fly with a plug-in on."""
     with fly() as rs:
-        for name in ("observe", "tag"):
+        for name in ("recorder", "tag"):
             monkeypatch.setattr(radiosonde, name, getattr(rs, name))
         plugin.instrument(**options)
         try:

@@ -74,7 +74,7 @@ def library(monkeypatch):
 def rs(monkeypatch, library):
     """Return a Radiosonde that the plug-in reports to, with the library instrumented."""
     with fly() as flight:
-        for name in ("observe", "tag"):
+        for name in ("recorder", "tag"):
             monkeypatch.setattr(radiosonde, name, getattr(flight, name))
         plugin = Plugin()
         plugin.instrument()
@@ -145,7 +145,7 @@ def test_a_model_that_cannot_be_described_works_unobserved(rs):
     def describe(_):
         raise ValueError
 
-    assert _observing.OBSERVERS.call(Model(), Method("predict", describe), len, (ROWS,), {}) == 2
+    assert _observing.OBSERVERS.call(Model(), Method("predict", describe), lambda _, rows: len(rows), (ROWS,), {}) == 2
     assert counted(rs) == {}
 
 
@@ -201,11 +201,11 @@ def test_a_version_left_for_later_is_settled_before_the_model_changes(rs):
     """What was predicted before a fit keeps the version of before."""
     model = Model([1.0])
     method = Method("predict", lambda each: Description("Model", version=version_of(each)))
-    _observing.OBSERVERS.call(model, method, model.predict, (ROWS,), {})
+    _observing.OBSERVERS.call(model, method, Model.predict, (ROWS,), {})
     refitting(model)
     model.parts = [2.0]
     refitted(model)
-    _observing.OBSERVERS.call(model, method, model.predict, (ROWS,), {})
+    _observing.OBSERVERS.call(model, method, Model.predict, (ROWS,), {})
     expected = {parameters_digest(Model([1.0])), parameters_digest(Model([2.0]))}
     assert {window.key.version for window in rs.windows()} == expected
 

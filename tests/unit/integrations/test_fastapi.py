@@ -21,7 +21,19 @@ from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
 from radiosonde_integrations.fastapi import FastAPIInstrumentor
 
-NAMES = ("cohort", "collect", "current", "defer", "flush", "instrument_app", "observe", "record", "stage", "tag")
+NAMES = (
+    "cohort",
+    "collect",
+    "current",
+    "defer",
+    "flush",
+    "instrument_app",
+    "observe",
+    "record",
+    "recorder",
+    "stage",
+    "tag",
+)
 
 
 @pytest.fixture

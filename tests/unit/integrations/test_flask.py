@@ -11,7 +11,19 @@ import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations.flask import FlaskInstrumentor
 
-NAMES = ("cohort", "collect", "current", "defer", "flush", "instrument_app", "observe", "record", "stage", "tag")
+NAMES = (
+    "cohort",
+    "collect",
+    "current",
+    "defer",
+    "flush",
+    "instrument_app",
+    "observe",
+    "record",
+    "recorder",
+    "stage",
+    "tag",
+)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ NUMBERS_X, NUMBERS_Y = load_diabetes(return_X_y=True)
 def rs(monkeypatch):
     """Return a Radiosonde that the plug-in reports to."""
     with fly() as flight:
-        for name in ("observe", "tag"):
+        for name in ("recorder", "tag"):
             monkeypatch.setattr(radiosonde, name, getattr(flight, name))
         plugin = SklearnInstrumentor()
         plugin.instrument()

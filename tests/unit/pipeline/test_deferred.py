@@ -15,22 +15,22 @@ WHO: ContextVar[str] = ContextVar("who")
 def test_functions_run_in_order_and_in_the_context_they_were_left_in():
     """Each sees the context variables as they were, and what one raises stops no other."""
     seen, guard = [], Guard()
-    waiting = Deferred(guard)
+    waiting = Deferred(guard, lambda: seen.append("started"))
     for who in ("first", "second"):
         token = WHO.set(who)
         waiting.put(lambda: seen.append(WHO.get()))
         waiting.put(lambda: 1 / 0)
         WHO.reset(token)
-    assert seen == []
+    assert seen == ["started"]
     waiting.run()
     waiting.run()
-    assert (seen, guard.errors()) == (["first", "second"], {"deferred": 2})
+    assert (seen, guard.errors()) == (["started", "first", "second"], {"deferred": 2})
 
 
 def test_when_too_many_wait_the_caller_does_it(monkeypatch):
     """Nothing is dropped for want of a consumer."""
     monkeypatch.setattr(deferred, "MOST", 1)
-    waiting, seen = Deferred(Guard()), []
+    waiting, seen = Deferred(Guard(), lambda: None), []
     waiting.put(lambda: seen.append("waited"))
     waiting.put(lambda: seen.append("at once"))
     assert seen == ["at once"]

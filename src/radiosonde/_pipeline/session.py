@@ -1,0 +1,116 @@
+"""The one pipeline of a process: made at first use, from the environment or by `start`; switched off, flushed, ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from radiosonde._guard import Guard
+from radiosonde._pipeline._worker import survive
+from radiosonde._settings import Settings, is_disabled
+from radiosonde.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from radiosonde._pipeline.pipeline import Pipeline
+    from radiosonde.model import Statistics
+
+
+class Session:
+    """One pipeline and whether it is on.
+
+    Args:
+        guard: for tests: a guard that re-raises.
+        environment: for tests: instead of the process's.
+    """
+
+    def __init__(self, guard: Guard | None = None, environment: Mapping[str, str] | None = None) -> None:
+        self._guard = guard
+        self._environment = environment
+        self._lock = threading.RLock()
+        self._pipeline: Pipeline | None = None
+        self._is_started = False
+        self._is_off = False
+
+    @property
+    def is_off(self) -> bool:
+        """Whether everything is switched off, by `start` or by the environment."""
+        return self._is_off or (self._pipeline is None and is_disabled(self._environment))
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline, made at first use."""
+        if self._pipeline is None:
+            with self._lock:
+                if self._pipeline is None:
+                    self._pipeline = self._make(Settings.resolve(self._environment))
+        return self._pipeline
+
+    def _make(self, settings: Settings) -> Pipeline:
+        from radiosonde._pipeline.pipeline import Pipeline  # at first use: imports the rest of us
+
+        pipeline = Pipeline(settings, self._guard)
+        survive(pipeline)
+        return pipeline
+
+    def start(self, **settings: Any) -> None:
+        """Set what is not in the environment, and open store and exporters now, so that their errors are seen now.
+
+        Optional: without it everything starts at the first prediction with the environment's settings.
+
+        Args:
+            **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
+                ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
+                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``,
+                ``cpu_budget``, ``runtime``.
+
+        Raises:
+            ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
+            StoreError: the store cannot be opened.
+            ProfileError: a reference cannot be read.
+        """
+        resolved = Settings.resolve(self._environment, **settings)
+        if resolved.disabled:
+            self._switch_off()
+            return
+        with self._lock:
+            self._is_off = False
+            if self._is_started or (self._pipeline is not None and self._pipeline.is_recording):
+                raise ConfigurationError(
+                    "Radiosonde has started already (by start() or by a first prediction); "
+                    "call shutdown() first, or call start() before the first prediction"
+                )
+            if self._pipeline is None:
+                self._pipeline = self._make(resolved)
+            else:
+                self._pipeline.configure(resolved)
+            self._pipeline.open()
+            self._is_started = True
+
+    def _switch_off(self) -> None:
+        with self._lock:
+            self._is_off = True
+            if self._pipeline is not None:
+                self._pipeline.is_shut = True  # what was decorated before records nothing
+                if self._pipeline.is_recording:
+                    self.shutdown()
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Drain what is recorded, close all windows, write the store, export. Return whether that ended in time.
+
+        Windows closed early are parts: what comes later for them adds up.
+        """
+        return self._pipeline is None or self._pipeline.flush(timeout_s)
+
+    def shutdown(self, timeout_s: float = 10.0) -> bool:
+        """Flush, end the threads, close store and exporters. Observed functions go on working; `start` starts again."""
+        with self._lock:
+            if self._pipeline is None:
+                return True
+            self._is_started = False
+            return self._pipeline.shutdown(timeout_s)
+
+    def statistics(self) -> Statistics:
+        """Return what Radiosonde says about itself: records, losses by reason, label results, its own CPU time."""
+        from radiosonde.model import Statistics  # at first use, as all that counting needs
+
+        return Statistics() if self._pipeline is None else self._pipeline.statistics()
