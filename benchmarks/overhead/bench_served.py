@@ -5,6 +5,9 @@ hundred requests a lap. Only one of them works at any moment: a client that wait
 throughput is the inverse of the mean time of a request in the median lap of a round, and its tail the p99 of all requests
 of the round; a round says what an arm is beside the bare one, and the figure is the median of the rounds.
 
+Each round starts its servers anew. Two processes that run the same server differ by up to 3 % for as long as they live
+(where the interpreter's objects lie in the caches), which more laps would measure ever more exactly.
+
 The client is a socket and two lines of HTTP: one that parses headers would take longer than the server, and hide it.
 """
 
@@ -45,11 +48,7 @@ NOISE_RATIO = 1.15
 
 def measure(rounds: int) -> Iterator[Figure]:
     """Yield what Radiosonde, and OpenTelemetry by hand, cost of throughput and at p99."""
-    with tempfile.TemporaryDirectory(prefix="radiosonde-bench-") as folder, ExitStack() as stack:
-        clients = {arm: stack.enter_context(_server(arm, Path(folder))) for arm in ARMS}
-        for client in clients.values():
-            _lap(client, WARM_UP)
-        seconds = [_round(clients, number) for number in range(rounds)]
+    seconds = [_round(number) for number in range(rounds)]
     mean = {arm: [float(np.median(each[arm].mean(axis=1))) for each in seconds] for arm in ARMS}
     tail = {arm: [float(np.quantile(each[arm], 0.99)) for each in seconds] for arm in ARMS}
     low, high = np.quantile(mean["bare"], [0.25, 0.75])
@@ -71,8 +70,17 @@ def _told(seconds: dict[str, list[float]], arm: str) -> str:
     return f"{1e6 * np.median(seconds['bare']):.0f} to {1e6 * np.median(seconds[arm]):.0f} us"
 
 
-def _round(clients: dict[str, Client], number: int) -> dict[str, NDArray[Any]]:
-    """Return the time of every request by arm, shape (laps, requests); each lap begins with another arm, and the next round the other way about."""
+def _round(number: int) -> dict[str, NDArray[Any]]:
+    """Return the time of every request by arm, shape (laps, requests), of servers of this round's own."""
+    with tempfile.TemporaryDirectory(prefix="radiosonde-bench-") as folder, ExitStack() as stack:
+        clients = {arm: stack.enter_context(_server(arm, Path(folder))) for arm in ARMS}
+        for client in clients.values():
+            _lap(client, WARM_UP)
+        return _laps(clients, number)
+
+
+def _laps(clients: dict[str, Client], number: int) -> dict[str, NDArray[Any]]:
+    """Ask all arms in turns; each lap begins with another arm, and the next round the other way about."""
     order = ARMS if number % 2 else ARMS[::-1]
     laps: dict[str, list[NDArray[Any]]] = {arm: [] for arm in ARMS}
     for lap in range(LAPS):

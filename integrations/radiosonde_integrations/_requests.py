@@ -15,7 +15,6 @@ What the endpoint does between two predictions, or without any, is in none of th
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -172,21 +171,21 @@ class ObservedRequest:
             self._end = (method, path, error)
             radiosonde.defer(self._record)
 
-    @quiet(None)
     def _record(self) -> None:
-        duration_s = (self._ended_ns - self._begun_ns) / 1e9
+        """Record the request; for the consumer, which counts and tells what is raised here."""
+        duration_ns = self._ended_ns - self._begun_ns
         waited_s = queue_s(self._headers, self._start_ns) if self._headers else 0.0
-        made = list(self.predictions)
         if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
             radiosonde.cohort(**self._of_path).__enter__()
         method, path, error = self._end
+        first = self.predictions[0] if self.predictions else None
         radiosonde.record(
             f"{method if method in METHODS else '_OTHER'} {path}",
-            duration_s + waited_s,
-            version=made[0].version if made else "",
-            variant=made[0].variant if made else "stable",
+            duration_ns / 1e9 + waited_s,
+            version="" if first is None else first.version,
+            variant="stable" if first is None else first.variant,
             start=self._start_ns / 1e9 - waited_s,
-            phases=self._phases_s(duration_s, waited_s, made),
+            phases=self._phases_s(duration_ns, waited_s),
             error=error_of(error) if isinstance(error, int) else error,
             span=None if self._span is None else self._span.get_span_context(),
         )
@@ -205,23 +204,20 @@ class ObservedRequest:
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
 
-    def _phases_s(self, duration_s: float, waited_s: float, made: Sequence[Any]) -> dict[str, float]:
+    def _phases_s(self, duration_ns: int, waited_s: float) -> dict[str, float]:
         phases: dict[str, float] = {}
         if waited_s:
             phases["queue"] = waited_s
-        endpoint_s = 0.0
+        parsed_ns = 0
         if self.endpoint_ns:
-            phases["parse"] = endpoint_s = (self.endpoint_ns - self._begun_ns) / 1e9
-        begun_s, ended_s, taken_s = math.inf, 0.0, 0.0
-        for each in made:
-            took_s = each.duration_s
-            if took_s == took_s:  # noqa: PLR0124 - NaN: it goes on (in a task of its own), or its slot was given away
-                at_s = (each.start_ns - self._start_ns) / 1e9
-                begun_s, ended_s, taken_s = min(begun_s, at_s), max(ended_s, at_s + took_s), taken_s + took_s
-        if begun_s < math.inf:
-            phases["predict"] = taken_s
-            phases["feature_fetch"] = max(0.0, begun_s - endpoint_s)
-            phases["serialise"] = max(0.0, duration_s - ended_s)
+            parsed_ns = self.endpoint_ns - self._begun_ns
+            phases["parse"] = parsed_ns / 1e9
+        # Without those that go on (in tasks of their own), or whose slot was given away.
+        first_ns, last_ns, taken_ns = self.predictions.extent_ns()
+        if first_ns:
+            phases["predict"] = taken_ns / 1e9
+            phases["feature_fetch"] = max(0, first_ns - self._start_ns - parsed_ns) / 1e9
+            phases["serialise"] = max(0, self._start_ns + duration_ns - last_ns) / 1e9
         return phases
 
 

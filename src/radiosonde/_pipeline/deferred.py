@@ -10,10 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 
+from radiosonde._clock import sleep
 from radiosonde._guard import Guard
 
 MOST = 10_000
 """Functions that wait at most; a context with what it holds is some kilobytes."""
+
+SLICE = 8
+"""Functions called without offering the interpreter lock, some 10 us each: who wants it waits for so long, not for all of them."""
 
 
 class Deferred:
@@ -42,9 +46,11 @@ class Deferred:
 
     def run(self) -> None:
         """Call what waits, in order."""
-        for _ in range(len(self._waiting)):
+        for number in range(len(self._waiting)):
             try:
                 context, function = self._waiting.popleft()
             except IndexError:  # another thread, which flushes, was faster
                 return
+            if number % SLICE == SLICE - 1:
+                sleep(0)  # offers the interpreter lock: a thousand requests are described once a second
             self._guard.call("deferred", context.run, function)

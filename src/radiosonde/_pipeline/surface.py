@@ -18,7 +18,8 @@ from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
 from radiosonde._record.current import Collected, Stage, current
-from radiosonde._record.past import Past, record_past
+from radiosonde._record.lane import Lane
+from radiosonde._record.past import record_past
 from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
 from radiosonde._settings import model_tag
@@ -290,18 +291,22 @@ class Surface(Session):
         Raises:
             ConfigurationError: the duration is negative or no number, or *start* is no time.
         """
-        if self.is_off:
-            return
+        pipeline = self._pipeline
+        if pipeline is None or self._is_off:
+            if self.is_off:
+                return
+            pipeline = self.pipeline()
         if not 0 <= duration_s < math.inf:
             raise ConfigurationError(f"record got a duration of {duration_s!r}; give seconds, 0 or more")
         start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
-        pipeline = self.pipeline()
         recorder = self._timed.get((name, version, variant)) or self._recorder_of_past(name, version, variant)
-        lane = None if pipeline.is_shut else pipeline.guard.call("open_lane", recorder.open_lane, (), {})
+        lane = None if pipeline.is_shut else recorder.lane
+        if lane is not None and not isinstance(lane, Lane):
+            lane = pipeline.guard.call("open_lane", recorder.open_lane, (), {})
         if lane is None:
             pipeline.guard.lose(losses.RECORD_FAILED)
             return
-        pipeline.guard.call("record", record_past, lane, Past(start_ns, duration_s, phases or {}, error, span))
+        pipeline.guard.call("record", record_past, lane, start_ns, duration_s, phases or {}, error, span)
 
     def defer(self, function: Callable[[], object]) -> None:
         """Call *function* within about a second in the background thread, in a copy of the context of now.

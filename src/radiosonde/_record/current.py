@@ -13,6 +13,7 @@ from radiosonde._record.ambient import AMBIENT, Ambient, Scope
 from radiosonde._record.lane import is_in_progress
 from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
+from radiosonde._ring import layout
 from radiosonde._ring.layout import DONE, DURATION_WORD, ERROR_OFFSET, MARK_WORD, PHASE_OFFSET
 from radiosonde.model import losses
 
@@ -61,13 +62,8 @@ class Prediction:
     @property
     def duration_s(self) -> float:
         """How long it took, in seconds; NaN while it is in progress, and when its slot was given away."""
-        ring = self._token[0].ring
-        first_word = (self._token[INDEX] & (ring.capacity - 1)) * 16
-        # Two words of the slot, not a row of the structured array over it: a web server asks this of every request.
-        index, state = divmod(ring.words[first_word + MARK_WORD], 4)
-        if index != self._token[INDEX] + 1 or state < DONE:
-            return math.nan
-        return int(ring.words[first_word + DURATION_WORD]) / NS
+        took_ns = _duration_ns(self._token)
+        return math.nan if took_ns is None else took_ns / NS
 
     @property
     def is_in_progress(self) -> bool:
@@ -116,6 +112,17 @@ class Prediction:
             guard.tell("features", "Features could not be read: %r", failure)
 
 
+def _duration_ns(token: Token) -> int | None:
+    """Return how long a prediction took; None while it is in progress, and when its slot was given away."""
+    ring = token[0].ring
+    first_word = (token[INDEX] & (ring.capacity - 1)) * 16
+    # Two words of the slot, not a row of the structured array over it: a web server asks this of every request.
+    index, state = divmod(ring.words[first_word + MARK_WORD], 4)
+    if index != token[INDEX] + 1 or state < DONE:
+        return None
+    return int(ring.words[first_word + DURATION_WORD])
+
+
 class Collected(Scope, Sequence[Prediction]):
     """Predictions in the order in which they began; collects while it is entered, and an inner one instead of an outer one."""
 
@@ -138,8 +145,25 @@ class Collected(Scope, Sequence[Prediction]):
         """Return the ids of the first *most* predictions; a web server asks this of every request."""
         ids = []
         for token in self.tokens[:most]:
-            ids.append(prediction_id(token))  # noqa: PERF401 - a comprehension is a function more
+            ids.append(layout.prediction_id(token[WALL_NS], token[0].ring.nonce, token[INDEX]))  # noqa: PERF401 - a function less
         return ids
+
+    def extent_ns(self) -> tuple[int, int, int]:
+        """Return when predictions took place, of those that have ended.
+
+        Returns:
+            Start of the first and end of the last, in nanoseconds since the epoch, and their durations added up; zeros when
+            none has ended.
+        """
+        first_ns = last_ns = taken_ns = 0
+        for token in self.tokens:
+            took_ns = _duration_ns(token)
+            if took_ns is not None:
+                start_ns: int = token[WALL_NS]
+                first_ns = min(first_ns, start_ns) if first_ns else start_ns
+                last_ns = max(last_ns, start_ns + took_ns)
+                taken_ns += took_ns
+        return first_ns, last_ns, taken_ns
 
     @overload
     def __getitem__(self, place: int) -> Prediction: ...

@@ -101,6 +101,9 @@ END_ROW: Final = struct.Struct("<dqifQQQ")
 """The second write of a single row: score, duration, class, confidence, then `ROW_KINDS` of the output's kind, `ROW_COUNTS`,
 mark. The same bytes as `END` with five values less (60 ns)."""
 
+PAST: Final = struct.Struct("<qq16sQI12x6fdqifHBBIIIQ")
+"""A whole header in one write, of a call that is over: start, event, trace id, span id, series, six phases, and `END`."""
+
 ENDED: Final = struct.Struct("<qq24xI36xd8xif2xBx8xIQ")
 """A whole header, for reading one in one step: start, event, series, score, class, confidence, output kind, rows, mark."""
 
@@ -131,7 +134,15 @@ ROW_COUNTS: Final = 1 | 1 << 32
 
 _ID: Final = struct.Struct(">QII")
 
-_WHOLE = (BEGIN.size, BEGIN_BARE.size, ENDED.size, END_OFFSET + END.size, END_OFFSET + END_ROW.size, HEADER.itemsize)
+_WHOLE = (
+    BEGIN.size,
+    BEGIN_BARE.size,
+    PAST.size,
+    ENDED.size,
+    END_OFFSET + END.size,
+    END_OFFSET + END_ROW.size,
+    HEADER.itemsize,
+)
 if set(_WHOLE) != {HEADER_BYTES}:
     raise AssertionError("the header's descriptions disagree")  # pragma: no cover - a guard for editors
 

@@ -37,6 +37,23 @@ def test_predictions_inside_are_collected_in_order(rs):
     assert [each.id for each in made[1:]] == [two]
 
 
+def test_ids_and_the_time_they_took_come_in_one_answer(rs):
+    """The ids are those of each; the extent is from the first start to the last end, without what is still in progress."""
+    predict = rs.observe("delays")(lambda x: x)
+    extents = []
+    outer = rs.observe("outer")(lambda x: extents.append(made.extent_ns()))
+    with rs.collect() as made:
+        assert (made.ids(5), made.extent_ns()) == ([], (0, 0, 0))
+        predict([1.0])
+        predict([2.0])
+        outer([3.0])
+    assert made.ids(5) == [each.id for each in made]
+    assert made.ids(2) == [each.id for each in made[:2]]
+    first, second, _ = made
+    took_ns = [round(each.duration_s * 1e9) for each in (first, second)]
+    assert extents == [(first.start_ns, second.start_ns + took_ns[1], sum(took_ns))]
+
+
 def test_a_copied_context_in_a_thread_is_collected(rs):
     """A framework's thread pool runs a sync endpoint in a copy of the request's context."""
     predict = rs.observe("delays")(lambda x: x)
