@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import radiosonde
+from radiosonde_integrations._overflow import NAME as OVERFLOW
+from radiosonde_integrations._overflow import nothing, rows_alone
 
 _LOG = logging.getLogger("radiosonde")
 
@@ -79,7 +81,8 @@ Observed = Callable[[Callable[..., Any], Arguments, Keywords], Any]
 
 MAX_RECORDERS = 256
 """Model objects and methods with a recorder, and so a ring, of their own: rings are kept. Arbitrary; far above what a
-server holds, and soon met by one that fits a model a request. Later models of one description share a recorder."""
+server holds, and soon met by one that fits a model a request. Later models of one description share a recorder, and beyond
+as many descriptions all share one (`radiosonde_integrations._overflow`): a version a model would be a ring a model."""
 
 
 class Observers:
@@ -99,6 +102,7 @@ class Observers:
         self._recorders = 0
         self._shared: dict[tuple[object, ...], Observed] = {}
         self._versions: dict[int, Callable[[], str]] = {}
+        self._watched: set[int] = set()
         self.plugins = 0
 
     def __reduce__(self) -> str:
@@ -149,8 +153,8 @@ class Observers:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
+            self._watch(model)  # first: of what takes no weak reference nothing may be kept, no recorder either
             observed = self._new(model, method)
-            weakref.finalize(model, self._observed.pop, place, None).atexit = False
         except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)
             return _unobserved
@@ -163,10 +167,9 @@ class Observers:
         if tag.version is not None:
             said = replace(said, version=tag.version)
         elif callable(said.version):
-            later = functools.cache(said.version)
-            self._versions[id(model)] = later
+            # One for all methods: worked out once, and the same for a method that is first called after `partial_fit`.
+            later = self._versions.setdefault(id(model), functools.cache(said.version))
             said = replace(said, version=later)
-            weakref.finalize(model, self._versions.pop, id(model), None).atexit = False
         said = replace(
             said,
             name=tag.name or said.name,
@@ -180,10 +183,32 @@ class Observers:
             return _observed(said, method, variant)
         if callable(said.version):
             said = replace(said, version="")  # one ring for all: the versions of unnamed models are not told apart
-        shape = (said.name, said.version, variant, method, tuple(said.features), tuple(said.classes), said.task)
+        shape: tuple[object, ...] = (
+            said.name,
+            said.version,
+            variant,
+            method,
+            tuple(said.features),
+            tuple(said.classes),
+            said.task,
+        )
+        if shape not in self._shared and len(self._shared) >= MAX_RECORDERS:
+            said, shape = Description(OVERFLOW, input=rows_alone(method.input), output=nothing), (method,)
         if shape not in self._shared:
             self._shared[shape] = _observed(said, method, variant)
         return self._shared[shape]
+
+    def _watch(self, model: Any) -> None:
+        """Forget a model when it is gone. One finaliser an object, however often it is fitted again."""
+        if id(model) not in self._watched:
+            weakref.finalize(model, self._gone, id(model)).atexit = False
+            self._watched.add(id(model))
+
+    def _gone(self, identity: int) -> None:
+        self._watched.discard(identity)
+        self._versions.pop(identity, None)
+        for name in tuple(self._methods):
+            self._observed.pop((identity, name), None)
 
     def settle(self, model: Any) -> None:
         """Work out a model's version now if it was left for later: the model is about to become another."""
