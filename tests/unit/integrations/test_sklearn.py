@@ -31,7 +31,7 @@ from sklearn.ensemble import (  # noqa: E402
     VotingClassifier,
 )
 from sklearn.experimental import enable_iterative_imputer  # noqa: E402, F401
-from sklearn.feature_extraction.text import CountVectorizer  # noqa: E402
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer  # noqa: E402
 from sklearn.impute import IterativeImputer  # noqa: E402
 from sklearn.inspection import partial_dependence, permutation_importance  # noqa: E402
 from sklearn.linear_model import BayesianRidge, LinearRegression, LogisticRegression, SGDClassifier  # noqa: E402
@@ -273,6 +273,17 @@ def test_inputs_that_are_no_matrix_have_a_defined_result(rs):
     assert outputs["broad"].features is None
     assert outputs["narrow"].output.class_counts.sum() == 151
     assert rs.losses() == {}
+
+
+@pytest.mark.parametrize("model", [logistic(), LinearRegression()], ids=["classes", "values"])
+def test_what_cannot_be_counted_beforehand_gets_no_made_up_answer(rs, model):
+    """An iterator of texts stays whole for the model; its call counts, and the answers are lost by name."""
+    texts = ["good day", "bad day", "so good", "so bad"] * 5
+    fitted = make_pipeline(HashingVectorizer(n_features=16), model).fit(texts, [1, 0] * 10)
+    assert len(fitted.predict(text for text in texts)) == 20
+    (window,) = rs.windows()
+    assert (window.calls, int(window.output.class_counts.sum()), window.output.value_sum) == (1, 0, 0.0)
+    assert rs.losses() == {"features_unreadable": 1, "output_unreadable": 1}
 
 
 class GaussianOfSparse(ClassifierMixin, BaseEstimator):
