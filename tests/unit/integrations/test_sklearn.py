@@ -275,11 +275,13 @@ def test_inputs_that_are_no_matrix_have_a_defined_result(rs):
     assert rs.losses() == {}
 
 
-@pytest.mark.parametrize("model", [logistic(), LinearRegression()], ids=["classes", "values"])
-def test_what_cannot_be_counted_beforehand_gets_no_made_up_answer(rs, model):
+@pytest.mark.parametrize(
+    ("model", "targets"), [(logistic(), [1, 0]), (LinearRegression(), [0.6, 0.4])], ids=["classes", "values"]
+)
+def test_what_cannot_be_counted_beforehand_gets_no_made_up_answer(rs, model, targets):
     """An iterator of texts stays whole for the model; its call counts, and the answers are lost by name."""
     texts = ["good day", "bad day", "so good", "so bad"] * 5
-    fitted = make_pipeline(HashingVectorizer(n_features=16), model).fit(texts, [1, 0] * 10)
+    fitted = make_pipeline(HashingVectorizer(n_features=16), model).fit(texts, targets * 10)
     assert len(fitted.predict(text for text in texts)) == 20
     (window,) = rs.windows()
     assert (window.calls, int(window.output.class_counts.sum()), window.output.value_sum) == (1, 0, 0.0)
