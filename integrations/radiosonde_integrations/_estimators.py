@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import class_text
-from radiosonde_integrations._observing import Arguments, Description, Keywords
+from radiosonde_integrations._methods import Arguments, Description, Keywords
 from radiosonde_integrations._versions import version_of
 
 DEEPEST = 20
@@ -60,7 +60,7 @@ def describe_predict(model: Any) -> Description:
     """Describe a model whose ``predict`` is called."""
     final = final_estimator(model)
     kind = estimator_kind(final)
-    classes = _class_names(model)
+    classes = class_names_of(model)
     if not kind:
         kind = "classifier" if classes else ""
     if kind == "outlier_detector":
@@ -73,7 +73,7 @@ def describe_predict(model: Any) -> Description:
 def describe_probabilities(model: Any) -> Description:
     """Describe a model whose ``predict_proba`` is called."""
     final = final_estimator(model)
-    classes = _class_names(model)
+    classes = class_names_of(model)
     # Scikit-learn's own answer with a matrix, which needs no look.
     output: Any = None if type(final).__module__.startswith("sklearn.") else probabilities
     if has_several_outputs(final):
@@ -97,7 +97,7 @@ def describe_log_probabilities(model: Any) -> Description:
 def describe_margins(model: Any) -> Description:
     """Describe a model whose ``decision_function`` is called: a value, or the class of the largest of several."""
     final = final_estimator(model)
-    names = np.array(_class_names(model))
+    names = np.array(class_names_of(model))
     is_one_a_class = getattr(final, "decision_function_shape", "ovr") != "ovo" and not has_several_outputs(final)
 
     def output(result: Any) -> object:
@@ -118,7 +118,8 @@ def _feature_names(model: Any) -> tuple[str, ...]:
     return () if names is None else tuple(str(name) for name in names)
 
 
-def _class_names(model: Any) -> tuple[str, ...]:
+def class_names_of(model: Any) -> tuple[str, ...]:
+    """Return the names of a classifier's classes, in the order of its probabilities' columns; empty if it says none."""
     classes = getattr(model, "classes_", None)
     return tuple(map(class_text, classes.tolist())) if isinstance(classes, np.ndarray) and classes.ndim == 1 else ()
 

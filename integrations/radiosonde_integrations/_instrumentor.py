@@ -18,7 +18,8 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
 from radiosonde_integrations._artifacts import ARTIFACTS
-from radiosonde_integrations._observing import INSIDE, MARK, OBSERVERS, Method
+from radiosonde_integrations._methods import Method
+from radiosonde_integrations._observing import INSIDE, MARK, OBSERVERS
 from radiosonde_integrations._patching import Patches
 
 _LOG = logging.getLogger("radiosonde")

@@ -10,76 +10,22 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from numpy import ndarray
 
 import radiosonde
+from radiosonde_integrations._methods import Arguments, Description, Keywords, Method, Reader
+from radiosonde_integrations._overflow import NAME as OVERFLOW
+from radiosonde_integrations._overflow import nothing, rows_alone
 
 _LOG = logging.getLogger("radiosonde")
 
 INSIDE: ContextVar[bool] = ContextVar("radiosonde_inside", default=False)
 """Whether a prediction of a model library is in progress in this context."""
-
-Arguments = tuple[Any, ...]
-Keywords = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a model says of itself; what `radiosonde.tag` was told of it wins.
-
-    Attributes:
-        name: model name.
-        version: its version, or what works it out off the hot path.
-        features: feature names in column order, for inputs that carry none.
-        classes: class names in the order of a probability matrix's columns.
-        task: what a number it answers with means.
-        input: overrides the method's, where it takes knowledge of the model to find the features.
-        output: overrides the method's, where how a result reads depends on the model, which it must not hold.
-    """
-
-    name: str
-    version: str | Callable[[], str] = ""
-    features: Sequence[str] = ()
-    classes: Sequence[str] = ()
-    task: Literal["classification", "regression"] | None = None
-    input: Callable[[Arguments, Keywords], object] | None = None
-    output: Callable[[Any], object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How a method of a library's models predicts.
-
-    Attributes:
-        name: attribute name.
-        describe: (model) -> what it says of itself.
-        input: (arguments, keywords) -> features; the model itself is not among the arguments.
-        takes_matrix: a matrix of numpy's that is the first argument is what *input* would return of it.
-        output: result -> what `radiosonde.observe` reads; None takes it as it is.
-        task: overrides the description's, where the method answers with something else (a margin).
-        choose: (arguments, keywords) -> how this very call is to be read, None for a call that is no prediction (it
-            trains, or explains); without it every call is read as this says.
-        is_native: this is the plug-in of the model's own library, and wins over one that knows it by a base class only.
-    """
-
-    name: str
-    describe: Callable[[Any], Description]
-    input: Callable[[Arguments, Keywords], object] = lambda args, kwargs: (
-        args[0] if args else next(iter(kwargs.values()))
-    )
-    output: Callable[[Any], object] | None = None
-    task: Literal["classification", "regression"] | None = None
-    choose: Callable[[Arguments, Keywords], Method | None] | None = None
-    is_native: bool = False
-    takes_matrix: bool = False
-
-
-Reader = Callable[[Arguments, Keywords], object]
 
 
 class Observed(NamedTuple):
@@ -89,18 +35,19 @@ class Observed(NamedTuple):
         recorder: records it; None for a model that cannot be described.
         read: (arguments, keywords) -> features.
         takes_matrix: a matrix that is the first argument is the features, as it is.
-        is_direct: every call is read the same way, so there is nothing to choose.
+        direct_in: generation of replacements in which every call is read the same way, so there is nothing to choose; 0 none.
     """
 
     recorder: Any
     read: Reader
     takes_matrix: bool = False
-    is_direct: bool = False
+    direct_in: int = 0
 
 
 MAX_RECORDERS = 256
 """Model objects and methods with a recorder, and so a ring, of their own: rings are kept. Arbitrary; far above what a
-server holds, and soon met by one that fits a model a request. Later models of one description share a recorder."""
+server holds, and soon met by one that fits a model a request. Later models of one description share a recorder, and beyond
+as many descriptions all share one (`radiosonde_integrations._overflow`): a version a model would be a ring a model."""
 
 
 class Observers:
@@ -118,8 +65,10 @@ class Observers:
         self._methods: set[str] = set()
         self._read_as: dict[tuple[type, str], Method] = {}
         self._recorders = 0
+        self._generation = 1
         self._shared: dict[tuple[object, ...], Observed] = {}
         self._versions: dict[int, Callable[[], str]] = {}
+        self._watched: set[int] = set()
         self.plugins = 0
 
     def __reduce__(self) -> str:
@@ -141,7 +90,7 @@ class Observers:
         if not self.plugins:
             return original(model, *args, **kwargs)
         observed = self._observed.get((id(model), method.name))
-        if observed is None or not observed.is_direct:
+        if observed is None or observed.direct_in != self._generation:
             observed = self._chosen(model, method, args, kwargs)
             if observed is None or observed.recorder is None:
                 return self.quietly(original, (model, *args), kwargs)
@@ -177,8 +126,8 @@ class Observers:
             return None
         place = (id(model), chosen.name)
         observed = self._observed.get(place) or self._observe(model, chosen)
-        if read.choose is None and place in self._observed and not observed.is_direct:
-            observed = self._observed[place] = observed._replace(is_direct=True)
+        if read.choose is None and place in self._observed:
+            observed = self._observed[place] = observed._replace(direct_in=self._generation)
         return observed
 
     def _method_of(self, kind: type, method: Method) -> Method:
@@ -190,15 +139,14 @@ class Observers:
     def look_again(self) -> None:
         """Find anew which plug-in's way a class is read in: something was replaced."""
         self._read_as.clear()
-        for place, observed in self._observed.items():
-            self._observed[place] = observed._replace(is_direct=False)
+        self._generation += 1
 
     def _observe(self, model: Any, method: Method) -> Observed:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
+            self._watch(model)  # first: of what takes no weak reference nothing may be kept, no recorder either
             observed = self._new(model, method)
-            weakref.finalize(model, self._observed.pop, place, None).atexit = False
         except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)
             return _UNOBSERVED
@@ -211,10 +159,9 @@ class Observers:
         if tag.version is not None:
             said = replace(said, version=tag.version)
         elif callable(said.version):
-            later = functools.cache(said.version)
-            self._versions[id(model)] = later
+            # One for all methods: worked out once, and the same for a method that is first called after `partial_fit`.
+            later = self._versions.setdefault(id(model), functools.cache(said.version))
             said = replace(said, version=later)
-            weakref.finalize(model, self._versions.pop, id(model), None).atexit = False
         said = replace(
             said,
             name=tag.name or said.name,
@@ -228,10 +175,32 @@ class Observers:
             return _observed(said, method, variant)
         if callable(said.version):
             said = replace(said, version="")  # one ring for all: the versions of unnamed models are not told apart
-        shape = (said.name, said.version, variant, method, tuple(said.features), tuple(said.classes), said.task)
+        shape: tuple[object, ...] = (
+            said.name,
+            said.version,
+            variant,
+            method,
+            tuple(said.features),
+            tuple(said.classes),
+            said.task,
+        )
+        if shape not in self._shared and len(self._shared) >= MAX_RECORDERS:
+            said, shape = Description(OVERFLOW, input=rows_alone(method.input), output=nothing), (method,)
         if shape not in self._shared:
             self._shared[shape] = _observed(said, method, variant)
         return self._shared[shape]
+
+    def _watch(self, model: Any) -> None:
+        """Forget a model when it is gone. One finaliser an object, however often it is fitted again."""
+        if id(model) not in self._watched:
+            weakref.finalize(model, self._gone, id(model)).atexit = False
+            self._watched.add(id(model))
+
+    def _gone(self, identity: int) -> None:
+        self._watched.discard(identity)
+        self._versions.pop(identity, None)
+        for name in tuple(self._methods):
+            self._observed.pop((identity, name), None)
 
     def settle(self, model: Any) -> None:
         """Work out a model's version now if it was left for later: the model is about to become another."""

@@ -34,7 +34,8 @@ from radiosonde_integrations._boosters import (
     unread,
 )
 from radiosonde_integrations._instrumentor import ModelInstrumentor
-from radiosonde_integrations._observing import INSIDE, Arguments, Description, Keywords, Method
+from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
+from radiosonde_integrations._observing import INSIDE
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._versions import parameters_digest
 

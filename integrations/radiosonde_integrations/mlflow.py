@@ -22,8 +22,9 @@ import numpy as np
 
 import radiosonde
 from radiosonde_integrations._alternatives import first_installed
+from radiosonde_integrations._estimators import class_names_of, final_estimator, labels
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
-from radiosonde_integrations._observing import Arguments, Description, Keywords, Method
+from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._tensors import Answers, Columns
 
@@ -118,15 +119,22 @@ def _origin(uri: str, downloaded: list[str]) -> tuple[str, str]:
 def describe(model: Any) -> Description:
     """Return what a loaded model says of itself."""
     meta, (name, version) = model.metadata, ORIGINS.of(model)
-    answers = Answers(radiosonde.tag(model).task)
+    answers, classes = Answers(radiosonde.tag(model).task), class_names_of(final_estimator(_inner(model)))
     signature = meta.signature
     has_names = signature is not None and signature.inputs is not None and signature.inputs.has_input_names()
     return Description(
         name=name or _name(model, meta),
         version=version or str(meta.run_id or meta.model_uuid or ""),
         features=tuple(signature.inputs.input_names()) if has_names else (),
-        output=lambda result: answers.read([result]) if _is_matrix(result) else result,
+        classes=classes,
+        output=lambda result: _answer(result, answers, is_class=bool(classes)),
     )
+
+
+def _answer(result: Any, answers: Answers, *, is_class: bool) -> object:
+    if _is_matrix(result):
+        return answers.read([result])
+    return labels(result) if is_class and isinstance(result, np.ndarray) else result
 
 
 def _name(model: Any, meta: Any) -> str:
@@ -134,8 +142,7 @@ def _name(model: Any, meta: Any) -> str:
     path = str(meta.artifact_path or "").rstrip("/").rpartition("/")[2]
     if path and path != "model" and not path.startswith("m-") and path != "artifacts":
         return path
-    inner = _inner(model)
-    return type(inner).__name__ if inner is not None else "mlflow-model"
+    return type(final_estimator(_inner(model))).__name__
 
 
 def _inner(model: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,10 @@ import numpy as np
 
 import radiosonde
 from radiosonde_integrations._alternatives import first_installed
+from radiosonde_integrations._artifacts import artifact_version
+from radiosonde_integrations._boosters import remember_file
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
-from radiosonde_integrations._observing import Arguments, Description, Keywords, Method
+from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._tensors import Answers, Columns, as_features, batch_of
 from radiosonde_integrations._versions import DIGITS
@@ -49,8 +52,15 @@ class OnnxruntimeInstrumentor(ModelInstrumentor):
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
         """Patch the class that all sessions are."""
+        remember_file(patches, module.InferenceSession, "__init__", _file)
         for method in (RUN, RUN_WITH_VALUES, RUN_WITH_BINDING):
             patches.replace(module.Session, method.name, observed_method(method))
+
+
+def _file(args: Arguments, keywords: Keywords) -> object:
+    """Return the file that a session is made from; None for bytes."""
+    source = args[0] if args else keywords.get("path_or_bytes")
+    return source if isinstance(source, (str, os.PathLike)) else None
 
 
 def describe(session: Any) -> Description:
@@ -88,8 +98,10 @@ def _version(session: Any, meta: Any, custom: Mapping[str, str]) -> str | Callab
         return said
     if 0 < meta.version < _UNSET:
         return str(meta.version)
-    path = getattr(session, "_model_path", None)
-    if isinstance(path, str):
+    seen, path = artifact_version(session), getattr(session, "_model_path", None)
+    if seen is not None:
+        return seen
+    if isinstance(path, str):  # made before we watched
         return lambda: file_digest(path)
     return _BytesDigest(getattr(session, "_model_bytes", None))
 

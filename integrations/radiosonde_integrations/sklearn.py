@@ -28,7 +28,8 @@ from radiosonde_integrations._estimators import (
     features,
 )
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, quiet, quiet_fit
-from radiosonde_integrations._observing import INSIDE, Inside, Method
+from radiosonde_integrations._methods import Method
+from radiosonde_integrations._observing import INSIDE, Inside
 from radiosonde_integrations._patching import Patches, Stand
 
 _LOG = logging.getLogger("radiosonde")
@@ -53,9 +54,10 @@ _METHODS: dict[str, Make] = {
 }
 
 _QUIET = {
-    "sklearn.model_selection._validation": ("_score", "_fit_and_predict"),
+    "sklearn.model_selection._validation": ("_score", "_fit_and_predict", "_permutation_test_score"),
     "sklearn.metrics._scorer": ("_BaseScorer.__call__", "_MultimetricScorer.__call__"),
     "sklearn.inspection._partial_dependence": ("_partial_dependence_brute",),
+    "sklearn.inspection._permutation_importance": ("_weights_scorer",),
     "sklearn.impute._iterative": ("IterativeImputer._impute_one_feature",),
     "sklearn.ensemble._stacking": ("_BaseStacking._transform",),
 }

@@ -1,7 +1,7 @@
 """PyTorch: calls of `nn.Module` in eval mode; the outermost module, or those that the user names.
 
-* Training is not prediction: a call in training mode costs one attribute more than without us, a call inside another
-  a context variable more, and code that is being compiled, traced or exported is none of our business. ``module.forward``
+* Training is not prediction, and with gradients on neither are parts of what is trained that are frozen in eval mode. A
+  call inside another one costs a context variable more than without us, and code that is being compiled, traced or exported is none of our business. ``module.forward``
   called directly passes us by, and then its layers are the outermost.
 * Only plain tensors on the CPU are read: whatever is elsewhere is not waited for, and its calls count with their batch
   size. What is read is detached and copied at once, so no graph of gradients lives longer.
@@ -23,7 +23,8 @@ from typing import Any
 
 import radiosonde
 from radiosonde_integrations._instrumentor import ModelInstrumentor
-from radiosonde_integrations._observing import INSIDE, OBSERVERS, Arguments, Description, Keywords, Method
+from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
+from radiosonde_integrations._observing import INSIDE, OBSERVERS
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._tensors import Answers, as_features, batch_of
 from radiosonde_integrations._versions import DIGITS
@@ -33,6 +34,8 @@ SAMPLED = 65_536
 a large network would keep the consumer from its ring for half a minute."""
 
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+_REPLICATING = frozenset({"DataParallel", "DistributedDataParallel"})
+"""Wrappers that are in training mode whatever is inside, because nobody says otherwise."""
 
 
 class TorchInstrumentor(ModelInstrumentor):
@@ -74,7 +77,7 @@ class _Identities:
 
 
 def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[Any], Any]:
-    is_compiling, is_tracing = torch.compiler.is_compiling, torch.jit.is_tracing
+    is_compiling, is_tracing, grads = torch.compiler.is_compiling, torch.jit.is_tracing, torch.is_grad_enabled
     is_inside = INSIDE.get
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,9 +88,12 @@ def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[An
                 is_training = self.training
             except AttributeError:  # a frozen script has none
                 is_training = False
-            if is_training or is_compiling() or is_inside():
+            if is_compiling() or is_inside():
                 return original(self, *args, **kwargs)
-            if (named is not None and self not in named) or is_tracing():
+            # What is trained may have parts that are frozen in eval mode, and they do not predict.
+            if is_training and named is None and grads() and type(self).__name__ not in _REPLICATING:
+                return OBSERVERS.quietly(original, (self, *args), kwargs)
+            if is_training or (named is not None and self not in named) or is_tracing():
                 return original(self, *args, **kwargs)
             return OBSERVERS.call(self, CALL, original, args, kwargs)
 
@@ -172,11 +178,23 @@ def _array(tensor: Any) -> Any:
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach") and hasattr(value, "shape")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
+
+
 def _features(args: Arguments, kwargs: Keywords) -> object:
     values = [*args, *kwargs.values()]
-    tensors = [value for value in values if hasattr(value, "detach") and hasattr(value, "shape")]
-    if not tensors:
-        return batch_of(1)
+    tensors = [value for value in values if _is_tensor(value)]
+    if not tensors:  # a dictionary, a list or a named tuple of them tells the batch size
+        held = (part for value in values for part in _parts(value) if _is_tensor(part) and part.ndim)
+        first = next(held, None)
+        return batch_of(1 if first is None else first.shape[0])
     array = _array(tensors[0]) if len(values) == 1 and tensors[0].ndim in (1, 2) else None
     if array is not None:
         return as_features(array.reshape(1, -1) if array.ndim == 1 else array)

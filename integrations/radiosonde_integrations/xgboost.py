@@ -38,7 +38,7 @@ from radiosonde_integrations._boosters import (
     unread,
 )
 from radiosonde_integrations._instrumentor import ModelInstrumentor
-from radiosonde_integrations._observing import Arguments, Description, Keywords, Method
+from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
 from radiosonde_integrations._patching import Patches
 
 NAN = float("nan")

@@ -65,6 +65,7 @@ class OutputReader:
     def __init__(self, classes: Sequence[str], guard: Guard, *, is_classifier: bool | None) -> None:
         self._guard = guard
         self._two_classes = bool(is_classifier) and len(classes) <= 2
+        self._is_regression = is_classifier is False
         self.classes = Codes(MAX_CLASSES, first=classes)
         self.declared = len(classes)
         self.columns = list(range(len(classes)))  # column of a probability row -> class code
@@ -119,6 +120,9 @@ class OutputReader:
         return self._probabilities(row)
 
     def _probabilities(self, row: list[Any]) -> Summary:
+        # The labels or values of a batch that was taken for one row (its input could not be read) are no probabilities.
+        if self._is_regression or (self.declared and len(row) != self.declared):
+            return self._unknown(row)
         try:
             confidence = max(row)
             if not 0.0 <= confidence <= 1.0 + _SLACK or min(row) < 0.0:

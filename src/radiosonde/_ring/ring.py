@@ -89,7 +89,8 @@ class Ring:
         first_bytes = page.ljust(PAGE_BYTES, b"\0") + document
         self.file: RingFile | None = None
         if spool is None:
-            self.memory = mmap.mmap(-1, size_bytes)
+            # Private: of a shared mapping even a page that is only looked at takes memory, and a drain looks at all marks.
+            self.memory = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self.memory[: len(first_bytes)] = first_bytes
         else:
             self.file = spool.name(process, self.nonce)

@@ -48,7 +48,10 @@ def _otlp(settings: Settings, variables: Mapping[str, str]) -> Line:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         hint = "; 4317 is the port of gRPC, Radiosonde speaks HTTP on 4318" if port == 4317 else ""
-        said = f"OTLP: no answer from {shown} ({reason}){hint}; metrics wait, sketches beyond a bound are dropped"
+        said = (
+            f"OTLP: no answer from {shown} ({reason}){hint}; until it answers metrics wait and sketches are dropped "
+            "beyond a bound: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
+        )
         return Line("export", "fix", said, f"curl -v {shlex.quote(shown)}")
     if status in (401, 403):
         return Line("export", "fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")

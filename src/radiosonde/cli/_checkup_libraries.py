@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
+from typing import Any
 
 from radiosonde._pipeline.plugins import INSTRUMENTORS, PACKAGE
 from radiosonde.cli._checkup import Line
@@ -46,7 +47,7 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
 def _plugin(entry: EntryPoint, off: set[str], absent: list[str]) -> Iterator[Line]:
     library = entry.name.removeprefix("radiosonde_")
     try:
-        requires: Sequence[str] = entry.load().requires
+        requires = _requirements(entry.load())
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is what there is to say of it
         yield Line(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
         return
@@ -58,19 +59,30 @@ def _plugin(entry: EntryPoint, off: set[str], absent: list[str]) -> Iterator[Lin
         except PackageNotFoundError:
             absent.append(requirement.name)
             return
-        supported = f" ({requirement.specifier})" if requirement.specifier else ""
+        # The lowest version first, as people write it; the set of bounds has no order of its own.
+        bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
+        supported = f" ({bounds})" if bounds else ""
         if not requirement.specifier.contains(found, prereleases=True):
             said = f"{requirement.name} {found} is not supported{supported} and will not be observed"
-            yield Line(TOPIC, "fix", said, f"pip install '{requirement}'")
+            yield Line(TOPIC, "fix", said, f"pip install '{requirement.name}{bounds}'")
         elif {entry.name, "*"} & off:
             yield Line(TOPIC, "off", f"{requirement.name} {found}{supported}: switched off by {DISABLED}")
         else:
             yield Line(TOPIC, "ok", f"{requirement.name} {found}{supported}")
 
 
+def _requirements(kind: Any) -> Sequence[str]:
+    """Return what a plug-in requires: of several distributions of one library, the one that is installed."""
+    if hasattr(kind, "instrumentation_dependencies"):
+        found: Sequence[str] = tuple(kind().instrumentation_dependencies())
+        return found
+    declared: Sequence[str] = kind.requires
+    return declared
+
+
 def _starter() -> Line:
     program = Path(sys.executable).with_name("opentelemetry-instrument")
     if program.exists() or shutil.which("opentelemetry-instrument"):
-        return Line(TOPIC, "ok", "opentelemetry-instrument is there: it observes these without a change of code")
+        return Line(TOPIC, "ok", "opentelemetry-instrument is there: it observes libraries without a change of code")
     said = "opentelemetry-instrument is missing: without it, call radiosonde.instrument() in the server's code"
     return Line(TOPIC, "fix", said, EXTRA)

@@ -16,12 +16,15 @@ from types import ModuleType
 
 import pytest
 
+from radiosonde._pipeline.plugins import INSTRUMENTORS
+from radiosonde._version import __version__
 from radiosonde.cli import _checkup_libraries as libraries
 from radiosonde.cli import main
 from radiosonde.export.prometheus import PrometheusCollector, serve
 from radiosonde.model import SeriesKey
 from radiosonde.store import StoreWriter
 from tests.factories import make_reference, make_snapshot
+from tests.unit.cli.screens import SCREENS
 from tests.unit.store.strategies import make_part
 
 NUMPY = version("numpy")
@@ -215,6 +218,26 @@ def test_nothing_installed_is_something_to_do(plugins, doctor):
     assert "not installed here: no-such-library" in [line["said"] for line in found["lines"]]
 
 
+def test_a_library_under_another_distributions_name_is_there(plugins, doctor):
+    """Of several distributions of one library the installed one is named, and none of them is missing."""
+    plugins(twins=("no-such-build >= 1", "numpy >= 1.26, < 99"), absent=("no-such-library >= 1",))
+    kind = sys.modules[f"{OURS}.stand_in_twins"].Kind
+    kind.instrumentation_dependencies = lambda self: ("numpy >= 1.26, < 99",)
+    code, found = doctor()
+    said = [line["said"] for line in found["lines"]]
+    assert code == 0
+    assert f"numpy {NUMPY} (>=1.26,<99)" in said
+    assert "not installed here: no-such-library" in said
+
+
+@pytest.mark.parametrize("library", ["mlflow", "onnxruntime", "xgboost"])
+def test_real_plugins_name_one_distribution(library):
+    """Those that come under several names ask for the one that is installed, or for the first."""
+    (entry,) = [each for each in libraries.entry_points(group=INSTRUMENTORS) if each.name == f"radiosonde_{library}"]
+    (requirement,) = libraries._requirements(entry.load())
+    assert requirement.split()[0].startswith(library)
+
+
 def test_a_plugin_that_cannot_be_loaded_says_so_and_the_others_are_looked_at(plugins, doctor, monkeypatch):
     """One broken plug-in is one line."""
     plugins(numpy=("numpy >= 1",), broken=())
@@ -352,6 +375,28 @@ def test_it_fits_a_screen(plugins, monkeypatch, capsys):
     assert lines[-1] == "next:     $ unset RADIOSONDE_SPOL"
     assert max(len(line) for line in lines if "$ " not in line) <= 100
     assert len(lines) <= 40
+
+
+@pytest.mark.parametrize("setup", SCREENS)
+def test_what_a_person_reads(plugins, monkeypatch, tmp_path, capsys, free_port, setup):
+    """Every line of the five set-ups, on a screen of 100 columns, and what the exit code says of each."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RADIOSONDE_STORE", "flights.sqlite")
+    server = ["gunicorn", "-w", "4", "server:app"] if setup == "prefork" else ["uvicorn", "server:app"]
+    if setup == "unsupported":
+        plugins(numpy=("numpy >= 99, < 100",))
+    if setup == "nothing":
+        plugins(absent=("no-such-library >= 1",))
+    with answering(200) as (answers, _):
+        address = f"http://127.0.0.1:{free_port}" if setup == "unreachable" else answers
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        code = main(["doctor", *server])
+    shown = capsys.readouterr().out.replace(address, "http://127.0.0.1:43210").replace(f"numpy {NUMPY}", "numpy 2.0.0")
+    first, *lines = shown.splitlines()
+    assert first.startswith(f"radiosonde {__version__}, Python ")
+    lines = [line for line in lines if "CPU: " not in line]  # the machine's
+    assert [first.rpartition(": ")[2], *lines] == SCREENS[setup].strip().splitlines()
+    assert code == (0 if setup == "healthy" else 1)
 
 
 def test_the_program_runs_as_installed():

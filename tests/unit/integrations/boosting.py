@@ -21,7 +21,8 @@ from radiosonde.model import Window
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
-from radiosonde_integrations._observing import OBSERVERS, Description, Method
+from radiosonde_integrations._methods import Description, Method
+from radiosonde_integrations._observing import OBSERVERS
 
 ROWS = np.random.default_rng(7).normal(size=(1200, 3))
 """Enough rows for cells of their own."""

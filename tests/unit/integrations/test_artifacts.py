@@ -6,6 +6,7 @@ import gc
 import gzip
 import io
 import pickle
+import weakref
 from hashlib import sha256
 
 import pytest
@@ -123,6 +124,17 @@ def test_nothing_is_kept_of_a_model_that_is_gone(watching, file):
     gc.collect()
     assert place not in ARTIFACTS._known
     assert tell() == digest(file)
+
+
+def test_a_model_that_is_loaded_into_again_leaves_nothing_behind(watching, file):
+    """What waits for its end does not grow with its loads."""
+    model = load(file)
+    for _ in range(5):
+        ARTIFACTS.forget(model)
+        ARTIFACTS.remember(model, str(file))
+    assert artifact_version(model)() == digest(file)
+    waiting = [each for each in weakref.finalize._registry if each.peek() and each.peek()[0] is model]
+    assert len(waiting) == 1
 
 
 def test_a_forgotten_model_is_known_by_its_parameters(watching, file):

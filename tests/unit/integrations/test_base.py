@@ -9,6 +9,7 @@ import pickle
 import sys
 import threading
 import types
+import weakref
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +19,8 @@ import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations import _observing
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, refitted, refitting
-from radiosonde_integrations._observing import Description, Method
+from radiosonde_integrations._methods import Description, Method
+from radiosonde_integrations._overflow import rows_alone
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._versions import parameters_digest, version_of
 
@@ -139,13 +141,18 @@ def test_an_exception_is_the_librarys_and_counts(rs):
     assert dict(window.errors) == {"IndexError": 1}
 
 
+def _rows(_: object, rows: np.ndarray) -> int:
+    """Stand for a library's method: it takes the model first."""
+    return len(rows)
+
+
 def test_a_model_that_cannot_be_described_works_unobserved(rs):
     """What we cannot understand we do not disturb."""
 
     def describe(_):
         raise ValueError
 
-    assert _observing.OBSERVERS.call(Model(), Method("predict", describe), lambda _, rows: len(rows), (ROWS,), {}) == 2
+    assert _observing.OBSERVERS.call(Model(), Method("predict", describe), _rows, (ROWS,), {}) == 2
     assert counted(rs) == {}
 
 
@@ -157,6 +164,87 @@ def test_a_model_takes_its_observer_with_it(rs):
     del model
     gc.collect()
     assert not any(key[0] == place for key in _observing.OBSERVERS._observed)
+
+
+def test_a_model_fitted_again_and_again_leaves_nothing_behind(rs):
+    """What waits for the model's end does not grow with its fits."""
+    model = Model()
+    for _ in range(20):
+        refitting(model)
+        refitted(model)
+        model.predict(ROWS)
+    waiting = [each for each in weakref.finalize._registry if each.peek() and each.peek()[0] is model]
+    assert len(waiting) == 1
+    place = id(model)
+    del model, waiting
+    gc.collect()
+    assert place not in _observing.OBSERVERS._watched
+
+
+class Slotted:
+    """An object that cannot be remembered."""
+
+    __slots__ = ()
+
+
+def test_what_takes_no_weak_reference_works_unobserved_and_keeps_no_recorder(rs):
+    """Not even one a call."""
+    for _ in range(3):
+        assert _observing.OBSERVERS.call(Slotted(), PREDICT, _rows, (ROWS,), {}) == 2
+    assert (_observing.OBSERVERS._recorders, counted(rs)) == (0, {})
+
+
+def test_all_methods_of_a_model_have_one_version(rs):
+    """It is worked out once, and is that of the fit, also for a method that is first called after the model has moved."""
+    model, asked = Model([1.0]), []
+
+    def describe(each):
+        return Description("Model", version=lambda: asked.append(each) or parameters_digest(each))
+
+    for name in ("predict", "predict_all"):
+        _observing.OBSERVERS.call(model, Method(name, describe), _rows, (ROWS,), {})
+        rs.flush()
+        model.parts = [2.0]
+    (window,) = rs.windows()
+    assert (window.key.version, window.calls) == (parameters_digest(Model([1.0])), 2)
+    assert asked == [model]
+
+
+def test_models_and_versions_without_end_share_a_recorder(rs, monkeypatch):
+    """Beyond the bounds nothing grows, and calls, rows and errors still count, under a name that says so."""
+    monkeypatch.setattr(_observing, "MAX_RECORDERS", 2)
+    for version in range(9):
+        model = Model()
+        rs.tag(model, version=str(version))
+        model.predict(ROWS)
+    with pytest.raises(IndexError):
+        model.predict([])
+    rs.flush()
+    windows = {window.key[:2]: window for window in rs.windows()}
+    assert windows.keys() == {("Model", "0"), ("Model", "1"), ("Model", "2"), ("Model", "3"), ("__overflow__", "")}
+    rest = windows["__overflow__", ""]
+    assert (rest.calls, rest.rows, rest.features, dict(rest.errors)) == (6, 10, None, {"IndexError": 1})
+    assert rest.output.classes == ()
+    assert len(rs.pipeline()._lanes) == 5
+    assert rs.losses() == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "rows"),
+    [
+        (np.ones((3, 2)), 3),
+        (np.ones(3), 1),
+        ([[1.0, 2.0], [3.0, 4.0]], 2),
+        ([1.0, 2.0], 1),
+        ([], 1),
+        ({"a": 1.0}, 1),
+        ([{"a": 1.0}, {"a": 2.0}], 2),
+        (None, 1),
+    ],
+)
+def test_rows_are_told_without_features(value, rows):
+    """Of whatever was predicted."""
+    assert rows_alone(lambda args, _: args[0])((value,), {}).shape == (rows, 0)
 
 
 def test_undoing_puts_the_same_objects_back(library):

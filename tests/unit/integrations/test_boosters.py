@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 
 from radiosonde_integrations import _boosters
 from radiosonde_integrations._instrumentor import observed_method
-from radiosonde_integrations._observing import OBSERVERS, Description, Method
+from radiosonde_integrations._methods import Description, Method
+from radiosonde_integrations._observing import OBSERVERS
 from tests.unit.integrations.boosting import General, flying
 
 ROWS = np.array([[1.0, 0.0], [0.0, 2.0]])

@@ -21,9 +21,11 @@ pd = pytest.importorskip("pandas")
 from sklearn.datasets import load_iris  # noqa: E402 - after the question whether there is one
 from sklearn.ensemble import RandomForestClassifier  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 from radiosonde_integrations._instrumentor import observed_method  # noqa: E402
-from radiosonde_integrations._observing import Description, Method  # noqa: E402
+from radiosonde_integrations._methods import Description, Method  # noqa: E402
 from radiosonde_integrations._patching import Patches  # noqa: E402
 from radiosonde_integrations.mlflow import MlflowInstrumentor  # noqa: E402
 
@@ -170,6 +172,42 @@ def test_xgboost_inside(rs, registry, tmp_path):
     assert {key: only(rs)[key] for key in ("model", "rows", "values", "features")} == {
         "model": "XGBRegressor", "rows": 1200, "values": 1200, "features": FEATURES,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [str, float])
+def test_classes_have_the_names_that_the_model_inside_gave_them(rs, tmp_path, kind):
+    """By column of its probabilities, and where labels come as floats; a pipeline is called what it ends with."""
+    truth = NAMES if kind is str else load_iris().target[np.arange(1200) % 150].astype(float)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(FRAME, truth)
+    for method in ("predict", "predict_proba"):
+        path = saved(model, tmp_path / method, pyfunc_predict_fn=method)
+        assert np.array_equal(pyfunc.load_model(path).predict(FRAME), getattr(model, method)(FRAME))
+    labels, counts = np.unique(model.predict(FRAME), return_counts=True)
+    names = labels.tolist() if kind is str else [str(int(label)) for label in labels]
+    for window in rs.windows():
+        assert told(window)["classes"] == dict(zip(names, counts.tolist(), strict=True))
+    assert [(each.key.model, each.rows) for each in rs.windows()] == [("LogisticRegression", 1200)] * 2
+
+
+def test_a_registry_in_a_database(rs, forest, tmp_path, monkeypatch):
+    """Name and version come from it as from a folder."""
+    pytest.importorskip("sqlalchemy")
+    pytest.importorskip("alembic")
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    address = f"sqlite:///{tmp_path}/registry.db"
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    try:
+        logged(forest, registered_model_name="flowers")
+        mlflow.MlflowClient(address, address).set_registered_model_alias("flowers", "champion", "1")
+        for said in ("models:/flowers/1", "models:/flowers@champion", "models:/flowers/latest"):
+            pyfunc.load_model(said).predict(FRAME)
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+    rs.flush()
+    assert {each.key[:2] for each in rs.windows()} == {("flowers", "1")}
+    assert sum(each.calls for each in rs.windows()) == 3
 
 
 class Doubles(pyfunc.PythonModel):

@@ -202,6 +202,22 @@ def test_names_and_versions_of_metadata(rs, classifier, tmp_path):
     assert {each.features.names for each in rs.windows()} == {("a", "b", "c", "d")}
 
 
+def test_a_file_that_was_replaced_is_not_digested(rs, classifier, tmp_path, monkeypatch):
+    """A session is what its file was when it was made; the file's name still names it, from another folder too."""
+    path, digests = tmp_path / "irises.onnx", []
+    monkeypatch.chdir(tmp_path)
+    sessions = []
+    for version in ("one", "two"):
+        path.write_bytes(converted(classifier, zipmap=False, comment=version))
+        digests.append(f"file-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}")
+        sessions.append(ort.InferenceSession("irises.onnx", **CPU))
+    monkeypatch.chdir("/")
+    for session in sessions:
+        session.run(None, {"X": ROWS})
+    rs.flush()
+    assert {window.key[:2] for window in rs.windows()} == {("irises", ""), ("irises", digests[1])}
+
+
 def test_an_error_is_the_runtimes(rs):
     """The same exception comes out, and counts."""
     with pytest.raises(Exception, match="x"):

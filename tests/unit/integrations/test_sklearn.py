@@ -31,11 +31,18 @@ from sklearn.ensemble import (  # noqa: E402
     VotingClassifier,
 )
 from sklearn.experimental import enable_iterative_imputer  # noqa: E402, F401
-from sklearn.feature_extraction.text import CountVectorizer  # noqa: E402
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer  # noqa: E402
 from sklearn.impute import IterativeImputer  # noqa: E402
 from sklearn.inspection import partial_dependence, permutation_importance  # noqa: E402
 from sklearn.linear_model import BayesianRidge, LinearRegression, LogisticRegression, SGDClassifier  # noqa: E402
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict, cross_validate  # noqa: E402
+from sklearn.model_selection import (  # noqa: E402
+    GridSearchCV,
+    RandomizedSearchCV,
+    cross_val_predict,
+    cross_validate,
+    learning_curve,
+    permutation_test_score,
+)
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
 from sklearn.neural_network import MLPClassifier  # noqa: E402
@@ -216,14 +223,22 @@ def test_several_answers_a_row_are_a_prediction_without_output(rs, model, target
     assert rs.losses() == {}
 
 
+def hits(model, rows, truth):
+    """Score a model with a function that asks it, which is none of scikit-learn's scorers."""
+    return float((model.predict(rows) == truth).mean())
+
+
 def test_what_is_no_prediction_counts_nothing(rs):
     """Scoring, validating, explaining, transforming and learning on predict inside, and are not what a user asked for."""
     model = make_pipeline(StandardScaler(), logistic()).fit(X, Y)
     model.score(X, Y)
     cross_validate(model, X, Y, cv=2, scoring=["accuracy", "roc_auc_ovr"])
-    cross_validate(model, X, Y, cv=2, scoring=lambda fitted, rows, truth: (fitted.predict(rows) == truth).mean())
+    cross_validate(model, X, Y, cv=2, scoring=hits)
     cross_val_predict(model, X, Y, cv=2, method="predict_proba")
     permutation_importance(model, X, Y, scoring="accuracy", n_repeats=2)
+    permutation_importance(model, X, Y, scoring=hits, n_repeats=2)
+    permutation_test_score(model, X, Y, scoring=hits, cv=2, n_permutations=2)
+    learning_curve(model, X, Y, scoring=hits, cv=2, train_sizes=[0.9], shuffle=True, random_state=0)
     partial_dependence(RandomForestRegressor(2).fit(X, Y), X, [0], method="brute")
     StackingClassifier(pair(), cv=2).fit(X, Y).transform(X)
     GaussianNB().partial_fit(X, Y, classes=[0, 1, 2])
@@ -258,6 +273,19 @@ def test_inputs_that_are_no_matrix_have_a_defined_result(rs):
     assert outputs["broad"].features is None
     assert outputs["narrow"].output.class_counts.sum() == 151
     assert rs.losses() == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "targets"), [(logistic(), [1, 0]), (LinearRegression(), [0.6, 0.4])], ids=["classes", "values"]
+)
+def test_what_cannot_be_counted_beforehand_gets_no_made_up_answer(rs, model, targets):
+    """An iterator of texts stays whole for the model; its call counts, and the answers are lost by name."""
+    texts = ["good day", "bad day", "so good", "so bad"] * 5
+    fitted = make_pipeline(HashingVectorizer(n_features=16), model).fit(texts, targets * 10)
+    assert len(fitted.predict(text for text in texts)) == 20
+    (window,) = rs.windows()
+    assert (window.calls, int(window.output.class_counts.sum()), window.output.value_sum) == (1, 0, 0.0)
+    assert rs.losses() == {"features_unreadable": 1, "output_unreadable": 1}
 
 
 class GaussianOfSparse(ClassifierMixin, BaseEstimator):

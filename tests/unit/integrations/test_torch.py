@@ -129,6 +129,36 @@ def test_images_and_keywords_count_with_their_batch(rs):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("pack", [lambda rows: {"rows": rows}, lambda rows: [rows], lambda rows: (3, rows)])
+def test_a_batch_in_a_dictionary_or_list_counts_its_rows(rs, pack):
+    """Rows and classes are those of the tensors inside; features are not read."""
+
+    class Packed(nn.Module):
+        def forward(self, batch):
+            return torch.softmax((batch["rows"] if isinstance(batch, dict) else batch[-1])[:, :2], dim=1)
+
+    Packed().eval()(pack(ROWS))
+    classes = torch.softmax(ROWS[:, :2], dim=1).argmax(dim=1).bincount().tolist()
+    assert only(rs) == {
+        "model": "Packed", "calls": 1, "rows": 1200, "sure": 1200, "values": 0, "features": None,
+        "classes": {"0": classes[0], "1": classes[1]},
+    }  # fmt: skip
+
+
+def test_frozen_parts_of_what_is_trained_do_not_predict(rs):
+    """A backbone in eval mode inside a network in training mode is no prediction a step; alone it is one."""
+    net = trained().train()
+    net.body.eval()
+    for _ in range(3):
+        net(ROWS).sum().backward()
+    torch.compile(net, backend="eager", fullgraph=True)(ROWS).sum().backward()
+    with pytest.raises(RuntimeError, match="shapes"):
+        net(ROWS[:, :2])
+    assert rs.windows() == ()
+    net.body(ROWS)
+    assert only(rs)["calls"] == 1
+
+
 def test_half_precision(rs):
     """bfloat16, which numpy does not have, is read as single precision."""
     net = nn.Softmax(dim=1).eval()

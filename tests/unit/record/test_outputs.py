@@ -383,3 +383,13 @@ def test_columns_learned_twice_at_once_are_learned_once():
     summaries = [first, *interruptions, reader.read([0.7, 0.1, 0.2])]
     assert [reader.classes.names[code] for _, code, _, _ in summaries] == ["1", "2", "0"]
     assert [confidence for _, _, confidence, _ in summaries] == [0.7, 0.6, 0.7]
+
+
+@pytest.mark.parametrize(("classes", "is_classifier"), [(("no", "yes"), True), ((), False)])
+def test_a_row_that_is_no_row_of_probabilities_is_unreadable(classes, is_classifier):
+    """Another number of values than there are classes, or several for a regression: no class is made up."""
+    guard = Guard()
+    reader = OutputReader(classes, guard, is_classifier=is_classifier)
+    summaries = [reader.read(np.array([0, 1, 1, 0, 1])), reader.read([0.25, 0.5, 0.25])]
+    assert [kind for kind, *_ in summaries] == [OUTPUT_UNREADABLE, OUTPUT_UNREADABLE]
+    assert guard.losses()[losses.OUTPUT_UNREADABLE] == 2
