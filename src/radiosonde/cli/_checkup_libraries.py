@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 
@@ -46,7 +46,8 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
 def _plugin(entry: EntryPoint, off: set[str], absent: list[str]) -> Iterator[Line]:
     library = entry.name.removeprefix("radiosonde_")
     try:
-        requires: Sequence[str] = entry.load().requires
+        # Asked as OpenTelemetry asks: of a library with several distributions, the plug-in tells the one that is installed.
+        requires: Collection[str] = entry.load()().instrumentation_dependencies()
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is what there is to say of it
         yield Line(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
         return

@@ -40,7 +40,7 @@ def plugins(monkeypatch):
         entries = [EntryPoint("strangers", "strangers.module:Kind", "opentelemetry_instrumentor")]
         for name, requires in requirements.items():
             module = ModuleType(f"{OURS}.stand_in_{name}")
-            module.Kind = type("Kind", (), {"requires": requires})
+            module.Kind = type("Kind", (), {"instrumentation_dependencies": lambda self, told=requires: told})
             monkeypatch.setitem(sys.modules, module.__name__, module)
             entries.append(EntryPoint(f"radiosonde_{name}", f"{module.__name__}:Kind", "opentelemetry_instrumentor"))
         # The list of what is installed is the environment's; a test cannot install and remove real libraries.
@@ -213,6 +213,17 @@ def test_nothing_installed_is_something_to_do(plugins, doctor):
     assert code == 1
     assert "none of the libraries" in to_fix(found)[0][0]
     assert "not installed here: no-such-library" in [line["said"] for line in found["lines"]]
+
+
+def test_of_a_library_with_several_distributions_the_plug_ins_choice_counts(plugins, doctor):
+    """The plug-in knows two names, one of which is installed: one line, and nothing is missing."""
+    plugins(fork=("numpy >= 1.26",))
+    sys.modules[f"{OURS}.stand_in_fork"].Kind.requires = ("no-such-library >= 1", "numpy >= 1.26")
+    code, found = doctor()
+    assert code == 0
+    said = [line["said"] for line in found["lines"] if line["topic"] == "libraries"]
+    assert f"numpy {NUMPY} (>=1.26)" in said
+    assert not [line for line in said if "not installed here" in line]
 
 
 def test_a_plugin_that_cannot_be_loaded_says_so_and_the_others_are_looked_at(plugins, doctor, monkeypatch):
