@@ -431,7 +431,7 @@ class Surface:
 
         Args:
             app: the application object.
-            **options: see `radiosonde_integrations.web`: ``cohorts``, ``id_header``, ``receipt_header``, ``labels_token``,
+            **options: see docs/web.md: ``cohorts``, ``id_header``, ``receipt_header``, ``labels_token``,
                 ``metrics_path``.
 
         Raises:
