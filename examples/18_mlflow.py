@@ -24,6 +24,7 @@ rs.instrument("mlflow")  # the one line; under `opentelemetry-instrument python 
 
 logging.getLogger("mlflow").setLevel("ERROR")  # it would warn of pickles, and of what the environment lacks
 mlflow.set_tracking_uri((folder / "runs").as_uri())
+mlflow.set_registry_uri((folder / "runs").as_uri())
 client = mlflow.MlflowClient()
 client.create_registered_model("irises")
 said = []

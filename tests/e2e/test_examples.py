@@ -77,7 +77,7 @@ def run(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
     In a row of the matrix the library may be old, and what it warns of is its own affair. No time limit: the test has one.
     """
-    ours = ("OTEL_", "RADIOSONDE_", "PYTEST_")
+    ours = ("MLFLOW_", "OTEL_", "RADIOSONDE_", "PYTEST_")  # MLflow writes what a test has set into the environment
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return subprocess.run(
         [sys.executable, "-W", "ignore" if IS_ROW else "error", str(FOLDER / f"{name}.py")],
