@@ -45,12 +45,6 @@ def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("place", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_links_lead_somewhere(place: str) -> None:
-    """Every relative link names a file or a folder of the tree."""
-    assert (ROOT / place).exists()
-
-
 def test_commands_exist() -> None:
     """Every `radiosonde ...` command of the README is one of the command line's."""
     named = set(re.findall(r"`radiosonde ([a-z]+)", README))

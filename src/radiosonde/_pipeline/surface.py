@@ -394,7 +394,7 @@ class Surface(Session):
 
         Args:
             app: the application object.
-            **options: see `radiosonde_integrations.web`: ``cohorts``, ``id_header``, ``receipt_header``, ``labels_token``,
+            **options: see docs/web.md: ``cohorts``, ``id_header``, ``receipt_header``, ``labels_token``,
                 ``metrics_path``.
 
         Raises:

@@ -43,7 +43,7 @@ def plugins(monkeypatch):
         entries = [EntryPoint("strangers", "strangers.module:Kind", "opentelemetry_instrumentor")]
         for name, requires in requirements.items():
             module = ModuleType(f"{OURS}.stand_in_{name}")
-            module.Kind = type("Kind", (), {"requires": requires})
+            module.Kind = type("Kind", (), {"instrumentation_dependencies": lambda self, told=requires: told})
             monkeypatch.setitem(sys.modules, module.__name__, module)
             entries.append(EntryPoint(f"radiosonde_{name}", f"{module.__name__}:Kind", "opentelemetry_instrumentor"))
         # The list of what is installed is the environment's; a test cannot install and remove real libraries.

@@ -152,7 +152,7 @@ def run_user_code(script: str, folder: Path, *, under: bool) -> tuple[str, list[
     environment |= {"RADIOSONDE_STORE": str(store), "OMP_NUM_THREADS": "2"} if under else {"OMP_NUM_THREADS": "2"}
     done = subprocess.run(
         [*program, sys.executable, str(path)],
-        env=environment, cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+        env=environment, cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stderr

@@ -14,8 +14,6 @@ from radiosonde.sketches.merge import merge_windows
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
 
-TIMEOUT_S = 110
-
 
 @contextmanager
 def flying(monkeypatch, plugin, **options):
@@ -66,7 +64,6 @@ def run(script: str, folder: Path, *arguments: object, instrumented: bool, **env
         env=clean | settings | {"RADIOSONDE_STORE": str(folder / "flights.sqlite")} | environment,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -82,7 +82,6 @@ def run(script, *arguments, instrumented=False, **environment):
         env={**inherited, "PYTHONWARNINGS": "ignore", **environment},
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -210,7 +210,7 @@ def test_only_named_modules(monkeypatch):
     assert place not in identities._known
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:`torch.jit:FutureWarning")
 def test_compiled_scripted_and_traced_modules(rs):
     """Compiling captures whole graphs as before, tracing is no prediction, and what comes out of them is observed."""
     net = trained(nn.Softmax(dim=1))
