@@ -63,7 +63,7 @@ class RequestMiddleware:
             kind = message["type"]
             if kind == "http.response.start":
                 status = message["status"]
-                if request.predictions:
+                if request.predictions or request.elsewhere:
                     added = [
                         (name.encode("latin-1"), value.encode("latin-1")) for name, value in request.response_headers()
                     ]

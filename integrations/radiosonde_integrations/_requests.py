@@ -55,11 +55,16 @@ class ObservedRequest:
         options: what is wanted.
         headers: the request's headers of those in `RequestOptions.wanted`, by name in lower case.
         query: the query string.
+
+    Attributes:
+        predictions: those made so far in this process.
+        elsewhere: ids that other processes let mean what they predicted for this request.
+        route: what the request was taken by; None while that is not known.
     """
 
     __slots__ = (
         "_begun_ns", "_cohort", "_collect", "_ended_ns", "_endpoint_ns", "_error", "_method", "_of_path", "_options",
-        "_path", "_queue_s", "_span", "_start_ns", "_token", "predictions", "route",
+        "_path", "_queue_s", "_span", "_start_ns", "_token", "elsewhere", "predictions", "route",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
@@ -72,6 +77,7 @@ class ObservedRequest:
         self._cohort: Any = None
         self._of_path: dict[str, str] = {}
         self.route: str | None = None
+        self.elsewhere: Sequence[str] = ()
         said = _said(options, headers, query) if options.cohorts else None
         cohort = radiosonde.cohort(**said) if said else None
         # From here on nothing raises: what is entered would stay behind in a thread that serves others.
@@ -101,12 +107,13 @@ class ObservedRequest:
     @quiet(_NO_HEADERS)
     def response_headers(self) -> list[tuple[str, str]]:
         """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt."""
-        made, options = self.predictions, self._options
+        made, elsewhere, options = self.predictions, self.elsewhere, self._options
         headers: list[tuple[str, str]] = []
         count = len(made)
-        if count and options.id_header:
-            ids = made[0].id if count == 1 else ", ".join(each.id for each in made[:MAX_IDS])
-            headers.append((options.id_header, ids if count <= MAX_IDS else f"{ids}, ..."))
+        total = count + len(elsewhere)
+        if total and options.id_header:
+            ids = made[0].id if total == count == 1 else ", ".join([*(each.id for each in made), *elsewhere][:MAX_IDS])
+            headers.append((options.id_header, ids if total <= MAX_IDS else f"{ids}, ..."))
         if count and options.receipt_header:
             receipt = self.predictions[-1].receipt()
             if receipt:
