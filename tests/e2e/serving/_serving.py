@@ -1,13 +1,13 @@
 """Running real model servers that have never heard of Radiosonde, under `opentelemetry-instrument`, and asking them much.
 
-What a test needs of a framework is its command, a few files, and the path that answers once it can predict.
+The servers are the examples of their frameworks. What a test adds is the command, and the path that answers once the
+model can predict.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -27,8 +27,9 @@ from tests.e2e._web import CLIENTS, Asked, environment, label_elsewhere, outcome
 
 REQUESTS = 60
 PATIENCE_S = 300
-"""For a start: some of these servers are several processes, each of which imports hundreds of modules."""
+"""For a start and an end: some of these servers are several processes, each of which imports hundreds of modules."""
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 NO_EXPORT = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
 MODEL = "LogisticRegression"
 
@@ -49,42 +50,44 @@ class Server:
 @contextmanager
 def server(
     folder: Path,
-    files: Mapping[str, str],
+    example: str,
     command: Sequence[str],
     ready: str,
     *,
     end: signal.Signals = signal.SIGTERM,
     **variables: str,
 ) -> Iterator[Server]:
-    """Run *command* on a trained model; end it by *end*, and see that nothing of its group is left.
+    """Run *command* on an example and a trained model; end it by *end*, and see that nothing of its group is left.
 
     Args:
-        folder: where it runs; holds ``model.joblib``.
-        files: written there; PORT, PORT1 and PORT2 stand for free ports, here and in the command.
-        command: of the environment's programs.
+        folder: where it runs.
+        example: which of the examples is put there.
+        command: of the environment's programs; PORT in it is the port.
         ready: path that answers with 200 once the model can predict.
         end: what its operator sends.
         variables: for its environment.
     """
     train(folder)
-    ports = {name: str(free_port()) for name in ("PORT2", "PORT1", "PORT")}
-    for name, text in files.items():
-        (folder / name).write_text(_with(ports, text))
+    (folder / f"{example}.py").write_text((EXAMPLES / f"{example}.py").read_text())
+    port, grpc_port, metrics_port = (str(free_port()) for _ in range(3))
     told = environment(folder, **NO_EXPORT, **variables)
+    told |= {"PORT": port, "GRPC_PORT": grpc_port, "METRICS_PORT": metrics_port}
     told["PATH"] = os.pathsep.join([str(PROGRAMS), told["PATH"]])
+    if "NO_CODE" in variables:  # the example is no server, and writes what there is to serve
+        subprocess.run([PROGRAMS / "python", f"{example}.py"], cwd=folder, env=told, check=True, timeout=PATIENCE_S)
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [PROGRAMS / "opentelemetry-instrument", *(_with(ports, part) for part in command)], cwd=folder,
+            [PROGRAMS / "opentelemetry-instrument", *(part.replace("PORT", port) for part in command)], cwd=folder,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=told, start_new_session=True,
         )  # fmt: skip
-    url = f"http://127.0.0.1:{ports['PORT']}"
+    url = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: process.poll() is not None or _answers(url + ready), f"{command[0]} to be ready", PATIENCE_S)
         assert process.poll() is None, (folder / "server.log").read_text()
         yield Server(url, told)
         process.send_signal(end)
-        process.wait(60)
-        wait_for(lambda: not _lives(process.pid), "the server's processes to end", 60)
+        process.wait(PATIENCE_S)
+        wait_for(lambda: not _lives(process.pid), "the server's processes to end", PATIENCE_S)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -134,9 +137,9 @@ def check_predictions(folder: Path, errors: Mapping[str, int]) -> None:
             classes.update(dict(zip(window.output.classes, window.output.class_counts.tolist(), strict=True)))
         if window.features is not None:
             cells.update(dict(zip(window.features.names, window.features.cells.sum(axis=1).tolist(), strict=True)))
-    assert (calls, failed) == (REQUESTS + sum(errors.values()), Counter(errors))
-    assert classes == {"late": REQUESTS // 2, "early": REQUESTS // 2}
-    assert {name: cells[name] for name in sorted(cells)} == dict.fromkeys(("f0", "f1", "f2"), REQUESTS)
+    assert (calls, failed) == (REQUESTS + sum(errors.values()), Counter(errors)), (calls, failed)
+    assert classes == {"late": REQUESTS // 2, "early": REQUESTS // 2}, classes
+    assert {name: cells[name] for name in sorted(cells)} == dict.fromkeys(("f0", "f1", "f2"), REQUESTS), cells
     digest = hashlib.sha256((folder / "model.joblib").read_bytes()).hexdigest()
     assert {window.key.version for window in found} == {f"file-{digest[:12]}"}
 
@@ -147,7 +150,8 @@ def check_requests(folder: Path, route: str, errors: Mapping[str, int], phases: 
     failed = Counter[str]()
     for window in found:
         failed.update(dict(window.errors))
-    assert (sum(window.calls for window in found), failed) == (REQUESTS + sum(errors.values()), Counter(errors))
+    calls = sum(window.calls for window in found)
+    assert (calls, failed) == (REQUESTS + sum(errors.values()), Counter(errors)), (calls, failed)
     assert phases == {phase for window in found for phase in window.latency.phases}
 
 
@@ -164,12 +168,6 @@ def check_outcomes(folder: Path) -> None:
     assert outcomes(folder) == {"correct": REQUESTS // 2, "incorrect": REQUESTS // 2}
 
 
-def _with(ports: Mapping[str, str], text: str) -> str:
-    for name, port in ports.items():
-        text = text.replace(name, port)
-    return text
-
-
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=20).status_code == 200
@@ -183,8 +181,3 @@ def _lives(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def dumped(value: object) -> str:
-    """Return a value as JSON, for a file."""
-    return json.dumps(value)

@@ -16,28 +16,14 @@ from tests.e2e.serving._serving import (
 
 pytest.importorskip("bentoml")
 
-SERVICE = """
-import bentoml, joblib
-import numpy as np
-
-@bentoml.service(workers=2)
-class Delays:
-    def __init__(self):
-        self.model = joblib.load("model.joblib")
-
-    @bentoml.api
-    def predict(self, row: list[float]) -> dict:
-        return {"label": str(self.model.predict(np.array([row]))[0])}
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_every_request_is_one_prediction_with_its_id_and_its_route(tmp_path):
     """Workers count for themselves and the sum is exact; ids are in headers; what could not be parsed is an error."""
-    command = ["bentoml", "serve", "service:Delays", "--host", "127.0.0.1", "--port", "PORT"]
+    command = ["bentoml", "serve", "21_bentoml:Delays", "--host", "127.0.0.1", "--port", "PORT"]
     home = {"BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "True"}
-    with server(tmp_path, {"service.py": SERVICE}, command, "/readyz", **home) as served:
+    with server(tmp_path, "21_bentoml", command, "/readyz", **home) as served:
         asked = post_all(f"{served.url}/predict", [{"row": [wind, 0.0, 0.0]} for wind in winds()])
         (refused,) = post_all(f"{served.url}/predict", [{"row": ["fast"]}])
         check_labels(tmp_path, served, asked)

@@ -16,32 +16,12 @@ from tests.e2e.serving._serving import (
 
 pytest.importorskip("kserve")
 
-SERVE = """
-import joblib
-import kserve
-import numpy as np
-
-class Delays(kserve.Model):
-    def load(self):
-        self.model = joblib.load("model.joblib")
-        self.ready = True
-        return True
-
-    def predict(self, payload, headers=None, response_headers=None):
-        return {"predictions": self.model.predict(np.array(payload["instances"])).tolist()}
-
-if __name__ == "__main__":
-    delays = Delays("delays")
-    delays.load()
-    kserve.ModelServer(http_port=PORT, enable_grpc=False, workers=1).start([delays])
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_every_request_is_one_prediction_with_its_id_and_its_route(tmp_path):
     """Of protocol version 1: predictions, ids, route, errors and phases, all from an untouched server."""
-    with server(tmp_path, {"serve.py": SERVE}, ["python", "serve.py"], "/v2/health/ready") as served:
+    with server(tmp_path, "25_kserve", ["python", "25_kserve.py"], "/v2/health/ready") as served:
         place = f"{served.url}/v1/models/delays:predict"
         asked = post_all(place, [{"instances": [[wind, 0.0, 0.0]]} for wind in winds()])
         (refused,) = post_all(place, [{"instances": [["fast"]]}])

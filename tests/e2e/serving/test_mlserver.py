@@ -9,7 +9,6 @@ from tests.e2e.serving._serving import (
     check_outcomes,
     check_predictions,
     check_requests,
-    dumped,
     post_all,
     server,
     winds,
@@ -17,14 +16,6 @@ from tests.e2e.serving._serving import (
 
 pytest.importorskip("mlserver_sklearn")
 
-SETTINGS = (
-    '{"host": "127.0.0.1", "http_port": PORT, "grpc_port": PORT1, "metrics_port": PORT2, "parallel_workers": WORKERS}'
-)
-MODEL = {
-    "name": "delays",
-    "implementation": "mlserver_sklearn.SKLearnModel",
-    "parameters": {"uri": "./model.joblib", "version": "v3"},
-}
 READY = "/v2/models/delays/ready"
 
 
@@ -37,8 +28,8 @@ def request(wind):
 @pytest.mark.timeout(500)
 def test_every_request_is_one_prediction_with_its_id_and_its_route(tmp_path):
     """In the server's process: predictions, ids, route, errors and phases."""
-    files = {"settings.json": SETTINGS.replace("WORKERS", "0"), "model-settings.json": dumped(MODEL)}
-    with server(tmp_path, files, ["mlserver", "start", "."], READY) as served:
+    variables = {"NO_CODE": "yes", "WORKERS": "0"}
+    with server(tmp_path, "22_mlserver", ["mlserver", "start", "."], READY, **variables) as served:
         place = f"{served.url}/v2/models/delays/infer"
         asked = post_all(place, [request(wind) for wind in winds()])
         check_labels(tmp_path, served, asked)
@@ -53,8 +44,8 @@ def test_every_request_is_one_prediction_with_its_id_and_its_route(tmp_path):
 @pytest.mark.timeout(500)
 def test_predictions_of_parallel_workers_count_once_each(tmp_path):
     """Workers are forked, and deliver when the server ends them; their ids are not in the header."""
-    files = {"settings.json": SETTINGS.replace("WORKERS", "2"), "model-settings.json": dumped(MODEL)}
-    with server(tmp_path, files, ["mlserver", "start", "."], READY) as served:
+    variables = {"NO_CODE": "yes", "WORKERS": "2"}
+    with server(tmp_path, "22_mlserver", ["mlserver", "start", "."], READY, **variables) as served:
         asked = post_all(f"{served.url}/v2/models/delays/infer", [request(wind) for wind in winds()])
     assert {one.answer.json()["outputs"][0]["data"][0] for one in asked} == {"late", "early"}
     assert {len(one.ids) for one in asked} == {0}

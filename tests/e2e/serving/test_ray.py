@@ -17,27 +17,6 @@ from tests.e2e.serving._serving import (
 
 pytest.importorskip("ray.serve")
 
-SERVE = """
-import fastapi, joblib, ray
-import numpy as np
-from ray import serve
-
-api = fastapi.FastAPI()
-
-@serve.deployment(num_replicas=2)
-@serve.ingress(api)
-class Delays:
-    def __init__(self):
-        self.model = joblib.load("FOLDER/model.joblib")
-
-    @api.post("/predict")
-    def predict(self, row: list[float] = fastapi.Body(embed=True)):
-        return {"label": str(self.model.predict(np.array([row]))[0])}
-
-ray.init(include_dashboard=False, num_cpus=3, _node_ip_address="127.0.0.1", _temp_dir="TEMPORARY")
-serve.start(http_options={"host": "127.0.0.1", "port": PORT})
-serve.run(Delays.bind(), blocking=True)
-"""
 RAY = {
     # Ray's own patience with its processes is short for machines that do much else.
     "RAY_raylet_start_wait_time_s": "200",
@@ -54,11 +33,10 @@ def test_every_request_is_one_prediction_with_its_id_and_its_route(tmp_path, tmp
     spool = tmp_path / "spool"
     # Ray's sockets lie there, and their paths have a short limit.
     temporary = tmp_path_factory.mktemp("r")
-    text = SERVE.replace("FOLDER", str(tmp_path)).replace("TEMPORARY", str(temporary))
     drain, _ = agent(spool, "--store", str(tmp_path / "store.sqlite"), RADIOSONDE_COHORTS="plan=pro")
-    variables = {**RAY, "RADIOSONDE_SPOOL": str(spool), "RADIOSONDE_AGENT": "1"}
-    command = ["python", "serve.py"]
-    with ended(drain), server(tmp_path, {"serve.py": text}, command, "/openapi.json", **variables) as served:
+    variables = {**RAY, "RADIOSONDE_SPOOL": str(spool), "RADIOSONDE_AGENT": "1", "RAY_FOLDER": str(temporary)}
+    command = ["python", "24_ray.py"]
+    with ended(drain), server(tmp_path, "24_ray", command, "/openapi.json", **variables) as served:
         asked = post_all(f"{served.url}/predict", [{"row": [wind, 0.0, 0.0]} for wind in winds()])
         (refused,) = post_all(f"{served.url}/predict", [{"row": ["fast"]}])
         check_labels(tmp_path, served, asked)
