@@ -85,7 +85,8 @@ def server(
         wait_for(lambda: process.poll() is not None or _answers(url + ready), f"{command[0]} to be ready", PATIENCE_S)
         assert process.poll() is None, (folder / "server.log").read_text()
         yield Server(url, told)
-        process.send_signal(end)
+        # Ctrl-C in a terminal reaches every process in the foreground.
+        (os.killpg if end is signal.SIGINT else os.kill)(process.pid, end)
         process.wait(PATIENCE_S)
         wait_for(lambda: not _lives(process.pid), "the server's processes to end", PATIENCE_S)
     finally:
