@@ -62,7 +62,8 @@ class ObservedRequest:
     Attributes:
         options: as given.
         is_begun: whether it is observed; if not, nothing of it may be asked, and there is nothing to leave.
-        predictions: those made in it so far.
+        predictions: those made in it so far in this process.
+        elsewhere: ids that other processes let mean what they predicted for it.
         route: set by who finds it; None where nobody did.
         endpoint_ns: when the endpoint's own code began, by `now_ns`; 0 where nobody told.
         status: of the response; 0 before it.
@@ -72,7 +73,7 @@ class ObservedRequest:
 
     __slots__ = (
         "_begun_ns", "_cohort", "_collect", "_end", "_ended_ns", "_headers", "_of_path", "_span", "_start_ns",
-        "_token", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
+        "_token", "elsewhere", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
@@ -87,6 +88,7 @@ class ObservedRequest:
             self.is_traced = _SPANS.is_traced
             self._span = _SPANS.current() if self.is_traced else None
             self.route: str | None = None
+            self.elsewhere: Sequence[str] = ()
             self._cohort: Any = None
             self._of_path: dict[str, str] | None = None
             said = _said(options, headers, query) if options.cohorts else None
@@ -120,7 +122,9 @@ class ObservedRequest:
         To be asked before the response is sent: the server's span, which it describes, may end in the sending.
         """
         try:
-            ids = self.predictions.ids(MAX_IDS + 1)
+            ids = made = self.predictions.ids(MAX_IDS + 1)
+            if self.elsewhere:
+                ids = [*made, *self.elsewhere]
             if self.is_traced or _SPANS.is_traced:
                 self._describe_span()
             if not ids:
@@ -129,7 +133,7 @@ class ObservedRequest:
             if options.id_header:
                 text = ids[0] if len(ids) == 1 else ", ".join(ids[:MAX_IDS])
                 headers.append((options.id_header, text if len(ids) <= MAX_IDS else f"{text}, ..."))
-            if options.receipt_header:
+            if options.receipt_header and made:
                 receipt = self.predictions[-1].receipt()
                 if receipt:
                     headers.append((options.receipt_header, receipt))

@@ -142,6 +142,58 @@ def test_multiprocessing(tmp_path, method):
     assert sorted(stored_calls(store).values()) == [1, 10, 20, 30]
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_that_are_terminated(tmp_path, method):
+    """A pool ends its workers by SIGTERM as soon as it has its answers; each delivers first, and dies of that signal."""
+    store = tmp_path / "store.db"
+    ended = run(
+        f"""
+        import multiprocessing
+        def work(count, done):
+            for _ in range(count): predict(ROW)
+            done.set()
+            time.sleep(60)
+        if __name__ == "__main__":
+            context = multiprocessing.get_context({method!r})
+            told = [context.Event(), context.Event()]
+            workers = [context.Process(target=work, args=(10 * n + 10, done)) for n, done in enumerate(told)]
+            for worker in workers: worker.start()
+            for done in told: assert done.wait(40)
+            for worker in workers: worker.terminate()
+            for worker in workers: worker.join()
+            assert [worker.exitcode for worker in workers] == [-signal.SIGTERM] * 2
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(stored_calls(store).values()) == [10, 20]
+
+
+def test_a_handler_of_the_workers_own_stays(tmp_path):
+    """Who has said what SIGTERM does is asked nothing, and ends as it wants to."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        import multiprocessing
+        def work(done):
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+            predict(ROW)
+            done.set()
+            time.sleep(60)
+        if __name__ == "__main__":
+            done = multiprocessing.Event()
+            worker = multiprocessing.Process(target=work, args=(done,))
+            worker.start()
+            assert done.wait(40)
+            worker.terminate()
+            worker.join()
+            assert worker.exitcode == 7
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_the_parents_registry_is_not_the_childs(tmp_path):
     """After a fork the child's default registry answers with the child's counts only."""
     ended = run(

@@ -16,7 +16,10 @@ ASKED = ("Versions", "Observed", "Name", "Version", "Features", "Not observed", 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ENTRIES = PROJECT["project"]["entry-points"]["opentelemetry_instrumentor"]
-NAMES = sorted(name.removeprefix("radiosonde_") for name in ENTRIES)
+SERVERS = ("BentoML", "MLServer", "LitServe", "Ray Serve", "KServe")
+"""Model servers: sections of docs/serving.md. Most need no plug-in, so a page each would say one thing five times."""
+
+NAMES = sorted({name.removeprefix("radiosonde_") for name in ENTRIES} - {server.lower() for server in SERVERS})
 ROWS = tomllib.loads((ROOT / "tests/matrix/libraries.toml").read_text("utf-8"))["row"]
 
 
@@ -55,6 +58,21 @@ def test_a_plug_in_has_an_example_and_the_index_names_its_page(name: str) -> Non
     switch = f'rs.instrument("{name}"'
     assert f"\n{switch}" in example.read_text("utf-8"), f"switch the plug-in on with {switch}) in {example.name}"
     assert f"(integrations/{name}.md)" in (ROOT / "docs" / "integrations.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_model_server_has_a_section_of_a_screen_an_example_and_rows(server: str) -> None:
+    """The section says how to start it, what works and what does not; its example and its rows of the matrix exist."""
+    _, _, rest = (ROOT / "docs" / "serving.md").read_text("utf-8").partition(f"\n## {server}\n")
+    section = rest.partition("\n## ")[0]
+    assert 0 < len(section.splitlines()) <= SCREEN_LINES
+    assert max(map(len, section.splitlines())) <= SCREEN_COLUMNS
+    for said in ("opentelemetry-instrument", "**Works**"):
+        assert said in section, f"say {said} in the section"
+    assert "**Does not**" in section or "**Not tried**" in section
+    name = server.lower().removesuffix(" serve")
+    assert list((ROOT / "examples").glob(f"2[0-9]_{name}.py"))
+    assert [row for row in ROWS if row["library"] == name], f"add rows for {name} to tests/matrix/libraries.toml"
 
 
 def test_every_page_has_its_plug_in() -> None:

@@ -231,16 +231,36 @@ def _register_once() -> None:
 def survive_multiprocessing() -> None:
     """In a child of `multiprocessing`, act at its exit too: forked ones ran no `atexit` hooks before Python 3.14.
 
+    And before it is terminated: pools and servers end their workers by `Process.terminate`, whose signal runs no hook.
+
     To be called when something is recorded, not earlier: multiprocessing forgets its finalizers when a child begins.
     """
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:
         _finalize_once(os.getpid())
+        _outlive_terminate()
 
 
 @functools.lru_cache(maxsize=1)
 def _finalize_once(pid: int) -> None:  # noqa: ARG001 - a child of a child registers again
     sys.modules["multiprocessing.util"].Finalize(None, _tell_all("at_exit"), exitpriority=0)
+
+
+def _outlive_terminate() -> None:
+    """Have SIGTERM act first and then do what it did, where nobody has said what it does. Python allows it in the main thread.
+
+    Only in children of multiprocessing: their parents send it as a matter of course, and wait. Elsewhere it is not ours.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _act_and_terminate)
+
+
+def _act_and_terminate(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler's signature
+    signal.signal(number, signal.SIG_DFL)  # before all else: who sends it again waits no longer
+    try:
+        _tell_all("at_exit")()
+    finally:
+        os.kill(os.getpid(), number)
 
 
 def _tell_all(what: str) -> Callable[[], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +20,7 @@ from starlette.routing import Route
 import radiosonde
 from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
+from radiosonde_integrations._requests import REQUEST
 from radiosonde_integrations.fastapi import FastAPIInstrumentor
 
 NAMES = (
@@ -122,6 +124,22 @@ def test_every_kind_of_endpoint_answers_with_its_ids(rs, pool):
         rs.label(prediction_id, "late")
     rs.windows()
     assert rs.statistics().labels["joined"] == 4
+
+
+@pytest.mark.parametrize(("made", "header"), [(0, "one, two"), (1, "ID, one, two"), (9, "ID, " * 9 + "one, ...")])
+def test_ids_given_by_other_processes_follow_the_requests_own(rs, made, header):
+    """What predicts elsewhere for a request has its ids in the header as well, within the same bound."""
+    app, predict = fastapi.FastAPI(), rs.observe("delays")(lambda wind: wind)
+
+    @app.get("/delay")
+    def delay():
+        for number in range(made):
+            predict(float(number))
+        REQUEST.get().elsewhere = ["one", "two"]
+
+    rs.instrument_app(app)
+    (answer,) = asked(app, "/delay")
+    assert re.sub(r"[0-9a-f]{32}", "ID", answer.headers["x-prediction-id"]) == header
 
 
 def test_requests_are_a_series_by_route_under_the_models_version(rs, pool):
