@@ -26,6 +26,7 @@ import radiosonde
 from radiosonde.semconv import attributes
 from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
 from radiosonde_integrations._quiet import quiet
+from radiosonde_integrations._remote import enter_trace, leave_trace
 
 MAX_IDS = 10
 """Prediction ids in a response's header; more are cut, and the header then ends with an ellipsis."""
@@ -59,7 +60,7 @@ class ObservedRequest:
 
     __slots__ = (
         "_begun_ns", "_cohort", "_collect", "_ended_ns", "_endpoint_ns", "_error", "_method", "_of_path", "_options",
-        "_path", "_queue_s", "_span", "_start_ns", "_token", "predictions", "route",
+        "_path", "_queue_s", "_span", "_start_ns", "_token", "_trace", "predictions", "route",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
@@ -74,6 +75,7 @@ class ObservedRequest:
         self.route: str | None = None
         said = _said(options, headers, query) if options.cohorts else None
         cohort = radiosonde.cohort(**said) if said else None
+        self._trace = enter_trace(headers) if self._span is None and _SPANS.is_traced else None
         # From here on nothing raises: what is entered would stay behind in a thread that serves others.
         self._collect = radiosonde.collect()
         self.predictions: Sequence[Any] = self._collect.__enter__()
@@ -173,8 +175,10 @@ class ObservedRequest:
         if self._cohort is not None:
             self._cohort.__exit__(None, None, None)
         self._collect.__exit__(None, None, None)
-        try:  # noqa: SIM105 - `suppress` costs more than the reset
+        try:
             REQUEST.reset(self._token)
+            if self._trace is not None:
+                leave_trace(self._trace)
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
 
@@ -208,7 +212,7 @@ class _Spans:
     """Finds the span in force, where there may be one: to ask costs 3 us in a server, and most have no tracer provider."""
 
     def __init__(self) -> None:
-        self._is_traced = False
+        self.is_traced = False
         self._looked_ns = -LOOK_EVERY_NS
 
     def current(self, now_ns: int) -> Any:
@@ -216,12 +220,13 @@ class _Spans:
         if now_ns - self._looked_ns >= LOOK_EVERY_NS:
             self._looked_ns = now_ns
             trace = sys.modules.get("opentelemetry.trace")  # who makes spans has loaded it
-            self._is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
-        if not self._is_traced:
+            self.is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
+        if not self.is_traced:
             return None
         trace = sys.modules["opentelemetry.trace"]
         span = trace.get_current_span()
-        return None if span is trace.INVALID_SPAN else span
+        # The client's span is not the server's: nothing is written on it, and it is in somebody else's backend.
+        return None if span is trace.INVALID_SPAN or span.get_span_context().is_remote else span
 
 
 _SPANS = _Spans()

@@ -34,6 +34,7 @@ class Row:
     requirements: list[str]
     tests: list[str]
     python: str = "3.11"
+    requires: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
 
     @property
@@ -65,6 +66,8 @@ class Matrix:
         """Run one row, print one line about it and, if it failed, the end of what it said; return whether it passed."""
         start = time.monotonic()
         code, said = self._make(row)
+        if code == 0 and row.requires:
+            code, said = self._call([row.place / "bin/python", "-c", f"import {', '.join(row.requires)}"])
         if code == 0:
             tests = [*row.options, *row.tests]
             code, said = self._call([row.place / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests])
