@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from radiosonde.errors import ConfigurationError
+from radiosonde_integrations._remote import HEADERS as TRACE_HEADERS
 
 ID_HEADER = "x-prediction-id"
 LONGEST_QUEUE_S = 300.0
@@ -47,7 +48,9 @@ class RequestOptions:
                 )
             found[kind].append((dimension, name.lower() if kind == "header" else name))
         self.of_header, self.of_path, self.of_query, self.of_baggage = map(tuple, found.values())
-        names = {*QUEUE_HEADERS, *(name for _, name in self.of_header)} | ({"baggage"} if self.of_baggage else set())
+        names = {*QUEUE_HEADERS, *TRACE_HEADERS, *(name for _, name in self.of_header)} | (
+            {"baggage"} if self.of_baggage else set()
+        )
         self.wanted = frozenset(names)
 
 

@@ -25,6 +25,7 @@ import radiosonde
 from radiosonde.semconv import attributes
 from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
 from radiosonde_integrations._quiet import quiet, tell
+from radiosonde_integrations._remote import enter_trace, leave_trace
 
 MAX_IDS = 10
 """Prediction ids in a response's header; more are cut, and the header then ends with an ellipsis."""
@@ -73,7 +74,7 @@ class ObservedRequest:
 
     __slots__ = (
         "_begun_ns", "_cohort", "_collect", "_end", "_ended_ns", "_headers", "_of_path", "_span", "_start_ns",
-        "_token", "elsewhere", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
+        "_token", "_trace", "elsewhere", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
@@ -94,6 +95,7 @@ class ObservedRequest:
             said = _said(options, headers, query) if options.cohorts else None
             cohort = radiosonde.cohort(**said) if said else None
             self._collect = radiosonde.collect()
+            self._trace = enter_trace(headers) if self.is_traced and self._span is None else None
         except Exception as error:  # noqa: BLE001 - the request is not ours to fail
             self.is_begun = False
             tell("ObservedRequest", error)
@@ -203,8 +205,10 @@ class ObservedRequest:
         if self._cohort is not None:
             self._cohort.__exit__(None, None, None)
         self._collect.__exit__(None, None, None)
-        try:  # noqa: SIM105 - `suppress` costs more than the reset
+        try:
             REQUEST.reset(self._token)
+            if self._trace is not None:
+                leave_trace(self._trace)
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
 
@@ -247,7 +251,8 @@ class _Spans:
         """Return the span in force, None if there is none. Only where `is_traced`."""
         trace = sys.modules["opentelemetry.trace"]
         span = trace.get_current_span()
-        return None if span is trace.INVALID_SPAN else span
+        # The client's span is not the server's: nothing is written on it, and it is in somebody else's backend.
+        return None if span is trace.INVALID_SPAN or span.get_span_context().is_remote else span
 
 
 _SPANS = _Spans()

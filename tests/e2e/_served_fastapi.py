@@ -11,11 +11,11 @@ import fastapi
 from fastapi.responses import StreamingResponse
 
 import radiosonde as rs
-from tests.e2e._provider import set_provider
+from tests.e2e._provider import instrument_after, instrument_before, of_mounted, set_provider
 
 set_provider()
 pool = ThreadPoolExecutor(4)
-app, mounted, router = fastapi.FastAPI(), fastapi.FastAPI(), fastapi.APIRouter()
+app, mounted, router = fastapi.FastAPI(), fastapi.FastAPI(**of_mounted()), fastapi.APIRouter()
 
 
 @rs.observe("delays", version="2", classes=["early", "late"])
@@ -106,4 +106,6 @@ if os.environ.get("MIDDLEWARE"):
 
 app.include_router(router, prefix="/v1")
 app.mount("/sub", mounted)
+instrument_before(app, "fastapi")
 rs.instrument_app(app, cohorts={"carrier": "path:carrier", "plan": "header:x-plan"}, labels_token="secret")
+instrument_after(app, "fastapi")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import flask
 
 import radiosonde as rs
-from tests.e2e._provider import set_provider
+from tests.e2e._provider import instrument_after, instrument_before, set_provider
 
 set_provider()
 app = flask.Flask(__name__)
@@ -55,4 +55,6 @@ def routed(carrier: str) -> str:
 
 
 app.register_blueprint(blueprint, url_prefix="/v1")
+instrument_before(app, "flask")
 rs.instrument_app(app, cohorts={"carrier": "path:carrier", "plan": "header:x-plan"}, labels_token="secret")
+instrument_after(app, "flask")

@@ -22,11 +22,15 @@ from tests.e2e._receivers import free_port, wait_for
 HERE = Path(__file__).parent
 CLIENTS = 8
 """Connections at once."""
+START_S = 150
+"""Patience with a server that starts: two workers that each import a framework, and telemetry, and scikit-learn, on a busy machine."""
 
 ASK_COHORTS = "carrier=UA|AA,plan=pro"
-GUNICORN = ("gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "error", "--no-control-socket")
+# Connections are kept for longer than a busy machine lets a client wait with one: the next request on one that the server is just
+# closing would fail.
+GUNICORN = ("gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "error", "--no-control-socket", "--keep-alive", "60")
 SERVERS = {
-    "uvicorn": ("uvicorn", "--port", "PORT", "--log-level", "error", "APP"),
+    "uvicorn": ("uvicorn", "--port", "PORT", "--log-level", "error", "--timeout-keep-alive", "60", "APP"),
     "gunicorn": (*GUNICORN, "-w", "2", "-k", "uvicorn.workers.UvicornWorker", "APP"),
     "gthread": (*GUNICORN, "-w", "2", "-k", "gthread", "--threads", "8", "APP"),
 }
@@ -90,7 +94,7 @@ def web_server(
         )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     with ended(process):
-        wait_for(lambda: process.poll() is not None or _answers(url), f"{kind} to answer", 60)
+        wait_for(lambda: process.poll() is not None or _answers(url), f"{kind} to answer", START_S)
         assert process.poll() is None, (folder / "server.log").read_text()
         yield process, url
 

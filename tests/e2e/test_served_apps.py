@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.util import find_spec
 from itertools import islice
 
 import httpx
 import pytest
 
 from tests.e2e._receivers import attributes, otlp_sink, wait_for
-from tests.e2e._web import ask_all, calls, environment, label_elsewhere, outcomes, web_server, windows
+from tests.e2e._web import START_S, ask_all, calls, environment, label_elsewhere, outcomes, web_server, windows
+
+pytestmark = pytest.mark.timeout(2 * START_S)
 
 FASTAPI, FLASK = "tests.e2e._served_fastapi:app", "tests.e2e._served_flask:app"
 ROUTES = {  # path: (predictions in the header, predictions in all)
@@ -20,6 +23,7 @@ ROUTES = {  # path: (predictions in the header, predictions in all)
 PARAMETER = {"fastapi": "{carrier}", "flask": "<carrier>"}
 CARRIERS = {"UA": "carrier=UA", "DL": "carrier=other"}
 REPEATS = 6
+NO_EXPORT = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 
 KINDS = {
     "FastAPI, uvicorn": (FASTAPI, "uvicorn", {}),
@@ -27,6 +31,22 @@ KINDS = {
     "FastAPI, gunicorn": (FASTAPI, "gunicorn", {}),
     "Flask, gthread": (FLASK, "gthread", {}),
 }
+PRESENT = ("instrumented without code", "instrumented before", "instrumented after")
+"""How OpenTelemetry's own instrumentation of the framework is there beside ours; else it is not."""
+ARRANGEMENTS = [
+    *(("FastAPI, uvicorn", plugin) for plugin in PRESENT),
+    ("FastAPI, gunicorn", PRESENT[0]),
+    *(("Flask, gthread", plugin) for plugin in PRESENT),
+]
+
+
+def arranged(app, plugin):
+    """Return variables and program that have OpenTelemetry's instrumentation there as *plugin* says, or skip without it."""
+    framework = "flask" if app is FLASK else "fastapi"
+    if plugin in PRESENT:  # not among the locked requirements; tests/matrix has it
+        pytest.importorskip(f"opentelemetry.instrumentation.{framework}")
+    by = ["opentelemetry-instrument"] if plugin == PRESENT[0] else []
+    return framework, {"INSTRUMENTED": plugin.rpartition(" ")[2]}, by
 
 
 def asked_for(framework):
@@ -55,13 +75,13 @@ def label(url, variables, ids):
     label_elsewhere(variables, dict.fromkeys(ids[half:], "late"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_response_has_its_ids_and_every_id_labels(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "plugin"), [*((kind, "alone") for kind in KINDS), *ARRANGEMENTS])
+def test_every_response_has_its_ids_and_every_id_labels(kind, plugin, tmp_path):
     """Each request is one call of its route's series in its cohort; each of its ids is unique and is labelled."""
     app, server, more = KINDS[kind]
-    framework = "flask" if app is FLASK else "fastapi"
-    variables = environment(tmp_path, **more)
-    with web_server(app, server, tmp_path, variables) as (process, url):
+    framework, arrangement, by = arranged(app, plugin)
+    variables = environment(tmp_path, **NO_EXPORT, **more, **arrangement)
+    with web_server(app, server, tmp_path, variables, by=by) as (process, url):
         asked = ask_all(url, asked_for(framework), {"x-plan": "pro"})
         label(url, variables, [each for one in asked for each in one.ids])
         httpx.post(f"{url}/sync/UA")
@@ -99,46 +119,73 @@ def spans_by_trace(sink):
     return found
 
 
+def ancestors(span, spans):
+    """Return the ids of the spans above one, those that nobody received included."""
+    by_id = {each.span_id: each for each in spans}
+    found = []
+    while span is not None and span.parent_span_id:
+        found.append(span.parent_span_id)
+        span = by_id.get(span.parent_span_id)
+    return found
+
+
+def makes_server_spans(framework, plugin):
+    """Say whether somebody makes a span of each request: OpenTelemetry's instrumentation, or a FastAPI that does it itself."""
+    return plugin in PRESENT or (framework == "fastapi" and find_spec("fastapi.telemetry") is not None)
+
+
 @pytest.mark.parametrize(
-    ("app", "server", "by"),
-    [
-        (FASTAPI, "uvicorn", ["opentelemetry-instrument"]),
-        (FASTAPI, "uvicorn", []),
-        (FASTAPI, "gunicorn", []),
-        (FLASK, "gthread", ["opentelemetry-instrument"]),
-    ],
-    ids=["FastAPI, plug-in of OpenTelemetry", "FastAPI, telemetry of its own", "the same, gunicorn", "Flask, plug-in"],
+    ("kind", "plugin"),
+    [("FastAPI, uvicorn", "alone"), ("FastAPI, gunicorn", "alone"), ("Flask, gthread", "alone"), *ARRANGEMENTS],
 )
-def test_spans_and_exemplars_are_in_the_clients_trace(app, server, by, tmp_path):
+def test_spans_and_exemplars_are_in_the_clients_trace(kind, plugin, tmp_path):
     """The server's span says model, version and id; the prediction's span is below it; exemplars point into the traces."""
-    framework = "flask" if app is FLASK else "fastapi"
-    if by:  # not among the locked requirements: its releases ask for an API older than the locked one
-        pytest.importorskip(f"opentelemetry.instrumentation.{framework}")
+    app, server, _ = KINDS[kind]
+    framework, arrangement, by = arranged(app, plugin)
     with otlp_sink() as sink:
         variables = environment(
             tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
             OTEL_EXPORTER_OTLP_COMPRESSION="none", OTEL_BSP_SCHEDULE_DELAY="200", OTEL_METRIC_EXPORT_INTERVAL="1000", PROVIDER="1",
+            **arrangement,
         )  # fmt: skip
         with web_server(app, server, tmp_path, variables, by=by) as (_, url):
             asked = ask_all(url, asked_for(framework), {"x-plan": "pro"})
-            wanted = {one.trace_id for one in asked}
+            is_served = makes_server_spans(framework, plugin)
+            wanted = {one.trace_id for one in asked if one.ids or is_served}
             wait_for(lambda: spans_by_trace(sink).keys() >= wanted, "a span of every request")
-            wait_for(lambda: len(predicted(sink)) >= sum(len(one.ids) for one in asked), "every prediction's span")
+            wait_for(lambda: len(predicted(sink)) >= all_made(framework), "every prediction's span")
         by_trace = spans_by_trace(sink)
         points = sink.metrics()["radiosonde.prediction.duration"].histogram.data_points
     for one in asked:
-        (root,) = [span for span in by_trace[one.trace_id] if span.parent_span_id.hex() == one.parent_id]
-        said = attributes(root.attributes)
-        below = [span for span in by_trace[one.trace_id] if span.name == "predict delays"]
-        assert len(below) >= len(one.ids)
-        if one.ids:
-            assert said["radiosonde.prediction.id"] == one.ids[0]
-            assert (said["radiosonde.model.name"], said["radiosonde.model.version"]) == ("delays", "2")
-            assert {attributes(span.attributes)["radiosonde.prediction.id"] for span in below} >= set(one.ids)
+        spans = by_trace.get(one.trace_id, [])
+        below = [span for span in spans if span.name == "predict delays"]
+        assert len(below) == ROUTES[framework][one.path.rsplit("/", 1)[0]][1]
+        assert {attributes(span.attributes)["radiosonde.prediction.id"] for span in below} >= set(one.ids)
+        if not is_served:
+            assert {span.parent_span_id.hex() for span in below} <= {one.parent_id}
+            continue
+        (root,) = [span for span in spans if span.parent_span_id.hex() == one.parent_id]
+        assert all(root.span_id in ancestors(span, spans) for span in below)
+        said = {name: value for name, value in attributes(root.attributes).items() if name.startswith("radiosonde.")}
+        assert said == (
+            {
+                "radiosonde.prediction.id": one.ids[0],
+                "radiosonde.model.name": "delays",
+                "radiosonde.model.version": "2",
+                "radiosonde.variant": "stable",
+            }
+            if one.ids
+            else {}
+        )
     exemplars = [exemplar for point in points for exemplar in point.exemplars]
-    assert exemplars
     known = {(span.trace_id, span.span_id) for spans in by_trace.values() for span in spans}
     assert {(exemplar.trace_id, exemplar.span_id) for exemplar in exemplars} <= known
+    assert {exemplar.trace_id.hex() for exemplar in exemplars} & wanted
+
+
+def all_made(framework):
+    """Return how many predictions are made for all paths that are asked for."""
+    return sum(made for _, made in ROUTES[framework].values()) * REPEATS * len(CARRIERS)
 
 
 def predicted(sink):

@@ -7,7 +7,9 @@ import http.client
 import pytest
 
 from tests.e2e._receivers import wait_for
-from tests.e2e._web import ask_all, calls, environment, label_elsewhere, outcomes, web_server, windows
+from tests.e2e._web import START_S, ask_all, calls, environment, label_elsewhere, outcomes, web_server, windows
+
+pytestmark = pytest.mark.timeout(2 * START_S)
 
 NO_EXPORT = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
 REQUESTS = 40

@@ -305,6 +305,21 @@ def _(folder, patch):
         return rs.losses()
 
 
+@provokes(losses.HEALTH_UNSHARED)
+def _(folder, patch):
+    """The page of the process's health cannot be made: what has its name is in the way."""
+    spool = folder / "spool"
+    with fly(spool=spool, agent=True) as rs:
+        predict(rs, ROW)
+        pipeline = rs.pipeline()
+        (spool / f"{pipeline.process}.health.new").touch()
+        for _ in range(3):  # the first begins to count, the others find something to leave
+            pipeline._folded_ns = 0
+            pipeline.health._sampled_ns = 0
+            assert pipeline._consumer.ask(20)
+        return rs.losses()
+
+
 @provokes(losses.NAMES_LOST)
 def _(folder, patch):
     """The name of a new class cannot be written beside the ring."""

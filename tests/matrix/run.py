@@ -39,6 +39,7 @@ class Row:
     tests: list[str]
     example: str = ""
     python: str = "3.11"
+    requires: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
 
     @property
@@ -80,6 +81,8 @@ class Matrix:
         start = time.monotonic()
         code, said = self._make(row)
         made = time.monotonic()
+        if code == 0 and row.requires:
+            code, said = self._call([row.place / "bin/python", "-c", f"import {', '.join(row.requires)}"])
         if code == 0:
             pytest = [row.place / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
             tests = [*row.tests, f"{EXAMPLE}[{row.example}]"] if row.example else row.tests

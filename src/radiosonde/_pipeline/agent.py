@@ -11,7 +11,7 @@ that starts finds both there and goes on; what the former one had drained since 
   and its files are removed after the commit that contains it.
 * The cumulative metrics go on after a restart too: each commit writes the totals of the series it changed, so a start
   takes a time that does not grow with the store, and what retention or sealing took out of the store stays counted.
-* What processes counted outside their rings (losses, label results) is taken from the pages they leave in the spool.
+* What processes counted outside their rings (losses, label results, health) is taken from the pages they leave in the spool.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from radiosonde._pipeline.adopted import AdoptedRing, adopt
 from radiosonde._pipeline.carried import CarriedCounts
 from radiosonde._pipeline.joiner import Joiner, desk_for
 from radiosonde._pipeline.lanes import fold_in_slices
+from radiosonde._pipeline.workers_health import WorkersHealth
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
 from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
@@ -55,7 +56,10 @@ COMMIT_EVERY_NS = 5 * NS
 """Nanoseconds between commits at most; what a power cut would cost, and the shortest part of a window."""
 
 LOOK_EVERY_NS = NS
-"""Nanoseconds between looks at the pages of counts."""
+"""Nanoseconds between looks at the pages of counts and of health."""
+
+HEALTH = "health"
+"""Key of the processes' health in the counts that one agent leaves to the next."""
 
 
 class Agent:
@@ -107,13 +111,14 @@ class Agent:
         self._records = self._rows = self._commits = self._cpu_ns = 0
         self.committed: Callable[[Sequence[Window]], None] = lambda _: None
         self.otlp: OtlpOutlet | None = None
-        self._start_ns = self._restore()
+        self._start_ns = self._restore(window_s)
 
-    def _restore(self) -> int:
+    def _restore(self, window_s: float) -> int:
         """Take up the totals of the agents before; return when the first of them began."""
         self._progress = read_progress(self.store)
         carried = read_carried(self.store, self.process)
         self._counts = CarriedCounts(self._spool, self._guard, carried.counts, self._desk.results)
+        self._health = WorkersHealth(self._spool, self._guard, carried.counts.get(HEALTH, {}), window_s, self.process)
         reader = StoreReader(self.store, sketches=False)
         newest_last = sorted(reader.references(), key=lambda row: row.written_ns)
         stored = {(row.model, row.version): from_text(row.document, origin=str(self.store)) for row in newest_last}
@@ -144,7 +149,7 @@ class Agent:
             if file.path not in self._rings and file.path not in self._refused:
                 self._adopt(file)
         dead = [ring for ring in self._rings.values() if not is_held(ring.file.path)]
-        if len(dead) < len(self._rings) or self._counts.has_living:
+        if len(dead) < len(self._rings) or self._counts.has_living or self._health.has_living:
             self._writer_seen_ns = monotonic_ns()
         # Asked before the drain: what a writer published before it died is there now.
         for ring in list(self._rings.values()):
@@ -161,6 +166,7 @@ class Agent:
     def _look_around(self) -> None:
         self._looked_ns = monotonic_ns()
         self._guard.call("counts", self._counts.look)
+        self._guard.call("runtime", self._health.look)
 
     @property
     def is_filling(self) -> bool:
@@ -170,7 +176,7 @@ class Agent:
     @property
     def idle_s(self) -> float:
         """Seconds since the last process that writes into the spool was seen; 0 while something is not durable."""
-        if self._rings or self._uncommitted or not self._counts.is_durable:
+        if self._rings or self._uncommitted or not self._counts.is_durable or not self._health.is_settled:
             return 0.0
         return (monotonic_ns() - self._writer_seen_ns) / NS
 
@@ -241,15 +247,16 @@ class Agent:
         for ring in finished:
             self._tell_death(ring)
         told = self._untold
-        carried = Carried(self._aggregator.totals(told), self._counts.document(ring.identity for ring in finished))
+        counts = {**self._counts.document(ring.identity for ring in finished), HEALTH: self._health.document()}
+        carried = Carried(self._aggregator.totals(told), counts)
         joined = [] if batch is None else [batch.id]
+        windows = [*self._uncommitted, *self._health.windows()]
         written = self._guard.attempt(
-            lambda: self._writer.write(
-                self._uncommitted, self._references(), drained=progress, carried=carried, joined=joined
-            )
+            lambda: self._writer.write(windows, self._references(), drained=progress, carried=carried, joined=joined)
         )
         self._committed_ns = monotonic_ns()
         self._is_durable = not isinstance(written, Exception)
+        self._health.committed(is_durable=self._is_durable)
         if not self._is_durable:
             self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
             return False
@@ -299,6 +306,7 @@ class Agent:
             windows=self._aggregator.snapshot(),
             references=self._references(),
             statistics=self.statistics(),
+            runtimes=self._health.totals(),
         )
 
     def statistics(self) -> Statistics:
@@ -325,6 +333,7 @@ class Agent:
         self._looked_ns = 0
         self.turn()
         self._guard.call("labels", self._joiner.join)
+        self._health.end_all()
         done = self.commit()
         self._guard.call("labels", self._desk.close)
         self._writer.close()

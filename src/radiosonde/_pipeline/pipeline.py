@@ -102,14 +102,13 @@ class Pipeline:
         bound = self.settings.spans_per_minute if self.settings.otlp else 0
         self._keeper = SpanKeeper(bound, self.guard) if bound else None
         self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper, pace=self._pace)
-        # Where an agent drains the rings, no window is made in this process.
-        self.health = (
-            Health(self.settings.window_s, self.process) if self.settings.runtime and not self.settings.agent else None
-        )
+        self.health = Health(self.settings.window_s, self.process) if self.settings.runtime else None
         self._labels = desk_for(self.settings, self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
         self._joiner = Joiner(self._labels, self._aggregator, self._outlets, self.guard, self.process)
-        self._tender = Tender(self.settings, self.guard, self.process, lambda: self.spool, self._labels.results)
+        self._tender = Tender(
+            self.settings, self.guard, self.process, lambda: self.spool, self._labels.results, self.health
+        )
         self._spans: LiveSpans | None = None
         self._folded_ns = monotonic_ns()
         self._lag_s = 0.0
@@ -390,7 +389,10 @@ class Pipeline:
             windows=self._aggregator.snapshot(),
             references=profiles_in_use(self._lanes),
             statistics=self.statistics(),
-            runtime=self.health.total if self.health is not None and self.health.is_running else None,
+            # Where an agent drains the rings, it tells the health too.
+            runtime=self.health.total
+            if self.health is not None and self.health.is_running and not self.settings.agent
+            else None,
         )
 
     def statistics(self) -> Statistics:

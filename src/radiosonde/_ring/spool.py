@@ -7,6 +7,7 @@
       <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
       <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
       <process>.counts           losses and label results of a process, see `radiosonde._ring.counts`
+      <process>.health           health of a process, see `radiosonde._ring.health_page`
       <identity>.reference.json  reference profiles the rings' models are read against
       agent.lock                 held by the one agent
       agent.starting             held by the process that is starting one (RADIOSONDE_AGENT=auto)
@@ -40,7 +41,7 @@ from typing import IO, NamedTuple
 from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
 from radiosonde.errors import SpoolError
 
-RING, ARENA, NAMES, COUNTS = ".ring", ".arena", ".names", ".counts"
+RING, ARENA, NAMES, COUNTS, HEALTH = ".ring", ".arena", ".names", ".counts", ".health"
 
 AGENT_LOCK, AGENT_STARTING, AGENT_LOG = "agent.lock", "agent.starting", "agent.log"
 
@@ -107,6 +108,14 @@ class Spool:
     def counts(self) -> list[Path]:
         """Return the pages of counts in the folder, by name."""
         return sorted(self.folder.glob(f"*{COUNTS}"))
+
+    def health_path(self, process: str) -> Path:
+        """Return where the health of *process* lies."""
+        return self.folder / f"{process}{HEALTH}"
+
+    def health_pages(self) -> list[Path]:
+        """Return the pages of health in the folder, by name."""
+        return sorted(self.folder.glob(f"*{HEALTH}"))
 
     def rings(self) -> list[RingFile]:
         """Return the rings in the folder, by name; files of other names are left alone."""

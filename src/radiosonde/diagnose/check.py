@@ -17,7 +17,7 @@ from radiosonde.diagnose.quality_figures import quality_figures
 from radiosonde.diagnose.quality_findings import corrected_drops
 from radiosonde.diagnose.unit_break import has_lattice
 from radiosonde.errors import RadiosondeError
-from radiosonde.model import RUNTIME_KEY
+from radiosonde.model import RUNTIME_MODEL
 from radiosonde.quality import label_table, lag_curves, lag_drift, watch_feed
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def check(
         NothingToCheckError: no window is left.
     """
     given = list(windows)
-    runtime = [window for window in given if window.key == RUNTIME_KEY]
-    chosen = [window for window in given if window.key != RUNTIME_KEY and model in (None, window.key.model)]
+    runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
+    chosen = [window for window in given if window.key.model != RUNTIME_MODEL and model in (None, window.key.model)]
     if not chosen:
         what = f"of model {model!r} " if model else ""
         raise NothingToCheckError(
@@ -117,7 +117,7 @@ def _check_model(
         because = "no phases were recorded; mark them with radiosonde.stage(...)"
         report.gaps.append(NotChecked("latency by phase", where, because))
     if (slow or passed) and not runtime:
-        because = "nobody counted the health of the processes (an agent drained them, or RADIOSONDE_RUNTIME is off)"
+        because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
         report.gaps.append(NotChecked("the machine while calls were slow", where, because))
     _check_features(panel, windows, references, report)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde.diagnose.finding import Evidence
-from radiosonde.model.runtime import DurationCounts, RuntimeCounts, sum_runtime
+from radiosonde.model.runtime import DurationCounts, RuntimeCounts, speaker_of, sum_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,10 +152,10 @@ def host_of(
 
 def _side(windows: Sequence[Window], runtime: Sequence[Window], processes: set[str]) -> Side | None:
     """Return the health of *processes*; calls of processes whose health nobody counted are left out."""
-    parts = [window for window in runtime if window.process in processes and window.runtime is not None]
+    parts = [window for window in runtime if speaker_of(window) in processes and window.runtime is not None]
     if not parts:
         return None
-    counted = {window.process for window in parts}
+    counted = {speaker_of(window) for window in parts}
     total = sum_runtime([window.runtime for window in parts if window.runtime is not None])
     return Side(total, sum(window.calls for window in windows if window.process in counted))
 

@@ -21,7 +21,7 @@ from radiosonde.export.cardinality import MAX_SERIES, keep_units
 from radiosonde.export.feature_blocks import Identities, feature_units
 from radiosonde.export.labels import LabelCache
 from radiosonde.export.outcome_blocks import ShownClasses
-from radiosonde.export.runtime_blocks import runtime_blocks
+from radiosonde.export.runtime_blocks import runtime_blocks, runtime_units
 from radiosonde.export.self_blocks import self_blocks
 from radiosonde.export.series_blocks import release_units, series_units
 from radiosonde.export.snapshot import Snapshot
@@ -62,7 +62,9 @@ class BlockBuilder:
         page = self._cache.open()
         features, unnamed = feature_units(snapshot, page, self._identities)
         own = [*runtime_blocks(snapshot, page), *self_blocks(snapshot, page, self._identities)]
-        ranked = (series_units(snapshot, page), release_units(snapshot, page, self._shown), features)
+        ranked = [series_units(snapshot, page), release_units(snapshot, page, self._shown), features]
+        if snapshot.runtimes:  # else they would take a share of the bound from the others
+            ranked.append(runtime_units(snapshot, page))
         kept, beyond = keep_units(ranked, self._max_series - sum(block.series for block in own) - 1)
         cut = beyond + unnamed
         blocks = [block for unit in kept for block in unit.blocks]

@@ -1,4 +1,4 @@
-"""The health of the process as blocks; no bound cuts them."""
+"""The health of processes as blocks: of the process that exports, which no bound cuts, or of those that an agent speaks for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from radiosonde.export.blocks import Block, Distribution, distribution, scalar
-from radiosonde.export.labels import LabelPage
+from radiosonde.export.blocks import Block, Distribution, Unit, distribution, scalar, unit
+from radiosonde.export.labels import Attributes, LabelPage
 from radiosonde.export.snapshot import Snapshot
-from radiosonde.model import LATENCY, DurationCounts
+from radiosonde.model import LATENCY, DurationCounts, RuntimeCounts
+from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
 
 POWERS = range(-13, 2)
@@ -20,22 +21,32 @@ _ENDS = [(power << LATENCY.scale) - LATENCY.offset for power in POWERS]
 
 def runtime_blocks(snapshot: Snapshot, page: LabelPage) -> Iterator[Block]:
     """Yield the blocks of the process; none where its health is not counted."""
-    runtime = snapshot.runtime
-    if runtime is None:
-        return
-    yield scalar(page, metrics.RUNTIME_CPU_TIME, runtime.cpu_s)
-    yield scalar(page, metrics.RUNTIME_CPU_PERIODS, runtime.periods)
-    yield scalar(page, metrics.RUNTIME_CPU_THROTTLED_PERIODS, runtime.throttled_periods)
-    yield scalar(page, metrics.RUNTIME_CPU_THROTTLED_TIME, runtime.throttled_s)
-    yield scalar(page, metrics.RUNTIME_MEMORY, runtime.rss_bytes)
+    if snapshot.runtime is not None:
+        yield from _blocks(snapshot.runtime, page, ())
+
+
+def runtime_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
+    """Return the blocks of each process that an agent speaks for, told apart by its identity; the first are cut last."""
+    return [
+        unit((rank,), _blocks(runtime, page, ((names.PROCESS, process),)))
+        for rank, (process, runtime) in enumerate(snapshot.runtimes.items())
+    ]
+
+
+def _blocks(runtime: RuntimeCounts, page: LabelPage, of: Attributes) -> Iterator[Block]:
+    yield scalar(page, metrics.RUNTIME_CPU_TIME, runtime.cpu_s, of)
+    yield scalar(page, metrics.RUNTIME_CPU_PERIODS, runtime.periods, of)
+    yield scalar(page, metrics.RUNTIME_CPU_THROTTLED_PERIODS, runtime.throttled_periods, of)
+    yield scalar(page, metrics.RUNTIME_CPU_THROTTLED_TIME, runtime.throttled_s, of)
+    yield scalar(page, metrics.RUNTIME_MEMORY, runtime.rss_bytes, of)
     if runtime.gpu_bytes:
-        yield scalar(page, metrics.RUNTIME_GPU_MEMORY, runtime.gpu_bytes)
-    yield _durations(page, metrics.RUNTIME_GC_PAUSE, runtime.gc_pauses)
+        yield scalar(page, metrics.RUNTIME_GPU_MEMORY, runtime.gpu_bytes, of)
+    yield _durations(page, metrics.RUNTIME_GC_PAUSE, runtime.gc_pauses, of)
     for name, table in ((metrics.RUNTIME_LOOP_LAG, runtime.loop_lags), (metrics.RUNTIME_POOL_WAIT, runtime.pool_waits)):
         if table.counts.any():
-            yield _durations(page, name, table)
+            yield _durations(page, name, table, of)
 
 
-def _durations(page: LabelPage, name: str, table: DurationCounts) -> Distribution:
+def _durations(page: LabelPage, name: str, table: DurationCounts, of: Attributes) -> Distribution:
     counts = np.add.reduceat(table.counts, [0, *_ENDS]).tolist()
-    return distribution(page, name, (), EDGES_S, counts, total=table.sum_s)
+    return distribution(page, name, of, EDGES_S, counts, total=table.sum_s)

@@ -20,6 +20,7 @@ class Snapshot:
         references: reference profile by (model, version), for the series that have one (provisional ones included).
         statistics: our own counts.
         runtime: health of the process since *start_ns*, levels as last seen; None where it is not counted.
+        runtimes: health of each process that an agent speaks for, by the process's identity, since that began.
     """
 
     start_ns: int
@@ -28,3 +29,4 @@ class Snapshot:
     references: Mapping[tuple[str, str], Reference] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=Statistics)
     runtime: RuntimeCounts | None = None
+    runtimes: Mapping[str, RuntimeCounts] = field(default_factory=dict)

@@ -71,6 +71,10 @@ RECORD_FAILED: Final = "record_failed"
 SPOOL_FAILED: Final = "spool_failed"
 """Rings that could not lie in the spool (no space, no permission) and lie in memory instead."""
 
+HEALTH_UNSHARED: Final = "health_unshared"
+"""Processes whose health (CPU, pauses, lag) the agent cannot count, because the page for it could not be made in the spool (no
+space, no permission); tried again every second, counted once."""
+
 SPOOL_PRUNED: Final = "spool_pruned"
 """Rings of dead processes that were removed from the spool to bound it: ``radiosonde blackbox`` shows them no more."""
 

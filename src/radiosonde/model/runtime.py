@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 from radiosonde.model.buckets import LATENCY
 from radiosonde.model.series import SeriesKey
 
+if TYPE_CHECKING:
+    from radiosonde.model.window import Window
+
 RUNTIME_MODEL = "__runtime__"
 """Stands for the model's name in windows that hold the health of a process."""
 
 RUNTIME_KEY = SeriesKey(RUNTIME_MODEL)
+"""Of a process that counts its predictions itself. Where an agent does, the agent's identity stands for the cohort: whose
+health goes with whose calls must be known, and the windows of calls have the agent as their process."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +76,11 @@ class RuntimeCounts:
     pool_waits: DurationCounts = field(default_factory=DurationCounts)
 
 
+def speaker_of(window: Window) -> str:
+    """Return which process counted the calls that *window*, one of `RUNTIME_MODEL`, goes with: its own, or its agent."""
+    return window.key.cohort or window.process
+
+
 LEVELS = frozenset({"rss_bytes", "gpu_bytes"})
 
 
@@ -87,3 +97,17 @@ def sum_runtime(parts: Sequence[RuntimeCounts]) -> RuntimeCounts:
         elif values:
             total[name] = sum(values)
     return RuntimeCounts(**total)
+
+
+def runtime_since(total: RuntimeCounts, before: RuntimeCounts) -> RuntimeCounts:
+    """Return what came to *total* after *before*, an earlier total of the same process; levels are those of *total*."""
+    grown: dict[str, Any] = {}
+    for name in (each.name for each in fields(RuntimeCounts)):
+        now, then = getattr(total, name), getattr(before, name)
+        if name in LEVELS:
+            grown[name] = now
+        elif isinstance(now, DurationCounts):
+            grown[name] = DurationCounts(now.counts - then.counts, now.sum_s - then.sum_s)
+        else:
+            grown[name] = now - then
+    return RuntimeCounts(**grown)

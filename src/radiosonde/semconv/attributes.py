@@ -149,6 +149,13 @@ WINDOW_START: Final = "radiosonde.window.start"
 WINDOW_END: Final = "radiosonde.window.end"
 """End of the window in nanoseconds since the Unix epoch, exclusive, event time."""
 
+PROCESS: Final = "radiosonde.process"
+"""Identity of a process whose rings an agent drains.
+
+What would be `service.instance.id` if the process exported for itself; there it is the agent's. It is also the
+process in the windows of the store.
+"""
+
 LOSS_REASON: Final = "radiosonde.loss.reason"
 """Why something was not recorded or not exported."""
 

@@ -20,6 +20,7 @@ _SERIES: Final = (
 )
 _RELEASE: Final = ("radiosonde.model.name", "radiosonde.model.version", "radiosonde.variant")
 _VERSION: Final = ("radiosonde.model.name", "radiosonde.model.version")
+_RUNTIME: Final = ("radiosonde.process",)
 
 METRICS: Final = MappingProxyType(
     {
@@ -236,63 +237,63 @@ METRICS: Final = MappingProxyType(
             instrument="counter",
             unit="s",
             brief="CPU time of the process, all threads.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_CPU_PERIODS: MetricDefinition(
             name=metrics.RUNTIME_CPU_PERIODS,
             instrument="counter",
             unit="{period}",
             brief="Enforcement periods of the CPU limit of the control group; none where there is no limit.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_CPU_THROTTLED_PERIODS: MetricDefinition(
             name=metrics.RUNTIME_CPU_THROTTLED_PERIODS,
             instrument="counter",
             unit="{period}",
             brief="Enforcement periods in which the control group had used up its CPU share and had to wait.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_CPU_THROTTLED_TIME: MetricDefinition(
             name=metrics.RUNTIME_CPU_THROTTLED_TIME,
             instrument="counter",
             unit="s",
             brief="Time the CPUs of the control group were held back.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_MEMORY: MetricDefinition(
             name=metrics.RUNTIME_MEMORY,
             instrument="gauge",
             unit="By",
             brief="Resident memory of the process.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_GPU_MEMORY: MetricDefinition(
             name=metrics.RUNTIME_GPU_MEMORY,
             instrument="gauge",
             unit="By",
             brief="GPU memory in use on all devices, by any process; absent without NVML.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_GC_PAUSE: MetricDefinition(
             name=metrics.RUNTIME_GC_PAUSE,
             instrument="histogram",
             unit="s",
             brief="Runs of Python's garbage collector.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_LOOP_LAG: MetricDefinition(
             name=metrics.RUNTIME_LOOP_LAG,
             instrument="histogram",
             unit="s",
             brief="How late a timer of the asyncio loop came; absent without a loop.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.RUNTIME_POOL_WAIT: MetricDefinition(
             name=metrics.RUNTIME_POOL_WAIT,
             instrument="histogram",
             unit="s",
             brief="How long work for a thread pool waited for a thread; absent where none was submitted.",
-            attributes=(),
+            attributes=_RUNTIME,
         ),
         metrics.SDK_RECORDS: MetricDefinition(
             name=metrics.SDK_RECORDS,

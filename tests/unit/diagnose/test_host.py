@@ -125,6 +125,33 @@ def test_two_versions_in_one_process_have_one_machine():
     assert host(windows, lived(), ("2", "canary")).word == "before"
 
 
+def of_agent(windows, agent):
+    """Return windows of health as the agent of their process writes them."""
+    return [replace(window, key=window.key._replace(cohort=agent)) for window in windows]
+
+
+def test_the_health_of_workers_goes_with_the_calls_of_their_agent():
+    """Two workers of agent-1 are throttled half the time of one, and those of another agent have no say."""
+    workers = [*lived("worker-1", since=THROTTLED), *lived("worker-2")]
+    elsewhere = of_agent(lived("worker-3", since={"throttled_periods": 600}), "agent-2")
+    found = host(served("agent-1"), [*of_agent(workers, "agent-1"), *elsewhere])
+    assert found.evidence().text.startswith("host: throttled 19 % of the time since 03:20 (0 % before); ")
+    assert host(served("agent-1"), elsewhere) is None
+
+
+def test_a_canary_with_an_agent_of_its_own_is_compared_with_the_other_agents():
+    """As without agents."""
+    windows = [*served("agent-1", slow=False), *served("agent-2", key=SeriesKey("delays", "2", "canary"))]
+    runtime = [*of_agent(lived("worker-1"), "agent-1"), *of_agent(lived("worker-2", **THROTTLED), "agent-2")]
+    assert host(windows, runtime, ("2", "canary")).word == "elsewhere"
+
+
+def test_the_health_of_workers_is_no_model():
+    """In a whole check neither."""
+    diagnosis = check([*served("agent-1", slow=False), *of_agent(lived("worker-1", since=THROTTLED), "agent-1")], {})
+    assert (diagnosis.findings, diagnosis.windows, diagnosis.calls) == ((), 240, 4800)
+
+
 def latency_finding(runtime):
     """Return the one finding of a server whose calls became slow."""
     (finding,) = check([*served(), *runtime], {}).findings

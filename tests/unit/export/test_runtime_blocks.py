@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from radiosonde.export.builder import BlockBuilder
+from radiosonde.export.prometheus import PrometheusCollector
 from tests.factories import make_durations, make_runtime, make_snapshot
 
 
@@ -40,3 +41,37 @@ def test_what_is_not_there_has_no_metric():
     assert not {"gpu.memory", "loop.lag", "pool.wait"} & {name[19:] for name in families(make_runtime())}
     assert {"radiosonde.runtime.loop.lag"} < set(families(make_runtime(loop_lags=make_durations([0.1]))))
     assert families(None) == {}
+
+
+def test_processes_that_an_agent_speaks_for_are_told_apart():
+    """The same metrics, once per process, with its identity."""
+    runtimes = {"a": make_runtime(cpu_s=6.0), "b": make_runtime(cpu_s=7.5, loop_lags=make_durations([0.1]))}
+    found = BlockBuilder().build(replace(make_snapshot(), runtimes=runtimes)).families
+    cpu = found["radiosonde.runtime.cpu.time"]
+    assert [(block.labels.rows, block.values) for block in cpu] == [
+        (((("radiosonde.process", "a"),),), (6.0,)),
+        (((("radiosonde.process", "b"),),), (7.5,)),
+    ]
+    (lags,) = found["radiosonde.runtime.loop.lag"]
+    assert lags.labels.rows == ((("radiosonde.process", "b"),),)
+
+
+def test_a_page_of_an_agent_has_a_line_per_process():
+    """As a scrape sees it."""
+    snapshot = replace(make_snapshot(), runtimes={"a": make_runtime(), "b": make_runtime(cpu_s=7.5)})
+    page = PrometheusCollector(lambda: snapshot).render().decode().splitlines()
+    assert [line for line in page if line.startswith("radiosonde_runtime_cpu_time_seconds_total")] == [
+        'radiosonde_runtime_cpu_time_seconds_total{radiosonde_process="a"} 6.0',
+        'radiosonde_runtime_cpu_time_seconds_total{radiosonde_process="b"} 7.5',
+    ]
+
+
+def test_processes_beyond_the_bound_are_cut_last_first_and_counted():
+    """Whole processes; of 23 time series each, for their pauses, and no room for the second."""
+    snapshot = replace(make_snapshot(), runtimes={"a": make_runtime(), "b": make_runtime()})
+    unbounded = BlockBuilder().build(snapshot)
+    series = sum(block.series for family in unbounded.families.values() for block in family)
+    bounded = BlockBuilder(series - 1).build(snapshot)
+    assert (unbounded.cut, bounded.cut) == (0, 23)
+    (kept,) = bounded.families["radiosonde.runtime.cpu.time"]
+    assert kept.labels.rows == ((("radiosonde.process", "a"),),)

@@ -1,0 +1,202 @@
+"""The health of the processes whose rings an agent drains: their pages of totals, made into windows and metrics of each process.
+
+A process samples itself once a second and leaves its totals in the spool (`radiosonde._ring.health_page`); the agent looks once
+a second, counts what was added since its last look into the window of wall time in which the process sampled, and writes a
+window when it is over: one row per process and window, as the process would write itself. Losses travel the same way
+(`radiosonde._pipeline.carried`); a ring would have to be sized for the longest absence of an agent, and a page of totals
+bridges any.
+
+Exactly once: with the windows of a commit goes, per process, the total up to their end. An agent that starts subtracts it from the
+page. So what an agent that was killed had only in memory is counted by the next one, at the latest in the window in which that one
+looks first; and a dead process's page that was counted and not removed has nothing to add.
+
+Bounds: 12 kB in the spool and in memory per process, 1 kB in the commit. While the store cannot be written, windows do not end:
+the one that is open takes what comes. A dead process's page is removed after the commit that counts it; its metrics are
+shown for `SHOWN_NS` more, so that a backend gets their last values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from radiosonde._clock import NS, monotonic_ns
+from radiosonde._pipeline.health import runtime_window
+from radiosonde._ring.health_page import Reading, read_health
+from radiosonde._ring.spool import Spool, is_held
+from radiosonde.errors import SpoolError
+from radiosonde.model import RuntimeCounts
+from radiosonde.model.runtime import runtime_since
+from radiosonde.store.runtime_documents import runtime_document, runtime_from
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde.model import Window
+
+SHOWN_NS = 300 * NS
+"""Nanoseconds a dead process's last values are shown: several of the usual intervals of scrapes and exports."""
+
+SHOWN_DEAD = 100
+"""Dead processes shown at most, the newest: a server that crashes in a loop makes some each second."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One process.
+
+    Attributes:
+        counted: total up to the end of the last window that ended.
+        document: of *counted*, as it is committed; None while that is nothing.
+        seen: total at the last look.
+        start_ns: of the open window; 0 without one.
+        peaks: levels within the open window, the largest.
+        died_ns: when its last window was committed, monotonic; 0 while its page is there.
+    """
+
+    counted: RuntimeCounts
+    document: dict[str, Any] | None = None
+    seen: RuntimeCounts = field(default_factory=RuntimeCounts)
+    start_ns: int = 0
+    peaks: tuple[int, int] = (0, 0)
+    died_ns: int = 0
+
+
+class WorkersHealth:
+    """Windows and totals of all processes of a spool. For one thread; `totals` may be called from any.
+
+    Args:
+        spool: where processes leave their pages.
+        guard: says what cannot be read.
+        stored: what `document` returned in the last commit before.
+        window_s: length of a window in seconds.
+        agent: identity of the agent.
+    """
+
+    def __init__(self, spool: Spool, guard: Guard, stored: Mapping[str, Any], window_s: float, agent: str) -> None:
+        self._spool, self._guard, self._agent = spool, guard, agent
+        self._window_ns = round(window_s * NS)
+        self._stored = dict(stored)
+        self._workers: dict[str, _Worker] = {}  # copy-on-write: `totals` reads it in another thread
+        self._ended: list[Window] = []
+        self._dead: dict[str, Path] = {}
+        self._is_durable = True
+        self.has_living = False
+
+    def look(self) -> None:
+        """Read the pages that are there."""
+        self.has_living = False
+        pages = self._spool.health_pages()
+        for path in pages:
+            process = path.stem
+            is_alive = is_held(path)  # asked first: what a process wrote before it died is read then
+            try:
+                reading = read_health(path)
+            except SpoolError as error:
+                if path.exists():
+                    self._guard.tell(str(path), "%s", error)
+                continue
+            worker = self._workers.get(process) or self._adopt(process)
+            if reading is not None:
+                self._take(process, worker, reading)
+            if is_alive:
+                self.has_living = True
+            elif process not in self._dead:
+                self._end(process, worker)
+                self._dead[process] = path
+        self._forget({path.stem for path in pages})
+
+    def _adopt(self, process: str) -> _Worker:
+        document = self._stored.pop(process, None)
+        counted = RuntimeCounts() if document is None else runtime_from(document)
+        worker = _Worker(counted, document, seen=counted)
+        self._workers = {**self._workers, process: worker}
+        return worker
+
+    def _take(self, process: str, worker: _Worker, reading: Reading) -> None:
+        start_ns = reading.time_ns - reading.time_ns % self._window_ns
+        if start_ns != worker.start_ns and self._is_durable:
+            self._end(process, worker)
+        worker.start_ns = worker.start_ns or start_ns
+        worker.seen = reading.total
+        worker.peaks = max(worker.peaks[0], reading.total.rss_bytes), max(worker.peaks[1], reading.total.gpu_bytes)
+
+    def _end(self, process: str, worker: _Worker) -> None:
+        """End the open window of a process, if anything was counted into it."""
+        part = runtime_since(worker.seen, worker.counted)
+        if part.observed_s > 0:
+            whole = replace(part, rss_bytes=worker.peaks[0], gpu_bytes=worker.peaks[1])
+            self._ended.append(runtime_window(process, worker.start_ns, self._window_ns, whole, self._agent))
+            worker.counted, worker.document = worker.seen, runtime_document(worker.seen)
+        worker.start_ns, worker.peaks = 0, (0, 0)
+
+    def end_all(self) -> None:
+        """End the open windows; the agent is about to exit, and whoever comes next goes on from there."""
+        for process, worker in self._workers.items():
+            if not worker.died_ns:
+                self._end(process, worker)
+
+    def _forget(self, pages: Collection[str]) -> None:
+        """Let dead processes go that were shown long enough."""
+        now_ns = monotonic_ns()
+        for process, worker in self._workers.items():
+            if not worker.died_ns and process not in pages:  # somebody else removed its page
+                self._end(process, worker)
+                worker.died_ns = now_ns
+        newest_first = sorted(self._buried(), key=lambda each: -each[1].died_ns)
+        gone = {process for process, worker in newest_first if now_ns - worker.died_ns >= SHOWN_NS}
+        gone |= {process for process, _ in newest_first[SHOWN_DEAD:]}
+        if gone:
+            self._workers = {process: worker for process, worker in self._workers.items() if process not in gone}
+
+    def _buried(self) -> Iterator[tuple[str, _Worker]]:
+        return ((process, worker) for process, worker in self._workers.items() if worker.died_ns)
+
+    # Commits ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing a dead process left waits for a commit."""
+        return not self._dead
+
+    def windows(self) -> Sequence[Window]:
+        """Return the windows that have ended and are not durable yet."""
+        return tuple(self._ended)
+
+    def document(self) -> dict[str, Any]:
+        """Return what the next agent is to know: totals up to the end of the last window, by process whose page may be there."""
+        pages = {path.stem for path in self._spool.health_pages()}
+        # Pages that lie there and cannot be read may only be unreadable for the moment.
+        self._stored = {process: document for process, document in self._stored.items() if process in pages}
+        known = {
+            process: worker.document
+            for process, worker in self._workers.items()
+            if worker.document is not None and process in pages
+        }
+        return {**self._stored, **known}
+
+    def committed(self, *, is_durable: bool) -> None:
+        """Take note of what became of the last `windows` and `document`; remove the pages of the dead that are counted."""
+        self._is_durable = is_durable
+        if not is_durable:
+            return
+        self._ended.clear()
+        now_ns = monotonic_ns()
+        for process, path in self._dead.items():
+            path.unlink(missing_ok=True)
+            self._workers[process].died_ns = now_ns
+        self._dead.clear()
+
+    # Views -----------------------------------------------------------------------------------------------------------
+
+    def totals(self) -> dict[str, RuntimeCounts]:
+        """Return the totals of each process since it began to count, the living first; who is dead holds no memory."""
+        workers = self._workers
+        living = {process: worker.seen for process, worker in workers.items() if not worker.died_ns}
+        dead = {
+            process: replace(worker.seen, rss_bytes=0, gpu_bytes=0)
+            for process, worker in workers.items()
+            if worker.died_ns
+        }
+        return {process: total for process, total in (living | dead).items() if total.observed_s}
