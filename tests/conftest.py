@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REQUIRE_SYSTEM = "RADIOSONDE_REQUIRE_SYSTEM"
 OUR_PREFIXES = ("OTEL_", "RADIOSONDE_")
 SHOWN = ("numpy", "datasketches", "opentelemetry-sdk", "prometheus-client", "duckdb", "pyarrow", "pandas", "polars")
-GRACE_S = 5.0  # a thread told to stop may need a moment; polled, so a clean test pays nothing
+GRACE_S = 20.0  # a thread told to stop may need a moment; polled, so a clean test pays nothing
 
 # Examples run on shared machines: no time limit each. pytest-timeout bounds the test.
 settings.register_profile("house", deadline=None, print_blob=True)

@@ -132,7 +132,7 @@ def agent(spool: Path, *options: str, **environment: str) -> tuple[subprocess.Po
 
 def ask(port: int, number: int) -> str:
     """Return the server's answer, ``""`` when there was none."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with suppress(OSError, http.client.HTTPException):
         try:
             connection.request("GET", f"/?{number}", headers={"Connection": "close"})

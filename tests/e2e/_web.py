@@ -104,7 +104,7 @@ def ask_all(url: str, paths: Sequence[str], headers: Mapping[str, str], flags: s
 
     async def ask() -> list[Asked]:
         limits = httpx.Limits(max_connections=CLIENTS)
-        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=240) as client:
             return await asyncio.gather(*(_ask(client, path, headers, flags) for path in paths))
 
     return asyncio.run(ask())
@@ -127,7 +127,7 @@ def label_elsewhere(variables: Mapping[str, str], labels: Mapping[str, str]) -> 
 
     subprocess.run(
         [sys.executable, "-c", script], env=dict(variables), input=json.dumps(dict(labels)), text=True, check=True,
-        timeout=60,
+        timeout=240,
     )  # fmt: skip
 
 
@@ -155,6 +155,6 @@ def outcomes(folder: Path) -> Counter[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/no/such/page", timeout=10).status_code == 404
+        return httpx.get(f"{url}/no/such/page", timeout=60).status_code == 404
     except httpx.TransportError:
         return False

@@ -99,7 +99,7 @@ def serving(folder: Path, command: list[str], environment: dict[str, str]) -> It
 def ask(port: int, what: str) -> int:
     """Ask a server for *what*; return which worker answered."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/{what}", headers={"Connection": "close"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return int(json.load(answer)["pid"])
 
 
@@ -146,7 +146,7 @@ def lived(store: Path) -> dict[str, RuntimeCounts]:
 
 def scraped(url: str, name: str) -> dict[str, float]:
     """Return the values of a metric on the agent's page by process."""
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         found = re.findall(rf'^{name}{{radiosonde_process="(\w+)"}} (\S+)$', answer.read().decode(), re.MULTILINE)
     assert len(found) == len(dict(found))
     return {process: float(value) for process, value in found}

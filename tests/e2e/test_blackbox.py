@@ -73,7 +73,7 @@ def crash(tmp_path: Path, how: str) -> int:
     script.write_text(SERVER)
     done = subprocess.run(
         [sys.executable, script, tmp_path / "spool", how],
-        input="", capture_output=True, text=True, timeout=60, check=False,
+        input="", capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     return done.returncode
 

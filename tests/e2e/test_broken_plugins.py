@@ -65,7 +65,7 @@ def run(code, folder, *, by=(), **environment):
     done = subprocess.run(
         [*by, sys.executable, "-c", code],
         env={**inherited, "PYTHONPATH": str(folder), "OTEL_PYTHON_DISTRO": "", **environment},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr

@@ -40,7 +40,7 @@ RADIOSONDE = (sys.executable, "-c", PROGRAM)
 def fly(folder, *options):
     """Run the demo to its end and return what it printed."""
     command = [*RADIOSONDE, "demo", *DAYS, "--out", str(folder), *options]
-    flown = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    flown = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert flown.returncode == 0, flown.stdout + flown.stderr
     return flown.stdout
 
@@ -52,13 +52,13 @@ def findings_in(folder):
     event days on end, the diagnosis says so, and is right. No incident of the demo touches that phase.
     """
     command = [*RADIOSONDE, "diagnose", str(folder / "store.db"), "--json"]
-    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert asked.returncode in {0, 1}, asked.stderr
     findings = json.loads(asked.stdout)["findings"]
     return [found for found in findings if (found["kind"], found["where"]["phase"]) != ("latency", "predict")]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_three_incidents_become_exactly_three_findings(tmp_path):
     """The wind with its onset, the new version with the carrier, and the fetch phase are named, and nothing else is."""
     printed = fly(tmp_path)
@@ -83,7 +83,7 @@ def test_three_incidents_become_exactly_three_findings(tmp_path):
     assert "wind_speed" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_a_label_feed_that_stops_is_told_with_its_moment_and_no_quality_is_made_up(tmp_path):
     """The stall is the one finding, at the hour it happened; no figure is printed for what nobody can know."""
     printed = fly(tmp_path, "--healthy", "--stop-labels")
@@ -93,7 +93,7 @@ def test_a_label_feed_that_stops_is_told_with_its_moment_and_no_quality_is_made_
     stopped = datetime.fromisoformat(f"{told}+00:00").timestamp()
     assert abs(finding["onset"]["at_ns"] / 1e9 - stopped) < 3 * 3600
     command = [*RADIOSONDE, "diagnose", str(tmp_path / "store.db"), "--json"]
-    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     figures = json.loads(asked.stdout)["quality"]
     assert figures
     known = [figure[kind]["value"] for figure in figures for kind in ("raw", "corrected", "mixed")]
@@ -123,7 +123,7 @@ def assert_lags_are_those_of_the_table(store, until_s):
             assert bucket == LAG.index(np.array([lags_s.quantile(share)]))[0]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_a_healthy_flight_has_no_findings(tmp_path):
     """The same days without incidents, with their real weather and missing values, call for nobody."""
     printed = fly(tmp_path, "--healthy")
@@ -146,13 +146,13 @@ def test_an_interrupted_flight_leaves_no_process_behind(tmp_path, how):
             os.killpg(demo.pid, signal.SIGINT)
         else:
             demo.send_signal(signal.Signals[how])
-        _, errors = demo.communicate(timeout=40)
+        _, errors = demo.communicate(timeout=160)
         assert demo.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130)
         assert errors == ("" if how == "SIGKILL" else "radiosonde: interrupted\n")
     finally:
         demo.kill()
         demo.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while is_running(server) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(server)

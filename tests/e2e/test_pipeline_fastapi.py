@@ -43,13 +43,13 @@ def flown(tmp_path_factory):
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
                 wait_for(lambda: server.poll() is not None or is_up(client), "the server")
                 assert server.poll() is None, (folder / "log").read_text()
                 with ThreadPoolExecutor(8) as askers:
                     answers = list(askers.map(lambda ask: client.get(ask[0], params=ask[1]), REQUESTS))
                 assert {answer.status_code for answer in answers} == {200}
-                scrape = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30).text
+                scrape = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=120).text
         finally:
             server.terminate()
             try:

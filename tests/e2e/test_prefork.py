@@ -86,7 +86,7 @@ def exported(sink: OtlpSink) -> dict[str, int]:
 
 def scraped(url: str) -> tuple[int, set[str]]:
     """Return the calls at ``/metrics``, and the label sets they are counted under."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         text = answer.read().decode()
     found = re.findall(r"^radiosonde_prediction_calls_total\{(.*)\} (\S+)", text, re.MULTILINE)
     assert len(found) == len({labels for labels, _ in found})
@@ -96,7 +96,7 @@ def scraped(url: str) -> tuple[int, set[str]]:
 def answers(url: str) -> bool:
     """Say whether anybody answers there yet."""
     try:
-        urllib.request.urlopen(url, timeout=10).close()
+        urllib.request.urlopen(url, timeout=60).close()
     except OSError:
         return False
     return True
@@ -208,7 +208,7 @@ def test_multiprocessing(method: str, drained: str, tmp_path: Path) -> None:
         subprocess.run(
             [sys.executable, "-W", "ignore::DeprecationWarning", script, method],
             env={"RADIOSONDE_SPOOL": str(spool), "RADIOSONDE_AGENT": "1"} if drainer else {"RADIOSONDE_STORE": str(store)},
-            timeout=60, check=True,
+            timeout=240, check=True,
         )  # fmt: skip
     finally:
         code = stop(drainer) if drainer else 0

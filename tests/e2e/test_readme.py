@@ -28,7 +28,7 @@ def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "RADIOSONDE_"))}
     command = [sys.executable, "-W", "error", str(script)]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "delays.reference.json").is_file()

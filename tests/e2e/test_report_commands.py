@@ -37,7 +37,7 @@ def diagnose(*arguments):
     program = "from radiosonde.cli import main; raise SystemExit(main())"
     command = [sys.executable, "-c", program, "diagnose", *map(str, arguments)]
     environment = os.environ | {"COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
 
 
 def test_every_printed_query_runs_and_every_printed_diagnosis_is_quiet_about_its_finding(store, tmp_path):
@@ -54,7 +54,7 @@ def test_every_printed_query_runs_and_every_printed_diagnosis_is_quiet_about_its
     queries = [command for command in commands if command.startswith("sqlite3 ")]
     if shutil.which("sqlite3"):
         answers = [
-            subprocess.run(["sh", "-c", query], capture_output=True, text=True, timeout=30, check=False)
+            subprocess.run(["sh", "-c", query], capture_output=True, text=True, timeout=120, check=False)
             for query in queries
         ]
         assert [(answer.returncode, answer.stderr) for answer in answers] == [(0, "")] * len(queries)
@@ -82,7 +82,7 @@ def test_the_report_renders_in_a_browser(store, tmp_path):
         "--window-size=1000,1600",
     ]
     subprocess.run(
-        [browser, *flags, f"--screenshot={picture}", report.as_uri()], capture_output=True, timeout=60, check=True
+        [browser, *flags, f"--screenshot={picture}", report.as_uri()], capture_output=True, timeout=240, check=True
     )
     assert Path(picture).read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 20_000

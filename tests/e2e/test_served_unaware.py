@@ -49,7 +49,7 @@ def test_a_client_that_goes_away_is_an_error_of_its_own(tmp_path):
     """A stream that nobody reads any more ends, and is recorded as such; the server goes on."""
     variables = environment(tmp_path, WORDS="1000")
     with web_server("tests.e2e._served_fastapi:app", "uvicorn", tmp_path, variables) as (_, url):
-        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         connection.request("GET", "/streamed/UA?wind=1")
         answer = connection.getresponse()
         assert answer.read(5) == b"early"

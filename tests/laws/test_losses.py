@@ -347,7 +347,9 @@ def _(folder, patch):
         f"rs.start(spool={str(folder / 'spool')!r}, agent=True, prometheus=False)\n"
         "predict([1.0])\n"
     )
-    ended = subprocess.run([sys.executable, "-c", script], timeout=60, check=False, capture_output=True, env=os.environ)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], timeout=240, check=False, capture_output=True, env=os.environ
+    )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     agent = Agent(Spool(folder / "spool"), Guard(reraise=True))
     try:
@@ -366,7 +368,7 @@ def _(folder, patch):
         "rs.observe('delays')(lambda row: 'yes')([1.0])\n"
         "os._exit(0)\n"
     )  # fmt: skip
-    subprocess.run([sys.executable, "-c", script, spool], timeout=60, check=True, env=os.environ)
+    subprocess.run([sys.executable, "-c", script, spool], timeout=240, check=True, env=os.environ)
     patch.setattr(prune_dead, "__defaults__", (0,))
     with fly(spool=spool) as rs:
         predict(rs, ROW)

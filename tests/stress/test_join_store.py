@@ -115,8 +115,8 @@ def test_receivers_and_joiners_at_once_count_each_label_once(target):
             said = [receiver.stdout.readline() for receiver in receivers for _ in range(20)]  # paces the predictions
             assert all(said)
         for receiver in receivers:
-            receiver.communicate(timeout=60)
-        counted = [int(joiner.communicate("jj", timeout=60)[0]) for joiner in joiners]
+            receiver.communicate(timeout=240)
+        counted = [int(joiner.communicate("jj", timeout=240)[0]) for joiner in joiners]
     finally:
         ended([*receivers, *joiners])
     outcomes, _ = join_all(store)

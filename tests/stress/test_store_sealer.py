@@ -51,7 +51,7 @@ def test_dying_at_any_step_neither_loses_nor_doubles_a_row(tmp_path: Path) -> No
     written = [make_part(7, sketches={("wind", "kll"): b"k"}), make_part(8, start_ns=START_NS + HOUR_NS)]
     StoreWriter(tmp_path / "written.sqlite").write(written, {("delays", "1"): make_reference()})
     run = subprocess.run(
-        [sys.executable, "-c", DIES, str(tmp_path)], stdout=subprocess.PIPE, text=True, check=True, timeout=100
+        [sys.executable, "-c", DIES, str(tmp_path)], stdout=subprocess.PIPE, text=True, check=True, timeout=400
     )
     steps = int(run.stdout)
     doubled = 0

@@ -42,7 +42,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     writers = [writer_process(path, f"worker-{number}", BATCHES, BATCH) for number in range(WRITERS)]
     try:
         for writer in writers:
-            writer.communicate(timeout=90)
+            writer.communicate(timeout=400)
     finally:
         for writer in writers:
             writer.kill()
@@ -69,7 +69,7 @@ def test_a_writer_killed_in_mid_write_leaves_whole_batches(tmp_path: Path) -> No
             time.sleep(0.003 * round_number)
         finally:
             os.kill(writer.pid, signal.SIGKILL)
-            writer.wait(timeout=10)
+            writer.wait(timeout=60)
         said = [1, *(int(line) for line in writer.stdout)]
         writer.stdout.close()
         windows = open_source(path).windows()

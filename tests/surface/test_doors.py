@@ -24,7 +24,7 @@ def rules_broken(place: str, source: str) -> set[str]:
         place,
         "-",
     ]
-    result = subprocess.run(command, input=source, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, input=source, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode in {0, 1}, result.stderr
     return {line.split()[1] for line in result.stdout.splitlines() if line.startswith(place)}
 

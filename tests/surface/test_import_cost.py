@@ -92,7 +92,7 @@ def probe(module: str, folder: Path, mode: str = "watch") -> dict[str, list[str]
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -87,7 +87,7 @@ from radiosonde import *
 missing = [name for name in {PUBLIC!r} if name not in globals()]
 assert not missing, missing
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
 
 

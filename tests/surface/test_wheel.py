@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NEEDED:
         shutil.copy(ROOT / name, tree)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"]
-    result = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=100, check=False)
+    result = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=400, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     (built,) = (tree / "dist").iterdir()
     return built

@@ -50,11 +50,11 @@ def test_the_distributions_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1000)
 def test_every_part_measures_and_every_budget_has_its_figure(tmp_path: Path) -> None:
     """One round of everything ends well, and no budget is left without a figure; the figures themselves are not judged."""
     command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     measured = {path.stem for path in tmp_path.glob("*.json")}
     assert set(_table.budgets()) <= measured

@@ -156,7 +156,7 @@ def test_help_loads_no_command_and_nothing_heavy():
         "print(code, [name for name in sys.modules if name in {'rich', 'pyarrow', 'duckdb', 'pandas', 'datasketches'}"
         " or name.startswith('radiosonde.cli.')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
@@ -183,7 +183,7 @@ def test_a_reader_that_goes_away_is_no_finding(profile):
     ) as child:
         child.stdout.close()
         try:
-            assert child.wait(timeout=30) == 141
+            assert child.wait(timeout=120) == 141
             assert child.stderr.read() == ""
         finally:
             child.kill()

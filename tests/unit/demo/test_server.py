@@ -44,7 +44,7 @@ def post(server, path, body):
     url = f"http://127.0.0.1:{server.port}{path}"
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.headers, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -61,7 +61,7 @@ def test_the_server_predicts_takes_labels_and_shows_its_metrics(folder):
         assert post(server, "/labels", label)[0] == 202
         assert post(server, "/predictions", CANARY)[0] == 500
         assert post(server, "/predictions", {"carrier": "WN"})[0] == 422
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics/", timeout=10) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics/", timeout=60) as page:
             assert "radiosonde" in page.read().decode()
     assert "KeyError: 'WN'" in server.log.read_text()
     assert "records=2" in server.log.read_text().splitlines()[-1]

@@ -151,7 +151,7 @@ def test_serve_listens_on_this_machine_alone(collector):
     server, thread = serve(collector, 0)
     try:
         assert server.server_address[0] == "127.0.0.1"
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60) as answer:
             body = answer.read().decode()
     finally:
         server.shutdown()

@@ -61,5 +61,7 @@ def test_a_missing_client_is_told_with_what_to_install():
         "try:\n    open_join_store('redis://localhost')\n"
         "except Exception as error:\n    print(type(error).__name__, error)\n"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=True
+    ).stdout
     assert said == "ConfigurationError a join store on Redis needs its client: pip install 'radiosonde[redis]'\n"

@@ -163,7 +163,7 @@ def test_a_second_agent_is_refused(spool: Path) -> None:
     with draining(spool):
         done = subprocess.run(
             [Path(sys.executable).with_name("radiosonde"), "agent", "--spool", spool],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == f"radiosonde: another agent drains {spool}; one is enough, end it first\n"

@@ -58,7 +58,7 @@ def test_a_forked_child_leaves_a_page_of_its_own(tmp_path: Path) -> None:
     """Three collections in the parent, two in the child, one hook in each, and neither writes the other's page."""
     said = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _FORKING, str(tmp_path / "spool")],
-        timeout=60, check=True, capture_output=True, text=True, env=os.environ,
+        timeout=240, check=True, capture_output=True, text=True, env=os.environ,
     )  # fmt: skip
     assert json.loads(said.stdout) == [[True, 1, 2, True], [3, True], 2]
 

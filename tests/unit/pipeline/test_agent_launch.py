@@ -77,7 +77,7 @@ def test_a_process_that_ends_at_once_leaves_an_agent_behind(spool: Path) -> None
     """A script shorter than the first look starts the agent at its exit."""
     script = "import radiosonde as rs\nrs.observe('delays')(lambda row: 'late')({'wind': 1.0})\n"
     environment = {**os.environ, "RADIOSONDE_SPOOL": str(spool), "RADIOSONDE_AGENT": "auto"}
-    subprocess.run([sys.executable, "-c", script], env=environment, timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", script], env=environment, timeout=240, check=True)
     wait_for(lambda: agent_of(spool) and not list(spool.glob("*.ring")), "an agent that drains what was left")
     end_agent(spool)
     assert stored(spool).calls == 1

@@ -153,7 +153,7 @@ def test_wsgi_behind_a_real_server(app, store):
     with make_server("127.0.0.1", 0, app.wsgi, handler_class=Quiet) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
         try:
             connection.request("POST", "/labels", json.dumps(ITEM), BEARER)
             answer = connection.getresponse()

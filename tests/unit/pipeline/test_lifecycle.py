@@ -158,7 +158,7 @@ def test_a_taken_port_is_an_error_at_start():
     assert not registered()
     flight.start(prometheus_port=port)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert b"radiosonde_" in answer.read()
     finally:
         flight.shutdown()

@@ -24,7 +24,7 @@ SECTIONS = {"attributes": "key", "attribute_groups": "id", "metrics": "name", "e
 def run_generator(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the generator as a developer does."""
     command = [sys.executable, GENERATOR, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def definitions(section: str) -> list[dict]:
