@@ -144,6 +144,7 @@ class ObservedRequest:
             return ()
         return headers
 
+    @quiet(None)
     def _describe_span(self) -> None:
         """Put model, version and prediction id on the server's span, if it is recording.
 
@@ -161,6 +162,7 @@ class ObservedRequest:
                 }
             )
 
+    @quiet(None)
     def end(self, method: str, path: str, error: BaseException | str | int) -> None:
         """Take the time of the end; what came first counts. The request is recorded later, between requests.
 

@@ -97,11 +97,11 @@ def served(rs, pool):
     return app
 
 
-def asked(app, *paths, **headers):
-    """Return the answers of the application."""
+def asked(app, *paths, raising=False, **headers):
+    """Return the answers of the application; *raising* what comes out of it."""
 
     async def ask():
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=raising)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await asyncio.gather(*(client.get(path, headers=headers) for path in paths))
 
@@ -279,12 +279,13 @@ def test_an_object_that_is_no_application_is_refused(rs):
         rs.instrument_app(object())
 
 
-def test_a_request_is_served_when_we_fail(rs, pool, monkeypatch, caplog):
+@pytest.mark.parametrize("name", ["collect", "defer"])
+def test_a_request_is_served_when_we_fail(rs, pool, monkeypatch, caplog, name):
     """Our own error is logged once, and every answer is as before."""
     app = served(rs, pool)
     rs.instrument_app(app)
-    monkeypatch.setattr(radiosonde, "collect", lambda: 1 / 0)
+    monkeypatch.setattr(radiosonde, name, lambda *_: 1 / 0)
     with caplog.at_level(logging.WARNING, "radiosonde"):
-        answers = asked(app, "/executor", "/executor")
+        answers = asked(app, "/executor", "/executor", raising=True)
     assert [answer.text for answer in answers] == ['"late"'] * 2
     assert sum("observed with less" in line for line in caplog.messages) <= 1
