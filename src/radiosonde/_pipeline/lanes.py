@@ -28,11 +28,12 @@ in Python each of the hundred numpy calls of a slice may wait a switch interval 
 hold is one sketch update, about 100 us (bench_tail)."""
 
 LOOKS_AHEAD = 3
-"""Looks (20 ms) for which there must be room: a look that comes late, and the first copies of the drain."""
+"""Looks for which there must be room: a look that comes late, and the first copies of the drain. One look is a turn of the
+agent's, or here a wake by the writer (`radiosonde._ring.layout.WAKES`, `radiosonde._record.lane.ARENA_WAKES`)."""
 
 RECORD_LOOKS_AHEAD = 4
 """The same for single records, whose callers hold the interpreter lock that the drain needs: with three, a caller at full
-rate overwrote one record in 400 (bench_tail)."""
+rate overwrote one record in 400 (bench_tail). So a first look drains what a fifth of the ring waits in."""
 
 
 class DrainedLane:

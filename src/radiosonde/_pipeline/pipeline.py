@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from radiosonde._settings import Settings
     from radiosonde.export.snapshot import Snapshot
 
-LOOK_EVERY_S = 0.02
-"""How often the consumer looks at the rings. Waking up costs most of it: 0.1 % of a core when nothing happens."""
+LOOK_EVERY_S = 0.25
+"""How often the consumer looks whether anything is due. Rings that fill need no look: their writers wake it."""
 
 STORE_EVERY_S = 5.0
 """Seconds between attempts to write windows that wait; new ones are written at once."""
@@ -162,8 +162,9 @@ class Pipeline:
         return not self.settings.agent and (self.settings.store is not None or self.settings.join_target is not None)
 
     def wake(self) -> None:
-        """Let the consumer look at the rings now."""
-        self._consumer.wake()
+        """Let the consumer look at the rings now; an agent looks by itself."""
+        if not self.settings.agent:
+            self._consumer.wake()
 
     @property
     def spool(self) -> Spool | None:

@@ -42,6 +42,7 @@ from radiosonde._ring.layout import (
     OUTPUT_NONE,
     ROW_COUNTS,
     ROW_KINDS,
+    WAKES,
 )
 from radiosonde.model import losses
 
@@ -54,6 +55,9 @@ _ROWS_AND_BATCH = struct.Struct("<IQ")
 _ROWS_OFFSET = 44
 
 float64 = dtype("float64")
+
+ARENA_WAKES = 8
+"""Wakes of the consumer each time the arena of batches is filled: batches may be large, so what comes next may be half of it."""
 
 
 class Lane:
@@ -78,6 +82,7 @@ class Lane:
         self.spans = spans
         self.ring = open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
+        self._arena_woken = 0
         plain = self._build_begin()
         traced = plain if spans is None else spans.around_begin(plain, self)
         self.begin = traced if recorder.observed.own_id is None else self._naming(traced, recorder.observed.own_id)
@@ -94,11 +99,14 @@ class Lane:
         one_row = None if self.schema.categorical or position < 0 else (1, self.schema.width)
         is_spooled = ring.file is not None
         rows_offset, row_bytes = ring.rows_offset, 8 * self.schema.width
+        half, wake = ring.capacity // WAKES - 1, recorder.host.wake
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             try:
                 index = reserve()
                 slot = index & mask
+                if not slot & half:
+                    wake()
                 at = base + slot * HEADER_BYTES
                 start_ns = now_ns()
                 wall_ns = start_ns + anchor[0]
@@ -170,7 +178,6 @@ class Lane:
         observed, ring, guard, write = self.recorder.observed, self.ring, self.recorder.host.guard, self._write
         select, position, memory, mask = observed.select, observed.position, ring.memory, ring.capacity - 1
         is_spooled = ring.file is not None
-        width, wake_at, wake = self.schema.width, ring.arena.size // 8, self.recorder.host.wake
         if select is None:
             return None
 
@@ -184,8 +191,7 @@ class Lane:
                     memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
                 if recorded.position:
                     _ROWS_AND_BATCH.pack_into(memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
-                    if recorded.kept * width >= wake_at:
-                        wake()
+                    self._wake_for_arena()
             except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
                 lost = token[RECORDED] = self._unrecorded(value)
                 guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
@@ -328,6 +334,14 @@ class Lane:
             self.ring.memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
         if recorded.position:
             _ROWS_AND_BATCH.pack_into(self.ring.memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
+            self._wake_for_arena()
+
+    def _wake_for_arena(self) -> None:
+        """Have the arena looked at once an eighth of it has been filled since the last time."""
+        arena = self.ring.arena
+        if arena.reserved - self._arena_woken >= arena.size // ARENA_WAKES:
+            self._arena_woken = arena.reserved
+            self.recorder.host.wake()
 
     def features_of(self, token: Token) -> Any:
         """Return the recorded row of a single-row prediction as a view, shape (1, features); None if there is none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._ring.layout import DONE, FAILED, HEADER_BYTES, INPUT_NONE, LIVE_SPAN, OUTPUT_NONE, PAST, PHASES
+from radiosonde._ring.layout import DONE, FAILED, HEADER_BYTES, INPUT_NONE, LIVE_SPAN, OUTPUT_NONE, PAST, PHASES, WAKES
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -56,8 +56,11 @@ def record_past(
         if code >= 0:
             phases[code] = seconds
     index = ring.reserve()
+    slot = index & (ring.capacity - 1)
+    if not slot & (ring.capacity // WAKES - 1):
+        recorder.host.wake()
     PAST.pack_into(
-        ring.memory, ring.header_offset + (index & (ring.capacity - 1)) * HEADER_BYTES,
+        ring.memory, ring.header_offset + slot * HEADER_BYTES,
         start_ns, event_ns, trace_id, span_id, series, *phases, _NAN, round(duration_s * NS), -1, _NAN,
         0 if error is None else recorder.error_code(error), OUTPUT_NONE, INPUT_NONE, 1, 1, 1,
         index * 4 + 4 + (DONE if error is None else FAILED),

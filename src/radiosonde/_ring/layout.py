@@ -30,6 +30,11 @@ HEADER_BYTES: Final = 128
 PHASES: Final = 6
 """Named phases per prediction that a slot has room for."""
 
+WAKES: Final = 2
+"""How often the writer wakes the consumer of its own process each time it fills the ring: at each half, so that the other half
+is free while the first is drained. A consumer that looks by itself instead takes the interpreter lock from the callers for
+every look at rings that are nearly empty (bench_served)."""
+
 PAGE: Final = struct.Struct("<8sIIQIIQQQQ")
 """magic, version, header bytes, capacity, features, header offset in pages, schema bytes, nonce, pid, consumer cursor
 (index of the first record not yet drained)."""
