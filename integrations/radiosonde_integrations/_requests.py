@@ -181,19 +181,31 @@ class ObservedRequest:
 
     def _record(self) -> None:
         """Record the request; for the consumer, which counts and tells what is raised here."""
-        duration_ns = self._ended_ns - self._begun_ns
-        waited_s = queue_s(self._headers, self._start_ns) if self._headers else 0.0
+        duration_ns, start_ns = self._ended_ns - self._begun_ns, self._start_ns
+        waited_s = queue_s(self._headers, start_ns) if self._headers else 0.0
         if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
             radiosonde.cohort(**self._of_path).__enter__()
+        # Without predictions that go on (in tasks of their own), or whose slot was given away.
+        version, variant, first_ns, last_ns, taken_ns = self.predictions.summary()
+        phases: dict[str, float] = {}
+        if waited_s:
+            phases["queue"] = waited_s
+        parsed_ns = 0
+        if self.endpoint_ns:
+            parsed_ns = self.endpoint_ns - self._begun_ns
+            phases["parse"] = parsed_ns / 1e9
+        if first_ns:
+            phases["predict"] = taken_ns / 1e9
+            phases["feature_fetch"] = max(0, first_ns - start_ns - parsed_ns) / 1e9
+            phases["serialise"] = max(0, start_ns + duration_ns - last_ns) / 1e9
         method, path, error = self._end
-        first = self.predictions[0] if self.predictions else None
         radiosonde.record(
             f"{method if method in METHODS else '_OTHER'} {path}",
             duration_ns / 1e9 + waited_s,
-            version="" if first is None else first.version,
-            variant="stable" if first is None else first.variant,
-            start=self._start_ns / 1e9 - waited_s,
-            phases=self._phases_s(duration_ns, waited_s),
+            version=version,
+            variant=variant or "stable",
+            start=start_ns / 1e9 - waited_s,
+            phases=phases,
             error=error_of(error) if isinstance(error, int) else error,
             span=None if self._span is None else self._span.get_span_context(),
         )
@@ -213,22 +225,6 @@ class ObservedRequest:
                 leave_trace(self._trace)
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
-
-    def _phases_s(self, duration_ns: int, waited_s: float) -> dict[str, float]:
-        phases: dict[str, float] = {}
-        if waited_s:
-            phases["queue"] = waited_s
-        parsed_ns = 0
-        if self.endpoint_ns:
-            parsed_ns = self.endpoint_ns - self._begun_ns
-            phases["parse"] = parsed_ns / 1e9
-        # Without those that go on (in tasks of their own), or whose slot was given away.
-        first_ns, last_ns, taken_ns = self.predictions.extent_ns()
-        if first_ns:
-            phases["predict"] = taken_ns / 1e9
-            phases["feature_fetch"] = max(0, first_ns - self._start_ns - parsed_ns) / 1e9
-            phases["serialise"] = max(0, self._start_ns + duration_ns - last_ns) / 1e9
-        return phases
 
 
 class _Spans:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._clock import sleep
 from radiosonde.reference.fit import fit_rows
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ class Backlog:
             if names is not None
         }
         block = np.concatenate([rows for _, _, rows, _ in self._parts])
-        return fit_rows(stream.features, block, categories=categories, model=stream.model)
+        return fit_rows(stream.features, block, categories=categories, model=stream.model, between=lambda: sleep(0))

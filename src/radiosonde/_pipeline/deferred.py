@@ -53,4 +53,7 @@ class Deferred:
                 return
             if number % SLICE == SLICE - 1:
                 sleep(0)  # offers the interpreter lock: a thousand requests are described once a second
-            self._guard.call("deferred", context.run, function)
+            try:
+                context.run(function)
+            except Exception as error:  # noqa: BLE001 - here, not in `Guard.call`: a call less for each request of a server
+                self._guard.swallow("deferred", error)

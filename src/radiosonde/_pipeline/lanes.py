@@ -95,11 +95,15 @@ class DrainedLane:
             return True
         return records + RECORD_LOOKS_AHEAD * more_records >= ring.capacity
 
+    def settle(self) -> None:
+        """See that the version is known; working it out may take long, and may be left to us."""
+        if self.lane is not None:
+            self.stream.version = self.lane.recorder.settle_version()
+
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader
-        if self.lane is not None:
-            self.stream.version = self.lane.recorder.settle_version()
+        self.settle()
         self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()
         guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),

@@ -248,10 +248,16 @@ class Pipeline:
         if now_ns - self._folded_ns < FOLD_EVERY_NS:
             return
         self._folded_ns = now_ns
-        self.deferred.run()
+        self._catch_up()
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
         self._tender.look()
+
+    def _catch_up(self) -> None:
+        """Do what callers left to us. Versions first: one that is worked out late would split the series of its requests."""
+        for lane in list(self._lanes):
+            lane.settle()
+        self.deferred.run()
 
     def take_turn(
         self,
@@ -268,7 +274,7 @@ class Pipeline:
             timeout_s: how long to wait for another's turn to end.
         """
         if lanes is None:
-            self.deferred.run()
+            self._catch_up()
         if self.settings.agent:
             return True
         # A signal handler that flushes in the middle of this thread's own turn would wait for itself.
@@ -362,7 +368,7 @@ class Pipeline:
 
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
-        self.deferred.run()
+        self._catch_up()
         return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int) -> bool:
@@ -424,7 +430,7 @@ class Pipeline:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
         if self.is_shut:
             return True
-        self.deferred.run()
+        self._catch_up()
         was_recording = self.is_recording or self._has_labelled
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
@@ -450,7 +456,7 @@ class Pipeline:
 
     def at_exit(self) -> None:
         """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
-        self.deferred.run()
+        self._catch_up()
         if not self.is_shut and (self.is_recording or self._has_labelled):
             self.shutdown(EXIT_TIMEOUT_S)
 

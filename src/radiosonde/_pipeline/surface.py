@@ -16,7 +16,7 @@ from radiosonde._join.received import labels_in
 from radiosonde._pipeline.selector import Input, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
-from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
+from radiosonde._record.ambient import LATEST_S, CohortScope, EventTimeScope, admit, to_ns
 from radiosonde._record.current import Collected, Stage, current
 from radiosonde._record.lane import Lane
 from radiosonde._record.past import record_past
@@ -298,7 +298,10 @@ class Surface(Session):
             pipeline = self.pipeline()
         if not 0 <= duration_s < math.inf:
             raise ConfigurationError(f"record got a duration of {duration_s!r}; give seconds, 0 or more")
-        start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
+        if type(start) is float and 0.0 < start < LATEST_S:  # without a call: a web server asks this of every request
+            start_ns = round(start * NS)
+        else:
+            start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
         recorder = self._timed.get((name, version, variant)) or self._recorder_of_past(name, version, variant)
         lane = None if pipeline.is_shut else recorder.lane
         if lane is not None and not isinstance(lane, Lane):
@@ -306,7 +309,11 @@ class Surface(Session):
         if lane is None:
             pipeline.guard.lose(losses.RECORD_FAILED)
             return
-        pipeline.guard.call("record", record_past, lane, start_ns, duration_s, phases or {}, error, span)
+        try:
+            record_past(lane, start_ns, duration_s, phases or {}, error, span)
+        except Exception as failure:  # noqa: BLE001 - our bug must not reach the caller
+            pipeline.guard.lose(losses.RECORD_FAILED)
+            pipeline.guard.swallow("record", failure)
 
     def defer(self, function: Callable[[], object]) -> None:
         """Call *function* within about a second in the background thread, in a copy of the context of now.

@@ -23,6 +23,10 @@ _LONGEST_VALUE = 64
 """Characters of a cohort value that are kept; arbitrary, bounds label sizes downstream."""
 
 
+LATEST_S = 1e11
+"""Seconds since the epoch below which a number is a time: the year 5138. What is in milliseconds lies above it."""
+
+
 class Ambient(NamedTuple):
     """What is in force.
 
@@ -137,6 +141,6 @@ def to_ns(timestamp: object) -> int:
                 f"{timestamp!r} has no time zone, so it names no instant; use timestamp.replace(tzinfo=timezone.utc)"
             )
         timestamp = timestamp.timestamp()
-    if not isinstance(timestamp, (int, float)) or not 0 < timestamp < 1e11:
+    if not isinstance(timestamp, (int, float)) or not 0 < timestamp < LATEST_S:
         raise ConfigurationError(f"{timestamp!r} is not a time; give an aware datetime or seconds since the epoch")
     return round(timestamp * NS)

@@ -148,22 +148,26 @@ class Collected(Scope, Sequence[Prediction]):
             ids.append(layout.prediction_id(token[WALL_NS], token[0].ring.nonce, token[INDEX]))  # noqa: PERF401 - a function less
         return ids
 
-    def extent_ns(self) -> tuple[int, int, int]:
-        """Return when predictions took place, of those that have ended.
+    def summary(self) -> tuple[str, str, int, int, int]:
+        """Return what the predictions were made by and when; a web server asks this of every request.
 
         Returns:
-            Start of the first and end of the last, in nanoseconds since the epoch, and their durations added up; zeros when
-            none has ended.
+            Version and variant of the first, empty when there is none. Then of those that have ended: start of the first and
+            end of the last, in nanoseconds since the epoch, and their durations added up; zeros when none has.
         """
+        if not self.tokens:
+            return "", "", 0, 0, 0
+        recorder = self.tokens[0][0].recorder
         first_ns = last_ns = taken_ns = 0
         for token in self.tokens:
             took_ns = _duration_ns(token)
             if took_ns is not None:
                 start_ns: int = token[WALL_NS]
-                first_ns = min(first_ns, start_ns) if first_ns else start_ns
+                if not first_ns or start_ns < first_ns:
+                    first_ns = start_ns
                 last_ns = max(last_ns, start_ns + took_ns)
                 taken_ns += took_ns
-        return first_ns, last_ns, taken_ns
+        return recorder.version, recorder.variant, first_ns, last_ns, taken_ns
 
     @overload
     def __getitem__(self, place: int) -> Prediction: ...

@@ -79,6 +79,7 @@ def fit_rows(
     categories: Mapping[str, Sequence[str]] | None = None,
     pii: Sequence[str] = (),
     model: str = "",
+    between: Callable[[], object] = lambda: None,
 ) -> Reference:
     """Make a provisional reference from the first rows a model saw in production.
 
@@ -88,6 +89,7 @@ def fit_rows(
         categories: the categories seen so far of each categorical feature; all other features are numeric.
         pii: features that get no sketch.
         model: model name.
+        between: called between features, some milliseconds apart: for a thread that should offer the interpreter lock.
 
     Returns:
         A reference with ``provisional=True`` and unknown task. Categories are ranked anew by frequency, so their codes
@@ -113,14 +115,16 @@ def fit_rows(
         single.update(column)
         profiles.append(single.profile())
         columns.append(column)
+        between()
     grid = Grid(profiles)
     coded = _coded_block(grid, columns)
     coded[invalid] = np.inf
     counts = _Counts(grid.count(coded), fingerprints(coded), block.shape[0])
-    features = tuple(
-        counted(profile, cells, counts.rows) for profile, cells in zip(profiles, counts.cells, strict=True)
-    )
-    return _stamp(Reference, features, counts, model, provisional=True)
+    features = []
+    for profile, cells in zip(profiles, counts.cells, strict=True):
+        features.append(counted(profile, cells, counts.rows))
+        between()
+    return _stamp(Reference, tuple(features), counts, model, provisional=True)
 
 
 class _Counts(NamedTuple):

@@ -71,13 +71,14 @@ def feature_weights(kind: Kind, body: int, p0: Sequence[float], rows: int) -> We
 def _numeric(body: int, p0: Sequence[float], rows: int) -> Iterator[tuple[str, list[float]]]:
     names = cell_names(body, categorical=False)
     if body:
+        inside, cuts = _cuts(body, p0)
         for shift in LOCATION_SHIFTS:
             if shift == LOCATION_SHIFTS[0] and rows < FINE_SHIFT_ROWS:
                 continue
-            yield f"loc+{shift:g}", _latent(body, p0, (shift, 1.0))
-            yield f"loc-{shift:g}", _latent(body, p0, (-shift, 1.0))
-        yield "spread*1.5", _latent(body, p0, (0.0, 1.5))
-        yield "spread*0.67", _latent(body, p0, (0.0, 1 / 1.5))
+            yield f"loc+{shift:g}", _shares(p0[body + 2 :], inside, cuts, (shift, 1.0))
+            yield f"loc-{shift:g}", _shares(p0[body + 2 :], inside, cuts, (-shift, 1.0))
+        yield "spread*1.5", _shares(p0[body + 2 :], inside, cuts, (0.0, 1.5))
+        yield "spread*0.67", _shares(p0[body + 2 :], inside, cuts, (0.0, 1 / 1.5))
     for cell in ("below", "above"):
         for more in (0.05, 0.3):
             yield f"{cell}+{more:g}", _raised(p0, names.index(cell), p0[names.index(cell)] + more)
@@ -108,21 +109,34 @@ def _raised(p0: Sequence[float], cell: int, share: float) -> list[float]:
     return [share if index == cell else p * scale for index, p in enumerate(p0)]
 
 
-def _latent(body: int, p0: Sequence[float], moved: tuple[float, float]) -> list[float]:
-    """Return the shares when the latent normal variable has the mean and standard deviation *moved* instead of 0 and 1.
-
-    Cells are ordered below, body, above for the cuts, and returned in the order of `cell_names`.
-    """
+def _cuts(body: int, p0: Sequence[float]) -> tuple[float, list[float]]:
+    """Return the share inside the ordered cells (below, body, above), and where they cut a standard normal variable."""
     from statistics import NormalDist  # brings decimal, fractions and random along: not at import
 
-    standard, alternative = NormalDist(), NormalDist(*moved)
-    below, above = body, body + 1
-    ordered = [p0[below], *p0[:body], p0[above]]
+    standard = NormalDist()
+    ordered = [p0[body], *p0[:body], p0[body + 1]]
     inside = sum(ordered)
-    cuts = [standard.inv_cdf(min(max(share / inside, 1e-300), 1 - 1e-16)) for share in accumulate(ordered[:-1])]
+    return inside, [standard.inv_cdf(min(max(share / inside, 1e-300), 1 - 1e-16)) for share in accumulate(ordered[:-1])]
+
+
+def _shares(others: Sequence[float], inside: float, cuts: Sequence[float], moved: tuple[float, float]) -> list[float]:
+    """Return the shares when the latent normal variable has the mean and standard deviation *moved* instead of 0 and 1.
+
+    Args:
+        others: shares of the cells that have no place in the order, which stay as they are.
+        inside: share of those that have.
+        cuts: where they cut the variable.
+        moved: mean and standard deviation.
+
+    Returns:
+        Shares in the order of `cell_names`.
+    """
+    from statistics import NormalDist
+
+    alternative = NormalDist(*moved)
     levels = [0.0, *(alternative.cdf(cut) for cut in cuts), 1.0]
     shares = [max(high - low, 0.0) * inside for low, high in pairwise(levels)]
-    return [*shares[1:-1], shares[0], shares[-1], *p0[body + 2 :]]
+    return [*shares[1:-1], shares[0], shares[-1], *others]
 
 
 def _log_ratios(q: Sequence[float], p0: Sequence[float]) -> tuple[float, ...]:

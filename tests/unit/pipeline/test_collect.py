@@ -39,11 +39,11 @@ def test_predictions_inside_are_collected_in_order(rs):
 
 def test_ids_and_the_time_they_took_come_in_one_answer(rs):
     """The ids are those of each; the extent is from the first start to the last end, without what is still in progress."""
-    predict = rs.observe("delays")(lambda x: x)
+    predict = rs.observe("delays", version="7", variant="canary")(lambda x: x)
     extents = []
-    outer = rs.observe("outer")(lambda x: extents.append(made.extent_ns()))
+    outer = rs.observe("outer")(lambda x: extents.append(made.summary()))
     with rs.collect() as made:
-        assert (made.ids(5), made.extent_ns()) == ([], (0, 0, 0))
+        assert (made.ids(5), made.summary()) == ([], ("", "", 0, 0, 0))
         predict([1.0])
         predict([2.0])
         outer([3.0])
@@ -51,7 +51,7 @@ def test_ids_and_the_time_they_took_come_in_one_answer(rs):
     assert made.ids(2) == [each.id for each in made[:2]]
     first, second, _ = made
     took_ns = [round(each.duration_s * 1e9) for each in (first, second)]
-    assert extents == [(first.start_ns, second.start_ns + took_ns[1], sum(took_ns))]
+    assert extents == [("7", "canary", first.start_ns, second.start_ns + took_ns[1], sum(took_ns))]
 
 
 def test_a_copied_context_in_a_thread_is_collected(rs):
