@@ -40,7 +40,10 @@ REQUESTS = 100
 """Requests an arm and lap: short, so that what neighbours do hits all arms."""
 
 LAPS = 30
-WARM_UP = 300
+WARM_UP = 1_500
+"""Requests before the first that counts. Until then the consumer has opened the store, loaded the exporters and, at a thousand
+rows, made the provisional reference: a fifth of a second of its own, once in a server's life."""
+
 PATIENCE_S = 60.0
 NOISE_RATIO = 1.15
 """When the quartiles of the bare server's mean are this far apart, this run cannot tell three percent."""

@@ -13,7 +13,6 @@ import logging
 import os
 import pickle
 import sys
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 import wrapt
 
+from radiosonde_integrations._lifetimes import Lifetimes
 from radiosonde_integrations._patching import Patches
 
 _LOG = logging.getLogger("radiosonde")
@@ -51,7 +51,7 @@ class Artifacts:
 
     def __init__(self) -> None:
         self._known: dict[int, Artifact] = {}
-        self._awaited: set[int] = set()
+        self._lifetimes = Lifetimes(lambda identity: self._known.pop(identity, None))
         self._patches = Patches()
         self._watchers = 0
 
@@ -97,20 +97,10 @@ class Artifacts:
             artifact = _artifact(source) if models else None
             if artifact is not None:
                 for model in models:
-                    self._await(model)
+                    self._lifetimes.watch(model)
                     self._known[id(model)] = artifact
         except Exception:  # noqa: BLE001 - foreign objects and files: the load has succeeded and must go on
             _LOG.debug("the file of a %s is not known", type(loaded).__qualname__, exc_info=True)
-
-    def _await(self, model: object) -> None:
-        """Forget a model when it is gone. One finaliser an object, however often it is loaded into."""
-        if id(model) not in self._awaited:
-            weakref.finalize(model, self._gone, id(model)).atexit = False
-            self._awaited.add(id(model))
-
-    def _gone(self, identity: int) -> None:
-        self._awaited.discard(identity)
-        self._known.pop(identity, None)
 
     def forget(self, model: object) -> None:
         """Forget where a model came from: it was fitted again and is another."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from numpy import ndarray
 
 import radiosonde
+from radiosonde_integrations._lifetimes import Lifetimes
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method, Reader
 from radiosonde_integrations._overflow import NAME as OVERFLOW
 from radiosonde_integrations._overflow import nothing, rows_alone
@@ -68,7 +68,7 @@ class Observers:
         self._generation = 1
         self._shared: dict[tuple[object, ...], Observed] = {}
         self._versions: dict[int, Callable[[], str]] = {}
-        self._watched: set[int] = set()
+        self._lifetimes = Lifetimes(self._gone)
         self.plugins = 0
 
     def __reduce__(self) -> str:
@@ -145,7 +145,9 @@ class Observers:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
-            self._watch(model)  # first: of what takes no weak reference nothing may be kept, no recorder either
+            self._lifetimes.watch(
+                model
+            )  # first: of what takes no weak reference nothing may be kept, no recorder either
             observed = self._new(model, method)
         except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)
@@ -190,14 +192,7 @@ class Observers:
             self._shared[shape] = _observed(said, method, variant)
         return self._shared[shape]
 
-    def _watch(self, model: Any) -> None:
-        """Forget a model when it is gone. One finaliser an object, however often it is fitted again."""
-        if id(model) not in self._watched:
-            weakref.finalize(model, self._gone, id(model)).atexit = False
-            self._watched.add(id(model))
-
     def _gone(self, identity: int) -> None:
-        self._watched.discard(identity)
         self._versions.pop(identity, None)
         for name in tuple(self._methods):
             self._observed.pop((identity, name), None)

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-import radiosonde
 from radiosonde.model import Window
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
 from radiosonde_integrations._methods import Description, Method
 from radiosonde_integrations._observing import OBSERVERS
+from tests.unit.integrations.standing_in import stand_in
 
 ROWS = np.random.default_rng(7).normal(size=(1200, 3))
 """Enough rows for cells of their own."""
@@ -70,8 +70,7 @@ General.__new__ = lambda cls, *args: object.__new__(cls)  # OpenTelemetry's base
 def flying(monkeypatch, *plugins):
     """Fly with plug-ins on, instrumented in their order."""
     with fly() as rs:
-        for name in ("recorder", "tag"):
-            monkeypatch.setattr(radiosonde, name, getattr(rs, name))
+        stand_in(monkeypatch, rs)
         for plugin in plugins:
             plugin.instrument()
         try:

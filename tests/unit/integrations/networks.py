@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import radiosonde
 from radiosonde.sketches.merge import merge_windows
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
+from tests.unit.integrations.standing_in import stand_in
 
 
 @contextmanager
 def flying(monkeypatch, plugin, **options):
     """Fly with a plug-in on."""
     with fly() as rs:
-        for name in ("recorder", "tag"):
-            monkeypatch.setattr(radiosonde, name, getattr(rs, name))
+        stand_in(monkeypatch, rs)
         plugin.instrument(**options)
         try:
             yield rs

@@ -15,7 +15,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations import _observing
 from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, refitted, refitting
@@ -23,6 +22,7 @@ from radiosonde_integrations._methods import Description, Method
 from radiosonde_integrations._overflow import rows_alone
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._versions import parameters_digest, version_of
+from tests.unit.integrations.standing_in import stand_in
 
 
 class Base:
@@ -76,8 +76,7 @@ def library(monkeypatch):
 def rs(monkeypatch, library):
     """Return a Radiosonde that the plug-in reports to, with the library instrumented."""
     with fly() as flight:
-        for name in ("recorder", "tag"):
-            monkeypatch.setattr(radiosonde, name, getattr(flight, name))
+        stand_in(monkeypatch, flight)
         plugin = Plugin()
         plugin.instrument()
         try:
@@ -178,7 +177,7 @@ def test_a_model_fitted_again_and_again_leaves_nothing_behind(rs):
     place = id(model)
     del model, waiting
     gc.collect()
-    assert place not in _observing.OBSERVERS._watched
+    assert place not in _observing.OBSERVERS._lifetimes._watched
 
 
 class Slotted:

@@ -22,28 +22,14 @@ from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
 from radiosonde_integrations._requests import REQUEST
 from radiosonde_integrations.fastapi import FastAPIInstrumentor
-
-NAMES = (
-    "cohort",
-    "collect",
-    "current",
-    "defer",
-    "flush",
-    "instrument_app",
-    "observe",
-    "record",
-    "recorder",
-    "stage",
-    "tag",
-)
+from tests.unit.integrations.standing_in import stand_in
 
 
 @pytest.fixture
 def rs(monkeypatch):
     """Return a Radiosonde that the plug-in reports to."""
     with fly(cohorts={"carrier": ["UA", "AA"], "plan": ["pro"]}) as flight:
-        for name in NAMES:
-            monkeypatch.setattr(radiosonde, name, getattr(flight, name))
+        stand_in(monkeypatch, flight)
         yield flight
 
 

@@ -7,31 +7,16 @@ import threading
 import flask
 import pytest
 
-import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations.flask import FlaskInstrumentor
-
-NAMES = (
-    "cohort",
-    "collect",
-    "current",
-    "defer",
-    "flush",
-    "instrument_app",
-    "observe",
-    "record",
-    "recorder",
-    "stage",
-    "tag",
-)
+from tests.unit.integrations.standing_in import stand_in
 
 
 @pytest.fixture
 def rs(monkeypatch):
     """Return a Radiosonde that the plug-in reports to."""
     with fly(cohorts={"carrier": ["UA", "AA"]}) as flight:
-        for name in NAMES:
-            monkeypatch.setattr(radiosonde, name, getattr(flight, name))
+        stand_in(monkeypatch, flight)
         yield flight
 
 

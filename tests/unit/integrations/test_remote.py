@@ -8,12 +8,12 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
-import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations import _requests
 from radiosonde_integrations._options import RequestOptions
 from radiosonde_integrations._remote import enter_trace, leave_trace
 from radiosonde_integrations._requests import ObservedRequest
+from tests.unit.integrations.standing_in import stand_in
 
 TRACE_ID, PARENT_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0x00F067AA0BA902B7
 HEADERS = {"traceparent": f"00-{TRACE_ID:032x}-{PARENT_ID:016x}-01", "tracestate": "vendor=opaque"}
@@ -26,8 +26,7 @@ def traced(monkeypatch):
     in_force.current = lambda: in_force.span
     monkeypatch.setattr(_requests, "_SPANS", in_force)
     with fly() as rs:
-        for name in ("cohort", "collect", "defer", "record"):
-            monkeypatch.setattr(radiosonde, name, getattr(rs, name))
+        stand_in(monkeypatch, rs)
         yield in_force
 
 

@@ -10,7 +10,6 @@ import warnings
 import numpy as np
 import pytest
 
-import radiosonde
 from radiosonde.testing import fly
 from radiosonde_integrations import _observing
 
@@ -52,6 +51,7 @@ from sklearn.svm import SVC, LinearSVC  # noqa: E402
 from sklearn.utils.metaestimators import available_if  # noqa: E402
 
 from radiosonde_integrations.sklearn import SklearnInstrumentor  # noqa: E402
+from tests.unit.integrations.standing_in import stand_in  # noqa: E402
 
 X, Y = load_iris(return_X_y=True)
 NAMES = load_iris().target_names[Y]
@@ -64,8 +64,7 @@ NUMBERS_X, NUMBERS_Y = load_diabetes(return_X_y=True)
 def rs(monkeypatch):
     """Return a Radiosonde that the plug-in reports to."""
     with fly() as flight:
-        for name in ("recorder", "tag"):
-            monkeypatch.setattr(radiosonde, name, getattr(flight, name))
+        stand_in(monkeypatch, flight)
         plugin = SklearnInstrumentor()
         plugin.instrument()
         try:
