@@ -24,7 +24,7 @@ demo: .venv-demo/.ready ## fly the demo: a real model on real flights, three inc
 	@exec .venv-demo/bin/radiosonde demo $(DEMO)
 
 test: .venv/.ready ## run the test suite (T="-m 'not slow'": the quick ones, T=tests/unit: a part)
-	@exec $(RUN)python -m pytest $(T)
+	@exec $(RUN)python -m pytest -p tests.grouping -n 2 --dist loadscope $(T)
 
 test-matrix: $(UV) ## oldest and newest version of every observed library (M="scikit-learn xgboost": these)
 	@exec $(PYTHON) tests/matrix/run.py $(M)

@@ -39,7 +39,7 @@ ARMS = ("bare", "ours", "opentelemetry")
 REQUESTS = 100
 """Requests an arm and lap: short, so that what neighbours do hits all arms."""
 
-LAPS = 30
+LAPS = 12
 WARM_UP = 1_500
 """Requests before the first that counts. Until then the consumer has opened the store, loaded the exporters and, at a thousand
 rows, made the provisional reference: a fifth of a second of its own, once in a server's life."""

@@ -45,7 +45,7 @@ STORE_EVERY_S = 5.0
 """Seconds between attempts to write windows that wait; new ones are written at once."""
 
 FOLD_EVERY_NS = NS
-"""Records wait at most this long: folding few at a time costs more per record than folding many."""
+"""Records wait at most this long and a look: folding few at a time costs more per record than folding many."""
 
 EXIT_TIMEOUT_S = 5.0
 """What an exit waits for the consumer, the last export and the sender together."""
