@@ -223,11 +223,11 @@ class Pipeline:
 
     def _consume(self) -> None:
         self.anchor[0] = anchor_ns()
-        now_ns = monotonic_ns()
+        is_due = monotonic_ns() - self._folded_ns >= FOLD_EVERY_NS
         if self.settings.agent:
-            self._tend(now_ns)
+            if is_due:
+                self._tend()
             return
-        is_due = now_ns - self._folded_ns >= FOLD_EVERY_NS
         filling = [lane for lane in self._lanes if lane.is_filling]
         if filling:
             with in_a_hurry():
@@ -239,19 +239,20 @@ class Pipeline:
                         break
         if is_due:
             self.take_turn()
-        if is_due:
-            for recorder in list(self._recorders):
-                recorder.retrace(self.spans_for(recorder))
+            self._look_around()
 
-    def _tend(self, now_ns: int) -> None:
+    def _tend(self) -> None:
         """Leave the rings to the agent."""
-        if now_ns - self._folded_ns < FOLD_EVERY_NS:
-            return
-        self._folded_ns = now_ns
+        self._folded_ns = monotonic_ns()
         self._catch_up()
+        self._look_around()
+        self._tender.look()
+
+    def _look_around(self) -> None:
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
-        self._tender.look()
+        if self.settings.join_target is not None and self._labels.waiting:
+            self._storer.wake()  # labels and names are in no ring: a process that is killed loses those it has not handed over
 
     def _catch_up(self) -> None:
         """Do what callers left to us. Versions first: one that is worked out late would split the series of its requests."""

@@ -166,7 +166,8 @@ def check_labels(folder: Path, served: Server, asked: Sequence[Asked]) -> None:
 
 def check_outcomes(folder: Path) -> None:
     """The labels of `check_labels` met their predictions."""
-    assert outcomes(folder) == {"correct": REQUESTS // 2, "incorrect": REQUESTS // 2}
+    found = outcomes(folder)
+    assert found == {"correct": REQUESTS // 2, "incorrect": REQUESTS // 2}, found
 
 
 def _answers(url: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
+from radiosonde._pipeline import pipeline
 from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import ConfigurationError
@@ -58,6 +60,19 @@ def test_a_worker_labels_and_the_agent_joins(spool):
     assert agent.statistics().labels["joined"] == 5
     (window,) = agent.snapshot().windows
     assert (window.calls, sum(window.labels.outcomes.values())) == (5, 5)
+
+
+def test_labels_leave_the_process_within_seconds(spool, monkeypatch):
+    """Nobody flushes, and the storing thread would come in ten minutes: a process that is killed loses what it still has."""
+    monkeypatch.setattr(pipeline, "STORE_EVERY_S", 600.0)
+    with fly(spool=spool, agent=True) as rs:
+        (made,) = predicted(rs, 1)
+        rs.label(made, "yes")
+        radiosonde.current().alias("order-7")
+        ends_s = time.monotonic() + 60
+        while rs.pipeline()._labels.waiting:
+            assert time.monotonic() < ends_s, "the label is still here"
+            time.sleep(0.05)
 
 
 def test_labels_of_predictions_that_are_still_in_the_ring_wait(spool):
