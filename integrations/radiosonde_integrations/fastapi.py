@@ -8,6 +8,7 @@ so the server's span is the current one, and outside the user's, so that what th
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
@@ -89,10 +90,9 @@ def instrument_app(
     import starlette.routing
 
     _hook(starlette.routing, _HOOKS, options)
-    if type(app).__module__.startswith("fastapi."):
-        import fastapi.routing
-
-        _hook(fastapi.routing, _HOOKS, options)
+    # Whatever the class of the application: OpenTelemetry's instrumentation makes it one of its own, and any may be mounted.
+    if "fastapi.routing" in sys.modules:
+        _hook(sys.modules["fastapi.routing"], _HOOKS, options)
     carry_requests(_HOOKS)
 
 

@@ -15,7 +15,7 @@ import pytest
 from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 import radiosonde
 from radiosonde.errors import ConfigurationError
@@ -275,3 +275,24 @@ def test_a_request_is_served_when_we_fail(rs, pool, monkeypatch, caplog, name):
         answers = asked(app, "/executor", "/executor", raising=True)
     assert [answer.text for answer in answers] == ['"late"'] * 2
     assert sum("observed with less" in line for line in caplog.messages) <= 1
+
+
+class Application(fastapi.FastAPI):
+    """An application of a user's own class; OpenTelemetry's instrumentation makes one too."""
+
+
+@pytest.mark.parametrize("outer", [Application, Starlette])
+def test_paths_of_included_routers_are_cohorts_whatever_class_the_application_is(rs, outer):
+    """Newer FastAPI handles an included route by a method of its own, which is only there where FastAPI is."""
+    router = fastapi.APIRouter()
+    predict = rs.observe("delays")(lambda wind: "late")
+    router.get("/late/{carrier}")(lambda carrier: predict(20.0))
+    app = application = Application()
+    application.include_router(router, prefix="/v1")
+    if outer is Starlette:
+        app = Starlette(routes=[Mount("/in", application)])
+    rs.instrument_app(app, cohorts={"carrier": "path:carrier"})
+    path = "/in/v1/late" if outer is Starlette else "/v1/late"
+    (answer,) = asked(app, f"{path}/UA")
+    assert answer.status_code == 200
+    assert {window.key.cohort for window in rs.windows() if window.key.model == "delays"} == {"carrier=UA"}
