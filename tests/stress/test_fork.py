@@ -169,6 +169,33 @@ def test_workers_that_are_terminated(tmp_path, method):
     assert sorted(stored_calls(store).values()) == [10, 20]
 
 
+def test_a_worker_that_is_terminated_while_it_ends(tmp_path):
+    """Who is told to go and terminated a moment later, as LitServe does, delivers, and dies of the signal after that."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        import multiprocessing
+        from radiosonde._pipeline.outlets import Outlets
+        write = Outlets.write
+        def write_slowly(self, references):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+            write(self, references)
+        def work():
+            Outlets.write = write_slowly
+            for _ in range(10): predict(ROW)
+        if __name__ == "__main__":
+            worker = multiprocessing.get_context("spawn").Process(target=work)
+            worker.start()
+            worker.join()
+            assert worker.exitcode == -signal.SIGTERM, worker.exitcode
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(stored_calls(store).values()) == [10]
+
+
 def test_a_handler_of_the_workers_own_stays(tmp_path):
     """Who has said what SIGTERM does is asked nothing, and ends as it wants to."""
     store = tmp_path / "store.db"

@@ -218,14 +218,56 @@ def survive(survivor: Survivor) -> None:
     _SURVIVORS.add(survivor)
 
 
+class _Exit:
+    """Has every survivor act at the exit, once at a time.
+
+    A signal that ends the process may come in the midst of it: who ends a worker tells it to go and, a moment later,
+    terminates it. The signal takes effect when all have acted.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what a parent was doing when it forked."""
+        self._is_acting = False
+        self._signal = 0
+
+    def act(self) -> None:
+        """Have all act; nothing where this has interrupted itself."""
+        if self._is_acting:
+            return
+        self._is_acting = True
+        try:
+            _tell_all("at_exit")()
+        finally:
+            self._is_acting = False
+            if self._signal:
+                os.kill(os.getpid(), self._signal)
+
+    def act_and_terminate(self, number: int, frame: object) -> None:
+        """Have all act, and end by the signal."""
+        signal.signal(number, signal.SIG_DFL)  # before all else: who sends it again waits no longer
+        self._signal = number
+        self.act()
+
+
+_EXIT = _Exit()
+
+
 @functools.cache
 def _register_once() -> None:
     os.register_at_fork(
         before=_tell_all("before_fork"),
         after_in_parent=_tell_all("after_fork_in_parent"),
-        after_in_child=_tell_all("after_fork_in_child"),
+        after_in_child=_begin_in_child,
     )
-    atexit.register(_tell_all("at_exit"))
+    atexit.register(_EXIT.act)
+
+
+def _begin_in_child() -> None:
+    _EXIT.reset()
+    _tell_all("after_fork_in_child")()
 
 
 def survive_multiprocessing() -> None:
@@ -243,7 +285,7 @@ def survive_multiprocessing() -> None:
 
 @functools.lru_cache(maxsize=1)
 def _finalize_once(pid: int) -> None:  # noqa: ARG001 - a child of a child registers again
-    sys.modules["multiprocessing.util"].Finalize(None, _tell_all("at_exit"), exitpriority=0)
+    sys.modules["multiprocessing.util"].Finalize(None, _EXIT.act, exitpriority=0)
 
 
 def _outlive_terminate() -> None:
@@ -252,15 +294,7 @@ def _outlive_terminate() -> None:
     Only in children of multiprocessing: their parents send it as a matter of course, and wait. Elsewhere it is not ours.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _act_and_terminate)
-
-
-def _act_and_terminate(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler's signature
-    signal.signal(number, signal.SIG_DFL)  # before all else: who sends it again waits no longer
-    try:
-        _tell_all("at_exit")()
-    finally:
-        os.kill(os.getpid(), number)
+        signal.signal(signal.SIGTERM, _EXIT.act_and_terminate)
 
 
 def _tell_all(what: str) -> Callable[[], None]:
