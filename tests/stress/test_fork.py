@@ -152,7 +152,7 @@ def test_workers_that_are_terminated(tmp_path, method):
         def work(count, done):
             for _ in range(count): predict(ROW)
             done.set()
-            time.sleep(60)
+            while True: time.sleep(0.05)  # not one long sleep: a signal just before it would wait for its end
         if __name__ == "__main__":
             context = multiprocessing.get_context({method!r})
             told = [context.Event(), context.Event()]
@@ -206,7 +206,7 @@ def test_a_handler_of_the_workers_own_stays(tmp_path):
             signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
             predict(ROW)
             done.set()
-            time.sleep(60)
+            while True: time.sleep(0.05)  # not one long sleep: a signal just before it would wait for its end
         if __name__ == "__main__":
             done = multiprocessing.Event()
             worker = multiprocessing.Process(target=work, args=(done,))
