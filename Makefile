@@ -11,6 +11,8 @@ UV      = .tools/bin/uv
 RUN     = .venv/bin/
 COMPILE = --universal --python-version 3.11 --generate-hashes --no-header --quiet
 PEERS   = benchmarks/peers/requirements
+# Tests with servers and load, which run by themselves: a flight of the demo finds no slow phase on a machine that is slow all over.
+SERVED  = tests/e2e tests/stress
 # What describes the distribution: when it changes, the editable install is made again.
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
@@ -24,7 +26,12 @@ demo: .venv-demo/.ready ## fly the demo: a real model on real flights, three inc
 	@exec .venv-demo/bin/radiosonde demo $(DEMO)
 
 test: .venv/.ready ## run the test suite (T="-m 'not slow'": the quick ones, T=tests/unit: a part)
-	@exec $(RUN)python -m pytest -p tests.grouping -n 2 --dist loadscope $(T)
+ifdef T
+	@exec $(RUN)python -m pytest $(T)
+else
+	$(RUN)python -m pytest -n 2 --dist loadfile tests $(SERVED:%=--ignore=%)
+	@exec $(RUN)python -m pytest $(SERVED)
+endif
 
 test-matrix: $(UV) ## oldest and newest version of every observed library (M="scikit-learn xgboost": these)
 	@exec $(PYTHON) tests/matrix/run.py $(M)
