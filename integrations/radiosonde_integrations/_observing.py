@@ -145,9 +145,8 @@ class Observers:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
-            self._lifetimes.watch(
-                model
-            )  # first: of what takes no weak reference nothing may be kept, no recorder either
+            # First: of what takes no weak reference nothing may be kept, no recorder either.
+            self._lifetimes.watch(model)
             observed = self._new(model, method)
         except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)

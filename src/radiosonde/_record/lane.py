@@ -42,7 +42,6 @@ from radiosonde._ring.layout import (
     OUTPUT_NONE,
     ROW_COUNTS,
     ROW_KINDS,
-    WAKES,
 )
 from radiosonde.model import losses
 
@@ -99,13 +98,13 @@ class Lane:
         one_row = None if self.schema.categorical or position < 0 else (1, self.schema.width)
         is_spooled = ring.file is not None
         rows_offset, row_bytes = ring.rows_offset, 8 * self.schema.width
-        half, wake = ring.capacity // WAKES - 1, recorder.host.wake
+        wake_mask, wake = ring.wake_mask, recorder.host.wake
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             try:
                 index = reserve()
                 slot = index & mask
-                if not slot & half:
+                if not slot & wake_mask:
                     wake()
                 at = base + slot * HEADER_BYTES
                 start_ns = now_ns()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._ring.layout import DONE, FAILED, HEADER_BYTES, INPUT_NONE, LIVE_SPAN, OUTPUT_NONE, PAST, PHASES, WAKES
+from radiosonde._ring.layout import DONE, FAILED, HEADER_BYTES, INPUT_NONE, LIVE_SPAN, OUTPUT_NONE, PAST, PHASES
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -57,7 +57,7 @@ def record_past(
             phases[code] = seconds
     index = ring.reserve()
     slot = index & (ring.capacity - 1)
-    if not slot & (ring.capacity // WAKES - 1):
+    if not slot & ring.wake_mask:
         recorder.host.wake()
     PAST.pack_into(
         ring.memory, ring.header_offset + slot * HEADER_BYTES,

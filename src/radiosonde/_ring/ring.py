@@ -31,6 +31,7 @@ from radiosonde._ring.layout import (
     PAGE,
     PAGE_BYTES,
     VERSION,
+    WAKES,
     slots_for,
 )
 from radiosonde._ring.spool import ARENA, RingFile, Spool, create_file
@@ -56,6 +57,7 @@ class Ring:
         pid: process id of the writer.
         nonce: random 32 bits, part of every prediction id made from this ring.
         capacity: slots, a power of two.
+        wake_mask: a slot that has none of these bits is the first of a part; its writer wakes the consumer.
         schema: the names, as given.
         header_offset: byte offset of slot 0's header.
         rows_offset: byte offset of slot 0's feature row.
@@ -122,6 +124,7 @@ class Ring:
 
     def _view(self, features: int, capacity: int, header_pages: int) -> None:
         self.features, self.capacity = features, capacity
+        self.wake_mask = capacity // WAKES - 1
         self.header_offset = header_pages * PAGE_BYTES
         self.rows_offset = self.header_offset + capacity * HEADER_BYTES
         headers_bytes = memoryview(self.memory)[self.header_offset : self.rows_offset]
