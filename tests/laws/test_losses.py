@@ -314,7 +314,7 @@ def _(folder, patch):
         pipeline = rs.pipeline()
         (spool / f"{pipeline.process}.health.new").touch()
         for _ in range(3):  # the first begins to count, the others find something to leave
-            pipeline._folded_ns = 0
+            pipeline._looked_ns = 0
             pipeline.health._sampled_ns = 0
             assert pipeline._consumer.ask(20)
         return rs.losses()

@@ -18,7 +18,8 @@ MOST = 10_000
 
 SLICE = 64
 """Functions called without offering the interpreter lock, some 10 us each. Few and long holds, bounded: a server that waits
-for the lock loses more to being woken, several hundred times a second in slices of eight, than to the wait (bench_served)."""
+for the lock loses more to being woken, several hundred times a second in slices of eight or with pauses in between, than to the
+wait (bench_served)."""
 
 
 class Deferred:
@@ -33,6 +34,9 @@ class Deferred:
         self._guard = guard
         self._start: Callable[[], None] | None = start
         self._waiting: deque[tuple[Context, Callable[[], object]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def put(self, function: Callable[[], object]) -> None:
         """Leave *function* to the next `run`; or call it now, if too many wait."""
@@ -53,7 +57,7 @@ class Deferred:
             except IndexError:  # another thread, which flushes, was faster
                 return
             if number % SLICE == SLICE - 1:
-                sleep(0)  # offers the interpreter lock: a thousand requests are described once a second
+                sleep(0)  # offers the interpreter lock: a thousand requests and more are described at once
             try:
                 context.run(function)
             except Exception as error:  # noqa: BLE001 - here, not in `Guard.call`: a call less for each request of a server

@@ -1,4 +1,4 @@
-"""The health of this process, sampled once a second by the consumer: CPU, throttling, memory, collector, loops, pools.
+"""The health of this process, sampled at the consumer's turns: CPU, throttling, memory, collector, loops, pools.
 
 Three tables are filled where things happen: the garbage collector's pauses in its own callback, the lag of an asyncio
 loop by a timer in it, and waits for a thread by whoever submits the work. They are cumulative and never emptied; a sample takes
@@ -7,7 +7,7 @@ what was added since the last one, so nothing is lost and no lock is taken for i
 Where an agent drains the rings, the same samples are taken and their totals left in the spool (`radiosonde._pipeline.tender`);
 the agent makes the windows (`radiosonde._pipeline.workers_health`).
 
-Costs 60 us a second and 1 us per run of the collector (bench ``runtime-cpu``).
+Costs 60 us a sample and 1 us per run of the collector (bench ``runtime-cpu``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BEAT_EVERY_S = 0.25
 SAMPLE_EVERY_NS = NS // 2
 """Samples closer together than this are one."""
 
-GPU_EVERY_SAMPLES = 10
+GPU_EVERY_NS = 10 * NS
 """NVML is asked less often: a call may take a millisecond."""
 
 _STEPS = 1 << LATENCY.scale
@@ -97,7 +97,7 @@ class Health:
         self.is_running = True
         self._stat = probes.cpu_limit().stat
         self._gpu = probes.gpu_probe()
-        self._samples = self._gpu_bytes = 0
+        self._gpu_bytes = self._gpu_asked_ns = 0
         self._throttling = probes.throttling(self._stat) if self._stat else probes.Throttling()
         self._cpu_ns, self._sampled_ns = process_time_ns(), monotonic_ns()
         self._start_ns = wall_ns()
@@ -184,9 +184,8 @@ class Health:
         cpu_ns, tables = process_time_ns(), self._snapshots()
         throttled = probes.throttling(self._stat) if self._stat else probes.Throttling()
         grown = throttled.since(self._throttling)
-        if self._gpu is not None and self._samples % GPU_EVERY_SAMPLES == 0:
-            self._gpu_bytes = self._gpu()
-        self._samples += 1
+        if self._gpu is not None and now_ns - self._gpu_asked_ns >= GPU_EVERY_NS:
+            self._gpu_bytes, self._gpu_asked_ns = self._gpu(), now_ns
         added = [
             DurationCounts(table.counts - before.counts, table.sum_s - before.sum_s)
             for table, before in zip(tables, self._tables, strict=True)

@@ -95,6 +95,12 @@ class DrainedLane:
             return True
         return records + RECORD_LOOKS_AHEAD * more_records >= ring.capacity
 
+    @property
+    def waiting(self) -> int:
+        """About how many records, or rows of batches, wait."""
+        rows_of_batches = (self.ring.arena.reserved - self._arena_seen) // max(1, self.ring.features)
+        return max(self.reader.glance(), rows_of_batches)
+
     def settle(self) -> None:
         """See that the version is known; working it out may take long, and may be left to us."""
         if self.lane is not None:

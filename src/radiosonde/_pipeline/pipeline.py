@@ -17,6 +17,7 @@ from radiosonde._aggregate.pace import Pace
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
+from radiosonde._pipeline.cadence import OFTEN_NS, Cadence
 from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.health import Health
 from radiosonde._pipeline.joiner import Joiner, desk_for
@@ -43,9 +44,6 @@ LOOK_EVERY_S = 0.25
 
 STORE_EVERY_S = 5.0
 """Seconds between attempts to write windows that wait; new ones are written at once."""
-
-FOLD_EVERY_NS = NS
-"""Records wait at most this long and a look: folding few at a time costs more per record than folding many."""
 
 EXIT_TIMEOUT_S = 5.0
 """What an exit waits for the consumer, the last export and the sender together."""
@@ -110,7 +108,8 @@ class Pipeline:
             self.settings, self.guard, self.process, lambda: self.spool, self._labels.results, self.health
         )
         self._spans: LiveSpans | None = None
-        self._folded_ns = monotonic_ns()
+        self._cadence = Cadence(self.settings.window_s)
+        self._folded_ns = self._looked_ns = monotonic_ns()
         self._lag_s = 0.0
         self._visited_ns = 0  # CPU of turns that were taken in users' threads: a scrape, a flush, the exit
         self._paced_ns = 0
@@ -223,10 +222,11 @@ class Pipeline:
 
     def _consume(self) -> None:
         self.anchor[0] = anchor_ns()
-        is_due = monotonic_ns() - self._folded_ns >= FOLD_EVERY_NS
+        now_ns = monotonic_ns()
+        if now_ns - self._looked_ns >= OFTEN_NS:
+            self._looked_ns = now_ns
+            self._look_around()
         if self.settings.agent:
-            if is_due:
-                self._tend()
             return
         filling = [lane for lane in self._lanes if lane.is_filling]
         if filling:
@@ -237,18 +237,16 @@ class Pipeline:
                     filling = [lane for lane in self._lanes if lane.is_filling]
                     if not filling:
                         break
-        if is_due:
+        waiting = max([len(self.deferred), *(lane.waiting for lane in self._lanes)])
+        joins_here = self.settings.join_target is None and self._labels.waiting > 0
+        if self._cadence.is_due(monotonic_ns() - self._folded_ns, waiting, is_awaited=joins_here):
             self.take_turn()
-            self._look_around()
-
-    def _tend(self) -> None:
-        """Leave the rings to the agent."""
-        self._folded_ns = monotonic_ns()
-        self._catch_up()
-        self._look_around()
-        self._tender.look()
 
     def _look_around(self) -> None:
+        """Once a second: see what has changed around us, and leave the rings to the agent if there is one."""
+        if self.settings.agent:
+            self._catch_up()
+            self._tender.look()
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
         if self.settings.join_target is not None and self._labels.waiting:

@@ -73,6 +73,7 @@ class Surface(Session):
         self._timed: dict[tuple[str, str, str], Recorder] = {}
 
     current = staticmethod(current)
+    collect = Collected
 
     # Recording -------------------------------------------------------------------------------------------------------
 
@@ -253,15 +254,6 @@ class Surface(Session):
 
     # What others have measured or made ----------------------------------------------------------------------------------
 
-    def collect(self) -> AbstractContextManager[Collected]:
-        """Collect the predictions made inside, in this context and in threads that were started with a copy of it.
-
-        Example: ``with rs.collect() as made: serve(request)``; then ``[each.id for each in made]``.
-        """
-        if self._pipeline is not None and not self._is_off:  # `is_off` without its call
-            return Collected()
-        return nullcontext(Collected()) if self.is_off else Collected()
-
     def record(  # noqa: PLR0913 - all but name and duration have defaults
         self,
         name: str,
@@ -316,7 +308,7 @@ class Surface(Session):
             pipeline.guard.swallow("record", failure)
 
     def defer(self, function: Callable[[], object]) -> None:
-        """Call *function* within about a second in the background thread, in a copy of the context of now.
+        """Call *function* within seconds in the background thread, in a copy of the context of now.
 
         For plug-ins: describing a request to `record` costs a server less between requests than in one. What it raises is
         counted and logged, like an error of ours.

@@ -61,7 +61,7 @@ for line in sys.stdin:
         from radiosonde._pipeline.surface import SURFACE
         pipeline = SURFACE.pipeline()
         pipeline.guard.lose("features_unreadable", order["count"])
-        pipeline._folded_ns = 0  # the consumer's look is due
+        pipeline._looked_ns = 0  # the consumer's look is due
         assert pipeline._consumer.ask(20)
     elif order["do"] == "release":
         go_on.set()

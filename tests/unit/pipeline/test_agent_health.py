@@ -33,7 +33,7 @@ def leave(collections):
     predict([1.0])
     pipeline = SURFACE.pipeline()
     for turn in range(2):  # the first begins to count
-        pipeline._folded_ns = pipeline.health._sampled_ns = 0
+        pipeline._looked_ns = pipeline.health._sampled_ns = 0
         assert pipeline._consumer.ask(20)
         for _ in range(collections if not turn else 0):
             gc.collect()
@@ -69,7 +69,7 @@ def test_a_clean_exit_leaves_the_last_moment_too(tmp_path: Path) -> None:
         pipeline = rs.pipeline()
         rs.observe("delays")(lambda _: "yes")([1.0])
         for _ in range(2):
-            pipeline._folded_ns = pipeline.health._sampled_ns = 0
+            pipeline._looked_ns = pipeline.health._sampled_ns = 0
             assert pipeline._consumer.ask(20)
         pipeline.health._pauses.add(5)  # not sampled yet
         path = Spool(tmp_path / "spool").health_path(pipeline.process)

@@ -62,3 +62,13 @@ def test_a_version_that_is_worked_out_late_is_known_when_a_request_is_described(
             ("delays", "7"),
             ("POST /predict", "7"),
         }
+
+
+def test_it_says_how_many_wait():
+    """What the consumer's cadence goes by."""
+    waiting = Deferred(Guard(), lambda: None)
+    for _ in range(3):
+        waiting.put(lambda: None)
+    assert len(waiting) == 3
+    waiting.run()
+    assert len(waiting) == 0
