@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde_integrations._artifacts import ARTIFACTS, artifact_version
-from radiosonde_integrations._instrumentor import observed_method, quiet, quiet_fit, refitted, refitting
+from radiosonde_integrations._instrumentor import quiet, quiet_fit, refitted, refitting
 from radiosonde_integrations._methods import Arguments, Keywords, Method
+from radiosonde_integrations._observing import observed_method
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._versions import DIGITS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -18,8 +18,7 @@ from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
 from radiosonde_integrations._artifacts import ARTIFACTS
-from radiosonde_integrations._methods import Method
-from radiosonde_integrations._observing import INSIDE, MARK, OBSERVERS
+from radiosonde_integrations._observing import OBSERVERS
 from radiosonde_integrations._patching import Patches
 
 _LOG = logging.getLogger("radiosonde")
@@ -119,26 +118,6 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
     def patch(self, module: ModuleType, patches: Patches) -> None:
         """Replace what predicts in *module*, through *patches*."""
         raise NotImplementedError
-
-
-def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what makes a method of a class an observed one; for `Patches.replace`.
-
-    A plain function, not a proxy: it costs a tenth of one, is pickled by its qualified name like the original, and
-    binds like it.
-    """
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def observed(self: Any, /, *args: Any, **kwargs: Mapping[str, Any]) -> Any:
-            if INSIDE.get():  # asked here too: most calls are inner ones, and binding costs as much again
-                return original(self, *args, **kwargs)
-            return OBSERVERS.call(self, method, original, args, kwargs)
-
-        setattr(observed, MARK, method)
-        return observed
-
-    return make
 
 
 def quiet(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,13 +35,11 @@ class Observed(NamedTuple):
         recorder: records it; None for a model that cannot be described.
         read: (arguments, keywords) -> features.
         takes_matrix: a matrix that is the first argument is the features, as it is.
-        direct_in: generation of replacements in which every call is read the same way, so there is nothing to choose; 0 none.
     """
 
     recorder: Any
     read: Reader
     takes_matrix: bool = False
-    direct_in: int = 0
 
 
 MAX_RECORDERS = 256
@@ -57,15 +55,16 @@ class Observers:
     they refer to with it, and there it belongs to the observers of that process.
 
     Attributes:
+        direct: those of which every call is recorded, and read the same way, by identity of the model and name of the method.
         plugins: plug-ins that are on; while there is none (in a worker process, mostly) nothing is observed.
     """
 
     def __init__(self) -> None:
+        self.direct: dict[tuple[int, str], Observed] = {}
         self._observed: dict[tuple[int, str], Observed] = {}
         self._methods: set[str] = set()
         self._read_as: dict[tuple[type, str], Method] = {}
         self._recorders = 0
-        self._generation = 1
         self._shared: dict[tuple[object, ...], Observed] = {}
         self._versions: dict[int, Callable[[], str]] = {}
         self._lifetimes = Lifetimes(self._gone)
@@ -73,42 +72,6 @@ class Observers:
 
     def __reduce__(self) -> str:
         return "OBSERVERS"
-
-    def call(self, model: Any, method: Method, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
-        """Call *original* as a prediction of *model*; it is no inner call, the caller has asked `INSIDE`.
-
-        Few calls and no object made: in a server everything of ours is cold by the next request, and each function or
-        object touched costs it microseconds (bench_served).
-
-        Args:
-            model: whose method is called.
-            method: which one.
-            original: the library's function, which takes the model first.
-            args: positional arguments, without the model.
-            kwargs: keyword arguments.
-        """
-        if not self.plugins:
-            return original(model, *args, **kwargs)
-        observed = self._observed.get((id(model), method.name))
-        if observed is None or observed.direct_in != self._generation:
-            observed = self._chosen(model, method, args, kwargs)
-            if observed is None or observed.recorder is None:
-                return self.quietly(original, (model, *args), kwargs)
-        features = args[0] if args else None
-        if type(features) is not ndarray or features.ndim != 2 or not observed.takes_matrix:
-            features = _read(observed.read, args, kwargs)
-        lane = observed.recorder.lane
-        token = lane.begin((features,), _NO_KEYWORDS)
-        inside = INSIDE.set(True)
-        try:
-            result = original(model, *args, **kwargs)
-        except BaseException as error:
-            lane.fail(token, error)
-            raise
-        finally:
-            INSIDE.reset(inside)
-        lane.finish(token, result)
-        return result
 
     def quietly(self, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
         """Call *original* as something that is no prediction, whatever it predicts inside: fitting, scoring."""
@@ -118,16 +81,18 @@ class Observers:
         finally:
             INSIDE.reset(token)
 
-    def _chosen(self, model: Any, method: Method, args: Arguments, kwargs: Keywords) -> Observed | None:
-        """Return how this very call is observed, None for one that is no prediction."""
+    def choose(self, model: Any, method: Method, args: Arguments, kwargs: Keywords) -> Observed | None:
+        """Return how this very call is observed, None for one that is no prediction or cannot be recorded."""
         read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
         chosen = read if read.choose is None else read.choose(args, kwargs)
         if chosen is None:
             return None
         place = (id(model), chosen.name)
         observed = self._observed.get(place) or self._observe(model, chosen)
+        if observed.recorder is None:
+            return None
         if read.choose is None and place in self._observed:
-            observed = self._observed[place] = observed._replace(direct_in=self._generation)
+            self.direct[place] = observed
         return observed
 
     def _method_of(self, kind: type, method: Method) -> Method:
@@ -139,7 +104,7 @@ class Observers:
     def look_again(self) -> None:
         """Find anew which plug-in's way a class is read in: something was replaced."""
         self._read_as.clear()
-        self._generation += 1
+        self.direct.clear()
 
     def _observe(self, model: Any, method: Method) -> Observed:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
@@ -193,8 +158,12 @@ class Observers:
 
     def _gone(self, identity: int) -> None:
         self._versions.pop(identity, None)
+        self._drop(identity)
+
+    def _drop(self, identity: int) -> None:
         for name in tuple(self._methods):
             self._observed.pop((identity, name), None)
+            self.direct.pop((identity, name), None)
 
     def settle(self, model: Any) -> None:
         """Work out a model's version now if it was left for later: the model is about to become another."""
@@ -208,8 +177,7 @@ class Observers:
     def forget(self, model: Any) -> None:
         """Describe a model anew at its next call: it was fitted again, or tagged."""
         if self._observed:  # mostly empty while models are fitted, and a forest fits many
-            for name in tuple(self._methods):
-                self._observed.pop((id(model), name), None)
+            self._drop(id(model))
 
     def clear(self) -> None:
         """Forget all models."""
@@ -269,6 +237,50 @@ class _Unreadable:
 
 
 OBSERVERS = Observers()
+
+
+def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what makes a method of a class an observed one; for `Patches.replace`.
+
+    A plain function, not a proxy: it costs a tenth of one, is pickled by its qualified name like the original, and
+    binds like it. And one function: in a server everything of ours is cold by the next request, and each further function
+    that is called, and each object that is touched, costs it microseconds (bench_served).
+    """
+    name = method.name
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def observed(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if INSIDE.get():
+                return original(self, *args, **kwargs)
+            way = OBSERVERS.direct.get((id(self), name))
+            if way is None:
+                if not OBSERVERS.plugins:
+                    return original(self, *args, **kwargs)
+                way = OBSERVERS.choose(self, method, args, kwargs)
+                if way is None:
+                    return OBSERVERS.quietly(original, (self, *args), kwargs)
+            recorder, read, takes_matrix = way
+            features = args[0] if args else None
+            if type(features) is not ndarray or features.ndim != 2 or not takes_matrix:
+                features = _read(read, args, kwargs)
+            lane = recorder.lane
+            token = lane.begin((features,), _NO_KEYWORDS)
+            inside = INSIDE.set(True)
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException as error:
+                lane.fail(token, error)
+                raise
+            finally:
+                INSIDE.reset(inside)
+            lane.finish(token, result)
+            return result
+
+        setattr(observed, MARK, method)
+        return observed
+
+    return make
 
 
 class Inside:

@@ -23,8 +23,9 @@ import numpy as np
 import radiosonde
 from radiosonde_integrations._alternatives import first_installed
 from radiosonde_integrations._estimators import class_names_of, final_estimator, labels
-from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
+from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
+from radiosonde_integrations._observing import observed_method
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._tensors import Answers, Columns
 

@@ -24,8 +24,9 @@ import radiosonde
 from radiosonde_integrations._alternatives import first_installed
 from radiosonde_integrations._artifacts import artifact_version
 from radiosonde_integrations._boosters import remember_file
-from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
+from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
+from radiosonde_integrations._observing import observed_method
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._tensors import Answers, Columns, as_features, batch_of
 from radiosonde_integrations._versions import DIGITS

@@ -27,9 +27,9 @@ from radiosonde_integrations._estimators import (
     describe_probabilities,
     features,
 )
-from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, quiet, quiet_fit
+from radiosonde_integrations._instrumentor import ModelInstrumentor, quiet, quiet_fit
 from radiosonde_integrations._methods import Method
-from radiosonde_integrations._observing import INSIDE, Inside
+from radiosonde_integrations._observing import INSIDE, Inside, observed_method
 from radiosonde_integrations._patching import Patches, Stand
 
 _LOG = logging.getLogger("radiosonde")

@@ -24,7 +24,7 @@ from typing import Any
 import radiosonde
 from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
-from radiosonde_integrations._observing import INSIDE, OBSERVERS
+from radiosonde_integrations._observing import INSIDE, OBSERVERS, observed_method
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._tensors import Answers, as_features, batch_of
 from radiosonde_integrations._versions import DIGITS
@@ -81,6 +81,8 @@ def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[An
     is_inside = INSIDE.get
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        observed = observed_method(CALL)(original)
+
         # Positional only, as in torch: a module may have a parameter of any name.
         @functools.wraps(original)
         def __call__(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - tracebacks show it as torch's own
@@ -95,7 +97,7 @@ def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[An
                 return OBSERVERS.quietly(original, (self, *args), kwargs)
             if is_training or (named is not None and self not in named) or is_tracing():
                 return original(self, *args, **kwargs)
-            return OBSERVERS.call(self, CALL, original, args, kwargs)
+            return observed(self, *args, **kwargs)
 
         _as_torchs(__call__, original)
         __call__.__qualname__ = "Module.__call__"  # torch's own is called by another of its names, and pickled by that

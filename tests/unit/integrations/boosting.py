@@ -19,9 +19,9 @@ import numpy as np
 from radiosonde.model import Window
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
-from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method
+from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._methods import Description, Method
-from radiosonde_integrations._observing import OBSERVERS
+from radiosonde_integrations._observing import OBSERVERS, observed_method
 from tests.unit.integrations.standing_in import stand_in
 
 ROWS = np.random.default_rng(7).normal(size=(1200, 3))

@@ -17,8 +17,9 @@ import pytest
 
 from radiosonde.testing import fly
 from radiosonde_integrations import _observing
-from radiosonde_integrations._instrumentor import ModelInstrumentor, observed_method, refitted, refitting
+from radiosonde_integrations._instrumentor import ModelInstrumentor, refitted, refitting
 from radiosonde_integrations._methods import Description, Method
+from radiosonde_integrations._observing import observed_method
 from radiosonde_integrations._overflow import rows_alone
 from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._versions import parameters_digest, version_of
@@ -151,7 +152,7 @@ def test_a_model_that_cannot_be_described_works_unobserved(rs):
     def describe(_):
         raise ValueError
 
-    assert _observing.OBSERVERS.call(Model(), Method("predict", describe), _rows, (ROWS,), {}) == 2
+    assert observed_method(Method("predict", describe))(_rows)(Model(), ROWS) == 2
     assert counted(rs) == {}
 
 
@@ -162,7 +163,7 @@ def test_a_model_takes_its_observer_with_it(rs):
     place = id(model)
     del model
     gc.collect()
-    assert not any(key[0] == place for key in _observing.OBSERVERS._observed)
+    assert not any(key[0] == place for key in (*_observing.OBSERVERS._observed, *_observing.OBSERVERS.direct))
 
 
 def test_a_model_fitted_again_and_again_leaves_nothing_behind(rs):
@@ -189,7 +190,7 @@ class Slotted:
 def test_what_takes_no_weak_reference_works_unobserved_and_keeps_no_recorder(rs):
     """Not even one a call."""
     for _ in range(3):
-        assert _observing.OBSERVERS.call(Slotted(), PREDICT, _rows, (ROWS,), {}) == 2
+        assert observed_method(PREDICT)(_rows)(Slotted(), ROWS) == 2
     assert (_observing.OBSERVERS._recorders, counted(rs)) == (0, {})
 
 
@@ -201,7 +202,7 @@ def test_all_methods_of_a_model_have_one_version(rs):
         return Description("Model", version=lambda: asked.append(each) or parameters_digest(each))
 
     for name in ("predict", "predict_all"):
-        _observing.OBSERVERS.call(model, Method(name, describe), _rows, (ROWS,), {})
+        observed_method(Method(name, describe))(_rows)(model, ROWS)
         rs.flush()
         model.parts = [2.0]
     (window,) = rs.windows()
@@ -288,11 +289,11 @@ def test_a_version_left_for_later_is_settled_before_the_model_changes(rs):
     """What was predicted before a fit keeps the version of before."""
     model = Model([1.0])
     method = Method("predict", lambda each: Description("Model", version=version_of(each)))
-    _observing.OBSERVERS.call(model, method, Model.predict, (ROWS,), {})
+    observed_method(method)(Model.predict)(model, ROWS)
     refitting(model)
     model.parts = [2.0]
     refitted(model)
-    _observing.OBSERVERS.call(model, method, Model.predict, (ROWS,), {})
+    observed_method(method)(Model.predict)(model, ROWS)
     expected = {parameters_digest(Model([1.0])), parameters_digest(Model([2.0]))}
     assert {window.key.version for window in rs.windows()} == expected
 

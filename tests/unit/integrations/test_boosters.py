@@ -10,9 +10,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from radiosonde_integrations import _boosters
-from radiosonde_integrations._instrumentor import observed_method
 from radiosonde_integrations._methods import Description, Method
-from radiosonde_integrations._observing import OBSERVERS
+from radiosonde_integrations._observing import OBSERVERS, observed_method
 from tests.unit.integrations.boosting import General, flying
 
 ROWS = np.array([[1.0, 0.0], [0.0, 2.0]])

@@ -24,8 +24,8 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
-from radiosonde_integrations._instrumentor import observed_method  # noqa: E402
 from radiosonde_integrations._methods import Description, Method  # noqa: E402
+from radiosonde_integrations._observing import observed_method  # noqa: E402
 from radiosonde_integrations._patching import Patches  # noqa: E402
 from radiosonde_integrations.mlflow import MlflowInstrumentor  # noqa: E402
 
