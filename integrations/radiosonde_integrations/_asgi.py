@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from types import MappingProxyType
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import radiosonde
@@ -53,12 +54,9 @@ class RequestMiddleware:
         if scope["type"] != "http" or KEY in scope:
             await self.app(scope, receive, _flushing(send) if scope["type"] == "lifespan" else send)
             return
-        options, wanted, headers = self._options, self._wanted, _NO_HEADERS
-        for name, value in scope["headers"]:
-            if name in wanted:
-                headers = _with(headers, wanted[name], value)
+        options = self._options
         query = scope.get("query_string", b"").decode("latin-1") if options.of_query else ""
-        request = ObservedRequest(options, headers, query)
+        request = ObservedRequest(options, partial(_read, scope["headers"], self._wanted), query)
         if not request.is_begun:
             await self.app(scope, receive, send)
             return
@@ -70,7 +68,10 @@ class RequestMiddleware:
                 request.status = message["status"]
                 added = request.response_headers()
                 if added:
-                    message = {**message, "headers": _joined(message.get("headers", ()), added)}
+                    headers = list(message.get("headers", ()))
+                    for name, value in added:
+                        headers.append((name.encode("latin-1"), value.encode("latin-1")))
+                    message = {**message, "headers": headers}
             elif kind in _LAST and not message.get("more_body"):
                 return _send_last(send, message, scope, request)
             return send(message)
@@ -90,21 +91,20 @@ class RequestMiddleware:
 _LAST = frozenset({"http.response.body", "http.response.pathsend"})
 """Messages that may be a response's last."""
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+_NAME = itemgetter(0)
 
 
-def _joined(headers: Iterable[tuple[bytes, bytes]], added: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Return a response's headers with more."""
-    joined = list(headers)
-    for name, value in added:
-        joined.append((name.encode("latin-1"), value.encode("latin-1")))
-    return joined
-
-
-def _with(headers: Mapping[str, str], name: str, value: bytes) -> Mapping[str, str]:
-    """Return *headers* with one more; values of a repeated one are joined by commas."""
-    text = value.decode("latin-1")
-    return {**headers, name: f"{headers[name]},{text}" if name in headers else text}
+def _read(headers: Iterable[tuple[bytes, bytes]], wanted: Mapping[bytes, str]) -> dict[str, str]:
+    """Return those of a request's headers that are wanted; values of a repeated one are joined by commas."""
+    read: dict[str, str] = {}
+    if wanted.keys().isdisjoint(map(_NAME, headers)):  # all in C: mostly there are none
+        return read
+    for name, value in headers:
+        if name in wanted:
+            known, text = wanted[name], value.decode("latin-1")
+            read[known] = f"{read[known]},{text}" if known in read else text
+    return read
 
 
 async def _send_last(send: Send, message: Message, scope: Scope, request: ObservedRequest) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -57,7 +57,8 @@ class ObservedRequest:
 
     Args:
         options: what is wanted.
-        headers: the request's headers of those in `RequestOptions.wanted`, by name in lower case.
+        read_headers: returns the request's headers of those in `RequestOptions.wanted`, by name in lower case; called once, when
+            they are needed, which mostly is after the request.
         query: the query string.
 
     Attributes:
@@ -73,13 +74,13 @@ class ObservedRequest:
     """
 
     __slots__ = (
-        "_begun_ns", "_cohort", "_collect", "_end", "_ended_ns", "_headers", "_of_path", "_span", "_start_ns",
+        "_begun_ns", "_cohort", "_end", "_ended_ns", "_of_path", "_read_headers", "_span", "_start_ns",
         "_token", "_trace", "elsewhere", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
     )  # fmt: skip
 
-    def __init__(self, options: RequestOptions, headers: Mapping[str, str], query: str) -> None:
+    def __init__(self, options: RequestOptions, read_headers: Callable[[], dict[str, str]], query: str) -> None:
         try:
-            self.options, self._headers = options, headers
+            self.options, self._read_headers = options, read_headers
             self._start_ns = time.time_ns()
             self._begun_ns = begun_ns = now_ns()
             self.endpoint_ns = self._ended_ns = self.status = 0
@@ -92,17 +93,22 @@ class ObservedRequest:
             self.elsewhere: Sequence[str] = ()
             self._cohort: Any = None
             self._of_path: dict[str, str] | None = None
-            said = _said(options, headers, query) if options.cohorts else None
-            cohort = radiosonde.cohort(**said) if said else None
-            self._collect = radiosonde.collect()
-            self._trace = enter_trace(headers) if self.is_traced and self._span is None else None
+            cohort = self._trace = None
+            needs_trace = self.is_traced and self._span is None
+            if needs_trace or options.cohorts:
+                headers = read_headers()
+                self._read_headers = headers.copy
+                said = _said(options, headers, query) if options.cohorts else None
+                cohort = radiosonde.cohort(**said) if said else None
+                self._trace = enter_trace(headers) if needs_trace else None
+            self.predictions = radiosonde.collect()
         except Exception as error:  # noqa: BLE001 - the request is not ours to fail
             self.is_begun = False
             tell("ObservedRequest", error)
             return
         # From here on nothing raises: what is entered would stay behind in a thread that serves others.
         self.is_begun = True
-        self.predictions = self._collect.__enter__()
+        self.predictions.__enter__()
         if cohort is not None:
             cohort.__enter__()
             self._cohort = cohort
@@ -162,7 +168,6 @@ class ObservedRequest:
                 }
             )
 
-    @quiet(None)
     def end(self, method: str, path: str, error: BaseException | str | int) -> None:
         """Take the time of the end; what came first counts. The request is recorded later, between requests.
 
@@ -177,12 +182,16 @@ class ObservedRequest:
             self._ended_ns = now_ns()
             self.is_over = True
             self._end = (method, path, error)
-            radiosonde.defer(self._record)
+            try:
+                radiosonde.defer(self._record)
+            except Exception as failure:  # noqa: BLE001 - the request is not ours to fail
+                tell("end", failure)
 
     def _record(self) -> None:
         """Record the request; for the consumer, which counts and tells what is raised here."""
         duration_ns, start_ns = self._ended_ns - self._begun_ns, self._start_ns
-        waited_s = queue_s(self._headers, start_ns) if self._headers else 0.0
+        headers = self._read_headers()
+        waited_s = queue_s(headers, start_ns) if headers else 0.0
         if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
             radiosonde.cohort(**self._of_path).__enter__()
         # Without predictions that go on (in tasks of their own), or whose slot was given away.
@@ -218,7 +227,7 @@ class ObservedRequest:
         """Leave the request's scopes."""
         if self._cohort is not None:
             self._cohort.__exit__(None, None, None)
-        self._collect.__exit__(None, None, None)
+        self.predictions.__exit__(None, None, None)
         try:
             REQUEST.reset(self._token)
             if self._trace is not None:

@@ -85,10 +85,11 @@ def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[
     @functools.wraps(inner)
     def wsgi_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         options = app.extensions[_MARK]
-        headers = {name: environ[key] for name in options.wanted if (key := _key_of(name)) in environ}
         if _NAME in environ:
             return inner(environ, start_response)
-        request = ObservedRequest(options, headers, environ.get("QUERY_STRING", ""))
+        # Read now: the environment holds the request's body and connection, and would live until the request is recorded.
+        headers = {name: environ[key] for name in options.wanted if (key := _key_of(name)) in environ}
+        request = ObservedRequest(options, headers.copy, environ.get("QUERY_STRING", ""))
         if not request.is_begun:
             return inner(environ, start_response)
         environ[_NAME] = "(no route)"

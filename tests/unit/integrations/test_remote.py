@@ -55,7 +55,7 @@ def test_headers_without_a_trace_enter_none(headers):
 def test_a_request_is_in_the_client_s_trace_and_the_next_is_not(traced):
     """As in a thread that serves one request after another; what the header cannot be read as is no trace."""
     for headers, expected in ((HEADERS, (TRACE_ID, PARENT_ID)), ({}, (0, 0)), ({"traceparent": "garbage"}, (0, 0))):
-        request = ObservedRequest(RequestOptions(), headers, "")
+        request = ObservedRequest(RequestOptions(), headers.copy, "")
         assert current() == expected
         request.leave()
         assert current() == (0, 0)
@@ -64,12 +64,12 @@ def test_a_request_is_in_the_client_s_trace_and_the_next_is_not(traced):
 def test_where_a_server_s_span_is_in_force_it_stays(traced):
     """Whoever made it has read the header already; and without a provider nobody asks for a trace."""
     traced.span = NonRecordingSpan(SpanContext(1, 2, is_remote=False))
-    ObservedRequest(RequestOptions(), HEADERS, "").leave()
-    request = ObservedRequest(RequestOptions(), HEADERS, "")
+    ObservedRequest(RequestOptions(), HEADERS.copy, "").leave()
+    request = ObservedRequest(RequestOptions(), HEADERS.copy, "")
     assert current() == (0, 0)  # the fixture's span is in force in word only
     request.leave()
     traced.span, traced.is_traced = None, False
-    request = ObservedRequest(RequestOptions(), HEADERS, "")
+    request = ObservedRequest(RequestOptions(), HEADERS.copy, "")
     assert current() == (0, 0)
     request.leave()
 
