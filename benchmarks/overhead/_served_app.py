@@ -3,6 +3,9 @@
 Run as ``python -m benchmarks.overhead._served_app ARM PORT``. What is served is the same in every arm; an arm says who watches:
 
 * ``bare``: nobody.
+* ``floor``: nobody, through as many layers of Python as it takes to see a request and a prediction: a middleware that hands on what is
+  sent and adds a header of an id's length, and a method around the model's. What any instrumentation in Python costs before it does
+  anything.
 * ``ours``: the model's plug-in and the middleware for requests, as under ``opentelemetry-instrument``, with a store.
 * ``opentelemetry``: OpenTelemetry's API by hand: for the request a server span (its provider samples none) and a duration, for the
   prediction a duration, a counter by class and a confidence. Of features it says nothing: 30 more histograms would be
@@ -42,6 +45,8 @@ def make(arm: str) -> fastapi.FastAPI:
     predict: Callable[[Any], Any] = model.predict_proba
     if arm == "opentelemetry":
         predict = _by_hand(app, predict)
+    elif arm == "floor":
+        predict = _floor(app, predict)
 
     @app.post("/predict")
     def endpoint(row: Row) -> dict[str, float]:
@@ -51,6 +56,30 @@ def make(arm: str) -> fastapi.FastAPI:
     if arm == "ours":
         rs.instrument_app(app)
     return app
+
+
+def _floor(app: fastapi.FastAPI, predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    class Layer:
+        def __init__(self, app: Any) -> None:
+            self.inside = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            def send_on(message: Any) -> Any:
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message["headers"], _HEADER]}
+                return send(message)
+
+            await self.inside(scope, receive, send_on)
+
+    app.add_middleware(Layer)
+
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        return predict(*args, **kwargs)
+
+    return observed
+
+
+_HEADER = (b"x-prediction-id", b"0" * 32)
 
 
 def _by_hand(app: fastapi.FastAPI, predict: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -1,6 +1,6 @@
 """What a served model loses: FastAPI and a logistic regression on 30 features, one client in a closed loop.
 
-Three servers, one each arm (`_served_app`), run at the same time; one client with one connection asks them in turns, some
+Four servers, one each arm (`_served_app`), run at the same time; one client with one connection asks them in turns, some
 hundred requests a lap. Only one of them works at any moment: a client that waits for its answer asks nobody else. An arm's
 throughput is the inverse of the mean time of a request in the median lap of a round, and its tail the p99 of all requests
 of the round; a round says what an arm is beside the bare one, and the figure is the median of the rounds.
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ARMS = ("bare", "ours", "opentelemetry")
+ARMS = ("bare", "floor", "ours", "opentelemetry")
 REQUESTS = 100
 """Requests an arm and lap: short, so that what neighbours do hits all arms."""
 
 LAPS = 12
-WARM_UP = 1_500
-"""Requests before the first that counts. Until then the consumer has opened the store, loaded the exporters and, at a thousand
+WARM_UP = {"bare": 300, "floor": 300, "ours": 2_000, "opentelemetry": 300}
+"""Requests before the first that counts. Until then our consumer has opened the store, loaded the exporters and, at a thousand
 rows, made the provisional reference: a fifth of a second of its own, once in a server's life."""
 
 PATIENCE_S = 60.0
@@ -50,13 +50,17 @@ NOISE_RATIO = 1.15
 
 
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yield what Radiosonde, and OpenTelemetry by hand, cost of throughput and at p99."""
+    """Yield what Radiosonde, OpenTelemetry by hand, and layers that do nothing cost of throughput and at p99."""
     seconds = [_round(number) for number in range(rounds)]
     mean = {arm: [float(np.median(each[arm].mean(axis=1))) for each in seconds] for arm in ARMS}
     tail = {arm: [float(np.quantile(each[arm], 0.99)) for each in seconds] for arm in ARMS}
     low, high = np.quantile(mean["bare"], [0.25, 0.75])
     doubt = "neighbours" if high / low > NOISE_RATIO else ""
-    for arm, suffix, who in (("ours", "", "Radiosonde"), ("opentelemetry", "-opentelemetry", "OpenTelemetry by hand")):
+    for arm, suffix, who in (
+        ("ours", "", "Radiosonde"),
+        ("floor", "-floor", "layers of Python that do nothing"),
+        ("opentelemetry", "-opentelemetry", "OpenTelemetry by hand"),
+    ):
         loss = [100 * (1 - bare / observed) for bare, observed in zip(mean["bare"], mean[arm], strict=True)]
         yield Figure(
             f"served-throughput{suffix}", f"throughput a served model loses to {who}, one client in a closed loop", loss,
@@ -77,8 +81,8 @@ def _round(number: int) -> dict[str, NDArray[Any]]:
     """Return the time of every request by arm, shape (laps, requests), of servers of this round's own."""
     with tempfile.TemporaryDirectory(prefix="radiosonde-bench-") as folder, ExitStack() as stack:
         clients = {arm: stack.enter_context(_server(arm, Path(folder))) for arm in ARMS}
-        for client in clients.values():
-            _lap(client, WARM_UP)
+        for arm, client in clients.items():
+            _lap(client, WARM_UP[arm])
         return _laps(clients, number)
 
 
@@ -148,7 +152,7 @@ def _server(arm: str, folder: Path) -> Iterator[Client]:
         try:
             client = _connected(port, server)
             answer = client.ask(client.requests[0])
-            assert (b"x-prediction-id" in answer) == (arm == "ours"), answer
+            assert (b"x-prediction-id" in answer) == (arm in ("floor", "ours")), answer
             yield client
             client.socket.close()
         finally:
