@@ -181,7 +181,8 @@ class ObservedRequest:
         if not self.is_over:
             self._ended_ns = now_ns()
             self.is_over = True
-            self._end = (method, path, error)
+            # Of an exception the type: the frames of its traceback hold whatever the endpoint had in hand.
+            self._end = (method, path, type(error) if isinstance(error, BaseException) else error)
             try:
                 radiosonde.defer(self._record)
             except Exception as failure:  # noqa: BLE001 - the request is not ours to fail
@@ -189,11 +190,14 @@ class ObservedRequest:
 
     def _record(self) -> None:
         """Record the request; for the consumer, which counts and tells what is raised here."""
+        if self._of_path:
+            of_path, self._of_path = self._of_path, None
+            with radiosonde.cohort(**of_path):
+                self._record()
+            return
         duration_ns, start_ns = self._ended_ns - self._begun_ns, self._start_ns
         headers = self._read_headers()
         waited_s = queue_s(headers, start_ns) if headers else 0.0
-        if self._of_path:  # the context is a copy, that of the request: nobody is there to leave the scope for
-            radiosonde.cohort(**self._of_path).__enter__()
         # Without predictions that go on (in tasks of their own), or whose slot was given away.
         version, variant, first_ns, last_ns, taken_ns = self.predictions.summary()
         phases: dict[str, float] = {}
@@ -234,6 +238,8 @@ class ObservedRequest:
                 leave_trace(self._trace)
         except ValueError:  # a streamed response may end in another context than it began in: nothing to put back
             pass
+        # They hold the whole context, and this waits for its record.
+        del self._token, self._trace, self._cohort
 
 
 class _Spans:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from contextlib import nullcontext, suppress
+from contextvars import Context, ContextVar
 
 import pytest
 from opentelemetry import trace
@@ -226,6 +229,33 @@ def test_live_spans_are_not_made_twice(sink, tracer):
     (kept,) = sink.spans()
     assert (len(live), int.from_bytes(kept.parent_span_id)) == (5, 2)
     assert exemplars(sink) <= live | {(kept.trace_id, kept.span_id)}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_prediction_that_is_kept_holds_no_context(fails, sink, tracer):
+    """Who collects predictions keeps them; what the caller had in a context variable is not theirs to keep."""
+    user, _ = tracer(ALWAYS_ON)
+    held = Context()
+
+    def request(rs):
+        HELD.set(Held())
+        with user.start_as_current_span("request"), rs.collect() as made, suppress(ZeroDivisionError):
+            rs.observe("delays")(lambda features: 1 / (not fails))([1.0])
+        return made, weakref.ref(HELD.get())
+
+    with fly(otlp=True) as rs:
+        made, reference = held.run(request, rs)
+        assert len(made) == 1
+        del held
+        gc.collect()
+        assert reference() is None
+
+
+class Held:
+    """Something large in a context variable."""
+
+
+HELD: ContextVar[Held] = ContextVar("held")
 
 
 class RecordOnly(Sampler):

@@ -1,20 +1,21 @@
-"""What callers leave to the consumer: functions, each with the context it was left in.
+"""What callers leave to the consumer: functions, each with the cohort and the event time it was left under.
 
-`put` is for any thread and costs a copied context and an append; `run` is the consumer's. Nothing is lost: when too much
-waits, for the consumer is stuck or was never started, the caller does it itself.
+`put` is for any thread and costs an append; `run` is the consumer's. Nothing is lost: when too much waits, for the
+consumer is stuck or was never started, the caller does it itself. Of the caller's context nothing else is kept: a copy would hold,
+for seconds, whatever an application has put into a context variable, a request's body say.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
 
 from radiosonde._clock import sleep
 from radiosonde._guard import Guard
+from radiosonde._record.ambient import AMBIENT, Ambient
 
 MOST = 10_000
-"""Functions that wait at most; a context with what it holds is some kilobytes."""
+"""Functions that wait at most; a request with what it knows is a kilobyte or two."""
 
 SLICE = 64
 """Functions called without offering the interpreter lock, some 10 us each. Few and long holds, bounded: a server that waits
@@ -33,7 +34,7 @@ class Deferred:
     def __init__(self, guard: Guard, start: Callable[[], None]) -> None:
         self._guard = guard
         self._start: Callable[[], None] | None = start
-        self._waiting: deque[tuple[Context, Callable[[], object]]] = deque()
+        self._waiting: deque[tuple[Ambient | None, Callable[[], object]]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -41,7 +42,7 @@ class Deferred:
     def put(self, function: Callable[[], object]) -> None:
         """Leave *function* to the next `run`; or call it now, if too many wait."""
         if len(self._waiting) < MOST:
-            self._waiting.append((copy_context(), function))
+            self._waiting.append((AMBIENT.get(), function))
         else:
             self._guard.call("deferred", function)
         start = self._start
@@ -53,12 +54,15 @@ class Deferred:
         """Call what waits, in order."""
         for number in range(len(self._waiting)):
             try:
-                context, function = self._waiting.popleft()
+                ambient, function = self._waiting.popleft()
             except IndexError:  # another thread, which flushes, was faster
                 return
             if number % SLICE == SLICE - 1:
                 sleep(0)  # offers the interpreter lock: a thousand requests and more are described at once
+            token = AMBIENT.set(ambient)
             try:
-                context.run(function)
+                function()
             except Exception as error:  # noqa: BLE001 - here, not in `Guard.call`: a call less for each request of a server
                 self._guard.swallow("deferred", error)
+            finally:
+                AMBIENT.reset(token)

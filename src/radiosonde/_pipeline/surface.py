@@ -263,7 +263,7 @@ class Surface(Session):
         variant: str = "stable",
         start: datetime | float | None = None,
         phases: Mapping[str, float] | None = None,
-        error: BaseException | str | None = None,
+        error: BaseException | type[BaseException] | str | None = None,
         span: SpanContext | None = None,
     ) -> None:
         """Record a call that is over and that somebody else has timed: a request, a line of a log.
@@ -277,7 +277,7 @@ class Surface(Session):
             variant: its role in the rollout.
             start: when it began; default: *duration_s* ago.
             phases: seconds by phase, at most six names per *name*.
-            error: what went wrong: an exception, or a short name for it; None for success.
+            error: what went wrong: an exception, its type, or a short name for it; None for success.
             span: context of OpenTelemetry's span of this very call, which exemplars then point to.
 
         Raises:
@@ -308,7 +308,7 @@ class Surface(Session):
             pipeline.guard.swallow("record", failure)
 
     def defer(self, function: Callable[[], object]) -> None:
-        """Call *function* within seconds in the background thread, in a copy of the context of now.
+        """Call *function* within seconds in the background thread, under the cohort and the event time of now.
 
         For plug-ins: describing a request to `record` costs a server less between requests than in one. What it raises is
         counted and logged, like an error of ours.

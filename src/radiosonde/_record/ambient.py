@@ -94,6 +94,7 @@ class Scope:
             AMBIENT.reset(self._token)
         except ValueError:
             pass
+        del self._token  # it holds the whole context, and a scope may be kept
 
 
 class CohortScope(Scope):

@@ -26,7 +26,7 @@ def record_past(
     start_ns: int,
     duration_s: float,
     phases_s: Mapping[str, float],
-    error: BaseException | str | None,
+    error: BaseException | type[BaseException] | str | None,
     span: SpanContext | None,
 ) -> None:
     """Write a record of a call that is over into the lane's ring, under the cohort in force.
@@ -36,7 +36,7 @@ def record_past(
         start_ns: wall clock at its start.
         duration_s: how long it took, in seconds.
         phases_s: seconds by phase.
-        error: the exception, or the name of what went wrong; None for success.
+        error: the exception, its type, or the name of what went wrong; None for success.
         span: context of the span that stands for the call, None when it has none.
     """
     recorder, ring = lane.recorder, lane.ring

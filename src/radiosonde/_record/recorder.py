@@ -209,9 +209,9 @@ class Recorder:
             self.host.guard.lose(losses.COHORT_OVERFLOW)
         return code
 
-    def error_code(self, error: BaseException | str) -> int:
+    def error_code(self, error: BaseException | type[BaseException] | str) -> int:
         """Return the code of an exception's type, or of what somebody else calls an error."""
-        kind = error if isinstance(error, str) else type(error)
+        kind = type(error) if isinstance(error, BaseException) else error
         code = self.errors.codes.get(kind)
         if code is None:
             code, overflowed = self.errors.add(kind, _error_name(kind))

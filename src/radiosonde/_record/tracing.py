@@ -120,6 +120,7 @@ class LiveSpans:
             self._guard.call("span", self._describe, span, token, code, confidence, error)
         finally:
             self._guard.call("span", span.end)
+            token[SPAN] = None  # what was attached holds the caller's context, and a token may be kept
 
     def _describe(self, span: Any, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         lane = token[0]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import re
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import fastapi
 import httpx
@@ -18,8 +21,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 import radiosonde
+from radiosonde._pipeline.cadence import Cadence
 from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
+from radiosonde_integrations import _asgi
 from radiosonde_integrations._requests import REQUEST
 from radiosonde_integrations.fastapi import FastAPIInstrumentor
 from tests.unit.integrations.standing_in import stand_in
@@ -296,3 +301,49 @@ def test_paths_of_included_routers_are_cohorts_whatever_class_the_application_is
     (answer,) = asked(app, f"{path}/UA")
     assert answer.status_code == 200
     assert {window.key.cohort for window in rs.windows() if window.key.model == "delays"} == {"carrier=UA"}
+
+
+class Held:
+    """Something large that an application puts into a context variable, or has in hand when it fails."""
+
+
+HELD: ContextVar[Held] = ContextVar("held")
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("carried", [{}, {"plan": "pro"}])
+def test_nothing_of_a_request_is_held_until_it_is_described(ends, kind, carried, rs, monkeypatch):
+    """Neither its context nor the frames of its exception: a request waits for its record for seconds."""
+    monkeypatch.setattr(Cadence, "is_due", lambda *_, **__: False)
+    app, predict, held = fastapi.FastAPI(), rs.observe("delays", version="2")(lambda wind: "late"), []
+
+    def serve():
+        features = Held()
+        held.append(weakref.ref(features))
+        HELD.set(features)
+        predict(1.0)
+        if ends == "badly":
+            raise KeyError("features")
+
+    async def serve_in_the_loop():
+        serve()
+
+    app.get("/delay")(serve if kind == "sync" else serve_in_the_loop)
+    rs.instrument_app(app, cohorts={"plan": "header:x-plan"})
+    asked(app, "/delay", **{f"x-{name}": value for name, value in carried.items()})
+    ends_s = time.monotonic() + 60.0
+    while held[0]() is not None:  # the server's own thread lets go of an exception when it ends
+        assert time.monotonic() < ends_s, "somebody holds it"
+        gc.collect()
+    assert len(rs.pipeline().deferred) == 1
+    window = windows(rs)["GET /delay"]
+    assert (window.calls, window.key.version, window.key.cohort) == (1, "2", ",".join(map("=".join, carried.items())))
+    assert dict(window.errors) == ({"KeyError": 1} if ends == "badly" else {})
+
+
+def test_of_headers_that_repeat_all_values_count():
+    """As HTTP joins them; what is not wanted is not read."""
+    headers = [(b"x-plan", b"pro"), (b"accept", b"*/*"), (b"x-plan", b"free")]
+    assert _asgi._read(headers, {b"x-plan": "x-plan"}) == {"x-plan": "pro,free"}
+    assert _asgi._read(headers, {b"baggage": "baggage"}) == {}

@@ -94,3 +94,17 @@ def test_a_switched_off_radiosonde_collects_nothing():
     with fly(disabled=True) as rs, rs.collect() as made:
         rs.observe("delays")(lambda x: x)([1.0])
     assert list(made) == []
+
+
+def test_before_it_is_entered_there_are_none():
+    """Nor is what was collected in another."""
+    with fly() as rs:
+        observed = rs.observe("delays")(lambda _: "yes")
+        made = rs.collect()
+        observed([1.0])
+        assert (len(made), list(made), made.ids(10)) == (0, [], [])
+        with made:
+            observed([1.0])
+        with rs.collect() as other:
+            pass
+        assert (len(made), len(other)) == (1, 0)

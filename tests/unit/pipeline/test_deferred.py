@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-
 from radiosonde._guard import Guard
 from radiosonde._pipeline import deferred
 from radiosonde._pipeline.deferred import Deferred
+from radiosonde._record.ambient import AMBIENT, CohortScope, EventTimeScope
 from radiosonde.testing import fly
 
-WHO: ContextVar[str] = ContextVar("who")
 
-
-def test_functions_run_in_order_and_in_the_context_they_were_left_in():
-    """Each sees the context variables as they were, and what one raises stops no other."""
+def test_functions_run_in_order_and_under_what_they_were_left_under():
+    """Each in its cohort and at its event time, what one enters and does not leave ends with it, and what one raises stops no other."""
     seen, guard = [], Guard()
     waiting = Deferred(guard, lambda: seen.append("started"))
     for who in ("first", "second"):
-        token = WHO.set(who)
-        waiting.put(lambda: seen.append(WHO.get()))
-        waiting.put(lambda: 1 / 0)
-        WHO.reset(token)
+        with CohortScope({"who": who}), EventTimeScope(7):
+            waiting.put(lambda: seen.append(AMBIENT.get()[:3]))
+            waiting.put(CohortScope({"who": "entered"}).__enter__)
+            waiting.put(lambda: 1 / 0)
+    waiting.put(lambda: seen.append(AMBIENT.get()))
     assert seen == ["started"]
     waiting.run()
     waiting.run()
-    assert (seen, guard.errors()) == (["started", "first", "second"], {"deferred": 2})
+    assert seen == ["started", *(({"who": who}, f"who={who}", 7) for who in ("first", "second")), None]
+    assert guard.errors() == {"deferred": 2}
+    assert AMBIENT.get() is None
 
 
 def test_when_too_many_wait_the_caller_does_it(monkeypatch):

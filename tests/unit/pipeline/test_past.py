@@ -34,12 +34,13 @@ def test_a_call_that_is_over_counts_with_its_duration_and_phases(rs):
 
 
 def test_errors_count_by_name_and_give_no_rows(rs):
-    """An exception counts under its type, a text under itself; both are calls."""
+    """An exception and its type count under the type, a text under itself; all are calls."""
     rs.record("job", 0.0, error=ValueError("x"))
+    rs.record("job", 0.0, error=ValueError)
     rs.record("job", 0.0, error="503")
     rs.record("job", 0.0)
     (window,) = rs.windows()
-    assert (window.calls, window.rows, dict(window.errors)) == (3, 1, {"ValueError": 1, "503": 1})
+    assert (window.calls, window.rows, dict(window.errors)) == (4, 1, {"ValueError": 2, "503": 1})
 
 
 def test_the_cohort_in_force_is_counted(rs):
