@@ -132,10 +132,9 @@ class Lane:
                     except IndexError:  # given by keyword
                         value = None
                     if type(value) is ndarray and value.shape == one_row and value.dtype is float64:
-                        # The commonest input, copied here: three calls less, and bytes into the mapping take half the
-                        # time of assigning to a row of an array over it (bench_record).
-                        place = rows_offset + slot * row_bytes
-                        pack_features(memory, place, value.tobytes())
+                        # The commonest input, copied here: three calls less, and bytes packed into the mapping take half
+                        # the time of assigning to a row of an array over it (bench_record).
+                        pack_features(memory, rows_offset + slot * row_bytes, value.tobytes())
                         token[4] = ONE_ROW
                         if is_spooled:
                             memory[at + INPUT_KIND_OFFSET] = INPUT_ROW
