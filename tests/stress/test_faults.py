@@ -78,7 +78,7 @@ def test_a_full_disk_under_a_worker_of_an_agent(tmp_path: Path) -> None:
         for _ in range(20): assert predict(ROW).shape == (1, 2)
         from radiosonde._pipeline.surface import SURFACE
         for _ in range(2):
-            SURFACE.pipeline()._folded_ns = 0
+            SURFACE.pipeline()._looked_ns = 0
             assert SURFACE.pipeline()._consumer.ask(20)
         print({LOSSES})
         """,
