@@ -97,7 +97,10 @@ class Health:
         self.is_running = True
         self._stat = probes.cpu_limit().stat
         self._gpu = probes.gpu_probe()
-        self._gpu_bytes = self._gpu_asked_ns = 0
+        self._gpu_bytes, self._gpu_asked_ns = (
+            0,
+            -GPU_EVERY_NS,
+        )  # the first sample asks, also right after the machine's start
         self._throttling = probes.throttling(self._stat) if self._stat else probes.Throttling()
         self._cpu_ns, self._sampled_ns = process_time_ns(), monotonic_ns()
         self._start_ns = wall_ns()

@@ -14,6 +14,7 @@ import prometheus_client
 import pytest
 
 from radiosonde._guard import Guard
+from radiosonde._pipeline import health as module
 from radiosonde._pipeline.health import DurationTable, Health
 from radiosonde.model import LATENCY, RUNTIME_KEY
 from radiosonde.sources import open_source
@@ -221,3 +222,19 @@ def test_prometheus_shows_it(monkeypatch):
     assert float(values["radiosonde_runtime_cpu_time_seconds_total"]) > 0
     assert float(values["radiosonde_runtime_memory_bytes"]) > 10 << 20
     assert float(values["radiosonde_runtime_gc_pause_seconds_count"]) >= 1
+
+
+def test_the_first_sample_asks_for_gpu_memory_and_the_next_do_not(monkeypatch):
+    """Also where the machine has just started, and its monotonic clock with it."""
+    asked, now_ns = [], [3 * 10**9]
+    monkeypatch.setattr(module, "monotonic_ns", lambda: now_ns[0])
+    monkeypatch.setattr(module.probes, "gpu_probe", lambda: lambda: asked.append(now_ns[0]) or 7)
+    health = Health(60.0, "process")
+    try:
+        for _ in range(23):  # the first begins
+            health.sample()
+            now_ns[0] += 10**9
+        assert health.total.gpu_bytes == 7
+        assert asked == [4 * 10**9, 14 * 10**9, 24 * 10**9]
+    finally:
+        health.stop()
