@@ -28,6 +28,9 @@ from sklearn.linear_model import LogisticRegression
 import radiosonde as rs
 from benchmarks.workloads import matrix
 
+HEADER = (b"x-prediction-id", b"0" * 32)
+"""What `_floor` adds: as long as a request's own."""
+
 
 class Row(BaseModel):
     """The features of one row."""
@@ -66,7 +69,7 @@ def _floor(app: fastapi.FastAPI, predict: Callable[[Any], Any]) -> Callable[[Any
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             def send_on(message: Any) -> Any:
                 if message["type"] == "http.response.start":
-                    message = {**message, "headers": [*message["headers"], _HEADER]}
+                    message = {**message, "headers": [*message["headers"], HEADER]}
                 return send(message)
 
             await self.inside(scope, receive, send_on)
@@ -77,9 +80,6 @@ def _floor(app: fastapi.FastAPI, predict: Callable[[Any], Any]) -> Callable[[Any
         return predict(*args, **kwargs)
 
     return observed
-
-
-_HEADER = (b"x-prediction-id", b"0" * 32)
 
 
 def _by_hand(app: fastapi.FastAPI, predict: Callable[[Any], Any]) -> Callable[[Any], Any]:

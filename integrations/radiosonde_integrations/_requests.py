@@ -184,17 +184,17 @@ class ObservedRequest:
             # Of an exception the type: the frames of its traceback hold whatever the endpoint had in hand.
             self._end = (method, path, type(error) if isinstance(error, BaseException) else error)
             try:
-                radiosonde.defer(self._record)
+                radiosonde.defer(self._record_in_path if self._of_path else self._record)
             except Exception as failure:  # noqa: BLE001 - the request is not ours to fail
                 tell("end", failure)
 
+    def _record_in_path(self) -> None:
+        """Record the request under what of its cohort is in the path, which was entered in the endpoint's context only."""
+        with radiosonde.cohort(**(self._of_path or {})):
+            self._record()
+
     def _record(self) -> None:
         """Record the request; for the consumer, which counts and tells what is raised here."""
-        if self._of_path:
-            of_path, self._of_path = self._of_path, None
-            with radiosonde.cohort(**of_path):
-                self._record()
-            return
         duration_ns, start_ns = self._ended_ns - self._begun_ns, self._start_ns
         headers = self._read_headers()
         waited_s = queue_s(headers, start_ns) if headers else 0.0

@@ -97,9 +97,9 @@ class DrainedLane:
 
     @property
     def waiting(self) -> int:
-        """About how many records, or rows of batches, wait."""
-        rows_of_batches = (self.ring.arena.reserved - self._arena_seen) // max(1, self.ring.features)
-        return max(self.reader.glance(), rows_of_batches)
+        """About how many records, or rows of batches, waited at the last look and were not drained since."""
+        values, records = self._looked
+        return max(records, values // max(1, self.ring.features))
 
     def settle(self) -> None:
         """See that the version is known; working it out may take long, and may be left to us."""

@@ -137,8 +137,7 @@ ROW_KINDS: Final = tuple(
 ROW_COUNTS: Final = 1 | 1 << 32
 """kept 1, rows 1, as one word."""
 
-PREDICTION_ID: Final = struct.Struct(">QII")
-"""Wall clock at the start in nanoseconds, the ring's nonce, the low 32 bits of the record's index; see `prediction_id`."""
+_ID: Final = struct.Struct(">QII")
 
 _WHOLE = (
     BEGIN.size,
@@ -159,9 +158,7 @@ def prediction_id(start_ns: int, nonce: int, index: int) -> str:
     64 bits of wall-clock nanoseconds, the ring's 32 random bits, the low 32 bits of the record's index: all of it is in
     the slot already, so an id costs nothing until somebody asks for it.
     """
-    return PREDICTION_ID.pack(
-        start_ns, nonce, index & 0xFFFFFFFF
-    ).hex()  # a third of what formatting three numbers takes
+    return _ID.pack(start_ns, nonce, index & 0xFFFFFFFF).hex()  # a third of what formatting three numbers takes
 
 
 def slots_for(total_bytes: int, features: int) -> int:

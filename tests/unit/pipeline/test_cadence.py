@@ -12,9 +12,9 @@ from radiosonde._pipeline import cadence
 from radiosonde._pipeline.cadence import MANY, Cadence
 from radiosonde._pipeline.pipeline import Pipeline
 from radiosonde.testing import fly
+from tests.e2e._receivers import wait_for
 
 ROW = np.zeros((1, 4))
-PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,13 @@ def turns(monkeypatch):
     return taken
 
 
-def wait_for(condition):
-    """Wait until something is so, within a minute."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends_s, "it never came"
-        time.sleep(0.01)
-
-
 def test_few_records_are_counted_though_nobody_asks(turns, monkeypatch):
     """After the longest wait there is."""
     monkeypatch.setattr(cadence, "SELDOM_S", 2.0)
     with fly(window_s=60.0) as rs:
         began_s = time.monotonic()
         rs.observe("delays")(lambda _: "yes")(ROW)
-        wait_for(lambda: rs.statistics().records == 1)
+        wait_for(lambda: rs.statistics().records == 1, "a record")
         assert len(turns) == 1
         assert turns[0] - began_s >= 1.9
 
@@ -91,7 +83,7 @@ def test_many_are_counted_sooner(what, turns, monkeypatch):
                 rs.defer(lambda: None)
         else:
             observed(np.zeros((MANY, 4)))
-        wait_for(lambda: rs.statistics().records > 0)
+        wait_for(lambda: rs.statistics().records > 0, "records")
         assert len(turns) == 1
 
 
@@ -101,5 +93,5 @@ def test_a_label_that_is_joined_in_memory_is_not_kept_waiting(turns, monkeypatch
     with fly(window_s=1e6) as rs:
         rs.observe("delays", classes=["no", "yes"])(lambda _: "yes")(ROW)
         rs.label(rs.current().id, "no")
-        wait_for(lambda: rs.statistics().labels["joined"] == 1)
+        wait_for(lambda: rs.statistics().labels["joined"] == 1, "the label")
         assert turns
