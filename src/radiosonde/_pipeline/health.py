@@ -97,10 +97,8 @@ class Health:
         self.is_running = True
         self._stat = probes.cpu_limit().stat
         self._gpu = probes.gpu_probe()
-        self._gpu_bytes, self._gpu_asked_ns = (
-            0,
-            -GPU_EVERY_NS,
-        )  # the first sample asks, also right after the machine's start
+        self._gpu_bytes = 0
+        self._gpu_asked_ns = -GPU_EVERY_NS  # so that the first sample asks, also where the monotonic clock is young
         self._throttling = probes.throttling(self._stat) if self._stat else probes.Throttling()
         self._cpu_ns, self._sampled_ns = process_time_ns(), monotonic_ns()
         self._start_ns = wall_ns()
