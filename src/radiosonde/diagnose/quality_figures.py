@@ -63,9 +63,7 @@ def _figures(
             made.append(QualityFigure(where, residual, since_ns, _unless(corrected, broken), _unless(raw, broken)))
         return made
     weights = class_weights(older, curves)
-    held = calibration(
-        recent.classes, weighted_joint(older, weights) if set(older.classes) <= set(recent.classes) else None
-    )
+    held = calibration(recent.classes, weighted_joint(older, weights))
     made = []
     for metric in ("error_rate", "auc") if len(recent.classes) == 2 else ("error_rate",):
         found = assess(recent, curves, metric=metric, calibrated=held)

@@ -58,13 +58,19 @@ class Calibration:
 def calibration(classes: tuple[str, ...], joint: Joint | None = None) -> Calibration:
     """Return the calibration of *classes* that the labelled rows of *joint* show; without any, confidence at its word.
 
+    *joint* may name other classes too: what it predicted and is not among *classes* is left out.
+
     The line of a bin is the least-squares line of being right on confidence, which the sums of a bin give exactly.
     """
     shape = (len(classes), CONFIDENCE_BINS)
     rows, sums, squares, right, right_sums = (np.zeros(shape) for _ in range(5))
     if joint is not None:
+        place = {name: row for row, name in enumerate(classes)}
         for pair, (predicted, label) in enumerate(joint.pairs):
-            row, counts = classes.index(joint.classes[predicted]), joint.table[pair, :-1]
+            row = place.get(joint.classes[predicted])
+            if row is None:
+                continue
+            counts = joint.table[pair, :-1]
             rows[row] += counts[:, 0]
             sums[row] += counts[:, 1]
             squares[row] += counts[:, 2]
@@ -102,18 +108,14 @@ def mixed_joint(table: LabelTable, weights: Weights, calibrated: Calibration) ->
         odds = right * own + (1 - right) * other
         right = np.where(odds > 0, right * own / np.maximum(odds, 1e-300), right)
     expected = _joint(table, rows.sum(axis=0), sums.sum(axis=0), _mean(right, rows))
-    pairs = [tuple(pair) for pair in expected.pairs.tolist()]
-    counts = expected.table.copy()
-    extra: list[Array] = []
-    for pair, (predicted, label) in enumerate(table.pairs.tolist()):
-        key = (predicted, label if predicted == label or len(table.classes) == 2 else len(table.classes))
-        if key in pairs:
-            counts[pairs.index(key)] += table.joint[:, pair].sum(axis=0)
-        else:
-            pairs.append(key)
-            extra.append(table.joint[:, pair].sum(axis=0))
-    full = np.concatenate([counts, np.array(extra).reshape(-1, *counts.shape[1:])])
-    return Joint(expected.classes, np.array(pairs, dtype=np.int64).reshape(-1, 2), full)
+    # Several wrong labels of one predicted class share a line, whether or not rows without a label opened it.
+    lines = {(predicted, label): expected.table[at] for at, (predicted, label) in enumerate(expected.pairs.tolist())}
+    unnamed = len(table.classes)
+    for at, (predicted, label) in enumerate(table.pairs.tolist()):
+        line = (predicted, label if predicted == label or unnamed == 2 else unnamed)
+        lines[line] = lines.get(line, 0.0) + table.joint[:, at].sum(axis=0)
+    pairs = np.array(list(lines), dtype=np.int64).reshape(-1, 2)
+    return Joint(expected.classes, pairs, np.array(list(lines.values())).reshape(-1, CONFIDENCE_BINS + 1, 3))
 
 
 def _right(rows: Array, sums: Array, calibrated: Calibration) -> Array:
