@@ -19,7 +19,7 @@ from radiosonde._aggregate.features import FeatureState
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
 from radiosonde._aggregate.traffic import TrafficState
-from radiosonde._pipeline.lanes import DrainedLane
+from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._ring import RingReader
 from radiosonde.model import SeriesKey
 from radiosonde.reference.grid import fingerprints
@@ -36,8 +36,8 @@ def measure(rounds: int) -> Iterator[Figure]:
         predict = flight.observe("delays", reference=reference())(model())
         for row in arrays():
             predict(row)
-        (lane,) = flight.pipeline()._lanes
-        steps = _steps(lane.lane.ring, RingReader(lane.lane.ring).drain())
+        (consumer,) = flight.pipeline()._ring_consumers
+        steps = _steps(consumer.writer.ring, RingReader(consumer.writer.ring).drain())
         arms = {arm: (lambda run=run: _per_record_s(run)) for arm, (_, run) in steps.items()}
         samples = interleave({**arms, "yardstick": yardstick()}, rounds)
     for arm, (what, _) in steps.items():
@@ -58,7 +58,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
     if grid is None:
         raise AssertionError("the workload's reference has a grid")
     headers, rows = block.headers, block.rows
-    traffic, answers, lane = TrafficState(), AnswerState(), DrainedLane(ring, stream, 0)
+    traffic, answers, consumer = TrafficState(), AnswerState(), RingConsumer(ring, stream, 0)
     settled = FeatureState(stream, grid)
     settled.update(rows)
     settled.update(rows)  # its room for distinct values and frequent items is full now
@@ -75,7 +75,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
         "drain-copy": ("drain: find what is done and copy it out", lambda: RingReader(ring).drain()),
         "drain-traffic": ("drain: calls, durations, phases", lambda: traffic.update(headers, [""])),
         "drain-answers": ("drain: classes and confidence", lambda: answers.update_single(headers)),
-        "drain-pending": ("drain: rows and cells for labels", lambda: lane.predictions(block, True)),
+        "drain-pending": ("drain: rows and cells for labels", lambda: consumer.predictions(block, True)),
         "drain-features": ("drain: 30 features into a window that has 1 024 rows", lambda: settled.update(rows)),
         "drain-fingerprint": ("  of it: fingerprints", lambda: fingerprints(rows)),
         "drain-sort": ("  of it: copy and sort", lambda: np.array(rows, order="F").sort(axis=0)),

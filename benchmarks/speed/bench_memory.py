@@ -42,8 +42,8 @@ def measure(rounds: int) -> Iterator[Figure]:  # noqa: ARG001 - memory does not 
             _fill(flight, predict, series)
         gc.collect()
         grown = _resident_kib() - before
-        (lane,) = pipeline._lanes
-        ring_mib = len(lane.lane.ring.memory) / 2**20
+        (consumer,) = pipeline._ring_consumers
+        ring_mib = len(consumer.writer.ring.memory) / 2**20
         if (series := flight.statistics().series) != SERIES + 1:
             raise RuntimeError(f"{SERIES + 1} series expected, {series} found")
         flight.windows()

@@ -50,7 +50,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 def _arms(ends: ExitStack) -> dict[str, tuple[str, Callable[[], float]]]:
     off = Flight(environment={"RADIOSONDE_DISABLED": "true"}).observe("delays")(model())
     arms = {
-        # No tracer provider is set yet, and a lane looks for one when it opens, so the order matters here.
+        # No tracer provider is set yet, and a record writer looks for one when it opens, so the order matters here.
         "record-array": ("caller, one row of 30 floats as an array, no tracing", _observed(ends, arrays())),
         "record-dict": ("caller, one row of 30 floats as a dict, no tracing", _observed(ends, dicts())),
         "record-in-cohort": (

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks._measure import Figure, interleave, microseconds, over, yardstick
 from benchmarks.speed.bench_record import lost_by_reason, still_flight
 from benchmarks.workloads import ANSWER, BURST, FEATURES, arrays, dicts, matrix, model, reference
-from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     with still_flight(window_s=WINDOW_S) as flight:
         # Without the OTLP that would switch it on: sending 60 spans a minute is not by the prediction.
         pipeline = flight.pipeline()
-        pipeline._keeper = pipeline._aggregator.keeper = SpanKeeper(60, pipeline.guard)
+        pipeline._tail_sampler = pipeline._aggregator.tail_sampler = TailSampler(60, pipeline.guard)
         run = _predictions(flight, BURST, 100_000)
         yield _figure("total-spans", "total CPU, windows of 100 000 rows, spans after the fact chosen", run, rounds)
     yield from _batches(rounds)

@@ -264,17 +264,17 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
             features = args[0] if args else None
             if type(features) is not ndarray or features.ndim != 2 or not takes_matrix:
                 features = _read(read, args, kwargs)
-            lane = recorder.lane
-            token = lane.begin((features,), _NO_KEYWORDS)
+            writer = recorder.writer
+            token = writer.begin((features,), _NO_KEYWORDS)
             inside = INSIDE.set(True)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                lane.fail(token, error)
+                writer.fail(token, error)
                 raise
             finally:
                 INSIDE.reset(inside)
-            lane.finish(token, result)
+            writer.finish(token, result)
             return result
 
         setattr(observed, MARK, method)

@@ -1,4 +1,4 @@
-"""Prefork servers: totals over all workers are exact, spoken with one voice by an agent, or worker by worker without."""
+"""Prefork servers: totals over all workers are exact, exported once by an agent, or worker by worker without one."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Clock:
 def clock(monkeypatch):
     """Return the clock of everything recorded."""
     made = Clock()
-    monkeypatch.setattr("radiosonde._record.lane.monotonic_ns", made)
+    monkeypatch.setattr("radiosonde._record.record_writer.monotonic_ns", made)
     monkeypatch.setattr("radiosonde._record.current.monotonic_ns", made)
     return made
 

@@ -22,7 +22,7 @@ import pytest
 import radiosonde
 from radiosonde._guard import Guard
 from radiosonde._join import memory, opening
-from radiosonde._pipeline import labels, span_outlet, waiting
+from radiosonde._pipeline import label_queue, span_outlet, waiting
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
@@ -89,8 +89,8 @@ def _(folder, patch):
     with fly() as rs:
         predict(rs, ROW)
         rs.pipeline().take_turn()
-        rs.pipeline()._lanes[0].ring.reserve()
-        rs.pipeline()._lanes[0].lane.recorder.lane.begin((ROW,), {})
+        rs.pipeline()._ring_consumers[0].ring.reserve()
+        rs.pipeline()._ring_consumers[0].writer.recorder.writer.begin((ROW,), {})
         for _ in range(3):
             rs.pipeline().take_turn()
         return rs.losses()
@@ -110,9 +110,9 @@ def _(folder, patch):
     """A signal handler predicts a batch while its own thread reserves room for one."""
     with fly() as rs:
         predict(rs, ROW)
-        arena = rs.pipeline()._lanes[0].ring.arena
+        arena = rs.pipeline()._ring_consumers[0].ring.arena
         patch.setattr(arena, "_owner", threading.get_ident())
-        rs.pipeline()._lanes[0].lane.recorder.lane.begin((BATCH,), {})
+        rs.pipeline()._ring_consumers[0].writer.recorder.writer.begin((BATCH,), {})
         patch.undo()
         return rs.losses()
 
@@ -237,7 +237,7 @@ def _(folder, patch):
 @provokes(losses.LABEL_QUEUE_FULL)
 def _(folder, patch):
     """More labels than may wait."""
-    patch.setattr(labels, "QUEUE", 1)
+    patch.setattr(label_queue, "QUEUE", 1)
     with fly() as rs:
         with rs.pipeline()._turn:
             for _ in range(2):
@@ -256,12 +256,12 @@ def _(folder, patch):
 @provokes(losses.PREDICTIONS_UNJOINABLE)
 def _(folder, patch):
     """More predictions than may wait for a join store that is away."""
-    patch.setattr(labels, "WAITING_ROWS", 1)
+    patch.setattr(label_queue, "WAITING_ROWS", 1)
     with fly(labels="memory") as rs:
         for _ in range(2):
             predict(rs, ROW)
             with patch.context() as away:
-                away.setattr(labels.LabelDesk, "deliver", lambda _: None)
+                away.setattr(label_queue.LabelQueue, "deliver", lambda _: None)
                 rs.pipeline().take_turn()
         return rs.losses()
 
@@ -284,10 +284,10 @@ def _(folder, patch):
     with fly(reraise=False) as rs:
         predict(rs, ROW)
         rs.pipeline().take_turn()
-        lane = rs.pipeline()._lanes[0]
+        consumer = rs.pipeline()._ring_consumers[0]
         with rs.pipeline()._turn:
-            lane.lane.recorder.lane.finish(lane.lane.recorder.lane.begin((ROW,), {}), "yes")
-            lane.stream.cohorts = []
+            consumer.writer.recorder.writer.finish(consumer.writer.recorder.writer.begin((ROW,), {}), "yes")
+            consumer.stream.cohorts = []
         return rs.losses()
 
 

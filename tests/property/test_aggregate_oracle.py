@@ -25,7 +25,7 @@ def driver(**options: object) -> Iterator[Driver]:
     """Yield a driver of a pipeline whose recording side reads a clock that only the script moves."""
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("radiosonde._record.lane.monotonic_ns", clock)
+        patch.setattr("radiosonde._record.record_writer.monotonic_ns", clock)
         patch.setattr("radiosonde._record.current.monotonic_ns", clock)
         settings_ = {"window_s": WINDOW_S, "cohorts": {"carrier": ["UA", "AA"]}, "ring_bytes": 65_536, **options}
         with fly(**settings_) as flight:

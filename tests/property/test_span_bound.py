@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._guard import Guard
 from radiosonde._ring.layout import DONE, FAILED
 from tests.unit.aggregate.blocks import NS, Clock, block, stream
@@ -30,10 +30,10 @@ def test_the_bound_holds_in_any_minute_and_nothing_vanishes(turns, per_minute, s
     """No 60 seconds hold more spans than allowed; errors and unsure ones are kept or counted; no id comes twice."""
     clock, guard = Clock(), Guard(reraise=True)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("allowance", "keepers", "aggregator", "state"):
+        for module in ("allowance", "tail_sampler", "aggregator", "state"):
             patch.setattr(f"radiosonde._aggregate.{module}.monotonic_ns", clock)
-        keeper = SpanKeeper(per_minute, guard, seed=seed)
-        aggregator = Aggregator(60.0, "worker-1", keeper)
+        tail_sampler = TailSampler(per_minute, guard, seed=seed)
+        aggregator = Aggregator(60.0, "worker-1", tail_sampler)
         made, remarkable, source = [], 0, stream()
         for pause_s, ordinary, errors, unsure, closes in turns:
             clock.pass_s(pause_s)
@@ -47,7 +47,7 @@ def test_the_bound_holds_in_any_minute_and_nothing_vanishes(turns, per_minute, s
                 remarkable += errors + unsure
             if closes:
                 aggregator.close(everything=True)
-            made += [(clock.now_ns, span) for span in keeper.take()]
+            made += [(clock.now_ns, span) for span in tail_sampler.take()]
     times = np.array([at for at, _ in made])
     for at in times:
         assert np.count_nonzero((times >= at) & (times < at + 60 * NS)) <= per_minute

@@ -20,7 +20,7 @@ from radiosonde._pipeline import agent_outlets, waiting
 from radiosonde._pipeline.agent_outlets import AgentOutlets
 from radiosonde._settings import Settings
 from radiosonde.store.reader import Interval, StoreReader
-from radiosonde.store.totals import read_carried
+from radiosonde.store.totals import read_cumulative_state
 from radiosonde.testing import fly
 from tests.e2e._prefork import Predictions, agent, children, ended, load, serving, stop
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink, wait_for
@@ -78,9 +78,11 @@ def test_no_prediction_is_lost_or_doubled_when_workers_and_agents_are_killed(tmp
     for _, window in StoreReader(spool / "agent.sqlite", sketches=False).parts(Interval()):
         counted[int(window.key.cohort.removeprefix("lot="))] += window.calls
         process = window.process
-    carried = read_carried(spool / "agent.sqlite", process)
-    died = carried.counts["counts"]["loss.died_in_flight"]
-    assert {name: count for name, count in carried.counts["counts"].items() if count} == {"loss.died_in_flight": died}
+    cumulative = read_cumulative_state(spool / "agent.sqlite", process)
+    died = cumulative.counts["counts"]["loss.died_in_flight"]
+    assert {name: count for name, count in cumulative.counts["counts"].items() if count} == {
+        "loss.died_in_flight": died
+    }
 
     assert len(answered) > 300
     assert answered <= made.returned.keys()
@@ -92,7 +94,7 @@ def test_no_prediction_is_lost_or_doubled_when_workers_and_agents_are_killed(tmp
         noted = by_lot(made.returned)[lot]
         assert noted <= counted[lot] <= noted + by_lot(unnoted)[lot]
     assert counted.total() - made.returned.total() + died <= unnoted.total()
-    assert sum(window.calls for window in carried.totals) == counted.total()
+    assert sum(window.calls for window in cumulative.totals) == counted.total()
     assert list(spool.glob("*.ring")) == []
 
 

@@ -18,10 +18,10 @@ def test_a_fork_while_the_arena_is_locked(tmp_path: Path) -> None:
         from radiosonde._pipeline.surface import SURFACE
         batch = np.zeros((50, 3))
         predict(batch)
-        (lane,) = SURFACE.pipeline()._lanes
+        (consumer,) = SURFACE.pipeline()._ring_consumers
         held, over = threading.Event(), threading.Event()
         def hold():
-            with lane.ring.arena._lock:
+            with consumer.ring.arena._lock:
                 held.set()
                 over.wait()
         holder = threading.Thread(target=hold)

@@ -66,7 +66,7 @@ def test_a_full_ring_counts_what_it_overwrites():
         predict = rs.observe("delays")(lambda _: "yes")
         predict(ROW)
         rs.pipeline().take_turn()
-        capacity = rs.pipeline()._lanes[0].lane.ring.capacity
+        capacity = rs.pipeline()._ring_consumers[0].writer.ring.capacity
         with rs.pipeline()._turn:
             for _ in range(capacity + 1234):
                 predict(ROW)
@@ -118,7 +118,7 @@ def test_threads_that_label_each_others_predictions():
 
         in_threads(4, work)
         rs.pipeline().take_turn()
-        while rs.pipeline()._labels.waiting:
+        while rs.pipeline()._label_queue.waiting:
             rs.pipeline().take_turn()
         found = rs.statistics().labels
         assert {name: count for name, count in found.items() if count} == {"joined": 2000}
@@ -130,7 +130,7 @@ def test_threads_that_label_each_others_predictions():
 
 
 def test_two_models_starting_at_once():
-    """The first predictions of many functions come at the same moment: every one has its lane, none is lost."""
+    """The first predictions of many functions come at the same moment: every one has its ring, none is lost."""
     with fly() as rs:
         functions = [rs.observe(f"model-{place}")(lambda _: "yes") for place in range(16)]
         in_threads(16, lambda place: [functions[place](ROW) for _ in range(50)])

@@ -6,7 +6,7 @@ deltas and add up, so closing early is never wrong. Parts of windows behind the 
 while, because every row on its own would make a part.
 
 Calls, rows, errors, durations and phases count every record. Features and outputs count the rows that the budget allows
-(`radiosonde._aggregate.pace` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
+(`radiosonde._aggregate.sampling_controller` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
 Outputs of single rows cost a twentieth of their features, so they are thinned `OUTPUT_RATIO` times less, if at all.
 
 Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.batches import Batches
-from radiosonde._aggregate.keepers import SpanKeeper
 from radiosonde._aggregate.outcomes import OutcomeState
-from radiosonde._aggregate.pace import Pace
 from radiosonde._aggregate.provisional import Backlog
+from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
+from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._aggregate.thinning import Thinner
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns
@@ -55,12 +55,12 @@ class Aggregator:
     Args:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
-        keeper: chooses predictions that get a span after the fact; None makes none.
-        pace: how many rows features and outputs may count; default: all.
+        tail_sampler: chooses predictions that get a span after the fact; None makes none.
+        sampling: how many rows features and outputs may count; default: all.
         thinner: which ones.
 
     Attributes:
-        keeper: as given.
+        tail_sampler: as given.
         batch_rows_lost: rows of batches that were overwritten before they were read; whoever counts them sets it to 0.
         counted_rows: rows whose features were looked at.
         closed: windows closed.
@@ -71,16 +71,16 @@ class Aggregator:
         self,
         window_s: float,
         process: str,
-        keeper: SpanKeeper | None = None,
+        tail_sampler: TailSampler | None = None,
         *,
-        pace: Pace | None = None,
+        sampling: SamplingController | None = None,
         thinner: Thinner | None = None,
     ) -> None:
-        self.keeper = keeper
+        self.tail_sampler = tail_sampler
         self.step = 1
         self._window_ns = round(window_s * NS)
         self._process = process
-        self._pace = pace or Pace()
+        self._sampling = sampling or SamplingController()
         self._thinner = thinner or Thinner()
         self._lock = threading.Lock()
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
@@ -105,7 +105,7 @@ class Aggregator:
     # Filling ---------------------------------------------------------------------------------------------------------
 
     def fold(self, stream: Stream, block: Block) -> None:
-        """Add the records of one lane."""
+        """Add the records of one ring."""
         headers = block.headers
         event_ns = np.where(headers["event_ns"] > 0, headers["event_ns"], headers["start_ns"])
         starts_ns = event_ns - event_ns % self._window_ns
@@ -113,11 +113,11 @@ class Aggregator:
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
             # Without a grid nothing is thinned: the first rows make the provisional reference, once.
-            step = self._pace.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
+            step = self._sampling.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
             self.step = step
             counted, self._row_ns = self.counted_rows, 0
-            if self.keeper is not None:  # looks at all records, not at those that are counted
-                self.keeper.keep(stream, block)
+            if self.tail_sampler is not None:  # looks at all records, not at those that are counted
+                self.tail_sampler.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
                 self._add_part(stream, int(starts_ns[0]), int(series[0]), block, step)
             else:
@@ -126,12 +126,12 @@ class Aggregator:
                 for members in np.split(order, np.flatnonzero(changes) + 1):
                     first = members[0]
                     self._add_part(stream, int(starts_ns[first]), int(series[first]), block.part(members), step)
-            self._pace.note(self.counted_rows - counted, self._row_ns)
+            self._sampling.note(self.counted_rows - counted, self._row_ns)
 
     def _add_part(self, stream: Stream, start_ns: int, series: int, part: Block, step: int) -> None:
         """Add the records of one window and series."""
-        if self.keeper is not None:
-            self.keeper.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
+        if self.tail_sampler is not None:
+            self.tail_sampler.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
         self._add(stream, start_ns, series, part.headers, part.rows, step)
 
     def _add(
@@ -267,8 +267,8 @@ class Aggregator:
             ]
             states = [self._open.pop(place) for place in due]
             for state in states:
-                if self.keeper is not None:
-                    state.traffic.point_to(self.keeper.release(state.start_ns, state.key))
+                if self.tail_sampler is not None:
+                    state.traffic.point_to(self.tail_sampler.release(state.start_ns, state.key))
             windows = [state.freeze(with_sketches=True) for state in states]
             self._add_totals(state.freeze(with_sketches=False) for state in states)
         self.closed += len(windows)

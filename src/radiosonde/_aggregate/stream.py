@@ -1,4 +1,4 @@
-"""What the aggregator knows of a lane: its names, its grid, and where its batches are. Made by the pipeline."""
+"""What the aggregator knows of a ring's records: its names, its grid, and where its batches are. Made by the pipeline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from radiosonde.reference.profile import Reference
 
 @dataclass(slots=True)
 class Stream:
-    """One lane as the aggregator sees it. The name lists grow while codes are handed out; codes index them.
+    """One ring as the aggregator sees it. The name lists grow while codes are handed out; codes index them.
 
     Attributes:
         model, version, variant: identity of the series.
@@ -27,7 +27,7 @@ class Stream:
         features: feature names.
         categories: per feature the category names by code, or None for a number.
         arena: where rows of batches are.
-        nonce: of the lane's ring, part of its predictions' ids.
+        nonce: of the ring, part of its predictions' ids.
         reference: the profile whose grid counts the cells; None until a provisional one is made.
         reference_id: its identity (kept, because working it out hashes the whole profile).
         grid: its compiled cells.

@@ -1,6 +1,6 @@
 """Labels and the predictions a store holds, joined: the part that is the same in every store.
 
-A store hands in the labels and a `Shelf` to look things up on, and writes down what comes out, in one transaction.
+A store hands in the labels and a `JoinLookup` to look things up on, and writes down what comes out, in one transaction.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from radiosonde._clock import NS
-from radiosonde._join.fragments import Fragment, Key, Place, place_of
 from radiosonde._join.matching import Prediction, Stated, match, outcome_of, parse_id
+from radiosonde._join.prediction_chunks import Key, Place, PredictionChunk, place_of
 from radiosonde._join.store import EXPIRED, INVALID, UNKNOWN, Batch, Label
 from radiosonde.model import Outcome
 
@@ -50,13 +50,13 @@ class Received(NamedTuple):
     since_ns: int = 0
 
 
-class Shelf(Protocol):
+class JoinLookup(Protocol):
     """What joining needs to look up."""
 
     def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return the prediction ids of those *names* that are somebody's own ids."""
 
-    def fragments(self, places: Sequence[Place]) -> Iterable[Sequence[Fragment]]:
+    def chunks(self, places: Sequence[Place]) -> Iterable[Sequence[PredictionChunk]]:
         """Return what is kept at each place."""
 
     def stated(self, nonce: int, keys: Sequence[Key]) -> Mapping[Key, Stated]:
@@ -130,8 +130,8 @@ def known_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, in
             yield own, prediction_id, target[1][1]
 
 
-def join_labels(labels: Sequence[Received], shelf: Shelf) -> Findings:
-    """Join *labels* with what is on the shelf, each with all that was stated for its prediction before."""
+def join_labels(labels: Sequence[Received], lookup: JoinLookup) -> Findings:
+    """Join *labels* with what *lookup* finds, each with all that was stated for its prediction before."""
     found = Findings()
     sought: dict[Place, list[_Sought]] = {}
     nameless: list[Received] = []
@@ -145,9 +145,9 @@ def join_labels(labels: Sequence[Received], shelf: Shelf) -> Findings:
         else:
             sought.setdefault(place_of(target[0], target[1][0]), []).append((label, target[1]))
     # Text that reads like one of our ids may be a caller's own id all the same (a UUID, a trace id).
-    nameless += _join_at(sought, shelf, found)
+    nameless += _join_at(sought, lookup, found)
     if nameless:
-        aliases = shelf.aliases([label.id for label in nameless if label.id is not None])
+        aliases = lookup.aliases([label.id for label in nameless if label.id is not None])
         renamed: dict[Place, list[_Sought]] = {}
         for label in nameless:
             alias = aliases.get(label.id or "")
@@ -157,35 +157,35 @@ def join_labels(labels: Sequence[Received], shelf: Shelf) -> Findings:
             else:
                 # From now on by our id, so that it waits for the right page; the meaning of a name never changes.
                 renamed.setdefault(place_of(target[0], target[1][0]), []).append((label._replace(id=alias), target[1]))
-        found.unfound += _join_at(renamed, shelf, found)
+        found.unfound += _join_at(renamed, lookup, found)
     return found
 
 
-def _join_at(sought: Mapping[Place, list[_Sought]], shelf: Shelf, found: Findings) -> list[Received]:
+def _join_at(sought: Mapping[Place, list[_Sought]], lookup: JoinLookup, found: Findings) -> list[Received]:
     """Join labels by place into *found*; return those whose prediction is not there."""
     missing: list[Received] = []
     places = iter(sought)
     while group := list(islice(places, _AT_ONCE)):
-        for place, fragments in zip(group, shelf.fragments(group), strict=True):
-            missing += _join_page(place[0], sought[place], fragments, shelf, found)
+        for place, chunks in zip(group, lookup.chunks(group), strict=True):
+            missing += _join_page(place[0], sought[place], chunks, lookup, found)
     return missing
 
 
 def _join_page(
-    nonce: int, labels: list[_Sought], fragments: Sequence[Fragment], shelf: Shelf, found: Findings
+    nonce: int, labels: list[_Sought], chunks: Sequence[PredictionChunk], lookup: JoinLookup, found: Findings
 ) -> list[Received]:
     pairs: list[tuple[_Sought, Prediction]] = []
     # A prediction may be there twice, from its ring and from a receipt: the one with cells says more.
-    for fragment in sorted(fragments, key=lambda each: each.cells.shape[1], reverse=True):
+    for chunk in sorted(chunks, key=lambda each: each.cells.shape[1], reverse=True):
         if not labels:
             break
-        rows = fragment.find([key for _, key in labels])
+        rows = chunk.find([key for _, key in labels])
         hits = np.flatnonzero(rows >= 0)
         if len(hits):
-            pairs += zip([labels[hit] for hit in hits.tolist()], fragment.take(rows[hits]), strict=True)
+            pairs += zip([labels[hit] for hit in hits.tolist()], chunk.take(rows[hits]), strict=True)
             labels = [label for label, row in zip(labels, rows.tolist(), strict=True) if row < 0]
     if pairs:
-        known = shelf.stated(nonce, [key for (_, key), _ in pairs])
+        known = lookup.stated(nonce, [key for (_, key), _ in pairs])
         _match_all(nonce, pairs, known, found)
     return [label for label, _ in labels]
 
@@ -256,7 +256,7 @@ class Patience:
 
 
 class GivenUp(NamedTuple):
-    """What a fragment leaves behind when it is given up.
+    """What a chunk leaves behind when it is given up.
 
     Attributes:
         outcomes: one for each prediction whose label never came.
@@ -265,28 +265,28 @@ class GivenUp(NamedTuple):
     """
 
     outcomes: list[Outcome]
-    rest: Fragment | None
+    rest: PredictionChunk | None
     gone: list[Key]
 
 
-def give_up(fragment: Fragment, siblings: Iterable[Fragment], labelled: Iterable[Key], room: int) -> GivenUp:
-    """Give up a fragment whose predictions are too old; its labels did not come.
+def give_up(chunk: PredictionChunk, siblings: Iterable[PredictionChunk], labelled: Iterable[Key], room: int) -> GivenUp:
+    """Give up a chunk whose predictions are too old; its labels did not come.
 
     Args:
-        fragment: what is given up.
-        siblings: what else is kept of its page: a prediction in two fragments goes with the last of them.
+        chunk: what is given up.
+        siblings: what else is kept of its page: a prediction in two chunks goes with the last of them.
         labelled: keys that have a label.
         room: bound on the outcomes.
     """
-    keys = fragment.keys()
+    keys = chunk.keys()
     elsewhere = {key for sibling in siblings for key in sibling.keys()}  # noqa: SIM118 - a method, not a dict's
     settled = elsewhere.union(labelled)
-    answered = (fragment.rows["class_code"] >= 0) | np.isfinite(fragment.rows["score"])
+    answered = (chunk.rows["class_code"] >= 0) | np.isfinite(chunk.rows["score"])
     is_open = np.array([key not in settled for key in keys]) & answered
     rest = np.flatnonzero(is_open)[room:]
     is_open[rest] = False
-    outcomes = [outcome_of(each, None) for each in fragment.take(np.flatnonzero(is_open))]
+    outcomes = [outcome_of(each, None) for each in chunk.take(np.flatnonzero(is_open))]
     is_rest = np.zeros(len(keys), dtype=np.bool_)
     is_rest[rest] = True
     gone = [key for key, stays in zip(keys, is_rest.tolist(), strict=True) if not stays and key not in elsewhere]
-    return GivenUp(outcomes, fragment.only(is_rest) if len(rest) else None, gone)
+    return GivenUp(outcomes, chunk.only(is_rest) if len(rest) else None, gone)

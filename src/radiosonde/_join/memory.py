@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from radiosonde._clock import NS
-from radiosonde._join.fragments import Fragment, Key, Place, cut, merged_lane
 from radiosonde._join.joining import (
     MAX_AGE_S,
     WAIT_S,
@@ -21,6 +20,7 @@ from radiosonde._join.joining import (
     target_of,
 )
 from radiosonde._join.matching import LaneCodes, Stated
+from radiosonde._join.prediction_chunks import Key, Place, PredictionChunk, cut, merged_lane
 from radiosonde._join.store import LEASE_S, UNKNOWN, Batch, Label, LaneNames, Predictions
 from radiosonde._join.waiting import WaitingRoom, wakes_of
 from radiosonde.model import Outcome
@@ -29,7 +29,7 @@ CAPACITY = 131_072
 """Predictions per lane that can still be labelled: 9.7 MB with the cells of 30 features, 5.8 MB without."""
 
 LANES = 8
-"""Full lanes that are kept in all; beyond it the fragments that came first go. Bounds an agent whose workers come and go."""
+"""Full lanes that are kept in all; beyond it the chunks that came first go. Bounds an agent whose workers come and go."""
 
 WAITING = 65_536
 """Labels that wait for their predictions, and callers' own ids; the oldest are given up beyond it."""
@@ -38,7 +38,7 @@ WAITING = 65_536
 class _Kept(NamedTuple):
     number: int
     place: Place
-    fragment: Fragment
+    chunk: PredictionChunk
     newest_ns: int
 
 
@@ -65,7 +65,7 @@ class MemoryJoinStore:
         self._codes: dict[int, list[LaneCodes]] = {}
         self._kept: dict[int, deque[_Kept]] = {}  # by nonce, in the order they came
         self._counts: dict[int, int] = {}
-        self._pages: dict[Place, list[Fragment]] = {}
+        self._pages: dict[Place, list[PredictionChunk]] = {}
         self._stated: dict[tuple[int, Key], Stated] = {}
         self._aliases: OrderedDict[str, str] = OrderedDict()
         self._received: deque[Received] = deque()
@@ -77,10 +77,10 @@ class MemoryJoinStore:
 
     def remember(self, predictions: Sequence[Predictions]) -> None:
         """See `JoinStore`."""
-        for chunk in predictions:
-            nonce = chunk.lane.nonce
-            for place, fragment in cut(chunk, self._lane(chunk.lane)):
-                self._add(place, fragment)
+        for part in predictions:
+            nonce = part.lane.nonce
+            for place, chunk in cut(part, self._lane(part.lane)):
+                self._add(place, chunk)
                 self._received.extend(self._room.wake(place))
             self._prune(nonce)
 
@@ -127,15 +127,15 @@ class MemoryJoinStore:
     # What `join_labels` looks up -------------------------------------------------------------------------------------
 
     def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
-        """See `Shelf`."""
+        """See `JoinLookup`."""
         return {name: self._aliases[name] for name in names if name in self._aliases}
 
-    def fragments(self, places: Sequence[Place]) -> Iterable[Sequence[Fragment]]:
-        """See `Shelf`."""
+    def chunks(self, places: Sequence[Place]) -> Iterable[Sequence[PredictionChunk]]:
+        """See `JoinLookup`."""
         return [self._pages.get(place, ()) for place in places]
 
     def stated(self, nonce: int, keys: Sequence[Key]) -> Mapping[Key, Stated]:
-        """See `Shelf`."""
+        """See `JoinLookup`."""
         return {key: found for key in keys if (found := self._stated.get((nonce, key))) is not None}
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class MemoryJoinStore:
         for nonce, kept in list(self._kept.items()):
             while room > 0 and kept and kept[0].newest_ns < oldest_ns:
                 first = self._forget(nonce)
-                given = give_up(first.fragment, self._pages.get(first.place, ()), self._labelled(nonce, first), room)
+                given = give_up(first.chunk, self._pages.get(first.place, ()), self._labelled(nonce, first), room)
                 self._unstate(nonce, given.gone)
                 if given.rest is not None:
                     self._add(first.place, given.rest, first=True)
@@ -179,7 +179,7 @@ class MemoryJoinStore:
         return target is None or target[1][1] < oldest_ns
 
     def _labelled(self, nonce: int, kept: _Kept) -> list[Key]:
-        return [key for key in kept.fragment.keys() if (nonce, key) in self._stated]  # noqa: SIM118 - a method
+        return [key for key in kept.chunk.keys() if (nonce, key) in self._stated]  # noqa: SIM118 - a method
 
     def _unstate(self, nonce: int, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -193,31 +193,31 @@ class MemoryJoinStore:
         for place, codes in enumerate(known):
             merged = merged_lane(codes.names, names)
             if merged is not None:
-                # Fragments that came before keep their codes: what these mean is not changed by names added later.
+                # Chunks that came before keep their codes: what these mean is not changed by names added later.
                 known[place] = LaneCodes(merged)
                 return known[place]
         known.append(LaneCodes(names))
         return known[-1]
 
-    def _add(self, place: Place, fragment: Fragment, *, first: bool = False) -> None:
+    def _add(self, place: Place, chunk: PredictionChunk, *, first: bool = False) -> None:
         self._number += 1
         kept = self._kept.setdefault(place[0], deque())
-        entry = _Kept(self._number, place, fragment, fragment.newest_ns)
+        entry = _Kept(self._number, place, chunk, chunk.newest_ns)
         kept.appendleft(entry) if first else kept.append(entry)
-        self._pages.setdefault(place, []).append(fragment)
-        self._counts[place[0]] = self._counts.get(place[0], 0) + len(fragment.rows)
-        self._rows += len(fragment.rows)
+        self._pages.setdefault(place, []).append(chunk)
+        self._counts[place[0]] = self._counts.get(place[0], 0) + len(chunk.rows)
+        self._rows += len(chunk.rows)
 
     def _forget(self, nonce: int) -> _Kept:
-        """Take out the fragment of a lane that came first."""
+        """Take out the chunk of a lane that came first."""
         first = self._kept[nonce].popleft()
         page = self._pages[first.place]
-        # By identity: fragments hold arrays, which have no one answer to being equal.
-        page[:] = [fragment for fragment in page if fragment is not first.fragment]
+        # By identity: chunks hold arrays, which have no one answer to being equal.
+        page[:] = [chunk for chunk in page if chunk is not first.chunk]
         if not page:
             del self._pages[first.place]
-        self._counts[nonce] -= len(first.fragment.rows)
-        self._rows -= len(first.fragment.rows)
+        self._counts[nonce] -= len(first.chunk.rows)
+        self._rows -= len(first.chunk.rows)
         return first
 
     def _prune(self, nonce: int) -> None:
@@ -228,11 +228,11 @@ class MemoryJoinStore:
 
     def _first_rows(self, nonce: int) -> int:
         kept = self._kept.get(nonce)
-        return len(kept[0].fragment.rows) if kept else 0
+        return len(kept[0].chunk.rows) if kept else 0
 
     def _drop(self, nonce: int) -> None:
         first = self._forget(nonce)
-        elsewhere = {key for fragment in self._pages.get(first.place, ()) for key in fragment.keys()}  # noqa: SIM118
-        self._unstate(nonce, (key for key in first.fragment.keys() if key not in elsewhere))  # noqa: SIM118
+        elsewhere = {key for chunk in self._pages.get(first.place, ()) for key in chunk.keys()}  # noqa: SIM118
+        self._unstate(nonce, (key for key in first.chunk.keys() if key not in elsewhere))  # noqa: SIM118
         self._horizons_ns[nonce] = max(self._horizons_ns.get(nonce, 0), first.newest_ns)
-        self.pruned += len(first.fragment.rows)
+        self.pruned += len(first.chunk.rows)

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from radiosonde._clock import NS
 from radiosonde._join.batches import decode_batch, encode_batch
-from radiosonde._join.fragments import Fragment, Place, cut
 from radiosonde._join.joining import (
     MAX_AGE_S,
     WAIT_S,
@@ -31,17 +30,18 @@ from radiosonde._join.joining import (
     readable,
 )
 from radiosonde._join.matching import LaneCodes
+from radiosonde._join.prediction_chunks import Place, PredictionChunk, cut
 from radiosonde._join.redis_rows import (
     DAY_S,
     Keys,
-    RedisShelf,
+    RedisLookup,
     decode_labels,
-    drop_fragment,
+    drop_chunk,
     drop_stated,
     encode_label,
     lane_digest,
     wake,
-    write_fragment,
+    write_chunk,
     write_stated,
     write_waiting,
 )
@@ -100,11 +100,11 @@ class RedisJoinStore:
         with self._told():
             pipe = self._client.pipeline()
             places: list[Place] = []
-            for chunk in predictions:
-                digest, document = lane_digest(chunk.lane)
+            for part in predictions:
+                digest, document = lane_digest(part.lane)
                 pipe.set(self._keys.lane(digest), document, ex=self._ttl_s)
-                for place, fragment in cut(chunk, LaneCodes(chunk.lane)):
-                    write_fragment(pipe, self._keys, place, digest, fragment, self._ttl_s)
+                for place, chunk in cut(part, LaneCodes(part.lane)):
+                    write_chunk(pipe, self._keys, place, digest, chunk, self._ttl_s)
                     places.append(place)
             wake(pipe, self._keys, places)
             pipe.execute()
@@ -187,15 +187,15 @@ class RedisJoinStore:
         if leased is not None:
             return True, leased
         documents = pipe.lrange(keys.received, 0, limit - 1)
-        shelf = RedisShelf(self._client, keys)
+        lookup = RedisLookup(self._client, keys)
         labels = decode_labels(documents)
-        found = join_labels(labels, shelf)
-        waits, again = self._unfound(pipe, shelf, found, now_ns)
+        found = join_labels(labels, lookup)
+        waits, again = self._unfound(pipe, lookup, found, now_ns)
         due: list[bytes] = []
-        given: list[tuple[Fragment, GivenUp]] = []
+        given: list[tuple[PredictionChunk, GivenUp]] = []
         if pipe.llen(keys.received) == len(documents) and not again:
             due = self._due(pipe, found, waits, now_ns, limit - len(labels))
-            given = list(self._age(pipe, shelf, found, now_ns, limit))
+            given = list(self._age(pipe, lookup, found, now_ns, limit))
         if not (documents or due or given):
             return True, None
         pipe.multi()
@@ -236,13 +236,13 @@ class RedisJoinStore:
         return None
 
     def _unfound(
-        self, pipe: Any, shelf: RedisShelf, found: Findings, now_ns: int
+        self, pipe: Any, lookup: RedisLookup, found: Findings, now_ns: int
     ) -> tuple[list[Received], list[Received]]:
         """Return the labels that wait from now on, and those whose prediction has come while they were looked for."""
         if not found.unfound:
             return [], []
         pipe.watch(*dict.fromkeys(key for label in found.unfound for key in self._keys.sources(label)))
-        missing = join_labels(found.unfound, shelf).unfound
+        missing = join_labels(found.unfound, lookup).unfound
         still = set(map(id, missing))
         again = [label for label in found.unfound if id(label) not in still]
         return list(self._patience(pipe, now_ns).sort(missing, found.results)), again
@@ -266,9 +266,9 @@ class RedisJoinStore:
         return list(names)
 
     def _age(
-        self, pipe: Any, shelf: RedisShelf, found: Findings, now_ns: int, room: int
-    ) -> Iterator[tuple[Fragment, GivenUp]]:
-        """Give up what is too old, oldest first; yield each fragment with what it leaves behind."""
+        self, pipe: Any, lookup: RedisLookup, found: Findings, now_ns: int, room: int
+    ) -> Iterator[tuple[PredictionChunk, GivenUp]]:
+        """Give up what is too old, oldest first; yield each chunk with what it leaves behind."""
         oldest_ns = now_ns - round(self._max_age_s * NS)
         members = pipe.zrangebyscore(self._keys.ages, "-inf", oldest_ns, start=0, num=1 + room // 16)
         gone: set[str] = set()
@@ -276,27 +276,27 @@ class RedisJoinStore:
             nonce, page, field = member.decode().split(":")
             place = int(nonce), int(page)
             pipe.watch(self._keys.page(place))
-            (fragments,) = shelf.fragments([place])
-            here = [each for each in fragments if each.mark.field not in gone]
-            fragment = next((each for each in here if each.mark.field == field), None)
-            if fragment is None:
+            (chunks,) = lookup.chunks([place])
+            here = [each for each in chunks if each.mark.field not in gone]
+            chunk = next((each for each in here if each.mark.field == field), None)
+            if chunk is None:
                 pipe.zrem(self._keys.ages, member)  # the server forgot its page by itself
                 continue
             # Redis keeps ages as floats, which are some hundred nanoseconds apart.
-            if room <= 0 or fragment.newest_ns >= oldest_ns:
+            if room <= 0 or chunk.newest_ns >= oldest_ns:
                 break
-            siblings = [each for each in here if each is not fragment]
+            siblings = [each for each in here if each is not chunk]
             labelled = {key for owner, key in found.stated if owner == place[0]}  # in this very join
-            labelled.update(shelf.stated(place[0], fragment.keys()))
-            given = give_up(fragment, siblings, labelled, room)
+            labelled.update(lookup.stated(place[0], chunk.keys()))
+            given = give_up(chunk, siblings, labelled, room)
             gone.add(field)
             room -= len(given.outcomes)
             found.outcomes.extend(given.outcomes)
-            yield fragment, given
+            yield chunk, given
 
-    def _write_given(self, pipe: Any, given: Sequence[tuple[Fragment, GivenUp]]) -> None:
-        for fragment, (_, rest, gone) in given:
-            drop_fragment(pipe, self._keys, fragment.mark)
-            drop_stated(pipe, self._keys, fragment.mark.place, gone)
+    def _write_given(self, pipe: Any, given: Sequence[tuple[PredictionChunk, GivenUp]]) -> None:
+        for chunk, (_, rest, gone) in given:
+            drop_chunk(pipe, self._keys, chunk.mark)
+            drop_stated(pipe, self._keys, chunk.mark.place, gone)
             if rest is not None:
-                write_fragment(pipe, self._keys, rest.mark.place, rest.mark.lane, rest, self._ttl_s)
+                write_chunk(pipe, self._keys, rest.mark.place, rest.mark.lane, rest, self._ttl_s)

@@ -1,8 +1,8 @@
 """What a join store on Redis reads and writes: its keys, its lookups, its one script.
 
-Under a prefix: ``page:<nonce>:<page>`` (hash of fragments), ``lane:<digest>`` (names), ``stated:<nonce>:<page>`` (hash of what
+Under a prefix: ``page:<nonce>:<page>`` (hash of chunks), ``lane:<digest>`` (names), ``stated:<nonce>:<page>`` (hash of what
 was said), ``alias:<name>``; these live as long as predictions may and a day more. ``received`` (list), ``waiting`` (hash) with
-``waiting_by_age`` and ``wake:…`` (sets of its fields), ``ages`` (fragments by their youngest), ``batches`` and ``batch:<id>``
+``waiting_by_age`` and ``wake:…`` (sets of its fields), ``ages`` (chunks by their youngest), ``batches`` and ``batch:<id>``
 live until they are done with. ``joins`` counts what joiners do: each of them watches it.
 """
 
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from radiosonde._join.batches import decode_stated, encode_stated
-from radiosonde._join.fragments import Fragment, Key, Place, decode, decode_lane, encode_lane, place_of
 from radiosonde._join.joining import Received
 from radiosonde._join.matching import LaneCodes, Stated
+from radiosonde._join.prediction_chunks import Key, Place, PredictionChunk, decode, decode_lane, encode_lane, place_of
 from radiosonde._join.store import PREDICTION, LaneNames
 from radiosonde._join.waiting import wakes_of
 
@@ -50,7 +50,7 @@ class Keys:
         self.aliased = f"{prefix}aliased"
 
     def page(self, place: Place) -> str:
-        """Return the key of a page's fragments."""
+        """Return the key of a page's chunks."""
         return f"{self.prefix}page:{place[0]}:{place[1]}"
 
     def stated(self, place: Place) -> str:
@@ -79,8 +79,8 @@ class Keys:
         return [self.page(wake) if isinstance(wake, tuple) else self.alias(wake) for wake in wakes]
 
 
-class FragmentMark(NamedTuple):
-    """Where a fragment is kept: its page, its field there, and the digest of its lane."""
+class ChunkMark(NamedTuple):
+    """Where a chunk is kept: its page, its field there, and the digest of its lane."""
 
     place: Place
     field: str
@@ -91,30 +91,30 @@ class FragmentMark(NamedTuple):
         return f"{self.place[0]}:{self.place[1]}:{self.field}"
 
 
-class RedisShelf:
-    """Looks things up; implements `radiosonde._join.joining.Shelf`."""
+class RedisLookup:
+    """Looks things up; implements `radiosonde._join.joining.JoinLookup`."""
 
     def __init__(self, client: Any, keys: Keys) -> None:
         self._client, self._keys = client, keys
         self._lanes: dict[bytes, LaneCodes] = {}
 
     def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
-        """See `Shelf`."""
+        """See `JoinLookup`."""
         targets = self._client.mget([self._keys.alias(name) for name in names])
         return {name: target.decode() for name, target in zip(names, targets, strict=True) if target is not None}
 
-    def fragments(self, places: Sequence[Place]) -> Iterable[Sequence[Fragment]]:
-        """See `Shelf`."""
+    def chunks(self, places: Sequence[Place]) -> Iterable[Sequence[PredictionChunk]]:
+        """See `JoinLookup`."""
         pipe = self._client.pipeline(transaction=False)
         for place in places:
             pipe.hgetall(self._keys.page(place))
         pages = [list(self._decoded(place, page)) for place, page in zip(places, pipe.execute(), strict=True)]
         self._load_lanes({mark.lane for page in pages for mark, _ in page})
-        # A fragment whose names are gone cannot be read: as good as expired.
-        return [[self._fragment(mark, body) for mark, body in page if mark.lane in self._lanes] for page in pages]
+        # A chunk whose names are gone cannot be read: as good as expired.
+        return [[self._chunk(mark, body) for mark, body in page if mark.lane in self._lanes] for page in pages]
 
     def stated(self, nonce: int, keys: Sequence[Key]) -> Mapping[Key, Stated]:
-        """See `Shelf`."""
+        """See `JoinLookup`."""
         if not keys:
             return {}
         place = place_of(nonce, keys[0][0])
@@ -122,9 +122,9 @@ class RedisShelf:
         return {key: decode_stated(document) for key, document in zip(keys, found, strict=True) if document is not None}
 
     @staticmethod
-    def _decoded(place: Place, page: Mapping[bytes, bytes]) -> Iterator[tuple[FragmentMark, bytes]]:
+    def _decoded(place: Place, page: Mapping[bytes, bytes]) -> Iterator[tuple[ChunkMark, bytes]]:
         for field, body in page.items():
-            yield FragmentMark(place, field.decode(), body[:_DIGEST_BYTES]), body
+            yield ChunkMark(place, field.decode(), body[:_DIGEST_BYTES]), body
 
     def _load_lanes(self, wanted: set[bytes]) -> None:
         missing = sorted(wanted - self._lanes.keys())
@@ -134,7 +134,7 @@ class RedisShelf:
                 if document is not None:
                     self._lanes[digest] = LaneCodes(decode_lane(document))
 
-    def _fragment(self, mark: FragmentMark, body: bytes) -> Fragment:
+    def _chunk(self, mark: ChunkMark, body: bytes) -> PredictionChunk:
         rows = int.from_bytes(body[_DIGEST_BYTES : _DIGEST_BYTES + 4], "little")
         begin = _DIGEST_BYTES + 4
         end = begin + rows * PREDICTION.itemsize
@@ -147,19 +147,19 @@ def lane_digest(names: LaneNames) -> tuple[bytes, str]:
     return hashlib.blake2b(document.encode(), digest_size=_DIGEST_BYTES).digest(), document
 
 
-def write_fragment(pipe: Any, keys: Keys, place: Place, lane: bytes, fragment: Fragment, ttl_s: int) -> None:
-    """Keep a fragment; the same one again changes nothing."""
+def write_chunk(pipe: Any, keys: Keys, place: Place, lane: bytes, chunk: PredictionChunk, ttl_s: int) -> None:
+    """Keep a chunk; the same one again changes nothing."""
     body = b"".join([
-        lane, len(fragment.rows).to_bytes(4, "little"), fragment.rows.tobytes(), fragment.cells.tobytes(),
+        lane, len(chunk.rows).to_bytes(4, "little"), chunk.rows.tobytes(), chunk.cells.tobytes(),
     ])  # fmt: skip
-    mark = FragmentMark(place, hashlib.blake2b(body, digest_size=8).hexdigest(), lane)
+    mark = ChunkMark(place, hashlib.blake2b(body, digest_size=8).hexdigest(), lane)
     pipe.hset(keys.page(place), mark.field, body)
     pipe.expire(keys.page(place), ttl_s)
-    pipe.zadd(keys.ages, {mark.member(): fragment.newest_ns})
+    pipe.zadd(keys.ages, {mark.member(): chunk.newest_ns})
 
 
-def drop_fragment(pipe: Any, keys: Keys, mark: FragmentMark) -> None:
-    """Forget a fragment."""
+def drop_chunk(pipe: Any, keys: Keys, mark: ChunkMark) -> None:
+    """Forget a chunk."""
     pipe.hdel(keys.page(mark.place), mark.field)
     pipe.zrem(keys.ages, mark.member())
 

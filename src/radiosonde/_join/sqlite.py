@@ -18,19 +18,19 @@ from pathlib import Path
 
 from radiosonde._clock import NS
 from radiosonde._join.batches import decode_batch, encode_batch
-from radiosonde._join.fragments import PAGE_ROWS, cut
 from radiosonde._join.joining import MAX_AGE_S, WAIT_S, Findings, Patience, give_up, join_labels, known_names, readable
 from radiosonde._join.matching import LaneCodes
+from radiosonde._join.prediction_chunks import PAGE_ROWS, cut
 from radiosonde._join.sqlite_rows import (
     LaneNumbers,
-    SqliteShelf,
+    SqliteLookup,
     drop_lanes,
     drop_stated,
-    replace_fragment,
+    replace_chunk,
     take_received,
     take_waiting,
     wake,
-    write_fragment,
+    write_chunk,
     write_received,
     write_stated,
     write_waiting,
@@ -81,10 +81,10 @@ class SqliteJoinStore:
         with self._lock, self._file.writing() as connection:
             self._prune(connection)
             has_waiting = connection.execute("SELECT 1 FROM waiting LIMIT 1").fetchone() is not None
-            for chunk in predictions:
-                number = self._lanes.number(connection, chunk.lane)
-                for place, fragment in cut(chunk, LaneCodes(chunk.lane)):
-                    write_fragment(connection, number, place, fragment)
+            for part in predictions:
+                number = self._lanes.number(connection, part.lane)
+                for place, chunk in cut(part, LaneCodes(part.lane)):
+                    write_chunk(connection, number, place, chunk)
                     if has_waiting:
                         wake(connection, "(nonce, page)", [place])
 
@@ -184,8 +184,8 @@ class SqliteJoinStore:
     def _find(self, connection: sqlite3.Connection, now_ns: int, limit: int) -> Findings:
         patience = self._patience(connection, now_ns)
         labels = take_received(connection, limit)
-        shelf = SqliteShelf(connection)
-        found = join_labels(labels, shelf)
+        lookup = SqliteLookup(connection)
+        found = join_labels(labels, lookup)
         write_stated(connection, found.stated)
         if found.unfound:
             write_waiting(connection, patience.sort(found.unfound, found.results))
@@ -194,23 +194,23 @@ class SqliteJoinStore:
         if connection.execute("SELECT 1 FROM received LIMIT 1").fetchone() is None:
             for label in take_waiting(connection, patience.waited_out_ns, max(0, limit - len(labels))):
                 found.results[patience.fate(label) or UNKNOWN] += 1
-            found.outcomes.extend(self._age(connection, shelf, patience.oldest_ns, limit))
+            found.outcomes.extend(self._age(connection, lookup, patience.oldest_ns, limit))
         found.results = +found.results  # without the zeros
         return found
 
     @staticmethod
-    def _age(connection: sqlite3.Connection, shelf: SqliteShelf, oldest_ns: int, room: int) -> Iterator[Outcome]:
+    def _age(connection: sqlite3.Connection, lookup: SqliteLookup, oldest_ns: int, room: int) -> Iterator[Outcome]:
         """Give up what is too old, oldest first; yield an outcome for each label that never came."""
         nonces = []
-        for place, number, newest_ns in shelf.oldest(1 + room // 16):
+        for place, number, newest_ns in lookup.oldest(1 + room // 16):
             if room <= 0 or newest_ns >= oldest_ns:
                 break
-            page = shelf.at(place)
-            fragment = next(each for each in page if each.mark == number)
-            siblings = [each for each in page if each is not fragment]
-            keys = fragment.keys()
-            given = give_up(fragment, siblings, shelf.stated(place[0], keys), room)
-            replace_fragment(connection, number, given.rest)
+            page = lookup.at(place)
+            chunk = next(each for each in page if each.mark == number)
+            siblings = [each for each in page if each is not chunk]
+            keys = chunk.keys()
+            given = give_up(chunk, siblings, lookup.stated(place[0], keys), room)
+            replace_chunk(connection, number, given.rest)
             drop_stated(connection, place[0], given.gone)
             nonces.append(place[0])
             room -= len(given.outcomes)
@@ -226,22 +226,22 @@ class SqliteJoinStore:
         if used <= self._max_bytes:
             return
         excess = used - self._max_bytes
-        shelf = SqliteShelf(connection)
+        lookup = SqliteLookup(connection)
         nonces = []
-        for place, number, newest_ns in shelf.oldest(1 + excess // PAGE_ROWS):
+        for place, number, newest_ns in lookup.oldest(1 + excess // PAGE_ROWS):
             if excess <= 0:
                 break
-            page = shelf.at(place)
-            fragment = next(each for each in page if each.mark == number)
-            elsewhere = {key for each in page if each is not fragment for key in each.keys()}  # noqa: SIM118 - a method
-            replace_fragment(connection, number, None)
-            drop_stated(connection, place[0], (key for key in fragment.keys() if key not in elsewhere))  # noqa: SIM118
+            page = lookup.at(place)
+            chunk = next(each for each in page if each.mark == number)
+            elsewhere = {key for each in page if each is not chunk for key in each.keys()}  # noqa: SIM118 - a method
+            replace_chunk(connection, number, None)
+            drop_stated(connection, place[0], (key for key in chunk.keys() if key not in elsewhere))  # noqa: SIM118
             connection.execute(
                 "INSERT INTO horizons VALUES (?1, ?2) ON CONFLICT DO UPDATE SET start_ns = max(start_ns, ?2)",
                 (place[0], newest_ns),
             )
-            excess -= fragment.rows.nbytes + fragment.cells.nbytes
-            self.pruned += len(fragment.rows)
+            excess -= chunk.rows.nbytes + chunk.cells.nbytes
+            self.pruned += len(chunk.rows)
             nonces.append(place[0])
         drop_lanes(connection, nonces)
 

@@ -1,4 +1,4 @@
-"""What a join store in SQLite reads and writes inside one transaction: fragments, lanes, what was stated, what waits."""
+"""What a join store in SQLite reads and writes inside one transaction: chunks, lanes, what was stated, what waits."""
 
 from __future__ import annotations
 
@@ -7,41 +7,50 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from radiosonde._join.batches import decode_stated, encode_stated
-from radiosonde._join.fragments import Fragment, Key, Place, decode, decode_lane, encode_lane, merged_lane, place_of
 from radiosonde._join.joining import Received, target_of
 from radiosonde._join.matching import LaneCodes, Stated
+from radiosonde._join.prediction_chunks import (
+    Key,
+    Place,
+    PredictionChunk,
+    decode,
+    decode_lane,
+    encode_lane,
+    merged_lane,
+    place_of,
+)
 from radiosonde._join.store import LaneNames
 
-_FRAGMENT = "SELECT lane, rows, cells, fragment FROM fragments"
+_CHUNK = "SELECT lane, rows, cells, fragment FROM fragments"
 _LABEL = "id, value, time_ns, since_ns"
 
 LANES_KNOWN = 256
 """Lanes whose numbers are remembered; each receipt may bring one of its own."""
 
 
-class SqliteShelf:
-    """Looks things up in one transaction; implements `radiosonde._join.joining.Shelf`."""
+class SqliteLookup:
+    """Looks things up in one transaction; implements `radiosonde._join.joining.JoinLookup`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lanes: dict[int, LaneCodes] = {}
 
     def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
-        """See `Shelf`."""
+        """See `JoinLookup`."""
         statement = "SELECT name, target FROM aliases WHERE name IN (SELECT value FROM json_each(?))"
         return dict(self._connection.execute(statement, (json.dumps(names),)))
 
-    def fragments(self, places: Sequence[Place]) -> Iterable[Sequence[Fragment]]:
-        """See `Shelf`."""
+    def chunks(self, places: Sequence[Place]) -> Iterable[Sequence[PredictionChunk]]:
+        """See `JoinLookup`."""
         return (self.at(place) for place in places)
 
-    def at(self, place: Place) -> list[Fragment]:
-        """Return the fragments of one page."""
-        rows = self._connection.execute(f"{_FRAGMENT} WHERE nonce = ? AND page = ?", place)
+    def at(self, place: Place) -> list[PredictionChunk]:
+        """Return the chunks of one page."""
+        rows = self._connection.execute(f"{_CHUNK} WHERE nonce = ? AND page = ?", place)
         return [decode(self._lane(lane), table, cells, number) for lane, table, cells, number in rows]
 
     def stated(self, nonce: int, keys: Sequence[Key]) -> Mapping[Key, Stated]:
-        """See `Shelf`."""
+        """See `JoinLookup`."""
         statement = (
             "SELECT low, start_ns, stated FROM labelled WHERE nonce = ? AND low IN (SELECT value FROM json_each(?))"
         )
@@ -49,7 +58,7 @@ class SqliteShelf:
         return {(low, start_ns): decode_stated(document) for low, start_ns, document in found}
 
     def oldest(self, limit: int) -> Iterator[tuple[Place, int, int]]:
-        """Yield (place, number, start of the youngest) of the fragments whose predictions are the oldest."""
+        """Yield (place, number, start of the youngest) of the chunks whose predictions are the oldest."""
         statement = "SELECT nonce, page, fragment, newest_ns FROM fragments ORDER BY newest_ns LIMIT ?"
         for nonce, page, number, newest_ns in self._connection.execute(statement, (limit,)).fetchall():
             yield (nonce, page), number, newest_ns
@@ -98,17 +107,17 @@ def _lane_number(connection: sqlite3.Connection, names: LaneNames) -> int:
     return int(connection.execute("INSERT INTO lanes (nonce, document) VALUES (?, ?)", row).lastrowid or 0)
 
 
-def write_fragment(connection: sqlite3.Connection, lane: int, place: Place, fragment: Fragment) -> None:
-    """Keep a fragment."""
-    arrays = (fragment.rows.tobytes(), fragment.cells.tobytes())
+def write_chunk(connection: sqlite3.Connection, lane: int, place: Place, chunk: PredictionChunk) -> None:
+    """Keep a chunk."""
+    arrays = (chunk.rows.tobytes(), chunk.cells.tobytes())
     connection.execute(
         "INSERT INTO fragments (nonce, page, lane, newest_ns, rows, cells) VALUES (?, ?, ?, ?, ?, ?)",
-        (*place, lane, fragment.newest_ns, *arrays),
+        (*place, lane, chunk.newest_ns, *arrays),
     )
 
 
-def replace_fragment(connection: sqlite3.Connection, number: int, rest: Fragment | None) -> None:
-    """Leave *rest* of a fragment, or nothing."""
+def replace_chunk(connection: sqlite3.Connection, number: int, rest: PredictionChunk | None) -> None:
+    """Leave *rest* of a chunk, or nothing."""
     if rest is None:
         connection.execute("DELETE FROM fragments WHERE fragment = ?", (number,))
     else:

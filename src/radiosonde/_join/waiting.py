@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from radiosonde._join.fragments import Place, place_of
 from radiosonde._join.joining import Received, target_of
+from radiosonde._join.prediction_chunks import Place, place_of
 
 _SLACK = 1024
 

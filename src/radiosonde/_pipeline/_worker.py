@@ -190,7 +190,7 @@ def told_to_end() -> Ending:
     return ending
 
 
-class Survivor(Protocol):
+class ForkHandler(Protocol):
     """What has to act around a fork and at the exit."""
 
     def before_fork(self) -> None:
@@ -206,20 +206,20 @@ class Survivor(Protocol):
         """Flush within a deadline."""
 
 
-_SURVIVORS: weakref.WeakSet[Survivor] = weakref.WeakSet()
+_FORK_HANDLERS: weakref.WeakSet[ForkHandler] = weakref.WeakSet()
 
 
-def survive(survivor: Survivor) -> None:
-    """Call *survivor* around every fork and at the exit, as long as somebody else holds it.
+def add_fork_handler(handler: ForkHandler) -> None:
+    """Call *handler* around every fork and at the exit, as long as somebody else holds it.
 
     The hooks are registered once per process: neither can be taken back, and each would keep what it calls alive.
     """
     _register_once()
-    _SURVIVORS.add(survivor)
+    _FORK_HANDLERS.add(handler)
 
 
 class _Exit:
-    """Has every survivor act at the exit, once at a time.
+    """Has every handler act at the exit, once at a time.
 
     A signal that ends the process may come in the midst of it: who ends a worker tells it to go and, a moment later,
     terminates it. The signal takes effect when all have acted.
@@ -299,7 +299,7 @@ def _outlive_terminate() -> None:
 
 def _tell_all(what: str) -> Callable[[], None]:
     def tell() -> None:
-        for survivor in list(_SURVIVORS):
-            getattr(survivor, what)()
+        for handler in list(_FORK_HANDLERS):
+            getattr(handler, what)()
 
     return tell

@@ -1,4 +1,4 @@
-"""The agent: drains the rings of all processes in a spool and speaks for them with one voice.
+"""The agent: drains the rings of all processes in a spool and exports for all of them.
 
 Everything after the ring is the same code as in the model server; what differs is where rings come from (files), and
 that the agent may be killed at any time. So nothing is counted but what is durable: every few seconds the windows
@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
-from radiosonde._pipeline.adopted import AdoptedRing, adopt
-from radiosonde._pipeline.carried import CarriedCounts
-from radiosonde._pipeline.joiner import Joiner, desk_for
-from radiosonde._pipeline.lanes import fold_in_slices
+from radiosonde._pipeline.attached_ring import AttachedRing, attach
+from radiosonde._pipeline.cumulative_counts import CumulativeCounts
+from radiosonde._pipeline.joiner import Joiner, label_queue_for
+from radiosonde._pipeline.ring_consumer import fold_in_slices
 from radiosonde._pipeline.workers_health import WorkersHealth
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
 from radiosonde._settings import Settings
@@ -38,14 +38,14 @@ from radiosonde.reference.codec import from_text
 from radiosonde.sketches.merge import merge_windows
 from radiosonde.store.progress import RingProgress, read_progress
 from radiosonde.store.reader import Interval, StoreReader
-from radiosonde.store.totals import Carried, read_carried
+from radiosonde.store.totals import CumulativeState, read_cumulative_state
 from radiosonde.store.writer import StoreWriter
 
 if TYPE_CHECKING:
-    from radiosonde._aggregate.keepers import SpanKeeper
+    from radiosonde._aggregate.tail_sampler import TailSampler
     from radiosonde._guard import Guard
     from radiosonde._join.store import Batch
-    from radiosonde._pipeline.labels import LabelDesk
+    from radiosonde._pipeline.label_queue import LabelQueue
     from radiosonde._pipeline.otlp_outlet import OtlpOutlet
     from radiosonde.model import SeriesKey, Window
     from radiosonde.reference.profile import Reference
@@ -70,7 +70,7 @@ class Agent:
         guard: counts errors and losses.
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
-        desk: takes the predictions that may be labelled, and joins; default: a join store in the spool.
+        label_queue: takes the predictions that may be labelled, and joins; default: a join store in the spool.
 
     Raises:
         SpoolError: another agent drains this spool.
@@ -88,7 +88,7 @@ class Agent:
         *,
         store: Path | None = None,
         window_s: float = 60.0,
-        desk: LabelDesk | None = None,
+        label_queue: LabelQueue | None = None,
     ) -> None:
         self._spool, self._guard = spool, guard
         self._lock = hold(spool.folder / AGENT_LOCK)
@@ -99,9 +99,9 @@ class Agent:
         self.store = store or spool.folder / STORE
         self._writer = StoreWriter(self.store, process=self.process, is_kept=True)
         self._aggregator = Aggregator(window_s, self.process)
-        self._desk = desk or desk_for(Settings(spool=str(spool.folder), agent=True), guard)
-        self._joiner = Joiner(self._desk, self._aggregator, self, guard, self.process)
-        self._rings: dict[Path, AdoptedRing] = {}
+        self._label_queue = label_queue or label_queue_for(Settings(spool=str(spool.folder), agent=True), guard)
+        self._joiner = Joiner(self._label_queue, self._aggregator, self, guard, self.process)
+        self._rings: dict[Path, AttachedRing] = {}
         self._refused: set[Path] = set()
         self._committed_ns = self._writer_seen_ns = monotonic_ns()
         self._looked_ns = 0
@@ -116,30 +116,32 @@ class Agent:
     def _restore(self, window_s: float) -> int:
         """Take up the totals of the agents before; return when the first of them began."""
         self._progress = read_progress(self.store)
-        carried = read_carried(self.store, self.process)
-        self._counts = CarriedCounts(self._spool, self._guard, carried.counts, self._desk.results)
-        self._health = WorkersHealth(self._spool, self._guard, carried.counts.get(HEALTH, {}), window_s, self.process)
+        cumulative = read_cumulative_state(self.store, self.process)
+        self._counts = CumulativeCounts(self._spool, self._guard, cumulative.counts, self._label_queue.results)
+        self._health = WorkersHealth(
+            self._spool, self._guard, cumulative.counts.get(HEALTH, {}), window_s, self.process
+        )
         reader = StoreReader(self.store, sketches=False)
         newest_last = sorted(reader.references(), key=lambda row: row.written_ns)
         stored = {(row.model, row.version): from_text(row.document, origin=str(self.store)) for row in newest_last}
         self._profiles: dict[tuple[str, str], Reference] = stored
         provisional = {place: reference for place, reference in stored.items() if reference.provisional}
-        totals = carried.totals
-        if not carried.counts:  # never written: the store is new, or from a version that kept no totals
+        totals = cumulative.totals
+        if not cumulative.counts:  # never written: the store is new, or from a version that kept no totals
             own = [window for _, window in reader.parts(Interval()) if window.process == self.process]
             totals = merge_windows(own, by=lambda window: window.key)
             self._untold = {window.key for window in totals}
         self._aggregator.restore(totals, provisional)
         return min((window.start_ns for window in totals), default=wall_ns())
 
-    def keep_spans(self, keeper: SpanKeeper) -> None:
-        """Let *keeper* choose predictions that get a span after the fact. Before the first turn."""
-        self._aggregator.keeper = keeper
+    def keep_spans(self, tail_sampler: TailSampler) -> None:
+        """Let *tail_sampler* choose predictions that get a span after the fact. Before the first turn."""
+        self._aggregator.tail_sampler = tail_sampler
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Adopt new rings, drain all, commit when due."""
+        """Attach new rings, drain all, commit when due."""
         cpu_ns = thread_time_ns()
         files = self._spool.rings()
         if monotonic_ns() - self._looked_ns >= LOOK_EVERY_NS:
@@ -147,7 +149,7 @@ class Agent:
         self._refused &= {file.path for file in files}  # bounded, however many workers come and go
         for file in files:
             if file.path not in self._rings and file.path not in self._refused:
-                self._adopt(file)
+                self._attach(file)
         dead = [ring for ring in self._rings.values() if not is_held(ring.file.path)]
         if len(dead) < len(self._rings) or self._counts.has_living or self._health.has_living:
             self._writer_seen_ns = monotonic_ns()
@@ -171,7 +173,7 @@ class Agent:
     @property
     def is_filling(self) -> bool:
         """Whether a ring fills so fast that the next turn should come at once."""
-        return any(ring.drained.is_filling for ring in list(self._rings.values()))
+        return any(ring.consumer.is_filling for ring in list(self._rings.values()))
 
     @property
     def idle_s(self) -> float:
@@ -180,28 +182,28 @@ class Agent:
             return 0.0
         return (monotonic_ns() - self._writer_seen_ns) / NS
 
-    def _adopt(self, file: RingFile) -> None:
+    def _attach(self, file: RingFile) -> None:
         if (file.process, file.nonce) in self._counts.buried:
             self._spool.remove(file)  # an agent was killed between the ring's last commit and this
             return
         try:
-            ring = adopt(self._spool, file)
+            ring = attach(self._spool, file)
         except SpoolError as error:
             self._refused.add(file.path)
             if file.path.exists():  # a writer that drains itself may have removed it meanwhile
                 self._guard.tell(str(file.path), "%s", error)
             return
-        if ring.consumer != AGENT:
+        if ring.drained_by != AGENT:
             self._refused.add(file.path)  # drained by the process that writes it
             return
         known = self._progress.get((file.process, file.nonce))
         if known is not None:
-            ring.drained.reader.resume(known.cursor, known.stragglers)
+            ring.consumer.reader.resume(known.cursor, known.stragglers)
         self._rings[file.path] = ring
 
-    def _drain(self, ring: AdoptedRing) -> None:
+    def _drain(self, ring: AttachedRing) -> None:
         block = ring.drain(self._guard)
-        fold_in_slices(ring.drained, block, self._aggregator, self._guard, self._desk)
+        fold_in_slices(ring.consumer, block, self._aggregator, self._guard, self._label_queue)
         self._records += len(block)
         self._rows += int(block.headers["rows"].sum())
 
@@ -239,7 +241,7 @@ class Agent:
         self._untold |= {window.key for window in self._uncommitted}
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
-        progress = [RingProgress(*ring.identity, *ring.drained.reader.progress()) for ring in rings]
+        progress = [RingProgress(*ring.identity, *ring.consumer.reader.progress()) for ring in rings]
         # Of rings that lie there and are not drained, too: their files may only be unreadable for the moment.
         undrained = {(file.process, file.nonce) for file in self._spool.rings()} - {ring.identity for ring in rings}
         progress += [each for place, each in self._progress.items() if place in undrained]
@@ -248,11 +250,13 @@ class Agent:
             self._tell_death(ring)
         told = self._untold
         counts = {**self._counts.document(ring.identity for ring in finished), HEALTH: self._health.document()}
-        carried = Carried(self._aggregator.totals(told), counts)
+        cumulative = CumulativeState(self._aggregator.totals(told), counts)
         joined = [] if batch is None else [batch.id]
         windows = [*self._uncommitted, *self._health.windows()]
         written = self._guard.attempt(
-            lambda: self._writer.write(windows, self._references(), drained=progress, carried=carried, joined=joined)
+            lambda: self._writer.write(
+                windows, self._references(), drained=progress, cumulative=cumulative, joined=joined
+            )
         )
         self._committed_ns = monotonic_ns()
         self._is_durable = not isinstance(written, Exception)
@@ -272,7 +276,7 @@ class Agent:
         self.committed(durable)
         return True
 
-    def _tell_death(self, ring: AdoptedRing) -> None:
+    def _tell_death(self, ring: AttachedRing) -> None:
         """Count the predictions that were in flight in a ring whose writer died, once, before the commit that says so."""
         if ring.is_told:
             return
@@ -286,11 +290,11 @@ class Agent:
             f"died {ring.identity}", "Process %s died with %d predictions in flight (%s); radiosonde blackbox %s",
             ring.file.process, len(died), ", ".join(died[:3]), self._spool.folder,
         )  # fmt: skip
-        self._guard.attempt(ring.leave_obituary, self._spool)
+        self._guard.attempt(ring.write_crash_report, self._spool)
 
     def _references(self) -> Mapping[tuple[str, str], Reference]:
         """Return the profile of each version ever counted: its series are exported when its processes are gone, too."""
-        streams = [ring.drained.stream for ring in list(self._rings.values())]
+        streams = [ring.consumer.stream for ring in list(self._rings.values())]
         self._profiles |= {
             (stream.model, stream.version): stream.reference for stream in streams if stream.reference is not None
         }
@@ -316,7 +320,7 @@ class Agent:
         return Statistics(
             records=self._records,
             rows=self._rows,
-            in_flight=sum(ring.drained.reader.in_flight for ring in rings),
+            in_flight=sum(ring.consumer.reader.in_flight for ring in rings),
             losses={**lost, losses.SERIES_CUT: self.otlp.series_cut if self.otlp else 0},
             labels=labels,
             series=self._aggregator.series,
@@ -335,7 +339,7 @@ class Agent:
         self._guard.call("labels", self._joiner.join)
         self._health.end_all()
         done = self.commit()
-        self._guard.call("labels", self._desk.close)
+        self._guard.call("labels", self._label_queue.close)
         self._writer.close()
         self._lock.close()
         return done

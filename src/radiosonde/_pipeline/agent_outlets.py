@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from radiosonde._aggregate.keepers import SpanKeeper
+from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._clock import monotonic_ns
 from radiosonde._pipeline._worker import Worker
 from radiosonde._pipeline.agent import COMMIT_EVERY_NS
@@ -63,14 +63,14 @@ class AgentOutlets:
             self.said = f", metrics on {self._page.url}"
         self._sender = Worker(self._send, settings.export_interval_s, "radiosonde-sender")
         self.otlp: OtlpOutlet | None = None
-        self._keeper: SpanKeeper | None = None
+        self._tail_sampler: TailSampler | None = None
         if settings.otlp:
             self.otlp = OtlpOutlet(guard, self._snapshot, resource_attributes(settings, agent.process))
             self.otlp.exporter()
             agent.otlp, agent.committed = self.otlp, self._take
             if settings.spans_per_minute:
-                self._keeper = SpanKeeper(settings.spans_per_minute, guard)
-                agent.keep_spans(self._keeper)
+                self._tail_sampler = TailSampler(settings.spans_per_minute, guard)
+                agent.keep_spans(self._tail_sampler)
             self._sender.start()
             self.said += ", OTLP"
 
@@ -80,7 +80,7 @@ class AgentOutlets:
     def _take(self, parts: Sequence[Window]) -> None:
         if self.otlp is not None:
             # After the commit: records that are drained again after a kill would make the same spans again.
-            self.otlp.take(self._gatherer.add(parts), self._keeper.take() if self._keeper else ())
+            self.otlp.take(self._gatherer.add(parts), self._tail_sampler.take() if self._tail_sampler else ())
 
     def _send(self) -> None:
         if self.otlp is not None:

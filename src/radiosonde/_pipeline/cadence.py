@@ -37,7 +37,7 @@ class Cadence:
 
         Args:
             waited_ns: time since the last one.
-            waiting: the most that waits anywhere: records of a lane, functions left by callers.
+            waiting: the most that waits anywhere: records of a ring, functions left by callers.
             is_awaited: somebody waits for what a turn does, however little: a label to be joined.
         """
         return waited_ns >= (OFTEN_NS if is_awaited or waiting >= MANY else self._seldom_ns)

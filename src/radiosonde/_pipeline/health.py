@@ -4,7 +4,7 @@ Three tables are filled where things happen: the garbage collector's pauses in i
 loop by a timer in it, and waits for a thread by whoever submits the work. They are cumulative and never emptied; a sample takes
 what was added since the last one, so nothing is lost and no lock is taken for it. The rest is read from the kernel.
 
-Where an agent drains the rings, the same samples are taken and their totals left in the spool (`radiosonde._pipeline.tender`);
+Where an agent drains the rings, the same samples are taken and their totals left in the spool (`radiosonde._pipeline.worker_publisher`);
 the agent makes the windows (`radiosonde._pipeline.workers_health`).
 
 Costs 60 us a sample and 1 us per run of the collector (bench ``runtime-cpu``).

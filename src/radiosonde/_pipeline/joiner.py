@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from radiosonde._join.opening import open_join_store
 from radiosonde._join.receipt_keys import ReceiptKeys
-from radiosonde._pipeline.labels import LabelDesk
+from radiosonde._pipeline.label_queue import LabelQueue
 from radiosonde._record.intern import Codes
 from radiosonde._record.outputs import MAX_CLASSES
 from radiosonde.model import OVERFLOW_CLASS, Outcome, losses
@@ -34,7 +34,7 @@ BATCHES = 200
 """Batches joined in one go: what a step of the storing thread may take of a backlog."""
 
 
-class Ledger(Protocol):
+class DurableSink(Protocol):
     """Where windows become durable, and with them the ids of the batches they were counted from."""
 
     def take(self, windows: Sequence[Window]) -> None:
@@ -48,16 +48,24 @@ class Ledger(Protocol):
 
 
 class Joiner:
-    """Joins what waits at a desk and counts it. For one thread at a time."""
+    """Joins what waits in a label queue and counts it. For one thread at a time."""
 
-    def __init__(self, desk: LabelDesk, aggregator: Aggregator, ledger: Ledger, guard: Guard, owner: str) -> None:
-        self._desk, self._aggregator, self._ledger, self._guard, self._owner = desk, aggregator, ledger, guard, owner
+    def __init__(
+        self, label_queue: LabelQueue, aggregator: Aggregator, sink: DurableSink, guard: Guard, owner: str
+    ) -> None:
+        self._label_queue, self._aggregator, self._sink, self._guard, self._owner = (
+            label_queue,
+            aggregator,
+            sink,
+            guard,
+            owner,
+        )
         self._names: dict[str, Codes] = {}  # by model: classes of labels that were not among the model's own
         self._counted = ""  # the batch that is in the windows already and could not be written yet
 
     def deliver(self) -> None:
         """Hand the join store what waits, and leave the join to others. An unreachable store is told, and tried again."""
-        failure = self._guard.attempt(self._desk.deliver)
+        failure = self._guard.attempt(self._label_queue.deliver)
         if isinstance(failure, Exception):
             self._guard.tell("labels", "Labels wait: %s", failure)
 
@@ -65,13 +73,13 @@ class Joiner:
         """Hand the join store what waits, join, count, acknowledge."""
         self.deliver()
         for _ in range(BATCHES):
-            batch = self._guard.attempt(self._desk.join, self._owner)
+            batch = self._guard.attempt(self._label_queue.join, self._owner)
             if isinstance(batch, Exception):
                 self._guard.tell("labels", "Labels cannot be joined: %s", batch)
                 return
             if batch is None or not self._count(batch, references or {}):
                 return
-            failure = self._guard.attempt(self._desk.acknowledge, batch)
+            failure = self._guard.attempt(self._label_queue.acknowledge, batch)
             if isinstance(failure, Exception):
                 self._guard.tell("labels", "A batch of labels cannot be acknowledged, and comes again: %s", failure)
                 return
@@ -80,17 +88,17 @@ class Joiner:
     def _count(self, batch: Batch, references: Mapping[tuple[str, str], Reference]) -> bool:
         """Count a batch and make it durable; return whether it is."""
         if batch.id != self._counted:
-            known = self._desk.is_durable and self._guard.attempt(self._ledger.was_counted, batch)
+            known = self._label_queue.is_durable and self._guard.attempt(self._sink.was_counted, batch)
             if known is True:
                 return True
             if isinstance(known, Exception):
                 self._guard.tell("store", "Labels wait for the store: %s", known)
                 return False
             outcomes = [self._bounded(outcome) for outcome in batch.outcomes]
-            self._ledger.take(self._aggregator.update_outcomes(outcomes))
+            self._sink.take(self._aggregator.update_outcomes(outcomes))
             self._counted = batch.id
         # A join store in memory dies with the windows that wait: nothing to be careful about, and no disk in this thread.
-        return not self._desk.is_durable or self._ledger.write(references, batch)
+        return not self._label_queue.is_durable or self._sink.write(references, batch)
 
     def _bounded(self, outcome: Outcome) -> Outcome:
         """Return *outcome* with its labels under a bounded number of names: a label column may be really an identifier."""
@@ -112,8 +120,8 @@ class Joiner:
         return label if names.names[code] == label else names.names[code]
 
 
-def desk_for(settings: Settings, guard: Guard) -> LabelDesk:
-    """Return the desk of a process with these settings; nothing is opened."""
+def label_queue_for(settings: Settings, guard: Guard) -> LabelQueue:
+    """Return the label queue of a process with these settings; nothing is opened."""
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
     target = settings.join_target
-    return LabelDesk(guard, lambda: open_join_store(target), keys, is_durable=target is not None)
+    return LabelQueue(guard, lambda: open_join_store(target), keys, is_durable=target is not None)

@@ -1,6 +1,6 @@
-"""The pipeline of one process: lanes in, windows out. Knows all stages; each stage knows only its neighbours below.
+"""The pipeline of one process: records in, windows out. Knows all stages; each stage knows only its neighbours below.
 
-Turns: one turn drains every lane that has enough waiting (or waited long enough), folds, joins labels, closes windows.
+Turns: one turn drains every ring that has enough waiting (or waited long enough), folds, joins labels, closes windows.
 The consumer thread takes turns; `flush`, a scrape and the exit take one too, in their own thread, under the same lock.
 """
 
@@ -12,19 +12,19 @@ import weakref
 from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._aggregate.keepers import SpanKeeper
-from radiosonde._aggregate.pace import Pace
+from radiosonde._aggregate.sampling_controller import SamplingController
+from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
 from radiosonde._pipeline.cadence import OFTEN_NS, Cadence
 from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.health import Health
-from radiosonde._pipeline.joiner import Joiner, desk_for
-from radiosonde._pipeline.lanes import DrainedLane, fold_in_slices
+from radiosonde._pipeline.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.outlets import Outlets
 from radiosonde._pipeline.profiles import Profiles, profiles_in_use
-from radiosonde._pipeline.tender import Tender
+from radiosonde._pipeline.ring_consumer import RingConsumer, fold_in_slices
+from radiosonde._pipeline.worker_publisher import WorkerPublisher
 from radiosonde._record.tracing import LiveSpans, find_provider
 from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import Statistics, losses
@@ -33,7 +33,7 @@ from radiosonde.reference.profile import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from radiosonde._record.lane import Lane
+    from radiosonde._record.record_writer import RecordWriter
     from radiosonde._record.recorder import Recorder
     from radiosonde._record.token import Token
     from radiosonde._settings import Settings
@@ -91,33 +91,33 @@ class Pipeline:
         self._turn_owner = 0
         self._loading = threading.Lock()  # held while the sender imports its exporter
         self._held: list[threading.Lock] = []
-        self._is_desk_held = self._has_labelled = False
-        self._lanes: list[DrainedLane] = []
+        self._is_label_queue_held = self._has_labelled = False
+        self._ring_consumers: list[RingConsumer] = []
         self.deferred = Deferred(self.guard, self._consumer.start)
-        self._by_nonce: dict[int, DrainedLane] = {}
-        self._pace = Pace(self.settings.cpu_budget, monotonic_ns())
+        self._by_nonce: dict[int, RingConsumer] = {}
+        self._sampling = SamplingController(self.settings.cpu_budget, monotonic_ns())
         # Where nobody would send them, no spans are made.
         bound = self.settings.spans_per_minute if self.settings.otlp else 0
-        self._keeper = SpanKeeper(bound, self.guard) if bound else None
-        self._aggregator = Aggregator(self.settings.window_s, self.process, self._keeper, pace=self._pace)
+        self._tail_sampler = TailSampler(bound, self.guard) if bound else None
+        self._aggregator = Aggregator(self.settings.window_s, self.process, self._tail_sampler, sampling=self._sampling)
         self.health = Health(self.settings.window_s, self.process) if self.settings.runtime else None
-        self._labels = desk_for(self.settings, self.guard)
+        self._label_queue = label_queue_for(self.settings, self.guard)
         self._outlets = Outlets(self.settings, self.guard, self.snapshot, self.process)
-        self._joiner = Joiner(self._labels, self._aggregator, self._outlets, self.guard, self.process)
-        self._tender = Tender(
-            self.settings, self.guard, self.process, lambda: self.spool, self._labels.results, self.health
+        self._joiner = Joiner(self._label_queue, self._aggregator, self._outlets, self.guard, self.process)
+        self._publisher = WorkerPublisher(
+            self.settings, self.guard, self.process, lambda: self.spool, self._label_queue.results, self.health
         )
         self._spans: LiveSpans | None = None
         self._cadence = Cadence(self.settings.window_s)
         self._folded_ns = self._looked_ns = monotonic_ns()
         self._lag_s = 0.0
         self._visited_ns = 0  # CPU of turns that were taken in users' threads: a scrape, a flush, the exit
-        self._paced_ns = 0
+        self._sampling_spent_ns = 0
 
     @property
     def is_recording(self) -> bool:
-        """Whether a lane is open."""
-        return bool(self._lanes) and not self.is_shut
+        """Whether a ring is drained."""
+        return bool(self._ring_consumers) and not self.is_shut
 
     def configure(self, settings: Settings) -> None:
         """Begin anew with other settings; nothing is recording."""
@@ -138,12 +138,12 @@ class Pipeline:
         """Remember a recorder, so that a fork can reset it."""
         self._recorders.add(recorder)
 
-    def attach(self, lane: Lane) -> None:
-        """Drain *lane* from now on; the first lane starts the consumer."""
-        drained = DrainedLane.of_lane(lane, self.reference_for(lane.recorder))
-        # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a lane too.
-        self._by_nonce[lane.ring.nonce] = drained
-        self._lanes.append(drained)
+    def attach(self, writer: RecordWriter) -> None:
+        """Drain *writer* from now on; the first one starts the consumer."""
+        consumer = RingConsumer.of_writer(writer, self.reference_for(writer.recorder))
+        # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a writer too.
+        self._by_nonce[writer.ring.nonce] = consumer
+        self._ring_consumers.append(consumer)
         survive_multiprocessing()
         if self.health is not None:
             self.guard.call("runtime", self.health.watch_running_loop)
@@ -197,9 +197,9 @@ class Pipeline:
             self._spans = LiveSpans(provider, self.guard, self._cells_of)
         return self._spans
 
-    def _cells_of(self, lane: Lane, token: Token) -> str | None:
-        drained, row = self._by_nonce.get(lane.ring.nonce), lane.features_of(token)
-        return None if drained is None or row is None else drained.cells_text(row)
+    def _cells_of(self, writer: RecordWriter, token: Token) -> str | None:
+        consumer, row = self._by_nonce.get(writer.ring.nonce), writer.features_of(token)
+        return None if consumer is None or row is None else consumer.cells_text(row)
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -228,17 +228,17 @@ class Pipeline:
             self._look_around()
         if self.settings.agent:
             return
-        filling = [lane for lane in self._lanes if lane.is_filling]
+        filling = [consumer for consumer in self._ring_consumers if consumer.is_filling]
         if filling:
             with in_a_hurry():
                 # As long as rings fill while others are drained; bounded, because the thread has other things to do.
                 for _ in range(_HURRIED_TURNS):
                     self.take_turn(filling)
-                    filling = [lane for lane in self._lanes if lane.is_filling]
+                    filling = [consumer for consumer in self._ring_consumers if consumer.is_filling]
                     if not filling:
                         break
-        waiting = max([len(self.deferred), *(lane.waiting for lane in self._lanes)])
-        joins_here = self.settings.join_target is None and self._labels.waiting > 0
+        waiting = max([len(self.deferred), *(consumer.waiting for consumer in self._ring_consumers)])
+        joins_here = self.settings.join_target is None and self._label_queue.waiting > 0
         if self._cadence.is_due(monotonic_ns() - self._folded_ns, waiting, is_awaited=joins_here):
             self.take_turn()
 
@@ -246,33 +246,33 @@ class Pipeline:
         """Once a second: see what has changed around us, and leave the rings to the agent if there is one."""
         if self.settings.agent:
             self._catch_up()
-            self._tender.look()
+            self._publisher.look()
         for recorder in list(self._recorders):
             recorder.retrace(self.spans_for(recorder))
-        if self.settings.join_target is not None and self._labels.waiting:
+        if self.settings.join_target is not None and self._label_queue.waiting:
             self._storer.wake()  # labels and names are in no ring: a process that is killed loses those it has not handed over
 
     def _catch_up(self) -> None:
         """Do what callers left to us. Versions first: one that is worked out late would split the series of its requests."""
-        for lane in list(self._lanes):
-            lane.settle()
+        for consumer in list(self._ring_consumers):
+            consumer.settle()
         self.deferred.run()
 
     def take_turn(
         self,
-        lanes: list[DrainedLane] | None = None,
+        consumers: list[RingConsumer] | None = None,
         *,
         everything: bool = False,
         timeout_s: float = _TURN_TIMEOUT_S,
     ) -> bool:
-        """Drain *lanes* (default: all), join labels, close what is due; return whether the turn could be taken.
+        """Drain *consumers* (default: all), join labels, close what is due; return whether the turn could be taken.
 
         Args:
-            lanes: which lanes; labels are joined only in a turn of all.
+            consumers: which rings; labels are joined only in a turn of all.
             everything: close every window, due or not.
             timeout_s: how long to wait for another's turn to end.
         """
-        if lanes is None:
+        if consumers is None:
             self._catch_up()
         if self.settings.agent:
             return True
@@ -284,25 +284,25 @@ class Pipeline:
             cpu_ns = thread_time_ns()
             if not self._outlets.was_opened:
                 self._outlets.open_what_can_be()
-            is_whole = lanes is None or len(lanes) == len(self._lanes)
+            is_whole = consumers is None or len(consumers) == len(self._ring_consumers)
             if is_whole:
                 self._folded_ns = monotonic_ns()
-            for lane in list(self._lanes) if lanes is None else lanes:
-                self._drain(lane)
+            for consumer in list(self._ring_consumers) if consumers is None else consumers:
+                self._drain(consumer)
             if is_whole and self.settings.join_target is None:
                 self.guard.call("labels", self._joiner.join)
             windows = self._aggregator.close(everything=everything)
             if is_whole and self.health is not None:
                 # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
                 windows += self.guard.call("runtime", self.health.sample, everything and self.is_shut) or []
-            self._outlets.take(windows, self._keeper.take() if self._keeper else ())
+            self._outlets.take(windows, self._tail_sampler.take() if self._tail_sampler else ())
             if windows and self._stores:
                 self._storer.wake()
             if not self._consumer.note_cpu():
                 self._visited_ns += thread_time_ns() - cpu_ns
             spent_ns = self._cpu_ns
-            self._pace.turn(monotonic_ns(), spent_ns - self._paced_ns)
-            self._paced_ns = spent_ns
+            self._sampling.turn(monotonic_ns(), spent_ns - self._sampling_spent_ns)
+            self._sampling_spent_ns = spent_ns
         finally:
             self._turn_owner = 0
             self._turn.release()
@@ -313,16 +313,16 @@ class Pipeline:
         """CPU time of all our threads, and of turns in others."""
         return self._consumer.cpu_ns + self._storer.cpu_ns + self._sender.cpu_ns + self._visited_ns
 
-    def _drain(self, lane: DrainedLane) -> None:
-        block = lane.drain(self.guard)
+    def _drain(self, consumer: RingConsumer) -> None:
+        block = consumer.drain(self.guard)
         if len(block):
             self._lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
-        fold_in_slices(lane, block, self._aggregator, self.guard, self._labels)
-        if self._labels.is_crowded and self._stores:
+        fold_in_slices(consumer, block, self._aggregator, self.guard, self._label_queue)
+        if self._label_queue.is_crowded and self._stores:
             self._storer.wake()
 
     def _store(self) -> None:
-        references = profiles_in_use(self._lanes)
+        references = profiles_in_use(self._ring_consumers)
         if self.settings.agent:
             self.guard.call("labels", self._joiner.deliver)
             return
@@ -341,7 +341,7 @@ class Pipeline:
 
     def label(self, prediction_id: object, value: object, time_ns: int | None) -> None:
         """Queue a label."""
-        self._labels.put(prediction_id, value, time_ns)
+        self._label_queue.put(prediction_id, value, time_ns)
         self._labelled()
 
     def receive(self, labels: Sequence[tuple[object, object, int | None]]) -> int:
@@ -350,13 +350,13 @@ class Pipeline:
         Raises:
             StoreError: the join store cannot be reached; none was taken.
         """
-        taken = self._labels.receive(labels)
+        taken = self._label_queue.receive(labels)
         self._labelled()
         return taken
 
     def alias(self, own_id: str, prediction_id: str) -> None:
         """Let the caller's own id mean a prediction too."""
-        self._labels.alias(own_id, prediction_id)
+        self._label_queue.alias(own_id, prediction_id)
         self._labelled()
 
     def _labelled(self) -> None:
@@ -393,7 +393,7 @@ class Pipeline:
             start_ns=self._start_ns,
             time_ns=wall_ns(),
             windows=self._aggregator.snapshot(),
-            references=profiles_in_use(self._lanes),
+            references=profiles_in_use(self._ring_consumers),
             statistics=self.statistics(),
             # Where an agent drains the rings, it tells the health too.
             runtime=self.health.total
@@ -403,15 +403,15 @@ class Pipeline:
 
     def statistics(self) -> Statistics:
         """Return our own counts."""
-        lanes = list(self._lanes)
-        feature_rows = sum(lane.feature_rows for lane in lanes)
+        consumers = list(self._ring_consumers)
+        feature_rows = sum(consumer.feature_rows for consumer in consumers)
         lost = {**dict.fromkeys(losses.ALL_LOSSES, 0), **self.guard.losses()}
         return Statistics(
-            records=sum(lane.records for lane in lanes),
-            rows=sum(lane.rows for lane in lanes),
-            in_flight=sum(lane.reader.in_flight for lane in lanes),
+            records=sum(consumer.records for consumer in consumers),
+            rows=sum(consumer.rows for consumer in consumers),
+            in_flight=sum(consumer.reader.in_flight for consumer in consumers),
             losses={**lost, losses.SERIES_CUT: self._outlets.series_cut},
-            labels=self._labels.results(),
+            labels=self._label_queue.results(),
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
             windows_closed=self._aggregator.closed,
@@ -440,17 +440,17 @@ class Pipeline:
         if was_recording:
             done = self._flush(deadline_ns) and done
             if self.settings.agent:
-                self._tender.end()
+                self._publisher.end()
         if self.health is not None:
             self.health.stop()
         done = self._sender.stop(_left_s(deadline_ns)) and done
         done = self._storer.stop(_left_s(deadline_ns)) and done
         self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
-        self.guard.call("close", self._labels.close)
+        self.guard.call("close", self._label_queue.close)
         # Drained to the end: what a clean exit leaves behind would look like a crash.
-        for lane in self._lanes:
-            if lane.ring.file is not None and self._spool is not None and not self.settings.agent:
-                self.guard.attempt(self._spool.remove, lane.ring.file)
+        for consumer in self._ring_consumers:
+            if consumer.ring.file is not None and self._spool is not None and not self.settings.agent:
+                self.guard.attempt(self._spool.remove, consumer.ring.file)
         return done
 
     def at_exit(self) -> None:
@@ -468,12 +468,12 @@ class Pipeline:
         locks = [self._loading] if self._turn_owner == threading.get_ident() else [self._turn, self._loading]
         self._held = [lock for lock in locks if lock.acquire(timeout=_TURN_TIMEOUT_S)]
         self._outlets.hold_for_fork()
-        self._is_desk_held = self._labels.hold_for_fork(_TURN_TIMEOUT_S)
+        self._is_label_queue_held = self._label_queue.hold_for_fork(_TURN_TIMEOUT_S)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._is_desk_held:
-            self._labels.release_after_fork()
+        if self._is_label_queue_held:
+            self._label_queue.release_after_fork()
         self._outlets.release_after_fork()
         for lock in self._held:
             lock.release()
@@ -482,9 +482,9 @@ class Pipeline:
     def after_fork_in_child(self) -> None:
         """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
         self.guard.reset()
-        for lane in self._lanes:
-            if lane.lane is not None:
-                lane.lane.abandon()
+        for consumer in self._ring_consumers:
+            if consumer.writer is not None:
+                consumer.writer.abandon()
         self._outlets.abandon()
         if self.health is not None:
             self.health.stop()

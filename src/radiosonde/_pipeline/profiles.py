@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    from radiosonde._pipeline.lanes import DrainedLane
+    from radiosonde._pipeline.ring_consumer import RingConsumer
 
 
 class Profiles:
@@ -28,10 +28,10 @@ class Profiles:
         return self._loaded[path]
 
 
-def profiles_in_use(lanes: Iterable[DrainedLane]) -> dict[tuple[str, str], Reference]:
-    """Return the profiles that *lanes* are counted by, by (model, version)."""
+def profiles_in_use(consumers: Iterable[RingConsumer]) -> dict[tuple[str, str], Reference]:
+    """Return the profiles that *consumers* are counted by, by (model, version)."""
     return {
-        (lane.stream.model, lane.stream.version): lane.stream.reference
-        for lane in list(lanes)
-        if lane.stream.reference is not None
+        (consumer.stream.model, consumer.stream.version): consumer.stream.reference
+        for consumer in list(consumers)
+        if consumer.stream.reference is not None
     }

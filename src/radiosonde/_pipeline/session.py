@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._guard import Guard
-from radiosonde._pipeline._worker import survive
+from radiosonde._pipeline._worker import add_fork_handler
 from radiosonde._settings import Settings, is_disabled
 from radiosonde.errors import ConfigurationError
 
@@ -49,7 +49,7 @@ class Session:
         from radiosonde._pipeline.pipeline import Pipeline  # at first use: imports the rest of us
 
         pipeline = Pipeline(settings, self._guard)
-        survive(pipeline)
+        add_fork_handler(pipeline)
         return pipeline
 
     def start(self, **settings: Any) -> None:

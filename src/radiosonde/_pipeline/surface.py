@@ -17,9 +17,9 @@ from radiosonde._pipeline.selector import Input, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import LATEST_S, CohortScope, EventTimeScope, admit, to_ns
+from radiosonde._record.completed_call import record_completed_call
 from radiosonde._record.current import Collected, Stage, current
-from radiosonde._record.lane import Lane
-from radiosonde._record.past import record_past
+from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
 from radiosonde._settings import model_tag
@@ -165,8 +165,8 @@ class Surface(Session):
         """Return what `observe` puts around a function, to be put around a call by hand; None when all is off.
 
         For plug-ins, which replace a method already: two functions less are 3 us in a server (bench_served).
-        ``lane = recorder.lane``, then ``token = lane.begin((features,), {})``, the call, and ``lane.finish(token, result)`` or
-        ``lane.fail(token, error)``; none of them raises.
+        ``writer = recorder.writer``, then ``token = writer.begin((features,), {})``, the call, and ``writer.finish(token, result)`` or
+        ``writer.fail(token, error)``; none of them raises.
 
         Args:
             name: model name.
@@ -294,15 +294,17 @@ class Surface(Session):
             start_ns = round(start * NS)
         else:
             start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
-        recorder = self._timed.get((name, version, variant)) or self._recorder_of_past(name, version, variant)
-        lane = None if pipeline.is_shut else recorder.lane
-        if lane is not None and not isinstance(lane, Lane):
-            lane = pipeline.guard.call("open_lane", recorder.open_lane, (), {})
-        if lane is None:
+        recorder = self._timed.get((name, version, variant)) or self._recorder_of_completed_calls(
+            name, version, variant
+        )
+        writer = None if pipeline.is_shut else recorder.writer
+        if writer is not None and not isinstance(writer, RecordWriter):
+            writer = pipeline.guard.call("open_writer", recorder.open_writer, (), {})
+        if writer is None:
             pipeline.guard.lose(losses.RECORD_FAILED)
             return
         try:
-            record_past(lane, start_ns, duration_s, phases or {}, error, span)
+            record_completed_call(writer, start_ns, duration_s, phases or {}, error, span)
         except Exception as failure:  # noqa: BLE001 - our bug must not reach the caller
             pipeline.guard.lose(losses.RECORD_FAILED)
             pipeline.guard.swallow("record", failure)
@@ -321,7 +323,7 @@ class Surface(Session):
         if not pipeline.is_shut:
             pipeline.deferred.put(function)
 
-    def _recorder_of_past(self, name: str, version: str, variant: str) -> Recorder:
+    def _recorder_of_completed_calls(self, name: str, version: str, variant: str) -> Recorder:
         with self._lock:
             if len(self._timed) >= self.pipeline().settings.max_series:
                 name, version, variant = OVERFLOW_COHORT, "", "stable"

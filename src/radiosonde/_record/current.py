@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT, Ambient, Scope
-from radiosonde._record.lane import is_in_progress
+from radiosonde._record.record_writer import is_in_progress
 from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring import layout
@@ -18,7 +18,7 @@ from radiosonde._ring.layout import DONE, DURATION_WORD, ERROR_OFFSET, MARK_WORD
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
-    from radiosonde._record.lane import Lane
+    from radiosonde._record.record_writer import RecordWriter
     from radiosonde._record.recorder import Host
 
 _PHASE = struct.Struct("<f")
@@ -90,8 +90,8 @@ class Prediction:
 
     def alias(self, own_id: str) -> None:
         """Let *own_id* (a request id, an order number) mean this prediction too: `radiosonde.label` then takes either."""
-        lane: Lane = self._token[0]
-        lane.recorder.host.alias(own_id, self.id)
+        writer: RecordWriter = self._token[0]
+        writer.recorder.host.alias(own_id, self.id)
 
     def features(self, value: object) -> None:
         """Record the features of this prediction: for functions that fetch them themselves (``input=False``).
@@ -100,13 +100,13 @@ class Prediction:
             value: one row or a batch, in any form the observed function could take. After the prediction has ended the
                 call is counted as a loss and does nothing.
         """
-        lane: Lane = self._token[0]
-        guard = lane.recorder.host.guard
+        writer: RecordWriter = self._token[0]
+        guard = writer.recorder.host.guard
         if not is_in_progress(self._token):
             guard.lose(losses.FEATURES_UNREADABLE)
             guard.tell("features", "features() was called after the prediction had ended; call it inside the function")
             return
-        failure = guard.attempt(lane.record_features, self._token, value)
+        failure = guard.attempt(writer.record_features, self._token, value)
         if isinstance(failure, Exception):
             guard.lose(losses.FEATURES_UNREADABLE)
             guard.tell("features", "Features could not be read: %r", failure)
@@ -210,10 +210,10 @@ class Stage:
 
     def _enter_phase(self, token: Token) -> None:
         """Leave word in the slot which phase the prediction is in, for whoever reads it after a crash."""
-        lane: Lane = token[0]
-        if lane.owns_slot(token):
-            (self._outer,) = _CODE.unpack_from(lane.ring.memory, token[AT] + ERROR_OFFSET)
-            _CODE.pack_into(lane.ring.memory, token[AT] + ERROR_OFFSET, lane.recorder.phase_code(self._name) + 1)
+        writer: RecordWriter = token[0]
+        if writer.owns_slot(token):
+            (self._outer,) = _CODE.unpack_from(writer.ring.memory, token[AT] + ERROR_OFFSET)
+            _CODE.pack_into(writer.ring.memory, token[AT] + ERROR_OFFSET, writer.recorder.phase_code(self._name) + 1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -230,13 +230,13 @@ class Stage:
 
 
 def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:
-    lane: Lane = token[0]
-    code = lane.recorder.phase_code(name)
-    if code < 0 or not lane.owns_slot(token):
+    writer: RecordWriter = token[0]
+    code = writer.recorder.phase_code(name)
+    if code < 0 or not writer.owns_slot(token):
         return
     at = token[AT] + PHASE_OFFSET + 4 * code
-    (before_s,) = _PHASE.unpack_from(lane.ring.memory, at)
-    _PHASE.pack_into(lane.ring.memory, at, before_s + elapsed_ns / 1e9)
+    (before_s,) = _PHASE.unpack_from(writer.ring.memory, at)
+    _PHASE.pack_into(writer.ring.memory, at, before_s + elapsed_ns / 1e9)
 
 
 class NoPrediction:

@@ -53,7 +53,7 @@ class OutputReader:
     Attributes:
         classes: codes of the classes.
         columns: class code by column of a probability row.
-        two_columns: whether the model answers two probabilities, as far as is known; `radiosonde._record.lane` then
+        two_columns: whether the model answers two probabilities, as far as is known; `radiosonde._record.record_writer` then
             reads them itself and puts this to False when something else comes.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from radiosonde._clock import NS, wall_ns
 from radiosonde._join.receipt import Receipt, sign
 from radiosonde._join.receipt_keys import MAKE_ONE, ReceiptKeys
-from radiosonde._record.lane import is_in_progress
+from radiosonde._record.record_writer import is_in_progress
 from radiosonde._record.token import AT, INDEX, Token
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import DONE, ENDED, OUTPUT_CLASS, OUTPUT_SCORE
@@ -21,7 +21,7 @@ from radiosonde.errors import ConfigurationError, ReceiptError
 from radiosonde.model import SeriesKey, losses
 
 if TYPE_CHECKING:
-    from radiosonde._record.lane import Lane
+    from radiosonde._record.record_writer import RecordWriter
 
 
 def issue(token: Token) -> str:
@@ -30,8 +30,8 @@ def issue(token: Token) -> str:
     Raises:
         ConfigurationError: there are no keys, they cannot be read, or the prediction is still in progress.
     """
-    lane: Lane = token[0]
-    host = lane.recorder.host
+    writer: RecordWriter = token[0]
+    host = writer.recorder.host
     if not host.settings.receipt_keys:
         raise ConfigurationError(
             "there is no key to sign receipts with; set RADIOSONDE_RECEIPT_KEYS, or start(receipt_keys=...), to what this "
@@ -61,8 +61,8 @@ def _issue(token: Token, keys: ReceiptKeys) -> str:
 
 def _read(token: Token) -> Receipt | str:
     """Return the receipt to be signed, or why there is none."""
-    lane: Lane = token[0]
-    ring, recorder, outputs = lane.ring, lane.recorder, lane.outputs
+    writer: RecordWriter = token[0]
+    ring, recorder, outputs = writer.ring, writer.recorder, writer.outputs
     ended = (token[INDEX] + 1) * 4 + DONE
     start_ns, event_ns, series, score, code, confidence, kind, rows, mark = ENDED.unpack_from(ring.memory, token[AT])
     if mark != ended:
@@ -71,7 +71,7 @@ def _read(token: Token) -> Receipt | str:
         return "its record has been overwritten; ask for the receipt right after the prediction, or raise ring_bytes"
     if rows != 1:
         return "it was a batch, whose rows have no ids of their own; label the rows from your own table, or predict row by row"
-    key = SeriesKey(recorder.name, recorder.version, recorder.variant, lane.cohorts.names[series])
+    key = SeriesKey(recorder.name, recorder.version, recorder.variant, writer.cohorts.names[series])
     said = (prediction_id(token), key, event_ns or start_ns)
     if kind == OUTPUT_CLASS and code >= 0:
         names = outputs.classes.names

@@ -1,6 +1,6 @@
-"""A recorder: one observed function. It opens a lane at the first call, when there is something to learn the schema from.
+"""A recorder: one observed function. It opens a writer at the first call, when there is something to learn the schema from.
 
-Thread-safe: opening a lane takes a lock; using one does not.
+Thread-safe: opening a writer takes a lock; using one does not.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from radiosonde._record.inputs import learn_schema
 from radiosonde._record.intern import Codes
-from radiosonde._record.lane import Lane
 from radiosonde._record.outputs import OutputReader
+from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.schema import Schema
 from radiosonde._ring.layout import PHASES
 from radiosonde.model import OVERFLOW_COHORT, losses
@@ -47,8 +47,8 @@ class Host(Protocol):
     def spool(self) -> Spool | None:
         """The folder of the rings, or None."""
 
-    def attach(self, lane: Lane) -> None:
-        """Drain *lane* from now on."""
+    def attach(self, writer: RecordWriter) -> None:
+        """Drain *writer* from now on."""
 
     def wake(self) -> None:
         """Drain soon: a large batch is in the arena, and a few of them overwrite each other."""
@@ -104,7 +104,7 @@ class Recorder:
         observed: what is known of the function.
 
     Attributes:
-        lane: where calls are recorded now.
+        writer: where calls are recorded now.
     """
 
     def __init__(self, host: Host, observed: Observed) -> None:
@@ -132,29 +132,29 @@ class Recorder:
         self.cohorts = Codes(self.host.settings.max_series, first=[""], overflow_name=OVERFLOW_COHORT)
         self.errors = Codes(MAX_ERROR_TYPES, first=[""], overflow_name="_OTHER")
         self.phases = Codes(PHASES)
-        self.lane: Lane | FirstLane = FirstLane(self)
+        self.writer: RecordWriter | FirstRecordWriter = FirstRecordWriter(self)
         self._learned: Schema | None = None
 
-    def open_lane(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Lane:
-        """Open the lane for the schema that the reference, the names or this call's features tell."""
+    def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter:
+        """Open the writer for the schema that the reference, the names or this call's features tell."""
         with self._lock:
-            if isinstance(self.lane, Lane):
-                return self.lane
+            if isinstance(self.writer, RecordWriter):
+                return self.writer
             reference = self.host.reference_for(self)
             schema = self._learned or self._schema_of(reference, args, kwargs)
             return self._open(schema, reference)
 
-    def _open(self, schema: Schema, reference: Reference | None) -> Lane:
+    def _open(self, schema: Schema, reference: Reference | None) -> RecordWriter:
         classes = self.observed.classes or (reference.output.classes if reference else ())
         is_classifier = self.observed.is_classifier
         if is_classifier is None and reference is not None and reference.task != "unknown":
             is_classifier = reference.task == "classification"
         outputs = OutputReader(classes, self.host.guard, is_classifier=is_classifier)
         # A broken tracer provider costs the spans, not the records.
-        lane = Lane(self, schema, outputs, self.host.guard.call("span", self.host.spans_for, self))
-        self.host.attach(lane)
-        self.lane = lane
-        return lane
+        writer = RecordWriter(self, schema, outputs, self.host.guard.call("span", self.host.spans_for, self))
+        self.host.attach(writer)
+        self.writer = writer
+        return writer
 
     def _schema_of(self, reference: Reference | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Schema:
         if reference is not None and reference.features:
@@ -180,24 +180,24 @@ class Recorder:
         return Schema(names, [None if known is None else () for known in codes])
 
     def relearn(self, value: object) -> bool:
-        """Open a lane for the schema of *value*, the first features that teach one; return whether they did."""
+        """Open a writer for the schema of *value*, the first features that teach one; return whether they did."""
         learned = self.host.guard.attempt(learn_schema, value)
         if not isinstance(learned, Schema):
             return False
         self.host.guard.lose(losses.FEATURES_LEARNING)
         with self._lock:
-            if isinstance(self.lane, Lane) and self.lane.schema.width == 0:
+            if isinstance(self.writer, RecordWriter) and self.writer.schema.width == 0:
                 self._learned = self._renamed(learned)
                 self._open(self._learned, self.host.reference_for(self))
         return True
 
     def retrace(self, spans: LiveSpans | None) -> None:
-        """Open a lane that makes live spans, or one that does not: the tracer provider was set or taken away."""
+        """Open a writer that makes live spans, or one that does not: the tracer provider was set or taken away."""
         with self._lock:
-            if isinstance(self.lane, Lane) and self.lane.spans is not spans:
-                lane = Lane(self, self.lane.schema, self.lane.outputs, spans)
-                self.host.attach(lane)
-                self.lane = lane
+            if isinstance(self.writer, RecordWriter) and self.writer.spans is not spans:
+                writer = RecordWriter(self, self.writer.schema, self.writer.outputs, spans)
+                self.host.attach(writer)
+                self.writer = writer
 
     def series_of(self, cohort: str) -> int:
         """Return the code of a cohort cell; beyond the bound all share the overflow cell, counted."""
@@ -235,29 +235,29 @@ def _error_name(kind: str | type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-class FirstLane:
-    """Stands in until the first call, which opens the real lane."""
+class FirstRecordWriter:
+    """Stands in until the first call, which opens the real writer."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
-        """Open the lane and begin there; nothing is recorded after a shutdown."""
+        """Open the writer and begin there; nothing is recorded after a shutdown."""
         guard = self._recorder.host.guard
         if self._recorder.host.is_shut:
             return None
-        lane = guard.call("open_lane", self._recorder.open_lane, args, kwargs)
-        if lane is None:
+        writer = guard.call("open_writer", self._recorder.open_writer, args, kwargs)
+        if writer is None:
             guard.lose(losses.RECORD_FAILED)
             return None
-        return lane.begin(args, kwargs)
+        return writer.begin(args, kwargs)
 
     def finish(self, token: Token | None, result: object) -> None:
-        """Finish in the lane that began."""
+        """Finish in the writer that began."""
         if token is not None:
             token[0].finish(token, result)
 
     def fail(self, token: Token | None, error: BaseException) -> None:
-        """Fail in the lane that began."""
+        """Fail in the writer that began."""
         if token is not None:
             token[0].fail(token, error)

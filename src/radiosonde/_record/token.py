@@ -11,8 +11,8 @@ from typing import Any, Final
 
 Token = list[Any]
 
-LANE: Final = 0
-"""The lane whose ring holds the record."""
+WRITER: Final = 0
+"""The writer whose ring holds the record."""
 INDEX: Final = 1
 """Index of the record in that ring."""
 START_NS: Final = 2

@@ -21,7 +21,7 @@ from radiosonde.semconv import attributes
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
-    from radiosonde._record.lane import Lane
+    from radiosonde._record.record_writer import RecordWriter
     from radiosonde._record.recorder import Recorder
 
 Begin = Callable[[tuple[Any, ...], dict[str, Any]], Token | None]
@@ -39,15 +39,15 @@ def find_provider() -> Any:
 
 
 class LiveSpans:
-    """Makes the live spans of all lanes under one tracer provider.
+    """Makes the live spans of all writers under one tracer provider.
 
     Args:
         provider: the user's tracer provider.
         guard: swallows what a broken provider raises.
-        cells_of: returns the cells string of a recorded row for a lane, or None without a grid.
+        cells_of: returns the cells string of a recorded row for a writer, or None without a grid.
     """
 
-    def __init__(self, provider: Any, guard: Guard, cells_of: Callable[[Lane, Token], str | None]) -> None:
+    def __init__(self, provider: Any, guard: Guard, cells_of: Callable[[RecordWriter, Token], str | None]) -> None:
         from opentelemetry import context, trace  # loaded already: the user set a provider with it
 
         self.provider = provider
@@ -60,12 +60,12 @@ class LiveSpans:
         # the one that a context with a span in it holds.
         (self._span_key,) = trace.set_span_in_context(trace.INVALID_SPAN, context.Context())
 
-    def around_begin(self, begin: Begin, lane: Lane) -> Begin:
+    def around_begin(self, begin: Begin, writer: RecordWriter) -> Begin:
         """Return *begin* with a live span around what follows, where the trace records."""
         no_ids = self._trace.INVALID_SPAN_CONTEXT
         get_context, span_key, guard, start = _cheapest_get(self._context), self._span_key, self._guard, self._start
         silent = self._trace.NonRecordingSpan
-        pack_ids, memory, at, offset = layout.SPAN_IDS.pack_into, lane.ring.memory, AT, layout.SPAN_IDS_OFFSET
+        pack_ids, memory, at, offset = layout.SPAN_IDS.pack_into, writer.ring.memory, AT, layout.SPAN_IDS_OFFSET
 
         def begin_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             token = begin(args, kwargs)
@@ -81,15 +81,15 @@ class LiveSpans:
                     if not ids[3] & 1 and ids is not no_ids:
                         pack_ids(memory, token[at] + offset, ids[0].to_bytes(16, "little"), ids[1])
                         return token
-                guard.call("span", start, token, lane)
+                guard.call("span", start, token, writer)
             except Exception as error:  # noqa: BLE001 - hot path: a foreign span class may raise anything
                 guard.swallow("span", error)
             return token
 
         return begin_traced
 
-    def _start(self, token: Token, lane: Lane) -> None:
-        recorder = lane.recorder
+    def _start(self, token: Token, writer: RecordWriter) -> None:
+        recorder = writer.recorder
         span = self.tracer.start_span(f"predict {recorder.name}", attributes=_identity(recorder))
         ids, is_live = span.get_span_context(), span.is_recording()
         is_sent = is_live and ids.trace_flags & 1
@@ -98,10 +98,10 @@ class LiveSpans:
             # around it. A refused root has none; a span made of it later begins a trace of its own.
             ids = self._trace.get_current_span().get_span_context()
         layout.SPAN_IDS.pack_into(
-            lane.ring.memory, token[AT] + layout.SPAN_IDS_OFFSET, ids.trace_id.to_bytes(16, "little"), ids.span_id
+            writer.ring.memory, token[AT] + layout.SPAN_IDS_OFFSET, ids.trace_id.to_bytes(16, "little"), ids.span_id
         )
         if is_sent:
-            lane.ring.words[(token[INDEX] & (lane.ring.capacity - 1)) * 16 + layout.SERIES_WORD] |= layout.LIVE_SPAN
+            writer.ring.words[(token[INDEX] & (writer.ring.capacity - 1)) * 16 + layout.SERIES_WORD] |= layout.LIVE_SPAN
         if not is_live:
             return
         # A generator's frames run in whatever context asks for the next item: nothing is attached there.
@@ -123,19 +123,19 @@ class LiveSpans:
             token[SPAN] = None  # what was attached holds the caller's context, and a token may be kept
 
     def _describe(self, span: Any, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
-        lane = token[0]
+        writer = token[0]
         said: dict[str, str | int | float] = {attributes.PREDICTION_ID: prediction_id(token)}
-        cells = self._cells_of(lane, token)
+        cells = self._cells_of(writer, token)
         if cells:
             said[attributes.CELLS] = cells
         if token[RECORDED].rows != 1:
             said[attributes.PREDICTION_ROWS] = token[RECORDED].rows
         if code >= 0:
-            said[attributes.PREDICTION_CLASS] = lane.outputs.classes.names[code]
+            said[attributes.PREDICTION_CLASS] = writer.outputs.classes.names[code]
         if not math.isnan(confidence):
             said[attributes.PREDICTION_CONFIDENCE] = float(confidence)
         if error is not None:
-            said[attributes.ERROR_TYPE] = lane.recorder.errors.names[lane.recorder.error_code(error)]
+            said[attributes.ERROR_TYPE] = writer.recorder.errors.names[writer.recorder.error_code(error)]
         span.set_attributes(said)
         if error is not None:
             if isinstance(error, Exception):

@@ -29,14 +29,14 @@ def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]
 def _wrap_sync(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Any:
-        lane = recorder.lane
-        token = lane.begin(args, kwargs)
+        writer = recorder.writer
+        token = writer.begin(args, kwargs)
         try:
             result = function(*args, **kwargs) if kwargs else function(*args)  # an empty ** is 30 ns
         except BaseException as error:
-            lane.fail(token, error)
+            writer.fail(token, error)
             raise
-        lane.finish(token, result)
+        writer.finish(token, result)
         return result
 
     return observed
@@ -45,14 +45,14 @@ def _wrap_sync(function: Callable[..., Any], recorder: Recorder) -> Callable[...
 def _wrap_async(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
     @functools.wraps(function)
     async def observed(*args: Any, **kwargs: Any) -> Any:
-        lane = recorder.lane
-        token = lane.begin(args, kwargs)
+        writer = recorder.writer
+        token = writer.begin(args, kwargs)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            lane.fail(token, error)
+            writer.fail(token, error)
             raise
-        lane.finish(token, result)
+        writer.finish(token, result)
         return result
 
     return observed
@@ -61,8 +61,8 @@ def _wrap_async(function: Callable[..., Any], recorder: Recorder) -> Callable[..
 def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        lane = recorder.lane
-        token = lane.begin(args, kwargs)
+        writer = recorder.writer
+        token = writer.begin(args, kwargs)
         item = thrown = None
         try:
             inner = function(*args, **kwargs)
@@ -76,13 +76,13 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
                 item = inner.send(sent) if thrown is None else inner.throw(thrown)
                 thrown = None
         except StopIteration as stop:
-            lane.finish(token, item)
+            writer.finish(token, item)
             return stop.value
         except GeneratorExit:
-            lane.finish(token, item)
+            writer.finish(token, item)
             raise
         except BaseException as error:
-            lane.fail(token, error)
+            writer.fail(token, error)
             raise
         finally:
             thrown = None  # its traceback holds this frame: a cycle
@@ -93,8 +93,8 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
 def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
     @functools.wraps(function)
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        lane = recorder.lane
-        token = lane.begin(args, kwargs)
+        writer = recorder.writer
+        token = writer.begin(args, kwargs)
         item = thrown = None
         try:
             inner = function(*args, **kwargs)
@@ -107,12 +107,12 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> C
                 item = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
                 thrown = None
         except StopAsyncIteration:
-            lane.finish(token, item)
+            writer.finish(token, item)
         except GeneratorExit:
-            lane.finish(token, item)
+            writer.finish(token, item)
             raise
         except BaseException as error:
-            lane.fail(token, error)
+            writer.fail(token, error)
             raise
         finally:
             thrown = None  # its traceback holds this frame: a cycle

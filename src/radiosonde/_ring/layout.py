@@ -106,7 +106,7 @@ END_ROW: Final = struct.Struct("<dqifQQQ")
 """The second write of a single row: score, duration, class, confidence, then `ROW_KINDS` of the output's kind, `ROW_COUNTS`,
 mark. The same bytes as `END` with five values less (60 ns)."""
 
-PAST: Final = struct.Struct("<qq16sQI12x6fdqifHBBIIIQ")
+COMPLETED_CALL: Final = struct.Struct("<qq16sQI12x6fdqifHBBIIIQ")
 """A whole header in one write, of a call that is over: start, event, trace id, span id, series, six phases, and `END`."""
 
 ENDED: Final = struct.Struct("<qq24xI36xd8xif2xBx8xIQ")
@@ -142,7 +142,7 @@ _ID: Final = struct.Struct(">QII")
 _WHOLE = (
     BEGIN.size,
     BEGIN_BARE.size,
-    PAST.size,
+    COMPLETED_CALL.size,
     ENDED.size,
     END_OFFSET + END.size,
     END_OFFSET + END_ROW.size,

@@ -118,11 +118,11 @@ def recall(file: RingFile, *, last: int = 10) -> Recollection:
     )
 
 
-OBITUARY = ".crash.json"
+CRASH_REPORT = ".crash.json"
 """Suffix of what the agent leaves in the spool of a ring whose process died in the middle of a prediction."""
 
 
-def read_obituary(path: Path) -> Recollection:
+def read_crash_report(path: Path) -> Recollection:
     """Return what the agent wrote down of a dead process before it removed the ring.
 
     Raises:

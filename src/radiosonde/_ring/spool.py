@@ -3,7 +3,7 @@
 ::
 
     <spool>/                     mode 0700
-      <process>-<nonce>.ring     one per lane, mode 0600, see `radiosonde._ring.layout`
+      <process>-<nonce>.ring     one per record writer, mode 0600, see `radiosonde._ring.layout`
       <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
       <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
       <process>.counts           losses and label results of a process, see `radiosonde._ring.counts`

@@ -12,7 +12,7 @@ from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._pipeline.agent import Agent
 from radiosonde._pipeline.agent_outlets import AgentOutlets
-from radiosonde._pipeline.joiner import desk_for
+from radiosonde._pipeline.joiner import label_queue_for
 from radiosonde._ring.spool import Spool
 from radiosonde._settings import Settings
 
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     settings = replace(settings, spool=args.spool, agent=True)
     guard = Guard()
     store = Path(settings.store) if settings.store else None
-    desk = desk_for(settings, guard)
-    agent = Agent(Spool(args.spool), guard, store=store, window_s=settings.window_s, desk=desk)
+    label_queue = label_queue_for(settings, guard)
+    agent = Agent(Spool(args.spool), guard, store=store, window_s=settings.window_s, label_queue=label_queue)
     outlets = AgentOutlets(agent, guard, settings)
     ending = told_to_end()
     print(f"draining {args.spool} into {agent.store}{outlets.said}", flush=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from radiosonde._ring.recall import OBITUARY, Recalled, Recollection, read_obituary, recall
+from radiosonde._ring.recall import CRASH_REPORT, Recalled, Recollection, read_crash_report, recall
 from radiosonde._ring.spool import RING, Spool
 from radiosonde.errors import SpoolError
 
@@ -41,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
     spool = Spool(args.spool)
     looks = [partial(recall, file, last=last) for file in spool.rings()]
     # Dead processes whose rings the agent has adopted, the last one first. Between the two a ring may have both.
-    removed = sorted(spool.folder.glob(f"*{OBITUARY}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    looks += [partial(read_obituary, path) for path in removed if not path.with_suffix("").with_suffix(RING).exists()]
+    removed = sorted(spool.folder.glob(f"*{CRASH_REPORT}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    looks += [
+        partial(read_crash_report, path) for path in removed if not path.with_suffix("").with_suffix(RING).exists()
+    ]
     for look in looks:
         try:
             recollection = look()

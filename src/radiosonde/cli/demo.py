@@ -64,13 +64,15 @@ def run(args: argparse.Namespace) -> int:
     from radiosonde.demo._server_process import sigterm_interrupts
     from radiosonde.demo.flight import FIRST_DAY, Plan, fly
     from radiosonde.demo.flights import NEW_YORK
-    from radiosonde.demo.voice import voice_for
+    from radiosonde.demo.progress_reporter import reporter_for
 
     start = datetime.combine(args.start, time(), NEW_YORK) if args.start else FIRST_DAY
     plan = Plan(args.out, start=start, days=args.days, healthy=args.healthy, stop_labels=args.stop_labels)
-    with sigterm_interrupts(), voice_for(sys.stdout) as voice:
-        tally = fly(plan, voice)
-        voice.say(f"Landed: {tally.predictions} predictions, {tally.labels} labels, {tally.failures} failed requests.")
+    with sigterm_interrupts(), reporter_for(sys.stdout) as reporter:
+        tally = fly(plan, reporter)
+        reporter.say(
+            f"Landed: {tally.predictions} predictions, {tally.labels} labels, {tally.failures} failed requests."
+        )
     return _diagnose(plan)
 
 

@@ -17,7 +17,7 @@ from radiosonde._guard import Guard
 from radiosonde._join.incoming import LabelReader, Refusal
 from radiosonde._join.opening import open_join_store
 from radiosonde._join.receipt_keys import ReceiptKeys
-from radiosonde._pipeline.labels import LabelDesk
+from radiosonde._pipeline.label_queue import LabelQueue
 from radiosonde._settings import Settings
 from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Row, read_rows
 from radiosonde.cli._terminal import progress_bar, require_rich
@@ -78,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.resolve()
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
 
-    def open_desk(target: str) -> LabelDesk:
-        desk = LabelDesk(Guard(), lambda: open_join_store(target), keys, is_durable=True)
-        desk.open()
-        return desk
+    def open_label_queue(target: str) -> LabelQueue:
+        label_queue = LabelQueue(Guard(), lambda: open_join_store(target), keys, is_durable=True)
+        label_queue.open()
+        return label_queue
 
-    return load(args, open_desk, settings)
+    return load(args, open_label_queue, settings)
 
 
 def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings: Settings) -> int:

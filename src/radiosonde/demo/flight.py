@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from radiosonde.demo.flights import Departure
-    from radiosonde.demo.voice import Voice
+    from radiosonde.demo.progress_reporter import ProgressReporter
 
 MARK = ".radiosonde-demo"
 STORE = "store.db"
@@ -96,7 +96,7 @@ class Plan:
         return Incidents.spread_over(int(self.start.timestamp()), int(self.end.timestamp()))
 
 
-def fly(plan: Plan, voice: Voice) -> Tally:
+def fly(plan: Plan, reporter: ProgressReporter) -> Tally:
     """Train the models, start the server, replay the flights and land; afterwards the store is ready for diagnosis.
 
     Raises:
@@ -104,18 +104,18 @@ def fly(plan: Plan, voice: Voice) -> Tally:
     """
     flights = departures(plan.start, plan.end)
     clear(plan.folder)
-    voice.say("Training two versions of the model on the flights of January and February 2013 ...")
+    reporter.say("Training two versions of the model on the flights of January and February 2013 ...")
     prepare(plan.folder, plan.incidents)
-    voice.say("Starting the model server (FastAPI, its own process) ...")
+    reporter.say("Starting the model server (FastAPI, its own process) ...")
     with ServerProcess(plan.folder) as server:
-        voice.say(
+        reporter.say(
             f"Replaying {len(flights)} flights of {plan.days} days over HTTP to http://127.0.0.1:{server.port} ..."
         )
-        return fly_against(server, flights, voice, plan.labels_until_s)
+        return fly_against(server, flights, reporter, plan.labels_until_s)
 
 
 def fly_against(
-    server: ServerProcess, flights: Sequence[Departure], voice: Voice, labels_until_s: float = math.inf
+    server: ServerProcess, flights: Sequence[Departure], reporter: ProgressReporter, labels_until_s: float = math.inf
 ) -> Tally:
     """Replay *flights* against a running server.
 
@@ -124,7 +124,7 @@ def fly_against(
     """
     try:
         return asyncio.run(
-            replay(server.port, flights, lambda tally: voice.progress(tally, len(flights)), labels_until_s)
+            replay(server.port, flights, lambda tally: reporter.progress(tally, len(flights)), labels_until_s)
         )
     except ExceptionGroup as failures:
         lost, ours = failures.split(OSError)

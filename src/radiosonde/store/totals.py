@@ -41,7 +41,7 @@ _COLUMNS = WINDOW_COLUMNS[1:]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class CumulativeState:
     """What one agent leaves to the next.
 
     Attributes:
@@ -65,7 +65,9 @@ def total_rows(totals: Iterable[Window], process: str) -> list[Row]:
     return rows
 
 
-def write_carried(connection: sqlite3.Connection, process: str, rows: Sequence[Row], counts: Mapping[str, Any]) -> None:
+def write_cumulative_state(
+    connection: sqlite3.Connection, process: str, rows: Sequence[Row], counts: Mapping[str, Any]
+) -> None:
     """Replace the totals of every series in *rows*, and the counts. *connection* is in a transaction."""
     for statement in _TABLES:
         connection.execute(statement)
@@ -78,7 +80,7 @@ def write_carried(connection: sqlite3.Connection, process: str, rows: Sequence[R
     connection.execute("INSERT OR REPLACE INTO carried VALUES (?, ?)", (process, json.dumps(counts)))
 
 
-def read_carried(path: Path, process: str) -> Carried:
+def read_cumulative_state(path: Path, process: str) -> CumulativeState:
     """Return what the agents before have left; empty when they left nothing.
 
     Raises:
@@ -86,12 +88,14 @@ def read_carried(path: Path, process: str) -> Carried:
     """
     with reading(path) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'carried'").fetchone():
-            return Carried()
+            return CumulativeState()
         documents = connection.execute(
             "SELECT document FROM totals WHERE process = ? ORDER BY rowid", (process,)
         ).fetchall()
         counts = connection.execute("SELECT document FROM carried WHERE process = ?", (process,)).fetchone()
-    return Carried([_window(json.loads(text)) for (text,) in documents], json.loads(counts[0]) if counts else {})
+    return CumulativeState(
+        [_window(json.loads(text)) for (text,) in documents], json.loads(counts[0]) if counts else {}
+    )
 
 
 def _window(document: dict[str, Any]) -> Window:

@@ -25,7 +25,7 @@ from radiosonde.store.progress import RingProgress, has_joined, write_joined, wr
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
 from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, payload_bytes, readable, sketch_rows, window_row
-from radiosonde.store.totals import Carried, total_rows, write_carried
+from radiosonde.store.totals import CumulativeState, total_rows, write_cumulative_state
 
 References = Mapping[tuple[str, str], Reference]
 
@@ -90,7 +90,7 @@ class StoreWriter:
         references: References | None = None,
         *,
         drained: Sequence[RingProgress] | None = None,
-        carried: Carried | None = None,
+        cumulative: CumulativeState | None = None,
         joined: Sequence[str] = (),
     ) -> int:
         """Store *windows* in one transaction and return their size in bytes, before SQLite's own overhead.
@@ -99,7 +99,7 @@ class StoreWriter:
             windows: parts of windows; equal ones are stored again, because parts are deltas.
             references: the profiles the windows are read against, by (model, version); known ones cost a look-up.
             drained: how far all rings were counted with these windows (the agent's); None leaves what is there.
-            carried: what the next agent takes over, likewise.
+            cumulative: what the next agent takes over, likewise.
             joined: ids of the batches of labels whose outcomes are among the windows.
 
         Raises:
@@ -111,7 +111,7 @@ class StoreWriter:
             [[] if window.features is None else feature_rows(window.features) for window in windows],
             [[] if window.features is None else sketch_rows(window.features) for window in windows],
         )
-        totals = total_rows(carried.totals, self._process) if carried is not None else []
+        totals = total_rows(cumulative.totals, self._process) if cumulative is not None else []
         with self._lock:
             if self._closed:
                 raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
@@ -124,8 +124,8 @@ class StoreWriter:
                     self._write_reference(connection, key, reference, written_ns)
                 if drained is not None:
                     write_progress(connection, drained)
-                if carried is not None:
-                    write_carried(connection, self._process, totals, carried.counts)
+                if cumulative is not None:
+                    write_cumulative_state(connection, self._process, totals, cumulative.counts)
                 write_joined(connection, joined, written_ns)
             self.pruned += pruned
         return payload_bytes(row for groups in parts for rows in groups for row in rows)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._aggregate.pace import Pace
+from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.thinning import Thinner
 from radiosonde._ring import Block
 from radiosonde._ring.layout import DONE, FAILED, HEADER, INPUT_ROW, OUTPUT_CLASS
@@ -20,8 +20,8 @@ REFERENCE = make_reference([make_feature("f0", (25, 25, 25, 25, 0, 0, 0, 0))])
 """Cells up to 1, 2, 3 and 4: the value 0.5 is in the first, 1.5 in the second and so on."""
 
 
-class Steps(Pace):
-    """A pace that gives the steps it is told, one a fold, over and over."""
+class Steps(SamplingController):
+    """A controller that gives the steps it is told, one a fold, over and over."""
 
     def __init__(self, *steps):
         super().__init__()
@@ -64,7 +64,7 @@ def batches(made, cells, size):
 
 def aggregator(seed, *steps):
     """Return an aggregator with these steps, and its stream."""
-    return Aggregator(60.0, "me", pace=Steps(*steps), thinner=Thinner(seed)), stream(REFERENCE)
+    return Aggregator(60.0, "me", sampling=Steps(*steps), thinner=Thinner(seed)), stream(REFERENCE)
 
 
 ORDERS = {
@@ -156,8 +156,8 @@ def test_outputs_are_thinned_sixteen_times_less():
 
 
 def test_the_rows_of_a_provisional_reference_are_never_thinned():
-    """Without a grid every row is looked at, whatever the pace says: they are few, and they are the reference."""
-    fold, made = Aggregator(60.0, "me", pace=Steps(96), thinner=Thinner(1)), stream()
+    """Without a grid every row is looked at, whatever the controller says: they are few, and they are the reference."""
+    fold, made = Aggregator(60.0, "me", sampling=Steps(96), thinner=Thinner(1)), stream()
     fold.fold(made, singles(np.array(ORDERS["sorted"])))
     (features,) = [window.features for window in fold.close(everything=True) if window.features]
     assert (fold.counted_rows, features.counted_rows, features.is_exact) == (1200, 1200, True)

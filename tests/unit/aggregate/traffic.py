@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import radiosonde
 import radiosonde._record.current
-import radiosonde._record.lane
+import radiosonde._record.record_writer
 from radiosonde.reference.grid import fingerprints
 from radiosonde.reference.profile import Reference
 from radiosonde.testing import Flight

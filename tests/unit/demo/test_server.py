@@ -16,7 +16,7 @@ from radiosonde.demo._server_process import ServerProcess
 from radiosonde.demo.flight import fly_against, prepare
 from radiosonde.demo.flights import NEW_YORK, departures
 from radiosonde.demo.incidents import Incidents
-from radiosonde.demo.voice import PlainVoice
+from radiosonde.demo.progress_reporter import PlainReporter
 from radiosonde.errors import RadiosondeError
 
 SOUTHWEST = {
@@ -70,7 +70,7 @@ def test_the_server_predicts_takes_labels_and_shows_its_metrics(folder):
 def test_a_server_that_is_killed_in_mid_flight_is_told_with_its_log(folder):
     """The replay ends with one sentence and the place of the log, and the context has nothing left to end."""
 
-    class Saboteur(PlainVoice):
+    class Saboteur(PlainReporter):
         def progress(self, tally, total):
             if tally.predictions == 20:
                 os.kill(server.pid, signal.SIGKILL)

@@ -225,7 +225,7 @@ def test_models_and_versions_without_end_share_a_recorder(rs, monkeypatch):
     rest = windows["__overflow__", ""]
     assert (rest.calls, rest.rows, rest.features, dict(rest.errors)) == (6, 10, None, {"IndexError": 1})
     assert rest.output.classes == ()
-    assert len(rs.pipeline()._lanes) == 5
+    assert len(rs.pipeline()._ring_consumers) == 5
     assert rs.losses() == {}
 
 

@@ -472,7 +472,7 @@ def test_models_without_end_share_rings(rs, monkeypatch):
     for _ in range(6):
         LinearRegression().fit(X, Y).predict(X)
     assert calls(rs) == {"LinearRegression": (6, 900)}
-    assert len(rs.pipeline()._lanes) == 3
+    assert len(rs.pipeline()._ring_consumers) == 3
 
 
 def test_an_error_is_the_librarys(rs):

@@ -41,8 +41,8 @@ def test_a_prediction_that_comes_while_it_is_looked_for_is_found(stores, monkeyp
     """After the first look or just before the label begins to wait: it does not wait for what is there."""
     calls = []
 
-    def look(labels, shelf):
-        found = join_labels(labels, shelf)
+    def look(labels, lookup):
+        found = join_labels(labels, lookup)
         calls.append(1)
         if len(calls) == moment:
             stores[1].remember([predictions(CLASSES, [1])])
@@ -59,9 +59,9 @@ def test_a_prediction_that_comes_while_it_is_looked_for_is_found(stores, monkeyp
 def test_a_joiner_that_is_always_overtaken_gives_up_and_says_so(stores, monkeypatch):
     """Nothing of its join is done."""
 
-    def look(labels, shelf):
+    def look(labels, lookup):
         stores[1].acknowledge("some")
-        return join_labels(labels, shelf)
+        return join_labels(labels, lookup)
 
     monkeypatch.setattr(redis_store, "join_labels", look)
     monkeypatch.setattr(redis_store, "ATTEMPTS", 3)

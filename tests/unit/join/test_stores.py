@@ -144,7 +144,7 @@ def test_two_lanes_with_one_nonce_are_told_apart_by_the_start(store):
 
 
 def test_names_that_a_lane_adds_are_known(store):
-    """A cohort or class that came later is found with its own fragment, and earlier ones keep theirs."""
+    """A cohort or class that came later is found with its own chunk, and earlier ones keep theirs."""
     grown = CLASSES.__class__(
         **{name: getattr(CLASSES, name) for name in CLASSES.__slots__} | {"cohorts": ("", "plan=pro", "plan=free")}
     )

@@ -70,7 +70,7 @@ def test_labels_leave_the_process_within_seconds(spool, monkeypatch):
         rs.label(made, "yes")
         radiosonde.current().alias("order-7")
         ends_s = time.monotonic() + 60
-        while rs.pipeline()._labels.waiting:
+        while rs.pipeline()._label_queue.waiting:
             assert time.monotonic() < ends_s, "the label is still here"
             time.sleep(0.05)
 

@@ -48,10 +48,10 @@ def turns(monkeypatch):
     """Return the times of the consumer's turns, as they are taken."""
     taken, take_turn = [], Pipeline.take_turn
 
-    def counted(self, lanes=None, **kwargs):
-        if lanes is None:
+    def counted(self, consumers=None, **kwargs):
+        if consumers is None:
             taken.append(time.monotonic())
-        return take_turn(self, lanes, **kwargs)
+        return take_turn(self, consumers, **kwargs)
 
     monkeypatch.setattr(Pipeline, "take_turn", counted)
     return taken

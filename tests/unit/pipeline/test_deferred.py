@@ -54,9 +54,9 @@ def test_what_is_deferred_counts_at_the_next_look_and_at_the_end():
 def test_a_version_that_is_worked_out_late_is_known_when_a_request_is_described():
     """Else the first requests of a process would be a series of their own, without a version."""
     with fly() as rs:
-        lane = rs.recorder("delays", version=lambda: "7").lane
+        writer = rs.recorder("delays", version=lambda: "7").writer
         with rs.collect() as made:
-            lane.finish(lane.begin(([1.0],), {}), 0.5)
+            writer.finish(writer.begin(([1.0],), {}), 0.5)
             rs.defer(lambda: rs.record("POST /predict", 0.1, version=made.summary()[0]))
         assert {(window.key.model, window.key.version) for window in rs.windows()} == {
             ("delays", "7"),

@@ -88,8 +88,8 @@ def test_a_process_that_died_before_it_acknowledged_is_not_counted_again(store, 
         rs.label(made, "yes", START_S + 80)
         rs.flush()
     monkeypatch.setattr(SqliteJoinStore, "acknowledge", acknowledge)
-    now_ns = radiosonde._pipeline.labels.wall_ns()
-    monkeypatch.setattr("radiosonde._pipeline.labels.wall_ns", lambda: now_ns + 61 * 10**9)
+    now_ns = radiosonde._pipeline.label_queue.wall_ns()
+    monkeypatch.setattr("radiosonde._pipeline.label_queue.wall_ns", lambda: now_ns + 61 * 10**9)
     with fly(store=store) as rs:
         rs.label("somebody-elses", "yes")
         assert rs.flush()
@@ -120,7 +120,7 @@ def test_a_join_store_that_cannot_be_reached_makes_labels_wait(tmp_path, monkeyp
         monkeypatch.setattr(SqliteJoinStore, "receive", unreachable)
         rs.label(made, "yes", START_S + 80)
         rs.flush()
-        assert rs.pipeline()._labels.waiting == 1
+        assert rs.pipeline()._label_queue.waiting == 1
         with pytest.raises(StoreError, match="away"):
             rs.label([made], ["yes"])
         monkeypatch.setattr(SqliteJoinStore, "receive", receive)

@@ -283,14 +283,14 @@ def test_a_fold_that_fails_is_counted_and_the_rest_goes_on(monkeypatch):
         observed = rs.observe("delays")(predict)
         observed(ROW)
         rs.pipeline().take_turn()
-        lane = rs.pipeline()._lanes[0]
+        consumer = rs.pipeline()._ring_consumers[0]
         with rs.pipeline()._turn:
             observed(ROW)
             observed(ROW)
-            lane.stream.errors, errors = None, lane.stream.errors  # folding a failed record raises
-            lane.stream.cohorts, cohorts = [], lane.stream.cohorts
+            consumer.stream.errors, errors = None, consumer.stream.errors  # folding a failed record raises
+            consumer.stream.cohorts, cohorts = [], consumer.stream.cohorts
         rs.pipeline().take_turn()
-        lane.stream.errors, lane.stream.cohorts = errors, cohorts
+        consumer.stream.errors, consumer.stream.cohorts = errors, cohorts
         observed(ROW)
         assert sum(window.calls for window in rs.windows()) == 2
         assert rs.losses() == {"record_failed": 2}

@@ -21,8 +21,8 @@ def test_a_call_by_hand_counts_as_an_observed_call():
     for by_hand in (False, True):
         with fly() as rs:
             if by_hand:
-                lane = rs.recorder("delays", **said, **names).lane
-                lane.finish(lane.begin((ROWS,), {}), ANSWERS)
+                writer = rs.recorder("delays", **said, **names).writer
+                writer.finish(writer.begin((ROWS,), {}), ANSWERS)
             else:
                 rs.observe("delays", **said, **names)(lambda rows: ANSWERS)(ROWS)
             (window,) = rs.windows()
@@ -40,10 +40,10 @@ def test_a_call_by_hand_counts_as_an_observed_call():
 def test_a_call_that_fails_is_an_error():
     """`fail` counts the exception's type, and the prediction is over."""
     with fly() as rs:
-        lane = rs.recorder("delays").lane
-        token = lane.begin((ROW,), {})
+        writer = rs.recorder("delays").writer
+        token = writer.begin((ROW,), {})
         assert rs.current().is_in_progress
-        lane.fail(token, ValueError("no"))
+        writer.fail(token, ValueError("no"))
         assert not rs.current().is_in_progress
         (window,) = rs.windows()
         assert dict(window.errors) == {"ValueError": 1}

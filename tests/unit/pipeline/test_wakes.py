@@ -42,7 +42,7 @@ def predict(rows):
 
 def capacity_of(flight):
     """Return the slots of the only ring."""
-    return flight.pipeline()._lanes[0].ring.capacity
+    return flight.pipeline()._ring_consumers[0].ring.capacity
 
 
 def test_single_rows_are_drained_before_their_ring_is_full(woken):

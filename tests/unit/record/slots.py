@@ -39,10 +39,10 @@ def last_block() -> list[list[float]] | None:
     if recorded.kind != INPUT_ROW:
         return None
     assert recorded.position > 0, "it was a single row"
-    lane = token[0]
-    return lane.ring.arena.block(recorded.position - 1, recorded.kept, lane.schema.width).tolist()
+    writer = token[0]
+    return writer.ring.arena.block(recorded.position - 1, recorded.kept, writer.schema.width).tolist()
 
 
 def last_names() -> tuple[str, ...]:
-    """Return the feature names of the lane that recorded the last prediction."""
+    """Return the feature names of the writer that recorded the last prediction."""
     return tuple(last_token()[0].schema.names)

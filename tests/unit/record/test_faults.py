@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import radiosonde._record.lane as lane_module
+import radiosonde._record.record_writer as writer_module
 import radiosonde._record.recorder as recorder_module
 import radiosonde._ring.arena as arena_module
 from radiosonde import current
@@ -71,24 +71,24 @@ def survives(rs, kind, inject, **options):
     "part",
     [
         "radiosonde._ring.ring.slots_for",
-        "radiosonde._record.lane.InputWriter",
+        "radiosonde._record.record_writer.InputWriter",
         "radiosonde._record.recorder.OutputReader",
     ],
 )
 def test_a_lane_that_cannot_be_opened(kind, part, monkeypatch):
-    """No memory for the ring, or a bug while a lane is built: every call is lost by name."""
+    """No memory for the ring, or a bug while a writer is built: every call is lost by name."""
     monkeypatch.setattr(part, broken)
     with fly(reraise=False) as rs:
         statistics = survives(rs, kind, lambda predict: None)
         assert nonzero(statistics.losses) == {losses.RECORD_FAILED: 2}
-        assert statistics.guarded == {"open_lane": 2}
+        assert statistics.guarded == {"open_writer": 2}
         assert statistics.records == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_clock_at_begin(kind, monkeypatch):
     """A clock that raises before the user's function ran costs the record."""
-    monkeypatch.setattr(lane_module, "monotonic_ns", broken)
+    monkeypatch.setattr(writer_module, "monotonic_ns", broken)
     with fly(reraise=False) as rs:
         statistics = survives(rs, kind, lambda predict: None)
         assert (nonzero(statistics.losses), statistics.guarded) == ({losses.RECORD_FAILED: 2}, {"begin": 2})
@@ -110,7 +110,7 @@ class FlakyClock:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_clock_at_the_end(kind, monkeypatch):
     """A clock that raises after the user's function ran costs the record, not the result or the exception."""
-    monkeypatch.setattr(lane_module, "monotonic_ns", FlakyClock())
+    monkeypatch.setattr(writer_module, "monotonic_ns", FlakyClock())
     with fly(reraise=False) as rs:
         statistics = survives(rs, kind, lambda predict: None)
         assert nonzero(statistics.losses) == {losses.RECORD_FAILED: 2}
@@ -136,7 +136,7 @@ class Exploding:
 def test_a_header_that_cannot_be_packed(kind, layout, places, monkeypatch):
     """A failing pack costs the record it was for."""
     for name in layout:
-        monkeypatch.setattr(lane_module, name, Exploding())
+        monkeypatch.setattr(writer_module, name, Exploding())
     with fly(reraise=False) as rs:
         statistics = survives(rs, kind, lambda predict: None)
         assert (nonzero(statistics.losses), statistics.guarded) == ({losses.RECORD_FAILED: 2}, places)

@@ -97,7 +97,7 @@ def test_four_threads_on_a_tiny_ring_account_for_every_record():
 
 
 def test_threads_that_learn_at_once_agree():
-    """Many threads making the first call of a model at once open one lane and one set of columns."""
+    """Many threads making the first call of a model at once open one writer and one set of columns."""
     for _ in range(20):
         with fly() as rs:
             predict = rs.observe("m")(lambda features: [0.1, 0.2, 0.7])

@@ -63,9 +63,9 @@ def answered(result, **options):
     with fly() as rs:
         predict = rs.observe("m", **options)(lambda features: result)
         assert predict([1.0]) is result
-        header, lane = last_header(), last_token()[0]
+        header, writer = last_header(), last_token()[0]
         code = int(header["class_code"])
-        name = lane.outputs.classes.names[code] if code >= 0 else None
+        name = writer.outputs.classes.names[code] if code >= 0 else None
         summary = (int(header["output_kind"]), name, float(header["confidence"]), float(header["score"]))
         (window,) = rs.windows()
         assert (window.calls, window.rows, dict(window.errors)) == (1, 1, {})

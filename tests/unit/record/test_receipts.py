@@ -145,7 +145,7 @@ def test_an_overwritten_record_gives_none():
         predict = rs.observe("delays")(lambda x: str(int(x[0])))
         predict([7.0])
         first = current()
-        slots = rs.pipeline()._lanes[0].ring.capacity
+        slots = rs.pipeline()._ring_consumers[0].ring.capacity
         for _ in range(slots):
             predict([8.0])
         assert first.receipt() == ""

@@ -1,4 +1,4 @@
-"""A lane as the consumer sees it: the recorder's lane, its reader, its stream, and what of it may be labelled."""
+"""A ring as the consumer sees it: its record writer, its reader, its stream, and what of it may be labelled."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from radiosonde.model.cells import cells_text
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
     from radiosonde._guard import Guard
-    from radiosonde._pipeline.labels import LabelDesk
-    from radiosonde._record.lane import Lane
+    from radiosonde._pipeline.label_queue import LabelQueue
+    from radiosonde._record.record_writer import RecordWriter
     from radiosonde.reference.profile import Reference
 
 SLICE_ROWS = 8192
@@ -29,27 +29,27 @@ hold is one sketch update, about 100 us (bench_tail)."""
 
 LOOKS_AHEAD = 3
 """Looks for which there must be room: a look that comes late, and the first copies of the drain. One look is a turn of the
-agent's, or here a wake by the writer (`radiosonde._ring.layout.WAKES`, `radiosonde._record.lane.ARENA_WAKES`)."""
+agent's, or here a wake by the writer (`radiosonde._ring.layout.WAKES`, `radiosonde._record.record_writer.ARENA_WAKES`)."""
 
 RECORD_LOOKS_AHEAD = 4
 """The same for single records, whose callers hold the interpreter lock that the drain needs: with three, a caller at full
 rate overwrote one record in 400 (bench_tail). So a first look drains what a fifth of the ring waits in."""
 
 
-class DrainedLane:
-    """Drains one lane. Owner: the consumer thread.
+class RingConsumer:
+    """Drains one ring. Owner: the consumer thread.
 
     Args:
         ring: this process's own, or another's.
         stream: what is known of it.
         declared_classes: how many of its classes have a position (those learned from answers have none).
-        lane: the recorder's lane, where it is of this process.
+        writer: the record writer, where it is of this process.
     """
 
-    def __init__(self, ring: Ring, stream: Stream, declared_classes: int, lane: Lane | None = None) -> None:
+    def __init__(self, ring: Ring, stream: Stream, declared_classes: int, writer: RecordWriter | None = None) -> None:
         self.ring = ring
         self.stream = stream
-        self.lane = lane
+        self.writer = writer
         self.reader = RingReader(ring)
         self.records = 0
         self.rows = 0
@@ -60,25 +60,25 @@ class DrainedLane:
         self._names: LaneNames | None = None
 
     @classmethod
-    def of_lane(cls, lane: Lane, reference: Reference | None) -> Self:
-        """Drain a lane of this process."""
-        recorder, schema = lane.recorder, lane.schema
+    def of_writer(cls, writer: RecordWriter, reference: Reference | None) -> Self:
+        """Drain the ring of a writer of this process."""
+        recorder, schema = writer.recorder, writer.schema
         stream = Stream(
             model=recorder.name,
             version=recorder.version,
             variant=recorder.variant,
             cohorts=recorder.cohorts.names,
-            classes=lane.outputs.classes.names,
+            classes=writer.outputs.classes.names,
             errors=recorder.errors.names,
             phases=recorder.phases.names,
             features=schema.names,
             categories=tuple(None if codes is None else codes.names for codes in schema.codes),
-            arena=lane.ring.arena,
-            nonce=lane.ring.nonce,
+            arena=writer.ring.arena,
+            nonce=writer.ring.nonce,
         )
         if reference is not None and schema.names == tuple(feature.name for feature in reference.features):
             stream.adopt(reference)
-        return cls(lane.ring, stream, lane.outputs.declared, lane)
+        return cls(writer.ring, stream, writer.outputs.declared, writer)
 
     @property
     def is_filling(self) -> bool:
@@ -103,8 +103,8 @@ class DrainedLane:
 
     def settle(self) -> None:
         """See that the version is known; working it out may take long, and may be left to us."""
-        if self.lane is not None:
-            self.stream.version = self.lane.recorder.settle_version()
+        if self.writer is not None:
+            self.stream.version = self.writer.recorder.settle_version()
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
@@ -154,7 +154,7 @@ class DrainedLane:
             rows[name] = headers[name]
         rows["event_ns"] = np.where(headers["event_ns"] > 0, headers["event_ns"], headers["start_ns"])
         cells = self._cells(headers, features) if with_cells else np.empty((len(rows), 0), dtype=np.uint8)
-        return Predictions(self._lane_names(), rows, cells)
+        return Predictions(self._record_names(), rows, cells)
 
     def _cells(self, headers: NDArray[Any], rows: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return the cell of each feature; none without a grid, or while a record of the slice has no features."""
@@ -163,7 +163,7 @@ class DrainedLane:
             return np.empty((len(rows), 0), dtype=np.uint8)
         return stream.grid.ordinals(stream.to_grid(rows))
 
-    def _lane_names(self) -> LaneNames:
+    def _record_names(self) -> LaneNames:
         """Return what the codes stand for; the same object until something was added."""
         stream, names = self.stream, self._names
         grid = "" if stream.grid is None else stream.grid.id
@@ -193,25 +193,27 @@ def slices(block: Block) -> list[Block]:
     return [block.part(slice(cut, cut + SLICE_ROWS)) for cut in cuts]
 
 
-def fold_in_slices(lane: DrainedLane, block: Block, aggregator: Aggregator, guard: Guard, desk: LabelDesk) -> None:
+def fold_in_slices(
+    consumer: RingConsumer, block: Block, aggregator: Aggregator, guard: Guard, label_queue: LabelQueue
+) -> None:
     """Hand a drained block to the aggregator and count what could not be folded or was overwritten meanwhile.
 
     Args:
-        lane: what was drained.
+        consumer: what was drained.
         block: what came out.
         aggregator: counts it.
         guard: counts what goes wrong.
-        desk: takes the predictions that may be labelled.
+        label_queue: takes the predictions that may be labelled.
     """
     for number, part in enumerate(slices(block)):
         if number:
             # Offers the interpreter lock between slices: without it the p99.99 of callers is the whole fold.
             sleep(0)
-        if not guard.call("fold", lane.fold, part, aggregator):
+        if not guard.call("fold", consumer.fold, part, aggregator):
             guard.lose(losses.RECORD_FAILED, len(part))
-        labelled = guard.call("labels", lane.predictions, part, desk.needs_cells and aggregator.step == 1)
+        labelled = guard.call("labels", consumer.predictions, part, label_queue.needs_cells and aggregator.step == 1)
         if labelled is not None:
-            desk.keep(labelled)
+            label_queue.keep(labelled)
     lost = aggregator.batch_rows_lost
     if lost:
         aggregator.batch_rows_lost = 0

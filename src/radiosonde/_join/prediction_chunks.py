@@ -1,7 +1,7 @@
 """How predictions lie in a store: cut along fixed pages of indices, so that an id leads straight to its few kilobytes.
 
-A page is `PAGE_ROWS` consecutive indices of one ring. What one `remember` brings of a page is a fragment of it; a record
-that ends late (a straggler) is a small fragment of its own page instead of making a chunk's range overlap all others.
+A page is `PAGE_ROWS` consecutive indices of one ring. What one `remember` brings of a page is a chunk of it; a record
+that ends late (a straggler) is a small chunk of its own page instead of making a chunk's range overlap all others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from radiosonde._join.store import PREDICTION, LaneNames, Predictions
 
 PAGE_SHIFT = 10
 PAGE_ROWS = 1 << PAGE_SHIFT
-"""Indices in a page, 76 kB with the cells of 30 features. A label alone in its page costs reading that; a fragment costs
+"""Indices in a page, 76 kB with the cells of 30 features. A label alone in its page costs reading that; a chunk costs
 about ten microseconds to write, a hundredth of one for each of a page's predictions."""
 
 LOW_BITS = 0xFFFFFFFF
@@ -31,7 +31,7 @@ Key = tuple[int, int]
 """(low bits of the index, start in ns) of a prediction, in the rings of one nonce."""
 
 
-class Fragment(NamedTuple):
+class PredictionChunk(NamedTuple):
     """Predictions of one lane and one page.
 
     Attributes:
@@ -75,8 +75,8 @@ class Fragment(NamedTuple):
             own = cells[place * width : (place + 1) * width]
             yield Prediction(self.lane, event_ns, score, confidence, class_code, series, own)
 
-    def only(self, rows: NDArray[np.bool_]) -> Fragment:
-        """Return the fragment with some of its rows."""
+    def only(self, rows: NDArray[np.bool_]) -> PredictionChunk:
+        """Return the chunk with some of its rows."""
         return self._replace(rows=self.rows[rows], cells=self.cells[rows])
 
 
@@ -85,7 +85,7 @@ def place_of(nonce: int, low: int) -> Place:
     return nonce, low >> PAGE_SHIFT
 
 
-def cut(predictions: Predictions, lane: LaneCodes) -> Iterator[tuple[Place, Fragment]]:
+def cut(predictions: Predictions, lane: LaneCodes) -> Iterator[tuple[Place, PredictionChunk]]:
     """Cut a chunk along the pages."""
     rows, cells = predictions.rows, predictions.cells
     pages = rows["index"] >> PAGE_SHIFT
@@ -93,15 +93,15 @@ def cut(predictions: Predictions, lane: LaneCodes) -> Iterator[tuple[Place, Frag
     begin = 0
     for end in ends:
         if end > begin:
-            part = Fragment(lane, rows[begin:end], cells[begin:end])
+            part = PredictionChunk(lane, rows[begin:end], cells[begin:end])
             yield place_of(predictions.lane.nonce, part.low_range[0]), part
         begin = end
 
 
-def decode(lane: LaneCodes, rows: bytes, cells: bytes, mark: Any = None) -> Fragment:
-    """Return a fragment that was stored as the bytes of its arrays."""
+def decode(lane: LaneCodes, rows: bytes, cells: bytes, mark: Any = None) -> PredictionChunk:
+    """Return a chunk that was stored as the bytes of its arrays."""
     table = np.frombuffer(rows, dtype=PREDICTION)
-    return Fragment(lane, table, np.frombuffer(cells, dtype=np.uint8).reshape(len(table), -1), mark)
+    return PredictionChunk(lane, table, np.frombuffer(cells, dtype=np.uint8).reshape(len(table), -1), mark)
 
 
 def encode_lane(names: LaneNames) -> str:

@@ -1,4 +1,4 @@
-"""Where a lane's ring lies: in memory, or in the spool with the texts behind its codes beside it.
+"""Makes the ring of a record writer: in memory, or in the spool with the texts behind its codes beside it.
 
 A spool that cannot be used (full disk, lost permission) costs the file, not the telemetry: the ring lies in memory then,
 counted and told.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring:
-    """Return the ring of a new lane."""
+    """Return the ring of a new record writer."""
     host = recorder.host
     page: dict[str, object] = {
         "model": recorder.name,

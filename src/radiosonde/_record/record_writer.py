@@ -1,9 +1,9 @@
-"""A lane: one observed function under one schema, and the three closures that write its records.
+"""A writer: one observed function under one schema, and the three closures that write its records.
 
 `begin` runs before the user's function, `finish` or `fail` after it. They are closures over locals, built once, because
 that is the cheapest thing Python calls: an attribute of ``self`` per use would add 0.3 us to a record of 1.2 us
 (bench_record). They never raise: what goes wrong in reading a value is a counted loss, and what goes wrong in here is
-swallowed by the guard. A lane never changes; when the schema turns out to be another one, the recorder opens a new lane
+swallowed by the guard. A writer never changes; when the schema turns out to be another one, the recorder opens a new writer
 and the old one is drained to its end.
 
 Order of writes: the header (in flight) before the feature row, so that a reader that copies the slot's former record
@@ -20,9 +20,9 @@ from numpy import dtype, ndarray
 
 from radiosonde._clock import monotonic_ns
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._record.berth import open_ring
 from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, Recorded, count_rows, first_row
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
+from radiosonde._record.ring_factory import open_ring
 from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, Token
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import (
@@ -59,7 +59,7 @@ ARENA_WAKES = 8
 """Wakes of the consumer each time the arena of batches is filled: batches may be large, so what comes next may be half of it."""
 
 
-class Lane:
+class RecordWriter:
     """One generation of a recorder.
 
     Attributes:
@@ -89,7 +89,7 @@ class Lane:
         self.fail = self._build_fail()
 
     def _build_begin(self) -> Callable[[tuple[Any, ...], dict[str, Any]], Token | None]:
-        lane, recorder, ring, read_features = self, self.recorder, self.ring, self._build_features()
+        writer, recorder, ring, read_features = self, self.recorder, self.ring, self._build_features()
         guard, anchor, series_of = recorder.host.guard, recorder.host.anchor, recorder.series_of
         reserve, memory, mask, base = ring.reserve, ring.memory, ring.capacity - 1, ring.header_offset
         get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
@@ -113,7 +113,7 @@ class Lane:
                 outer = get_current()
                 if outer is not None and outer[OUTER] is ENDED:
                     outer = None
-                token = [lane, index, start_ns, wall_ns, NO_ROW, None, outer, at]
+                token = [writer, index, start_ns, wall_ns, NO_ROW, None, outer, at]
                 ambient = get_ambient()
                 if ambient is None:
                     pack_bare(memory, at, wall_ns, index * 4 + 5)
@@ -203,7 +203,7 @@ class Lane:
         return self.inputs.write if self.schema.width else self._learn
 
     def _learn(self, value: object, slot: int, index: int) -> Recorded:
-        """Open a lane for the schema of *value* (this one has none) and say how many rows were not recorded for it."""
+        """Open a writer for the schema of *value* (this one has none) and say how many rows were not recorded for it."""
         if self.recorder.relearn(value):
             return self._unrecorded(value)
         return self.inputs.write(value, slot, index)
@@ -364,4 +364,4 @@ def is_in_progress(token: Token) -> bool:
 
 
 def _write_nothing(token: Token | None, outcome: object) -> None:
-    """Stand in for `finish` and `fail` of an abandoned lane."""
+    """Stand in for `finish` and `fail` of an abandoned writer."""

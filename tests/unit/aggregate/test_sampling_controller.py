@@ -1,4 +1,4 @@
-"""The pace on a clock of its own: it holds the budget whatever the load, starts carefully and recovers."""
+"""The controller on a clock of its own: it holds the budget whatever the load, starts carefully and recovers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 
 import pytest
 
-from radiosonde._aggregate.pace import Pace, rung
+from radiosonde._aggregate.sampling_controller import SamplingController, rung
 
 NS = 1_000_000_000
 
 
 class Server:
-    """A load on a consumer whose costs are known: what it spends is what the pace lets it look at."""
+    """A load on a consumer whose costs are known: what it spends is what the controller lets it look at."""
 
     def __init__(self, budget=0.01, *, row_s=1e-6, fold_s=0.0, other=0.002):
-        self.pace, self.now_s = Pace(budget), 0.0
+        self.controller, self.now_s = SamplingController(budget), 0.0
         self.row_s, self.fold_s, self.other = row_s, fold_s, other
         self.steps = []
 
@@ -25,11 +25,11 @@ class Server:
         for turn in range(round(seconds / every_s)):
             self.now_s += every_s
             rows = round(rows_a_second * every_s)
-            step = self.pace.offer(rows, round(self.now_s * NS))
+            step = self.controller.offer(rows, round(self.now_s * NS))
             row_s = self.fold_s + rows / step * self.row_s
-            self.pace.note(rows // step, round(row_s * NS))
+            self.controller.note(rows // step, round(row_s * NS))
             turn_s = row_s + self.other * every_s + (lump_s if turn == 0 else 0.0)
-            self.pace.turn(round(self.now_s * NS), round(turn_s * NS))
+            self.controller.turn(round(self.now_s * NS), round(turn_s * NS))
             spent_s += turn_s
             self.steps.append(step)
         return spent_s
@@ -89,10 +89,10 @@ def test_work_that_costs_more_than_the_budget_leaves_a_tenth_of_it_to_rows():
 
 def test_no_budget_is_no_sampling_and_a_clock_that_stands_still_changes_nothing():
     """An infinite budget gives step 1 for any load; two turns at one instant are one."""
-    assert Pace(math.inf).offer(10**9, 0) == 1
-    pace = Pace(0.01, now_ns=NS)
-    pace.turn(NS, 10**12)
-    assert pace.step == 1
+    assert SamplingController(math.inf).offer(10**9, 0) == 1
+    controller = SamplingController(0.01, now_ns=NS)
+    controller.turn(NS, 10**12)
+    assert controller.step == 1
 
 
 def test_steps_are_rungs():

@@ -22,7 +22,7 @@ REDRAW_EVERY = 100
 """Answers per update of the bar: an update costs as much as a tenth of a request."""
 
 
-class Voice(Protocol):
+class ProgressReporter(Protocol):
     """Where the flight tells how it goes."""
 
     def say(self, text: str) -> None:
@@ -32,7 +32,7 @@ class Voice(Protocol):
         """Tell how far the replay of *total* flights has come; called after every answer."""
 
 
-class PlainVoice:
+class PlainReporter:
     """One line per step, and one per tenth of the replay."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -53,7 +53,7 @@ class PlainVoice:
             self.say(f"  {100 * reached // LINES:3d} %  {_day(tally)}  {_counts(tally)}")
 
 
-class TerminalVoice:
+class TerminalReporter:
     """A progress bar with the date that the replay has reached."""
 
     def __init__(self, bar: Progress) -> None:
@@ -77,17 +77,17 @@ class TerminalVoice:
 
 
 @contextmanager
-def voice_for(stream: TextIO) -> Iterator[Voice]:
-    """Yield the voice that suits *stream*."""
+def reporter_for(stream: TextIO) -> Iterator[ProgressReporter]:
+    """Yield the reporter that suits *stream*."""
     if not stream.isatty():
-        yield PlainVoice(stream)
+        yield PlainReporter(stream)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(file=stream)) as bar:
-        yield TerminalVoice(bar)
+        yield TerminalReporter(bar)
 
 
 def _flown(tally: Tally) -> int:

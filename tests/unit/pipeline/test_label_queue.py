@@ -11,7 +11,7 @@ import pytest
 
 import radiosonde
 from radiosonde._clock import wall_ns
-from radiosonde._pipeline import labels as label_desk
+from radiosonde._pipeline import label_queue
 from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
 
@@ -130,12 +130,12 @@ def test_a_receipt_labels_in_a_process_that_never_saw_the_prediction():
     with fly(receipt_keys=keys) as server, server.at(START_S):
         server.observe("delays", version="2", classes=("no", "yes"))(lambda _: np.array([[0.25, 0.75]]))([1.0])
         receipt = radiosonde.current().receipt()
-    with fly(receipt_keys=keys) as desk:
-        desk.label(receipt, 1, START_S + 60)
-        desk.label(receipt, "yes", START_S + 60)
-        desk.label(receipt[:-1] + ("A" if receipt[-1] != "A" else "B"), "yes")
-        assert results(desk) == {"joined": 1, "duplicate": 1, "refused": 1}
-        (window,) = desk.windows()
+    with fly(receipt_keys=keys) as receiver:
+        receiver.label(receipt, 1, START_S + 60)
+        receiver.label(receipt, "yes", START_S + 60)
+        receiver.label(receipt[:-1] + ("A" if receipt[-1] != "A" else "B"), "yes")
+        assert results(receiver) == {"joined": 1, "duplicate": 1, "refused": 1}
+        (window,) = receiver.windows()
         assert (window.key[:2], window.calls, dict(window.labels.outcomes)) == (
             ("delays", "2"),
             0,
@@ -180,9 +180,9 @@ def test_an_id_that_nobody_gave_out_waits_and_is_unknown_in_the_end(rs, monkeypa
     predicted(rs, "yes")
     rs.label("order-1", "yes")
     assert results(rs) == {}
-    assert rs.pipeline()._labels.early == 1
+    assert rs.pipeline()._label_queue.early == 1
     now_ns = wall_ns()
-    monkeypatch.setattr(label_desk, "wall_ns", lambda: now_ns + 3601 * 10**9)
+    monkeypatch.setattr(label_queue, "wall_ns", lambda: now_ns + 3601 * 10**9)
     assert results(rs) == {"unknown": 1}
 
 
@@ -202,7 +202,7 @@ def test_errors_and_batches_are_unknown_in_the_end(rs, monkeypatch):
     rs.label(radiosonde.current().id, "1")
     assert results(rs) == {}
     now_ns = wall_ns()
-    monkeypatch.setattr(label_desk, "wall_ns", lambda: now_ns + 3601 * 10**9)
+    monkeypatch.setattr(label_queue, "wall_ns", lambda: now_ns + 3601 * 10**9)
     assert results(rs) == {"unknown": 2}
 
 
@@ -250,7 +250,7 @@ def outcomes_after_turn(rs):
 
 def test_a_full_queue_refuses_and_counts(monkeypatch):
     """Beyond the bound a label is lost by name, and the caller is not held up."""
-    monkeypatch.setattr(label_desk, "QUEUE", 3)
+    monkeypatch.setattr(label_queue, "QUEUE", 3)
     with fly() as rs:
         made = predicted(rs, "yes")
         with rs.pipeline()._turn:

@@ -27,7 +27,7 @@ LOSS, LABEL, GUARDED = "loss.", "label.", "guarded."
 """Before the names of losses, label results and places of errors in a page of counts."""
 
 
-class Tender:
+class WorkerPublisher:
     """Looks after one process's side of a spool.
 
     Args:

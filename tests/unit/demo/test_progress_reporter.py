@@ -5,17 +5,17 @@ import os
 import pty
 from contextlib import suppress
 
+from radiosonde.demo.progress_reporter import reporter_for
 from radiosonde.demo.replay import Tally
-from radiosonde.demo.voice import voice_for
 
 
 def test_without_a_terminal_progress_is_a_line_per_tenth():
     """A replay of 200 flights into a file is ten lines, the first with the date that the replay has reached."""
     stream = io.StringIO()
-    with voice_for(stream) as voice:
-        voice.say("Replaying")
+    with reporter_for(stream) as reporter:
+        reporter.say("Replaying")
         for flown in range(1, 201):
-            voice.progress(Tally(predictions=flown - flown // 50, failures=flown // 50, event_s=1_362_145_200), 200)
+            reporter.progress(Tally(predictions=flown - flown // 50, failures=flown // 50, event_s=1_362_145_200), 200)
     lines = stream.getvalue().splitlines()
     assert lines[0] == "Replaying"
     assert lines[1] == "   10 %  Fri 01 Mar 2013  20 predictions, 0 labels, 0 errors"
@@ -36,9 +36,9 @@ def test_on_a_terminal_progress_is_a_bar():
     """On a terminal the steps are lines, and the bar ends at its end."""
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
-        with os.fdopen(theirs, "w") as terminal, voice_for(terminal) as voice:
-            voice.say("Replaying [31 days]")
-            voice.progress(Tally(predictions=200, event_s=1_362_145_200), 200)
+        with os.fdopen(theirs, "w") as terminal, reporter_for(terminal) as reporter:
+            reporter.say("Replaying [31 days]")
+            reporter.progress(Tally(predictions=200, event_s=1_362_145_200), 200)
         shown = read_to_the_end(screen)
     assert "Replaying [31 days]" in shown
     assert "100%" in shown

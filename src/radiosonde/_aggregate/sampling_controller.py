@@ -47,7 +47,7 @@ EASE_RATIO = 0.85
 LARGEST_STEP = 1 << 16
 
 
-class Pace:
+class SamplingController:
     """The step rows are thinned by. Owner: whoever holds the turn.
 
     Args:

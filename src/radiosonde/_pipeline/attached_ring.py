@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.stream import Stream
-from radiosonde._pipeline.lanes import DrainedLane
+from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._record.outputs import MAX_CLASSES
 from radiosonde._ring import Block, Ring
 from radiosonde._ring.layout import BATCH_OUTPUTS, OUTPUT_CLASS
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
-from radiosonde._ring.recall import OBITUARY, recall
+from radiosonde._ring.recall import CRASH_REPORT, recall
 from radiosonde._ring.spool import NAMES, RingFile, Spool
 from radiosonde.errors import ProfileError
 from radiosonde.reference.profile import Reference
@@ -24,24 +24,24 @@ from radiosonde.reference.profile import Reference
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
 
-OBITUARIES = 20
+CRASH_REPORTS = 20
 """Crash reports kept in a spool; the oldest go first."""
 
 
-class AdoptedRing:
+class AttachedRing:
     """One ring file and what drains it.
 
     Attributes:
         file: the ring's file.
-        drained: what drains it.
-        consumer: who is to drain it, as its page says.
+        consumer: what drains it.
+        drained_by: who is to drain it, as its page says.
         is_finished: whether its writer is dead and everything it published has been drained.
         is_told: whether the predictions that died with it have been counted.
     """
 
-    def __init__(self, file: RingFile, drained: DrainedLane, tables: Mapping[tuple[int, int], list[str]]) -> None:
-        self.file, self.drained = file, drained
-        self.consumer = str(drained.ring.schema.get("consumer", ""))
+    def __init__(self, file: RingFile, consumer: RingConsumer, tables: Mapping[tuple[int, int], list[str]]) -> None:
+        self.file, self.consumer = file, consumer
+        self.drained_by = str(consumer.ring.schema.get("consumer", ""))
         self.is_finished = self.is_told = False
         self._tables = tables
         self._names = NameReader(file.beside(NAMES))
@@ -56,15 +56,15 @@ class AdoptedRing:
     @property
     def is_half_undurable(self) -> bool:
         """Whether half of the ring, or of the arena, was written since the last commit."""
-        ring, reader = self.drained.ring, self.drained.reader
+        ring, reader = self.consumer.ring, self.consumer.reader
         if (ring.arena.reserved - self._durable_values) * 2 > ring.arena.size:
             return True
         return (reader.progress()[0] - self._durable + reader.waiting()) * 2 >= ring.capacity
 
     def mark_durable(self) -> None:
         """Remember that everything drained so far was committed."""
-        self._durable = self.drained.reader.progress()[0]
-        self._durable_values = self.drained.ring.arena.reserved
+        self._durable = self.consumer.reader.progress()[0]
+        self._durable_values = self.consumer.ring.arena.reserved
 
     def read_names(self) -> None:
         """Take up the names that were added beside the ring."""
@@ -78,7 +78,7 @@ class AdoptedRing:
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done, with a name for every code in it."""
-        block = self.drained.drain(guard)
+        block = self.consumer.drain(guard)
         self.read_names()  # after the drain: a name is on disk before its code is in the ring
         headers = block.headers
         for table, codes in (
@@ -88,7 +88,7 @@ class AdoptedRing:
         return block
 
     def _class_codes(self, headers: NDArray[Any]) -> NDArray[Any]:
-        ring = self.drained.ring
+        ring = self.consumer.ring
         found = [headers["class_code"].astype(np.float64)]
         for header in headers[(headers["batch"] > 0) & (headers["output_kind"] == OUTPUT_CLASS)]:
             kept = int(header["kept"])
@@ -102,17 +102,17 @@ class AdoptedRing:
         """Return the ids of the predictions that were in progress when the writer died."""
         return [each.id for each in recall(self.file, last=0).in_flight]
 
-    def leave_obituary(self, spool: Spool) -> None:
+    def write_crash_report(self, spool: Spool) -> None:
         """Write what the ring remembers beside it before it is removed; `radiosonde blackbox` shows it."""
-        path = self.file.path.with_suffix(OBITUARY)
+        path = self.file.path.with_suffix(CRASH_REPORT)
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(recall(self.file, last=10))))
-        kept = sorted(spool.folder.glob(f"*{OBITUARY}"), key=lambda each: each.stat().st_mtime_ns)
-        for old in kept[:-OBITUARIES]:
+        kept = sorted(spool.folder.glob(f"*{CRASH_REPORT}"), key=lambda each: each.stat().st_mtime_ns)
+        for old in kept[:-CRASH_REPORTS]:
             old.unlink(missing_ok=True)
 
 
-def adopt(spool: Spool, file: RingFile) -> AdoptedRing:
+def attach(spool: Spool, file: RingFile) -> AttachedRing:
     """Open a ring of the spool for draining.
 
     Raises:
@@ -140,12 +140,12 @@ def adopt(spool: Spool, file: RingFile) -> AdoptedRing:
         arena=ring.arena,
         nonce=ring.nonce,
     )
-    drained = DrainedLane(ring, stream, int(page.get("declared_classes") or 0))
-    adopted = AdoptedRing(file, drained, tables)
+    consumer = RingConsumer(ring, stream, int(page.get("declared_classes") or 0))
+    attached = AttachedRing(file, consumer, tables)
     reference = _reference(spool, str(page.get("reference") or ""))
     if reference is not None and features == tuple(feature.name for feature in reference.features):
         stream.adopt(reference)
-    return adopted
+    return attached
 
 
 def _cover(table: list[str], code: int) -> None:

@@ -1,8 +1,8 @@
 """Labels on their way to their predictions: taken from any thread, handed to the join store, counted by result.
 
-Three queues, each bounded and each emptied by `LabelDesk.deliver`: predictions that wait for labels (from the consumer),
+Three queues, each bounded and each emptied by `LabelQueue.deliver`: predictions that wait for labels (from the consumer),
 the callers' own names for predictions, and labels. What a store that does not answer leaves behind waits here, and what
-goes beyond the bound is a counted loss. `LabelDesk.receive` goes past the queue: it returns when the labels are durable.
+goes beyond the bound is a counted loss. `LabelQueue.receive` goes past the queue: it returns when the labels are durable.
 
 One thread at a time is inside the store, held by one lock; `put` never takes it.
 """
@@ -37,7 +37,7 @@ REFUSED = "refused"
 """A receipt that was not signed by our keys, is damaged or has expired. Never reaches a store."""
 
 
-class LabelDesk:
+class LabelQueue:
     """The queues in front of the join store, and the counts of what became of labels.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._aggregate.keepers import SpanKeeper, low_confidence
+from radiosonde._aggregate.tail_sampler import TailSampler, low_confidence
 from radiosonde._guard import Guard
 from radiosonde._ring.layout import DONE, FAILED
 from radiosonde.model import SeriesKey
@@ -23,7 +23,7 @@ WIND = make_reference([make_feature("wind", (40, 60, 0, 0, 0, 0))])  # 0 to 2, n
 def clock(monkeypatch):
     """Return the clock of everything that aggregates."""
     clock = Clock()
-    for module in ("allowance", "keepers", "aggregator", "state"):
+    for module in ("allowance", "tail_sampler", "aggregator", "state"):
         monkeypatch.setattr(f"radiosonde._aggregate.{module}.monotonic_ns", clock)
     return clock
 
@@ -35,11 +35,11 @@ def guard():
 
 
 @pytest.fixture
-def keeper(clock, guard):
-    """Return a keeper of 60 spans a minute whose baseline is due in an hour, for streams without a nonce."""
-    keeper = SpanKeeper(60, guard, seed=1)
-    keeper._baseline_due_ns[0] = 3600 * NS
-    return keeper
+def tail_sampler(clock, guard):
+    """Return a tail_sampler of 60 spans a minute whose baseline is due in an hour, for streams without a nonce."""
+    tail_sampler = TailSampler(60, guard, seed=1)
+    tail_sampler._baseline_due_ns[0] = 3600 * NS
+    return tail_sampler
 
 
 def records(count, durations_ms=None, **fields):
@@ -69,19 +69,19 @@ def test_low_confidence_is_a_tenth_of_the_way_from_chance_to_certainty(classes, 
     assert low_confidence(classes) == pytest.approx(bar)
 
 
-def test_ordinary_predictions_are_not_kept_at_once(keeper, guard):
+def test_ordinary_predictions_are_not_kept_at_once(tail_sampler, guard):
     """A block with nothing to see yields nothing, and nothing is counted as lost."""
     made = records(5000, confidence=0.9)
-    keeper.keep(stream(WIND), made)
-    assert (keeper.take(), guard.losses(), made.headers["span_id"].any()) == ([], {}, False)
+    tail_sampler.keep(stream(WIND), made)
+    assert (tail_sampler.take(), guard.losses(), made.headers["span_id"].any()) == ([], {}, False)
 
 
-def test_every_reason_is_found_and_told(keeper):
+def test_every_reason_is_found_and_told(tail_sampler):
     """Errors, low confidence and input out of range are kept, with all their reasons."""
     made = fail(records(6, confidence=[0.9, 0.54, 0.56, np.nan, np.nan, 0.5]), 3, 4)
     made.rows[[0, 4]] = 7.0
-    keeper.keep(stream(WIND), made)
-    spans = {round((span.end_ns - span.start_ns) / 1e6): span for span in keeper.take()}
+    tail_sampler.keep(stream(WIND), made)
+    spans = {round((span.end_ns - span.start_ns) / 1e6): span for span in tail_sampler.take()}
     assert {milliseconds: span.reasons for milliseconds, span in spans.items()} == {
         1: ("out_of_range",),
         2: ("low_confidence",),
@@ -93,31 +93,31 @@ def test_every_reason_is_found_and_told(keeper):
 
 
 @pytest.mark.parametrize(("value", "found"), [(-1.0, True), (3.0, True), (np.nan, True), (np.inf, True), (1.5, False)])
-def test_what_is_out_of_range(keeper, value, found):
+def test_what_is_out_of_range(tail_sampler, value, found):
     """Below, above, no number, and missing where the reference misses nothing."""
     made = records(1)
     made.rows[0] = value
-    keeper.keep(stream(WIND), made)
-    assert len(keeper.take()) == found
+    tail_sampler.keep(stream(WIND), made)
+    assert len(tail_sampler.take()) == found
 
 
-def test_missing_is_ordinary_where_the_reference_misses_some(keeper):
+def test_missing_is_ordinary_where_the_reference_misses_some(tail_sampler):
     """A value may be missing where reference rows miss it, too."""
     made = records(1)
     made.rows[0] = np.nan
-    keeper.keep(stream(make_reference([make_feature("wind", (40, 50, 0, 0, 10, 0))])), made)
-    assert keeper.take() == []
+    tail_sampler.keep(stream(make_reference([make_feature("wind", (40, 50, 0, 0, 10, 0))])), made)
+    assert tail_sampler.take() == []
 
 
-def test_a_provisional_reference_knows_no_range(keeper):
+def test_a_provisional_reference_knows_no_range(tail_sampler):
     """The first thousand rows are nobody's range."""
     made = records(1)
     made.rows[0] = 9.0
-    keeper.keep(stream(replace(WIND, provisional=True)), made)
-    assert keeper.take() == []
+    tail_sampler.keep(stream(replace(WIND, provisional=True)), made)
+    assert tail_sampler.take() == []
 
 
-def test_a_span_says_what_the_record_says(keeper):
+def test_a_span_says_what_the_record_says(tail_sampler):
     """Times, identity, parent, output and phases are the record's; the ids are written into the block."""
     made = fail(records(2, series=1, rows=3, start_ns=START_NS + 5), 1)
     made.headers["class_code"][1], made.headers["confidence"][1] = 1, 0.75
@@ -126,9 +126,9 @@ def test_a_span_says_what_the_record_says(keeper):
     parents = np.array([[0, 0, 0], [0xAA, 0xBB, 0xCC]], dtype=np.uint64)
     source = stream(WIND)
     source.nonce = 0xABC
-    keeper._baseline_due_ns[0xABC] = NS
-    keeper.keep(source, replace(made, parents=parents))
-    (span,) = keeper.take()
+    tail_sampler._baseline_due_ns[0xABC] = NS
+    tail_sampler.keep(source, replace(made, parents=parents))
+    (span,) = tail_sampler.take()
     assert (span.trace_id, span.parent_span_id) == ((0xAA << 64) + 0xBB, 0xCC)
     assert span.span_id not in (0, 0xCC)
     assert (span.start_ns, span.end_ns) == (START_NS + 5, START_NS + 5 + 2_000_000)
@@ -142,61 +142,61 @@ def test_a_span_says_what_the_record_says(keeper):
     ]  # fmt: skip
 
 
-def test_without_a_trace_around_it_every_span_begins_its_own(keeper):
+def test_without_a_trace_around_it_every_span_begins_its_own(tail_sampler):
     """Two predictions of no trace get two traces and no parent."""
-    keeper.keep(stream(), fail(records(2), 0, 1))
-    first, second = keeper.take()
+    tail_sampler.keep(stream(), fail(records(2), 0, 1))
+    first, second = tail_sampler.take()
     assert first.trace_id != second.trace_id
     assert (first.parent_span_id, second.parent_span_id) == (0, 0)
     assert min(first.trace_id, second.trace_id) > 1 << 64
 
 
-def test_live_spans_are_left_alone(keeper):
+def test_live_spans_are_left_alone(tail_sampler):
     """A prediction with a span of its own gets no second one, whatever happened in it."""
     made = fail(records(3, confidence=0.1, span_id=5, trace_lo=6), 0, 1, 2)
-    keeper.keep(stream(WIND), made)
-    keeper.rank(0, SeriesKey("delays"), stream(WIND), made)
-    assert (keeper.take(), keeper.release(0, SeriesKey("delays"))) == ([], [])
+    tail_sampler.keep(stream(WIND), made)
+    tail_sampler.rank(0, SeriesKey("delays"), stream(WIND), made)
+    assert (tail_sampler.take(), tail_sampler.release(0, SeriesKey("delays"))) == ([], [])
     assert made.headers["span_id"].tolist() == [5, 5, 5]
 
 
-def test_what_exceeds_the_bound_is_counted(keeper, guard, clock):
+def test_what_exceeds_the_bound_is_counted(tail_sampler, guard, clock):
     """Of 100 errors 30 are kept and 70 counted; a minute later 30 more are allowed."""
-    keeper.keep(stream(), fail(records(100), *range(100)))
-    assert (reasons(keeper.take()), guard.losses()) == ({("error",): 30}, {"spans_bounded": 70})
+    tail_sampler.keep(stream(), fail(records(100), *range(100)))
+    assert (reasons(tail_sampler.take()), guard.losses()) == ({("error",): 30}, {"spans_bounded": 70})
     clock.pass_s(60)
-    keeper.keep(stream(), fail(records(31), *range(31)))
-    assert (reasons(keeper.take()), guard.losses()) == ({("error",): 30}, {"spans_bounded": 71})
+    tail_sampler.keep(stream(), fail(records(31), *range(31)))
+    assert (reasons(tail_sampler.take()), guard.losses()) == ({("error",): 30}, {"spans_bounded": 71})
 
 
-def test_those_kept_of_a_flood_are_not_the_first(keeper):
+def test_those_kept_of_a_flood_are_not_the_first(tail_sampler):
     """Which errors of a block are kept is drawn, so that the end of an incident is seen as well."""
-    keeper.keep(stream(), fail(records(1000), *range(1000)))
-    kept_ms = [(span.end_ns - span.start_ns) / 1e6 for span in keeper.take()]
+    tail_sampler.keep(stream(), fail(records(1000), *range(1000)))
+    kept_ms = [(span.end_ns - span.start_ns) / 1e6 for span in tail_sampler.take()]
     assert min(kept_ms) < 300
     assert max(kept_ms) > 700
 
 
-def test_a_record_kept_for_one_reason_is_no_loss_for_another(keeper, guard):
+def test_a_record_kept_for_one_reason_is_no_loss_for_another(tail_sampler, guard):
     """An unsure error is kept once, and where errors have used all there is, by the share of the unsure."""
     made = fail(records(36, confidence=[0.5] * 6 + [0.9] * 30), *range(36))
-    keeper.keep(stream(WIND), made)
-    spans = keeper.take()
+    tail_sampler.keep(stream(WIND), made)
+    spans = tail_sampler.take()
     assert len({span.prediction_id for span in spans} | {span.span_id for span in spans}) >= len(spans)
     assert len(spans) + guard.losses()["spans_bounded"] == 36
     assert len(spans) >= 30
 
 
-def test_the_slowest_of_a_window_come_when_it_closes(keeper, clock):
+def test_the_slowest_of_a_window_come_when_it_closes(tail_sampler, clock):
     """Three per window and series, over all its blocks, slowest first; their ids are its exemplars."""
-    aggregator = Aggregator(60.0, "worker-1", keeper)
+    aggregator = Aggregator(60.0, "worker-1", tail_sampler)
     source = stream(WIND)
     for durations in ([1, 50, 3], [70, 2, 60], [40, 30, 5]):
         aggregator.fold(source, records(3, durations))
     aggregator.fold(source, records(1, [9000], series=1))
-    assert keeper.take() == []
+    assert tail_sampler.take() == []
     windows = {window.key.cohort: window for window in aggregator.close(everything=True)}
-    spans = keeper.take()
+    spans = tail_sampler.take()
     assert reasons(spans) == {("slow",): 4}
     by_cohort = [(span.key.cohort, (span.end_ns - span.start_ns) // 1_000_000) for span in spans]
     assert sorted(by_cohort) == [("", 50), ("", 60), ("", 70), ("plan=pro", 9000)]
@@ -207,34 +207,34 @@ def test_the_slowest_of_a_window_come_when_it_closes(keeper, clock):
     assert set(exemplars.values()) <= {span.span_id for span in spans}
 
 
-def test_parts_of_one_window_share_its_three_places(keeper, clock):
+def test_parts_of_one_window_share_its_three_places(tail_sampler, clock):
     """What comes after a window was closed has to be slower than what was kept of it already."""
-    aggregator = Aggregator(60.0, "worker-1", keeper)
+    aggregator = Aggregator(60.0, "worker-1", tail_sampler)
     source = stream()
     kept = []
     for durations in ([10, 20, 30, 40], [15, 19], [25, 35, 50]):
         aggregator.fold(source, records(len(durations), durations))
         aggregator.close(everything=True)
-        kept.append(sorted((span.end_ns - span.start_ns) // 1_000_000 for span in keeper.take()))
+        kept.append(sorted((span.end_ns - span.start_ns) // 1_000_000 for span in tail_sampler.take()))
     assert kept == [[20, 30, 40], [], [35, 50]]
 
 
-def test_what_was_kept_at_once_takes_no_place_among_the_slowest(keeper, clock):
+def test_what_was_kept_at_once_takes_no_place_among_the_slowest(tail_sampler, clock):
     """The slowest are those of the rest: an error's duration is on its span anyway."""
-    aggregator = Aggregator(60.0, "worker-1", keeper)
+    aggregator = Aggregator(60.0, "worker-1", tail_sampler)
     aggregator.fold(stream(), fail(records(6), 5))
     aggregator.close(everything=True)
-    found = [((span.end_ns - span.start_ns) // 1_000_000, span.reasons) for span in keeper.take()]
+    found = [((span.end_ns - span.start_ns) // 1_000_000, span.reasons) for span in tail_sampler.take()]
     assert sorted(found) == [(3, ("slow",)), (4, ("slow",)), (5, ("slow",)), (6, ("error",))]
 
 
 def test_the_baseline_is_one_record_at_a_time_evenly_over_time(clock, guard):
     """Twelve a minute at most, one of a block, about five seconds apart, drawn from all of the block."""
-    keeper = SpanKeeper(60, guard, seed=3)
+    tail_sampler = TailSampler(60, guard, seed=3)
     kept = []
     for _ in range(600):
-        keeper.keep(stream(), records(100))
-        spans = keeper.take()
+        tail_sampler.keep(stream(), records(100))
+        spans = tail_sampler.take()
         assert len(spans) <= 1
         kept += spans
         clock.pass_s(1)
@@ -249,7 +249,7 @@ def test_a_bug_in_choosing_costs_no_counts(clock):
     guard = Guard()
     source = stream()
     source.classes = None
-    aggregator = Aggregator(60.0, "worker-1", SpanKeeper(60, guard))
+    aggregator = Aggregator(60.0, "worker-1", TailSampler(60, guard))
     aggregator.fold(source, records(3))
     assert sum(state.traffic.calls for state in aggregator._open.values()) == 3
     assert guard.errors()["spans"] >= 1

@@ -11,35 +11,44 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._ring.layout import DONE, FAILED, HEADER_BYTES, INPUT_NONE, LIVE_SPAN, OUTPUT_NONE, PAST, PHASES
+from radiosonde._ring.layout import (
+    COMPLETED_CALL,
+    DONE,
+    FAILED,
+    HEADER_BYTES,
+    INPUT_NONE,
+    LIVE_SPAN,
+    OUTPUT_NONE,
+    PHASES,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from radiosonde._record.lane import Lane
+    from radiosonde._record.record_writer import RecordWriter
 
 _NAN = float("nan")
 
 
-def record_past(
-    lane: Lane,
+def record_completed_call(
+    writer: RecordWriter,
     start_ns: int,
     duration_s: float,
     phases_s: Mapping[str, float],
     error: BaseException | type[BaseException] | str | None,
     span: SpanContext | None,
 ) -> None:
-    """Write a record of a call that is over into the lane's ring, under the cohort in force.
+    """Write a record of a call that is over into the writer's ring, under the cohort in force.
 
     Args:
-        lane: whose ring.
+        writer: whose ring.
         start_ns: wall clock at its start.
         duration_s: how long it took, in seconds.
         phases_s: seconds by phase.
         error: the exception, its type, or the name of what went wrong; None for success.
         span: context of the span that stands for the call, None when it has none.
     """
-    recorder, ring = lane.recorder, lane.ring
+    recorder, ring = writer.recorder, writer.ring
     ambient, event_ns, series = AMBIENT.get(), 0, 0
     if ambient is not None:
         event_ns, series = ambient.event_ns, recorder.series_of(ambient.cohort)
@@ -59,7 +68,7 @@ def record_past(
     slot = index & (ring.capacity - 1)
     if not slot & ring.wake_mask:
         recorder.host.wake()
-    PAST.pack_into(
+    COMPLETED_CALL.pack_into(
         ring.memory, ring.header_offset + slot * HEADER_BYTES,
         start_ns, event_ns, trace_id, span_id, series, *phases, _NAN, round(duration_s * NS), -1, _NAN,
         0 if error is None else recorder.error_code(error), OUTPUT_NONE, INPUT_NONE, 1, 1, 1,

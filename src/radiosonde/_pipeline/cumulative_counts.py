@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radiosonde._pipeline.tender import GUARDED, LABEL, LOSS
+from radiosonde._pipeline.worker_publisher import GUARDED, LABEL, LOSS
 from radiosonde._ring.counts import read_counts
 from radiosonde._ring.spool import Spool, is_held
 from radiosonde.errors import SpoolError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Identity = tuple[str, int]
 
 
-class CarriedCounts:
+class CumulativeCounts:
     """The sums.
 
     Args:

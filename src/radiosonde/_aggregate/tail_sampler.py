@@ -53,7 +53,7 @@ def low_confidence(classes: int) -> float:
     return chance + (1 - chance) / 10
 
 
-class SpanKeeper:
+class TailSampler:
     """Chooses and makes spans after the fact. Owner: the consumer thread.
 
     Args:
