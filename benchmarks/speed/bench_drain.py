@@ -75,7 +75,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
         "drain-copy": ("drain: find what is done and copy it out", lambda: RingReader(ring).drain()),
         "drain-traffic": ("drain: calls, durations, phases", lambda: traffic.update(headers, [""])),
         "drain-answers": ("drain: classes and confidence", lambda: answers.update_single(headers)),
-        "drain-pending": ("drain: rows and cells for labels", lambda: consumer.predictions(block, True)),
+        "drain-pending": ("drain: rows and cells for labels", lambda: consumer.predictions(block, with_cells=True)),
         "drain-features": ("drain: 30 features into a window that has 1 024 rows", lambda: settled.update(rows)),
         "drain-fingerprint": ("  of it: fingerprints", lambda: fingerprints(rows)),
         "drain-sort": ("  of it: copy and sort", lambda: np.array(rows, order="F").sort(axis=0)),

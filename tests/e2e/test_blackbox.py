@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
-import radiosonde._pipeline.pipeline as pipeline_module
+from radiosonde._pipeline import span_source
 from radiosonde.cli import main
 from radiosonde.testing import fly
 
@@ -155,7 +155,7 @@ def test_traced_predictions_are_told_like_any_other(
 ) -> None:
     """What tracing writes into a slot, of a live span or of one that is not recorded, changes nothing that is shown."""
     provider = TracerProvider(shutdown_on_exit=False)
-    monkeypatch.setattr(pipeline_module, "find_provider", lambda: provider)
+    monkeypatch.setattr(span_source, "find_provider", lambda: provider)
     with fly(spool=tmp_path / "spool", cohorts={"carrier": ["UA"]}) as rs:
         predict = rs.observe("delays")(lambda features: {"label": "late", "confidence": 0.75})
         with rs.cohort(carrier="UA"):

@@ -24,9 +24,9 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-import radiosonde._pipeline.pipeline as pipeline_module
 from radiosonde import current
 from radiosonde._clock import monotonic_ns
+from radiosonde._pipeline import span_source
 from radiosonde.testing import fly
 from tests.e2e._receivers import attributes, free_port, otlp_sink
 from tests.factories import make_feature, make_reference
@@ -77,7 +77,7 @@ def tracer(monkeypatch):
         exporter = InMemorySpanExporter()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         made.append(provider)
-        monkeypatch.setattr(pipeline_module, "find_provider", lambda: provider)
+        monkeypatch.setattr(span_source, "find_provider", lambda: provider)
         return provider.get_tracer("user"), exporter
 
     yield find

@@ -1,7 +1,7 @@
 """Every loss has a name, and for every name there is something that makes it happen. A new name without one fails here.
 
 Each provocation is the smallest that works through the public functions; exact counts under many circumstances are
-tested beside the parts that lose.
+tested beside the parts that lose. Further provocations lie in `tests.laws.provocations`, a file for each room.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,29 +30,9 @@ from radiosonde.model import losses
 from radiosonde.store import writer
 from radiosonde.testing import Flight, fly
 from tests.e2e._receivers import free_port, otlp_sink
+from tests.laws.provocations import BATCH, PROVOCATIONS, ROW, START_S, enter_all, predict, provokes
 
-Provocation = Callable[[Path, pytest.MonkeyPatch], dict[str, int]]
-PROVOCATIONS: dict[str, Provocation] = {}
-ROW = np.zeros((1, 2))
-BATCH = np.zeros((600, 2))  # with two outputs a row a third of the smallest arena
-START_S = 1_362_096_000
-
-
-def provokes(reason: str) -> Callable[[Provocation], Provocation]:
-    """Enter a provocation in the table."""
-
-    def enter(provocation: Provocation) -> Provocation:
-        PROVOCATIONS[reason] = provocation
-        return provocation
-
-    return enter
-
-
-def predict(rs: Flight, *values: object, answer: object = "yes", **options: object) -> None:
-    """Predict every one of *values* with a function observed for it."""
-    observed = rs.observe("delays", **options)(lambda _: answer)
-    for value in values:
-        observed(value)
+enter_all()
 
 
 @provokes(losses.RING_OVERWRITTEN)
@@ -486,7 +464,7 @@ def nonzero(counts):
 @pytest.mark.parametrize("reason", losses.ALL_LOSSES)
 def test_every_loss_can_be_made_to_happen(reason, tmp_path, monkeypatch):
     """The reason, and no other, is counted; but a late prediction is also one whose slot was overwritten."""
-    assert reason in PROVOCATIONS, f"write a provocation of {reason!r} in this file"
+    assert reason in PROVOCATIONS, f"write a provocation of {reason!r} in a module of tests/laws/provocations"
     # In a context of its own: some leave a prediction that never ends.
     found = contextvars.Context().run(PROVOCATIONS[reason], tmp_path, monkeypatch)
     also = {losses.RING_OVERWRITTEN} if reason == losses.RING_LATE else set()

@@ -5,92 +5,208 @@ import threading
 
 import pytest
 
-from radiosonde._guard import OFFENCES_BEFORE_DISABLED, Guard
+import radiosonde._guard as module
+from radiosonde._guard import FAILURES_BEFORE_PAUSE, MOST_KINDS, Breaker, Guard
+from radiosonde.model import losses
 
 
 class BrokenError(Exception):
-    """What a guarded function raises."""
+    """What a guarded block raises."""
 
 
-def broken(*_):
-    """Raise."""
-    raise BrokenError
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a one-element list: the seconds the guard reads."""
+    now_s = [1000.0]
+    monkeypatch.setattr(module, "monotonic_ns", lambda: round(now_s[0] * 1e9))
+    return now_s
 
 
-def test_a_call_returns_what_the_function_returns():
-    """A guarded call passes arguments and result through."""
-    assert Guard().call("place", lambda a, b: a + b, 1, 2) == 3
+def fail(guard, place="fold", times=1):
+    """Raise in a guarded block."""
+    for _ in range(times):
+        with guard(place):
+            raise BrokenError
 
 
-def test_an_exception_is_counted_and_logged_once_a_minute(caplog):
-    """Failures are counted by place; the log has one line per place, which says that the user's code is fine."""
+def test_an_exception_ends_at_the_block(caplog):
+    """Failures are counted by place; the log has one line per place, which says what the place covers."""
     guard = Guard()
-    for _ in range(5):
-        assert guard.call("here", broken) is None
-    guard.call("there", broken)
-    assert guard.errors() == {"here": 5, "there": 1}
+    fail(guard, "fold", 5)
+    fail(guard, "join")
+    assert guard.errors() == {"fold": 5, "join": 1}
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert caplog.messages[0] == (
-        "Your code is fine; Radiosonde failed in here and goes on with less telemetry: BrokenError()"
+        "Radiosonde failed while counting drained records: BrokenError(). Predictions are not affected; some telemetry is "
+        "missing. For the traceback, set the logger radiosonde to DEBUG"
     )
+
+
+def test_the_traceback_goes_to_debug(caplog):
+    """A host that wants to know more sets the logger's level."""
+    caplog.set_level(logging.DEBUG, logger="radiosonde")
+    fail(Guard())
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.DEBUG]
+    assert "BrokenError" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["fold", "not registered"])
+def test_any_place_swallows(place):
+    """A place that is missing from the list must not raise in a host."""
+    guard = Guard()
+    fail(guard, place, 3)
+    assert guard.errors() == {place: 3}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_is_the_hosts_passes(error):
-    """BaseExceptions belong to the host: not swallowed, not counted."""
+    """BaseExceptions belong to the host: not swallowed, not counted as errors of ours."""
     guard = Guard()
 
     def stop():
         raise error
 
-    with pytest.raises(error):
-        guard.call("place", stop)
+    with pytest.raises(error), guard("fold"):
+        stop()
+    with pytest.raises(error), Breaker(guard, "open_writer", "model 'm'")():
+        stop()
     with pytest.raises(error):
         Guard.attempt(stop)
     assert guard.errors() == {}
 
 
-def test_the_repeat_offender_is_no_longer_called():
-    """A place that failed a hundred times in a row is disabled; other places are not."""
-    guard, calls = Guard(), []
-
-    def offend():
-        calls.append(1)
+def test_a_block_counts_what_it_loses():
+    """The loss is counted when the block raises, and only then."""
+    guard = Guard()
+    with guard("fold", losses.RECORD_FAILED, 7):
+        pass
+    assert guard.losses() == {}
+    with guard("fold", losses.RECORD_FAILED, 7):
         raise BrokenError
-
-    for _ in range(OFFENCES_BEFORE_DISABLED + 50):
-        guard.call("bad", offend)
-    assert (len(calls), guard.is_disabled("bad"), guard.is_disabled("good")) == (100, True, False)
-    assert guard.call("good", lambda: 1) == 1
-    assert guard.call("bad", lambda: 1) is None
+    assert (guard.losses(), guard.errors()) == ({losses.RECORD_FAILED: 7}, {"fold": 1})
 
 
-def test_a_success_forgives():
-    """Only failures in a row disable."""
-    guard, calls = Guard(), []
-    for number in range(300):
-        guard.call("flaky", broken if number % 99 else calls.append, 1)
-    assert not guard.is_disabled("flaky")
-    assert len(calls) == 4
+def test_a_place_is_tried_again_for_ever():
+    """However often a block raised, the next one is entered; only another place's failures are its own."""
+    guard, entered = Guard(), []
+    fail(guard, "fold", 1000)
+    with guard("join"):
+        pass
+    assert (guard.failures_in_a_row("fold"), guard.failures_in_a_row("join")) == (1000, 0)
+    with guard("fold"):
+        entered.append(1)
+    assert (entered, guard.failures_in_a_row("fold")) == ([1], 0)
 
 
 def test_in_tests_it_raises():
     """Told to re-raise, the guard counts and raises the same object."""
     guard, error = Guard(reraise=True), BrokenError()
-
-    def fail():
+    with pytest.raises(BrokenError) as raised, guard("fold"):
         raise error
-
-    with pytest.raises(BrokenError) as raised:
-        guard.call("place", fail)
     assert raised.value is error
-    assert guard.errors() == {"place": 1}
+    breaker = Breaker(guard, "open_writer", "model 'm'")
+    with pytest.raises(BrokenError) as raised, breaker():
+        raise error
+    assert raised.value is error
+    assert guard.errors() == {"fold": 1, "open_writer": 1}
+
+
+def attempts(breaker, kind="", *, succeed=False, times=1):
+    """Make calls of one kind; return how many were admitted."""
+    admitted = 0
+    for _ in range(times):
+        with breaker(kind) as is_admitted:
+            if is_admitted:
+                admitted += 1
+                if not succeed:
+                    raise BrokenError
+    return admitted
+
+
+@pytest.mark.parametrize("kind", ["", "dict", "2 features"])
+def test_a_breaker_pauses_what_always_fails(clock, caplog, kind):
+    """A hundred failures in a row pause the calls for a second; what is not admitted is counted, the pause is logged."""
+    guard = Guard()
+    breaker = Breaker(guard, "open_writer", "model 'delays'")
+    assert attempts(breaker, kind, times=150) == FAILURES_BEFORE_PAUSE
+    assert (guard.errors(), guard.losses()) == ({"open_writer": 100}, {losses.CALLS_PAUSED: 50})
+    what = f"model 'delays' ({kind})" if kind else "model 'delays'"
+    assert (
+        f"For {what}, opening the ring of a model failed 100 times in a row and is tried again in 1 s"
+        in caplog.messages
+    )
+
+
+def test_a_breaker_tries_again_and_closes(clock, caplog):
+    """After the pause one call is admitted; its success ends the pause for all, and is logged."""
+    breaker = Breaker(Guard(), "open_writer", "model 'delays'")
+    attempts(breaker, times=100)
+    clock[0] += 0.9
+    assert attempts(breaker, times=10) == 0
+    clock[0] += 0.2
+    with breaker() as is_admitted:
+        assert is_admitted
+        assert attempts(breaker, times=10) == 0, "one call at a time is the trial"
+    assert attempts(breaker, succeed=True, times=10) == 10
+    assert "For model 'delays', opening the ring of a model works again after 100 failures" in caplog.messages
+    assert attempts(breaker, times=150) == 100, "it begins to count anew"
+
+
+def test_pauses_double_up_to_a_minute(clock):
+    """Each failed trial doubles the wait until the next."""
+    breaker = Breaker(Guard(), "open_writer", "model 'delays'")
+    attempts(breaker, times=100)
+    waits_s, since_s = [], clock[0]
+    while len(waits_s) < 9:
+        clock[0] += 0.5
+        if attempts(breaker):
+            waits_s.append(clock[0] - since_s)
+            since_s = clock[0]
+    assert waits_s == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_success_in_between_forgives(clock):
+    """Only failures in a row pause."""
+    breaker = Breaker(Guard(), "open_writer", "model 'delays'")
+    for _ in range(5):
+        assert attempts(breaker, times=99) == 99
+        assert attempts(breaker, succeed=True) == 1
+
+
+def test_kinds_and_breakers_fail_by_themselves(clock):
+    """Neither another kind of one breaker nor another breaker of the same place is paused."""
+    guard = Guard()
+    first, second = (Breaker(guard, "open_writer", f"model {name!r}") for name in ("a", "b"))
+    attempts(first, "dict", times=200)
+    assert attempts(first, "list", succeed=True) == 1
+    assert attempts(second, "dict", succeed=True) == 1
+    assert attempts(first, "dict") == 0
+
+
+def test_kinds_are_bounded(clock):
+    """Whatever a request can choose is bounded: kinds beyond the bound share one breaker, and successes free their places."""
+    breaker = Breaker(Guard(), "open_writer", "model 'delays'")
+    for number in range(1000):
+        attempts(breaker, f"kind {number}")
+    assert len(breaker._kinds) <= MOST_KINDS + 1
+    assert attempts(breaker, "one more", times=50) == 0
+    for number in range(MOST_KINDS):
+        attempts(breaker, f"kind {number}", succeed=True)
+    assert attempts(breaker, "one more", succeed=True) == 1
+
+
+def test_topics_of_the_log_are_bounded():
+    """A warning about each of very many rings does not grow the guard for ever."""
+    guard = Guard()
+    for number in range(5000):
+        guard.tell(f"ring {number}", "one")
+    assert len(guard._logged_ns) <= 1024
 
 
 def test_an_attempt_returns_what_was_raised_and_counts_nothing():
     """`attempt` is for the user's code: what it raises is a value, in tests too."""
     guard = Guard(reraise=True)
-    assert isinstance(guard.attempt(broken), BrokenError)
+    assert isinstance(guard.attempt(int, "x"), ValueError)
     assert guard.attempt(int, "3") == 3
     assert guard.errors() == {}
 

@@ -81,7 +81,8 @@ class TailSampler:
     def keep(self, stream: Stream, block: Block) -> None:
         """Choose from a block; the ids of the spans made are in its headers afterwards."""
         # Guarded here: what fails in here must cost spans, not the counts of the block.
-        self._guard.call("spans", self._keep, stream, block)
+        with self._guard("span_keep"):
+            self._keep(stream, block)
 
     def _keep(self, stream: Stream, block: Block) -> None:
         headers = block.headers
@@ -137,7 +138,8 @@ class TailSampler:
 
     def rank(self, start_ns: int, key: SeriesKey, stream: Stream, block: Block) -> None:
         """Look for the slowest of a window and series in a block of it, among records that have no span."""
-        self._guard.call("spans", self._rank, start_ns, key, stream, block)
+        with self._guard("span_rank"):
+            self._rank(start_ns, key, stream, block)
 
     def _rank(self, start_ns: int, key: SeriesKey, stream: Stream, block: Block) -> None:
         slowest = self._slowest.get((start_ns, key))
@@ -151,7 +153,9 @@ class TailSampler:
 
     def release(self, start_ns: int, key: SeriesKey) -> list[KeptSpan]:
         """Return the slowest of a window (or of its part) that closes; they are among what `take` returns, too."""
-        return self._guard.call("spans", self._release, start_ns, key) or []
+        with self._guard("span_release"):
+            return self._release(start_ns, key)
+        return []
 
     def _release(self, start_ns: int, key: SeriesKey) -> list[KeptSpan]:
         slowest = self._slowest.get((start_ns, key))

@@ -161,14 +161,16 @@ class Agent:
             ring.is_finished = True
         if died or self._is_due():
             # Predictions first: once their progress is committed, nobody would remember them for their labels again.
-            self._guard.call("labels", self._joiner.join)
+            self._joiner.join()
             self.commit()
         self._cpu_ns += thread_time_ns() - cpu_ns
 
     def _look_around(self) -> None:
         self._looked_ns = monotonic_ns()
-        self._guard.call("counts", self._counts.look)
-        self._guard.call("runtime", self._health.look)
+        with self._guard("agent_counts"):
+            self._counts.look()
+        with self._guard("agent_health"):
+            self._health.look()
 
     @property
     def is_filling(self) -> bool:
@@ -336,10 +338,11 @@ class Agent:
         """Drain once more, commit, let the spool go; return whether all is durable."""
         self._looked_ns = 0
         self.turn()
-        self._guard.call("labels", self._joiner.join)
+        self._joiner.join()
         self._health.end_all()
         done = self.commit()
-        self._guard.call("labels", self._label_queue.close)
+        with self._guard("agent_close_labels"):
+            self._label_queue.close()
         self._writer.close()
         self._lock.close()
         return done

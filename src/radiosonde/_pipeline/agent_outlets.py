@@ -84,7 +84,8 @@ class AgentOutlets:
 
     def _send(self) -> None:
         if self.otlp is not None:
-            self._guard.call("sender", self.otlp.export)
+            with self._guard("agent_export"):
+                self.otlp.export()
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Send what there is once more, end the thread and the page; what cannot be sent is counted."""

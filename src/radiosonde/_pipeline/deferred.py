@@ -44,7 +44,8 @@ class Deferred:
         if len(self._waiting) < MOST:
             self._waiting.append((AMBIENT.get(), function))
         else:
-            self._guard.call("deferred", function)
+            with self._guard("deferred_late"):
+                function()
         start = self._start
         if start is not None:
             self._start = None
@@ -62,7 +63,7 @@ class Deferred:
             token = AMBIENT.set(ambient)
             try:
                 function()
-            except Exception as error:  # noqa: BLE001 - here, not in `Guard.call`: a call less for each request of a server
+            except Exception as error:  # noqa: BLE001 - no block: two calls less for each request of a server
                 self._guard.swallow("deferred", error)
             finally:
                 AMBIENT.reset(token)

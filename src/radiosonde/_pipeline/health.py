@@ -161,7 +161,7 @@ class Health:
 
     # Windows ---------------------------------------------------------------------------------------------------------
 
-    def sample(self, everything: bool = False) -> list[Window]:  # noqa: FBT001, FBT002 - the guard takes no keywords
+    def sample(self, *, everything: bool = False) -> list[Window]:
         """Count what happened since the last sample; return the window that ended, or with *everything* the open one."""
         if not self.is_running:
             self.start()

@@ -64,20 +64,28 @@ class Joiner:
         self._counted = ""  # the batch that is in the windows already and could not be written yet
 
     def deliver(self) -> None:
-        """Hand the join store what waits, and leave the join to others. An unreachable store is told, and tried again."""
+        """Hand the join store what waits, and leave the join to others. Does not raise: an unreachable store is tried again."""
+        with self._guard("deliver_labels"):
+            self._deliver()
+
+    def join(self, references: Mapping[tuple[str, str], Reference] | None = None) -> None:
+        """Hand the join store what waits, join, count, acknowledge. Does not raise."""
+        self.deliver()
+        with self._guard("join"):
+            self._join(references or {})
+
+    def _deliver(self) -> None:
         failure = self._guard.attempt(self._label_queue.deliver)
         if isinstance(failure, Exception):
             self._guard.tell("labels", "Labels wait: %s", failure)
 
-    def join(self, references: Mapping[tuple[str, str], Reference] | None = None) -> None:
-        """Hand the join store what waits, join, count, acknowledge."""
-        self.deliver()
+    def _join(self, references: Mapping[tuple[str, str], Reference]) -> None:
         for _ in range(BATCHES):
             batch = self._guard.attempt(self._label_queue.join, self._owner)
             if isinstance(batch, Exception):
                 self._guard.tell("labels", "Labels cannot be joined: %s", batch)
                 return
-            if batch is None or not self._count(batch, references or {}):
+            if batch is None or not self._count(batch, references):
                 return
             failure = self._guard.attempt(self._label_queue.acknowledge, batch)
             if isinstance(failure, Exception):

@@ -22,11 +22,11 @@ from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.health import Health
 from radiosonde._pipeline.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.outlets import Outlets
+from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles, profiles_in_use
 from radiosonde._pipeline.ring_consumer import RingConsumer, fold_in_slices
+from radiosonde._pipeline.span_source import SpanSource
 from radiosonde._pipeline.worker_publisher import WorkerPublisher
-from radiosonde._record.tracing import LiveSpans, find_provider
-from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from radiosonde._record.record_writer import RecordWriter
     from radiosonde._record.recorder import Recorder
     from radiosonde._record.token import Token
+    from radiosonde._record.tracing import LiveSpans
+    from radiosonde._ring.spool import Spool
     from radiosonde._settings import Settings
     from radiosonde.export.snapshot import Snapshot
 
@@ -49,7 +51,6 @@ EXIT_TIMEOUT_S = 5.0
 """What an exit waits for the consumer, the last export and the sender together."""
 
 _TURN_TIMEOUT_S = 10.0
-
 _HURRIED_TURNS = 10
 
 
@@ -60,9 +61,7 @@ class Pipeline:
         settings: what is on.
         guard: counts errors and losses.
 
-    Attributes:
-        settings: what is on.
-        guard: counts errors and losses.
+    Attributes, beside the two:
         is_shut: whether `shutdown` has ended recording until `configure`.
         deferred: what callers leave to the consumer, which does it before it drains next.
         anchor: one-element list, wall minus monotonic clock; recorders read it on every call.
@@ -107,7 +106,7 @@ class Pipeline:
         self._publisher = WorkerPublisher(
             self.settings, self.guard, self.process, lambda: self.spool, self._label_queue.results, self.health
         )
-        self._spans: LiveSpans | None = None
+        self._span_source = SpanSource(self.guard, self._cells_of)
         self._cadence = Cadence(self.settings.window_s)
         self._folded_ns = self._looked_ns = monotonic_ns()
         self._lag_s = 0.0
@@ -146,7 +145,8 @@ class Pipeline:
         self._ring_consumers.append(consumer)
         survive_multiprocessing()
         if self.health is not None:
-            self.guard.call("runtime", self.health.watch_running_loop)
+            with self.guard("watch_loop"):
+                self.health.watch_running_loop()
         self._consumer.start()
         if self.settings.agent:
             return  # it stores and exports
@@ -173,12 +173,7 @@ class Pipeline:
             SpoolError: it cannot be used.
         """
         if self._spool is None and self.settings.spool is not None:
-            self._spool = Spool(self.settings.spool)
-            pruned = self.guard.call("spool", prune_dead, self._spool)
-            if pruned:
-                self.guard.lose(losses.SPOOL_PRUNED, pruned)
-                self.guard.tell("pruned", "%d rings of dead processes were removed from %s; the newest stay for radiosonde "
-                                "blackbox", pruned, self._spool.folder)  # fmt: skip
+            self._spool = open_spool(self.settings.spool, self.guard)
         return self._spool
 
     def reference_for(self, recorder: Recorder) -> Reference | None:
@@ -186,16 +181,14 @@ class Pipeline:
         if recorder.observed.reference is not None:
             return recorder.observed.reference
         path = self.settings.references.get(recorder.name) or self.settings.references.get("*")
-        return None if path is None else self.guard.call("reference", self._profiles.load, path)
+        if path is not None:
+            with self.guard("reference"):
+                return self._profiles.load(path)
+        return None
 
     def spans_for(self, recorder: Recorder) -> LiveSpans | None:
-        """Return the maker of live spans, None when the user has set no tracer provider."""
-        provider = find_provider()
-        if provider is None:
-            self._spans = None
-        elif self._spans is None or self._spans.provider is not provider:
-            self._spans = LiveSpans(provider, self.guard, self._cells_of)
-        return self._spans
+        """Return the maker of live spans, None when the user has set no tracer provider. Does not raise."""
+        return self._span_source.find()
 
     def _cells_of(self, writer: RecordWriter, token: Token) -> str | None:
         consumer, row = self._by_nonce.get(writer.ring.nonce), writer.features_of(token)
@@ -218,7 +211,8 @@ class Pipeline:
             self._outlets.open()
 
     def _step(self) -> None:
-        self.guard.call("consumer", self._consume)
+        with self.guard("step"):
+            self._consume()
 
     def _consume(self) -> None:
         self.anchor[0] = anchor_ns()
@@ -248,7 +242,8 @@ class Pipeline:
             self._catch_up()
             self._publisher.look()
         for recorder in list(self._recorders):
-            recorder.retrace(self.spans_for(recorder))
+            with self.guard("retrace"):
+                recorder.retrace(self.spans_for(recorder))
         if self.settings.join_target is not None and self._label_queue.waiting:
             self._storer.wake()  # labels and names are in no ring: a process that is killed loses those it has not handed over
 
@@ -290,11 +285,12 @@ class Pipeline:
             for consumer in list(self._ring_consumers) if consumers is None else consumers:
                 self._drain(consumer)
             if is_whole and self.settings.join_target is None:
-                self.guard.call("labels", self._joiner.join)
+                self._joiner.join()
             windows = self._aggregator.close(everything=everything)
             if is_whole and self.health is not None:
                 # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
-                windows += self.guard.call("runtime", self.health.sample, everything and self.is_shut) or []
+                with self.guard("health_sample"):
+                    windows += self.health.sample(everything=everything and self.is_shut)
             self._outlets.take(windows, self._tail_sampler.take() if self._tail_sampler else ())
             if windows and self._stores:
                 self._storer.wake()
@@ -324,18 +320,20 @@ class Pipeline:
     def _store(self) -> None:
         references = profiles_in_use(self._ring_consumers)
         if self.settings.agent:
-            self.guard.call("labels", self._joiner.deliver)
+            self._joiner.deliver()
             return
         if self.settings.join_target is not None:
-            self.guard.call("labels", self._joiner.join, references)
-        self.guard.call("store", self._outlets.write, references)
+            self._joiner.join(references)
+        with self.guard("store"):
+            self._outlets.write(references)
 
     def _prepare(self) -> None:
-        with self._loading:
-            self.guard.call("sender", self._outlets.prepare)
+        with self._loading, self.guard("export_prepare"):
+            self._outlets.prepare()
 
     def _send(self) -> None:
-        self.guard.call("sender", self._outlets.export)
+        with self.guard("export"):
+            self._outlets.export()
 
     # What users call -------------------------------------------------------------------------------------------------
 
@@ -371,24 +369,26 @@ class Pipeline:
         return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int) -> bool:
-        wait_s = _left_s(deadline_ns)
-        done = self.guard.call("consumer", lambda: self.take_turn(everything=True, timeout_s=wait_s))
+        done = False
+        with self.guard("flush"):
+            done = self.take_turn(everything=True, timeout_s=_left_s(deadline_ns))
         if self.settings.agent:
             if self._has_labelled:
                 done = self._storer.ask(_left_s(deadline_ns)) and done
-            return bool(done) and monotonic_ns() <= deadline_ns
+            return done and monotonic_ns() <= deadline_ns
         # In their own threads, here too: a disk or a backend that hangs hangs there. The store first: it is the nearer.
         if self._stores or (self._has_labelled and self.settings.join_target is not None):
             done = self._storer.ask(_left_s(deadline_ns)) and done
         if self.settings.otlp:
             done = self._sender.ask(_left_s(deadline_ns)) and done
-        return bool(done) and monotonic_ns() <= deadline_ns
+        return done and monotonic_ns() <= deadline_ns
 
     def snapshot(self) -> Snapshot:
         """Return everything counted since the start, frozen."""
         from radiosonde.export.snapshot import Snapshot
 
-        self.guard.call("consumer", self.take_turn)
+        with self.guard("scrape"):
+            self.take_turn()
         return Snapshot(
             start_ns=self._start_ns,
             time_ns=wall_ns(),
@@ -445,8 +445,10 @@ class Pipeline:
             self.health.stop()
         done = self._sender.stop(_left_s(deadline_ns)) and done
         done = self._storer.stop(_left_s(deadline_ns)) and done
-        self.guard.call("close", self._outlets.close, _left_s(deadline_ns))
-        self.guard.call("close", self._label_queue.close)
+        with self.guard("close_exporters"):
+            self._outlets.close(_left_s(deadline_ns))
+        with self.guard("close_labels"):
+            self._label_queue.close()
         # Drained to the end: what a clean exit leaves behind would look like a crash.
         for consumer in self._ring_consumers:
             if consumer.ring.file is not None and self._spool is not None and not self.settings.agent:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -42,7 +43,7 @@ def instrument(
     """Instrument (or *undo*) libraries; return those where it worked. One that raises does not stop the others."""
     done = []
     for name, entry in instrumentors(names):
-        has_turned = guard.attempt(_turn, entry, undo, options or {})
+        has_turned = guard.attempt(partial(_turn, entry, options or {}, undo=undo))
         if isinstance(has_turned, Exception):
             guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, has_turned)
         elif has_turned:
@@ -50,7 +51,7 @@ def instrument(
     return tuple(done)
 
 
-def _turn(entry: EntryPoint, undo: bool, options: Mapping[str, Any]) -> bool:  # noqa: FBT001 - the guard takes no keywords
+def _turn(entry: EntryPoint, options: Mapping[str, Any], *, undo: bool) -> bool:
     """Turn a plug-in on or off; return whether it is so: a library that is absent has no plug-in that is on."""
     plugin: Any = entry.load()()
     if undo:

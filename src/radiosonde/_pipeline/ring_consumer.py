@@ -124,17 +124,12 @@ class RingConsumer:
         self.feature_rows += int(block.headers["rows"][has_features].sum())
         return block
 
-    def fold(self, block: Block, aggregator: Aggregator) -> bool:
-        """Hand a slice to the aggregator; return True."""
-        aggregator.fold(self.stream, block)
-        return True
-
     def cells_text(self, row: NDArray[np.float64]) -> str | None:
         """Return the cells of one row, shape (1, features), as one short string; None without a grid."""
         grid = self.stream.grid
         return None if grid is None else cells_text(grid.assign(self.stream.to_grid(row))[0], grid.width)
 
-    def predictions(self, block: Block, with_cells: bool) -> Predictions | None:  # noqa: FBT001 - the guard takes no keywords
+    def predictions(self, block: Block, *, with_cells: bool) -> Predictions | None:
         """Return what of a slice may be labelled: single rows that ended with a result. None if nothing may.
 
         Args:
@@ -209,11 +204,12 @@ def fold_in_slices(
         if number:
             # Offers the interpreter lock between slices: without it the p99.99 of callers is the whole fold.
             sleep(0)
-        if not guard.call("fold", consumer.fold, part, aggregator):
-            guard.lose(losses.RECORD_FAILED, len(part))
-        labelled = guard.call("labels", consumer.predictions, part, label_queue.needs_cells and aggregator.step == 1)
-        if labelled is not None:
-            label_queue.keep(labelled)
+        with guard("fold", losses.RECORD_FAILED, len(part)):
+            aggregator.fold(consumer.stream, part)
+        with guard("labelled_rows", losses.PREDICTIONS_UNJOINABLE, len(part)):
+            labelled = consumer.predictions(part, with_cells=label_queue.needs_cells and aggregator.step == 1)
+            if labelled is not None:
+                label_queue.keep(labelled)
     lost = aggregator.batch_rows_lost
     if lost:
         aggregator.batch_rows_lost = 0

@@ -299,9 +299,10 @@ class Surface(Session):
         )
         writer = None if pipeline.is_shut else recorder.writer
         if writer is not None and not isinstance(writer, RecordWriter):
-            writer = pipeline.guard.call("open_writer", recorder.open_writer, (), {})
+            writer = recorder.open_writer((), {})
         if writer is None:
-            pipeline.guard.lose(losses.RECORD_FAILED)
+            if pipeline.is_shut:
+                pipeline.guard.lose(losses.RECORD_FAILED)
             return
         try:
             record_completed_call(writer, start_ns, duration_s, phases or {}, error, span)

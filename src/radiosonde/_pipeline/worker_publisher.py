@@ -58,7 +58,8 @@ class WorkerPublisher:
             is_last: the process is about to exit.
         """
         if self._health is not None:  # the agent makes windows of the totals; those made here are for nobody
-            self._guard.call("runtime", self._health.sample, is_last)
+            with self._guard("health_publish"):
+                self._health.sample(everything=is_last)
         failure = self._guard.attempt(self._look)
         if isinstance(failure, Exception):  # the folder went away, or may no longer be entered
             self._guard.tell("spool", "The spool cannot be used (%s); make it usable again", failure)

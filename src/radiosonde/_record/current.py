@@ -203,9 +203,11 @@ class Stage:
             return
         self._token = token
         if token[SPAN] is not None:
-            self._scope = self._host.guard.call("span", token[0].spans.open_stage, token, self._name)
+            with self._host.guard("span_stage_start"):
+                self._scope = token[0].spans.open_stage(token, self._name)
         if token[0].ring.file is not None:
-            self._host.guard.call("stage", self._enter_phase, token)
+            with self._host.guard("stage_enter"):
+                self._enter_phase(token)
         self._start_ns = monotonic_ns()
 
     def _enter_phase(self, token: Token) -> None:
@@ -223,8 +225,10 @@ class Stage:
             return
         elapsed_ns = monotonic_ns() - self._start_ns
         if self._scope is not None:
-            self._host.guard.call("span", self._scope.__exit__, kind, error, trace)
-        self._host.guard.call("stage", _add_phase, token, self._name, elapsed_ns)
+            with self._host.guard("span_stage_end"):
+                self._scope.__exit__(kind, error, trace)
+        with self._host.guard("stage_exit"):
+            _add_phase(token, self._name, elapsed_ns)
         if token[0].ring.file is not None and is_in_progress(token) and token[0].owns_slot(token):
             _CODE.pack_into(token[0].ring.memory, token[AT] + ERROR_OFFSET, self._outer)
 

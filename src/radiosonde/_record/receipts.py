@@ -42,7 +42,9 @@ def issue(token: Token) -> str:
         raise ConfigurationError(
             "receipt() was called inside the prediction, which has no output yet; call it after the observed function returned"
         )
-    return host.guard.call("receipt", _issue, token, keys) or ""
+    with host.guard("receipt", losses.RECEIPT_UNISSUED):
+        return _issue(token, keys)
+    return ""
 
 
 def _issue(token: Token, keys: ReceiptKeys) -> str:

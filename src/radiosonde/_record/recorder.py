@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from radiosonde._guard import Breaker
 from radiosonde._record.inputs import learn_schema
 from radiosonde._record.intern import Codes
 from radiosonde._record.outputs import OutputReader
@@ -32,6 +33,9 @@ MAX_ERROR_TYPES = 200
 
 _LONGEST_ERROR = 128
 """Characters of an error somebody else has named; arbitrary, bounds a metric's label."""
+
+
+_NO_FEATURES = Schema((), ())
 
 
 class Host(Protocol):
@@ -122,7 +126,9 @@ class Recorder:
     def settle_version(self) -> str:
         """Return the model version, worked out at the first call: reading an artifact may take long."""
         if self._version is None and callable(self.observed.version):
-            found = self.host.guard.call("version", self.observed.version)
+            found: object = None
+            with self.host.guard("version"):
+                found = self.observed.version()
             self._version = found if isinstance(found, str) else ""
         return self.version
 
@@ -134,15 +140,33 @@ class Recorder:
         self.phases = Codes(PHASES)
         self.writer: RecordWriter | FirstRecordWriter = FirstRecordWriter(self)
         self._learned: Schema | None = None
+        self._opening = Breaker(self.host.guard, "open_writer", f"model {self.name!r}")
 
-    def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter:
-        """Open the writer for the schema that the reference, the names or this call's features tell."""
+    def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter | None:
+        """Open the writer for the schema that the reference, the names or this call's features tell.
+
+        A schema that cannot be used costs the features: the writer is opened without one, and later features teach it. Returns
+        None, counted, where no writer can be opened. Does not raise.
+        """
         with self._lock:
             if isinstance(self.writer, RecordWriter):
                 return self.writer
-            reference = self.host.reference_for(self)
-            schema = self._learned or self._schema_of(reference, args, kwargs)
-            return self._open(schema, reference)
+            reference, schema = None, _NO_FEATURES
+            with self.host.guard("schema"):
+                reference = self.host.reference_for(self)
+                schema = self._learned or self._schema_of(reference, args, kwargs)
+            writer = self._try_to_open(schema, reference)
+            if writer is None and schema.width:
+                writer = self._try_to_open(_NO_FEATURES, None)
+            if writer is None:
+                self.host.guard.lose(losses.RECORD_FAILED)
+            return writer
+
+    def _try_to_open(self, schema: Schema, reference: Reference | None) -> RecordWriter | None:
+        with self._opening(_kind_of(schema)) as is_admitted:
+            if is_admitted:
+                return self._open(schema, reference)
+        return None
 
     def _open(self, schema: Schema, reference: Reference | None) -> RecordWriter:
         classes = self.observed.classes or (reference.output.classes if reference else ())
@@ -150,8 +174,7 @@ class Recorder:
         if is_classifier is None and reference is not None and reference.task != "unknown":
             is_classifier = reference.task == "classification"
         outputs = OutputReader(classes, self.host.guard, is_classifier=is_classifier)
-        # A broken tracer provider costs the spans, not the records.
-        writer = RecordWriter(self, schema, outputs, self.host.guard.call("span", self.host.spans_for, self))
+        writer = RecordWriter(self, schema, outputs, self.host.spans_for(self))
         self.host.attach(writer)
         self.writer = writer
         return writer
@@ -180,15 +203,18 @@ class Recorder:
         return Schema(names, [None if known is None else () for known in codes])
 
     def relearn(self, value: object) -> bool:
-        """Open a writer for the schema of *value*, the first features that teach one; return whether they did."""
+        """Open a writer for the schema of *value*, the first features that teach one; return whether *value* was counted."""
         learned = self.host.guard.attempt(learn_schema, value)
         if not isinstance(learned, Schema):
             return False
-        self.host.guard.lose(losses.FEATURES_LEARNING)
         with self._lock:
             if isinstance(self.writer, RecordWriter) and self.writer.schema.width == 0:
-                self._learned = self._renamed(learned)
-                self._open(self._learned, self.host.reference_for(self))
+                schema = self._renamed(learned)
+                if self._try_to_open(schema, self.host.reference_for(self)) is None:
+                    self.host.guard.lose(losses.FEATURES_UNREADABLE)
+                    return True
+                self._learned = schema
+        self.host.guard.lose(losses.FEATURES_LEARNING)
         return True
 
     def retrace(self, spans: LiveSpans | None) -> None:
@@ -229,6 +255,11 @@ class Recorder:
         return code if code < PHASES else -1
 
 
+def _kind_of(schema: Schema) -> str:
+    """Return what a breaker tells schemas apart by."""
+    return f"{schema.width} features, schema {hash(schema.names) & 0xFFFF_FFFF:08x}" if schema.width else "no features"
+
+
 def _error_name(kind: str | type[BaseException]) -> str:
     if isinstance(kind, str):
         return kind[:_LONGEST_ERROR]
@@ -243,14 +274,10 @@ class FirstRecordWriter:
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
         """Open the writer and begin there; nothing is recorded after a shutdown."""
-        guard = self._recorder.host.guard
         if self._recorder.host.is_shut:
             return None
-        writer = guard.call("open_writer", self._recorder.open_writer, args, kwargs)
-        if writer is None:
-            guard.lose(losses.RECORD_FAILED)
-            return None
-        return writer.begin(args, kwargs)
+        writer = self._recorder.open_writer(args, kwargs)
+        return None if writer is None else writer.begin(args, kwargs)
 
     def finish(self, token: Token | None, result: object) -> None:
         """Finish in the writer that began."""

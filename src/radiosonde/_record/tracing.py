@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
 
+from radiosonde._guard import Breaker
 from radiosonde._record.token import AT, INDEX, RECORDED, SPAN, WALL_NS, Token
 from radiosonde._ring import layout
 from radiosonde._version import __version__
@@ -52,6 +53,7 @@ class LiveSpans:
 
         self.provider = provider
         self._guard = guard
+        self._starting = Breaker(guard, "span_start", "live spans")
         self._cells_of = cells_of
         self._trace, self._context = trace, context
         self.tracer = provider.get_tracer("radiosonde", __version__)
@@ -64,6 +66,7 @@ class LiveSpans:
         """Return *begin* with a live span around what follows, where the trace records."""
         no_ids = self._trace.INVALID_SPAN_CONTEXT
         get_context, span_key, guard, start = _cheapest_get(self._context), self._span_key, self._guard, self._start
+        starting, model = self._starting, writer.recorder.name
         silent = self._trace.NonRecordingSpan
         pack_ids, memory, at, offset = layout.SPAN_IDS.pack_into, writer.ring.memory, AT, layout.SPAN_IDS_OFFSET
 
@@ -81,9 +84,11 @@ class LiveSpans:
                     if not ids[3] & 1 and ids is not no_ids:
                         pack_ids(memory, token[at] + offset, ids[0].to_bytes(16, "little"), ids[1])
                         return token
-                guard.call("span", start, token, writer)
+                with starting(model) as is_admitted:
+                    if is_admitted:
+                        start(token, writer)
             except Exception as error:  # noqa: BLE001 - hot path: a foreign span class may raise anything
-                guard.swallow("span", error)
+                guard.swallow("span_parent", error)
             return token
 
         return begin_traced
@@ -113,13 +118,15 @@ class LiveSpans:
     def end(self, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         """End the span of a prediction with its output or its exception."""
         span, attached = token[SPAN]
-        # Always, also when the guard has given up on spans: the caller's context is not ours to keep. It never raises.
+        # Before all that may raise: the caller's context is not ours to keep. It never raises.
         if attached is not None:
             self._context.detach(attached)
         try:
-            self._guard.call("span", self._describe, span, token, code, confidence, error)
+            with self._guard("span_describe"):
+                self._describe(span, token, code, confidence, error)
         finally:
-            self._guard.call("span", span.end)
+            with self._guard("span_end"):
+                span.end()
             token[SPAN] = None  # what was attached holds the caller's context, and a token may be kept
 
     def _describe(self, span: Any, token: Token, code: int, confidence: float, error: BaseException | None) -> None:

@@ -18,6 +18,9 @@ from radiosonde._settings import Settings
 
 TURN_EVERY_S = 0.05
 
+FAILED_TURNS = 100
+"""Turns that fail in a row after which the agent ends: alive and draining nothing would be the worst of both."""
+
 HURRIED_S = 0.002
 """Between turns while a ring is filling: at full rate one of 8192 slots goes around in 90 ms."""
 
@@ -74,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
     ending = told_to_end()
     print(f"draining {args.spool} into {agent.store}{outlets.said}", flush=True)
     while not ending.wait(HURRIED_S if agent.is_filling else TURN_EVERY_S):
-        guard.call("agent", agent.turn)
-        if guard.is_disabled("agent"):
-            # Alive and draining nothing would be the worst of both: whoever keeps it running can start it again.
+        with guard("agent_turn"):
+            agent.turn()
+        if guard.failures_in_a_row("agent_turn") >= FAILED_TURNS:
             print(
                 "radiosonde: every turn fails (see the log above); ending, so that it can be restarted", file=sys.stderr
             )
@@ -85,8 +88,10 @@ def run(args: argparse.Namespace) -> int:
         if args.linger_s is not None and agent.idle_s >= args.linger_s:
             print(f"nobody has written into {args.spool} for {args.linger_s:g} s; ending", flush=True)
             break
-    guard.call("agent", agent.turn)
-    guard.call("agent", agent.commit)  # what was published last goes out too
+    with guard("agent_last_turn"):
+        agent.turn()
+    with guard("agent_last_commit"):
+        agent.commit()  # what was published last goes out too
     outlets.close()
     done = agent.close()
     if not done:

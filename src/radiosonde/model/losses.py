@@ -65,6 +65,10 @@ OWN_ID_UNREADABLE: Final = "own_id_unreadable"
 LABEL_QUEUE_FULL: Final = "label_queue_full"
 """Labels refused because the queue to the join store was full, or left in it at the end because the store did not answer."""
 
+CALLS_PAUSED: Final = "calls_paused"
+"""Live spans not begun, and rings of a model not opened, because a hundred tries in a row had failed; tried again within a
+minute. The predictions themselves are counted, or are in `RECORD_FAILED`."""
+
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
 

@@ -252,4 +252,4 @@ def test_a_bug_in_choosing_costs_no_counts(clock):
     aggregator = Aggregator(60.0, "worker-1", TailSampler(60, guard))
     aggregator.fold(source, records(3))
     assert sum(state.traffic.calls for state in aggregator._open.values()) == 3
-    assert guard.errors()["spans"] >= 1
+    assert guard.errors()["span_keep"] >= 1

@@ -1,0 +1,68 @@
+"""The places where an error of ours is swallowed, with what each covers. An error is counted and logged under its place.
+
+A place is one statement of the source, so a success at one place says nothing about another. A test holds both: each name
+used is registered here, and each is used at one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+PLACES: Final[Mapping[str, str]] = {
+    # In the caller's thread.
+    "begin": "starting the record of a prediction",
+    "finish": "recording the result of a prediction",
+    "fail": "recording the exception of a prediction",
+    "record": "recording a call that somebody else has timed",
+    "schema": "working out the features of a model",
+    "open_writer": "opening the ring of a model",
+    "stage_enter": "noting in the ring which stage a prediction is in",
+    "stage_exit": "adding the time of a stage to its prediction",
+    "receipt": "making a receipt",
+    "watch_loop": "watching an event loop",
+    "reference": "reading a reference profile named in the settings",
+    "prune_spool": "removing old rings of dead processes from the spool",
+    # Live spans, with code of the user's tracer provider inside.
+    "span_tracer": "asking the tracer provider for a tracer",
+    "span_start": "starting the span of a prediction",
+    "span_parent": "reading the span around a prediction",
+    "span_describe": "setting the attributes of a span",
+    "span_end": "ending the span of a prediction",
+    "span_stage_start": "starting the span of a stage",
+    "span_stage_end": "ending the span of a stage",
+    # In the consumer's thread, and in those of a flush, a scrape and the exit.
+    "step": "a step of the consumer thread",
+    "flush": "the turn of a flush",
+    "scrape": "the turn before a snapshot is exported",
+    "retrace": "opening the ring of a model anew, with or without live spans",
+    "version": "working out a model's version",
+    "deferred": "a function that a plug-in left to the consumer",
+    "deferred_late": "a function that a plug-in left to the consumer, called at once because too many wait",
+    "fold": "counting drained records",
+    "labelled_rows": "keeping drained predictions for their labels",
+    "span_keep": "choosing predictions for a span after the fact",
+    "span_rank": "looking for the slowest predictions of a window",
+    "span_release": "making spans of the slowest predictions of a window",
+    "health_sample": "sampling the health of the process",
+    "health_publish": "sampling the health of the process for the agent",
+    # In the threads that store and export.
+    "deliver_labels": "handing labels to the join store",
+    "join": "joining labels with their predictions",
+    "store": "writing windows to the store",
+    "export_prepare": "loading the OTLP exporter",
+    "export": "exporting over OTLP",
+    "close_exporters": "closing the store and the exporters",
+    "close_labels": "closing the join store",
+    # In the agent.
+    "agent_turn": "a turn of the agent",
+    "agent_last_turn": "the last turn of the agent",
+    "agent_last_commit": "the last commit of the agent",
+    "agent_counts": "reading what processes counted outside their rings",
+    "agent_health": "reading the health of the processes",
+    "agent_export": "exporting over OTLP from the agent",
+    "agent_close_labels": "closing the agent's join store",
+    # In the guard itself.
+    "log": "logging, in the host's own handler or formatter",
+}
+"""What each place covers, as the end of the sentence "Radiosonde failed while ..."."""
