@@ -37,7 +37,7 @@ MEANINGS = {
         ("maybe", "maybe"),
         (2.5, "2.5"),
     ],
-    VALUES.nonce: [(1, 1.0), (True, 1.0), (2.5, 2.5), (-0.0, 0.0), ("ten", NOTHING), (math.inf, NOTHING)],
+    VALUES.nonce: [(1, 1.0), (True, 1.0), (2.5, 2.5), (-0.0, 0.0), ("2.50", 2.5), ("ten", NOTHING), ("2,5", NOTHING)],
 }
 LANES = {lane.nonce: lane for lane in (CLASSES, VALUES)}
 OWNERS = ("first", "second")

@@ -6,20 +6,21 @@ a time that is an instant. Whether its prediction is known is the join store's t
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
 from radiosonde._clock import NS
+from radiosonde._guard import Guard
+from radiosonde._join.label_values import label_value
 from radiosonde._join.receipt import is_receipt, verify
 from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
 from radiosonde.errors import ReceiptError
-from radiosonde.model import class_text
+from radiosonde.model import LONGEST_ID, id_text
 
 INVALID_ID: Final = "invalid_id"
-"""Neither text nor a whole number, empty, or too long."""
+"""No id by `radiosonde.model.id_text`: missing, empty, too long, or of a type that is none."""
 INVALID_VALUE: Final = "invalid_value"
 """Missing, not finite, or neither text, a number nor a truth value."""
 INVALID_TIME: Final = "invalid_time"
@@ -27,17 +28,10 @@ INVALID_TIME: Final = "invalid_time"
 RECEIPT: Final = "receipt_"
 """Before the reason for which a receipt is refused."""
 
-LONGEST_ID: Final = 256
-"""Characters of an id: a receipt has at most 200, a request id rarely 64. Arbitrary; bounds a store."""
-
 _LATEST_S = 1e11
 """As everywhere: what is larger is not in seconds."""
 
-_EXACT = 1 << 53
-"""Larger whole numbers are names, not amounts, and have no exact float64."""
-
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
-_PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 class Refusal(NamedTuple):
@@ -85,20 +79,17 @@ class LabelReader:
         return Label(known_as, said, time_ns)
 
     def _identity(self, identity: object, now_ns: int) -> str | Refusal:
-        if isinstance(identity, int) and not isinstance(identity, bool) and identity.bit_length() <= 128:
-            return str(identity)
-        if not isinstance(identity, str) or not identity.strip():
-            return Refusal(
-                INVALID_ID, f"{_shown(identity)} is no id; give the prediction id, your own id, or a receipt"
-            )
-        text = identity.strip()
+        text = identity.strip() if isinstance(identity, str) else ""
         if is_receipt(text):
             return self._receipt(text, now_ns)
+        known_as = Guard.attempt(id_text, identity)
+        if isinstance(known_as, str):
+            return known_as
         if len(text) > LONGEST_ID:
             return Refusal(INVALID_ID, f"the id has {len(text)} characters, {LONGEST_ID} are allowed")
-        if not _is_storable(text):
+        if text:
             return Refusal(INVALID_ID, f"{_shown(text)} holds characters that are no text")
-        return text
+        return Refusal(INVALID_ID, f"{_shown(identity)} is no id; give the prediction id, your own id, or a receipt")
 
     def _receipt(self, text: str, now_ns: int) -> str | Refusal:
         if self._keys is None:
@@ -148,43 +139,19 @@ def _instant(time: object) -> datetime | int | float | None:
 
 
 def _value(value: Any) -> str | float | bool | Refusal:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int) and value.bit_length() <= 1024:
-        return value if abs(value) <= _EXACT else str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, str) and value:
-        # As a prediction's class is written, so that the two are compared alike.
-        return class_text(value).encode("utf-8", "replace").decode()
+    said = Guard.attempt(label_value, value)
+    if said is not None and not isinstance(said, Exception):
+        return said
     return Refusal(
         INVALID_VALUE,
         f"{_shown(value)} is no label; give text, a finite number or a truth value, and leave unlabelled rows out",
     )
 
 
-def typed(text: str) -> str | float | bool:
-    """Return what a field of a text file says: a number or a truth value where it is written as one, else the text.
-
-    ``007``, ``+1`` and ``1.`` are texts; ``True`` and ``False`` are truth values as Python writes them, ``true`` is a text.
-    """
-    if text in ("True", "False"):
-        return text == "True"
-    if _PLAIN_NUMBER.fullmatch(text) is None or len(text) > 64:
-        return text
-    return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
-
-
 def _shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 1024:  # Python refuses to write out the longest ones
         return f"a number of {value.bit_length()} bits"
-    text = ascii(value)
+    text = Guard.attempt(ascii, value)
+    if isinstance(text, Exception):
+        return f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from radiosonde._clock import NS
-from radiosonde._join.matching import Prediction, Stated, match, outcome_of, parse_id
+from radiosonde._guard import Guard
+from radiosonde._join.label_values import LARGEST, label_value
+from radiosonde._join.matching import Match, Prediction, Stated, match, outcome_of, parse_id
 from radiosonde._join.prediction_chunks import Key, Place, PredictionChunk, place_of
 from radiosonde._join.store import EXPIRED, INVALID, UNKNOWN, Batch, Label
-from radiosonde.model import Outcome
+from radiosonde.model import Outcome, id_text
 
 MAX_AGE_S = 30 * 86_400.0
 """Age at which a prediction is given up, counted from its start: the id tells it."""
@@ -26,9 +28,6 @@ MAX_AGE_S = 30 * 86_400.0
 WAIT_S = 3_600.0
 """How long a label waits for a prediction that is not there: drains, spools and clocks of other hosts are slower than some
 label feeds, but not by hours."""
-
-LONGEST_ID = 256
-"""Characters of a caller's own id; longer ones are invalid."""
 
 _AT_ONCE = 32
 """Pages looked up together: at most some 2.5 MB in memory."""
@@ -72,12 +71,14 @@ class Findings:
         results: labels by result.
         stated: what is to be kept for each labelled prediction, by nonce and key.
         unfound: labels whose prediction is not there.
+        witness: is told each label with its prediction and what became of it.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     results: Counter[str] = field(default_factory=Counter)
     stated: dict[tuple[int, Key], Stated] = field(default_factory=dict)
     unfound: list[Received] = field(default_factory=list)
+    witness: Callable[[Received, Prediction, Match], object] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -94,24 +95,10 @@ _Sought = tuple[Received, Key]
 
 def readable(label: Label) -> Received:
     """Return a label as it is kept; what cannot be read is kept too, and counted as invalid when its turn comes."""
-    value: Any = label.value
+    value = Guard.attempt(label_value, label.value)
     time_ns = int(label.time_ns)
-    own = str(label.prediction_id) if is_id(label.prediction_id) and -(1 << 63) <= time_ns < 1 << 63 else None
-    # A value that differs from itself is NaN.
-    if not isinstance(value, (str, bool, int, float)) or value != value:  # noqa: PLR0124
-        value = None
-    return Received(own, value, 0 if own is None else time_ns)
-
-
-def is_id(name: Any) -> bool:
-    """Say whether *name* can be an id, ours or a caller's own: some text that every store can write down."""
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID or "\0" in name:
-        return False
-    try:
-        name.encode()  # a lone surrogate cannot
-    except UnicodeEncodeError:
-        return False
-    return True
+    own = id_text(label.prediction_id) if -(1 << 63) <= time_ns < 1 << 63 else None
+    return Received(own, None if isinstance(value, Exception) else value, 0 if own is None else time_ns)
 
 
 def target_of(prediction_id: str) -> tuple[int, Key] | None:
@@ -125,14 +112,14 @@ def target_of(prediction_id: str) -> tuple[int, Key] | None:
 def known_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
     """Yield (own id, prediction id, its start) of callers' names; one that means no prediction of ours means nothing."""
     for own, prediction_id in names:
-        target = target_of(prediction_id)
-        if target is not None and is_id(own):
-            yield own, prediction_id, target[1][1]
+        target, text = target_of(prediction_id), id_text(own)
+        if target is not None and text is not None:
+            yield text, prediction_id, target[1][1]
 
 
-def join_labels(labels: Sequence[Received], lookup: JoinLookup) -> Findings:
-    """Join *labels* with what *lookup* finds, each with all that was stated for its prediction before."""
-    found = Findings()
+def join_labels(labels: Sequence[Received], lookup: JoinLookup, found: Findings | None = None) -> Findings:
+    """Join *labels* with what *lookup* finds, each with all that was stated for its prediction before, into *found*."""
+    found = Findings() if found is None else found
     sought: dict[Place, list[_Sought]] = {}
     nameless: list[Received] = []
     for label in labels:
@@ -196,7 +183,9 @@ def _match_all(
     stated, outcomes, results = found.stated, found.outcomes, found.results
     for (label, key), prediction in pairs:
         before = stated.get((nonce, key)) or known.get(key)
-        result, outcome, after = match(label.value, label.time_ns, prediction, before)
+        result, outcome, after = matched = match(label.value, label.time_ns, prediction, before)
+        if found.witness is not None:
+            found.witness(label, prediction, matched)
         results[result] += 1
         if outcome is not None:
             outcomes.append(outcome)
@@ -281,7 +270,7 @@ def give_up(chunk: PredictionChunk, siblings: Iterable[PredictionChunk], labelle
     keys = chunk.keys()
     elsewhere = {key for sibling in siblings for key in sibling.keys()}  # noqa: SIM118 - a method, not a dict's
     settled = elsewhere.union(labelled)
-    answered = (chunk.rows["class_code"] >= 0) | np.isfinite(chunk.rows["score"])
+    answered = (chunk.rows["class_code"] >= 0) | (np.abs(chunk.rows["score"]) <= LARGEST)
     is_open = np.array([key not in settled for key in keys]) & answered
     rest = np.flatnonzero(is_open)[room:]
     is_open[rest] = False

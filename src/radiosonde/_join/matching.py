@@ -9,13 +9,12 @@ The value an older statement loses to must be kept too: A at 1, B at 3, A at 5 i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from radiosonde._clock import NS
-from radiosonde._guard import Guard
+from radiosonde._join.label_values import LARGEST, class_name, finite_number
 from radiosonde._join.store import CORRECTED, DUPLICATE, INVALID, JOINED, UNANSWERED, LaneNames
-from radiosonde.model import Outcome, SeriesKey, class_text
+from radiosonde.model import Outcome, SeriesKey
 from radiosonde.model.series import OVERFLOW_COHORT
 
 VALUES_KEPT = 16
@@ -68,8 +67,8 @@ class Prediction(NamedTuple):
 
     @property
     def is_answered(self) -> bool:
-        """Whether there is a class or a value to compare a label with."""
-        return self.class_code >= 0 or math.isfinite(self.score)
+        """Whether there is a class, or a value within `LARGEST`, to compare a label with."""
+        return self.class_code >= 0 or abs(self.score) <= LARGEST  # NaN is not
 
 
 class Statement(NamedTuple):
@@ -179,39 +178,3 @@ def parse_id(prediction_id: object) -> tuple[int, int, int] | None:
     except ValueError:
         return None
     return number >> 64, number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
-
-
-def finite_number(value: Any) -> float | None:
-    """Return the number a label of a regression names; None for text and for what is not finite."""
-    number = None if isinstance(value, str) else Guard.attempt(float, value)
-    # The sum makes -0.0 the 0.0 that it equals: two texts for one value would be two values.
-    return number + 0.0 if isinstance(number, float) and math.isfinite(number) else None
-
-
-def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
-    """Return the class a label names; None for what names none (missing, a container, an object that raises).
-
-    In this order: by its text; a truth value by its number and the other way around (True names class ``1``, 1 names
-    ``True``); a whole number by its position among the first *declared* classes. Classes learned from answers have no
-    position: they are in the order in which they happened to come.
-    """
-    if type(value) is str and value in classes:
-        return value
-    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
-    if value is None or Guard.attempt(lambda: bool(value != value)) is not False:  # noqa: PLR0124
-        return None
-    text = Guard.attempt(class_text, value)
-    if (
-        isinstance(value, (list, dict, tuple, set, frozenset))
-        or getattr(value, "ndim", None)
-        or not isinstance(text, str)
-    ):
-        return None
-    number = Guard.attempt(int, value)
-    if text in classes or not isinstance(number, int) or Guard.attempt(lambda: bool(number == value)) is not True:
-        return text
-    same = (str(number), str(bool(number))) if number in (0, 1) else (str(number),)
-    known = next((name for name in same if name in classes), None)
-    if known is None and 0 <= number < declared:
-        known = classes[number]
-    return known or (text if isinstance(value, bool) else str(number))

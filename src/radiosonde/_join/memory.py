@@ -21,6 +21,7 @@ from radiosonde._join.joining import (
 )
 from radiosonde._join.matching import LaneCodes, Stated
 from radiosonde._join.prediction_chunks import Key, Place, PredictionChunk, cut, merged_lane
+from radiosonde._join.preview import Preview, preview
 from radiosonde._join.store import LEASE_S, UNKNOWN, Batch, Label, LaneNames, Predictions
 from radiosonde._join.waiting import WaitingRoom, wakes_of
 from radiosonde.model import Outcome
@@ -96,6 +97,10 @@ class MemoryJoinStore:
     def receive(self, labels: Sequence[Label]) -> None:
         """See `JoinStore`."""
         self._received.extend(readable(label) for label in labels)
+
+    def preview(self, labels: Sequence[Label], into: Preview) -> None:
+        """See `JoinStore`."""
+        preview(labels, self, into)
 
     def join(self, owner: str, *, now_ns: int, limit: int = 10_000) -> Batch | None:
         """See `JoinStore`."""

@@ -52,7 +52,8 @@ from typing import Final
 import numpy as np
 
 from radiosonde._clock import NS
-from radiosonde._join.matching import class_name, finite_number, parse_id
+from radiosonde._join.label_values import class_name, finite_number, is_unclear
+from radiosonde._join.matching import parse_id
 from radiosonde._join.receipt_keys import TAG_CHARACTERS, ReceiptKeys
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
 from radiosonde.errors import ReceiptError
@@ -125,8 +126,9 @@ class Receipt:
             return class_name(label, self.classes, min(self.declared, len(self.classes)))
         name = class_name(label, (self.predicted,), 0)
         # Without the names nobody knows which class a position or a truth value means, unless it is the predicted one.
-        means_position = not isinstance(label, str) and (self.declared > 0 or isinstance(label, bool))
-        return None if means_position and name != self.predicted else name
+        if name is None or name == self.predicted:
+            return name
+        return None if is_unclear(label, self.predicted, self.declared) else name
 
     def predictions(self) -> Predictions:
         """Return the prediction as a join store keeps it: a chunk of one row, without cells."""

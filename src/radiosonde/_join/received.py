@@ -1,4 +1,4 @@
-"""What callers say as labels, in plain values: one, or columns of many."""
+"""Columns of labels, as callers give them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import class_text
 
 
-def plain_value(value: Any) -> str | float | bool | None:
-    """Return a label's value as text, number or truth value; None for what names nothing (missing, a container)."""
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()  # numpy's scalars, and arrays and tensors of no dimension
-    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
-    if value is None or bool(value != value) or isinstance(value, (list, dict, tuple, set, frozenset, bytes)):  # noqa: PLR0124
-        return None
-    if isinstance(value, (str, bool, int, float)):
-        return value
-    return None if getattr(value, "ndim", None) else class_text(value)
+def is_column(value: Any) -> bool:
+    """Say whether *value* is a column of ids, not one id."""
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__iter__") and getattr(value, "ndim", 1) != 0
 
 
 def labels_in(
     ids: Any, values: Any, times: Any, to_ns: Callable[[Any], int]
 ) -> Iterator[tuple[object, object, int | None]]:
-    """Yield (id, value, time in ns) of columns of labels: lists, arrays, Series of pandas or polars.
+    """Yield (id, value, time in ns) of columns of labels: lists, arrays and Series of any library.
 
     Raises:
         ConfigurationError: the columns are of different lengths, or a time is none.
@@ -43,8 +35,12 @@ def labels_in(
         yield own, value, None if moment is None else to_ns(moment)
 
 
+_LISTINGS = ("to_list", "tolist", "to_pylist")
+"""Of pandas and polars; numpy and torch; pyarrow."""
+
+
 def _listed(column: Any) -> list[Any]:
-    listing = getattr(column, "to_list", None) or getattr(column, "tolist", None)
+    listing = next((getattr(column, name) for name in _LISTINGS if hasattr(column, name)), None)
     if listing is not None:
         column = listing()
     if isinstance(column, (str, bytes)) or not hasattr(column, "__iter__"):

@@ -31,6 +31,7 @@ from radiosonde._join.joining import (
 )
 from radiosonde._join.matching import LaneCodes
 from radiosonde._join.prediction_chunks import Place, PredictionChunk, cut
+from radiosonde._join.preview import Preview, preview
 from radiosonde._join.redis_rows import (
     DAY_S,
     Keys,
@@ -126,6 +127,11 @@ class RedisJoinStore:
         if documents:
             with self._told():
                 self._client.rpush(self._keys.received, *documents)
+
+    def preview(self, labels: Sequence[Label], into: Preview) -> None:
+        """See `JoinStore`."""
+        with self._told():
+            preview(labels, RedisLookup(self._client, self._keys), into)
 
     def join(self, owner: str, *, now_ns: int, limit: int = 10_000) -> Batch | None:
         """See `JoinStore`."""

@@ -21,6 +21,7 @@ from radiosonde._join.batches import decode_batch, encode_batch
 from radiosonde._join.joining import MAX_AGE_S, WAIT_S, Findings, Patience, give_up, join_labels, known_names, readable
 from radiosonde._join.matching import LaneCodes
 from radiosonde._join.prediction_chunks import PAGE_ROWS, cut
+from radiosonde._join.preview import Preview, preview
 from radiosonde._join.sqlite_rows import (
     LaneNumbers,
     SqliteLookup,
@@ -106,6 +107,11 @@ class SqliteJoinStore:
                     "or raise its max_bytes"
                 )
             write_received(connection, rows)
+
+    def preview(self, labels: Sequence[Label], into: Preview) -> None:
+        """See `JoinStore`."""
+        with self._lock, self._file.reading() as connection:
+            preview(labels, SqliteLookup(connection), into)
 
     def join(self, owner: str, *, now_ns: int, limit: int = 10_000) -> Batch | None:
         """See `JoinStore`."""

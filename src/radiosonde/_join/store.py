@@ -19,12 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import Outcome
+
+if TYPE_CHECKING:
+    from radiosonde._join.preview import Preview
 
 JOINED: Final = "joined"
 """The first label of its prediction."""
@@ -145,6 +148,9 @@ class JoinStore(Protocol):
 
     def receive(self, labels: Sequence[Label]) -> None:
         """Take labels; durable when this returns."""
+
+    def preview(self, labels: Sequence[Label], into: Preview) -> None:
+        """Add to *into* what joining *labels* would find now; nothing is received or changed."""
 
     def join(self, owner: str, *, now_ns: int, limit: int = 10_000) -> Batch | None:
         """Join up to *limit* received labels, and give up what is too old; None when there is nothing to do.

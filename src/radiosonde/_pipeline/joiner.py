@@ -121,11 +121,26 @@ class Joiner:
         names = self._names.get(outcome.key.model)
         if names is None:
             names = self._names[outcome.key.model] = Codes(MAX_CLASSES, overflow_name=OVERFLOW_CLASS)
+        if label not in names.codes:
+            self._tell_alike(outcome, label)
         code, overflowed = names.add(label, label)
         if overflowed:
             self._guard.lose(losses.CLASS_OVERFLOW)
             return OVERFLOW_CLASS
         return label if names.names[code] == label else names.names[code]
+
+    def _tell_alike(self, outcome: Outcome, label: str) -> None:
+        """Tell a class that labels write in another case than the model: each of them counts as a wrong answer."""
+        known = {outcome.predicted, *outcome.classes}
+        alike = next((name for name in known if name.casefold() == label.casefold()), None)
+        if alike is not None:
+            self._guard.tell(
+                f"label case {outcome.key.model}",
+                "Labels of model %r say %r where it answers %r, and count as wrong answers; write them as it does",
+                outcome.key.model,
+                label,
+                alike,
+            )
 
 
 def label_queue_for(settings: Settings, guard: Guard) -> LabelQueue:

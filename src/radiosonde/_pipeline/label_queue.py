@@ -16,12 +16,14 @@ from typing import Any
 
 from radiosonde._clock import wall_ns
 from radiosonde._guard import Guard
+from radiosonde._join.label_values import label_value
+from radiosonde._join.memory import MemoryJoinStore
+from radiosonde._join.preview import Preview
 from radiosonde._join.receipt import Receipt, is_receipt, verify
 from radiosonde._join.receipt_keys import ReceiptKeys
-from radiosonde._join.received import plain_value
 from radiosonde._join.store import INVALID, RESULTS, Batch, JoinStore, Label, Predictions
 from radiosonde.errors import ReceiptError
-from radiosonde.model import losses
+from radiosonde.model import id_text, losses
 
 QUEUE = 65_536
 """Labels that may wait for the store; more are refused and counted."""
@@ -59,6 +61,7 @@ class LabelQueue:
         self._predictions: deque[Predictions] = deque()
         self._rows = self._pruned = 0
         self._has_labels = False
+        self._last_ns = 0
         self._results: Counter[str] = Counter()
 
     # Any thread ------------------------------------------------------------------------------------------------------
@@ -85,20 +88,55 @@ class LabelQueue:
                 self._deliver_labels(readable)
         return len(readable)
 
-    def alias(self, own_id: str, prediction_id: str) -> None:
-        """Let the caller's own id mean a prediction too."""
+    def preview(self, labels: Sequence[Label], into: Preview) -> None:
+        """Add to *into* what the store would make of *labels*; those by receipt bring their prediction along.
+
+        Raises:
+            StoreError: the store cannot be reached.
+        """
+        by_receipt = MemoryJoinStore()
+        kept: list[Label] = []
+        brought: list[Label] = []
+        for label in labels:
+            receipt = self._verified(label.prediction_id) if is_receipt(label.prediction_id) else None
+            truth = None if receipt is None else receipt.truth(label.value)
+            if receipt is not None and truth is not None:
+                by_receipt.remember([receipt.predictions()])
+                brought.append(Label(receipt.prediction_id, truth, label.time_ns))
+            elif receipt is not None:
+                into.refuse(receipt.key.model, label.value)
+            else:
+                kept.append(label)
+        with self._lock:
+            self._opened().preview(kept, into)
+        by_receipt.preview(brought, into)
+
+    def alias(self, own_id: object, prediction_id: str) -> None:
+        """Let the caller's own id mean a prediction too; what is no id by `radiosonde.model.id_text` is counted and told."""
+        text = Guard.attempt(id_text, own_id)
+        if not isinstance(text, str):
+            self._guard.lose(losses.OWN_ID_UNREADABLE)
+            self._guard.tell(
+                "id",
+                "An own id cannot be read (a %s); give observe(..., id=...) or alias() text, a whole number or a UUID",
+                type(own_id).__name__,
+            )
+            return
         if len(self._names) >= QUEUE:
             self._guard.lose(losses.LABEL_QUEUE_FULL)
             return
-        self._names.append((own_id, prediction_id))
+        self._names.append((text, prediction_id))
 
     def _label(self, prediction_id: object, value: object, time_ns: int | None) -> Label | None:
         self._has_labels = True
-        plain = Guard.attempt(plain_value, value)
-        if not isinstance(prediction_id, str) or not prediction_id or plain is None or isinstance(plain, Exception):
+        plain, own_id = Guard.attempt(label_value, value), Guard.attempt(_identity, prediction_id)
+        if not isinstance(own_id, str) or plain is None or isinstance(plain, Exception):
             self._results[INVALID] += 1
             return None
-        return Label(prediction_id, plain, wall_ns() if time_ns is None else time_ns)
+        if time_ns is None:
+            # Later than the one before, though the clock may not have moved: of two labels for one prediction the later wins.
+            time_ns = self._last_ns = max(self._last_ns + 1, wall_ns())
+        return Label(own_id, plain, time_ns)
 
     @property
     def waiting(self) -> int:
@@ -263,3 +301,10 @@ class LabelQueue:
     def release_after_fork(self) -> None:
         """Go on, in the parent."""
         self._lock.release()
+
+
+def _identity(prediction_id: object) -> str | None:
+    """Return an id or a receipt as it is compared."""
+    if isinstance(prediction_id, str) and is_receipt(text := prediction_id.strip()):
+        return text
+    return id_text(prediction_id)

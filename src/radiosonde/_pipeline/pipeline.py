@@ -352,7 +352,7 @@ class Pipeline:
         self._labelled()
         return taken
 
-    def alias(self, own_id: str, prediction_id: str) -> None:
+    def alias(self, own_id: object, prediction_id: str) -> None:
         """Let the caller's own id mean a prediction too."""
         self._label_queue.alias(own_id, prediction_id)
         self._labelled()

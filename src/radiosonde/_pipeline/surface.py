@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
-from radiosonde._join.received import labels_in
+from radiosonde._join.received import is_column, labels_in
 from radiosonde._pipeline.selector import Input, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
@@ -247,7 +247,7 @@ class Surface(Session):
         if self.is_off:
             return
         pipeline = self.pipeline()
-        if isinstance(prediction_id, str) or not hasattr(prediction_id, "__iter__"):
+        if not is_column(prediction_id):
             pipeline.label(prediction_id, value, None if time is None else to_ns(time))
         else:
             pipeline.receive(list(labels_in(prediction_id, value, time, to_ns)))

@@ -88,8 +88,13 @@ class Prediction:
 
         return issue(self._token)
 
-    def alias(self, own_id: str) -> None:
-        """Let *own_id* (a request id, an order number) mean this prediction too: `radiosonde.label` then takes either."""
+    def alias(self, own_id: object) -> None:
+        """Let *own_id* mean this prediction too: `radiosonde.label` then takes either.
+
+        Args:
+            own_id: a request id, an order number, a UUID: text, a whole number, or anything with a text of its own. What is
+                no id is counted as the loss ``own_id_unreadable``.
+        """
         writer: RecordWriter = self._token[0]
         writer.recorder.host.alias(own_id, self.id)
 
@@ -259,7 +264,7 @@ class NoPrediction:
         """Return no receipt."""
         return ""
 
-    def alias(self, own_id: str) -> None:
+    def alias(self, own_id: object) -> None:
         """Do nothing."""
 
     def features(self, value: object) -> None:

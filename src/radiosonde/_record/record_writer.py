@@ -161,13 +161,8 @@ class RecordWriter:
             token = begin(args, kwargs)
             if token is not None:
                 own_id = host.guard.attempt(select, args, kwargs)
-                if isinstance(own_id, (str, int)) and own_id != "":
-                    host.alias(str(own_id), prediction_id(token))
-                elif own_id is not None:
-                    host.guard.lose(losses.OWN_ID_UNREADABLE)
-                    host.guard.tell(
-                        "id", "An id is no text or number but %r; give observe(..., id=...) another", own_id
-                    )
+                if own_id is not None:
+                    host.alias(own_id, prediction_id(token))
             return token
 
         return begin_named

@@ -60,7 +60,7 @@ class Host(Protocol):
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the reference profile of a recorder's model, if there is one."""
 
-    def alias(self, own_id: str, prediction_id: str) -> None:
+    def alias(self, own_id: object, prediction_id: str) -> None:
         """Let the caller's own id mean a prediction too."""
 
     def spans_for(self, recorder: Recorder) -> LiveSpans | None:

@@ -1,16 +1,22 @@
-"""Rows of a file of labels, one at a time: CSV by the standard library, Parquet by pyarrow. Memory is bounded by a batch."""
+"""Rows of a file of labels, one at a time: CSV by the standard library, Parquet by pyarrow. Memory is bounded by a batch.
+
+Nothing is typed here by the look of a field: see `radiosonde._join.label_values`.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
-from radiosonde._join.incoming import typed
+from radiosonde._join.label_values import finite_number
+from radiosonde.cli._label_file import Text, is_parquet, open_text, read_header
 from radiosonde.errors import ConfigurationError
 
 BATCH_ROWS = 10_000
+_COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+([eE][+-]?\d+)?|[+-]?\d{1,3}(\.\d{3})+", re.ASCII)
 _IDS = ("id", "receipt", "prediction_id")
 
 Progress = Callable[[int, int], None]
@@ -47,87 +53,122 @@ class Row(NamedTuple):
     fault: str = ""
 
 
-def read_rows(path: Path, columns: Columns, label_type: str, progress: Progress | None) -> Generator[Row, None, None]:
-    """Yield the rows of a Parquet file (by its name) or of a CSV file with a header.
+class Reading(NamedTuple):
+    """How a text file is read; all of it found out where it is not said.
+
+    Attributes:
+        encoding: of its text; None: by the mark of byte order, else UTF-8.
+        delimiter: between fields; None: the header tells.
+        decimal: the decimal mark of its numbers.
+        numbers_only: refuse a label that is no number.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: str = "."
+    numbers_only: bool = False
+
+
+def read_rows(path: Path, columns: Columns, progress: Progress | None, reading: Reading) -> Generator[Row, None, None]:
+    """Yield the rows of a Parquet file or of a CSV file with a header.
+
+    A field of a text file is a text: what it equals, the model's classes decide when it meets its prediction.
 
     Args:
         path: the file.
         columns: names of the columns.
-        label_type: how the text of a CSV label is meant: ``auto``, ``text`` or ``number``.
         progress: told bytes or rows read so far.
+        reading: how a text file is read.
 
     Raises:
-        ConfigurationError: there is no such file, a column is missing, or pyarrow is.
+        ConfigurationError: there is no such file, it cannot be read, a column is missing, or pyarrow is.
     """
-    if path.suffix.lower() in (".parquet", ".pq"):
+    if is_parquet(path):
         yield from _parquet(path, columns, progress)
         return
-    try:
-        # What is no UTF-8 stays apart from text, so that the row that holds it is refused and the others are read.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            yield from _csv(text, path, columns, _LABEL_TYPES[label_type], progress)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path} ({error}); give a CSV or Parquet file of labels") from error
+    with open_text(path, reading.encoding, reading.delimiter) as text:
+        yield from _csv(text, path, columns, reading, progress)
 
 
-def _places(found: Sequence[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
-    """Return the positions of the three columns."""
-    identity = columns.identity or next((name for name in _IDS if name in found), None)
-    time = columns.time or ("time" if "time" in found else None)
+def _places(found: Sequence[str], columns: Columns, path: Path, seen: str = "") -> tuple[int, int, int | None]:
+    """Return the positions of the three columns; a name is found in any case where that is clear."""
+    identity = next(
+        (name for name in ([columns.identity] if columns.identity else _IDS) if _place(found, name) >= 0), None
+    )
+    time = columns.time or ("time" if _place(found, "time") >= 0 else None)
     for name, option in ((identity, "--id-column"), (columns.label, "--label-column"), (time, "--time-column")):
-        if (name is None and option == "--id-column") or (name is not None and name not in found):
-            wanted = f"column {name!r}" if name else "column of ids"
+        if (name is None and option == "--id-column") or (name is not None and _place(found, name) < 0):
+            asked = columns.identity if option == "--id-column" else name
+            wanted = f"column {asked!r}" if asked else "column of ids"
             raise ConfigurationError(
-                f"{path} has no {wanted}; it has {', '.join(map(repr, found)) or 'none'}: name one with {option}"
+                f"{path} has no {wanted}; it has {', '.join(map(repr, found)) or 'none'}: name one with {option}{seen}"
             )
+    for name in (identity, columns.label, time):
+        if name is not None and list(found).count(name) > 1:
+            raise ConfigurationError(f"{path} has more than one column {name!r}; rename or remove the others")
     return (
-        found.index(identity or ""),
-        found.index(columns.label),
-        None if time is None else found.index(time),
+        _place(found, identity or ""),
+        _place(found, columns.label),
+        None if time is None else _place(found, time),
     )
 
 
-def _number(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return None  # which is no label
-
-
-_LABEL_TYPES: dict[str, Callable[[str], Any]] = {"auto": typed, "text": str, "number": _number}
+def _place(found: Sequence[str], name: str) -> int:
+    """Return the position of a column: by its name, else in any case if only one is called so; -1 where there is none."""
+    if name in found:
+        return found.index(name)
+    alike = [place for place, other in enumerate(found) if other.lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else -1
 
 
 def _csv(
-    text: TextIO, path: Path, columns: Columns, convert: Callable[[str], Any], progress: Progress | None
+    text: Text, path: Path, columns: Columns, reading: Reading, progress: Progress | None
 ) -> Generator[Row, None, None]:
     total_bytes = path.stat().st_size
-    reader = csv.reader(text)
-    try:
-        header = next(reader, [])
-    except csv.Error as error:
-        raise ConfigurationError(
-            f"the first line of {path} is no CSV header ({error}); give a CSV or Parquet file"
-        ) from None
-    identity, label, time = _places([name.strip() for name in header], columns, path)
+    delimiter, header, before = read_header(text, (columns.identity, columns.label, columns.time), path)
+    seen = (
+        f" (it was read as {text.encoding} with {delimiter!r} between fields; --encoding and --delimiter say otherwise)"
+    )
+    identity, label, time = _places(header, columns, path, seen)
+    reader = csv.reader(text.lines, delimiter=delimiter)
     needed = max(identity, label) + 1
     while True:
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            yield Row(f"line {reader.line_num}", fault=str(error))
+            yield Row(f"line {before + reader.line_num}", fault=str(error))
             continue
         if fields is None:
             return
         if progress is not None and reader.line_num % 1000 == 0:
-            progress(text.buffer.tell(), total_bytes)  # of the bytes: a text being iterated does not tell
-        place = f"line {reader.line_num}"
+            progress(text.raw.tell(), total_bytes)  # of the bytes: a text being iterated does not tell
+        place = f"line {before + reader.line_num}"
         if not fields:
             continue  # an empty line
         if len(fields) < needed:
             yield Row(place, fault=f"it has {len(fields)} fields, {len(header)} are in the header")
             continue
+        if (broken := _undecoded(fields[identity], fields[label], text.encoding)) is not None:
+            yield Row(place, fault=broken)
+            continue
         known = fields[time] if time is not None and time < len(fields) else None
-        yield Row(place, fields[identity], convert(fields[label].strip()), known)
+        said = _pointed(fields[label]) if reading.decimal == "," else fields[label]
+        if reading.numbers_only and finite_number(said) is None:
+            yield Row(place, fault=f"the label {said[:60]!r} is no number; --decimal , reads 3,5")
+            continue
+        yield Row(place, fields[identity], said, known)
+
+
+def _undecoded(identity: str, label: str, encoding: str) -> str | None:
+    for field in (identity, label):
+        if any("\udc80" <= character <= "\udcff" for character in field):
+            return f"{ascii(field)[:60]} holds bytes that are no text in {encoding}; pass its encoding, as in --encoding cp1252"
+    return None
+
+
+def _pointed(text: str) -> str:
+    """Return a number that is written with a decimal comma, and perhaps with points between thousands, as it is written here."""
+    return text.replace(".", "").replace(",", ".") if _COMMA_NUMBER.fullmatch(text.strip()) else text
 
 
 def _parquet(path: Path, columns: Columns, progress: Progress | None) -> Generator[Row, None, None]:
@@ -156,8 +197,6 @@ def _parquet(path: Path, columns: Columns, progress: Progress | None) -> Generat
 
 
 def _python(column: Any, pa: Any) -> list[Any]:
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)  # Python's clock ends there
     return list(column.to_pylist())

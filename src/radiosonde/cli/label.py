@@ -2,24 +2,32 @@
 
 Rows that cannot be read are counted by reason and left out; the rest is received in chunks, each durable when the next
 begins. So a run that was broken off is simply run again: what was received already counts once.
+
+Each chunk is looked up before it is received, so that what a file gets wrong as a whole is said at once: ids that no
+prediction has, values that their model cannot be compared with, classes that it writes otherwise. A file none of whose ids is
+known ends with a code of its own, `UNMET`: its labels are kept as long as any label waits, and are most likely the wrong file,
+column or store.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from radiosonde._clock import wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.incoming import LabelReader, Refusal
 from radiosonde._join.opening import open_join_store
+from radiosonde._join.preview import Preview
 from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._pipeline.label_queue import LabelQueue
 from radiosonde._settings import Settings
-from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Row, read_rows
+from radiosonde.cli._label_report import invalid_sentence, sentences, unmet_sentence
+from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Reading, Row, read_rows
 from radiosonde.cli._terminal import progress_bar, require_rich
 from radiosonde.errors import ConfigurationError, StoreError
 
@@ -28,6 +36,9 @@ if TYPE_CHECKING:
 
     from radiosonde._join.store import Label
     from radiosonde.cli import Subparsers
+
+UNMET: Final = 3
+"""The exit code when labels were received and not one will count: no id is known where predictions wait, or no value valid."""
 
 UNREADABLE = "unreadable"
 """The row is no row: what a refusal calls what the file's reader could not read."""
@@ -42,24 +53,41 @@ def add_parser(subparsers: Subparsers) -> None:
         description=f"{summary[0].upper()}{summary[1:]}: a column of prediction ids, of your own ids or of receipts, a column "
         "of labels, and, if there is one, a column of the times when they became known (ISO 8601, or seconds since the epoch).",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="CSV with a header, or Parquet (by its name)")
+    parser.add_argument("file", type=Path, metavar="FILE", help="CSV with a header (plain, .gz, .bz2, .xz), or Parquet")
     parser.add_argument("--id-column", metavar="NAME", help="default: the first of id, receipt, prediction_id")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="default: %(default)s")
     parser.add_argument("--time-column", metavar="NAME", help="default: time, if there is one; else now")
     parser.add_argument(
         "--label-type", choices=("auto", "text", "number"), default="auto",
-        help="what a label of a CSV file is; auto: a number or True/False where it is written as one (default: %(default)s)",
+        help="auto, text: the classes of the model decide what a label equals; number: refuse what is none (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--decimal", choices=(".", ","), default=".", help="decimal mark of a CSV file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--delimiter", metavar="CHAR", help="between the fields of a CSV file; default: as in its header"
+    )
+    parser.add_argument(
+        "--encoding", metavar="NAME", help="of a CSV file; default: by its mark of byte order, else utf-8"
+    )
     parser.add_argument("--utc", action="store_true", help="take times without a zone for UTC instead of refusing them")
     parser.add_argument(
         "--to", metavar="PATH|redis://...",
         help="where predictions and labels meet (default: RADIOSONDE_LABELS, else beside RADIOSONDE_STORE)",
     )  # fmt: skip
+    parser.add_argument(
+        "--create",
+        action="store_true",
+        help="make the place where they meet if it is not there: labels before predictions",
+    )
     parser.add_argument("--strict", action="store_true", help="stop at the first row that cannot be read")
 
 
 class Intake(Protocol):
     """What takes labels."""
+
+    def preview(self, labels: Sequence[Label], into: Preview, /) -> None:
+        """Add to *into* what would become of labels. Raises `StoreError` when nobody can say."""
 
     def receive(self, labels: Sequence[Label], /) -> object:
         """Take labels; durable when this returns. Raises `StoreError` when it cannot."""
@@ -79,6 +107,11 @@ def run(args: argparse.Namespace) -> int:
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
 
     def open_label_queue(target: str) -> LabelQueue:
+        if "://" not in target and not args.create and not Path(target).exists():
+            raise ConfigurationError(
+                f"there is no {target}, where predictions wait for labels; give --to the path that the model server has in "
+                "RADIOSONDE_LABELS (or has beside its RADIOSONDE_STORE), or --create if it has not started yet"
+            )
         label_queue = LabelQueue(Guard(), lambda: open_join_store(target), keys, is_durable=True)
         label_queue.open()
         return label_queue
@@ -110,12 +143,12 @@ def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings
     loading = _Loading(reader, is_strict=args.strict)
     with ExitStack() as ends:
         progress = ends.enter_context(_progress(f"reading {args.file.name}"))
-        rows = ends.enter_context(closing(read_rows(args.file, columns, args.label_type, progress)))
+        reading = Reading(args.encoding, args.delimiter, args.decimal, args.label_type == "number")
+        rows = ends.enter_context(closing(read_rows(args.file, columns, progress, reading)))
         first = next(rows, None)  # a file that cannot be read is told before a store is made for it
         store = ends.enter_context(closing(open_store(target)))
         loading.run(first, rows, store)
-    loading.tell(args.file, target)
-    return 0
+    return loading.conclude(args.file, target)
 
 
 def _progress(title: str) -> AbstractContextManager[Progress | None]:
@@ -133,21 +166,24 @@ class _Loading:
         self._reader = reader
         self._is_strict = is_strict
         self._received = 0
+        self._last_ns = 0
+        self._preview = Preview()
         self._refused: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
 
     def run(self, first: Row | None, rows: Iterator[Row], store: Intake) -> None:
         """Receive all rows, in chunks."""
         chunk: list[Label] = []
-        now_ns = wall_ns()
         row = first
         while row is not None:
-            label = self._read(row, now_ns)
+            # Without times of their own, of two rows for one prediction the later wins.
+            self._last_ns = max(self._last_ns + 1, wall_ns())
+            label = self._read(row, self._last_ns)
             if label is not None:
                 chunk.append(label)
             if len(chunk) == BATCH_ROWS:
                 self._receive(chunk, store)
-                chunk, now_ns = [], wall_ns()
+                chunk = []
             row = next(rows, None)
         self._receive(chunk, store)
 
@@ -168,6 +204,9 @@ class _Loading:
         if not chunk:
             return
         try:
+            store.preview(chunk, self._preview)
+            if self._is_strict and self._preview.invalid:
+                raise ConfigurationError(f"{invalid_sentence(self._preview)}; {self._so_far()}")
             store.receive(chunk)
         except StoreError as error:
             raise StoreError(f"{error}; {self._so_far()}") from error
@@ -176,8 +215,8 @@ class _Loading:
     def _so_far(self) -> str:
         return f"{self._received:,} labels were received before; run it again, what was received counts once"
 
-    def tell(self, file: Path, target: str) -> None:
-        """Print what became of the rows.
+    def conclude(self, file: Path, target: str) -> int:
+        """Print what became of the rows and return the exit code.
 
         Raises:
             ConfigurationError: every row was refused.
@@ -186,11 +225,19 @@ class _Loading:
         if refused and not self._received:
             reason, sentence = next(iter(self._examples.items()))
             raise ConfigurationError(f"none of the {refused:,} rows of {file} is a label; {sentence} ({reason})")
-        print(f"{file}: {self._received:,} labels received into {_without_password(target)}")
+        place = _without_password(target)
+        print(f"{file}: {self._received:,} labels received into {place}")
         if refused:
             print(f"{refused:,} rows refused:")
             for reason, count in self._refused.most_common():
                 print(f"  {count:>9,} {reason:<20} first {self._examples[reason]}")
+        for sentence in sentences(self._preview):
+            print(sentence)
+        if not self._received or self._preview.met > self._preview.invalid.total():
+            return 0
+        if not self._preview.met:
+            print(unmet_sentence(file, self._received, place), file=sys.stderr)
+        return UNMET
 
 
 def _without_password(target: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import OVERFLOW_CLASS, class_text
+from radiosonde.model.own_id import LONGEST_ID, id_text
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "LAG",
     "LAGS",
     "LATENCY",
+    "LONGEST_ID",
     "MOST_BODY_CELLS",
     "NULL",
     "OVERFLOW_CLASS",
@@ -53,6 +55,7 @@ __all__ = [
     "cell_names",
     "class_text",
     "cohort_text",
+    "id_text",
     "parse_cohort",
     "widened",
 ]

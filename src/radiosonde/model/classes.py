@@ -12,7 +12,7 @@ OVERFLOW_CLASS: Final = "__other__"
 
 
 def class_text(value: object) -> str:
-    """Return the name of the class that a label names: whole numbers without a point, everything else as ``str``.
+    """Return the name of the class that a label names: whole numbers without a point, bytes as UTF-8, all else as ``str``.
 
     Longer texts than `LONGEST` are cut: a class is a label value downstream.
 
@@ -20,4 +20,6 @@ def class_text(value: object) -> str:
     """
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")[:LONGEST]
     return str(value)[:LONGEST]

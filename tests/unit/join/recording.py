@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from radiosonde._join.preview import Preview
 from radiosonde._join.store import Batch, Label, Predictions
 from radiosonde.errors import StoreError
 
 
 class RecordingStore:
-    """Follows the protocol; fails at the *failing*-th call of `receive`, if told so."""
+    """Follows the protocol, and knows every prediction; fails at the *failing*-th call of `receive`, if told so."""
 
     def __init__(self, failing: int = 0) -> None:
         self.chunks: list[list[Label]] = []
@@ -26,6 +27,10 @@ class RecordingStore:
 
     def alias(self, names: Sequence[tuple[str, str]]) -> None:
         raise NotImplementedError
+
+    def preview(self, labels: Sequence[Label], into: Preview) -> None:
+        into.labels += len(labels)
+        into.met += len(labels)
 
     def receive(self, labels: Sequence[Label]) -> None:
         if len(self.chunks) + 1 == self._failing:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiosonde._join.incoming import LabelReader, Refusal, typed
+from radiosonde._join.incoming import LabelReader, Refusal
 from radiosonde._join.receipt import REFUSALS, Receipt, sign
 from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
@@ -26,14 +26,14 @@ def read(identity=ID, value="late", time=None, **options):
 
 @pytest.mark.parametrize(
     ("identity", "known_as"),
-    [(ID, ID), (" order-7\n", "order-7"), (1234, "1234"), ("ü" * 256, "ü" * 256), (2**127, str(2**127))],
+    [(ID, ID), (" order-7\n", "order-7"), (1234, "1234"), ("ü" * 256, "ü" * 256), (2**127, str(2**127)), (b"id", "id")],
 )
 def test_an_id(identity, known_as):
     """Ours or the caller's own, text or a whole number, without the spaces around it."""
     assert read(identity) == Label(known_as, "late", NOW_NS)
 
 
-@pytest.mark.parametrize("identity", ["", " ", None, True, 1.5, [], {}, "a" * 257, "\ud800", "a\0b", 2**128, b"id"])
+@pytest.mark.parametrize("identity", ["", " ", None, True, 1.5, [], {}, "a" * 257, "\ud800", "a\0b", 2**128, b"\xff"])
 def test_what_is_no_id(identity):
     """Refused, with a sentence that can be printed anywhere."""
     refusal = read(identity)
@@ -54,9 +54,7 @@ def test_a_value(value, said):
     assert (label.value, type(label.value)) == (said, type(said))
 
 
-@pytest.mark.parametrize(
-    "value", ["", None, math.nan, math.inf, [], {}, [1], b"x", object(), pytest.param(1 << 20_000, id="huge")]
-)
+@pytest.mark.parametrize("value", ["", None, math.nan, math.inf, [], {}, [1], (), pytest.param(1 << 20_000, id="huge")])
 def test_what_is_no_value(value):
     """Refused: unlabelled rows are left out, not guessed."""
     assert read(value=value).reason == "invalid_value"
@@ -144,19 +142,6 @@ def test_a_receipt_is_refused_for_its_reason(text, keys, reason):
     assert read(text, keys=keys).reason == reason
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("1", 1), ("0", 0), ("-3", -3), ("2.50", 2.5), ("1e3", 1000.0), ("True", True), ("False", False),
-        ("true", "true"), ("007", "007"), ("+1", "+1"), ("1.", "1."), (" 1", " 1"), ("late", "late"), ("nan", "nan"), ("", ""),
-        ("1_000", "1_000"), ("٣", "٣"), ("1٣", "1٣"),
-    ],
-)  # fmt: skip
-def test_a_field_of_a_text_file(text, said):
-    """A number or a truth value where it is plainly one; a code with leading zeros stays text."""
-    assert (typed(text), type(typed(text))) == (said, type(said))
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -180,4 +165,3 @@ def test_whatever_is_written_is_a_label_or_a_refusal(identity, value, time):
 def test_any_text_of_a_time_and_of_a_field(text):
     """Nothing raises."""
     assert isinstance(read(time=text), Label | Refusal)
-    assert isinstance(typed(text), str | int | float)

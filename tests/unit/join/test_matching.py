@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiosonde._join.matching import LaneCodes, Prediction, class_name, match, parse_id
+from radiosonde._join.label_values import class_name
+from radiosonde._join.matching import LaneCodes, Prediction, match, parse_id
 from radiosonde.model import SeriesKey
 from tests.unit.join.predictions import CLASSES, VALUES, S
 
@@ -43,7 +44,7 @@ def test_an_outcome_carries_all_that_its_window_needs():
 
 def test_a_value_is_compared_with_a_number():
     """Truth values and whole numbers are numbers; text, infinities and NaN are not."""
-    results, (outcome, *_), _ = say(ETA, ("12", 1), (math.inf, 1), (math.nan, 1), (True, 100))
+    results, (outcome, *_), _ = say(ETA, ("dozen", 1), (math.inf, 1), (math.nan, 1), (True, 100))
     assert results == ["invalid", "invalid", "invalid", "joined"]
     assert (outcome.predicted, outcome.value, outcome.label, outcome.cells) == ("", 10.0, 1.0, b"")
 
@@ -140,7 +141,7 @@ def test_codes_without_a_name_are_called_something():
         (1, ["no", "yes"], 0, "1"),  # learned from answers: no positions
         (2, ["no", "yes", "maybe"], 2, "2"),
         (True, ["no", "yes"], 0, "True"),
-        ("1", ["no", "yes"], 2, "1"),
+        ("1", ["no", "yes"], 2, "yes"),
         (-1, ["no", "yes"], 2, "-1"),
         (0.5, ["no", "yes"], 2, "0.5"),
         (None, ["no"], 1, None),

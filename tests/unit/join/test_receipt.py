@@ -183,7 +183,7 @@ def test_a_store_needs_no_more_than_the_receipt_of_a_value():
 
 
 @pytest.mark.parametrize(
-    ("label", "value"), [(3, 3.0), (True, 1.0), ("3", None), (math.nan, None), (None, None), ([], None)]
+    ("label", "value"), [(3, 3.0), (True, 1.0), ("3", 3.0), ("three", None), (math.nan, None), (None, None), ([], None)]
 )
 def test_a_label_of_a_value_is_a_finite_number(label, value):
     """As for an id."""

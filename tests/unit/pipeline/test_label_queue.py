@@ -168,9 +168,9 @@ def test_a_value_that_raises_when_it_is_read_is_invalid(rs):
     assert results(rs) == {"invalid": 1, "joined": 1}
 
 
-@pytest.mark.parametrize("prediction_id", ["", None, 7, 1.5])
+@pytest.mark.parametrize("prediction_id", ["", " ", None, True, 1.5, math.nan, pd.NA, object(), b"\xff"])
 def test_what_is_no_id_is_invalid(rs, prediction_id):
-    """What is no text, or an empty one; any other text may be somebody's own id."""
+    """What has no text, or an empty one; any other may be somebody's own id."""
     rs.label(prediction_id, "yes")
     assert results(rs) == {"invalid": 1}
 
@@ -216,7 +216,7 @@ def test_a_prediction_without_class_or_value_is_unanswered(rs):
 def test_residuals_of_a_regression(rs):
     """Label minus value, its square, and the lag; a label that is no finite number is invalid."""
     predict = rs.observe("eta", task="regression")(lambda x: x[0])
-    for value, label in ((10.0, 12), (10.0, np.float32(7.0)), (1.0, "1.0"), (1.0, math.inf), (1.0, math.nan)):
+    for value, label in ((10.0, 12), (10.0, np.float32(7.0)), (1.0, "one"), (1.0, math.inf), (1.0, math.nan)):
         predict([value])
         rs.label(radiosonde.current().id, label)
     assert results(rs) == {"joined": 2, "invalid": 3}
