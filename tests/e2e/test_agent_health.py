@@ -20,7 +20,7 @@ import pytest
 
 from radiosonde._ring.health_page import read_health
 from radiosonde.model import RuntimeCounts
-from radiosonde.model.runtime import sum_runtime
+from radiosonde.model.addition import add
 from radiosonde.store.reader import Interval, StoreReader
 from tests.e2e._prefork import PROGRAMS, agent, ended, stop
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink, wait_for
@@ -141,7 +141,7 @@ def lived(store: Path) -> dict[str, RuntimeCounts]:
     for _, window in StoreReader(store).parts(Interval(runtime=True)):
         assert window.runtime is not None
         found.setdefault(window.process, []).append(window.runtime)
-    return {process: sum_runtime(parts) for process, parts in found.items()}
+    return {process: add(parts) for process, parts in found.items()}
 
 
 def scraped(url: str, name: str) -> dict[str, float]:

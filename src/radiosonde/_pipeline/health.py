@@ -29,7 +29,7 @@ from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, process_time_ns, wall_ns
 from radiosonde._pipeline import probes
 from radiosonde.model import LATENCY, RUNTIME_KEY, DurationCounts, RuntimeCounts, Window
-from radiosonde.model.runtime import sum_runtime
+from radiosonde.model.addition import add
 
 if TYPE_CHECKING:
     import asyncio
@@ -176,8 +176,8 @@ class Health:
             ended = self._close()
             self._start_ns = start_ns
         part = self._since(now_ns)
-        self._parts = [sum_runtime([*self._parts, part])]
-        self.total = replace(sum_runtime([self.total, part]), rss_bytes=part.rss_bytes, gpu_bytes=part.gpu_bytes)
+        self._parts = [add([*self._parts, part])]
+        self.total = replace(add([self.total, part]), rss_bytes=part.rss_bytes, gpu_bytes=part.gpu_bytes)
         return [*ended, *(self._close() if everything else ())]
 
     def _since(self, now_ns: int) -> RuntimeCounts:

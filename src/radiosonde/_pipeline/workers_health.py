@@ -28,8 +28,8 @@ from radiosonde._ring.health_page import Reading, read_health
 from radiosonde._ring.spool import Spool, is_held
 from radiosonde.errors import SpoolError
 from radiosonde.model import RuntimeCounts
-from radiosonde.model.runtime import runtime_since
-from radiosonde.store.runtime_documents import runtime_document, runtime_from
+from radiosonde.model.addition import subtract
+from radiosonde.store.documents import group_document
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -109,7 +109,7 @@ class WorkersHealth:
 
     def _adopt(self, process: str) -> _Worker:
         document = self._stored.pop(process, None)
-        counted = RuntimeCounts() if document is None else runtime_from(document)
+        counted = RuntimeCounts() if document is None else group_document(RuntimeCounts).read(document)
         worker = _Worker(counted, document, seen=counted)
         self._workers = {**self._workers, process: worker}
         return worker
@@ -124,11 +124,11 @@ class WorkersHealth:
 
     def _end(self, process: str, worker: _Worker) -> None:
         """End the open window of a process, if anything was counted into it."""
-        part = runtime_since(worker.seen, worker.counted)
+        part = subtract(worker.seen, worker.counted)
         if part.observed_s > 0:
             whole = replace(part, rss_bytes=worker.peaks[0], gpu_bytes=worker.peaks[1])
             self._ended.append(runtime_window(process, worker.start_ns, self._window_ns, whole, self._agent))
-            worker.counted, worker.document = worker.seen, runtime_document(worker.seen)
+            worker.counted, worker.document = worker.seen, group_document(RuntimeCounts).write(worker.seen)
         worker.start_ns, worker.peaks = 0, (0, 0)
 
     def end_all(self) -> None:

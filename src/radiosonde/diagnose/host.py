@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde.diagnose.finding import Evidence
-from radiosonde.model.runtime import DurationCounts, RuntimeCounts, speaker_of, sum_runtime
+from radiosonde.model.addition import add
+from radiosonde.model.runtime import DurationCounts, RuntimeCounts, speaker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +157,7 @@ def _side(windows: Sequence[Window], runtime: Sequence[Window], processes: set[s
     if not parts:
         return None
     counted = {speaker_of(window) for window in parts}
-    total = sum_runtime([window.runtime for window in parts if window.runtime is not None])
+    total = add([RuntimeCounts(), *(window.runtime for window in parts if window.runtime is not None)])
     return Side(total, sum(window.calls for window in windows if window.process in counted))
 
 

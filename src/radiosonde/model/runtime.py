@@ -6,14 +6,14 @@ belongs to one model: calls are 0 there, and nothing that lists models lists the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model.buckets import LATENCY
+from radiosonde.model.fields import FLOAT, INT, Merge, Stored, counted_group, declared
 from radiosonde.model.series import SeriesKey
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ class DurationCounts:
         sum_s: their sum in seconds.
     """
 
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LATENCY.size, dtype=np.int64))
-    sum_s: float = 0.0
+    counts: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(LATENCY.size, dtype=np.int64),
+        metadata=declared(INT, "bucket", stored=Stored.TRIMMED, read_by="export, diagnose"),
+    )
+    sum_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="export, diagnose"))
 
     def quantile_s(self, rank: float) -> float:
         """Return the upper bound of the bucket that holds *rank*, at most 9 % above the value; 0.0 without durations."""
@@ -64,50 +67,24 @@ class RuntimeCounts:
         pool_waits: how long work for a thread pool waited for a thread.
     """
 
-    observed_s: float = 0.0
-    cpu_s: float = 0.0
-    periods: int = 0
-    throttled_periods: int = 0
-    throttled_s: float = 0.0
-    rss_bytes: int = 0
-    gpu_bytes: int = 0
-    gc_pauses: DurationCounts = field(default_factory=DurationCounts)
-    loop_lags: DurationCounts = field(default_factory=DurationCounts)
-    pool_waits: DurationCounts = field(default_factory=DurationCounts)
+    observed_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="export, diagnose"))
+    cpu_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="export, diagnose"))
+    periods: int = field(default=0, metadata=declared(INT, read_by="export, diagnose"))
+    throttled_periods: int = field(default=0, metadata=declared(INT, read_by="export, diagnose"))
+    throttled_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="export, diagnose"))
+    rss_bytes: int = field(default=0, metadata=declared(INT, merge=Merge.LARGEST, read_by="export, diagnose"))
+    gpu_bytes: int = field(default=0, metadata=declared(INT, merge=Merge.LARGEST, read_by="export, diagnose"))
+    gc_pauses: DurationCounts = field(
+        default_factory=DurationCounts, metadata=counted_group(DurationCounts, read_by="export, diagnose")
+    )
+    loop_lags: DurationCounts = field(
+        default_factory=DurationCounts, metadata=counted_group(DurationCounts, read_by="export, diagnose")
+    )
+    pool_waits: DurationCounts = field(
+        default_factory=DurationCounts, metadata=counted_group(DurationCounts, read_by="export, diagnose")
+    )
 
 
 def speaker_of(window: Window) -> str:
     """Return which process counted the calls that *window*, one of `RUNTIME_MODEL`, goes with: its own, or its agent."""
     return window.key.cohort or window.process
-
-
-LEVELS = frozenset({"rss_bytes", "gpu_bytes"})
-
-
-def sum_runtime(parts: Sequence[RuntimeCounts]) -> RuntimeCounts:
-    """Add *parts* up; of levels the largest stays. Without parts everything is zero."""
-    total: dict[str, Any] = {}
-    for name in (each.name for each in fields(RuntimeCounts)):
-        values = [getattr(part, name) for part in parts]
-        if name in LEVELS:
-            total[name] = max(values, default=0)
-        elif values and isinstance(values[0], DurationCounts):
-            counts: NDArray[np.int64] = np.stack([value.counts for value in values]).sum(axis=0)
-            total[name] = DurationCounts(counts, float(sum(value.sum_s for value in values)))
-        elif values:
-            total[name] = sum(values)
-    return RuntimeCounts(**total)
-
-
-def runtime_since(total: RuntimeCounts, before: RuntimeCounts) -> RuntimeCounts:
-    """Return what came to *total* after *before*, an earlier total of the same process; levels are those of *total*."""
-    grown: dict[str, Any] = {}
-    for name in (each.name for each in fields(RuntimeCounts)):
-        now, then = getattr(total, name), getattr(before, name)
-        if name in LEVELS:
-            grown[name] = now
-        elif isinstance(now, DurationCounts):
-            grown[name] = DurationCounts(now.counts - then.counts, now.sum_s - then.sum_s)
-        else:
-            grown[name] = now - then
-    return RuntimeCounts(**grown)

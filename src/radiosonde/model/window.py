@@ -6,17 +6,21 @@ is a window too: one that starts when the process did.
 
 Arrays are never written to after construction; they are not made read-only because a flag per array costs more than
 the window itself on the drain path.
+
+Each field is declared here once, with its axes, its merge rule and its place in a store (`radiosonde.model.fields`); addition,
+storage and reading back are derived from that. A new field needs a default, which is what older stores are read as.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde.model.fields import BYTES, FLAG, FLOAT, INT, TEXT, UINT, Merge, Pool, Stored, counted_group, declared
 from radiosonde.model.runtime import RuntimeCounts
 from radiosonde.model.series import SeriesKey
 
@@ -42,6 +46,17 @@ def evidence_ratio(estimated_rows: int, weight_square_sum: int) -> float:
         weight_square_sum: the sum of their squares; 0 is not known, and taken for weights of 1.
     """
     return min(1.0, estimated_rows / weight_square_sum) if weight_square_sum > 0 else 1.0
+
+
+def _answers(output: Mapping[str, Any]) -> int:
+    """Return the rows whose class or value was counted; a store from before samples were noted had looked at all of them."""
+    return int(output["class_counts"].sum()) + int(output["value_counts"].sum())
+
+
+def _first_row(features: Mapping[str, Any]) -> int:
+    """Return the rows that the cells of the first feature hold, likewise."""
+    cells = features["cells"]
+    return int(cells[0].sum()) if len(cells) else 0
 
 
 class Exemplar(NamedTuple):
@@ -70,13 +85,22 @@ class LatencyCounts:
         exemplars: at most one per explicit bucket, by bucket index.
     """
 
-    counts: Counts
-    sums_s: Sums
-    phases: tuple[str, ...]
-    phase_sums_s: Sums
-    edges_s: tuple[float, ...]
-    edge_counts: Counts
-    exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
+    counts: Counts = field(metadata=declared(INT, "bucket", stored=Stored.TRIMMED, read_by="export, diagnose"))
+    sums_s: Sums = field(metadata=declared(FLOAT, "bucket", stored=Stored.TRIMMED, read_by="export, diagnose"))
+    phases: tuple[str, ...] = field(
+        metadata=declared(TEXT, "phase", merge=Merge.UNION, stored=Stored.KEYS, read_by="export, diagnose")
+    )
+    phase_sums_s: Sums = field(
+        metadata=declared(FLOAT, "phase", "bucket", stored=Stored.ROWS, at="latency.phases", read_by="export, diagnose")
+    )
+    edges_s: tuple[float, ...] = field(
+        metadata=declared(FLOAT, "edge", merge=Merge.ALIKE, alike="latency edges", read_by="export")
+    )
+    edge_counts: Counts = field(metadata=declared(INT, "edge+1", read_by="export"))
+    exemplars: Mapping[int, Exemplar] = field(
+        default_factory=dict,
+        metadata=declared("exemplar", merge=Merge.LATEST, stored=Stored.EXEMPLARS, read_by="export, diagnose"),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,16 +122,30 @@ class OutputCounts:
         weight_square_sum: sum over these of the square of how many rows each stands for.
     """
 
-    classes: tuple[str, ...]
-    class_counts: Counts
-    confidence: Counts
-    confidence_sums: Sums
-    value_edges: Sums
-    value_counts: Counts
-    value_sum: float = 0.0
-    unreadable: int = 0
-    counted_rows: int = 0
-    weight_square_sum: int = 0
+    classes: tuple[str, ...] = field(metadata=declared(TEXT, "class", merge=Merge.UNION, read_by="export, diagnose"))
+    class_counts: Counts = field(
+        metadata=declared(INT, "class", pool=Pool.ESTIMATE, read_by="export, diagnose, quality")
+    )
+    confidence: Counts = field(
+        metadata=declared(INT, "class", "confidence", pool=Pool.ESTIMATE, read_by="export, diagnose, quality")
+    )
+    confidence_sums: Sums = field(
+        metadata=declared(FLOAT, "class", "confidence", pool=Pool.ESTIMATE, read_by="export, quality")
+    )
+    value_edges: Sums = field(
+        metadata=declared(
+            FLOAT, "value edge", merge=Merge.GIVEN, alike="output value edges", read_by="export, diagnose"
+        )
+    )
+    value_counts: Counts = field(metadata=declared(INT, "value edge+1", pool=Pool.ESTIMATE, read_by="export, diagnose"))
+    value_sum: float = field(default=0.0, metadata=declared(FLOAT, pool=Pool.ESTIMATE, read_by="people: SQL"))
+    unreadable: int = field(default=0, metadata=declared(INT, pool=Pool.ESTIMATE, read_by="export"))
+    counted_rows: int = field(
+        default=0, metadata=declared(INT, at="output.sample.rows", absent=_answers, read_by="diagnose")
+    )
+    weight_square_sum: int = field(
+        default=0, metadata=declared(INT, at="output.sample.weight_square_sum", absent=_answers, read_by="diagnose")
+    )
 
     @property
     def evidence_ratio(self) -> float:
@@ -136,16 +174,41 @@ class FeatureCounts:
         weight_square_sum: sum over these rows of the square of how many rows each stands for.
     """
 
-    grid: str
-    reference_id: str
-    provisional: bool
-    names: tuple[str, ...]
-    cells: Counts
-    fingerprints: NDArray[np.uint64]
-    sketched_rows: int = 0
-    sketches: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
-    counted_rows: int = 0
-    weight_square_sum: int = 0
+    grid: str = field(
+        metadata=declared(TEXT, merge=Merge.ALIKE, at="grid", alike="grids of cells", read_by="diagnose, export")
+    )
+    reference_id: str = field(metadata=declared(TEXT, merge=Merge.SAME, at="reference_id", read_by="store, export"))
+    provisional: bool = field(
+        metadata=declared(FLAG, merge=Merge.LARGEST, at="provisional", read_by="diagnose, export")
+    )
+    names: tuple[str, ...] = field(
+        metadata=declared(TEXT, "feature", merge=Merge.ALIKE, at="features.feature", read_by="diagnose, export")
+    )
+    cells: Counts = field(
+        metadata=declared(INT, "feature", "cell", pool=Pool.ESTIMATE, at="features.cells", read_by="diagnose, export")
+    )
+    fingerprints: NDArray[np.uint64] = field(
+        metadata=declared(UINT, "feature", at="features.fingerprint", read_by="forensics (to come)")
+    )
+    sketched_rows: int = field(default=0, metadata=declared(INT, at="sketched_rows", read_by="export"))
+    sketches: Mapping[tuple[str, str], bytes] = field(
+        default_factory=dict,
+        metadata=declared(
+            BYTES,
+            merge=Merge.SKETCH,
+            pool=Pool.ADD,
+            keys=("feature", "kind"),
+            at="sketches.body",
+            read_by="kll: export, diagnose; hll, frequent: report (to come)",
+        ),
+    )
+    counted_rows: int = field(
+        default=0, metadata=declared(INT, at="output.sample.feature_rows", absent=_first_row, read_by="diagnose")
+    )
+    weight_square_sum: int = field(
+        default=0,
+        metadata=declared(INT, at="output.sample.feature_weight_square_sum", absent=_first_row, read_by="diagnose"),
+    )
 
     @property
     def is_exact(self) -> bool:
@@ -196,23 +259,105 @@ class LabelCounts:
         never: predictions whose label did not come within the join's age limit.
     """
 
-    outcomes: Mapping[tuple[str, str], int]
-    calibration: Sums
-    classes: tuple[str, ...]
-    class_counts: Counts
-    lag_counts: Counts
-    lag_edges_s: tuple[float, ...]
-    residual_sum: float = 0.0
-    residual_square_sum: float = 0.0
-    residual_absolute_sum: float = 0.0
-    retractions: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    lags: Counts = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
-    joint: Mapping[tuple[str, str], Sums] = field(default_factory=dict)
-    grid: str = ""
-    features: tuple[str, ...] = ()
-    cells: Mapping[str, Counts] = field(default_factory=dict)
-    residual_cells: Sums = field(default_factory=lambda: np.zeros((0, 0, 3)))
-    never: int = 0
+    outcomes: Mapping[tuple[str, str], int] = field(
+        metadata=declared(INT, keys=("result", "lag"), stored=Stored.PAIRS, read_by="export, diagnose, quality")
+    )
+    calibration: Sums = field(
+        metadata=declared(
+            FLOAT,
+            "confidence",
+            "moment",
+            pool=Pool.NET,
+            stored=Stored.COLUMNS,
+            moments=("labelled", "correct", "confidence_sums"),
+            read_by="export",
+        )
+    )
+    classes: tuple[str, ...] = field(
+        metadata=declared(TEXT, "label", merge=Merge.UNION, read_by="export, diagnose, quality")
+    )
+    class_counts: Counts = field(metadata=declared(INT, "label", pool=Pool.NET, read_by="export, diagnose, quality"))
+    lag_counts: Counts = field(metadata=declared(INT, "label", "lag edge+1", read_by="export"))
+    lag_edges_s: tuple[float, ...] = field(
+        metadata=declared(FLOAT, "lag edge", merge=Merge.ALIKE, alike="label lag edges", read_by="export")
+    )
+    residual_sum: float = field(default=0.0, metadata=declared(FLOAT, pool=Pool.NET, read_by="export, quality"))
+    residual_square_sum: float = field(default=0.0, metadata=declared(FLOAT, pool=Pool.NET, read_by="export, quality"))
+    retractions: Mapping[tuple[str, str], int] = field(
+        default_factory=dict,
+        metadata=declared(
+            INT, keys=("result", "lag"), stored=Stored.PAIRS, at="label_tables.retractions", read_by="export, diagnose"
+        ),
+    )
+    never: int = field(default=0, metadata=declared(INT, at="label_tables.never", read_by="export, quality"))
+    residual_absolute_sum: float = field(
+        default=0.0,
+        metadata=declared(FLOAT, pool=Pool.NET, at="label_tables.residual_absolute_sum", read_by="quality"),
+    )
+    lags: Counts = field(
+        default_factory=lambda: np.zeros((0, 0), dtype=np.int64),
+        metadata=declared(
+            INT,
+            "label",
+            "lag",
+            pool=Pool.NET,
+            stored=Stored.SPAN,
+            at="label_tables.lags",
+            read_by="diagnose, quality",
+        ),
+    )
+    joint: Mapping[tuple[str, str], Sums] = field(
+        default_factory=dict,
+        metadata=declared(
+            FLOAT,
+            "confidence or none",
+            "moment",
+            pool=Pool.NET,
+            stored=Stored.LINES,
+            keys=("predicted", "label"),
+            moments=("rows", "confidence_sum", "confidence_square_sum"),
+            at="label_tables.joint",
+            read_by="export, diagnose, quality",
+        ),
+    )
+    grid: str = field(
+        default="",
+        metadata=declared(TEXT, merge=Merge.GIVEN, alike="grids of cells", at="label_tables.grid", read_by="diagnose"),
+    )
+    features: tuple[str, ...] = field(
+        default=(),
+        metadata=declared(TEXT, "feature", merge=Merge.GIVEN, at="label_tables.features", read_by="diagnose"),
+    )
+    cells: Mapping[str, Counts] = field(
+        default_factory=dict,
+        metadata=declared(
+            INT,
+            "feature",
+            "cell",
+            merge=Merge.EXTEND,
+            pool=Pool.NET,
+            stored=Stored.SPARSE,
+            keys=("label",),
+            moments=("rows",),
+            at="label_tables.cells",
+            read_by="diagnose",
+        ),
+    )
+    residual_cells: Sums = field(
+        default_factory=lambda: np.zeros((0, 0, 3)),
+        metadata=declared(
+            FLOAT,
+            "feature",
+            "cell",
+            "moment",
+            merge=Merge.EXTEND,
+            pool=Pool.NET,
+            stored=Stored.SPARSE,
+            moments=("rows", "sums", "square_sums"),
+            at="label_tables.residual_cells",
+            read_by="diagnose",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,16 +384,16 @@ class Window:
         runtime: health of the process; None but in windows of `RUNTIME_KEY`, which hold nothing else.
     """
 
-    key: SeriesKey
-    start_ns: int
-    end_ns: int
-    process: str
-    calls: int
-    rows: int
-    errors: Mapping[str, int]
-    batch_sizes: Counts
-    latency: LatencyCounts
-    output: OutputCounts
-    features: FeatureCounts | None = None
-    labels: LabelCounts | None = None
-    runtime: RuntimeCounts | None = None
+    key: SeriesKey = field(metadata=declared(TEXT, "key", merge=Merge.ALIKE, at="key", read_by="everything"))
+    start_ns: int = field(metadata=declared(INT, merge=Merge.SMALLEST, read_by="everything"))
+    end_ns: int = field(metadata=declared(INT, merge=Merge.LARGEST, pool=Pool.APART, read_by="everything"))
+    process: str = field(metadata=declared(TEXT, merge=Merge.SAME, read_by="diagnose, export"))
+    calls: int = field(metadata=declared(INT, read_by="export, diagnose"))
+    rows: int = field(metadata=declared(INT, read_by="export, diagnose"))
+    errors: Mapping[str, int] = field(metadata=declared(INT, keys=("error",), read_by="export, diagnose"))
+    batch_sizes: Counts = field(metadata=declared(INT, "batch size", read_by="export"))
+    latency: LatencyCounts = field(metadata=counted_group(LatencyCounts))
+    output: OutputCounts = field(metadata=counted_group(OutputCounts))
+    features: FeatureCounts | None = field(default=None, metadata=counted_group(FeatureCounts))
+    labels: LabelCounts | None = field(default=None, metadata=counted_group(LabelCounts))
+    runtime: RuntimeCounts | None = field(default=None, metadata=counted_group(RuntimeCounts))

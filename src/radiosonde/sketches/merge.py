@@ -8,30 +8,26 @@ the union is sorted, which is what makes the result independent of the order of 
 Cells add only within one grid, histograms only within one set of edges. `add_windows` raises `MergeError` on a
 mismatch; `merge_windows` keeps such windows apart instead, so one redeployed reference never stops a report.
 
-All parts of a group are added at once rather than pair by pair: a sketch is read once instead of once per merge.
+What is added how is declared with each field (`radiosonde.model.fields`). All parts of a group are added at once rather than
+pair by pair: a sketch is read once instead of once per merge.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from radiosonde.errors import MergeError
 from radiosonde.model import Window
-from radiosonde.model.runtime import sum_runtime
-from radiosonde.sketches._merge_parts import (
-    sum_by_name,
-    sum_counts,
-    sum_features,
-    sum_labels,
-    sum_latency,
-    sum_output,
-)
+from radiosonde.model.addition import add
+from radiosonde.model.fields import Merge, declarations
+from radiosonde.sketches import merge_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from radiosonde.model import SeriesKey
 
@@ -63,73 +59,66 @@ def sum_windows(windows: Sequence[Window]) -> Window:
             raise MergeError(
                 f"cannot add windows of {first.key} and {window.key}; give them one key with with_key first"
             )
-    features = [window.features for window in windows if window.features is not None]
-    labels = [window.labels for window in windows if window.labels is not None]
-    runtime = [window.runtime for window in windows if window.runtime is not None]
-    summed = Window(
-        key=first.key,
-        start_ns=min(window.start_ns for window in windows),
-        end_ns=max(window.end_ns for window in windows),
-        process=first.process if all(window.process == first.process for window in windows) else "",
-        calls=sum(window.calls for window in windows),
-        rows=sum(window.rows for window in windows),
-        errors=sum_by_name([window.errors for window in windows]),
-        batch_sizes=sum_counts([window.batch_sizes for window in windows], "batch_sizes"),
-        latency=sum_latency([window.latency for window in windows]),
-        output=sum_output([window.output for window in windows]),
-        features=sum_features(features) if features else None,
-        labels=sum_labels(labels) if labels else None,
-        runtime=sum_runtime(runtime) if runtime else None,
-    )
-    grids = sorted({grid for window in windows if (grid := _grid(window)) is not None})
+    total = add(windows, merge_bytes)
+    grids = sorted({grid for window in windows if (grid := _only(_given(window, ALIKE["grids of cells"]))) is not None})
     if len(grids) > 1:
         raise MergeError(f"grids of cells differ: {' and '.join(grids[:2])}; merge the windows of each grid by itself")
-    return summed
+    return total
 
 
-class Geometry(NamedTuple):
-    """What must be equal for two windows to add; None where a window has nothing to compare."""
-
-    grid: str | None
-    edges_s: tuple[float, ...]
-    value_edges: tuple[float, ...] | None
-    lag_edges_s: tuple[float, ...] | None
-
-    def fits(self, other: Geometry) -> bool:
-        """Return whether windows of both geometries add up."""
-        return all(ours is None or theirs is None or ours == theirs for ours, theirs in zip(self, other, strict=True))
-
-    def completed(self, other: Geometry) -> Geometry:
-        """Return this geometry with what it leaves open taken from *other*."""
-        return Geometry(
-            grid=other.grid if self.grid is None else self.grid,
-            edges_s=self.edges_s,
-            value_edges=other.value_edges if self.value_edges is None else self.value_edges,
-            lag_edges_s=other.lag_edges_s if self.lag_edges_s is None else self.lag_edges_s,
-        )
+Geometry = tuple[Hashable, ...]
+"""What must be equal for two windows to add, one entry per name in `ALIKE`; None where a window has nothing to compare."""
 
 
 def geometry(window: Window) -> Geometry:
-    """Return the geometry of *window*; windows add up exactly when their geometries fit."""
-    value_edges = tuple(np.asarray(window.output.value_edges).tolist())
-    return Geometry(
-        grid=_grid(window),
-        edges_s=tuple(window.latency.edges_s),
-        value_edges=value_edges or None,
-        lag_edges_s=None if window.labels is None else tuple(window.labels.lag_edges_s),
-    )
+    """Return the geometry of *window*; windows add up exactly when their geometries fit.
 
-
-def _grid(window: Window) -> str | None:
-    """Return the grid that rows, or else labelled rows, are counted on; None without cells.
-
-    Labels joined by another process come as windows of their own, and must find the features they belong to. A window
+    Late labels come as windows of their own, and must find the features they belong to: both count on grids. A window
     that holds both on two grids (none is ever made) adds up with its like alone.
     """
-    found = [] if window.features is None else [window.features.grid]
-    if window.labels is not None and window.labels.grid and window.labels.grid not in found:
-        found.append(window.labels.grid)
-    return " | ".join(found) if found else None
+    return tuple([_only(_given(window, places)) for places in ALIKE.values()])
+
+
+def _alike_fields() -> dict[str, list[tuple[str, str, bool]]]:
+    """Return by name of what must be equal: group, field, and whether it may be left out."""
+    found: dict[str, list[tuple[str, str, bool]]] = {}
+    for group in declarations(Window):
+        for field in declarations(group.group) if group.group is not None else ():
+            if field.alike:
+                place = (group.name, field.name, field.merge is Merge.GIVEN)
+                found.setdefault(field.alike, []).append(place)
+    return dict(sorted(found.items()))
+
+
+ALIKE = _alike_fields()
+
+
+def _given(window: Window, places: list[tuple[str, str, bool]]) -> list[Any]:
+    """Return the distinct values that *window* has of what must be equal, without those that are empty where they may be."""
+    found: list[Any] = []
+    for group_name, field, may_be_empty in places:
+        group = getattr(window, group_name)
+        if group is None:
+            continue
+        value = getattr(group, field)
+        if isinstance(value, np.ndarray):
+            value = tuple(value.tolist())
+        if (value or not may_be_empty) and value not in found:
+            found.append(value)
+    return found
+
+
+def _only(values: list[Any]) -> Any:
+    return " | ".join(values) if len(values) > 1 else values[0] if values else None
+
+
+def _fits(ours: Geometry, theirs: Geometry) -> bool:
+    return all(one is None or other is None or one == other for one, other in zip(ours, theirs, strict=True))
+
+
+def _completed(ours: Geometry, theirs: Geometry) -> Geometry:
+    """Return *ours* with what it leaves open taken from *theirs*."""
+    return tuple(other if one is None else one for one, other in zip(ours, theirs, strict=True))
 
 
 def key_and_bounds(window: Window) -> Hashable:
@@ -172,8 +161,8 @@ def _compatible(group: dict[Geometry, list[Window]]) -> list[list[Window]]:
     gathered: list[tuple[Geometry, list[Window]]] = []
     for shape in sorted(group, key=_order):
         for index, (other, parts) in enumerate(gathered):
-            if other.fits(shape):
-                gathered[index] = (other.completed(shape), [*parts, *group[shape]])
+            if _fits(other, shape):
+                gathered[index] = (_completed(other, shape), [*parts, *group[shape]])
                 break
         else:
             gathered.append((shape, group[shape]))

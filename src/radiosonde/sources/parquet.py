@@ -18,7 +18,7 @@ from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.model import Window
 from radiosonde.store import Interval, ReferenceRow, SeriesSummary
 from radiosonde.store.reader import SUMMARY
-from radiosonde.store.rows import WINDOW_COLUMNS, FeaturePart, window_from
+from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, FeaturePart, window_from
 
 if TYPE_CHECKING:
     import duckdb
@@ -163,19 +163,33 @@ def _windows(table: pa.Table, parts: Mapping[int, FeaturePart]) -> list[tuple[in
 def _group_features(table: pa.Table) -> dict[int, FeaturePart]:
     """Cut the rows of table ``features``, ordered by window and position, into one part per window."""
     window_ids = table.column("window_id").to_numpy()
-    names = table.column("feature").to_pylist()
-    fingerprints = table.column("fingerprint").to_numpy()
-    cells, offsets = _flat(table.column("cells").combine_chunks())
+    columns = {name: table.column(name).combine_chunks() for name in FEATURE_COLUMNS[1:] if name in table.column_names}
+    cut = {name: _slices(column) for name, column in columns.items()}
     starts = [0, *(np.flatnonzero(np.diff(window_ids)) + 1).tolist(), len(window_ids)]
     return {
         int(window_ids[start]): FeaturePart(
-            names=names[start:end],
-            cells=cells[offsets[start] : offsets[end]].reshape(end - start, -1),
-            fingerprints=fingerprints[start:end].copy(),
+            {name: found for name, rows in cut.items() if (found := rows(start, end)) is not None}
         )
         for start, end in pairwise(starts)
         if end > start
     }
+
+
+def _slices(column: pa.Array) -> Callable[[int, int], Any]:
+    """Return what cuts the rows from a start to an end out of *column*; None where a file of a former version had none."""
+    import pyarrow as pa
+
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_list(column.type):
+        flat, offsets = _flat(column)
+        return lambda start, end: (
+            flat[offsets[start] : offsets[end]].reshape(end - start, -1) if present[start] else None
+        )
+    if pa.types.is_string(column.type):
+        texts: list[Any] = column.to_pylist()
+        return lambda start, end: texts[start:end] if present[start] else None
+    numbers = column.to_numpy(zero_copy_only=False)
+    return lambda start, end: numbers[start:end].copy() if present[start] else None
 
 
 def _cells(column: pa.Array) -> Cell:

@@ -12,146 +12,46 @@ from typing import Any
 
 import pyarrow as pa
 
-from radiosonde.store.rows import Row
+from radiosonde.model import SeriesKey
+from radiosonde.model.fields import INT, TEXT
+from radiosonde.store.documents import ColumnDocument, places
+from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, Row
+from radiosonde.store.shapes import Plain, arrow_type, lists
 
-_COUNTS = pa.list_(pa.int64())
-_SUMS = pa.list_(pa.float64())
-_NAMES = pa.list_(pa.string())
 _INSTANT = pa.timestamp("us", tz="UTC")
+_GIVEN = {"window_id": INT, "written_ns": INT, "process": TEXT, **dict.fromkeys(SeriesKey._fields, TEXT)}
+"""Columns of table ``windows`` that are no field alone."""
 
-_EXEMPLAR = pa.struct(
-    {
-        "bucket": pa.int64(),
-        "value_s": pa.float64(),
-        "time_ns": pa.int64(),
-        "trace_id": pa.string(),
-        "span_id": pa.string(),
-    }
-)
-_LATENCY = pa.struct(
-    {
-        "scale": pa.int64(),
-        "offset": pa.int64(),
-        "counts": _COUNTS,
-        "sums_s": _SUMS,
-        "phases": pa.map_(pa.string(), _SUMS),
-        "edges_s": _SUMS,
-        "edge_counts": _COUNTS,
-        "exemplars": pa.list_(_EXEMPLAR),
-    }
-)
-_OUTPUT = pa.struct(
-    {
-        "classes": _NAMES,
-        "class_counts": _COUNTS,
-        "confidence": pa.list_(_COUNTS),
-        "confidence_sums": pa.list_(_SUMS),
-        "value_edges": _SUMS,
-        "value_counts": _COUNTS,
-        "value_sum": pa.float64(),
-        "unreadable": pa.int64(),
-        "sample": pa.struct(
-            {
-                "rows": pa.int64(),
-                "weight_square_sum": pa.int64(),
-                "feature_rows": pa.int64(),
-                "feature_weight_square_sum": pa.int64(),
-            }
-        ),
-    }
-)
-_OUTCOMES = pa.list_(pa.struct({"result": pa.string(), "lag": pa.string(), "rows": pa.int64()}))
-_LABELS = pa.struct(
-    {
-        "outcomes": _OUTCOMES,
-        "calibration": pa.struct({"labelled": _SUMS, "correct": _SUMS, "confidence_sums": _SUMS}),
-        "classes": _NAMES,
-        "class_counts": _COUNTS,
-        "lag_counts": pa.list_(_COUNTS),
-        "lag_edges_s": _SUMS,
-        "residual_sum": pa.float64(),
-        "residual_square_sum": pa.float64(),
-    }
-)
 
-_JOINT = pa.struct(
-    {
-        "predicted": pa.string(),
-        "label": pa.string(),
-        "bin": pa.int64(),
-        "rows": pa.float64(),
-        "confidence_sum": pa.float64(),
-        "confidence_square_sum": pa.float64(),
-    }
-)
-# A column of its own and not more fields of `labels`: engines add a missing column, but not all of them
-# (DuckDB 1.1 refuses) read structs of different fields together.
-_LABEL_TABLES = pa.struct(
-    {
-        "retractions": _OUTCOMES,
-        "never": pa.int64(),
-        "residual_absolute_sum": pa.float64(),
-        "lags": pa.struct({"scale": pa.int64(), "offset": pa.int64(), "counts": pa.list_(_COUNTS)}),
-        "joint": pa.list_(_JOINT),
-        "grid": pa.string(),
-        "features": _NAMES,
-        "width": pa.int64(),
-        "cells": pa.map_(pa.string(), pa.struct({"places": _COUNTS, "rows": _COUNTS})),
-        "residual_cells": pa.struct({"places": _COUNTS, "rows": _SUMS, "sums": _SUMS, "square_sums": _SUMS}),
-    }
-)
+def _type(column: str) -> pa.DataType:
+    if column in _GIVEN:
+        return arrow_type(_GIVEN[column])
+    held = next(place for place in places() if place.column == column)
+    if held.path:
+        return ColumnDocument(column).type()
+    (kind,) = Plain(held.kind, held.field, column).types().values()
+    return kind
 
-_DURATIONS = pa.struct({"scale": pa.int64(), "offset": pa.int64(), "counts": _COUNTS, "sum_s": pa.float64()})
-_RUNTIME = pa.struct(
-    {
-        "observed_s": pa.float64(),
-        "cpu_s": pa.float64(),
-        "periods": pa.int64(),
-        "throttled_periods": pa.int64(),
-        "throttled_s": pa.float64(),
-        "rss_bytes": pa.int64(),
-        "gpu_bytes": pa.int64(),
-        "gc_pauses": _DURATIONS,
-        "loop_lags": _DURATIONS,
-        "pool_waits": _DURATIONS,
-    }
-)
 
-WINDOWS = pa.schema(
-    {
-        "window_id": pa.int64(),
-        "process": pa.string(),
-        "start_ns": pa.int64(),
-        "end_ns": pa.int64(),
-        "start_time": _INSTANT,
-        "end_time": _INSTANT,
-        "model": pa.string(),
-        "version": pa.string(),
-        "variant": pa.string(),
-        "cohort": pa.string(),
-        "calls": pa.int64(),
-        "rows": pa.int64(),
-        "errors": pa.map_(pa.string(), pa.int64()),
-        "batch_sizes": _COUNTS,
-        "latency": _LATENCY,
-        "output": _OUTPUT,
-        "labels": _LABELS,
-        "grid": pa.string(),
-        "reference_id": pa.string(),
-        "provisional": pa.bool_(),
-        "sketched_rows": pa.int64(),
-        "written_ns": pa.int64(),
-        "label_tables": _LABEL_TABLES,
-        "runtime": _RUNTIME,
-    }
-)
+def _windows() -> pa.Schema:
+    types: dict[str, pa.DataType] = {}
+    for column in WINDOW_COLUMNS:
+        types[column] = _type(column)
+        if column == "end_ns":
+            types |= {"start_time": _INSTANT, "end_time": _INSTANT}
+    return pa.schema(types)
+
+
+WINDOWS = _windows()
 FEATURES = pa.schema(
     {
         "window_id": pa.int64(),
         "position": pa.int64(),
-        "feature": pa.string(),
-        "cells": _COUNTS,
-        "fingerprint": pa.uint64(),
+        **{
+            place.path[0]: lists(arrow_type(place.field.dtype), len(place.field.axes) - 1)
+            for place in places()
+            if place.column == "features"
+        },
     }
 )
 SKETCHES = pa.schema({"window_id": pa.int64(), "feature": pa.string(), "kind": pa.string(), "body": pa.binary()})
@@ -165,8 +65,6 @@ REFERENCES = pa.schema(
     }
 )
 
-_TEXT_FIELDS = frozenset({"classes", "result", "lag", "trace_id", "span_id", "predicted", "label", "grid", "features"})
-
 
 def windows_table(parts: Sequence[dict[str, Any]]) -> pa.Table:
     """Return table ``windows`` of *parts*: columns by name, documents parsed, ids already unique."""
@@ -174,10 +72,7 @@ def windows_table(parts: Sequence[dict[str, Any]]) -> pa.Table:
         return pa.Table.from_pylist([_record(part) for part in parts], schema=WINDOWS)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a number that is not finite, which JSON carries as text
         finite = [
-            {
-                **part,
-                **{name: _numbers(part[name]) for name in ("latency", "output", "labels", "label_tables", "runtime")},
-            }
+            {**part, **{name: _numbers(part[name], WINDOWS.field(name).type) for name in JSON_COLUMNS}}
             for part in parts
         ]
         return pa.Table.from_pylist([_record(part) for part in finite], schema=WINDOWS)
@@ -191,22 +86,36 @@ def rows_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
 
 
 def _record(part: dict[str, Any]) -> dict[str, Any]:
-    tables = part["label_tables"]
     return {
         **part,
         "start_time": part["start_ns"] // 1000,
         "end_time": part["end_ns"] // 1000,
-        "errors": list(part["errors"].items()),
-        "latency": {**part["latency"], "phases": list(part["latency"]["phases"].items())},
-        "label_tables": None if tables is None else {**tables, "cells": list(tables["cells"].items())},
+        **{name: _pairs(part[name], WINDOWS.field(name).type) for name in JSON_COLUMNS},
         "provisional": None if part["provisional"] is None else bool(part["provisional"]),
     }
 
 
-def _numbers(document: Any) -> Any:
-    """Return *document* with texts that stand for numbers as numbers; fields that hold text stay."""
-    if isinstance(document, dict):
-        return {name: value if name in _TEXT_FIELDS else _numbers(value) for name, value in document.items()}
-    if isinstance(document, list):
-        return [_numbers(value) for value in document]
-    return float(document) if isinstance(document, str) else document
+def _pairs(document: Any, kind: pa.DataType) -> Any:
+    """Return *document* with maps as lists of pairs, which is how Arrow takes them; those are at most one struct deep."""
+    if document is None:
+        return None
+    if pa.types.is_map(kind):
+        return list(document.items())
+    if pa.types.is_struct(kind) and (maps := [each.name for each in kind if pa.types.is_map(each.type)]):
+        return {**document, **{name: list(document[name].items()) for name in maps if document.get(name) is not None}}
+    return document
+
+
+def _numbers(document: Any, kind: pa.DataType) -> Any:
+    """Return *document* with texts that stand for numbers as numbers, wherever its type asks for one."""
+    if document is None:
+        return None
+    if pa.types.is_floating(kind):
+        return float(document)
+    if pa.types.is_struct(kind):
+        return {each.name: _numbers(document[each.name], each.type) for each in kind if each.name in document}
+    if pa.types.is_map(kind):
+        return {name: _numbers(value, kind.item_type) for name, value in document.items()}
+    if pa.types.is_list(kind):
+        return [_numbers(value, kind.value_type) for value in document]
+    return document

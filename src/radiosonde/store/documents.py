@@ -1,156 +1,288 @@
-"""The nested groups of a window as plain documents, and back, without losing a bit.
+"""Groups of counts as plain documents and back, and which column of a store each field lies in; all from the declarations.
 
-A document holds only what both carriers can: in SQLite it is JSON text, in Parquet a struct with the same field names,
-so ``latency.counts`` means the same in either. Latency tables are trimmed to the buckets that hold something; *offset*
-is the index of the first one in OpenTelemetry's ExponentialHistogram numbering at *scale*. Ids of traces and spans are
-hexadecimal text because no SQL engine has a 128-bit integer that all the others can read.
+A field lies at ``column.name`` (`Declared.at`); by default the column has the name of its group in `Window`. A column with
+names below it is a document: its fields in the order of their declarations, those of the group it is named after first. A
+document may hold a few fields of another group (``output.sample`` says how many rows the features come from); where that
+group is missing they have their defaults.
 
-Reading takes lists or numpy arrays alike: the SQLite side hands over parsed JSON, the Parquet side slices of columns.
+A store that does not say a field (an older one) gives it the default of its dataclass field, or what the declaration says
+instead. A field without either must be there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from radiosonde.model import Window
+from radiosonde.model.fields import Declared, Stored, declarations, names_first
+from radiosonde.store.shapes import HEADS, SHAPES, Document, Shape, Span, Target, any_row, occupied
 
-from radiosonde.errors import StoreError
-from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, FeatureCounts, LatencyCounts, OutputCounts
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-Document = Mapping[str, Any]
-
-
-def latency_document(latency: LatencyCounts) -> dict[str, Any]:
-    """Return the document of *latency*: occupied buckets only, phases by name."""
-    occupied = (latency.counts != 0) | (latency.sums_s != 0) | (latency.phase_sums_s != 0).any(axis=0)
-    index = np.flatnonzero(occupied)
-    first, end = (int(index[0]), int(index[-1]) + 1) if index.size else (0, 0)
-    return {
-        "scale": LATENCY.scale,
-        "offset": LATENCY.offset + first,
-        "counts": latency.counts[first:end].tolist(),
-        "sums_s": latency.sums_s[first:end].tolist(),
-        "phases": dict(zip(latency.phases, latency.phase_sums_s[:, first:end].tolist(), strict=True)),
-        "edges_s": [float(edge) for edge in latency.edges_s],
-        "edge_counts": latency.edge_counts.tolist(),
-        "exemplars": [
-            {
-                "bucket": int(bucket),
-                "value_s": float(exemplar.value_s),
-                "time_ns": int(exemplar.time_ns),
-                "trace_id": f"{exemplar.trace_id:032x}",
-                "span_id": f"{exemplar.span_id:016x}",
-            }
-            for bucket, exemplar in latency.exemplars.items()
-        ],
-    }
+FEATURE_TABLES = frozenset({"features", "sketches"})
+"""Tables beside ``windows``; a field that lies there has a row per feature."""
 
 
-def latency_from(document: Document) -> LatencyCounts:
-    """Return the latency counts of *document*.
+class Place(NamedTuple):
+    """Where a field lies.
 
-    Raises:
-        StoreError: the table has another geometry than this version of Radiosonde counts with.
+    Attributes:
+        group: field of `Window` that holds the group; ``""`` for a field of `Window` itself.
+        kind: class of the group.
+        field: the declaration.
+        column: of table ``windows``, or a table of `FEATURE_TABLES`.
+        path: names below the column, outermost first; none for a column that is the value.
     """
-    first = int(document["offset"]) - LATENCY.offset
-    size = len(document["counts"])
-    if document["scale"] != LATENCY.scale or first < 0 or first + size > LATENCY.size:
-        raise StoreError(
-            f"a latency table of scale {document['scale']}, offset {document['offset']} does not fit scale "
-            f"{LATENCY.scale}; read this store with the version of Radiosonde that wrote it"
-        )
-    counts = np.zeros(LATENCY.size, dtype=np.int64)
-    sums_s = np.zeros(LATENCY.size)
-    phases: Mapping[str, Any] = document["phases"]
-    phase_sums_s = np.zeros((len(phases), LATENCY.size))
-    counts[first : first + size] = document["counts"]
-    sums_s[first : first + size] = document["sums_s"]
-    for row, values in enumerate(phases.values()):
-        phase_sums_s[row, first : first + size] = values
-    return LatencyCounts(
-        counts=counts,
-        sums_s=sums_s,
-        phases=tuple(phases),
-        phase_sums_s=phase_sums_s,
-        edges_s=tuple(float(edge) for edge in document["edges_s"]),
-        edge_counts=counts_from(document["edge_counts"]),
-        exemplars={
-            int(entry["bucket"]): Exemplar(
-                float(entry["value_s"]), int(entry["time_ns"]), int(entry["trace_id"], 16), int(entry["span_id"], 16)
-            )
-            for entry in document["exemplars"]
-        },
-    )
+
+    group: str
+    kind: type
+    field: Declared
+    column: str
+    path: tuple[str, ...]
 
 
-def output_document(output: OutputCounts, features: FeatureCounts | None) -> dict[str, Any]:
-    """Return the document of *output*; its tables are lists in the order of ``classes``.
-
-    ``sample`` says how many rows the counts come from, those of the features included: without a column of its own, so
-    that stores from before it existed are read and written as they are.
-    """
-    return {
-        "classes": list(output.classes),
-        "class_counts": output.class_counts.tolist(),
-        "confidence": output.confidence.tolist(),
-        "confidence_sums": output.confidence_sums.tolist(),
-        "value_edges": output.value_edges.tolist(),
-        "value_counts": output.value_counts.tolist(),
-        "value_sum": float(output.value_sum),
-        "unreadable": int(output.unreadable),
-        "sample": {
-            "rows": int(output.counted_rows),
-            "weight_square_sum": int(output.weight_square_sum),
-            "feature_rows": 0 if features is None else int(features.counted_rows),
-            "feature_weight_square_sum": 0 if features is None else int(features.weight_square_sum),
-        },
-    }
+@cache
+def places() -> tuple[Place, ...]:
+    """Return where every field of a window lies, but for groups, whose fields are there."""
+    return tuple(_places("", Window))
 
 
-def output_from(document: Document) -> OutputCounts:
-    """Return the output counts of *document*."""
-    classes = tuple(document["classes"])
-    class_counts, value_counts = counts_from(document["class_counts"]), counts_from(document["value_counts"])
-    counted_rows, weight_square_sum = _sample(document, "", int(class_counts.sum()) + int(value_counts.sum()))
-    return OutputCounts(
-        classes=classes,
-        class_counts=class_counts,
-        confidence=counts_from(document["confidence"]).reshape(len(classes), CONFIDENCE_BINS),
-        confidence_sums=sums_from(document["confidence_sums"]).reshape(len(classes), CONFIDENCE_BINS),
-        value_edges=sums_from(document["value_edges"]),
-        value_counts=value_counts,
-        value_sum=float(document["value_sum"]),
-        unreadable=int(document["unreadable"]),
-        counted_rows=counted_rows,
-        weight_square_sum=weight_square_sum,
-    )
+def _places(group: str, kind: type) -> Iterator[Place]:
+    for field in declarations(kind):
+        if field.group is not None and not group:
+            yield from _places(field.name, field.group)
+        else:
+            column, *path = (field.at or (f"{group}.{field.name}" if group else field.name)).split(".")
+            yield Place(group, kind, field, column, tuple(path))
 
 
-def feature_sample(document: Document, rows: int) -> tuple[int, int]:
-    """Return (counted rows, sum of squared weights) of the features beside an output's *document*.
+class _Entry(NamedTuple):
+    """A shape, the struct of the document it lies in, and the group it is written from."""
+
+    below: tuple[str, ...]
+    shape: Shape
+    group: str
+
+
+class GroupDocument:
+    """The document of a group inside another one: all of its fields, by name."""
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+        self._entries = list(_entries([Place("", kind, field, "", (field.name,)) for field in declarations(kind)]))
+
+    def write(self, group: Any) -> dict[str, Any]:
+        """Return the document of *group*."""
+        document: Target = {}
+        span = _span(self._kind, group)
+        for entry in self._entries:
+            entry.shape.write(document, group, span)
+        return document
+
+    def read(self, document: Document) -> Any:
+        """Return the group in *document*.
+
+        Raises:
+            StoreError: a table has another geometry than this version of Radiosonde counts with.
+        """
+        values: dict[str, Any] = {}
+        shapes = {entry.shape.field.name: entry.shape for entry in self._entries if _is_field(entry.shape)}
+        for field in names_first(self._kind):
+            values[field.name] = _read(shapes[field.name], document, values)
+        return self._kind(**values)
+
+    def type(self) -> pa.DataType:
+        """Return the Arrow type."""
+        return _struct(self._entries)
+
+
+class _Nested(Shape):
+    """A group in a document: a struct."""
+
+    @cached_property
+    def _inner(self) -> GroupDocument:
+        return group_document(self.field.group)
+
+    def write(self, target: Target, group: Any, span: Span) -> None:
+        """Write the document of the group."""
+        target[self.name] = self._inner.write(self.value(group))
+
+    def read(self, document: Document, values: Mapping[str, Any]) -> Any:
+        """Return the group."""
+        return self._inner.read(document[self.name])
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Return the type of the struct."""
+        return {self.name: self._inner.type()}
+
+
+@cache
+def group_document(kind: type) -> GroupDocument:
+    """Return the document of *kind*, for groups that lie in others or travel by themselves."""
+    return GroupDocument(kind)
+
+
+class ColumnDocument:
+    """The document in one column of table ``windows``.
 
     Args:
-        document: of the output.
-        rows: what a feature's cells sum to; taken for rows that each stand for themselves where nothing is said.
+        column: its name.
+
+    Attributes:
+        owner: the group it belongs to; without that group the column is NULL.
     """
-    return _sample(document, "feature_", rows)
+
+    def __init__(self, column: str) -> None:
+        # Of the window's fields that lie here those of the owner come first, as in `places`.
+        held = [place for place in places() if place.column == column and place.path]
+        self.owner, self._kind = held[0].group, held[0].kind
+        self._entries = list(_entries(held))
+        self._guests = {
+            place.group: SimpleNamespace(
+                **{each.name: each.default() for each in declarations(place.kind) if each.default}
+            )
+            for place in held
+            if place.group != self.owner
+        }
+
+    def write(self, window: Window) -> dict[str, Any] | None:
+        """Return the document of *window*; None without the group."""
+        owner = getattr(window, self.owner)
+        if owner is None:
+            return None
+        groups = {self.owner: owner}
+        for name, absent in self._guests.items():
+            found = getattr(window, name)
+            groups[name] = absent if found is None else found
+        span = _span(self._kind, owner)
+        document: Target = {}
+        for below, shape, group in self._entries:
+            target = document
+            if below:
+                for name in below:
+                    target = target.setdefault(name, {})
+            shape.write(target, groups[group], span)
+        return document
+
+    def type(self) -> pa.DataType:
+        """Return the Arrow type."""
+        return _struct(self._entries)
 
 
-def _sample(document: Document, group: str, rows: int) -> tuple[int, int]:
-    sample = document.get("sample")
-    if sample is None:
-        return rows, rows
-    return int(sample[f"{group}rows"]), int(sample[f"{group}weight_square_sum"])
+class _Source(NamedTuple):
+    """Where one field of a group is read from: a column that is a document, or the row itself (None)."""
+
+    field: str
+    column: str | None
+    below: tuple[str, ...]
+    shape: Shape
 
 
-def counts_from(values: Any) -> NDArray[np.int64]:
-    """Return an integer table."""
-    return np.array(values, dtype=np.int64)
+class GroupReader:
+    """Reads one group of a window out of its columns.
+
+    Args:
+        name: field of `Window`.
+    """
+
+    def __init__(self, name: str) -> None:
+        held = [place for place in places() if place.group == name]
+        self._kind = held[0].kind
+        self._first = held[0].column
+        order = names_first(self._kind)
+        held.sort(key=lambda place: order.index(place.field))
+        self._per_feature = [place.field.name for place in held if place.column in FEATURE_TABLES]
+        self._sources = [
+            _Source(
+                place.field.name,
+                place.column if place.path else None,
+                place.path[:-1],
+                _shape(place.kind, place.field, (place.column, *place.path)[-1]),
+            )
+            for place in held
+            if place.column not in FEATURE_TABLES
+        ]
+
+    def read(self, columns: Mapping[str, Any], features: Mapping[str, Any]) -> Any:
+        """Return the group; None where the column of its first field is NULL.
+
+        Args:
+            columns: values by column name, documents parsed.
+            features: the fields that lie in `FEATURE_TABLES`, by field name.
+
+        Raises:
+            StoreError: a table has another geometry than this version of Radiosonde counts with.
+        """
+        if columns[self._first] is None:
+            return None
+        values = {name: features[name] for name in self._per_feature}
+        for name, column, below, shape in self._sources:
+            document = columns if column is None else columns[column]
+            if below:
+                for step in below:
+                    document = None if document is None else document.get(step)
+            values[name] = _read(shape, document, values)
+        return self._kind(**values)
 
 
-def sums_from(values: Any) -> NDArray[np.float64]:
-    """Return a table of floats."""
-    # Accepts the text of a number that is not finite, which is how JSON carries it (`rows.to_json`).
-    return np.array(values, dtype=np.float64)
+def _read(shape: Shape, document: Document | None, values: Mapping[str, Any]) -> Any:
+    field = shape.field
+    if document is not None and document.get(shape.name) is not None:
+        return shape.read(document, values)
+    if field.absent is not None:
+        return field.absent(values)
+    if field.default is None:
+        raise KeyError(shape.name)
+    return field.default()
+
+
+def _shape(kind: type, field: Declared, name: str) -> Shape:
+    return (_Nested if field.stored is Stored.GROUP else SHAPES.get(field.stored, Shape))(kind, field, name)
+
+
+def _is_field(shape: Shape) -> bool:
+    return type(shape) not in HEADS.values()
+
+
+def _entries(held: list[Place]) -> Iterator[_Entry]:
+    headed = set()
+    for place in held:
+        head = HEADS.get(place.field.stored)
+        if head is not None and head not in headed:
+            headed.add(head)
+            yield _Entry(place.path[:-1], head(place.kind, place.field, ""), place.group)
+        yield _Entry(place.path[:-1], _shape(place.kind, place.field, place.path[-1]), place.group)
+
+
+def _struct(entries: list[_Entry]) -> pa.DataType:
+    import pyarrow as pa
+
+    tree: dict[str, Any] = {}
+    for below, shape, _ in entries:
+        target = tree
+        for name in below:
+            target = target.setdefault(name, {})
+        target.update(shape.types())
+    return pa.struct({name: pa.struct(held) if isinstance(held, dict) else held for name, held in tree.items()})
+
+
+@cache
+def _trimmed(kind: type) -> tuple[str, ...]:
+    """Return the fields of *kind* that share one span."""
+    return tuple(each.name for each in declarations(kind) if each.stored in {Stored.TRIMMED, Stored.ROWS})
+
+
+def _span(kind: type, group: Any) -> Span:
+    """Return the buckets that hold something in any trimmed table of *group*."""
+    names = _trimmed(kind)
+    if not names:
+        return (0, 0)
+    tables = [getattr(group, name) for name in names]
+    filled = tables[0] != 0
+    for table in tables[1:]:
+        filled = filled | any_row(table != 0)
+    return occupied(filled)

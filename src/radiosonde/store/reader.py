@@ -15,12 +15,18 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, Window
 from radiosonde.store.connection import reading
-from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, FeaturePart, Row, window_from
+from radiosonde.store.rows import (
+    FEATURE_COLUMNS,
+    JSON_COLUMNS,
+    WINDOW_COLUMNS,
+    FeaturePart,
+    Row,
+    parsed_features,
+    window_from,
+)
 from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
 
 
@@ -137,7 +143,8 @@ class StoreReader:
         belonging = f"JOIN windows USING (window_id) WHERE {condition} ORDER BY window_id"
         features = groupby(
             connection.execute(
-                f"SELECT window_id, feature, cells, fingerprint FROM features {belonging}, position",  # noqa: S608
+                f"SELECT window_id, {columns_or_null(connection, 'features', FEATURE_COLUMNS[1:])} "  # noqa: S608
+                f"FROM features {belonging}, position",
                 bounds,
             ),
             itemgetter(0),
@@ -186,10 +193,8 @@ def parsed(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
-    """Return the part of a window that rows (window id, feature, ...) of ``features`` and ``sketches`` hold."""
+    """Return the part of a window that rows (window id, columns ...) of ``features`` and ``sketches`` hold."""
     return FeaturePart(
-        names=[feature for _, feature, _, _ in features],
-        cells=json.loads(f"[{','.join([cells for _, _, cells, _ in features])}]"),
-        fingerprints=np.array([fingerprint for *_, fingerprint in features], dtype=np.int64).view(np.uint64),
-        sketches={(feature, kind): body for _, feature, kind, body in sketches},
+        parsed_features([row[1:] for row in features]),
+        {(feature, kind): body for _, feature, kind, body in sketches},
     )

@@ -1,4 +1,4 @@
-"""A window as table rows, and back: the one place that knows which column holds which field.
+"""A window as table rows, and back: which column holds which field follows from the declarations.
 
 JSON columns are strict JSON (any ``json_each`` or ``JSON_EXTRACT`` reads them): a sum that is not finite is written as
 the text ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``. Floats are written with the digits that give the same double
@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
-from radiosonde.store.documents import feature_sample, latency_document, latency_from, output_document, output_from
-from radiosonde.store.label_documents import label_tables_document, labels_document, labels_from
-from radiosonde.store.runtime_documents import runtime_document, runtime_from
+from radiosonde.model.fields import CELL, FLAG, INT, TEXT, UINT, Declared, declarations
+from radiosonde.store.documents import FEATURE_TABLES, ColumnDocument, GroupReader, places
+from radiosonde.store.shapes import Plain, plain
 
-WINDOW_COLUMNS = (
+_FORMER = (
     "window_id",
     "process",
     "start_ns",
@@ -46,9 +46,30 @@ WINDOW_COLUMNS = (
     "label_tables",
     "runtime",
 )
+"""Columns of table ``windows`` in stores of schema 2, in their order there; columns that were declared since follow them."""
+
+WINDOW_COLUMNS = tuple(
+    dict.fromkeys([*_FORMER, *(p.column for p in places() if p.column not in {*FEATURE_TABLES, "key"})])
+)
 """Columns of table ``windows``, in the order of `window_row`."""
 
-JSON_COLUMNS = ("errors", "batch_sizes", "latency", "output", "labels", "label_tables", "runtime")
+_NUMBERS = frozenset({INT, FLAG, TEXT})
+"""Types whose single values are a column's value as they are; a float may be what SQLite cannot hold, and is JSON."""
+
+
+def _is_json(column: str) -> bool:
+    held = [place for place in places() if place.column == column]
+    return any(
+        place.path or place.field.axes or place.field.keys or place.field.dtype not in _NUMBERS for place in held
+    )
+
+
+JSON_COLUMNS = tuple(column for column in WINDOW_COLUMNS if _is_json(column))
+"""Columns of table ``windows`` that hold JSON."""
+
+_PER_FEATURE = tuple(p for p in places() if p.column == "features")
+FEATURE_COLUMNS = ("position", *(place.path[0] for place in _PER_FEATURE))
+"""Columns of table ``features`` after ``window_id``."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -59,11 +80,15 @@ Row = tuple[Any, ...]
 
 @dataclass(slots=True)
 class FeaturePart:
-    """The rows of tables ``features`` and ``sketches`` that belong to one window, as columns."""
+    """The rows of tables ``features`` and ``sketches`` that belong to one window.
 
-    names: Sequence[str] = ()
-    cells: Any = ()
-    fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    Attributes:
+        columns: columns of ``features`` by name, each as long as there are features; a column that an older store does not
+            have is missing.
+        sketches: bodies by (feature, kind).
+    """
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
     sketches: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
 
 
@@ -77,46 +102,78 @@ def to_json(document: Any) -> str:
 
 def window_row(window: Window, *, process: str, written_ns: int) -> Row:
     """Return the columns of *window* after ``window_id``; *process* stands in where the window names none."""
-    features, labels, key = window.features, window.labels, window.key
-    return (
-        window.process or process,
-        int(window.start_ns),
-        int(window.end_ns),
-        key.model,
-        key.version,
-        key.variant,
-        key.cohort,
-        int(window.calls),
-        int(window.rows),
-        to_json({name: int(count) for name, count in window.errors.items()}),
-        to_json(window.batch_sizes.tolist()),
-        to_json(latency_document(window.latency)),
-        to_json(output_document(window.output, features)),
-        None if labels is None else to_json(labels_document(labels)),
-        None if features is None else features.grid,
-        None if features is None else features.reference_id,
-        None if features is None else int(features.provisional),
-        None if features is None else int(features.sketched_rows),
-        written_ns,
-        None if labels is None else to_json(label_tables_document(labels)),
-        None if window.runtime is None else to_json(runtime_document(window.runtime)),
-    )
+    model, version, variant, cohort = window.key
+    given = {
+        "process": window.process or process,
+        "written_ns": written_ns,
+        "model": model,
+        "version": version,
+        "variant": variant,
+        "cohort": cohort,
+    }
+    return tuple([given[column] if write is None else write(window) for column, write in _writers()])
+
+
+@cache
+def _writers() -> list[tuple[str, Callable[[Window], Any] | None]]:
+    """Return what makes the value of each column; None for those that are no field alone."""
+    given = {"process", "written_ns", *SeriesKey._fields}
+    return [(column, None if column in given else _writer(column)) for column in WINDOW_COLUMNS[1:]]
+
+
+def _writer(column: str) -> Callable[[Window], Any]:
+    first = next(place for place in places() if place.column == column)
+    if first.path:
+        document = ColumnDocument(column)
+        return lambda window: None if (found := document.write(window)) is None else to_json(found)
+    group, declared = first.group, first.field
+    encode = to_json if column in JSON_COLUMNS else _number
+    made = plain(declared)
+
+    def write(window: Window) -> Any:
+        holder = getattr(window, group) if group else window
+        return None if holder is None else encode(made(getattr(holder, declared.name)))
+
+    return write
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
 
 
 def feature_rows(features: FeatureCounts) -> list[Row]:
-    """Return (position, feature, cells, fingerprint) per feature."""
-    fingerprints = features.fingerprints.view(np.int64).tolist()
-    return [
-        (position, name, _encode(cells), fingerprint)
-        for position, (name, cells, fingerprint) in enumerate(
-            zip(features.names, features.cells.tolist(), fingerprints, strict=True)
-        )
-    ]
+    """Return `FEATURE_COLUMNS` per feature."""
+    columns = [_per_feature(place.field, getattr(features, place.field.name)) for place in _PER_FEATURE]
+    return [(position, *row) for position, row in enumerate(zip(*columns, strict=True))]
+
+
+def _per_feature(declared: Declared, values: Any) -> list[Any]:
+    if declared.dtype == UINT:
+        return values.view(np.int64).tolist()  # type: ignore[no-any-return]
+    listed = plain(declared)(values)
+    return [to_json(row) for row in listed] if len(declared.axes) > 1 or declared.dtype not in _NUMBERS else listed
 
 
 def sketch_rows(features: FeatureCounts) -> list[Row]:
     """Return (feature, kind, body) per sketch."""
     return [(feature, kind, body) for (feature, kind), body in features.sketches.items()]
+
+
+def parsed_features(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the columns of `FEATURE_COLUMNS` after ``position`` of *rows*, which have just these; JSON parsed."""
+    columns: dict[str, Any] = {}
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(_PER_FEATURE)
+    for place, column in zip(_PER_FEATURE, values, strict=True):
+        declared = place.field
+        if column and column[0] is None:
+            continue
+        if declared.dtype == UINT:
+            columns[place.path[0]] = np.array(column, dtype=np.int64).view(np.uint64)
+        elif len(declared.axes) > 1 or declared.dtype not in _NUMBERS:
+            columns[place.path[0]] = json.loads(f"[{','.join(column)}]")
+        else:
+            columns[place.path[0]] = column
+    return columns
 
 
 def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
@@ -126,22 +183,26 @@ def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
         columns: values by column name, documents parsed.
         part: its features and sketches; not looked at when the row has no grid.
     """
-    labels = columns["labels"]
-    return Window(
-        key=SeriesKey(columns["model"], columns["version"], columns["variant"], columns["cohort"]),
-        start_ns=columns["start_ns"],
-        end_ns=columns["end_ns"],
-        process=columns["process"],
-        calls=columns["calls"],
-        rows=columns["rows"],
-        errors=columns["errors"],
-        batch_sizes=np.array(columns["batch_sizes"], dtype=np.int64),
-        latency=latency_from(columns["latency"]),
-        output=output_from(columns["output"]),
-        features=None if columns["grid"] is None else _features_from(columns, part),
-        labels=None if labels is None else labels_from(labels, columns["label_tables"]),
-        runtime=None if columns["runtime"] is None else runtime_from(columns["runtime"]),
-    )
+    features = _features_from(part) if columns["grid"] is not None else {}
+    values: dict[str, Any] = {}
+    own, readers = _readers()
+    for declared in declarations(Window):
+        name = declared.name
+        if name == "key":
+            values[name] = SeriesKey(*(columns[each] for each in SeriesKey._fields))
+        elif declared.group is not None:
+            values[name] = readers[name].read(columns, features)
+        elif columns[own[name].name] is None and declared.default is not None:
+            values[name] = declared.default()
+        else:
+            values[name] = own[name].read(columns, values)
+    return Window(**values)
+
+
+@cache
+def _readers() -> tuple[dict[str, Plain], dict[str, GroupReader]]:
+    own = {p.field.name: Plain(Window, p.field, p.column) for p in places() if not p.group and p.column != "key"}
+    return own, {each.name: GroupReader(each.name) for each in declarations(Window) if each.group is not None}
 
 
 def readable(rows: Iterable[Row]) -> list[Row]:
@@ -155,24 +216,29 @@ def payload_bytes(rows: Iterable[Row]) -> int:
     return sum(0 if cell is None else len(cell) if isinstance(cell, str | bytes) else 8 for row in rows for cell in row)
 
 
-def _features_from(columns: Mapping[str, Any], part: FeaturePart) -> FeatureCounts:
-    cells = np.array(part.cells, dtype=np.int64)
-    if not part.names:  # nothing was counted, so no row says how wide the table was
-        cells = cells.reshape(0, len(SPECIAL_CELLS))
-    rows = int(cells[0].sum()) if len(cells) else 0
-    counted_rows, weight_square_sum = feature_sample(columns["output"], rows)
-    return FeatureCounts(
-        grid=columns["grid"],
-        reference_id=columns["reference_id"],
-        provisional=bool(columns["provisional"]),
-        names=tuple(part.names),
-        cells=cells,
-        fingerprints=part.fingerprints,
-        sketched_rows=columns["sketched_rows"],
-        sketches=part.sketches,
-        counted_rows=counted_rows,
-        weight_square_sum=weight_square_sum,
-    )
+def _features_from(part: FeaturePart) -> dict[str, Any]:
+    """Return the fields of `FeatureCounts` that lie in tables of their own."""
+    values: dict[str, Any] = {"sketches": part.sketches}
+    for place in _PER_FEATURE:
+        declared = place.field
+        if place.path[0] not in part.columns:
+            if declared.default is None and part.columns:
+                raise KeyError(place.path[0])
+            values[declared.name] = () if declared.is_tuple else _no_rows(declared)
+        elif declared.is_tuple:
+            values[declared.name] = tuple(part.columns[place.path[0]])
+        else:
+            values[declared.name] = np.array(part.columns[place.path[0]], dtype=declared.dtype)
+        if not len(values[declared.name]) and not declared.is_tuple:
+            values[declared.name] = _no_rows(declared)
+    return values
+
+
+def _no_rows(declared: Declared) -> Any:
+    """Return the table of no features; nothing was counted, so no row says how wide it was."""
+    if declared.default is not None:
+        return declared.default()
+    return np.zeros((0, len(SPECIAL_CELLS)) if CELL in declared.axes else 0, dtype=declared.dtype)
 
 
 def _spelled(character: re.Match[str]) -> str:

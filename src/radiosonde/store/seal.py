@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.store.connection import reading, writing
 from radiosonde.store.reader import parsed
 from radiosonde.store.retention import drop_windows
-from radiosonde.store.rows import WINDOW_COLUMNS
+from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, parsed_features
 from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
 
 if TYPE_CHECKING:
@@ -185,19 +184,27 @@ def _tables(
         bounds,
     )
     features = connection.execute(
-        f"SELECT window_id, position, feature, cells, fingerprint FROM features {belonging}, position",  # noqa: S608
+        f"SELECT window_id, {columns_or_null(connection, 'features', FEATURE_COLUMNS)} "  # noqa: S608
+        f"FROM features {belonging}, position",
         bounds,
     )
     return window_ids, {
         "sketches": rows_table([(row[0] | store << STORE_SHIFT, *row[1:]) for row in sketches], SKETCHES),
-        "features": rows_table([_feature(row, store) for row in features], FEATURES),
+        "features": rows_table(_features(features.fetchall(), store), FEATURES),
         "windows": windows_table(parts),
     }
 
 
-def _feature(row: tuple[Any, ...], store: int) -> tuple[Any, ...]:
-    window_id, position, name, cells, fingerprint = row
-    return window_id | store << STORE_SHIFT, position, name, json.loads(cells), fingerprint % 2**64
+def _features(rows: list[tuple[Any, ...]], store: int) -> list[tuple[Any, ...]]:
+    """Return rows of table ``features`` as Parquet holds them: ids unique, JSON parsed, fingerprints unsigned."""
+    columns = parsed_features([row[2:] for row in rows])
+    width = len(FEATURE_COLUMNS) - 1
+    filled = [columns.get(name, [None] * len(rows)) for name in FEATURE_COLUMNS[1:]]
+    plain = [column.tolist() if hasattr(column, "tolist") else column for column in filled]
+    return [
+        (row[0] | store << STORE_SHIFT, row[1], *(plain[place][index] for place in range(width)))
+        for index, row in enumerate(rows)
+    ]
 
 
 def _seal_references(path: Path, out: Path) -> None:

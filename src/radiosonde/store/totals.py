@@ -20,7 +20,7 @@ from typing import Any
 from radiosonde.model import SeriesKey, Window
 from radiosonde.store.connection import reading
 from radiosonde.store.reader import feature_part, parsed
-from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, readable, window_from, window_row
+from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, Row, feature_rows, readable, window_from, window_row
 
 _TABLES = (
     """
@@ -99,5 +99,7 @@ def read_cumulative_state(path: Path, process: str) -> CumulativeState:
 
 
 def _window(document: dict[str, Any]) -> Window:
-    features = [(0, name, cells, fingerprint) for _, name, cells, fingerprint in document.pop("features")]
+    # Rows of an agent of a former version lack the columns that were declared since.
+    features = [(*row, *[None] * (len(FEATURE_COLUMNS) - len(row))) for row in document.pop("features")]
+    document = dict.fromkeys(WINDOW_COLUMNS) | document
     return window_from(parsed(document), feature_part(features, []))

@@ -24,14 +24,23 @@ from radiosonde.store.connection import KeptConnection, reading, writing
 from radiosonde.store.progress import RingProgress, has_joined, write_joined, write_progress
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
-from radiosonde.store.rows import WINDOW_COLUMNS, Row, feature_rows, payload_bytes, readable, sketch_rows, window_row
+from radiosonde.store.rows import (
+    FEATURE_COLUMNS,
+    WINDOW_COLUMNS,
+    Row,
+    feature_rows,
+    payload_bytes,
+    readable,
+    sketch_rows,
+    window_row,
+)
 from radiosonde.store.totals import CumulativeState, total_rows, write_cumulative_state
 
 References = Mapping[tuple[str, str], Reference]
 
 _INSERTS = (
     f"INSERT INTO windows ({', '.join(WINDOW_COLUMNS)}) VALUES ({', '.join('?' * len(WINDOW_COLUMNS))})",  # noqa: S608
-    "INSERT INTO features (window_id, position, feature, cells, fingerprint) VALUES (?, ?, ?, ?, ?)",
+    f"INSERT INTO features (window_id, {', '.join(FEATURE_COLUMNS)}) VALUES (?{', ?' * len(FEATURE_COLUMNS)})",  # noqa: S608
     "INSERT INTO sketches (window_id, feature, kind, body) VALUES (?, ?, ?, ?)",
 )
 # A reference that came back after another one is the newest again; one seen last time keeps its date and its page.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from radiosonde.model import DurationCounts, RuntimeCounts
-from radiosonde.model.runtime import sum_runtime
+from radiosonde.model.addition import add
 from tests.factories import make_durations, make_runtime
 
 
 def test_counts_add_and_levels_keep_the_largest():
     """Seconds, periods and tables of two minutes add up; memory is that of the larger one."""
-    total = sum_runtime(
+    total = add(
         [
             make_runtime(throttled_periods=100, throttled_s=5.0, rss_bytes=300, gpu_bytes=1),
             make_runtime(gc_pauses=make_durations([0.5]), rss_bytes=200, gpu_bytes=7),
@@ -24,10 +24,10 @@ def test_counts_add_and_levels_keep_the_largest():
 
 
 def test_nothing_adds_up_to_nothing():
-    """Without parts everything is zero."""
-    total = sum_runtime([])
+    """The sum of processes in which nothing happened is zero."""
+    total = add([RuntimeCounts(), RuntimeCounts()])
     assert (total.cpu_s, total.rss_bytes, total.gc_pauses.counts.sum()) == (0.0, 0, 0)
-    assert sum_runtime([RuntimeCounts()]).loop_lags.quantile_s(0.99) == 0.0
+    assert total.loop_lags.quantile_s(0.99) == 0.0
 
 
 @pytest.mark.parametrize(("rank", "expected"), [(0.0, 0.001), (0.5, 0.001), (0.99, 0.001), (0.995, 0.08), (1.0, 0.08)])

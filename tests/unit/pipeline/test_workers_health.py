@@ -18,8 +18,8 @@ from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, RuntimeCounts, Window
+from radiosonde.store.documents import group_document
 from radiosonde.store.reader import Interval, StoreReader
-from radiosonde.store.runtime_documents import runtime_document
 from radiosonde.store.writer import StoreWriter
 from tests.factories import make_durations
 from tests.unit.pipeline.spooled import draining
@@ -32,13 +32,14 @@ _WORKER = """
 import json, os, sys
 from pathlib import Path
 from radiosonde._ring.health_page import HealthPage
-from radiosonde.store.runtime_documents import runtime_from
+from radiosonde.model import RuntimeCounts
+from radiosonde.store.documents import group_document
 
 page = None
 for line in sys.stdin:
     order = json.loads(line)
     page = page or HealthPage(Path(order["path"]))
-    page.write(runtime_from(order["total"]), order["time_ns"])
+    page.write(group_document(RuntimeCounts).read(order["total"]), order["time_ns"])
     print("done", flush=True)
 """
 
@@ -54,7 +55,7 @@ class Worker:
         """Leave *total* as sampled *at_s* after the start; the process is as old as that."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        document = runtime_document(RuntimeCounts(**{"observed_s": float(at_s), **total}))
+        document = group_document(RuntimeCounts).write(RuntimeCounts(**{"observed_s": float(at_s), **total}))
         order = {"path": str(self.path), "total": document, "time_ns": START_NS + round(at_s * 1e9)}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -121,10 +122,10 @@ def test_a_window_holds_what_was_added_in_it_and_the_highest_level(spool: Path) 
         assert (window.key.model, window.key.cohort, window.process) == (RUNTIME_MODEL, agent.process, "worker-1")
         assert (window.start_ns, window.end_ns) == (START_NS, START_NS + MINUTE_NS)
         assert (window.calls, window.rows) == (0, 0)
-        document = runtime_document(
+        document = group_document(RuntimeCounts).write(
             RuntimeCounts(30.0, 3.0, 300, 5, 0.5, 80, gc_pauses=pauses)  # until the last look in it
         )
-        assert runtime_document(window.runtime) == document
+        assert group_document(RuntimeCounts).write(window.runtime) == document
         (shown,) = agent.snapshot().runtimes.values()
         assert (shown.cpu_s, shown.rss_bytes, shown.periods) == (4.0, 60, 610)
         worker.kill()

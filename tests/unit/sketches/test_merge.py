@@ -44,7 +44,7 @@ def test_an_empty_list_has_no_sum():
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
-        (window(), "grids of feature cells differ: 'g1' and 'g2'"),
+        (window(), "grids of cells differ: 'g1' and 'g2'"),
         (replace(window(), latency=replace(empty_window().latency, edges_s=(1.0, 2.0, 3.0))), "latency edges differ"),
     ],
 )

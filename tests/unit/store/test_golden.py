@@ -1,0 +1,144 @@
+"""What earlier versions wrote is read back equal, and what this version writes of it is the same, byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from operator import itemgetter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from radiosonde.model import Window
+from radiosonde.sources import open_source
+from radiosonde.store import Interval, StoreReader, StoreWriter
+from radiosonde.store.progress import RingProgress, read_progress
+from radiosonde.store.seal import seal
+from radiosonde.store.totals import CumulativeState, read_cumulative_state
+from tests.factories import make_reference
+from tests.golden.make_golden import STORE_NUMBER, WRITTEN_NS, golden_windows
+from tests.unit.store.strategies import assert_same
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+@pytest.fixture(params=[1, 2])
+def schema(request) -> int:
+    """Return the schema of a golden store."""
+    return request.param
+
+
+@pytest.fixture
+def golden(schema, tmp_path) -> Path:
+    """Return a copy of the golden store of *schema*, which SQLite may write beside."""
+    return Path(shutil.copy(GOLDEN / f"schema{schema}.sqlite", tmp_path / "golden.sqlite"))
+
+
+def ordered(windows: list[Window]) -> list[Window]:
+    """Return *windows* in the order a source promises."""
+    return sorted(windows, key=lambda window: (window.start_ns, window.key, window.process))
+
+
+def written(path: Path, windows: list[Window]) -> Path:
+    """Return *path*, a store of this version with all that `make_golden` writes."""
+    writer = StoreWriter(path, process="host/1", clock_ns=lambda: WRITTEN_NS)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'store_number'", [str(STORE_NUMBER)])
+        connection.execute("UPDATE meta SET value = 'radiosonde' WHERE name = 'made_by'")
+    writer.write(
+        windows,
+        {("delays", "2.3.1"): make_reference()},
+        drained=[RingProgress("host/1", 99, 12, (7, 9))],
+        cumulative=CumulativeState([windows[0]], {"counts": {"loss.torn": 2}}),
+        joined=["batch-1"],
+    )
+    return path
+
+
+def dumped(path: Path) -> list[str]:
+    """Return the statements that make the store, but for comments."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [" ".join(line.split("--")[0] for line in text.splitlines()) for text in connection.iterdump()]
+
+
+def parts(source) -> list[Window]:
+    """Return all windows of *source*, those with the health of processes included."""
+    return ordered([*source.windows(), *source.runtime_windows()])
+
+
+def assert_same_windows(found: list[Window], expected: list[Window]) -> None:
+    """Fail unless both lists hold equal windows in one order."""
+    assert len(found) == len(expected)
+    for left, right in zip(found, expected, strict=True):
+        assert_same(left, right)
+
+
+def test_sqlite_is_read_as_it_was_written(golden, schema):
+    """Every field of every window comes back; what the schema did not know is empty."""
+    assert_same_windows(parts(open_source(golden)), ordered(golden_windows(schema)))
+    assert read_progress(golden) == {("host/1", 99): RingProgress("host/1", 99, 12, (7, 9))}
+
+
+def test_parquet_is_read_as_it_was_written(schema):
+    """Sealed hours of either schema give the same windows as SQLite did."""
+    assert_same_windows(parts(open_source(GOLDEN / f"schema{schema}")), ordered(golden_windows(schema)))
+
+
+def test_parquet_of_both_schemas_is_read_together(tmp_path):
+    """Files with and without the later columns lie in one folder and are read as one source."""
+    for name in (1, 2):
+        for file in GOLDEN.glob(f"schema{name}/process=*/*.parquet"):
+            folder = tmp_path / "sealed" / file.parent.name
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, folder / file.name.replace("00000714", f"0000071{name}"))
+    expected = ordered(golden_windows(1))  # ids of the two stores are equal, so each part is counted once
+    assert len(parts(open_source(tmp_path / "sealed"))) == len(expected) + 1
+
+
+def test_the_next_writer_keeps_what_is_there(golden, schema):
+    """A store that this version has written to still gives its old windows, and what was added."""
+    StoreWriter(golden, process="host/1", clock_ns=lambda: WRITTEN_NS).write(golden_windows(2)[:1])
+    assert_same_windows(parts(open_source(golden)), ordered([*golden_windows(schema), golden_windows(2)[0]]))
+
+
+def test_sqlite_is_written_byte_for_byte(tmp_path):
+    """The same windows make the same tables, text for text, as the version that made the golden store."""
+    assert dumped(written(tmp_path / "new.sqlite", golden_windows(2))) == dumped(GOLDEN / "schema2.sqlite")
+
+
+@pytest.mark.parametrize("schema", [2], indirect=True)
+def test_what_was_read_is_written_byte_for_byte(golden, tmp_path):
+    """Windows that were read from a store of this schema are written as they lay there."""
+    found = [part for runtime in (False, True) for part in StoreReader(golden).parts(Interval(runtime=runtime))]
+    windows = [window for _, window in sorted(found, key=itemgetter(0))]
+    assert dumped(written(tmp_path / "again.sqlite", windows)) == dumped(GOLDEN / "schema2.sqlite")
+
+
+def test_parquet_is_written_with_the_same_schema_and_content(golden, schema, tmp_path):
+    """A sealed golden store has the columns, types and values of the golden Parquet; schema 1 gains the later columns."""
+    seal(golden, tmp_path / "sealed", everything=True)
+    files = sorted((tmp_path / "sealed").rglob("*.parquet"))
+    assert [file.relative_to(tmp_path / "sealed") for file in files] == sorted(
+        file.relative_to(GOLDEN / f"schema{schema}") for file in GOLDEN.glob(f"schema{schema}/**/*.parquet")
+    )
+    for file in files:
+        found = pq.ParquetFile(file).read()
+        expected = pq.ParquetFile(GOLDEN / f"schema{schema}" / file.relative_to(tmp_path / "sealed")).read()
+        if schema == 2:
+            assert found.schema.equals(expected.schema, check_metadata=True)
+            assert repr(found.to_pylist()) == repr(expected.to_pylist())
+        elif not file.name.startswith("windows"):
+            assert found.equals(expected)
+
+
+def test_totals_of_a_former_agent_are_taken_over(golden, schema):
+    """What an agent left in a golden store is what the next one goes on from."""
+    left = read_cumulative_state(golden, "host/1")
+    if schema == 1:
+        assert left == CumulativeState()
+    else:
+        (total,) = left.totals
+        assert_same(total.labels, golden_windows(2)[0].labels)
+        assert (total.calls, left.counts) == (10, {"counts": {"loss.torn": 2}})
