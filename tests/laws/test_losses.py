@@ -298,6 +298,14 @@ def _(folder, patch):
         return rs.losses()
 
 
+@provokes(losses.NAME_CHANGED)
+def _(folder, patch):
+    """A class that came from bytes which are no UTF-8."""
+    with fly() as rs:
+        predict(rs, ROW, answer="caf\udce9")
+        return rs.losses()
+
+
 @provokes(losses.NAMES_LOST)
 def _(folder, patch):
     """The name of a new class cannot be written beside the ring."""

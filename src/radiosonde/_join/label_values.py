@@ -60,11 +60,9 @@ def label_value(value: Any) -> str | float | bool | None:
         value = value.as_py()
     elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()  # a scalar of numpy, an array or tensor without dimensions
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if isinstance(value, str):
-        # As a prediction's class is written; a lone surrogate cannot be stored.
-        return class_text(value).encode("utf-8", "replace").decode() or None
+    if isinstance(value, (str, bytes)):
+        # As a prediction's class is written.
+        return class_text(value) or None
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
@@ -75,6 +73,7 @@ def label_value(value: Any) -> str | float | bool | None:
         return float(value) if math.isfinite(value) else None
     if value is None or _names_nothing(value):
         return None
+    str(value)  # raises what the object raises
     return class_text(value)
 
 

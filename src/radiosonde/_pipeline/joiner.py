@@ -123,7 +123,7 @@ class Joiner:
             names = self._names[outcome.key.model] = Codes(MAX_CLASSES, overflow_name=OVERFLOW_CLASS)
         if label not in names.codes:
             self._tell_alike(outcome, label)
-        code, overflowed = names.add(label, label)
+        code, overflowed = names.add(label, self._guard.lose)
         if overflowed:
             self._guard.lose(losses.CLASS_OVERFLOW)
             return OVERFLOW_CLASS

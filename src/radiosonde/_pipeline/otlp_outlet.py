@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._pipeline.span_outlet import SpanOutlet
 from radiosonde._pipeline.waiting import WaitingWindows
-from radiosonde.model import losses
+from radiosonde.model import losses, name_of
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -104,5 +104,5 @@ def resource_attributes(settings: Settings, process: str) -> dict[str, str]:
 
     said = {attributes.SERVICE_INSTANCE_ID: process}
     if settings.service_name:
-        said[attributes.SERVICE_NAME] = settings.service_name
+        said[attributes.SERVICE_NAME] = name_of(settings.service_name)
     return said

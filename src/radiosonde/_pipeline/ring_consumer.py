@@ -71,12 +71,12 @@ class RingConsumer:
             classes=writer.outputs.classes.names,
             errors=recorder.errors.names,
             phases=recorder.phases.names,
-            features=schema.names,
+            features=schema.public_names,
             categories=tuple(None if codes is None else codes.names for codes in schema.codes),
             arena=writer.ring.arena,
             nonce=writer.ring.nonce,
         )
-        if reference is not None and schema.names == tuple(feature.name for feature in reference.features):
+        if reference is not None and schema.public_names == tuple(feature.name for feature in reference.features):
             stream.adopt(reference)
         return cls(writer.ring, stream, writer.outputs.declared, writer)
 

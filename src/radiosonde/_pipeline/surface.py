@@ -24,7 +24,7 @@ from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
 from radiosonde._settings import model_tag
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import OVERFLOW_COHORT, losses
+from radiosonde.model import OVERFLOW_COHORT, losses, name_of
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ class Surface(Session):
                     position=position,
                     output=output,
                     is_classifier=None if task is None else task == "classification",
-                    classes=tuple(classes or ()),
-                    features=tuple(features or ()),
+                    classes=() if classes is None else tuple(classes),
+                    features=() if features is None else tuple(features),
                     own_id=None if id is None else selector(function, id)[0],
                     is_generator=inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
                     reference=profile,
@@ -294,9 +294,12 @@ class Surface(Session):
             start_ns = round(start * NS)
         else:
             start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
-        recorder = self._timed.get((name, version, variant)) or self._recorder_of_completed_calls(
-            name, version, variant
-        )
+        try:
+            recorder = self._timed.get((name, version, variant))
+        except TypeError:  # unhashable; it has a name all the same
+            recorder = None
+        if recorder is None:
+            recorder = self._recorder_of_completed_calls(name_of(name), version, variant)
         writer = None if pipeline.is_shut else recorder.writer
         if writer is not None and not isinstance(writer, RecordWriter):
             writer = recorder.open_writer((), {})
@@ -325,6 +328,7 @@ class Surface(Session):
             pipeline.deferred.put(function)
 
     def _recorder_of_completed_calls(self, name: str, version: str, variant: str) -> Recorder:
+        version, variant = name_of(version or ""), name_of(variant or "stable")
         with self._lock:
             if len(self._timed) >= self.pipeline().settings.max_series:
                 name, version, variant = OVERFLOW_COHORT, "", "stable"

@@ -15,13 +15,10 @@ from radiosonde._clock import NS
 from radiosonde._guard import Guard
 from radiosonde._settings import ANY
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import cohort_text
-from radiosonde.model.losses import COHORT_INVALID
+from radiosonde.model import checked_name, cohort_text, has_own_text
+from radiosonde.model.losses import COHORT_INVALID, NAME_CHANGED
 
 OTHER = "other"
-_LONGEST_VALUE = 64
-"""Characters of a cohort value that are kept; arbitrary, bounds label sizes downstream."""
-
 
 LATEST_S = 1e11
 """Seconds since the epoch below which a number is a time: the year 5138. What is in milliseconds lies above it."""
@@ -51,17 +48,19 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
 
     A value on its dimension's allow-list passes, another becomes ``other``; ``"*"`` on the list lets all pass. A
     dimension without a list is hashed (8 hex digits): cells stay distinguishable and nothing personal leaks. None is
-    left out; what is neither text, number nor boolean is left out and counted.
+    left out; what has no text of its own (a container, an array, an object known by its address) is left out and counted.
     """
     admitted = {}
     for name, value in dimensions.items():
         if value is None:
             continue
-        if not isinstance(value, (str, int, float)):
+        if type(value) is not str and not has_own_text(value):
             guard.lose(COHORT_INVALID)
             continue
-        # Lone surrogates, as undecodable headers have them, could be neither hashed nor stored.
-        text = str(value)[:_LONGEST_VALUE].encode("utf-8", "replace").decode()
+        text, is_changed = checked_name(value)
+        called, is_renamed = checked_name(name)
+        if is_changed or is_renamed:
+            guard.lose(NAME_CHANGED)
         listed = allowed.get(name)
         if listed is None:
             import hashlib  # 5 ms, and most processes never hash a cohort
@@ -75,7 +74,7 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
             )  # fmt: skip
         elif ANY not in listed and text not in listed:
             text = OTHER
-        admitted[name] = text
+        admitted[called] = text
     return admitted
 
 

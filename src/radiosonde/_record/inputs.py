@@ -21,12 +21,14 @@ from radiosonde._record.schema import INVALID, NAN, Schema
 from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, column, column_names, recognise
 from radiosonde._ring import Ring
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_NONE, INPUT_ROW
+from radiosonde.model import LONGEST_NAME, name_of
 from radiosonde.model.losses import (
     BATCH_REFUSED,
     FEATURE_VALUES_UNKNOWN,
     FEATURES_UNREADABLE,
     FEATURES_WIDTH,
 )
+from radiosonde.model.names import REPLACED
 
 
 class Recorded(NamedTuple):
@@ -147,8 +149,10 @@ class InputWriter:
         missing = object()
         values = [value.get(name, missing) for name in names]
         absent = sum(item is missing for item in values)
-        if absent == len(names) and not any(isinstance(name, str) for name in value):
-            by_text = {str(name): item for name, item in value.items()}  # labelled by position, as a pandas row may be
+        if absent and self._has_other_names(value):
+            by_text = {
+                name_of(name): item for name, item in value.items()
+            }  # labelled by position, as a pandas row may be
             values = [by_text.get(name, missing) for name in names]
             absent = sum(item is missing for item in values)
         if absent == len(names):
@@ -157,6 +161,12 @@ class InputWriter:
         if len(value) > len(names) - absent:
             self._guard.lose(FEATURE_VALUES_UNKNOWN)
         return self._convert([None if item is missing else item for item in values])
+
+    def _has_other_names(self, value: Mapping[Any, object]) -> bool:
+        """Say whether the row's own names may be other spellings of the schema's: no text, or text that had to be changed."""
+        if any(not isinstance(name, str) for name in value):
+            return True
+        return any(REPLACED in name or len(name) == LONGEST_NAME for name in self._schema.names)
 
     def _attributes(self, value: object) -> Mapping[str, object]:
         kind = type(value)
@@ -341,8 +351,20 @@ def learn_schema(value: object) -> Schema | None:
         )
     if form in (Form.MAPPING, Form.OBJECT):
         row_by_name = as_mapping(value) if form is Form.MAPPING else _as_dict(value)
-        return Schema.of_row([str(name) for name in row_by_name], list(row_by_name.values())) if row_by_name else None
+        return (
+            Schema.of_row(
+                [name if isinstance(name, str) else _printed(name) for name in row_by_name], list(row_by_name.values())
+            )
+            if row_by_name
+            else None
+        )
     return None
+
+
+def _printed(name: object) -> str:
+    """Return the text of a feature's name; raises what the name raises: such a row teaches nothing."""
+    str(name)
+    return name_of(name)
 
 
 def _example(values: NDArray[Any]) -> object:

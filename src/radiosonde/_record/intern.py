@@ -2,13 +2,26 @@
 
 Looking up is one `dict.get` on `codes`; adding takes a lock, which is re-entrant because a finaliser may predict while
 it is held. Codes are never reused or removed, so a reader may index `names` with any code it has seen.
+
+A value becomes a name here, once, by `radiosonde.model.names`: what is in `names` is safe for every carrier. A value is
+remembered beside its name only while that is small and there are few, because a request may choose it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any
+
+from radiosonde.model.losses import NAME_CHANGED
+from radiosonde.model.names import LONGEST_NAME, checked_name
+
+SPELLINGS = 4
+"""Values remembered per name on average: ``1``, ``1.0``, ``True`` and ``"1"`` may all be one class. Arbitrary; bounds memory."""
+
+_SHORT_BITS = 128
+_SMALL = (type(None), type, Enum)
 
 
 class Codes:
@@ -16,8 +29,9 @@ class Codes:
 
     Args:
         bound: number of codes handed out; everything after that gets `overflow`.
-        first: names that take the codes from 0 on.
+        first: values that take the codes from 0 on.
         overflow_name: name of the overflow code.
+        longest: characters of a name.
 
     Attributes:
         codes: code by value.
@@ -25,15 +39,19 @@ class Codes:
         overflow: code of what no longer fits, -1 while everything does.
     """
 
-    def __init__(self, bound: int, *, first: Iterable[str] = (), overflow_name: str = "__other__") -> None:
+    def __init__(
+        self, bound: int, *, first: Iterable[object] = (), overflow_name: str = "__other__", longest: int = LONGEST_NAME
+    ) -> None:
         self._lock = threading.RLock()
         self._bound = bound
         self._overflow_name = overflow_name
+        self._longest = longest
         self.overflow = -1
         self.codes: dict[Any, int] = {}
         self.names: list[str] = []
         self._listeners: list[Callable[[int, str], None]] = []
-        for name in first:
+        for value in first:
+            name, _ = checked_name(value, longest)
             self.codes[name] = len(self.names)
             self.names.append(name)
 
@@ -51,21 +69,45 @@ class Codes:
         self.names.append(name)
         return code
 
-    def add(self, value: object, name: str) -> tuple[int, bool]:
+    def find(self, value: object) -> int | None:
+        """Return the code of *value*; None when it has none yet, or cannot be looked up (an unhashable name of a stage)."""
+        try:
+            return self.codes.get(value)
+        except TypeError:
+            return None
+
+    def add(self, value: object, lose: Callable[[str], None], *, name: object = None) -> tuple[int, bool]:
         """Return the code of *value* and whether it had to share the overflow code.
 
-        Two values of the same *name* (the integer 1 and the text ``"1"``) share a code.
+        Two values of the same name (the integer 1 and the text ``"1"``) share a code.
+
+        Args:
+            value: what is looked up.
+            lose: counts a name that had to be changed, once for each new name.
+            name: what it is named by; None: by itself.
         """
+        text, is_changed = checked_name(value if name is None else name, self._longest)
         with self._lock:
-            code = self.codes.get(value)
-            if code is None:
-                code = self.codes.get(name)
+            code = self.codes.get(text)
             if code is None and len(self.names) < self._bound:
-                code = self._new(name)
-                self.codes[name] = code
+                code = self.codes[text] = self._new(text)
+                if is_changed:
+                    lose(NAME_CHANGED)
             if code is not None:
-                self.codes[value] = code
+                if len(self.codes) < SPELLINGS * self._bound and _is_small(value):
+                    self.codes[value] = code
                 return code, False
             if self.overflow < 0:
                 self.overflow = self._new(self._overflow_name)
             return self.overflow, True
+
+
+def _is_small(value: Any) -> bool:
+    """Say whether a value can be remembered: it is hashable, and its size is bounded."""
+    if isinstance(value, (str, bytes)):
+        return len(value) <= LONGEST_NAME
+    if isinstance(value, int):
+        return value.bit_length() <= _SHORT_BITS
+    if isinstance(value, float):
+        return value == value  # noqa: PLR0124 - each NaN would be a value of its own
+    return isinstance(value, _SMALL)

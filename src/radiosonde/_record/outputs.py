@@ -25,6 +25,7 @@ from radiosonde._record.intern import Codes
 from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import class_text, losses
+from radiosonde.model.classes import plain_class
 
 NAN = float("nan")
 MAX_CLASSES = 100
@@ -66,7 +67,7 @@ class OutputReader:
         self._guard = guard
         self._two_classes = bool(is_classifier) and len(classes) <= 2
         self._is_regression = is_classifier is False
-        self.classes = Codes(MAX_CLASSES, first=classes)
+        self.classes = Codes(MAX_CLASSES, first=[class_text(name) for name in classes])
         self.declared = len(classes)
         self.columns = list(range(len(classes)))  # column of a probability row -> class code
         self._is_in_order = True
@@ -147,7 +148,7 @@ class OutputReader:
         return (OUTPUT_CLASS, self._code(value) if code is None else code, NAN, NAN)
 
     def _code(self, value: Hashable) -> int:
-        code, overflowed = self.classes.add(value, class_text(value))
+        code, overflowed = self.classes.add(value, self._guard.lose, name=plain_class(value))
         if overflowed:
             self._guard.lose(losses.CLASS_OVERFLOW)
         return code

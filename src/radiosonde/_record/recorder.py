@@ -6,7 +6,7 @@ Thread-safe: opening a writer takes a lock; using one does not.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from radiosonde._record.outputs import OutputReader
 from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.schema import Schema
 from radiosonde._ring.layout import PHASES
-from radiosonde.model import OVERFLOW_COHORT, losses
+from radiosonde.model import OVERFLOW_COHORT, checked_name, losses, name_of
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 MAX_ERROR_TYPES = 200
 """Error types per model with a code of their own; arbitrary, bounds a metric's label values."""
 
-
-_LONGEST_ERROR = 128
-"""Characters of an error somebody else has named; arbitrary, bounds a metric's label."""
+LONGEST_COHORT = 1024
+"""Characters of a cohort cell, all dimensions together; arbitrary, bounds a metric's label."""
 
 
 _NO_FEATURES = Schema((), ())
@@ -72,9 +71,9 @@ class Observed:
     """What ``observe`` was told about a function.
 
     Attributes:
-        name: model name.
-        version: model version, or what tells it: called once, in the consumer's thread.
-        variant: ``stable``, ``canary``, ``shadow``, ...
+        name: model name; like the others, any value: `radiosonde.model.names` says what it is called.
+        version: model version, or what tells it: called once, in the consumer's thread; None: unknown.
+        variant: ``stable``, ``canary``, ``shadow``, ...; None: ``stable``.
         select: takes the features out of ``(args, kwargs)``; None when the function records them itself.
         position: index of the features among the positional arguments, -1 when only *select* knows.
         output: turns the result into something `OutputReader` reads; None takes it as it is.
@@ -86,15 +85,15 @@ class Observed:
         reference: reference profile, if one was given.
     """
 
-    name: str
-    version: str | Callable[[], str] = ""
-    variant: str = "stable"
+    name: object
+    version: object = ""
+    variant: object = "stable"
     select: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
     position: int = -1
     output: Callable[[Any], object] | None = None
     is_classifier: bool | None = None
     classes: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
+    features: tuple[object, ...] = ()
     own_id: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
     is_generator: bool = False
     reference: Reference | None = None
@@ -114,8 +113,11 @@ class Recorder:
     def __init__(self, host: Host, observed: Observed) -> None:
         self.host = host
         self.observed = observed
-        self.name, self.variant = observed.name, observed.variant
-        self._version: str | None = None if callable(observed.version) else observed.version
+        self.name = self._named(observed.name)
+        self.variant = self._named("stable" if observed.variant is None else observed.variant)
+        self._features = tuple(name if isinstance(name, str) else name_of(name) for name in observed.features)
+        version = observed.version
+        self._version = None if callable(version) else self._named_version(version)
         self.reset()
 
     @property
@@ -129,13 +131,29 @@ class Recorder:
             found: object = None
             with self.host.guard("version"):
                 found = self.observed.version()
-            self._version = found if isinstance(found, str) else ""
+            self._version = self._named_version(found)
         return self.version
+
+    def _named(self, value: object) -> str:
+        name, is_changed = checked_name(value)
+        if is_changed:
+            self.host.guard.lose(losses.NAME_CHANGED)
+        return name
+
+    def _count_changed(self, values: Iterable[object]) -> None:
+        changed = sum(checked_name(value)[1] for value in values)
+        if changed:
+            self.host.guard.lose(losses.NAME_CHANGED, changed)
+
+    def _named_version(self, value: object) -> str:
+        return "" if value is None else self._named(value)
 
     def reset(self) -> None:
         """Go back to the state before the first call (in a forked child: the rings are the parent's)."""
         self._lock = threading.RLock()
-        self.cohorts = Codes(self.host.settings.max_series, first=[""], overflow_name=OVERFLOW_COHORT)
+        self.cohorts = Codes(
+            self.host.settings.max_series, first=[""], overflow_name=OVERFLOW_COHORT, longest=LONGEST_COHORT
+        )
         self.errors = Codes(MAX_ERROR_TYPES, first=[""], overflow_name="_OTHER")
         self.phases = Codes(PHASES)
         self.writer: RecordWriter | FirstRecordWriter = FirstRecordWriter(self)
@@ -173,6 +191,7 @@ class Recorder:
         is_classifier = self.observed.is_classifier
         if is_classifier is None and reference is not None and reference.task != "unknown":
             is_classifier = reference.task == "classification"
+        self._count_changed([*schema.names, *self.observed.classes])
         outputs = OutputReader(classes, self.host.guard, is_classifier=is_classifier)
         writer = RecordWriter(self, schema, outputs, self.host.spans_for(self))
         self.host.attach(writer)
@@ -188,11 +207,11 @@ class Recorder:
             learned = self.host.guard.attempt(lambda: learn_schema(select(args, kwargs)))
         if isinstance(learned, Schema):
             return self._renamed(learned)
-        return Schema(self.observed.features, [None] * len(self.observed.features))
+        return Schema(self._features, [None] * len(self._features))
 
     def _renamed(self, learned: Schema) -> Schema:
         """Return the schema with the names ``observe`` was given, which win; the kinds go by name, else by position."""
-        names = self.observed.features
+        names = self._features
         if not names:
             return learned
         by_name = dict(zip(learned.names, learned.codes, strict=True))
@@ -230,7 +249,10 @@ class Recorder:
         code = self.cohorts.codes.get(cohort)
         if code is not None:
             return code
-        code, overflowed = self.cohorts.add(cohort, cohort)
+        if len(cohort) > LONGEST_COHORT:
+            cohort = OVERFLOW_COHORT
+            self.host.guard.lose(losses.COHORT_OVERFLOW)
+        code, overflowed = self.cohorts.add(cohort, self.host.guard.lose)
         if overflowed:
             self.host.guard.lose(losses.COHORT_OVERFLOW)
         return code
@@ -238,18 +260,18 @@ class Recorder:
     def error_code(self, error: BaseException | type[BaseException] | str) -> int:
         """Return the code of an exception's type, or of what somebody else calls an error."""
         kind = type(error) if isinstance(error, BaseException) else error
-        code = self.errors.codes.get(kind)
+        code = self.errors.find(kind)
         if code is None:
-            code, overflowed = self.errors.add(kind, _error_name(kind))
+            code, overflowed = self.errors.add(kind, self.host.guard.lose, name=_error_name(kind))
             if overflowed:
                 self.host.guard.lose(losses.ERROR_OVERFLOW)
         return code
 
     def phase_code(self, name: str) -> int:
         """Return the code of a phase, -1 beyond the slot's room, counted."""
-        code = self.phases.codes.get(name)
+        code = self.phases.find(name)
         if code is None:
-            code, overflowed = self.phases.add(name, name)
+            code, overflowed = self.phases.add(name, self.host.guard.lose)
             if overflowed:
                 self.host.guard.lose(losses.PHASE_OVERFLOW)
         return code if code < PHASES else -1
@@ -260,10 +282,8 @@ def _kind_of(schema: Schema) -> str:
     return f"{schema.width} features, schema {hash(schema.names) & 0xFFFF_FFFF:08x}" if schema.width else "no features"
 
 
-def _error_name(kind: str | type[BaseException]) -> str:
-    if isinstance(kind, str):
-        return kind[:_LONGEST_ERROR]
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+def _error_name(kind: object) -> object:
+    return kind.__qualname__ if isinstance(kind, type) and kind.__module__ == "builtins" else kind
 
 
 class FirstRecordWriter:

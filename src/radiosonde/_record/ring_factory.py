@@ -30,7 +30,7 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
         "model": recorder.name,
         "version": recorder.version if host.settings.spool is None else recorder.settle_version(),
         "variant": recorder.variant,
-        "features": schema.names,
+        "features": schema.public_names,
         # The names themselves are in the side table; here only which features have any.
         "categories": [None if codes is None else [] for codes in schema.codes],
         "pii": sorted(schema.pii),

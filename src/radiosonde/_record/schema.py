@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 
 from radiosonde._record.intern import Codes
+from radiosonde.model import LONGEST_NAME, name_of
 from radiosonde.model.losses import CATEGORY_OVERFLOW
 from radiosonde.reference.profile import Reference
 
@@ -26,7 +27,8 @@ class Schema:
     """Names and kinds of the features of one model.
 
     Attributes:
-        names: feature names in column order.
+        names: feature names in column order, as the user's rows have them.
+        public_names: what the features are called everywhere else, all different.
         width: number of features.
         codes: per feature its category codes, or None for a number.
         categorical: positions of the categorical features, with their codes.
@@ -45,6 +47,7 @@ class Schema:
         self.names = tuple(names)
         self.width = len(self.names)
         self.known = frozenset(self.names)
+        self.public_names = _distinct([name_of(name) for name in self.names])
         self.codes = [None if known is None else Codes(MAX_CATEGORIES, first=known) for known in categories]
         self.categorical = [(position, codes) for position, codes in enumerate(self.codes) if codes is not None]
         self.pick: Callable[..., tuple[object, ...]] = (
@@ -84,8 +87,19 @@ class Schema:
     def _code(self, codes: Codes, value: object, lose: Callable[[str], None]) -> float:
         code = codes.codes.get(value)
         if code is None:
-            code, overflowed = codes.add(value, str(value))
+            code, overflowed = codes.add(value, lose)
             if overflowed:
                 lose(CATEGORY_OVERFLOW)
                 return INVALID
         return float(code)
+
+
+def _distinct(names: list[str]) -> tuple[str, ...]:
+    """Return *names* with the position added to each that was there before: a frame may have two columns of one name."""
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        for position, name in enumerate(names):
+            if name in seen:
+                names[position] = f"{name[: LONGEST_NAME - 8]}~{position}"
+            seen.add(names[position])
+    return tuple(names)

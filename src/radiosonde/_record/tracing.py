@@ -18,6 +18,7 @@ from radiosonde._guard import Breaker
 from radiosonde._record.token import AT, INDEX, RECORDED, SPAN, WALL_NS, Token
 from radiosonde._ring import layout
 from radiosonde._version import __version__
+from radiosonde.model import name_of, plain_text
 from radiosonde.semconv import attributes
 
 if TYPE_CHECKING:
@@ -147,13 +148,14 @@ class LiveSpans:
         if error is not None:
             if isinstance(error, Exception):
                 span.record_exception(error)
-            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, str(error)))
+            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, plain_text(error)))
 
     def open_stage(self, token: Token, name: str) -> Any:
         """Return the entered context manager of a span around a stage of the prediction."""
         span, attached = token[SPAN]
         # A generator's span is nobody's current one, see `_start`.
         parent = None if attached is not None else self._trace.set_span_in_context(span)
+        name = name_of(name)
         scope = self.tracer.start_as_current_span(name, context=parent, attributes={attributes.PHASE: name})
         scope.__enter__()
         return scope

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 COHORTS, CLASSES, ERRORS, PHASES, CATEGORIES = range(5)
 """The tables. Only categories have a feature (its position); the others have 0."""
 
-LONGEST_BYTES: Final = 512
+LONGEST_BYTES: Final = 4096
 
 _RECORD: Final = struct.Struct("<HHIHI")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import OVERFLOW_CLASS, class_text
+from radiosonde.model.names import LONGEST_NAME, checked_name, has_own_text, name_of, plain_text
 from radiosonde.model.own_id import LONGEST_ID, id_text
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 
@@ -32,6 +33,7 @@ __all__ = [
     "LAGS",
     "LATENCY",
     "LONGEST_ID",
+    "LONGEST_NAME",
     "MOST_BODY_CELLS",
     "NULL",
     "OVERFLOW_CLASS",
@@ -53,10 +55,14 @@ __all__ = [
     "Statistics",
     "Window",
     "cell_names",
+    "checked_name",
     "class_text",
     "cohort_text",
+    "has_own_text",
     "id_text",
+    "name_of",
     "parse_cohort",
+    "plain_text",
     "widened",
 ]
 

@@ -45,7 +45,7 @@ COHORT_OVERFLOW: Final = "cohort_overflow"
 """Predictions of a cohort beyond the bound, counted under ``__overflow__``."""
 
 COHORT_INVALID: Final = "cohort_invalid"
-"""Cohort dimensions whose value was not text or a number."""
+"""Cohort dimensions whose value has no text of its own: a container, an array, an object known by its address."""
 
 CATEGORY_OVERFLOW: Final = "category_overflow"
 """Values of a categorical feature beyond the bound on codes, counted as unseen."""
@@ -60,7 +60,8 @@ ERROR_OVERFLOW: Final = "error_overflow"
 """Errors of a type beyond the bound, counted under ``_OTHER``."""
 
 OWN_ID_UNREADABLE: Final = "own_id_unreadable"
-"""Predictions whose own id (``observe(..., id=...)``) was no text or number, or raised; they keep ours."""
+"""Predictions whose own id (``observe(..., id=...)``) was no text, number or UUID, too long,
+or raised; they keep ours."""
 
 LABEL_QUEUE_FULL: Final = "label_queue_full"
 """Labels refused because the queue to the join store was full, or left in it at the end because the store did not answer."""
@@ -85,6 +86,10 @@ SPOOL_PRUNED: Final = "spool_pruned"
 AGENT_FAILED: Final = "agent_failed"
 """Attempts of a process to start the agent (``RADIOSONDE_AGENT=auto``) that failed; until one succeeds records wait in the
 rings, which overwrite the oldest."""
+
+NAME_CHANGED: Final = "name_changed"
+"""Names that could not stay as they were: characters that are no text or control a terminal, longer than 256 characters. Counted
+when a model, class, error, phase, feature or category is first met, and for each scope of a cohort."""
 
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show their codes."""

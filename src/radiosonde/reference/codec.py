@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from radiosonde.errors import ProfileError
-from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference
+from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference, safely_named
 
 FORMAT = "radiosonde.reference"
 SCHEMA_VERSION = 1
@@ -137,6 +137,7 @@ def _from_json(content: dict[str, Any]) -> Reference:
         for feature in content["features"]
     )
     output = OutputProfile(**{name: _tuples(value) for name, value in content["output"].items()})
+    features, output = safely_named(features, output)
     rest = {name: value for name, value in content.items() if name not in {"features", "output"}}
     return Reference(features=features, output=output, **rest)
 

@@ -17,11 +17,12 @@ import numpy as np
 from radiosonde._clock import NS, wall_ns
 from radiosonde._version import __version__
 from radiosonde.errors import ConfigurationError
+from radiosonde.model import name_of
 from radiosonde.reference._columns import EXACT_VALUES, FeatureFit, counted
 from radiosonde.reference._outcome import OutcomeCount, OutcomeFit, infer_task, regression_profile
 from radiosonde.reference.frames import Column, Numbers, Texts, open_table
 from radiosonde.reference.grid import Grid, fingerprints
-from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference, Task
+from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference, Task, safely_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -225,9 +226,10 @@ def _stamp(
     output: OutputProfile = OutputProfile(),  # noqa: B008  # frozen
     provisional: bool = False,
 ) -> Made:
+    features, output = safely_named(features, output)
     schema = repr([(feature.name, feature.kind) for feature in features])
     return kind(
-        model=model,
+        model=name_of(model),
         task=task,
         features=features,
         output=output,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radiosonde.errors import ConfigurationError
+from radiosonde.model import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -158,7 +159,7 @@ def _from_objects(values: list[Any]) -> Column:
         truth = bool(present) and all(isinstance(value, (bool, np.bool_)) for value in present)
         return Numbers(np.array([_number(value) for value in values], dtype=np.float64), truth)
     codes: dict[str, int] = {}
-    coded = [-1 if _is_missing(value) else codes.setdefault(str(value), len(codes)) for value in values]
+    coded = [-1 if _is_missing(value) else codes.setdefault(name_of(value), len(codes)) for value in values]
     return Texts(np.array(coded, dtype=np.int64), tuple(codes))
 
 
@@ -177,7 +178,7 @@ def _from_pandas(name: str, series: Any) -> Column | str:  # pandas.Series, impo
     if kind in "mMc":
         return unusable(name, series.dtype)
     if str(series.dtype) == "category" and series.cat.categories.dtype.kind not in "mMc":
-        vocabulary = tuple(str(category) for category in series.cat.categories)
+        vocabulary = tuple(name_of(category) for category in series.cat.categories)
         return Texts(series.cat.codes.to_numpy().astype(np.int64), vocabulary)
     return _from_objects(series.to_numpy(dtype=object).tolist())
 

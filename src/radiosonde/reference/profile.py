@@ -11,8 +11,10 @@ feature with an atom (rain is zero in nine hours of ten) gets a cell for the ato
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from radiosonde.model import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,6 +176,17 @@ class Reference:
         from radiosonde.reference.codec import load
 
         return load(path)
+
+
+def safely_named(
+    features: Sequence[FeatureProfile], output: OutputProfile
+) -> tuple[tuple[FeatureProfile, ...], OutputProfile]:
+    """Return both with features, categories and classes called as the model server calls them, see `radiosonde.model.names`."""
+    renamed = tuple(
+        replace(feature, name=name_of(feature.name), categories=tuple(map(name_of, feature.categories)))
+        for feature in features
+    )
+    return renamed, replace(output, classes=tuple(map(name_of, output.classes)))
 
 
 def grid_id(features: Sequence[FeatureProfile]) -> str:

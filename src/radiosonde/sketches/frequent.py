@@ -2,7 +2,7 @@
 
 * Error: deterministic. The true count of a value lies between `FrequentItem.low` and `FrequentItem.high`, and they
   differ by at most 2.74 % (3.5 / 128) of all updates; a value with a larger share is always listed.
-* Memory: at most 96 values are kept; text longer than 128 characters is cut. 96 values of 12 characters are 2.3 kB.
+* Memory: at most 96 values are kept; text longer than 256 characters is cut. 96 values of 12 characters are 2.3 kB.
 * Merge: associative and commutative within the bound; the bounds stay true after any merges.
 * Empty: nothing is listed, `top_share_ratio` is 0, bytes are 8 long. NaN, infinities and ``None`` never enter.
 * A number enters as ``repr(float)``, so ``1`` and ``1.0`` are one value.
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 from datasketches import frequent_items_error_type, frequent_strings_sketch
 
+from radiosonde.model import name_of
 from radiosonde.sketches.contract import DAMAGED, Sketch
-from radiosonde.sketches.hll import legible
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class FrequentSketch(Sketch):
     def update(self, values: NDArray[Any]) -> None:
         """Add numbers (finite ones) or text; ``None`` and what is neither is left out."""
         if values.dtype.kind in "OUS":
-            counts = Counter(legible(value) for value in values.tolist() if isinstance(value, str))
+            counts = Counter(name_of(value) for value in values.tolist() if isinstance(value, str))
         else:
             numbers = np.asarray(values, dtype=np.float64)
             seen = Counter((numbers[np.isfinite(numbers)] + 0.0).tolist())

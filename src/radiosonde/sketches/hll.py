@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 
+from radiosonde.model import name_of
 from radiosonde.sketches.contract import DAMAGED, Sketch
 
 if TYPE_CHECKING:
@@ -87,12 +88,7 @@ class HllSketch(Sketch):
 def distinct(values: NDArray[Any]) -> set[float] | set[str]:
     """Return the distinct finite numbers, or the distinct texts, of an array."""
     if values.dtype.kind in "OUS":
-        return {legible(value) for value in values.tolist() if isinstance(value, str)}
+        return {name_of(value) for value in values.tolist() if isinstance(value, str)}
     numbers = np.asarray(values, dtype=np.float64)
     # Adding 0.0 turns -0.0 into 0.0, so that both hash alike.
     return set((numbers[np.isfinite(numbers)] + 0.0).tolist())
-
-
-def legible(text: str, limit: int = 128) -> str:
-    """Return *text* cut to *limit* characters, with lone surrogates (which UTF-8 cannot hold) replaced by ``?``."""
-    return text[:limit].encode("utf-8", "replace").decode("utf-8")

@@ -44,8 +44,8 @@ def test_what_is_no_id(identity):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("late", "late"), (1, 1), (True, True), (False, False), (1.5, 1.5), (-0.0, -0.0), ("x" * 200, "x" * 128),
-        ("a\ud800", "a?"), (2**53, 2**53), (2**53 + 1, "9007199254740993"), (0, 0), (" ", " "),
+        ("late", "late"), (1, 1), (True, True), (False, False), (1.5, 1.5), (-0.0, -0.0), ("x" * 256, "x" * 256),
+        ("a\ud800", "a\ufffd~cd9bc3b4"), (2**53, 2**53), (2**53 + 1, "9007199254740993"), (0, 0), (" ", " "),
     ],
 )  # fmt: skip
 def test_a_value(value, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import radiosonde
 from radiosonde._clock import wall_ns
 from radiosonde._pipeline import label_queue
 from radiosonde.errors import ConfigurationError
+from radiosonde.model import name_of
 from radiosonde.testing import fly
 
 START_S = 1_362_096_000
@@ -173,6 +175,34 @@ def test_what_is_no_id_is_invalid(rs, prediction_id):
     """What has no text, or an empty one; any other may be somebody's own id."""
     rs.label(prediction_id, "yes")
     assert results(rs) == {"invalid": 1}
+
+
+@pytest.mark.parametrize(
+    ("own_id", "said_as"),
+    [(7, "7"), (7, np.int64(7)), (UUID(int=7), str(UUID(int=7))), (b"order", "order"), (np.str_("order"), "order")],
+)
+def test_an_own_id_of_any_type_meets_its_label(rs, own_id, said_as):
+    """An id is the same as a number, a UUID, bytes or text, where it is given and where it is labelled."""
+    rs.observe("m", id=lambda row: own_id)(lambda row: "yes")([1.0])
+    rs.label(said_as, "yes")
+    rs.label(own_id, "yes")
+    assert results(rs) == {"joined": 1, "duplicate": 1}
+
+
+@pytest.mark.parametrize("label", ["caf\udce9", "x" * 1000, 10**30, "late\n", np.str_("\ud800")])
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_a_label_that_no_store_could_hold_meets_its_class(tmp_path, label, is_durable):
+    """The class that was answered and the label are changed alike, in memory and in SQLite, and harm no other label."""
+    with fly(labels=str(tmp_path / "labels.sqlite") if is_durable else None) as rs:
+        answers = iter([str(label), "yes"])
+        predict = rs.observe("m")(lambda row: next(answers))
+        for said in (label, "yes"):
+            predict([1.0])
+            rs.label(radiosonde.current().id, said)
+        assert rs.flush(60)
+        assert results(rs) == {"joined": 2}
+        (window,) = rs.windows()
+        assert sorted(window.labels.classes) == sorted([name_of(label), "yes"])
 
 
 def test_an_id_that_nobody_gave_out_waits_and_is_unknown_in_the_end(rs, monkeypatch):

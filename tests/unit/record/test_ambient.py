@@ -5,6 +5,8 @@ import contextvars
 import threading
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from radiosonde import current
 from radiosonde._guard import Guard
 from radiosonde._pipeline.surface import Surface
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import losses
+from radiosonde.model import OVERFLOW_COHORT, losses, name_of
 from radiosonde.testing import fly
 from tests.unit.record.slots import last_header, last_row
 
@@ -50,8 +52,13 @@ def cohorts(rs):
         ({"user": True}, "user=True"),
         ({"user": 0.5}, "user=0.5"),
         ({"user": "a,b=c%"}, "user=a%2Cb%3Dc%25"),
-        ({"user": "x" * 100}, "user=" + "x" * 64),
-        ({"user": "\ud800"}, "user=?"),
+        ({"user": "x" * 256}, "user=" + "x" * 256),
+        # "1 " and the surrogate, computed with `printf "1 \xed\xa0\x80" | b2sum -l 32`
+        ({"user": "\ud800"}, "user=\ufffd~a4cb0bf4"),
+        ({"user": b"any"}, "user=any"),
+        ({"user": UUID(int=7)}, "user=00000000-0000-0000-0000-000000000007"),
+        ({"user": Path("a/b")}, "user=a/b"),
+        ({"user": np.int64(7)}, "user=7"),
         ({"user": "u", "carrier": "AA"}, "carrier=AA,user=u"),
         # blake2b("secret", 4 bytes), computed with `printf secret | b2sum -l 32`
         ({"email": "secret"}, "email=a89b013c"),
@@ -62,7 +69,34 @@ def test_what_a_cohort_is_counted_under(rs, predict, dimensions, cohort):
     with rs.cohort(**dimensions):
         predict([1.0])
     assert cohorts(rs) == {cohort: 1}
-    assert rs.losses() == {}
+    assert rs.losses() == ({losses.NAME_CHANGED: 1} if "\ufffd" in cohort else {})
+
+
+@pytest.mark.parametrize("name", ["\ud800", "x" * 300, "a\nb"])
+def test_a_dimension_whose_name_no_carrier_could_hold_is_renamed(rs, predict, name):
+    """The name passes the same door as all others."""
+    with rs.cohort(**{name: None}), rs.cohort(**{name: "secret"}):
+        predict([1.0])
+    assert cohorts(rs) == {f"{name_of(name)}=a89b013c": 1}
+    assert rs.losses() == {losses.NAME_CHANGED: 1}
+
+
+def test_a_cohort_cell_longer_than_any_label_is_the_overflow_cell(rs, predict):
+    """Each dimension is bounded, and all of them together."""
+    dimensions = {f"dimension {number}": number for number in range(60)}
+    with rs.cohort(**dimensions):
+        predict([1.0])
+    assert cohorts(rs) == {OVERFLOW_COHORT: 1}
+    assert rs.losses() == {losses.COHORT_OVERFLOW: 1}
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, np.zeros(2), object()])
+def test_a_value_without_a_text_of_its_own_is_left_out(rs, predict, value):
+    """Containers, arrays and objects known by their address are no cohort values."""
+    with rs.cohort(user=value):
+        predict([1.0])
+    assert cohorts(rs) == {"": 1}
+    assert rs.losses() == {losses.COHORT_INVALID: 1}
 
 
 def test_a_value_that_is_no_text_or_number_is_left_out_and_counted(rs, predict):

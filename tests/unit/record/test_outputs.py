@@ -372,11 +372,11 @@ def test_columns_learned_twice_at_once_are_learned_once():
     reader = OutputReader((), Guard(reraise=True), is_classifier=None)
     add, interruptions = reader.classes.add, []
 
-    def add_interrupted(value, name):
+    def add_interrupted(value, lose, name):
         if not interruptions:
             interruptions.append(None)
             interruptions[0] = reader.read([0.2, 0.2, 0.6])
-        return add(value, name)
+        return add(value, lose, name=name)
 
     reader.classes.add = add_interrupted
     first = reader.read([0.1, 0.7, 0.2])
