@@ -41,6 +41,7 @@ check: .venv/.ready ## format, lint, import contracts, types; changes nothing
 	$(RUN)ruff check .
 	$(RUN)lint-imports --no-logo --no-cache
 	$(RUN)python tools/generate_semconv.py --check
+	$(RUN)python tools/generate_settings.py --check
 	$(RUN)mypy
 	$(RUN)mypy tests/typing
 	$(RUN)pyright

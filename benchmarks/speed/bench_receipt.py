@@ -15,7 +15,7 @@ from benchmarks.speed.bench_record import still_flight
 from benchmarks.workloads import arrays, model, reference
 from radiosonde._clock import NS
 from radiosonde._join.receipt import Receipt, sign, verify
-from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._record.current import Prediction, current
 from radiosonde.model import SeriesKey
 

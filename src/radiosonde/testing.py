@@ -18,11 +18,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from radiosonde._guard import Guard
 from radiosonde._pipeline.surface import Surface
 from radiosonde.model import Window
+
+if TYPE_CHECKING:
+    from radiosonde._settings.options import StartOptions
 
 __all__ = ["Flight", "fly"]
 
@@ -41,7 +44,7 @@ class Flight(Surface):
 
 
 @contextmanager
-def fly(*, reraise: bool = True, **settings: Any) -> Iterator[Flight]:
+def fly(*, reraise: bool = True, **settings: Unpack[StartOptions]) -> Iterator[Flight]:
     """Start a Radiosonde of one's own and shut it down afterwards.
 
     Args:
@@ -53,7 +56,9 @@ def fly(*, reraise: bool = True, **settings: Any) -> Iterator[Flight]:
         ConfigurationError: a setting cannot be used.
     """
     flight = Flight(Guard(reraise=reraise), environment={})
-    flight.start(**{"prometheus": False, "cpu_budget": math.inf, **settings})
+    usual: StartOptions = {"prometheus": False, "cpu_budget": math.inf}
+    usual.update(settings)
+    flight.start(**usual)
     try:
         yield flight
     finally:

@@ -24,7 +24,7 @@ from radiosonde._join.receipt import (
     sign,
     verify,
 )
-from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ReceiptError
 from radiosonde.model import SeriesKey
 

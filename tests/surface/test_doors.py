@@ -33,8 +33,8 @@ def rules_broken(place: str, source: str) -> set[str]:
     ("source", "door"),
     [
         ("from opentelemetry.sdk.metrics.export import Sum\n", "export/otlp.py"),
-        ("import os\nX = os.environ\n", "_settings.py"),
-        ("from os import getenv\n", "_settings.py"),
+        ("import os\nX = os.environ\n", "_settings/environment.py"),
+        ("from os import getenv\n", "_settings/environment.py"),
         ("import threading\nX = threading.Thread\n", "_pipeline/_worker.py"),
         ("import atexit\natexit.register(print)\n", "_pipeline/_worker.py"),
         ("import os\nos.register_at_fork(before=None)\n", "_pipeline/_worker.py"),

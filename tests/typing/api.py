@@ -18,6 +18,21 @@ def plain(rows: list[float], *, top: int = 1) -> float:
     return rows[top]
 
 
+@rs.observe
+def bare(rows: list[float]) -> float:
+    return rows[0]
+
+
+@rs.observe
+async def abare(rows: list[float]) -> float:
+    return rows[0]
+
+
+@rs.observe()
+def empty(rows: list[float]) -> float:
+    return rows[0]
+
+
 @rs.observe("served", version="2.3.1", variant="canary", task="classification", classes=["on time", "late"])
 async def served(rows: dict[str, float]) -> str:
     return str(rows)
@@ -56,6 +71,8 @@ class Model:
 
 def a_signature_is_kept(model: Model) -> None:
     assert_type(plain([1.0], top=0), float)
+    assert_type(bare([1.0]), float)
+    assert_type(empty([1.0]), float)
     assert_type(streamed("x"), Generator[str, int, bool])
     assert_type(astreamed("x"), AsyncGenerator[str, None])
     assert_type(model.predict([1.0]), list[int])
@@ -64,6 +81,7 @@ def a_signature_is_kept(model: Model) -> None:
 
 
 async def an_awaited_result_is_kept(model: Model) -> None:
+    assert_type(await abare([1.0]), float)
     assert_type(await served({}), str)
     assert_type(await model.apredict([1.0]), list[int])
     async for piece in astreamed("x"):
@@ -74,9 +92,17 @@ def a_wrong_call_is_reported(model: Model) -> None:
     plain("x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     plain([1.0], bottom=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     model.predict()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    rs.observe("m", task="ranking")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    rs.observe("m", "1.0")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    rs.observe("m", input=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    rs.observe("m", task="ranking")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    rs.observe("m", "1.0")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    rs.observe("m", input=True)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+def settings_are_keywords_of_start() -> None:
+    rs.start(store=Path("delays.sqlite"), window_s=300, agent="auto", spool="spool", cohorts={"plan": ["free"]})
+    rs.start(store=None, references={"delays": Path("delays.json")})
+    rs.start(stroe="delays.sqlite")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    rs.start(window_s="300")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    rs.start(agent="maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def a_callable_of_any_kind_is_kept(function: Callable[[bytes], str]) -> None:

@@ -14,8 +14,8 @@ from radiosonde._clock import NS
 from radiosonde._guard import Guard
 from radiosonde._join.label_values import label_value
 from radiosonde._join.receipt import is_receipt, verify
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ReceiptError
 from radiosonde.model import LONGEST_ID, id_text
 

@@ -54,8 +54,8 @@ import numpy as np
 from radiosonde._clock import NS
 from radiosonde._join.label_values import class_name, finite_number, is_unclear
 from radiosonde._join.matching import parse_id
-from radiosonde._join.receipt_keys import TAG_CHARACTERS, ReceiptKeys
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
+from radiosonde._receipt_keys import TAG_CHARACTERS, ReceiptKeys
 from radiosonde.errors import ReceiptError
 from radiosonde.model import SeriesKey
 

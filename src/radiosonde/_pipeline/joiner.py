@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from radiosonde._join.opening import open_join_store
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._pipeline.label_queue import LabelQueue
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._record.intern import Codes
 from radiosonde._record.outputs import MAX_CLASSES
 from radiosonde.model import OVERFLOW_CLASS, Outcome, losses

@@ -20,8 +20,8 @@ from radiosonde._join.label_values import label_value
 from radiosonde._join.memory import MemoryJoinStore
 from radiosonde._join.preview import Preview
 from radiosonde._join.receipt import Receipt, is_receipt, verify
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import INVALID, RESULTS, Batch, JoinStore, Label, Predictions
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ReceiptError
 from radiosonde.model import id_text, losses
 

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 from radiosonde._clock import wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.incoming import LabelReader, Refusal
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ConfigurationError, StoreError
 
 MOST_LABELS = 10_000

@@ -7,9 +7,10 @@ would otherwise let the rings run over.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from radiosonde._pipeline.forgiving import open_part
 from radiosonde._pipeline.metrics_page import MetricsPage
 from radiosonde._pipeline.otlp_outlet import OtlpOutlet, resource_attributes
 from radiosonde._pipeline.waiting import WaitingWindows
@@ -75,8 +76,8 @@ class Outlets:
         """
         self.was_opened = True
         try:
-            for part in self._parts():
-                part()
+            for setting, part in self._parts():
+                open_part(self._settings, self._guard, setting, part)
             self.prepare()
         except Exception:
             self.close(1.0)
@@ -85,15 +86,19 @@ class Outlets:
     def open_what_can_be(self) -> None:
         """Open at the first prediction, with nobody there to hear of errors: each outlet on its own, once."""
         self.was_opened = True
-        for part in self._parts():
+        for setting, part in self._parts():
             failure = self._guard.attempt(part)
             if isinstance(failure, Exception):
-                self._guard.tell(repr(part), "%s", failure)
+                self._guard.tell(f"setting {setting}", "%s", failure)
 
-    def _parts(self) -> list[Callable[[], object]]:
-        settings = self._settings
-        prometheus = settings.prometheus or settings.prometheus_port is not None
-        return [self._open_store] * (settings.store is not None) + [self._open_prometheus] * prometheus
+    def _parts(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what is to be opened, each with the setting that asks for it."""
+        if self._settings.store is not None:
+            yield "store", self._open_store
+        if self._settings.prometheus:
+            yield "prometheus", self._register_collector
+        if self._settings.prometheus_port is not None:
+            yield "prometheus_port", self._serve_page
 
     def _open_store(self) -> StoreWriter:
         if self._store is None:
@@ -103,24 +108,25 @@ class Outlets:
             self._pruned = 0
         return self._store
 
-    def _open_prometheus(self) -> None:
-        settings = self._settings
+    def _register_collector(self) -> None:
+        import prometheus_client
+
         from radiosonde.export.prometheus import PrometheusCollector
 
         collector = PrometheusCollector(self._scraped)
-        if settings.prometheus:
-            import prometheus_client
+        try:
+            prometheus_client.REGISTRY.register(collector)
+        except ValueError as error:
+            raise ConfigurationError(
+                "Prometheus' default registry has these metrics already; shut the other Radiosonde of this process "
+                "down, or start with prometheus=False"
+            ) from error
+        self._collector = collector
 
-            try:
-                prometheus_client.REGISTRY.register(collector)
-            except ValueError as error:
-                raise ConfigurationError(
-                    "Prometheus' default registry has these metrics already; shut the other Radiosonde of this process "
-                    "down, or start with prometheus=False"
-                ) from error
-            self._collector = collector
-        if settings.prometheus_port is not None:
-            self._page = MetricsPage(collector, settings.prometheus_port)
+    def _serve_page(self) -> None:
+        from radiosonde.export.prometheus import PrometheusCollector
+
+        self._page = MetricsPage(PrometheusCollector(self._scraped), self._settings.prometheus_port or 0)
 
     def _scraped(self) -> Snapshot:
         self._exports["prometheus"] += 1

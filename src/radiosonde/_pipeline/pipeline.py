@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
@@ -19,6 +20,7 @@ from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import Worker, in_a_hurry, survive_multiprocessing
 from radiosonde._pipeline.cadence import OFTEN_NS, Cadence
 from radiosonde._pipeline.deferred import Deferred
+from radiosonde._pipeline.forgiving import open_part
 from radiosonde._pipeline.health import Health
 from radiosonde._pipeline.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.outlets import Outlets
@@ -197,16 +199,14 @@ class Pipeline:
     # Turns -----------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the outlets now; errors are the caller's to see.
+        """Open the outlets now; errors are the caller's to see, unless a variable of the environment is to blame.
 
         Raises:
-            StoreError: the store cannot be opened.
-            SpoolError: the spool cannot be used.
-            ProfileError: a reference named in the settings cannot be read.
+            RadiosondeError: store, spool or Prometheus cannot be opened, or a reference profile cannot be read.
         """
-        _ = self.spool
+        open_part(self.settings, self.guard, "spool", lambda: self.spool)
         for path in self.settings.references.values():
-            self._profiles.load(path)
+            open_part(self.settings, self.guard, "references", partial(self._profiles.load, path))
         if not self.settings.agent:
             self._outlets.open()
 

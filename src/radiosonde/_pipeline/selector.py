@@ -14,19 +14,32 @@ Input = str | Callable[..., object] | Literal[False] | None
 
 
 def selector(
-    function: Callable[..., Any], source: Input
+    function: Callable[..., Any], source: Input, what: str = "input"
 ) -> tuple[Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None, int]:
-    """Return how to take the features out of a call's arguments, and their position among them (-1: ask the former)."""
-    if isinstance(function, (type, staticmethod, classmethod, property)):
-        raise ConfigurationError(
-            f"observe decorates functions, not {function!r}; put it below @staticmethod, @classmethod or @property"
-        )
+    """Return how to take the features out of a call's arguments, and their position among them (-1: ask the former).
+
+    Args:
+        function: what is called.
+        source: where the features are.
+        what: the argument that said so, for the message.
+
+    Raises:
+        ConfigurationError: *source* names no parameter.
+    """
     if source is False:
         return None, -1
     if callable(source):
         take = source
         return lambda args, kwargs: take(*args, **kwargs), -1
-    names = list(inspect.signature(function).parameters)
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # compiled functions say nothing of their parameters
+        if source is None:
+            return lambda args, _: args[0], 0
+        raise ConfigurationError(
+            f"{what}={source!r} names no parameter that is known: {function!r} has no signature; give a callable on its arguments"
+        ) from None
+    names = list(parameters)
     if source is None:
         named = [name for name in names if name not in ("self", "cls")]
         if not named:
@@ -34,9 +47,10 @@ def selector(
         source = named[0]
     if source not in names:
         raise ConfigurationError(
-            f"input={source!r} is no parameter of {function.__qualname__}; it has {', '.join(names)}"
+            f"{what}={source!r} is no parameter of {getattr(function, '__qualname__', function)}; "
+            f"it has {', '.join(names) or 'none'}"
         )
-    position, wanted, parameter = names.index(source), source, inspect.signature(function).parameters[source]
+    position, wanted, parameter = names.index(source), source, parameters[source]
     if parameter.kind is inspect.Parameter.VAR_KEYWORD:
         return lambda _, kwargs: kwargs, -1
     if parameter.kind is inspect.Parameter.KEYWORD_ONLY:

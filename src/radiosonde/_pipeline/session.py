@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import add_fork_handler
+from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._settings import Settings, is_disabled
 from radiosonde.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from radiosonde._pipeline.pipeline import Pipeline
+    from radiosonde._settings.options import StartOptions
     from radiosonde.model import Statistics
 
 
@@ -50,23 +52,24 @@ class Session:
 
         pipeline = Pipeline(settings, self._guard)
         add_fork_handler(pipeline)
+        report_problems(settings, pipeline.guard)
         return pipeline
 
-    def start(self, **settings: Any) -> None:
+    def start(self, **settings: Unpack[StartOptions]) -> None:
         """Set what is not in the environment, and open store and exporters now, so that their errors are seen now.
 
         Optional: without it everything starts at the first prediction with the environment's settings.
 
         Args:
-            **settings: see `radiosonde._settings.Settings`: ``store``, ``window_s``, ``references``, ``cohorts``,
-                ``service_name``, ``otlp``, ``export_interval_s``, ``spans_per_minute``, ``prometheus``,
-                ``prometheus_port``, ``ring_bytes``, ``max_series``, ``labels``, ``receipt_keys``, ``receipt_ttl_s``,
-                ``cpu_budget``, ``runtime``.
+            **settings: see ``docs/settings.md``.
 
         Raises:
             ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
             StoreError: the store cannot be opened.
+            SpoolError: the spool cannot be used.
             ProfileError: a reference cannot be read.
+
+        What a variable of the environment has set raises nothing: it is logged, and what it asked for is missing.
         """
         resolved = Settings.resolve(self._environment, **settings)
         if resolved.disabled:
@@ -83,6 +86,7 @@ class Session:
                 self._pipeline = self._make(resolved)
             else:
                 self._pipeline.configure(resolved)
+                report_problems(resolved, self._pipeline.guard)
             self._pipeline.open()
             self._is_started = True
 

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.received import is_column, labels_in
+from radiosonde._pipeline.observe_arguments import check_arguments, check_function, own_name, unobserved
 from radiosonde._pipeline.selector import Input, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
@@ -77,9 +78,28 @@ class Surface(Session):
 
     # Recording -------------------------------------------------------------------------------------------------------
 
-    def observe(  # noqa: PLR0913 - each is a question every user of a decorator asks; all but the name have defaults
+    @overload
+    def observe(self, function: Function, /) -> Function: ...
+
+    @overload
+    def observe(
         self,
-        name: str,
+        name: str | None = None,
+        *,
+        version: str | Callable[[], str] = ...,
+        variant: str = ...,
+        input: Input = ...,
+        output: Callable[[Any], object] | None = ...,
+        task: Literal["classification", "regression"] | None = ...,
+        reference: Reference | str | os.PathLike[str] | None = ...,
+        features: Sequence[str] | None = ...,
+        classes: Sequence[str] | None = ...,
+        id: str | Callable[..., object] | None = ...,
+    ) -> Callable[[Function], Function]: ...
+
+    def observe(  # noqa: PLR0913 - each is a question every user of a decorator asks; all have defaults
+        self,
+        name: str | Callable[..., Any] | None = None,
         *,
         version: str | Callable[[], str] = "",
         variant: str = "stable",
@@ -90,11 +110,13 @@ class Surface(Session):
         features: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         id: str | Callable[..., object] | None = None,
-    ) -> Callable[[Function], Function]:
+    ) -> Any:
         """Observe the predictions of a function: sync, async, generator, async generator or method; row or batch.
 
+        ``@rs.observe("delays")`` names the model; ``@rs.observe`` without parentheses takes the function's own name.
+
         Args:
-            name: model name.
+            name: model name; default: the function's own.
             version: model version; or a callable that tells it, asked once and later, outside any prediction (with a
                 spool: at the first one).
             variant: role in the rollout: ``stable``, ``canary``, ``shadow``, a flag's variant.
@@ -111,13 +133,19 @@ class Surface(Session):
                 callable that takes the call's arguments and returns it (None: it has none).
 
         Raises:
-            ConfigurationError: the name is empty, *input* names no parameter, or what is decorated is no function.
+            ConfigurationError: an argument cannot be used, *input* names no parameter, or what is decorated is no function.
             ProfileError: the reference cannot be read.
         """
-        if not name:
+        if callable(name):
+            return self.observe()(name)
+        if name is not None and not name:
             raise ConfigurationError(f'observe needs the model\'s name, got {name!r}; write @observe("delays")')
+        check_arguments(
+            {"input": input, "output": output, "task": task, "reference": reference, "features": features,
+             "classes": classes, "id": id}
+        )  # fmt: skip
         if self.is_off:
-            return lambda function: function
+            return unobserved
         profile = (
             reference if reference is None or isinstance(reference, Reference) else Reference.load(os.fspath(reference))
         )
@@ -130,10 +158,12 @@ class Surface(Session):
             )
 
         def decorate(function: Function) -> Function:
+            check_function(function)
+            model = own_name(function) if name is None else name
             select, position = selector(function, input)
             recorder = self._recorder_for(
                 Observed(
-                    name=name,
+                    name=model,
                     version=version,
                     variant=variant,
                     select=select,
@@ -142,7 +172,7 @@ class Surface(Session):
                     is_classifier=None if task is None else task == "classification",
                     classes=() if classes is None else tuple(classes),
                     features=() if features is None else tuple(features),
-                    own_id=None if id is None else selector(function, id)[0],
+                    own_id=None if id is None else selector(function, id, "id")[0],
                     is_generator=inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
                     reference=profile,
                 )
@@ -440,9 +470,9 @@ class Surface(Session):
         Raises:
             ConfigurationError: the token is empty or cannot stand in a header, or the receipt keys cannot be read.
         """
-        from radiosonde._join.receipt_keys import ReceiptKeys
         from radiosonde._pipeline.label_app import LabelApp
         from radiosonde._pipeline.label_route import LabelRoute
+        from radiosonde._receipt_keys import ReceiptKeys
 
         pipeline = self.pipeline()
         text = pipeline.settings.receipt_keys

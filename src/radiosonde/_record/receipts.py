@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS, wall_ns
 from radiosonde._join.receipt import Receipt, sign
-from radiosonde._join.receipt_keys import MAKE_ONE, ReceiptKeys
+from radiosonde._receipt_keys import MAKE_ONE, ReceiptKeys
 from radiosonde._record.record_writer import is_in_progress
 from radiosonde._record.token import AT, INDEX, Token
 from radiosonde._record.tracing import prediction_id
@@ -33,6 +33,9 @@ def issue(token: Token) -> str:
     writer: RecordWriter = token[0]
     host = writer.recorder.host
     if not host.settings.receipt_keys:
+        if any(problem.variable == "RADIOSONDE_RECEIPT_KEYS" for problem in host.settings.problems):
+            host.guard.lose(losses.RECEIPT_UNISSUED)  # the variable has been logged; a request must not fail for it
+            return ""
         raise ConfigurationError(
             "there is no key to sign receipts with; set RADIOSONDE_RECEIPT_KEYS, or start(receipt_keys=...), to what this "
             f"prints: {MAKE_ONE}"

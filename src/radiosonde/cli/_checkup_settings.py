@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from radiosonde._pipeline.probes import cpu_limit
-from radiosonde._settings import VARIABLES, Settings, is_disabled
+from radiosonde._settings import Settings, is_disabled
+from radiosonde._settings import variables as known_variables
 from radiosonde.cli._checkup import Line, masked
-from radiosonde.errors import ConfigurationError, RadiosondeError
+from radiosonde.errors import RadiosondeError
 from radiosonde.reference.profile import Reference
 
 SPOOL = "/var/lib/radiosonde"
@@ -23,31 +24,23 @@ _WORKERS = re.compile(r"(?:^|\s)(?:-w\s*|--workers[=\s]\s*)(\d+)(?=\s|$)")
 
 def variable_lines(variables: Mapping[str, str]) -> Iterator[Line]:
     """Yield what is wrong with the variables, then those in force."""
+    ours = known_variables()
     for name in variables:
-        if name.startswith(_OURS) and name not in VARIABLES:
+        if name.startswith(_OURS) and name not in ours:
             # Without what all have in common, which would make any two alike.
-            known = {each.removeprefix(_OURS): each for each in VARIABLES}
+            known = {each.removeprefix(_OURS): each for each in ours}
             near = difflib.get_close_matches(name.removeprefix(_OURS), known, 1)
             said = f"{name} is not known and does nothing" + (f"; did you mean {known[near[0]]}?" if near else "")
             yield Line("settings", "fix", said, f"unset {name}")
         elif "OLTP" in name:
             yield Line("settings", "fix", f"{name} does nothing; it is spelt OTLP", f"unset {name}")
-    try:
-        if is_disabled(variables):
-            name = "OTEL_SDK_DISABLED" if not variables.get("RADIOSONDE_DISABLED") else "RADIOSONDE_DISABLED"
-            yield Line("settings", "fix", f"everything is switched off by {name}: nothing is observed", f"unset {name}")
-    except ConfigurationError:
-        pass  # said by `resolved`, in its own words
+    for problem in Settings.resolve(variables).problems:
+        yield Line("settings", "fix", problem.message, f"unset {problem.variable}")
+    if is_disabled(variables):
+        name = "OTEL_SDK_DISABLED" if not variables.get("RADIOSONDE_DISABLED") else "RADIOSONDE_DISABLED"
+        yield Line("settings", "fix", f"everything is switched off by {name}: nothing is observed", f"unset {name}")
     shown = [f"{name}={masked(name, value)}" for name, value in variables.items()]
     yield Line("settings", "ok", "in force: " + ("  ".join(shown) if shown else "none, all defaults"))
-
-
-def resolved(variables: Mapping[str, str]) -> Settings | Line:
-    """Return the settings, or the line that says why there are none."""
-    try:
-        return Settings.resolve(variables)
-    except ConfigurationError as error:
-        return Line("settings", "fix", str(error))
 
 
 def worker_count(variables: Mapping[str, str], server: Sequence[str]) -> tuple[int, str]:

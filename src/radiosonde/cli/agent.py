@@ -12,6 +12,7 @@ from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._pipeline.agent import Agent
 from radiosonde._pipeline.agent_outlets import AgentOutlets
+from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._pipeline.joiner import label_queue_for
 from radiosonde._ring.spool import Spool
 from radiosonde._settings import Settings
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     )
     settings = replace(settings, spool=args.spool, agent=True)
     guard = Guard()
+    report_problems(settings, guard)
     store = Path(settings.store) if settings.store else None
     label_queue = label_queue_for(settings, guard)
     agent = Agent(Spool(args.spool), guard, store=store, window_s=settings.window_s, label_queue=label_queue)

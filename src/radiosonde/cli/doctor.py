@@ -19,7 +19,7 @@ from radiosonde._version import __version__
 from radiosonde.cli._checkup import Line, masked
 from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_libraries import library_lines
-from radiosonde.cli._checkup_settings import reference_lines, resolved, server_lines, variable_lines, worker_count
+from radiosonde.cli._checkup_settings import reference_lines, server_lines, variable_lines, worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,9 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _look(variables: Mapping[str, str], server: Sequence[str]) -> list[Line]:
     lines = [*library_lines(variables), *variable_lines(variables)]
-    settings = resolved(variables)
-    if isinstance(settings, Line):
-        return [*lines, settings]
+    settings = Settings.resolve(variables)
     workers = worker_count(variables, server)
     return [
         *lines,

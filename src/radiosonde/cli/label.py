@@ -23,8 +23,9 @@ from radiosonde._guard import Guard
 from radiosonde._join.incoming import LabelReader, Refusal
 from radiosonde._join.opening import open_join_store
 from radiosonde._join.preview import Preview
-from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._pipeline.label_queue import LabelQueue
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._settings import Settings
 from radiosonde.cli._label_report import invalid_sentence, sentences, unmet_sentence
 from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Reading, Row, read_rows
@@ -104,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         StoreError: the store cannot be opened, or not take the labels.
     """
     settings = Settings.resolve()
+    report_problems(settings, Guard())
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
 
     def open_label_queue(target: str) -> LabelQueue:

@@ -70,6 +70,9 @@ CALLS_PAUSED: Final = "calls_paused"
 """Live spans not begun, and rings of a model not opened, because a hundred tries in a row had failed; tried again within a
 minute. The predictions themselves are counted, or are in `RECORD_FAILED`."""
 
+SETTINGS_IGNORED: Final = "settings_ignored"
+"""Variables of the environment whose value cannot be used; the default is in force, and ``radiosonde doctor`` shows them."""
+
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
 

@@ -289,7 +289,10 @@ def test_secrets_are_not_shown(doctor):
         ({"RADIOSONDE_REFERENCE": "/no/such.json"}, "cannot read the reference profile /no/such.json"),
         ({"RADIOSONDE_STORE": "/no/such/flights.sqlite"}, "store: folder /no/such does not exist"),
         ({"RADIOSONDE_LABELS": "/no/such/labels.sqlite"}, "labels: folder /no/such does not exist"),
-        ({"RADIOSONDE_PROMETHEUS_PORT": "99999"}, "Prometheus: 99999 is no port"),
+        (
+            {"RADIOSONDE_PROMETHEUS_PORT": "99999"},
+            "RADIOSONDE_PROMETHEUS_PORT is '99999'; it must be between 0 and 65535",
+        ),
     ],
 )
 def test_each_setting_that_cannot_work_is_said(doctor, variables, words):

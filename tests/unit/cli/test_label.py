@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from radiosonde._join.receipt import Receipt, sign
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._settings import Settings
 from radiosonde.cli import label as command
 from radiosonde.errors import ConfigurationError, StoreError

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from radiosonde._join.incoming import LabelReader, Refusal
 from radiosonde._join.receipt import REFUSALS, Receipt, sign
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.model import SeriesKey
 
 NS = 10**9

@@ -6,8 +6,8 @@ import pytest
 
 from radiosonde._join.memory import MemoryJoinStore
 from radiosonde._join.receipt import LONGEST, UNFIT, Receipt, is_receipt, sign, verify
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ConfigurationError, RadiosondeError, ReceiptError
 from radiosonde.model import Outcome, SeriesKey
 

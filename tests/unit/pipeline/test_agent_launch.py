@@ -144,5 +144,5 @@ def test_auto_is_a_setting() -> None:
     """From the environment and by argument; anything else is refused with what may be said."""
     environment = {"RADIOSONDE_SPOOL": "/spool", "RADIOSONDE_AGENT": " Auto "}
     assert Settings.resolve(environment).agent == "auto"
-    with pytest.raises(ConfigurationError, match='use True, False or "auto"'):
+    with pytest.raises(ConfigurationError, match='use true, false or "auto"'):
         Settings.resolve({}, spool="/spool", agent="maybe")

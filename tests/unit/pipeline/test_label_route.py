@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiosonde._join.receipt import Receipt, sign
-from radiosonde._join.receipt_keys import ReceiptKeys
 from radiosonde._join.store import Label
 from radiosonde._pipeline import label_route
 from radiosonde._pipeline.label_route import MOST_BYTES, MOST_LABELS, LabelRoute
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import SeriesKey
 from tests.unit.join.recording import RecordingStore

@@ -75,7 +75,10 @@ def test_starting_after_a_decoration_is_allowed():
 
 def test_a_setting_that_is_unknown_is_refused():
     """The message lists the known ones."""
-    with pytest.raises(ConfigurationError, match=r"unknown setting stroe; known are .*store"), fly(stroe="x"):
+    with (
+        pytest.raises(ConfigurationError, match=r"unknown setting stroe; did you mean store.*Known are .*window_s"),
+        fly(stroe="x"),
+    ):
         pass
 
 

@@ -11,7 +11,7 @@ import pytest
 from radiosonde import current
 from radiosonde._clock import wall_ns
 from radiosonde._join.receipt import Receipt, verify
-from radiosonde._join.receipt_keys import ReceiptKeys
+from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ConfigurationError, ReceiptError
 from radiosonde.model import SeriesKey, losses
 from radiosonde.testing import Flight, fly

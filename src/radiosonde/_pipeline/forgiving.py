@@ -1,0 +1,34 @@
+"""What the environment got wrong never raises in a host: it is logged, and a variable that cannot be used is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from radiosonde.errors import RadiosondeError
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde._settings import Settings
+
+
+def report_problems(settings: Settings, guard: Guard) -> None:
+    """Log and count the variables that cannot be used."""
+    for problem in settings.problems:
+        guard.lose(losses.SETTINGS_IGNORED)
+        guard.tell(f"setting {problem.variable}", "%s (radiosonde doctor shows all)", problem.message)
+
+
+def open_part(settings: Settings, guard: Guard, setting: str, part: Callable[[], object]) -> None:
+    """Call what opens the part of a setting.
+
+    Raises:
+        RadiosondeError: it cannot be opened, and no variable of the environment asked for it.
+    """
+    try:
+        part()
+    except RadiosondeError as error:
+        if setting not in settings.from_environment:
+            raise
+        guard.tell(f"setting {setting}", "%s", error)

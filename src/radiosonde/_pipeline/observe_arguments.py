@@ -1,0 +1,90 @@
+"""Checks what `observe` was given, at decoration: a programmer's error is best met where it was made.
+
+Names, versions and classes of odd types are not errors: they come from configuration, and are turned into text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from radiosonde.errors import ConfigurationError
+from radiosonde.reference.profile import Reference
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_TASKS = (None, "classification", "regression")
+
+
+def _is_sequence(value: object) -> bool:
+    return value is None or (isinstance(value, Sequence) and not isinstance(value, (str, bytes)))
+
+
+def _is_array_or_sequence(value: object) -> bool:
+    return _is_sequence(value) or hasattr(value, "__array__")
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "input": (
+        lambda value: value is None or value is False or isinstance(value, str) or callable(value),
+        "a parameter's name, a callable on the call's arguments, or False",
+    ),
+    "output": (lambda value: value is None or callable(value), "a callable on the result"),
+    "task": (lambda value: value in _TASKS, '"classification" or "regression"'),
+    "reference": (
+        lambda value: value is None or isinstance(value, (str, os.PathLike, Reference)),
+        "a path, or what Reference.load returns",
+    ),
+    "features": (_is_array_or_sequence, 'a list of names, such as ["a", "b"]'),
+    "classes": (_is_array_or_sequence, 'a list of names, such as ["no", "yes"]'),
+    "id": (
+        lambda value: value is None or isinstance(value, str) or callable(value),
+        "a parameter's name, or a callable on the call's arguments",
+    ),
+}
+
+
+def check_arguments(given: Mapping[str, object]) -> None:
+    """Check the arguments of `observe` by name.
+
+    Raises:
+        ConfigurationError: one cannot be used.
+    """
+    for name, value in given.items():
+        is_usable, must = _CHECKS[name]
+        if not is_usable(value):
+            raise ConfigurationError(f"observe got {name}={value!r}; it must be {must}")
+
+
+def check_function(function: object) -> None:
+    """Check what is decorated.
+
+    Raises:
+        ConfigurationError: it is no function.
+    """
+    if isinstance(function, (type, staticmethod, classmethod, property)):
+        raise ConfigurationError(
+            f"observe decorates functions, not {function!r}; put it below @staticmethod, @classmethod or @property, or on a "
+            "class's predict method"
+        )
+    if not callable(function):
+        raise ConfigurationError(f"observe decorates functions, not {function!r}; write @observe above a def")
+
+
+def own_name(function: Callable[..., object]) -> str:
+    """Return a function's own name, for a model that was given none.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    name = getattr(function, "__name__", "")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ConfigurationError(f'{function!r} has no name of its own for the model; write observe("delays")')
+    return name
+
+
+def unobserved(function: Function) -> Function:
+    """Return *function* as it is, checked: what decorates where all is off."""
+    check_function(function)
+    return function

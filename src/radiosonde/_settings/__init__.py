@@ -1,0 +1,30 @@
+"""Settings: declared in `radiosonde._settings.settings`, read from the environment in `radiosonde._settings.environment`."""
+
+from radiosonde._settings.environment import model_tag, variables_in_force
+from radiosonde._settings.kinds import ANY
+from radiosonde._settings.settings import (
+    AUTO,
+    MEMORY,
+    SPOOL_LABELS,
+    Problem,
+    Settings,
+    child_environment,
+    declarations,
+    is_disabled,
+    variables,
+)
+
+__all__ = [
+    "ANY",
+    "AUTO",
+    "MEMORY",
+    "SPOOL_LABELS",
+    "Problem",
+    "Settings",
+    "child_environment",
+    "declarations",
+    "is_disabled",
+    "model_tag",
+    "variables",
+    "variables_in_force",
+]

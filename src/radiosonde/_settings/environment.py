@@ -1,0 +1,71 @@
+"""The environment: the only module that reads it. Nothing is read at import.
+
+OpenTelemetry's own variables are read by OpenTelemetry's rules: what they do not define is not an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
+
+MODEL_VARIABLES = {
+    "RADIOSONDE_MODEL_NAME": "name of models that plug-ins meet and nobody has tagged",
+    "RADIOSONDE_MODEL_VARIANT": "their variant: `stable`, `canary`, `shadow`, a flag's variant",
+    "RADIOSONDE_MODEL_VERSION": "their version",
+}
+"""Variables that are no settings: what each says."""
+
+
+def in_force(environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return *environment*, or the process's where it is None."""
+    return os.environ if environment is None else environment
+
+
+def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of the environment that concern us, by name: ours, OpenTelemetry's, those of servers."""
+    env = in_force(environment)
+    return {
+        name: env[name] for name in sorted(env) if name.startswith(("RADIOSONDE_", "OTEL_")) or name in SERVER_VARIABLES
+    }
+
+
+def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:
+    """Return the name, version and variant that the environment gives to models nobody has tagged."""
+    env = in_force(environment)
+    name, version, variant = (env.get(f"RADIOSONDE_MODEL_{part}") or None for part in ("NAME", "VERSION", "VARIANT"))
+    return name, version, variant
+
+
+def otel_disabled(env: Mapping[str, str]) -> bool | None:
+    """Return True where OpenTelemetry is switched off. Its rule: everything but "true" is false, and nothing is an error."""
+    return True if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" else None
+
+
+def otel_service_name(env: Mapping[str, str]) -> str | None:
+    """Return the service name, None without one."""
+    return env.get("OTEL_SERVICE_NAME") or None
+
+
+def otel_interval_s(env: Mapping[str, str]) -> float | None:
+    """Return the seconds between exports; None where nothing usable says so: OpenTelemetry falls back to its default."""
+    interval_ms = env.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    return int(interval_ms) / 1000 if interval_ms.isdecimal() and int(interval_ms) > 0 else None
+
+
+def otel_takes_metrics(env: Mapping[str, str]) -> bool | None:
+    """Return whether OpenTelemetry's variables say that metrics go out over OTLP."""
+    exporters = {name.strip() for name in env.get("OTEL_METRICS_EXPORTER", "").split(",")}
+    if "none" in exporters:
+        return False
+    named = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+    return bool(named) or any(name.startswith("otlp") for name in exporters)
+
+
+def otel_spans_per_minute(env: Mapping[str, str]) -> int | None:
+    """Return 0 where traces have nowhere to go: they are switched off, or only metrics have an endpoint."""
+    prefix = "OTEL_EXPORTER_OTLP"
+    named = env.get(f"{prefix}_ENDPOINT") or env.get(f"{prefix}_TRACES_ENDPOINT")
+    is_off = env.get("OTEL_TRACES_EXPORTER", "").strip() == "none"
+    return 0 if is_off or (not named and env.get(f"{prefix}_METRICS_ENDPOINT")) else None

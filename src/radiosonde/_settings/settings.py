@@ -1,0 +1,355 @@
+"""Settings, each declared once: name, type, default, kind (which validates), variable, documentation.
+
+Everything else is derived from the fields of `Settings`: reading the environment, checking, the message about a misspelt
+name, and, by ``tools/generate_settings.py``, ``docs/settings.md`` and the keywords that a type checker knows of ``start``.
+A new setting is one field here.
+
+Resolved once, at first use: arguments of ``start`` first, then ``RADIOSONDE_*``, then ``OTEL_*``. A wrong argument is a
+programmer's error and raises. A wrong variable never does, for whoever deploys an application cannot mend its code: it is a
+problem, which is logged and counted by whoever resolved the settings, and the default is in force.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, NamedTuple
+
+from radiosonde._settings import environment as env_
+from radiosonde._settings import kinds
+from radiosonde._settings.kinds import Kind
+from radiosonde.errors import ConfigurationError
+
+AUTO: Literal["auto"] = "auto"
+"""For ``agent``: the first process that finds none starts one."""
+
+MEMORY = "memory"
+
+SPOOL_LABELS = "labels.sqlite"
+"""Name of the join store in a spool that an agent drains."""
+
+_DECLARED = "radiosonde"
+_YEAR_S = 31_536_000
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What is declared of a setting beside its name, type and default.
+
+    Attributes:
+        kind: its values.
+        doc: what it does.
+        variable: our variable that sets it; empty: an argument only.
+        otel: reads it from OpenTelemetry's variables; returns None where they say nothing.
+        otel_variables: names of those, for people.
+        is_secret: its value is shown nowhere.
+    """
+
+    kind: Kind
+    doc: str
+    variable: str = ""
+    otel: Callable[[Mapping[str, str]], object] | None = None
+    otel_variables: tuple[str, ...] = ()
+    is_secret: bool = False
+
+
+class Problem(NamedTuple):
+    """A variable that cannot be used.
+
+    Attributes:
+        variable: its name.
+        message: what is wrong with it, and what is in force instead.
+    """
+
+    variable: str
+    message: str
+
+
+def _setting(
+    default: Any,
+    kind: Kind,
+    doc: str,
+    variable: str = "",
+    otel: Callable[[Mapping[str, str]], object] | None = None,
+    otel_variables: tuple[str, ...] = (),
+    *,
+    is_secret: bool = False,
+) -> Any:
+    metadata = {_DECLARED: Declared(kind, doc, variable, otel, otel_variables, is_secret)}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, repr=not is_secret)
+    return field(default=default, metadata=metadata, repr=not is_secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. What each field does is in its declaration, and in ``docs/settings.md``.
+
+    Attributes:
+        problems: variables that cannot be used; the defaults of what they set are in force.
+        from_environment: names of the settings that a variable has set.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or two contradict each other.
+    """
+
+    store: str | None = _setting(
+        None, kinds.path(), "SQLite store that closed windows are written to, for `radiosonde diagnose`; none by default.",
+        "RADIOSONDE_STORE",
+    )  # fmt: skip
+    spool: str | None = _setting(
+        None, kinds.path("folder"),
+        "Folder where the rings lie as files. They outlive the process, `radiosonde blackbox` reads them, and an agent can "
+        "drain them. By default rings lie in memory.",
+        "RADIOSONDE_SPOOL",
+    )  # fmt: skip
+    agent: bool | Literal["auto"] = _setting(
+        False, kinds.flag(other=AUTO),
+        "Leave the rings in the spool to `radiosonde agent`; this process only writes them. `auto` starts an agent where none "
+        "runs. Needs `spool`.",
+        "RADIOSONDE_AGENT",
+    )  # fmt: skip
+    window_s: float = _setting(
+        60.0,
+        kinds.number(1, _YEAR_S, "seconds"),
+        "Length of a window, in seconds of event time.",
+        "RADIOSONDE_WINDOW_S",
+    )
+    references: Mapping[str, str] = _setting(
+        dict,
+        kinds.references(),
+        "Reference profile of each model; `*` serves models without one.",
+        "RADIOSONDE_REFERENCE",
+    )
+    cohorts: Mapping[str, Sequence[str]] = _setting(
+        dict, kinds.cohorts(),
+        "Allowed values of each cohort dimension; `*` among them allows all. Other values count as `other`. Values of a "
+        "dimension that is not listed are hashed.",
+        "RADIOSONDE_COHORTS",
+    )  # fmt: skip
+    service_name: str | None = _setting(
+        None, kinds.text(), "`service.name` of the telemetry; by default OpenTelemetry's own rules decide.",
+        "", env_.otel_service_name, ("OTEL_SERVICE_NAME",),
+    )  # fmt: skip
+    otlp: bool = _setting(
+        False, kinds.flag(),
+        "Export over OTLP/HTTP. By default on where OpenTelemetry's variables name an endpoint or an OTLP exporter.",
+        "RADIOSONDE_OTLP", env_.otel_takes_metrics,
+        ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+    )  # fmt: skip
+    export_interval_s: float = _setting(
+        60.0, kinds.number(0, _YEAR_S, "seconds", is_above=True), "Seconds between exports of metrics over OTLP.",
+        "", env_.otel_interval_s, ("OTEL_METRIC_EXPORT_INTERVAL",),
+    )  # fmt: skip
+    spans_per_minute: int = _setting(
+        60, kinds.whole(0, 6000),
+        "Bound on spans made after the fact, of predictions whose trace was not recorded, where OTLP is on. 0 makes none. By "
+        "default 0 where OpenTelemetry's variables say that no backend takes traces.",
+        "RADIOSONDE_SPANS_PER_MINUTE", env_.otel_spans_per_minute,
+        ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    )  # fmt: skip
+    prometheus: bool = _setting(True, kinds.flag(), "Register a collector in prometheus-client's default registry.")
+    prometheus_port: int | None = _setting(
+        None, kinds.whole(0, 65_535), "Serve `/metrics` on 127.0.0.1 at this port; 0 takes a free one. By default not served.",
+        "RADIOSONDE_PROMETHEUS_PORT",
+    )  # fmt: skip
+    ring_bytes: int = _setting(
+        4 << 20, kinds.whole(1 << 16, 1 << 32, "bytes"), "Size of one model's ring.", "RADIOSONDE_RING_BYTES"
+    )
+    max_series: int = _setting(
+        200,
+        kinds.whole(1, 100_000),
+        "Cohort cells per model; further ones count as `__overflow__`.",
+        "RADIOSONDE_MAX_SERIES",
+    )
+    cpu_budget: float = _setting(
+        0.01, kinds.number(0, math.inf, "CPU seconds per second", is_above=True),
+        "Share of one core that Radiosonde's threads in this process may use together. Held by sampling features and outputs "
+        "1-in-N, weighted by N; calls, rows, errors, durations and phases stay exact. `inf` samples every row.",
+        "RADIOSONDE_CPU_BUDGET",
+    )  # fmt: skip
+    disabled: bool = _setting(
+        False, kinds.flag(), "Switch everything off: decorators return the functions they were given.",
+        "RADIOSONDE_DISABLED", env_.otel_disabled, ("OTEL_SDK_DISABLED",),
+    )  # fmt: skip
+    labels: str | None = _setting(
+        None, kinds.path("path of a SQLite file, `redis://` address, or `memory`"),
+        "Join store, where predictions wait for their labels. By default beside the store (`flights.labels.sqlite` beside "
+        "`flights.sqlite`), in the spool where an agent drains it, else in memory.",
+        "RADIOSONDE_LABELS",
+    )  # fmt: skip
+    receipt_keys: str = _setting(
+        "", kinds.receipt_keys(), "Keys of receipts: the first signs, all verify. Without any there are no receipts.",
+        "RADIOSONDE_RECEIPT_KEYS", is_secret=True,
+    )  # fmt: skip
+    receipt_ttl_s: float = _setting(
+        90 * 86_400.0, kinds.number(1, 10 * _YEAR_S, "seconds"),
+        "How long a receipt is good for. At most ten years: a receipt has 32 bits for its expiry.",
+        "RADIOSONDE_RECEIPT_TTL_S",
+    )  # fmt: skip
+    runtime: bool = _setting(
+        True, kinds.flag(),
+        "Count the health of the process too: CPU, throttling, memory, garbage collector, loop lag, pool waits.",
+        "RADIOSONDE_RUNTIME",
+    )  # fmt: skip
+    problems: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
+    from_environment: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for item, declared in declarations():
+            value = getattr(self, item.name)
+            if value is not None or item.default is not None:
+                object.__setattr__(self, item.name, _checked(item.name, declared, value))
+        for conflict in _CONFLICTS:
+            if conflict.is_met(self):
+                raise ConfigurationError(conflict.message)
+
+    @property
+    def join_target(self) -> str | None:
+        """Where predictions wait for their labels; None: in memory."""
+        if self.labels is not None:
+            return None if self.labels == MEMORY else self.labels
+        if self.agent and self.spool is not None:
+            return f"{self.spool}/{SPOOL_LABELS}"
+        if self.store is None:
+            return None
+        stem, suffix = os.path.splitext(self.store)  # noqa: PTH122 - a path keeps its form: no "./" is lost
+        return f"{stem}.labels{suffix}"
+
+    @classmethod
+    def resolve(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+        """Return the settings in force: *arguments* that are not None win over the environment.
+
+        A variable that cannot be used is among the `problems` of what is returned.
+
+        Raises:
+            ConfigurationError: an argument is unknown or cannot be used; the message says which and why.
+        """
+        given = _given(arguments)
+        values, problems = _read(env_.in_force(environment))
+        values = {name: value for name, value in values.items() if name not in given}
+        while True:
+            met = next((each for each in _CONFLICTS if each.is_met_by({**values, **given})), None)
+            if met is None:
+                break
+            culprit = next((name for name in met.names if name in values), None)
+            if culprit is None:
+                raise ConfigurationError(met.message)
+            del values[culprit]
+            variable = next(declared.variable for item, declared in declarations() if item.name == culprit)
+            problems.append(Problem(variable, f"{variable} is ignored: {met.message}"))
+        return cls(**values, **given, problems=tuple(problems), from_environment=frozenset(values))
+
+
+class _Conflict(NamedTuple):
+    """Two settings that cannot be in force together.
+
+    Attributes:
+        names: the settings; the first that a variable has set gives way.
+        is_met: says whether settings have it; only `names` are looked at.
+        message: what is wrong and what to do.
+    """
+
+    names: tuple[str, ...]
+    is_met: Callable[[Any], bool]
+    message: str
+
+    def is_met_by(self, values: Mapping[str, Any]) -> bool:
+        """Say whether these values, and the defaults of others, have the conflict."""
+        return self.is_met(_View({"agent": False, "spool": None, "labels": None} | dict(values)))
+
+
+class _View:
+    """Values as attributes."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(values)
+
+
+_CONFLICTS = (
+    _Conflict(
+        ("agent",),
+        lambda settings: bool(settings.agent) and settings.spool is None,
+        "agent needs a spool; set RADIOSONDE_SPOOL, or give start(spool=...)",
+    ),
+    _Conflict(
+        ("labels", "agent"),
+        lambda settings: bool(settings.agent) and settings.labels == MEMORY,
+        "labels in memory cannot reach the agent; leave RADIOSONDE_LABELS out, or name a place",
+    ),
+)
+
+
+def declarations() -> list[tuple[Field[Any], Declared]]:
+    """Return every setting: its field, and what is declared of it."""
+    return [(item, item.metadata[_DECLARED]) for item in fields(Settings) if _DECLARED in item.metadata]
+
+
+def variables() -> tuple[str, ...]:
+    """Return the names of our own variables; any other name that begins like these is a misspelling."""
+    return tuple(
+        sorted({declared.variable for _, declared in declarations() if declared.variable} | {*env_.MODEL_VARIABLES})
+    )
+
+
+def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
+    """Say whether the environment switches everything off. A value that cannot be used does not."""
+    env = env_.in_force(environment)
+    return next(_value(env, declared, []) is True for item, declared in declarations() if item.name == "disabled")
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with *settings* in it, for an agent that is to do as this process was told."""
+    told = {
+        "RADIOSONDE_STORE": settings.store and os.path.abspath(settings.store),  # noqa: PTH100 - the same in text
+        "RADIOSONDE_WINDOW_S": f"{settings.window_s:.17g}",
+        "RADIOSONDE_OTLP": "true" if settings.otlp else "false",
+        "RADIOSONDE_PROMETHEUS_PORT": None if settings.prometheus_port is None else str(settings.prometheus_port),
+        "OTEL_SERVICE_NAME": settings.service_name,
+        "OTEL_METRIC_EXPORT_INTERVAL": str(max(1, round(settings.export_interval_s * 1000))),
+    }
+    return {**env_.in_force(None), **{name: value for name, value in told.items() if value is not None}}
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that say something, checked."""
+    declared = {item.name: declared for item, declared in declarations()}
+    unknown = sorted(set(arguments) - declared.keys())
+    if unknown:
+        import difflib  # 3 ms of `import radiosonde`
+
+        near = difflib.get_close_matches(unknown[0], declared, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigurationError(f"unknown setting {', '.join(unknown)}{hint} Known are {', '.join(sorted(declared))}")
+    return {name: _checked(name, declared[name], value) for name, value in arguments.items() if value is not None}
+
+
+def _checked(name: str, declared: Declared, value: Any) -> Any:
+    try:
+        return declared.kind.check(value)
+    except ConfigurationError:  # says all by itself, and shows no secret
+        raise
+    except ValueError as error:
+        said = f"{name}: {error}" if declared.is_secret else f"{name} is {value!r}; {error}"
+        raise ConfigurationError(said) from None
+
+
+def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what the variables set, and those that cannot be used."""
+    problems: list[Problem] = []
+    read = {item.name: _value(env, declared, problems) for item, declared in declarations()}
+    return {name: value for name, value in read.items() if value is not None}, problems
+
+
+def _value(env: Mapping[str, str], declared: Declared, problems: list[Problem]) -> Any:
+    """Return what the environment says of one setting, None where it says nothing that can be used."""
+    given = env.get(declared.variable, "").strip() if declared.variable else ""
+    if given:
+        try:
+            return declared.kind.check(declared.kind.read(given))
+        except ValueError as error:
+            said = f"{declared.variable}:" if declared.is_secret else f"{declared.variable} is {given!r};"
+            problems.append(Problem(declared.variable, f"{said} {error}. It is ignored"))
+    return declared.otel(env) if declared.otel is not None else None
