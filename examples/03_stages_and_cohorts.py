@@ -10,7 +10,7 @@ from radiosonde.testing import fly
 
 with fly(cohorts={"plan": ["free", "pro"]}) as rs:
 
-    @rs.observe("ranker", version="3", features=["age", "visits"])
+    @rs.observe("ranker", version="3", features=["age", "visits"], task="regression")
     def rank(row):
         with rs.stage("feature_fetch"):
             time.sleep(0.002 if row[0] > 40 else 0.0002)

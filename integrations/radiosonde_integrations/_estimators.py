@@ -99,13 +99,15 @@ def describe_margins(model: Any) -> Description:
     final = final_estimator(model)
     names = np.array(class_names_of(model))
     is_one_a_class = getattr(final, "decision_function_shape", "ovr") != "ovo" and not has_several_outputs(final)
+    if len(names) < 3 or not is_one_a_class:
+        return _description(model, final, (), "regression", values)
 
     def output(result: Any) -> object:
-        if isinstance(result, np.ndarray) and result.ndim == 2 and 1 < result.shape[1] == len(names) and is_one_a_class:
+        if isinstance(result, np.ndarray) and result.ndim == 2 and result.shape[1] == len(names):
             return names[result.argmax(axis=1)]
-        return values(result)
+        return None
 
-    return _description(model, final, tuple(names.tolist()), "regression", output)
+    return _description(model, final, tuple(names.tolist()), "classification", output)
 
 
 def _description(model: Any, final: Any, classes: tuple[str, ...], task: Any, output: Any) -> Description:

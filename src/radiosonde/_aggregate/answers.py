@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._ring.layout import DONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE
-from radiosonde.model import CONFIDENCE_BINS, OutputCounts
+from radiosonde.model import CONFIDENCE_BINS, FIRST_HASHED, OVERFLOW_CLASS, OutputCounts
 
 _DEFAULT_EDGES = np.array([-1e6, -1e4, -1e3, -1e2, -10, -1, -0.1, 0, 0.1, 1, 10, 1e2, 1e3, 1e4, 1e6])
 """Bins of values when no reference tells better ones."""
@@ -28,9 +28,10 @@ class AnswerState:
     """
 
     def __init__(self, value_edges: Sequence[float] = ()) -> None:
-        self._classes = np.zeros(0, dtype=np.int64)
-        self._confidence = np.zeros((0, CONFIDENCE_BINS), dtype=np.int64)
-        self._confidence_sums = np.zeros((0, CONFIDENCE_BINS))
+        # The first line is for all classes beyond the bound, the others are by class code.
+        self._classes = np.zeros(1, dtype=np.int64)
+        self._confidence = np.zeros((1, CONFIDENCE_BINS), dtype=np.int64)
+        self._confidence_sums = np.zeros((1, CONFIDENCE_BINS))
         self._edges = np.array(value_edges, dtype=np.float64) if len(value_edges) else _DEFAULT_EDGES
         self._values = np.zeros(0, dtype=np.int64)
         self._value_sum = 0.0
@@ -68,7 +69,8 @@ class AnswerState:
 
     def _add_classes(self, codes: NDArray[np.int64], confidences: NDArray[Any], weight: int) -> None:
         self._weigh(len(codes), weight)
-        size = int(codes.max(initial=-1)) + 1
+        codes = np.where(codes < FIRST_HASHED, codes + 1, 0)
+        size = int(codes.max(initial=0)) + 1
         if size > len(self._classes):
             grown = size - len(self._classes)
             self._classes = np.pad(self._classes, (0, grown))
@@ -94,11 +96,15 @@ class AnswerState:
 
     def freeze(self, class_names: Sequence[str]) -> OutputCounts:
         """Return the outputs, frozen."""
+        lines = np.arange(1, len(self._classes))
+        names = tuple(class_names[: len(lines)])
+        if self._classes[0]:
+            lines, names = np.append(lines, 0), (*names, OVERFLOW_CLASS)
         return OutputCounts(
-            classes=tuple(class_names[: len(self._classes)]),
-            class_counts=self._classes.copy(),
-            confidence=self._confidence.copy(),
-            confidence_sums=self._confidence_sums.copy(),
+            classes=names,
+            class_counts=self._classes[lines],
+            confidence=self._confidence[lines],
+            confidence_sums=self._confidence_sums[lines],
             value_edges=self._edges if len(self._values) else np.zeros(0),
             value_counts=self._values.copy(),
             value_sum=self._value_sum,

@@ -18,7 +18,7 @@ import numpy as np
 
 from radiosonde._aggregate.answers import one_confidence_bin
 from radiosonde._aggregate.outcome_cells import OutcomeCells, residual
-from radiosonde.model import CONFIDENCE_BINS, LAG, LAGS, OVERFLOW_CLASS, LabelCounts, Outcome
+from radiosonde.model import CONFIDENCE_BINS, LAG, LAGS, LabelCounts, Outcome
 
 LAG_EDGES_S = (60.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0, 172800.0, 604800.0, 1209600.0, 2592000.0)
 """Upper bounds of the label-lag histogram in seconds: one minute to 30 days."""
@@ -119,8 +119,8 @@ class OutcomeState:
             cells.add(name, outcome.cells, missed, sign)
 
     def _count_class(self, outcome: Outcome, name: str, lag_s: float, sign: int) -> None:
-        # Two classes beyond the bound share a name, and nobody knows whether they are the same.
-        is_correct = name == outcome.predicted and name != OVERFLOW_CLASS
+        # Of classes beyond the bound too: see `radiosonde.model.classes`.
+        is_correct = name == outcome.predicted
         key = ("correct" if is_correct else "incorrect", LAGS[bisect_left(_LAG_LIMITS_S, lag_s)])
         (self._outcomes if sign > 0 else self._retractions)[key] += 1
         confidence = outcome.confidence

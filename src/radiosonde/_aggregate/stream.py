@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._ring import BatchArena
+from radiosonde.model import OVERFLOW_CLASS
 from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN
 from radiosonde.reference.grid import Grid
 from radiosonde.reference.profile import Reference
@@ -56,6 +57,12 @@ class Stream:
     def identity(self) -> tuple[str, str, tuple[str, ...]]:
         """Model, version and features: streams that agree in these are counted alike."""
         return self.model, self.version, self.features
+
+    def class_name(self, code: int) -> str:
+        """Return the name of a class code; ``""`` of none, `OVERFLOW_CLASS` of one beyond the bound."""
+        if code < 0:
+            return ""
+        return self.classes[code] if code < len(self.classes) else OVERFLOW_CLASS
 
     def adopt(self, reference: Reference) -> None:
         """Count cells by *reference* from now on."""

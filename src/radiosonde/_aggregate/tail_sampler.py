@@ -190,7 +190,7 @@ class TailSampler:
             rows=int(header["rows"]),
             reasons=tuple(reason for reason in REASONS if reason in why),
             error_type=stream.errors[int(header["error"])],
-            class_name=stream.classes[code] if code >= 0 else "",
+            class_name=stream.class_name(code),
             confidence=None if np.isnan(confidence) else confidence,
             cells=cells,
             phases_s=_phases(stream, header),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from radiosonde._clock import NS
 from radiosonde._join.label_values import LARGEST, class_name, finite_number
 from radiosonde._join.store import CORRECTED, DUPLICATE, INVALID, JOINED, UNANSWERED, LaneNames
-from radiosonde.model import Outcome, SeriesKey
+from radiosonde.model import FIRST_HASHED, OTHER_WRONG, OVERFLOW_CLASS, Outcome, SeriesKey, hashed_class
 from radiosonde.model.series import OVERFLOW_COHORT
 
 VALUES_KEPT = 16
@@ -41,6 +41,8 @@ class LaneCodes:
     def class_of(self, code: int) -> str:
         """Return the class of a code; one that has no name is called by its number."""
         classes = self.names.classes
+        if code >= FIRST_HASHED:
+            return OVERFLOW_CLASS
         return classes[code] if code < len(classes) else str(code)
 
 
@@ -151,6 +153,8 @@ def outcome_of(
     """Return the outcome of a prediction whose label is *label*; None says that it never came."""
     lane = prediction.lane
     has_class = prediction.class_code >= 0
+    if prediction.class_code >= FIRST_HASHED:
+        label, former = _beside_hashed(label, prediction.class_code), _beside_hashed(former, prediction.class_code)
     has_cells = bool(prediction.cells)
     return Outcome(
         lane.key(prediction.series),
@@ -167,6 +171,15 @@ def outcome_of(
         lane.names.grid if has_cells else "",
         lane.names.features if has_cells else (),
     )
+
+
+def _beside_hashed(label: str | float | None, code: int) -> str | float | None:
+    """Return a label of a prediction whose class is beyond the bound, so that it equals `OVERFLOW_CLASS` if it is right."""
+    if not isinstance(label, str):
+        return label
+    if hashed_class(label) == code:
+        return OVERFLOW_CLASS
+    return OTHER_WRONG if label == OVERFLOW_CLASS else label
 
 
 def parse_id(prediction_id: object) -> tuple[int, int, int] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from radiosonde._aggregate.stream import Stream
 from radiosonde._pipeline.ring_consumer import RingConsumer
-from radiosonde._record.outputs import MAX_CLASSES
+from radiosonde._record.class_codes import MAX_CLASSES
 from radiosonde._ring import Block, Ring
 from radiosonde._ring.layout import BATCH_OUTPUTS, OUTPUT_CLASS
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
@@ -96,7 +96,7 @@ class AttachedRing:
             found.append(outputs[:, 0])
         codes = np.concatenate(found)
         # Overwritten blocks may hold anything; the aggregator looks whether they are whole, and drops them.
-        return codes[(codes >= -1) & (codes <= MAX_CLASSES)]
+        return codes[(codes >= -1) & (codes < max(MAX_CLASSES, len(self._tables[CLASSES, 0])))]
 
     def in_flight(self) -> list[str]:
         """Return the ids of the predictions that were in progress when the writer died."""

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 from radiosonde._join.opening import open_join_store
 from radiosonde._pipeline.label_queue import LabelQueue
 from radiosonde._receipt_keys import ReceiptKeys
+from radiosonde._record.class_codes import MAX_CLASSES
 from radiosonde._record.intern import Codes
-from radiosonde._record.outputs import MAX_CLASSES
-from radiosonde.model import OVERFLOW_CLASS, Outcome, losses
+from radiosonde.model import OTHER_WRONG, OVERFLOW_CLASS, Outcome, losses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,9 @@ class Joiner:
             guard,
             owner,
         )
-        self._names: dict[str, Codes] = {}  # by model: classes of labels that were not among the model's own
+        # By model: classes that are not declared, predicted ones and those of labels apart.
+        self._predicted: dict[str, Codes] = {}
+        self._labels: dict[str, Codes] = {}
         self._counted = ""  # the batch that is in the windows already and could not be written yet
 
     def deliver(self) -> None:
@@ -109,25 +111,42 @@ class Joiner:
         return not self._label_queue.is_durable or self._sink.write(references, batch)
 
     def _bounded(self, outcome: Outcome) -> Outcome:
-        """Return *outcome* with its labels under a bounded number of names: a label column may be really an identifier."""
-        label, former = self._name(outcome, outcome.label), self._name(outcome, outcome.former)
-        if label is outcome.label and former is outcome.former:
-            return outcome
-        return replace(outcome, label=label, former=former)
+        """Return *outcome* with its classes under a bounded number of names, and right or wrong as it was.
 
-    def _name(self, outcome: Outcome, label: str | float | None) -> str | float | None:
-        if not isinstance(label, str) or label == outcome.predicted or label in outcome.classes:
+        A label column may be really an identifier, and receipts name classes that no table of this process bounds.
+        """
+        if not outcome.is_class:
+            return outcome
+        predicted, label, former = outcome.predicted, outcome.label, outcome.former
+        if predicted not in outcome.classes and predicted != OVERFLOW_CLASS:
+            predicted = self._name(self._predicted, outcome, predicted)
+        label, former = self._label(outcome, predicted, label), self._label(outcome, predicted, former)
+        if predicted is outcome.predicted and label is outcome.label and former is outcome.former:
+            return outcome
+        return replace(outcome, predicted=predicted, label=label, former=former)
+
+    def _label(self, outcome: Outcome, predicted: str, label: str | float | None) -> str | float | None:
+        if not isinstance(label, str):
             return label
-        names = self._names.get(outcome.key.model)
+        if label == outcome.predicted:
+            return predicted
+        if label not in outcome.classes:
+            label = self._name(self._labels, outcome, label)
+        return OTHER_WRONG if label == OVERFLOW_CLASS == predicted else label
+
+    def _name(self, tables: dict[str, Codes], outcome: Outcome, name: str) -> str:
+        """Return *name*, or `OVERFLOW_CLASS` where the model's table is full."""
+        names = tables.get(outcome.key.model)
         if names is None:
-            names = self._names[outcome.key.model] = Codes(MAX_CLASSES, overflow_name=OVERFLOW_CLASS)
-        if label not in names.codes:
-            self._tell_alike(outcome, label)
-        code, overflowed = names.add(label, self._guard.lose)
+            names = tables[outcome.key.model] = Codes(MAX_CLASSES, overflow_name=OVERFLOW_CLASS)
+        if name in names.codes:
+            return name
+        if tables is self._labels:
+            self._tell_alike(outcome, name)
+        _, overflowed = names.add(name, self._guard.lose)
         if overflowed:
             self._guard.lose(losses.CLASS_OVERFLOW)
-            return OVERFLOW_CLASS
-        return label if names.names[code] == label else names.names[code]
+        return OVERFLOW_CLASS if overflowed else name
 
     def _tell_alike(self, outcome: Outcome, label: str) -> None:
         """Tell a class that labels write in another case than the model: each of them counts as a wrong answer."""

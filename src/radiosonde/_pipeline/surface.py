@@ -124,8 +124,9 @@ class Surface(Session):
                 call's arguments and returns them; False when the function calls ``current().features(...)`` itself.
             output: turns the result into a label, a probability row or matrix, a number, or a dict with ``label`` and
                 ``confidence``; None reads the result as it is.
-            task: what a number means: ``classification`` (the probability of the second class) or ``regression``;
-                by default what the reference says, else a value.
+            task: what a number means: ``classification`` (a class, or the probability of the second of two) or
+                ``regression`` (a value). By default what the reference says; else a classification where *classes* are
+                given; else what the first answers are.
             reference: reference profile or its path.
             features: feature names in column order, for arrays without names.
             classes: class names in the order of a probability matrix's columns.
@@ -169,7 +170,7 @@ class Surface(Session):
                     select=select,
                     position=position,
                     output=output,
-                    is_classifier=None if task is None else task == "classification",
+                    task=task,
                     classes=() if classes is None else tuple(classes),
                     features=() if features is None else tuple(features),
                     own_id=None if id is None else selector(function, id, "id")[0],
@@ -217,7 +218,7 @@ class Surface(Session):
                 select=lambda args, _: args[0],
                 position=0,
                 output=output,
-                is_classifier=None if task is None else task == "classification",
+                task=task,
                 classes=tuple(classes),
                 features=tuple(features),
             )

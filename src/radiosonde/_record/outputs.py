@@ -1,43 +1,59 @@
 """Summarises what a model answered into four numbers a row: kind, class code, confidence, score.
 
-* probabilities (a row or matrix with two or more columns): the class of the largest, and it as the confidence;
-* labels (text, booleans, integers): the class;
-* numbers: P(second class) for a classifier with at most two classes, else a value or raw score;
-* for a batch a mapping of columns: ``label``, and perhaps ``confidence``;
-* mappings, dataclasses and pydantic models: ``label``/``class``/``prediction`` with ``confidence``/``probability`` (of
-  that label), or ``probabilities``, or ``score``/``value``;
-* a pair ``(label, confidence)``.
+What the answers are follows from the task: what ``observe`` was told, else the reference, else the declared classes (then
+it is a classification), else the first answers, which is said once where they are numbers that could mean either.
 
-The rest is unreadable: counted, told once a minute, and the prediction still counts. ``output=`` of ``observe`` turns
-it into one of the above.
+====================================  ==================================  ==================================================
+answer                                regression                          classification
+====================================  ==================================  ==================================================
+whole number, truth value             value                               class
+other number                          value                               P(second class), where two classes or none are
+                                                                          declared; a whole one names a class otherwise
+text                                  unreadable                          class
+row of two or more numbers            unreadable                          class of the largest, which is its confidence, if
+                                                                          they are a distribution; else unreadable
+pair (label, confidence)              unreadable                          class and confidence
+mapping, dataclass, pydantic model    ``score``, ``value``, or a label    ``label``/``class``/``prediction`` with
+                                      that is a number                    ``confidence``/``probability``, ``probabilities``
+NaN, infinity, missing                unreadable                          unreadable
+====================================  ==================================  ==================================================
+
+A row is a distribution if no number is negative and they add up to one within `SUM_SLACK`, and if it has as many numbers as
+there are declared classes. So labels per class (multi-label), sigmoids, intervals, quantiles, embeddings, boxes and logits
+are none, and no class is made up for them.
+
+What is unreadable is counted, told once a minute with what to do, and the prediction still counts. ``output=`` of
+``observe`` turns it into one of the above.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
-from radiosonde._record.intern import Codes
+from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
 from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
-from radiosonde.model import class_text, losses
-from radiosonde.model.classes import plain_class
+from radiosonde.model import FIRST_HASHED, class_text, losses
 
 NAN = float("nan")
-MAX_CLASSES = 100
-"""Predicted classes per model that get a code of their own; bounds the class tables and the metrics' label values."""
 
-_SLACK = 1e-6
+PROBABILITY_SLACK: Final = 1e-6
 """How far rounding may carry a probability above 1."""
 
-_LABELS = ("label", "class", "prediction", "predicted", "class_name")
-_CONFIDENCES = ("confidence", "probability", "proba")
-_SCORES = ("score", "value")
+SUM_SLACK: Final = 1e-3
+"""How far from one the numbers of a distribution may add up to: more than half precision and rounded JSON are off by."""
 
+LABELS: Final = ("label", "class", "prediction", "predicted", "class_name")
+CONFIDENCES: Final = ("confidence", "probability", "proba")
+SCORES: Final = ("score", "value")
+
+Task = Literal["classification", "regression"]
 
 Summary = tuple[int, int, float, float]
 """One row's output: kind (`radiosonde._ring.layout.OUTPUT_*`), class code or -1, confidence or NaN, score or NaN.
@@ -52,36 +68,65 @@ class OutputReader:
     """Reads the outputs of one model.
 
     Attributes:
+        task: what the answers are; None until it is known.
         classes: codes of the classes.
+        declared: how many classes were declared.
         columns: class code by column of a probability row.
-        two_columns: whether the model answers two probabilities, as far as is known; `radiosonde._record.record_writer` then
-            reads them itself and puts this to False when something else comes.
+        two_columns: whether the model answers two probabilities, as far as is known; `radiosonde._record.record_writer`
+            then reads them itself and puts this to False when something else comes.
+        by_type: reads an answer of a type; a plain dictionary, which the hot path asks itself.
 
     Args:
         classes: names of the classes, in the order of a probability matrix's columns; may be empty.
-        is_classifier: numbers are probabilities of the second class (True), values (False), or unknown (None: values).
         guard: counts what cannot be read.
+        task: as declared, or as the reference has it; None: neither says it.
+        name: of the model, for what is told.
     """
 
-    def __init__(self, classes: Sequence[str], guard: Guard, *, is_classifier: bool | None) -> None:
-        self._guard = guard
-        self._two_classes = bool(is_classifier) and len(classes) <= 2
-        self._is_regression = is_classifier is False
-        self.classes = Codes(MAX_CLASSES, first=[class_text(name) for name in classes])
+    def __init__(self, classes: Sequence[str], guard: Guard, *, task: Task | None, name: str = "") -> None:
+        self._guard, self._name = guard, name
+        self.task: Task | None = task or ("classification" if len(classes) else None)
+        # Classes that were only seen do not make a number the probability of the second of them.
+        self._takes_probability = self.task == "classification" and len(classes) <= 2
+        self._floats: Literal["labels", "probabilities"] | None = None
+        self.classes = ClassCodes(classes, guard.lose)
         self.declared = len(classes)
-        self.columns = list(range(len(classes)))  # column of a probability row -> class code
-        self._is_in_order = True
-        self.two_columns = len(classes) == 2
+        self.columns = list(range(len(classes)))
+        self.is_in_order = True
+        self.two_columns = len(classes) == 2 and self.task == "classification"
         self.by_type: dict[type, Callable[[Any], Summary]] = {
             np.ndarray: self._array,
-            str: self._label,
-            bool: self._label,
-            np.bool_: lambda value: self._label(bool(value)),
-            int: self._label,
-            float: self._number,
-            np.float64: lambda value: self._number(float(value)),
+            np.bool_: lambda value: self.read(bool(value)),
+            np.float64: lambda value: self.read(float(value)),
             type(None): lambda _: NOTHING,
         }
+        self._settle()
+
+    def _settle(self) -> None:
+        """Choose how plain values are read, by the task."""
+        label: Callable[[Any], Summary]
+        whole: Callable[[Any], Summary]
+        number: Callable[[Any], Summary]
+        if self.task == "regression":
+            label, whole, number = self._no_value, self._value, self._value
+        elif self.task == "classification":
+            label, whole, number = self._label, self._label, self._float_of_classifier
+        else:
+            label, whole, number = self._first_label, self._first_whole, self._first_float
+        self.by_type.update({str: label, bool: whole if self.task else label, int: whole, float: number})
+
+    def learn_task(self, task: Task, *, is_ambiguous: bool) -> None:
+        """Take the task from the first answers, unless it is known; say so where they could mean the other one too."""
+        if self.task is not None:
+            return
+        self.task = task
+        self._settle()
+        if is_ambiguous:
+            meaning, other = ("classes", "regression") if task == "classification" else ("values", "classification")
+            self._guard.tell(
+                f"task {self._name}", "Model %r answers numbers, and nothing says what they are: they are counted as %s; give"
+                " observe(..., task=%r) if they are not, and task=%r to confirm it", self._name, meaning, other, task,
+            )  # fmt: skip
 
     def read(self, value: object) -> Summary:
         """Return the summary of a single row's output; may raise what the user's object raises."""
@@ -93,6 +138,11 @@ class OutputReader:
     def _reader_for(self, value: object) -> Callable[[Any], Summary]:
         if isinstance(value, np.generic):
             return lambda item: self.read(item.item())
+        for plain in (str, int, float):  # enumerations with a type among them; bool cannot be derived from
+            if isinstance(value, plain):
+                return lambda item: self.read(plain(item.value if hasattr(item, "value") else item))
+        if isinstance(value, bytes):
+            return lambda item: self.read(item.decode("utf-8", "replace"))
         form = recognise(value)
         if form is Form.ARRAY:
             return lambda item: self._array(as_array(item))
@@ -105,9 +155,82 @@ class OutputReader:
         if form is Form.OBJECT:
             names = attribute_names(value) or ()
             return lambda item: self._mapping({name: getattr(item, name) for name in names})
-        return self._unknown
+        if type(value).__name__ in ("Decimal", "Fraction"):
+            return lambda item: self.read(float(item))
+        return self.unreadable
 
-    # One row ---------------------------------------------------------------------------------------------------------
+    # Plain values ----------------------------------------------------------------------------------------------------
+
+    def _label(self, value: Any) -> Summary:
+        code = self.classes.codes.get(value)
+        return (OUTPUT_CLASS, self.code(value) if code is None else code, NAN, NAN)
+
+    def code(self, value: object) -> int:
+        """Return the code of the class that *value* names; one beyond the bound is counted as a loss."""
+        code = self.classes.of(value)
+        if code >= FIRST_HASHED:
+            self._guard.lose(losses.CLASS_OVERFLOW)
+        return code
+
+    def _value(self, value: float) -> Summary:
+        number = float(value)
+        if number - number != 0.0:  # NaN, or infinite
+            return self.unreadable(value, "it is not finite")
+        return (OUTPUT_SCORE, -1, NAN, number)
+
+    def _no_value(self, value: object) -> Summary:
+        return self.unreadable(value, "the task is regression, whose answers are numbers")
+
+    def _float_of_classifier(self, value: float) -> Summary:
+        if not -np.inf < value < np.inf:
+            return self.unreadable(value, "it is not finite")
+        is_whole = value.is_integer()
+        if self.are_labels(value, value, is_whole=is_whole):
+            if is_whole:
+                return self._label(value)
+            return self.unreadable(value, "a number between two whole ones names no class")
+        if not 0.0 <= value <= 1.0 + PROBABILITY_SLACK:
+            return self.unreadable(value, "it is no probability of the second class")
+        self.learn_columns(2)
+        if value > 0.5:
+            return (OUTPUT_CLASS, self.columns[1], min(value, 1.0), NAN)
+        return (OUTPUT_CLASS, self.columns[0], 1.0 - value, NAN)
+
+    def are_labels(self, lowest: float, highest: float, *, is_whole: bool) -> bool:
+        """Say whether floats of a classifier name classes, else they are probabilities of the second class.
+
+        Of at most two classes 0.0 and 1.0 could be either. Mostly that is the same class; where it is not, the first float
+        that is not one of them decides, and until then a float that names a declared class is that class.
+        """
+        if not self._takes_probability:
+            return True
+        if self._floats is None and not is_whole:
+            self._floats = "probabilities"
+        elif self._floats is None and (lowest < 0.0 or highest > 1.0) and self._name_classes(lowest, highest):
+            self._floats = "labels"
+        if self._floats is not None or not self.declared:
+            return self._floats == "labels"
+        # Whole numbers within [0, 1]: labels where a declared class is called so, and is not the one the position means.
+        ends = {int(lowest), int(highest)}
+        return any(self.classes.codes.get(str(end), end) != end for end in ends)
+
+    def _name_classes(self, *numbers: float) -> bool:
+        return not self.declared or all(class_text(number) in self.classes.codes for number in numbers)
+
+    def _first_label(self, value: Any) -> Summary:
+        self.learn_task("classification", is_ambiguous=False)
+        return self.read(value)
+
+    def _first_whole(self, value: Any) -> Summary:
+        self.learn_task("classification", is_ambiguous=True)
+        return self.read(value)
+
+    def _first_float(self, value: float) -> Summary:
+        if value - value == 0.0:
+            self.learn_task("regression", is_ambiguous=0.0 <= value <= 1.0)
+        return self._value(value)
+
+    # Rows ------------------------------------------------------------------------------------------------------------
 
     def _array(self, value: NDArray[Any]) -> Summary:
         # A list of floats is handled faster by max() and index() than by argmax for any number of classes seen here.
@@ -117,197 +240,130 @@ class OutputReader:
             if type(row) is list and len(row) == 1:
                 row = row[0]
         if type(row) is not list:
-            return self.read(row)
-        return self._probabilities(row)
+            return self.unreadable(value, "it is missing") if row is None else self.read(row)
+        return self._distribution(row)
 
-    def _probabilities(self, row: list[Any]) -> Summary:
-        # The labels or values of a batch that was taken for one row (its input could not be read) are no probabilities.
-        if self._is_regression or (self.declared and len(row) != self.declared):
-            return self._unknown(row)
+    def _distribution(self, row: list[Any]) -> Summary:
+        if self.task == "regression":
+            return self.unreadable(row, "the task is regression, whose answer to a row is one number")
+        if self.declared and len(row) != self.declared:
+            return self.unreadable(row, f"{len(row)} numbers for {self.declared} classes")
         try:
             confidence = max(row)
-            if not 0.0 <= confidence <= 1.0 + _SLACK or min(row) < 0.0:
-                return self._unknown(row)
+            if not (min(row) >= -PROBABILITY_SLACK and -SUM_SLACK <= sum(row) - 1.0 <= SUM_SLACK):
+                return self.unreadable(row, "its numbers do not add up to 1, so they are no probabilities of classes")
             column = row.index(confidence)
         except (TypeError, ValueError):
-            return self._unknown(row)
+            return self.unreadable(row, "it is no row of numbers")
+        if self.task is None:
+            self.learn_task("classification", is_ambiguous=False)
         if column >= len(self.columns):
-            self._learn_columns(len(row))
-        return (OUTPUT_CLASS, self.columns[column], confidence, NAN)
+            self.learn_columns(len(row))
+        code = self.columns[column] if column < len(self.columns) else self.code(str(column))
+        return (OUTPUT_CLASS, code, min(confidence, 1.0), NAN)
 
-    def _learn_columns(self, count: int) -> None:
+    def learn_columns(self, count: int) -> None:
+        """Give the first *count* columns of a probability row the classes of their numbers, unless they have some."""
         # Built beside and put in place whole: two threads that learn at once come to the same list.
         known = self.columns
         if count > len(known):
-            self.columns = [*known, *(self._code(str(column)) for column in range(len(known), count))]
-        self._is_in_order = self.columns == list(range(len(self.columns)))
+            learned = (self.classes.of(str(column)) for column in range(len(known), min(count, MAX_CLASSES)))
+            self.columns = [*known, *takewhile(lambda code: code < FIRST_HASHED, learned)]
+        self.is_in_order = self.columns == list(range(len(self.columns)))
         self.two_columns = len(self.columns) == 2
 
-    def _label(self, value: Hashable) -> Summary:
-        code = self.classes.codes.get(value)
-        return (OUTPUT_CLASS, self._code(value) if code is None else code, NAN, NAN)
+    def codes_of_columns(self, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the class code of each of *columns*; those beyond the bound are counted as losses."""
+        known = np.array(self.columns, dtype=np.float64)
+        if not len(columns) or columns.max() < len(known):
+            return known[columns]
+        found, places = np.unique(columns, return_inverse=True)
+        codes = np.array([self.classes.of(str(at)) if at >= len(known) else known[at] for at in found.tolist()])[places]
+        self._guard.lose(losses.CLASS_OVERFLOW, int((codes >= FIRST_HASHED).sum()))
+        return codes
 
-    def _code(self, value: Hashable) -> int:
-        code, overflowed = self.classes.add(value, self._guard.lose, name=plain_class(value))
-        if overflowed:
-            self._guard.lose(losses.CLASS_OVERFLOW)
-        return code
-
-    def _number(self, value: float) -> Summary:
-        if not self._two_classes:
-            return (OUTPUT_SCORE, -1, NAN, value)
-        if not 0.0 <= value <= 1.0 + _SLACK:
-            return self._unknown(value)
-        self._learn_columns(2)
-        if value > 0.5:
-            return (OUTPUT_CLASS, self.columns[1], value, NAN)
-        return (OUTPUT_CLASS, self.columns[0], 1.0 - value, NAN)
+    # Containers ------------------------------------------------------------------------------------------------------
 
     def _mapping(self, value: Mapping[Any, Any]) -> Summary:
         probabilities = value.get("probabilities")
         if isinstance(probabilities, Mapping) and probabilities:
-            label = max(probabilities, key=lambda name: probabilities[name])
-            return self._labelled(label, probabilities[label])
+            return self._named_distribution(probabilities)
         if probabilities is not None:
             return self.read(probabilities)
-        label = next((value[name] for name in _LABELS if value.get(name) is not None), None)
-        confidence = next((value[name] for name in _CONFIDENCES if value.get(name) is not None), None)
-        if label is not None and not (isinstance(label, float) and confidence is None):
+        label = next((value[name] for name in LABELS if value.get(name) is not None), None)
+        confidence = next((value[name] for name in CONFIDENCES if value.get(name) is not None), None)
+        score = next((value[name] for name in SCORES if value.get(name) is not None), None)
+        label = label.item() if isinstance(label, np.generic) else label
+        is_value = self.task == "regression" or (self.task is None and isinstance(label, float))
+        if label is not None and not is_value and not (isinstance(label, float) and confidence is None):
             return self._labelled(label, confidence)
         number = next(
-            (value[name] for name in (*_SCORES, *_CONFIDENCES, *_LABELS) if value.get(name) is not None), None
+            (each for each in (score, label if is_value else None, confidence, label) if each is not None), None
         )
-        return self._unknown(value) if number is None else self._number(float(number))
+        if number is None:
+            return self.unreadable(value, "it has none of the names that are read")
+        if self.task is None:
+            self.learn_task("regression", is_ambiguous=False)
+        return self.read(float(number))
+
+    def _named_distribution(self, probabilities: Mapping[Any, Any]) -> Summary:
+        numbers = [float(number) for number in probabilities.values()]
+        total = sum(numbers)
+        if self.task == "regression" or not (
+            min(numbers) >= -PROBABILITY_SLACK and -SUM_SLACK <= total - 1.0 <= SUM_SLACK
+        ):
+            return self.unreadable(
+                probabilities, "its numbers do not add up to 1, so they are no probabilities of classes"
+            )
+        confidence = max(numbers)
+        return self._labelled(list(probabilities)[numbers.index(confidence)], min(confidence, 1.0))
 
     def _labelled(self, label: Any, confidence: Any) -> Summary:
-        summary = self._label(label.item() if isinstance(label, np.generic) else label)
+        label = label.item() if isinstance(label, np.generic) else label
+        if self.task is None:
+            self.learn_task("classification", is_ambiguous=confidence is None and type(label) is int)
+        if self.task == "regression" or (isinstance(label, float) and not label.is_integer()):
+            return self.unreadable(label, "a label with a confidence is one of a classification, and names a class")
+        if isinstance(label, (Mapping, Sequence)) and not isinstance(label, (str, bytes)):
+            return self.unreadable(label, "a label is text, a number or a truth value")
+        if isinstance(label, bytes):
+            label = label.decode("utf-8", "replace")
+        code = self.classes.codes.get(label)
+        code = self.code(label) if code is None else code
         if confidence is None:
-            return summary
-        kind, code, _, score = summary
+            return (OUTPUT_CLASS, code, NAN, NAN)
         number = float(confidence)
-        return (kind, code, number if 0.0 <= number <= 1.0 + _SLACK else NAN, score)
+        if not 0.0 <= number <= 1.0 + PROBABILITY_SLACK:
+            return (OUTPUT_CLASS, code, NAN, NAN)
+        return (OUTPUT_CLASS, code, min(number, 1.0), NAN)
 
     def _sequence(self, value: Sequence[Any]) -> Summary:
         if len(value) == 1:
             return self.read(value[0])
-        if len(value) == 2 and isinstance(value[0], (str, bool, int)) and isinstance(value[1], float):
-            return self._labelled(value[0], value[1])
-        return self._probabilities(list(value)) if len(value) else self._unknown(value)
+        if not len(value):
+            return self.unreadable(value, "it is empty")
+        row = list(value)
+        if len(row) == 2 and isinstance(row[1], (float, np.floating)):
+            # A list of two numbers that add up to 1 is a distribution, a tuple of a whole number and another a pair.
+            is_pair = isinstance(row[0], (str, bytes)) or (
+                isinstance(row[0], (bool, int, np.integer, np.bool_))
+                and (isinstance(value, tuple) or abs(row[0] + row[1] - 1.0) > SUM_SLACK)
+            )
+            if is_pair:
+                return self._labelled(row[0], row[1])
+        return self._distribution(row)
 
-    def _unknown(self, value: object) -> Summary:
-        self._guard.lose(losses.OUTPUT_UNREADABLE)
-        self._guard.tell(
-            "output", "An output of type %s cannot be read; give observe(..., output=a callable that returns a label,"
-            " a probability row, a number, or a dict with label and confidence)", type(value).__name__,
-        )  # fmt: skip
+    def unreadable(self, value: object, why: str = "nothing is known of such a type") -> Summary:
+        """Count an answer that cannot be read, and tell why."""
+        return self.unreadable_rows(value, why, 1)
+
+    def unreadable_rows(self, value: object, why: str, rows: int) -> Summary:
+        """Count *rows* answers that cannot be read, and tell why."""
+        if rows:
+            self._guard.lose(losses.OUTPUT_UNREADABLE, rows)
+            self._guard.tell(
+                "output", "An output of type %s of model %r cannot be read: %s; give observe(..., output=a callable that returns"
+                " a label, a probability row, a number, or a dict with label and confidence), or task=",
+                type(value).__name__, self._name, why,
+            )  # fmt: skip
         return UNREADABLE
-
-    # Batches ---------------------------------------------------------------------------------------------------------
-
-    def read_batch(self, value: object, rows: int, kept: slice, block: NDArray[np.float64]) -> int:
-        """Write the outputs of the kept rows into *block* (kept, 2: code or score, confidence); return their kind.
-
-        Args:
-            value: what the function returned for *rows* rows.
-            rows: rows of the call.
-            kept: which of them are in the block.
-            block: where to.
-        """
-        if value is None:
-            return OUTPUT_NONE
-        if isinstance(value, Mapping):
-            return self._columns(value, rows, kept, block)
-        if recognise(value) is Form.SEQUENCE and len(value) == rows and not _is_plain(value[0]):  # type: ignore[arg-type,index]
-            return self._each(list(value)[kept], block)  # type: ignore[call-overload]
-        array = np.asarray(value.to_numpy()) if hasattr(value, "to_numpy") else as_array(value)
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.shape[:1] != (rows,) or array.ndim not in (1, 2):
-            return self._unknown_batch(value, rows)
-        array = array[kept]
-        if array.ndim == 2:
-            return self._matrix(array, block)
-        if array.dtype.kind == "f":
-            return self._numbers(array, block)
-        return self._labels(array, block)
-
-    def _columns(self, value: Mapping[Any, Any], rows: int, kept: slice, block: NDArray[np.float64]) -> int:
-        """Read a batch that came as columns by name: labels, with or without their confidences."""
-        labels = np.asarray(value.get("label", ()))
-        confidences = np.asarray(value.get("confidence", np.full(rows, NAN)))
-        if labels.shape != (rows,) or confidences.shape != (rows,) or confidences.dtype.kind != "f":
-            return self._unknown_batch(value, rows)
-        kind, confidences = self._labels(labels[kept], block), confidences[kept]
-        block[:, 1] = np.where((confidences >= 0.0) & (confidences <= 1.0 + _SLACK), confidences, NAN)
-        return kind
-
-    def _labels(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
-        values, places = np.unique(array, return_inverse=True)
-        codes = np.array([self._label(label)[1] for label in values.tolist()], dtype=np.float64)[places.reshape(-1)]
-        block[:, 0], block[:, 1] = codes, NAN
-        # Each value has counted one row.
-        beyond = codes == self.classes.overflow
-        if beyond.any():
-            self._guard.lose(losses.CLASS_OVERFLOW, int(beyond.sum()) - len(np.unique(array[beyond])))
-        return OUTPUT_CLASS
-
-    def _matrix(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
-        if array.dtype.kind not in "fiu":
-            return self._unknown_batch(array, len(array))
-        # Column by column, masks added up: argmax along a short last axis, and writing through masks, are several times
-        # slower (bench_batch).
-        best = array[:, 0].astype(np.float64)
-        column = np.zeros(len(array), dtype=np.intp)
-        for place in range(1, array.shape[1]):
-            larger = array[:, place] > best
-            if place == 1:
-                column += larger
-            else:
-                column[larger] = place
-            np.maximum(best, array[:, place], out=best)
-        lowest = array.min()
-        if lowest != lowest:  # noqa: PLR0124 - NaN in some rows, which are unreadable; the others are judged without them
-            return self._without_missing(array, block)
-        if not (lowest >= 0.0 and best.max() <= 1.0 + _SLACK):
-            return self._unknown_batch(array, len(array))
-        self._learn_columns(array.shape[1])
-        block[:, 0] = column if self._is_in_order else np.array(self.columns, dtype=np.float64)[column]
-        block[:, 1] = best
-        return OUTPUT_CLASS
-
-    def _without_missing(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
-        whole = ~np.isnan(array).any(axis=1)
-        if not whole.any():
-            return self._unknown_batch(array, len(array))
-        outputs = np.empty((int(whole.sum()), block.shape[1]))
-        kind = self._matrix(array[whole], outputs)
-        self._unknown(array)
-        self._guard.lose(losses.OUTPUT_UNREADABLE, len(array) - len(outputs) - 1)
-        block[whole], block[~whole] = outputs, (-1.0, NAN)
-        return kind
-
-    def _numbers(self, array: NDArray[Any], block: NDArray[np.float64]) -> int:
-        if not self._two_classes:
-            block[:, 0], block[:, 1] = array, NAN
-            return OUTPUT_SCORE
-        return self._matrix(np.stack([1.0 - array, array], axis=1), block)
-
-    def _each(self, values: Sequence[Any], block: NDArray[np.float64]) -> int:
-        summaries = [self.read(value) for value in values]
-        kinds = {summary[0] for summary in summaries}
-        readable = kinds - {OUTPUT_UNREADABLE}
-        kind = readable.pop() if len(readable) == 1 else OUTPUT_UNREADABLE
-        if readable and kind == OUTPUT_UNREADABLE:  # labels and values in one batch: no table takes both
-            self._guard.lose(losses.OUTPUT_UNREADABLE, sum(row[0] != OUTPUT_UNREADABLE for row in summaries))
-        block[:, 0] = [summary[3] if kind == OUTPUT_SCORE else summary[1] for summary in summaries]
-        block[:, 1] = [summary[2] for summary in summaries]
-        return kind
-
-    def _unknown_batch(self, value: object, rows: int) -> int:
-        self._unknown(value)
-        self._guard.lose(losses.OUTPUT_UNREADABLE, rows - 1)
-        return OUTPUT_UNREADABLE
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, bool, int, float, np.generic))

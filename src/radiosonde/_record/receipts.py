@@ -79,8 +79,8 @@ def _read(token: Token) -> Receipt | str:
     key = SeriesKey(recorder.name, recorder.version, recorder.variant, writer.cohorts.names[series])
     said = (prediction_id(token), key, event_ns or start_ns)
     if kind == OUTPUT_CLASS and code >= 0:
-        names = outputs.classes.names
-        return Receipt(*said, names[code], confidence, math.nan, tuple(names), outputs.declared)
+        classes = outputs.classes
+        return Receipt(*said, classes.name_of(code), confidence, math.nan, tuple(classes.names), outputs.declared)
     if kind == OUTPUT_SCORE and math.isfinite(score):
         return Receipt(*said, value=score)
     return "its output has neither class nor value; give observe(..., output=...)"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from radiosonde._guard import Breaker
 from radiosonde._record.inputs import learn_schema
 from radiosonde._record.intern import Codes
-from radiosonde._record.outputs import OutputReader
+from radiosonde._record.outputs import OutputReader, Task
 from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.schema import Schema
 from radiosonde._ring.layout import PHASES
@@ -77,7 +77,7 @@ class Observed:
         select: takes the features out of ``(args, kwargs)``; None when the function records them itself.
         position: index of the features among the positional arguments, -1 when only *select* knows.
         output: turns the result into something `OutputReader` reads; None takes it as it is.
-        is_classifier: what numbers mean; None when unknown.
+        task: what the answers are; None when unknown.
         classes: class names in column order.
         features: feature names in column order.
         own_id: takes the caller's own id of the prediction out of ``(args, kwargs)``; None: there is none.
@@ -91,7 +91,7 @@ class Observed:
     select: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
     position: int = -1
     output: Callable[[Any], object] | None = None
-    is_classifier: bool | None = None
+    task: Task | None = None
     classes: tuple[str, ...] = ()
     features: tuple[object, ...] = ()
     own_id: Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None = None
@@ -188,15 +188,20 @@ class Recorder:
 
     def _open(self, schema: Schema, reference: Reference | None) -> RecordWriter:
         classes = self.observed.classes or (reference.output.classes if reference else ())
-        is_classifier = self.observed.is_classifier
-        if is_classifier is None and reference is not None and reference.task != "unknown":
-            is_classifier = reference.task == "classification"
         self._count_changed([*schema.names, *self.observed.classes])
-        outputs = OutputReader(classes, self.host.guard, is_classifier=is_classifier)
+        outputs = OutputReader(classes, self.host.guard, task=self._task(reference), name=self.name)
         writer = RecordWriter(self, schema, outputs, self.host.spans_for(self))
         self.host.attach(writer)
         self.writer = writer
         return writer
+
+    def _task(self, reference: Reference | None) -> Task | None:
+        """Return what was declared, else what the reference says, else what the answers so far taught."""
+        if self.observed.task is not None:
+            return self.observed.task
+        if reference is not None and reference.task != "unknown":
+            return "classification" if reference.task == "classification" else "regression"
+        return self.writer.outputs.task if isinstance(self.writer, RecordWriter) else None
 
     def _schema_of(self, reference: Reference | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Schema:
         if reference is not None and reference.features:

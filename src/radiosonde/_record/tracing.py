@@ -139,7 +139,7 @@ class LiveSpans:
         if token[RECORDED].rows != 1:
             said[attributes.PREDICTION_ROWS] = token[RECORDED].rows
         if code >= 0:
-            said[attributes.PREDICTION_CLASS] = writer.outputs.classes.names[code]
+            said[attributes.PREDICTION_CLASS] = writer.outputs.classes.name_of(code)
         if not math.isnan(confidence):
             said[attributes.PREDICTION_CONFIDENCE] = float(confidence)
         if error is not None:

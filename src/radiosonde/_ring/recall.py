@@ -29,6 +29,7 @@ from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES,
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, RingFile, is_held
 from radiosonde.errors import SpoolError
+from radiosonde.model import FIRST_HASHED, OVERFLOW_CLASS
 
 MASKED = "(pii)"
 MISSING, INVALID = "missing", "invalid"
@@ -224,6 +225,7 @@ def _output(header: Any, texts: _Texts) -> str:
         return f"{float(header['score']):.6g}"
     if header["output_kind"] != OUTPUT_CLASS:
         return ""
-    name = texts.name(CLASSES, int(header["class_code"]))
+    code = int(header["class_code"])
+    name = texts.name(CLASSES, code) if code < FIRST_HASHED else OVERFLOW_CLASS
     confidence = float(header["confidence"])
     return name if math.isnan(confidence) else f"{name} ({confidence:.3f})"

@@ -15,7 +15,7 @@ import numpy as np
 
 from radiosonde.export.blocks import Block, Scalars, distribution, scalar, scalars
 from radiosonde.export.labels import Attributes, LabelPage, Labels
-from radiosonde.model import CONFIDENCE_BINS, LAGS, OVERFLOW_CLASS, LabelCounts, SeriesKey, Window
+from radiosonde.model import CONFIDENCE_BINS, LAGS, OTHER_WRONG, OVERFLOW_CLASS, LabelCounts, SeriesKey, Window, folded
 from radiosonde.model.window import Counts, Sums
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
@@ -58,7 +58,7 @@ class ShownClasses:
                 for part in _labels(windows)
             )
             rows = add_up((*outputs, *labels, *joint))
-            new = sorted(set(rows) - {*chosen, OVERFLOW_CLASS}, key=lambda name: (-rows[name], name))
+            new = sorted(set(rows) - {*chosen, OVERFLOW_CLASS, OTHER_WRONG}, key=lambda name: (-rows[name], name))
             chosen = self._chosen[release] = (*chosen, *new[: LAG_CLASSES - len(chosen)])
         return chosen
 
@@ -128,7 +128,7 @@ def label_class_blocks(
     known = shown[:JOINT_CLASSES]
     for part in _labels(windows):
         for pair, table in part.joint.items():
-            predicted, label = (name if name in known else OVERFLOW_CLASS for name in pair)
+            predicted, label = folded(*pair, known)
             joint[predicted, label] = joint.get((predicted, label), 0.0) + table
     if joint:
         has_others = any(OVERFLOW_CLASS in pair for pair in joint)
@@ -151,6 +151,8 @@ def _joint(
 ) -> Iterator[Block]:
     """Yield all pairs of *classes*, zeros included."""
     pairs = tuple((predicted, label) for predicted in classes for label in classes)
+    if OVERFLOW_CLASS in classes:
+        pairs = (*pairs, (OVERFLOW_CLASS, OTHER_WRONG))
     empty = np.zeros((CONFIDENCE_BINS + 1, 3))
     tables = [joint.get(pair, empty) for pair in pairs]
     # One more point per pair only where some output carried no confidence.

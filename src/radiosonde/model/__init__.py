@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
-from radiosonde.model.classes import OVERFLOW_CLASS, class_text
+from radiosonde.model.classes import FIRST_HASHED, OTHER_WRONG, OVERFLOW_CLASS, class_text, folded, hashed_class
 from radiosonde.model.names import LONGEST_NAME, checked_name, has_own_text, name_of, plain_text
 from radiosonde.model.own_id import LONGEST_ID, id_text
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
@@ -29,6 +29,7 @@ __all__ = [
     "ABOVE",
     "BELOW",
     "CONFIDENCE_BINS",
+    "FIRST_HASHED",
     "LAG",
     "LAGS",
     "LATENCY",
@@ -36,6 +37,7 @@ __all__ = [
     "LONGEST_NAME",
     "MOST_BODY_CELLS",
     "NULL",
+    "OTHER_WRONG",
     "OVERFLOW_CLASS",
     "OVERFLOW_COHORT",
     "RUNTIME_KEY",
@@ -58,7 +60,9 @@ __all__ = [
     "checked_name",
     "class_text",
     "cohort_text",
+    "folded",
     "has_own_text",
+    "hashed_class",
     "id_text",
     "name_of",
     "parse_cohort",

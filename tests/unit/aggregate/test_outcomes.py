@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from radiosonde._aggregate.outcome_cells import _PENDING
 from radiosonde._aggregate.outcomes import LAG_EDGES_S, OutcomeState
-from radiosonde.model import LAG, LAGS, LabelCounts, Outcome, SeriesKey, widened
+from radiosonde.model import LAG, LAGS, OTHER_WRONG, OVERFLOW_CLASS, LabelCounts, Outcome, SeriesKey, widened
 
 KEY = SeriesKey("delays", "1")
 FEATURES = ("wind", "rain", "carrier")
@@ -191,11 +191,12 @@ def test_a_correction_that_is_corrected_leaves_the_last_label():
     assert labels.residual_cells[0, 1].tolist() == [1.0, 0.25, 0.0625]
 
 
-def test_classes_beyond_the_bound_are_never_right():
-    """The name that all classes beyond a bound share says nothing about their being the same."""
+def test_classes_beyond_the_bound_are_right_or_wrong_as_they_were():
+    """Who folds two classes into one name gives a wrong answer another name than the right one."""
     state = OutcomeState()
-    state.add(Outcome(KEY, 0, "__other__", 0.5, math.nan, "__other__", 1.0))
-    assert state.freeze().outcomes == {("incorrect", "1h"): 1}
+    state.add(Outcome(KEY, 0, OVERFLOW_CLASS, 0.5, math.nan, OVERFLOW_CLASS, 1.0))
+    state.add(Outcome(KEY, 0, OVERFLOW_CLASS, 0.5, math.nan, OTHER_WRONG, 1.0))
+    assert state.freeze().outcomes == {("correct", "1h"): 1, ("incorrect", "1h"): 1}
 
 
 def test_one_state_holds_one_grid():

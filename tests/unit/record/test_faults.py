@@ -234,7 +234,7 @@ def test_a_log_handler_that_raises():
     logger.addHandler(handler)
     try:
         with fly() as rs:
-            assert rs.observe("m")(lambda features: 1)(object()) == 1
+            assert rs.observe("m", task="regression")(lambda features: 1)(object()) == 1
             assert rs.losses() == {losses.FEATURES_UNREADABLE: 1}
             assert rs.statistics().guarded == {"log": 1}
     finally:

@@ -322,7 +322,8 @@ def test_scores_of_a_batch():
 
 BATCH_BAD = {
     "another length": ([0.5, 0.5], 3, {losses.OUTPUT_UNREADABLE: 3}),
-    "margins": (np.array([[-1.0, 1.0], [0.5, 0.5], [0.2, 0.8]]), 3, {losses.OUTPUT_UNREADABLE: 3}),
+    "margins": (np.array([[-1.0, 1.0], [0.5, 0.5], [2.2, 0.8]]), 3, {losses.OUTPUT_UNREADABLE: 3}),
+    "a broken row": (np.array([[-1.0, 1.0], [0.5, 0.5], [0.2, 0.8]]), 1, {losses.OUTPUT_UNREADABLE: 1}),
     "a NaN row": (np.array([[NAN, 0.5], [0.75, 0.25], [0.25, NAN]]), 2, {losses.OUTPUT_UNREADABLE: 2}),
     "only NaN": (np.full((3, 2), NAN), 3, {losses.OUTPUT_UNREADABLE: 3}),
     "dict": ({"answer": ["a", "b", "c"]}, 3, {losses.OUTPUT_UNREADABLE: 3}),
@@ -330,7 +331,7 @@ BATCH_BAD = {
     "ragged": ([[0.25, 0.75], [0.25, 0.75, 0.0], {1, 2}], 1, {losses.OUTPUT_UNREADABLE: 1}),
     "objects": ([object(), object(), object()], 3, {losses.OUTPUT_UNREADABLE: 3}),
     "one object": ([{"label": "a"}, object(), {"label": "b"}], 1, {losses.OUTPUT_UNREADABLE: 1}),
-    "labels and scores": ([{"label": "a"}, {"score": 1.0}, {"label": "b"}], 3, {losses.OUTPUT_UNREADABLE: 3}),
+    "labels and scores": ([{"label": "a"}, {"score": 1.5}, {"label": "b"}], 1, {losses.OUTPUT_UNREADABLE: 1}),
     "three dimensions": (np.zeros((3, 2, 2)), 3, {losses.OUTPUT_UNREADABLE: 3}),
     "text matrix": (np.array([["a", "b"]] * 3), 3, {losses.OUTPUT_UNREADABLE: 3}),
     "hostile": (Hostile(), 3, {losses.OUTPUT_UNREADABLE: 3}),
@@ -369,7 +370,7 @@ def test_classes_beyond_the_bound_share_one_code():
 
 def test_columns_learned_twice_at_once_are_learned_once():
     """A second thread that learns the columns while the first one does comes to the same ones."""
-    reader = OutputReader((), Guard(reraise=True), is_classifier=None)
+    reader = OutputReader((), Guard(reraise=True), task=None)
     add, interruptions = reader.classes.add, []
 
     def add_interrupted(value, lose, name):
@@ -385,11 +386,11 @@ def test_columns_learned_twice_at_once_are_learned_once():
     assert [confidence for _, _, confidence, _ in summaries] == [0.7, 0.6, 0.7]
 
 
-@pytest.mark.parametrize(("classes", "is_classifier"), [(("no", "yes"), True), ((), False)])
-def test_a_row_that_is_no_row_of_probabilities_is_unreadable(classes, is_classifier):
+@pytest.mark.parametrize(("classes", "task"), [(("no", "yes"), "classification"), ((), "regression")])
+def test_a_row_that_is_no_row_of_probabilities_is_unreadable(classes, task):
     """Another number of values than there are classes, or several for a regression: no class is made up."""
     guard = Guard()
-    reader = OutputReader(classes, guard, is_classifier=is_classifier)
+    reader = OutputReader(classes, guard, task=task)
     summaries = [reader.read(np.array([0, 1, 1, 0, 1])), reader.read([0.25, 0.5, 0.25])]
     assert [kind for kind, *_ in summaries] == [OUTPUT_UNREADABLE, OUTPUT_UNREADABLE]
     assert guard.losses()[losses.OUTPUT_UNREADABLE] == 2

@@ -1,0 +1,327 @@
+"""Reads the outputs of a batch, each row for itself: one row that is missing or unreadable costs no other.
+
+Arrays of numbers are read whole. Everything else (lists, columns of objects or text, what has missing entries) is read as a
+list of values; text is looked up value by value, never made an array of: that would take the rows times the longest text.
+
+A matrix is one of distributions if at least half of its rows are (see `radiosonde._record.outputs`); then the rows that
+are not are unreadable one by one. Otherwise all are: of a matrix of anything else some rows add up to one by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._guard import Guard
+from radiosonde._record.outputs import (
+    CONFIDENCES,
+    LABELS,
+    NAN,
+    PROBABILITY_SLACK,
+    SCORES,
+    SUM_SLACK,
+    UNREADABLE,
+    OutputReader,
+    Summary,
+)
+from radiosonde._record.shapes import Form, as_array, column_names, recognise
+from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
+from radiosonde.model import FIRST_HASHED, losses
+
+_MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
+
+Block = NDArray[np.float64]
+
+
+class BatchOutputReader:
+    """Reads the outputs of a model's batches.
+
+    Args:
+        reader: reads single rows, and holds what is known of the answers.
+        guard: counts what cannot be read.
+    """
+
+    def __init__(self, reader: OutputReader, guard: Guard) -> None:
+        self._reader, self._guard = reader, guard
+
+    def read(self, value: object, rows: int, kept: slice, block: Block) -> int:
+        """Write the outputs of the kept rows into *block* (kept, 2: code or score, confidence); return their kind.
+
+        Args:
+            value: what the function returned for *rows* rows.
+            rows: rows of the call.
+            kept: which of them are in the block.
+            block: where to.
+        """
+        if value is None:
+            return OUTPUT_NONE
+        if isinstance(value, Mapping):
+            return self._columns(value, rows, kept, block)
+        names = None if isinstance(value, np.ndarray) else column_names(value)
+        if names is not None and any(name in names for name in LABELS):
+            return self._columns({name: value[name] for name in names}, rows, kept, block)  # type: ignore[index]
+        found = _entries(value, names)
+        if found is None or len(found) != rows:
+            return self._unreadable(value, f"it does not have one answer for each of {rows} rows", rows)
+        return self._column(found[kept], block)
+
+    def _columns(self, value: Mapping[Any, Any], rows: int, kept: slice, block: Block) -> int:
+        """Read a batch that came as columns by name: labels or values, with or without confidences, or probabilities."""
+        if value.get("probabilities") is not None and not isinstance(value["probabilities"], Mapping):
+            return self.read(value["probabilities"], rows, kept, block)
+        wanted = SCORES + LABELS if self._reader.task == "regression" else LABELS + SCORES
+        column = next((value[name] for name in wanted if value.get(name) is not None), None)
+        found = None if column is None else _entries(column, column_names(column))
+        if found is None or len(found) != rows:
+            return self._unreadable(value, f"it has no column of labels or values with {rows} rows", rows)
+        confidence = next((value[name] for name in CONFIDENCES if value.get(name) is not None), None)
+        sure = None if confidence is None else self._guard.attempt(_floats, _entries(confidence, None))
+        if sure is not None and (isinstance(sure, Exception) or sure.shape != (rows,)):
+            return self._unreadable(value, f"its confidences are not {rows} numbers", rows)
+        kind = self._column(found[kept], block)
+        if kind == OUTPUT_CLASS and sure is not None:
+            sure = sure[kept]
+            block[:, 1] = np.where((sure >= 0.0) & (sure <= 1.0 + PROBABILITY_SLACK), np.minimum(sure, 1.0), NAN)
+        return kind
+
+    def _column(self, found: NDArray[Any] | list[Any], block: Block) -> int:
+        """Read one answer a row."""
+        if isinstance(found, list):
+            return self._list(found, block)
+        if found.ndim == 2 and found.shape[1] == 1:
+            found = found[:, 0]
+        kind = found.dtype.kind
+        if found.ndim == 2 and kind in "fiub":
+            return self._matrix(found, block)
+        if found.ndim == 1 and kind == "f":
+            return self._floats(found, block)
+        if found.ndim == 1 and kind in "iub":
+            return self._whole_numbers(found, block)
+        if found.ndim in (1, 2) and kind in "OTUS":
+            return self._list(found.tolist(), block)
+        return self._unreadable(found, "its type and shape are no answers to rows", len(found))
+
+    # Numbers ---------------------------------------------------------------------------------------------------------
+
+    def _whole_numbers(self, array: NDArray[Any], block: Block) -> int:
+        reader = self._reader
+        if reader.task is None:
+            reader.learn_task("classification", is_ambiguous=array.dtype.kind != "b")
+        if reader.task == "regression":
+            return self._values(array, block)
+        block[:, 0], block[:, 1] = self._codes(array), NAN
+        return OUTPUT_CLASS
+
+    def _floats(self, array: NDArray[Any], block: Block) -> int:
+        reader = self._reader
+        finite = np.isfinite(array)
+        known = array if finite.all() else array[finite]
+        if reader.task is None and known.size:
+            lowest, highest = known.min(), known.max()
+            reader.learn_task("regression", is_ambiguous=bool(lowest >= 0.0 and highest <= 1.0))
+        if reader.task != "classification":
+            return self._values(array, block)
+        block[:] = (-1.0, NAN)
+        if not known.size:
+            return self._unreadable(array, "no answer is finite", len(array))
+        lowest, highest = float(known.min()), float(known.max())
+        whole = known == np.floor(known)
+        if reader.are_labels(lowest, highest, is_whole=bool(whole.all())):
+            read = finite.copy()
+            read[finite] = whole
+            block[read, 0] = self._codes(array[read])
+        else:
+            read = finite & (array >= 0.0) & (array <= 1.0 + PROBABILITY_SLACK)
+            reader.learn_columns(2)
+            chances = array[read].astype(np.float64)
+            is_second = chances > 0.5
+            block[read, 0] = reader.codes_of_columns(is_second.astype(np.intp))
+            block[read, 1] = np.minimum(np.where(is_second, chances, 1.0 - chances), 1.0)
+        return self._part(array, read, "a number names no class and is no probability")
+
+    def _values(self, array: NDArray[Any], block: Block) -> int:
+        block[:, 0], block[:, 1] = array, NAN
+        return self._part(array, np.isfinite(block[:, 0]), "a value is not finite", OUTPUT_SCORE)
+
+    def _codes(self, array: NDArray[Any]) -> Block:
+        values, places = np.unique(array, return_inverse=True)
+        known = self._reader.classes.codes
+        codes = np.array([known.get(value, -1) for value in values.tolist()], dtype=np.float64)
+        for at in np.flatnonzero(codes < 0):
+            codes[at] = self._reader.classes.of(values[at].item())
+        codes = codes[places.reshape(-1)]
+        if codes.max(initial=0) >= FIRST_HASHED:
+            self._guard.lose(losses.CLASS_OVERFLOW, int((codes >= FIRST_HASHED).sum()))
+        return codes
+
+    def _matrix(self, array: NDArray[Any], block: Block) -> int:
+        reader, width = self._reader, array.shape[1]
+        if reader.task == "regression":
+            return self._unreadable(array, "the task is regression, whose answer to a row is one number", len(array))
+        if width < 2 or (reader.declared and width != reader.declared):
+            return self._unreadable(array, f"{width} columns for {reader.declared} classes", len(array))
+        # Column by column, masks added up: argmax along a short last axis, and writing through masks, are several times
+        # slower (bench_batch).
+        best = array[:, 0].astype(np.float64)
+        total, lowest = best.copy(), best.copy()
+        column = np.zeros(len(array), dtype=np.intp)
+        for place in range(1, width):
+            each = array[:, place]
+            larger = each > best
+            if place == 1:
+                column += larger
+            else:
+                column[larger] = place
+            np.maximum(best, each, out=best)
+            np.minimum(lowest, each, out=lowest)
+            total += each
+        read = (np.abs(total - 1.0) <= SUM_SLACK) & (lowest >= -PROBABILITY_SLACK)  # False where anything is NaN
+        is_whole = read.all()
+        if not is_whole and 2 * np.count_nonzero(read) < np.count_nonzero(~np.isnan(total)):
+            read[:] = False
+        if not read.any():
+            return self._unreadable(
+                array, "its rows do not add up to 1, so they are no probabilities of classes", len(array)
+            )
+        if reader.task is None:
+            reader.learn_task("classification", is_ambiguous=False)
+        reader.learn_columns(width)
+        if is_whole and reader.is_in_order and width <= len(reader.columns):
+            block[:, 0] = column
+        else:
+            block[:, 0] = -1.0
+            block[read, 0] = reader.codes_of_columns(column[read])
+        block[:, 1] = np.minimum(best, 1.0)
+        block[~read, 1] = NAN
+        return OUTPUT_CLASS if is_whole else self._part(array, read, "a row does not add up to 1")
+
+    # Lists -----------------------------------------------------------------------------------------------------------
+
+    def _list(self, values: list[Any], block: Block) -> int:
+        """Read a list of answers, whose types may differ."""
+        types = set(map(type, values))
+        if types <= {int, float, type(None)} and float in types:
+            return self._floats(_floats(values), block)
+        if all(issubclass(each, np.generic) and not issubclass(each, (str, bytes)) for each in types):
+            return self._column(np.array(values), block)
+        if types <= {str, np.str_} and self._reader.task != "regression":
+            self._reader.learn_task("classification", is_ambiguous=False)
+            return self._texts(values, block)
+        if types == {int}:
+            whole = self._guard.attempt(np.array, values)
+            if isinstance(whole, np.ndarray) and whole.dtype.kind in "iu":
+                return self._whole_numbers(whole, block)
+        if self._reader.task is None and float in types and not types & {str, bool}:
+            self._reader.learn_task("regression", is_ambiguous=False)  # whole numbers among them are values too
+        return self._each(values, block)
+
+    def _texts(self, values: list[str], block: Block) -> int:
+        known, of = self._reader.classes.codes, self._reader.classes.of
+        codes = [known.get(value, -1) for value in values]
+        if -1 in codes:
+            codes = [of(value) if code < 0 else code for value, code in zip(values, codes, strict=True)]
+        block[:, 0], block[:, 1] = codes, NAN
+        beyond = int(np.count_nonzero(block[:, 0] >= FIRST_HASHED))
+        if beyond:
+            self._guard.lose(losses.CLASS_OVERFLOW, beyond)
+        return OUTPUT_CLASS
+
+    def _each(self, values: Iterable[Any], block: Block) -> int:
+        summaries = [self._one(value) for value in values]
+        kinds = {summary[0] for summary in summaries}
+        if kinds <= {OUTPUT_NONE}:
+            return OUTPUT_NONE
+        # The task makes all readable ones of a kind.
+        kind = next((each for each in (OUTPUT_SCORE, OUTPUT_CLASS) if each in kinds), OUTPUT_UNREADABLE)
+        block[:, 0] = [
+            (row[3] if kind == OUTPUT_SCORE else row[1]) if row[0] == kind else _NO_ANSWER[kind] for row in summaries
+        ]
+        block[:, 1] = [row[2] for row in summaries]
+        missing = sum(row[0] == OUTPUT_NONE for row in summaries)
+        self._reader.unreadable_rows(values, "some of its rows are missing", missing)
+        return kind
+
+    def _one(self, value: Any) -> Summary:
+        """Read one row; what its object raises costs that row alone."""
+        if type(value).__name__ in _MISSING_TYPES:
+            return (OUTPUT_NONE, -1, NAN, NAN)
+        summary = self._guard.attempt(self._reader.read, value)
+        if isinstance(summary, Exception):
+            self._reader.unreadable(value, f"it raised {summary!r:.200}")
+            return UNREADABLE
+        return summary
+
+    # Unreadable rows -------------------------------------------------------------------------------------------------
+
+    def _part(self, array: NDArray[Any], read: NDArray[np.bool_], why: str, kind: int = OUTPUT_CLASS) -> int:
+        """Count the rows that were not read; return *kind*, or that none could be read."""
+        unread = len(read) - int(np.count_nonzero(read))
+        self._reader.unreadable_rows(array, why, unread)
+        return kind if unread < len(read) else OUTPUT_UNREADABLE
+
+    def _unreadable(self, value: object, why: str, rows: int) -> int:
+        self._reader.unreadable_rows(value, why, rows)
+        return OUTPUT_UNREADABLE
+
+
+_NO_ANSWER = {OUTPUT_CLASS: -1.0, OUTPUT_SCORE: NAN, OUTPUT_UNREADABLE: -1.0}
+"""What stands in a block for a row without an answer, by kind."""
+
+
+def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | list[Any] | None:
+    """Return the answers of a batch: an array, or a list where entries are missing or differ in type; None for neither.
+
+    Args:
+        value: of any library.
+        names: its column names, where it has some.
+    """
+    if isinstance(value, (str, bytes, Mapping)) or value is None:
+        return None
+    if names is not None and len(names) == 1:
+        return _entries(_only_column(value, names[0]), None)
+    if isinstance(value, np.ma.MaskedArray):
+        return value.tolist() if value.ndim == 1 else _dense(np.ma.filled(value.astype(np.float64), NAN))
+    if isinstance(value, np.ndarray):
+        return _dense(value)
+    if names is None and (lists := getattr(value, "to_pylist", None) or getattr(value, "to_list", None)):
+        nulls = getattr(value, "null_count", 0)
+        if nulls() if callable(nulls) else nulls:  # as an array whole numbers would be floats, and text would raise
+            return list(lists())
+    if hasattr(value, "to_pylist"):
+        return _dense(np.asarray(value))
+    if hasattr(value, "to_numpy"):
+        return _dense(np.asarray(value.to_numpy()))
+    form = recognise(value)
+    if form is Form.SEQUENCE:
+        return list(value)
+    return _dense(as_array(value)) if form is Form.ARRAY else None
+
+
+def _dense(array: NDArray[Any]) -> NDArray[Any] | None:
+    return array if array.ndim in (1, 2) else None
+
+
+def _only_column(frame: Any, name: str) -> Any:
+    try:
+        return frame[name]
+    except (KeyError, TypeError):  # labels that are no text
+        return frame.iloc[:, 0]
+
+
+def _floats(values: NDArray[Any] | list[Any] | None) -> NDArray[np.float64]:
+    """Return numbers as an array; missing ones are NaN.
+
+    Raises:
+        TypeError: some are no numbers.
+        ValueError: so.
+    """
+    if isinstance(values, list):
+        values = np.array([NAN if each is None or type(each).__name__ in _MISSING_TYPES else each for each in values])
+    return np.asarray(values).astype(np.float64) if np.asarray(values).dtype.kind in "fiub" else _no_numbers()
+
+
+def _no_numbers() -> NDArray[np.float64]:
+    raise TypeError("these are no numbers")
