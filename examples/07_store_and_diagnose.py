@@ -36,4 +36,4 @@ rs.shutdown()
 
 print(f"the wind changed its unit at {begin + timedelta(days=7)}\n")
 code = main(["diagnose", str(folder / "store.db")])  # in a shell: radiosonde diagnose store.db
-print(f"\nexit code {code}: 0 healthy, 1 findings, 2 could not run")
+print(f"\nexit code {code}: 0 healthy, 1 findings, 3 not checked, 4 stale")

@@ -4,8 +4,9 @@ A command module has ``add_parser(subparsers)``, which adds its parser, and ``ru
 code. Only the module of the chosen command is imported; the others are listed by the line they have in `COMMANDS`, so
 ``radiosonde --help`` answers without loading a model server, a database or a plotting library.
 
-Exit codes: 0 done (for ``diagnose``: healthy), 1 findings, 2 could not run (one sentence on stderr says why), 3 labels were
-received and none of them will count (``label``), 130 interrupted, 141 the reader of a pipe went away.
+Exit codes: 0 done (for ``diagnose``: healthy), 1 findings, 2 could not run (one sentence on stderr says why), 3 a required check
+could not be made (``diagnose``), or labels were received and none of them will count (``label``), 4 the data are stale
+(``diagnose``), 130 interrupted, 141 the reader of a pipe went away.
 """
 
 from __future__ import annotations

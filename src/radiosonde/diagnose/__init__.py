@@ -4,37 +4,46 @@
 reads a clock, a file or a setting, and nothing here knows where the windows came from.
 """
 
-from radiosonde.diagnose.check import NothingToCheckError, check
+from radiosonde.diagnose.check import check
 from radiosonde.diagnose.finding import (
     Bars,
+    Checked,
     Confidence,
     Diagnosis,
     Evidence,
     Finding,
+    Floor,
     NextStep,
     NotChecked,
     Onset,
     Place,
     QualityFigure,
     RateTable,
+    Status,
     Timeline,
 )
 from radiosonde.diagnose.html import render_html
+from radiosonde.diagnose.status import EXIT_CODES, SUBJECTS, Freshness
 from radiosonde.diagnose.text import print_diagnosis
 
 __all__ = [
+    "EXIT_CODES",
+    "SUBJECTS",
     "Bars",
+    "Checked",
     "Confidence",
     "Diagnosis",
     "Evidence",
     "Finding",
+    "Floor",
+    "Freshness",
     "NextStep",
     "NotChecked",
-    "NothingToCheckError",
     "Onset",
     "Place",
     "QualityFigure",
     "RateTable",
+    "Status",
     "Timeline",
     "check",
     "print_diagnosis",

@@ -1,4 +1,4 @@
-"""Say in words which version or cohort fails, with the other versions side by side."""
+"""Say in words which version is wrong more often than the others, or that all are more often wrong than before."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.diagnose.error_signals import (
-    RateRise,
-    rows_of_cohort,
-    series_of,
-    shared_rises,
-    version_problems,
-)
+from radiosonde.diagnose.error_signals import RateRise, rows_of_cohort, series_of, shared_rise
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTable, Timeline, confidence
-from radiosonde.diagnose.next_steps import look_at_errors, look_at_outcomes, look_before
+from radiosonde.diagnose.next_steps import look_at_outcomes, look_before
 from radiosonde.model import parse_cohort
 
 if TYPE_CHECKING:
@@ -23,20 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.arm_search import ArmProblem
-    from radiosonde.diagnose.finding import Kind, Severity
+    from radiosonde.diagnose.finding import Severity
     from radiosonde.diagnose.panel import Panel
 
 _MAX_TABLE_ROWS = 24
 _MIN_OUTCOME_RISE = 0.05
-
-
-def error_findings(panel: Panel) -> list[Finding]:
-    """Return findings on calls that raised."""
-    problems = version_problems(panel)
-    rises = shared_rises(panel, panel.errors, panel.calls, problems, min_rise=0.003, by_cohort=True)
-    return [_version(panel, problem, panel.errors, panel.calls, labelled=False) for problem in problems] + [
-        _rise(panel, rise, panel.errors, panel.calls, labelled=False) for rise in rises
-    ]
 
 
 def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bool) -> list[Finding]:
@@ -48,39 +33,33 @@ def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bo
         shared: also look for rises that all versions share, in labels as they arrived.
     """
     wrong, labelled = panel.incorrect.sum(axis=0), (panel.incorrect + panel.correct).sum(axis=0)
-    rises = (
-        shared_rises(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE, by_cohort=False) if shared else []
-    )
-    return [_version(panel, problem, wrong, labelled, labelled=True) for problem in problems] + [
-        _rise(panel, rise, wrong, labelled, labelled=True) for rise in rises
+    rise = shared_rise(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE) if shared else None
+    return [
+        *(_version(panel, problem, wrong, labelled) for problem in problems),
+        *([_rise(panel, rise, wrong, labelled)] if rise is not None else []),
     ]
 
 
-def _version(
-    panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], totals: NDArray[np.int64], *, labelled: bool
-) -> Finding:
+def _version(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], totals: NDArray[np.int64]) -> Finding:
     version, variant = panel.arms[problem.arm]
     name, verdict = panel.arm_name(problem.arm), problem.verdict
     mine = series_of(panel, problem)
     others = (rows_of_cohort(panel, problem.cohort) if problem.cohort else np.ones(len(panel.keys), dtype=bool)) & ~(
         panel.arm_of == problem.arm
     )
-    does = "is wrong on" if labelled else "fails on"
     whom = (
         f"{problem.cohort} ({_percent(problem.hits, problem.trials)}"
         if problem.cohort
         else f"all cohorts ({_percent(problem.hits, problem.trials)}"
     )
-    title = f"version {name} {does} {whom} of {'labels' if labelled else 'calls'}; others {_percent(problem.rest_hits, problem.rest_trials)})"
+    title = f"version {name} is wrong on {whom} of labels; others {_percent(problem.rest_hits, problem.rest_trials)})"
     before = slice(None, verdict.start)
     was = (int(hits[mine][:, before].sum()), int(totals[mine][:, before].sum()))
-    types = [] if labelled else _types(panel, mine, verdict.start)
     evidence = [
         Evidence("rate", problem.hits / max(problem.trials, 1), "share", f"version {name}{_of(problem.cohort)}: {problem.hits} of {problem.trials} since the onset"),
         Evidence("rate_others", problem.rest_hits / max(problem.rest_trials, 1), "share", f"the other versions{_of(problem.cohort)}, same time: {problem.rest_hits} of {problem.rest_trials}"),
         Evidence("rate_before", was[0] / max(was[1], 1), "share", f"version {name}{_of(problem.cohort)} before the onset: {was[0]} of {was[1]}"),
     ]  # fmt: skip
-    evidence += [Evidence("error_type", kind, "", f"{kind}: {count}") for kind, count in types]
     rest = ""
     if problem.cohort:
         elsewhere = (panel.arm_of == problem.arm) & ~mine
@@ -102,58 +81,44 @@ def _version(
     size = panel.axis.size
     onset = _onset(panel, (verdict.start, verdict.earliest, verdict.latest), size, has_before=was[1] > 0)
     where = Place(panel.model, version, variant, problem.cohort)
-    what = "outcomes" if labelled else "errors"
-    steps = (look_at_outcomes(where, onset) if labelled else look_at_errors(where, onset), look_before(where, onset))
+    what = "outcomes"
+    steps = (look_at_outcomes(where, onset), look_before(where, onset))
     ln_e = verdict.ln_e - float(np.log(problem.hypotheses))
     figures = (
         _table(panel, hits, totals, verdict.start, problem.cohort, what),
         _timeline(panel, hits, totals, mine, others, name, what),
     )
-    severity: Severity = "ticket" if labelled else "page"
     return Finding(
-        f"version.{what}.{name}.{problem.cohort or 'all'}", "version", severity, title, text, where, onset, confidence(ln_e),
+        f"version.{what}.{name}.{problem.cohort or 'all'}", "version", "ticket", title, text, where, onset, confidence(ln_e),
         tuple(evidence), steps, figures,
     )  # fmt: skip
 
 
-def _rise(
-    panel: Panel, rise: RateRise, hits: NDArray[np.int64], totals: NDArray[np.int64], *, labelled: bool
-) -> Finding:
-    rows = rows_of_cohort(panel, rise.cohort) if rise.cohort else np.ones(len(panel.keys), dtype=bool)
+def _rise(panel: Panel, rise: RateRise, hits: NDArray[np.int64], totals: NDArray[np.int64]) -> Finding:
+    rows = np.ones(len(panel.keys), dtype=bool)
     start, end = rise.onset[0], rise.step.end
     inside = slice(start, end)
     shares = []
     for arm in range(len(panel.arms)):
-        mine = rows & (panel.arm_of == arm)
+        mine = panel.arm_of == arm
         shares.append((panel.arm_name(arm), int(hits[mine][:, inside].sum()), int(totals[mine][:, inside].sum())))
-    what = "outcomes" if labelled else "errors"
-    noun = "wrong answers" if labelled else "failed calls"
-    kind: Kind = "cohort" if rise.cohort else ("quality" if labelled else "errors")
-    title = f"{rise.cohort or 'all cohorts'}: {noun} rose from {100 * rise.step.before:.2g} % to {100 * rise.step.after:.2g} %"
+    title = f"all cohorts: wrong answers rose from {100 * rise.step.before:.2g} % to {100 * rise.step.after:.2g} %"
     alike = "all versions alike" if len(panel.arms) > 1 else "there is one version only"
-    text = (
-        f"{alike.capitalize()}, so not one model version: "
-        + ("what this cohort's requests share" if rise.cohort else "data, infrastructure or a harder public")
-        + " is where to look."
-    )
+    text = f"{alike.capitalize()}, so not one model version: data, infrastructure or a harder public is where to look."
     evidence = [
         Evidence("rate", hit / max(total, 1), "share", f"version {name}: {hit} of {total} since the onset")
         for name, hit, total in shares
     ]
-    if not labelled:
-        evidence += [Evidence("error_type", name, "", f"{name}: {count}") for name, count in _types(panel, rows, start)]
     onset = _onset(panel, rise.onset, end, has_before=True)
-    where = Place(panel.model, cohort=rise.cohort)
-    steps = (look_at_outcomes(where, onset) if labelled else look_at_errors(where, onset), look_before(where, onset))
+    where = Place(panel.model)
+    steps = (look_at_outcomes(where, onset), look_before(where, onset))
     figures = (
-        _table(panel, hits, totals, start, rise.cohort, what),
-        _timeline(panel, hits, totals, rows, ~rows, rise.cohort or "all", what),
+        _table(panel, hits, totals, start, "", "outcomes"),
+        _timeline(panel, hits, totals, rows, ~rows, "all", "outcomes"),
     )
-    severity: Severity = "page"
-    if labelled:
-        severity = "ticket" if onset.ended_ns is None else "info"
+    severity: Severity = "ticket" if onset.ended_ns is None else "info"
     return Finding(
-        f"{kind}.{what}.{rise.cohort or 'all'}", kind, severity, title, text, where, onset, confidence(rise.step.ln_e), tuple(evidence),
+        "quality.outcomes.all", "quality", severity, title, text, where, onset, confidence(rise.step.ln_e), tuple(evidence),
         steps, figures,
     )  # fmt: skip
 
@@ -163,14 +128,6 @@ def _onset(panel: Panel, steps: tuple[int, int, int], end: int, *, has_before: b
     ended = None if end >= axis.size else axis.at_ns(end)
     start, earliest, latest = (axis.at_ns(step) for step in steps)
     return Onset(start, earliest, latest, ended, whole_span=not has_before)
-
-
-def _types(panel: Panel, rows: NDArray[np.bool_], start: int) -> list[tuple[str, int]]:
-    counts: dict[str, int] = {}
-    for (row, name), table in panel.error_types.items():
-        if rows[row]:
-            counts[name] = counts.get(name, 0) + int(table[start:].sum())
-    return sorted(((name, count) for name, count in counts.items() if count), key=lambda pair: (-pair[1], pair[0]))[:5]
 
 
 def _table(

@@ -1,4 +1,4 @@
-"""Failures by version and cohort, and failures that all versions share; the same for labelled outcomes."""
+"""Versions that fail or are wrong more often than the others, and wrong answers that all versions share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.arm_search import ArmProblem, cohort_values, find_bad_arms
-from radiosonde.diagnose.share_scan import MACHINE_H, MACHINE_LN_E, PAGE_LN_E, WORLD_H, block_steps, scan_share
+from radiosonde.diagnose.share_scan import PAGE_LN_E, WORLD_H, block_steps, scan_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 
 class RateRise(NamedTuple):
-    """A rate that rose in all versions alike: everywhere (cohort ``""``) or in one cohort."""
+    """A rate that rose in all versions and cohorts together."""
 
-    cohort: str
     step: Step
     onset: tuple[int, int, int]
 
@@ -55,16 +54,17 @@ def rows_of_cohort(panel: Panel, cohort: str) -> NDArray[np.bool_]:
     return np.zeros(len(panel.keys), dtype=bool)
 
 
-def shared_rises(
+def shared_rise(
     panel: Panel,
     hits: NDArray[np.int64],
     totals: NDArray[np.int64],
     explained: Sequence[ArmProblem],
     *,
     min_rise: float,
-    by_cohort: bool,
-) -> list[RateRise]:
-    """Return where hits/totals rose against its own past in all versions: in single cohorts, or everywhere.
+) -> RateRise | None:
+    """Return how hits/totals rose against its own past in all versions and cohorts together; None where it did not.
+
+    Single cohorts are not looked at: one bad day of one carrier is no fault.
 
     Args:
         panel: whose series the counts belong to.
@@ -72,37 +72,11 @@ def shared_rises(
         totals: trials, same shape.
         explained: what is already blamed on a version; its series are left out.
         min_rise: least rise that matters.
-        by_cohort: look into single cohorts too. Not for wrong answers: one bad day of one carrier is no fault.
     """
     left = np.ones(len(panel.keys), dtype=bool)
     for problem in explained:
         left &= ~series_of(panel, problem)
-    least = MACHINE_LN_E if by_cohort else PAGE_LN_E
-    block = block_steps(panel.axis, MACHINE_H if by_cohort else WORLD_H)
-
-    def scan(rows: NDArray[np.bool_]) -> tuple[Step, tuple[int, int, int]] | None:
-        chosen = rows & left
-        return scan_share(
-            panel.axis,
-            hits[chosen].sum(axis=0).astype(float),
-            totals[chosen].sum(axis=0).astype(float),
-            block,
-            min_rise=min_rise,
-            least=least,
-        )
-
-    everywhere = scan(left)
-    values = cohort_values(panel) if by_cohort else []
-    limit = least + float(np.log(max(len(values), 1)))
-    cohorts = [
-        RateRise(text, *found)
-        for text, rows in values
-        if (found := scan(rows)) is not None and found[0].ln_e >= limit and (rows & left).sum() < left.sum()
-    ]
-    if not cohorts:
-        return [] if everywhere is None else [RateRise("", *everywhere)]
-    cohorts.sort(key=lambda rise: -rise.step.ln_e)
-    inside = np.any([rows_of_cohort(panel, rise.cohort) for rise in cohorts], axis=0)
-    if everywhere is not None and (len(cohorts) > len(values) / 2 or scan(~inside) is not None):
-        return [RateRise("", *everywhere)]
-    return cohorts
+    hit, total = (part[left].sum(axis=0).astype(float) for part in (hits, totals))
+    block = block_steps(panel.axis, WORLD_H)
+    found = scan_share(panel.axis, hit, total, block, min_rise=min_rise, least=PAGE_LN_E)
+    return None if found is None else RateRise(*found)

@@ -20,6 +20,8 @@ SCHEMA = "radiosonde.diagnosis/1"
 
 Kind = Literal["data", "version", "cohort", "errors", "latency", "drift", "quality", "label"]
 Severity = Literal["page", "ticket", "info"]
+Status = Literal["findings", "healthy", "not checked", "stale"]
+"""What a diagnosis as a whole means; `radiosonde.diagnose.status` says how it is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,54 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The smallest change that a check would have reported by now with probability 0.9.
+
+    Attributes:
+        value: the change; NaN where none, however large, would have been seen.
+        unit: unit of *value*.
+        text: the sentence that reads it.
+    """
+
+    value: float
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check that was made and, unless there is a finding of it, passed.
+
+    Attributes:
+        check: what was looked at, with its counts.
+        where: the model, and the part of it that was looked at.
+        subject: what a gate can insist on (one of `radiosonde.diagnose.status.SUBJECTS`), or ``""``.
+        floors: the smallest changes it would have reported.
+        weakened: what was lost on the way and makes the check see less than it could; ``""`` when nothing was.
+    """
+
+    check: str
+    where: Place
+    subject: str = ""
+    floors: tuple[Floor, ...] = ()
+    weakened: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NotChecked:
-    """A check that could not be made, and why: silence must never look like health."""
+    """A check that could not be made, and why: silence must never look like health.
+
+    Attributes:
+        check: the check.
+        where: the model, and the part of it.
+        because: the reason.
+        subject: what a gate can insist on that is not covered because of it; ``all`` for every subject, ``""`` for none.
+    """
 
     check: str
     where: Place
     because: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,32 +232,47 @@ class Diagnosis:
         findings: what is wrong, worst first.
         notes: what moved but calls for nobody (a season); severity ``info``.
         not_checked: checks that had too little to go on.
-        checked: what was looked at, one line per check, with its counts.
+        checked: the checks that were made, with their counts and detection floors.
         start_ns: start of the first window.
         end_ns: end of the last window.
         calls: calls looked at.
         windows: windows looked at.
         quality: quality of each version's latest predictions.
+        missing: the required checks that could not be made.
+        is_stale: nothing has been written for longer than windows of this length allow.
+        written_ns: when the store was last written to, by wall clock; None when nobody asked.
     """
 
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     not_checked: tuple[NotChecked, ...]
-    checked: tuple[str, ...]
+    checked: tuple[Checked, ...]
     start_ns: int
     end_ns: int
     calls: int
     windows: int
     quality: tuple[QualityFigure, ...] = ()
+    missing: tuple[NotChecked, ...] = ()
+    is_stale: bool = False
+    written_ns: int | None = None
+
+    @property
+    def status(self) -> Status:
+        """The whole answer in a word; see `radiosonde.diagnose.status`."""
+        if self.findings:
+            return "findings"
+        if self.missing:
+            return "not checked"
+        return "stale" if self.is_stale else "healthy"
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing calls for a person."""
-        return not self.findings
+        """Whether everything required was checked, the data are fresh, and nothing calls for a person."""
+        return self.status == "healthy"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and numbers; schema `SCHEMA`."""
-        document = {"schema": SCHEMA, "healthy": self.healthy, **asdict(self)}
+        document = {"schema": SCHEMA, "status": self.status, "healthy": self.healthy, **asdict(self)}
         for name in ("findings", "notes"):
             for finding, record in zip(getattr(self, name), document[name], strict=True):
                 record["onset"]["at"] = iso(finding.onset.at_ns)

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 from radiosonde.diagnose.finding import RateTable, Timeline
 from radiosonde.diagnose.quality_figures import quality_words
 from radiosonde.diagnose.svg import bar_chart, line_chart
-from radiosonde.diagnose.text import onset_words, place_words, rate_words
+from radiosonde.diagnose.text import (
+    checked_words,
+    gap_words,
+    onset_words,
+    place_words,
+    rate_words,
+    reasons,
+    span_words,
+    status_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from radiosonde.diagnose.finding import Diagnosis, Figure, Finding
 
+_BADGES = {"healthy": "healthy", "findings": "page", "not checked": "ticket", "stale": "ticket"}
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1a2230; --soft: #5b6677; --rule: #e2e6ec;
   --red: #c8302c; --amber: #b7791f; --green: #20824d; --blue: #2a6fdb; --mark: rgba(200,48,44,.09); --code: #f0f2f6;
@@ -59,30 +69,22 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         title: headline, as a rule the store's name.
         command: turns the command of a next step into the one to type.
     """
-    count = len(diagnosis.findings)
-    state = (
-        '<span class="badge healthy">healthy</span>'
-        if diagnosis.healthy
-        else f'<span class="badge page">{count} finding{"s" if count > 1 else ""}</span>'
-    )
+    state = f'<span class="badge {_BADGES[diagnosis.status]}">{escape(status_words(diagnosis))}</span>'
+    why = "".join(f"<li>{escape(reason)}</li>" for reason in reasons(diagnosis))
     contents = "".join(
         f'<li><a href="#f{number}">{escape(finding.title)}</a> <span>since {_time(finding.onset.at_ns)}</span></li>'
         for number, finding in enumerate(diagnosis.findings, 1)
     )
     body = [
         f"<h1>{escape(title)}</h1>",
-        (
-            f'<p class="span">{state} {_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls in '
-            f"{_grouped(diagnosis.windows)} windows</p>"
-        ),
+        f'<p class="span">{state} {escape(span_words(diagnosis))} in {_grouped(diagnosis.windows)} windows</p>',
+        f'<ul class="why">{why}</ul>' if why else "",
         f'<ol class="toc">{contents}</ol>' if contents else "",
         *(_finding(finding, number, command) for number, finding in enumerate(diagnosis.findings, 1)),
         _list("Quality", [quality_words(figure) for figure in diagnosis.quality]),
         _notes(diagnosis),
-        _list("Checked", list(diagnosis.checked)),
-        _list(
-            "Not checked", [f"{gap.check} ({gap.where.model}): because {gap.because}" for gap in diagnosis.not_checked]
-        ),
+        _list("Checked", [line for check in diagnosis.checked for line in checked_words(check)]),
+        _list("Not checked", [gap_words(gap) for gap in diagnosis.not_checked]),
         "<footer>Made by <code>radiosonde diagnose</code> from telemetry alone. Times are event time, UTC.</footer>",
     ]
     return (

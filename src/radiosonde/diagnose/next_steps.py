@@ -29,7 +29,9 @@ def look_at_cells(where: Place, onset: Onset) -> NextStep:
 
 def look_at_errors(where: Place, onset: Onset) -> NextStep:
     """Return the query of failures by version, cohort and exception type since the onset."""
-    cohort = f" AND cohort LIKE {_text('%' + where.cohort + '%')}" if where.cohort else ""
+    # Commas on both sides, so that plan=pro is not found in plan=promo, and each dimension by itself: others may lie between.
+    pairs = where.cohort.split(",") if where.cohort else []
+    cohort = "".join(f" AND (',' || cohort || ',') LIKE {_text('%,' + pair + ',%')}" for pair in pairs)
     return NextStep(
         "failures by version, cohort and exception type since the onset",
         _sqlite(

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from radiosonde.diagnose.finding import Diagnosis, Finding, Onset, Place
+    from radiosonde.diagnose.finding import Checked, Diagnosis, Finding, NotChecked, Onset, Place
 
+_HEADS = {
+    "healthy": "bold green",
+    "findings": "bold red",
+    "not checked": "bold yellow",
+    "stale": "bold yellow",
+}
 _STYLES = {"page": "bold white on red", "ticket": "bold black on yellow", "info": "bold black on cyan"}
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LABEL = 10
@@ -33,22 +39,19 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
     """
     from rich.text import Text
 
-    span = f"{_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls"
-    count = len(diagnosis.findings)
-    head = (
-        Text("HEALTHY", "bold green")
-        if diagnosis.healthy
-        else Text(f"{count} FINDING{'S' if count > 1 else ''}", "bold red")
+    style = _HEADS[diagnosis.status]
+    terminal.print(
+        Text(status_words(diagnosis).upper(), style).append(f"  {span_words(diagnosis)}", "not bold default")
     )
-    terminal.print(head.append(f"  {span}", "not bold default"))
+    for reason in reasons(diagnosis):
+        _row(terminal, "because", reason)
     for number, finding in enumerate(diagnosis.findings, 1):
         terminal.print()
         _print_finding(finding, number, terminal, command)
     _print_list("Quality", [quality_words(figure) for figure in diagnosis.quality], terminal)
     _print_notes(diagnosis.notes, terminal)
-    _print_list("Checked", diagnosis.checked, terminal)
-    gaps = [f"{gap.check}{_short_place(gap.where)}: because {gap.because}" for gap in diagnosis.not_checked]
-    _print_list("Not checked", gaps, terminal)
+    _print_list("Checked", [line for check in diagnosis.checked for line in checked_words(check)], terminal)
+    _print_list("Not checked", [gap_words(gap) for gap in diagnosis.not_checked], terminal)
 
 
 def _print_finding(finding: Finding, number: int, terminal: Console, command: Callable[[str], str]) -> None:
@@ -148,6 +151,46 @@ def _row(terminal: Console, label: str, text: str, *, width: int = _LABEL) -> No
     for index, line in enumerate(lines):
         prefix = head if index == 0 else " " * len(head)
         terminal.print(Text(prefix, "dim").append(line, "not dim"), soft_wrap=True)
+
+
+def status_words(diagnosis: Diagnosis) -> str:
+    """Return the status of *diagnosis*, or how many findings there are."""
+    count = len(diagnosis.findings)
+    return f"{count} finding{'s' if count > 1 else ''}" if count else diagnosis.status
+
+
+def span_words(diagnosis: Diagnosis) -> str:
+    """Return what was looked at: the span and the calls."""
+    if not diagnosis.windows:
+        return "nothing to look at"
+    return f"{_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls"
+
+
+def reasons(diagnosis: Diagnosis) -> list[str]:
+    """Return why the answer is less than it could be: required checks that were not made, and data that are stale."""
+    found = [
+        gap.because if gap.subject == "all" else f"{gap.check} not checked{_short_place(gap.where)}: {gap.because}"
+        for gap in diagnosis.missing
+    ]
+    if diagnosis.is_stale and diagnosis.written_ns is not None:
+        found.append(
+            f"nothing has been written since {_time(diagnosis.written_ns)} UTC: the server or its telemetry has stopped. "
+            "What is said here is of the time before; --until asks for the past and takes it as it is"
+        )
+    return found
+
+
+def checked_words(check: Checked) -> list[str]:
+    """Return *check* in lines: what was looked at, what it would have reported, and what weakens it."""
+    lines = [f"{check.where.model}: {check.check}"]
+    if check.floors:
+        lines[0] += "; would have reported " + "; ".join(floor.text for floor in check.floors)
+    return [*lines, *([f"{check.where.model}: weakened: {check.weakened}"] if check.weakened else [])]
+
+
+def gap_words(gap: NotChecked) -> str:
+    """Return what was not checked, and why."""
+    return f"{gap.check}{_short_place(gap.where)}: because {gap.because}"
 
 
 def place_words(where: Place) -> str:

@@ -96,6 +96,19 @@ class SealedReader:
         """Return the size of all files."""
         return sum(path.stat().st_size for path in self._folder.rglob("*.parquet"))
 
+    def last_written_ns(self) -> int | None:
+        """Return when the newest window was written, by the writer's wall clock; None without windows.
+
+        Raises:
+            StoreError: a file is damaged or of another making.
+        """
+        files = self._files("windows")
+        if not files:
+            return None
+        with self._querying() as connection:
+            row = connection.execute(f"SELECT max(written_ns) FROM {_files_of('windows')}", [files]).fetchone()  # noqa: S608
+            return None if row is None or row[0] is None else int(row[0])
+
     def _files(self, name: str) -> list[str]:
         return sorted(str(path) for path in self._folder.glob(f"process=*/{name}-*.parquet"))
 

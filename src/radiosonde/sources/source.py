@@ -52,6 +52,10 @@ class Parts(Protocol):
         """Return the bytes on disk."""
         ...
 
+    def last_written_ns(self) -> int | None:
+        """Return when the newest window was written, by the writer's wall clock; None without windows."""
+        ...
+
 
 class StoredSource:
     """A `Source` over one or more places; a part that lies in two of them is counted once.
@@ -79,6 +83,16 @@ class StoredSource:
             StoreError: a place has become unreadable.
         """
         return self._windows(Interval(start_ns, end_ns, runtime=True))
+
+    def last_written_ns(self) -> int | None:
+        """Return when the newest window of all places was written, by the writer's wall clock; None without windows.
+
+        Windows with the health of a process count: a server that lives and is not asked is not stale.
+
+        Raises:
+            StoreError: a place has become unreadable.
+        """
+        return max((at for place in self.places if (at := place.last_written_ns()) is not None), default=None)
 
     def _windows(self, interval: Interval) -> list[Window]:
         unique: dict[int, Window] = {}

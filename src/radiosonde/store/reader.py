@@ -138,6 +138,16 @@ class StoreReader:
         log = self._path.with_name(self._path.name + "-wal")
         return sum(path.stat().st_size for path in (self._path, log) if path.exists())
 
+    def last_written_ns(self) -> int | None:
+        """Return when the newest window was written, by the writer's wall clock; None without windows.
+
+        Raises:
+            StoreError: the store is missing, foreign, damaged or too new.
+        """
+        with reading(self._path) as connection:
+            (written,) = connection.execute("SELECT max(written_ns) FROM windows").fetchone()
+            return None if written is None else int(written)
+
     def _windows(self, connection: sqlite3.Connection, interval: Interval) -> Iterator[tuple[int, Window]]:
         condition, bounds = interval.condition()
         belonging = f"JOIN windows USING (window_id) WHERE {condition} ORDER BY window_id"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from benchmarks.quality.flight_windows import Incident, reference, windows
 from radiosonde.cli import main
 from radiosonde.store import StoreWriter
+from radiosonde.store.seal import seal
 
 
 def make_store(path: Path, *incidents: Incident) -> Path:
@@ -80,9 +85,14 @@ def test_the_time_before_the_onset_is_healthy(broken, capsys):
     ("arguments", "sentence"),
     [
         (["{missing}"], "missing.sqlite"),
-        (["{store}", "--model", "nobody"], "there is no window of model 'nobody' to diagnose"),
-        (["{store}", "--until", "2012-01-01"], "check --model, --since and --until"),
         (["{store}", "--since", "yesterday"], "'yesterday' is not a time; write 2013-03-09"),
+        (["{store}", "--since", "9999-12-31"], "'9999-12-31' is outside the years 1678 to 2261"),
+        (["{store}", "--until", "0001-01-01T00:00+14:00"], "is outside the years 1678 to 2261"),
+        (["{store}", "--since", "2013-03-04", "--until", "2013-03-02"], "--since is not before --until"),
+        (
+            ["{store}", "--require", "errors,speed"],
+            "'speed' cannot be required; choose from errors, latency, features, labels",
+        ),
         (["{store}", "--html", "{missing}/report.html"], "give --html another file"),
     ],
 )
@@ -93,3 +103,90 @@ def test_what_cannot_run_exits_with_2_and_one_sentence(healthy, capsys, tmp_path
     shown = capsys.readouterr().err
     assert sentence in " ".join(shown.split())
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--model", "nobody"], ["--until", "2012-01-01"], ["--since", "2200-01-01"]], ids=" ".join
+)
+def test_nothing_to_look_at_exits_with_3_and_says_what_the_store_holds(healthy, capsys, arguments):
+    """A model nobody has, a time before the store, a time after it: never healthy, in text and in JSON."""
+    assert main(["diagnose", str(healthy), *arguments]) == 3
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith("NOT CHECKED")
+    assert "the store holds windows of 'delays' from 2013-03-01T" in shown
+    assert main(["diagnose", str(healthy), *arguments, "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (document["status"], document["healthy"]) == ("not checked", False)
+
+
+def test_an_empty_store_exits_with_3(tmp_path, capsys):
+    """A server that started and was never asked has shown nothing."""
+    store = tmp_path / "empty.sqlite"
+    StoreWriter(store).close()
+    assert main(["diagnose", str(store)]) == 3
+    assert capsys.readouterr().out.startswith("NOT CHECKED")
+
+
+def test_a_requirement_that_no_check_covers_exits_with_3_and_is_named(healthy, capsys, tmp_path):
+    """The gate says what it insists on; the report says which part of it is missing, in all three forms."""
+    report = tmp_path / "report.html"
+    without_labels = make_windows_store(tmp_path / "plain.sqlite", labels=None)
+    assert main(["diagnose", str(without_labels)]) == 0
+    assert main(["diagnose", str(without_labels), "--require", "errors"]) == 0
+    assert main(["diagnose", str(healthy), "--require", "errors,latency,features,labels"]) == 0
+    capsys.readouterr()
+    assert main(["diagnose", str(without_labels), "--require", "errors,labels", "--html", str(report)]) == 3
+    assert "labels not checked (delays): 0 labels came" in " ".join(capsys.readouterr().out.split())
+    page = report.read_text(encoding="utf-8")
+    assert "not checked" in page
+    assert "0 labels came" in page
+
+
+def make_windows_store(path: Path, **changes: object) -> Path:
+    """Write eight healthy days with *changes* in every window and without a reference."""
+    writer = StoreWriter(path)
+    writer.write([replace(window, **changes) for window in windows(days=8, cohorts=False, sketches=False)], {})
+    writer.close()
+    return path
+
+
+def age(store: Path, seconds: float) -> Path:
+    """Make *store* look as if all of it had been written *seconds* earlier."""
+    with contextlib.closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE windows SET written_ns = written_ns - ?", (round(seconds * 1e9),))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("seconds", "arguments", "code"),
+    [
+        (0, [], 0),
+        (3 * 3600, [], 0),
+        (3 * 3600 + 900, [], 4),
+        (8 * 86_400, [], 4),
+        (8 * 86_400, ["--since", "2013-03-04"], 4),
+        (8 * 86_400, ["--until", "2013-03-08"], 0),
+        (8 * 86_400, ["--require", "labels"], 3),
+    ],
+)
+def test_a_store_that_is_not_written_to_is_stale_by_the_writer_s_clock(tmp_path, capsys, seconds, arguments, code):
+    """Hourly windows may be three hours and ten minutes late; the year of the events says nothing; the past is not stale."""
+    store = age(make_windows_store(tmp_path / "old.sqlite", labels=None), seconds)
+    assert main(["diagnose", str(store), *arguments]) == code
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ("nothing has been written since" in shown) == (code in {3, 4})  # said beside what could not be checked, too
+
+
+def test_sealed_hours_are_as_old_as_they_were_in_the_store(tmp_path):
+    """Sealing moves windows, it does not write them anew."""
+    store = age(make_windows_store(tmp_path / "old.sqlite", labels=None), 8 * 86_400)
+    seal(store, tmp_path / "sealed", everything=True)
+    assert main(["diagnose", str(tmp_path / "sealed")]) == 4
+
+
+def test_a_finding_comes_before_everything_else(broken, capsys, tmp_path):
+    """What is known to be wrong stays so in an old store, and when something else could not be checked."""
+    copied = tmp_path / "copy.sqlite"
+    shutil.copy(broken, copied)
+    assert main(["diagnose", str(age(copied, 8 * 86_400)), "--require", "labels,errors"]) == 1
+    assert capsys.readouterr().out.startswith("1 FINDING")

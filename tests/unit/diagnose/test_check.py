@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.quality.flight_windows import HOUR_NS, YEAR_START_NS, Incident, day_of, in_utc, windows
-from radiosonde.diagnose import NothingToCheckError, check
+from radiosonde.diagnose import check
 
 ONSET = 252
 ONSET_NS = YEAR_START_NS + (day_of(3, 1) * 24 + ONSET) * HOUR_NS
@@ -167,9 +167,9 @@ def test_too_little_traffic_is_said_and_not_called_healthy_silence(references):
     """Three hours of flights cannot be judged, and the report says why."""
     made = [window for window in windows(days=1) if window.start_ns < YEAR_START_NS + (59 * 24 + 8) * HOUR_NS]
     diagnosis = check(made, references)
-    (gap,) = diagnosis.not_checked
-    assert gap.check == "everything"
-    assert "it takes 200 calls in 16 steps" in gap.because
+    assert diagnosis.status == "not checked"
+    assert {gap.check for gap in diagnosis.missing} == {"latency", "features"}
+    assert all("it takes 200 calls in 16 steps" in gap.because for gap in diagnosis.missing)
 
 
 def test_one_version_without_labels_phases_or_reference_lists_what_was_not_checked():
@@ -191,10 +191,20 @@ def test_one_version_without_labels_phases_or_reference_lists_what_was_not_check
     assert diagnosis.healthy
 
 
-def test_no_window_at_all_cannot_be_diagnosed():
-    """An empty store, or a model name nobody has, is an error that says what to check."""
-    with pytest.raises(NothingToCheckError, match=r"no window of model 'other'.*--since"):
-        check(windows(days=1), {}, model="other")
+@pytest.mark.parametrize(
+    ("days", "model", "because"),
+    [
+        (0, None, "there is no window to look at; check --model, --since and --until, or let the model serve first"),
+        (0, "other", "there is no window of model 'other' to look at; check --model"),
+        (1, "other", "there is no window of model 'other'; there are windows of 'delays'"),
+    ],
+)
+def test_no_window_at_all_is_not_checked_and_says_what_to_do(days, model, because):
+    """An empty store, or a model name nobody has, is never healthy."""
+    diagnosis = check(windows(days=days) if days else [], {}, model=model)
+    assert (diagnosis.status, diagnosis.healthy) == ("not checked", False)
+    (gap,) = diagnosis.missing
+    assert gap.because.startswith(because)
 
 
 def test_the_order_and_the_split_of_windows_do_not_matter(references):

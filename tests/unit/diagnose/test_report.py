@@ -10,6 +10,7 @@ from rich.console import Console
 
 from radiosonde.diagnose import (
     Bars,
+    Checked,
     Diagnosis,
     Evidence,
     Finding,
@@ -58,7 +59,14 @@ def diagnosis(*findings, notes=()):
     """Return a diagnosis of two days."""
     gap = NotChecked("labelled outcomes", Place("delays"), "0 labels came; it takes 200")
     return Diagnosis(
-        findings, tuple(notes), (gap,), ("delays: failures of 900 calls",), START, START + 48 * HOUR, 900, 96
+        findings,
+        tuple(notes),
+        (gap,),
+        (Checked("failures of 900 calls", Place("delays")),),
+        START,
+        START + 48 * HOUR,
+        900,
+        96,
     )
 
 

@@ -76,3 +76,12 @@ def test_a_window_that_changed_its_step_is_worth_less_than_its_rows():
     assert both.features is not None
     assert (both.features.counted_rows, both.features.weight_square_sum, both.features.is_exact) == (440, 4400, False)
     assert both.features.evidence_ratio * 800 == pytest.approx(145.45, abs=0.01)
+
+
+@pytest.mark.parametrize(("says_so", "weakened"), [(True, "features of 10 % of the rows were looked at"), (False, "")])
+def test_features_that_were_thinned_are_said_beside_the_check_they_weaken(says_so, weakened):
+    """A tenth of the rows was looked at: whoever reads that the features passed reads that, too."""
+    checked = check(healthy(1, says_so=says_so), {("delays", "1"): REFERENCE}).checked
+    (said,) = [entry.weakened for entry in checked if entry.subject == "features"]
+    assert said.startswith(weakened)
+    assert bool(said) == says_so

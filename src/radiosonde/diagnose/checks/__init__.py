@@ -1,0 +1,1 @@
+"""The checks, one file each; `radiosonde.diagnose.registry` says what a check is and finds them here."""

@@ -1,0 +1,96 @@
+"""Do calls fail: absolutely, more than before, or more than other versions do; where, and of what?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.failure_findings import failure_finding, place_name
+from radiosonde.diagnose.failure_incidents import RULE, Failures, find_failures
+from radiosonde.diagnose.finding import Floor
+from radiosonde.diagnose.floors import rate_floor
+from radiosonde.diagnose.registry import Check, count
+from radiosonde.model import OVERFLOW_COHORT
+
+if TYPE_CHECKING:
+    from radiosonde.diagnose.registry import Report, View
+
+_SPANS_NS = ((3_600_000_000_000, "hour"), (86_400_000_000_000, "day"))
+_CALLS_PER_FLOOR = 20.0
+
+
+def look(view: View, report: Report) -> None:
+    """Look at the failing calls of the model of *view*."""
+    table = view.table
+    calls = int(table.calls.sum())
+    if calls < RULE.objective_trials:
+        because = f"there {'is' if calls == 1 else 'are'} {count(calls, 'call')}; it takes {RULE.objective_trials:.0f}"
+        report.gap(view, "failures", because, "errors")
+        return
+    found = find_failures(table)
+    for incident in found.incidents:
+        report.add(failure_finding(table, found, incident, wants_past=view.wants_past))
+    if found.looked_until < table.size:
+        because = (
+            f"failures came and went {len(found.incidents) + len(found.bursts)} times; what is later was not looked at"
+        )
+        report.gap(view, "failures at the end of the time", because, "errors")
+        return
+    cohorts = len({key.cohort for key in table.keys if key.cohort})
+    what = f"failures of {count(calls, 'call')} by {count(len(table.arms), 'version')} and {count(cohorts, 'cohort')}"
+    report.passed(view, what, "errors", _floors(view, found), _overflowed(view))
+    if len(table.arms) < 2:
+        because = "there is one version only; a canary gives the comparison"
+        report.gap(view, "versions against each other", because)
+
+
+def _floors(view: View, found: Failures) -> list[Floor]:
+    """Return the floors of the whole model for the last two windows, hour and day, and of the smallest place for the longest."""
+    table, scan = view.table, found.scan
+    spans = {2: "two windows"} if table.size > 1 else {1: "one window"}
+    for length_ns, word in _SPANS_NS:
+        steps = int((table.start_ns > table.end_ns[-1] - length_ns - 1).sum())
+        if steps > 2 and table.end_ns[-1] - table.start_ns[0] >= length_ns:
+            spans[steps] = f"an {word}" if word == "hour" else f"a {word}"
+    floors = [_floor(rate_floor(scan, length), f"for {words}") for length, words in spans.items()]
+    length, words = list(spans.items())[-1]
+    single = [
+        index
+        for index, name in enumerate(found.places.names)
+        if name.parts == 1 and scan.latest(length, index).trials >= _CALLS_PER_FLOOR
+    ]
+    if len(single) > 1:
+        worst = max(single, key=lambda index: np.nan_to_num(rate_floor(scan, length, index), nan=2.0))
+        name = place_name(found.places.names[worst], table)
+        floors.append(_floor(rate_floor(scan, length, worst), f"in {name} for {words}"))
+    return floors
+
+
+def _floor(rate: float, words: str) -> Floor:
+    if np.isnan(rate):
+        return Floor(rate, "share", f"nothing yet {words}, however many failed")
+    digits = f"{100 * rate:.0f}" if rate >= 0.1 else f"{100 * rate:.2g}"
+    return Floor(rate, "share", f"{digits} % failing {words}")
+
+
+def _overflowed(view: View) -> str:
+    """Return how much traffic has no cohort because there were too many, or ``""``."""
+    table = view.table
+    hidden = sum(float(table.calls[row].sum()) for row, key in enumerate(table.keys) if key.cohort == OVERFLOW_COHORT)
+    if not hidden:
+        return ""
+    share = 100 * hidden / max(float(table.calls.sum()), 1.0)
+    return f"{share:.0f} % of the calls are of cohorts beyond the bound and cannot be told apart"
+
+
+CHECK = Check(
+    name="failures",
+    watches="calls that raised",
+    subject="errors",
+    measures=("failure rate",),
+    baselines=("objective", "past", "peers"),
+    scales="windows",
+    severity="page from 2 % of the place's calls or 0.5 % of all; else ticket; a note when it is over",
+    look=look,
+)

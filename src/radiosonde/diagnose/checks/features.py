@@ -1,0 +1,83 @@
+"""Does the pipeline deliver what it used to: unit, range, missing, unseen, stuck, level and spread of each feature?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.data_findings import data_findings
+from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
+from radiosonde.diagnose.registry import MIN_CALLS, Check, count
+from radiosonde.diagnose.unit_break import has_lattice
+
+if TYPE_CHECKING:
+    from radiosonde.diagnose.registry import Report, View
+
+
+def look(view: View, report: Report) -> None:
+    """Look at the features of the model of *view*."""
+    panels = make_feature_panels(view.windows, view.references, view.panel.axis)
+    if not panels:
+        report.gap(view, "features", "no features were recorded", "features")
+        return
+    if view.too_short:
+        report.gap(view, "features", view.too_short, "features")
+        return
+    for features in panels:
+        rows = round(float(features.cells[:, :, 0].sum()))
+        if rows < MIN_CALLS:
+            because = f"{count(rows, 'row')} were counted on one of {len(panels)} grids; it takes {MIN_CALLS}"
+            report.gap(view, "features", because, "features")
+            continue
+        found, moved = data_findings(features)
+        report.findings.extend(found)
+        report.notes.extend(moved)
+        amount = f"{count(len(features.names), 'feature')} of {count(rows, 'row')}"
+        what = f"{amount} for unit, range, missing, unseen, stuck, level and spread"
+        report.passed(view, what, "features", weakened=_thinned(view))
+        _add_gaps(view, features, report)
+
+
+def _thinned(view: View) -> str:
+    """Return what the host left out of the feature counts to stay within its CPU budget, or ``""``."""
+    parts = [window.features for window in view.windows if window.features is not None and len(window.features.cells)]
+    known = [part for part in parts if part.counted_rows]
+    rows, counted = sum(int(part.cells[0].sum()) for part in known), sum(part.counted_rows for part in known)
+    if rows <= counted:
+        return ""
+    return f"features of {100 * counted / rows:.0f} % of the rows were looked at; the rest was thinned to stay within the CPU budget"
+
+
+def _add_gaps(view: View, features: FeaturePanel, report: Report) -> None:
+    if all(profile is None for profile in features.profiles):
+        because = "there is no reference profile; make one with radiosonde reference build"
+        report.gap(view, "range, level and spread", because)
+    elif features.provisional:
+        because = (
+            "the reference is provisional, made of the first rows seen: what was wrong from the start looks normal"
+        )
+        report.gap(view, "features against training data", because)
+    numeric = [feature for index, feature in enumerate(features.names) if not features.is_categorical(index)]
+    blind = [feature for feature in numeric if feature not in features.retained]
+    if blind:
+        because = "no sketches hold its values (pii or switched off); cells alone see large conversions only"
+        report.gap(view, "units of " + ", ".join(blind), because)
+    smooth = [
+        feature for feature in numeric if feature in features.retained and not has_lattice(features.retained[feature])
+    ]
+    if smooth:
+        because = "values are too fine or too few to sit on a grid; only the level can show a changed unit"
+        report.gap(view, "units by grid of " + ", ".join(smooth), because)
+    if features.unreadable_sketches:
+        report.gap(view, "some sketches", f"{features.unreadable_sketches} could not be read")
+
+
+CHECK = Check(
+    name="features",
+    watches="unit, range, missing, unseen, stuck, level and spread of each feature",
+    subject="features",
+    measures=("cells", "lattice of values"),
+    baselines=("past",),
+    scales="blocks",
+    severity="page for integrity; ticket or note for drift",
+    look=look,
+)

@@ -1,0 +1,138 @@
+"""What a check is: one file in `radiosonde.diagnose.checks` with a declaration. The engine knows none of them by name.
+
+A module of that package that has a `CHECK` is a check. Its declaration says what it watches, against which baselines, at which
+scales, what it explains and how severe it is; its function looks at one model through a `View` and adds to a `Report`. Adding a
+check touches no other file; `tests/laws/test_check_laws.py` holds for each.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from radiosonde.diagnose import checks
+from radiosonde.diagnose.finding import Checked, Finding, Floor, NotChecked, Place, QualityFigure
+from radiosonde.diagnose.measures import MeasureTable, make_table
+from radiosonde.diagnose.panel import Panel, make_axis, make_panel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from radiosonde.model import Window
+    from radiosonde.reference.profile import Reference
+
+Baseline = Literal["objective", "reference", "past", "peers"]
+
+MIN_STEPS, MIN_CALLS = 16, 200
+"""What the checks need that work on blocks of the panel; those on the measure table need neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The declaration of a check.
+
+    Attributes:
+        name: stable name.
+        watches: what it watches, in words.
+        subject: what a gate can insist on that this check covers, or ``""``.
+        measures: names of what it counts.
+        baselines: what these are compared with.
+        scales: ``windows`` for spans from one window to 28 days, ending at every window; ``blocks`` for fixed blocks of hours.
+        severity: the rule, in words.
+        look: looks at a model and adds what it saw to the report.
+        explains: names of checks whose findings at the same place and time are symptoms of this one's.
+    """
+
+    name: str
+    watches: str
+    subject: str
+    measures: tuple[str, ...]
+    baselines: tuple[Baseline, ...]
+    scales: Literal["windows", "blocks"]
+    severity: str
+    look: Callable[[View, Report], None]
+    explains: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """What the checks have found so far; all of it is about one model."""
+
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    gaps: list[NotChecked] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)
+    quality: list[QualityFigure] = field(default_factory=list)
+
+    def add(self, *findings: Finding) -> None:
+        """Add *findings*; those of severity ``info`` are notes."""
+        for finding in findings:
+            (self.notes if finding.severity == "info" else self.findings).append(finding)
+
+    def passed(
+        self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""
+    ) -> None:
+        """Say that *what* was looked at."""
+        self.checked.append(Checked(what, Place(view.model), subject, tuple(floors), weakened))
+
+    def gap(self, view: View, what: str, because: str, subject: str = "") -> None:
+        """Say that *what* could not be looked at."""
+        self.gaps.append(NotChecked(what, Place(view.model), because, subject))
+
+
+@dataclass
+class View:
+    """One model as the checks see it. What is laid out for them is made when the first of them asks.
+
+    Attributes:
+        model: name of the model.
+        windows: its windows, in any order.
+        runtime: windows with the health of all processes.
+        references: all reference profiles.
+        wants_past: what is over counts as much as what goes on, because the caller asked for the past.
+    """
+
+    model: str
+    windows: Sequence[Window]
+    runtime: Sequence[Window]
+    references: Mapping[tuple[str, str], Reference]
+    wants_past: bool = False
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The windows in at most 1500 steps."""
+        return make_panel(self.model, self.windows, make_axis(self.windows))
+
+    @cached_property
+    def table(self) -> MeasureTable:
+        """The windows at their own resolution."""
+        return make_table(self.model, self.windows)
+
+    @cached_property
+    def too_short(self) -> str:
+        """Why a check of blocks cannot be made; ``""`` when it can."""
+        calls = int(self.panel.calls.sum())
+        if self.panel.axis.size >= MIN_STEPS and calls >= MIN_CALLS:
+            return ""
+        return (
+            f"there are {count(calls, 'call')} in {count(self.panel.axis.size, 'step')} of time; "
+            f"it takes {MIN_CALLS} calls in {MIN_STEPS} steps to know what is usual"
+        )
+
+
+@functools.cache
+def all_checks() -> tuple[Check, ...]:
+    """Return every check of `radiosonde.diagnose.checks`, by name."""
+    modules = [
+        importlib.import_module(f"{checks.__name__}.{found.name}") for found in pkgutil.iter_modules(checks.__path__)
+    ]
+    return tuple(sorted((module.CHECK for module in modules if hasattr(module, "CHECK")), key=lambda check: check.name))
+
+
+def count(number: int, noun: str) -> str:
+    """Return *number* with groups of three digits, and *noun*, in the plural where it takes one."""
+    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")

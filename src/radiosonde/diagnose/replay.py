@@ -1,0 +1,194 @@
+"""Incidents of one rate, replayed: what would have been opened, and closed again, by looking after every window.
+
+A look knows only what came before it, so going through the history once gives the same incidents as having looked after each window (a law,
+`tests/laws/test_check_laws.py`), and what is open at the last window is what a look now reports.
+
+* *opened*: the evidence of a span passed its price (`radiosonde.diagnose.spans`). The place is what explains it
+  (`radiosonde.diagnose.cover`), the onset is the most likely first window. From the onset on the place is left out of everything that is
+  compared afterwards: a fault never becomes the baseline of the next one.
+* *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
+  incident had to be, over at least `_LEAST_CALM` windows. One quiet window never closes.
+* *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28 days, is how
+  this model lives. It is never opened; it is opened when it outlasts them.
+* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same incident
+  goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.cover import Cover, find_cover
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.places import Places
+    from radiosonde.diagnose.spans import Alarm, SpanScan
+
+    Numbers = NDArray[np.float64]
+
+MAX_INCIDENTS = 48
+_CHUNK = 2048
+_LEAST_CALM = 3
+_LIKELY = 3.3
+
+
+@dataclass(slots=True)
+class Incident:
+    """A rise of a rate at a place, from its onset to its recovery.
+
+    Attributes:
+        alarm: what gave it away.
+        cover: where it is.
+        onset: most likely first step.
+        earliest: start of the likelihood set of the onset.
+        latest: end of it.
+        opened: the look that opened it; later than the alarm where bursts like it are known.
+        recovered: first step after it; None while it goes on.
+        closed: the look that found it recovered; None while it goes on.
+        hits: events from the onset to the alarm.
+    """
+
+    alarm: Alarm
+    cover: Cover
+    onset: int
+    earliest: int
+    latest: int
+    opened: int
+    recovered: int | None = None
+    closed: int | None = None
+    hits: float = 0.0
+
+    @property
+    def is_burst(self) -> bool:
+        """Whether it was over before it could be told from the bursts that are known."""
+        return self.closed is not None and self.closed <= self.opened
+
+
+def replay(scan: SpanScan, places: Places, burst_steps: int) -> tuple[list[Incident], int]:
+    """Return the incidents of the rate in *scan*, bursts included, in the order of their alarms, and the last step looked at.
+
+    The second value is less than the size where more than `MAX_INCIDENTS` came before.
+
+    Args:
+        scan: the rate.
+        places: its places.
+        burst_steps: how many steps a burst lasts at most.
+    """
+    hits, trials = scan.hits.copy(), scan.trials.copy()
+    incidents: list[Incident] = []
+    step = 0
+    while step < scan.size:
+        end = min(step + _CHUNK, scan.size)
+        alarm = scan.first_alarm(step, end)
+        if alarm is None:
+            step = end
+            continue
+        if len(incidents) >= MAX_INCIDENTS:
+            return incidents, alarm.step
+        incident = _open(scan, places, alarm)
+        former = _same(incidents, incident)
+        if former is not None:
+            wider = incident.cover.series.sum() > former.cover.series.sum()
+            former.cover = incident.cover if wider else former.cover
+            incident = former
+        incident.recovered, incident.closed = recovery(incident, alarm, hits, trials)
+        if former is None:
+            incident.opened = _opened(incidents, incident, burst_steps, scan.month_steps)
+            incidents.append(incident)
+        series = incident.cover.series | places.members[alarm.place]
+        scan.mask(
+            series, min(incident.onset, alarm.step), scan.size if incident.closed is None else incident.closed + 1
+        )
+        step = alarm.step
+    return incidents, scan.size
+
+
+def _opened(incidents: list[Incident], new: Incident, burst_steps: int, month_steps: float) -> int:
+    """Return the look that opens *new*: its alarm, or when it outlasts the second longest of the bursts that were as large."""
+    if new.alarm.is_objective:
+        return new.alarm.step
+    lengths = sorted(
+        former.recovered - former.onset
+        for former in incidents
+        if former.recovered is not None
+        and former.recovered - former.onset <= burst_steps
+        and new.onset - former.onset <= month_steps
+        and 2 * former.hits >= new.hits
+    )
+    return max(new.alarm.step, new.onset + 2 * lengths[-2]) if len(lengths) >= 2 else new.alarm.step
+
+
+def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:
+    """Place the onset and find the place of what *alarm* saw, from what was not masked before."""
+    first = max(alarm.step + 1 - 2 * alarm.length, 0)
+    rates = past_rates(scan, first)
+    members = places.members[alarm.place]
+    onset, earliest, latest = find_onset(scan.hits[members], scan.trials[members], alarm, rates[members], first)
+    inside = slice(onset, alarm.step + 1)
+    cover = find_cover(
+        places, scan.hits[:, inside].sum(axis=1), scan.trials[:, inside].sum(axis=1), rates, alarm.dispersion
+    )
+    seen = float(scan.hits[members][:, inside].sum())
+    return Incident(alarm, cover, onset, earliest, latest, opened=alarm.step, hits=seen)
+
+
+def past_rates(scan: SpanScan, before: int) -> Numbers:
+    """Return the rate of each series before step *before*; what has little past borrows that of the whole model."""
+    hits, trials = scan.hits[:, :before].sum(axis=1), scan.trials[:, :before].sum(axis=1)
+    whole = (hits.sum() + 0.5) / (trials.sum() + 1000.0)
+    return np.asarray((hits + 50.0 * whole) / (trials + 50.0), dtype=np.float64)
+
+
+def find_onset(hits: Numbers, trials: Numbers, alarm: Alarm, rates: Numbers, first: int) -> tuple[int, int, int]:
+    """Return the most likely first step of the rise, and the set of likely ones, by the log-likelihood of what follows it."""
+    inside = slice(first, alarm.step + 1)
+    span = slice(alarm.step + 1 - alarm.length, alarm.step + 1)
+    after = min((hits[:, span].sum() + 0.5) / (trials[:, span].sum() + 1.0), 0.999)
+    before = np.clip(rates, 1e-6, 0.9 * after)[:, None]
+    score = hits[:, inside] * np.log(after / before) + (trials - hits)[:, inside] * np.log((1 - after) / (1 - before))
+    suffix = score.sum(axis=0)[::-1].cumsum()[::-1]
+    best = int(suffix.argmax())
+    counted = trials[:, inside].sum(axis=0) > 0
+    while best < suffix.size - 1 and not counted[best]:
+        best += 1
+    likely = np.flatnonzero(suffix >= suffix.max() - _LIKELY * alarm.dispersion)
+    return first + best, first + min(int(likely[0]), best), first + max(int(likely[-1]), best)
+
+
+def _same(incidents: list[Incident], new: Incident) -> Incident | None:
+    """Return the earlier incident of which *new* is a part: the same fault spreading, or coming back before it was over for long."""
+    for former in reversed(incidents):
+        overlaps = bool((former.cover.series & new.cover.series).any())
+        if former.recovered is None:
+            if abs(new.onset - former.onset) <= max(2, former.alarm.step - former.onset):
+                return former
+        elif overlaps and new.onset - former.recovered <= max(former.recovered - former.onset, 10):
+            return former
+    return None
+
+
+def recovery(incident: Incident, alarm: Alarm, hits: Numbers, trials: Numbers) -> tuple[int | None, int | None]:
+    """Return the first step after the incident and the look that found it; None, None while it goes on."""
+    rows, start = incident.cover.series, alarm.step + 1
+    mine, all_mine = hits[rows].sum(axis=0), trials[rows].sum(axis=0)
+    inside = slice(alarm.step + 1 - alarm.length, start)
+    after = min((mine[inside].sum() + 0.5) / (all_mine[inside].sum() + 1.0), 0.99)
+    known = alarm.past_rate if np.isfinite(alarm.past_rate) else after / 8
+    before = min(max(known, after / 1000, 1e-6), after / 2)
+    middle = float(np.sqrt(before * after))
+    hit, missed = mine[start:], all_mine[start:] - mine[start:]
+    score = (hit * np.log(before / middle) + missed * np.log((1 - before) / (1 - middle))) / alarm.dispersion
+    total = np.concatenate([[0.0], score.cumsum()])
+    lowest = np.minimum.accumulate(total)
+    at = np.maximum.accumulate(np.where(total <= lowest, np.arange(total.size), 0))
+    counted = np.concatenate([[0], (all_mine[start:] > 0).cumsum()])
+    passed = (total - lowest >= max(alarm.price, 8.0)) & (counted - counted[at] >= _LEAST_CALM)
+    if not passed.any():
+        return None, None
+    look = int(passed.argmax())
+    return start + int(at[look]), start + look - 1

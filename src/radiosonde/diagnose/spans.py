@@ -1,0 +1,337 @@
+"""Look at a rate in spans of 1, 2, 4, ... windows that end now, at every place, and say where and when evidence passes its price.
+
+A look at window *t* compares, for each scale *s* and place, the *s* windows that end with *t* with up to 28 days before them. How long
+the history is does not matter for how fast a fault is found: a fault of two windows is in the span of two windows. Spans of *s* windows
+are looked at every *s / 8* windows, so all scales together cost about eight times the finest.
+
+Every look is paid for. The evidence must exceed the logarithm of: the number of scales, the number of places (half of the
+budget belongs to the whole model), the looks of 28 days at that scale, and one over the false alarms allowed in that time.
+
+*Dispersion.* How much more than binomial the counts of blocks of *s* windows vary around what their past foretold, from the
+blocks before the span: the sum of squared errors over the sum of binomial variances, so that blocks with events decide and a past
+without any gives 1. Where a scale has fewer than `_MIN_BLOCKS` blocks, twice the excess of the next finer scale is taken: that is what
+wandering without end would give.
+
+A place whose own past is shorter than twice the span (a new caller, a new version) has no past to be compared with. It is held against the
+objective here, and versions against each other by `radiosonde.diagnose.arm_search`. Cohorts differ from each other in health, too.
+
+*Clusters.* One bad request retried twenty times is one event. Against the past a span must hold more than its largest window explains, so
+two windows is the least; a single window is enough against the objective. A place is taken to cluster at least as much as single windows of the
+whole model do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.evidence import MIN_HITS, RATIO, above_ln_e, rise_ln_e
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+_MIN_BLOCKS = 6
+_LOOKS_PER_SPAN = 8
+_MATURE_CALLS = 200.0
+_PRIOR_HITS = 2.0
+_MANY_HITS = 50.0
+_LONGEST_CLUSTERED, _SPREAD_LN = 64, 4.0
+_OBJECTIVE_LN = 3.0
+"""Price of an objective beside places and scales. What is healthy stays far below it, so its looks cost next to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What counts as a rise worth reporting.
+
+    Attributes:
+        min_rise: least rise of the rate over the past.
+        objective: rate that is a fault without any history; None for no such rate.
+        objective_trials: trials that takes.
+        false_alarms: false alarms allowed per 28 days.
+        measures: how many measures share the budget.
+    """
+
+    min_rise: float
+    objective: float | None = None
+    objective_trials: float = 20.0
+    false_alarms: float = 0.25
+    measures: int = 1
+
+
+class Alarm(NamedTuple):
+    """The first look whose evidence passed its price.
+
+    Attributes:
+        step: the look: index of the last window of the span.
+        length: windows in the span.
+        place: index of the place with the largest evidence.
+        ln_e: evidence, all that was looked at paid for.
+        price: what was paid.
+        dispersion: dispersion of the place at that scale.
+        past_rate: rate of the place before; NaN where it has no past.
+        is_objective: the objective decided, not the past.
+    """
+
+    step: int
+    length: int
+    place: int
+    ln_e: float
+    price: float
+    dispersion: float
+    past_rate: float
+    is_objective: bool
+
+
+class Latest(NamedTuple):
+    """The last span of some length at a place: its trials, its past, its dispersion, and whether the past is long enough."""
+
+    trials: float
+    past_hits: float
+    past_trials: float
+    dispersion: float
+    is_mature: bool
+
+
+class Candidates(NamedTuple):
+    """Spans of one scale that may hold a rise: the arrays have one entry each."""
+
+    place: NDArray[np.int64]
+    end: NDArray[np.int64]
+    hits: Numbers
+    trials: Numbers
+    past_hits: Numbers
+    past_trials: Numbers
+    dispersion: Numbers
+
+
+@dataclass
+class SpanScan:
+    """Counts of all places over time, and the looks at them.
+
+    Attributes:
+        members: series of each place, shape (places, series); the first place is the whole model.
+        hits: events per series and step, shape (series, steps); what is explained already is left out by `mask`.
+        trials: trials, same shape.
+        month_steps: steps in 28 days.
+        rule: what counts as a rise.
+    """
+
+    members: NDArray[np.bool_]
+    hits: Numbers
+    trials: Numbers
+    month_steps: float
+    rule: Rule
+    _hits: Numbers = field(init=False)
+    _trials: Numbers = field(init=False)
+    _dispersion: dict[int, Numbers] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hits, self.trials = self.hits.copy(), self.trials.copy()
+        self._sum_up()
+
+    def mask(self, series: NDArray[np.bool_], start: int, end: int) -> None:
+        """Leave the *series* out of all counts from step *start* to *end*: they belong to an incident that is known."""
+        self.hits[series, start:end] = 0
+        self.trials[series, start:end] = 0
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        zero = np.zeros((self.members.shape[0], 1))
+        weights = self.members.astype(np.float64)
+        self._hits, self._trials = (
+            np.concatenate([zero, (weights @ table).cumsum(axis=1)], axis=1) for table in (self.hits, self.trials)
+        )
+        self._dispersion = {}
+
+    @property
+    def size(self) -> int:
+        """Number of steps."""
+        return int(self.hits.shape[1])
+
+    @property
+    def scales(self) -> list[int]:
+        """Lengths of the spans: powers of two up to the whole history, or 28 days."""
+        most = max(1, min(self.size, int(self.month_steps)))
+        return [1 << power for power in range(most.bit_length())]
+
+    def price(self, length: int, place: NDArray[np.int64] | int) -> Numbers:
+        """Return what evidence in spans of *length* at *place* must exceed."""
+        looks = 1 + 2 * self.month_steps / length
+        scales = 1 + np.log2(max(self.month_steps, 1.0))
+        budget = self.rule.false_alarms / self.rule.measures
+        return np.asarray(np.log(looks * scales / budget) + self._place_price(place))
+
+    def objective_price(self, place: NDArray[np.int64] | int) -> Numbers:
+        """Return what evidence against the objective must exceed."""
+        return np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
+
+    def _place_price(self, place: NDArray[np.int64] | int) -> Numbers:
+        others = max(self.members.shape[0] - 1, 1)
+        return np.asarray(np.where(np.asarray(place) == 0, np.log(2.0), np.log(2.0 * others)), dtype=np.float64)
+
+    def first_alarm(self, start: int, end: int) -> Alarm | None:
+        """Return the first look in ``[start, end)`` with evidence above its price, and its strongest span; None without."""
+        if self._hits[0, end] - self._hits[0, max(0, start - int(self.month_steps))] < MIN_HITS:
+            return None
+        best: Alarm | None = None
+        for length in self.scales:
+            found = self._first_of(length, start, end if best is None else best.step + 1)
+            if found is not None and (
+                best is None or (found.step, best.ln_e - best.price) < (best.step, found.ln_e - found.price)
+            ):
+                best = found
+        return best
+
+    def _first_of(self, length: int, start: int, end: int) -> Alarm | None:
+        spans = self.candidates(length, start, end)
+        if spans is None:
+            return None
+        price = self.price(length, spans.place)
+        excess = self._over_past(spans, length) - price
+        by_objective = np.full(excess.shape, -np.inf)
+        limit = self.objective_price(spans.place)
+        if self.rule.objective is not None:
+            ln_e = above_ln_e(spans.hits, spans.trials, self.rule.objective, spans.dispersion)
+            enough = (spans.trials >= self.rule.objective_trials) & self._is_no_cluster(spans, length)
+            by_objective = np.where(enough, ln_e - limit, -np.inf)
+        above = np.flatnonzero(excess >= 0)
+        if above.size:
+            excess[above[~self._is_spread(spans, above, length)]] = -np.inf
+        strongest = np.maximum(excess, by_objective)
+        passed = strongest >= 0
+        if not passed.any():
+            return None
+        first = spans.end[passed].min()
+        index = int(np.where(spans.end == first, strongest, -np.inf).argmax())
+        is_objective = bool(by_objective[index] >= excess[index])
+        paid = float(limit[index] if is_objective else price[index])
+        known = bool(spans.past_trials[index] > 0)
+        return Alarm(
+            int(first) - 1,
+            length,
+            int(spans.place[index]),
+            float(strongest[index]) + paid,
+            paid,
+            float(spans.dispersion[index]),
+            float(spans.past_hits[index] / spans.past_trials[index]) if known else float("nan"),
+            is_objective,
+        )
+
+    def _over_past(self, spans: Candidates, length: int) -> Numbers:
+        """Return the evidence that the rates are above those of the past; minus infinity where that says nothing."""
+        ln_e = rise_ln_e(spans.hits, spans.trials, spans.past_hits, spans.past_trials, spans.dispersion)
+        rise = spans.hits / spans.trials - spans.past_hits / np.maximum(spans.past_trials, 1e-300)
+        is_mature = spans.past_trials >= np.maximum(2 * spans.trials, _MATURE_CALLS)
+        return np.where(is_mature & (rise >= self.rule.min_rise) & (length > 1), ln_e, -np.inf)
+
+    def _is_no_cluster(self, spans: Candidates, length: int) -> NDArray[np.bool_]:
+        """Return which spans are more than one request that was retried: several windows, many or most calls, or all there is."""
+        if length > 1:
+            return self._is_spread(spans, np.arange(spans.end.size), length, rate=self.rule.objective)
+        many = (spans.hits >= _MANY_HITS) | (spans.hits >= 0.5 * spans.trials) | (spans.past_trials < _MATURE_CALLS)
+        return np.asarray((spans.place == 0) & many, dtype=np.bool_)
+
+    def _is_spread(
+        self, spans: Candidates, chosen: NDArray[np.int64], length: int, *, rate: float | None = None
+    ) -> NDArray[np.bool_]:
+        """Return which of the *chosen* spans say enough without their largest window, against their past or a given *rate*."""
+        if length > _LONGEST_CLUSTERED:
+            return np.ones(chosen.size, dtype=bool)
+        place, end = spans.place[chosen][:, None], spans.end[chosen][:, None]
+        at = end - length + np.arange(length)
+        hits = self._hits[place, at + 1] - self._hits[place, at]
+        trials = self._trials[place, at + 1] - self._trials[place, at]
+        largest = hits.argmax(axis=1)
+        rows = np.arange(chosen.size)
+        left, left_trials = hits.sum(axis=1) - hits[rows, largest], trials.sum(axis=1) - trials[rows, largest]
+        if rate is not None:
+            return np.asarray((left >= 2) & (left >= rate * left_trials), dtype=np.bool_)
+        past_hits, past_trials = spans.past_hits[chosen], spans.past_trials[chosen]
+        ln_e = rise_ln_e(left, left_trials, past_hits, past_trials, spans.dispersion[chosen], least=2.0)
+        return np.asarray(ln_e >= _SPREAD_LN, dtype=np.bool_)
+
+    def candidates(self, length: int, start: int, end: int) -> Candidates | None:
+        """Return the spans of *length* windows, ending in ``[start, end)``, with enough events and a rate above the past's."""
+        stride = max(1, length // _LOOKS_PER_SPAN)
+        ends = np.arange(-(-max(start + 1, length) // stride) * stride, end + 1, stride)
+        if not ends.size:
+            return None
+        begins = ends - length
+        hits = self._hits[:, ends] - self._hits[:, begins]
+        place, at = np.nonzero(hits >= MIN_HITS)
+        if not place.size:
+            return None
+        return self._with_past(place, ends[at], hits[place, at], length)
+
+    def _with_past(
+        self, place: NDArray[np.int64], ends: NDArray[np.int64], hits: Numbers, length: int
+    ) -> Candidates | None:
+        begins = ends - length
+        oldest = np.maximum(begins - int(self.month_steps), 0)
+        trials = self._trials[place, ends] - self._trials[place, begins]
+        past_hits = self._hits[place, begins] - self._hits[place, oldest]
+        past_trials = self._trials[place, begins] - self._trials[place, oldest]
+        is_rise = (past_trials > 0) & (hits * past_trials >= RATIO * past_hits * trials)
+        if self.rule.objective is not None:
+            is_rise |= hits >= self.rule.objective * trials
+        kept = np.flatnonzero(is_rise & (trials > 0))
+        if not kept.size:
+            return None
+        place, ends, begins = place[kept], ends[kept], begins[kept]
+        return Candidates(
+            place, ends, hits[kept], trials[kept], past_hits[kept], past_trials[kept],
+            self._dispersion_at(length, place, begins),
+        )  # fmt: skip
+
+    def latest(self, length: int, place: int) -> Latest:
+        """Return the last span of *length* windows at *place*, whatever it holds."""
+        length = min(length, self.size)
+        begin = self.size - length
+        oldest = max(begin - int(self.month_steps), 0)
+        trials = float(self._trials[place, -1] - self._trials[place, begin])
+        past_trials = float(self._trials[place, begin] - self._trials[place, oldest])
+        at = np.array([place]), np.array([begin])
+        return Latest(
+            trials,
+            float(self._hits[place, begin] - self._hits[place, oldest]),
+            past_trials,
+            float(self._dispersion_at(length, *at)[0]),
+            past_trials >= max(2 * trials, _MATURE_CALLS),
+        )
+
+    def _dispersion_at(self, length: int, place: NDArray[np.int64], begins: NDArray[np.int64]) -> Numbers:
+        own, clusters = self.dispersion(length)[place, begins // length], self.dispersion(1)[0, begins]
+        return np.asarray(np.maximum(own, clusters), dtype=np.float64)
+
+    def dispersion(self, length: int) -> Numbers:
+        """Return the dispersion of blocks of *length* windows as known at the start of each block, shape (places, blocks + 1)."""
+        held = self._dispersion.get(length)
+        if held is not None:
+            return held
+        edges = np.arange(0, self.size + 1, length)
+        hits, trials = np.diff(self._hits[:, edges], axis=1), np.diff(self._trials[:, edges], axis=1)
+        past_hits, past_trials = self._hits[:, edges[:-1]], self._trials[:, edges[:-1]]
+        total = past_hits + hits
+        share = trials / np.maximum(past_trials + trials, 1e-300)
+        is_known = past_trials > 0
+        error = np.where(is_known, (hits - total * share) ** 2, 0.0)
+        variance = np.where(is_known, total * share * (1 - share), 0.0)
+        zero = np.zeros((hits.shape[0], 1))
+        errors, variances, blocks = (
+            np.concatenate([zero, part.cumsum(axis=1)], axis=1)
+            for part in (error, variance, (is_known & (trials > 0)).astype(np.float64))
+        )
+        estimate = (errors + _PRIOR_HITS) / (variances + _PRIOR_HITS)
+        # A variance known from m blocks may be larger by twice its standard error, as far as events have been seen at all.
+        doubt = 1 + 2 * np.sqrt(2 / np.maximum(blocks, 1)) * variances / (variances + 5)
+        made: Numbers = np.maximum(estimate * doubt, 1.0)
+        if length > 1:
+            finer = self.dispersion(length // 2)[:, : 2 * made.shape[1] : 2]
+            made = np.where(blocks < _MIN_BLOCKS, np.maximum(1 + 2 * (finer - 1), 1.0), made)
+        self._dispersion[length] = made
+        return made

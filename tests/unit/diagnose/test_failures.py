@@ -1,0 +1,206 @@
+"""Failing calls: found in two windows whatever the history, at the right place, and closed again when it is over."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.incidents.service import (
+    MINUTE_NS,
+    START_NS,
+    WORLDS,
+    Traffic,
+    calls,
+    failing,
+    is_member,
+    plant,
+    series,
+)
+from radiosonde.diagnose import check
+from radiosonde.diagnose.failure_incidents import find_failures
+from radiosonde.diagnose.measures import make_table
+from radiosonde.diagnose.places import PlaceName
+
+HOUR = 60
+
+
+def served(seed, minutes, keys, *, per_minute=1500.0, rate=1e-5):
+    """Return healthy traffic of *minutes* minutes."""
+    rng = np.random.default_rng(seed)
+    made = calls(rng, minutes, keys, per_minute)
+    return rng, Traffic(keys, made, failing(rng, made, rate))
+
+
+def opened_after(traffic, onset):
+    """Return the first incident that was opened after *onset*, or None, and how many windows that took."""
+    found = find_failures(traffic.table())
+    incidents = [incident for incident in found.incidents if incident.opened >= onset]
+    return (incidents[0], incidents[0].opened - onset + 1) if incidents else (None, 99)
+
+
+@pytest.mark.parametrize("history", [3 * HOUR, 24 * HOUR, 72 * HOUR])
+@pytest.mark.parametrize("rate", [0.005, 0.02, 0.3])
+def test_failures_are_found_in_two_windows_whatever_the_history(rate, history):
+    """1 500 calls a minute: the median of seven draws is at most two windows, after three hours and after three days."""
+    took = []
+    for seed in range(7):
+        rng, traffic = served(seed, history + 30, series(2, region=4))
+        took.append(opened_after(plant(rng, traffic, rate, history), history)[1])
+    assert np.median(took) <= 2
+    assert max(took) <= 4
+
+
+def test_six_failures_in_three_thousand_calls_are_seen_after_a_quiet_day():
+    """0.2 % from next to nothing is six calls in two windows: within three in the median."""
+    took = []
+    for seed in range(9):
+        rng, traffic = served(seed, 24 * HOUR + 30, series(1, region=4))
+        took.append(opened_after(plant(rng, traffic, 0.002, 24 * HOUR), 24 * HOUR)[1])
+    assert np.median(took) <= 3
+
+
+PLACES = [
+    ("", "", PlaceName()),
+    ("v2", "", PlaceName("v2", "canary")),
+    ("", "region=r1", PlaceName(cohort="region=r1")),
+    ("", "plan=p1", PlaceName(cohort="plan=p1")),
+    ("", "plan=p1,region=r2", PlaceName(cohort="plan=p1,region=r2")),
+    ("v2", "region=r1", PlaceName("v2", "canary", "region=r1")),
+    ("v1", "plan=p0,region=r3", PlaceName("v1", "stable", "plan=p0,region=r3")),
+]
+
+
+@pytest.mark.parametrize(("version", "cohort", "name"), PLACES, ids=[f"{v} {c}" for v, c, _ in PLACES])
+def test_the_place_is_named_exactly(version, cohort, name):
+    """Two versions, two dimensions: what fails is named, no more and no less, 15 minutes after the onset."""
+    exact = 0
+    for seed in range(6):
+        rng, traffic = served(seed, 8 * HOUR, series(2, region=5, plan=3), rate=3e-4)
+        traffic = plant(rng, traffic, 0.15, 8 * HOUR - 15, version=version, cohort=cohort)
+        found = find_failures(traffic.table())
+        (incident,) = found.incidents
+        exact += [found.places.names[index] for index in incident.cover.places] == [name]
+        assert abs(incident.onset - (8 * HOUR - 15)) <= 1
+    assert exact >= 5
+
+
+def test_two_cohorts_are_two_places_and_a_spared_one_is_said():
+    """Two of eight regions fail: both are named. Seven of eight fail: it is all calls, and the one that does not is said."""
+    rng, traffic = served(3, 8 * HOUR, series(1, region=8), rate=1e-4)
+    two = plant(rng, plant(rng, traffic, 0.2, 450, cohort="region=r2"), 0.2, 450, cohort="region=r5")
+    found = find_failures(two.table())
+    named = {found.places.names[index].cohort for incident in found.incidents for index in incident.cover.places}
+    assert named == {"region=r2", "region=r5"}
+    for number in range(7):
+        traffic = plant(rng, traffic, 0.2, 450, cohort=f"region=r{number}")
+    found = find_failures(traffic.table())
+    (incident,) = found.incidents
+    assert incident.cover.places == (0,)
+    assert [name.cohort for name in incident.cover.spared] == ["region=r7"]
+
+
+def test_thirty_percent_for_eight_hours_after_three_quiet_days_is_a_page():
+    """A fault that has lasted less than a day is no note."""
+    rng, traffic = served(1, 80 * HOUR, series(1), per_minute=10.0, rate=0.002)
+    (finding,) = check(plant(rng, traffic, 0.3, 72 * HOUR).windows(), {}).findings
+    assert (finding.name, finding.severity) == ("errors.errors.all", "page")
+    assert finding.onset.ended_ns is None
+    assert abs(finding.onset.at_ns - (START_NS + 72 * HOUR * MINUTE_NS)) <= 2 * MINUTE_NS
+    assert "TimeoutError, which did not occur before" in finding.verdict
+
+
+def test_what_is_over_is_a_note_and_a_finding_only_of_the_past():
+    """Two hours of failures, ten hours ago: no page now; asked for that time, it is one."""
+    rng, traffic = served(2, 24 * HOUR, series(2, region=3), per_minute=200.0, rate=0.001)
+    windows = plant(rng, traffic, 0.3, 12 * HOUR, 14 * HOUR, version="v2", cohort="region=r1").windows()
+    now = check(windows, {})
+    assert (now.status, now.findings) == ("healthy", ())
+    (note,) = now.notes
+    assert note.name == "version.errors.v2.region=r1"
+    assert abs(note.onset.ended_ns - (START_NS + 14 * HOUR * MINUTE_NS)) <= 2 * MINUTE_NS
+    (finding,) = check(windows, {}, past=True).findings
+    assert (finding.name, finding.severity) == (note.name, "page")
+
+
+def test_a_new_version_that_fails_from_its_first_call_is_found_beside_the_old_one():
+    """It has no past, and 3 % is below the objective: the other version in the same minutes tells."""
+    rng, traffic = served(4, 12 * HOUR, series(2, region=3), per_minute=300.0, rate=0.001)
+    young = np.array([key.version == "v2" for key in traffic.keys])
+    traffic.calls[young, : 10 * HOUR] = traffic.failures[young, : 10 * HOUR] = 0
+    (finding,) = check(plant(rng, traffic, 0.03, 10 * HOUR, version="v2").windows(), {}).findings
+    assert finding.name == "version.errors.v2.all"
+    assert finding.onset.whole_span
+
+
+def test_a_fault_that_stops_and_comes_back_is_one_incident():
+    """Ten minutes of calm in an hour of failures neither end it nor make a second one."""
+    rng, traffic = served(5, 10 * HOUR, series(1, region=2))
+    traffic = plant(rng, traffic, 0.2, 500, 530)
+    found = find_failures(plant(rng, traffic, 0.2, 540, 600).table())
+    (incident,) = found.incidents
+    assert (incident.onset, incident.recovered) == (500, None)
+
+
+def test_one_quiet_window_does_not_close_and_three_do_not_open_again():
+    """Looked at minute by minute, the state changes twice: opened, recovered."""
+    rng, traffic = served(6, 7 * HOUR, series(1, region=2))
+    traffic = plant(rng, plant(rng, traffic, 0.2, 300, 320), 0.2, 321, 340)
+    states = []
+    for last in range(295, 380):
+        incidents = find_failures(traffic.table(last)).incidents
+        states.append([incident.recovered is None for incident in incidents])
+    changes = [state for state, before in zip(states, [None, *states], strict=False) if state != before]
+    assert changes == [[], [True], [False]]
+
+
+@pytest.mark.parametrize("name", sorted(WORLDS))
+def test_healthy_traffic_calls_for_nobody_however_often_one_looks(name):
+    """Four model-days of each world; bursts are small incidents until they are known, two of a kind at most."""
+    opened = 0
+    for seed in range(2):
+        rng = np.random.default_rng((seed, 11))
+        keys = series(2, region=6)
+        made = calls(rng, 48 * HOUR, keys, float(rng.choice([60, 600, 1500])))
+        opened += len(find_failures(Traffic(keys, made, WORLDS[name](rng, made)).table()).incidents)
+    assert opened <= (5 if name == "bursting" else 1 if name == "clustered" else 0)
+
+
+def test_parts_permuted_split_over_processes_and_shifted_in_time_say_the_same():
+    """The table holds what was counted, whoever counted it, in whatever order."""
+    rng, traffic = served(7, 4 * HOUR, series(2, region=3), per_minute=60.0)
+    traffic = plant(rng, traffic, 0.3, 220, cohort="region=r1")
+    windows = traffic.windows()
+    (whole,) = check(windows, {}).findings
+    shuffled = [windows[index] for index in rng.permutation(len(windows))]
+    (again,) = check(shuffled, {}).findings
+    assert (again.name, again.onset, again.confidence) == (whole.name, whole.onset, whole.confidence)
+    table, direct = make_table("m", windows), traffic.table()
+    for mine, other in (
+        (table.calls, direct.calls),
+        (table.failures, direct.failures),
+        (table.start_ns, direct.start_ns),
+    ):
+        assert (mine == other).all()
+
+
+def test_looking_once_equals_having_looked_after_every_window():
+    """What is open at a minute does not depend on what came after it."""
+    rng, traffic = served(8, 6 * HOUR, series(2, region=3), per_minute=300.0, rate=0.002)
+    traffic = plant(rng, plant(rng, traffic, 0.1, 200, 240), 0.05, 300, version="v2")
+    whole = find_failures(traffic.table())
+    for last in range(190, 360, 7):
+        seen = {
+            (incident.alarm.step, incident.alarm.place) for incident in find_failures(traffic.table(last)).incidents
+        }
+        expected = {
+            (incident.alarm.step, incident.alarm.place) for incident in whole.incidents if incident.opened < last
+        }
+        assert seen == expected, last
+
+
+def test_a_place_that_the_simulator_plants_is_what_it_says():
+    """The oracle of these tests: membership by version and by every dimension."""
+    keys = series(2, region=3, plan=2)
+    assert sum(is_member(key, "v2", "region=r1") for key in keys) == 2
+    assert sum(is_member(key, "", "plan=p0,region=r1") for key in keys) == 2
+    assert all(is_member(key, "", "") for key in keys)
