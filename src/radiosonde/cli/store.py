@@ -85,8 +85,8 @@ def _seal(args: argparse.Namespace) -> int:
 
 
 def _say(terminal: Console, line: str) -> None:
-    # Names and paths are other people's text: no markup, and never folded, so that they can be copied.
-    terminal.print(line, soft_wrap=True, markup=False)
+    # Never folded, so that names and paths can be copied.
+    terminal.print(line, soft_wrap=True)
 
 
 def _series_table(rows: Sequence[SeriesSummary]) -> Table:

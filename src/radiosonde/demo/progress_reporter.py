@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from radiosonde.cli._terminal import console_on
 from radiosonde.demo.flights import NEW_YORK
 
 if TYPE_CHECKING:
@@ -82,11 +83,10 @@ def reporter_for(stream: TextIO) -> Iterator[ProgressReporter]:
     if not stream.isatty():
         yield PlainReporter(stream)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(file=stream)) as bar:
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console_on(stream)) as bar:
         yield TerminalReporter(bar)
 
 

@@ -19,6 +19,7 @@ from radiosonde.diagnose.text import (
     span_words,
     status_words,
 )
+from radiosonde.model import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,8 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         _list("Not checked", [gap_words(gap) for gap in diagnosis.not_checked]),
         "<footer>Made by <code>radiosonde diagnose</code> from telemetry alone. Times are event time, UTC.</footer>",
     ]
-    return (
+    # Stores that others wrote may hold anything: what cannot be shown could not even be encoded into the file.
+    return printable(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
     )

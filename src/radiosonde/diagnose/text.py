@@ -80,14 +80,14 @@ def _print_finding(finding: Finding, number: int, terminal: Console, command: Ca
 def _print_notes(notes: Sequence[Finding], terminal: Console) -> None:
     if not notes:
         return
-    terminal.print("\n[bold]Noted, no action[/bold]")
+    terminal.print("\nNoted, no action", style="bold")
     for note in notes:
         _row(terminal, "-", f"{note.title}; since {onset_words(note.onset)}", width=2)
 
 
 def _print_list(title: str, lines: Sequence[str], terminal: Console) -> None:
     if lines:
-        terminal.print(f"\n[bold]{title}[/bold]")
+        terminal.print(f"\n{title}", style="bold")
         for line in lines:
             _row(terminal, "-", line, width=2)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import FIRST_HASHED, OTHER_WRONG, OVERFLOW_CLASS, class_text, folded, hashed_class
-from radiosonde.model.names import LONGEST_NAME, checked_name, has_own_text, name_of, plain_text
+from radiosonde.model.names import LONGEST_NAME, checked_name, has_own_text, name_of, plain_text, printable
 from radiosonde.model.own_id import LONGEST_ID, id_text
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 
@@ -67,6 +67,7 @@ __all__ = [
     "name_of",
     "parse_cohort",
     "plain_text",
+    "printable",
     "widened",
 ]
 

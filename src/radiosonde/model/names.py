@@ -31,6 +31,9 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, separators of lines, characters that reverse the direction of what follows, and lone surrogates."""
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""The same without line feed, tab and the separators of lines."""
+
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
@@ -63,6 +66,11 @@ def checked_name(value: object, longest: int = LONGEST_NAME) -> tuple[str, bool]
 def plain_text(value: object, longest: int = LONGEST_NAME) -> str:
     """Return what *value* says, for people: like a name, but without the hash, and of any length asked for."""
     return _FORBIDDEN.sub(REPLACED, _joined(_text(value)[:longest]))
+
+
+def printable(text: str) -> str:
+    """Return a page of text as it can be shown and encoded: `REPLACED` for each character but line feed and tab that is no text."""
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(REPLACED, text)
 
 
 def has_own_text(value: object) -> bool:

@@ -157,7 +157,7 @@ def test_help_loads_no_command_and_nothing_heavy():
         " or name.startswith('radiosonde.cli.')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.splitlines()[-1] == "0 []"
+    assert done.stdout.splitlines()[-1] == "0 ['radiosonde.cli._streams']"
 
 
 def test_an_interrupt_is_exit_code_130(monkeypatch, profile, capsys):

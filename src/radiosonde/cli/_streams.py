@@ -1,0 +1,122 @@
+"""The one door of everything a command prints: harmless on every terminal, possible in every locale, and a failure is no crash.
+
+What commands print holds names and texts of requests, and stores that somebody else has written. A terminal obeys what is in
+them: an escape sequence changes its title, hides lines, or types for the user. So while a command runs, stdout and stderr let
+no control character through but line feed and tab. rich writes escape sequences of its own; its console gets the stream
+behind (`styled_stdout`), and cleans what it is given itself (`radiosonde.cli._terminal`).
+
+A locale that cannot encode a character (``LANG=C``) gets one that looks alike for those that we draw with, and its escape in
+Python's notation for all others, instead of a traceback.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from radiosonde.model.names import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_ERRORS = "radiosonde"
+_ALIKE = str.maketrans("▁▂▃▄▅▆▇█▏▲·…—–−×≤≥≠→←“”‘’\ufffd\u00a0", "._--=+*#|^-.---x<>!><\"\"''? ")
+
+
+class OutputError(Exception):
+    """stdout or stderr took no more.
+
+    Attributes:
+        reason: what the system said.
+    """
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Stream:
+    """A text stream that hands on what *clean* makes of what is written, and everything else as it is."""
+
+    def __init__(self, raw: TextIO, clean: Callable[[str], str]) -> None:
+        self.raw = raw
+        self._clean = clean
+
+    def write(self, text: str) -> int:
+        """Write; raise `OutputError` when the system refuses."""
+        try:
+            self.raw.write(self._clean(text))
+        except OSError as error:
+            raise OutputError(error) from error
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Write all of *lines*."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush; raise `OutputError` when the system refuses."""
+        try:
+            self.raw.flush()
+        except OSError as error:
+            raise OutputError(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Let stdout and stderr print what is safe while the block runs; a command inside a command changes nothing."""
+    if isinstance(sys.stdout, _Stream):
+        yield
+        return
+    codecs.register_error(_ERRORS, _replace)
+    former = sys.stdout, sys.stderr
+    closed = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for a stream that the shell has closed
+    errors = [_reconfigured(stream) for stream in former]
+    sys.stdout, sys.stderr = (cast("TextIO", _Stream(stream or closed, printable)) for stream in former)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = former
+        for stream, kept in zip(former, errors, strict=True):
+            if kept is not None:
+                cast("Any", stream).reconfigure(errors=kept)
+        closed.close()
+
+
+def styled(stream: TextIO) -> TextIO:
+    """Return a stream that lets escape sequences pass, for a console that cleans what it prints."""
+    raw = stream.raw if isinstance(stream, _Stream) else stream
+    return cast("TextIO", _Stream(raw, str))
+
+
+def discard(stream: TextIO) -> None:
+    """Send what is still in the buffer of *stream* nowhere: the interpreter would fail on it once more when it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _reconfigured(stream: TextIO | None) -> str | None:
+    """Have a stream replace what it cannot encode; return what it did before, None where it cannot be told."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if stream is None or reconfigure is None:
+        return None
+    former = stream.errors
+    reconfigure(errors=_ERRORS)
+    return former
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    refused = error.object[error.start : error.end]
+    return refused.translate(_ALIKE).encode("ascii", "backslashreplace").decode("ascii"), error.end
