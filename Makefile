@@ -17,7 +17,7 @@ SERVED  = tests/e2e tests/stress
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix check fmt bench lock clean
+.PHONY: help demo test test-matrix check fmt docs bench lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -36,7 +36,7 @@ endif
 test-matrix: $(UV) ## oldest and newest version of every observed library (M="scikit-learn xgboost": these)
 	@exec $(PYTHON) tests/matrix/run.py $(M)
 
-check: .venv/.ready ## format, lint, import contracts, types; changes nothing
+check: .venv/.ready ## format, lint, import contracts, types, documentation; changes no source
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)lint-imports --no-logo --no-cache
@@ -45,10 +45,14 @@ check: .venv/.ready ## format, lint, import contracts, types; changes nothing
 	$(RUN)mypy
 	$(RUN)mypy tests/typing
 	$(RUN)pyright
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict --quiet
 
 fmt: .venv/.ready ## format and fix what can be fixed
 	$(RUN)ruff check --fix .
 	$(RUN)ruff format .
+
+docs: .venv/.ready ## build the documentation into build/site (DOCS=serve: serve it on 127.0.0.1:8000 and rebuild on change)
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs $(or $(DOCS),build --strict)
 
 bench: .venv/.ready ## measure overhead beside its budgets (B="--help" lists the parts)
 	@exec $(RUN)python -m benchmarks $(B)
