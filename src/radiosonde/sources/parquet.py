@@ -216,7 +216,10 @@ def _cells(column: pa.Array) -> Cell:
         return _struct_cells(column)
     if pa.types.is_list(kind) and _leaf_is_number(kind):
         flat, offsets = _flat(column)
-        return lambda row: flat[offsets[row] : offsets[row + 1]]
+        if not column.null_count:
+            return lambda row: flat[offsets[row] : offsets[row + 1]]
+        present = column.is_valid().to_numpy(zero_copy_only=False)  # no list where a file of a former version has none
+        return lambda row: flat[offsets[row] : offsets[row + 1]] if present[row] else None
     values: list[Any] = column.to_pylist()
     return values.__getitem__
 
@@ -235,7 +238,8 @@ def _map_cells(column: pa.Array) -> Cell:
     offsets = column.offsets.to_numpy()
     keys = column.keys.to_pylist()
     read = _cells(column.items)
-    return lambda row: {keys[i]: read(i) for i in range(offsets[row], offsets[row + 1])}
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    return lambda row: {keys[i]: read(i) for i in range(offsets[row], offsets[row + 1])} if present[row] else None
 
 
 def _leaf_is_number(kind: pa.DataType) -> bool:

@@ -71,6 +71,21 @@ _PER_FEATURE = tuple(p for p in places() if p.column == "features")
 FEATURE_COLUMNS = ("position", *(place.path[0] for place in _PER_FEATURE))
 """Columns of table ``features`` after ``window_id``."""
 
+_SQL = {INT: "INTEGER", FLAG: "INTEGER", UINT: "INTEGER", TEXT: "TEXT"}
+
+SQL_TYPES: Mapping[str, Mapping[str, str]] = {
+    "windows": {
+        place.column: "TEXT" if place.column in JSON_COLUMNS else _SQL[place.field.dtype]
+        for place in places()
+        if place.column in WINDOW_COLUMNS
+    },
+    "features": {
+        place.path[0]: _SQL[place.field.dtype] if len(place.field.axes) == 1 and place.field.dtype in _SQL else "TEXT"
+        for place in _PER_FEATURE
+    },
+}
+"""Types of the columns that fields lie in, by table."""
+
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 _SURROGATES = re.compile("[\ud800-\udfff]")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from radiosonde._sqlite import is_ours
 from radiosonde._version import __version__
+from radiosonde.store.rows import SQL_TYPES
 
 APPLICATION_ID = 0x52534E44
 """``RSND``; shown by ``file`` and ``PRAGMA application_id``."""
@@ -174,12 +175,22 @@ def upgrade(connection: sqlite3.Connection) -> None:
         for statement in STEPS[step]:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {step}")
+    # A signal that was declared since is a column more: nothing that reads this schema minds it, so the version stays.
+    for table, columns in SQL_TYPES.items():
+        present = _columns(connection, table)
+        for name, kind in columns.items():
+            if name not in present:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
 def columns_or_null(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> str:
     """Return the SELECT list of *columns*, with NULL for those that a store of a former version does not have yet."""
-    present = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+    present = _columns(connection, table)
     return ", ".join(name if name in present else f"NULL AS {name}" for name in columns)
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
 
 def is_store(connection: sqlite3.Connection, path: Path) -> bool:

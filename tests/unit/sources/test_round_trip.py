@@ -18,7 +18,8 @@ from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
 from radiosonde.store.seal import seal
 from tests.factories import HOUR_NS, make_features, make_reference, make_window
-from tests.unit.store.strategies import assert_same, windows
+from tests.unit.store.strategies import assert_same
+from tests.window_strategies import windows
 
 THOROUGH = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
