@@ -116,6 +116,18 @@ class LiveSpans:
         )
         token[SPAN] = (span, attached)
 
+    def pause(self, token: Token) -> None:
+        """Take the span out of this context: its prediction goes on in another one, or later."""
+        span, attached = token[SPAN]
+        if attached is not None:
+            self._context.detach(attached)
+            token[SPAN] = (span, None)
+
+    def go_on(self, token: Token) -> None:
+        """Make the span the current one of this context."""
+        span, _ = token[SPAN]
+        token[SPAN] = (span, self._context.attach(self._trace.set_span_in_context(span)))
+
     def end(self, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         """End the span of a prediction with its output or its exception."""
         span, attached = token[SPAN]

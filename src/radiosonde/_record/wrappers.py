@@ -1,8 +1,12 @@
 """The four wrappers: sync, async, generator, async generator. Explicit and short, chosen once at decoration.
 
 Each adds exactly one frame to a traceback, hands exceptions on as the same object, and returns what the function
-returned, never a proxy. For generators the prediction lasts from the first `next` to exhaustion, and the last item
-yielded is its output; a generator that is closed early has ended normally.
+returned; what a plain function returns to be awaited or iterated is left to `radiosonde._record.later`. For generators the
+prediction lasts from the first `next` to exhaustion, and the last item yielded is its output; a generator that is closed
+early has ended normally.
+
+A generator has no context of its own: each step runs in that of whoever asks for the next item, which may be another
+thread's. So the prediction is made the current one at each step, and what was current there is put back at each yield.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
+from radiosonde._record.later import SETTLED, Handed, Wraps, enter, is_later, observe_later
 from radiosonde._record.recorder import Recorder
+from radiosonde._record.token import CURRENT
 
 
 def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
@@ -26,7 +32,7 @@ def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]
     return _wrap_sync(function, recorder)
 
 
-def _wrap_sync(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+def _wrap_sync(function: Callable[..., Any], recorder: Recorder | Handed) -> Callable[..., Any]:
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Any:
         writer = recorder.writer
@@ -36,13 +42,15 @@ def _wrap_sync(function: Callable[..., Any], recorder: Recorder) -> Callable[...
         except BaseException as error:
             writer.fail(token, error)
             raise
+        if type(result) not in SETTLED and is_later(result):
+            return observe_later(token, result, _LATER)
         writer.finish(token, result)
         return result
 
     return observed
 
 
-def _wrap_async(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+def _wrap_async(function: Callable[..., Any], recorder: Recorder | Handed) -> Callable[..., Any]:
     @functools.wraps(function)
     async def observed(*args: Any, **kwargs: Any) -> Any:
         writer = recorder.writer
@@ -58,9 +66,10 @@ def _wrap_async(function: Callable[..., Any], recorder: Recorder) -> Callable[..
     return observed
 
 
-def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -> Callable[..., Any]:
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        before = CURRENT.get()
         writer = recorder.writer
         token = writer.begin(args, kwargs)
         item = thrown = None
@@ -68,10 +77,12 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
             inner = function(*args, **kwargs)
             item = next(inner)
             while True:
+                CURRENT.set(before)
                 try:
                     sent = yield item
                 except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
                     thrown = _without_our_frame(error)
+                before = enter(token)
                 # Outside of the handler, so that what is raised inside gets the context it would have without us.
                 item = inner.send(sent) if thrown is None else inner.throw(thrown)
                 thrown = None
@@ -80,6 +91,7 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
             return stop.value
         except GeneratorExit:
             writer.finish(token, item)
+            CURRENT.set(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
             raise
         except BaseException as error:
             writer.fail(token, error)
@@ -90,9 +102,10 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder) -> Callabl
     return observed
 
 
-def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder | Handed) -> Callable[..., Any]:
     @functools.wraps(function)
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        before = CURRENT.get()
         writer = recorder.writer
         token = writer.begin(args, kwargs)
         item = thrown = None
@@ -100,16 +113,19 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder) -> C
             inner = function(*args, **kwargs)
             item = await anext(inner)
             while True:
+                CURRENT.set(before)
                 try:
                     sent = yield item
                 except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
                     thrown = _without_our_frame(error)
+                before = enter(token)
                 item = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
                 thrown = None
         except StopAsyncIteration:
             writer.finish(token, item)
         except GeneratorExit:
             writer.finish(token, item)
+            CURRENT.set(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
             raise
         except BaseException as error:
             writer.fail(token, error)
@@ -124,3 +140,6 @@ def _without_our_frame(thrown: BaseException) -> BaseException:
     """Return what a consumer threw as the consumer threw it: the frame it has just been thrown into is ours."""
     trace = thrown.__traceback__
     return thrown.with_traceback(trace.tb_next if trace is not None else None)
+
+
+_LATER = Wraps(_wrap_async, _wrap_generator, _wrap_async_generator)

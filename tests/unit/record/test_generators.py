@@ -186,14 +186,17 @@ def test_a_prediction_lasts_until_the_last_item_which_is_its_output():
 
         @rs.observe("m")
         def predict(features):
+            made.append(current())
             yield "first"
             yield "last"
 
+        made = []
         predict([1.0])
         assert rs.windows() == ()
         items = predict([1.0])
         next(items)
-        assert current().is_in_progress
+        assert made[0].is_in_progress
+        assert not current().is_in_progress
         assert rs.windows() == ()
         assert list(items) == ["last"]
         (window,) = rs.windows()

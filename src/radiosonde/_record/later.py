@@ -1,0 +1,204 @@
+"""Results that come later: what a plain function returned is awaited, or iterated, after it has returned.
+
+A retry decorator around a coroutine function, an object with an asynchronous ``__call__`` and a function that returns a task
+are plain functions. Their prediction lasts until the awaited work has ended, and its error and result are those of the work.
+
+What the caller gets stays what the function returned, as far as it can be observed there:
+
+* a coroutine, generator or asynchronous generator becomes one of ours around it, of the same type and name. There is no other
+  way to see it end, and its type is what frameworks ask for;
+* a future or task of asyncio or `concurrent.futures` is returned itself, with a callback;
+* another awaitable gets a stand-in that is an instance of the same class for ``isinstance`` and hands every attribute on. One that
+  can also be entered, iterated or called is returned itself, unobserved: its output is unreadable, and told.
+
+Between the return and the first step a prediction is nobody's: predictions that begin then are not inside it. The time until
+that step is none of the work's, and is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from radiosonde._clock import monotonic_ns
+from radiosonde._record.token import CURRENT, ENDED, OUTER, SPAN, START_NS, WRITER, Token
+
+if TYPE_CHECKING:
+    from radiosonde._record.record_writer import RecordWriter
+
+SETTLED: set[type] = {
+    str,
+    int,
+    float,
+    bool,
+    dict,
+    list,
+    tuple,
+    type(None),
+    np.ndarray,
+    np.float64,
+    np.int64,
+    np.str_,
+    np.bool_,
+}
+"""Types of results that are there when they are returned; the wrapper asks this set itself."""
+
+_MOST_SETTLED = 1024
+"""Types remembered; bounds what is kept alive of types that are made while a process runs."""
+
+_MORE = ("__aenter__", "__enter__", "__aiter__", "__iter__", "__next__", "__call__")
+"""Methods that Python looks up on the type, where a stand-in has none."""
+
+Wrap = Callable[[Callable[..., Any], Any], Callable[..., Any]]
+
+
+class Wraps(NamedTuple):
+    """The wrappers of functions whose results come later."""
+
+    coroutine: Wrap
+    generator: Wrap
+    async_generator: Wrap
+
+
+def is_later(result: object) -> bool:
+    """Say whether *result* is awaited or is a generator; remember its type if not."""
+    kind = type(result)
+    if _has(kind, "__await__") or isinstance(result, (GeneratorType, AsyncGeneratorType)) or _is_future(result):
+        return True
+    if len(SETTLED) < _MOST_SETTLED:
+        SETTLED.add(kind)
+    return False
+
+
+def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
+    """Return what the caller gets in place of *result*, whose prediction ends when it does.
+
+    Args:
+        token: of the prediction; None where it is not recorded.
+        result: what `is_later` said yes to.
+        wraps: what to put around it.
+    """
+    if token is None:
+        return result
+    is_generator = isinstance(result, (GeneratorType, AsyncGeneratorType)) and not _has(type(result), "__await__")
+    handed = Handed(token, is_generator=is_generator)
+    if is_generator:
+        wrap = wraps.generator if isinstance(result, GeneratorType) else wraps.async_generator
+    elif _is_future(result):
+        result.add_done_callback(handed.end_with)
+        return result
+    elif _has(type(result), *_MORE):
+        handed.finish(handed.begin(), result)  # unreadable: counted and told
+        return result
+    else:
+        wrap = wraps.coroutine
+    ours = wrap(lambda: result, handed)
+    if not isinstance(result, (Coroutine, GeneratorType, AsyncGeneratorType)):
+        return _StandIn(result, ours)
+    made = ours()
+    for name in ("__name__", "__qualname__"):
+        setattr(made, name, getattr(result, name, getattr(made, name)))
+    return made
+
+
+class Handed:
+    """A prediction that has begun and is handed on: stands where the wrappers have a recorder and its writer.
+
+    Args:
+        token: of the prediction.
+        is_generator: it is stepped, each time in whatever context asks for the next item: a span is current in none.
+    """
+
+    __slots__ = ("_idle_ns", "_is_generator", "_left_ns", "token", "writer")
+
+    def __init__(self, token: Token, *, is_generator: bool) -> None:
+        self.token, self.writer, self._is_generator = token, self, is_generator
+        self._left_ns, self._idle_ns = monotonic_ns(), 0
+        writer: RecordWriter = token[WRITER]
+        with writer.recorder.host.guard("span_pause"):
+            if token[SPAN] is not None and writer.spans is not None:
+                writer.spans.pause(token)
+        outer, token[OUTER] = token[OUTER], ENDED
+        if outer is not None:
+            CURRENT.set(outer)
+
+    def begin(self, args: Any = (), kwargs: Any = None) -> Token:
+        """Go on with the prediction, in the context of whoever awaits it or takes its first item."""
+        token = self.token
+        self._idle_ns = monotonic_ns() - self._left_ns
+        token[START_NS] += self._idle_ns
+        enter(token)
+        writer: RecordWriter = token[WRITER]
+        with writer.recorder.host.guard("span_go_on"):
+            if token[SPAN] is not None and writer.spans is not None and not self._is_generator:
+                writer.spans.go_on(token)
+        return token
+
+    def finish(self, token: Token | None, result: object) -> None:
+        """End it with its result."""
+        token = self.token
+        writer: RecordWriter = token[WRITER]
+        if not writer.owns_slot(token):
+            token[START_NS] -= self._idle_ns  # by its age the writer knows that the slot was given away
+        writer.finish(token, result)
+
+    def fail(self, token: Token | None, error: BaseException) -> None:
+        """End it with its error."""
+        self.token[WRITER].fail(self.token, error)
+
+    def end_with(self, future: Any) -> None:
+        """End it with what became of *future*; called by the future, in whatever thread sets it."""
+        from asyncio import CancelledError
+
+        token = self.token
+        # The work of a future goes on by itself: there is no time to leave out, and no context that it is current in.
+        token[OUTER] = None
+        # Not `exception()`: that tells the future that somebody looks after its error, and it would no longer log it.
+        error = CancelledError() if future.cancelled() else future._exception  # noqa: SLF001 - both libraries have it
+        if error is not None:
+            self.fail(token, error)
+        else:
+            self.finish(token, future.result())
+
+
+def enter(token: Token | None) -> Token | None:
+    """Make a prediction the current one, inside of the one in progress; return the current one before."""
+    before = CURRENT.get()
+    if token is not None:
+        token[OUTER] = None if before is None or before[OUTER] is ENDED else before
+        CURRENT.set(token)
+    return before
+
+
+def _has(kind: type, *methods: str) -> bool:
+    # Not `hasattr`, which also finds what types of types have: all of them can be called.
+    return any(name in vars(base) for base in kind.__mro__ for name in methods)
+
+
+def _is_future(result: Any) -> bool:
+    return hasattr(result, "add_done_callback") and hasattr(result, "_exception") and hasattr(result, "cancelled")
+
+
+class _StandIn:
+    """Stands for an awaitable that can do nothing but be awaited, and observes the first time that it is."""
+
+    def __init__(self, awaitable: Any, observed: Callable[[], Any]) -> None:
+        self._awaitable, self._observed = awaitable, observed
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        observed, self._observed = self._observed, lambda: self._awaitable
+        awaited: Generator[Any, Any, Any] = observed().__await__()
+        return awaited
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # for isinstance
+        return type(self._awaitable)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._awaitable, name)
+
+    def __repr__(self) -> str:
+        return repr(self._awaitable)
