@@ -313,6 +313,22 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return {**env_.in_force(None), **{name: value for name, value in told.items() if value is not None}}
 
 
+def bench_environment(store: str, *, disabled: bool = False) -> dict[str, str]:
+    """Return this process's environment for a benchmark: the user's settings, but for where anything is written or sent to.
+
+    Args:
+        store: path of a store of its own.
+        disabled: switch everything off.
+    """
+    places = {"AGENT", "DISABLED", "LABELS", "OTLP", "PROMETHEUS_PORT", "SPOOL", "STORE"}
+    kept = {
+        name: value for name, value in env_.in_force(None).items() if name.removeprefix("RADIOSONDE_") not in places
+    }
+    kept.pop("OTEL_SDK_DISABLED", None)
+    own = {"RADIOSONDE_STORE": store, "RADIOSONDE_LABELS": MEMORY, "RADIOSONDE_OTLP": "false"}
+    return {**kept, **({"RADIOSONDE_DISABLED": "true"} if disabled else own)}
+
+
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that say something, checked."""
     declared = {item.name: declared for item, declared in declarations()}

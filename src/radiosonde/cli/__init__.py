@@ -89,6 +89,12 @@ def _load_label() -> CommandModule:
     return label
 
 
+def _load_bench() -> CommandModule:
+    from radiosonde.cli import bench
+
+    return bench
+
+
 def _load_demo() -> CommandModule:
     from radiosonde.cli import demo
 
@@ -111,6 +117,7 @@ COMMANDS = (
     Command("blackbox", "print the last predictions of each process, and those in flight when it died", _load_blackbox),
     Command("label", "load labels from a CSV or Parquet file", _load_label),
     Command("doctor", "say what would be observed in this environment, what not and why, and what to do", _load_doctor),
+    Command("bench", "measure what observing costs your own model or server", _load_bench),
     Command("demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo),
 )
 

@@ -1,0 +1,6 @@
+"""``radiosonde bench``: what observing would cost the user's own model or server, measured on their machine.
+
+One process calls the model, bare and observed in turns, and times each call; for a server two processes serve, one with
+Radiosonde switched off, and requests go to both in turns. Turns are short, so that whatever else the machine does falls on both.
+The benchmark has settings of its own: nothing is written into the user's store, spool, labels or backend.
+"""
