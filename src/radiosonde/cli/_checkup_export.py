@@ -17,27 +17,35 @@ from pathlib import Path
 from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
 from radiosonde._settings import Settings
 from radiosonde.cli._checkup import Line, without_user
+from radiosonde.cli._checkup_server import DISTRO, INSTRUMENT, Server, distro
 from radiosonde.errors import RadiosondeError
 from radiosonde.store.reader import StoreReader
 
 TIMEOUT_S = 1.0
 _PREFIX = "OTEL_EXPORTER_OTLP"
 _LOCAL = "127.0.0.1"
+_LOCAL_COLLECTOR = "http://localhost:4318"
 
 
-def export_lines(settings: Settings, variables: Mapping[str, str]) -> Iterator[Line]:
+def export_lines(settings: Settings, variables: Mapping[str, str], server: Server) -> Iterator[Line]:
     """Yield one line per way out."""
-    yield _otlp(settings, variables)
+    yield _otlp(settings, variables, server)
     yield _prometheus(settings)
     yield _store(settings)
     yield _labels(settings)
     yield _spool(settings, variables)
 
 
-def _otlp(settings: Settings, variables: Mapping[str, str]) -> Line:
+def _otlp(settings: Settings, variables: Mapping[str, str], server: Server) -> Line:
     if not settings.otlp:
+        if distro() and variables.get("OTEL_METRICS_EXPORTER") is None and "RADIOSONDE_OTLP" not in variables:
+            said = (
+                f"OTLP: off, unless {INSTRUMENT} starts the server: {DISTRO} is installed and then exports to localhost:4318; "
+                "RADIOSONDE_OTLP=false says no, OTEL_EXPORTER_OTLP_ENDPOINT where to"
+            )
+            return Line("export", "note", said)
         return Line("export", "off", "OTLP: off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 to export")
-    base = variables.get(f"{_PREFIX}_ENDPOINT", "http://localhost:4318").rstrip("/") + "/v1/metrics"
+    base = variables.get(f"{_PREFIX}_ENDPOINT", _LOCAL_COLLECTOR).rstrip("/") + "/v1/metrics"
     address = variables.get(f"{_PREFIX}_METRICS_ENDPOINT") or base
     shown = without_user(address)
     port = urllib.parse.urlsplit(address).port
@@ -51,6 +59,8 @@ def _otlp(settings: Settings, variables: Mapping[str, str]) -> Line:
             f"OTLP: no answer from {shown} ({reason}){hint}; until it answers metrics wait and sketches are dropped "
             "beyond a bound: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
         )
+        if server.is_instrumented and distro() and address == f"{_LOCAL_COLLECTOR}/v1/metrics":
+            said += f"; {DISTRO} is installed, which exports there unless RADIOSONDE_OTLP=false"
         return Line("export", "fix", said, f"curl -v {shlex.quote(shown)}")
     if status in (401, 403):
         return Line("export", "fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
@@ -130,9 +140,14 @@ def _labels(settings: Settings) -> Line:
     if target is None:
         return Line("export", "off", "labels: wait in this process only; a store, or RADIOSONDE_LABELS, keeps them")
     if not target.startswith(("redis://", "rediss://")):
-        fault = _unwritable(Path(target))
+        path = Path(target)
+        if settings.spool is not None and path.parent == Path(settings.spool) and not path.parent.exists():
+            return Line(
+                "export", "ok", f"labels: predictions will wait for them in {target}"
+            )  # whoever makes the spool
+        fault = _unwritable(path)
         if fault:
-            return Line("export", "fix", f"labels: {fault}", _make_folder(Path(target).parent))
+            return Line("export", "fix", f"labels: {fault}", _make_folder(path.parent))
         return Line("export", "ok", f"labels: predictions wait for them in {target}")
     address = urllib.parse.urlsplit(target)
     shown = without_user(target)
@@ -164,7 +179,8 @@ def _spool(settings: Settings, variables: Mapping[str, str]) -> Line:
         said = f"spool: no agent drains {folder}; what is recorded there will be overwritten"
         return Line("export", "fix", said, f"radiosonde agent --spool {shlex.quote(str(folder))}")
     who = "an agent" if settings.agent else "each process for itself"
-    return Line("export", "ok", f"spool: {folder}, drained by {who}")
+    made = "" if folder.exists() else " will be made and"
+    return Line("export", "ok", f"spool: {folder}{made or ','} drained by {who}")
 
 
 def _unwritable(path: Path) -> str:

@@ -5,6 +5,7 @@ The libraries themselves are never imported: their versions are read from the me
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,15 +25,21 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
     """Yield a line per supported library that is installed, one for those that are not, and one for the starter."""
     off = {name.strip() for name in variables.get(DISABLED, "").split(",") if name.strip()}
     absent: list[str] = []
+    blocked: list[str] = []
     installed = False
     for entry in sorted(entry_points(group=INSTRUMENTORS), key=lambda each: each.name):
         if not entry.value.startswith(PACKAGE):
             continue
-        for line in _plugin(entry, off, absent):
+        for line in _plugin(entry, off, absent, blocked):
             installed = True
             yield line
     if absent:
         yield Line(TOPIC, "off", f"not installed here: {', '.join(absent)}")
+    if blocked:
+        verb = "is" if len(blocked) == 1 else "are"
+        said = f"{', '.join(blocked)} {verb} installed and cannot be observed without code: what plug-ins stand on is missing"
+        yield Line(TOPIC, "fix", said, EXTRA)
+        return  # which brings the starter too
     if not installed:
         yield Line(
             TOPIC,
@@ -41,13 +48,21 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
             "server's environment, or decorate your predict function with @radiosonde.observe",
             "python -m pip list",
         )
-    yield _starter()
+    yield _starter(is_needed=installed)
 
 
-def _plugin(entry: EntryPoint, off: set[str], absent: list[str]) -> Iterator[Line]:
+def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[str]) -> Iterator[Line]:
     library = entry.name.removeprefix("radiosonde_")
     try:
         requires = _requirements(entry.load())
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            yield Line(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
+        elif importlib.util.find_spec(library) is None:  # of the top: looks for it and imports nothing
+            absent.append(library)
+        else:
+            blocked.append(library)
+        return
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is what there is to say of it
         yield Line(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
         return
@@ -80,9 +95,9 @@ def _requirements(kind: Any) -> Sequence[str]:
     return declared
 
 
-def _starter() -> Line:
+def _starter(*, is_needed: bool) -> Line:
     program = Path(sys.executable).with_name("opentelemetry-instrument")
     if program.exists() or shutil.which("opentelemetry-instrument"):
         return Line(TOPIC, "ok", "opentelemetry-instrument is there: it observes libraries without a change of code")
     said = "opentelemetry-instrument is missing: without it, call radiosonde.instrument() in the server's code"
-    return Line(TOPIC, "fix", said, EXTRA)
+    return Line(TOPIC, "fix" if is_needed else "off", said, EXTRA)

@@ -19,7 +19,8 @@ from radiosonde._version import __version__
 from radiosonde.cli._checkup import Line, masked
 from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_libraries import library_lines
-from radiosonde.cli._checkup_settings import reference_lines, server_lines, variable_lines, worker_count
+from radiosonde.cli._checkup_server import Server, read_server, server_lines, variables_of
+from radiosonde.cli._checkup_settings import reference_lines, variable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +51,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Look at this environment, say what was found and return the exit code."""
-    variables = variables_in_force()
-    server = [word for word in args.server if word != "--"]
+    own = variables_in_force()
+    server = read_server([word for word in args.server if word != "--"], own)
+    variables = variables_in_force(variables_of(server, own))
     lines = _look(variables, server)
     todo = [line for line in lines if line.state == "fix"]
     following = _next(lines, variables, server)
@@ -72,25 +74,24 @@ def run(args: argparse.Namespace) -> int:
     return SOMETHING_TO_DO if todo else FINE
 
 
-def _look(variables: Mapping[str, str], server: Sequence[str]) -> list[Line]:
+def _look(variables: Mapping[str, str], server: Server) -> list[Line]:
     lines = [*library_lines(variables), *variable_lines(variables)]
     settings = Settings.resolve(variables)
-    workers = worker_count(variables, server)
     return [
         *lines,
-        *server_lines(settings, workers),
-        *export_lines(settings, variables),
+        *server_lines(settings, server),
+        *export_lines(settings, variables, server),
         *reference_lines(settings),
     ]
 
 
-def _next(lines: Sequence[Line], variables: Mapping[str, str], server: Sequence[str]) -> str:
+def _next(lines: Sequence[Line], variables: Mapping[str, str], server: Server) -> str:
     """Return the command to type next: the first remedy, or how to start the server, with Radiosonde."""
     remedy = next((line.command for line in lines if line.state == "fix" and line.command), "")
     if remedy or any(line.state == "fix" for line in lines):
         return remedy
-    if server:
-        return f"opentelemetry-instrument {shlex.join(server)}"
+    if server.words:
+        return server.started
     settings = Settings.resolve(variables)
     if settings.store is not None and any("store:" in line.said and "holds" in line.said for line in lines):
         return f"radiosonde diagnose {shlex.quote(settings.store)}"

@@ -1,0 +1,273 @@
+"""Reads the command that starts a server: its variables, what stands before it, and how many worker processes it makes.
+
+The command is looked at and not run, so what a configuration file computes is not known.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePath
+from typing import Final, NamedTuple
+
+from radiosonde._pipeline.probes import cpu_limit
+from radiosonde._settings import Settings
+from radiosonde.cli._checkup import Line
+
+SPOOL: Final = "/var/lib/radiosonde"
+"""The spool a command proposes where none is set, if it can be made there."""
+
+INSTRUMENT: Final = "opentelemetry-instrument"
+DISTRO: Final = "opentelemetry-distro"
+DISTRO_DEFAULTS: Final = {
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_METRICS_EXPORTER": "otlp",
+    "OTEL_LOGS_EXPORTER": "otlp",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+}
+"""What `opentelemetry-distro` sets under `opentelemetry-instrument` where the environment does not."""
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+_SHELLS = {"sh", "bash", "dash", "zsh"}
+_RUNNERS = {"uv", "poetry", "pipenv", "pdm", "hatch", "conda"}
+_BEFORE = {"env", "exec", "nice", "nohup", "time", "sudo", "run", "--", INSTRUMENT}
+_PYTHON = re.compile(r"python[\d.]*")
+_WORKERS_IN_FILE = re.compile(r"^\s*workers\s*=\s*(.+?)\s*(?:#.*)?$", re.MULTILINE)
+
+
+class Pool(NamedTuple):
+    """How a program is told its worker processes.
+
+    Attributes:
+        options: names of the option.
+        per_core: whether it makes one per core when nobody says.
+        variable: variable that says it too; empty: none.
+    """
+
+    options: tuple[str, ...]
+    per_core: bool = False
+    variable: str = ""
+
+
+_CONCURRENCY = "WEB_CONCURRENCY"
+_POOLS: Final = {
+    "gunicorn": Pool(("-w", "--workers"), variable=_CONCURRENCY),
+    "uvicorn": Pool(("--workers",), variable=_CONCURRENCY),
+    "fastapi": Pool(("--workers",), variable=_CONCURRENCY),
+    "hypercorn": Pool(("-w", "--workers")),
+    "granian": Pool(("--workers",)),
+    "sanic": Pool(("-w", "--workers")),
+    "uwsgi": Pool(("-p", "--processes", "--workers")),
+    "celery": Pool(("-c", "--concurrency"), per_core=True),
+    "dramatiq": Pool(("-p", "--processes"), per_core=True),
+    "rq": Pool(("-n", "--num-workers")),
+}
+_ANY = Pool(("-w", "--workers"), variable=_CONCURRENCY)
+_IN_ONE_PROCESS = {"solo", "threads", "thread", "gevent", "eventlet"}
+"""Celery's pools without processes."""
+
+
+class Server(NamedTuple):
+    """What a command says.
+
+    Attributes:
+        words: the command.
+        variables: set in it, before the program and as options of `opentelemetry-instrument`.
+        program: name of the program that serves; empty without a command.
+        is_instrumented: whether `opentelemetry-instrument` is in it.
+        workers: worker processes; 0: a file says, which was not run.
+        place: what says so; empty: nothing does.
+    """
+
+    words: tuple[str, ...]
+    variables: Mapping[str, str]
+    program: str
+    is_instrumented: bool
+    workers: int
+    place: str
+
+    @property
+    def started(self) -> str:
+        """The command that starts it with Radiosonde, once."""
+        if self.is_instrumented:
+            return _joined(self.words)
+        first = next((place for place, word in enumerate(self.words) if not _ASSIGNMENT.fullmatch(word)), 0)
+        return _joined((*self.words[:first], INSTRUMENT, *self.words[first:]))
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Return a command as it is typed: quoting a whole assignment would make it the name of a program."""
+    shown = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        shown.append(f"{name}={shlex.quote(value)}" if equals and _ASSIGNMENT.fullmatch(word) else shlex.quote(word))
+    return " ".join(shown)
+
+
+def read_server(words: Sequence[str], variables: Mapping[str, str]) -> Server:
+    """Return what the command *words* says, started with *variables*."""
+    told: dict[str, str] = {}
+    rest = list(_unwrapped(words, told))
+    program = PurePath(rest[0]).name if rest else ""
+    is_instrumented = any(PurePath(word).name == INSTRUMENT for word in _flat(words))
+    workers, place = _workers(program, rest[1:], {**variables, **told})
+    return Server(tuple(words), told, program, is_instrumented, workers, place)
+
+
+def variables_of(server: Server, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the server will see."""
+    seen = {**variables, **server.variables}
+    return {**DISTRO_DEFAULTS, **seen} if server.is_instrumented and distro() else seen
+
+
+def distro() -> str:
+    """Return the version of `opentelemetry-distro` here; empty where it is not."""
+    try:
+        return version(DISTRO)
+    except PackageNotFoundError:
+        return ""
+
+
+def _flat(words: Sequence[str]) -> Iterator[str]:
+    for place, word in enumerate(words):
+        if word == "-c" and place and PurePath(words[place - 1]).name in _SHELLS and place + 1 < len(words):
+            yield from _split(words[place + 1])
+        yield word
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote that is not closed
+        return text.split()
+
+
+def _unwrapped(words: Sequence[str], told: dict[str, str]) -> Sequence[str]:
+    """Return the command without what stands before the program; what that sets goes into *told*."""
+    at = 0
+    while at < len(words):
+        word, name = words[at], PurePath(words[at]).name
+        if _ASSIGNMENT.fullmatch(word):
+            key, _, value = word.partition("=")
+            told[key] = value
+            at += 1
+        elif name in _SHELLS and len(words) > at + 2 and words[at + 1] == "-c":
+            return _unwrapped(_split(words[at + 2]), told)
+        elif name == INSTRUMENT:
+            at = _options(words, at + 1, told)
+        elif name in _BEFORE or name in _RUNNERS:
+            at += 1
+            while at < len(words) and words[at].startswith("-") and words[at] != "--":
+                at += 2 if name == "nice" and words[at] == "-n" else 1
+        elif _PYTHON.fullmatch(name) and list(words[at + 1 : at + 2]) == ["-m"]:
+            at += 2
+        else:
+            return words[at:]
+    return ()
+
+
+def _options(words: Sequence[str], at: int, told: dict[str, str]) -> int:
+    """Read the options of `opentelemetry-instrument`, each of which is one of OpenTelemetry's variables."""
+    while at < len(words) and words[at].startswith("--"):
+        name, equals, value = words[at].removeprefix("--").partition("=")
+        at += 1
+        if not equals and at < len(words):
+            value = words[at]
+            at += 1
+        told[f"OTEL_{name.upper()}"] = value
+    return at
+
+
+def _workers(program: str, words: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
+    pool = _POOLS.get(program, _ANY)
+    if program == "celery":
+        kind = _option(words, ("-P", "--pool")) or "prefork"
+        if "worker" not in words or kind in _IN_ONE_PROCESS:
+            return 1, ""
+    found = _option(words, pool.options)
+    if found is not None and found.isdecimal():
+        return max(int(found), 1), "the command"
+    arguments = variables.get("GUNICORN_CMD_ARGS", "") if program in ("gunicorn", "") else ""
+    found = _option(_split(arguments), ("-w", "--workers"))
+    if found is not None and found.isdecimal():
+        return int(found), "GUNICORN_CMD_ARGS"
+    if program == "gunicorn" and (said := _configured(words)) is not None:
+        return said
+    text = variables.get(pool.variable, "").strip() if pool.variable else ""
+    if text.isdecimal() and int(text) > 0:
+        return int(text), pool.variable
+    if pool.per_core:
+        return os.cpu_count() or 1, f"{program} makes one per core unless {pool.options[-1]} says"
+    return 1, ""
+
+
+def _configured(words: Sequence[str]) -> tuple[int, str] | None:
+    """Return the workers that gunicorn's configuration file says; 0 where it computes them."""
+    path = Path((_option(words, ("-c", "--config")) or "gunicorn.conf.py").removeprefix("file:"))
+    try:
+        found = _WORKERS_IN_FILE.findall(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    if not found:
+        return None
+    return (int(found[-1]), str(path)) if found[-1].isdecimal() else (0, f"{path}: workers = {found[-1]}")
+
+
+def _option(words: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the last value of an option, in any of its spellings; None where it is not there."""
+    found = None
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if equals and name in names:
+            found = value
+        elif word in names and place + 1 < len(words):
+            found = words[place + 1]
+        else:
+            short = next((each for each in names if len(each) == 2 and word.startswith(each) and len(word) > 2), None)
+            found = word[2:] if short and word[2:].isalnum() else found
+    return found
+
+
+def server_lines(settings: Settings, server: Server) -> Iterator[Line]:
+    """Yield what is to say of worker processes and the CPU they share."""
+    count, place = server.workers, server.place
+    whose = "worker processes" if count != 1 else "worker process"
+    many = f"{count} {whose} ({place})" if count else f"as many worker processes as a file computes ({place})"
+    if count != 1 and not settings.agent:
+        port = f", and all but one cannot listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
+        spool = shlex.quote(settings.spool or _proposed_spool())
+        yield Line(
+            "server", "fix",
+            f"{many} without an agent: each exports for itself, and a scrape sees one of them"
+            f"{port}; set RADIOSONDE_SPOOL={spool} RADIOSONDE_AGENT=true for the server and run the agent beside it",
+            f"radiosonde agent --spool {spool}",
+        )  # fmt: skip
+    elif count != 1:
+        yield Line("server", "ok", f"{many}, drained by an agent")
+    else:
+        yield Line("server", "ok", "one process, as far as the environment says")
+    yield _cpu_line(count)
+
+
+def _proposed_spool() -> str:
+    """Return a folder that the user who asks can make."""
+    folder = Path(SPOOL)
+    if os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        return SPOOL
+    return str(Path.cwd() / "radiosonde-spool")
+
+
+def _cpu_line(workers: int) -> Line:
+    available, limit = len(os.sched_getaffinity(0)), cpu_limit().cores
+    said = f"CPU: {available} core{'s' * (available != 1)}"
+    if limit < available:
+        said += f", of which the control group may use {limit:g}"
+        if limit < workers:
+            said += f", for {workers} process{'es' * (workers != 1)}: expect throttling"
+            return Line("server", "note", f"{said}; radiosonde.runtime.cpu.throttled_periods counts it")
+    if available < workers:
+        return Line("server", "note", f"{said} for {workers} worker processes: they wait for each other")
+    return Line("server", "ok", said)
