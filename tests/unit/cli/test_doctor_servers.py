@@ -29,7 +29,6 @@ def doctor(monkeypatch, tmp_path, capsys):
         monkeypatch.delenv(name)
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(libraries, "library_lines", lambda _: [])
     monkeypatch.setattr("radiosonde.cli.doctor.library_lines", lambda _: [])
 
     def examine(command, **variables):
