@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from radiosonde.model import FeatureCounts
 from radiosonde.reference.grid import Grid, fingerprints
-from radiosonde.sketches import KINDS, KllSketch
+from radiosonde.sketches import KINDS, KllSketch, is_available
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.stream import Stream
@@ -103,10 +103,12 @@ class FeatureState:
 
     def _quantile_sketch(self, position: int, name: str) -> KllSketch | None:
         is_number = name not in self._stream.pii and self._stream.categories[position] is None
-        return KllSketch() if is_number else None
+        return KllSketch() if is_number and is_available() else None
 
     def _serialized(self) -> dict[tuple[str, str], bytes]:
-        """Return the sketches by (feature, kind)."""
+        """Return the sketches by (feature, kind); none where the library that makes them is not installed."""
+        if not is_available():
+            return {}
         sample = np.concatenate(self._sample) if self._sample else np.empty((0, len(self._grid.names)))
         serialized: dict[tuple[str, str], bytes] = {}
         for position, name in enumerate(self._grid.names):

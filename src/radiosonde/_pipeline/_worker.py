@@ -257,11 +257,12 @@ _EXIT = _Exit()
 
 @functools.cache
 def _register_once() -> None:
-    os.register_at_fork(
-        before=_tell_all("before_fork"),
-        after_in_parent=_tell_all("after_fork_in_parent"),
-        after_in_child=_begin_in_child,
-    )
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(
+            before=_tell_all("before_fork"),
+            after_in_parent=_tell_all("after_fork_in_parent"),
+            after_in_child=_begin_in_child,
+        )
     atexit.register(_EXIT.act)
 
 

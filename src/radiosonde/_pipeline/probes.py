@@ -1,20 +1,19 @@
 """Looking at the process from outside its code: CPU limit of its control group, resident memory, GPU memory.
 
 All of it is optional: where the kernel or a library does not tell, nothing is counted, and nothing is told either.
-Linux only, like the rest; files under ``/proc`` and ``/sys`` cost 10 to 30 us a read.
+Files under ``/proc`` and ``/sys`` cost 10 to 30 us a read; where there are none, memory and limits are unknown.
 """
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from radiosonde._clock import NS
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Throttling(NamedTuple):
@@ -60,6 +59,12 @@ def cpu_limit(root: Path = Path("/")) -> CpuLimit:
     return min(limits, key=lambda limit: limit.cores, default=CpuLimit())
 
 
+def available_cores() -> int:
+    """Return how many cores this process may run on; where the system does not say, how many there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def throttling(stat: Path) -> Throttling:
     """Return the counts in *stat*; zeros when it cannot be read."""
     try:
@@ -75,7 +80,7 @@ def rss_bytes() -> int:
     """Return the resident memory of this process; 0 when the kernel does not tell."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - a third of the time of Path.read_bytes
-            return int(file.read().split()[1]) * _PAGE_BYTES
+            return int(file.read().split()[1]) * mmap.PAGESIZE
     except (OSError, ValueError, IndexError):
         return 0
 

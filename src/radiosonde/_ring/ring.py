@@ -18,6 +18,7 @@ import itertools
 import json
 import mmap
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Self
 
@@ -92,7 +93,7 @@ class Ring:
         self.file: RingFile | None = None
         if spool is None:
             # Private: of a shared mapping even a page that is only looked at takes memory, and a drain looks at all marks.
-            self.memory = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            self.memory = _anonymous(size_bytes)
             self.memory[: len(first_bytes)] = first_bytes
         else:
             self.file = spool.name(process, self.nonce)
@@ -133,6 +134,13 @@ class Ring:
         flat = np.frombuffer(self.memory, dtype=np.float64, count=capacity * features, offset=self.rows_offset)
         self.rows = flat.reshape(capacity, features)
         self.reserve: Callable[[], int] = itertools.count().__next__
+
+
+def _anonymous(size_bytes: int) -> mmap.mmap:
+    """Map memory that is nobody else's; Windows knows no other anonymous mapping."""
+    if sys.platform == "win32" or not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size_bytes)
+    return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _read_page(memory: mmap.mmap, file: RingFile) -> tuple[int, int, int, int, int, dict[str, object]]:

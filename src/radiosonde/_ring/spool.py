@@ -28,7 +28,6 @@ SIGBUS, which is the end of the model server.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -38,8 +37,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
 from radiosonde.errors import SpoolError
+
+IS_SUPPORTED = hasattr(fcntl, "lockf") and hasattr(os, "posix_fallocate")
+"""Whether this system has what a spool rests on: record locks of the layout below, and space that is claimed."""
 
 RING, ARENA, NAMES, COUNTS, HEALTH = ".ring", ".arena", ".names", ".counts", ".health"
 
@@ -79,6 +86,11 @@ class Spool:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        if not IS_SUPPORTED:
+            raise SpoolError(
+                f"a spool needs Linux, whose file locks tell which writers live; leave spool={str(folder)!r} out "
+                "(RADIOSONDE_SPOOL), and each process drains itself"
+            )
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = self.folder.stat()

@@ -19,6 +19,7 @@ from radiosonde._settings import Settings
 from radiosonde.cli._checkup import Line, without_user
 from radiosonde.cli._checkup_server import DISTRO, INSTRUMENT, Server, distro
 from radiosonde.errors import RadiosondeError
+from radiosonde.sketches.library import HOW_TO_INSTALL, is_available
 from radiosonde.store.reader import StoreReader
 
 TIMEOUT_S = 1.0
@@ -34,6 +35,9 @@ def export_lines(settings: Settings, variables: Mapping[str, str], server: Serve
     yield _store(settings)
     yield _labels(settings)
     yield _spool(settings, variables)
+    if not is_available():
+        said = f"sketches: none, datasketches is not installed; every count is exact without it; {HOW_TO_INSTALL}"
+        yield Line("export", "off", said)
 
 
 def _otlp(settings: Settings, variables: Mapping[str, str], server: Server) -> Line:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
-from radiosonde._pipeline.probes import cpu_limit
+from radiosonde._pipeline.probes import available_cores, cpu_limit
 from radiosonde._settings import Settings
 from radiosonde.cli._checkup import Line
 
@@ -261,7 +261,7 @@ def _proposed_spool() -> str:
 
 
 def _cpu_line(workers: int) -> Line:
-    available, limit = len(os.sched_getaffinity(0)), cpu_limit().cores
+    available, limit = available_cores(), cpu_limit().cores
     said = f"CPU: {available} core{'s' * (available != 1)}"
     if limit < available:
         said += f", of which the control group may use {limit:g}"

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from datasketches import kll_doubles_sketch
 
 from radiosonde.model import NULL, SPECIAL_CELLS, UNSEEN
+from radiosonde.sketches.library import is_available, library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,6 +137,9 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
 
 
 def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None, int]:
+    if not is_available():
+        return None, len(bodies)
+    deserialize = library().kll_doubles_sketch.deserialize
     steps: list[int] = []
     versions: list[int] = []
     values: list[float] = []
@@ -144,7 +147,7 @@ def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None
     failed = 0
     for step, version, body in bodies:
         try:
-            items = list(kll_doubles_sketch.deserialize(body))
+            items = list(deserialize(body))
         except (ValueError, IndexError, RuntimeError, MemoryError, OverflowError):
             failed += 1
             continue

@@ -4,8 +4,8 @@ A sketch here is a thin class over Apache DataSketches: it fixes the parameters 
 merge), states the error, and turns foreign or damaged bytes into a `MergeError`. The bytes are the plain DataSketches
 serialization with no header of ours, so any DataSketches implementation (Python, Java, C++, ClickHouse) reads them.
 
-`datasketches` is loaded when this package is imported, which `import radiosonde` never does: importing it costs about
-as much as numpy, and a model server pays for it on the consumer's side, at the first window that is sketched.
+The library is loaded at the first sketch (`radiosonde.sketches.library`): a model server pays for it on the consumer's side, and
+where it is missing everything else is still counted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from radiosonde.sketches.contract import Sketch
 from radiosonde.sketches.frequent import FrequentSketch
 from radiosonde.sketches.hll import HllSketch
 from radiosonde.sketches.kll import KllSketch
+from radiosonde.sketches.library import is_available
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["KINDS", "FrequentSketch", "HllSketch", "KllSketch", "Sketch", "merge_bytes"]
+__all__ = ["KINDS", "FrequentSketch", "HllSketch", "KllSketch", "Sketch", "is_available", "merge_bytes"]
 
 KINDS: dict[str, type[Sketch]] = {sketch.kind: sketch for sketch in (KllSketch, HllSketch, FrequentSketch)}
 """Every kind of sketch by the name that windows and carriers use."""

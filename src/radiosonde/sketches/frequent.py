@@ -17,10 +17,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
-from datasketches import frequent_items_error_type, frequent_strings_sketch
 
 from radiosonde.model import name_of
 from radiosonde.sketches.contract import DAMAGED, Sketch
+from radiosonde.sketches.library import library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class FrequentSketch(Sketch):
 
     def __init__(self) -> None:
         """Make an empty sketch."""
-        self._sketch = frequent_strings_sketch(self.parameter)
+        self._sketch = library().frequent_strings_sketch(self.parameter)
 
     @property
     def n(self) -> int:
@@ -83,14 +83,14 @@ class FrequentSketch(Sketch):
         """Read a serialized frequent-strings sketch."""
         sketch = cls.__new__(cls)
         try:
-            sketch._sketch = frequent_strings_sketch.deserialize(serialized)
+            sketch._sketch = library().frequent_strings_sketch.deserialize(serialized)
         except DAMAGED as error:
             cls._damaged(serialized, error)
         return sketch
 
     def top(self, limit: int = 10) -> list[FrequentItem]:
         """Return the values with the largest counts, most frequent first; none is missed above the error bound."""
-        found = self._sketch.get_frequent_items(frequent_items_error_type.NO_FALSE_NEGATIVES)
+        found = self._sketch.get_frequent_items(library().frequent_items_error_type.NO_FALSE_NEGATIVES)
         items = [FrequentItem(value, low, high) for value, _, low, high in found]
         items.sort(key=lambda item: (-item.low, -item.high, item.value))
         return items[:limit]

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
-from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from radiosonde.model import name_of
 from radiosonde.sketches.contract import DAMAGED, Sketch
+from radiosonde.sketches.library import library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class HllSketch(Sketch):
 
     def __init__(self) -> None:
         """Make an empty sketch."""
-        self._sketch = hll_sketch(self.parameter, tgt_hll_type.HLL_6)
+        self._sketch = library().hll_sketch(self.parameter, library().tgt_hll_type.HLL_6)
 
     @property
     def is_empty(self) -> bool:
@@ -59,10 +59,10 @@ class HllSketch(Sketch):
     def merge(self, other: Self) -> None:
         """Add everything *other* has seen."""
         self._same_kind(other)
-        union = hll_union(self.parameter)
+        union = library().hll_union(self.parameter)
         union.update(self._sketch)
         union.update(other._sketch)
-        self._sketch = union.get_result(tgt_hll_type.HLL_6)
+        self._sketch = union.get_result(library().tgt_hll_type.HLL_6)
 
     def to_bytes(self) -> bytes:
         """Return the compact DataSketches serialization."""
@@ -75,7 +75,7 @@ class HllSketch(Sketch):
         try:
             if len(serialized) > _MODE and serialized[_MODE] & _MODE_MASK == _DENSE_FOUR_BIT:
                 raise ValueError("its registers have four bits")
-            sketch._sketch = hll_sketch.deserialize(serialized)
+            sketch._sketch = library().hll_sketch.deserialize(serialized)
         except DAMAGED as error:
             cls._damaged(serialized, error)
         return sketch

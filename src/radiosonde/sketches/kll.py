@@ -18,10 +18,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
-from datasketches import kll_doubles_sketch
 
 from radiosonde.errors import MergeError
 from radiosonde.sketches.contract import DAMAGED, Sketch
+from radiosonde.sketches.library import library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ class KllSketch(Sketch):
 
     def __init__(self, k: int = parameter) -> None:
         """Make an empty sketch; a *k* other than 200 is for fitting references, where memory is cheap."""
-        self._sketch = kll_doubles_sketch(k)
+        self._sketch = library().kll_doubles_sketch(k)
 
     @property
     def n(self) -> int:
@@ -82,7 +82,7 @@ class KllSketch(Sketch):
         sketch = cls.__new__(cls)
         try:
             _check_levels(serialized)
-            sketch._sketch = kll_doubles_sketch.deserialize(serialized)
+            sketch._sketch = library().kll_doubles_sketch.deserialize(serialized)
             if not sketch.is_empty and not np.isfinite(sketch._sketch.get_quantiles([0.0, 1.0])).all():
                 raise ValueError("its values are not finite")
         except DAMAGED as error:

@@ -24,7 +24,7 @@ from radiosonde.errors import MergeError
 from radiosonde.model import Window
 from radiosonde.model.addition import add
 from radiosonde.model.fields import Merge, declarations
-from radiosonde.sketches import merge_bytes
+from radiosonde.sketches import is_available, merge_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,11 +59,18 @@ def sum_windows(windows: Sequence[Window]) -> Window:
             raise MergeError(
                 f"cannot add windows of {first.key} and {window.key}; give them one key with with_key first"
             )
-    total = add(windows, merge_bytes)
+    total = add(windows if is_available() else [_without_sketches(window) for window in windows], merge_bytes)
     grids = sorted({grid for window in windows if (grid := _only(_given(window, ALIKE["grids of cells"]))) is not None})
     if len(grids) > 1:
         raise MergeError(f"grids of cells differ: {' and '.join(grids[:2])}; merge the windows of each grid by itself")
     return total
+
+
+def _without_sketches(window: Window) -> Window:
+    """Return *window* without its sketches: what cannot be merged is left out, and the exact counts are kept."""
+    if window.features is None or not window.features.sketches:
+        return window
+    return replace(window, features=replace(window.features, sketches={}))
 
 
 Geometry = tuple[Hashable, ...]

@@ -17,7 +17,6 @@ locked out but for the deletion.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -114,6 +113,10 @@ def _need_pyarrow() -> None:
 
 @contextmanager
 def _only_sealer(path: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError as error:
+        raise StoreError("sealing needs POSIX file locks, which this system has not: seal on Linux or macOS") from error
     with path.with_name(f"{path.name}-seal.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

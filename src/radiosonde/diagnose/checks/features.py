@@ -8,6 +8,7 @@ from radiosonde.diagnose.data_findings import data_findings
 from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
+from radiosonde.sketches.library import HOW_TO_INSTALL, is_available
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
@@ -68,7 +69,8 @@ def _add_gaps(view: View, features: FeaturePanel, report: Report) -> None:
         because = "values are too fine or too few to sit on a grid; only the level can show a changed unit"
         report.gap(view, "units by grid of " + ", ".join(smooth), because)
     if features.unreadable_sketches:
-        report.gap(view, "some sketches", f"{features.unreadable_sketches} could not be read")
+        why = "" if is_available() else f": sketches need the package datasketches ({HOW_TO_INSTALL})"
+        report.gap(view, "some sketches", f"{features.unreadable_sketches} could not be read{why}")
 
 
 CHECK = Check(
