@@ -20,6 +20,7 @@ from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import LATEST_S, CohortScope, EventTimeScope, admit, to_ns
 from radiosonde._record.completed_call import record_completed_call
 from radiosonde._record.current import Collected, Stage, current
+from radiosonde._record.pools import hand_on_scopes
 from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.recorder import Observed, Recorder
 from radiosonde._record.wrappers import wrap
@@ -242,10 +243,11 @@ class Surface(Session):
         Example: ``with rs.cohort(carrier="UA"): ...``
 
         A value counts as itself when `start` was told so (``cohorts={"carrier": ["UA", "AA"]}``), else as ``other``; a
-        dimension `start` was told nothing about counts by a hash of its value. Scopes nest; None leaves one out.
+        dimension `start` was told nothing about counts by a hash of its value. Scopes nest; They reach thread pools. None leaves one out.
         """
         if self.is_off:
             return nullcontext()
+        hand_on_scopes()
         pipeline = self.pipeline()
         return CohortScope(admit(dimensions, pipeline.settings.cohorts, pipeline.guard))
 
@@ -255,7 +257,10 @@ class Surface(Session):
         Raises:
             ConfigurationError: the datetime has no time zone, or the number is no time.
         """
-        return nullcontext() if self.is_off else EventTimeScope(to_ns(timestamp))
+        if self.is_off:
+            return nullcontext()
+        hand_on_scopes()
+        return EventTimeScope(to_ns(timestamp))
 
     def label(self, prediction_id: Any, value: Any, time: Any = None) -> None:
         """Report what really happened, to one prediction or to many; in any process, in any order, now or in weeks.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT, Ambient, Scope
+from radiosonde._record.pools import hand_on_scopes
 from radiosonde._record.record_writer import is_in_progress
 from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
 from radiosonde._record.tracing import prediction_id
@@ -129,7 +130,7 @@ def _duration_ns(token: Token) -> int | None:
 
 
 class Collected(Scope, Sequence[Prediction]):
-    """The predictions made inside, in this context and in threads that were started with a copy of it, as they began.
+    """The predictions made inside, in this context, in threads that were started with a copy of it and in thread pools, as they began.
 
     Example: ``with rs.collect() as made: serve(request)``; then ``[each.id for each in made]``. Before it is entered there are
     none, and none when Radiosonde is off; an inner one collects instead of an outer one.
@@ -139,6 +140,7 @@ class Collected(Scope, Sequence[Prediction]):
     tokens: Sequence[Token] = ()
 
     def __enter__(self) -> Self:
+        hand_on_scopes()
         outer = AMBIENT.get()
         self.tokens = []
         # Without the named tuple's own constructor, which is Python's: a web server does this for every request.

@@ -52,6 +52,8 @@ _MOST_SETTLED = 1024
 _MORE = ("__aenter__", "__enter__", "__aiter__", "__iter__", "__next__", "__call__")
 """Methods that Python looks up on the type, where a stand-in has none."""
 
+_GENERATORS = (GeneratorType, AsyncGeneratorType)
+
 Wrap = Callable[[Callable[..., Any], Any], Callable[..., Any]]
 
 
@@ -65,8 +67,8 @@ class Wraps(NamedTuple):
 
 def is_later(result: object) -> bool:
     """Say whether *result* is awaited or is a generator; remember its type if not."""
-    kind = type(result)
-    if _has(kind, "__await__") or isinstance(result, (GeneratorType, AsyncGeneratorType)) or _is_future(result):
+    kind = type(result)  # the type alone: a user's object may raise whatever it is asked
+    if _has(kind, "__await__") or issubclass(kind, _GENERATORS) or _is_future(kind):
         return True
     if len(SETTLED) < _MOST_SETTLED:
         SETTLED.add(kind)
@@ -83,20 +85,21 @@ def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
     """
     if token is None:
         return result
-    is_generator = isinstance(result, (GeneratorType, AsyncGeneratorType)) and not _has(type(result), "__await__")
+    kind = type(result)
+    is_generator = issubclass(kind, _GENERATORS)
     handed = Handed(token, is_generator=is_generator)
     if is_generator:
-        wrap = wraps.generator if isinstance(result, GeneratorType) else wraps.async_generator
-    elif _is_future(result):
+        wrap = wraps.generator if issubclass(kind, GeneratorType) else wraps.async_generator
+    elif _is_future(kind):
         result.add_done_callback(handed.end_with)
         return result
-    elif _has(type(result), *_MORE):
+    elif _has(kind, *_MORE):
         handed.finish(handed.begin(), result)  # unreadable: counted and told
         return result
     else:
         wrap = wraps.coroutine
     ours = wrap(lambda: result, handed)
-    if not isinstance(result, (Coroutine, GeneratorType, AsyncGeneratorType)):
+    if not issubclass(kind, (Coroutine, *_GENERATORS)):
         return _StandIn(result, ours)
     made = ours()
     for name in ("__name__", "__qualname__"):
@@ -122,7 +125,7 @@ class Handed:
             if token[SPAN] is not None and writer.spans is not None:
                 writer.spans.pause(token)
         outer, token[OUTER] = token[OUTER], ENDED
-        if outer is not None:
+        if outer is not None or is_generator:
             CURRENT.set(outer)
 
     def begin(self, args: Any = (), kwargs: Any = None) -> Token:
@@ -156,12 +159,15 @@ class Handed:
         token = self.token
         # The work of a future goes on by itself: there is no time to leave out, and no context that it is current in.
         token[OUTER] = None
-        # Not `exception()`: that tells the future that somebody looks after its error, and it would no longer log it.
-        error = CancelledError() if future.cancelled() else future._exception  # noqa: SLF001 - both libraries have it
-        if error is not None:
-            self.fail(token, error)
-        else:
-            self.finish(token, future.result())
+        with token[WRITER].recorder.host.guard("future"):
+            # Not `exception()`, where there is a way around it: that tells the future that somebody looks after its error,
+            # and it would no longer log it.
+            cancelled = CancelledError() if future.cancelled() else None
+            error = cancelled or (future._exception if hasattr(future, "_exception") else future.exception())  # noqa: SLF001
+            if error is not None:
+                self.fail(token, error)
+            else:
+                self.finish(token, future.result())
 
 
 def enter(token: Token | None) -> Token | None:
@@ -178,8 +184,8 @@ def _has(kind: type, *methods: str) -> bool:
     return any(name in vars(base) for base in kind.__mro__ for name in methods)
 
 
-def _is_future(result: Any) -> bool:
-    return hasattr(result, "add_done_callback") and hasattr(result, "_exception") and hasattr(result, "cancelled")
+def _is_future(kind: type) -> bool:
+    return all(_has(kind, name) for name in ("add_done_callback", "cancelled", "exception", "result"))
 
 
 class _StandIn:

@@ -24,7 +24,7 @@ from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, Recorded, co
 from radiosonde._record.output_batches import BatchOutputReader
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.ring_factory import open_ring
-from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, Token
+from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, WRITER, Token
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import (
     BATCH_OUTPUTS,
@@ -92,19 +92,22 @@ class RecordWriter:
 
     def _build_begin(self) -> Callable[[tuple[Any, ...], dict[str, Any]], Token | None]:
         writer, recorder, ring, read_features = self, self.recorder, self.ring, self._build_features()
-        guard, anchor, series_of = recorder.host.guard, recorder.host.anchor, recorder.series_of
+        host, series_of, position = recorder.host, recorder.series_of, recorder.observed.position
+        guard, anchor, wake, wake_mask = host.guard, host.anchor, host.wake, ring.wake_mask
         reserve, memory, mask, base = ring.reserve, ring.memory, ring.capacity - 1, ring.header_offset
         get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
         pack, pack_bare, now_ns = BEGIN.pack_into, BEGIN_BARE.pack_into, monotonic_ns
-        position = recorder.observed.position
         one_row = None if self.schema.categorical or position < 0 else (1, self.schema.width)
-        is_spooled = ring.file is not None
-        rows_offset, row_bytes = ring.rows_offset, 8 * self.schema.width
+        is_spooled, rows_offset, row_bytes = ring.file is not None, ring.rows_offset, 8 * self.schema.width
         pack_features = struct.Struct(f"{row_bytes}s").pack_into
-        wake_mask, wake = ring.wake_mask, recorder.host.wake
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             try:
+                outer = get_current()
+                if outer is not None and outer[OUTER] is ENDED:
+                    outer = None
+                elif outer is not None and is_within(outer, recorder):
+                    return None
                 index = reserve()
                 slot = index & mask
                 if not slot & wake_mask:
@@ -112,9 +115,6 @@ class RecordWriter:
                 at = base + slot * HEADER_BYTES
                 start_ns = now_ns()
                 wall_ns = start_ns + anchor[0]
-                outer = get_current()
-                if outer is not None and outer[OUTER] is ENDED:
-                    outer = None
                 token = [writer, index, start_ns, wall_ns, NO_ROW, None, outer, at]
                 ambient = get_ambient()
                 if ambient is None:
@@ -359,6 +359,20 @@ def leave(token: Token) -> None:
 def is_in_progress(token: Token) -> bool:
     """Say whether the prediction of *token* has begun and not ended."""
     return token[OUTER] is not ENDED
+
+
+def is_within(outer: Token | None, recorder: Recorder) -> bool:
+    """Say whether one of the predictions in progress, *outer* and those around it, is of the same model and variant.
+
+    Then the call is a part of that one: a method that calls its base's or a sibling, recursion. A shadow or a canary that
+    is asked beside the stable model is another variant, and counts.
+    """
+    while outer is not None and outer is not ENDED:
+        other = outer[WRITER].recorder
+        if other.name == recorder.name and other.variant == recorder.variant and other.host is recorder.host:
+            return True
+        outer = outer[OUTER]
+    return False
 
 
 def _write_nothing(token: Token | None, outcome: object) -> None:

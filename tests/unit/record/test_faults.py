@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections import Counter
@@ -257,8 +258,13 @@ def test_a_fold_that_fails(monkeypatch):
 # What is not recorded because there is no room ---------------------------------------------------------------------------
 
 
+def elsewhere(predict, value):
+    """Predict in a context of its own, as another thread would: inside a prediction of the model it would be a part of that."""
+    contextvars.Context().run(predict, value)
+
+
 def test_a_slot_given_away_while_in_flight():
-    """A prediction around more nested ones than the ring has slots finds its slot taken: late, and nobody else's."""
+    """A prediction beside more others than the ring has slots finds its slot taken: late, and nobody else's."""
     with fly(ring_bytes=65_536) as rs:
         inner = rs.observe("inner")(lambda features: 1)
 
@@ -266,7 +272,7 @@ def test_a_slot_given_away_while_in_flight():
         def outer(features):
             if features[0]:
                 for _ in range(features[0]):
-                    outer([0])
+                    elsewhere(outer, [0])
             return inner([1])
 
         assert outer([1]) == 1
@@ -290,7 +296,7 @@ def test_a_failing_prediction_whose_slot_was_given_away():
         def predict(features):
             if features[0]:
                 for _ in range(features[0]):
-                    predict([0])
+                    elsewhere(predict, [0])
                 raise UsersError
             return 1
 
@@ -311,7 +317,7 @@ def test_features_told_too_late():
             mine = current()
             kept.append(mine)
             for _ in range(nested):
-                predict(0)
+                elsewhere(predict, 0)
             mine.features([1.0, 2.0])
 
         predict(0)
@@ -417,7 +423,7 @@ def test_a_batch_overwritten_in_the_arena():
             if features[0, 0] == 5.0:
                 return ["quick"] * len(features)
             for _ in range(2):  # the arena has room for two batches of 1000 rows and 2 outputs, the third begins anew
-                predict(np.full((1000, 1), 5.0))
+                elsewhere(predict, np.full((1000, 1), 5.0))
             return ["slow"] * len(features)
 
         rs.pipeline()._turn.acquire()  # nobody drains meanwhile
