@@ -59,7 +59,8 @@ class AgentOutlets:
         if settings.prometheus_port is not None:
             from radiosonde.export.prometheus import PrometheusCollector
 
-            self._page = MetricsPage(PrometheusCollector(agent.snapshot), settings.prometheus_port)
+            collector = PrometheusCollector(agent.snapshot)
+            self._page = MetricsPage(collector, settings.prometheus_port, settings.prometheus_host)
             self.said = f", metrics on {self._page.url}"
         self._sender = Worker(self._send, settings.export_interval_s, "radiosonde-sender")
         self.otlp: OtlpOutlet | None = None

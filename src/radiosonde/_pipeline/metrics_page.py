@@ -1,4 +1,4 @@
-"""A ``/metrics`` page on a port of 127.0.0.1, for a server or an agent."""
+"""A ``/metrics`` page on a port of its own, for a server or an agent."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ class MetricsPage:
     Args:
         collector: whose samples are shown.
         port: where; 0 takes a free one.
+        host: address to listen on.
 
     Raises:
-        ConfigurationError: the port is taken.
+        ConfigurationError: the address is none of this machine's, or the port is taken.
     """
 
-    def __init__(self, collector: PrometheusCollector, port: int) -> None:
+    def __init__(self, collector: PrometheusCollector, port: int, host: str) -> None:
         from radiosonde.export.prometheus import serve
 
+        self._host = host
         try:
-            self._server, self._thread = serve(collector, port)
+            self._server, self._thread = serve(collector, port, host)
         except OSError as error:
             raise ConfigurationError(
-                f"prometheus_port {port} cannot be listened on ({error}); end what listens there or give another port"
+                f"prometheus_port {port} of prometheus_host {host} cannot be listened on ({error}); end what listens there, give "
+                "another port, or an address of this machine"
             ) from error
 
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}/metrics"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._server.server_port}/metrics"
 
     def close(self, timeout_s: float) -> None:
         """End the server."""

@@ -126,7 +126,8 @@ class Outlets:
     def _serve_page(self) -> None:
         from radiosonde.export.prometheus import PrometheusCollector
 
-        self._page = MetricsPage(PrometheusCollector(self._scraped), self._settings.prometheus_port or 0)
+        port, host = self._settings.prometheus_port or 0, self._settings.prometheus_host
+        self._page = MetricsPage(PrometheusCollector(self._scraped), port, host)
 
     def _scraped(self) -> Snapshot:
         self._exports["prometheus"] += 1

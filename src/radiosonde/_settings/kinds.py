@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -106,6 +107,19 @@ def text() -> Kind:
         return value
 
     return Kind("text", "str", str, check)
+
+
+def host() -> Kind:
+    """Return the kind of addresses and names of hosts, without scheme and port."""
+
+    def check(value: Any) -> str:
+        kept = value.strip().strip("[]") if isinstance(value, str) else ""
+        # A colon is that of a port, unless there are the two that an address of version 6 has at least.
+        if not re.fullmatch(r"[\w.-]{1,253}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[\w:.%-]*", kept, re.ASCII):
+            raise ValueError("it must be an address or a name without scheme and port, like 0.0.0.0")
+        return kept
+
+    return Kind("address or name of a host", "str", str, check)
 
 
 def path(values: str = "path") -> Kind:

@@ -44,7 +44,11 @@ class StartOptions(TypedDict, total=False):
     prometheus: bool | None
     """Register a collector in prometheus-client's default registry."""
     prometheus_port: int | None
-    """Serve ``/metrics`` on 127.0.0.1 at this port; 0 takes a free one. By default not served."""
+    """Serve ``/metrics`` at this port; 0 takes a free one. By default not served."""
+    prometheus_host: str | None
+    """Address that ``/metrics`` is served on: by default to this machine only, ``0.0.0.0`` or ``::`` to every one that
+    reaches it.
+    """
     ring_bytes: int | None
     """Size of one model's ring."""
     max_series: int | None

@@ -152,8 +152,13 @@ class Settings:
     )  # fmt: skip
     prometheus: bool = _setting(True, kinds.flag(), "Register a collector in prometheus-client's default registry.")
     prometheus_port: int | None = _setting(
-        None, kinds.whole(0, 65_535), "Serve `/metrics` on 127.0.0.1 at this port; 0 takes a free one. By default not served.",
+        None, kinds.whole(0, 65_535), "Serve `/metrics` at this port; 0 takes a free one. By default not served.",
         "RADIOSONDE_PROMETHEUS_PORT",
+    )  # fmt: skip
+    prometheus_host: str = _setting(
+        "127.0.0.1", kinds.host(),
+        "Address that `/metrics` is served on: by default to this machine only, `0.0.0.0` or `::` to every one that reaches it.",
+        "RADIOSONDE_PROMETHEUS_HOST",
     )  # fmt: skip
     ring_bytes: int = _setting(
         4 << 20, kinds.whole(1 << 16, 1 << 32, "bytes"), "Size of one model's ring.", "RADIOSONDE_RING_BYTES"
@@ -307,6 +312,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "RADIOSONDE_WINDOW_S": f"{settings.window_s:.17g}",
         "RADIOSONDE_OTLP": "true" if settings.otlp else "false",
         "RADIOSONDE_PROMETHEUS_PORT": None if settings.prometheus_port is None else str(settings.prometheus_port),
+        "RADIOSONDE_PROMETHEUS_HOST": settings.prometheus_host,
         "OTEL_SERVICE_NAME": settings.service_name,
         "OTEL_METRIC_EXPORT_INTERVAL": str(max(1, round(settings.export_interval_s * 1000))),
     }
@@ -320,7 +326,7 @@ def bench_environment(store: str, *, disabled: bool = False) -> dict[str, str]:
         store: path of a store of its own.
         disabled: switch everything off.
     """
-    places = {"AGENT", "DISABLED", "LABELS", "OTLP", "PROMETHEUS_PORT", "SPOOL", "STORE"}
+    places = {"AGENT", "DISABLED", "LABELS", "OTLP", "PROMETHEUS_HOST", "PROMETHEUS_PORT", "SPOOL", "STORE"}
     kept = {
         name: value for name, value in env_.in_force(None).items() if name.removeprefix("RADIOSONDE_") not in places
     }

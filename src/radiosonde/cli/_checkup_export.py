@@ -103,13 +103,19 @@ def _prometheus(settings: Settings) -> Line:
         where = "prometheus-client's default registry" if settings.prometheus else "off"
         said = f"Prometheus: {where}; RADIOSONDE_PROMETHEUS_PORT=9464 serves /metrics without code"
         return Line("export", "off", said)
+    host = settings.prometheus_host
+    whom = (
+        "to this machine only; RADIOSONDE_PROMETHEUS_HOST=0.0.0.0 lets others scrape it"
+        if host == _LOCAL
+        else f"on {host}"
+    )
     try:
-        with socket.create_server((_LOCAL, port)):
-            return Line("export", "ok", f"Prometheus: port {port} is free")
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return Line("export", "ok", f"Prometheus: port {port} is free, /metrics will be served {whom}")
     except OSError as error:
         if _is_our_page(port):
             return Line("export", "ok", f"Prometheus: a running Radiosonde serves port {port}")
-        said = f"Prometheus: port {port} cannot be listened on ({error.strerror})"
+        said = f"Prometheus: port {port} of {host} cannot be listened on ({error.strerror})"
         return Line("export", "fix", said, f"ss -ltnp 'sport = :{port}'")
 
 

@@ -44,7 +44,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--prometheus-port", type=int, metavar="PORT",
-        help="serve /metrics on 127.0.0.1 at PORT, 0 for a free one (default: RADIOSONDE_PROMETHEUS_PORT)",
+        help="serve /metrics at PORT, 0 for a free one (default: RADIOSONDE_PROMETHEUS_PORT)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prometheus-host", metavar="ADDRESS",
+        help="serve it on this address, 0.0.0.0 for every one (default: RADIOSONDE_PROMETHEUS_HOST, else 127.0.0.1)",
     )  # fmt: skip
     parser.add_argument("--otlp", action="store_true", help="export over OTLP (OTEL_EXPORTER_OTLP_* say where to)")
     parser.add_argument(
@@ -67,7 +71,11 @@ def run(args: argparse.Namespace) -> int:
     """
     os.nice(max(0, args.nice))
     settings = Settings.resolve(
-        store=args.store, window_s=args.window_s, prometheus_port=args.prometheus_port, otlp=args.otlp or None
+        store=args.store,
+        window_s=args.window_s,
+        prometheus_port=args.prometheus_port,
+        prometheus_host=args.prometheus_host,
+        otlp=args.otlp or None,
     )
     settings = replace(settings, spool=args.spool, agent=True)
     guard = Guard()

@@ -3,7 +3,7 @@
 * `metrics_app` and `metrics_asgi_app`: WSGI and ASGI applications to mount under ``/metrics``; the fast way, because the
   text is rendered from kept prefixes (`radiosonde.export.exposition`).
 * `PrometheusCollector.collect`: prometheus-client's protocol, for those who have a registry of their own.
-* `serve`: prometheus-client's own HTTP server over a registry of ours.
+* `serve`: prometheus-client's own HTTP server, with `metrics_app` as what it serves.
 
 All are made from the same blocks. The multiprocess mode of prometheus-client knows no custom collectors: under a server
 that forks, export over OTLP, or scrape each worker on a port of its own.
@@ -11,10 +11,11 @@ that forks, export over OTLP, or scrape each worker on a port of its own.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as PrometheusExemplar
@@ -89,11 +90,25 @@ class PrometheusCollector(Collector):
 
 
 def metrics_app(collector: PrometheusCollector) -> WSGIApplication:
-    """Return a WSGI application that answers scrapes."""
+    """Return a WSGI application that answers scrapes.
+
+    A ``GET`` of everything is rendered from kept prefixes and packed at zlib's quickest, where the scraper takes gzip. What else
+    prometheus-client's own application answers (``name[]=``, other methods, ``/favicon.ico``) is left to it.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    other: WSGIApplication = make_wsgi_app(registry)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        is_whole = "name" not in environ.get("QUERY_STRING", "") and environ.get("PATH_INFO", "") != "/favicon.ico"
+        if environ["REQUEST_METHOD"] != "GET" or not is_whole:
+            return other(environ, start_response)
         body, content_type = collector.respond(environ.get("HTTP_ACCEPT", ""))
-        start_response("200 OK", [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+        headers = [("Content-Type", content_type)]
+        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            body = gzip.compress(body, 1)
+            headers.append(("Content-Encoding", "gzip"))
+        start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
     return application
@@ -129,9 +144,9 @@ def serve(collector: PrometheusCollector, port: int, host: str = "127.0.0.1") ->
     Raises:
         OSError: the port is taken.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(collector)
-    return start_http_server(port, addr=host, registry=registry)
+    server, thread = start_http_server(port, addr=host, registry=CollectorRegistry(auto_describe=False))
+    server.set_app(metrics_app(collector))  # before anybody can know the port that is told here
+    return server, thread
 
 
 def _add_histogram(metric: Metric, block: Distribution) -> None:

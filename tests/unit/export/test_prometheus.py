@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import gzip
+import http.client
 import io
-import urllib.request
+import socket
+from contextlib import contextmanager
 from dataclasses import replace
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest, start_http_server
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -146,18 +149,85 @@ async def test_the_asgi_application_answers_a_scrape(collector):
     assert openmetrics.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-def test_serve_listens_on_this_machine_alone(collector):
-    """The server of prometheus-client serves our families on 127.0.0.1 and can be ended."""
-    server, thread = serve(collector, 0)
+def _has_ipv6():
     try:
-        assert server.server_address[0] == "127.0.0.1"
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60) as answer:
-            body = answer.read().decode()
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def served(collector, *host):
+    """Serve a collector; yield the server."""
+    server, thread = serve(collector, 0, *host)
+    try:
+        yield server
     finally:
         server.shutdown()
         server.server_close()
         thread.join(10)
-    assert samples(parse_text(body)) == samples(parse_text(collector.render().decode()))
+
+
+def fetch(server, host, query="", method="GET", **headers):
+    """Return status, headers and body of a request."""
+    connection = http.client.HTTPConnection(host, server.server_port, timeout=60)
+    try:
+        connection.request(method, f"/metrics{query}", headers=headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def test_serve_listens_on_this_machine_alone(collector):
+    """What is served is what is rendered, on 127.0.0.1 where no other address is given."""
+    with served(collector) as server:
+        assert server.server_address[0] == "127.0.0.1"
+        assert fetch(server, "127.0.0.1")[2] == collector.render()
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [("0.0.0.0", "127.0.0.2"), ("127.0.0.3", "127.0.0.3"), ("::1", "::1"), ("localhost", "localhost")],
+)
+def test_serve_listens_where_it_is_told(collector, host, asked):
+    """On every address, on one, on one of version 6, by name."""
+    if ":" in host and not _has_ipv6():
+        pytest.skip("this machine has no address of version 6")
+    with served(collector, host) as server:
+        assert fetch(server, asked)[2] == collector.render()
+
+
+def test_a_scrape_is_packed_where_the_scraper_takes_it(collector):
+    """By gzip, and not unasked; OpenMetrics as well."""
+    accept = {"Accept": PROMETHEUS_ACCEPT, "Accept-Encoding": "gzip"}
+    with served(collector) as server:
+        _, headers, body = fetch(server, "127.0.0.1", **accept)
+        assert (headers["Content-Encoding"], gzip.decompress(body)) == ("gzip", collector.render(openmetrics=True))
+        assert "Content-Encoding" not in fetch(server, "127.0.0.1")[1]
+
+
+def test_what_else_prometheus_client_answers_is_answered(collector):
+    """A choice of names, OPTIONS, and methods that are none: as its own application does."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    own, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    try:
+        with served(collector) as server:
+            for query, method in (
+                ("?name[]=radiosonde_prediction_calls_total", "GET"),
+                ("?name%5B%5D=nothing", "GET"),
+                ("", "OPTIONS"),
+                ("", "PUT"),
+            ):
+                status, _, body = fetch(server, "127.0.0.1", query, method)
+                expected = fetch(own, "127.0.0.1", query, method)
+                assert (status, body) == (expected[0], expected[2])
+    finally:
+        own.shutdown()
+        own.server_close()
+        thread.join(10)
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,21 @@ def test_a_taken_port_is_an_error_at_start():
         flight.shutdown()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0", "localhost"])
+def test_the_page_is_served_where_it_is_told(host, free_port):
+    """The address is a setting; what cannot be listened on is an error that names it."""
+    flight = Flight(Guard(reraise=True), environment={"RADIOSONDE_PROMETHEUS_HOST": host})
+    flight.start(prometheus_port=free_port)
+    try:
+        asked = "127.0.0.1" if host == "0.0.0.0" else host
+        with urllib.request.urlopen(f"http://{asked}:{free_port}/metrics", timeout=60) as answer:
+            assert b"radiosonde_" in answer.read()
+    finally:
+        flight.shutdown()
+    with pytest.raises(ConfigurationError, match=r"prometheus_host 203\.0\.113\.1 cannot be listened on"):
+        flight.start(prometheus_port=free_port, prometheus_host="203.0.113.1")
+
+
 def test_a_second_radiosonde_in_the_registry_is_an_error_at_start():
     """Two collectors of the same metrics would answer every scrape with an error."""
     with fly(prometheus=True), pytest.raises(ConfigurationError, match="prometheus=False"), fly(prometheus=True):
