@@ -17,7 +17,7 @@ from typing import Any
 import radiosonde
 from radiosonde_integrations._options import RequestOptions
 from radiosonde_integrations._quiet import quiet
-from radiosonde_integrations._requests import ObservedRequest, error_of
+from radiosonde_integrations._requests import DISCONNECTED, REQUEST, ObservedRequest, error_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,9 +31,6 @@ mounted in."""
 
 FLUSH_TIMEOUT_S = 5.0
 """What the end of a lifespan waits for the telemetry; servers are killed when they take too long, gunicorn's after 30 s."""
-
-DISCONNECTED = "client_disconnected"
-"""The error of a request whose client went away before its response was complete."""
 
 
 class RequestMiddleware:
@@ -78,14 +75,17 @@ class RequestMiddleware:
         try:
             await self.app(scope, receive, send_observed)
         except BaseException as error:
-            request.end(scope["method"], _path(scope, request), _error(error))
+            _end(scope, request, _error(error))
             raise
         else:
             if not request.is_over:  # the client went away, or the application sent nothing or not all
-                request.end(scope["method"], _path(scope, request), error_of(request.status) or DISCONNECTED)
+                _end(scope, request, error_of(request.status) or DISCONNECTED)
         finally:
             request.leave()
 
+
+_PAGES = frozenset({"fastapi.applications", "starlette.staticfiles"})
+"""Modules of endpoints that are the framework's own: the documentation, its schema, files."""
 
 _LAST = frozenset({"http.response.body", "http.response.pathsend"})
 """Messages that may be a response's last."""
@@ -104,7 +104,50 @@ def _read(headers: Iterable[tuple[bytes, bytes]], wanted: Mapping[bytes, str]) -
 async def _send_last(send: Send, message: Message, scope: Scope, request: ObservedRequest) -> None:
     """Send what ends a response, and end its request."""
     await send(message)
-    request.end(scope["method"], _path(scope, request), request.status)
+    _end(scope, request, request.status if request.cut is None else request.cut)
+
+
+def _end(scope: Scope, request: ObservedRequest, error: BaseException | type[BaseException] | str | int) -> None:
+    """End a request; one that a page of the framework's own answered is none of a model's."""
+    endpoint = scope.get("endpoint")
+    if getattr(endpoint, "__module__", "") in _PAGES:
+        request.drop()
+    else:
+        request.end(scope["method"], _path(scope, request), error)
+
+
+def watching(app: App) -> App:
+    """Return *app*, which stands inside a layer that completes whatever response it breaks off.
+
+    Starlette's ``BaseHTTPMiddleware`` runs the application in a task and sends on what comes. When the application raises in the
+    middle of a response, or stops because the client went away, it sends the last message all the same.
+    """
+
+    async def watched_app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = REQUEST.get() if scope["type"] == "http" else None
+        if request is None:
+            await app(scope, receive, send)
+            return
+        is_begun = is_complete = False
+
+        def send_watched(message: Message) -> Awaitable[None]:
+            nonlocal is_begun, is_complete
+            is_begun = True
+            is_complete = is_complete or (message["type"] in _LAST and not message.get("more_body"))
+            return send(message)
+
+        cut: BaseException | str = DISCONNECTED
+        try:
+            await app(scope, receive, send_watched)
+        except BaseException as error:
+            cut = _error(error)
+            raise
+        finally:
+            # Of several such layers the innermost one knows.
+            if is_begun and not is_complete and request.cut is None:
+                request.cut = type(cut) if isinstance(cut, BaseException) else cut
+
+    return watched_app
 
 
 def _flushing(send: Send) -> Send:

@@ -37,6 +37,9 @@ say nothing of model or data."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
 """Methods that name a series; a client may send any word, and all others share ``_OTHER``."""
 
+DISCONNECTED = "client_disconnected"
+"""The error of a request whose client went away before its response was complete."""
+
 now_ns = time.perf_counter_ns
 """The clock of durations."""
 
@@ -71,11 +74,12 @@ class ObservedRequest:
         status: of the response; 0 before it.
         is_over: it has ended, or is dropped.
         is_traced: there may be a server's span to describe.
+        cut: what ended the response in the middle, where a layer outside of the application then completed it; None: nothing.
     """
 
     __slots__ = (
         "_begun_ns", "_cohort", "_end", "_ended_ns", "_of_path", "_read_headers", "_span", "_start_ns",
-        "_token", "_trace", "elsewhere", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
+        "_token", "_trace", "cut", "elsewhere", "endpoint_ns", "is_begun", "is_over", "is_traced", "options", "predictions", "route", "status",
     )  # fmt: skip
 
     def __init__(self, options: RequestOptions, read_headers: Callable[[], dict[str, str]], query: str) -> None:
@@ -85,6 +89,7 @@ class ObservedRequest:
             self._begun_ns = begun_ns = now_ns()
             self.endpoint_ns = self._ended_ns = self.status = 0
             self.is_over = False
+            self.cut: type[BaseException] | str | None = None
             if begun_ns >= _SPANS.look_ns:
                 _SPANS.look(begun_ns)
             self.is_traced = _SPANS.is_traced
@@ -168,7 +173,7 @@ class ObservedRequest:
                 }
             )
 
-    def end(self, method: str, path: str, error: BaseException | str | int) -> None:
+    def end(self, method: str, path: str, error: BaseException | type[BaseException] | str | int) -> None:
         """Take the time of the end; what came first counts. The request is recorded later, between requests.
 
         Its scopes go on, for tasks that run after the response.

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import radiosonde
-from radiosonde_integrations._asgi import RequestMiddleware
+from radiosonde_integrations._asgi import RequestMiddleware, watching
 from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_asgi
 from radiosonde_integrations._options import ID_HEADER, RequestOptions
@@ -33,6 +33,7 @@ class FastAPIInstrumentor(ModelInstrumentor):
     modules: ClassVar[Sequence[str]] = (
         "starlette.applications",
         "starlette.routing",
+        "starlette.middleware.base",
         "fastapi.routing",
         "fastapi.applications",
     )
@@ -49,6 +50,8 @@ class FastAPIInstrumentor(ModelInstrumentor):
         elif module.__name__ == "fastapi.applications":
             # FastAPI has a method of its own, which does not call its base's.
             patches.replace(module.FastAPI, "build_middleware_stack", self._with_middleware)
+        elif module.__name__ == "starlette.middleware.base":
+            _watch(module, patches)
         else:
             _hook(module, patches, self._options)
 
@@ -87,8 +90,10 @@ def instrument_app(
     app.user_middleware[:] = [each for each in app.user_middleware if each.cls is not RequestMiddleware]
     app.user_middleware.insert(0, _middleware(options))
     mount_asgi(app, labels_token, metrics_path)
+    import starlette.middleware.base
     import starlette.routing
 
+    _watch(starlette.middleware.base, _HOOKS)
     _hook(starlette.routing, _HOOKS, options)
     # Whatever the class of the application: OpenTelemetry's instrumentation makes it one of its own, and any may be mounted.
     if "fastapi.routing" in sys.modules:
@@ -100,6 +105,19 @@ def _middleware(options: RequestOptions) -> Any:
     from starlette.middleware import Middleware
 
     return Middleware(RequestMiddleware, options=options)
+
+
+def _watch(module: ModuleType, patches: Patches) -> None:
+    """Have what stands inside a ``BaseHTTPMiddleware`` tell requests of responses that it breaks off."""
+    patches.replace(module.BaseHTTPMiddleware, "__init__", _watching)
+
+
+def _watching(init: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(init)
+    def init_watching(self: Any, app: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, watching(app), *args, **kwargs)
+
+    return init_watching
 
 
 def _hook(module: ModuleType, patches: Patches, options: RequestOptions) -> None:

@@ -15,7 +15,7 @@ from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._mounts import mount_wsgi
 from radiosonde_integrations._options import ID_HEADER, RequestOptions
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._requests import REQUEST, ObservedRequest, now_ns
+from radiosonde_integrations._requests import DISCONNECTED, REQUEST, ObservedRequest, now_ns
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
@@ -106,6 +106,8 @@ def _observed_wsgi(app: Any, inner: Callable[..., Iterable[bytes]]) -> Callable[
 
         try:
             body = inner(environ, start_observed)
+            if environ[_NAME] is None:
+                request.drop()
         except BaseException as error:
             end(error)
             raise
@@ -123,13 +125,17 @@ def _key_of(name: str) -> str:
 class _Body:
     """A response's body: the request ends when it was sent, or closed."""
 
-    def __init__(self, body: Iterable[bytes], end: Callable[[BaseException | None], None]) -> None:
+    def __init__(self, body: Iterable[bytes], end: Callable[[BaseException | str | None], None]) -> None:
         self._body, self._end = body, end
-        self._is_over = False
+        self._is_over = self._is_begun = False
 
     def __iter__(self) -> Iterator[bytes]:
+        self._is_begun = True
         try:
             yield from self._body
+        except GeneratorExit:
+            self._over(DISCONNECTED)
+            raise
         except BaseException as error:
             self._over(error)
             raise
@@ -143,9 +149,11 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            self._over(None)
+            # A server that begins a body takes all of it, unless nobody is there to send it to. One that does not begin it had
+            # nothing to send: the answer to a HEAD.
+            self._over(DISCONNECTED if self._is_begun else None)
 
-    def _over(self, error: BaseException | None) -> None:
+    def _over(self, error: BaseException | str | None) -> None:
         if not self._is_over:
             self._is_over = True
             self._end(error)
@@ -157,7 +165,10 @@ def _routed() -> None:
     request, observed = flask.request, REQUEST.get()
     if observed is None:
         return
-    if request.url_rule is not None:
+    view = flask.current_app.view_functions.get(request.endpoint or "")
+    if getattr(view, "__module__", "").startswith("flask."):
+        request.environ[_NAME] = None  # a static file, which the framework answers and no model
+    elif request.url_rule is not None:
         request.environ[_NAME] = f"{request.root_path.rstrip('/')}{request.url_rule.rule}"
     if observed.options.of_path:
         observed.in_path(request.view_args or {})

@@ -243,7 +243,7 @@ class Surface(Session):
         Example: ``with rs.cohort(carrier="UA"): ...``
 
         A value counts as itself when `start` was told so (``cohorts={"carrier": ["UA", "AA"]}``), else as ``other``; a
-        dimension `start` was told nothing about counts by a hash of its value. Scopes nest; They reach thread pools. None leaves one out.
+        dimension `start` was told nothing about counts by a hash of its value. Scopes nest and reach thread pools; None leaves one out.
         """
         if self.is_off:
             return nullcontext()
