@@ -17,7 +17,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
-from radiosonde._settings.environment import MODEL_VARIABLES  # noqa: E402 - found above
+from radiosonde._settings.environment import OTHER_VARIABLES  # noqa: E402 - found above
 from radiosonde._settings.settings import Declared, declarations  # noqa: E402 - found above
 
 PAGE = REPOSITORY / "docs/settings.md"
@@ -109,7 +109,7 @@ def option(item: Field[Any], declared: Declared) -> str:
 def generated() -> dict[Path, str]:
     """Return what the generated files should hold."""
     known = declarations()
-    others = [f"| `{name}` | {what} |" for name, what in MODEL_VARIABLES.items()]
+    others = [f"| `{name}` | {what} |" for name, what in OTHER_VARIABLES.items()]
     page = _PAGE.format(settings="\n".join(row(*each) for each in known), others="\n".join(others))
     return {PAGE: page, OPTIONS: _MODULE.format(options="\n".join(option(*each) for each in known))}
 

@@ -145,8 +145,10 @@ WRONG = {
     "RADIOSONDE_DISABLED": ["perhaps", "2"],
     "RADIOSONDE_LABELS": ["\0"],
     "RADIOSONDE_MAX_SERIES": ["0", "many", "1e3", "99999999999"],
+    "RADIOSONDE_ID_KEY": [],  # any text is a key: a refused one would leave in clear what it should hide
     "RADIOSONDE_OTLP": ["http", "otlp"],
     "RADIOSONDE_PROMETHEUS_HOST": ["0.0.0.0:9464", "http://0.0.0.0", "a b", "localhost:1", "/x", ":1"],
+    "RADIOSONDE_PII_KEY": [],
     "RADIOSONDE_PROMETHEUS_PORT": ["http", "-1", "70000", "9464.5"],
     "RADIOSONDE_RECEIPT_KEYS": ["hunter2", "k1=00", "k1=!", "toolongname=" + "00" * 32],
     "RADIOSONDE_RECEIPT_TTL_S": ["0", "90d", "inf"],

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from radiosonde._files import file_mode
 from radiosonde._sqlite import BUSY_TIMEOUT_S, is_ours, switch_to_wal, told
 from radiosonde.errors import StoreError
 
@@ -145,7 +146,7 @@ class JoinFile:
             raise StoreError(f"folder {self.path.parent} does not exist: make it, or give the join store another path")
         with suppress(OSError):  # whatever is wrong with the path, SQLite says it below
             # Labels and predictions are nobody else's business. SQLite gives its log the mode of the file.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, file_mode()))
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             self._settle(connection)

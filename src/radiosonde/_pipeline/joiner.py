@@ -166,4 +166,6 @@ def label_queue_for(settings: Settings, guard: Guard) -> LabelQueue:
     """Return the label queue of a process with these settings; nothing is opened."""
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
     target = settings.join_target
-    return LabelQueue(guard, lambda: open_join_store(target), keys, is_durable=target is not None)
+    return LabelQueue(
+        guard, lambda: open_join_store(target), keys, is_durable=target is not None, id_key=settings.id_key
+    )

@@ -17,6 +17,7 @@ from typing import Any
 from radiosonde._clock import wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.label_values import label_value
+from radiosonde._join.matching import parse_id
 from radiosonde._join.memory import MemoryJoinStore
 from radiosonde._join.preview import Preview
 from radiosonde._join.receipt import Receipt, is_receipt, verify
@@ -24,9 +25,13 @@ from radiosonde._join.store import INVALID, RESULTS, Batch, JoinStore, Label, Pr
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ReceiptError
 from radiosonde.model import id_text, losses
+from radiosonde.model.concealed import conceal
 
 QUEUE = 65_536
 """Labels that may wait for the store; more are refused and counted."""
+
+_ID_HASH_BYTES = 12
+"""Of a hashed id: two of a thousand million ids have the same hash with a probability of 6e-12."""
 
 WAITING_ROWS = 262_144
 """Predictions that may wait for the store, some 20 MB; the oldest beyond it can no longer be labelled, and are counted."""
@@ -47,12 +52,20 @@ class LabelQueue:
         open_store: opens the join store, at first use.
         keys: what receipts are verified with; None refuses them all.
         is_durable: whether the join store outlives the process.
+        id_key: hashes callers' own ids before the store gets them; empty: they are stored as they are.
     """
 
     def __init__(
-        self, guard: Guard, open_store: Callable[[], JoinStore], keys: ReceiptKeys | None, *, is_durable: bool
+        self,
+        guard: Guard,
+        open_store: Callable[[], JoinStore],
+        keys: ReceiptKeys | None,
+        *,
+        is_durable: bool,
+        id_key: str = "",
     ) -> None:
         self.is_durable = is_durable
+        self._id_key = id_key
         self._guard, self._open_store, self._keys = guard, open_store, keys
         self._store: JoinStore | None = None
         self._lock = threading.Lock()
@@ -106,7 +119,8 @@ class LabelQueue:
             elif receipt is not None:
                 into.refuse(receipt.key.model, label.value)
             else:
-                kept.append(label)
+                stored = _stored_id(label.prediction_id, self._id_key) or label.prediction_id
+                kept.append(Label(stored, label.value, label.time_ns))
         with self._lock:
             self._opened().preview(kept, into)
         by_receipt.preview(brought, into)
@@ -125,11 +139,11 @@ class LabelQueue:
         if len(self._names) >= QUEUE:
             self._guard.lose(losses.LABEL_QUEUE_FULL)
             return
-        self._names.append((text, prediction_id))
+        self._names.append((_stored_id(text, self._id_key) or text, prediction_id))
 
     def _label(self, prediction_id: object, value: object, time_ns: int | None) -> Label | None:
         self._has_labels = True
-        plain, own_id = Guard.attempt(label_value, value), Guard.attempt(_identity, prediction_id)
+        plain, own_id = Guard.attempt(label_value, value), Guard.attempt(_identity, prediction_id, self._id_key)
         if not isinstance(own_id, str) or plain is None or isinstance(plain, Exception):
             self._results[INVALID] += 1
             return None
@@ -303,8 +317,18 @@ class LabelQueue:
         self._lock.release()
 
 
-def _identity(prediction_id: object) -> str | None:
+def _identity(prediction_id: object, id_key: str) -> str | None:
     """Return an id or a receipt as it is compared."""
     if isinstance(prediction_id, str) and is_receipt(text := prediction_id.strip()):
         return text
-    return id_text(prediction_id)
+    return _stored_id(id_text(prediction_id), id_key)
+
+
+def _stored_id(text: str | None, id_key: str) -> str | None:
+    """Return an id as the store has it: a caller's own is hashed under *id_key*, if there is one.
+
+    What reads like an id of ours (32 hexadecimal digits) stays: nobody could tell which of the two it is.
+    """
+    if not id_key or text is None or parse_id(text) is not None:
+        return text
+    return conceal(text, id_key, size_bytes=_ID_HASH_BYTES)

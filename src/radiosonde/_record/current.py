@@ -115,7 +115,7 @@ class Prediction:
         failure = guard.attempt(writer.record_features, self._token, value)
         if isinstance(failure, Exception):
             guard.lose(losses.FEATURES_UNREADABLE)
-            guard.tell("features", "Features could not be read: %r", failure)
+            guard.tell("features", "Features could not be read (%s)", type(failure).__name__)
 
 
 def _duration_ns(token: Token) -> int | None:

@@ -79,8 +79,13 @@ class InputWriter:
         self._getters: dict[type, Callable[[Any], tuple[object, ...]]] = {}
         self.by_type: dict[type, Callable[[Any, int, int], Recorded]] = {
             np.ndarray: self._array,
-            dict: self._dict if not schema.categorical else self._dict_with_categories,
+            dict: self._fast_dict(),
         }
+
+    def _fast_dict(self) -> Callable[[Any, int, int], Recorded]:
+        if self._schema.hidden:
+            return lambda value, slot, index: self._mapping(value, slot)
+        return self._dict_with_categories if self._schema.categorical else self._dict
 
     def write(self, value: object, slot: int, index: int) -> Recorded:
         """Copy the features of *value* into *slot* (or the arena) and say what became of them."""
@@ -103,7 +108,7 @@ class InputWriter:
 
     def _array(self, value: NDArray[Any], slot: int, index: int) -> Recorded:
         shape = value.shape
-        if shape in self._row_shapes and not self._schema.categorical:
+        if shape in self._row_shapes and not self._schema.categorical and not self._schema.hidden:
             plain = value.dtype.kind in "fiub"  # objects and text: numpy would take "3.5" for a number
             self._ring.rows[slot] = value if plain else self._convert(value.reshape(-1).tolist())
             return ONE_ROW
@@ -242,7 +247,10 @@ class InputWriter:
     def _column(self, values: NDArray[Any], position: int) -> NDArray[np.float64]:
         codes = self._schema.codes[position]
         if codes is None and values.dtype.kind in "fiub":
-            return values.astype(np.float64)
+            numbers = values.astype(np.float64)
+            if position in self._schema.hidden:
+                numbers = np.where(np.isnan(numbers), NAN, np.where(np.isinf(numbers), INVALID, 0.0))
+            return numbers
         known = codes.codes if codes is not None else {}
         numbers = np.empty(len(values))
         for place, value in enumerate(values.tolist()):
@@ -258,7 +266,7 @@ class InputWriter:
             rows = value.shape[0] if value.ndim == 2 else 1
             self._guard.lose(FEATURES_WIDTH, rows)
             return self._block(rows, index)
-        if value.dtype.kind not in "fiub" or self._schema.categorical:
+        if value.dtype.kind not in "fiub" or self._schema.categorical or self._schema.hidden:
             converted = [self._column(value[:, position], position) for position in range(width)]
             value = np.stack(converted, axis=1)
         return self._matrix(value, slot, index)

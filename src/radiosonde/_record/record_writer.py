@@ -97,7 +97,7 @@ class RecordWriter:
         reserve, memory, mask, base = ring.reserve, ring.memory, ring.capacity - 1, ring.header_offset
         get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
         pack, pack_bare, now_ns = BEGIN.pack_into, BEGIN_BARE.pack_into, monotonic_ns
-        one_row = None if self.schema.categorical or position < 0 else (1, self.schema.width)
+        one_row = None if self.schema.categorical or self.schema.hidden or position < 0 else (1, self.schema.width)
         is_spooled, rows_offset, row_bytes = ring.file is not None, ring.rows_offset, 8 * self.schema.width
         pack_features = struct.Struct(f"{row_bytes}s").pack_into
 
@@ -191,7 +191,10 @@ class RecordWriter:
             except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
                 lost = token[RECORDED] = self._unrecorded(value)
                 guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
-                guard.tell("features", "Features could not be read: %r; give observe(..., input=...)", error)
+                # Its type alone: what it says may quote a value that people must not see.
+                guard.tell(
+                    "features", "Features could not be read (%s); give observe(..., input=...)", type(error).__name__
+                )
 
         return read_features
 
@@ -316,7 +319,7 @@ class RecordWriter:
     def _unreadable(self, rows: int, error: Exception) -> Summary:
         guard = self.recorder.host.guard
         guard.lose(losses.OUTPUT_UNREADABLE, rows or 1)
-        guard.tell("output", "An output could not be read: %r; give observe(..., output=...)", error)
+        guard.tell("output", "An output could not be read (%s); give observe(..., output=...)", type(error).__name__)
         return UNREADABLE
 
     def record_features(self, token: Token, value: object) -> None:

@@ -18,6 +18,7 @@ from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.schema import Schema
 from radiosonde._ring.layout import PHASES
 from radiosonde.model import OVERFLOW_COHORT, checked_name, losses, name_of
+from radiosonde.model.concealed import key_id
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -205,7 +206,8 @@ class Recorder:
 
     def _schema_of(self, reference: Reference | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Schema:
         if reference is not None and reference.features:
-            return Schema.of_reference(reference)
+            self._check_key(reference)
+            return Schema.of_reference(reference, self.host.settings.pii_key)
         learned = None
         select = self.observed.select
         if select is not None:
@@ -213,6 +215,18 @@ class Recorder:
         if isinstance(learned, Schema):
             return self._renamed(learned)
         return Schema(self._features, [None] * len(self._features))
+
+    def _check_key(self, reference: Reference) -> None:
+        """Say it where categories were hashed under another key than this process has: none of them would be known."""
+        own = key_id(self.host.settings.pii_key)
+        foreign = [feature.name for feature in reference.features if feature.key_id not in ("", own)]
+        if foreign:
+            self.host.guard.tell(
+                f"pii key {self.name}",
+                "The profile of %s hashes the categories of %s under another key: all their values count as unseen; set "
+                "RADIOSONDE_PII_KEY to the key that it was fitted with",
+                self.name, ", ".join(foreign),
+            )  # fmt: skip
 
     def _renamed(self, learned: Schema) -> Schema:
         """Return the schema with the names ``observe`` was given, which win; the kinds go by name, else by position."""

@@ -6,12 +6,14 @@ categories come first, in its order, so that a code below the number of categori
 
 from __future__ import annotations
 
+import math
 import operator
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
 from radiosonde._record.intern import Codes
 from radiosonde.model import LONGEST_NAME, name_of
+from radiosonde.model.concealed import conceal
 from radiosonde.model.losses import CATEGORY_OVERFLOW
 from radiosonde.reference.profile import Reference
 
@@ -33,6 +35,7 @@ class Schema:
         codes: per feature its category codes, or None for a number.
         categorical: positions of the categorical features, with their codes.
         pii: names of the features whose values people must not see.
+        hidden: positions of those.
         pick: takes the values in column order out of a mapping (a tuple, also for one feature).
         pack: packs a row of floats into a buffer at an offset.
     """
@@ -42,11 +45,14 @@ class Schema:
         names: Sequence[str],
         categories: Sequence[Sequence[str] | None],
         pii: Iterable[str] = (),
+        pii_key: str = "",
     ) -> None:
         self.pii = frozenset(pii)
+        self._pii_key = pii_key
         self.names = tuple(names)
         self.width = len(self.names)
         self.known = frozenset(self.names)
+        self.hidden = frozenset(position for position, name in enumerate(self.names) if name in self.pii)
         self.public_names = _distinct([name_of(name) for name in self.names])
         self.codes = [None if known is None else Codes(MAX_CATEGORIES, first=known) for known in categories]
         self.categorical = [(position, codes) for position, codes in enumerate(self.codes) if codes is not None]
@@ -56,12 +62,13 @@ class Schema:
         self.pack = struct.Struct(f"<{self.width}d").pack_into
 
     @classmethod
-    def of_reference(cls, reference: Reference) -> Schema:
-        """Return the schema of a reference profile."""
+    def of_reference(cls, reference: Reference, pii_key: str = "") -> Schema:
+        """Return the schema of a reference profile; *pii_key* hashes the categories that people must not see."""
         return cls(
             [feature.name for feature in reference.features],
             [feature.categories if feature.kind == "categorical" else None for feature in reference.features],
             [feature.name for feature in reference.features if feature.pii],
+            pii_key,
         )
 
     @classmethod
@@ -73,16 +80,25 @@ class Schema:
         """Return what stands in the ring for one value of one feature. Defined for every object; raises nothing.
 
         Missing (None, NaN, pandas' NA and NaT) is NaN; infinities, text in a numeric feature and objects whose
-        conversion fails are `INVALID`; a category is its code.
+        conversion fails are `INVALID`; a category is its code. Of a value that people must not see only these are told
+        apart: a number is 0, a category that the profile does not know `INVALID`.
         """
         if value is None or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
             return NAN
         codes = self.codes[position]
         if codes is not None:
-            return self._code(codes, value, lose)
+            return self._hidden_code(codes, value) if position in self.hidden else self._code(codes, value, lose)
         if isinstance(value, (str, bytes)):
             return INVALID
-        return float(value)  # type: ignore[arg-type]  # whatever has __float__; the caller maps what raises
+        number = float(value)  # type: ignore[arg-type]  # whatever has __float__; the caller maps what raises
+        return number if position not in self.hidden else 0.0 if math.isfinite(number) else INVALID
+
+    def _hidden_code(self, codes: Codes, value: object) -> float:
+        """Return the code of a category that people must not see: known by its hash, and never given a name."""
+        if not self._pii_key or not codes.names:
+            return INVALID
+        code = codes.find(conceal(name_of(value), self._pii_key))
+        return INVALID if code is None else float(code)
 
     def _code(self, codes: Codes, value: object, lose: Callable[[str], None]) -> float:
         code = codes.codes.get(value)

@@ -1,6 +1,6 @@
 """Settings: declared in `radiosonde._settings.settings`, read from the environment in `radiosonde._settings.environment`."""
 
-from radiosonde._settings.environment import model_tag, variables_in_force
+from radiosonde._settings.environment import files_are_public, model_tag, variables_in_force
 from radiosonde._settings.kinds import ANY
 from radiosonde._settings.settings import (
     AUTO,
@@ -25,6 +25,7 @@ __all__ = [
     "bench_environment",
     "child_environment",
     "declarations",
+    "files_are_public",
     "is_disabled",
     "model_tag",
     "variables",

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
 
-MODEL_VARIABLES = {
+OTHER_VARIABLES = {
     "RADIOSONDE_MODEL_NAME": "name of models that plug-ins meet and nobody has tagged",
     "RADIOSONDE_MODEL_VARIANT": "their variant: `stable`, `canary`, `shadow`, a flag's variant",
     "RADIOSONDE_MODEL_VERSION": "their version",
+    "RADIOSONDE_PUBLIC_FILES": "`true`: stores, labels, Parquet files and profiles get the umask's mode instead of 0600",
 }
 """Variables that are no settings: what each says."""
 
@@ -29,6 +30,11 @@ def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str
     return {
         name: env[name] for name in sorted(env) if name.startswith(("RADIOSONDE_", "OTEL_")) or name in SERVER_VARIABLES
     }
+
+
+def files_are_public(environment: Mapping[str, str] | None = None) -> bool:
+    """Say whether files are to be made with the umask's mode. Asked at each file: files are made before settings are resolved."""
+    return in_force(environment).get("RADIOSONDE_PUBLIC_FILES", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:

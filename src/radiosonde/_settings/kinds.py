@@ -188,6 +188,17 @@ def receipt_keys() -> Kind:
     return Kind("`k2=SECRET,k1=SECRET`, secrets in hexadecimal or base64", "str", str, check)
 
 
+def key() -> Kind:
+    """Return the kind of keys of hashes: any text, for a key that was refused would leave in clear what it should hide."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError("it must be a text, better a long random one")
+        return value
+
+    return Kind("text, better a long random one", "str", str, check)
+
+
 def _pairs(given: str, without_name: str | None = None) -> dict[str, str]:
     pairs = {}
     for item in given.split(","):

@@ -65,6 +65,10 @@ class StartOptions(TypedDict, total=False):
     """
     receipt_keys: str | None
     """Keys of receipts: the first signs, all verify. Without any there are no receipts."""
+    pii_key: str | None
+    """Key under which categories of features marked ``pii`` are hashed; the one that their profile was fitted with."""
+    id_key: str | None
+    """Key under which your own ids are hashed before they wait for labels. The same wherever labels are reported."""
     receipt_ttl_s: float | None
     """How long a receipt is good for. At most ten years: a receipt has 32 bits for its expiry."""
     runtime: bool | None

@@ -189,6 +189,16 @@ class Settings:
         "", kinds.receipt_keys(), "Keys of receipts: the first signs, all verify. Without any there are no receipts.",
         "RADIOSONDE_RECEIPT_KEYS", is_secret=True,
     )  # fmt: skip
+    pii_key: str = _setting(
+        "", kinds.key(),
+        "Key under which categories of features marked `pii` are hashed; the one that their profile was fitted with.",
+        "RADIOSONDE_PII_KEY", is_secret=True,
+    )  # fmt: skip
+    id_key: str = _setting(
+        "", kinds.key(),
+        "Key under which your own ids are hashed before they wait for labels. The same wherever labels are reported.",
+        "RADIOSONDE_ID_KEY", is_secret=True,
+    )  # fmt: skip
     receipt_ttl_s: float = _setting(
         90 * 86_400.0, kinds.number(1, 10 * _YEAR_S, "seconds"),
         "How long a receipt is good for. At most ten years: a receipt has 32 bits for its expiry.",
@@ -295,7 +305,7 @@ def declarations() -> list[tuple[Field[Any], Declared]]:
 def variables() -> tuple[str, ...]:
     """Return the names of our own variables; any other name that begins like these is a misspelling."""
     return tuple(
-        sorted({declared.variable for _, declared in declarations() if declared.variable} | {*env_.MODEL_VARIABLES})
+        sorted({declared.variable for _, declared in declarations() if declared.variable} | {*env_.OTHER_VARIABLES})
     )
 
 

@@ -114,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
                 f"there is no {target}, where predictions wait for labels; give --to the path that the model server has in "
                 "RADIOSONDE_LABELS (or has beside its RADIOSONDE_STORE), or --create if it has not started yet"
             )
-        label_queue = LabelQueue(Guard(), lambda: open_join_store(target), keys, is_durable=True)
+        label_queue = LabelQueue(
+            Guard(), lambda: open_join_store(target), keys, is_durable=True, id_key=settings.id_key
+        )
         label_queue.open()
         return label_queue
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._settings import Settings
 from radiosonde.cli._terminal import console, progress_bar
 from radiosonde.reference import Reference
 
@@ -35,7 +36,13 @@ def _add_build(verbs: Subparsers) -> None:
     build.add_argument("--task", choices=("classification", "regression"), help="inferred from the target by default")
     build.add_argument("--model", default="", metavar="NAME", help="model the profile is for (default: any)")
     build.add_argument("--features", type=_names, metavar="A,B", help="feature columns in order (default: all others)")
-    build.add_argument("--pii", type=_names, default=(), metavar="A,B", help="features that get cells and no sketch")
+    build.add_argument(
+        "--pii",
+        type=_names,
+        default=(),
+        metavar="A,B",
+        help="features whose values nobody may see: rows with and without one are counted; RADIOSONDE_PII_KEY keeps categories, as hashes",
+    )
     build.add_argument("--out", type=Path, metavar="FILE", help="profile to write (default: ROWS.reference.json)")
 
 
@@ -60,6 +67,7 @@ def _build(args: argparse.Namespace) -> int:
             task=args.task,
             features=args.features,
             pii=args.pii,
+            pii_key=Settings.resolve().pii_key,
             progress=progress,
         )
     out = args.out or args.rows.with_suffix(".reference.json")

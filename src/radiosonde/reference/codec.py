@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from radiosonde._files import opener
 from radiosonde.errors import ProfileError
 from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference, safely_named
 
@@ -39,7 +40,7 @@ def save(reference: Reference, path: str | Path) -> None:
     neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:
-            with neighbour.open("x", encoding="utf-8") as file:
+            with open(neighbour, "x", encoding="utf-8", opener=opener) as file:
                 file.write(to_text(reference))
                 file.flush()
                 os.fsync(file.fileno())
@@ -119,8 +120,15 @@ def _digest(content: Any) -> str:  # any JSON value
 
 def _as_json(reference: Reference) -> dict[str, Any]:
     content = _plain(reference)
-    content["features"] = [_plain(feature) | {"weights": dict(feature.weights)} for feature in reference.features]
+    content["features"] = [_feature(feature) for feature in reference.features]
     content["output"] = _plain(reference.output)
+    return content
+
+
+def _feature(feature: FeatureProfile) -> dict[str, Any]:
+    content = _plain(feature) | {"weights": dict(feature.weights)}
+    if not feature.key_id:
+        del content["key_id"]  # as before there were any: a profile keeps its identity
     return content
 
 

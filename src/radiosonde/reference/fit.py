@@ -8,7 +8,7 @@ construction.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from radiosonde._clock import NS, wall_ns
 from radiosonde._version import __version__
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import name_of
+from radiosonde.model.concealed import conceal, key_id
 from radiosonde.reference._columns import EXACT_VALUES, FeatureFit, counted
 from radiosonde.reference._outcome import OutcomeCount, OutcomeFit, infer_task, regression_profile
 from radiosonde.reference.frames import Column, Numbers, Texts, open_table
@@ -45,6 +46,7 @@ class FitOptions:
     task: Task | None = None
     features: Sequence[str] | None = None
     pii: Sequence[str] = ()
+    pii_key: str = ""
 
 
 def fit(
@@ -70,7 +72,16 @@ def fit(
     counts = _second_pass(table, profiles, counter, tick)
     features = tuple(counted(profile, cells, table.rows) for profile, cells in zip(profiles, counts.cells, strict=True))
     output = counter.profile() if counter else regression_profile(outcomes) if task == "regression" else OutputProfile()
+    if options.pii_key:
+        features = tuple(_hashed(feature, options.pii_key) for feature in features)
     return _stamp(kind, features, counts, options.model, task=task, output=output)
+
+
+def _hashed(feature: FeatureProfile, key: str) -> FeatureProfile:
+    """Return a categorical feature that people must not see with hashes for categories, others as they are."""
+    if not feature.pii or feature.kind != "categorical":
+        return feature
+    return replace(feature, categories=tuple(conceal(name, key) for name in feature.categories), key_id=key_id(key))
 
 
 def fit_rows(

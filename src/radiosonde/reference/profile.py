@@ -38,7 +38,8 @@ class FeatureProfile:
         counts: reference rows per cell, in the order of `cell_names`.
         p0: smoothed reference share per cell, same order: ``(n + .5) / (N + .5 * cells)``; > 0, sums to 1.
         quantiles: the reference quantiles at 0, 1 %, 5 %, 25 %, 50 %, 75 %, 95 %, 99 %, 100 % (numeric; for people).
-        pii: keep cells only: no sketch holds raw values of this feature.
+        pii: people must not see its values: no sketch holds any, and the profile none either, see `without_values`.
+        key_id: of a ``pii`` feature whose categories are hashes: tells under which key (`radiosonde.model.concealed`).
         weights: log-likelihood-ratio weight per cell for each alternative (name to weights), see `radiosonde.reference.weights`.
     """
 
@@ -52,6 +53,7 @@ class FeatureProfile:
     quantiles: tuple[float, ...] = ()
     pii: bool = False
     weights: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    key_id: str = ""
 
     @property
     def body(self) -> int:
@@ -106,6 +108,11 @@ class Reference:
     created_at: str
     provisional: bool = False
 
+    def __post_init__(self) -> None:
+        # Here, and not where profiles are fitted: one that was written by an earlier version, or made by hand, holds values too.
+        if any(feature.pii for feature in self.features):
+            object.__setattr__(self, "features", tuple(without_values(each, self.rows) for each in self.features))
+
     @property
     def grid_id(self) -> str:
         """Identity of the cell geometry: names, kinds, edges and categories. Counts add only within one grid."""
@@ -130,6 +137,7 @@ class Reference:
         task: Task | None = None,
         features: Sequence[str] | None = None,
         pii: Sequence[str] = (),
+        pii_key: str = "",
         progress: Callable[[int, int], None] | None = None,
     ) -> Self:
         """Make a reference from training or, better, held-out rows.
@@ -143,7 +151,9 @@ class Reference:
             model: name of the model the profile is for; ``""`` fits any.
             task: ``classification`` or ``regression``; inferred from the target (or prediction) when None.
             features: feature columns in the model's order; all other columns by default.
-            pii: features whose raw values must never leave the process: they get cells and no sketch.
+            pii: features whose values nobody may see: the profile counts only how many rows have one, and no sketch is made.
+            pii_key: keeps categories of such features as hashes under this key, which the model server needs too
+                (``RADIOSONDE_PII_KEY``).
             progress: called with (rows done, rows to do); every row is read twice.
 
         Raises:
@@ -152,7 +162,14 @@ class Reference:
         from radiosonde.reference.fit import FitOptions, fit
 
         options = FitOptions(
-            target=target, prediction=prediction, score=score, model=model, task=task, features=features, pii=pii
+            target=target,
+            prediction=prediction,
+            score=score,
+            model=model,
+            task=task,
+            features=features,
+            pii=pii,
+            pii_key=pii_key,
         )
         return fit(cls, frame, options, progress)
 
@@ -187,6 +204,29 @@ def safely_named(
         for feature in features
     )
     return renamed, replace(output, classes=tuple(map(name_of, output.classes)))
+
+
+def without_values(feature: FeatureProfile, rows: int) -> FeatureProfile:
+    """Return a ``pii`` feature without anything that is a value of it, others as they are.
+
+    Bounds and quantiles of a number are values of rows, and so are categories unless they are hashes. What stays of them is how many
+    rows have a value, none, or one that is not of the feature's kind.
+    """
+    is_safe = feature.key_id if feature.kind == "categorical" else not feature.bounds and not feature.quantiles
+    if not feature.pii or is_safe or not feature.counts:
+        return feature
+    from radiosonde.reference.weights import feature_weights, smoothed_shares
+
+    *body, missing, other = feature.counts
+    if feature.kind == "categorical":
+        counts: tuple[int, ...] = (missing, sum(body) + other)  # all are values that the profile does not know
+    else:
+        counts = (0, sum(body), missing, other)  # all are above, as where no bound is known
+    p0 = smoothed_shares(counts)
+    return replace(
+        feature, low=0.0, bounds=(), categories=(), quantiles=(), counts=counts, p0=p0,
+        weights=feature_weights(feature.kind, 0, p0, rows),
+    )  # fmt: skip
 
 
 def grid_id(features: Sequence[FeatureProfile]) -> str:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from radiosonde._files import prepare
 from radiosonde._sqlite import BUSY_TIMEOUT_S, switch_to_wal, told
 from radiosonde.errors import StoreError
 from radiosonde.store.schema import create, is_store, upgrade
@@ -118,6 +119,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
+    prepare(path)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         _settle(connection, path)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from radiosonde._files import opener
 from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.store.connection import reading, writing
 from radiosonde.store.reader import parsed
@@ -117,7 +118,7 @@ def _only_sealer(path: Path) -> Iterator[None]:
         import fcntl
     except ImportError as error:
         raise StoreError("sealing needs POSIX file locks, which this system has not: seal on Linux or macOS") from error
-    with path.with_name(f"{path.name}-seal.lock").open("w") as lock:
+    with open(path.with_name(f"{path.name}-seal.lock"), "w", opener=opener) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -228,8 +229,9 @@ def write_parquet(table: pa.Table, target: Path) -> int:
     import pyarrow.parquet as pq
 
     hidden = target.with_name(f".{target.name}.tmp")  # engines skip names that begin with a dot
-    pq.write_table(table, hidden, compression="zstd")
-    with hidden.open("rb") as written:
+    with open(hidden, "wb", opener=opener) as written:
+        pq.write_table(table, written, compression="zstd")
+        written.flush()
         os.fsync(written.fileno())
         size_bytes = os.fstat(written.fileno()).st_size
     hidden.replace(target)

@@ -164,7 +164,7 @@ def test_the_reference_of_the_server_is_the_agents(spool: Path, tmp_path: Path) 
         assert agent.snapshot().references["delays", "1"].id == reference.id
     (window,) = (window for _, window in StoreReader(spool / "agent.sqlite").parts(Interval()))
     assert not window.features.provisional
-    assert window.features.cells.tolist() == [[1, 0, 1, 0, 0, 0], [0, 2, 0, 0, 0, 0]]
+    assert window.features.cells.tolist() == [[1, 0, 1, 0, 0, 0], [0, 0, 0, 2, 0, 0]]
     assert {feature for feature, _ in window.features.sketches} == {"wind"}
 
 
