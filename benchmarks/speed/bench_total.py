@@ -53,13 +53,13 @@ def measure(rounds: int) -> Iterator[Figure]:
         tempfile.TemporaryDirectory() as folder,
         still_flight(window_s=WINDOW_S, store=Path(folder) / "s.db") as flight,
     ):
-        flight.pipeline()._outlets.open()
+        flight.pipeline()._delivery.open()
         run = _predictions(flight, BURST, 100_000)
         yield _figure("total-store", "total CPU, windows of 100 000 rows, written to the store", run, rounds)
     with still_flight(window_s=WINDOW_S) as flight:
         # Without the OTLP that would switch it on: sending 60 spans a minute is not by the prediction.
         pipeline = flight.pipeline()
-        pipeline._tail_sampler = pipeline._aggregator.tail_sampler = TailSampler(60, pipeline.guard)
+        pipeline._aggregator.tail_sampler = TailSampler(60, pipeline.guard)
         run = _predictions(flight, BURST, 100_000)
         yield _figure("total-spans", "total CPU, windows of 100 000 rows, spans after the fact chosen", run, rounds)
     yield from _batches(rounds)

@@ -20,12 +20,13 @@ import pytest
 import radiosonde
 from radiosonde._guard import Guard
 from radiosonde._join import memory, opening
-from radiosonde._pipeline import label_queue, span_outlet, waiting
+from radiosonde._pipeline import label_queue
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
 from radiosonde._ring import reader
 from radiosonde._ring.names import NameWriter
 from radiosonde._ring.spool import Spool, prune_dead
+from radiosonde.export import waiting
 from radiosonde.model import losses
 from radiosonde.store import writer
 from radiosonde.testing import Flight, fly
@@ -421,7 +422,7 @@ def _(folder, patch):
 @provokes(losses.SPANS_DROPPED)
 def _(folder, patch):
     """More spans wait for the sender than may."""
-    patch.setattr(span_outlet, "WAITING_SPANS", 1)
+    patch.setattr(waiting, "WAITING_SPANS", 1)
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
@@ -458,7 +459,7 @@ def _(folder, patch):
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
-            rs.pipeline()._outlets.otlp.exporter()._builder._max_series = 100
+            rs.pipeline()._delivery._exporters[0].client()._builder._max_series = 100
             predict(rs, ROW)
             rs.flush(30)
             return rs.losses()

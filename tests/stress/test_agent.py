@@ -10,15 +10,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from radiosonde._guard import Guard
-from radiosonde._pipeline import agent_outlets, waiting
-from radiosonde._pipeline.agent_outlets import AgentOutlets
+from radiosonde._pipeline import agent_exports
+from radiosonde._pipeline.agent_exports import AgentExports
+from radiosonde._pipeline.delivery import Delivery
 from radiosonde._settings import Settings
+from radiosonde.export import waiting
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.totals import read_cumulative_state
 from radiosonde.testing import fly
@@ -195,7 +198,7 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setattr(waiting, "WAITING_WINDOWS", 5)
-    monkeypatch.setattr(agent_outlets, "REST_NS", 0)
+    monkeypatch.setattr(agent_exports, "REST_NS", 0)
     guard, sink, lots = Guard(reraise=True), OtlpSink(), range(20)
     with fly(otlp=True, cohorts={"lot": ["*"]}, spans_per_minute=0) as rs:
         observed = rs.observe("delays", version="1")(lambda _: "late")
@@ -204,26 +207,36 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
                 observed({"number": float(lot)})
             rs.pipeline().take_turn(everything=True)
             if lot == 12:
-                rs.pipeline()._send()
+                send(rs.pipeline()._delivery)
         with otlp_sink(port, sink):
-            rs.pipeline()._send()
+            send(rs.pipeline()._delivery)
         assert {r: c for r, c in rs.losses().items() if r != "export_failed"} == {"sketch_events_dropped": 15}
         assert len(Delivered(sink, rs.pipeline().process).values) == 5
     spool = tmp_path / "spool"
-    with spooled.serving(spool, cohorts={"lot": ["*"]}) as server, spooled.draining(spool, guard) as drainer:
-        outlets = AgentOutlets(drainer, guard, Settings(otlp=True, export_interval_s=3600, spans_per_minute=0))
+    settings = Settings(otlp=True, export_interval_s=3600, spans_per_minute=0)
+    exports = partial(AgentExports, settings, guard)
+    with (
+        spooled.serving(spool, cohorts={"lot": ["*"]}) as server,
+        spooled.draining(spool, guard, make_exports=exports) as drainer,
+    ):
         for lot in lots:
             server.predict(({"number": float(lot)}, "late", ""), lot=str(lot))
             drainer.turn()
             drainer.commit()
             if lot == 12:
-                outlets.otlp.export()
+                send(drainer.exports._delivery)
         with otlp_sink(port, sink):
-            outlets.otlp.export()
-        outlets.close()
+            send(drainer.exports._delivery)
+        drainer.exports.close()
         lost = drainer.statistics().losses
         assert (lost["sketch_events_dropped"], lost["export_failed"]) == (15, 3)
         assert len(Delivered(sink, drainer.process).values) == 5
+
+
+def send(delivery: Delivery) -> None:
+    """Have the OTLP exporter deliver, in this thread."""
+    (otlp,) = [each for each in delivery._exporters if each.setting == "otlp"]
+    otlp.flush()
 
 
 def instances(sink: OtlpSink) -> set[str]:

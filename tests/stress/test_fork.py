@@ -175,14 +175,14 @@ def test_a_worker_that_is_terminated_while_it_ends(tmp_path):
     ended = run(
         """
         import multiprocessing
-        from radiosonde._pipeline.outlets import Outlets
-        write = Outlets.write
+        from radiosonde.export.store_exporter import StoreExporter
+        write = StoreExporter.write
         def write_slowly(self, references):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.5)
             write(self, references)
         def work():
-            Outlets.write = write_slowly
+            StoreExporter.write = write_slowly
             for _ in range(10): predict(ROW)
         if __name__ == "__main__":
             worker = multiprocessing.get_context("spawn").Process(target=work)

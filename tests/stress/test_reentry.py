@@ -103,11 +103,11 @@ def test_a_flush_inside_a_flush_gives_up(tmp_path):
         rs.flush()
         from radiosonde._pipeline.surface import SURFACE
         pipeline = SURFACE.pipeline()
-        take = pipeline._outlets.take
+        export = pipeline._delivery.export
         def interrupted(*arguments):
             signal.raise_signal(signal.SIGALRM)
-            return take(*arguments)
-        pipeline._outlets.take = interrupted
+            return export(*arguments)
+        pipeline._delivery.export = interrupted
         begun = time.monotonic()
         assert rs.flush()
         assert answers == [False], answers

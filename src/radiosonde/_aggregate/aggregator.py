@@ -33,9 +33,11 @@ from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._aggregate.thinning import Thinner
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns
+from radiosonde._guard import Guard
 from radiosonde._ring import Block
 from radiosonde._ring.layout import INPUT_ROW
 from radiosonde.model import Outcome, SeriesKey, Window
+from radiosonde.model.losses import WINDOWS_FAILED
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
@@ -58,6 +60,7 @@ class Aggregator:
         tail_sampler: chooses predictions that get a span after the fact; None makes none.
         sampling: how many rows features and outputs may count; default: all.
         thinner: which ones.
+        guard: contains what fails while a window closes, so that it costs that window only.
 
     Attributes:
         tail_sampler: as given.
@@ -75,7 +78,9 @@ class Aggregator:
         *,
         sampling: SamplingController | None = None,
         thinner: Thinner | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard or Guard()
         self.tail_sampler = tail_sampler
         self.step = 1
         self._window_ns = round(window_s * NS)
@@ -266,11 +271,14 @@ class Aggregator:
                 if everything or self._is_due(state, now_ns, is_crowded=is_crowded)
             ]
             states = [self._open.pop(place) for place in due]
+            windows, totals = [], []
             for state in states:
-                if self.tail_sampler is not None:
-                    state.traffic.point_to(self.tail_sampler.release(state.start_ns, state.key))
-            windows = [state.freeze(with_sketches=True) for state in states]
-            self._add_totals(state.freeze(with_sketches=False) for state in states)
+                with self._guard("close_window", WINDOWS_FAILED):
+                    if self.tail_sampler is not None:
+                        state.traffic.point_to(self.tail_sampler.release(state.start_ns, state.key))
+                    totals.append(state.freeze(with_sketches=False))
+                    windows.append(state.freeze(with_sketches=True))
+            self._add_totals(totals)
         self.closed += len(windows)
         return windows
 
@@ -292,7 +300,8 @@ class Aggregator:
         for window in windows:
             added.setdefault(window.key, []).append(window)
         for key, parts in added.items():
-            self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
+            with self._guard("add_totals", WINDOWS_FAILED, len(parts)):
+                self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
 
     def totals(self, keys: Iterable[SeriesKey]) -> list[Window]:
         """Return what was closed of these series since the start, summed; several of a series counted on several grids."""

@@ -19,11 +19,13 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
+from radiosonde._pipeline.agent_exports import AgentExports
 from radiosonde._pipeline.attached_ring import AttachedRing, attach
 from radiosonde._pipeline.cumulative_counts import CumulativeCounts
 from radiosonde._pipeline.joiner import Joiner, label_queue_for
@@ -42,11 +44,9 @@ from radiosonde.store.totals import CumulativeState, read_cumulative_state
 from radiosonde.store.writer import StoreWriter
 
 if TYPE_CHECKING:
-    from radiosonde._aggregate.tail_sampler import TailSampler
     from radiosonde._guard import Guard
     from radiosonde._join.store import Batch
     from radiosonde._pipeline.label_queue import LabelQueue
-    from radiosonde._pipeline.otlp_outlet import OtlpOutlet
     from radiosonde.model import SeriesKey, Window
     from radiosonde.reference.profile import Reference
 
@@ -71,14 +71,15 @@ class Agent:
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
         label_queue: takes the predictions that may be labelled, and joins; default: a join store in the spool.
+        make_exports: makes what exports its snapshots and commits, of a function that returns a snapshot and the identity
+            of the agents of this spool; default: nothing is exported.
 
     Raises:
         SpoolError: another agent drains this spool.
         StoreError: the store cannot be opened.
 
     Attributes:
-        committed: called with the parts of windows that each commit made durable.
-        otlp: what exports its snapshots, for its statistics.
+        exports: what exports its snapshots and commits; to be opened by whoever runs the agent.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Agent:
         store: Path | None = None,
         window_s: float = 60.0,
         label_queue: LabelQueue | None = None,
+        make_exports: Callable[[Callable[[], Snapshot], str], AgentExports] | None = None,
     ) -> None:
         self._spool, self._guard = spool, guard
         self._lock = hold(spool.folder / AGENT_LOCK)
@@ -98,7 +100,9 @@ class Agent:
         self.process = _identity(spool.folder / IDENTITY)
         self.store = store or spool.folder / STORE
         self._writer = StoreWriter(self.store, process=self.process, is_kept=True)
-        self._aggregator = Aggregator(window_s, self.process)
+        make_exports = make_exports or partial(AgentExports, Settings(), guard)
+        self.exports = make_exports(self.snapshot, self.process)
+        self._aggregator = Aggregator(window_s, self.process, self.exports.tail_sampler, guard=guard)
         self._label_queue = label_queue or label_queue_for(Settings(spool=str(spool.folder), agent=True), guard)
         self._joiner = Joiner(self._label_queue, self._aggregator, self, guard, self.process)
         self._rings: dict[Path, AttachedRing] = {}
@@ -109,8 +113,6 @@ class Agent:
         self._untold: set[SeriesKey] = set()  # series whose totals the store does not have as they are
         self._is_durable = True  # the last commit went well; else the next one waits its turn
         self._records = self._rows = self._commits = self._cpu_ns = 0
-        self.committed: Callable[[Sequence[Window]], None] = lambda _: None
-        self.otlp: OtlpOutlet | None = None
         self._start_ns = self._restore(window_s)
 
     def _restore(self, window_s: float) -> int:
@@ -133,10 +135,6 @@ class Agent:
             self._untold = {window.key for window in totals}
         self._aggregator.restore(totals, provisional)
         return min((window.start_ns for window in totals), default=wall_ns())
-
-    def keep_spans(self, tail_sampler: TailSampler) -> None:
-        """Let *tail_sampler* choose predictions that get a span after the fact. Before the first turn."""
-        self._aggregator.tail_sampler = tail_sampler
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -275,7 +273,7 @@ class Agent:
         for ring in finished:
             del self._rings[ring.file.path]
             self._spool.remove(ring.file)
-        self.committed(durable)
+        self.exports.take(durable)
         return True
 
     def _tell_death(self, ring: AttachedRing) -> None:
@@ -319,18 +317,19 @@ class Agent:
         """Return the agent's own counts since it started; losses and label results of all processes and agents."""
         rings = list(self._rings.values())
         lost, labels, guarded = self._counts.sums()
+        delivered = self.exports.counts()
         return Statistics(
             records=self._records,
             rows=self._rows,
             in_flight=sum(ring.consumer.reader.in_flight for ring in rings),
-            losses={**lost, losses.SERIES_CUT: self.otlp.series_cut if self.otlp else 0},
+            losses={**lost, losses.SERIES_CUT: delivered.series_cut},
             labels=labels,
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
             windows_closed=self._aggregator.closed,
             consumer_cpu_s=self._cpu_ns / NS,
-            exports={"store": self._commits, **(self.otlp.exports if self.otlp else {})},
-            exported_bytes=self.otlp.exported_bytes if self.otlp else 0,
+            exports={"store": self._commits, **delivered.exports},
+            exported_bytes=delivered.payload_bytes,
             guarded=guarded,
         )
 

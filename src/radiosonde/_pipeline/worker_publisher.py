@@ -11,16 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import monotonic_ns, wall_ns
-from radiosonde._pipeline.launch import Launcher
 from radiosonde._ring.counts import CountsPage
 from radiosonde._ring.health_page import HealthPage
 from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
-from radiosonde._settings import AUTO, Settings
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
     from radiosonde._pipeline.health import Health
+    from radiosonde._pipeline.launch import Launcher
     from radiosonde.model import RuntimeCounts
 
 LOSS, LABEL, GUARDED = "loss.", "label.", "guarded."
@@ -31,20 +30,20 @@ class WorkerPublisher:
     """Looks after one process's side of a spool.
 
     Args:
-        settings: what the process was told.
         guard: its losses and errors, which are left in the spool.
         process: identity of the process.
         spool: returns the spool, None without one; may raise.
         labels: returns the label results of the process.
         health: samples the health of the process; None where it is not wanted.
+        launcher: starts an agent where none runs; None where somebody else does.
     """
 
     def __init__(
-        self, settings: Settings, guard: Guard, process: str,
-        spool: Callable[[], Spool | None], labels: Callable[[], Mapping[str, int]], health: Health | None = None,
+        self, guard: Guard, process: str, spool: Callable[[], Spool | None],
+        labels: Callable[[], Mapping[str, int]], health: Health | None = None, launcher: Launcher | None = None,
     ) -> None:  # fmt: skip
         self._guard, self._process, self._spool, self._labels = guard, process, spool, labels
-        self._launcher = Launcher(settings, guard) if settings.agent == AUTO else None
+        self._launcher = launcher
         self._page: CountsPage | None = None
         self._has_no_page = False
         self._health = health

@@ -46,6 +46,7 @@ class Host(Protocol):
     anchor: list[int]
     is_shut: bool
     process: str
+    drained_by: str
 
     @property
     def spool(self) -> Spool | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._ring import Ring
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
-from radiosonde._ring.spool import AGENT, NAMES, SELF
+from radiosonde._ring.spool import NAMES
 from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.model import losses
 
@@ -35,7 +35,7 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
         "categories": [None if codes is None else [] for codes in schema.codes],
         "pii": sorted(schema.pii),
         "declared_classes": outputs.declared,
-        "consumer": AGENT if host.settings.agent else SELF,
+        "consumer": host.drained_by,
     }
     if host.settings.spool is not None:
         try:

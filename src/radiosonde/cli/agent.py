@@ -6,12 +6,13 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._pipeline.agent import Agent
-from radiosonde._pipeline.agent_outlets import AgentOutlets
+from radiosonde._pipeline.agent_exports import AgentExports
 from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._pipeline.joiner import label_queue_for
 from radiosonde._ring.spool import Spool
@@ -82,10 +83,13 @@ def run(args: argparse.Namespace) -> int:
     report_problems(settings, guard)
     store = Path(settings.store) if settings.store else None
     label_queue = label_queue_for(settings, guard)
-    agent = Agent(Spool(args.spool), guard, store=store, window_s=settings.window_s, label_queue=label_queue)
-    outlets = AgentOutlets(agent, guard, settings)
+    agent = Agent(
+        Spool(args.spool), guard, store=store, window_s=settings.window_s, label_queue=label_queue,
+        make_exports=partial(AgentExports, settings, guard),
+    )  # fmt: skip
+    agent.exports.open()
     ending = told_to_end()
-    print(f"draining {args.spool} into {agent.store}{outlets.said}", flush=True)
+    print(f"draining {args.spool} into {agent.store}{agent.exports.said}", flush=True)
     while not ending.wait(HURRIED_S if agent.is_filling else TURN_EVERY_S):
         with guard("agent_turn"):
             agent.turn()
@@ -93,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             print(
                 "radiosonde: every turn fails (see the log above); ending, so that it can be restarted", file=sys.stderr
             )
-            outlets.close()
+            agent.exports.close()
             return 2
         if args.linger_s is not None and agent.idle_s >= args.linger_s:
             print(f"nobody has written into {args.spool} for {args.linger_s:g} s; ending", flush=True)
@@ -102,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         agent.turn()
     with guard("agent_last_commit"):
         agent.commit()  # what was published last goes out too
-    outlets.close()
+    agent.exports.close()
     done = agent.close()
     if not done:
         print("radiosonde: what was counted last could not be stored; it is still in the rings", file=sys.stderr)

@@ -73,6 +73,9 @@ minute. The predictions themselves are counted, or are in `RECORD_FAILED`."""
 SETTINGS_IGNORED: Final = "settings_ignored"
 """Variables of the environment whose value cannot be used; the default is in force, and ``radiosonde doctor`` shows them."""
 
+WINDOWS_FAILED: Final = "windows_failed"
+"""Windows that could not be closed, or not be added to the totals, because our own code raised; the others go on."""
+
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
 

@@ -118,9 +118,9 @@ def serving(spool: Path, **settings: Any) -> Iterator[Server]:
 
 
 @contextmanager
-def draining(spool: Path, guard: Guard | None = None) -> Iterator[Agent]:
+def draining(spool: Path, guard: Guard | None = None, **options: Any) -> Iterator[Agent]:
     """Make an agent; afterwards it is gone like one that was killed: nothing is committed, its lock is free."""
-    agent = Agent(Spool(spool), guard or Guard(reraise=True))
+    agent = Agent(Spool(spool), guard or Guard(reraise=True), **options)
     try:
         yield agent
     finally:

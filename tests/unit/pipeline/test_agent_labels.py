@@ -9,7 +9,7 @@ import pytest
 
 import radiosonde
 from radiosonde._guard import Guard
-from radiosonde._pipeline import pipeline
+from radiosonde._pipeline import delivery
 from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import ConfigurationError
@@ -64,7 +64,7 @@ def test_a_worker_labels_and_the_agent_joins(spool):
 
 def test_labels_leave_the_process_within_seconds(spool, monkeypatch):
     """Nobody flushes, and the storing thread would come in ten minutes: a process that is killed loses what it still has."""
-    monkeypatch.setattr(pipeline, "STORE_EVERY_S", 600.0)
+    monkeypatch.setattr(delivery, "RETRY_EVERY_S", 600.0)
     with fly(spool=spool, agent=True) as rs:
         (made,) = predicted(rs, 1)
         rs.label(made, "yes")

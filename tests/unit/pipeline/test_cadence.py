@@ -10,7 +10,7 @@ import pytest
 from radiosonde._clock import NS
 from radiosonde._pipeline import cadence
 from radiosonde._pipeline.cadence import MANY, Cadence
-from radiosonde._pipeline.pipeline import Pipeline
+from radiosonde._pipeline.own_rings import OwnRings
 from radiosonde.testing import fly
 from tests.e2e._receivers import wait_for
 
@@ -46,14 +46,13 @@ def test_what_somebody_waits_for_is_due_in_a_second():
 @pytest.fixture
 def turns(monkeypatch):
     """Return the times of the consumer's turns, as they are taken."""
-    taken, take_turn = [], Pipeline.take_turn
+    taken, take_turn = [], OwnRings.take_turn
 
-    def counted(self, consumers=None, **kwargs):
-        if consumers is None:
-            taken.append(time.monotonic())
-        return take_turn(self, consumers, **kwargs)
+    def counted(self, **kwargs):
+        taken.append(time.monotonic())
+        return take_turn(self, **kwargs)
 
-    monkeypatch.setattr(Pipeline, "take_turn", counted)
+    monkeypatch.setattr(OwnRings, "take_turn", counted)
     return taken
 
 

@@ -63,7 +63,7 @@ def test_a_label_that_comes_before_its_prediction_was_drained_waits(rs):
     made = radiosonde.current().id
     rs.label(made, "a")
     rs.label("order-7", "b")
-    rs.pipeline()._joiner.join()  # before any drain
+    rs.pipeline()._parts.joiner.join()  # before any drain
     assert rs.statistics().labels["joined"] == 0
     predict([1.0])
     radiosonde.current().alias("order-7")

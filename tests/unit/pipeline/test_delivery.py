@@ -14,7 +14,7 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from radiosonde._pipeline import waiting
+from radiosonde.export import waiting
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.writer import StoreWriter
 from radiosonde.testing import fly
@@ -191,7 +191,7 @@ def test_a_hanging_backend_delays_no_prediction_and_no_exit(otlp):
             predict = observed(rs)
             predict(ROW)
             connected()
-            sender = next(thread for thread in threading.enumerate() if thread.name == "radiosonde-sender")
+            sender = next(thread for thread in threading.enumerate() if thread.name == "radiosonde-otlp")
             for _ in range(1000):
                 predict(ROW)
             assert [window.calls for window in rs.windows()] == [1001]

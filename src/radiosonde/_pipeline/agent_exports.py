@@ -1,0 +1,119 @@
+"""What an agent exports, beside its store: the carriers of `radiosonde.export.carriers`, from its snapshots and its commits.
+
+The store is the agent's own business: what is counted is durable first, and exported afterwards. A window reaches an agent
+in parts, some per commit; a carrier of windows gets it once, when nothing more comes for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from radiosonde._aggregate.tail_sampler import TailSampler
+from radiosonde._clock import NS, monotonic_ns
+from radiosonde._pipeline.delivery import Delivery
+from radiosonde.export.carriers import make_exporters
+from radiosonde.export.exporter import ExportContext, ExportCounts
+from radiosonde.export.prometheus_exporters import PageExporter
+from radiosonde.sketches.merge import key_and_bounds, sum_windows
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde._settings import Settings
+    from radiosonde.export.snapshot import Snapshot
+    from radiosonde.model import Window
+
+REST_NS = 10 * NS
+"""A window to which nothing was added for so long, two commits, is over."""
+
+HELD_WINDOWS = 1000
+"""Windows put together at a time; beyond them the one that waited longest goes as it is."""
+
+CLOSE_TIMEOUT_S = 5.0
+
+
+class AgentExports:
+    """The exporters of one agent.
+
+    Args:
+        settings: which are on. The store and prometheus-client's registry are left out: the agent writes a store by itself,
+            and nobody but a page asks its registry.
+        guard: counts what is lost.
+        snapshot: returns everything the agents of a spool have counted.
+        process: identity of the agents of a spool.
+
+    Attributes:
+        tail_sampler: chooses predictions that get a span after the fact; None where nobody takes spans.
+    """
+
+    def __init__(self, settings: Settings, guard: Guard, snapshot: Callable[[], Snapshot], process: str) -> None:
+        own = replace(settings, store=None, prometheus=False)
+        context = ExportContext(own, guard, snapshot, lambda: snapshot().references, process)
+        self._exporters = make_exporters(context)
+        self._delivery = Delivery(own, guard, self._exporters, labels=None)
+        self._gatherer = _Gatherer()
+        bound = settings.spans_per_minute if any(each.takes_spans for each in self._exporters) else 0
+        self.tail_sampler = TailSampler(bound, guard) if bound else None
+
+    @property
+    def said(self) -> str:
+        """What is exported where, for people."""
+        pages = [each.page for each in self._exporters if isinstance(each, PageExporter) and each.page is not None]
+        others = [each.setting.upper() for each in self._exporters if each.interval_s is not None]
+        return "".join(f", {each}" for each in [*(f"metrics on {page.url}" for page in pages), *others])
+
+    def open(self) -> None:
+        """Open the exporters and start their threads.
+
+        Raises:
+            RadiosondeError: one cannot be opened.
+        """
+        self._delivery.open()
+        self._delivery.start()
+
+    def take(self, parts: Sequence[Window]) -> None:
+        """Take what a commit made durable.
+
+        Spans come after the commit: records that are drained again after a kill would make the same spans again.
+        """
+        self._delivery.export(self._gatherer.add(parts), self.tail_sampler.take() if self.tail_sampler else ())
+
+    def flush(self, timeout_s: float) -> bool:
+        """Have every exporter deliver now; return whether all did in time."""
+        return self._delivery.flush(monotonic_ns() + round(timeout_s * NS))
+
+    def counts(self) -> ExportCounts:
+        """Return what was delivered."""
+        return self._delivery.counts()
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Deliver what there is once more and end the threads; what cannot be delivered is counted."""
+        self._delivery.export(self._gatherer.rest())
+        self.flush(timeout_s)
+        self._delivery.stop(monotonic_ns() + round(timeout_s * NS))
+        self._delivery.close(timeout_s)
+
+
+class _Gatherer:
+    """Puts parts of windows together until nothing more comes for them."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, tuple[int, Window]] = {}  # by window and grid, the one added to last at the end
+
+    def add(self, parts: Sequence[Window]) -> list[Window]:
+        """Add what one commit made durable; return the windows that are over."""
+        now_ns = monotonic_ns()
+        for part in parts:
+            place = (key_and_bounds(part), "" if part.features is None else part.features.grid)
+            _, held = self._held.pop(place, (0, None))
+            self._held[place] = now_ns, part if held is None else sum_windows((held, part))
+        over = [place for place, (added_ns, _) in self._held.items() if now_ns - added_ns >= REST_NS]
+        over += list(self._held)[len(over) : len(self._held) - HELD_WINDOWS]
+        return [self._held.pop(place)[1] for place in over]
+
+    def rest(self) -> list[Window]:
+        """Return what is held, as it is."""
+        rest = [window for _, window in self._held.values()]
+        self._held.clear()
+        return rest

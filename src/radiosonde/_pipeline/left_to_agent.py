@@ -1,0 +1,62 @@
+"""A process that leaves its rings to an agent: it writes them, and publishes what it counts beside them.
+
+The agent stores and exports. Labels go to the join store, where the agent joins them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from radiosonde._pipeline.parts import Parts
+    from radiosonde._pipeline.worker_publisher import WorkerPublisher
+
+
+class LeftToAgent:
+    """Leaves the rings of this process to an agent; see `radiosonde._pipeline.parts.Draining`.
+
+    Args:
+        parts: what it is composed of.
+        publisher: publishes its counts and its health.
+    """
+
+    lag_s = 0.0
+
+    def __init__(self, parts: Parts, publisher: WorkerPublisher) -> None:
+        self._parts, self._publisher = parts, publisher
+
+    @property
+    def cpu_ns(self) -> int:
+        """CPU time of all our threads."""
+        return self._parts.thread.cpu_ns + self._parts.delivery.cpu_ns
+
+    def attached(self) -> None:
+        """Start nothing: the agent finds the ring in the spool."""
+
+    def wake(self) -> None:
+        """Wake nobody: the agent looks by itself."""
+
+    def open(self) -> None:
+        """Open nothing: the agent stores and exports."""
+
+    def look(self) -> None:
+        """Do what callers left to us, publish our counts and health, and hand labels over."""
+        self._parts.catch_up()
+        self._publisher.look()
+        if self._parts.label_queue.waiting:
+            self._parts.delivery.wake_store()
+
+    def step(self) -> None:
+        """Drain nothing."""
+
+    def take_turn(self, *, everything: bool = False, is_end: bool = False, timeout_s: float = 0.0) -> bool:
+        """Do what callers left to us; the agent drains."""
+        self._parts.catch_up()
+        return True
+
+    def runtime(self) -> None:
+        """Return nothing: the agent exports the health of all processes."""
+
+    def end(self) -> None:
+        """Publish the counts and the health once more."""
+        self._publisher.end()

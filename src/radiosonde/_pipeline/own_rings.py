@@ -1,0 +1,150 @@
+"""A process that drains its own rings: it folds, joins labels, closes windows and hands them to its exporters.
+
+One turn drains every ring that has enough waiting (or waited long enough). The consumer's thread takes turns; a flush, a
+scrape and the exit take one too, in their own thread, under the same lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
+from radiosonde._pipeline._worker import in_a_hurry
+from radiosonde._pipeline.cadence import Cadence
+from radiosonde._pipeline.ring_consumer import fold_in_slices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from radiosonde._pipeline.parts import Parts
+    from radiosonde._pipeline.ring_consumer import RingConsumer
+    from radiosonde.model import RuntimeCounts
+
+TURN_TIMEOUT_S = 10.0
+
+_HURRIED_TURNS = 10
+
+
+class OwnRings:
+    """Drains the rings of this process; see `radiosonde._pipeline.parts.Draining`.
+
+    Args:
+        parts: what it is composed of.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._cadence = Cadence(parts.settings.window_s)
+        self._folded_ns = monotonic_ns()
+        self._visited_ns = 0  # CPU of turns that were taken in users' threads: a scrape, a flush, the exit
+        self._sampling_spent_ns = 0
+        self.lag_s = 0.0
+
+    @property
+    def cpu_ns(self) -> int:
+        """CPU time of all our threads, and of turns in others."""
+        return self._parts.thread.cpu_ns + self._parts.delivery.cpu_ns + self._visited_ns
+
+    def attached(self) -> None:
+        """Start the threads that store and export."""
+        self._parts.delivery.start()
+
+    def wake(self) -> None:
+        """Let the consumer's thread look at the rings now."""
+        self._parts.thread.wake()
+
+    def open(self) -> None:
+        """Open the exporters.
+
+        Raises:
+            RadiosondeError: one cannot be opened, and no variable of the environment asked for it.
+        """
+        self._parts.delivery.open()
+
+    def look(self) -> None:
+        """Hand labels over: they are in no ring, and a process that is killed loses those it has not handed over."""
+        if self._parts.delivery.takes_labels and self._parts.label_queue.waiting:
+            self._parts.delivery.wake_store()
+
+    def step(self) -> None:
+        """Drain rings that fill, at once; drain all when a turn is due."""
+        rings = self._parts.rings
+        filling = [ring for ring in rings if ring.is_filling]
+        if filling:
+            with in_a_hurry():
+                # As long as rings fill while others are drained; bounded, because the thread has other things to do.
+                for _ in range(_HURRIED_TURNS):
+                    self._take_turn(filling)
+                    filling = [ring for ring in rings if ring.is_filling]
+                    if not filling:
+                        break
+        waiting = max([len(self._parts.deferred), *(ring.waiting for ring in rings)])
+        joins_here = not self._parts.delivery.takes_labels and self._parts.label_queue.waiting > 0
+        if self._cadence.is_due(monotonic_ns() - self._folded_ns, waiting, is_awaited=joins_here):
+            self.take_turn()
+
+    def take_turn(self, *, everything: bool = False, is_end: bool = False, timeout_s: float = TURN_TIMEOUT_S) -> bool:
+        """Drain all rings, join labels, close the windows that are due; return whether the turn could be taken."""
+        self._parts.catch_up()
+        return self._take_turn(None, everything=everything, is_end=is_end, timeout_s=timeout_s)
+
+    def _take_turn(
+        self,
+        rings: Sequence[RingConsumer] | None,
+        *,
+        everything: bool = False,
+        is_end: bool = False,
+        timeout_s: float = TURN_TIMEOUT_S,
+    ) -> bool:
+        """Take a turn of some *rings*, or of all. Labels are joined and the health is sampled in a turn of all."""
+        parts = self._parts
+        if not parts.turn.acquire(timeout=max(0.0, timeout_s)):
+            return False
+        try:
+            cpu_ns = thread_time_ns()
+            if not parts.delivery.was_opened:
+                parts.delivery.open_what_can_be()
+            is_whole = rings is None or len(rings) == len(parts.rings)
+            if is_whole:
+                self._folded_ns = monotonic_ns()
+            for ring in list(parts.rings) if rings is None else rings:
+                self._drain(ring)
+            if is_whole and not parts.delivery.takes_labels:
+                parts.joiner.join()
+            windows = parts.aggregator.close(everything=everything)
+            if is_whole and parts.health is not None:
+                # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
+                with parts.guard("health_sample"):
+                    windows += parts.health.sample(everything=everything and is_end)
+            parts.delivery.export(windows, parts.tail_sampler.take() if parts.tail_sampler else ())
+            if not parts.thread.note_cpu():
+                self._visited_ns += thread_time_ns() - cpu_ns
+            spent_ns = self.cpu_ns
+            parts.sampling.turn(monotonic_ns(), spent_ns - self._sampling_spent_ns)
+            self._sampling_spent_ns = spent_ns
+        finally:
+            parts.turn.release()
+        return True
+
+    def _drain(self, ring: RingConsumer) -> None:
+        parts = self._parts
+        block = ring.drain(parts.guard)
+        if len(block):
+            self.lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
+        fold_in_slices(ring, block, parts.aggregator, parts.guard, parts.label_queue)
+        if parts.label_queue.is_crowded:
+            parts.delivery.wake_store()
+
+    def runtime(self) -> RuntimeCounts | None:
+        """Return the health of the process so far."""
+        health = self._parts.health
+        return health.total if health is not None and health.is_running else None
+
+    def end(self) -> None:
+        """Remove the files of the rings: drained to the end, they would look like a crash."""
+        spool = self._parts.guard.attempt(self._parts.spool)
+        if spool is None or isinstance(spool, Exception):
+            return
+        for ring in self._parts.rings:
+            if ring.ring.file is not None:
+                self._parts.guard.attempt(spool.remove, ring.ring.file)

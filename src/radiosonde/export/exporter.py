@@ -1,0 +1,173 @@
+"""What an exporter is: one carrier of telemetry out of a process, a server's own or the agent's.
+
+An exporter is one file of this package and one line in `radiosonde.export.carriers`, with its setting. It knows windows,
+spans and snapshots, and nothing of rings or threads. The laws that all of them keep are in ``tests/laws/test_exporter_laws.py``:
+
+* `export` never blocks and never raises; it keeps what it is given, bounded.
+* `flush` delivers what is kept. It may take as long as the backend lets it, so it has a thread of its own. A delivery that
+  fails is counted, and what could be delivered later is kept.
+* `close` ends within its timeout; what was not delivered by then is counted. Closing twice is closing once, and an exporter
+  that was closed can be opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from radiosonde._guard import Guard
+    from radiosonde._settings import Settings
+    from radiosonde.export.snapshot import Snapshot
+    from radiosonde.model import Window
+    from radiosonde.model.spans import KeptSpan
+    from radiosonde.reference.profile import Reference
+
+References = Mapping[tuple[str, str], "Reference"]
+"""Reference profiles by (model, version)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportContext:
+    """What exporters are made from.
+
+    Attributes:
+        settings: what is on, and where.
+        guard: counts what is lost.
+        snapshot: returns everything counted since the start, for carriers of cumulative metrics.
+        references: returns the profiles that the windows are read against.
+        process: identity of the process.
+    """
+
+    settings: Settings
+    guard: Guard
+    snapshot: Callable[[], Snapshot]
+    references: Callable[[], References]
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCounts:
+    """What an exporter has delivered.
+
+    Attributes:
+        exports: successful exports by carrier.
+        payload_bytes: bytes handed to the carrier.
+        series_cut: time series left out of the last export.
+    """
+
+    exports: Mapping[str, int] = field(default_factory=dict)
+    payload_bytes: int = 0
+    series_cut: int = 0
+
+
+class Exporter(Protocol):
+    """One carrier.
+
+    Attributes:
+        setting: name of the setting that turns it on.
+        interval_s: seconds between calls of `flush`; None: there is nothing to flush, others come and ask.
+        takes_spans: whether `export` keeps spans.
+    """
+
+    setting: str
+    interval_s: float | None
+    takes_spans: bool
+
+    def open(self) -> None:
+        """Get ready to export. Again, where it failed or was closed, tries again.
+
+        Raises:
+            RadiosondeError: the carrier cannot be used; the message says what to do.
+        """
+
+    def prepare(self) -> None:
+        """Load what `flush` needs, in its thread: imports that take long must not delay the first prediction."""
+
+    def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
+        """Keep closed windows, and spans made after the fact, until `flush`. The consumer's thread."""
+
+    def flush(self) -> None:
+        """Deliver what is kept, and a snapshot if the carrier is cumulative. For one thread at a time."""
+
+    def close(self, timeout_s: float) -> None:
+        """Count what was not delivered and close what was opened."""
+
+    def counts(self) -> ExportCounts:
+        """Return what was delivered so far."""
+
+    def hold_for_fork(self) -> None:
+        """Wait until a fork may happen."""
+
+    def release_after_fork(self) -> None:
+        """Go on, in the parent."""
+
+    def abandon(self) -> None:
+        """Let go of what is the parent's, in a forked child; sockets and connections are not touched."""
+
+
+class BaseExporter:
+    """An exporter that has nothing to do; carriers override what concerns them."""
+
+    setting = ""
+    interval_s: float | None = None
+    takes_spans = False
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def prepare(self) -> None:
+        """Do nothing."""
+
+    def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
+        """Keep nothing."""
+
+    def flush(self) -> None:
+        """Deliver nothing."""
+
+    def close(self, timeout_s: float) -> None:
+        """Do nothing."""
+
+    def counts(self) -> ExportCounts:
+        """Return that nothing was delivered."""
+        return ExportCounts()
+
+    def hold_for_fork(self) -> None:
+        """Do nothing."""
+
+    def release_after_fork(self) -> None:
+        """Do nothing."""
+
+    def abandon(self) -> None:
+        """Do nothing."""
+
+
+class Health(NamedTuple):
+    """What ``radiosonde doctor`` says of a carrier.
+
+    Attributes:
+        state: ``ok``; ``off``: nobody asked for it; ``note``: works, could be better; ``fix``: something to do.
+        said: one sentence.
+        command: what to type next; empty for nothing.
+    """
+
+    state: Literal["ok", "off", "note", "fix"]
+    said: str
+    command: str = ""
+
+
+class Carrier(NamedTuple):
+    """A line of the list of carriers.
+
+    Attributes:
+        name: for people.
+        setting: name of the setting that turns it on.
+        make: returns the exporter, None where the settings do not ask for one. Opens nothing and imports little.
+        health: says whether the carrier would work with these settings and variables. Tries it, and changes nothing.
+    """
+
+    name: str
+    setting: str
+    make: Callable[[ExportContext], Exporter | None]
+    health: Callable[[Settings, Mapping[str, str]], Iterator[Health]]

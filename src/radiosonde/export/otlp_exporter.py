@@ -1,0 +1,182 @@
+"""Exports over OTLP: metrics from snapshots, sketches of closed windows as events, spans made after the fact.
+
+A flush may take as long as the backend lets it (``OTEL_EXPORTER_OTLP_TIMEOUT`` a request). Metrics are cumulative: one that
+was not delivered costs nothing but its time. Sketch events and spans are not: they wait, bounded and counted.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from radiosonde.export import waiting
+from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
+from radiosonde.export.waiting import Waiting
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._settings import Settings
+    from radiosonde.export.otlp import OtlpExporter
+    from radiosonde.export.result import ExportResult
+    from radiosonde.model import Window
+    from radiosonde.model.spans import KeptSpan
+
+TIMEOUT_S = 1.0
+_PREFIX = "OTEL_EXPORTER_OTLP"
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class OtlpStreams(BaseExporter):
+    """The OTLP streams of one process.
+
+    Args:
+        context: how often, and what the resource says of the service.
+    """
+
+    setting = "otlp"
+    takes_spans = True
+
+    def __init__(self, context: ExportContext) -> None:
+        self._context, self._guard = context, context.guard
+        self.interval_s = context.settings.export_interval_s
+        self._client: OtlpExporter | None = None
+        self._sketched: Waiting[Window] = Waiting(context.guard, losses.SKETCH_EVENTS_DROPPED, waiting.WAITING_WINDOWS)
+        self._spans: Waiting[KeptSpan] = Waiting(context.guard, losses.SPANS_DROPPED, waiting.WAITING_SPANS)
+        self._exports = Counter[str]()
+        self._payload_bytes = self._series_cut = 0
+
+    def prepare(self) -> None:
+        """Load OpenTelemetry and resolve the resource, which cannot be done once the interpreter exits."""
+        self.client()
+
+    def client(self) -> OtlpExporter:
+        """Return what speaks to the backend, made at first use."""
+        if self._client is None:
+            from radiosonde.export.otlp import OtlpExporter
+
+            self._client = OtlpExporter(resource_attributes=_resource(self._context))
+        return self._client
+
+    def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
+        """Keep windows that have sketches, and spans."""
+        self._spans.put(spans)
+        self._sketched.put(window for window in windows if window.features and window.features.sketches)
+
+    def flush(self) -> None:
+        """Send a snapshot, and what waits."""
+        client = self.client()
+        self._count("otlp.metrics", client.export_metrics(self._context.snapshot()))
+        windows, delivered = self._sketched.take(), 0
+        try:
+            if windows:
+                result = client.export_sketches(windows)
+                delivered = len(windows) if result.ok else result.windows
+                self._count("otlp.sketches", result)
+        finally:
+            self._sketched.settle(delivered)
+        spans, delivered = self._spans.take(), 0
+        try:
+            if spans:
+                result = client.export_spans(spans)
+                delivered = result.points
+                self._count("otlp.spans", result)
+        finally:
+            self._spans.settle(delivered)
+
+    def _count(self, carrier: str, result: ExportResult) -> None:
+        self._payload_bytes += result.payload_bytes
+        if carrier == "otlp.metrics":
+            self._series_cut = result.cut
+        elif result.cut:
+            self._guard.lose(losses.SKETCH_EVENTS_DROPPED, result.cut)
+        if result.ok:
+            self._exports[carrier] += 1
+        else:
+            self._guard.lose(losses.EXPORT_FAILED)
+            self._guard.tell(carrier, "Export failed: %s", result.error)
+
+    def close(self, timeout_s: float) -> None:
+        """Count what was not delivered and close the connections."""
+        self._sketched.abandon()
+        self._spans.abandon()
+        client, self._client = self._client, None
+        if client is not None:
+            client.shutdown(timeout_s)
+
+    def counts(self) -> ExportCounts:
+        """Return what a backend has answered."""
+        return ExportCounts(dict(self._exports), self._payload_bytes, self._series_cut)
+
+
+def _resource(context: ExportContext) -> dict[str, str]:
+    """Return the resource attributes that are ours to say."""
+    from radiosonde.semconv import attributes
+
+    said = {attributes.SERVICE_INSTANCE_ID: context.process}
+    if context.settings.service_name:
+        said[attributes.SERVICE_NAME] = context.settings.service_name
+    return said
+
+
+def make(context: ExportContext) -> OtlpStreams | None:
+    """Return the exporter, None where OTLP is off."""
+    return OtlpStreams(context) if context.settings.otlp else None
+
+
+def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:
+    """Say whether the endpoint takes metrics: it gets a request without any."""
+    if not settings.otlp:
+        yield Health("off", "OTLP: off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 to export")
+        return
+    base = variables.get(f"{_PREFIX}_ENDPOINT", "http://localhost:4318").rstrip("/") + "/v1/metrics"
+    address = variables.get(f"{_PREFIX}_METRICS_ENDPOINT") or base
+    shown = _USER.sub("***@", address)
+    headers = variables.get(f"{_PREFIX}_METRICS_HEADERS") or variables.get(f"{_PREFIX}_HEADERS", "")
+    try:
+        status = _post_nothing(address, headers)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        hint = "; 4317 is the port of gRPC, Radiosonde speaks HTTP on 4318" if ":4317" in address else ""
+        said = (
+            f"OTLP: no answer from {shown} ({reason}){hint}; until it answers metrics wait and sketches are dropped "
+            "beyond a bound: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
+        )
+        yield Health("fix", said, f"curl -v {shlex.quote(shown)}")
+        return
+    if status in (401, 403):
+        yield Health("fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
+    elif status >= 300:
+        said = f"OTLP: {shown} answers {status}; it is no OTLP/HTTP endpoint for metrics"
+        yield Health("fix", said, f"curl -v {shlex.quote(shown)}")
+    else:
+        yield Health("ok", f"OTLP: {shown} takes metrics")
+
+
+def _post_nothing(address: str, headers: str) -> int:
+    """Send a request of no bytes, which is an export of no metrics, and return the status.
+
+    Raises:
+        OSError: no answer within `TIMEOUT_S`.
+        ValueError: *address* is none.
+    """
+    import urllib.error
+    import urllib.parse
+    import urllib.request
+
+    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
+        raise ValueError("an endpoint begins with http:// or https://")
+    sent = {"Content-Type": "application/x-protobuf"}
+    for pair in headers.split(","):
+        name, separator, value = pair.partition("=")
+        if separator:
+            sent[name.strip()] = urllib.parse.unquote(value.strip())
+    request = urllib.request.Request(address, b"", sent, method="POST")  # noqa: S310 - the scheme is checked above
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - same
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

@@ -1,0 +1,166 @@
+"""Exports windows into the SQLite store of `radiosonde.store`. It is a durable sink too: joined labels are committed with them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiosonde.errors import RadiosondeError
+from radiosonde.export import waiting
+from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health, References
+from radiosonde.export.waiting import Waiting
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._join.store import Batch
+    from radiosonde._settings import Settings
+    from radiosonde.model import Window
+    from radiosonde.model.spans import KeptSpan
+    from radiosonde.store.writer import StoreWriter
+
+RETRY_EVERY_S = 5.0
+"""Seconds between attempts to write windows that wait; new ones are written at once."""
+
+
+class StoreExporter(BaseExporter):
+    """Writes closed windows to one file.
+
+    Args:
+        context: names the file; `settings.store` is set.
+    """
+
+    setting = "store"
+    interval_s: float | None = RETRY_EVERY_S
+
+    def __init__(self, context: ExportContext) -> None:
+        self._path, self._guard, self._process = str(context.settings.store), context.guard, context.process
+        self._references = context.references
+        self._store: StoreWriter | None = None
+        self._waiting: Waiting[Window] = Waiting(context.guard, losses.STORE_FAILED, waiting.WAITING_WINDOWS)
+        self._exports = self._payload_bytes = self._pruned = 0
+
+    def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        self._opened()
+
+    def _opened(self) -> StoreWriter:
+        if self._store is None:
+            from radiosonde.store.writer import StoreWriter
+
+            self._store = StoreWriter(self._path, process=self._process)
+            self._pruned = 0
+        return self._store
+
+    def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
+        """Keep windows until they are written."""
+        self._waiting.put(windows)
+
+    def flush(self) -> None:
+        """Write what waits; what cannot be written waits on."""
+        self.write(self._references())
+
+    def was_counted(self, batch: Batch) -> bool:
+        """Say whether the store has the outcomes of *batch*: it was written, and not acknowledged any more.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._opened().was_joined(batch.id)
+
+    def write(self, references: References, batch: Batch | None = None) -> bool:
+        """Write what waits; return whether none waits any more.
+
+        Args:
+            references: the profiles that the windows are read against.
+            batch: labels whose outcomes are among them; remembered in the same transaction.
+        """
+        windows = self._waiting.take()
+        if not windows and batch is None:
+            return True
+        written = self._guard.attempt(self._write_batch, windows, references, [] if batch is None else [batch.id])
+        if isinstance(written, Exception):
+            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
+            self._waiting.settle(0)
+            return False
+        self._waiting.settle(len(windows))
+        self._exports += 1
+        self._payload_bytes += written
+        return True
+
+    def _write_batch(self, windows: Sequence[Window], references: References, joined: Sequence[str]) -> int:
+        store = self._opened()  # again, if it could not be opened before
+        written = store.write(windows, references, joined=joined)
+        if store.pruned > self._pruned:
+            self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
+            self._pruned = store.pruned
+        return written
+
+    def close(self, timeout_s: float) -> None:
+        """Count what still waits and close the file."""
+        self._waiting.abandon()
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+
+    def counts(self) -> ExportCounts:
+        """Return how often the store was written."""
+        return ExportCounts({"store": self._exports} if self._exports else {}, self._payload_bytes)
+
+    def hold_for_fork(self) -> None:
+        """Wait until nobody is inside SQLite."""
+        if self._store is not None:
+            self._store.hold_for_fork()
+
+    def release_after_fork(self) -> None:
+        """Go on, in the parent."""
+        if self._store is not None:
+            self._store.release_after_fork()
+
+
+def make(context: ExportContext) -> StoreExporter | None:
+    """Return the exporter, None without a store."""
+    return None if context.settings.store is None else StoreExporter(context)
+
+
+def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:  # noqa: ARG001 - of all carriers
+    """Say whether the store can be written, and what it holds."""
+    from radiosonde.store.reader import StoreReader
+
+    if settings.store is None:
+        yield Health("off", "store: off; RADIOSONDE_STORE=radiosonde.sqlite keeps windows for `radiosonde diagnose`")
+        return
+    path = Path(settings.store)
+    fault = unwritable(path)
+    if fault:
+        yield Health("fix", f"store: {fault}", make_folder(path.parent))
+        return
+    if not path.exists() or not path.stat().st_size:
+        yield Health("ok", f"store: {path} will be made")
+        return
+    try:
+        models = sorted({summary.model for summary in StoreReader(path).summaries()})
+    except RadiosondeError as error:
+        yield Health("fix", f"store: {error}")
+        return
+    yield Health("ok", f"store: {path} holds {', '.join(models) if models else 'no model yet'}")
+
+
+def unwritable(path: Path) -> str:
+    """Return why *path* cannot be written, ``""`` when it can."""
+    if not path.parent.is_dir():
+        return f"folder {path.parent} does not exist"
+    if path.exists() and not os.access(path, os.W_OK):
+        return f"{path} cannot be written by this user"
+    return "" if os.access(path.parent, os.W_OK) else f"folder {path.parent} cannot be written by this user"
+
+
+def make_folder(folder: Path) -> str:
+    """Return the command that makes a folder of this user's."""
+    return f"install -d -m 700 -o $(id -un) {shlex.quote(str(folder))}"

@@ -1,0 +1,20 @@
+"""What is lost of windows that cannot be closed."""
+
+from __future__ import annotations
+
+from radiosonde._aggregate.state import SeriesState
+from radiosonde.model import losses
+from radiosonde.testing import fly
+from tests.laws.provocations import ROW, predict, provokes
+
+
+@provokes(losses.WINDOWS_FAILED)
+def _(folder, patch):
+    """A bug of ours while a window closes."""
+    with fly(reraise=False, runtime=False) as rs:
+        predict(rs, ROW)
+        rs.pipeline().take_turn()
+        patch.setattr(SeriesState, "freeze", lambda self, *, with_sketches: 1 / 0)
+        rs.flush()
+        patch.undo()
+        return rs.losses()
