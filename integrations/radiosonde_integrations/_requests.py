@@ -22,6 +22,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import radiosonde
+from radiosonde.model.series import REQUEST_METHODS
 from radiosonde.semconv import attributes
 from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
 from radiosonde_integrations._quiet import quiet, tell
@@ -33,9 +34,6 @@ MAX_IDS = 10
 COUNTED_CLIENT_ERRORS = frozenset({400, 413, 415, 422})
 """Statuses below 500 that count as errors: what the client sent could not be used. 401, 403, 404 and the like do not: they
 say nothing of model or data."""
-
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
-"""Methods that name a series; a client may send any word, and all others share ``_OTHER``."""
 
 DISCONNECTED = "client_disconnected"
 """The error of a request whose client went away before its response was complete."""
@@ -218,7 +216,7 @@ class ObservedRequest:
             phases["serialise"] = max(0, start_ns + duration_ns - last_ns) / 1e9
         method, path, error = self._end
         radiosonde.record(
-            f"{method if method in METHODS else '_OTHER'} {path}",
+            f"{method if method in REQUEST_METHODS else '_OTHER'} {path}",
             duration_ns / 1e9 + waited_s,
             version=version,
             variant=variant or "stable",

@@ -41,6 +41,7 @@ SERIES = {
     "radiosonde.model.version": "1",
     "radiosonde.variant": "stable",
     "radiosonde.cohort": "",
+    "radiosonde.model.kind": "model",
 }
 
 

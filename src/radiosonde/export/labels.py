@@ -76,7 +76,7 @@ class LabelPage:
 
 def series_attributes(key: SeriesKey) -> Attributes:
     """Return the attributes of a series; the overflow cohort is marked as OpenTelemetry prescribes."""
-    attributes: Attributes = (*release_attributes(key), (names.COHORT, key.cohort))
+    attributes: Attributes = (*release_attributes(key), (names.COHORT, key.cohort), (names.MODEL_KIND, key.kind))
     if key.cohort == OVERFLOW_COHORT:
         return (*attributes, (names.OTEL_METRIC_OVERFLOW, True))
     return attributes

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 OVERFLOW_COHORT = "__overflow__"
 """The one cohort that everything beyond the cardinality bound is counted under."""
 
+REQUEST_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "_OTHER"})
+"""What the name of a request begins with, followed by a space and its route, or by why it has none in brackets. The name says the
+kind, so that every store and every carrier that holds a name can tell."""
+
 _ESCAPES = {"%": "%25", ",": "%2C", "=": "%3D"}
 
 
@@ -32,6 +36,12 @@ class SeriesKey(NamedTuple):
     version: str = ""
     variant: str = "stable"
     cohort: str = ""
+
+    @property
+    def kind(self) -> str:
+        """``request`` for a route of a web application, else ``model``."""
+        method, _, path = self.model.partition(" ")
+        return "request" if method in REQUEST_METHODS and path[:1] in ("/", "(") else "model"
 
 
 def cohort_text(dimensions: Mapping[str, str]) -> str:

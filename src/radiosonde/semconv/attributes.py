@@ -19,6 +19,13 @@ MODEL_VERSION: Final = "radiosonde.model.version"
 Not `service.version`; one service serves many model versions.
 """
 
+MODEL_KIND: Final = "radiosonde.model.kind"
+"""`model`, or `request` for a route of a web application, named by method and path.
+
+A request and the models that it asks are series beside each other: to add up calls over models without counting a
+prediction twice, add up one kind.
+"""
+
 VARIANT: Final = "radiosonde.variant"
 """Role of the model in the rollout.
 

@@ -16,6 +16,7 @@ _SERIES: Final = (
     "radiosonde.model.version",
     "radiosonde.variant",
     "radiosonde.cohort",
+    "radiosonde.model.kind",
     "otel.metric.overflow",
 )
 _RELEASE: Final = ("radiosonde.model.name", "radiosonde.model.version", "radiosonde.variant")

@@ -22,7 +22,10 @@ from tests.factories import (
     make_window,
 )
 
-SERIES = 'radiosonde_model_name="delays",radiosonde_model_version="1",radiosonde_variant="stable",radiosonde_cohort=""'
+SERIES = (
+    'radiosonde_model_name="delays",radiosonde_model_version="1",radiosonde_variant="stable",radiosonde_cohort="",'
+    'radiosonde_model_kind="model"'
+)
 RELEASE = 'radiosonde_model_name="delays",radiosonde_model_version="1",radiosonde_variant="stable"'
 
 
@@ -223,7 +226,19 @@ def test_the_overflow_cohort_is_marked():
     """What is beyond the bound on cohorts is one series with OpenTelemetry's mark."""
     window = make_window(SeriesKey("delays", "1", "stable", "__overflow__"))
     (line,) = family(text(make_snapshot(window)), "radiosonde_prediction_rows_total")[1:]
-    assert line.endswith('radiosonde_cohort="__overflow__",otel_metric_overflow="true"} 2')
+    assert line.endswith(
+        'radiosonde_cohort="__overflow__",radiosonde_model_kind="model",otel_metric_overflow="true"} 2'
+    )
+
+
+def test_a_sum_over_models_counts_no_prediction_twice():
+    """A request and the model it asks are series beside each other, of two kinds: the calls of one kind add up."""
+    names = ("delays", "GET /delays/{carrier}", "POST /", "GET (no route)", "_OTHER /x", "GET it", "get /x", "POST")
+    exposition = text(make_snapshot(*(make_window(SeriesKey(name, "1")) for name in names)))
+    (calls,) = (found for found in parse_text(exposition) if found.name == "radiosonde_prediction_calls")
+    kinds = {each.labels["radiosonde_model_name"]: each.labels["radiosonde_model_kind"] for each in calls.samples}
+    requests = {"GET /delays/{carrier}", "POST /", "GET (no route)", "_OTHER /x"}
+    assert kinds == {name: "request" if name in requests else "model" for name in names}
 
 
 def test_label_values_are_escaped():

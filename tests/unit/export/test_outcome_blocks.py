@@ -16,7 +16,10 @@ from radiosonde.export.exposition import render
 from radiosonde.model import Outcome, SeriesKey
 from tests.factories import KEY, START_NS, make_labels, make_output, make_snapshot, make_window
 
-SERIES = 'radiosonde_model_name="delays",radiosonde_model_version="1",radiosonde_variant="stable",radiosonde_cohort=""'
+SERIES = (
+    'radiosonde_model_name="delays",radiosonde_model_version="1",radiosonde_variant="stable",radiosonde_cohort="",'
+    'radiosonde_model_kind="model"'
+)
 RELEASE = 'radiosonde_model_name="delays",radiosonde_model_version="1",radiosonde_variant="stable"'
 
 

@@ -119,6 +119,7 @@ def test_constants_are_the_names_of_the_registry():
         "radiosonde.model.version",
         "radiosonde.variant",
         "radiosonde.cohort",
+        "radiosonde.model.kind",
         "otel.metric.overflow",
     )
 
