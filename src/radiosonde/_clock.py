@@ -14,6 +14,10 @@ from time import time_ns as wall_ns
 __all__ = ["NS", "anchor_ns", "monotonic_ns", "process_time_ns", "sleep", "thread_time_ns", "wall_ns"]
 
 NS = 1_000_000_000
+
+REPLAY_NS = 3600 * NS
+"""A prediction whose event time is this far behind the clock is part of a replay, a backfill or a batch job over old rows. There
+nobody waits for an answer: it may wait for its consumer, and the budget of CPU that a server keeps does not thin it."""
 """Nanoseconds per second."""
 
 

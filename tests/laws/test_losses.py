@@ -395,7 +395,8 @@ def _(folder, patch):
 @provokes(losses.SKETCH_EVENTS_DROPPED)
 def _(folder, patch):
     """More windows with sketches wait than may."""
-    patch.setattr(waiting, "WAITING_WINDOWS", 1)
+    patch.setattr(waiting, "WAITING_BYTES", 1)
+    patch.setattr(waiting, "held_bytes", lambda _: 1)
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:

@@ -197,7 +197,8 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
     port = free_port()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    monkeypatch.setattr(waiting, "WAITING_WINDOWS", 5)
+    monkeypatch.setattr(waiting, "WAITING_BYTES", 5)
+    monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
     monkeypatch.setattr(agent_exports, "REST_NS", 0)
     guard, sink, lots = Guard(reraise=True), OtlpSink(), range(20)
     with fly(otlp=True, cohorts={"lot": ["*"]}, spans_per_minute=0) as rs:

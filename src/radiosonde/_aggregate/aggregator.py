@@ -32,7 +32,7 @@ from radiosonde._aggregate.stream import Stream
 from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._aggregate.thinning import Thinner
 from radiosonde._aggregate.traffic import TrafficState
-from radiosonde._clock import NS, monotonic_ns, thread_time_ns
+from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
 from radiosonde._ring import Block
 from radiosonde._ring.layout import INPUT_ROW
@@ -117,21 +117,27 @@ class Aggregator:
         series = headers["series"]
         with self._lock:
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
-            # Without a grid nothing is thinned: the first rows make the provisional reference, once.
-            step = self._sampling.offer(int(headers["kept"].sum()), monotonic_ns()) if stream.grid is not None else 1
-            self.step = step
+            # Nothing of a replay is thinned, which the budget of a live server is not for; nor without a grid: the first
+            # rows make the provisional reference, once.
+            is_live = event_ns >= headers["start_ns"] - REPLAY_NS
+            offered = int(headers["kept"][is_live].sum())
+            live_step = self._sampling.offer(offered, monotonic_ns()) if offered and stream.grid is not None else 1
+            self.step = live_step
             counted, self._row_ns = self.counted_rows, 0
             if self.tail_sampler is not None:  # looks at all records, not at those that are counted
                 self.tail_sampler.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
+                step = live_step if is_live.any() else 1
                 self._add_part(stream, int(starts_ns[0]), int(series[0]), block, step)
             else:
                 order = np.lexsort((series, starts_ns))
                 changes = (np.diff(starts_ns[order]) != 0) | (np.diff(series[order]) != 0)
                 for members in np.split(order, np.flatnonzero(changes) + 1):
                     first = members[0]
+                    step = live_step if is_live[members].any() else 1
                     self._add_part(stream, int(starts_ns[first]), int(series[first]), block.part(members), step)
-            self._sampling.note(self.counted_rows - counted, self._row_ns)
+            if offered:
+                self._sampling.note(self.counted_rows - counted, self._row_ns)
 
     def _add_part(self, stream: Stream, start_ns: int, series: int, part: Block, step: int) -> None:
         """Add the records of one window and series."""

@@ -35,6 +35,7 @@ from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_
 from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
 from radiosonde.export.snapshot import Snapshot
+from radiosonde.export.waiting import WAITING_BYTES, newest_within
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.codec import from_text
 from radiosonde.sketches.merge import merge_windows
@@ -263,6 +264,10 @@ class Agent:
         self._health.committed(is_durable=self._is_durable)
         if not self._is_durable:
             self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
+            kept = newest_within(self._uncommitted, WAITING_BYTES)
+            if len(kept) < len(self._uncommitted):
+                self._guard.lose(losses.STORE_FAILED, len(self._uncommitted) - len(kept))
+            self._uncommitted = kept
             return False
         durable, self._uncommitted, self._untold = self._uncommitted, [], set()
         self._commits += 1

@@ -16,6 +16,7 @@ from radiosonde._pipeline.delivery import Delivery
 from radiosonde.export.carriers import make_exporters
 from radiosonde.export.exporter import ExportContext, ExportCounts
 from radiosonde.export.prometheus_exporters import PageExporter
+from radiosonde.model.size import held_bytes
 from radiosonde.sketches.merge import key_and_bounds, sum_windows
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 REST_NS = 10 * NS
 """A window to which nothing was added for so long, two commits, is over."""
 
-HELD_WINDOWS = 1000
-"""Windows put together at a time; beyond them the one that waited longest goes as it is."""
+HELD_BYTES = 32 << 20
+"""Windows put together at a time, in bytes; beyond them the one that waited longest goes as it is."""
 
 CLOSE_TIMEOUT_S = 5.0
 
@@ -99,21 +100,31 @@ class _Gatherer:
     """Puts parts of windows together until nothing more comes for them."""
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, tuple[int, Window]] = {}  # by window and grid, the one added to last at the end
+        # By window and grid, the one added to last at the end: when, what, and its bytes.
+        self._held: dict[Hashable, tuple[int, Window, int]] = {}
+        self._bytes = 0
 
     def add(self, parts: Sequence[Window]) -> list[Window]:
         """Add what one commit made durable; return the windows that are over."""
         now_ns = monotonic_ns()
         for part in parts:
-            place = (key_and_bounds(part), "" if part.features is None else part.features.grid)
-            _, held = self._held.pop(place, (0, None))
-            self._held[place] = now_ns, part if held is None else sum_windows((held, part))
-        over = [place for place, (added_ns, _) in self._held.items() if now_ns - added_ns >= REST_NS]
-        over += list(self._held)[len(over) : len(self._held) - HELD_WINDOWS]
-        return [self._held.pop(place)[1] for place in over]
+            place: Hashable = (key_and_bounds(part), "" if part.features is None else part.features.grid)
+            _, held, size = self._held.pop(place, (0, None, 0))
+            whole = part if held is None else sum_windows((held, part))
+            self._held[place] = now_ns, whole, held_bytes(whole)
+            self._bytes += self._held[place][2] - size
+        over: list[Window] = []
+        for place, (added_ns, window, size) in list(self._held.items()):
+            if now_ns - added_ns < REST_NS and self._bytes <= HELD_BYTES:
+                break
+            del self._held[place]
+            self._bytes -= size
+            over.append(window)
+        return over
 
     def rest(self) -> list[Window]:
         """Return what is held, as it is."""
-        rest = [window for _, window in self._held.values()]
+        rest = [window for _, window, _ in self._held.values()]
         self._held.clear()
+        self._bytes = 0
         return rest

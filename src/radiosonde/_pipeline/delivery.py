@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
     from radiosonde.model.spans import KeptSpan
 
+STORE_TURN_S = 10.0
+"""What whoever closes windows waits for a store that works."""
+
 
 class Delivery:
     """The exporters of one process. It is the durable sink of labels that are joined here (`radiosonde._pipeline.joiner`).
@@ -92,11 +95,21 @@ class Delivery:
         if self.has_storing_thread:
             self._storer.wake()
 
+    def let_store_catch_up(self) -> None:
+        """Give the storing thread its turn when more windows wait for it than may wait in an outage.
+
+        Whoever closes windows faster than the disk takes them (a backfill) waits here. A store that does not come back from
+        a write in time is taken for one that is down.
+        """
+        if self._store is not None and self._store.is_crowded and not self._storer.ask(STORE_TURN_S):
+            self._store.give_up()
+
     def flush(self, deadline_ns: int) -> bool:
         """Have every thread deliver; return whether all did in time. The store first: it is the nearer."""
         done = True
         if self._store is not None or self._storer.is_running:
             done = self._storer.ask(_left_s(deadline_ns))
+        done = (self._store is None or self._store.has_kept_all()) and done
         for each in self._flushers:
             done = each.ask(_left_s(deadline_ns)) and done
         return done

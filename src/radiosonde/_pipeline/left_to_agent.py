@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from radiosonde._pipeline.parts import Parts
+    from radiosonde._pipeline.ring_consumer import RingConsumer
     from radiosonde._pipeline.worker_publisher import WorkerPublisher
 
 
@@ -48,6 +49,10 @@ class LeftToAgent:
 
     def step(self) -> None:
         """Drain nothing."""
+
+    def make_room(self, ring: RingConsumer) -> int:
+        """Do nothing."""
+        return 0
 
     def take_turn(self, *, everything: bool = False, is_end: bool = False, timeout_s: float = 0.0) -> bool:
         """Do what callers left to us; the agent drains."""

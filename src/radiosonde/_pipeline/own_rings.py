@@ -82,6 +82,14 @@ class OwnRings:
         joins_here = not self._parts.delivery.takes_labels and self._parts.label_queue.waiting > 0
         if self._cadence.is_due(monotonic_ns() - self._folded_ns, waiting, is_awaited=joins_here):
             self.take_turn()
+        self._parts.delivery.let_store_catch_up()
+
+    def make_room(self, ring: RingConsumer) -> int:
+        """Drain *ring* here and now if it is half full, and return the monotonic clock after it; else return 0."""
+        if not ring.is_half_full or not self._take_turn([ring]):
+            return 0
+        self._parts.delivery.let_store_catch_up()
+        return monotonic_ns()
 
     def take_turn(self, *, everything: bool = False, is_end: bool = False, timeout_s: float = TURN_TIMEOUT_S) -> bool:
         """Drain all rings, join labels, close the windows that are due; return whether the turn could be taken."""

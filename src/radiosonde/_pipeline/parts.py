@@ -106,6 +106,9 @@ class Draining(Protocol):
     def step(self) -> None:
         """Drain what is due. Each time the consumer's thread wakes."""
 
+    def make_room(self, ring: RingConsumer) -> int:
+        """Drain *ring* if it is half full, for a replay; return the monotonic clock after it, 0 if nothing was done."""
+
     def take_turn(self, *, everything: bool = False, is_end: bool = False, timeout_s: float = 10.0) -> bool:
         """Drain all rings, join labels, close the windows that are due; return whether the turn could be taken.
 

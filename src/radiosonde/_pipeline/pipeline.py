@@ -184,6 +184,11 @@ class Pipeline:
             self._look_around()
         self._draining.step()
 
+    def make_room(self, nonce: int) -> int:
+        """Let a replay not outrun its consumer: drain its ring here and now if it is half full."""
+        ring = self._by_nonce.get(nonce)
+        return 0 if ring is None else self._draining.make_room(ring)
+
     def _look_around(self) -> None:
         """Once a second: see what has changed around us."""
         self._draining.look()

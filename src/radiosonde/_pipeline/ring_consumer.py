@@ -81,6 +81,12 @@ class RingConsumer:
         return cls(writer.ring, stream, writer.outputs.declared, writer)
 
     @property
+    def is_half_full(self) -> bool:
+        """Whether half of the ring or of the arena waits: what is recorded next may need the other half."""
+        arena, ring = self.ring.arena, self.ring
+        return 2 * (arena.reserved - self._arena_seen) >= arena.size > 0 or 2 * self.reader.glance() >= ring.capacity
+
+    @property
     def is_filling(self) -> bool:
         """Whether the ring or the arena would be full `LOOKS_AHEAD` looks from now: then it is drained out of turn.
 

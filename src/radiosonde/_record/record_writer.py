@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import dtype, ndarray
 
-from radiosonde._clock import monotonic_ns
+from radiosonde._clock import REPLAY_NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT
 from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, Recorded, count_rows, first_row
 from radiosonde._record.output_batches import BatchOutputReader
@@ -113,8 +113,7 @@ class RecordWriter:
                 if not slot & wake_mask:
                     wake()
                 at = base + slot * HEADER_BYTES
-                start_ns = now_ns()
-                wall_ns = start_ns + anchor[0]
+                wall_ns = (start_ns := now_ns()) + anchor[0]
                 token = [writer, index, start_ns, wall_ns, NO_ROW, None, outer, at]
                 ambient = get_ambient()
                 if ambient is None:
@@ -123,6 +122,8 @@ class RecordWriter:
                     _, cohort, event_ns, collected = ambient
                     if cohort or event_ns:
                         pack(memory, at, wall_ns, event_ns, series_of(cohort), 1, 0, index * 4 + 5)
+                        if 0 < event_ns < wall_ns - REPLAY_NS:
+                            token[2] = host.make_room(ring.nonce) or start_ns
                     else:
                         pack_bare(memory, at, wall_ns, index * 4 + 5)
                     if collected is not None:
@@ -134,8 +135,7 @@ class RecordWriter:
                     except IndexError:  # given by keyword
                         value = None
                     if type(value) is ndarray and value.shape == one_row and value.dtype is float64:
-                        # The commonest input, copied here: three calls less, and bytes packed into the mapping take half
-                        # the time of assigning to a row of an array over it (bench_record).
+                        # The commonest input, copied here: packed bytes take half the time of a row's assignment (bench_record).
                         pack_features(memory, rows_offset + slot * row_bytes, value.tobytes())
                         token[4] = ONE_ROW
                         if is_spooled:

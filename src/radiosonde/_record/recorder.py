@@ -58,6 +58,12 @@ class Host(Protocol):
     def wake(self) -> None:
         """Drain soon: a large batch is in the arena, and a few of them overwrite each other."""
 
+    def make_room(self, nonce: int) -> int:
+        """Drain the ring of *nonce* now if it is half full, and return the monotonic clock after it; else return 0.
+
+        For replays, not for servers: may take as long as a drain takes.
+        """
+
     def reference_for(self, recorder: Recorder) -> Reference | None:
         """Return the reference profile of a recorder's model, if there is one."""
 

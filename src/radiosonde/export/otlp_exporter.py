@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
-from radiosonde.export.waiting import Waiting
+from radiosonde.export.waiting import Waiting, waiting_windows
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class OtlpStreams(BaseExporter):
         self._context, self._guard = context, context.guard
         self.interval_s = context.settings.export_interval_s
         self._client: OtlpExporter | None = None
-        self._sketched: Waiting[Window] = Waiting(context.guard, losses.SKETCH_EVENTS_DROPPED, waiting.WAITING_WINDOWS)
+        self._sketched = waiting_windows(context.guard, losses.SKETCH_EVENTS_DROPPED)
         self._spans: Waiting[KeptSpan] = Waiting(context.guard, losses.SPANS_DROPPED, waiting.WAITING_SPANS)
         self._exports = Counter[str]()
         self._payload_bytes = self._series_cut = 0

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde.errors import RadiosondeError
-from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health, References
-from radiosonde.export.waiting import Waiting
+from radiosonde.export.waiting import waiting_windows
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 RETRY_EVERY_S = 5.0
 """Seconds between attempts to write windows that wait; new ones are written at once."""
+
+WRITE_BYTES = 8 << 20
+"""Windows written in one transaction, in the bytes they hold in memory."""
 
 
 class StoreExporter(BaseExporter):
@@ -39,7 +41,8 @@ class StoreExporter(BaseExporter):
         self._path, self._guard, self._process = str(context.settings.store), context.guard, context.process
         self._references = context.references
         self._store: StoreWriter | None = None
-        self._waiting: Waiting[Window] = Waiting(context.guard, losses.STORE_FAILED, waiting.WAITING_WINDOWS)
+        self._waiting = waiting_windows(context.guard, losses.STORE_FAILED, patient=True)
+        self._told_lost, self._is_stored = 0, True
         self._exports = self._payload_bytes = self._pruned = 0
 
     def open(self) -> None:
@@ -81,10 +84,19 @@ class StoreExporter(BaseExporter):
             references: the profiles that the windows are read against.
             batch: labels whose outcomes are among them; remembered in the same transaction.
         """
-        windows = self._waiting.take()
+        while self._write_some(references, batch):
+            if batch is not None or not len(self._waiting):
+                return True
+        return False
+
+    def _write_some(self, references: References, batch: Batch | None) -> bool:
+        """Write as many windows as go into one transaction; return whether that went well."""
+        # A batch of labels and its outcomes are one transaction; else as much at a time as memory may hold twice.
+        windows = self._waiting.take(WRITE_BYTES if batch is None else None)
         if not windows and batch is None:
             return True
         written = self._guard.attempt(self._write_batch, windows, references, [] if batch is None else [batch.id])
+        self._is_stored = not isinstance(written, Exception)
         if isinstance(written, Exception):
             self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
             self._waiting.settle(0)
@@ -101,6 +113,20 @@ class StoreExporter(BaseExporter):
             self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
             self._pruned = store.pruned
         return written
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more waits than may wait in an outage: the store should be written now."""
+        return self._waiting.is_crowded
+
+    def give_up(self) -> None:
+        """Take a store that does not come back from a write for one that is down, which bounds what waits for it."""
+        self._waiting.give_up()
+
+    def has_kept_all(self) -> bool:
+        """Return whether the last write went well, and no window was lost since this was asked last."""
+        told, self._told_lost = self._told_lost, self._waiting.lost
+        return self._is_stored and told == self._told_lost
 
     def close(self, timeout_s: float) -> None:
         """Count what still waits and close the file."""

@@ -1,21 +1,29 @@
-"""What waits for a store or a backend: bounded, oldest first, and every item accounted for.
+"""What waits for a store or a backend: bounded, windows in bytes, oldest first, and every item accounted for.
 
 What was put is delivered, waits, or was dropped and counted: the three add up at any time. One thread puts, another takes
 and settles; what is in the hands of an exporter is not dropped, so at most twice the bound is in memory while an export
 is under way.
+
+A patient queue drops nothing before whoever delivers has failed: closing a year of windows at once (a backfill, a flush) makes
+more of them than the bound allows, and is no outage. Whoever puts asks `is_crowded` and lets the other have its turn.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from radiosonde.model.size import held_bytes
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
+    from radiosonde.model import Window
 
-WAITING_WINDOWS = 2000
-"""Closed windows kept for a store or backend that does not answer; the oldest beyond it are dropped and counted."""
+WAITING_BYTES = 32 << 20
+"""Held for a store or backend that does not answer; the oldest windows beyond it are dropped and counted. 32 MiB are 300 windows
+of 30 features with their sketches, or 5 000 without features."""
 
 WAITING_SPANS = 1000
 """Spans kept for a backend that does not answer; the oldest beyond it are dropped and counted. 16 minutes at the default
@@ -30,44 +38,114 @@ class Waiting(Generic[Item]):
     Args:
         guard: counts what is dropped.
         reason: under this name.
-        bound: items that may wait.
+        bound: how much may wait, by *size*.
+        size: of an item; by default every one is 1.
+        patient: drop nothing as long as delivery does not fail.
+
+    Attributes:
+        lost: items dropped.
     """
 
-    def __init__(self, guard: Guard, reason: str, bound: int) -> None:
-        self._guard, self._reason, self._most = guard, reason, bound
-        self._waiting: deque[Item] = deque()
-        self._in_hand: list[Item] = []  # taken and not settled
+    def __init__(
+        self,
+        guard: Guard,
+        reason: str,
+        bound: int,
+        *,
+        size: Callable[[Item], int] = lambda _: 1,
+        patient: bool = False,
+    ) -> None:
+        self._guard, self._reason, self._most, self._size = guard, reason, bound, size
+        # Re-entrant: a signal handler that shuts down may interrupt the thread that puts.
+        self._lock = threading.RLock()
+        self._waiting: deque[tuple[Item, int]] = deque()  # with its size; guarded by _lock, like all below
+        self._in_hand: list[tuple[Item, int]] = []  # taken and not settled
+        self._held = 0  # sizes of those that wait
+        self._drops = not patient
+        self._is_patient = patient
+        self.lost = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._in_hand)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more waits than the bound allows."""
+        return self._held > self._most
+
     def put(self, items: Iterable[Item]) -> None:
         """Add items behind the others. The consumer's."""
-        self._waiting.extend(items)
-        self._bound()
+        sized = [(item, self._size(item)) for item in items]
+        with self._lock:
+            self._waiting.extend(sized)
+            self._held += sum(size for _, size in sized)
+            self._bound()
 
-    def take(self) -> list[Item]:
-        """Return all that wait, oldest first; `settle` must follow."""
-        self._in_hand = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        return self._in_hand
+    def take(self, most: int | None = None) -> list[Item]:
+        """Return those that wait, oldest first, as many as are within a size of *most* (one at least); `settle` must follow."""
+        taken: list[tuple[Item, int]] = []
+        with self._lock:
+            left = self._held if most is None else most
+            while self._waiting and (left > 0 or not taken):
+                entry = self._waiting.popleft()
+                left -= entry[1]
+                self._held -= entry[1]
+                taken.append(entry)
+            self._in_hand = taken
+        return [item for item, _ in taken]
 
     def settle(self, delivered: int) -> None:
         """Say how many of those taken were delivered, counted from the first; the others wait again."""
-        rest, self._in_hand = self._in_hand[delivered:], []
-        self._waiting.extendleft(reversed(rest))
-        self._bound()
+        with self._lock:
+            rest, self._in_hand = self._in_hand[delivered:], []
+            self._waiting.extendleft(reversed(rest))
+            self._held += sum(size for _, size in rest)
+            self._drops = bool(rest) or not self._is_patient
+            self._bound()
+
+    def give_up(self) -> None:
+        """Take whoever delivers for one that has failed: it does not come back from a delivery."""
+        with self._lock:
+            self._drops = True
+            self._bound()
 
     def abandon(self) -> None:
         """Count what still waits as lost: there is nobody left to deliver it."""
-        lost = len(self)
-        self._waiting.clear()
-        self._in_hand = []  # an export that hangs may settle later, and then finds nothing to put back
-        if lost:
-            self._guard.lose(self._reason, lost)
+        with self._lock:
+            lost = len(self)
+            self._waiting.clear()
+            self._held = 0
+            self._in_hand = []  # an export that hangs may settle later, and then finds nothing to put back
+            self._lose(lost)
 
     def _bound(self) -> None:
-        excess = len(self._waiting) - self._most
-        for _ in range(excess):
-            self._waiting.popleft()
-        if excess > 0:
-            self._guard.lose(self._reason, excess)
+        lost = 0
+        while self._drops and self._held > self._most and self._waiting:
+            self._held -= self._waiting.popleft()[1]
+            lost += 1
+        self._lose(lost)
+        if lost:
+            self._guard.tell(
+                f"dropped {self._reason}",
+                "The oldest %d that waited were dropped (%s): what a store or backend that does not answer costs is bounded",
+                lost,
+                self._reason,
+            )
+
+    def _lose(self, lost: int) -> None:
+        if lost:
+            self.lost += lost
+            self._guard.lose(self._reason, lost)
+
+
+def waiting_windows(guard: Guard, reason: str, *, patient: bool = False) -> Waiting[Window]:
+    """Return a queue of windows, bounded by `WAITING_BYTES`."""
+    return Waiting(guard, reason, WAITING_BYTES, size=held_bytes, patient=patient)
+
+
+def newest_within(windows: Sequence[Window], most_bytes: int) -> list[Window]:
+    """Return the last of *windows* that *most_bytes* hold."""
+    left, first = most_bytes, len(windows)
+    while first and (left := left - held_bytes(windows[first - 1])) >= 0:
+        first -= 1
+    return list(windows[first:])

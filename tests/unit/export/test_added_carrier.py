@@ -19,7 +19,7 @@ from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_server import read_server
 from radiosonde.export import carriers
 from radiosonde.export.exporter import BaseExporter, Carrier, ExportCounts, Health
-from radiosonde.export.waiting import WAITING_WINDOWS, Waiting
+from radiosonde.export.waiting import waiting_windows
 from radiosonde.model import losses
 from radiosonde.testing import fly
 from tests.unit.pipeline import spooled
@@ -33,7 +33,7 @@ class LinesExporter(BaseExporter):
 
     def __init__(self, context):
         self._path = context.settings.service_name
-        self._waiting = Waiting(context.guard, losses.EXPORT_FAILED, WAITING_WINDOWS)
+        self._waiting = waiting_windows(context.guard, losses.EXPORT_FAILED)
         self._exports = 0
 
     def export(self, windows, spans):

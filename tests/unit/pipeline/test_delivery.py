@@ -112,7 +112,8 @@ def fly_without_start(**environment):
 
 def test_beyond_the_bound_the_oldest_windows_are_lost_by_name(tmp_path, monkeypatch):
     """A store that stays away costs bounded memory; at the end what still waits is counted too."""
-    monkeypatch.setattr(waiting, "WAITING_WINDOWS", 4)
+    monkeypatch.setattr(waiting, "WAITING_BYTES", 4)
+    monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
     flight = fly_without_start(RADIOSONDE_STORE=str(tmp_path / "never" / "a.db"), RADIOSONDE_RUNTIME="off")
     try:
         predict = flight.observe("delays", input=False)(lambda _: "yes")
@@ -169,7 +170,8 @@ def attribute_of(record, name):
 
 def test_sketches_beyond_the_bound_are_lost_by_name(otlp, monkeypatch):
     """Windows whose sketches nobody takes are dropped from the oldest on; those that wait at the end count too."""
-    monkeypatch.setattr(waiting, "WAITING_WINDOWS", 2)
+    monkeypatch.setattr(waiting, "WAITING_BYTES", 2)
+    monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
     otlp(f"http://127.0.0.1:{free_port()}")
     with fly(otlp=True) as rs:
         predict = observed(rs)
