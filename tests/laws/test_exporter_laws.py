@@ -80,6 +80,18 @@ def hanging_backend(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict[st
         yield {"otlp": True}
 
 
+@contextmanager
+def multiprocess_folder(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Yield the settings of prometheus-client's multiprocess mode."""
+    yield {"prometheus_folder": folder}
+
+
+@contextmanager
+def no_folder(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Yield the settings of that mode with a folder that is not there."""
+    yield {"prometheus_folder": folder / "absent"}
+
+
 def with_settings(**settings: Any) -> World:
     """Return a world that needs nothing but settings."""
     return lambda *_: nullcontext(settings)
@@ -127,6 +139,7 @@ CASES = {
     "OTLP": Case(sink, no_backend, hanging_backend, losses.SKETCH_EVENTS_DROPPED, losses.SPANS_DROPPED),
     "Prometheus registry": Case(with_settings(prometheus=True), crowded_registry),
     "Prometheus page": Case(with_settings(prometheus_port=0), taken_port),
+    "Prometheus files": Case(multiprocess_folder, no_folder),
     "store": Case(store_in, no_store, locked_store, losses.STORE_FAILED),
 }
 

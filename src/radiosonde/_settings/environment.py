@@ -28,7 +28,9 @@ def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str
     """Return the variables of the environment that concern us, by name: ours, OpenTelemetry's, those of servers."""
     env = in_force(environment)
     return {
-        name: env[name] for name in sorted(env) if name.startswith(("RADIOSONDE_", "OTEL_")) or name in SERVER_VARIABLES
+        name: env[name]
+        for name in sorted(env)
+        if name.startswith(("RADIOSONDE_", "OTEL_")) or name in (*SERVER_VARIABLES, "PROMETHEUS_MULTIPROC_DIR")
     }
 
 
@@ -42,6 +44,11 @@ def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None,
     env = in_force(environment)
     name, version, variant = (env.get(f"RADIOSONDE_MODEL_{part}") or None for part in ("NAME", "VERSION", "VARIANT"))
     return name, version, variant
+
+
+def prometheus_folder(env: Mapping[str, str]) -> str | None:
+    """Return the folder of prometheus-client's multiprocess mode, None where it is off."""
+    return env.get("PROMETHEUS_MULTIPROC_DIR") or env.get("prometheus_multiproc_dir") or None
 
 
 def otel_disabled(env: Mapping[str, str]) -> bool | None:

@@ -49,6 +49,10 @@ class StartOptions(TypedDict, total=False):
     """Address that ``/metrics`` is served on: by default to this machine only, ``0.0.0.0`` or ``::`` to every one that
     reaches it.
     """
+    prometheus_folder: str | os.PathLike[str] | None
+    """Folder of prometheus-client's multiprocess mode: each process (or the agent) writes its metrics there, so that
+    they are on the application's own page.
+    """
     ring_bytes: int | None
     """Size of one model's ring."""
     max_series: int | None

@@ -160,6 +160,12 @@ class Settings:
         "Address that `/metrics` is served on: by default to this machine only, `0.0.0.0` or `::` to every one that reaches it.",
         "RADIOSONDE_PROMETHEUS_HOST",
     )  # fmt: skip
+    prometheus_folder: str | None = _setting(
+        None, kinds.path("folder"),
+        "Folder of prometheus-client's multiprocess mode: each process (or the agent) writes its metrics there, so that they are "
+        "on the application's own page.",
+        "", env_.prometheus_folder, ("PROMETHEUS_MULTIPROC_DIR",),
+    )  # fmt: skip
     ring_bytes: int = _setting(
         4 << 20, kinds.whole(1 << 16, 1 << 32, "bytes"), "Size of one model's ring.", "RADIOSONDE_RING_BYTES"
     )
@@ -340,7 +346,8 @@ def bench_environment(store: str, *, disabled: bool = False) -> dict[str, str]:
     kept = {
         name: value for name, value in env_.in_force(None).items() if name.removeprefix("RADIOSONDE_") not in places
     }
-    kept.pop("OTEL_SDK_DISABLED", None)
+    for name in ("OTEL_SDK_DISABLED", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        kept.pop(name, None)
     own = {"RADIOSONDE_STORE": store, "RADIOSONDE_LABELS": MEMORY, "RADIOSONDE_OTLP": "false"}
     return {**kept, **({"RADIOSONDE_DISABLED": "true"} if disabled else own)}
 

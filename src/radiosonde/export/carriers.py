@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radiosonde.export import otlp_exporter, prometheus_exporters, store_exporter
+from radiosonde.export import multiprocess_exporter, otlp_exporter, prometheus_exporters, store_exporter
 from radiosonde.export.exporter import Carrier, ExportContext, Exporter
 
 CARRIERS: list[Carrier] = [
@@ -11,6 +11,7 @@ CARRIERS: list[Carrier] = [
         "Prometheus registry", "prometheus", prometheus_exporters.make_registry, prometheus_exporters.registry_health
     ),
     Carrier("Prometheus page", "prometheus_port", prometheus_exporters.make_page, prometheus_exporters.page_health),
+    Carrier("Prometheus files", "prometheus_folder", multiprocess_exporter.make, multiprocess_exporter.health),
     Carrier("store", "store", store_exporter.make, store_exporter.health),
 ]
 

@@ -5,8 +5,8 @@
 * `PrometheusCollector.collect`: prometheus-client's protocol, for those who have a registry of their own.
 * `serve`: prometheus-client's own HTTP server, with `metrics_app` as what it serves.
 
-All are made from the same blocks. The multiprocess mode of prometheus-client knows no custom collectors: under a server
-that forks, export over OTLP, or scrape each worker on a port of its own.
+All are made from the same blocks. The multiprocess mode of prometheus-client knows no custom collectors; for it the same
+blocks are written into its files (`radiosonde.export.multiprocess`).
 """
 
 from __future__ import annotations

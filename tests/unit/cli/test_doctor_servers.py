@@ -204,6 +204,16 @@ def test_a_missing_extra_is_one_thing_to_do(monkeypatch, capsys, there, fixes):
     )
 
 
+def test_prometheus_multiprocess_folder_is_looked_at(doctor, tmp_path):
+    """prometheus-client makes none: the advised command does, and then all is fine."""
+    folder = tmp_path / "metrics of all"
+    code, found = doctor("gunicorn server:app", PROMETHEUS_MULTIPROC_DIR=folder)
+    assert code == 1
+    subprocess.run(found["next"], shell=True, check=True, timeout=60)
+    code, found = doctor("gunicorn server:app", PROMETHEUS_MULTIPROC_DIR=folder)
+    assert (code, said(found, "export", "Prometheus: each process")[0]) == (0, "ok")
+
+
 def test_what_it_advises_works(doctor, tmp_path):
     """The next command is run by a shell as it is, and the predictions are in the store that it promised."""
     pytest.importorskip("opentelemetry.instrumentation")
