@@ -31,6 +31,7 @@ from radiosonde.model import losses
 from radiosonde.store import writer
 from radiosonde.testing import Flight, fly
 from tests.e2e._receivers import free_port, otlp_sink
+from tests.factories import make_feature, make_reference
 from tests.laws.provocations import BATCH, PROVOCATIONS, ROW, START_S, enter_all, predict, provokes
 
 enter_all()
@@ -400,7 +401,12 @@ def _(folder, patch):
     with otlp_sink() as sink:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
         with fly(otlp=True) as rs:
-            observed = rs.observe("delays")(lambda _: "yes")
+            observed = rs.observe(
+                "delays",
+                reference=make_reference(
+                    [make_feature("a", (1, 1, 0, 0, 0, 0)), make_feature("b", (1, 1, 0, 0, 0, 0))]
+                ),
+            )(lambda _: "yes")
             with rs.pipeline()._turn:
                 for minute in range(2):
                     with rs.at(START_S + 60 * minute):

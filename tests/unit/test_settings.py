@@ -145,6 +145,8 @@ WRONG = {
     "RADIOSONDE_DISABLED": ["perhaps", "2"],
     "RADIOSONDE_LABELS": ["\0"],
     "RADIOSONDE_MAX_SERIES": ["0", "many", "1e3", "99999999999"],
+    "RADIOSONDE_MAX_FEATURES": ["0", "10001", "2.5", "many"],
+    "RADIOSONDE_PROVISIONAL_S": ["-1", "nan", "an hour"],
     "RADIOSONDE_ID_KEY": [],  # any text is a key: a refused one would leave in clear what it should hide
     "RADIOSONDE_OTLP": ["http", "otlp"],
     "RADIOSONDE_PROMETHEUS_HOST": ["0.0.0.0:9464", "http://0.0.0.0", "a b", "localhost:1", "/x", ":1"],

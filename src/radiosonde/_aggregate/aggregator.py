@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.batches import Batches
 from radiosonde._aggregate.outcomes import OutcomeState
-from radiosonde._aggregate.provisional import Backlog
+from radiosonde._aggregate.provisional import Backlog, Part
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
@@ -61,6 +61,7 @@ class Aggregator:
         sampling: how many rows features and outputs may count; default: all.
         thinner: which ones.
         guard: contains what fails while a window closes, so that it costs that window only.
+        provisional_s: event time that the rows of a provisional reference must cover, in seconds.
 
     Attributes:
         tail_sampler: as given.
@@ -79,6 +80,7 @@ class Aggregator:
         sampling: SamplingController | None = None,
         thinner: Thinner | None = None,
         guard: Guard | None = None,
+        provisional_s: float = 0.0,
     ) -> None:
         self._guard = guard or Guard()
         self.tail_sampler = tail_sampler
@@ -90,8 +92,10 @@ class Aggregator:
         self._lock = threading.Lock()
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
-        self._backlogs: dict[int, tuple[Stream, Backlog]] = {}
+        self._provisional_ns = round(provisional_s * NS)
+        self._backlogs: dict[Hashable, Backlog] = {}
         self._provisional: dict[Hashable, Reference] = {}
+        self._interims: dict[tuple[str, str], Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
         self.batch_rows_lost = 0
@@ -180,22 +184,28 @@ class Aggregator:
         if not len(rows) or not rows.shape[1]:
             return
         self.counted_rows += len(rows)
-        if stream.grid is None:
-            _, backlog = self._backlogs.setdefault(id(stream), (stream, Backlog()))
-            backlog.add(state.start_ns, state.key.cohort, rows, weight)
-            if backlog.is_ready or stream.identity in self._provisional:
-                self._settle(stream, backlog)
-        else:
+        if stream.grid is not None:
             state.add_features(rows, weight)
+            return
+        identity = stream.identity
+        backlog = self._backlogs.get(identity)
+        if backlog is None:
+            backlog = self._backlogs[identity] = Backlog(self._provisional_ns, self._thinner)
+        backlog.add(Part(stream, state.start_ns, state.key.cohort, rows, weight))
+        if backlog.is_ready or identity in self._provisional:
+            self._settle(identity)
 
-    def _settle(self, stream: Stream, backlog: Backlog) -> None:
+    def _settle(self, identity: Hashable) -> None:
         """Make the provisional reference from the backlog and count the backlog by it."""
-        del self._backlogs[id(stream)]
+        backlog = self._backlogs.pop(identity)
         # Streams of one version share it, whatever process they come from: counts add up only within one grid.
-        shared = self._provisional.get(stream.identity)
-        stream.adopt(self._provisional.setdefault(stream.identity, shared or backlog.reference(stream)))
-        for start_ns, cohort, rows, weight in backlog.parts():
-            self._state(stream, start_ns, cohort).add_features(rows, weight)
+        reference = self._provisional.get(identity)
+        if reference is None:
+            reference = self._provisional[identity] = backlog.reference()
+        for stream in backlog.streams:
+            stream.adopt(reference)
+        for part in backlog.parts():
+            self._state(part.stream, part.start_ns, part.cohort).add_features(part.rows, part.weight)
 
     def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
         """Count outcomes in the windows of their predictions, which this process need not have made; any thread.
@@ -260,16 +270,18 @@ class Aggregator:
 
     # Closing ---------------------------------------------------------------------------------------------------------
 
-    def close(self, *, everything: bool = False) -> list[Window]:
+    def close(self, *, everything: bool = False, is_end: bool = False) -> list[Window]:
         """Take out the windows that are due (or all) and return them frozen, with sketches.
 
-        With *everything*, a backlog too short for a good provisional reference is counted by a poor one.
+        Args:
+            everything: all that are open.
+            is_end: nothing will come after this: features that wait for a provisional reference are counted by what there is.
         """
         now_ns = monotonic_ns()
         with self._lock:
-            if everything:
-                for stream, backlog in list(self._backlogs.values()):
-                    self._settle(stream, backlog)
+            if is_end:
+                for identity in list(self._backlogs):
+                    self._settle(identity)
             is_crowded = sum(state.has_features for state in self._open.values()) > OPEN_WINDOWS
             due = [
                 place
@@ -324,7 +336,31 @@ class Aggregator:
         with self._lock:
             parts = [window for total in self._totals.values() for window in total]
             parts += [state.freeze(with_sketches=False) for state in self._open.values()]
+            parts += self._previews()
         return tuple(merge_windows(parts, by=_key))
+
+    def _previews(self) -> list[Window]:
+        """Return the features that wait for a provisional reference, counted by interim ones."""
+        self._interims = {}
+        found = []
+        for backlog in self._backlogs.values():
+            preview = backlog.preview()
+            if preview is None:
+                continue
+            reference, parts = preview
+            for part in parts:
+                stream = part.stream
+                self._interims[stream.model, stream.version] = reference
+                end_ns = part.start_ns + self._window_ns
+                state = SeriesState(stream, self._key(stream, part.cohort), part.start_ns, end_ns, self._process)
+                state.add_features(part.rows, part.weight)
+                found.append(state.freeze(with_sketches=False))
+        return found
+
+    @property
+    def interims(self) -> Mapping[tuple[str, str], Reference]:
+        """The interim references of the last snapshot, by (model, version)."""
+        return self._interims
 
     @property
     def open_windows(self) -> int:

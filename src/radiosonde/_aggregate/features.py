@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.decoding import as_numbers
 from radiosonde.model import FeatureCounts
 from radiosonde.reference.grid import Grid, fingerprints
 from radiosonde.sketches import KINDS, KllSketch, is_available
@@ -60,9 +61,7 @@ class FeatureState:
         """Add feature rows, shape (rows, features), each of which stands for *weight* rows."""
         self._counted_rows += len(rows)
         self._weight_square_sum += weight * weight * len(rows)
-        if weight == 1:  # of a sample it would identify nothing
-            with np.errstate(over="ignore"):
-                self._fingerprints += fingerprints(rows)
+        if weight == 1:
             self._count(rows, 1)
             return
         self._held.setdefault(weight, []).append(rows)
@@ -77,8 +76,12 @@ class FeatureState:
 
     def _count(self, rows: NDArray[np.float64], weight: int) -> None:
         self._take_sample(rows)
+        coded = self._stream.to_grid(rows)
+        if weight == 1:  # of a sample it would identify nothing
+            with np.errstate(over="ignore"):
+                self._fingerprints += fingerprints(coded)
         # A copy, column by column, because it is sorted: see Grid.count_sorted for why sorting pays.
-        columns = np.array(self._stream.to_grid(rows), order="F")
+        columns = np.array(coded, order="F")
         columns.sort(axis=0)
         cells, finite = self._grid.count_sorted(columns)
         self._cells += weight * cells
@@ -102,7 +105,7 @@ class FeatureState:
         self._sample.append(thinned.copy())  # a view would keep the whole block
 
     def _quantile_sketch(self, position: int, name: str) -> KllSketch | None:
-        is_number = name not in self._stream.pii and self._stream.categories[position] is None
+        is_number = name not in self._stream.pii and self._grid.codes[position] is None
         return KllSketch() if is_number and is_available() else None
 
     def _serialized(self) -> dict[tuple[str, str], bytes]:
@@ -117,8 +120,8 @@ class FeatureState:
                 serialized[name, "kll_double"] = quantiles.to_bytes()
             if name in self._stream.pii or not len(sample):
                 continue
-            names = self._stream.categories[position]
-            values = sample[:, position] if names is None else _texts(sample[:, position], names)
+            texts = self._stream.texts(position, sample[:, position])
+            values = as_numbers(sample[:, position]) if texts is None else np.array(texts, dtype=np.object_)
             for kind in ("hll", "frequent"):
                 sketch = KINDS[kind]()
                 sketch.update(values)
@@ -140,10 +143,3 @@ class FeatureState:
             weight_square_sum=self._weight_square_sum,
             sketches=self._serialized() if with_sketches else {},
         )
-
-
-def _texts(codes: NDArray[np.float64], names: object) -> NDArray[np.object_]:
-    listed: list[str] = list(names)  # type: ignore[call-overload]
-    return np.array(
-        [listed[int(code)] if 0 <= code < len(listed) else None for code in codes.tolist()], dtype=np.object_
-    )

@@ -1,51 +1,178 @@
-"""Rows that wait for a grid: without a reference, the first thousand rows of a model become a provisional one."""
+"""Rows that wait for a grid: without a reference, the first hour of a model's traffic becomes a provisional one.
+
+It is made when there are `PROVISIONAL_ROWS` rows *and* they cover the time asked for (an hour by default), and by nothing
+else: a reference of the first eleven rows calls a third of ordinary traffic outside. A flush and a commit leave the rows
+waiting; the end of the process makes do with what there is. Until then `Backlog.preview` counts what waits by an interim
+reference, for whoever looks in the meantime (a scrape, a notebook): a view, in which every row is there once, and which
+closed windows never see.
+
+Rows that wait are bounded in bytes. At the bound every second one is dropped and the others stand for twice as many, and
+so does what comes: the window's counts then say that they are estimates.
+
+Rows of all streams that agree in model, version and features wait together, whatever process they come from, because
+counts add up only within one grid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.decoding import as_categories, as_numbers
 from radiosonde._clock import sleep
+from radiosonde._ring.text_codes import codes_of
 from radiosonde.reference.fit import fit_rows
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.stream import Stream
+    from radiosonde._aggregate.thinning import Thinner
     from radiosonde.reference.profile import Reference
 
 PROVISIONAL_ROWS = 1000
-"""Rows the provisional reference is made from: enough for ten cells, too few to find a shift below .25 sd."""
+"""Rows a provisional reference is made from at least: enough for ten cells, too few to find a shift below .25 sd."""
+
+BACKLOG_BYTES = 4 << 20
+"""Bytes of rows that wait for one reference: 17 000 rows of 30 features."""
+
+BACKLOG_PARTS = 4096
+"""Pieces they may wait in: a trickle makes one of each row, and each takes as much as 30 values."""
+
+FITTED_ROWS = 20_000
+"""Rows a reference is fitted from at most."""
+
+
+class Part(NamedTuple):
+    """Rows of one stream, window and cohort, each of which stands for *weight* rows."""
+
+    stream: Stream
+    start_ns: int
+    cohort: str
+    rows: NDArray[np.float64]
+    weight: int
 
 
 class Backlog:
-    """Feature rows of one stream that came before its grid. Bounded: it is emptied at `PROVISIONAL_ROWS` rows."""
+    """Feature rows of one model that came before its grid.
 
-    def __init__(self) -> None:
-        self._parts: list[tuple[int, str, NDArray[np.float64], int]] = []
-        self._rows = 0
+    Args:
+        span_ns: event time they must cover.
+        thinner: draws the rows that stay when they become too many.
+    """
 
-    def add(self, start_ns: int, cohort: str, rows: NDArray[np.float64], weight: int) -> None:
-        """Keep rows of the window that starts at *start_ns*."""
-        self._parts.append((start_ns, cohort, rows.copy(), weight))
-        self._rows += len(rows)
+    def __init__(self, span_ns: int, thinner: Thinner) -> None:
+        self._span_ns = span_ns
+        self._thinner = thinner
+        self._parts: list[Part] = []
+        self._step = 1
+        self._rows = self._bytes = 0
+        self._first_ns = self._last_ns = 0
+        self._interim: tuple[int, Reference] | None = None
+
+    def add(self, part: Part) -> None:
+        """Keep rows."""
+        if not self._rows:
+            self._first_ns = self._last_ns = part.start_ns
+        self._first_ns, self._last_ns = min(self._first_ns, part.start_ns), max(self._last_ns, part.start_ns)
+        self._rows += len(part.rows)
+        # A copy even where all stay: a view would keep the whole block.
+        self._keep(part._replace(rows=part.rows.copy()) if self._step == 1 else self._thinned(part, self._step))
+        while self._bytes > BACKLOG_BYTES or len(self._parts) > BACKLOG_PARTS:
+            self._step *= 2
+            parts, self._parts, self._bytes = self._parts, [], 0
+            for waiting in parts:
+                self._keep(self._thinned(waiting, 2))
+
+    def _keep(self, part: Part) -> None:
+        if len(part.rows):
+            self._parts.append(part)
+            self._bytes += part.rows.nbytes
+
+    def _thinned(self, part: Part, step: int) -> Part:
+        return part._replace(rows=part.rows[self._thinner.positions(len(part.rows), step)], weight=part.weight * step)
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are rows enough for a provisional reference."""
-        return self._rows >= PROVISIONAL_ROWS
+        """Whether there are rows enough, over time enough, for a provisional reference."""
+        return self._rows >= PROVISIONAL_ROWS and self._last_ns - self._first_ns >= self._span_ns
 
-    def parts(self) -> Iterator[tuple[int, str, NDArray[np.float64], int]]:
-        """Yield (window start, cohort, rows, weight) of what was kept."""
-        yield from self._parts
+    @property
+    def streams(self) -> list[Stream]:
+        """Return whose rows wait."""
+        return list({id(part.stream): part.stream for part in self._parts}.values())
 
-    def reference(self, stream: Stream) -> Reference:
-        """Return the provisional reference of all rows kept."""
-        categories = {
-            name: tuple(names)
-            for name, names in zip(stream.features, stream.categories, strict=True)
-            if names is not None
-        }
-        block = np.concatenate([rows for _, _, rows, _ in self._parts])
+    def parts(self) -> list[Part]:
+        """Return what waits, in the order of arrival."""
+        return self._parts
+
+    def reference(self) -> Reference:
+        """Return the provisional reference of all that waits."""
+        stream = self._parts[0].stream
+        parts = self._gathered()
+        total = sum(len(part.rows) for part in parts)
+        step = -(-total // FITTED_ROWS)
+        parts = [part._replace(rows=part.rows[::step]) for part in parts] if step > 1 else parts
+        block = np.empty((sum(len(part.rows) for part in parts), len(stream.features)))
+        categories = {}
+        for position, name in enumerate(stream.features):
+            vocabulary = _fill(block[:, position], parts, position)
+            if vocabulary is not None:
+                categories[name] = tuple(vocabulary)
         return fit_rows(stream.features, block, categories=categories, model=stream.model, between=lambda: sleep(0))
+
+    def preview(self) -> tuple[Reference, list[Part]] | None:
+        """Return an interim reference and what waits, its streams counting by that reference; None when nothing waits.
+
+        The reference is made anew whenever the rows have doubled, so that those who follow its identity see few of them.
+        """
+        if not self._parts:
+            return None
+        if self._interim is None or self._rows >= 2 * self._interim[0]:
+            self._interim = self._rows, self.reference()
+        reference = self._interim[1]
+        shadows = {id(stream): dataclasses.replace(stream) for stream in self.streams}
+        for shadow in shadows.values():
+            shadow.adopt(reference)
+        return reference, [part._replace(stream=shadows[id(part.stream)]) for part in self._gathered()]
+
+    def _gathered(self) -> list[Part]:
+        """Return what waits, rows of one stream, cohort and weight together: counting costs by the part."""
+        groups: dict[tuple[int, str, int], list[Part]] = {}
+        for part in self._parts:
+            groups.setdefault((id(part.stream), part.cohort, part.weight), []).append(part)
+        return [
+            members[0]._replace(rows=np.concatenate([member.rows for member in members])) for members in groups.values()
+        ]
+
+
+def _fill(column: NDArray[np.float64], parts: list[Part], position: int) -> list[str] | None:
+    """Write one feature of *parts* into *column*; return its categories, None when it is numeric."""
+    numbers = texts = 0
+    for part in parts:
+        values = part.rows[:, position]
+        if part.stream.is_open:
+            coded = int((codes_of(values) >= 0).sum())
+            numbers, texts = numbers + int((~np.isnan(values)).sum()), texts + coded
+        elif part.stream.categories[position] is not None:
+            texts += len(values)
+    vocabulary: dict[str, int] = {}
+    start = 0
+    for part in parts:
+        values, names = part.rows[:, position], part.stream.categories[position] or ()
+        stop = start + len(values)
+        if texts <= numbers:
+            column[start:stop] = as_numbers(values)
+        elif part.stream.is_open:
+            column[start:stop] = as_categories(
+                values, names, lambda text: float(vocabulary.setdefault(text, len(vocabulary)))
+            )
+        else:
+            known = np.isfinite(values) & (values >= 0) & (values < len(names))
+            column[start:stop] = values
+            for code in np.unique(values[known]).tolist():
+                name = names[int(code)]
+                column[start:stop][values == code] = vocabulary.setdefault(name, len(vocabulary))
+        start = stop
+    return None if texts <= numbers else list(vocabulary)

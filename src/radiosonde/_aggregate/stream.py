@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._aggregate.decoding import as_categories, as_numbers, grid_codes
 from radiosonde._ring import BatchArena
+from radiosonde._ring.text_codes import codes_of
 from radiosonde.model import OVERFLOW_CLASS
 from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN
+from radiosonde.model.feature_names import number_text
 from radiosonde.reference.grid import Grid
 from radiosonde.reference.profile import Reference
 
@@ -26,7 +30,8 @@ class Stream:
         errors: error type names by code; 0 is none.
         phases: phase names by code.
         features: feature names.
-        categories: per feature the category names by code, or None for a number.
+        categories: per feature the texts by code, or None for a number.
+        is_open: any feature may hold numbers and texts (`radiosonde._ring.text_codes`); its grid says which count.
         arena: where rows of batches are.
         nonce: of the ring, part of its predictions' ids.
         reference: the profile whose grid counts the cells; None until a provisional one is made.
@@ -50,6 +55,7 @@ class Stream:
     grid: Grid | None = None
     nonce: int = 0
     outside: NDArray[np.bool_] | None = None
+    is_open: bool = False
     pii: frozenset[str] = field(default_factory=frozenset)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -71,38 +77,77 @@ class Stream:
         self.grid = Grid.from_reference(reference)
         self.outside = _outside(reference, self.grid)
         self.pii = frozenset(feature.name for feature in reference.features if feature.pii)
-        self._grid_codes = {
+        self._grid_codes = {} if self.is_open else {
             position: np.empty(0)
             for position, names in enumerate(self.categories)
             if names is not None
             and (known := self.grid.codes[position]) is not None
             and list(names[: len(known)]) != list(known)
-        }
+        }  # fmt: skip
 
     def to_grid(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return *rows* with category codes as the grid numbers them.
+        """Return *rows* with texts as the grid numbers them.
 
         A given reference's categories got their codes first, in its order, so nothing changes; a provisional one ranks
         the categories it saw, perhaps in another process, where they came in another order.
         """
+        if self.is_open:
+            return self._from_open(rows)
         if not self._grid_codes:
             return rows
         rows = rows.copy(order="F")
         for position in self._grid_codes:
             column = rows[:, position]
             coded = np.isfinite(column)
-            grid_codes = self._to_grid_codes(position)
-            column[coded] = grid_codes[np.minimum(column[coded].astype(np.int64), len(grid_codes) - 1)]
+            codes = self._to_grid_codes(position)
+            column[coded] = codes[np.minimum(column[coded].astype(np.int64), len(codes) - 1)]
         return rows
+
+    def _from_open(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        grid = self.grid
+        if grid is None:
+            return rows
+        changed = rows
+        for position, known in enumerate(grid.codes):
+            names = self.categories[position] or ()
+            if known is None and not names:  # numbers, and no text was ever among them
+                continue
+            if changed is rows:
+                changed = rows.copy(order="F")
+            column = changed[:, position]
+            if known is None:
+                column[:] = as_numbers(column)
+            else:
+                column[:] = as_categories(column, names, _coder(known))
+        return changed
 
     def _to_grid_codes(self, position: int) -> NDArray[np.float64]:
         """Return the grid's code by code, those of names that came since included; the last one is for no name."""
         names, found = self.categories[position] or (), self._grid_codes[position]
         if len(found) <= len(names) and self.grid is not None:
-            known = self.grid.codes[position] or {}
-            found = np.array([*(known.get(name, len(known)) for name in names), len(known)], dtype=np.float64)
-            self._grid_codes[position] = found
+            found = self._grid_codes[position] = grid_codes(names, self.grid.codes[position] or {})
         return found
+
+    def texts(self, position: int, values: NDArray[np.float64]) -> list[str | None] | None:
+        """Return the categories of a feature's values as they stand in the ring; None when it is numeric."""
+        names = self.categories[position]
+        is_text = names is not None if not self.is_open or self.grid is None else self.grid.codes[position] is not None
+        if not is_text:
+            return None
+        listed = names or ()
+        if not self.is_open:
+            return [listed[int(code)] if 0 <= code < len(listed) else None for code in values.tolist()]
+        codes = codes_of(values).tolist()
+        return [
+            (listed[code] if code < len(listed) else None)
+            if code >= 0
+            else (number_text(value) if math.isfinite(value) else None)
+            for code, value in zip(codes, values.tolist(), strict=True)
+        ]
+
+
+def _coder(known: Mapping[str, int]) -> Callable[[str], float]:
+    return lambda text: float(known.get(text, len(known)))
 
 
 def _outside(reference: Reference, grid: Grid) -> NDArray[np.bool_] | None:

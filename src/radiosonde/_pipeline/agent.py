@@ -71,6 +71,7 @@ class Agent:
         guard: counts errors and losses.
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
+        provisional_s: event time that the rows of a provisional reference must cover, in seconds.
         label_queue: takes the predictions that may be labelled, and joins; default: a join store in the spool.
         make_exports: makes what exports its snapshots and commits, of a function that returns a snapshot and the identity
             of the agents of this spool; default: nothing is exported.
@@ -92,6 +93,7 @@ class Agent:
         window_s: float = 60.0,
         label_queue: LabelQueue | None = None,
         make_exports: Callable[[Callable[[], Snapshot], str], AgentExports] | None = None,
+        provisional_s: float = 3600.0,
     ) -> None:
         self._spool, self._guard = spool, guard
         self._lock = hold(spool.folder / AGENT_LOCK)
@@ -103,7 +105,9 @@ class Agent:
         self._writer = StoreWriter(self.store, process=self.process, is_kept=True)
         make_exports = make_exports or partial(AgentExports, Settings(), guard)
         self.exports = make_exports(self.snapshot, self.process)
-        self._aggregator = Aggregator(window_s, self.process, self.exports.tail_sampler, guard=guard)
+        self._aggregator = Aggregator(
+            window_s, self.process, self.exports.tail_sampler, guard=guard, provisional_s=provisional_s
+        )
         self._label_queue = label_queue or label_queue_for(Settings(spool=str(spool.folder), agent=True), guard)
         self._joiner = Joiner(self._label_queue, self._aggregator, self, guard, self.process)
         self._rings: dict[Path, AttachedRing] = {}
@@ -231,14 +235,18 @@ class Agent:
         """Make durable what was counted, *batch* included; return whether it is."""
         return self.commit(batch)
 
-    def commit(self, batch: Batch | None = None) -> bool:
+    def commit(self, batch: Batch | None = None, *, is_end: bool = False) -> bool:
         """Make durable what was counted and how far; return whether it is.
+
+        Features that wait for a provisional reference are not counted yet: they wait in memory, at most the first hour of a
+        model without a reference, and are lost with the agent if it is killed meanwhile.
 
         Args:
             batch: labels whose outcomes were taken; remembered with them.
+            is_end: nothing will be drained after this; what waits is counted by what there is.
         """
         # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
-        self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True)])
+        self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True, is_end=True)])
         self._untold |= {window.key for window in self._uncommitted}
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
@@ -313,7 +321,7 @@ class Agent:
             start_ns=self._start_ns,
             time_ns=wall_ns(),
             windows=self._aggregator.snapshot(),
-            references=self._references(),
+            references={**self._aggregator.interims, **self._references()},
             statistics=self.statistics(),
             runtimes=self._health.totals(),
         )
@@ -344,7 +352,7 @@ class Agent:
         self.turn()
         self._joiner.join()
         self._health.end_all()
-        done = self.commit()
+        done = self.commit(is_end=True)
         with self._guard("agent_close_labels"):
             self._label_queue.close()
         self._writer.close()

@@ -137,6 +137,7 @@ def attach(spool: Spool, file: RingFile) -> AttachedRing:
         phases=phases,
         features=features,
         categories=categories,
+        is_open=bool(page.get("is_open")),
         arena=ring.arena,
         nonce=ring.nonce,
     )

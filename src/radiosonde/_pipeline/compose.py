@@ -114,7 +114,9 @@ def _parts(
     # Where nobody would send them, no spans are made.
     bound = settings.spans_per_minute if any(each.takes_spans for each in exporters) else 0
     tail_sampler = TailSampler(bound, guard) if bound else None
-    aggregator = Aggregator(settings.window_s, process, tail_sampler, sampling=sampling, guard=guard)
+    aggregator = Aggregator(
+        settings.window_s, process, tail_sampler, sampling=sampling, guard=guard, provisional_s=settings.provisional_s
+    )
     label_queue = label_queue_for(settings, guard)
     delivery = Delivery(settings, guard, exporters, labels)
     return Parts(

@@ -119,7 +119,7 @@ class OwnRings:
                 self._drain(ring)
             if is_whole and not parts.delivery.takes_labels:
                 parts.joiner.join()
-            windows = parts.aggregator.close(everything=everything)
+            windows = parts.aggregator.close(everything=everything, is_end=everything and is_end)
             if is_whole and parts.health is not None:
                 # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
                 with parts.guard("health_sample"):

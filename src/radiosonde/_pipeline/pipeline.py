@@ -259,7 +259,7 @@ class Pipeline:
             start_ns=self._start_ns,
             time_ns=wall_ns(),
             windows=self._aggregator.snapshot(),
-            references=profiles_in_use(self._ring_consumers),
+            references={**self._aggregator.interims, **profiles_in_use(self._ring_consumers)},
             statistics=self.statistics(),
             runtime=self._draining.runtime(),
         )

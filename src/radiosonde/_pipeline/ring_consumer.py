@@ -73,6 +73,7 @@ class RingConsumer:
             phases=recorder.phases.names,
             features=schema.public_names,
             categories=tuple(None if codes is None else codes.names for codes in schema.codes),
+            is_open=schema.is_open,
             arena=writer.ring.arena,
             nonce=writer.ring.nonce,
         )

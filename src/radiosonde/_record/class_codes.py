@@ -45,7 +45,7 @@ class ClassCodes(Codes):
             plain = name = _SAME[name]
         code, overflowed = self.add(value, self._lose, name=plain)
         if not overflowed:
-            return code
+            return int(code)
         code = hashed_class(name)
         if len(self._hashed) >= _NAMES_KEPT:
             self._hashed = {}

@@ -1,8 +1,12 @@
 """Copies a call's features into the ring: a row into its slot, a batch into the arena.
 
 The readers for the commonest inputs (a float array of one row, a dict) are the hot path and written for it; everything
-else goes through `_convert`, which is defined for every object. What cannot be read is counted by reason, and the
-prediction still counts.
+else is a flat sequence of values, a table, or a sequence of rows, and is read by one way for each. What cannot be read is
+counted by reason, and the prediction still counts.
+
+The rows of a batch that are kept are chosen from its number of rows before any of them is read: no more than fit into half
+the arena, and no more than `SLOW_VALUES` values that have to be read one by one. So what a batch costs its caller is
+bounded, whatever its size and container (``docs/limits.md``).
 
 Measured per row of 30 (bench_record): array 0.2 us, dict 1.0 us.
 """
@@ -11,53 +15,47 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
+from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, UNREAD, Blocks, Recorded
+from radiosonde._record.encoding import Encoder, listed
+from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar
 from radiosonde._record.schema import INVALID, NAN, Schema
-from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, column, column_names, recognise
-from radiosonde._ring import Ring
-from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_NONE, INPUT_ROW
-from radiosonde.model import LONGEST_NAME, name_of
-from radiosonde.model.losses import (
-    BATCH_REFUSED,
-    FEATURE_VALUES_UNKNOWN,
-    FEATURES_UNREADABLE,
-    FEATURES_WIDTH,
+from radiosonde._record.shapes import Form, as_mapping, attribute_names, recognise
+from radiosonde._record.summaries import (
+    CHUNK_VALUES,
+    READ_VALUES,
+    stride_of,
+    summarise,
+    summarise_sparse,
+    summarise_texts,
 )
-from radiosonde.model.names import REPLACED
+from radiosonde._record.tables import Table, table_of
+from radiosonde._ring import Ring
+from radiosonde.model.feature_names import feature_names
+from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
+from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
 
+SLOW_VALUES = 131_072
+"""Values of a batch read one by one: 10 to 20 ms. Of larger batches every nth row is kept, and stands for n."""
 
-class Recorded(NamedTuple):
-    """What became of a call's features.
+WIDE_VALUES = 1 << 21
+"""Values of a batch of wide rows that are summarised: 10 ms. Of larger ones every nth row is kept."""
 
-    Attributes:
-        rows: rows of the call.
-        position: arena position + 1 of the batch's block; 0 for a single row.
-        kept: rows in the block.
-        step: every step-th row is kept.
-        kind: `INPUT_ROW` when features were recorded, else `INPUT_NONE`.
-    """
+TEXT_ROWS = 2048
+"""Texts of a batch that are summarised: 20 ms. Of larger ones every nth is kept."""
 
-    rows: int
-    position: int
-    kept: int
-    step: int
-    kind: int
+TYPES_KNOWN = 64
+"""Types whose reader is remembered; then they are forgotten, because a type may be made for every request."""
 
+_DOUBLES = "dfe?bhilqBHILQ"
+"""Types of numpy's that fit into a double without a warning: all numbers but complex and extended ones."""
 
-ONE_ROW = Recorded(1, 0, 1, 1, INPUT_ROW)
-NO_ROW = Recorded(1, 0, 1, 1, INPUT_NONE)
-EMPTY = Recorded(0, 0, 0, 1, INPUT_NONE)
-
-_MISSING_TYPES = {"NAType", "NaTType"}
-"""pandas' NA and NaT, which raise when asked whether they are true; named, so that pandas need not be imported."""
-
-_MIX_FIRST, _MIX_SECOND, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, (1 << 64) - 1
-"""Two multiplications with a fold between: spread record indices over the offsets of a thinned batch, so no row is favoured."""
+Writer = Callable[[Any, int, int], Recorded]
 
 
 class InputWriter:
@@ -67,52 +65,71 @@ class InputWriter:
         schema: names and kinds of the features.
         ring: where to.
         guard: counts what is lost.
+
+    Attributes:
+        blocks: places for rows.
+        by_type: how to write a value, by its type; bounded.
+        is_tentative: whether the first answer may show that rows are taken apart another way.
     """
 
     def __init__(self, schema: Schema, ring: Ring, guard: Guard) -> None:
         self._schema = schema
         self._ring = ring
         self._guard = guard
-        self._row_shape = (schema.width,)
-        self._row_shapes = ((1, schema.width), self._row_shape)
-        self._positions = {name: position for position, name in enumerate(schema.names)}
+        self.is_tentative = False
+        self.blocks = Blocks(ring, schema.width, guard)
+        self._encoder = Encoder(schema, guard)
+        self._row_shapes = ((1, schema.width), (schema.width,)) if schema.is_plain else ()
+        self._texts = list(schema.categorical)
         self._getters: dict[type, Callable[[Any], tuple[object, ...]]] = {}
-        self.by_type: dict[type, Callable[[Any, int, int], Recorded]] = {
-            np.ndarray: self._array,
-            dict: self._fast_dict(),
-        }
+        self.by_type: dict[type, Writer] = {}
+        self._forget_types()
 
-    def _fast_dict(self) -> Callable[[Any, int, int], Recorded]:
+    def _forget_types(self) -> None:
+        self._getters.clear()
+        self.by_type.clear()
+        self.by_type[np.ndarray] = self._array
+        if self._schema.reading == "columns":
+            self.by_type[dict] = self._fast_dict()
+
+    def _fast_dict(self) -> Writer:
         if self._schema.hidden:
-            return lambda value, slot, index: self._mapping(value, slot)
-        return self._dict_with_categories if self._schema.categorical else self._dict
+            return self._mapping
+        return self._dict_with_texts if self._texts else self._dict
 
     def write(self, value: object, slot: int, index: int) -> Recorded:
         """Copy the features of *value* into *slot* (or the arena) and say what became of them."""
         writer = self.by_type.get(type(value))
         if writer is None:
+            if len(self.by_type) >= TYPES_KNOWN:
+                self._forget_types()
             writer = self.by_type[type(value)] = self._writer_for(recognise(value))
         return writer(value, slot, index)
 
-    def _writer_for(self, form: Form) -> Callable[[Any, int, int], Recorded]:
-        return {
-            Form.ARRAY: lambda value, slot, index: self._array(as_array(value), slot, index),
-            Form.FRAME: self._frame,
-            Form.MAPPING: lambda value, slot, index: self._mapping(as_mapping(value), slot),
+    def _writer_for(self, form: Form) -> Writer:
+        writers: dict[Form, Writer] = {
+            Form.ARRAY: lambda value, slot, index: self._tabular(value, Form.ARRAY, slot, index),
+            Form.SPARSE: lambda value, slot, index: self._tabular(value, Form.SPARSE, slot, index),
+            Form.DMATRIX: lambda value, slot, index: self._tabular(value, Form.DMATRIX, slot, index),
+            Form.FRAME: lambda value, slot, index: self._tabular(value, Form.FRAME, slot, index),
+            Form.SERIES: self._series,
+            Form.MAPPING: self._mapping,
             Form.SEQUENCE: self._sequence,
-            Form.OBJECT: lambda value, slot, index: self._mapping(self._attributes(value), slot),
+            Form.OBJECT: lambda value, slot, _: self._named_row(self._attributes(value), slot),
+            Form.TEXT: self._text,
+            Form.LAZY: self._lazy,
             Form.UNKNOWN: self._unreadable,
-        }[form]
+        }
+        return writers[form]
 
     # One row, fast ---------------------------------------------------------------------------------------------------
 
     def _array(self, value: NDArray[Any], slot: int, index: int) -> Recorded:
         shape = value.shape
-        if shape in self._row_shapes and not self._schema.categorical and not self._schema.hidden:
-            plain = value.dtype.kind in "fiub"  # objects and text: numpy would take "3.5" for a number
-            self._ring.rows[slot] = value if plain else self._convert(value.reshape(-1).tolist())
-            return ONE_ROW
-        return self._other_array(value, slot, index)
+        if shape in self._row_shapes and value.dtype.char in _DOUBLES:
+            self._ring.rows[slot] = value
+            return FLAT_ROW if self.is_tentative and len(shape) == 1 and shape[0] > 1 else ONE_ROW
+        return self._tabular(value, Form.ARRAY, slot, index)
 
     def _dict(self, value: Mapping[str, object], slot: int, index: int) -> Recorded:
         schema = self._schema
@@ -124,40 +141,60 @@ class InputWriter:
                 pass
             else:
                 return ONE_ROW
-        return self._mapping(value, slot)
+        return self._mapping(value, slot, index)
 
-    def _dict_with_categories(self, value: Mapping[str, object], slot: int, index: int) -> Recorded:
+    def _dict_with_texts(self, value: Mapping[str, object], slot: int, index: int) -> Recorded:
         schema = self._schema
         if len(value) == schema.width:
             try:
                 row: list[Any] = list(schema.pick(value))
-                for position, codes in schema.categorical:
+                for position, codes in self._texts:
                     row[position] = codes.codes.get(row[position])
                 schema.pack(self._ring.memory, self._ring.rows_offset + slot * schema.width * 8, *row)
             except Exception:  # noqa: BLE001, S110 - also an unknown category, which is None here and gets its code below
                 pass
             else:
                 return ONE_ROW
-        return self._mapping(value, slot)
+        return self._mapping(value, slot, index)
 
-    # Everything else -------------------------------------------------------------------------------------------------
+    def _notice_texts(self) -> None:
+        """Let the fast path for dicts look up texts in the features that have turned out to hold some."""
+        if self._schema.text_features > len(self._texts):
+            codes = enumerate(self._schema.codes)
+            self._texts = [(place, known) for place, known in codes if known is not None and known.names]
+            self._forget_types()
 
-    def _mapping(self, value: Mapping[Any, object], slot: int) -> Recorded:
-        row = self._named(value)
-        if row is None:
-            return NO_ROW
-        self._ring.rows[slot] = row
+    # One row by name -------------------------------------------------------------------------------------------------
+
+    def _mapping(self, value: Any, slot: int, index: int) -> Recorded:
+        table = table_of(value, Form.MAPPING)
+        if table is not None:
+            return self._table(table, slot, index)
+        return self._named_row(as_mapping(value), slot)
+
+    def _named_row(self, value: Mapping[Any, object], slot: int) -> Recorded:
+        row = self._by_name(value)
+        return NO_ROW if row is None else self._one_row(row, slot)
+
+    def _one_row(self, values: Sequence[object], slot: int) -> Recorded:
+        if self._schema.reading == "wide":
+            self._ring.rows[slot] = self._encoder.wide_row(values)
+        else:
+            number = self._encoder.number
+            self._ring.rows[slot] = [number(position, value) for position, value in enumerate(values)]
+            self._notice_texts()
         return ONE_ROW
 
-    def _named(self, value: Mapping[Any, object]) -> list[float] | None:
+    def _by_name(self, value: Mapping[Any, object]) -> Sequence[object] | None:
+        """Return the values of the features by name, None for a missing one; None when no name is known, counted."""
+        if self._schema.reading == "wide":
+            return list(value.values())
         names = self._schema.names
         missing = object()
         values = [value.get(name, missing) for name in names]
         absent = sum(item is missing for item in values)
-        if absent and self._has_other_names(value):
-            by_text = {
-                name_of(name): item for name, item in value.items()
-            }  # labelled by position, as a pandas row may be
+        if absent and not all(isinstance(name, str) for name in value):
+            by_text = dict(zip(feature_names(value), value.values(), strict=True))  # labelled by position, or mixed
             values = [by_text.get(name, missing) for name in names]
             absent = sum(item is missing for item in values)
         if absent == len(names):
@@ -165,13 +202,7 @@ class InputWriter:
             return None
         if len(value) > len(names) - absent:
             self._guard.lose(FEATURE_VALUES_UNKNOWN)
-        return self._convert([None if item is missing else item for item in values])
-
-    def _has_other_names(self, value: Mapping[Any, object]) -> bool:
-        """Say whether the row's own names may be other spellings of the schema's: no text, or text that had to be changed."""
-        if any(not isinstance(name, str) for name in value):
-            return True
-        return any(REPLACED in name or len(name) == LONGEST_NAME for name in self._schema.names)
+        return [None if item is missing else item for item in values]
 
     def _attributes(self, value: object) -> Mapping[str, object]:
         kind = type(value)
@@ -182,124 +213,189 @@ class InputWriter:
             getter = self._getters[kind] = pick if len(names) > 1 else lambda item: (pick(item),)
         return dict(zip(names, getter(value), strict=True))
 
-    def _convert(self, values: Sequence[object]) -> list[float]:
-        return [self._number(position, value) for position, value in enumerate(values)]
+    # Flat sequences --------------------------------------------------------------------------------------------------
 
-    def _number(self, position: int, value: object) -> float:
-        number = self._guard.attempt(self._schema.number, position, value, self._guard.lose)
-        if isinstance(number, Exception):
-            return NAN if type(value).__name__ in _MISSING_TYPES else INVALID
-        return number
+    def _flat(self, value: Any, slot: int, index: int) -> Recorded:
+        """Record a flat sequence of values: one row of them, or rows of one value each."""
+        count, schema = len(value), self._schema
+        if not count:
+            return EMPTY
+        if schema.reading == "texts":
+            kept, recorded = self.blocks.plan(count, index, -(-count // TEXT_ROWS))
+            return self.blocks.store(summarise_texts(listed(plain_column(value, kept))), recorded, slot)
+        if schema.reading == "wide":
+            self._one_row(value, slot)
+            return FLAT_ROW if self.is_tentative else ONE_ROW
+        if schema.width == count:
+            recorded = self._one_row(listed(plain_column(value)), slot)
+            return FLAT_ROW if self.is_tentative and count > 1 else recorded
+        if schema.width == 1:
+            return self._table(Table(count, 1, column=lambda _, kept: plain_column(value, kept), slow=1), slot, index)
+        self._guard.lose(FEATURES_WIDTH)
+        return UNREAD
+
+    def _text(self, value: str, slot: int, index: int) -> Recorded:
+        is_expected = self._schema.reading == "texts" or self._schema.width == 1
+        return self._flat([value], slot, index) if is_expected else self._unreadable(value, slot, index)
+
+    def _series(self, value: Any, slot: int, index: int) -> Recorded:
+        row = as_row(value)
+        if row is None:
+            return self._flat(value, slot, index)
+        is_named = any(isinstance(label, str) for label in row)
+        if is_named or not self._schema.known.isdisjoint(map(str, row)):
+            recorded = self._named_row(row, slot)
+            return FLAT_ROW if recorded is ONE_ROW and self.is_tentative and not is_named else recorded
+        return self._flat(value, slot, index)  # labelled by places in some frame
 
     def _sequence(self, value: Sequence[Any], slot: int, index: int) -> Recorded:
         if not len(value):
             return EMPTY
-        form = recognise(value[0])
-        if form is Form.UNKNOWN:
-            if len(value) != self._schema.width:
-                self._guard.lose(FEATURES_WIDTH)
-                return NO_ROW
-            self._ring.rows[slot] = self._convert(value)
-            return ONE_ROW
-        nothing, rows = [NAN] * self._schema.width, []
-        for item in value:
-            row = self._guard.attempt(self._row_of, item, form)
-            if isinstance(row, Exception):
-                self._guard.lose(FEATURES_UNREADABLE)
-                row = None
-            rows.append(nothing if row is None else row)
-        return self._matrix(np.array(rows, dtype=np.float64), slot, index)
+        form = form_of_item(first_item(value))
+        if is_scalar(form):
+            return self._flat(value, slot, index)
+        if self._schema.is_whole and form in (Form.ARRAY, Form.SEQUENCE):
+            return self._flat(flattened(value), slot, index)
+        return self._items(value, form, slot, index)
 
-    def _row_of(self, item: Any, form: Form) -> list[float] | None:
-        """Return one row of a sequence; None when it has another width, counted. May raise what the item raises."""
-        if form is Form.MAPPING:
-            return self._named(as_mapping(item))
+    # Sequences of rows -----------------------------------------------------------------------------------------------
+
+    def _items(self, value: Sequence[Any], form: Form, slot: int, index: int) -> Recorded:
+        schema = self._schema
+        is_wide = schema.reading == "wide"
+        first = first_item(value)
+        width = min(len(first), READ_VALUES) if is_wide and hasattr(type(first), "__len__") else schema.width
+        # A value of a row by name costs about as much as two of a column.
+        kept, recorded = self.blocks.plan(len(value), index, -(-2 * len(value) * width // SLOW_VALUES))
+        rows = [self._guard.attempt(self._row_of, item, form) for item in value[kept]]
+        unread = sum(isinstance(row, Exception) for row in rows)
+        if unread:
+            self._guard.lose(FEATURES_UNREADABLE, unread * recorded.step)
+        if is_wide:
+            block = np.full((len(rows), schema.width), NAN)
+            for place, row in enumerate(rows):
+                if row is not None and not isinstance(row, Exception):
+                    block[place] = self._encoder.wide_row(row)
+            return self.blocks.store(block, recorded, slot)
+        nothing = (None,) * schema.width
+        readable = [nothing if row is None or isinstance(row, Exception) else row for row in rows]
+        return self._store_columns([list(column) for column in zip(*readable, strict=True)], recorded, slot)
+
+    def _row_of(self, item: Any, form: Form) -> Sequence[object] | None:
+        """Return the values of one row of a sequence; None when it has another width, counted. May raise what the item raises."""
+        is_by_value = self._schema.reading == "columns"
+        if form is Form.MAPPING and type(item) is dict and is_by_value and item.keys() == self._schema.known:
+            return self._schema.pick(item)
+        row = as_row(item) if form is Form.SERIES else None
+        if form is Form.MAPPING or row is not None:
+            return self._by_name(as_mapping(item) if row is None else row)
         if form is Form.OBJECT:
-            return self._named(self._attributes(item))
-        # Lists value by value: as an array, [1, "2"] would be text throughout and [1, None] would lose the difference.
-        flat = list(item) if form is Form.SEQUENCE else as_array(item).reshape(-1).tolist()
-        if len(flat) != self._schema.width:
+            return self._by_name(self._attributes(item))
+        if form is Form.SEQUENCE:
+            flat = flattened(item)
+        else:
+            flat = list(listed(plain_column(part_of(item, EVERY).reshape(-1))))
+        if is_by_value and len(flat) != self._schema.width:
             self._guard.lose(FEATURES_WIDTH)
             return None
-        return self._convert(flat)
+        return flat
 
-    def _frame(self, value: Any, slot: int, index: int) -> Recorded:
-        names = column_names(value) or []
-        places = {name: place for place, name in enumerate(names)}
-        columns: list[NDArray[np.float64] | None] = []
-        rows = len(value)
-        for position, name in enumerate(self._schema.names):
-            if name in places:
-                columns.append(self._column(column(value, places[name], name), position))
-            else:
-                columns.append(None)
-        absent = sum(item is None for item in columns)
-        if absent == len(columns):
-            self._guard.lose(FEATURES_WIDTH, rows)
-            return self._block(rows, index)
-        if len(names) > len(columns) - absent:
-            self._guard.lose(FEATURE_VALUES_UNKNOWN, rows)
-        matrix = np.empty((rows, len(columns)))
-        for position, filled in enumerate(columns):
-            matrix[:, position] = NAN if filled is None else filled
-        return self._matrix(matrix, slot, index)
+    # Tables ----------------------------------------------------------------------------------------------------------
 
-    def _column(self, values: NDArray[Any], position: int) -> NDArray[np.float64]:
-        codes = self._schema.codes[position]
-        if codes is None and values.dtype.kind in "fiub":
-            numbers = values.astype(np.float64)
-            if position in self._schema.hidden:
-                numbers = np.where(np.isnan(numbers), NAN, np.where(np.isinf(numbers), INVALID, 0.0))
-            return numbers
-        known = codes.codes if codes is not None else {}
-        numbers = np.empty(len(values))
-        for place, value in enumerate(values.tolist()):
-            code = known.get(value) if known and isinstance(value, str) else None
-            numbers[place] = self._number(position, value) if code is None else code
-        return numbers
-
-    def _other_array(self, value: NDArray[Any], slot: int, index: int) -> Recorded:
-        width = self._schema.width
-        if value.ndim == 1 and value.shape == self._row_shape:
-            value = value.reshape(1, width)
-        if value.ndim != 2 or value.shape[1] != width:
-            rows = value.shape[0] if value.ndim == 2 else 1
-            self._guard.lose(FEATURES_WIDTH, rows)
-            return self._block(rows, index)
-        if value.dtype.kind not in "fiub" or self._schema.categorical or self._schema.hidden:
-            converted = [self._column(value[:, position], position) for position in range(width)]
-            value = np.stack(converted, axis=1)
-        return self._matrix(value, slot, index)
-
-    def _matrix(self, matrix: NDArray[Any], slot: int, index: int) -> Recorded:
-        rows = len(matrix)
-        if rows == 1:
-            self._ring.rows[slot] = matrix[0]
-            return ONE_ROW
-        recorded = self._block(rows, index)
-        if recorded.position:
-            step, width = recorded.step, self._schema.width
-            offset = first_row(index, step)
-            self._ring.arena.block(recorded.position - 1, recorded.kept, width)[:] = matrix[offset::step]
-            return recorded._replace(kind=INPUT_ROW)
-        return recorded
-
-    def _block(self, rows: int, index: int) -> Recorded:
-        """Reserve the arena's block of a batch, thinned if it is too large; its features are not yet written."""
-        if rows == 0:
-            return EMPTY
-        if rows == 1:
+    def _tabular(self, value: Any, form: Form, slot: int, index: int) -> Recorded:
+        if form is Form.ARRAY and not hasattr(value, "shape"):
+            value = part_of(value, EVERY)
+        if form is Form.ARRAY and self._schema.is_whole and len(value.shape) > 1:
+            return self._flat(part_of(value, EVERY).reshape(-1), slot, index)
+        table = table_of(value, form)
+        if table is not None:
+            return self._table(table, slot, index)
+        if not len(value.shape):
+            self._guard.lose(FEATURES_WIDTH)
             return NO_ROW
-        arena = self._ring.arena
-        values_a_row = self._schema.width + BATCH_OUTPUTS
-        fitting = arena.largest // values_a_row
-        step = -(-rows // fitting) if fitting else 1
-        kept = len(range(first_row(index, step), rows, step))
-        position = arena.reserve(kept * values_a_row)
-        if position < 0:
-            self._guard.lose(BATCH_REFUSED, rows)
-            return Recorded(rows, 0, 0, 1, INPUT_NONE)
-        return Recorded(rows, position + 1, kept, step, INPUT_NONE)
+        return self._flat(value, slot, index)
+
+    def _table(self, table: Table, slot: int, index: int) -> Recorded:
+        schema, rows = self._schema, table.rows
+        if not rows:
+            return EMPTY
+        if schema.reading == "wide":
+            return self._wide_table(table, slot, index)
+        places = self._places(table)
+        if places is None:
+            self._guard.lose(FEATURES_WIDTH, rows)
+            return self.blocks.reserve(rows, index)
+        slow = max(table.slow, len(schema.categorical))
+        kept, recorded = self.blocks.plan(rows, index, -(-rows * slow // SLOW_VALUES))
+        if table.matrix is not None:
+            return self._matrix(table.matrix(kept), recorded, slot)
+        columns: list[Plain | None] = []
+        for place in places:
+            column = self._guard.attempt(table.read, place, kept) if place is not None else None
+            if isinstance(column, Exception):
+                self._guard.tell("features", "A column of features cannot be read (%s)", type(column).__name__)
+                column = np.full(recorded.kept, INVALID)
+            columns.append(column)
+        return self._store_columns(columns, recorded, slot)
+
+    def _places(self, table: Table) -> Sequence[int | None] | None:
+        """Return per feature its column of the table, None for a lacking one; None when no column is a feature's."""
+        schema = self._schema
+        if table.names is None or table.matrix is not None:
+            return range(schema.width) if table.width == schema.width and schema.reading == "columns" else None
+        known = {name: place for place, name in enumerate(table.names)}
+        places = [known.get(name) for name in schema.names]
+        found = len(places) - places.count(None)
+        if not found:
+            return None
+        if table.width > found:
+            self._guard.lose(FEATURE_VALUES_UNKNOWN, table.rows)
+        return places
+
+    def _matrix(self, part: Any, recorded: Recorded, slot: int) -> Recorded:
+        dense = part.toarray() if hasattr(part, "tocsr") else part
+        if dense.dtype.kind in "fiub" and self._schema.is_plain and not isinstance(dense, np.ma.MaskedArray):
+            return self.blocks.store(dense, recorded, slot)
+        return self._store_columns([plain_column(dense[:, place]) for place in range(dense.shape[1])], recorded, slot)
+
+    def _store_columns(self, columns: Sequence[Plain | None], recorded: Recorded, slot: int) -> Recorded:
+        """Write columns, None for a missing one."""
+        block = self.blocks.target(recorded, slot)
+        for position, column in enumerate(columns):
+            block[:, position] = NAN if column is None else self._encoder.column(position, column)
+        self._notice_texts()
+        return self.blocks.stored(recorded)
+
+    def _wide_table(self, table: Table, slot: int, index: int) -> Recorded:
+        stride = stride_of(table.width)
+        read = -(-table.width // stride)
+        bound = SLOW_VALUES if table.slow or table.matrix is None else WIDE_VALUES
+        kept, recorded = self.blocks.plan(table.rows, index, -(-table.rows * read // bound))
+        if table.matrix is None:
+            numbers = [self._encoder.numbers(table.read(place, kept)) for place in range(0, table.width, stride)]
+            block = summarise(np.stack(numbers, axis=1))
+            block[:, 0] = table.width
+            return self.blocks.store(block, recorded, slot)
+        part = table.matrix(kept)
+        if hasattr(part, "tocsr"):
+            return self.blocks.store(summarise_sparse(part), recorded, slot)
+        if part.dtype.kind in "fiub" and not isinstance(part, np.ma.MaskedArray):
+            return self.blocks.store(summarise(part), recorded, slot)
+        step = max(1, CHUNK_VALUES // read)
+        for start in range(0, len(part), step):
+            numbers_of = self._encoder.numbers(plain_column(part[start : start + step].reshape(-1)))
+            self.blocks.target(recorded, slot)[start : start + step] = summarise(numbers_of.reshape(-1, table.width))
+        return self.blocks.stored(recorded)
+
+    # What cannot be read ---------------------------------------------------------------------------------------------
+
+    def _lazy(self, value: object, slot: int, index: int) -> Recorded:
+        self._guard.lose(FEATURES_UNREADABLE)
+        self._guard.tell(
+            "features", "Features of type %s are a query that has not run, and Radiosonde does not run it; collect it before"
+            " the call, or give observe(..., input=...)", type(value).__name__,
+        )  # fmt: skip
+        return UNREAD
 
     def _unreadable(self, value: object, slot: int, index: int) -> Recorded:
         self._guard.lose(FEATURES_UNREADABLE)
@@ -307,88 +403,15 @@ class InputWriter:
             "features", "Features of type %s cannot be read; give observe(..., input=a callable that returns a dict)",
             type(value).__name__,
         )  # fmt: skip
-        return NO_ROW
+        return UNREAD
 
 
-def first_row(index: int, step: int) -> int:
-    """Return the first kept row of batch *index* thinned to every *step*-th row: uniform over ``range(step)``.
-
-    Uniform over any batches there are, say every tenth record: one multiplication alone is not, a second one after a
-    fold is.
-    """
-    if step == 1:
-        return 0
-    mixed = (index + 1) * _MIX_FIRST & _WORD
-    mixed = (mixed ^ mixed >> 32) * _MIX_SECOND & _WORD
-    return (mixed >> 32) % step
-
-
-def count_rows(value: object) -> int:
-    """Return the rows of an input that is not recorded; may raise what the user's object raises."""
+def count_rows(value: object) -> int | None:
+    """Return the rows of an input that is not recorded, None when it does not show; may raise what it raises."""
     form = recognise(value)
-    if form is Form.FRAME:
-        return len(value)  # type: ignore[arg-type]
-    if form is Form.ARRAY:
-        array = as_array(value)
-        return int(array.shape[0]) if array.ndim == 2 else 1
+    table = table_of(value, form)
+    if table is not None:
+        return table.rows
     if form is Form.SEQUENCE and isinstance(value, Sequence):
-        return len(value) if not len(value) or recognise(value[0]) is not Form.UNKNOWN else 1
-    return 1
-
-
-def learn_schema(value: object) -> Schema | None:
-    """Return the schema of the first value seen; None when it has no readable row."""
-    form = recognise(value)
-    if form is Form.SEQUENCE and isinstance(value, Sequence) and len(value):
-        inner = recognise(value[0])
-        if inner is not Form.UNKNOWN:
-            return learn_schema(value[0])
-        return Schema.of_row(_numbered(len(value)), list(value))
-    if form is Form.ARRAY:
-        array = as_array(value)
-        if array.ndim not in (1, 2) or array.shape[-1] == 0:
-            return None
-        row = array if array.ndim == 1 else array[:1].reshape(-1)
-        return Schema.of_row(_numbered(array.shape[-1]), row.tolist() or [0.0] * array.shape[-1])
-    if form is Form.FRAME:
-        names = column_names(value) or []
-        return (
-            Schema.of_row(names, [_example(column(value, place, name)) for place, name in enumerate(names)])
-            if names
-            else None
-        )
-    if form in (Form.MAPPING, Form.OBJECT):
-        row_by_name = as_mapping(value) if form is Form.MAPPING else _as_dict(value)
-        return (
-            Schema.of_row(
-                [name if isinstance(name, str) else _printed(name) for name in row_by_name], list(row_by_name.values())
-            )
-            if row_by_name
-            else None
-        )
-    return None
-
-
-def _printed(name: object) -> str:
-    """Return the text of a feature's name; raises what the name raises: such a row teaches nothing."""
-    str(name)
-    return name_of(name)
-
-
-def _example(values: NDArray[Any]) -> object:
-    """Return a value that tells the kind of a column: its first that is not missing; text when all are."""
-    if values.dtype.kind in "fiubmM":
-        return 0.0
-    for value in values.tolist():
-        is_missing = value is None or type(value).__name__ in _MISSING_TYPES or str(value) == "nan"
-        if not is_missing:
-            return value
-    return ""
-
-
-def _as_dict(value: object) -> dict[str, object]:
-    return {name: getattr(value, name) for name in attribute_names(value) or ()}
-
-
-def _numbered(width: int) -> list[str]:
-    return [f"f{position}" for position in range(width)]
+        return len(value) if not len(value) or not is_scalar(form_of_item(first_item(value))) else None
+    return 1 if form in (Form.MAPPING, Form.OBJECT, Form.TEXT) else None

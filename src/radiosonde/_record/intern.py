@@ -32,27 +32,38 @@ class Codes:
         first: values that take the codes from 0 on.
         overflow_name: name of the overflow code.
         longest: characters of a name.
+        room: characters that may still be added to all tables that share this one-element list; None: any number.
+        encode: turns a code into what stands for it in `codes`, and what `add` returns.
 
     Attributes:
-        codes: code by value.
+        codes: code by value, encoded.
         names: name by code.
         overflow: code of what no longer fits, -1 while everything does.
     """
 
     def __init__(
-        self, bound: int, *, first: Iterable[object] = (), overflow_name: str = "__other__", longest: int = LONGEST_NAME
+        self,
+        bound: int,
+        *,
+        first: Iterable[object] = (),
+        overflow_name: str = "__other__",
+        longest: int = LONGEST_NAME,
+        room: list[int] | None = None,
+        encode: Callable[[int], Any] = int,
     ) -> None:
         self._lock = threading.RLock()
         self._bound = bound
         self._overflow_name = overflow_name
         self._longest = longest
+        self._room = room
+        self._encode = encode
         self.overflow = -1
-        self.codes: dict[Any, int] = {}
+        self.codes: dict[Any, Any] = {}
         self.names: list[str] = []
         self._listeners: list[Callable[[int, str], None]] = []
         for value in first:
             name, _ = checked_name(value, longest)
-            self.codes[name] = len(self.names)
+            self.codes[name] = encode(len(self.names))
             self.names.append(name)
 
     def tell(self, listener: Callable[[int, str], None]) -> None:
@@ -67,16 +78,22 @@ class Codes:
         for listener in self._listeners:
             listener(code, name)
         self.names.append(name)
+        if self._room is not None:
+            self._room[0] -= len(name)
         return code
 
-    def find(self, value: object) -> int | None:
+    @property
+    def _is_full(self) -> bool:
+        return len(self.names) >= self._bound or (self._room is not None and self._room[0] <= 0)
+
+    def find(self, value: object) -> Any:
         """Return the code of *value*; None when it has none yet, or cannot be looked up (an unhashable name of a stage)."""
         try:
             return self.codes.get(value)
         except TypeError:
             return None
 
-    def add(self, value: object, lose: Callable[[str], None], *, name: object = None) -> tuple[int, bool]:
+    def add(self, value: object, lose: Callable[[str], None], *, name: object = None) -> tuple[Any, bool]:
         """Return the code of *value* and whether it had to share the overflow code.
 
         Two values of the same name (the integer 1 and the text ``"1"``) share a code.
@@ -89,8 +106,8 @@ class Codes:
         text, is_changed = checked_name(value if name is None else name, self._longest)
         with self._lock:
             code = self.codes.get(text)
-            if code is None and len(self.names) < self._bound:
-                code = self.codes[text] = self._new(text)
+            if code is None and not self._is_full:
+                code = self.codes[text] = self._encode(self._new(text))
                 if is_changed:
                     lose(NAME_CHANGED)
             if code is not None:
@@ -99,7 +116,7 @@ class Codes:
                 return code, False
             if self.overflow < 0:
                 self.overflow = self._new(self._overflow_name)
-            return self.overflow, True
+            return self._encode(self.overflow), True
 
 
 def _is_small(value: Any) -> bool:

@@ -20,10 +20,12 @@ from numpy import dtype, ndarray
 
 from radiosonde._clock import REPLAY_NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._record.inputs import NO_ROW, ONE_ROW, InputWriter, Recorded, count_rows, first_row
+from radiosonde._record.blocks import FLAT_ROW, NO_ROW, ONE_ROW, UNREAD, Recorded, first_row
+from radiosonde._record.inputs import InputWriter, count_rows
 from radiosonde._record.output_batches import BatchOutputReader
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.ring_factory import open_ring
+from radiosonde._record.row_counts import answers_in
 from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, WRITER, Token
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import (
@@ -37,6 +39,7 @@ from radiosonde._ring.layout import (
     FASTEST_RECORD_NS,
     HEADER_BYTES,
     INPUT_KIND_OFFSET,
+    INPUT_NONE,
     INPUT_ROW,
     MARK_WORD,
     OUTPUT_CLASS,
@@ -97,7 +100,7 @@ class RecordWriter:
         reserve, memory, mask, base = ring.reserve, ring.memory, ring.capacity - 1, ring.header_offset
         get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
         pack, pack_bare, now_ns = BEGIN.pack_into, BEGIN_BARE.pack_into, monotonic_ns
-        one_row = None if self.schema.categorical or self.schema.hidden or position < 0 else (1, self.schema.width)
+        one_row = (1, self.schema.width) if self.schema.is_plain and position >= 0 else None
         is_spooled, rows_offset, row_bytes = ring.file is not None, ring.rows_offset, 8 * self.schema.width
         pack_features = struct.Struct(f"{row_bytes}s").pack_into
 
@@ -114,7 +117,7 @@ class RecordWriter:
                     wake()
                 at = base + slot * HEADER_BYTES
                 wall_ns = (start_ns := now_ns()) + anchor[0]
-                token = [writer, index, start_ns, wall_ns, NO_ROW, None, outer, at]
+                token = [writer, index, start_ns, wall_ns, UNREAD, None, outer, at]
                 ambient = get_ambient()
                 if ambient is None:
                     pack_bare(memory, at, wall_ns, index * 4 + 5)
@@ -186,10 +189,12 @@ class RecordWriter:
                 if is_spooled:
                     memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
                 if recorded.position:
-                    _ROWS_AND_BATCH.pack_into(memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
-                    self._wake_for_arena()
+                    self._place(token, recorded)
+                if recorded.kind == INPUT_NONE and recorded.rows:
+                    self.recorder.missed(self, value, index + 1)
             except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
-                lost = token[RECORDED] = self._unrecorded(value)
+                lost = self._unrecorded(value, token[INDEX])
+                self._place(token, lost)
                 guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
                 # Its type alone: what it says may quote a value that people must not see.
                 guard.tell(
@@ -205,17 +210,57 @@ class RecordWriter:
     def _learn(self, value: object, slot: int, index: int) -> Recorded:
         """Open a writer for the schema of *value* (this one has none) and say how many rows were not recorded for it."""
         if self.recorder.relearn(value):
-            return self._unrecorded(value)
+            return self._unrecorded(value, index)
         return self.inputs.write(value, slot, index)
 
-    def _unrecorded(self, value: object) -> Recorded:
-        rows = self.recorder.host.guard.attempt(count_rows, value)
-        return NO_ROW if rows == 1 or isinstance(rows, Exception) else NO_ROW._replace(rows=rows)
+    def _unrecorded(self, value: object, index: int) -> Recorded:
+        attempt = self.recorder.host.guard.attempt
+        rows = attempt(count_rows, value)
+        if not isinstance(rows, int):
+            return UNREAD
+        reserved = attempt(self.inputs.blocks.reserve, rows, index)
+        return NO_ROW._replace(rows=rows) if isinstance(reserved, Exception) else reserved  # no memory for the answers
+
+    def _place(self, token: Token, recorded: Recorded) -> None:
+        """Remember what became of a call's features, in its header too."""
+        token[RECORDED] = recorded
+        memory, at = self.ring.memory, token[AT]
+        if self.ring.file is not None:
+            memory[at + INPUT_KIND_OFFSET] = recorded.kind
+        _ROWS_AND_BATCH.pack_into(
+            memory, at + _ROWS_OFFSET, recorded.rows if recorded.position else 0, recorded.position
+        )
+        self._wake_for_arena()
+
+    def _recounted(self, token: Token, result: object) -> Recorded:
+        """Return the rows of a call as its answer shows them, where its input did not or may have been read otherwise."""
+        recorded: Recorded = token[RECORDED]
+        inputs = self.inputs
+        if not inputs.is_tentative and recorded is not UNREAD:
+            return recorded
+        answers = self.recorder.host.guard.attempt(answers_in, result)
+        if not isinstance(answers, int) or not answers or not self.owns_slot(token):
+            return recorded
+        found = recorded
+        if recorded is UNREAD and answers > 1:
+            found = inputs.blocks.reserve(answers, token[INDEX])
+        elif inputs.is_tentative and recorded is not UNREAD:
+            values = self.recorder.values_learned
+            is_otherwise = answers == (values if recorded is FLAT_ROW else 1)
+            inputs.is_tentative = False
+            if is_otherwise and answers != recorded.rows:
+                self.recorder.read_otherwise(self)
+                self.recorder.host.guard.lose(losses.FEATURES_LEARNING, answers)
+                found = inputs.blocks.reserve(answers, token[INDEX])
+        if found is not recorded:
+            self._place(token, found)
+        return found
 
     def _build_finish(self) -> Callable[[Token | None, object], None]:
         ring, recorder, spans = self.ring, self.recorder, self.spans
         outputs, read, readers = self.outputs, self.outputs.read, self.outputs.by_type
         guard, convert, batch_output = recorder.host.guard, recorder.observed.output, self._batch_output
+        recount = self._recounted
         memory, words, given_away_ns = ring.memory, memoryview(ring.memory).cast("Q"), ring.capacity * FASTEST_RECORD_NS
         pack, pack_row, now_ns, set_current = END.pack_into, END_ROW.pack_into, monotonic_ns, CURRENT.set
 
@@ -242,7 +287,7 @@ class RecordWriter:
                             summary = (OUTPUT_CLASS, outputs.columns[1], second, NAN)
                         else:
                             summary = (OUTPUT_CLASS, outputs.columns[0], first, NAN)
-                    elif recorded is ONE_ROW or recorded.rows == 1:
+                    elif recorded is ONE_ROW or (recorded := recount(token, result)).rows == 1:
                         reader = readers.get(type(result))
                         summary = read(result) if reader is None else reader(result)
                     else:
@@ -329,12 +374,7 @@ class RecordWriter:
         if not self.owns_slot(token):
             self.recorder.host.guard.lose(losses.RING_LATE)
             return
-        recorded = token[RECORDED] = self._write(value, slot, index)
-        if self.ring.file is not None:
-            self.ring.memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
-        if recorded.position:
-            _ROWS_AND_BATCH.pack_into(self.ring.memory, token[AT] + _ROWS_OFFSET, recorded.rows, recorded.position)
-            self._wake_for_arena()
+        self._place(token, self._write(value, slot, index))
 
     def _wake_for_arena(self) -> None:
         """Have the arena looked at once an eighth of it has been filled since the last time."""

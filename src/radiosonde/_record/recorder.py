@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiosonde._guard import Breaker
-from radiosonde._record.inputs import learn_schema
 from radiosonde._record.intern import Codes
+from radiosonde._record.learning import Learned, learn
 from radiosonde._record.outputs import OutputReader, Task
 from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.schema import Schema
@@ -35,7 +35,7 @@ LONGEST_COHORT = 1024
 """Characters of a cohort cell, all dimensions together; arbitrary, bounds a metric's label."""
 
 
-_NO_FEATURES = Schema((), ())
+_NO_FEATURES = Schema(())
 
 
 class Host(Protocol):
@@ -165,7 +165,8 @@ class Recorder:
         self.errors = Codes(MAX_ERROR_TYPES, first=[""], overflow_name="_OTHER")
         self.phases = Codes(PHASES)
         self.writer: RecordWriter | FirstRecordWriter = FirstRecordWriter(self)
-        self._learned: Schema | None = None
+        self._learned: Learned | None = None
+        self._misses = 0
         self._opening = Breaker(self.host.guard, "open_writer", f"model {self.name!r}")
 
     def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter | None:
@@ -180,7 +181,7 @@ class Recorder:
             reference, schema = None, _NO_FEATURES
             with self.host.guard("schema"):
                 reference = self.host.reference_for(self)
-                schema = self._learned or self._schema_of(reference, args, kwargs)
+                schema = self._schema_of(reference, args, kwargs)
             writer = self._try_to_open(schema, reference)
             if writer is None and schema.width:
                 writer = self._try_to_open(_NO_FEATURES, None)
@@ -199,8 +200,11 @@ class Recorder:
         self._count_changed([*schema.names, *self.observed.classes])
         outputs = OutputReader(classes, self.host.guard, task=self._task(reference), name=self.name)
         writer = RecordWriter(self, schema, outputs, self.host.spans_for(self))
+        writer.inputs.is_tentative = (
+            schema.is_open and self._learned is not None and self._learned.alternative is not None
+        )
         self.host.attach(writer)
-        self.writer = writer
+        self.writer, self._misses = writer, 0
         return writer
 
     def _task(self, reference: Reference | None) -> Task | None:
@@ -215,13 +219,13 @@ class Recorder:
         if reference is not None and reference.features:
             self._check_key(reference)
             return Schema.of_reference(reference, self.host.settings.pii_key)
-        learned = None
+        if self._features:
+            return Schema(self._features)
         select = self.observed.select
-        if select is not None:
-            learned = self.host.guard.attempt(lambda: learn_schema(select(args, kwargs)))
-        if isinstance(learned, Schema):
-            return self._renamed(learned)
-        return Schema(self._features, [None] * len(self._features))
+        if select is not None and self._learned is None:
+            learned = self.host.guard.attempt(lambda: learn(select(args, kwargs)))
+            self._learned = learned if isinstance(learned, Learned) else None
+        return _NO_FEATURES if self._learned is None else self._schema_learned(self._learned)
 
     def _check_key(self, reference: Reference) -> None:
         """Say it where categories were hashed under another key than this process has: none of them would be known."""
@@ -235,32 +239,71 @@ class Recorder:
                 self.name, ", ".join(foreign),
             )  # fmt: skip
 
-    def _renamed(self, learned: Schema) -> Schema:
-        """Return the schema with the names ``observe`` was given, which win; the kinds go by name, else by position."""
-        names = self._features
-        if not names:
-            return learned
-        by_name = dict(zip(learned.names, learned.codes, strict=True))
-        if by_name.keys() & set(names):
-            codes = [by_name.get(name) for name in names]
-        else:
-            codes = learned.codes if learned.width == len(names) else [None] * len(names)
-        return Schema(names, [None if known is None else () for known in codes])
+    def _schema_learned(self, learned: Learned) -> Schema:
+        most = self.host.settings.max_features
+        schema = learned.schema(most)
+        if schema.reading == "wide":
+            self.host.guard.tell(
+                "wide", "The features of %s are %d, more than %d, and are recorded as a summary of each row; name those that"
+                " matter with observe(..., features=[...]), or raise max_features", self.name, len(learned.names), most,
+            )  # fmt: skip
+        return schema
+
+    @property
+    def values_learned(self) -> int:
+        """Values of the row that the schema was learned from; 0 when it was not."""
+        return 0 if self._learned is None else len(self._learned.names)
 
     def relearn(self, value: object) -> bool:
         """Open a writer for the schema of *value*, the first features that teach one; return whether *value* was counted."""
-        learned = self.host.guard.attempt(learn_schema, value)
-        if not isinstance(learned, Schema):
+        if self._features:
+            return False
+        learned = self.host.guard.attempt(learn, value)
+        if not isinstance(learned, Learned):
             return False
         with self._lock:
-            if isinstance(self.writer, RecordWriter) and self.writer.schema.width == 0:
-                schema = self._renamed(learned)
-                if self._try_to_open(schema, self.host.reference_for(self)) is None:
-                    self.host.guard.lose(losses.FEATURES_UNREADABLE)
-                    return True
-                self._learned = schema
+            if isinstance(self.writer, RecordWriter) and self.writer.schema.width == 0 and not self._take_up(learned):
+                self.host.guard.lose(losses.FEATURES_UNREADABLE)
+                return True
         self.host.guard.lose(losses.FEATURES_LEARNING)
         return True
+
+    def _take_up(self, learned: Learned) -> bool:
+        """Open a writer for what was learned; return whether one could be opened. Under the lock."""
+        before, self._learned = self._learned, learned
+        if self._try_to_open(self._schema_learned(learned), self.host.reference_for(self)) is None:
+            self._learned = before
+            return False
+        return True
+
+    def missed(self, writer: RecordWriter, value: object, calls: int) -> None:
+        """Take note of a call whose features do not fit the schema; learn it anew when most of *calls* did not.
+
+        The first call may have been a warm-up with anything. Asked at the 8th, 64th, 512th ... miss only, so a model of
+        many shapes opens a handful of writers.
+        """
+        self._misses = misses = self._misses + 1
+        is_asked = misses >= 8 and not misses & (misses - 1) and misses.bit_length() % 3 == 1
+        if (
+            not is_asked
+            or writer is not self.writer
+            or not writer.schema.is_open
+            or self._features
+            or 2 * misses <= calls
+        ):
+            return
+        learned = self.host.guard.attempt(learn, value)
+        if isinstance(learned, Learned):
+            with self._lock:
+                self._take_up(learned)
+
+    def read_otherwise(self, writer: RecordWriter) -> None:
+        """Open a writer for the other reading of the features, because an answer has shown it to be the right one."""
+        with self._lock:
+            learned = self._learned
+            if writer is self.writer and learned is not None and learned.alternative is not None:
+                self._learned = learned._replace(alternative=None)
+                self._try_to_open(learned.alternative.schema(self.host.settings.max_features), None)
 
     def retrace(self, spans: LiveSpans | None) -> None:
         """Open a writer that makes live spans, or one that does not: the tracer provider was set or taken away."""
@@ -272,7 +315,7 @@ class Recorder:
 
     def series_of(self, cohort: str) -> int:
         """Return the code of a cohort cell; beyond the bound all share the overflow cell, counted."""
-        code = self.cohorts.codes.get(cohort)
+        code: int | None = self.cohorts.codes.get(cohort)
         if code is not None:
             return code
         if len(cohort) > LONGEST_COHORT:
@@ -281,7 +324,7 @@ class Recorder:
         code, overflowed = self.cohorts.add(cohort, self.host.guard.lose)
         if overflowed:
             self.host.guard.lose(losses.COHORT_OVERFLOW)
-        return code
+        return int(code)
 
     def error_code(self, error: BaseException | type[BaseException] | str) -> int:
         """Return the code of an exception's type, or of what somebody else calls an error."""
@@ -291,7 +334,7 @@ class Recorder:
             code, overflowed = self.errors.add(kind, self.host.guard.lose, name=_error_name(kind))
             if overflowed:
                 self.host.guard.lose(losses.ERROR_OVERFLOW)
-        return code
+        return int(code)
 
     def phase_code(self, name: str) -> int:
         """Return the code of a phase, -1 beyond the slot's room, counted."""

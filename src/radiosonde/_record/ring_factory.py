@@ -33,6 +33,7 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
         "features": schema.public_names,
         # The names themselves are in the side table; here only which features have any.
         "categories": [None if codes is None else [] for codes in schema.codes],
+        "is_open": schema.is_open,
         "pii": sorted(schema.pii),
         "declared_classes": outputs.declared,
         "consumer": host.drained_by,
@@ -78,7 +79,7 @@ def _write_names(ring: Ring, recorder: Recorder, schema: Schema, outputs: Output
         (recorder.errors, ERRORS, 0),
         (recorder.phases, PHASES, 0),
     ]
-    tables += [(codes, CATEGORIES, feature) for feature, codes in schema.categorical]
+    tables += [(codes, CATEGORIES, feature) for feature, codes in enumerate(schema.codes) if codes is not None]
     for codes, table, feature in tables:
         codes.tell(_listener(writer, guard, table, feature))
 

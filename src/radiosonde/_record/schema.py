@@ -1,7 +1,8 @@
-"""What a feature row looks like: names, order, and codes for categories. Fixed once known; a row never changes it.
+"""What a feature row looks like: names, order, and codes for texts. A row never changes it.
 
-Known from the reference profile, from ``features=``, or learned from the first value seen. Codes of the reference's
-categories come first, in its order, so that a code below the number of categories *is* the cell.
+Known from the reference profile, from ``features=``, or learned from the first value seen. Of a learned schema only the
+names are learned, never what a feature holds: see `radiosonde._ring.text_codes`. A reference's categories have the codes
+that are their cells, in its order.
 """
 
 from __future__ import annotations
@@ -10,52 +11,95 @@ import math
 import operator
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radiosonde._record.intern import Codes
-from radiosonde.model import LONGEST_NAME, name_of
+from radiosonde._ring.text_codes import boxed
+from radiosonde.model import name_of
 from radiosonde.model.concealed import conceal
+from radiosonde.model.feature_names import feature_names, number_text
 from radiosonde.model.losses import CATEGORY_OVERFLOW
 from radiosonde.reference.profile import Reference
+from radiosonde.reference.values import INVALID, NAN, plain
+
+__all__ = ["INVALID", "NAN", "Reading", "Schema"]
 
 MAX_CATEGORIES = 4096
 """Category codes per feature. The cells need twenty or so; the rest names unseen values for the frequent-items sketch."""
 
-NAN = float("nan")
-INVALID = float("inf")
-"""Stands in the ring for a value that is not what the feature holds: text in a number, an infinity, a failed conversion."""
+CATEGORY_BYTES = 2 << 20
+"""Characters of all categories of one model together, the reference's apart. Arbitrary; bounds what requests make us keep."""
+
+Reading = Literal["columns", "wide", "texts"]
+"""How a row is taken apart.
+
+* ``columns``: one value per feature.
+* ``wide``: more values than are observed one by one; the features are a summary (`radiosonde._record.summaries`).
+* ``texts``: a row is one text; the features are a summary of it.
+"""
 
 
 class Schema:
     """Names and kinds of the features of one model.
 
     Attributes:
-        names: feature names in column order, as the user's rows have them.
-        public_names: what the features are called everywhere else, all different.
+        names: feature names in column order, as a row says them.
+        public_names: the same, safe for every carrier.
         width: number of features.
-        codes: per feature its category codes, or None for a number.
-        categorical: positions of the categorical features, with their codes.
+        is_open: nothing is known but the names; any feature may hold numbers and texts.
+        reading: how a row is taken apart.
+        is_whole: an array of two or more axes is one row; otherwise its first axis counts rows.
+        is_plain: a row of numbers in column order is recorded as it is.
+        text_features: features that have held a text so far, the categorical ones of a reference included.
+        codes: per feature the codes of its texts, None for a feature that a reference says is a number.
+        categorical: positions of the features that a reference says are categorical, with their codes.
         pii: names of the features whose values people must not see.
         hidden: positions of those.
         pick: takes the values in column order out of a mapping (a tuple, also for one feature).
         pack: packs a row of floats into a buffer at an offset.
+
+    Args:
+        names: feature names; those written alike are numbered.
+        categories: per feature the categories of the reference, None for a number; None when there is no reference.
+        pii: features whose values people must not see.
+        reading: how a row is taken apart.
+        is_whole: an array of two or more axes is one row.
+        pii_key: hashes the categories that people must not see.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        categories: Sequence[Sequence[str] | None],
+        categories: Sequence[Sequence[str] | None] | None = None,
         pii: Iterable[str] = (),
+        reading: Reading = "columns",
+        *,
+        is_whole: bool = False,
         pii_key: str = "",
     ) -> None:
         self.pii = frozenset(pii)
         self._pii_key = pii_key
-        self.names = tuple(names)
+        self.names = tuple(feature_names(names))
         self.width = len(self.names)
         self.known = frozenset(self.names)
         self.hidden = frozenset(position for position, name in enumerate(self.names) if name in self.pii)
-        self.public_names = _distinct([name_of(name) for name in self.names])
-        self.codes = [None if known is None else Codes(MAX_CATEGORIES, first=known) for known in categories]
-        self.categorical = [(position, codes) for position, codes in enumerate(self.codes) if codes is not None]
+        self.public_names = tuple(feature_names(name_of(name) for name in self.names))
+        self.reading: Reading = reading
+        self.is_whole = is_whole
+        self.is_open = categories is None
+        room = [CATEGORY_BYTES]
+        self.codes: list[Codes | None]
+        if categories is None:
+            self.codes = [Codes(MAX_CATEGORIES, room=room, encode=boxed) for _ in self.names]
+            self.categorical = []
+        else:
+            self.codes = [None if c is None else Codes(MAX_CATEGORIES, first=c, room=room) for c in categories]
+            self.categorical = [(position, codes) for position, codes in enumerate(self.codes) if codes is not None]
+        self.text_features = len(self.categorical)
+        self.is_plain = reading == "columns" and not self.categorical and not self.hidden
         self.pick: Callable[..., tuple[object, ...]] = (
             operator.itemgetter(*self.names) if self.width > 1 else lambda row: (row[self.names[0]],)
         )
@@ -68,54 +112,56 @@ class Schema:
             [feature.name for feature in reference.features],
             [feature.categories if feature.kind == "categorical" else None for feature in reference.features],
             [feature.name for feature in reference.features if feature.pii],
-            pii_key,
+            pii_key=pii_key,
         )
 
-    @classmethod
-    def of_row(cls, names: Sequence[str], values: Sequence[object]) -> Schema:
-        """Return the schema learned from one row: text is a category, everything else a number."""
-        return cls(names, [() if isinstance(value, str) else None for value in values])
-
     def number(self, position: int, value: object, lose: Callable[[str], None]) -> float:
-        """Return what stands in the ring for one value of one feature. Defined for every object; raises nothing.
+        """Return what stands in the ring for one value of one feature: a number, or the code of a text.
 
-        Missing (None, NaN, pandas' NA and NaT) is NaN; infinities, text in a numeric feature and objects whose
-        conversion fails are `INVALID`; a category is its code. Of a value that people must not see only these are told
-        apart: a number is 0, a category that the profile does not know `INVALID`.
+        Missing (None, NaN, NaT, NA, masked) is NaN; infinities, text in a feature that a reference says is a number, and
+        objects that are neither number nor text are `INVALID`. Of a value that people must not see only these are told apart:
+        a number is 0, a category that the profile does not know `INVALID`. Raises what the value's own conversion raises.
         """
-        if value is None or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
-            return NAN
+        found = plain(value)
         codes = self.codes[position]
-        if codes is not None:
-            return self._hidden_code(codes, value) if position in self.hidden else self._code(codes, value, lose)
-        if isinstance(value, (str, bytes)):
-            return INVALID
-        number = float(value)  # type: ignore[arg-type]  # whatever has __float__; the caller maps what raises
-        return number if position not in self.hidden else 0.0 if math.isfinite(number) else INVALID
+        if isinstance(found, str):
+            return INVALID if codes is None else self._code(position, found, value, lose)
+        if not math.isfinite(found):
+            return found
+        if codes is None or self.is_open:
+            return 0.0 if position in self.hidden else found
+        # Through the value and not its double, where that would lose digits: an id beyond 2**53.
+        exact = value if isinstance(value, int) and not isinstance(value, bool) else found
+        return self._code(position, number_text(exact), value, lose)
 
-    def _hidden_code(self, codes: Codes, value: object) -> float:
-        """Return the code of a category that people must not see: known by its hash, and never given a name."""
-        if not self._pii_key or not codes.names:
-            return INVALID
-        code = codes.find(conceal(name_of(value), self._pii_key))
-        return INVALID if code is None else float(code)
+    def categories(
+        self, position: int, numbers: NDArray[np.float64], lose: Callable[[str], None]
+    ) -> NDArray[np.float64]:
+        """Return numbers of a feature as what stands in the ring: as they are, or as codes where it is categorical."""
+        finite = np.isfinite(numbers)
+        if self.codes[position] is None or self.is_open:
+            return np.where(finite, 0.0, numbers) if position in self.hidden else numbers
+        distinct, places = np.unique(numbers[finite], return_inverse=True)
+        found = np.where(np.isnan(numbers), NAN, INVALID)
+        coded = [self._code(position, number_text(number), number, lose) for number in distinct.tolist()]
+        found[finite] = np.array(coded, dtype=np.float64)[places.reshape(-1)]
+        return found
 
-    def _code(self, codes: Codes, value: object, lose: Callable[[str], None]) -> float:
-        code = codes.codes.get(value)
+    def _code(self, position: int, text: str, value: object, lose: Callable[[str], None]) -> float:
+        codes = self.codes[position]
+        if codes is None:
+            return INVALID
+        if position in self.hidden:  # known by its hash, and never given a name
+            code = codes.find(conceal(name_of(text), self._pii_key)) if self._pii_key and codes.names else None
+            return INVALID if code is None else float(code)
+        code = codes.codes.get(text)
         if code is None:
-            code, overflowed = codes.add(value, lose)
+            code, overflowed = codes.add(text, lose)
             if overflowed:
                 lose(CATEGORY_OVERFLOW)
                 return INVALID
+            if self.is_open and len(codes.names) == 1:
+                self.text_features += 1
+        if type(value) in (int, float, bool):
+            codes.add(value, lose, name=text)  # found by the number itself from now on
         return float(code)
-
-
-def _distinct(names: list[str]) -> tuple[str, ...]:
-    """Return *names* with the position added to each that was there before: a frame may have two columns of one name."""
-    if len(set(names)) < len(names):
-        seen: set[str] = set()
-        for position, name in enumerate(names):
-            if name in seen:
-                names[position] = f"{name[: LONGEST_NAME - 8]}~{position}"
-            seen.add(names[position])
-    return tuple(names)

@@ -1,11 +1,13 @@
 """Recognises what people pass to models, without importing any of their libraries: by shape, not by type.
 
 `recognise` is asked once per type and answers with a form; the form is remembered (`radiosonde._record.inputs`), so a
-later call costs one dictionary lookup.
+later call costs one dictionary lookup. It looks at what the class has and at the instance's own attributes, and evaluates
+no property: a property of a lazy frame may warn, or compute.
 """
 
 from __future__ import annotations
 
+import array
 import dataclasses
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
@@ -13,83 +15,112 @@ from typing import Any
 
 import numpy as np
 
+from radiosonde.model.feature_names import feature_names
+from radiosonde.reference.containers import EVERY, part_of
+
 
 class Form(Enum):
     """How to read an input."""
 
     ARRAY = auto()
-    """numpy array, or something that `as_array` turns into one (torch tensor, ``__array__``)."""
+    """numpy array of any number of axes, or something that `as_array` turns into one (tensor, buffer, ``__array__``)."""
+    SPARSE = auto()
+    """scipy's sparse matrices and arrays."""
+    DMATRIX = auto()
+    """XGBoost's own matrix."""
     FRAME = auto()
-    """pandas or polars frame, pyarrow table: named columns of equal length."""
+    """pandas or polars frame, pyarrow table or batch: named columns of equal length."""
+    SERIES = auto()
+    """one column of such a library: values of one row, or one value of many rows."""
     MAPPING = auto()
-    """one row by name: dict, pandas Series."""
+    """one row by name: dict; or columns by name, where every value is a column."""
     SEQUENCE = auto()
     """list or tuple: one row of values, or rows of any readable kind."""
     OBJECT = auto()
     """one row as attributes: dataclass, pydantic model, named tuple, plain object."""
+    TEXT = auto()
+    """one text."""
+    LAZY = auto()
+    """a query that is yet to be run (LazyFrame, Dask, Spark): it is not run for us."""
     UNKNOWN = auto()
-    """nothing we can read."""
+    """nothing we can read; an iterator, which is not consumed for us, is among them."""
 
 
-_SCALARS = (str, bytes, int, float, complex, bool, type(None), np.generic)
+_SCALARS = (bytes, bytearray, int, float, complex, bool, type(None), np.generic, type)
 
 
 def recognise(value: object) -> Form:
-    """Return the form of *value*, from its type alone."""
+    """Return the form of *value*, from its type and the names of its attributes."""
     if isinstance(value, np.ndarray):
         return Form.ARRAY
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return Form.TEXT
+    kind = type(value)
+    if hasattr(kind, "tocsr") and _has(value, "nnz"):  # before mappings: one of the formats is a dict
+        return Form.SPARSE
+    if isinstance(value, np.void) and value.dtype.names:
         return Form.MAPPING
-    if isinstance(value, _SCALARS) or callable(value):
-        return Form.UNKNOWN
-    if column_names(value) is not None:
+    if isinstance(value, (Mapping, *_SCALARS)):
+        return Form.MAPPING if isinstance(value, Mapping) else Form.UNKNOWN
+    if isinstance(value, (array.array, memoryview)):
+        return Form.ARRAY
+    if hasattr(kind, "__dask_graph__") or (hasattr(kind, "collect") and _has(value, "columns")):
+        return Form.LAZY
+    if hasattr(kind, "num_row") and hasattr(kind, "num_col"):
+        return Form.DMATRIX
+    if is_frame(value):
         return Form.FRAME
-    if hasattr(value, "index") and hasattr(value, "to_dict"):
-        return Form.MAPPING
+    if _is_series(kind):
+        return Form.SERIES
     if attribute_names(value) is not None:
         return Form.OBJECT
     if isinstance(value, Sequence):
         return Form.SEQUENCE
-    if hasattr(value, "detach") or hasattr(value, "__array__"):
+    if hasattr(kind, "detach") or hasattr(kind, "__array__"):
         return Form.ARRAY
     return Form.UNKNOWN
 
 
+def is_frame(value: object) -> bool:
+    """Whether *value* has named columns: a frame or table of any library."""
+    return hasattr(type(value), "__getitem__") and (_is_label(value, "column_names") or _is_label(value, "columns"))
+
+
+def _has(value: object, name: str) -> bool:
+    return hasattr(type(value), name) or name in getattr(value, "__dict__", ())
+
+
+def _is_label(value: object, name: str) -> bool:
+    return _has(value, name) and not callable(getattr(type(value), name, None))
+
+
+def _is_series(kind: type) -> bool:
+    library = kind.__module__.partition(".")[0]
+    if library == "pyarrow":
+        return hasattr(kind, "to_pylist") and hasattr(kind, "take")
+    return library in ("pandas", "polars") and hasattr(kind, "to_numpy") and hasattr(kind, "__len__")
+
+
 def as_array(value: Any) -> np.ndarray[Any, Any]:
     """Return *value* as a numpy array; tensors are detached and brought to the CPU."""
-    if isinstance(value, np.ndarray):
-        return value
-    if hasattr(value, "detach"):
-        value = value.detach()
-        if hasattr(value, "cpu"):
-            value = value.cpu()
-        return np.asarray(value.numpy())
-    return np.asarray(value)
+    return part_of(value, EVERY)
 
 
 def as_mapping(value: Any) -> Mapping[Any, object]:
     """Return one row by name."""
-    mapping: Mapping[Any, object] = value if isinstance(value, Mapping) else value.to_dict()
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, np.void):
+        return {name: value[name] for name in value.dtype.names or ()}
+    mapping: Mapping[Any, object] = value.to_dict()
     return mapping
 
 
 def column_names(value: Any) -> list[str] | None:
     """Return the column names of a frame or table, None when *value* is neither."""
-    names = getattr(value, "column_names", None)
-    if names is None:
-        names = getattr(value, "columns", None)
-    if names is None or callable(names) or not hasattr(value, "__getitem__"):
+    if not is_frame(value):
         return None
-    return [str(name) for name in names]
-
-
-def column(frame: Any, position: int, name: str) -> np.ndarray[Any, Any]:
-    """Return one column of a frame or table as an array; by label, or by position where labels are not text."""
-    try:
-        picked = frame[name]
-    except (KeyError, TypeError):
-        picked = frame.iloc[:, position]
-    return np.asarray(picked.to_numpy()) if hasattr(picked, "to_numpy") else np.asarray(picked)
+    return feature_names(value.column_names if _is_label(value, "column_names") else value.columns)
 
 
 def attribute_names(value: object) -> tuple[str, ...] | None:
@@ -97,8 +128,8 @@ def attribute_names(value: object) -> tuple[str, ...] | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return tuple(item.name for item in dataclasses.fields(value))
     kind = type(value)
-    for holder in ("model_fields", "__pydantic_fields__", "__attrs_attrs__", "_fields"):
+    for holder in ("model_fields", "__pydantic_fields__", "__attrs_attrs__", "__struct_fields__", "_fields"):
         fields = getattr(kind, holder, None)
-        if fields:
+        if fields and not isinstance(fields, property):
             return tuple(getattr(item, "name", item) for item in fields)
     return None

@@ -28,6 +28,7 @@ from radiosonde._ring.layout import (
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, RingFile, is_held
+from radiosonde._ring.text_codes import code_of
 from radiosonde.errors import SpoolError
 from radiosonde.model import FIRST_HASHED, OVERFLOW_CLASS
 
@@ -171,11 +172,14 @@ class _Texts:
         }
 
     def _value(self, feature: int, value: float) -> str:
+        code = code_of(value)
+        if code >= 0:
+            return self.name(CATEGORIES, code, feature)
         if math.isnan(value):
             return MISSING
         if math.isinf(value):
             return INVALID
-        if (CATEGORIES, feature) in self.tables:
+        if not self.ring.schema.get("is_open") and (CATEGORIES, feature) in self.tables:
             return self.name(CATEGORIES, int(value), feature)
         return f"{value:.12g}"
 

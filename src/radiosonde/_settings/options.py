@@ -57,6 +57,14 @@ class StartOptions(TypedDict, total=False):
     """Size of one model's ring."""
     max_series: int | None
     """Cohort cells per model; further ones count as ``__overflow__``."""
+    max_features: int | None
+    """Values of a row that are observed one by one; wider rows (embeddings, images) are recorded as a summary.
+    Features named by a reference or by ``observe(features=...)`` are observed whatever their number.
+    """
+    provisional_s: float | None
+    """Event time that the first rows of a model without a reference must cover before they become its provisional
+    reference.
+    """
     cpu_budget: float | None
     """Share of one core that Radiosonde's threads in this process may use together. Held by sampling features and
     outputs 1-in-N, weighted by N; calls, rows, errors, durations and phases stay exact. ``inf`` samples every row.

@@ -175,6 +175,19 @@ class Settings:
         "Cohort cells per model; further ones count as `__overflow__`.",
         "RADIOSONDE_MAX_SERIES",
     )
+    max_features: int = _setting(
+        512,
+        kinds.whole(1, 10_000),
+        "Values of a row that are observed one by one; wider rows (embeddings, images) are recorded as a summary. Features named "
+        "by a reference or by `observe(features=...)` are observed whatever their number.",
+        "RADIOSONDE_MAX_FEATURES",
+    )
+    provisional_s: float = _setting(
+        3600.0,
+        kinds.number(0, 31_536_000, "seconds"),
+        "Event time that the first rows of a model without a reference must cover before they become its provisional reference.",
+        "RADIOSONDE_PROVISIONAL_S",
+    )
     cpu_budget: float = _setting(
         0.01, kinds.number(0, math.inf, "CPU seconds per second", is_above=True),
         "Share of one core that Radiosonde's threads in this process may use together. Held by sampling features and outputs "

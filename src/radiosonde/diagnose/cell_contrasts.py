@@ -53,14 +53,18 @@ class Contrast(NamedTuple):
 
 
 def make_contrasts(panel: FeaturePanel) -> list[Contrast]:
-    """Return the contrasts of every feature of *panel*; without a reference only ``missing`` and ``unseen``."""
+    """Return the contrasts of every feature of *panel*; without a reference only ``missing`` and ``unseen``.
+
+    A provisional reference knows the categories of an hour, so what it has not seen says nothing.
+    """
     width = panel.cells.shape[-1]
     made = []
     for index, profile in enumerate(panel.profiles):
         every = np.ones(width)
         p0 = _wide(profile, width) if profile is not None else np.zeros(width)
         made.append(Contrast(index, "missing", _at(width, NULL), every, float(p0[NULL])))
-        made.append(Contrast(index, "unseen", _at(width, UNSEEN), every, float(p0[UNSEEN])))
+        if not (panel.provisional and panel.is_categorical(index)):
+            made.append(Contrast(index, "unseen", _at(width, UNSEEN), every, float(p0[UNSEEN])))
         if profile is None:
             continue
         readable = every - _at(width, NULL) - _at(width, UNSEEN)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radiosonde.errors import ConfigurationError
-from radiosonde.reference.frames import BATCH_ROWS, Batch, Column, Numbers, Table, Texts, unusable
+from radiosonde.reference.containers import Coded
+from radiosonde.reference.frames import BATCH_ROWS, Batch, Column, Table, from_any, from_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,24 +59,22 @@ class ParquetTable(Table):
             raise ConfigurationError(f"cannot read {self._path}: {error}; check that the file is whole") from error
 
 
-def _from_arrow(name: str, column: Any) -> Column:  # pyarrow.Array, which has no type stubs
+def _from_arrow(name: str, column: Any) -> Column:  # pyarrow.Array
     import pyarrow as pa
 
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        texts = column.dictionary.cast(pa.string()).to_pylist()
-        return Texts(_codes(column.indices), tuple("" if text is None else text for text in texts))
-    if pa.types.is_boolean(kind):
-        return Numbers(column.cast(pa.uint8()).cast(pa.float64()).to_numpy(zero_copy_only=False), truth=True)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return Numbers(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        coded = column.cast(pa.string()).dictionary_encode()
-        return Texts(_codes(coded.indices), tuple(coded.dictionary.to_pylist()))
-    raise ConfigurationError(unusable(name, kind))
+        column = column.cast(pa.string()).dictionary_encode()
+    if isinstance(column, pa.DictionaryArray):
+        found: Column | str = from_codes(Coded(column.dictionary.to_pylist(), _codes(column.indices)))
+    else:
+        found = from_any(name, column)
+    if isinstance(found, str):
+        raise ConfigurationError(found)
+    return found
 
 
-def _codes(indices: Any) -> np.ndarray[Any, np.dtype[np.int64]]:  # pyarrow.Array
+def _codes(indices: Any) -> np.ndarray[Any, np.dtype[np.intp]]:  # pyarrow.Array
     import pyarrow as pa
 
-    return np.asarray(indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.intp)

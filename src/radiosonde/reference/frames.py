@@ -8,10 +8,10 @@ and are cut into batches without a copy.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ import numpy as np
 
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import name_of
+from radiosonde.model.feature_names import feature_names, number_text
+from radiosonde.reference.containers import Coded, plain_column
+from radiosonde.reference.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,16 +98,18 @@ def open_table(frame: Any) -> Table:  # frames of three libraries, a mapping, or
 
         return ParquetTable(Path(frame))
     if isinstance(frame, Mapping):
-        arrays = {str(name): _as_array(values) for name, values in frame.items()}
+        columns = dict(zip(feature_names(frame), frame.values(), strict=True))
+        arrays = {name: values if hasattr(values, "__len__") else [values] for name, values in columns.items()}
         lengths = sorted({len(values) for values in arrays.values()})
         if len(lengths) > 1:
             raise ConfigurationError(f"columns have different lengths: {lengths}; give every row every column")
-        return MemoryTable({name: _from_array(name, values) for name, values in arrays.items()}, sum(lengths))
+        return MemoryTable({name: from_any(name, values) for name, values in arrays.items()}, sum(lengths))
     library = type(frame).__module__.partition(".")[0]
     if library == "pandas" and hasattr(frame, "columns"):
-        return MemoryTable({str(name): _from_pandas(str(name), frame[name]) for name in frame.columns}, len(frame))
+        names = feature_names(frame.columns)
+        return MemoryTable({name: from_any(name, frame.iloc[:, place]) for place, name in enumerate(names)}, len(frame))
     if library == "polars" and hasattr(frame, "get_columns"):
-        return MemoryTable({series.name: _from_polars(series) for series in frame.get_columns()}, frame.height)
+        return MemoryTable({series.name: from_any(series.name, series) for series in frame.get_columns()}, frame.height)
     raise ConfigurationError(
         f"cannot fit a reference from {type(frame).__module__}.{type(frame).__qualname__}; give a pandas or polars "
         "DataFrame (call .collect() on a lazy one), a mapping of column name to array, or the path of a Parquet file"
@@ -137,60 +142,61 @@ def unusable(name: str, kind: object) -> str:
     return f"column {name!r} is {kind}, neither numbers nor text; convert it, or leave it out with features=[...]"
 
 
-def _as_array(values: Any) -> NDArray[Any]:
-    """Return an array of at least one dimension; lists become objects, because numpy makes text of ["UA", nan]."""
-    return np.atleast_1d(np.asarray(values, dtype=None if hasattr(values, "dtype") else object))
+def from_any(name: str, values: Any) -> Column | str:  # a column of any library
+    """Return a column as numbers or texts by the rules that production is read by; text says why it is neither.
 
-
-def _from_array(name: str, values: NDArray[Any]) -> Column | str:
-    if values.ndim != 1:
+    A categorical column of pandas is categories whatever they are; any other is numbers unless some of it is text.
+    """
+    if len(getattr(values, "shape", (1,))) != 1:
         return unusable(name, f"an array of shape {values.shape}")
-    if values.dtype.kind in "iufb":
-        return Numbers(values.astype(np.float64, copy=False), truth=values.dtype.kind == "b")
-    if values.dtype.kind in "OUS":
-        return _from_objects(values.tolist())
-    return unusable(name, values.dtype)
-
-
-def _from_objects(values: list[Any]) -> Column:
-    """Return objects as numbers if all that are present are numbers, else as the text of each."""
-    present = [value for value in values if not _is_missing(value)]
-    if all(isinstance(value, Number) and not isinstance(value, complex) for value in present):
+    column = plain_column(values)
+    if isinstance(column, Coded):
+        return from_codes(column)
+    if isinstance(column, list):
+        if set(map(type, column)) <= {str, type(None)}:  # the usual case: each text is looked at once
+            texts = list(dict.fromkeys(column))
+            places = {text: place for place, text in enumerate(texts)}
+            return from_codes(Coded(texts, np.fromiter(map(places.__getitem__, column), dtype=np.intp)))
+        found = [plain(value) for value in column]
+        if any(isinstance(value, str) for value in found):
+            return _from_plain(found)
+        numbers = np.array(found, dtype=np.float64)
+        present = [value for value in column if value is not None]
         truth = bool(present) and all(isinstance(value, (bool, np.bool_)) for value in present)
-        return Numbers(np.array([_number(value) for value in values], dtype=np.float64), truth)
+    else:
+        numbers, truth = column, is_truth(values)
+    kind = getattr(values, "dtype", getattr(values, "type", type(values).__name__))
+    if (
+        len(numbers) and np.isinf(numbers).all() and getattr(kind, "kind", "") != "f"
+    ):  # infinite is also what is no number
+        return unusable(name, kind)
+    return Numbers(numbers, truth)
+
+
+def is_truth(values: Any) -> bool:
+    """Say whether the type of a column of any library is boolean."""
+    kind = getattr(values, "dtype", getattr(values, "type", None))
+    return getattr(kind, "kind", "") == "b" or str(kind).lower() in {"bool", "boolean"}
+
+
+def from_codes(column: Coded) -> Texts:
+    """Return coded values as categories; those of one name are one."""
     codes: dict[str, int] = {}
-    coded = [-1 if _is_missing(value) else codes.setdefault(name_of(value), len(codes)) for value in values]
+    table = [
+        -1 if (text := _category(plain(value))) is None else codes.setdefault(text, len(codes))
+        for value in column.values
+    ]
+    return Texts(np.array([*table, -1], dtype=np.int64)[column.codes], tuple(codes))
+
+
+def _from_plain(values: Sequence[float | str]) -> Texts:
+    codes: dict[str, int] = {}
+    coded = [-1 if (text := _category(value)) is None else codes.setdefault(text, len(codes)) for value in values]
     return Texts(np.array(coded, dtype=np.int64), tuple(codes))
 
 
-def _number(value: Any) -> float:  # any number or a missing marker
-    return float("nan") if _is_missing(value) else float(value)
-
-
-def _is_missing(value: Any) -> bool:  # any object a user's frame may hold
-    return value is None or type(value).__name__ in {"NAType", "NaTType"} or bool(value != value)  # noqa: PLR0124
-
-
-def _from_pandas(name: str, series: Any) -> Column | str:  # pandas.Series, imported nowhere
-    kind = series.dtype.kind if hasattr(series.dtype, "kind") else "O"
-    if kind in "iufb":
-        return Numbers(series.to_numpy(dtype=np.float64, na_value=np.nan), truth=kind == "b")
-    if kind in "mMc":
-        return unusable(name, series.dtype)
-    if str(series.dtype) == "category" and series.cat.categories.dtype.kind not in "mMc":
-        vocabulary = tuple(name_of(category) for category in series.cat.categories)
-        return Texts(series.cat.codes.to_numpy().astype(np.int64), vocabulary)
-    return _from_objects(series.to_numpy(dtype=object).tolist())
-
-
-def _from_polars(series: Any) -> Column | str:  # polars.Series; polars is here if one is
-    import polars as pl
-
-    if series.dtype.is_numeric() or series.dtype in (
-        pl.Boolean,
-        pl.Null,
-    ):  # a tuple: polars types are equal without hashing alike
-        return Numbers(series.cast(pl.Float64).to_numpy(), truth=series.dtype == pl.Boolean)
-    if isinstance(series.dtype, (pl.String, pl.Categorical, pl.Enum, pl.Object)):
-        return _from_objects(series.to_list())
-    return unusable(series.name, series.dtype)
+def _category(value: float | str) -> str | None:
+    """Return the category of a value; None for a missing one and one that is none."""
+    if isinstance(value, str):
+        return name_of(value)
+    return number_text(value) if math.isfinite(value) else None

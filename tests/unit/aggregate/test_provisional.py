@@ -1,12 +1,18 @@
-"""Without a reference the first thousand rows make one, and are counted by it exactly once."""
+"""Without a reference the first thousand rows make one, and are counted by it exactly once.
+
+A reference is due at a thousand rows here, whatever time they cover, where a test does not say otherwise.
+"""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde._aggregate.provisional import BACKLOG_BYTES
+from radiosonde._ring.text_codes import boxed
 from radiosonde.model import cell_names
 from radiosonde.testing import fly
 from tests.unit.aggregate.blocks import block, stream
@@ -19,12 +25,13 @@ def only(windows):
 
 
 def test_rows_wait_for_the_thousandth():
-    """Nothing is counted by cells before row 1000, everything from it on, each row once."""
+    """No grid is there before row 1000, everything is counted from it on, each row once."""
     aggregator, feed = Aggregator(60.0, ""), stream()
     values = np.random.default_rng(7).normal(size=(1700, 1))
     aggregator.fold(feed, block([1] * 999, values[:999]))
-    assert [window.features for window in aggregator.snapshot()] == [None]
+    assert feed.grid is None
     aggregator.fold(feed, block([2] * 701, values[999:]))
+    assert feed.grid is not None
     features = only(aggregator.snapshot())
     assert features.provisional
     assert features.cells.sum() == 1700
@@ -47,17 +54,16 @@ def test_the_backlog_returns_to_its_own_windows():
     aggregator.fold(feed, block([1] * 300, np.ones((300, 1))))
     aggregator.fold(feed, block([61] * 500, np.ones((500, 1)), series=1))
     aggregator.fold(feed, block([1] * 200, np.ones((200, 1)), series=1))
-    windows = [window for window in aggregator.close(everything=True) if window.features is not None]
+    windows = [window for window in aggregator.close(everything=True, is_end=True) if window.features is not None]
     counted = {(w.start_ns // 10**9 % 3600, w.key.cohort): int(w.features.cells.sum()) for w in windows}
     assert counted == {(0, ""): 300, (60, "plan=pro"): 500, (0, "plan=pro"): 200}
 
 
-def test_a_flush_makes_do_with_fewer_rows():
-    """Closing everything counts a short backlog by what it can tell."""
+def test_the_end_makes_do_with_fewer_rows():
+    """At the end a short backlog is counted by what it can tell."""
     aggregator, feed = Aggregator(60.0, ""), stream()
     aggregator.fold(feed, block([1] * 3, [[1.0], [2.0], [math.nan]]))
-    windows = aggregator.close(everything=True)
-    features = only(windows)
+    features = only(aggregator.close(everything=True, is_end=True))
     assert features.provisional
     assert features.cells.sum() == 3
     assert features.cells[0, -2] == 1
@@ -74,7 +80,7 @@ def test_thinned_rows_of_the_backlog_keep_their_weight():
     record.headers["batch"], record.headers["rows"], record.headers["kept"] = position + 1, 8, 2
     record.headers["step"] = 4
     aggregator.fold(feed, record)
-    assert only(aggregator.close(everything=True)).cells.sum() == 8
+    assert only(aggregator.close(everything=True, is_end=True)).cells.sum() == 8
 
 
 def test_categories_are_ranked_anew():
@@ -82,7 +88,7 @@ def test_categories_are_ranked_anew():
     names = ["rare", "common"]
     aggregator, feed = Aggregator(60.0, ""), stream(categories=[names])
     aggregator.fold(feed, block([1] * 10, [[0.0]] * 3 + [[1.0]] * 7))
-    first = only(aggregator.close(everything=True))
+    first = only(aggregator.close(everything=True, is_end=True))
     (profile,) = feed.reference.features
     assert profile.categories == ("common", "rare")
     body = first.cells.shape[1] - 4
@@ -92,7 +98,7 @@ def test_categories_are_ranked_anew():
     }
     names.append("new")
     aggregator.fold(feed, block([1] * 4, [[2.0], [2.0], [0.0], [math.nan]]))
-    (window,) = aggregator.close(everything=True)
+    (window,) = aggregator.close(everything=True, is_end=True)
     assert window.features.cells[0, :2].tolist() == [0, 1]
     assert window.features.cells[0, body + 2 :].tolist() == [1, 2]
 
@@ -109,3 +115,108 @@ def test_the_snapshot_names_the_provisional_reference():
         assert features.reference_id == snapshot.references["delays", "2"].id
         assert features.cells[:, :].sum() == 2400
         assert features.cells[1, :2].tolist() == [800, 400]
+
+
+def test_a_reference_needs_rows_and_time():
+    """A thousand rows in a minute make no reference, nor does an hour of a few; a thousand over an hour do."""
+    hour = Aggregator(60.0, "", provisional_s=3600.0)
+    crowded, sparse = stream(), stream()
+    sparse.model = "another"
+    hour.fold(crowded, block([0] * 5000, np.arange(5000.0).reshape(-1, 1)))
+    hour.fold(sparse, block([0, 5000], [[1.0], [2.0]]))
+    assert (crowded.grid, sparse.grid) == (None, None)
+    assert all(window.features is None for window in hour.close(everything=True))
+    hour.fold(crowded, block([3600], [[1.0]]))
+    hour.fold(sparse, block([5001] * 998, np.ones((998, 1))))
+    assert crowded.reference.rows == 5001
+    assert sparse.reference.rows == 1000
+    counted = {
+        window.key.model: int(window.features.cells.sum()) for window in hour.snapshot() if window.features is not None
+    }
+    assert counted == {"delays": 5001, "another": 1000}
+
+
+def test_a_look_shows_every_waiting_row_once():
+    """A snapshot counts what waits by an interim reference, and closed windows never see it."""
+    aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream()
+    for minute, rows in enumerate((3, 40, 2)):
+        aggregator.fold(feed, block([60 * minute] * rows, np.full((rows, 1), float(minute))))
+        (window,) = aggregator.snapshot()
+        assert window.features.provisional
+        assert window.features.cells.sum() == window.calls == sum((3, 40, 2)[: minute + 1])
+        assert aggregator.interims["delays", "1"].provisional
+    assert [window.features for window in aggregator.close(everything=True)] == [None] * 3
+    (window,) = aggregator.snapshot()
+    assert window.features.cells.sum() == window.calls == 45
+    assert (
+        sum(
+            int(w.features.cells.sum())
+            for w in aggregator.close(everything=True, is_end=True)
+            if w.features is not None
+        )
+        == 45
+    )
+
+
+@pytest.mark.parametrize("features", [1, 30, 400])
+def test_what_waits_is_bounded_in_bytes_and_estimates_what_came(features):
+    """Beyond the bound rows are dropped and the others stand for them: the total stays right within four deviations."""
+    aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream(categories=[None] * features)
+    total = 3 * BACKLOG_BYTES // (8 * features)
+    for start in range(0, total, 5000):
+        rows = min(5000, total - start)
+        aggregator.fold(feed, block([0] * rows, np.random.default_rng(start).normal(size=(rows, features))))
+    (backlog,) = aggregator._backlogs.values()
+    assert sum(part.rows.nbytes for part in backlog.parts()) <= BACKLOG_BYTES
+    (window,) = [w for w in aggregator.close(everything=True, is_end=True) if w.features is not None]
+    counted = window.features.cells.sum(axis=1)
+    assert (counted == counted[0]).all()
+    assert abs(int(counted[0]) - total) <= 4 * math.sqrt(4 * total)
+    assert window.features.weight_square_sum > window.features.counted_rows
+
+
+MIXED = {
+    "missing first": ([None, "UA", "AA", "UA"], {"UA": 2, "AA": 1}, {"null": 1}),
+    "a number first": ([7, "UA", "AA", "UA"], {"UA": 2, "AA": 1, "7": 1}, {}),
+    "n/a first": (["n/a", 1.0, 2.0, 3.0], None, {"unseen": 1}),
+    "n/a later": ([1.0, 2.0, "n/a", None], None, {"unseen": 1, "null": 1}),
+    "mostly numbers": ([True, 2, "3", "x", 4.5], None, {"unseen": 2}),
+    "missing throughout": ([None, float("nan"), None], None, {"null": 3}),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("batch", [False, True])
+def test_what_a_feature_holds_is_decided_by_most_of_its_values(name, batch):
+    """Whatever comes first, most values decide whether a feature is text or a number, and every value is counted."""
+    values, categories, special = MIXED[name]
+    with fly() as rs:
+        predict = rs.observe("m")(lambda _: "x")
+        rows = [{"x": value, "other": 1.0} for value in values]
+        for part in [rows] if batch else rows:
+            predict(part)
+        snapshot = rs.pipeline().snapshot()
+        (window,) = snapshot.windows
+        feature = snapshot.references["m", ""].features[0]
+        row = window.features.cells[0].tolist()
+        assert {name: row[place] for name, place in (("null", -2), ("unseen", -1)) if row[place]} == special
+        if categories is None:
+            assert feature.kind == "numeric"
+            assert sum(row[:-2]) == len(values) - sum(special.values())
+        else:
+            assert dict(zip(feature.categories, row, strict=False)) == categories
+
+
+def test_texts_of_two_processes_meet_in_one_reference():
+    """Streams whose codes stand for other texts wait together, and count by name."""
+    aggregator = Aggregator(60.0, "", provisional_s=3600.0)
+    one, two = stream(categories=[["a", "b"]]), stream(categories=[["b", "c", "a"]])
+    one.is_open = two.is_open = True
+    aggregator.fold(one, block([0] * 3, [[boxed(0)], [boxed(1)], [boxed(1)]]))
+    aggregator.fold(two, block([0] * 4, [[boxed(0)], [boxed(1)], [boxed(2)], [math.nan]]))
+    (window,) = aggregator.snapshot()
+    reference = aggregator.interims["delays", "1"]
+    assert dict(zip(reference.features[0].categories, window.features.cells[0].tolist(), strict=False)) == {
+        "b": 3, "a": 2, "c": 1,
+    }  # fmt: skip
+    assert window.features.cells[0, -2] == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiosonde._aggregate.thinning import Thinner, inner_steps
-from radiosonde._record.inputs import first_row
+from radiosonde._record.blocks import first_row
 
 
 @pytest.mark.parametrize(("rows", "step"), [(10, 1), (0, 4), (1, 4), (10, 3), (12, 4), (13, 4), (3, 100)])

@@ -45,11 +45,11 @@ def test_processes_that_learned_names_in_another_order_add_up(spool: Path) -> No
             "on_time": 23,
         }
         assert sorted(found.latency.phases) == ["fetch", "infer"]
-    # The grid is the first process's: what only the other one saw is unseen.
+    # The grid is of what both processes saw.
     (reference,) = StoreReader(spool / "agent.sqlite").references()
     categories = from_text(reference.document, origin="store").features[0].categories
     cells = total.features.cells[0].tolist()
-    assert {name: cells[place] for place, name in enumerate(categories)} == {"JFK": 12, "EWR": 23}
+    assert {name: cells[place] for place, name in enumerate(categories)} == {"JFK": 12, "EWR": 23, "LGA": 7}
     assert sum(cells) == 42
 
 

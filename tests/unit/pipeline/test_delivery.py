@@ -19,14 +19,16 @@ from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.writer import StoreWriter
 from radiosonde.testing import fly
 from tests.e2e._receivers import free_port, otlp_sink, wait_for
+from tests.factories import make_feature, make_reference
 
 ROW = np.zeros((1, 2))
+REFERENCE = make_reference([make_feature("a", (50, 50, 0, 0, 0, 0)), make_feature("b", (50, 50, 0, 0, 0, 0))])
 START_S = 1_362_096_000
 
 
 def observed(rs):
-    """Return an observed function."""
-    return rs.observe("delays")(lambda _: "yes")
+    """Return an observed function, with a reference: its features are counted from the first row on."""
+    return rs.observe("delays", reference=REFERENCE)(lambda _: "yes")
 
 
 def stored_calls(path):

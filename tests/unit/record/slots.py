@@ -6,6 +6,7 @@ from typing import Any
 
 from radiosonde._record.token import CURRENT, INDEX, RECORDED
 from radiosonde._ring.layout import INPUT_ROW
+from radiosonde._ring.text_codes import code_of
 
 
 def last_token() -> Any:
@@ -30,6 +31,13 @@ def last_row() -> list[float] | None:
         return None
     assert recorded.position == 0, "it was a batch"
     return ring.rows[token[INDEX] & (ring.capacity - 1)].tolist()
+
+
+def last_texts() -> list[str | None]:
+    """Return the texts of the last prediction's feature row, None for what is no text; of a model without a reference."""
+    codes = (code_of(value) for value in last_row() or [])
+    names = [[] if table is None else table.names for table in last_token()[0].schema.codes]
+    return [names[place][code] if code >= 0 else None for place, code in enumerate(codes)]
 
 
 def last_block() -> list[list[float]] | None:

@@ -13,7 +13,7 @@ import radiosonde._record.record_writer as writer_module
 import radiosonde._record.recorder as recorder_module
 import radiosonde._ring.arena as arena_module
 from radiosonde import current
-from radiosonde._record.inputs import first_row
+from radiosonde._record.blocks import first_row
 from radiosonde._record.token import INDEX
 from radiosonde.model import losses
 from radiosonde.testing import fly
@@ -146,7 +146,7 @@ def test_a_header_that_cannot_be_packed(kind, layout, places, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_that_cannot_be_learned(kind, monkeypatch):
     """A bug while the schema is learned costs the features, not the call."""
-    monkeypatch.setattr(recorder_module, "learn_schema", broken)
+    monkeypatch.setattr(recorder_module, "learn", broken)
     with fly(reraise=False) as rs:
         statistics = survives(rs, kind, lambda predict: None)
         assert (nonzero(statistics.losses), statistics.guarded) == ({losses.FEATURES_WIDTH: 2}, {})
@@ -380,7 +380,8 @@ def test_a_batch_that_interrupts_a_reservation_is_refused():
 def test_a_batch_wider_than_the_arena_is_refused():
     """Rows so wide that not one fits are refused by name; the call still counts."""
     with fly(ring_bytes=65_536) as rs:
-        rs.observe("m")(lambda features: None)(np.zeros((3, 5000)))
+        names = [f"v{place}" for place in range(5000)]
+        rs.observe("m", features=names)(lambda features: None)(np.zeros((3, 5000)))
         assert rs.losses() == {losses.BATCH_REFUSED: 3}
         assert [(window.calls, window.rows) for window in rs.windows()] == [(1, 3)]
 

@@ -321,7 +321,7 @@ def test_scores_of_a_batch():
 
 
 BATCH_BAD = {
-    "another length": ([0.5, 0.5], 3, {losses.OUTPUT_UNREADABLE: 3}),
+    "another length": ([0.5, 0.75], 3, {losses.OUTPUT_UNREADABLE: 3}),
     "margins": (np.array([[-1.0, 1.0], [0.5, 0.5], [2.2, 0.8]]), 3, {losses.OUTPUT_UNREADABLE: 3}),
     "a broken row": (np.array([[-1.0, 1.0], [0.5, 0.5], [0.2, 0.8]]), 1, {losses.OUTPUT_UNREADABLE: 1}),
     "a NaN row": (np.array([[NAN, 0.5], [0.75, 0.25], [0.25, NAN]]), 2, {losses.OUTPUT_UNREADABLE: 2}),

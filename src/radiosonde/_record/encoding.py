@@ -1,0 +1,101 @@
+"""Values and columns as what stands for them in the ring; what raises while it is converted is `INVALID`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._guard import Guard
+from radiosonde._record.intern import Codes
+from radiosonde._record.schema import INVALID, NAN, Schema
+from radiosonde._record.summaries import stride_of, summarise
+from radiosonde.reference.containers import Coded, Plain, plain_column
+from radiosonde.reference.values import plain
+
+_NUMBERS: frozenset[type] = frozenset({float, bool, type(None)})
+_NUMBERS_AND_INTEGERS: frozenset[type] = _NUMBERS | {int}
+
+
+class Encoder:
+    """Encodes the values of one model's features.
+
+    Args:
+        schema: names and kinds of the features.
+        guard: counts what is lost.
+    """
+
+    def __init__(self, schema: Schema, guard: Guard) -> None:
+        self._schema = schema
+        self._guard = guard
+
+    def number(self, position: int, value: object) -> float:
+        """Return what stands for one value of the feature at *position*."""
+        number = self._guard.attempt(self._schema.number, position, value, self._guard.lose)
+        return INVALID if isinstance(number, Exception) else number
+
+    def column(self, position: int, column: Plain) -> NDArray[np.float64]:
+        """Return what stands for a column of values."""
+        if isinstance(column, np.ndarray):
+            return self._schema.categories(position, column, self._guard.lose)
+        if isinstance(column, Coded):
+            table = np.full(len(column.values) + 1, NAN)
+            for code in np.unique(column.codes).tolist():
+                if code >= 0:
+                    table[code] = self.number(position, column.values[code])
+            return table[column.codes]  # missing is -1, which picks the last entry
+        codes = self._schema.codes[position]
+        # Integers of a category by themselves: a double would not hold the digits of an id beyond 2**53.
+        plain_types = _NUMBERS_AND_INTEGERS if self._schema.is_open or codes is None else _NUMBERS
+        numbers = self._bulk(column, plain_types)
+        if numbers is not None:
+            return self._schema.categories(position, numbers, self._guard.lose)
+        found = _looked_up(codes, column)
+        return np.array(
+            [self.number(position, value) if code is None else code for code, value in zip(found, column, strict=True)],
+            dtype=np.float64,
+        )
+
+    def _bulk(self, values: list[Any], types: frozenset[type]) -> NDArray[np.float64] | None:
+        """Return values of *types* as numbers in one go, None when others are among them or one is beyond doubles."""
+        if not set(map(type, values)) <= types:
+            return None
+        numbers = self._guard.attempt(np.array, values, np.float64)
+        return None if isinstance(numbers, Exception) else numbers
+
+    def wide_row(self, values: Sequence[object]) -> NDArray[np.float64]:
+        """Return the summary of one row of very many values."""
+        numbers = self.numbers(plain_column(values, slice(None, None, stride_of(len(values)))))
+        summary: NDArray[np.float64] = summarise(numbers.reshape(1, -1))[0]
+        summary[0] = len(values)
+        return summary
+
+    def numbers(self, column: Plain) -> NDArray[np.float64]:
+        """Return values as numbers whatever their feature; texts, and what cannot be converted, are `INVALID`."""
+        if isinstance(column, np.ndarray):
+            return column
+        if isinstance(column, Coded):
+            return np.append(self.numbers(column.values), NAN)[column.codes]
+        numbers = self._bulk(column, _NUMBERS_AND_INTEGERS)
+        if numbers is not None:
+            return numbers
+        found = [self._guard.attempt(plain, value) for value in column]
+        return np.array([number if isinstance(number, float) else INVALID for number in found], dtype=np.float64)
+
+
+def listed(column: Plain) -> Sequence[Any]:
+    """Return a column's values one by one, None for what a code does not name."""
+    if isinstance(column, Coded):
+        return [column.values[code] if code >= 0 else None for code in column.codes.tolist()]
+    return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def _looked_up(codes: Codes | None, values: list[Any]) -> list[Any]:
+    if codes is not None:
+        try:
+            return list(map(codes.codes.get, values))
+        except Exception:  # noqa: BLE001, S110 - not hashable, or a hash that raises: each by itself
+            pass
+    return [None] * len(values)

@@ -1,0 +1,210 @@
+"""What the first value that a model is given teaches of its rows: names, or how many values, and how they are taken apart.
+
+It does not teach what a feature holds (`radiosonde._ring.text_codes`), and some of it may be wrong: a flat list of three
+numbers is a row of three features or three rows of one, a matrix is many rows or one image. The first answer decides
+(`radiosonde._record.row_counts`); until then the reading is tentative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from radiosonde._record.schema import Schema
+from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
+from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
+from radiosonde._record.tables import table_of
+from radiosonde.model.feature_names import feature_names
+
+
+class Learned(NamedTuple):
+    """What a value teaches.
+
+    Attributes:
+        names: feature names by column; the numbered ones of a value without names.
+        is_text: a row is one text.
+        alternative: the rows of the other reading, as `Schema` takes them apart; None when there is no other.
+    """
+
+    names: Sequence[str]
+    is_text: bool = False
+    alternative: Alternative | None = None
+
+    def schema(self, most: int) -> Schema:
+        """Return the schema: the names, or what summarises more than *most* of them."""
+        return make_schema(self.names, most, is_text=self.is_text)
+
+
+class Alternative(NamedTuple):
+    """The other reading of a value: so many values in one row, an array of any number of axes being one row or not."""
+
+    values: int
+    is_whole: bool
+
+    def schema(self, most: int) -> Schema:
+        """Return the schema of this reading."""
+        return make_schema(Numbered(self.values), most, is_whole=self.is_whole)
+
+
+class Numbered(Sequence[str]):
+    """The names of features that have none, made when they are asked for: there may be 10**12 of them."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def __len__(self) -> int:
+        return self._width
+
+    def __getitem__(self, place: Any) -> Any:
+        chosen = range(self._width)[place]
+        return f"f{chosen}" if isinstance(chosen, int) else [f"f{at}" for at in chosen]
+
+
+def make_schema(names: Sequence[str], most: int, *, is_text: bool = False, is_whole: bool = False) -> Schema:
+    """Return the schema of rows of these features; a summary of them when there are more than *most*."""
+    if is_text:
+        return Schema(TEXT_NAMES, reading="texts")
+    if len(names) > most:
+        return Schema(WIDE_NAMES, reading="wide", is_whole=is_whole)
+    return Schema(list(names), is_whole=is_whole)
+
+
+def learn(value: Any) -> Learned | None:
+    """Return what *value* teaches, None when it has no readable row. May raise what the user's object raises."""
+    form = recognise(value)
+    if form is Form.TEXT:
+        return Learned((), is_text=True)
+    if form is Form.ARRAY and not hasattr(value, "shape"):
+        value = as_array(value)
+    table = table_of(value, form)
+    if table is not None:
+        if not table.width:
+            return None
+        is_matrix = form is Form.ARRAY and table.names is None and table.rows > 1
+        other = Alternative(table.rows * table.width, is_whole=True) if is_matrix else None
+        return Learned(table.names or Numbered(table.width), alternative=other)
+    if form is Form.ARRAY:
+        return learn_flat(value)
+    if form is Form.SERIES:
+        return _learn_series(value)
+    if form is Form.SEQUENCE:
+        return _learn_sequence(value)
+    if form in (Form.MAPPING, Form.OBJECT):
+        row = as_mapping(value) if form is Form.MAPPING else attribute_names(value)
+        return Learned(feature_names(row)) if row else None
+    return None
+
+
+def learn_flat(value: Any) -> Learned | None:
+    """Return what a flat sequence of values teaches: one row of them; of texts, a text a row."""
+    count = len(value) if getattr(value, "shape", (1,)) else 0
+    if not count:
+        return None
+    if holds_texts(value):
+        return Learned((), is_text=True, alternative=Alternative(count, is_whole=False) if count > 1 else None)
+    return Learned(Numbered(count), alternative=Alternative(1, is_whole=False) if count > 1 else None)
+
+
+LOOKED_AT = 64
+"""Items of a sequence that are looked at to tell what it holds."""
+
+
+def head(value: Any) -> list[Any]:
+    """Return the first items of a flat sequence of any library as Python objects."""
+    part = value.iloc[:LOOKED_AT] if hasattr(type(value), "iloc") else value[:LOOKED_AT]
+    for convert in ("to_pylist", "to_list", "tolist"):
+        if hasattr(type(part), convert):
+            return list(getattr(part, convert)())
+    return list(part)
+
+
+def holds_texts(value: Any) -> bool:
+    """Whether a flat sequence holds texts, as far as its first items show."""
+    items = [item for item in head(value) if item is not None]
+    return bool(items) and all(isinstance(item, str) for item in items)
+
+
+def first_item(value: Sequence[Any]) -> Any:
+    """Return the first item that is not None among the first `LOOKED_AT`."""
+    return next((item for item in value[:LOOKED_AT] if item is not None), None)
+
+
+def form_of_item(item: object) -> Form:
+    """Return the form of an item of a sequence; an array without axes is one value."""
+    form = recognise(item)
+    return Form.UNKNOWN if form is Form.ARRAY and getattr(item, "shape", None) == () else form
+
+
+def is_scalar(form: Form) -> bool:
+    """Whether an item of this form is one value, not a row."""
+    return form in (Form.UNKNOWN, Form.TEXT)
+
+
+def is_nested(row: Sequence[Any]) -> bool:
+    """Whether a row holds rows itself."""
+    return len(row) > 0 and form_of_item(row[0]) in (Form.SEQUENCE, Form.ARRAY)
+
+
+def _learn_sequence(value: Sequence[Any]) -> Learned | None:
+    if not len(value):
+        return None
+    first = first_item(value)
+    form = form_of_item(first)
+    if is_scalar(form):
+        return learn_flat(value)
+    if form in (Form.ARRAY, Form.SEQUENCE):
+        width = row_width(first, form)
+        other = Alternative(len(value) * width, is_whole=True) if len(value) > 1 else None
+        return Learned(Numbered(width), alternative=other) if width else None
+    learned = learn(first)
+    return None if learned is None else learned._replace(alternative=None)
+
+
+def flattened(row: Any) -> list[Any]:
+    """Return the values of rows in rows, one by one: as an array, [1, "2"] would be text throughout."""
+    if form_of_item(row) is Form.ARRAY:
+        return list(as_array(row).reshape(-1).tolist())
+    return [value for item in row for value in flattened(item)] if is_nested(row) else list(row)
+
+
+def row_width(item: Any, form: Form) -> int:
+    """Return how many values an item of a sequence of rows has, nested ones counted."""
+    if form is Form.ARRAY:
+        return int(np.prod([int(axis) for axis in getattr(item, "shape", np.shape(item))], dtype=np.int64))
+    if is_nested(item):
+        return len(item) * row_width(item[0], recognise(item[0]))
+    return len(item)
+
+
+def _learn_series(value: Any) -> Learned | None:
+    labels = row_labels(value)
+    if labels is not None:
+        return Learned(feature_names(labels), alternative=None if is_named(labels) else _of_series(value))
+    return learn_flat(value)
+
+
+def _of_series(value: Any) -> Alternative | None:
+    return Alternative(1, is_whole=False) if len(value) > 1 else None
+
+
+def row_labels(value: Any) -> Sequence[Any] | None:
+    """Return the labels of a pandas Series that may be one row; None for a column: texts labelled by position."""
+    index = getattr(value, "index", None)
+    if index is None or not hasattr(type(value), "to_dict"):
+        return None
+    labels: Sequence[Any] = index
+    if is_named(labels):
+        return labels
+    return None if holds_texts(value) else labels
+
+
+def is_named(labels: Sequence[Any]) -> bool:
+    """Whether labels are names: the first of them is a text."""
+    return len(labels) > 0 and isinstance(labels[0], str)
+
+
+def as_row(value: Any) -> Mapping[Any, object] | None:
+    """Return a pandas Series that may be one row as a mapping, None for a column."""
+    return None if row_labels(value) is None else as_mapping(value)

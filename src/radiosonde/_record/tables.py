@@ -1,0 +1,232 @@
+"""Inputs of many rows as tables: how many rows and columns there are, and any rows of any columns on demand.
+
+Making a table touches no value. What is read is chosen afterwards, from the number of rows, so the work in the caller is
+proportional to the rows that are kept (`radiosonde._record.inputs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._record.shapes import Form, column_names, recognise
+from radiosonde._record.summaries import WIDE_NAMES, summarise
+from radiosonde.model.feature_names import feature_names
+from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
+
+CONVERTED_BYTES = 4 << 20
+"""Largest sparse matrix that is converted to rows; a larger one in a format without rows counts without its features."""
+
+EXPANDED_COLUMNS = 16
+"""Axes of a column of vectors (columns by name, as tensors come) that are features of their own; longer ones are summarised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Many rows.
+
+    Attributes:
+        rows: number of rows.
+        width: number of columns.
+        names: column names; None where columns are told by position.
+        column: returns the kept rows of one column; None where `matrix` is given.
+        matrix: returns the kept rows of all columns, a 2-D array or a scipy CSR matrix.
+        slow: columns whose values are read one by one, as far as is known.
+    """
+
+    rows: int
+    width: int
+    names: Sequence[str] | None = None
+    column: Callable[[int, slice], Plain] | None = None
+    matrix: Callable[[slice], Any] | None = None
+    slow: int = 0
+
+    def read(self, place: int, kept: slice) -> Plain:
+        """Return the kept rows of one column."""
+        if self.column is None:
+            raise ValueError("the columns of a matrix are read together")
+        return self.column(place, kept)
+
+
+def table_of(value: Any, form: Form) -> Table | None:
+    """Return *value* as a table, None when it is one row or none that can be read. May raise what the value raises."""
+    if form is Form.FRAME:
+        return _of_frame(value)
+    if form is Form.SPARSE:
+        return _of_sparse(value)
+    if form is Form.DMATRIX:
+        return _of_dmatrix(value)
+    if form is Form.ARRAY:
+        return _of_array(value)
+    if form is Form.MAPPING and isinstance(value, Mapping):
+        return _of_columns(value)
+    return None
+
+
+def _of_frame(value: Any) -> Table:
+    names = column_names(value) or []
+    rows = len(value)
+    library = type(value).__module__.partition(".")[0]
+    if library == "pandas":
+        # By label where that names one column: it takes a tenth of the time.
+        labels = list(value.columns) if value.columns.is_unique and value.columns.nlevels == 1 else None
+        types = list(value.dtypes)
+        slow = sum(getattr(kind, "kind", "O") == "O" and str(kind) != "category" for kind in types)
+
+        def column(place: int, kept: slice) -> Plain:
+            picked = value.iloc[:, place] if labels is None else value[labels[place]]
+            return plain_column(picked, kept)
+
+        return Table(rows, len(names), names, column, slow=slow)
+    if library == "polars":
+        series = value.get_columns()
+        slow = sum(not (kind.is_numeric() or kind.is_temporal()) for kind in value.dtypes)
+        return Table(rows, len(names), names, lambda place, kept: plain_column(series[place], kept), slow=slow)
+    if library == "pyarrow":
+        kinds = [str(kind) for kind in value.schema.types]
+        slow = sum("string" in kind or "binary" in kind or "<" in kind for kind in kinds)
+        return Table(rows, len(names), names, lambda place, kept: plain_column(value.column(place), kept), slow=slow)
+    return Table(rows, len(names), names, lambda place, kept: plain_column(value[names[place]], kept))
+
+
+def _of_array(value: Any) -> Table | None:
+    """Return an array of two or more axes, its first one being rows, or a structured one; None for others."""
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        value = part_of(value, EVERY)
+        shape = value.shape
+    fields = value.dtype.names if isinstance(value, np.ndarray) else None
+    if fields:
+        flat = value.reshape(-1)
+        return Table(
+            len(flat), len(fields), feature_names(fields), lambda place, kept: _field(flat, fields[place], kept)
+        )
+    if len(shape) < 2:
+        return None
+    rows, width = int(shape[0]), int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
+    kind = value.dtype.kind if isinstance(value, np.ndarray) else "f"
+
+    def matrix(kept: slice) -> NDArray[Any]:
+        part = part_of(value, kept)
+        return part.reshape(len(part), width)
+
+    return Table(rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width)
+
+
+def _field(flat: NDArray[Any], name: str, kept: slice) -> Plain:
+    values = flat[name][kept]
+    return plain_column(values) if values.ndim == 1 else np.full(len(values), np.inf)
+
+
+def _of_sparse(value: Any) -> Table | None:
+    shape = value.shape
+    if len(shape) != 2:
+        return None
+    rows, width = int(shape[0]), int(shape[1])
+
+    def matrix(kept: slice) -> Any:
+        chosen = range(*kept.indices(rows))
+        if len(chosen) == rows:
+            return value.tocsr()
+        if value.format in ("csr", "lil"):
+            return value[kept].tocsr()
+        if value.nnz * 16 > CONVERTED_BYTES:
+            raise TypeError(f"a sparse matrix in {value.format} format has no rows to choose; give it as CSR")
+        return value.tocsr()[kept]
+
+    return Table(rows, width, matrix=matrix)
+
+
+def _of_dmatrix(value: Any) -> Table:
+    names = getattr(value, "feature_names", None)
+    rows, width = int(value.num_row()), int(value.num_col())
+
+    def matrix(kept: slice) -> Any:
+        chosen = range(*kept.indices(rows))
+        part = value if len(chosen) == rows else value.slice(list(chosen))
+        stored = part.get_data().tocsr()
+        # What it does not store is missing, not zero.
+        dense = np.full((len(chosen), width), np.nan)
+        row = np.repeat(np.arange(len(chosen)), np.diff(stored.indptr))
+        dense[row, stored.indices] = stored.data
+        return dense
+
+    return Table(rows, width, feature_names(names) if names else None, matrix=matrix)
+
+
+def _of_columns(value: Mapping[Any, Any]) -> Table | None:
+    """Return a mapping whose every value is a column of one length; None for a row by name."""
+    lengths = set()
+    for column in value.values():
+        length = column_length(column)
+        if length is None:
+            return None
+        lengths.add(length)
+        if len(lengths) > 1:
+            return None
+    if not lengths:
+        return None
+    names: list[str] = []
+    readers: list[Callable[[slice], Plain]] = []
+    slow = 0
+    for name, column in zip(feature_names(value), value.values(), strict=True):
+        shape = getattr(column, "shape", ())
+        if len(shape) < 2:
+            names.append(name)
+            readers.append(_column_reader(column))
+            slow += (
+                isinstance(column, (list, tuple)) or getattr(getattr(column, "dtype", None), "kind", "f") not in "fiub"
+            )
+            continue
+        width = int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
+        if width <= EXPANDED_COLUMNS:
+            names += [f"{name}[{place}]" for place in range(width)]
+            readers += [_axis_reader(column, place, width) for place in range(width)]
+        else:
+            names += [name + summary.removeprefix("row") for summary in WIDE_NAMES]
+            readers += _summary_readers(column, width)
+    return Table(lengths.pop(), len(names), names, lambda place, kept: readers[place](kept), slow=slow)
+
+
+def _column_reader(column: Any) -> Callable[[slice], Plain]:
+    return lambda kept: plain_column(column, kept)
+
+
+def _axis_reader(column: Any, place: int, width: int) -> Callable[[slice], Plain]:
+    def read(kept: slice) -> Plain:
+        part = part_of(column, kept)
+        return plain_column(part.reshape(len(part), width)[:, place])
+
+    return read
+
+
+def _summary_readers(column: Any, width: int) -> list[Callable[[slice], Plain]]:
+    made: list[
+        tuple[slice, NDArray[np.float64]]
+    ] = []  # the last summary: one of all columns is asked for after the other
+
+    def reader(place: int) -> Callable[[slice], Plain]:
+        def read(kept: slice) -> Plain:
+            if not made or made[0][0] != kept:
+                part = part_of(column, kept)
+                made[:] = [(kept, summarise(part.reshape(len(part), width)))]
+            return made[0][1][:, place]
+
+        return read
+
+    return [reader(place) for place in range(len(WIDE_NAMES))]
+
+
+def column_length(column: Any) -> int | None:
+    """Return the rows of a value that may be a column; None for a scalar, a text, or what has no length."""
+    if isinstance(column, (str, bytes, bytearray, Mapping)) or column is None:
+        return None
+    shape = getattr(column, "shape", None)
+    if isinstance(shape, (tuple, list)):
+        return int(shape[0]) if len(shape) else None
+    form = recognise(column)
+    return len(column) if form in (Form.SEQUENCE, Form.SERIES, Form.ARRAY) else None

@@ -1,0 +1,195 @@
+"""One column of a table, of whatever library, as plain values: numbers, coded values, or a list to be read one by one.
+
+Only the rows that are kept are touched: the library cuts them out first, by a slice where it has one, so a frame of a
+million rows costs what the rows cost that go into the arena. Types are told by their names, and a library is imported
+only when a value of its own is in hand.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde.model.times import array_seconds, scaled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column that names its values by code.
+
+    Attributes:
+        values: what the codes stand for.
+        codes: per row an index into *values*, -1 for missing.
+    """
+
+    values: list[Any]
+    codes: NDArray[np.intp]
+
+
+Plain = NDArray[np.float64] | Coded | list[Any]
+"""Numbers (NaN missing, infinite invalid), coded values, or values to be read one by one."""
+
+EVERY = slice(None)
+
+
+def plain_column(column: Any, kept: slice = EVERY) -> Plain:
+    """Return the kept rows of a column. May raise what the library raises."""
+    if isinstance(column, np.ndarray):
+        return _of_array(column[kept])
+    library = type(column).__module__.partition(".")[0]
+    if library == "pandas":
+        return _of_pandas(column, kept)
+    if library == "polars":
+        return _of_polars(column, kept)
+    if library == "pyarrow":
+        return _of_arrow(column, kept)
+    if isinstance(column, Sequence) and not isinstance(column, (array.array, memoryview)):
+        return list(column[kept])
+    return _of_array(part_of(column, kept))
+
+
+def part_of(value: Any, kept: slice) -> NDArray[Any]:
+    """Return the kept rows of an array of any library; tensors are detached, and brought to the CPU after they are cut."""
+    if kept != EVERY and (isinstance(value, np.ndarray) or hasattr(type(value), "__getitem__")):
+        value, kept = value[kept], EVERY
+    if hasattr(value, "detach"):
+        value = value.detach()
+        if hasattr(value, "cpu"):
+            value = value.cpu()
+        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # numpy has none
+            value = value.float()
+        value = value.numpy()
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    return array if kept == EVERY else array[kept]
+
+
+def _of_array(values: NDArray[Any]) -> Plain:
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        found = _of_array(np.ma.getdata(values))
+        if isinstance(found, np.ndarray):
+            found = found.astype(np.float64)  # never the caller's own
+            found[mask] = np.nan
+            return found
+        return [None if gone else value for value, gone in zip(found, mask.tolist(), strict=True)]  # type: ignore[arg-type]
+    kind = values.dtype.kind
+    if kind in "fiub":
+        with np.errstate(all="ignore"):
+            return values.astype(np.float64)
+    if kind in "mM":
+        return array_seconds(values)
+    if kind in "OUST":
+        return values.tolist()  # type: ignore[no-any-return]
+    return np.full(len(values), np.inf)  # complex numbers, records, raw bytes
+
+
+def _of_pandas(column: pd.Series[Any] | pd.Index[Any], kept: slice) -> Plain:
+    import pandas as pd
+
+    kind = column.dtype
+    series = column.iloc[kept] if isinstance(column, pd.Series) else pd.Series(column[kept])
+    if isinstance(kind, np.dtype):
+        return _of_array(series.to_numpy())
+    if isinstance(kind, pd.CategoricalDtype):
+        values = pd.Series(kind.categories)
+        plain = plain_column(values)
+        return Coded(plain if isinstance(plain, list) else _listed(plain), series.cat.codes.to_numpy().astype(np.intp))
+    if isinstance(kind, pd.ArrowDtype):
+        return _of_arrow(series.array.__arrow_array__(), EVERY)
+    if isinstance(kind, pd.DatetimeTZDtype):
+        return array_seconds(series.dt.tz_convert(None).to_numpy())
+    if isinstance(kind, pd.PeriodDtype):
+        return array_seconds(np.asarray(series.dt.to_timestamp()))
+    if isinstance(kind, pd.SparseDtype):
+        return _of_array(np.asarray(series.sparse.to_dense()))
+    if getattr(kind, "kind", "O") in "fiub":  # nullable Int64, Float64, boolean
+        return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    return series.to_numpy(dtype=object).tolist()  # type: ignore[no-any-return]
+
+
+def _of_polars(column: pl.Series, kept: slice) -> Plain:
+    import polars as pl
+
+    if kept != EVERY:
+        column = column.gather_every(kept.step or 1, kept.start or 0)
+    kind: Any = column.dtype
+    if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
+        return column.cast(pl.Float64).to_numpy()
+    if kind.is_temporal():
+        ticks = column.to_physical()
+        unit = {"Date": "D", "Time": "ns"}.get(type(kind).__name__) or kind.time_unit
+        is_missing = ticks.is_null().to_numpy()
+        numbers = scaled(ticks.fill_null(0).to_numpy(), unit)
+        numbers[is_missing] = np.nan
+        return numbers
+    if isinstance(kind, (pl.Categorical, pl.Enum)):
+        return column.cast(pl.String).to_list()
+    return column.to_list()
+
+
+def _of_arrow(column: pa.ChunkedArray[Any] | pa.Array[Any], kept: slice) -> Plain:
+    import pyarrow as pa
+
+    if kept != EVERY:
+        rows = range(*kept.indices(len(column)))
+        try:
+            column = column.slice(rows.start, len(rows)) if rows.step == 1 else column.take(pa.array(rows, pa.int64()))
+        except pa.ArrowNotImplementedError:  # a type without a kernel for it, such as views
+            return [column[row].as_py() for row in rows]
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        if isinstance(column, pa.ChunkedArray):  # some versions keep chunks of what exceeds one
+            column = pa.concat_arrays(column.chunks)
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _of_arrow(column.storage, EVERY)
+    if pa.types.is_run_end_encoded(kind):
+        import pyarrow.compute
+
+        return _of_arrow(pyarrow.compute.run_end_decode(column), EVERY)
+    if pa.types.is_dictionary(kind):
+        return _of_arrow(column.dictionary_decode(), EVERY)
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    if (
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+    ):
+        return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    unit = _arrow_unit(kind)
+    if unit:
+        ticks = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+        numbers = scaled(ticks.fill_null(0).to_numpy(zero_copy_only=False), unit)
+        numbers[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+        return numbers
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def _arrow_unit(kind: Any) -> str:
+    """Return the unit of a temporal type of Arrow's as numpy calls it, ``""`` for other types."""
+    import pyarrow as pa
+
+    if pa.types.is_date32(kind):
+        return "D"
+    if pa.types.is_date64(kind):
+        return "ms"
+    is_temporal = pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time(kind)
+    return str(kind.unit) if is_temporal else ""
+
+
+def _listed(values: NDArray[np.float64] | Coded) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values.values

@@ -1,0 +1,129 @@
+"""One value of a feature as the number that stands for it in the ring.
+
+`plain` maps every Python object to a double, a text, or one of two marks; it never imports the library a value is of,
+and never asks a value for more than its class promises (a size-one array has ``__float__``, and warns when it is used).
+What the numbers mean is in `radiosonde.model.times` and `radiosonde.model.feature_names`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+import numpy as np
+
+from radiosonde.model.names import LONGEST_NAME
+from radiosonde.model.times import array_seconds, seconds
+
+NAN: Final = float("nan")
+INVALID: Final = float("inf")
+"""Stands for a value that is neither number, text nor missing: an infinity, a list, a conversion that failed."""
+
+MISSING_TYPES: Final = frozenset({"NAType", "NaTType", "MaskedConstant"})
+"""Types of pandas' NA and NaT and numpy's masked, which raise or warn when asked; named, so that nothing is imported."""
+
+Plain = float | str
+"""A finite double, NaN for missing, `INVALID`, or a text."""
+
+
+def plain(value: object) -> Plain:
+    """Return what *value* is worth: a double, or a text.
+
+    Whole numbers beyond doubles are `INVALID`. Raises what the value's own conversion raises.
+    """
+    kind: Any = type(value)
+    return _reader_of(kind)(value)
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def _decimal(value: Decimal) -> float:
+    return NAN if value.is_nan() else float(value)
+
+
+def _bytes(value: bytes) -> str:
+    return value[: 4 * LONGEST_NAME].decode(errors="replace")
+
+
+def _numpy(value: np.generic) -> Plain:
+    kind = value.dtype.kind
+    if kind in "fiub":
+        return float(value)
+    if kind in "mM":
+        return float(array_seconds(np.asarray(value).reshape(1))[0])
+    return INVALID  # complex numbers, records
+
+
+def _array(value: np.ndarray[Any, Any]) -> Plain:
+    if isinstance(value, np.ma.MaskedArray) and value.ndim == 0 and np.ma.getmaskarray(value).all():
+        return NAN
+    return plain(value.item()) if value.ndim == 0 and value.dtype.kind in "fiubOUS" else INVALID
+
+
+def _pandas_time(value: Any) -> float:
+    return float(array_seconds(np.asarray(value.asm8).reshape(1))[0])
+
+
+def _named(kind: type) -> Callable[[Any], Plain] | None:
+    """Return the reader of a type that is known by name only."""
+    if kind.__name__ in MISSING_TYPES:
+        return lambda _: NAN
+    if kind.__module__.startswith("pandas."):
+        if hasattr(kind, "asm8"):  # Timestamp and Timedelta; before datetime and timedelta, which they are too
+            return _pandas_time
+        if hasattr(kind, "start_time"):
+            return lambda value: _pandas_time(value.start_time)
+    if kind.__module__.startswith("pyarrow.") and hasattr(kind, "as_py"):
+        return lambda value: plain(value.as_py())
+    return None
+
+
+_BY_CLASS: Final[tuple[tuple[type, Callable[[Any], Plain]], ...]] = (
+    (Enum, lambda value: plain(value.value)),
+    (str, str.__str__),  # a subclass may write itself otherwise
+    (float, _number),
+    (int, _number),
+    (np.generic, _numpy),
+    (np.ndarray, _array),
+    (bytes, _bytes),
+    (Decimal, _decimal),
+    ((dt.date), seconds),
+    (dt.time, seconds),
+    (dt.timedelta, seconds),
+    (complex, lambda _: INVALID),
+    (Mapping, lambda _: INVALID),
+    (Sequence, lambda _: INVALID),
+    (AbstractSet, lambda _: INVALID),
+    (bytearray, lambda value: _bytes(bytes(value[: 4 * LONGEST_NAME]))),
+)
+
+
+@functools.lru_cache(maxsize=256)  # bounded: a class per request must not be kept for ever
+def _reader_of(kind: type) -> Callable[[Any], Plain]:
+    if kind is type(None):
+        return lambda _: NAN
+    named = _named(kind)
+    if named is not None:
+        return named
+    for known, reader in _BY_CLASS:
+        if issubclass(kind, known):
+            return reader
+    if hasattr(kind, "__float__") or hasattr(kind, "__index__"):
+        return _number_or_missing
+    if getattr(kind, "__str__", None) is not object.__str__ and not hasattr(kind, "__len__"):
+        return str  # a UUID, an address, a path
+    return lambda _: INVALID
+
+
+def _number_or_missing(value: Any) -> float:
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, (tuple, list)) and len(shape) > 0:
+        return INVALID  # an array of one value converts, and warns
+    return float(value)
