@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from numpy import ndarray
 
 import radiosonde
+import radiosonde.plugin
 from radiosonde_integrations._lifetimes import Lifetimes
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method, Reader
 from radiosonde_integrations._overflow import NAME as OVERFLOW
@@ -202,7 +203,7 @@ def _marks(attribute: object) -> Iterator[Method]:
 
 
 def _observed(said: Description, method: Method, variant: str) -> Observed:
-    recorder = radiosonde.recorder(
+    recorder = radiosonde.plugin.recorder(
         said.name,
         version=said.version,
         variant=variant,

@@ -22,6 +22,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import radiosonde
+import radiosonde.plugin
 from radiosonde.model.series import REQUEST_METHODS
 from radiosonde.semconv import attributes
 from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
@@ -104,7 +105,7 @@ class ObservedRequest:
                 said = _said(options, headers, query) if options.cohorts else None
                 cohort = radiosonde.cohort(**said) if said else None
                 self._trace = enter_trace(headers) if needs_trace else None
-            self.predictions = radiosonde.collect()
+            self.predictions = radiosonde.plugin.collect()
         except Exception as error:  # noqa: BLE001 - the request is not ours to fail
             self.is_begun = False
             tell("ObservedRequest", error)
@@ -187,7 +188,7 @@ class ObservedRequest:
             # Of an exception the type: the frames of its traceback hold whatever the endpoint had in hand.
             self._end = (method, path, type(error) if isinstance(error, BaseException) else error)
             try:
-                radiosonde.defer(self._record_in_path if self._of_path else self._record)
+                radiosonde.plugin.defer(self._record_in_path if self._of_path else self._record)
             except Exception as failure:  # noqa: BLE001 - the request is not ours to fail
                 tell("end", failure)
 

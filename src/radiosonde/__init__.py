@@ -10,28 +10,24 @@ prediction, or from `start`. Importing has no side effect.
 """
 
 from radiosonde import errors
+from radiosonde import plugin as plugin
 from radiosonde._pipeline.surface import (
     at,
     cohort,
-    collect,
     current,
-    defer,
     flush,
     instrument,
     instrument_app,
     label,
     label_app,
     observe,
-    queued,
     record,
-    recorder,
     shutdown,
     stage,
     start,
     statistics,
     tag,
     uninstrument,
-    watch_loop,
 )
 from radiosonde._version import __version__
 from radiosonde.reference.profile import Reference
@@ -41,9 +37,7 @@ __all__ = [
     "__version__",
     "at",
     "cohort",
-    "collect",
     "current",
-    "defer",
     "errors",
     "flush",
     "instrument",
@@ -51,14 +45,23 @@ __all__ = [
     "label",
     "label_app",
     "observe",
-    "queued",
     "record",
-    "recorder",
     "shutdown",
     "stage",
     "start",
     "statistics",
     "tag",
     "uninstrument",
-    "watch_loop",
 ]
+
+_OF_PLUGINS = ("collect", "defer", "queued", "recorder", "watch_loop")
+
+
+def __getattr__(name: str) -> object:
+    """Return a name that has moved to `radiosonde.plugin`, with a warning; it goes with the next release."""
+    if name not in _OF_PLUGINS:
+        raise AttributeError(f"module 'radiosonde' has no attribute {name!r}")
+    import warnings
+
+    warnings.warn(f"radiosonde.{name} is radiosonde.plugin.{name} now", DeprecationWarning, stacklevel=2)
+    return getattr(plugin, name)

@@ -9,15 +9,14 @@ from types import ModuleType
 import pytest
 
 import radiosonde
+from radiosonde import plugin
 
 PUBLIC = [
     "Reference",
     "__version__",
     "at",
     "cohort",
-    "collect",
     "current",
-    "defer",
     "errors",
     "flush",
     "instrument",
@@ -25,17 +24,15 @@ PUBLIC = [
     "label",
     "label_app",
     "observe",
-    "queued",
     "record",
-    "recorder",
     "shutdown",
     "stage",
     "start",
     "statistics",
     "tag",
     "uninstrument",
-    "watch_loop",
 ]
+PLUGIN = ["collect", "defer", "queued", "recorder", "watch_loop"]
 EXTRAS = ["duckdb", "fastapi", "pandas", "polars", "pyarrow", "pydantic", "rich", "sklearn", "uvicorn"]
 
 
@@ -56,6 +53,25 @@ def surface_faults(module: ModuleType, public: list[str]) -> list[str]:
 def test_the_surface_is_the_agreed_one() -> None:
     """`radiosonde.__all__` holds the agreed names, each exists and is documented."""
     assert surface_faults(radiosonde, PUBLIC) == []
+
+
+def test_the_surface_of_plugins_is_the_agreed_one() -> None:
+    """`radiosonde.plugin` holds what plug-ins need beside the front door."""
+    assert surface_faults(plugin, PLUGIN) == []
+
+
+@pytest.mark.parametrize("name", PLUGIN)
+def test_a_name_that_moved_is_still_found(name: str) -> None:
+    """For one release the front door hands it out with a warning that says where it is."""
+    with pytest.warns(DeprecationWarning, match=f"radiosonde.{name} is radiosonde.plugin.{name} now"):
+        assert getattr(radiosonde, name) is getattr(plugin, name)
+
+
+@pytest.mark.parametrize("name", ["pipeline", "_pipelines", "Observe", "stroe"])
+def test_a_name_that_never_was(name: str) -> None:
+    """It is missing as it is in any module."""
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'"):
+        getattr(radiosonde, name)
 
 
 @pytest.mark.parametrize(

@@ -459,7 +459,7 @@ class Surface(Session):
     def queued(self, function: Function) -> Function:
         """Return *function*, to be submitted to a thread pool now, such that its call counts how long it waited.
 
-        Example: ``pool.submit(rs.queued(function), argument)``
+        Example: ``pool.submit(rs.plugin.queued(function), argument)``
         """
         health = None if self.is_off else self.pipeline().health
         return function if health is None else health.queued(function)  # type: ignore[return-value]

@@ -132,7 +132,7 @@ def _duration_ns(token: Token) -> int | None:
 class Collected(Scope, Sequence[Prediction]):
     """The predictions made inside, in this context, in threads that were started with a copy of it and in thread pools, as they began.
 
-    Example: ``with rs.collect() as made: serve(request)``; then ``[each.id for each in made]``. Before it is entered there are
+    Example: ``with plugin.collect() as made: serve(request)``; then ``[each.id for each in made]``. Before it is entered there are
     none, and none when Radiosonde is off; an inner one collects instead of an outer one.
     """
 

@@ -29,6 +29,7 @@ PLACES: Final[Mapping[str, str]] = {
     "span_parent": "reading the span around a prediction",
     "span_pause": "taking the span of a prediction out of its context for a while",
     "span_go_on": "putting the span of a prediction back into its context",
+    "future": "watching a result that is awaited later",
     "span_describe": "setting the attributes of a span",
     "span_end": "ending the span of a prediction",
     "span_stage_start": "starting the span of a stage",

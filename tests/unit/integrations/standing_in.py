@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, flight: Flight) -> None:
-    """Let every function of `radiosonde` be that of *flight*, until the test ends."""
-    for name in radiosonde.__all__:
-        method = getattr(flight, name, None)
-        if callable(method):
-            monkeypatch.setattr(radiosonde, name, method)
+    """Let every function of `radiosonde` and of `radiosonde.plugin` be that of *flight*, until the test ends."""
+    for module in (radiosonde, radiosonde.plugin):
+        for name in module.__all__:
+            method = getattr(flight, name, None)
+            if callable(method):
+                monkeypatch.setattr(module, name, method)

@@ -276,7 +276,7 @@ def test_a_request_is_served_when_we_fail(rs, pool, monkeypatch, caplog, name):
     """Our own error is logged once, and every answer is as before."""
     app = served(rs, pool)
     rs.instrument_app(app)
-    monkeypatch.setattr(radiosonde, name, lambda *_: 1 / 0)
+    monkeypatch.setattr(radiosonde.plugin, name, lambda *_: 1 / 0)
     with caplog.at_level(logging.WARNING, "radiosonde"):
         answers = asked(app, "/executor", "/executor", raising=True)
     assert [answer.text for answer in answers] == ['"late"'] * 2

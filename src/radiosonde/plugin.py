@@ -1,0 +1,10 @@
+"""For plug-ins: what observes the software of others needs beside the functions of `radiosonde`.
+
+Applications need none of these; `radiosonde.observe` and `radiosonde.instrument` do it for them.
+"""
+
+from __future__ import annotations
+
+from radiosonde._pipeline.surface import collect, defer, queued, recorder, watch_loop
+
+__all__ = ["collect", "defer", "queued", "recorder", "watch_loop"]
