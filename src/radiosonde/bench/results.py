@@ -57,7 +57,7 @@ class Results:
         added_us: what observing adds to the median call and to the mean, microseconds: the median over rounds, so that a round
             that something else disturbed does not count.
         added_cpu_us: CPU of all threads that it adds per call.
-        noise_us: half of the middle half of the rounds' differences: what is smaller than that is not known.
+        noise_us: half of the 95 % interval of *added_us*: a difference smaller than that is not known to be one.
         memory_mib: resident memory that observing adds, beyond its imports; None where it cannot be seen.
         made, counted: observed calls, and those that the store says were made.
         losses: what was lost, by reason.
@@ -104,10 +104,9 @@ def verdict(results: Results) -> str:
     if abs(added) <= noise:
         cost = f"Observing adds nothing that can be told from noise ({_us(noise)}) to a call of {_us(median)}"
     else:
-        cost = f"Observing adds {_us(added)} to a call of {_us(median)} ({_percent(results.added_ratio)})"
-    if results.histogram_us and results.histogram_us > 0:
-        times = max(added, 0.0) / results.histogram_us
-        cost += f", {times:.2g} times what one Histogram.record costs"
+        cost = f"Observing adds {_us(added)} (give or take {_us(noise)}) to a call of {_us(median)} ({_percent(results.added_ratio)})"
+        if results.histogram_us:
+            cost += f", {max(added, 0.0) / results.histogram_us:.2g} times what one Histogram.record costs"
     counted = ""
     if results.counted is not None:
         share = (
