@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, wall_ns
 from radiosonde._guard import Guard
+from radiosonde._pipeline import reviving
 from radiosonde._pipeline._worker import Worker, survive_multiprocessing
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from radiosonde._record.record_writer import RecordWriter
-    from radiosonde._record.recorder import Recorder
+    from radiosonde._record.recorder import Observed, Recorder
     from radiosonde._record.token import Token
     from radiosonde._record.tracing import LiveSpans
     from radiosonde._ring.spool import Spool
@@ -108,6 +109,11 @@ class Pipeline:
             recorder.reset()
 
     # What recorders need ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def revive(key: str, observed: Observed) -> object:
+        """Return the recorder of *key* in the process that unpickles it."""
+        return reviving.revive(key, observed)
 
     def add(self, recorder: Recorder) -> None:
         """Remember a recorder, so that a fork can reset it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from radiosonde.errors import ConfigurationError
@@ -29,13 +30,12 @@ def selector(
     if source is False:
         return None, -1
     if callable(source):
-        take = source
-        return lambda args, kwargs: take(*args, **kwargs), -1
+        return partial(_asked, source), -1
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # compiled functions say nothing of their parameters
         if source is None:
-            return lambda args, _: args[0], 0
+            return first, 0
         raise ConfigurationError(
             f"{what}={source!r} names no parameter that is known: {function!r} has no signature; give a callable on its arguments"
         ) from None
@@ -52,10 +52,35 @@ def selector(
         )
     position, wanted, parameter = names.index(source), source, parameters[source]
     if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return lambda _, kwargs: kwargs, -1
+        return _all_keywords, -1
     if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
         position = -1
     if parameter.default is not inspect.Parameter.empty:
-        usual = parameter.default
-        return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs.get(wanted, usual), position
-    return lambda args, kwargs: args[position] if 0 <= position < len(args) else kwargs[wanted], position
+        return partial(_or_usual, position, wanted, parameter.default), position
+    return partial(_given, position, wanted), position
+
+
+# Functions that can be imported, not closures: an observed function is pickled with how its features are found.
+
+Arguments = tuple[Any, ...]
+
+
+def first(args: Arguments, _: Mapping[str, Any]) -> object:
+    """Return the first argument."""
+    return args[0]
+
+
+def _asked(source: Callable[..., object], args: Arguments, kwargs: Mapping[str, Any]) -> object:
+    return source(*args, **kwargs)
+
+
+def _all_keywords(_: Arguments, kwargs: Mapping[str, Any]) -> object:
+    return kwargs
+
+
+def _given(position: int, name: str, args: Arguments, kwargs: Mapping[str, Any]) -> object:
+    return args[position] if 0 <= position < len(args) else kwargs[name]
+
+
+def _or_usual(position: int, name: str, usual: object, args: Arguments, kwargs: Mapping[str, Any]) -> object:
+    return args[position] if 0 <= position < len(args) else kwargs.get(name, usual)

@@ -14,7 +14,7 @@ from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.received import is_column, labels_in
 from radiosonde._pipeline.observe_arguments import check_arguments, check_function, own_name, unobserved
-from radiosonde._pipeline.selector import Input, selector
+from radiosonde._pipeline.selector import Input, first, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import LATEST_S, CohortScope, EventTimeScope, admit, to_ns
@@ -163,7 +163,7 @@ class Surface(Session):
             check_function(function)
             model = own_name(function) if name is None else name
             select, position = selector(function, input)
-            recorder = self._recorder_for(
+            recorder = self.recorder_for(
                 Observed(
                     name=model,
                     version=version,
@@ -211,12 +211,12 @@ class Surface(Session):
         """
         if self.is_off:
             return None
-        return self._recorder_for(
+        return self.recorder_for(
             Observed(
                 name=name,
                 version=version,
                 variant=variant,
-                select=lambda args, _: args[0],
+                select=first,
                 position=0,
                 output=output,
                 task=task,
@@ -225,7 +225,8 @@ class Surface(Session):
             )
         )
 
-    def _recorder_for(self, observed: Observed) -> Recorder:
+    def recorder_for(self, observed: Observed) -> Recorder:
+        """Return a new recorder of the pipeline."""
         recorder = Recorder(self.pipeline(), observed)
         self.pipeline().add(recorder)
         return recorder
@@ -371,7 +372,7 @@ class Surface(Session):
                 self.pipeline().guard.lose(losses.COHORT_OVERFLOW)
             recorder = self._timed.get((name, version, variant))
             if recorder is None:
-                recorder = self._recorder_for(Observed(name, version=version, variant=variant))
+                recorder = self.recorder_for(Observed(name, version=version, variant=variant))
                 self._timed[name, version, variant] = recorder
             return recorder
 
@@ -493,8 +494,7 @@ SURFACE = Surface()
 
 observe, stage, cohort, at, label = SURFACE.observe, SURFACE.stage, SURFACE.cohort, SURFACE.at, SURFACE.label
 collect, record, recorder = SURFACE.collect, SURFACE.record, SURFACE.recorder
-defer, tag = SURFACE.defer, SURFACE.tag
-label_app = SURFACE.label_app
+defer, tag, label_app = SURFACE.defer, SURFACE.tag, SURFACE.label_app
 instrument, uninstrument, instrument_app = SURFACE.instrument, SURFACE.uninstrument, SURFACE.instrument_app
 start, flush, shutdown, statistics = SURFACE.start, SURFACE.flush, SURFACE.shutdown, SURFACE.statistics
 queued, watch_loop = SURFACE.queued, SURFACE.watch_loop

@@ -29,21 +29,21 @@ from radiosonde._record.token import CURRENT, ENDED, OUTER, SPAN, START_NS, WRIT
 if TYPE_CHECKING:
     from radiosonde._record.record_writer import RecordWriter
 
-SETTLED: set[type] = {
-    str,
-    int,
-    float,
-    bool,
-    dict,
-    list,
-    tuple,
-    type(None),
-    np.ndarray,
-    np.float64,
-    np.int64,
-    np.str_,
-    np.bool_,
-}
+
+class _Types(set[type]):
+    """The set below, which is that of the process wherever a wrapper is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return _settled, ()
+
+
+def _settled() -> set[type]:
+    return SETTLED
+
+
+SETTLED: set[type] = _Types((
+    str, int, float, bool, dict, list, tuple, type(None), np.ndarray, np.float64, np.int64, np.str_, np.bool_,
+))  # fmt: skip
 """Types of results that are there when they are returned; the wrapper asks this set itself."""
 
 _MOST_SETTLED = 1024
@@ -168,6 +168,16 @@ class Handed:
                 self.fail(token, error)
             else:
                 self.finish(token, future.result())
+
+
+def current_token() -> Token | None:
+    """Return the token of the current prediction, ended or not. A wrapper asks here: a context variable cannot be pickled."""
+    return CURRENT.get()
+
+
+def go_back(before: Token | None) -> None:
+    """Make what was the current prediction the current one again."""
+    CURRENT.set(before)
 
 
 def enter(token: Token | None) -> Token | None:

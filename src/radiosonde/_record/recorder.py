@@ -6,6 +6,7 @@ Thread-safe: opening a writer takes a lock; using one does not.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,6 +39,10 @@ LONGEST_COHORT = 1024
 _NO_FEATURES = Schema(())
 
 
+KNOWN: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary()
+"""Recorders that were pickled or unpickled here, by key."""
+
+
 class Host(Protocol):
     """What a recorder needs of the pipeline that drains it."""
 
@@ -54,6 +59,10 @@ class Host(Protocol):
 
     def attach(self, writer: RecordWriter) -> None:
         """Drain *writer* from now on."""
+
+    @staticmethod
+    def revive(key: str, observed: Observed) -> object:
+        """Return the recorder of *key* in the process that unpickles it; a function that can be imported."""
 
     def wake(self) -> None:
         """Drain soon: a large batch is in the arena, and a few of them overwrite each other."""
@@ -126,7 +135,24 @@ class Recorder:
         self._features = tuple(name if isinstance(name, str) else name_of(name) for name in observed.features)
         version = observed.version
         self._version = None if callable(version) else self._named_version(version)
+        self._key = ""
         self.reset()
+
+    def __reduce__(self) -> Any:
+        """Pickle what is observed, and not how: the other side records into its own pipeline, or nowhere if that is off.
+
+        The key makes it one recorder there, however often it is unpickled: a worker of Ray or Spark does that for each task.
+        """
+        if not self._key:
+            import uuid  # rarely pickled
+
+            self.known_as(uuid.uuid4().hex)
+        return self.host.revive, (self._key, self.observed)
+
+    def known_as(self, key: str) -> None:
+        """Be the recorder of *key* in this process and in children that are forked from it."""
+        self._key = key
+        KNOWN[key] = self
 
     @property
     def version(self) -> str:
