@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 
 import radiosonde
@@ -60,6 +61,25 @@ def test_a_worker_labels_and_the_agent_joins(spool):
     assert agent.statistics().labels["joined"] == 5
     (window,) = agent.snapshot().windows
     assert (window.calls, sum(window.labels.outcomes.values())) == (5, 5)
+
+
+def test_classes_beyond_the_bound_are_right_or_wrong_through_an_agent_too(spool):
+    """150 classes of single rows and of a batch: the agent counts each, under 101 names, and knows right from wrong."""
+    with fly(spool=spool, agent=True) as rs, rs.at(START_S):
+        predict = rs.observe("delays")(lambda row: f"c{row[0]:g}")
+        batch = rs.observe("batches")(lambda rows: [f"c{place}" for place in range(len(rows))])
+        for place in range(150):
+            predict([float(place)])
+            rs.label(radiosonde.current().id, f"c{place if place % 3 else place + 1}", START_S + 60)
+        batch(np.zeros((150, 2)))
+        assert rs.flush()
+    agent = Agent(Spool(spool), Guard(reraise=True))
+    assert agent.close()
+    assert outcomes(agent.store) == {"correct": 100, "incorrect": 50}
+    for window in agent.snapshot().windows:
+        assert window.output.class_counts.sum() == 150
+        assert dict(zip(window.output.classes, window.output.class_counts.tolist(), strict=True))["__other__"] == 50
+        assert len(window.output.classes) == 101
 
 
 def test_labels_leave_the_process_within_seconds(spool, monkeypatch):
