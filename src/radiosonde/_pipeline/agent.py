@@ -277,6 +277,9 @@ class Agent:
                 self._guard.lose(losses.STORE_FAILED, len(self._uncommitted) - len(kept))
             self._uncommitted = kept
             return False
+        if self._writer.refused:
+            self._guard.lose(losses.STORE_REFUSED, self._writer.refused)
+            self._writer.refused = 0
         durable, self._uncommitted, self._untold = self._uncommitted, [], set()
         self._commits += 1
         self._progress = {(each.process, each.nonce): each for each in progress}

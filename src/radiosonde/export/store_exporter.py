@@ -43,7 +43,7 @@ class StoreExporter(BaseExporter):
         self._store: StoreWriter | None = None
         self._waiting = waiting_windows(context.guard, losses.STORE_FAILED, patient=True)
         self._told_lost, self._is_stored = 0, True
-        self._exports = self._payload_bytes = self._pruned = 0
+        self._exports = self._payload_bytes = self._pruned = self._refused = 0
 
     def open(self) -> None:
         """Open the file.
@@ -58,7 +58,7 @@ class StoreExporter(BaseExporter):
             from radiosonde.store.writer import StoreWriter
 
             self._store = StoreWriter(self._path, process=self._process)
-            self._pruned = 0
+            self._pruned = self._refused = 0
         return self._store
 
     def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
@@ -112,6 +112,12 @@ class StoreExporter(BaseExporter):
         if store.pruned > self._pruned:
             self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
             self._pruned = store.pruned
+        if store.refused > self._refused:
+            self._guard.lose(losses.STORE_REFUSED, store.refused - self._refused)
+            self._guard.tell(
+                "store rows", "%d windows hold names or numbers that no store can", store.refused - self._refused
+            )
+            self._refused = store.refused
         return written
 
     @property

@@ -129,6 +129,9 @@ SPANS_DROPPED: Final = "spans_dropped"
 STORE_FAILED: Final = "store_failed"
 """Windows the store could not take and that were dropped beyond the bound."""
 
+STORE_REFUSED: Final = "store_refused"
+"""Windows that hold what no store can: a name that is no text, a number beyond 64 bits. Their neighbours are stored."""
+
 STORE_PRUNED: Final = "store_pruned"
 """Windows the store removed to stay within its age and size."""
 

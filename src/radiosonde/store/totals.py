@@ -58,6 +58,8 @@ def total_rows(totals: Iterable[Window], process: str) -> list[Row]:
     numbers: dict[SeriesKey, int] = {}
     rows: list[Row] = []
     for window in totals:
+        if not all(isinstance(name, str) for name in window.key):
+            continue  # no row can hold it (`radiosonde.store.writer.REFUSALS`); its windows are counted as refused
         number = numbers[window.key] = numbers.get(window.key, -1) + 1
         document = dict(zip(_COLUMNS, window_row(window, process=process, written_ns=0), strict=True))
         document["features"] = [] if window.features is None else feature_rows(window.features)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from radiosonde._clock import wall_ns
@@ -47,6 +48,23 @@ _INSERTS = (
 _INSERT_REFERENCE = "INSERT INTO reference_profiles VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
 _NEW_REFERENCE = f"{_INSERT_REFERENCE} UPDATE SET written_ns = excluded.written_ns"
 _KNOWN_REFERENCE = f"{_INSERT_REFERENCE} NOTHING"
+
+
+REFUSALS = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    OverflowError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What encoding or inserting a row raises that no store can hold: it is about the row, not about the store."""
+
+Part = tuple[list[Row], list[Row], list[Row]]
+"""Rows of the three tables that belong to one window, in the order of `_INSERTS`."""
 
 
 class StoreWriter:
@@ -84,7 +102,7 @@ class StoreWriter:
         self._closed = False
         self._kept = KeptConnection(self._path) if is_kept else None  # guarded by _lock
         self._encoded: dict[tuple[str, str], tuple[Reference, Row]] = {}  # guarded by _lock
-        self.pruned = 0
+        self.pruned = self.refused = 0
         with writing(self._path, self._kept):
             pass  # opens or makes the store now, where the caller can still say so to a person
 
@@ -115,29 +133,26 @@ class StoreWriter:
             StoreError: nothing of the batch was stored.
         """
         written_ns = self._clock_ns()
-        parts = (  # encoded before the transaction begins: other processes wait only for the inserts
-            [[window_row(window, process=self._process, written_ns=written_ns)] for window in windows],
-            [[] if window.features is None else feature_rows(window.features) for window in windows],
-            [[] if window.features is None else sketch_rows(window.features) for window in windows],
-        )
+        # Encoded before the transaction begins: other processes wait only for the inserts.
+        encoded = [part for window in windows if (part := _encoded(window, self._process, written_ns)) is not None]
         totals = total_rows(cumulative.totals, self._process) if cumulative is not None else []
         with self._lock:
             if self._closed:
                 raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
             with writing(self._path, self._kept) as connection:
                 pruned = self._prune(connection, written_ns - self._retention_ns)
-                first = _next_window_id(connection)
-                for insert, groups in zip(_INSERTS, parts, strict=True):
-                    _insert(connection, insert, [(first + i, *row) for i, rows in enumerate(groups) for row in rows])
+                refused = len(windows) - _insert_parts(connection, encoded)
                 for key, reference in (references or {}).items():
-                    self._write_reference(connection, key, reference, written_ns)
+                    with suppress(*REFUSALS):
+                        self._write_reference(connection, key, reference, written_ns)
                 if drained is not None:
                     write_progress(connection, drained)
                 if cumulative is not None:
                     write_cumulative_state(connection, self._process, totals, cumulative.counts)
                 write_joined(connection, joined, written_ns)
             self.pruned += pruned
-        return payload_bytes(row for groups in parts for rows in groups for row in rows)
+            self.refused += refused
+        return payload_bytes(row for part in encoded for rows in part for row in rows)
 
     def was_joined(self, batch_id: str) -> bool:
         """Say whether windows counted from that batch of labels were written.
@@ -183,7 +198,7 @@ class StoreWriter:
         self._lock = threading.Lock()
         self._held = False
         self._encoded = {}
-        self.pruned = 0
+        self.pruned = self.refused = 0
         if process is not None:
             self._process = process
 
@@ -198,8 +213,55 @@ class StoreWriter:
             connection.execute(_KNOWN_REFERENCE, known[1])
             return
         row: Row = (*key, *encode_reference(reference), written_ns)
-        _insert(connection, _NEW_REFERENCE, [row])
+        with _savepoint(connection):
+            _insert(connection, _NEW_REFERENCE, [row])
         self._encoded[key] = (reference, row)
+
+
+def _encoded(window: Window, process: str, written_ns: int) -> Part | None:
+    """Return the rows of *window*; None for one that holds what no row can, which is no reason to lose its neighbours."""
+    features = window.features
+    try:
+        return (
+            [window_row(window, process=process, written_ns=written_ns)],
+            [] if features is None else feature_rows(features),
+            [] if features is None else sketch_rows(features),
+        )
+    except REFUSALS:
+        return None
+
+
+def _insert_parts(connection: sqlite3.Connection, parts: list[Part]) -> int:
+    """Insert *parts* and return how many were taken: all at once or, if SQLite refuses something in them, one by one."""
+    try:
+        _insert_all(connection, parts)
+    except REFUSALS:
+        taken = 0
+        for part in parts:
+            with suppress(*REFUSALS):
+                _insert_all(connection, [part])
+                taken += 1
+        return taken
+    return len(parts)
+
+
+def _insert_all(connection: sqlite3.Connection, parts: list[Part]) -> None:
+    first = _next_window_id(connection)
+    with _savepoint(connection):
+        for table, insert in enumerate(_INSERTS):
+            _insert(connection, insert, [(first + i, *row) for i, part in enumerate(parts) for row in part[table]])
+
+
+@contextmanager
+def _savepoint(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("SAVEPOINT part")
+    try:
+        yield
+    except REFUSALS:
+        connection.execute("ROLLBACK TO part")
+        connection.execute("RELEASE part")
+        raise
+    connection.execute("RELEASE part")
 
 
 def _next_window_id(connection: sqlite3.Connection) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from radiosonde.errors import StoreError
 from radiosonde.model import SeriesKey
 from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
-from tests.factories import HOUR_NS, START_NS, make_feature, make_reference
+from tests.factories import HOUR_NS, START_NS, make_feature, make_labels, make_latency, make_reference
 from tests.unit.store.strategies import make_part
 
 DAY_NS = 24 * HOUR_NS
@@ -71,14 +74,41 @@ def test_the_writers_process_stands_in_where_a_window_names_none(path):
     assert [window.process for window in open_source(path).windows()] == ["other", "worker-3"]
 
 
-def test_a_batch_that_fails_leaves_nothing(path):
-    """When one window of a batch cannot be stored, none of the batch is, and the store takes the next one."""
+class Tone(Enum):
+    """A name that is no text."""
+
+    LOW = 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"calls": 2**80},
+        {"calls": -(2**63) - 1},
+        {"key": SeriesKey("delays", math.nan)},
+        {"key": SeriesKey("delays", "1", None)},
+        {"key": SeriesKey(Tone.LOW)},
+        {"key": SeriesKey("delays", "1", "stable", {"tail": "N1"})},
+        {"errors": {b"bytes": 1}},
+        {"errors": {"ValueError": "many"}},
+        {"start_ns": None},
+        {"process": Tone.LOW},
+        {"latency": make_latency([0.1], {Tone.LOW: [0.1]})},
+        {"features": replace(make_part().features, sketches={("wind", Tone.LOW): b""})},
+        {"labels": make_labels({("correct", Tone.LOW): 1})},
+    ],
+    ids=lambda bad: next(iter(bad)),
+)
+def test_a_window_no_row_can_hold_costs_itself_alone(path, bad):
+    """Its neighbours in the batch are stored, whatever place it has among them; how many were refused is counted."""
     writer = StoreWriter(path)
-    with pytest.raises(StoreError, match="too large"):
-        writer.write([make_part(rows=1), make_part(calls=2**80)])
-    assert query(path, "SELECT count(*) FROM windows") == [(0,)]
-    writer.write([make_part(rows=1)])
-    assert query(path, "SELECT count(*) FROM windows") == [(1,)]
+    for place in range(3):
+        batch = [make_part(rows=1), make_part(rows=2)]
+        batch.insert(place, make_part(**bad))
+        writer.write(batch, {("delays", Tone.LOW): make_reference(), ("delays", "1"): make_reference()})
+    assert sorted(window.rows for window in open_source(path).windows()) == [1, 1, 1, 2, 2, 2]
+    assert query(path, "SELECT DISTINCT window_id IN (SELECT window_id FROM windows) FROM features") == [(1,)]
+    assert (writer.refused, list(open_source(path).references())) == (3, [("delays", "1")])
 
 
 def test_names_that_utf8_cannot_hold_are_spelled_out(path):
