@@ -146,6 +146,14 @@ class LabelQueue:
         plain, own_id = Guard.attempt(label_value, value), Guard.attempt(_identity, prediction_id, self._id_key)
         if not isinstance(own_id, str) or plain is None or isinstance(plain, Exception):
             self._results[INVALID] += 1
+            what = "an id" if not isinstance(own_id, str) else "a value"
+            self._guard.tell(
+                f"label {what}",
+                "A label is invalid: %s of type %s is none; give text, a number or a UUID as id, and text, a finite number or a "
+                "truth value as value",
+                what,
+                type(prediction_id if what == "an id" else value).__name__,
+            )
             return None
         if time_ns is None:
             # Later than the one before, though the clock may not have moved: of two labels for one prediction the later wins.
@@ -274,6 +282,13 @@ class LabelQueue:
         with self._lock:
             self._opened().acknowledge(batch.id)
         self._results.update(batch.results)
+        if invalid := batch.results.get(INVALID, 0):
+            self._guard.tell(
+                "label invalid",
+                "%d labels are invalid: their text says that there is none (NA, null), or is no number where the model answers "
+                "numbers; docs/labels.md says what equals what",
+                invalid,
+            )
 
     @property
     def early(self) -> int:

@@ -46,7 +46,9 @@ def invalid_sentence(preview: Preview) -> str:
     advice = "leave unlabelled rows out"
     if any("," in value for value in values):
         advice += ", and pass --decimal , if commas are decimal marks"
-    return f"{preview.invalid.total():,} labels are invalid, and count as such: {'; '.join(parts)}; {advice}"
+    total = preview.invalid.total()
+    verb = "label is" if total == 1 else "labels are"
+    return f"{total:,} {verb} invalid, and {'counts' if total == 1 else 'count'} as such: {'; '.join(parts)}; {advice}"
 
 
 def _strays(preview: Preview) -> Iterator[str]:

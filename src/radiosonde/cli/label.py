@@ -117,7 +117,13 @@ def run(args: argparse.Namespace) -> int:
         label_queue = LabelQueue(
             Guard(), lambda: open_join_store(target), keys, is_durable=True, id_key=settings.id_key
         )
-        label_queue.open()
+        try:
+            label_queue.open()
+        except StoreError as error:
+            beside = Path(target).with_name(f"{Path(target).stem}.labels{Path(target).suffix}")
+            if "://" in target or not beside.exists():
+                raise
+            raise StoreError(f"{error}; predictions wait for their labels beside a store: --to {beside}") from error
         return label_queue
 
     return load(args, open_label_queue, settings)

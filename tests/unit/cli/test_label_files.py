@@ -235,7 +235,7 @@ def test_rows_that_say_there_is_no_label_are_no_class(served, tmp_path, capsys, 
     file.write_text(f"id,label\na,late\nb,{missing}\n")
     assert pd.read_csv(file)["label"].isna().tolist() == [False, True]
     assert main(["label", str(file), "--to", str(store)]) == 0
-    assert f"1 labels are invalid, and count as such: {missing!r} (1)" in capsys.readouterr().out
+    assert f"1 label is invalid, and counts as such: {missing!r} (1)" in capsys.readouterr().out
     assert counted(rs) == ({"joined": 1, "invalid": 1}, 1, 0)
     file.write_text(f"id,label\nc,{missing}\n")
     assert main(["label", str(file), "--to", str(store)]) == UNMET
@@ -275,6 +275,36 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path, monkeypatch, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["l.csv"]
     assert main(["label", str(file), "--create"]) == UNMET
     assert "none of the 1 ids" in capsys.readouterr().err
+
+
+def test_the_store_of_windows_is_not_that_of_labels(served, tmp_path, capsys):
+    """Whoever names it is told the other, which lies beside it."""
+    _, store, _ = served(["a"], ["late"], store=str(tmp_path / "s.sqlite"))
+    (tmp_path / "l.csv").write_text("id,label\na,late\n")
+    assert main(["label", str(tmp_path / "l.csv"), "--to", str(tmp_path / "s.sqlite")]) == FAILED
+    assert f"--to {store}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("own_id", "label", "words"),
+    [
+        ([1], "late", None),
+        (object(), "late", "an id of type object"),
+        ("a", [1], "a value of type list"),
+        ("a", "NA", "2 labels are invalid: their text"),
+    ],
+)
+def test_a_label_that_cannot_be_used_is_told_once(served, caplog, own_id, label, words):
+    """With what is wrong and what to give; and counted."""
+    rs, _, _ = served(["a"], ["late"])
+    if words is None:
+        rs.label([own_id], [label])
+        words = "an id of type list"
+    else:
+        rs.label(own_id, label)
+        rs.label(own_id, label)
+    assert counted(rs)[0]["invalid"] >= 1
+    assert sum(words in record.getMessage() for record in caplog.records) == 1
 
 
 def test_a_file_of_other_ids_ends_with_its_own_code(served, tmp_path, capsys):
