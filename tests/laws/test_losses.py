@@ -23,7 +23,6 @@ from radiosonde._join import memory, opening
 from radiosonde._pipeline import label_queue
 from radiosonde._pipeline.agent import Agent
 from radiosonde._record import recorder, schema
-from radiosonde._ring import reader
 from radiosonde._ring.names import NameWriter
 from radiosonde._ring.spool import Spool, prune_dead
 from radiosonde.export import waiting
@@ -35,54 +34,6 @@ from tests.factories import make_feature, make_reference
 from tests.laws.provocations import BATCH, PROVOCATIONS, ROW, START_S, enter_all, predict, provokes
 
 enter_all()
-
-
-@provokes(losses.RING_OVERWRITTEN)
-def _(folder, patch):
-    """The consumer is held while more records come than the ring has slots."""
-    with fly(ring_bytes=65_536) as rs:
-        with rs.pipeline()._turn:
-            predict(rs, *[ROW] * 1000)
-        return rs.losses()
-
-
-@provokes(losses.RING_LATE)
-def _(folder, patch):
-    """One prediction lasts while as many others as there are slots come and go."""
-    with fly(ring_bytes=65_536) as rs:
-
-        @rs.observe("delays")
-        def outlast(features):
-            if features[0]:
-                for _ in range(1000):
-                    outlast([0.0])
-            return "yes"
-
-        outlast([1.0])
-        return rs.losses()
-
-
-@provokes(losses.RING_ABANDONED)
-def _(folder, patch):
-    """A slot is reserved and never marked: its thread died between the two."""
-    patch.setattr(reader, "STALE_DRAINS", 2)
-    with fly() as rs:
-        predict(rs, ROW)
-        rs.pipeline().take_turn()
-        rs.pipeline()._ring_consumers[0].ring.reserve()
-        rs.pipeline()._ring_consumers[0].writer.recorder.writer.begin((ROW,), {})
-        for _ in range(3):
-            rs.pipeline().take_turn()
-        return rs.losses()
-
-
-@provokes(losses.BATCH_OVERWRITTEN)
-def _(folder, patch):
-    """The consumer is held while batches go around the arena."""
-    with fly(ring_bytes=65_536) as rs:
-        with rs.pipeline()._turn:
-            predict(rs, ROW, *[BATCH] * 9, answer=None)
-        return rs.losses()
 
 
 @provokes(losses.BATCH_REFUSED)
@@ -479,12 +430,11 @@ def nonzero(counts):
 
 @pytest.mark.parametrize("reason", losses.ALL_LOSSES)
 def test_every_loss_can_be_made_to_happen(reason, tmp_path, monkeypatch):
-    """The reason, and no other, is counted; but a late prediction is also one whose slot was overwritten."""
+    """The reason, and no other, is counted."""
     assert reason in PROVOCATIONS, f"write a provocation of {reason!r} in a module of tests/laws/provocations"
     # In a context of its own: some leave a prediction that never ends.
     found = contextvars.Context().run(PROVOCATIONS[reason], tmp_path, monkeypatch)
-    also = {losses.RING_OVERWRITTEN} if reason == losses.RING_LATE else set()
-    assert found.keys() == {reason} | also
+    assert found.keys() == {reason}
     assert found[reason] >= 1
 
 

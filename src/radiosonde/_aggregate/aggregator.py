@@ -36,6 +36,7 @@ from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
 from radiosonde._ring import Block
 from radiosonde._ring.layout import INPUT_ROW
+from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.model.losses import WINDOWS_FAILED
 from radiosonde.reference.profile import Reference
@@ -47,8 +48,8 @@ OPEN_WINDOWS = 1000
 """Windows with features beyond which late ones are held no longer: a backfill of a year opens thousands in a second, and
 one of 30 features takes 90 kB."""
 
-OUTPUT_RATIO = 16
-"""How many times less outputs of single rows are thinned than features: then they cost no more than these."""
+LARGEST_SHARE = 64
+"""Rows that one row may stand for because the features of others were given up; what is left is spread over later ones."""
 
 
 class Aggregator:
@@ -65,7 +66,6 @@ class Aggregator:
 
     Attributes:
         tail_sampler: as given.
-        batch_rows_lost: rows of batches that were overwritten before they were read; whoever counts them sets it to 0.
         counted_rows: rows whose features were looked at.
         closed: windows closed.
         step: how many rows each row counted in the last fold stands for, at most.
@@ -98,7 +98,6 @@ class Aggregator:
         self._interims: dict[tuple[str, str], Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
-        self.batch_rows_lost = 0
         self.counted_rows = 0
         self._row_ns = 0
         self.closed = 0
@@ -147,45 +146,45 @@ class Aggregator:
         """Add the records of one window and series."""
         if self.tail_sampler is not None:
             self.tail_sampler.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
-        self._add(stream, start_ns, series, part.headers, part.rows, step)
-
-    def _add(
-        self, stream: Stream, start_ns: int, series: int, headers: NDArray[Any], rows: NDArray[np.float64], step: int
-    ) -> None:
         state = self._state(stream, start_ns, stream.cohorts[series])
-        state.traffic.update(headers, stream.errors)
+        state.traffic.update(part.headers, stream.errors)
         began_ns, has_grid = thread_time_ns(), stream.grid is not None
-        is_batch = headers["batch"] > 0
+        is_batch = part.headers["batch"] > 0
         if is_batch.any():
-            batches = Batches(stream, headers[is_batch], self._thinner, step)
-            for part in batches.parts():
-                state.answers.update_batch(part.kind, part.outputs, part.weight)
-                self._add_rows(stream, state, part.rows, part.weight)
-            state.answers.add_unreadable(batches.unreadable_rows)
-            self.batch_rows_lost += batches.lost_rows
-            headers, rows = headers[~is_batch], rows[~is_batch]
-        if len(headers):
-            self._add_singles(stream, state, headers, rows, step)
+            self._add_batches(stream, state, part.part(is_batch), step)
+            part = part.part(~is_batch)
+        if len(part):
+            self._add_singles(stream, state, part, step)
         if has_grid:  # making the provisional reference is not what a row costs
             self._row_ns += thread_time_ns() - began_ns
 
-    def _add_singles(
-        self, stream: Stream, state: SeriesState, headers: NDArray[Any], rows: NDArray[np.float64], step: int
-    ) -> None:
-        output_step = max(1, step // OUTPUT_RATIO)
-        answered = headers if output_step == 1 else headers[self._thinner.positions(len(headers), output_step)]
-        state.answers.update_single(answered, output_step)
-        given = np.flatnonzero(headers["input_kind"] == INPUT_ROW)
+    def _add_batches(self, stream: Stream, state: SeriesState, part: Block, step: int) -> None:
+        outputs: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
+        if part.outputs is not None:
+            for header, rows in zip(part.headers[["output_kind", "step"]].tolist(), part.outputs, strict=True):
+                if rows is not None:
+                    outputs.setdefault(header, []).append(rows)
+        for (kind, weight), blocks in outputs.items():
+            state.answers.update_batch(kind, blocks[0] if len(blocks) == 1 else np.concatenate(blocks), weight)
+        batches = Batches(stream, part.headers, self._thinner, step)
+        for rows, weight in batches.parts():
+            self._add_rows(stream, state, rows, weight)
+        state.answers.add_unreadable(batches.unreadable_rows)
+        stream.leave_unseen(state.key.cohort, batches.unseen_rows)
+
+    def _add_singles(self, stream: Stream, state: SeriesState, part: Block, step: int) -> None:
+        state.answers.update_single(part.headers)
+        given = np.flatnonzero(part.headers["input_kind"] == INPUT_ROW)
         if step > 1:
             given = given[self._thinner.positions(len(given), step)]
-        self._add_rows(stream, state, rows if len(given) == len(rows) else rows[given], step)
+        self._add_rows(stream, state, part.rows if len(given) == len(part) else part.rows[given], step)
 
     def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
         if not len(rows) or not rows.shape[1]:
             return
         self.counted_rows += len(rows)
         if stream.grid is not None:
-            state.add_features(rows, weight)
+            self._add_standing(stream, state, rows, weight)
             return
         identity = stream.identity
         backlog = self._backlogs.get(identity)
@@ -194,6 +193,40 @@ class Aggregator:
         backlog.add(Part(stream, state.start_ns, state.key.cohort, rows, weight))
         if backlog.is_ready or identity in self._provisional:
             self._settle(identity)
+
+    @staticmethod
+    def _add_standing(stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
+        """Add feature rows, which stand for those of their series that nobody has looked at, too."""
+        cohort = state.key.cohort
+        if cohort not in stream.unseen:
+            state.add_features(rows, weight)
+            return
+        unseen = min(stream.unseen[cohort], LARGEST_SHARE * len(rows))
+        stream.leave_unseen(cohort, -unseen)
+        # Two weights that differ by one, so that they add up to the rows there were.
+        share, rest = divmod(unseen, len(rows))
+        if rest:
+            state.add_features(rows[:rest], weight + share + 1)
+        if rest < len(rows):
+            state.add_features(rows[rest:], weight + share)
+
+    def add_tally(self, stream: Stream, entries: NDArray[Any]) -> None:
+        """Add what a writer has counted of records it reclaimed (`radiosonde._ring.tally`)."""
+        if not len(entries):
+            return
+        counted = take_apart(entries)
+        seconds_ns = entries["second"] * NS
+        starts_ns = seconds_ns - seconds_ns % self._window_ns
+        order = np.lexsort((counted.series, starts_ns))
+        changes = (np.diff(starts_ns[order]) != 0) | (np.diff(counted.series[order]) != 0)
+        with self._lock:
+            self._watermark_ns = max(self._watermark_ns, int(seconds_ns.max()))
+            for members in np.split(order, np.flatnonzero(changes) + 1):
+                part = counted.part(members)
+                state = self._state(stream, int(starts_ns[members[0]]), stream.cohorts[int(part.series[0])])
+                state.traffic.add(part, stream.errors)
+                state.answers.add(part)
+                stream.leave_unseen(state.key.cohort, int(part.of(UNSEEN_ROWS).counts.sum()))
 
     def _settle(self, identity: Hashable) -> None:
         """Make the provisional reference from the backlog and count the backlog by it."""

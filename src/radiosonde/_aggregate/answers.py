@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._ring import tally
 from radiosonde._ring.layout import DONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import CONFIDENCE_BINS, FIRST_HASHED, OVERFLOW_CLASS, OutputCounts
-
-_DEFAULT_EDGES = np.array([-1e6, -1e4, -1e3, -1e2, -10, -1, -0.1, 0, 0.1, 1, 10, 1e2, 1e3, 1e4, 1e6])
-"""Bins of values when no reference tells better ones."""
-
-_SINGLE_ROUNDING = CONFIDENCE_BINS * 2.0**-24
+from radiosonde.model.bins import VALUE_EDGES, confidence_bin
 
 
 class AnswerState:
@@ -32,7 +29,7 @@ class AnswerState:
         self._classes = np.zeros(1, dtype=np.int64)
         self._confidence = np.zeros((1, CONFIDENCE_BINS), dtype=np.int64)
         self._confidence_sums = np.zeros((1, CONFIDENCE_BINS))
-        self._edges = np.array(value_edges, dtype=np.float64) if len(value_edges) else _DEFAULT_EDGES
+        self._edges = np.array(value_edges if len(value_edges) else VALUE_EDGES, dtype=np.float64)
         self._values = np.zeros(0, dtype=np.int64)
         self._value_sum = 0.0
         self._unreadable = 0
@@ -59,6 +56,24 @@ class AnswerState:
         elif kind == OUTPUT_SCORE:
             self._add_values(outputs[:, 0], weight)
 
+    def add(self, counted: tally.Counted) -> None:
+        """Add what a writer has counted of records it reclaimed."""
+        answered, classes, values = (counted.of(kind) for kind in (tally.ANSWERED, tally.CLASSES, tally.VALUES))
+        self._counted_rows += int(answered.counts.sum())
+        self._weight_square_sum += int(answered.totals.sum())
+        self._unreadable += int(counted.of(tally.UNREADABLE).counts.sum())
+        if len(classes.code):
+            self._reach(int(classes.code.max()) + 1)
+            np.add.at(self._classes, classes.code, classes.counts)
+            confidences = counted.of(tally.CONFIDENCES)
+            np.add.at(self._confidence, (confidences.code, confidences.bucket), confidences.counts)
+            np.add.at(self._confidence_sums, (confidences.code, confidences.bucket), confidences.totals)
+        if len(values.bucket):
+            if not len(self._values):
+                self._values = np.zeros(len(self._edges) + 1, dtype=np.int64)
+            np.add.at(self._values, np.minimum(values.bucket, len(self._edges)), values.counts)
+            self._value_sum += float(values.totals.sum())
+
     def add_unreadable(self, rows: int) -> None:
         """Add rows whose outputs could not be understood."""
         self._unreadable += rows
@@ -70,12 +85,7 @@ class AnswerState:
     def _add_classes(self, codes: NDArray[np.int64], confidences: NDArray[Any], weight: int) -> None:
         self._weigh(len(codes), weight)
         codes = np.where(codes < FIRST_HASHED, codes + 1, 0)
-        size = int(codes.max(initial=0)) + 1
-        if size > len(self._classes):
-            grown = size - len(self._classes)
-            self._classes = np.pad(self._classes, (0, grown))
-            self._confidence = np.pad(self._confidence, ((0, grown), (0, 0)))
-            self._confidence_sums = np.pad(self._confidence_sums, ((0, grown), (0, 0)))
+        self._reach(int(codes.max(initial=0)) + 1)
         self._classes += weight * np.bincount(codes, minlength=len(self._classes))
         known = ~np.isnan(confidences)  # NaN: the output carried no confidence
         codes, confident = codes[known], confidences[known].astype(np.float64)
@@ -83,6 +93,14 @@ class AnswerState:
         shape = self._confidence.shape
         self._confidence += weight * np.bincount(cells, minlength=self._confidence.size).reshape(shape)
         self._confidence_sums += weight * np.bincount(cells, confident, self._confidence.size).reshape(shape)
+
+    def _reach(self, classes: int) -> None:
+        """Make the tables reach that many classes."""
+        grown = classes - len(self._classes)
+        if grown > 0:
+            self._classes = np.pad(self._classes, (0, grown))
+            self._confidence = np.pad(self._confidence, ((0, grown), (0, 0)))
+            self._confidence_sums = np.pad(self._confidence_sums, ((0, grown), (0, 0)))
 
     def _add_values(self, values: NDArray[np.float64], weight: int) -> None:
         if not len(self._values):
@@ -112,18 +130,3 @@ class AnswerState:
             counted_rows=self._counted_rows,
             weight_square_sum=self._weight_square_sum,
         )
-
-
-def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the bin of each confidence; 1 (and what rounding carries above it) belongs to the last.
-
-    A single row's confidence has been through single precision, a batch's has not: what lies within its rounding below
-    a bin's edge counts as on it, so that 0.35 is in the same bin either way.
-    """
-    bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING).astype(np.int64)
-    return np.minimum(bins, CONFIDENCE_BINS - 1)
-
-
-def one_confidence_bin(confidence: float) -> int:
-    """Return the bin of one confidence, as `confidence_bin` does; a call of numpy for one number costs 10 us."""
-    return min(int(min(max(confidence, 0.0), 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING), CONFIDENCE_BINS - 1)

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from radiosonde._aggregate.answers import one_confidence_bin
 from radiosonde._aggregate.outcome_cells import OutcomeCells, residual
 from radiosonde.model import CONFIDENCE_BINS, LAG, LAGS, LabelCounts, Outcome
+from radiosonde.model.bins import one_confidence_bin
 
 LAG_EDGES_S = (60.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0, 172800.0, 604800.0, 1209600.0, 2592000.0)
 """Upper bounds of the label-lag histogram in seconds: one minute to 30 days."""

@@ -37,6 +37,7 @@ class Stream:
         reference: the profile whose grid counts the cells; None until a provisional one is made.
         reference_id: its identity (kept, because working it out hashes the whole profile).
         grid: its compiled cells.
+        unseen: rows by cohort whose features nobody has looked at and for which other rows are to stand.
         outside: which cells are outside what the reference has seen, shape (features, width); None when it cannot say.
     """
 
@@ -57,6 +58,7 @@ class Stream:
     outside: NDArray[np.bool_] | None = None
     is_open: bool = False
     pii: frozenset[str] = field(default_factory=frozenset)
+    unseen: dict[str, int] = field(default_factory=dict)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
@@ -69,6 +71,12 @@ class Stream:
         if code < 0:
             return ""
         return self.classes[code] if code < len(self.classes) else OVERFLOW_CLASS
+
+    def leave_unseen(self, cohort: str, rows: int) -> None:
+        """Add *rows* (or take them away) that other rows of the cohort are to stand for."""
+        left = self.unseen.pop(cohort, 0) + rows
+        if left:
+            self.unseen[cohort] = left
 
     def adopt(self, reference: Reference) -> None:
         """Count cells by *reference* from now on."""

@@ -10,17 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._clock import NS
+from radiosonde._ring import tally
 from radiosonde._ring.layout import DONE, FAILED, PHASES
 from radiosonde.model import LATENCY, Exemplar, LatencyCounts
+from radiosonde.model.bins import BATCH_BUCKETS, LATENCY_EDGES_S, batch_bucket, latency_edge
 from radiosonde.model.spans import KeptSpan
-
-EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the explicit latency histogram in seconds: 13, below the carriers' limit of 15."""
-
-BATCH_BUCKETS = 21
-"""Batch sizes by power of two, up to a million rows and more."""
-
-_EDGES_S = np.array(EDGES_S)
 
 
 class TrafficState:
@@ -34,7 +28,7 @@ class TrafficState:
         self._counts = np.zeros(LATENCY.size, dtype=np.int64)
         self._sums_s = np.zeros(LATENCY.size)
         self._phase_sums_s = np.zeros((PHASES, LATENCY.size))
-        self._edge_counts = np.zeros(len(EDGES_S) + 1, dtype=np.int64)
+        self._edge_counts = np.zeros(len(LATENCY_EDGES_S) + 1, dtype=np.int64)
         self._exemplars: dict[int, Exemplar] = {}
 
     def update(self, headers: NDArray[Any], error_names: Sequence[str]) -> None:
@@ -48,8 +42,7 @@ class TrafficState:
         rows = headers["rows"][(headers["mark"] & 3) == DONE].astype(np.int64)
         self.rows += int(rows.sum())
         sized = headers["rows"][headers["rows"] > 0]
-        buckets = np.minimum(np.frexp(sized.astype(np.float64))[1] - 1, BATCH_BUCKETS - 1)
-        self.batch_sizes += np.bincount(buckets, minlength=BATCH_BUCKETS)
+        self.batch_sizes += np.bincount(batch_bucket(sized), minlength=BATCH_BUCKETS)
         self._add_durations(headers)
 
     def _add_durations(self, headers: NDArray[Any]) -> None:
@@ -60,7 +53,7 @@ class TrafficState:
         phases_s = headers["phase_s"]
         for code in np.flatnonzero(phases_s.any(axis=0)).tolist():
             self._phase_sums_s[code] += np.bincount(buckets, weights=phases_s[:, code], minlength=LATENCY.size)
-        edges = np.searchsorted(_EDGES_S, durations_s, side="left")
+        edges = latency_edge(durations_s)
         self._edge_counts += np.bincount(edges, minlength=len(self._edge_counts))
         for place in np.flatnonzero(headers["span_id"]).tolist():
             self._exemplars[int(edges[place])] = Exemplar(
@@ -70,11 +63,26 @@ class TrafficState:
                 int(headers["span_id"][place]),
             )
 
+    def add(self, counted: tally.Counted, error_names: Sequence[str]) -> None:
+        """Add what a writer has counted of records it reclaimed."""
+        calls = counted.of(tally.CALLS)
+        self.calls += int(calls.counts.sum())
+        self.rows += int(calls.totals.sum())
+        errors = counted.of(tally.ERRORS)
+        for code, count in zip(errors.code.tolist(), errors.counts.tolist(), strict=True):
+            self.errors[error_names[code]] += count
+        sizes, durations, phases = (counted.of(kind) for kind in (tally.SIZES, tally.DURATIONS, tally.PHASE_SUMS))
+        np.add.at(self.batch_sizes, sizes.bucket, sizes.counts)
+        np.add.at(self._counts, durations.bucket, durations.counts)
+        np.add.at(self._sums_s, durations.bucket, durations.totals)
+        np.add.at(self._edge_counts, durations.code, durations.counts)
+        np.add.at(self._phase_sums_s, (phases.code, phases.bucket), phases.totals)
+
     def point_to(self, spans: Iterable[KeptSpan]) -> None:
         """Take *spans* for exemplars of their buckets, over those that are there."""
         for span in spans:
             duration_s = (span.end_ns - span.start_ns) / NS
-            bucket = int(np.searchsorted(_EDGES_S, duration_s, side="left"))
+            bucket = int(latency_edge(np.array([duration_s]))[0])
             self._exemplars[bucket] = Exemplar(duration_s, span.start_ns, span.trace_id, span.span_id)
 
     def latency(self, phase_names: Sequence[str]) -> LatencyCounts:
@@ -85,7 +93,7 @@ class TrafficState:
             sums_s=self._sums_s.copy(),
             phases=tuple(phase_names[:named]),
             phase_sums_s=self._phase_sums_s[:named].copy(),
-            edges_s=EDGES_S,
+            edges_s=LATENCY_EDGES_S,
             edge_counts=self._edge_counts.copy(),
             exemplars=dict(self._exemplars),
         )

@@ -39,7 +39,7 @@ from radiosonde.export.waiting import WAITING_BYTES, newest_within
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.codec import from_text
 from radiosonde.sketches.merge import merge_windows
-from radiosonde.store.progress import RingProgress, read_progress
+from radiosonde.store.progress import read_progress
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.totals import CumulativeState, read_cumulative_state
 from radiosonde.store.writer import StoreWriter
@@ -160,8 +160,8 @@ class Agent:
         for ring in list(self._rings.values()):
             self._drain(ring)
         died = [ring for ring in dead if not ring.is_finished]
-        for ring in died:
-            ring.is_finished = True
+        for ring in died:  # what could not be sealed yet is counted after the next commit
+            ring.is_finished = not ring.consumer.ring.control.has_open_tally
         if died or self._is_due():
             # Predictions first: once their progress is committed, nobody would remember them for their labels again.
             self._joiner.join()
@@ -199,11 +199,12 @@ class Agent:
                 self._guard.tell(str(file.path), "%s", error)
             return
         if ring.drained_by != AGENT:
+            ring.consumer.ring.close()
             self._refused.add(file.path)  # drained by the process that writes it
             return
         known = self._progress.get((file.process, file.nonce))
         if known is not None:
-            ring.consumer.reader.resume(known.cursor, known.stragglers)
+            ring.consumer.reader.resume(known.cursor, known.stragglers, known.tally)
         self._rings[file.path] = ring
 
     def _drain(self, ring: AttachedRing) -> None:
@@ -250,7 +251,7 @@ class Agent:
         self._untold |= {window.key for window in self._uncommitted}
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
-        progress = [RingProgress(*ring.identity, *ring.consumer.reader.progress()) for ring in rings]
+        progress = [ring.progress() for ring in rings]
         # Of rings that lie there and are not drained, too: their files may only be unreadable for the moment.
         undrained = {(file.process, file.nonce) for file in self._spool.rings()} - {ring.identity for ring in rings}
         progress += [each for place, each in self._progress.items() if place in undrained]
@@ -284,10 +285,11 @@ class Agent:
         self._commits += 1
         self._progress = {(each.process, each.nonce): each for each in progress}
         self._counts.committed(ring.identity for ring in finished)
-        for ring in rings:
-            ring.mark_durable()
+        for ring, counted in zip(rings, progress, strict=False):
+            ring.mark_durable(counted.tally)
         for ring in finished:
             del self._rings[ring.file.path]
+            ring.consumer.ring.close()
             self._spool.remove(ring.file)
         self.exports.take(durable)
         return True
@@ -297,14 +299,15 @@ class Agent:
         if ring.is_told:
             return
         ring.is_told = True
-        died = ring.in_flight()
-        if not died:
+        count = ring.count_in_flight()
+        if not count:
             return
-        self._guard.lose(losses.DIED_IN_FLIGHT, len(died))
+        died = ring.in_flight()
+        self._guard.lose(losses.DIED_IN_FLIGHT, count)
         # Ids only: values stay in the spool.
         self._guard.tell(
             f"died {ring.identity}", "Process %s died with %d predictions in flight (%s); radiosonde blackbox %s",
-            ring.file.process, len(died), ", ".join(died[:3]), self._spool.folder,
+            ring.file.process, count, ", ".join(died[:3]), self._spool.folder,
         )  # fmt: skip
         self._guard.attempt(ring.write_crash_report, self._spool)
 
@@ -359,6 +362,8 @@ class Agent:
         with self._guard("agent_close_labels"):
             self._label_queue.close()
         self._writer.close()
+        for ring in self._rings.values():
+            ring.consumer.ring.close()
         self._lock.close()
         return done
 

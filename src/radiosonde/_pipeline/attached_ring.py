@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.stream import Stream
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._record.class_codes import MAX_CLASSES
-from radiosonde._ring import Block, Ring
-from radiosonde._ring.layout import BATCH_OUTPUTS, OUTPUT_CLASS
+from radiosonde._ring import Block, Ring, tally
+from radiosonde._ring.layout import IN_FLIGHT, OUTPUT_CLASS
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
 from radiosonde._ring.recall import CRASH_REPORT, recall
 from radiosonde._ring.spool import NAMES, RingFile, Spool
+from radiosonde._ring.tally import take_apart
 from radiosonde.errors import ProfileError
 from radiosonde.reference.profile import Reference
+from radiosonde.store.progress import RingProgress
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -57,14 +59,22 @@ class AttachedRing:
     def is_half_undurable(self) -> bool:
         """Whether half of the ring, or of the arena, was written since the last commit."""
         ring, reader = self.consumer.ring, self.consumer.reader
+        if ring.control.is_half_full:
+            return True
         if (ring.arena.reserved - self._durable_values) * 2 > ring.arena.size:
             return True
         return (reader.progress()[0] - self._durable + reader.waiting()) * 2 >= ring.capacity
 
-    def mark_durable(self) -> None:
-        """Remember that everything drained so far was committed."""
+    def mark_durable(self, tallied: int) -> None:
+        """Remember that everything drained so far was committed, and tallies up to that number."""
+        self.consumer.reader.mark_durable(tallied)
         self._durable = self.consumer.reader.progress()[0]
         self._durable_values = self.consumer.ring.arena.reserved
+
+    def progress(self) -> RingProgress:
+        """Return how far it was drained."""
+        cursor, stragglers, tally_number = self.consumer.reader.progress()
+        return RingProgress(*self.identity, cursor, stragglers, tally_number)
 
     def read_names(self) -> None:
         """Take up the names that were added beside the ring."""
@@ -82,25 +92,36 @@ class AttachedRing:
         self.read_names()  # after the drain: a name is on disk before its code is in the ring
         headers = block.headers
         for table, codes in (
-            (COHORTS, headers["series"]), (ERRORS, headers["error"]), (CLASSES, self._class_codes(headers)),
+            (COHORTS, headers["series"]), (ERRORS, headers["error"]), (CLASSES, self._class_codes(block)),
         ):  # fmt: skip
             _cover(self._tables[table, 0], int(codes.max()) if len(codes) else -1)
+        for entries in self.consumer.tallies:
+            counted = take_apart(entries)
+            for table, codes in (
+                (COHORTS, counted.series), (ERRORS, counted.of(tally.ERRORS).code), (CLASSES, counted.of(tally.CLASSES).code - 1),
+            ):  # fmt: skip
+                _cover(self._tables[table, 0], int(codes.max(initial=-1)))
         return block
 
-    def _class_codes(self, headers: NDArray[Any]) -> NDArray[Any]:
-        ring = self.consumer.ring
-        found = [headers["class_code"].astype(np.float64)]
-        for header in headers[(headers["batch"] > 0) & (headers["output_kind"] == OUTPUT_CLASS)]:
-            kept = int(header["kept"])
-            outputs = ring.arena.block(int(header["batch"]) - 1 + kept * ring.features, kept, BATCH_OUTPUTS)
-            found.append(outputs[:, 0])
+    def _class_codes(self, block: Block) -> NDArray[Any]:
+        headers, found = block.headers, [block.headers["class_code"].astype(np.float64)]
+        if block.outputs is not None:
+            is_class = headers["output_kind"] == OUTPUT_CLASS
+            found += [outputs[:, 0] for outputs in block.outputs[is_class] if outputs is not None]
         codes = np.concatenate(found)
-        # Overwritten blocks may hold anything; the aggregator looks whether they are whole, and drops them.
         return codes[(codes >= -1) & (codes < max(MAX_CLASSES, len(self._tables[CLASSES, 0])))]
 
     def in_flight(self) -> list[str]:
-        """Return the ids of the predictions that were in progress when the writer died."""
+        """Return the ids of the predictions that were in progress when the writer died, as far as the ring knows them."""
         return [each.id for each in recall(self.file, last=0).in_flight]
+
+    def count_in_flight(self) -> int:
+        """Return how many predictions were in progress when the writer died."""
+        ring = self.consumer.ring
+        marks = ring.headers["mark"]
+        is_flying = ((marks & np.uint64(3)) == IN_FLIGHT) & (marks >> np.uint64(2) > ring.control.given)
+        # Those below were displaced: their slots may still show them, and may be others' by now.
+        return int(np.count_nonzero(is_flying)) + ring.control.displaced
 
     def write_crash_report(self, spool: Spool) -> None:
         """Write what the ring remembers beside it before it is removed; `radiosonde blackbox` shows it."""
@@ -118,7 +139,7 @@ def attach(spool: Spool, file: RingFile) -> AttachedRing:
     Raises:
         SpoolError: it is torn, foreign, or from a newer version.
     """
-    ring = Ring.attach(file)
+    ring = Ring.attach(file, takes=True)
     page: Mapping[str, Any] = ring.schema
     features = tuple(page.get("features") or ())
     categories: tuple[list[str] | None, ...] = tuple(

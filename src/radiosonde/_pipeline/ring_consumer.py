@@ -12,6 +12,7 @@ from radiosonde._clock import sleep
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
 from radiosonde._ring import Block, Ring, RingReader
 from radiosonde._ring.layout import DONE, INPUT_ROW
+from radiosonde._ring.tally import CALLS, UNJOINABLE, UNSEEN_ROWS, calls_of, take_apart
 from radiosonde.model import losses
 from radiosonde.model.cells import cells_text
 
@@ -44,6 +45,10 @@ class RingConsumer:
         stream: what is known of it.
         declared_classes: how many of its classes have a position (those learned from answers have none).
         writer: the record writer, where it is of this process.
+
+    Attributes:
+        tallies: what writers have counted of records they reclaimed, until it is folded.
+        joinable: those of them that may be labelled.
     """
 
     def __init__(self, ring: Ring, stream: Stream, declared_classes: int, writer: RecordWriter | None = None) -> None:
@@ -54,7 +59,10 @@ class RingConsumer:
         self.records = 0
         self.rows = 0
         self.feature_rows = 0
-        self._overwritten = self._abandoned = self._arena_seen = 0
+        self.tallies: list[NDArray[Any]] = []
+        self.joinable: list[Block] = []
+        self._lost: dict[str, int] = {}
+        self._arena_seen = 0
         self._looked = 0, 0  # values and records that waited at the last look
         self._declared_classes = declared_classes
         self._names: LaneNames | None = None
@@ -109,8 +117,9 @@ class RingConsumer:
         return max(records, values // max(1, self.ring.features))
 
     def settle(self) -> None:
-        """See that the version is known; working it out may take long, and may be left to us."""
+        """See that the version is known, which may take long, and that what callers had to leave is written."""
         if self.writer is not None:
+            self.writer.reclaimer.settle()
             self.stream.version = self.writer.recorder.settle_version()
 
     def drain(self, guard: Guard) -> Block:
@@ -119,17 +128,32 @@ class RingConsumer:
         self.settle()
         self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()
-        guard_counts = ((losses.RING_OVERWRITTEN, reader.overwritten - self._overwritten),
-                        (losses.RING_ABANDONED, reader.abandoned - self._abandoned))  # fmt: skip
-        for reason, count in guard_counts:
-            if count:
-                guard.lose(reason, count)
-        self._overwritten, self._abandoned = reader.overwritten, reader.abandoned
+        if self.writer is not None:  # what is taken here is counted here: there is no commit to wait for
+            reader.mark_durable(reader.progress()[2])
+            self.joinable += reader.joined(self.writer.reclaimer.take_joinable())
+        lost = {losses.RING_OVERWRITTEN: reader.overwritten, losses.BATCH_OVERWRITTEN: reader.batch_rows_lost}
+        for reason, count in lost.items():
+            if count > self._lost.get(reason, 0):
+                guard.lose(reason, count - self._lost.get(reason, 0))
+        self._lost = lost
         self.records += len(block)
         self.rows += int(block.headers["rows"].sum())
         has_features = block.headers["input_kind"] == INPUT_ROW
         self.feature_rows += int(block.headers["rows"][has_features].sum())
+        self.tallies += [self._noted(entries, guard) for entries in reader.take_tallies()]
         return block
+
+    def _noted(self, entries: NDArray[Any], guard: Guard) -> NDArray[Any]:
+        """Take a tally into our own counts and return it."""
+        counted = take_apart(entries)
+        calls, sizes = counted.of(CALLS), counted.of(UNSEEN_ROWS)
+        self.records += int(calls.counts.sum())
+        self.rows += int(calls.totals.sum())
+        self.feature_rows += int(sizes.counts.sum())
+        unjoinable = int(counted.of(UNJOINABLE).counts.sum())
+        if unjoinable:
+            guard.lose(losses.PREDICTIONS_UNJOINABLE, unjoinable)
+        return entries
 
     def cells_text(self, row: NDArray[np.float64]) -> str | None:
         """Return the cells of one row, shape (1, features), as one short string; None without a grid."""
@@ -207,6 +231,16 @@ def fold_in_slices(
         guard: counts what goes wrong.
         label_queue: takes the predictions that may be labelled.
     """
+    tallies, consumer.tallies = consumer.tallies, []
+    for entries in tallies:
+        with guard("fold_tally", losses.RECORD_FAILED, calls_of(entries)):
+            aggregator.add_tally(consumer.stream, entries)
+    joinable, consumer.joinable = consumer.joinable, []
+    for part in joinable:
+        with guard("reclaimed_rows", losses.PREDICTIONS_UNJOINABLE, len(part)):
+            labelled = consumer.predictions(part, with_cells=False)
+            if labelled is not None:
+                label_queue.keep(labelled)
     for number, part in enumerate(slices(block)):
         if number:
             # Offers the interpreter lock between slices: without it the p99.99 of callers is the whole fold.
@@ -217,7 +251,3 @@ def fold_in_slices(
             labelled = consumer.predictions(part, with_cells=label_queue.needs_cells and aggregator.step == 1)
             if labelled is not None:
                 label_queue.keep(labelled)
-    lost = aggregator.batch_rows_lost
-    if lost:
-        aggregator.batch_rows_lost = 0
-        guard.lose(losses.BATCH_OVERWRITTEN, lost)

@@ -74,7 +74,7 @@ class WorkerPublisher:
             self._launcher.look(spool, monotonic_ns())
         elif not is_held(spool.folder / AGENT_LOCK):
             self._guard.tell(
-                "agent", "No agent drains %s, so what is recorded will be overwritten; start: radiosonde agent --spool %s",
+                "agent", "No agent drains %s, so only counts of what is recorded are kept; start: radiosonde agent --spool %s",
                 spool.folder, spool.folder,
             )  # fmt: skip
 

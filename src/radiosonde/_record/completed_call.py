@@ -64,13 +64,17 @@ def record_completed_call(
             code = recorder.phase_code(name)
         if code >= 0:
             phases[code] = seconds
-    index = ring.reserve()
+    error_code = 0 if error is None else recorder.error_code(error)
+    state, duration_ns, pack = DONE if error is None else FAILED, round(duration_s * NS), COMPLETED_CALL.pack_into
+    # No call from here to the pack, so that no other thread runs in between (`radiosonde._ring.ring`).
+    for index in ring.indices:  # noqa: B007 - used below
+        break
+    if index >= ring.room[0]:
+        writer.reclaimer.make_room(index)
     slot = index & (ring.capacity - 1)
-    if not slot & ring.wake_mask:
-        recorder.host.wake()
-    COMPLETED_CALL.pack_into(
+    pack(
         ring.memory, ring.header_offset + slot * HEADER_BYTES,
-        start_ns, event_ns, trace_id, span_id, series, *phases, _NAN, round(duration_s * NS), -1, _NAN,
-        0 if error is None else recorder.error_code(error), OUTPUT_NONE, INPUT_NONE, 1, 1, 1,
-        index * 4 + 4 + (DONE if error is None else FAILED),
+        start_ns, event_ns, trace_id, span_id, series, *phases, _NAN, duration_ns, -1, _NAN,
+        error_code, OUTPUT_NONE, INPUT_NONE, 1, 1, 1,
+        index * 4 + 4 + state,
     )  # fmt: skip

@@ -220,9 +220,10 @@ class Stage:
     def _enter_phase(self, token: Token) -> None:
         """Leave word in the slot which phase the prediction is in, for whoever reads it after a crash."""
         writer: RecordWriter = token[0]
-        if writer.owns_slot(token):
-            (self._outer,) = _CODE.unpack_from(writer.ring.memory, token[AT] + ERROR_OFFSET)
-            _CODE.pack_into(writer.ring.memory, token[AT] + ERROR_OFFSET, writer.recorder.phase_code(self._name) + 1)
+        ring, at, code = writer.ring, token[AT] + ERROR_OFFSET, writer.recorder.phase_code(self._name) + 1
+        (self._outer,) = _CODE.unpack_from(ring.memory, at)
+        if token[INDEX] >= ring.given[0]:
+            _CODE.pack_into(ring.memory, at, code)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -236,18 +237,24 @@ class Stage:
                 self._scope.__exit__(kind, error, trace)
         with self._host.guard("stage_exit"):
             _add_phase(token, self._name, elapsed_ns)
-        if token[0].ring.file is not None and is_in_progress(token) and token[0].owns_slot(token):
-            _CODE.pack_into(token[0].ring.memory, token[AT] + ERROR_OFFSET, self._outer)
+        ring = token[0].ring
+        if ring.file is not None and is_in_progress(token) and token[INDEX] >= ring.given[0]:
+            _CODE.pack_into(ring.memory, token[AT] + ERROR_OFFSET, self._outer)
 
 
 def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:
     writer: RecordWriter = token[0]
     code = writer.recorder.phase_code(name)
-    if code < 0 or not writer.owns_slot(token):
+    if code < 0:
         return
-    at = token[AT] + PHASE_OFFSET + 4 * code
-    (before_s,) = _PHASE.unpack_from(writer.ring.memory, at)
-    _PHASE.pack_into(writer.ring.memory, at, before_s + elapsed_ns / 1e9)
+    ring, at = writer.ring, token[AT] + PHASE_OFFSET + 4 * code
+    (before_s,) = _PHASE.unpack_from(ring.memory, at)
+    seconds = before_s + elapsed_ns / NS
+    # No call between looking and the pack: the slot cannot be reclaimed in between (`radiosonde._ring.ring`).
+    if token[INDEX] >= ring.given[0]:
+        _PHASE.pack_into(ring.memory, at, seconds)
+    else:
+        writer.reclaimer.add_phase(token[INDEX], code, elapsed_ns / NS)
 
 
 class NoPrediction:

@@ -32,21 +32,21 @@ from radiosonde._ring.layout import (
     BATCH_OUTPUTS,
     BEGIN,
     BEGIN_BARE,
+    DONE,
     END,
     END_OFFSET,
     END_ROW,
     FAILED,
-    FASTEST_RECORD_NS,
     HEADER_BYTES,
     INPUT_KIND_OFFSET,
     INPUT_NONE,
     INPUT_ROW,
     MARK_WORD,
     OUTPUT_CLASS,
-    OUTPUT_NONE,
     ROW_COUNTS,
     ROW_KINDS,
 )
+from radiosonde._ring.reclaim import Reclaimer
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -87,17 +87,25 @@ class RecordWriter:
         self.ring = open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
         self._arena_woken = 0
+        self.reclaimer = Reclaimer(self.ring, self._value_edges(), recorder.host.guard.lose, recorder.host.wake)
         plain = self._build_begin()
         traced = plain if spans is None else spans.around_begin(plain, self)
         self.begin = traced if recorder.observed.own_id is None else self._naming(traced, recorder.observed.own_id)
         self.finish = self._build_finish()
         self.fail = self._build_fail()
 
+    def _value_edges(self) -> tuple[float, ...]:
+        """Return the edges of values that whoever drains the ring counts by, too."""
+        reference = self.recorder.host.reference_for(self.recorder)
+        if reference is None or self.schema.names != tuple(feature.name for feature in reference.features):
+            return ()
+        return tuple(reference.output.value_edges)
+
     def _build_begin(self) -> Callable[[tuple[Any, ...], dict[str, Any]], Token | None]:
         writer, recorder, ring, read_features = self, self.recorder, self.ring, self._build_features()
         host, series_of, position = recorder.host, recorder.series_of, recorder.observed.position
-        guard, anchor, wake, wake_mask = host.guard, host.anchor, host.wake, ring.wake_mask
-        reserve, memory, mask, base = ring.reserve, ring.memory, ring.capacity - 1, ring.header_offset
+        guard, anchor, make_room, memory = host.guard, host.anchor, self.reclaimer.make_room, ring.memory
+        indices, room, base, mask = ring.indices, ring.room, ring.header_offset, ring.capacity - 1
         get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
         pack, pack_bare, now_ns = BEGIN.pack_into, BEGIN_BARE.pack_into, monotonic_ns
         one_row = (1, self.schema.width) if self.schema.is_plain and position >= 0 else None
@@ -111,26 +119,28 @@ class RecordWriter:
                     outer = None
                 elif outer is not None and is_within(outer, recorder):
                     return None
-                index = reserve()
-                slot = index & mask
-                if not slot & wake_mask:
-                    wake()
-                at = base + slot * HEADER_BYTES
-                wall_ns = (start_ns := now_ns()) + anchor[0]
-                token = [writer, index, start_ns, wall_ns, UNREAD, None, outer, at]
-                ambient = get_ambient()
-                if ambient is None:
-                    pack_bare(memory, at, wall_ns, index * 4 + 5)
-                else:
+                ambient, collected, is_bare = get_ambient(), None, True
+                if ambient is not None:
                     _, cohort, event_ns, collected = ambient
                     if cohort or event_ns:
-                        pack(memory, at, wall_ns, event_ns, series_of(cohort), 1, 0, index * 4 + 5)
-                        if 0 < event_ns < wall_ns - REPLAY_NS:
-                            token[2] = host.make_room(ring.nonce) or start_ns
-                    else:
-                        pack_bare(memory, at, wall_ns, index * 4 + 5)
-                    if collected is not None:
-                        collected.append(token)
+                        is_bare, series = False, series_of(cohort)
+                wall_ns = (start_ns := now_ns()) + anchor[0]
+                # No call from here to the pack, so that nothing runs in between (`radiosonde._ring.ring`); `next` would be one.
+                for index in indices:  # noqa: B007 - used below
+                    break
+                if index >= room[0]:
+                    make_room(index)
+                    wall_ns = (start_ns := now_ns()) + anchor[0]
+                at = base + (slot := index & mask) * HEADER_BYTES
+                if is_bare:
+                    pack_bare(memory, at, wall_ns, index * 4 + 5)
+                else:
+                    pack(memory, at, wall_ns, event_ns, series, 1, 0, index * 4 + 5)
+                    if 0 < event_ns < wall_ns - REPLAY_NS:
+                        start_ns = host.make_room(ring.nonce) or start_ns
+                token = [writer, index, start_ns, wall_ns, UNREAD, None, outer, at]
+                if collected is not None:
+                    collected.append(token)
                 set_current(token)
                 if one_row is not None:
                     try:
@@ -138,7 +148,6 @@ class RecordWriter:
                     except IndexError:  # given by keyword
                         value = None
                     if type(value) is ndarray and value.shape == one_row and value.dtype is float64:
-                        # The commonest input, copied here: packed bytes take half the time of a row's assignment (bench_record).
                         pack_features(memory, rows_offset + slot * row_bytes, value.tobytes())
                         token[4] = ONE_ROW
                         if is_spooled:
@@ -148,8 +157,7 @@ class RecordWriter:
                 guard.lose(losses.RECORD_FAILED)
                 guard.swallow("begin", error)
                 return None
-            if read_features is not None:
-                read_features(token, args, kwargs)
+            read_features(token, args, kwargs)
             return token
 
         return begin
@@ -172,13 +180,13 @@ class RecordWriter:
 
         return begin_named
 
-    def _build_features(self) -> Callable[[Token, tuple[Any, ...], dict[str, Any]], None] | None:
-        """Return what reads the features of a call, or None when the function records them itself."""
+    def _build_features(self) -> Callable[[Token, tuple[Any, ...], dict[str, Any]], None]:
+        """Return what reads the features of a call; nothing where the function records them itself."""
         observed, ring, guard, write = self.recorder.observed, self.ring, self.recorder.host.guard, self._write
-        select, position, memory, mask = observed.select, observed.position, ring.memory, ring.capacity - 1
-        is_spooled = ring.file is not None
+        select, position, mask = observed.select, observed.position, ring.capacity - 1
+        is_spooled, memory, given = ring.file is not None, ring.memory, ring.given
         if select is None:
-            return None
+            return _read_nothing
 
         def read_features(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             value = None
@@ -186,7 +194,7 @@ class RecordWriter:
                 value = args[position] if 0 <= position < len(args) else select(args, kwargs)
                 index = token[INDEX]
                 recorded = token[RECORDED] = write(value, index & mask, index)
-                if is_spooled:
+                if is_spooled and index >= given[0]:
                     memory[token[AT] + INPUT_KIND_OFFSET] = recorded.kind
                 if recorded.position:
                     self._place(token, recorded)
@@ -222,14 +230,16 @@ class RecordWriter:
         return NO_ROW._replace(rows=rows) if isinstance(reserved, Exception) else reserved  # no memory for the answers
 
     def _place(self, token: Token, recorded: Recorded) -> None:
-        """Remember what became of a call's features, in its header too."""
+        """Remember what became of a call's features, in its header too unless its slot was reclaimed meanwhile."""
+        ring, at, former, pack = self.ring, token[AT], token[RECORDED].position, _ROWS_AND_BATCH.pack_into
         token[RECORDED] = recorded
-        memory, at = self.ring.memory, token[AT]
-        if self.ring.file is not None:
-            memory[at + INPUT_KIND_OFFSET] = recorded.kind
-        _ROWS_AND_BATCH.pack_into(
-            memory, at + _ROWS_OFFSET, recorded.rows if recorded.position else 0, recorded.position
-        )
+        if former and former != recorded.position:
+            ring.arena.release(former - 1)
+        rows = recorded.rows if recorded.position else 0
+        if token[INDEX] >= ring.given[0]:
+            pack(ring.memory, at + _ROWS_OFFSET, rows, recorded.position)
+        if ring.file is not None and token[INDEX] >= ring.given[0]:
+            ring.memory[at + INPUT_KIND_OFFSET] = recorded.kind
         self._wake_for_arena()
 
     def _recounted(self, token: Token, result: object) -> Recorded:
@@ -239,7 +249,7 @@ class RecordWriter:
         if not inputs.is_tentative and recorded is not UNREAD:
             return recorded
         answers = self.recorder.host.guard.attempt(answers_in, result)
-        if not isinstance(answers, int) or not answers or not self.owns_slot(token):
+        if not isinstance(answers, int) or not answers:
             return recorded
         found = recorded
         if recorded is UNREAD and answers > 1:
@@ -260,9 +270,8 @@ class RecordWriter:
         ring, recorder, spans = self.ring, self.recorder, self.spans
         outputs, read, readers = self.outputs, self.outputs.read, self.outputs.by_type
         guard, convert, batch_output = recorder.host.guard, recorder.observed.output, self._batch_output
-        recount = self._recounted
-        memory, words, given_away_ns = ring.memory, memoryview(ring.memory).cast("Q"), ring.capacity * FASTEST_RECORD_NS
-        pack, pack_row, now_ns, set_current = END.pack_into, END_ROW.pack_into, monotonic_ns, CURRENT.set
+        recount, memory, given, end = self._recounted, ring.memory, ring.given, self._end
+        pack_row, now_ns, set_current = END_ROW.pack_into, monotonic_ns, CURRENT.set
 
         def finish(token: Token | None, result: object) -> None:
             if token is None:
@@ -296,14 +305,12 @@ class RecordWriter:
                     summary = self._unreadable(recorded.rows, error)
                 kind, code, confidence, score = summary
                 elapsed_ns = end_ns - start_ns
-                if elapsed_ns > given_away_ns and words[at // 8 + MARK_WORD] != index * 4 + 5:
-                    guard.lose(losses.RING_LATE)
-                elif recorded is ONE_ROW:
+                # No call from here to the pack: its slot cannot be reclaimed in between (`radiosonde._ring.ring`).
+                if recorded is not ONE_ROW or index < given[0]:
+                    end(token, summary, elapsed_ns, 0, DONE)
+                else:
                     pack_row(memory, at + END_OFFSET, score, elapsed_ns, code, confidence, ROW_KINDS[kind], ROW_COUNTS,
                              index * 4 + 6)  # fmt: skip
-                else:
-                    pack(memory, at + END_OFFSET, score, elapsed_ns, code, confidence, 0, kind, recorded.kind,
-                         recorded.step, recorded.kept, recorded.rows, index * 4 + 6)  # fmt: skip
                 token[6] = ENDED
                 if outer is not None:
                     set_current(outer)
@@ -317,20 +324,14 @@ class RecordWriter:
         return finish
 
     def _build_fail(self) -> Callable[[Token | None, BaseException], None]:
-        ring, recorder, spans, guard = self.ring, self.recorder, self.spans, self.recorder.host.guard
+        recorder, spans, guard, end = self.recorder, self.spans, self.recorder.host.guard, self._end
 
         def fail(token: Token | None, failure: BaseException) -> None:
             if token is None:
                 return
             try:
-                end_ns = monotonic_ns()
-                index, recorded = token[1], token[RECORDED]
-                if not self.owns_slot(token):
-                    guard.lose(losses.RING_LATE)
-                else:
-                    END.pack_into(ring.memory, token[AT] + END_OFFSET, NAN, end_ns - token[START_NS], -1, NAN,
-                                  recorder.error_code(failure), OUTPUT_NONE, recorded.kind, recorded.step,
-                                  recorded.kept, recorded.rows, index * 4 + 4 + FAILED)  # fmt: skip
+                elapsed_ns = monotonic_ns() - token[START_NS]
+                end(token, NOTHING, elapsed_ns, recorder.error_code(failure), FAILED)
                 leave(token)
                 if token[SPAN] is not None and spans is not None:
                     spans.end(token, -1, NAN, failure)
@@ -340,6 +341,31 @@ class RecordWriter:
                 guard.swallow("fail", error)
 
         return fail
+
+    def _end(self, token: Token, summary: Summary, elapsed_ns: int, error: int, state: int) -> None:
+        """Write how a prediction ended into its slot, or leave that to the reclaimer where the slot was reclaimed."""
+        ring, index, recorded = self.ring, token[INDEX], token[RECORDED]
+        kind, code, confidence, score = summary
+        fields = (
+            score,
+            elapsed_ns,
+            code,
+            confidence,
+            error,
+            kind,
+            recorded.kind,
+            recorded.step,
+            recorded.kept,
+            recorded.rows,
+        )
+        pack, arguments = END.pack_into, (ring.memory, token[AT] + END_OFFSET, *fields, index * 4 + 4 + state)
+        # No call from here to the pack, and nothing allocated (`radiosonde._ring.ring`).
+        if index < ring.given[0]:
+            self.reclaimer.end(index, (*fields, state), recorded.position)
+            return
+        pack(*arguments)
+        if recorded.position:
+            ring.arena.release(recorded.position - 1)
 
     def abandon(self) -> None:
         """Write nothing more: in a forked child the ring is the parent's, shared, and so are its calls in flight."""
@@ -352,11 +378,17 @@ class RecordWriter:
         return self.ring.words[slot * 16 + MARK_WORD] == index * 4 + 5
 
     def _batch_output(self, value: object, token: Token) -> Summary:
-        recorded = token[RECORDED]
-        # A block given away meanwhile belongs to another batch: its rows are counted as overwritten by the reader.
-        if not recorded.position or not self.ring.arena.is_whole(recorded.position - 1):
+        recorded, arena, width = token[RECORDED], self.ring.arena, self.schema.width
+        if not recorded.position:
             return NOTHING
-        width = self.schema.width
+        if recorded.position - 1 < arena.floor or not arena.is_whole(recorded.position - 1):
+            # Its block was given away meanwhile. The outputs get another one; the features are gone.
+            position = arena.reserve(recorded.kept * (width + BATCH_OUTPUTS), keep=True)
+            if position < 0:
+                self.recorder.host.guard.lose(losses.BATCH_REFUSED, recorded.rows)
+                return NOTHING
+            recorded = recorded._replace(position=position + 1, kind=INPUT_NONE)
+            self._place(token, recorded)
         block = self.ring.arena.block(recorded.position - 1 + recorded.kept * width, recorded.kept, BATCH_OUTPUTS)
         kept = slice(first_row(token[1], recorded.step), None, recorded.step)
         return (self._batch_outputs.read(value, recorded.rows, kept, block), -1, NAN, NAN)
@@ -372,7 +404,7 @@ class RecordWriter:
         index = token[1]
         slot = index & (self.ring.capacity - 1)
         if not self.owns_slot(token):
-            self.recorder.host.guard.lose(losses.RING_LATE)
+            self.recorder.host.guard.lose(losses.FEATURES_LATE)
             return
         self._place(token, self._write(value, slot, index))
 
@@ -416,6 +448,10 @@ def is_within(outer: Token | None, recorder: Recorder) -> bool:
             return True
         outer = outer[OUTER]
     return False
+
+
+def _read_nothing(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Stand in for what reads features, where the function records them itself."""
 
 
 def _write_nothing(token: Token | None, outcome: object) -> None:

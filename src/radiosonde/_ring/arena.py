@@ -3,8 +3,12 @@
 A batch's call takes one slot of the ring like any other; its rows would take hundreds, so they are copied here and the
 slot's header holds the position. Positions count up for ever (position modulo size is the place), so a reader knows
 that a block is whole when no more than ``size`` values have been reserved since its position. The mapping is made at
-the first batch: servers that predict single rows never pay for it. Its first 64 bytes hold the head, for readers in
+the first batch: servers that predict single rows never pay for it. Its first 64 bytes hold the head, the floor and the oldest block in use, for
 other processes; with a spool it is a file.
+
+The floor is the position below which nobody needs the blocks any more. A writer that would go over it first has the
+outputs of what lies there counted (`radiosonde._ring.reclaim`); only features are lost by being overwritten. A block is in
+use from its reservation until its record has ended; the oldest in use is shared, too, and the consumer leaves it above the floor.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -30,17 +35,24 @@ class BatchArena:
     Args:
         size_bytes: size of the mapping. A block larger than half of it is refused; writers thin such batches first.
         path: file to map; None maps anonymous memory.
+
+    Attributes:
+        make_room: called before a block of that many values would overwrite what is still needed.
     """
 
     def __init__(self, size_bytes: int, path: Path | None = None) -> None:
         self.size = size_bytes // 8
         self._path = path
         self._values: NDArray[np.float64] | None = None
-        self._shared: NDArray[np.int64] | None = None  # one element: the head, as other processes see it
+        self._shared: NDArray[np.int64] | None = None  # head, floor, oldest in use + 1, as other processes see them
+        self._used: dict[
+            int, bool
+        ] = {}  # positions of blocks in use, and whether they are to be kept; each step atomic
         self._is_attached = False
         self._head = 0  # values ever reserved; guarded by _lock, read without it (one int, atomic)
         self._lock = threading.Lock()
         self._owner = 0
+        self.make_room: Callable[[int], None] = lambda _: None
 
     @property
     def largest(self) -> int:
@@ -55,8 +67,58 @@ class BatchArena:
         self._look()
         return 0 if self._shared is None else int(self._shared[0])
 
-    def reserve(self, values: int) -> int:
+    @property
+    def floor(self) -> int:
+        """Position below which blocks may be overwritten; grows only."""
+        self._look()
+        return 0 if self._shared is None else int(self._shared[1])
+
+    @floor.setter
+    def floor(self, position: int) -> None:
+        if self._shared is not None and position > self._shared[1]:
+            self._shared[1] = position
+
+    @property
+    def oldest_used(self) -> int:
+        """Position of the oldest block in use; that of the next block where there is none."""
+        reserved = self.reserved  # first: what is reserved after this lies beyond
+        used = 0 if self._shared is None else int(self._shared[2])
+        return min(reserved, used - 1) if used else reserved
+
+    def release(self, position: int) -> None:
+        """Say that the record of the block at *position* has ended, or lives on in another block."""
+        self._used.pop(position, None)
+        self._share_oldest()
+
+    def free(self) -> None:
+        """Let writers go over all blocks but those that are to be kept."""
+        for position, is_kept in list(self._used.items()):
+            if not is_kept:
+                self._used.pop(position, None)
+        self._share_oldest()
+        self.floor = self.oldest_used
+
+    def _share_oldest(self) -> None:
+        """Share the oldest position in use. Without a lock: a signal handler that ends a batch may interrupt whoever holds it."""
+        shared = self._shared
+        while shared is not None:
+            oldest = min(list(self._used), default=-1) + 1
+            shared[2] = oldest
+            if (
+                oldest == min(list(self._used), default=-1) + 1
+            ):  # else another thread may have shared a newer one before
+                return
+
+    def is_free(self, values: int) -> bool:
+        """Say whether a block of *values* overwrites nothing that is still needed."""
+        place = self._head % self.size
+        skipped = self.size - place if place + values > self.size else 0
+        return self._head + skipped + values - self.floor <= self.size
+
+    def reserve(self, values: int, *, keep: bool = False) -> int:
         """Return the position of a new block of *values* float64, or -1 when it is refused.
+
+        It is in use until `release`. With *keep*, nobody may go over it meanwhile; else only its features are lost.
 
         Refused are blocks above `largest`, and a reservation that interrupts another one on the same thread (a signal
         handler or finaliser that predicts): waiting there would be waiting for oneself.
@@ -64,15 +126,29 @@ class BatchArena:
         thread = threading.get_ident()
         if values > self.largest or self._owner == thread:
             return -1
+        for may_ask_again in (True, True, False):
+            if not self.is_free(values):
+                self.make_room(values)
+            position = self._reserve(values, keep=keep, may_wait=may_ask_again)
+            if position >= 0:
+                break
+        return position
+
+    def _reserve(self, values: int, *, keep: bool, may_wait: bool) -> int:
+        """Reserve a block; with *may_wait*, return -1 where it would go over one in use, because others were faster."""
         with self._lock:
-            self._owner = thread
+            self._owner = threading.get_ident()
             try:
                 if self._shared is None:
                     self._shared = self._map(self._create())
+                if may_wait and not self.is_free(values):
+                    return -1
                 place = self._head % self.size
                 if place + values > self.size:
                     self._head += self.size - place
                 position = self._head
+                self._used[position] = keep
+                self._share_oldest()  # before the head: whoever finds the head finds this block in use
                 self._head = position + values
                 self._shared[0] = self._head
             finally:  # no memory, or an exception raised by a signal handler
@@ -121,4 +197,4 @@ class BatchArena:
 
     def _map(self, mapped: mmap.mmap) -> NDArray[np.int64]:
         self._values = np.frombuffer(mapped, dtype=np.float64, offset=_HEAD_BYTES)
-        return np.frombuffer(mapped, dtype=np.int64, count=1)
+        return np.frombuffer(mapped, dtype=np.int64, count=3)

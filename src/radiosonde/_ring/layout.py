@@ -5,6 +5,8 @@
     page     4096 bytes, see `PAGE`; then `schema_bytes` bytes of UTF-8 JSON (names), padded to a multiple of 4096
     headers  capacity x 128 bytes, see `HEADER`
     rows     capacity x features x 8 bytes   float64: the feature row; NaN missing, +-inf invalid, categories as codes
+    control  64 bytes, then capacity bytes, see `radiosonde._ring.control`; begins at a multiple of 4096
+    tallies  3 x `TALLY_BYTES`, see `radiosonde._ring.tally_log`
 
 A record's index counts up from 0 for the life of the ring; its slot is ``index % capacity``. The last word of a header
 is the mark: ``(index + 1) * 4 + state``. Whoever finds another index in the mark of a slot than expected knows that
@@ -24,7 +26,7 @@ from typing import Final
 import numpy as np
 
 MAGIC: Final = b"RADIOSND"
-VERSION: Final = 1
+VERSION: Final = 2
 PAGE_BYTES: Final = 4096
 HEADER_BYTES: Final = 128
 PHASES: Final = 6
@@ -35,11 +37,14 @@ WAKES: Final = 2
 is free while the first is drained. A consumer that looks by itself instead takes the interpreter lock from the callers for
 every look at rings that are nearly empty (bench_served)."""
 
-PAGE: Final = struct.Struct("<8sIIQIIQQQQ")
-"""magic, version, header bytes, capacity, features, header offset in pages, schema bytes, nonce, pid, consumer cursor
-(index of the first record not yet drained)."""
+SEGMENTS: Final = 8
+"""Parts of a ring that its writer reclaims one at a time. One of them is kept free ahead of the writers."""
 
-CURSOR_OFFSET: Final = PAGE.size - 8
+LARGEST_SEGMENT: Final = 1000
+"""Slots of a segment at most: bounds what one call pays for reclaiming (bench_tail). Two chunks of a tally."""
+
+PAGE: Final = struct.Struct("<8sIIQIIQQQQ")
+"""magic, version, header bytes, capacity, features, header offset in pages, schema bytes, nonce, pid, 0."""
 
 EMPTY, IN_FLIGHT, DONE, FAILED = 0, 1, 2, 3
 """States of a slot, the low two bits of its mark."""
@@ -72,6 +77,13 @@ HEADER: Final = np.dtype(
 LIVE_SPAN: Final = 1 << 31
 """Top bit of ``series``: the ids are those of the prediction's live span. Without it they are the surrounding span's, which
 does not record: so the commoner case, which has to be cheap, writes no flag. `max_series` keeps codes far below."""
+
+MOVED: Final = 1 << 30
+"""Flag in ``series``: the prediction began in another slot, which was reclaimed before it ended. The low 32 bits of the index
+it began with, which its id is made of, are in ``rows_begun``."""
+
+SERIES_MASK: Final = MOVED - 1
+"""The bits of ``series`` that hold the code."""
 
 SPAN_IDS: Final = struct.Struct("<16sQ")
 """Trace id as 16 little-endian bytes and span id, at `SPAN_IDS_OFFSET`. A third cheaper than three words (bench_record):
@@ -122,10 +134,6 @@ INPUT_KIND_OFFSET: Final = 107
 MARK_WORD: Final = 15
 """Index of the mark among the header's 16 words of 8 bytes."""
 
-FASTEST_RECORD_NS: Final = 10
-"""No host writes records faster than this, all threads together: a prediction that took less than capacity times this
-still owns its slot, and need not look."""
-
 _KINDS_AND_STEP: Final = struct.Struct("<HBBI")
 
 ROW_KINDS: Final = tuple(
@@ -166,3 +174,8 @@ def slots_for(total_bytes: int, features: int) -> int:
     stride = HEADER_BYTES + 8 * features
     fitting = max(64, total_bytes // stride)
     return 1 << (fitting.bit_length() - 1)
+
+
+def segment_slots(capacity: int) -> int:
+    """Return the slots of a segment of a ring of *capacity* slots."""
+    return min(LARGEST_SEGMENT, capacity // SEGMENTS)

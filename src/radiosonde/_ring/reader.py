@@ -1,8 +1,12 @@
-"""The reading side: takes what is done, remembers what is in flight, counts what is gone.
+"""The reading side: takes what is done, remembers what is in flight, and takes up what writers have counted.
 
-Predictions end in another order than they begin. The reader takes every record that is done in ``[cursor, head)``,
-moves the cursor to the head, and keeps the few that were still running as stragglers to look at again. So a prediction
-of 800 ms holds nobody up, and the number of stragglers is the number of predictions in flight.
+Predictions end in another order than they begin. The reader takes every record that is done in ``[taken, head)``,
+moves on to the head, and leaves the few that were still running to look at again. So a prediction of 800 ms holds
+nobody up, and the number of stragglers is the number of predictions in flight. What a writer had to reclaim comes as a
+tally (`radiosonde._ring.tally`): counts, no rows.
+
+Records are taken under the ring's lock, `PIECE` at a time, and copied as bytes: numpy keeps the interpreter lock over so
+few, and a caller that needs room waits for one piece.
 
 Bounds: at most ``capacity`` records a drain. Marks lie a cache line apart, so reading all of them (8192 slots: 50 us) is
 what an idle look would cost; `glance` reads a few, and a drain those of the slots that are in question.
@@ -17,11 +21,28 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._ring.layout import HEADER_BYTES, IN_FLIGHT, LIVE_SPAN, MARK_WORD
+from radiosonde._ring.layout import (
+    HEADER,
+    HEADER_BYTES,
+    IN_FLIGHT,
+    LIVE_SPAN,
+    MARK_WORD,
+    MOVED,
+    OUTPUT_CLASS,
+    OUTPUT_SCORE,
+    SERIES_MASK,
+)
+from radiosonde._ring.reclaim import batch_outputs
 from radiosonde._ring.ring import Ring
 
-STALE_DRAINS = 600
-"""Drains after which a slot that was reserved and never marked is given up (about a minute at the default cadence)."""
+PIECE = 500
+"""Records taken under one hold of the lock."""
+
+WAIT_S = 1.0
+"""How long a drain waits for a writer that reclaims; one that is stopped meanwhile is drained the next time."""
+
+_WHOLE = np.dtype(("V", HEADER_BYTES))
+"""A header as one thing: joined field by field they would take ten times as long."""
 
 _SCANNED = 1024
 """Slots looked at in one go for the end of what was recorded."""
@@ -38,12 +59,14 @@ class Block:
         indices: record indices, shape (records,).
         parents: per record the ids (trace id high, low, span id) of the span around a prediction that made none, zeros
             where nothing was around it, shape (records, 3); None when no record has any.
+        outputs: per record the outputs of its batch, shape (kept, 2), or None; None when no record is a batch with outputs.
     """
 
     headers: NDArray[np.void]
     rows: NDArray[np.float64]
     indices: NDArray[np.int64]
     parents: NDArray[np.uint64] | None = None
+    outputs: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.headers)
@@ -51,33 +74,77 @@ class Block:
     def part(self, chosen: slice | NDArray[Any]) -> Self:
         """Return the records at *chosen*: a slice is a view, a mask or positions are a copy."""
         parents = None if self.parents is None else self.parents[chosen]
-        return type(self)(self.headers[chosen], self.rows[chosen], self.indices[chosen], parents)
+        outputs = None if self.outputs is None else self.outputs[chosen]
+        return type(self)(self.headers[chosen], self.rows[chosen], self.indices[chosen], parents, outputs)
 
 
 class RingReader:
-    """The single consumer of a ring. Owner: the consumer thread."""
+    """The single consumer of a ring. Owner: the consumer thread.
+
+    Attributes:
+        overwritten: records that were overwritten before anybody took them.
+        abandoned: indices that were taken and never written.
+        in_flight: predictions in progress at the last drain.
+        tallies: what writers have counted of reclaimed records since the last `take_tallies`.
+        batch_rows_lost: rows of batches whose outputs were overwritten.
+    """
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._cursor = 0
-        self._stragglers: dict[int, int] = {}  # index -> drains it has been looked at without a mark
+        self._stragglers: set[int] = set()
+        self._tallied = self._durable = 0
+        self.tallies: list[NDArray[Any]] = []
         self.overwritten = 0
         self.abandoned = 0
         self.in_flight = 0
+        self.batch_rows_lost = 0
 
-    def progress(self) -> tuple[int, tuple[int, ...]]:
-        """Return the cursor and the stragglers: what `resume` takes, in another process perhaps."""
-        return self._cursor, tuple(sorted(self._stragglers))
+    def progress(self) -> tuple[int, tuple[int, ...], int]:
+        """Return the cursor, the stragglers and the last tally: what `resume` takes, in another process perhaps."""
+        return self._cursor, tuple(sorted(self._stragglers)), self._tallied
 
-    def resume(self, cursor: int, stragglers: Iterable[int]) -> None:
-        """Go on where another reader of this ring has left off."""
-        self._cursor = cursor
-        self._stragglers = dict.fromkeys(stragglers, 0)
+    def resume(self, cursor: int, stragglers: Iterable[int], tallied: int = 0) -> None:
+        """Go on where another reader of this ring has left off.
+
+        What that one took and did not make durable is taken again, where writers have not given its slots away since.
+        """
+        ring, control = self._ring, self._ring.control
+        if not ring.lock.acquire(WAIT_S):
+            return
+        try:
+            given, taken = control.given, control.taken
+            self.overwritten += max(0, min(given, taken) - cursor)
+            self._cursor = control.taken = max(cursor, given)
+            self._stragglers = {index for index in stragglers if index >= given}
+            control.left[:] = False
+            for index in self._stragglers:
+                control.left[index & (ring.capacity - 1)] = True
+            self._tallied = self._durable = tallied
+            control.give_back(tallied)
+        finally:
+            ring.lock.release()
+
+    def mark_durable(self, tallied: int) -> None:
+        """Give back the tally up to number *tallied*: it will never be asked for again."""
+        self._durable = tallied
+        self._ring.control.give_back(tallied)
+
+    def joined(self, parts: Iterable[tuple[NDArray[Any], NDArray[np.int64]]]) -> list[Block]:
+        """Return headers and indices that a writer has kept as blocks without rows."""
+        return [
+            _parted(self._joined([Block(headers, np.empty((len(headers), 0)), indices)])) for headers, indices in parts
+        ]
+
+    def take_tallies(self) -> list[NDArray[Any]]:
+        """Return what writers have counted of reclaimed records since the last call."""
+        taken, self.tallies = self.tallies, []
+        return taken
 
     def waiting(self) -> int:
         """Return the number of records begun since the last drain, whether done or not."""
         marks = self._ring.headers["mark"]
-        return max(0, (int(marks.max()) >> 2) - self._cursor)
+        return max(0, (int(marks.max()) >> 2) - max(self._cursor, self._ring.control.given))
 
     def glance(self) -> int:
         """Return about how many records have begun since the last drain, from a dozen marks where `waiting` reads all.
@@ -85,7 +152,7 @@ class RingReader:
         Slots are marked in the order of their indices, but for the few that were just reserved, so bisection finds the
         newest to within a sixteenth; never more than there are.
         """
-        words, mask, cursor = self._ring.words, self._ring.capacity - 1, self._cursor
+        words, mask, cursor = self._ring.words, self._ring.capacity - 1, max(self._cursor, self._ring.control.given)
         stride = HEADER_BYTES // 8
         # Doubling first, because most looks find few.
         enough, above = 0, 32
@@ -101,7 +168,8 @@ class RingReader:
 
     def _find_head(self) -> int:
         """Return the index after the newest record; what lies behind a gap of `_SCANNED` slots is found by a later drain."""
-        cursor, capacity, marks = self._cursor, self._ring.capacity, self._ring.headers["mark"]
+        capacity, marks = self._ring.capacity, self._ring.headers["mark"]
+        cursor = max(self._cursor, self._ring.control.given)
         head = start = cursor
         while start < cursor + capacity:
             low = start & (capacity - 1)
@@ -110,63 +178,154 @@ class RingReader:
             if newest <= start:
                 break
             head, start = max(head, newest), start + high - low
-        # Nothing new, it seems: but slots that were reserved and never marked may lie before what is.
+        # Nothing new, it seems: but slots that were taken and never marked may lie before what is.
         return head if head > cursor else max(head, int(marks.max()) >> 2)  # numpy 1 shifts no unsigned scalar
 
     def drain(self) -> Block:
         """Return the records that are done and have not been returned yet, in the order of their indices."""
-        ring = self._ring
+        # In this order: what is not taken below the head is in use by now, and what begins after it lies beyond.
+        floor = self._ring.arena.oldest_used
         head = self._find_head()
-        first = max(self._cursor, head - ring.capacity)
-        self.overwritten += first - self._cursor
-        wanted = np.arange(first, head)
-        is_mixed = bool(self._stragglers)
-        if is_mixed:
-            earlier = np.fromiter(self._stragglers, dtype=np.int64, count=len(self._stragglers))
-            wanted = np.concatenate([earlier, wanted])
-        self._cursor = head
-        slots = wanted & (ring.capacity - 1)
-        # Strided field of the mapping: copied once, so that every decision below is about one moment.
-        found = ring.headers["mark"][_in_a_row(slots)].copy()
-        held = (found >> 2).astype(np.int64) - 1
-        is_done = (held == wanted) & ((found & 3) > IN_FLIGHT)
-        if is_done.all():
-            self._stragglers, self.in_flight = {}, 0
-            return self._copy(wanted, slots, found, is_mixed=is_mixed)
-        self._keep_stragglers(wanted, held, is_done)
-        return self._copy(wanted[is_done], slots[is_done], found[is_done], is_mixed=is_mixed)
+        pieces = [self._take_stragglers()]
+        while len(pieces) <= self._ring.capacity and self._cursor < head:
+            before = self._cursor
+            pieces.append(self._take_piece(head))
+            if self._cursor == before:
+                break  # a writer holds the lock and does not come to an end
+        self._take_tally()
+        if self._cursor >= head:
+            self._ring.arena.floor = floor
+        return _parted(self._joined([piece for piece in pieces if piece is not None]))
 
-    def _keep_stragglers(self, wanted: NDArray[np.int64], held: NDArray[np.int64], is_done: NDArray[np.bool_]) -> None:
-        self.overwritten += int(np.count_nonzero(held > wanted))
-        kept = {}
-        self.in_flight = 0
-        for index, holder in zip(wanted[~is_done].tolist(), held[~is_done].tolist(), strict=True):
-            if holder == index:
-                kept[index] = 0
-                self.in_flight += 1
-            elif holder < index:
-                looked = self._stragglers.get(index, 0) + 1
-                if looked < STALE_DRAINS:
-                    kept[index] = looked
-                else:
-                    self.abandoned += 1
-        self._stragglers = kept
-
-    def _copy(
-        self, indices: NDArray[np.int64], slots: NDArray[np.int64], marks: NDArray[np.uint64], *, is_mixed: bool
-    ) -> Block:
+    def _take_tally(self) -> None:
         ring = self._ring
-        if is_mixed:  # stragglers lie before the cursor, but not in order
-            order = np.argsort(indices, kind="stable")
-            indices, slots, marks = indices[order], slots[order], marks[order]
-        places = _in_a_row(slots)
-        block = Block(ring.headers[places].copy(), ring.rows[places].copy(), indices)
-        # A slot that was overwritten while it was copied has another mark now: its copy may be torn.
-        torn = ring.headers["mark"][places] != marks
-        if torn.any():
-            self.overwritten += int(np.count_nonzero(torn))
-            block = block.part(~torn)
-        return _parted(block)
+        if not ring.lock.acquire(WAIT_S):
+            return
+        try:
+            tally = ring.control.seal(self._durable)
+        finally:
+            ring.lock.release()
+        if tally is not None and tally.number > self._tallied:
+            self._tallied = tally.number
+            self.tallies.append(tally.entries)
+
+    def _take_stragglers(self) -> Block | None:
+        """Take what was in flight at an earlier drain and has ended; what was reclaimed meanwhile is a writer's."""
+        ring, left = self._ring, self._ring.control.left
+        self.in_flight = 0
+        if not self._stragglers or not ring.lock.acquire(WAIT_S):
+            self.in_flight = len(self._stragglers)
+            return None
+        try:
+            given, mask = ring.control.given, ring.capacity - 1
+            running = {index for index in self._stragglers if index >= given}
+            ended = []
+            for index in sorted(running):
+                holder, state = divmod(ring.words[(index & mask) * (HEADER_BYTES // 8) + MARK_WORD], 4)
+                if holder == index + 1 and state > IN_FLIGHT:
+                    ended.append(index)
+                elif holder > index + 1:
+                    self.overwritten += 1
+                    running.discard(index)
+                elif holder == index + 1:
+                    self.in_flight += 1
+            self._stragglers = running.difference(ended)
+            if not ended:
+                return None
+            indices = np.array(ended)
+            slots = indices & mask
+            left[slots] = False
+            return self._copied(ring.headers[slots].copy(), ring.rows[slots].copy(), indices)
+        finally:
+            ring.lock.release()
+
+    def _take_piece(self, head: int) -> Block | None:
+        """Take the next records up to *head*, at most `PIECE` and not beyond the end of the ring."""
+        ring, control = self._ring, self._ring.control
+        if not ring.lock.acquire(WAIT_S):
+            return None
+        try:
+            start = max(self._cursor, control.given)
+            if start >= head:
+                self._cursor = start
+                return None
+            slot = start & (ring.capacity - 1)
+            size = min(PIECE, head - start, ring.capacity - slot)
+            # Marks first: who was done before the copy is whole in it. Ended meanwhile: looked at the next time.
+            marks = ring.headers["mark"][slot : slot + size].copy()
+            at, row_at = ring.header_offset + slot * HEADER_BYTES, ring.rows_offset + slot * 8 * ring.features
+            headers = np.frombuffer(bytearray(ring.memory[at : at + size * HEADER_BYTES]), dtype=HEADER)
+            rows = np.frombuffer(ring.memory[row_at : row_at + size * 8 * ring.features]).reshape(size, ring.features)
+            wanted = np.arange(start, start + size)
+            held = (marks >> np.uint64(2)).astype(np.int64) - 1
+            is_done = (held == wanted) & ((marks & np.uint64(3)) > IN_FLIGHT)
+            # Nobody writes over what is taken, except a signal handler that predicts more than there is room for.
+            is_torn = is_done & (ring.headers["mark"][slot : slot + size] != marks)
+            is_done &= ~is_torn
+            if not is_done.all():
+                self.overwritten += int(np.count_nonzero((held > wanted) | is_torn))
+                running = wanted[~is_done & ~is_torn & (held <= wanted)]
+                self.in_flight += int(np.count_nonzero((held == wanted) & ~is_done & ~is_torn))
+                self._stragglers.update(running.tolist())
+                control.left[running & (ring.capacity - 1)] = True
+                headers, rows, wanted = headers[is_done], rows[is_done], wanted[is_done]
+            self._cursor = control.taken = start + size
+            return self._copied(headers, rows, wanted)
+        finally:
+            ring.lock.release()
+
+    def _copied(self, headers: NDArray[Any], rows: NDArray[np.float64], indices: NDArray[np.int64]) -> Block:
+        """Return a block with the outputs of its batches, still under the lock: afterwards writers may go over them."""
+        places = np.flatnonzero(
+            (headers["batch"] > 0)
+            & (headers["error"] == 0)
+            & ((headers["output_kind"] == OUTPUT_CLASS) | (headers["output_kind"] == OUTPUT_SCORE))
+        )
+        if not len(places):
+            return Block(headers, rows, indices)
+        outputs = np.full(len(headers), None, dtype=np.object_)
+        for place in places.tolist():
+            outputs[place] = batch_outputs(self._ring, headers[place])
+            if outputs[place] is None:
+                self.batch_rows_lost += int(headers["rows"][place])
+        return Block(headers, rows, indices, None, outputs)
+
+    def _joined(self, pieces: list[Block]) -> Block:
+        """Return the pieces as one block, in the order of the indices predictions began with."""
+        if not pieces:
+            nothing = np.empty(0, dtype=np.int64)
+            return Block(np.empty(0, dtype=HEADER), np.empty((0, self._ring.features)), nothing)
+        block = pieces[0] if len(pieces) == 1 else _concatenated(pieces)
+        is_moved = (block.headers["series"] & np.uint32(MOVED)) > 0
+        if is_moved.any():
+            block.indices[is_moved] = _first_indices(block.indices[is_moved], block.headers["rows_begun"][is_moved])
+        if len(block) > 1 and not (np.diff(block.indices) > 0).all():
+            block = block.part(np.argsort(block.indices, kind="stable"))
+        return block
+
+
+def _concatenated(pieces: list[Block]) -> Block:
+    outputs = None
+    if any(piece.outputs is not None for piece in pieces):
+        outputs = np.full(sum(map(len, pieces)), None, dtype=np.object_)
+        end = 0
+        for piece in pieces:
+            start, end = end, end + len(piece)
+            if piece.outputs is not None:
+                outputs[start:end] = piece.outputs
+    return Block(
+        np.concatenate([piece.headers.view(_WHOLE) for piece in pieces]).view(HEADER),
+        np.concatenate([piece.rows for piece in pieces]),
+        np.concatenate([piece.indices for piece in pieces]),
+        None,
+        outputs,
+    )
+
+
+def _first_indices(indices: NDArray[np.int64], low: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return the indices that predictions began with, from those they ended with and the low 32 bits of the former."""
+    found = (indices & ~0xFFFFFFFF) | low.astype(np.int64)
+    return np.where(found > indices, found - (1 << 32), found)
 
 
 def _parted(block: Block) -> Block:
@@ -175,22 +334,14 @@ def _parted(block: Block) -> Block:
     Once, right here, so that whoever finds a span id in a header may point to it.
     """
     headers = block.headers
-    if not headers["span_id"].any():
+    if not len(headers) or (not headers["span_id"].any() and not (headers["series"] > SERIES_MASK).any()):
         return block
     is_live = headers["series"] >= LIVE_SPAN
-    headers["series"] &= np.uint32(LIVE_SPAN - 1)
-    if is_live.all():
+    headers["series"] &= np.uint32(SERIES_MASK)
+    if is_live.all() or not headers["span_id"].any():
         return block
     parents = np.zeros((len(block), 3), dtype=np.uint64)
     for column, name in enumerate(("trace_hi", "trace_lo", "span_id")):
         parents[:, column] = np.where(is_live, np.uint64(0), headers[name])
         headers[name][~is_live] = 0
-    return Block(headers, block.rows, block.indices, parents)
-
-
-def _in_a_row(slots: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """Return the slice of *slots* that follow one another: copied as one piece, in a third of the time."""
-    count = len(slots)
-    if count and int(slots[-1]) - int(slots[0]) == count - 1 and (count < 3 or bool((np.diff(slots) == 1).all())):
-        return slice(int(slots[0]), int(slots[-1]) + 1)
-    return slots
+    return Block(headers, block.rows, block.indices, parents, block.outputs)

@@ -20,9 +20,9 @@ from radiosonde._ring.layout import (
     FAILED,
     IN_FLIGHT,
     INPUT_ROW,
-    LIVE_SPAN,
     OUTPUT_CLASS,
     OUTPUT_SCORE,
+    SERIES_MASK,
     prediction_id,
 )
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
@@ -194,7 +194,7 @@ def _recalled(ring: Ring, texts: _Texts, index: int) -> Recalled | None:
     is_flying = state == IN_FLIGHT
     spent = {code: float(seconds) for code, seconds in enumerate(header["phase_s"].tolist()) if seconds > 0}
     error = int(header["error"])
-    start_ns, series = int(header["start_ns"]), int(header["series"]) & (LIVE_SPAN - 1)
+    start_ns, series = int(header["start_ns"]), int(header["series"]) & SERIES_MASK
     return Recalled(
         id=prediction_id(start_ns, ring.nonce, index),
         start_ns=start_ns,

@@ -1,9 +1,14 @@
 """A ring of prediction records over one `mmap`.
 
-`reserve` never blocks, the oldest slot is overwritten, and every loss is found and counted by the reader.
+A record takes the next index, and its slot is ``index % capacity``. Before a slot is written again its former record must
+have been taken by the consumer or reclaimed by a writer (`radiosonde._ring.reclaim`), which counts it.
 
-Cost of a record on the writing side: one `next` on an `itertools.count` and two `struct.pack_into`; no lock, so a
-signal handler, a finaliser or a forked child can never deadlock here. `deque.append` of a tuple would be cheaper by
+Cost of a record on the writing side: one step of an `itertools.count` and two `struct.pack_into`; no lock, so a
+signal handler, a finaliser or a forked child can never deadlock here.
+
+Atomic under the interpreter lock: CPython looks whether another thread or a signal handler wants to run after calls, at
+the start of functions and at backward jumps. So between ``for index in ring.indices: break`` and the write of the header no
+other thread runs, nor between looking at `given` and the write that ends a record. Keep calls out of these places. `deque.append` of a tuple would be cheaper by
 0.2 us, but keeps the caller's objects alive, cannot be read by another process, and is gone with the process.
 
 With a spool folder the mapping is a file there (`radiosonde._ring.spool`): what is written to it survives ``kill -9``,
@@ -19,12 +24,14 @@ import json
 import mmap
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import numpy as np
 
 from radiosonde._ring.arena import BatchArena
+from radiosonde._ring.control import Control
+from radiosonde._ring.control import size_bytes as control_bytes
 from radiosonde._ring.layout import (
     HEADER,
     HEADER_BYTES,
@@ -32,10 +39,11 @@ from radiosonde._ring.layout import (
     PAGE,
     PAGE_BYTES,
     VERSION,
-    WAKES,
+    segment_slots,
     slots_for,
 )
-from radiosonde._ring.spool import ARENA, RingFile, Spool, create_file
+from radiosonde._ring.slot_lock import SlotLock
+from radiosonde._ring.spool import AGENT, ARENA, RingFile, Spool, create_file
 from radiosonde.errors import SpoolError
 
 
@@ -58,14 +66,18 @@ class Ring:
         pid: process id of the writer.
         nonce: random 32 bits, part of every prediction id made from this ring.
         capacity: slots, a power of two.
-        wake_mask: a slot that has none of these bits is the first of a part; its writer wakes the consumer.
+        segment: slots of a segment, the part that is reclaimed at a time.
+        control: what writers and the consumer tell each other.
+        lock: held by whoever takes records out.
         schema: the names, as given.
         header_offset: byte offset of slot 0's header.
         rows_offset: byte offset of slot 0's feature row.
         words: the headers as 64-bit words, 16 a slot, for reading one mark cheaply.
         headers: the headers as a structured array, shape (capacity,).
         rows: feature rows, shape (capacity, features).
-        reserve: returns the next record's index; atomic in CPython (one C call, also locked on free-threaded builds).
+        indices: the next records' indices; one step of it is atomic.
+        room: one element: the index from which on a writer calls `radiosonde._ring.reclaim.Reclaimer.make_room`.
+        given: one element: a record below this index may have lost its slot, and is ended by the reclaimer.
         arena: rows of batches.
     """
 
@@ -85,7 +97,7 @@ class Ring:
         # Names that exceed the first page push the headers to the next page boundary.
         document = json.dumps(self.schema, ensure_ascii=False).encode()
         header_pages = -(-(PAGE_BYTES + len(document)) // PAGE_BYTES)
-        size_bytes = header_pages * PAGE_BYTES + capacity * (HEADER_BYTES + 8 * features)
+        size_bytes = _control_offset(header_pages, capacity, features) + control_bytes(capacity)
         page = PAGE.pack(
             MAGIC, VERSION, HEADER_BYTES, capacity, features, header_pages, len(document), self.nonce, self.pid, 0
         )
@@ -100,11 +112,16 @@ class Ring:
             self._descriptor = create_file(self.file.path, size_bytes, first_bytes)
             self.memory = mmap.mmap(self._descriptor, size_bytes)
         self._view(features, capacity, header_pages)
+        self.lock = SlotLock(self._descriptor if self.file is not None and self.is_shared else None)
         self.arena = BatchArena(total_bytes, self.file and self.file.beside(ARENA))
 
     @classmethod
-    def attach(cls, file: RingFile) -> Self:
+    def attach(cls, file: RingFile, *, takes: bool = False) -> Self:
         """Open the ring of another process, living or dead, for reading.
+
+        Args:
+            file: which.
+            takes: records are to be taken out of it; `close` it then.
 
         Raises:
             SpoolError: the file is torn, foreign, or from a newer version.
@@ -113,19 +130,28 @@ class Ring:
         try:
             with file.path.open("r+b") as opened:
                 ring.memory = mmap.mmap(opened.fileno(), 0)
+                ring.lock = SlotLock(os.dup(opened.fileno()) if takes else None)
         except (OSError, ValueError) as error:
             raise SpoolError(
                 f"{file.path} cannot be read as a ring: {error}; remove it if its process is gone"
             ) from error
         ring.file = file
-        features, capacity, header_pages, ring.nonce, ring.pid, ring.schema = _read_page(ring.memory, file)
+        try:
+            features, capacity, header_pages, ring.nonce, ring.pid, ring.schema = _read_page(ring.memory, file)
+        except SpoolError:
+            ring.close()
+            raise
         ring._view(features, capacity, header_pages)  # noqa: SLF001 - our own, before anybody has it
         ring.arena = BatchArena.attach(file.beside(ARENA))
         return ring
 
+    def close(self) -> None:
+        """Let go of what `attach` opened for taking records."""
+        self.lock.close()
+
     def _view(self, features: int, capacity: int, header_pages: int) -> None:
         self.features, self.capacity = features, capacity
-        self.wake_mask = capacity // WAKES - 1
+        self.segment = segment_slots(capacity)
         self.header_offset = header_pages * PAGE_BYTES
         self.rows_offset = self.header_offset + capacity * HEADER_BYTES
         headers_bytes = memoryview(self.memory)[self.header_offset : self.rows_offset]
@@ -133,7 +159,19 @@ class Ring:
         self.headers = np.frombuffer(headers_bytes, dtype=HEADER)
         flat = np.frombuffer(self.memory, dtype=np.float64, count=capacity * features, offset=self.rows_offset)
         self.rows = flat.reshape(capacity, features)
-        self.reserve: Callable[[], int] = itertools.count().__next__
+        self.control = Control(self.memory, _control_offset(header_pages, capacity, features), capacity)
+        self.indices: Iterator[int] = itertools.count()
+        self.room, self.given = [self.segment], [0]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process is to take the records out."""
+        return self.file is not None and self.schema.get("consumer") == AGENT
+
+
+def _control_offset(header_pages: int, capacity: int, features: int) -> int:
+    end = header_pages * PAGE_BYTES + capacity * (HEADER_BYTES + 8 * features)
+    return -(-end // PAGE_BYTES) * PAGE_BYTES
 
 
 def _anonymous(size_bytes: int) -> mmap.mmap:
@@ -155,7 +193,7 @@ def _read_page(memory: mmap.mmap, file: RingFile) -> tuple[int, int, int, int, i
         raise SpoolError(
             f"{file.path} has layout {version}, this version reads {VERSION}; drain it with its own version"
         )
-    size_bytes = header_pages * PAGE_BYTES + capacity * (HEADER_BYTES + 8 * features)
+    size_bytes = _control_offset(header_pages, capacity, features) + control_bytes(capacity)
     if len(memory) != size_bytes or PAGE_BYTES + length > header_pages * PAGE_BYTES or capacity & (capacity - 1):
         raise torn
     try:

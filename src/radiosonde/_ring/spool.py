@@ -17,7 +17,7 @@
 ``process`` is the writer's ``service.instance.id``, ``nonce`` the ring's 8 hex digits. A file is made under a temporary
 name, filled, locked, and renamed, so a reader never meets half a ring.
 
-Who lives: a writer holds a POSIX record lock on its ring file for as long as it lives. The kernel takes the lock away
+Who lives: a writer holds a POSIX record lock on the first byte of its ring file for as long as it lives. The kernel takes the lock away
 when the process dies, whatever killed it, and a forked child does not inherit it, which ``flock`` would allow. A
 process id would not do: it may be given to another process, or belong to another container.
 
@@ -51,6 +51,9 @@ IS_SUPPORTED = hasattr(fcntl, "lockf") and hasattr(os, "posix_fallocate")
 RING, ARENA, NAMES, COUNTS, HEALTH = ".ring", ".arena", ".names", ".counts", ".health"
 
 AGENT_LOCK, AGENT_STARTING, AGENT_LOG = "agent.lock", "agent.starting", "agent.log"
+
+_LIVES = 0
+"""Byte of a file whose lock says that its writer lives; others are free for other locks (`radiosonde._ring.slot_lock`)."""
 
 SELF, AGENT = "self", "agent"
 """Who drains a ring, as its page says: the process that writes it, or the agent of the spool."""
@@ -207,7 +210,7 @@ def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.posix_fallocate(descriptor, 0, size_bytes)
         os.pwrite(descriptor, first_bytes, 0)
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LIVES, os.SEEK_SET)
         _OWN[path] = os.getpid()
         temporary.rename(path)
     except OSError as error:
@@ -234,7 +237,7 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LIVES, 1, 0)
         answer: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0]
     finally:
         os.close(descriptor)

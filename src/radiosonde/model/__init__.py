@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from radiosonde.model.bins import CONFIDENCE_BINS
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import FIRST_HASHED, OTHER_WRONG, OVERFLOW_CLASS, class_text, folded, hashed_class
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from radiosonde.model.runtime import RUNTIME_KEY, RUNTIME_MODEL, DurationCounts, RuntimeCounts
     from radiosonde.model.statistics import Statistics
     from radiosonde.model.window import (
-        CONFIDENCE_BINS,
         LAGS,
         Exemplar,
         FeatureCounts,
@@ -76,7 +76,6 @@ _LATER = {
     "runtime": ("RUNTIME_KEY", "RUNTIME_MODEL", "DurationCounts", "RuntimeCounts"),
     "statistics": ("Statistics",),
     "window": (
-        "CONFIDENCE_BINS",
         "LAGS",
         "Exemplar",
         "FeatureCounts",

@@ -8,23 +8,24 @@ from __future__ import annotations
 from typing import Final
 
 RING_OVERWRITTEN: Final = "ring_overwritten"
-"""Records overwritten in the ring before the consumer came: the consumer is starved or the ring too small."""
-
-RING_LATE: Final = "ring_late"
-"""Predictions that took so long that their slot was given away before they ended. The reader finds the same loss, so each of
-them is in `RING_OVERWRITTEN` too: records plus overwritten is calls."""
+"""Records overwritten in the ring and not counted: an agent was stopped while it drained the ring, or was killed before it had
+made durable what it drained; or a signal handler that interrupted the making of room predicted more than there was room for.
+A consumer that comes late loses none: writers count what they overwrite."""
 
 RING_ABANDONED: Final = "ring_abandoned"
-"""Slots reserved and never marked: our own code failed between the two, or the thread died."""
+"""Slots taken and never written: the thread was ended between the two."""
 
 BATCH_OVERWRITTEN: Final = "batch_overwritten"
-"""Rows of batches overwritten before the consumer came; call and latency are still counted."""
+"""Rows of batches whose outputs were overwritten, for the reasons of `RING_OVERWRITTEN`; call and latency are still counted."""
 
 BATCH_REFUSED: Final = "batch_refused"
 """Rows of batches that found no room: re-entered by a signal handler, or wider than the arena."""
 
 FEATURES_UNREADABLE: Final = "features_unreadable"
 """Rows whose features could not be read: an unknown type, or a conversion that raised."""
+
+FEATURES_LATE: Final = "features_late"
+"""Predictions that were given features (``current().features()``) after so many others that their slot had been reclaimed."""
 
 FEATURES_WIDTH: Final = "features_width"
 """Rows with another number of features than the model's schema."""
@@ -91,7 +92,7 @@ SPOOL_PRUNED: Final = "spool_pruned"
 
 AGENT_FAILED: Final = "agent_failed"
 """Attempts of a process to start the agent (``RADIOSONDE_AGENT=auto``) that failed; until one succeeds records wait in the
-rings, which overwrite the oldest."""
+rings, which keep counts of the oldest."""
 
 NAME_CHANGED: Final = "name_changed"
 """Names that could not stay as they were: characters that are no text or control a terminal, longer than 256 characters. Counted
@@ -107,7 +108,8 @@ JOIN_PRUNED: Final = "join_pruned"
 """Predictions that the join store dropped to stay within its size, before they were too old; their labels are expired."""
 
 PREDICTIONS_UNJOINABLE: Final = "predictions_unjoinable"
-"""Predictions that can never be labelled, because the join store did not take them while they waited."""
+"""Predictions that can never be labelled: the join store did not take them while they waited, or so many came at once that
+their writer counted them and did not keep them."""
 
 RECEIPT_UNISSUED: Final = "receipt_unissued"
 """Receipts asked for and not made: a batch, a prediction that failed or whose output could not be read, one whose record had

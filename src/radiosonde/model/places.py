@@ -45,6 +45,8 @@ PLACES: Final[Mapping[str, str]] = {
     "fold": "counting drained records",
     "close_window": "closing a window",
     "add_totals": "adding closed windows to the totals of a series",
+    "fold_tally": "adding what callers had counted of records they reclaimed",
+    "reclaimed_rows": "keeping predictions that callers reclaimed for their labels",
     "labelled_rows": "keeping drained predictions for their labels",
     "span_keep": "choosing predictions for a span after the fact",
     "span_rank": "looking for the slowest predictions of a window",

@@ -24,9 +24,6 @@ from radiosonde.model.fields import BYTES, FLAG, FLOAT, INT, TEXT, UINT, Merge, 
 from radiosonde.model.runtime import RuntimeCounts
 from radiosonde.model.series import SeriesKey
 
-CONFIDENCE_BINS = 20
-"""Bins of equal width over [0, 1]; bin *j* is [j/20, (j+1)/20), the last one closed."""
-
 LAGS = ("1h", "1d", "7d", "inf")
 """Coarse label-lag classes: a label that came within 1 hour, 1 day, 7 days, or later."""
 

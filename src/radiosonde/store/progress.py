@@ -24,12 +24,18 @@ class RingProgress(NamedTuple):
         nonce: the ring's nonce.
         cursor: index of the first record that has not been looked at.
         stragglers: indices below the cursor that were still in flight.
+        tally: number of the last tally of reclaimed records that was counted.
     """
 
     process: str
     nonce: int
     cursor: int
     stragglers: tuple[int, ...]
+    tally: int = 0
+
+
+# The column `stragglers` holds the number of the tally and then the stragglers. Progress of rings of the layout before, which
+# had no tallies, is never asked for: such rings are refused.
 
 
 def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]) -> None:
@@ -37,7 +43,7 @@ def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]
     connection.execute("DELETE FROM drained")
     connection.executemany(
         "INSERT INTO drained VALUES (?, ?, ?, ?)",
-        [(ring.process, ring.nonce, ring.cursor, json.dumps(ring.stragglers)) for ring in rings],
+        [(ring.process, ring.nonce, ring.cursor, json.dumps([ring.tally, *ring.stragglers])) for ring in rings],
     )
 
 
@@ -69,7 +75,8 @@ def read_progress(path: Path) -> dict[tuple[str, int], RingProgress]:
     """
     with reading(path) as connection:
         rows = connection.execute("SELECT process, nonce, cursor, stragglers FROM drained").fetchall()
-    return {
-        (process, nonce): RingProgress(process, nonce, cursor, tuple(json.loads(stragglers)))
-        for process, nonce, cursor, stragglers in rows
-    }
+    found = {}
+    for process, nonce, cursor, document in rows:
+        tally, *stragglers = json.loads(document) or [0]
+        found[process, nonce] = RingProgress(process, nonce, cursor, tuple(stragglers), tally)
+    return found

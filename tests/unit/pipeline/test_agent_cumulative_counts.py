@@ -183,9 +183,9 @@ def test_a_page_holds_what_was_written_last(tmp_path: Path) -> None:
     path = tmp_path / "a.counts"
     page = CountsPage(path)
     assert read_counts(path) == {}
-    page.write({"loss.ring_late": 3})
-    page.write({"loss.ring_late": 5, "guarded." + "x" * 80: 1 << 40})
-    assert read_counts(path) == {"loss.ring_late": 5, "guarded." + "x" * 48: 1 << 40}
+    page.write({"loss.ring_overwritten": 3})
+    page.write({"loss.ring_overwritten": 5, "guarded." + "x" * 80: 1 << 40})
+    assert read_counts(path) == {"loss.ring_overwritten": 5, "guarded." + "x" * 48: 1 << 40}
     page.write({f"n{number}": number for number in range(200)})
     assert len(read_counts(path)) == 127
     page.close()

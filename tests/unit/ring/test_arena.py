@@ -42,13 +42,31 @@ def test_a_reservation_inside_a_reservation_is_refused():
             return False
 
         def __radd__(self, other):
-            answers.append(arena.reserve(1))
+            if arena._owner:
+                answers.append(arena.reserve(1))
             return other + int(self)
 
     assert arena.reserve(Sized(5)) == 0
     assert answers
     assert set(answers) == {-1}
     assert arena.reserve(1) == 5
+
+
+def test_room_is_made_before_a_needed_block_is_written_over():
+    """Until the floor is raised, a block that would go over it asks for room first; if there is none it goes ahead."""
+    arena, asked = BatchArena(800), []
+    arena.make_room = asked.append
+    for _ in range(2):
+        arena.reserve(50)
+    assert asked == []
+    arena.reserve(20)
+    assert set(asked) == {20}
+    asked.clear()
+    arena.floor = arena.reserved
+    arena.reserve(50)
+    arena.make_room = lambda _: setattr(arena, "floor", arena.reserved)
+    assert [arena.reserve(50) for _ in range(3)] == [200, 250, 300]
+    assert arena.floor == 250
 
 
 @given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=60))

@@ -23,7 +23,7 @@ def test_a_ring_that_is_hardly_used_takes_hardly_any_memory():
     for _ in range(RINGS):
         ring = Ring(3, total_bytes=ROOM_BYTES)
         reader = RingReader(ring)
-        ring.reserve()
+        next(ring.indices)
         for _ in range(3):
             reader.drain()
             reader.waiting()

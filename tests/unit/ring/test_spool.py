@@ -155,7 +155,7 @@ def damage(content: bytearray, how: str) -> bytes:
         ("short page", "torn or no ring"),
         ("cut", "torn or no ring"),
         ("foreign", "torn or no ring"),
-        ("newer", "layout 99, this version reads 1"),
+        ("newer", "layout 99, this version reads 2"),
         ("names", "torn or no ring"),
     ],
 )

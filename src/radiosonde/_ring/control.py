@@ -1,0 +1,194 @@
+"""What a ring's writer and its consumer tell each other, in the ring's mapping, and the tallies of reclaimed records.
+
+::
+
+    words    8 x 8 bytes: taken, open, three commits, sealed, displaced, 0
+    left     capacity bytes: 1 where a slot's record is below `taken` and was not taken, because it was still in flight
+    buffers  3 x `TALLY_BYTES` of entries (`radiosonde._ring.tally.ENTRY`)
+
+``taken``: the consumer has taken all records below it, but for those that are left and those the writer had reclaimed.
+``open``: number of the open tally times 4, plus the buffer it is in. ``commit`` of a buffer: the index below which records
+are reclaimed, times 2**24, plus how many entries of the buffer hold. ``sealed``: like ``open``, the tally that the consumer
+counts; 0 for none. ``displaced``: predictions in flight whose slot was reclaimed.
+
+A writer appends entries behind those that hold and then sets the commit: one word says both that they hold and whose records
+they are, so a process killed at any instruction leaves each record to exactly one of the two. The consumer seals a tally,
+counts it, makes that durable together with the tally's number, and only then gives the buffer back: whoever takes over
+from a consumer that was killed knows by the number whether the sealed tally was counted.
+
+A tally that outgrows its buffer is merged into the spare one, seconds becoming minutes, hours and days until it fits: exact
+counts in coarser windows. Everything here is under the ring's lock (`radiosonde._ring.slot_lock`), except `given`.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._ring.tally import CONFIDENCES, ENTRY, PHASE_SUMS, calls_of, merge, take_apart
+
+WORDS_BYTES: Final = 64
+TALLY_BYTES: Final = 128 << 10
+ENTRIES: Final = TALLY_BYTES // ENTRY.itemsize
+
+_TAKEN, _OPEN, _COMMITS, _SEALED, _DISPLACED = 0, 1, 2, 5, 6
+_COUNT_BITS, _COUNT_MASK = 24, (1 << 24) - 1
+_BUFFERS = 3
+
+_COARSER_S = (60, 3600, 86400, 1 << 40)
+"""Lengths of time that entries are merged over where they are too many: a minute, an hour, a day, all."""
+
+
+def size_bytes(capacity: int) -> int:
+    """Return the size of the control area of a ring of *capacity* slots."""
+    return WORDS_BYTES + _padded(capacity) + _BUFFERS * TALLY_BYTES
+
+
+def _padded(capacity: int) -> int:
+    return -(-capacity // 64) * 64
+
+
+class Tally(NamedTuple):
+    """A sealed tally.
+
+    Attributes:
+        number: counts up; the consumer remembers the last it has made durable.
+        entries: see `radiosonde._ring.tally`.
+    """
+
+    number: int
+    entries: NDArray[Any]
+
+
+class Control:
+    """The control area of one ring.
+
+    Args:
+        memory: the ring's mapping.
+        offset: where the area begins.
+        capacity: slots of the ring.
+
+    Attributes:
+        left: one flag per slot.
+    """
+
+    def __init__(self, memory: mmap.mmap, offset: int, capacity: int) -> None:
+        self._words = memoryview(memory)[offset : offset + WORDS_BYTES].cast("Q")
+        self.left = np.frombuffer(memory, dtype=np.bool_, count=capacity, offset=offset + WORDS_BYTES)
+        first = offset + WORDS_BYTES + _padded(capacity)
+        self._buffers = [
+            np.frombuffer(memory, dtype=ENTRY, count=ENTRIES, offset=first + number * TALLY_BYTES)
+            for number in range(_BUFFERS)
+        ]
+
+    @property
+    def given(self) -> int:
+        """Index below which slots are reclaimed; may be read without the lock."""
+        return self._words[_COMMITS + (self._words[_OPEN] & 3)] >> _COUNT_BITS
+
+    @property
+    def taken(self) -> int:
+        """Index below which the consumer has taken what was done."""
+        return self._words[_TAKEN]
+
+    @taken.setter
+    def taken(self, index: int) -> None:
+        self._words[_TAKEN] = index
+
+    @property
+    def displaced(self) -> int:
+        """Predictions in flight whose slot was reclaimed."""
+        return self._words[_DISPLACED]
+
+    @displaced.setter
+    def displaced(self, count: int) -> None:
+        self._words[_DISPLACED] = count
+
+    # The writer ------------------------------------------------------------------------------------------------------
+
+    def reclaim(self, upto: int, entries: NDArray[Any]) -> int:
+        """Take the records below *upto* out of the ring; *entries* count those of them the consumer has not taken.
+
+        Returns:
+            Calls that could not be counted because the tally is full whatever is merged: thousands of series at once.
+        """
+        if self._words[_SEALED] == self._words[_OPEN] + 4:
+            self._words[_SEALED] = 0  # a consumer was killed while it sealed this tally
+        number = self._words[_OPEN] & 3
+        held = self._words[_COMMITS + number] & _COUNT_MASK
+        if held + len(entries) > ENTRIES:
+            number, held = self._merge(number, held, ENTRIES - min(len(entries), ENTRIES // 2))
+        fitting = entries if held + len(entries) <= ENTRIES else entries[: ENTRIES - held]
+        self._buffers[number][held : held + len(fitting)] = fitting
+        self._words[_COMMITS + number] = upto << _COUNT_BITS | held + len(fitting)
+        return 0 if fitting is entries else calls_of(entries[len(fitting) :])
+
+    def _merge(self, number: int, held: int, wanted: int) -> tuple[int, int]:
+        """Merge the open tally into the spare buffer, to *wanted* entries at most if that is possible."""
+        entries = merge(self._buffers[number][:held])
+        for length_s in _COARSER_S:
+            if len(entries) <= wanted // 2:
+                break
+            entries["second"] -= entries["second"] % length_s if length_s < _COARSER_S[-1] else 0
+            if length_s == _COARSER_S[-1] and len(entries):
+                entries["second"] = entries["second"].max()
+            entries = merge(entries)
+        if len(entries) > wanted:  # many classes in many series: what they are made of goes before how many there are
+            kind = take_apart(entries).kind
+            entries = entries[(kind != CONFIDENCES) & (kind != PHASE_SUMS)]
+        entries = entries[:wanted]
+        opened, sealed = self._words[_OPEN], self._words[_SEALED]
+        spare = next(each for each in range(_BUFFERS) if each != number and not (sealed and each == sealed & 3))
+        self._buffers[spare][: len(entries)] = entries
+        self._words[_COMMITS + spare] = self.given << _COUNT_BITS | len(entries)
+        self._words[_OPEN] = opened & ~3 | spare
+        return spare, len(entries)
+
+    # The consumer ----------------------------------------------------------------------------------------------------
+
+    def seal(self, counted: int = 0) -> Tally | None:
+        """Return what writers have counted since the last tally; None while there is nothing, or one is still sealed.
+
+        Args:
+            counted: number of the last tally that is durably counted: one that was sealed and not given back is given back
+                if it is not beyond.
+        """
+        words = self._words
+        if words[_SEALED] and words[_SEALED] >> 2 <= counted:
+            words[_SEALED] = 0
+        if not words[_SEALED]:
+            opened = words[_OPEN]
+            if not words[_COMMITS + (opened & 3)] & _COUNT_MASK:
+                return None
+            # Numbers begin at 1: 0 is no tally.
+            words[_SEALED] = opened + 4
+        sealed = words[_SEALED]
+        if sealed == words[_OPEN] + 4:  # else somebody was killed before this
+            fresh = next(each for each in range(_BUFFERS) if each != sealed & 3)
+            words[_COMMITS + fresh] = self.given << _COUNT_BITS
+            words[_OPEN] = sealed & ~3 | fresh
+        held = words[_COMMITS + (sealed & 3)] & _COUNT_MASK
+        return Tally(sealed >> 2, self._buffers[sealed & 3][:held].copy())
+
+    def give_back(self, counted: int) -> None:
+        """Give the buffer of the sealed tally back if its number is not beyond *counted*."""
+        sealed = self._words[_SEALED]
+        if sealed and sealed >> 2 <= counted:
+            self._words[_SEALED] = 0
+
+    @property
+    def has_open_tally(self) -> bool:
+        """Whether writers have counted something since the last tally was sealed."""
+        return self._opened > 0
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether the open tally fills half of its buffer."""
+        return self._opened * 2 >= ENTRIES
+
+    @property
+    def _opened(self) -> int:
+        return self._words[_COMMITS + (self._words[_OPEN] & 3)] & _COUNT_MASK

@@ -1,0 +1,409 @@
+"""The writer's side of a full ring: reclaims slots whose records the consumer has not taken, and loses none of them.
+
+A consumer that is starved (one caller in a closed loop holds the interpreter lock; an agent's core is busy) does not come in
+time. So a writer that enters a segment of the ring makes the next one free: what the consumer has taken is simply given away;
+what it has not is counted into a tally (`radiosonde._ring.tally`) which the consumer adds up later. The features of these
+records are not looked at, and the window says so; everything else is exact.
+
+A prediction that is still in flight holds nobody up. Its header and features are put aside, and when it ends it is written
+once more, with the id it began with.
+
+Who comes here: any thread that records, and a signal handler or finaliser that interrupts one of them here. One works, under
+the ring's lock; the others go on as long as there is room and wait when there is none. What interrupts its own thread here
+has one segment of room; a handler that predicts more than that overwrites records, which are counted.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._clock import NS, monotonic_ns
+from radiosonde._ring.layout import (
+    BATCH_OUTPUTS,
+    BEGIN_BARE,
+    DONE,
+    END,
+    END_OFFSET,
+    HEADER,
+    HEADER_BYTES,
+    IN_FLIGHT,
+    INPUT_NONE,
+    INPUT_ROW,
+    MARK_WORD,
+    MOVED,
+    OUTPUT_CLASS,
+    OUTPUT_SCORE,
+    PHASE_OFFSET,
+    WAKES,
+)
+from radiosonde._ring.tally import CHUNK, Outputs, Tallier
+from radiosonde.model import losses
+
+if TYPE_CHECKING:
+    from radiosonde._ring.ring import Ring
+
+AGAIN_S = 0.005
+"""How long a writer without room waits before it looks again."""
+
+PATIENCE_NS = 10 * NS
+"""How long a writer waits for room at most, and an index that was taken is waited for until somebody writes it. Other threads of
+the process always come to an end; with many of them beside one that is busy in Python it may take a second."""
+
+PROCESS_NS = NS // 4
+"""How long a writer without room waits for an agent that is taking records out this moment. Longer is a process that is stopped:
+then the oldest records are overwritten, counted."""
+
+RESTED_NS = 5 * NS
+"""How long writers do not wait for that process again."""
+
+BUSY_S = 0.02
+"""How long a prediction that was displaced waits to be written; after it, somebody else writes it."""
+
+DISPLACED_BYTES = 4 << 20
+"""Bytes of features kept of predictions in flight; those beyond keep only their header."""
+
+JOINABLE_CHUNKS = 64
+"""Chunks of headers of reclaimed records that wait for the consumer to remember them for their labels: at most 4 MB."""
+
+_KIND_FIELD = 6
+_PHASE = struct.Struct("<f")
+_WORDS = HEADER_BYTES // 8
+_BATCH = slice(48, 56)
+
+
+@dataclass(slots=True)
+class _Displaced:
+    """A prediction in flight whose slot was reclaimed: its header, and its row where there is room."""
+
+    header: bytearray
+    row: bytes | None
+
+
+class _Ended(NamedTuple):
+    """A displaced prediction that has ended and waits for its new slot: index and mark there, and what is written."""
+
+    place: int
+    mark: int
+    found: _Displaced
+
+
+class Reclaimer:
+    """Makes room in one ring. Any thread of the writing process.
+
+    Args:
+        ring: whose.
+        value_edges: edges of regression values; empty takes the default ones.
+        lose: counts a loss by its name.
+        wake: has the consumer look at the ring.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        value_edges: tuple[float, ...],
+        lose: Callable[[str, int], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._ring = ring
+        self._lose = lose
+        self._wake = wake
+        self._is_shared = ring.is_shared
+        self._tallier = Tallier(value_edges, counts_unjoinable=self._is_shared)
+        self._joinable: deque[tuple[NDArray[Any], NDArray[np.int64]]] = deque()
+        self._displaced: dict[int, _Displaced] = {}
+        self._kept_bytes = 0
+        self._late: deque[tuple[int, tuple[Any, ...], int]] = deque()
+        self._waiting: deque[_Ended] = deque()
+        self._woken = 0
+        self._stuck = -1, 0
+        self._resting_ns = 0  # until then nobody waits
+        ring.arena.make_room = self.free_arena
+
+    # What writers call -----------------------------------------------------------------------------------------------
+
+    def make_room(self, index: int) -> None:
+        """See that *index* has a slot, and that the next segment is free when its first index is taken."""
+        ring = self._ring
+        half = index // (ring.capacity // WAKES)
+        if half > self._woken:
+            self._woken = half
+            self._wake()
+        if index < ring.control.given + ring.capacity:
+            if ring.lock.acquire(0.0):
+                self._advance(index)
+        else:
+            self._wait_for_room(index)
+
+    def _wait_for_room(self, index: int) -> None:
+        """Reclaim, or wait for whoever does, until *index* has a slot."""
+        ring, began_ns = self._ring, monotonic_ns()
+        while index >= ring.control.given + ring.capacity and not ring.lock.is_mine:
+            # Not longer at a time: what is waited for is room, not the lock, which sixteen others may wait for, too.
+            if ring.lock.acquire(AGAIN_S):
+                self._advance(index)
+            elif ring.lock.is_refused_by_process and began_ns < self._resting_ns:
+                break
+            if self._has_waited(began_ns):
+                break
+        if index >= ring.control.given + ring.capacity:
+            # Records are overwritten, which whoever comes to them finds and counts.
+            ring.given[0] = max(ring.given[0], index + ring.segment - ring.capacity)
+            ring.room[0] = max(ring.room[0], index + ring.segment)
+
+    def free_arena(self, values: int) -> None:
+        """Reclaim all records whose batches lie in the arena, before *values* more overwrite them."""
+        ring, arena, began_ns = self._ring, self._ring.arena, monotonic_ns()
+        while not arena.is_free(values) and not ring.lock.is_mine:
+            if ring.lock.acquire(AGAIN_S):
+                try:
+                    if arena.is_free(values):
+                        return
+                    head = int(ring.headers["mark"].max()) >> 2
+                    self._reclaim(head)
+                    if ring.control.given >= head:
+                        arena.free()
+                finally:
+                    ring.lock.release()
+            elif ring.lock.is_refused_by_process and began_ns < self._resting_ns:
+                return
+            if self._has_waited(began_ns):
+                return
+
+    def _has_waited(self, began_ns: int) -> bool:
+        """Say whether a wait has lasted too long, and let others not wait at all for a while."""
+        waited_ns = monotonic_ns() - began_ns
+        if waited_ns < (PROCESS_NS if self._ring.lock.is_refused_by_process else PATIENCE_NS):
+            return False
+        self._resting_ns = monotonic_ns() + RESTED_NS
+        return True
+
+    def end(self, index: int, fields: tuple[Any, ...], position: int) -> None:
+        """End a record that may have lost its slot.
+
+        Args:
+            index: of the record.
+            fields: what `radiosonde._ring.layout.END` takes, with the state in the place of the mark.
+            position: arena position + 1 of its batch, 0 for a single row.
+        """
+        self._late.append((index, fields, position))
+        self.settle()
+
+    def settle(self) -> None:
+        """Write what has ended late, if nobody holds the lock for long; the consumer calls this, too.
+
+        Not to be called between taking an index and writing it: it may wait for that index.
+        """
+        ring = self._ring
+        if (self._late or self._waiting) and ring.lock.acquire(BUSY_S):
+            try:
+                while self._late:
+                    self._end_late(*self._late.popleft())
+                if self._waiting:
+                    self._make_room(self._waiting[-1].place)
+            finally:
+                ring.lock.release()
+
+    def add_phase(self, index: int, code: int, seconds: float) -> None:
+        """Add time to a phase of a prediction in flight that may have lost its slot."""
+        ring = self._ring
+        if not ring.lock.acquire(BUSY_S):
+            return
+        try:
+            found = self._displaced.get(index)
+            slot = index & (ring.capacity - 1)
+            if found is not None:
+                memory: Any = found.header
+                at = PHASE_OFFSET + 4 * code
+            elif ring.words[slot * _WORDS + MARK_WORD] == index * 4 + 4 + IN_FLIGHT:
+                memory, at = ring.memory, ring.header_offset + slot * HEADER_BYTES + PHASE_OFFSET + 4 * code
+            else:
+                return
+            (before_s,) = _PHASE.unpack_from(memory, at)
+            _PHASE.pack_into(memory, at, before_s + seconds)
+        finally:
+            ring.lock.release()
+
+    # Under the lock --------------------------------------------------------------------------------------------------
+
+    def _advance(self, index: int) -> None:
+        """Reclaim what is in the way of *index* and of the segment behind its own; give the lock back."""
+        ring = self._ring
+        try:
+            if index >= ring.room[0] or index >= ring.control.given + ring.capacity:
+                self._make_room(index)
+        finally:
+            ring.lock.release()
+
+    def _make_room(self, index: int) -> None:
+        ring = self._ring
+        boundary = (index // ring.segment + 1) * ring.segment
+        self._reclaim(boundary + ring.segment - ring.capacity)
+        # Never beyond what is copied: a writer looks at nothing else. (`given` is ahead of it.)
+        ring.room[0] = max(ring.room[0], min(boundary, ring.control.given + ring.capacity))
+        self._write_waiting()
+
+    def _reclaim(self, upto: int) -> None:
+        ring, control = self._ring, self._ring.control
+        start, taken = control.given, control.taken
+        if taken >= upto > start and not control.left.any():
+            ring.given[0] = max(ring.given[0], upto)
+            control.reclaim(upto, _NOTHING)
+            return
+        while start < upto:
+            slot = start & (ring.capacity - 1)
+            size = min(CHUNK, upto - start, ring.capacity - slot)
+            # Before it is looked at: what ends from now on is ended in `_end_late`.
+            ring.given[0] = max(ring.given[0], start + size)
+            reclaimed = self._reclaim_chunk(start, slot, size, taken)
+            start += reclaimed
+            if reclaimed < size:
+                ring.given[0] = start
+                break
+
+    def _reclaim_chunk(self, start: int, slot: int, size: int, taken: int) -> int:
+        """Reclaim *size* records or fewer; return how many."""
+        ring, control = self._ring, self._ring.control
+        at = ring.header_offset + slot * HEADER_BYTES
+        headers = np.frombuffer(ring.memory[at : at + size * HEADER_BYTES], dtype=HEADER)
+        wanted = np.arange(start, start + size)
+        held = (headers["mark"] >> np.uint64(2)).astype(np.int64) - 1
+        is_unwritten = held < wanted
+        if is_unwritten.any():
+            size = self._written(start, is_unwritten)
+            headers, wanted, held, is_unwritten = headers[:size], wanted[:size], held[:size], is_unwritten[:size]
+        state = headers["mark"] & np.uint64(3)
+        left = control.left[slot : slot + size]
+        is_untaken = (wanted >= taken) | left
+        is_own = held == wanted
+        for place in np.flatnonzero(is_own & (state == IN_FLIGHT)).tolist():
+            self._displace(start + place, slot + place, headers[place])
+        if not is_own.all():
+            self._lose_some(losses.RING_OVERWRITTEN, is_untaken & (held > wanted))
+            self._lose_some(losses.RING_ABANDONED, is_untaken & is_unwritten)
+        ended = headers[is_untaken & is_own & (state > IN_FLIGHT)]
+        if not self._is_shared:
+            self._keep_joinable(ended, wanted[is_untaken & is_own & (state > IN_FLIGHT)])
+        uncounted = control.reclaim(start + size, self._tallier.count(ended, self._outputs(ended)))
+        if uncounted:
+            self._lose(losses.RING_OVERWRITTEN, uncounted)
+        left[:] = False
+        return size
+
+    def _written(self, start: int, is_unwritten: NDArray[np.bool_]) -> int:
+        """Return how many records of a chunk may be reclaimed: those before the first whose writer has not come to write it.
+
+        It was preempted, and comes soon; one that does not come in `PATIENCE_NS` never will.
+        """
+        place = int(np.argmax(is_unwritten))
+        if self._stuck[0] != start + place:
+            self._stuck = start + place, monotonic_ns()
+        elif monotonic_ns() - self._stuck[1] > PATIENCE_NS:
+            return len(is_unwritten)
+        return place
+
+    def _lose_some(self, reason: str, lost: NDArray[np.bool_]) -> None:
+        count = int(np.count_nonzero(lost))
+        if count:
+            self._lose(reason, count)
+
+    def _keep_joinable(self, headers: NDArray[Any], indices: NDArray[np.int64]) -> None:
+        """Keep the headers of single rows that ended with a result, for the labels that may come."""
+        is_joinable = ((headers["mark"] & np.uint64(3)) == DONE) & (headers["batch"] == 0) & (headers["rows"] == 1)
+        count = int(np.count_nonzero(is_joinable))
+        if count and len(self._joinable) >= JOINABLE_CHUNKS:
+            self._lose(losses.PREDICTIONS_UNJOINABLE, count)
+        elif count:
+            self._joinable.append((headers[is_joinable], indices[is_joinable]))
+
+    def take_joinable(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
+        """Return headers and indices of reclaimed predictions that may be labelled; for the consumer."""
+        return [self._joinable.popleft() for _ in range(len(self._joinable))]
+
+    def _displace(self, index: int, slot: int, header: Any) -> None:
+        ring = self._ring
+        row_bytes = 8 * ring.features
+        row = None
+        if self._kept_bytes + row_bytes <= DISPLACED_BYTES:
+            at = ring.rows_offset + slot * row_bytes
+            row = ring.memory[at : at + row_bytes]
+            self._kept_bytes += row_bytes
+        self._displaced[index] = _Displaced(bytearray(header.tobytes()), row)
+        ring.control.displaced = len(self._displaced)
+
+    def _outputs(self, headers: NDArray[Any]) -> Outputs | None:
+        """Return the outputs of the batches among *headers*."""
+        ring = self._ring
+        places = np.flatnonzero(
+            (headers["batch"] > 0)
+            & (headers["error"] == 0)
+            & ((headers["output_kind"] == OUTPUT_CLASS) | (headers["output_kind"] == OUTPUT_SCORE))
+        )
+        if not len(places):
+            return None
+        blocks, records = [], []
+        for place in places.tolist():
+            values = batch_outputs(ring, headers[place])
+            if values is None:
+                self._lose(losses.BATCH_OVERWRITTEN, int(headers["rows"][place]))
+            else:
+                blocks.append(values)
+                records.append(np.full(len(values), place))
+        return Outputs(np.concatenate(records), np.concatenate(blocks)) if blocks else None
+
+    def _end_late(self, index: int, fields: tuple[Any, ...], position: int) -> None:
+        """End a prediction that may have lost its slot: in its slot, or else in a new one."""
+        ring = self._ring
+        found = self._displaced.pop(index, None)
+        ring.control.displaced = len(self._displaced)
+        if found is None:
+            slot = index & (ring.capacity - 1)
+            if ring.words[slot * _WORDS + MARK_WORD] == index * 4 + 4 + IN_FLIGHT:  # it was not reclaimed after all
+                at = ring.header_offset + slot * HEADER_BYTES
+                END.pack_into(ring.memory, at + END_OFFSET, *fields[:-1], index * 4 + 4 + fields[-1])
+            return  # overwritten: whoever reclaims its slot counts it
+        if found.row is not None:
+            self._kept_bytes -= len(found.row)
+        elif not position and fields[_KIND_FIELD] == INPUT_ROW:
+            fields = (*fields[:_KIND_FIELD], INPUT_NONE, *fields[_KIND_FIELD + 1 :])
+        END.pack_into(found.header, END_OFFSET, *fields[:-1], 0)
+        numbers = np.frombuffer(found.header, dtype=HEADER)
+        numbers["series"] |= np.uint32(MOVED)
+        numbers["rows_begun"], numbers["batch"] = index & 0xFFFFFFFF, position
+        new = next(ring.indices)
+        self._waiting.append(_Ended(new, new * 4 + 4 + fields[-1], found))
+        self._make_room(new)
+
+    def _write_waiting(self) -> None:
+        """Write the records of displaced predictions that have a slot by now."""
+        ring = self._ring
+        while self._waiting and self._waiting[0].place < ring.control.given + ring.capacity:
+            index, mark, ended = self._waiting.popleft()
+            slot = index & (ring.capacity - 1)
+            at = ring.header_offset + slot * HEADER_BYTES
+            # In flight first, so that a reader never finds an ended record half written.
+            BEGIN_BARE.pack_into(ring.memory, at, 0, index * 4 + 4 + IN_FLIGHT)
+            ring.memory[at : at + HEADER_BYTES - 8] = bytes(ended.header[: HEADER_BYTES - 8])
+            if ended.row is not None:
+                row_at = ring.rows_offset + slot * len(ended.row)
+                ring.memory[row_at : row_at + len(ended.row)] = ended.row
+            ring.words[slot * _WORDS + MARK_WORD] = mark
+            position = int.from_bytes(ended.header[_BATCH], "little")
+            if position:
+                ring.arena.release(position - 1)
+
+
+_NOTHING = Tallier().count(np.empty(0, dtype=HEADER))
+
+
+def batch_outputs(ring: Ring, header: Any) -> NDArray[np.float64] | None:
+    """Return a copy of the outputs of the batch of *header*, shape (kept, 2); None when they were overwritten."""
+    position, kept = int(header["batch"]) - 1, int(header["kept"])
+    outputs = ring.arena.block(position + kept * ring.features, kept, BATCH_OUTPUTS).copy()
+    return outputs if ring.arena.is_whole(position) else None

@@ -1,0 +1,89 @@
+"""Who may take records out of a ring: its consumer or a writer that reclaims slots, one at a time.
+
+A lock within the process, and with an agent a POSIX lock on one byte of the ring's file beside it, which the kernel takes
+away from a process that dies. Held for microseconds, never while anything else is waited for. Recording takes neither.
+
+A thread that holds it can be interrupted by a signal handler or a finaliser that predicts and comes here again: it is
+refused at once, because waiting would be waiting for itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+try:
+    import fcntl
+except ImportError:  # Windows, where no other process takes records out
+    fcntl = None  # type: ignore[assignment]
+
+from radiosonde._clock import NS, monotonic_ns
+from radiosonde._native import allocate_lock, get_ident, sleep
+
+_PLACE = 1
+"""Byte of the ring's file that is locked; byte 0 says that the writer lives (`radiosonde._ring.spool`)."""
+
+_AGAIN_S = 0.0002
+
+
+class SlotLock:
+    """The lock of one ring in one process.
+
+    Args:
+        descriptor: of the ring's file, where another process takes records too; else None.
+
+    Attributes:
+        is_refused_by_process: whether the last attempt failed because another process held it.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._descriptor = descriptor
+        self._mutex = allocate_lock()
+        self._owner = 0
+        self.is_refused_by_process = False
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread holds the lock: what asks has interrupted it."""
+        return self._owner == get_ident()
+
+    def acquire(self, wait_s: float) -> bool:
+        """Take the lock within *wait_s* seconds; return whether it was taken. Never, where this thread holds it."""
+        thread = get_ident()
+        if self._owner == thread:
+            return False
+        if not self._mutex.acquire(False) and (wait_s <= 0 or not self._mutex.acquire(True, wait_s)):
+            return False
+        self._owner = thread
+        if self._descriptor is None or self._lock_file(self._descriptor, wait_s):
+            self.is_refused_by_process = False
+            return True
+        self.is_refused_by_process = True
+        self._owner = 0
+        self._mutex.release()
+        return False
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _PLACE, os.SEEK_SET)
+        self._owner = 0
+        self._mutex.release()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    @staticmethod
+    def _lock_file(descriptor: int, wait_s: float) -> bool:
+        until_ns = monotonic_ns() + round(wait_s * NS)
+        while True:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _PLACE, os.SEEK_SET)
+            except OSError:
+                if monotonic_ns() >= until_ns:
+                    return False
+                sleep(_AGAIN_S)
+            else:
+                return True

@@ -1,0 +1,331 @@
+"""Counts of records, in a form that any reader can add up: what a writer keeps of records whose slots it reclaims.
+
+A tally is an array of `ENTRY`. An entry says how often something happened in one second of event time in one series, and
+for some kinds a sum. Tallies of disjoint records concatenate, and `merge` adds up entries of one key. A second divides
+every window, so a reader assigns an entry to a window of its own choosing.
+
+Counted are calls, rows, errors, batch sizes, durations, phases, classes with their confidences, and values: everything of
+a record but its features and its ids.
+
+Made by callers of predictions, of `CHUNK` records at a time: numpy keeps the interpreter lock over operations on 500
+elements or fewer, and a caller that gives it away waits for whichever thread is busy in Python (5 ms each time). A chunk
+costs 60 to 90 us (bench_tail).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radiosonde._ring.layout import (
+    DONE,
+    FAILED,
+    INPUT_ROW,
+    OUTPUT_CLASS,
+    OUTPUT_SCORE,
+    OUTPUT_UNREADABLE,
+    SERIES_MASK,
+)
+from radiosonde.model import FIRST_HASHED, LATENCY
+from radiosonde.model.bins import VALUE_EDGES, batch_bucket, confidence_bin, latency_edge
+
+ENTRY: Final = np.dtype([("second", "<i8"), ("key", "<u8"), ("count", "<i8"), ("total", "<f8")])
+"""One count: second of event time, key (see `Counted`), how often, and a sum."""
+
+(
+    CALLS, ERRORS, SIZES, DURATIONS, PHASE_SUMS, CLASSES, CONFIDENCES, VALUES, UNREADABLE, ANSWERED, UNSEEN_ROWS, UNJOINABLE,
+) = range(12)  # fmt: skip
+"""Kinds of entries, with code and bucket and what count and total mean.
+
+* ``CALLS``: calls; rows of those that ended without an error.
+* ``ERRORS`` (code: error): calls that failed.
+* ``SIZES`` (bucket: batch size by power of two): calls.
+* ``DURATIONS`` (code: explicit latency bucket, bucket: exponential one): calls; seconds.
+* ``PHASE_SUMS`` (code: phase, bucket: exponential latency bucket of the call): calls; seconds in the phase.
+* ``CLASSES`` (code: class + 1, 0 for all beyond the bound): rows.
+* ``CONFIDENCES`` (code: likewise, bucket: confidence): rows; sum of confidences.
+* ``VALUES`` (bucket: place among the edges): rows; sum of values.
+* ``UNREADABLE``: rows whose output could not be understood.
+* ``ANSWERED``: outputs looked at; sum of the squares of their weights.
+* ``UNSEEN_ROWS``: rows that had features nobody has looked at.
+* ``UNJOINABLE``: predictions that a label could have come for.
+"""
+
+CHUNK: Final = 500
+"""Records counted in one go."""
+
+_CODE, _KIND, _SERIES = 16, 40, 44
+"""Shifts in a key, whose low 16 bits are the bucket."""
+
+_DENSE = 1 << 16
+"""Places up to which they are counted one by one; beyond, several series and seconds together, they are sorted first."""
+
+_NS = 1_000_000_000
+
+
+class Outputs(NamedTuple):
+    """Outputs of rows of batches.
+
+    Attributes:
+        record: which of the counted records each row belongs to, shape (rows,).
+        values: class code or score, and confidence, shape (rows, 2).
+    """
+
+    record: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class Counted(NamedTuple):
+    """Entries taken apart: series code, kind, code, bucket, how often, and what adds up to; arrays of one length."""
+
+    series: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    code: NDArray[np.int64]
+    bucket: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    totals: NDArray[np.float64]
+
+    def of(self, kind: int) -> Counted:
+        """Return the entries of one kind."""
+        return self.part(self.kind == kind)
+
+    def part(self, chosen: NDArray[Any]) -> Counted:
+        """Return the entries at *chosen*."""
+        return Counted(*(values[chosen] for values in self))
+
+
+def take_apart(entries: NDArray[Any]) -> Counted:
+    """Return *entries* taken apart."""
+    keys = entries["key"].astype(np.int64)
+    series, kind = keys >> _SERIES, (keys >> _KIND) & 0xF
+    return Counted(series, kind, (keys >> _CODE) & 0xFFFFFF, keys & 0xFFFF, entries["count"], entries["total"])
+
+
+def calls_of(entries: NDArray[Any]) -> int:
+    """Return how many calls *entries* count."""
+    return int(take_apart(entries).of(CALLS).counts.sum())
+
+
+def merge(entries: NDArray[Any]) -> NDArray[Any]:
+    """Return *entries* with those of one second and key added up."""
+    order = np.lexsort((entries["key"], entries["second"]))
+    sorted_entries = entries[order]
+    is_first = np.ones(len(order), dtype=np.bool_)
+    is_first[1:] = (np.diff(sorted_entries["second"]) != 0) | (sorted_entries["key"][1:] != sorted_entries["key"][:-1])
+    starts = np.flatnonzero(is_first)
+    merged: NDArray[Any] = sorted_entries[starts]
+    if len(starts):
+        merged["count"] = np.add.reduceat(sorted_entries["count"], starts)
+        merged["total"] = np.add.reduceat(sorted_entries["total"], starts)
+    return merged
+
+
+class _Rows(NamedTuple):
+    """Rows to be counted: which record of the chunk each belongs to (None: one of each record), how often each counts."""
+
+    records: NDArray[np.int64] | None = None
+    weights: NDArray[np.int64] | None = None
+
+    def part(self, chosen: NDArray[np.bool_]) -> _Rows:
+        """Return the rows at *chosen*."""
+        if chosen.all():
+            return self
+        records = chosen.nonzero()[0] if self.records is None else self.records[chosen]
+        return _Rows(records, None if self.weights is None else self.weights[chosen])
+
+
+class Tallier:
+    """Counts records of one ring.
+
+    Args:
+        value_edges: ascending edges of values; empty takes `VALUE_EDGES`.
+        counts_unjoinable: whether nobody else remembers the predictions for their labels.
+    """
+
+    def __init__(self, value_edges: tuple[float, ...] = (), *, counts_unjoinable: bool = True) -> None:
+        self._counts_unjoinable = counts_unjoinable
+        self._edges = np.array(value_edges or VALUE_EDGES, dtype=np.float64)
+
+    def count(self, headers: NDArray[Any], outputs: Outputs | None = None) -> NDArray[Any]:
+        """Return the tally of records that have ended.
+
+        Args:
+            headers: structured array of `radiosonde._ring.layout.HEADER`, shape (records,).
+            outputs: outputs of the batches among them whose rows are known.
+        """
+        if not len(headers):
+            return np.empty(0, dtype=ENTRY)
+        event_ns = headers["event_ns"]
+        seconds = np.where(event_ns > 0, event_ns, headers["start_ns"]) // _NS
+        page = _Page(seconds, (headers["series"] & SERIES_MASK).astype(np.int64))
+        state, rows = headers["mark"] & 3, headers["rows"].astype(np.int64)
+        is_done, is_batch, is_unseen = state == DONE, headers["batch"] > 0, headers["input_kind"] == INPUT_ROW
+        if is_done.all():
+            page.add(CALLS, _Rows(), totals=rows)
+        else:
+            page.add(CALLS, _Rows(), totals=rows * is_done)
+            is_failed = state == FAILED
+            page.add(ERRORS, _Rows().part(is_failed), code=headers["error"][is_failed].astype(np.int64))
+        is_sized = rows > 0
+        page.add(SIZES, _Rows().part(is_sized), batch_bucket(rows[is_sized]))
+        _add_durations(page, headers)
+        is_single = is_done
+        if is_batch.any():
+            is_single = is_done & ~is_batch
+            self._add_batches(page, headers, is_done & is_batch, outputs)
+        self._add_singles(page, headers, is_single)
+        if self._counts_unjoinable:
+            page.add(UNJOINABLE, _Rows().part(is_single & (rows == 1)))
+        page.add(
+            UNSEEN_ROWS, _Rows(weights=rows) if is_unseen.all() else _Rows(is_unseen.nonzero()[0], rows[is_unseen])
+        )
+        return page.entries()
+
+    def _add_singles(self, page: _Page, headers: NDArray[Any], is_single: NDArray[np.bool_]) -> None:
+        kinds = headers["output_kind"]
+        is_class, is_score = is_single & (kinds == OUTPUT_CLASS), is_single & (kinds == OUTPUT_SCORE)
+        if is_class.any():
+            _add_classes(page, _Rows().part(is_class), headers["class_code"][is_class], headers["confidence"][is_class])
+        if is_score.any():
+            self._add_values(page, _Rows().part(is_score), headers["score"][is_score])
+        page.add(UNREADABLE, _Rows().part(is_single & (kinds == OUTPUT_UNREADABLE)))
+
+    def _add_batches(
+        self, page: _Page, headers: NDArray[Any], is_done: NDArray[np.bool_], outputs: Outputs | None
+    ) -> None:
+        is_unreadable = is_done & (headers["output_kind"] == OUTPUT_UNREADABLE)
+        page.add(UNREADABLE, _Rows(np.flatnonzero(is_unreadable), headers["rows"][is_unreadable].astype(np.int64)))
+        if outputs is None or not len(outputs.record):
+            return
+        rows = _Rows(outputs.record, headers["step"][outputs.record].astype(np.int64))
+        kinds, first, second = headers["output_kind"][outputs.record], outputs.values[:, 0], outputs.values[:, 1]
+        is_class, is_score = kinds == OUTPUT_CLASS, kinds == OUTPUT_SCORE
+        is_known = is_class & (first >= 0)
+        _add_classes(page, rows.part(is_known), first[is_known], second[is_known])
+        page.add(UNREADABLE, rows.part(is_class & ~is_known))
+        self._add_values(page, rows.part(is_score), first[is_score])
+
+    def _add_values(self, page: _Page, rows: _Rows, values: NDArray[np.float64]) -> None:
+        is_finite = np.isfinite(values)
+        page.add(UNREADABLE, rows.part(~is_finite))
+        rows, values = rows.part(is_finite), values[is_finite]
+        _add_answered(page, rows)
+        page.add(VALUES, rows, np.searchsorted(self._edges, values, side="left"), totals=values)
+
+
+def _add_durations(page: _Page, headers: NDArray[Any]) -> None:
+    durations_s = headers["duration_ns"] / _NS
+    buckets = LATENCY.index(durations_s)
+    page.add(DURATIONS, _Rows(), buckets, latency_edge(durations_s), durations_s)
+    phases_s = headers["phase_s"]
+    for code in np.flatnonzero(phases_s.any(axis=0)).tolist():
+        spent_s = phases_s[:, code]
+        is_spent = spent_s > 0
+        page.add(PHASE_SUMS, _Rows().part(is_spent), buckets[is_spent], np.full(np.count_nonzero(is_spent), code),
+                 spent_s[is_spent])  # fmt: skip
+
+
+def _add_answered(page: _Page, rows: _Rows) -> None:
+    squares = np.ones(page.count(rows)) if rows.weights is None else rows.weights.astype(np.float64) ** 2
+    page.add(ANSWERED, _Rows(rows.records), totals=squares)
+
+
+def _add_classes(page: _Page, rows: _Rows, codes: NDArray[Any], confidences: NDArray[Any]) -> None:
+    codes = np.where(codes < FIRST_HASHED, codes.astype(np.int64) + 1, 0)
+    _add_answered(page, rows)
+    page.add(CLASSES, rows, code=codes)
+    is_confident = ~np.isnan(confidences)
+    confident = confidences[is_confident].astype(np.float64)
+    page.add(CONFIDENCES, rows.part(is_confident), confidence_bin(confident), codes[is_confident], confident)
+
+
+class _Page:
+    """Entries of one chunk while they are collected.
+
+    Args:
+        seconds: second of event time of each record.
+        series: series code of each record.
+    """
+
+    def __init__(self, seconds: NDArray[np.int64], series: NDArray[np.int64]) -> None:
+        # Seconds, keys, counts and totals; joined as plain arrays, because joining structured ones takes ten times as long.
+        self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        self._records = len(seconds)
+        self._groups: NDArray[np.int64] | None = None
+        self._seconds, self._series = seconds[:1], series[:1] << _SERIES
+        if (seconds == seconds[0]).all() and (series == series[0]).all():
+            return
+        order = np.lexsort((series, seconds))
+        is_new = np.ones(self._records, dtype=np.bool_)
+        is_new[1:] = (np.diff(seconds[order]) != 0) | (np.diff(series[order]) != 0)
+        self._groups = np.empty(self._records, dtype=np.int64)
+        self._groups[order] = np.cumsum(is_new) - 1
+        self._seconds, self._series = seconds[order][is_new], series[order][is_new] << _SERIES
+
+    def count(self, rows: _Rows) -> int:
+        """Return how many *rows* are."""
+        return self._records if rows.records is None else len(rows.records)
+
+    def add(
+        self,
+        kind: int,
+        rows: _Rows,
+        bucket: NDArray[np.int64] | None = None,
+        code: NDArray[np.int64] | None = None,
+        totals: NDArray[Any] | None = None,
+    ) -> None:
+        """Count *rows* by bucket and code, and add up *totals* (weighted), which are None or one for each of the rows."""
+        count = self.count(rows)
+        if not count:
+            return
+        if totals is not None and rows.weights is not None:
+            totals = totals * rows.weights
+        if bucket is None and code is None and self._groups is None:  # one entry
+            weighted = count if rows.weights is None else int(rows.weights.sum())
+            total = 0.0 if totals is None else float(totals.sum())
+            key = self._series | kind << _KIND
+            self._parts.append((self._seconds, key, np.array([weighted]), np.array([total])))
+            return
+        places = np.zeros(count, dtype=np.int64) if bucket is None else bucket
+        codes = size = 1
+        if code is not None:
+            codes = int(code.max()) + 1
+            places = places * codes + code
+        if self._groups is not None:
+            size = int(places.max()) + 1
+            places = places + size * (self._groups if rows.records is None else self._groups[rows.records])
+        found, counts, sums = _summed(places, rows.weights, totals)
+        if self._groups is None:
+            seconds, series = np.broadcast_to(self._seconds, len(found)), self._series
+        else:
+            group, found = np.divmod(found, size)
+            seconds, series = self._seconds[group], self._series[group]
+        if codes > 1:
+            quotient, remainder = np.divmod(found, codes)
+            found = quotient | remainder << _CODE
+        self._parts.append((seconds, found | series | kind << _KIND, counts, sums))
+
+    def entries(self) -> NDArray[Any]:
+        """Return what was counted."""
+        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
+        entries = np.empty(len(columns[0]), dtype=ENTRY)
+        for name, column in zip(ENTRY.names or (), columns, strict=True):
+            entries[name] = column
+        return entries
+
+
+def _summed(
+    places: NDArray[np.int64], weights: NDArray[np.int64] | None, totals: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the places that occur, how often each does (weighted), and what *totals* add up to there."""
+    names = None
+    if int(places.max()) >= _DENSE:
+        names, places = np.unique(places, return_inverse=True)
+    counts = np.bincount(places)
+    found = counts.nonzero()[0]
+    if weights is not None:
+        counts = np.bincount(places, weights).astype(np.int64)
+    sums = np.zeros(len(found)) if totals is None else np.bincount(places, totals)[found]
+    return found if names is None else names[found], counts[found], sums

@@ -1,0 +1,53 @@
+"""Bins of latencies, batch sizes, confidences and values: one geometry for whoever counts, so that counts add up.
+
+Latencies have a second, finer geometry in `radiosonde.model.buckets`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LATENCY_EDGES_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the explicit latency histogram in seconds: 13, below the carriers' limit of 15."""
+
+BATCH_BUCKETS: Final = 21
+"""Batch sizes by power of two, up to a million rows and more."""
+
+CONFIDENCE_BINS: Final = 20
+"""Bins of equal width over [0, 1]; bin *j* is [j/20, (j+1)/20), the last one closed."""
+
+VALUE_EDGES: Final = (-1e6, -1e4, -1e3, -1e2, -10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0, 1e2, 1e3, 1e4, 1e6)
+"""Bins of values when no reference has better ones."""
+
+_EDGES_S = np.array(LATENCY_EDGES_S)
+_SINGLE_ROUNDING = CONFIDENCE_BINS * 2.0**-24
+
+
+def latency_edge(durations_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the place of each duration among `LATENCY_EDGES_S`, whose bounds are inclusive."""
+    places: NDArray[np.int64] = np.searchsorted(_EDGES_S, durations_s, side="left")
+    return places
+
+
+def batch_bucket(rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the bucket of each batch size, which is at least 1."""
+    exponents = np.frexp(rows.astype(np.float64))[1].astype(np.int64)
+    return np.minimum(exponents - 1, BATCH_BUCKETS - 1)
+
+
+def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bin of each confidence; 1 (and what rounding carries above it) belongs to the last.
+
+    A single row's confidence has been through single precision, a batch's has not: what lies within its rounding below
+    a bin's edge counts as on it, so that 0.35 is in the same bin either way.
+    """
+    bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING).astype(np.int64)
+    return np.minimum(bins, CONFIDENCE_BINS - 1)
+
+
+def one_confidence_bin(confidence: float) -> int:
+    """Return the bin of one confidence, as `confidence_bin` does; a call of numpy for one number costs 10 us."""
+    return min(int(min(max(confidence, 0.0), 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING), CONFIDENCE_BINS - 1)

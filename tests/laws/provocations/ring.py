@@ -1,0 +1,93 @@
+"""What makes records be lost in a ring: somebody who stops in the middle of taking records out, and a thread that is ended."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+import radiosonde
+from radiosonde._ring import reclaim
+from radiosonde._ring.slot_lock import SlotLock
+from radiosonde.model import losses
+from radiosonde.testing import fly
+from tests.laws.provocations import BATCH, ROW, predict, provokes
+
+
+@contextmanager
+def taken_by_another(lock: SlotLock) -> Iterator[None]:
+    """Have another thread hold the lock of a ring, as an agent does that was stopped."""
+    begin, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        assert lock.acquire(10.0)
+        begin.set()
+        end.wait()
+        lock.release()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begin.wait()
+    try:
+        yield
+    finally:
+        end.set()
+        holder.join()
+
+
+@provokes(losses.RING_OVERWRITTEN)
+def _(folder, patch):
+    """Whoever takes records out stops in the middle of it while more come than the ring has slots."""
+    patch.setattr(reclaim, "PATIENCE_NS", 1)
+    with fly(ring_bytes=65_536) as rs:
+        predict(rs, ROW)
+        writer = rs.pipeline()._ring_consumers[0].writer
+        with rs.pipeline()._turn, taken_by_another(writer.ring.lock):
+            for _ in range(1000):
+                writer.finish(writer.begin((ROW,), {}), "yes")
+        return rs.losses()
+
+
+@provokes(losses.FEATURES_LATE)
+def _(folder, patch):
+    """Features are given to one prediction after as many others as there are slots have come and gone."""
+    with fly(ring_bytes=65_536) as rs:
+
+        @rs.observe("delays", input=False, features=["a"])
+        def outlast(nested):
+            for _ in range(nested):  # in contexts of their own: inside itself it would be a part of this one
+                contextvars.Context().run(outlast, 0)
+            radiosonde.current().features([1.0])
+            return "yes"
+
+        outlast(1000)
+        return rs.losses()
+
+
+@provokes(losses.RING_ABANDONED)
+def _(folder, patch):
+    """A slot is taken and never written: its thread was ended between the two."""
+    patch.setattr(reclaim, "PATIENCE_NS", 1)
+    with fly(ring_bytes=65_536) as rs:
+        predict(rs, ROW)
+        writer = rs.pipeline()._ring_consumers[0].writer
+        next(writer.ring.indices)
+        for _ in range(1000):
+            writer.finish(writer.begin((ROW,), {}), "yes")
+        return rs.losses()
+
+
+@provokes(losses.BATCH_OVERWRITTEN)
+def _(folder, patch):
+    """Whoever takes records out stops in the middle of it while batches go around the arena."""
+    patch.setattr(reclaim, "PROCESS_NS", 1)
+    with fly(ring_bytes=65_536) as rs:
+        predict(rs, ROW)
+        writer = rs.pipeline()._ring_consumers[0].writer
+        with rs.pipeline()._turn, taken_by_another(writer.ring.lock):
+            for _ in range(9):
+                writer.finish(writer.begin((BATCH,), {}), np.zeros(600))
+        return rs.losses()

@@ -1,0 +1,248 @@
+"""Callers that never rest: every call, error, class and duration is counted, in a thread and under an agent, beside a hog.
+
+Each case runs in a process of its own, which says what it made; the store, its own or an agent's, says what was counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from radiosonde.store.reader import Interval, StoreReader
+
+CALLERS = """
+import collections, json, os, sys, threading, time
+import numpy as np
+import radiosonde as rs
+
+options = json.loads(sys.argv[1])
+ROWS = [np.random.default_rng(seed).random((options["batch"], options["features"])) for seed in range(97)]
+NAMES = np.array(["no", "yes", "maybe"])
+
+@rs.observe("delays")
+def predict(rows):
+    until = time.perf_counter_ns() + options["model_us"] * 1000
+    if rows[0, 0] < 0.05:
+        raise ValueError
+    if options["answers"] == "scores":
+        answer = rows[:, 1] * 4 - 2
+    else:
+        answer = NAMES[(rows[:, 1] * 3).astype(int)]
+    while time.perf_counter_ns() < until:
+        pass
+    return answer if options["batch"] > 1 else answer[0]
+
+def hog():
+    while True:
+        sum(range(1000))
+
+made = collections.Counter()
+
+def call(place):
+    mine = collections.Counter()
+    for number in range(options["calls"]):
+        mine["calls"] += 1
+        try:
+            answer = predict(ROWS[(number * 7 + place) % 97])
+        except ValueError:
+            mine["ValueError"] += 1
+        else:
+            mine["rows"] += options["batch"]
+            if options["answers"] == "classes":
+                mine.update(np.atleast_1d(answer).tolist())
+    made.update(mine)
+
+if options["hog"] == "thread":
+    threading.Thread(target=hog, daemon=True).start()
+threads = [threading.Thread(target=call, args=(place,)) for place in range(options["threads"])]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+if options["ends"] == "by kill":
+    print(json.dumps(made), flush=True)
+    os.kill(os.getpid(), 9)
+rs.flush()
+lost = {name: count for name, count in rs.statistics().losses.items() if count}
+lost.pop("predictions_unjoinable", None)  # nobody labels here
+print(json.dumps(made), flush=True)
+if lost:
+    sys.exit(f"lost {lost}")
+"""
+
+PLAIN = {
+    "model_us": 0, "threads": 1, "calls": 30_000, "batch": 1, "features": 30, "answers": "classes", "hog": "process",
+    "ends": "", "environment": {},
+}  # fmt: skip
+
+CASES = {
+    "0 us": {},
+    "10 us": {"model_us": 10},
+    "100 us": {"model_us": 100, "calls": 5_000},
+    "0 us, four threads": {"threads": 4, "calls": 8_000},
+    "10 us, four threads": {"threads": 4, "model_us": 10, "calls": 5_000},
+    "100 us, four threads": {"threads": 4, "model_us": 100, "calls": 1_500},
+    "a hog in the same process": {"hog": "thread"},
+    "sixteen threads and a hog in the same process": {"threads": 16, "calls": 2_000, "hog": "thread"},
+    "two features, a large ring": {"features": 2},
+    "wide rows, a small ring": {"features": 300, "calls": 8_000, "environment": {"RADIOSONDE_RING_BYTES": "300000"}},
+    "scores": {"answers": "scores"},
+    "small batches": {"batch": 20, "calls": 8_000},
+    "batches of a third of the arena": {"batch": 5_000, "calls": 150},
+    "a budget that thins features": {"environment": {"RADIOSONDE_CPU_BUDGET": "0.001"}},
+}
+
+
+@contextmanager
+def hog() -> Iterator[None]:
+    """Keep a core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def callers(options: dict[str, object], **environment: str) -> Counter[str]:
+    """Run callers in a process of their own; return what they made."""
+    chosen = {**PLAIN, **options}
+    found = {**os.environ, **environment, **chosen["environment"]}
+    with ExitStack() as stack:
+        if chosen["hog"] == "process":
+            stack.enter_context(hog())
+        command = [sys.executable, "-c", CALLERS, json.dumps(chosen)]
+        done = subprocess.run(command, env=found, capture_output=True, text=True, timeout=240, check=False)
+    expected = -signal.SIGKILL if chosen["ends"] == "by kill" else 0
+    assert done.returncode == expected, done.stderr
+    return Counter(json.loads(done.stdout))
+
+
+def counted(store: Path) -> tuple[Counter[str], Counter[str]]:
+    """Return what a store counted, like `callers`, and its checks: durations, values, and cells of the first feature."""
+    found: Counter[str] = Counter()
+    checks: Counter[str] = Counter()
+    for _, window in StoreReader(store, sketches=False).parts(Interval()):
+        found.update({"calls": window.calls, "rows": window.rows, **window.errors})
+        classes = zip(window.output.classes, window.output.class_counts.tolist(), strict=True)
+        found.update(dict(classes))
+        checks["durations"] += int(window.latency.counts.sum())
+        checks["values"] += int(window.output.value_counts.sum()) + window.output.unreadable
+        if window.features is not None:
+            checks["cells"] += int(window.features.cells[0].sum())
+            checks["looked at"] += window.features.counted_rows
+    return +found, checks
+
+
+def assert_all_counted(made: Counter[str], store: Path, options: dict[str, object]) -> None:
+    """Fail unless a store counted exactly what was made."""
+    found, checks = counted(store)
+    assert found == made
+    assert checks["durations"] == made["calls"]
+    assert checks["values"] == (made["rows"] if options.get("answers") == "scores" else 0)
+    rows = made["calls"] * options.get("batch", 1)
+    # A sample's weights add up to the rows there were only on average, to within one weight each time it is drawn.
+    assert 0 < checks["looked at"] <= checks["cells"] <= 1.1 * rows + 1000
+
+
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_every_call_is_counted_by_a_thread(tmp_path, options):
+    """The thread of the same process comes when it can; what it comes too late for is counted by the callers."""
+    made = callers(options, RADIOSONDE_STORE=str(tmp_path / "store.sqlite"))
+    assert_all_counted(made, tmp_path / "store.sqlite", options)
+
+
+class Agents:
+    """Agents of one spool, one at a time."""
+
+    def __init__(self, spool: Path) -> None:
+        self.spool = spool
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start one and wait until it says that it drains."""
+        command = [sys.executable, "-m", "radiosonde.cli", "agent", "--spool", str(self.spool)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline()
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End it by a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.communicate(timeout=60)
+            self._process = None
+
+    def finish(self) -> None:
+        """Wait until all rings of dead processes are counted, and end."""
+        until_s = time.monotonic() + 60
+        while list(self.spool.glob("*.ring")) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        self.end()
+        assert not list(self.spool.glob("*.ring"))
+
+
+@pytest.fixture
+def agents(tmp_path):
+    """Yield the agents of a spool."""
+    (tmp_path / "spool").mkdir(mode=0o700)
+    made = Agents(tmp_path / "spool")
+    yield made
+    made.end(signal.SIGKILL)
+
+
+AGENT_CASES = {name: options for name, options in CASES.items() if "budget" not in name}
+
+
+@pytest.mark.parametrize("options", AGENT_CASES.values(), ids=AGENT_CASES)
+def test_every_call_is_counted_by_an_agent(agents, options):
+    """The agent comes when it can; what it comes too late for lies counted beside the ring."""
+    agents.start()
+    made = callers(options, RADIOSONDE_SPOOL=str(agents.spool), RADIOSONDE_AGENT="true")
+    agents.finish()
+    assert_all_counted(made, agents.spool / "agent.sqlite", options)
+
+
+@pytest.mark.parametrize("begins", ["before", "after"])
+@pytest.mark.parametrize("options", [{}, {"threads": 4, "calls": 8_000}, {"batch": 20, "calls": 5_000}], ids=str)
+def test_what_a_killed_process_has_counted_is_counted_once(agents, options, begins):
+    """A process is killed right after its last call, its agent running or not yet: each call is counted exactly once."""
+    if begins == "before":
+        agents.start()
+    options = {**options, "ends": "by kill"}
+    made = callers(options, RADIOSONDE_SPOOL=str(agents.spool), RADIOSONDE_AGENT="true")
+    if begins == "after":
+        agents.start()
+    agents.finish()
+    found, checks = counted(agents.spool / "agent.sqlite")
+    assert (found, checks["durations"]) == (made, made["calls"])
+
+
+def test_an_agent_that_is_killed_counts_no_tally_twice(agents):
+    """Agents are killed while callers go on: nothing is counted twice, and only what an agent had taken is missing."""
+    agents.start()
+    with ExitStack() as stack:
+        stack.enter_context(hog())
+        chosen = {**PLAIN, "calls": 120_000, "ends": "by kill"}
+        environment = {**os.environ, "RADIOSONDE_SPOOL": str(agents.spool), "RADIOSONDE_AGENT": "true"}
+        command = [sys.executable, "-c", CALLERS, json.dumps(chosen)]
+        process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        while process.poll() is None:
+            time.sleep(0.4)
+            agents.end(signal.SIGKILL)
+            agents.start()
+        made = Counter(json.loads(process.communicate()[0]))
+    agents.finish()
+    found, _ = counted(agents.spool / "agent.sqlite")
+    assert found["calls"] <= made["calls"]
+    assert all(found[name] <= count for name, count in made.items())
+    assert found["calls"] > 0.5 * made["calls"]
