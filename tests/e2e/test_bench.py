@@ -59,6 +59,12 @@ def generator(wind: float):
 def silent(features):
     return 1
 
+def framed(frame):
+    return frame["wind"].to_numpy()
+
+def arrayed(x):
+    return float(x.reshape(1, -1)[0, 0])
+
 def broken(wind: float):
     raise ValueError("no such wind")
 
@@ -87,6 +93,7 @@ def folder(tmp_path):
     (tmp_path / "delays_model.py").write_text(MODEL)
     (tmp_path / "delays_server.py").write_text(SERVER)
     (tmp_path / "rows.json").write_text(json.dumps([{"wind": 1.0, "carrier": "UA"}, {"wind": -1.0, "carrier": "AA"}]))
+    (tmp_path / "numbers.json").write_text("[[1.0, 2.0], [3.0, 4.0]]")
     return tmp_path
 
 
@@ -108,7 +115,7 @@ def bench(folder, monkeypatch, capfd):
     def run(*arguments):
         code = main(["bench", *arguments])
         assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == [
-            "delays_model.py", "delays_server.py", "rows.json",
+            "delays_model.py", "delays_server.py", "numbers.json", "rows.json",
         ]  # fmt: skip
         return code, *capfd.readouterr()
 
@@ -123,6 +130,8 @@ def bench(folder, monkeypatch, capfd):
         ("delays_model.py:observed", ["--input", "rows.json"]),
         ("delays_model:server.predict", ["--input", "rows.json"]),
         ("delays_model:coroutine", []),
+        ("delays_model:framed", ["--input", "rows.json"]),
+        ("delays_model:arrayed", ["--input", "numbers.json"]),
         ("delays_model:generator", []),
         ("delays_model:silent", ["--input", "rows.json", "--as", "list"]),
     ],

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from radiosonde._pipeline.surface import SURFACE
-from radiosonde.bench.rounds import Rounds
-from radiosonde.bench.rows import calls, read
-from radiosonde.bench.target import load
+from radiosonde.bench.rounds import Rounds, runner_for
+from radiosonde.bench.rows import Call, calls, read
+from radiosonde.bench.target import Target, load
 from radiosonde.errors import ConfigurationError, RadiosondeError
 from radiosonde.reference.profile import Reference
 
@@ -40,7 +40,7 @@ def _measure(orders: dict[str, Any], folder: Path) -> dict[str, Any]:
     reference = None if orders["reference"] is None else Reference.load(orders["reference"])
     target = load(orders["target"], reference)
     rows = None if orders["input"] is None else read(Path(orders["input"]))
-    given = calls(target, rows, orders["form"], orders["batch"])
+    given = _fitting(target, rows, orders)
     pipeline = SURFACE.pipeline()  # the one that the user's functions use
     rounds = Rounds(target, given, pipeline.take_turn)
     try:
@@ -64,6 +64,31 @@ def _measure(orders: dict[str, Any], folder: Path) -> dict[str, Any]:
     SURFACE.shutdown()
     found = rounds.results(orders["target"], None, lost, was_interrupted=bool(stopped))
     return {**found.document(), "model": target.model}
+
+
+def _fitting(target: Target, rows: list[Any] | None, orders: dict[str, Any]) -> list[Call]:
+    """Return the calls in the form that is said or, where rows of a file meet a signature that says nothing, in the first that works."""
+    given = calls(target, rows, orders["form"], orders["batch"])
+    forms = ("frame", "array", "list") if rows is not None and orders["form"] == "auto" else ()
+    if not forms or _takes(target, given):
+        return given
+    for form in forms:
+        try:
+            others = calls(target, rows, form, orders["batch"])
+        except (TypeError, ValueError, ImportError):  # rows that make no such thing, or a library that is not here
+            continue
+        if _takes(target, others):
+            sys.stderr.write(f"rows are given as {form}; --as {form} says so\n")
+            return others
+    return given
+
+
+def _takes(target: Target, given: list[Call]) -> bool:
+    try:
+        runner_for(target.bare)(target.bare, given[:1], 0, 1)
+    except Exception:  # noqa: BLE001 - the user's function may raise anything
+        return False
+    return True
 
 
 def _shown(call: Any) -> str:
