@@ -45,7 +45,6 @@ now_ns = time.perf_counter_ns
 LOOK_EVERY_NS = 200_000_000
 """How often a tracer provider is looked for: one that is set while requests are served is found so soon."""
 
-_NO_PROVIDER = {"ProxyTracerProvider", "NoOpTracerProvider"}
 
 REQUEST: ContextVar[ObservedRequest | None] = ContextVar("radiosonde_request", default=None)
 """The request that is being served in this context."""
@@ -261,8 +260,7 @@ class _Spans:
     def look(self, now_ns: int) -> None:
         """Look whether a tracer provider is set."""
         self.look_ns = now_ns + LOOK_EVERY_NS
-        trace = sys.modules.get("opentelemetry.trace")  # who makes spans has loaded it
-        self.is_traced = trace is not None and type(trace.get_tracer_provider()).__name__ not in _NO_PROVIDER
+        self.is_traced = radiosonde.plugin.find_provider() is not None
 
     def current(self) -> Any:
         """Return the span in force, None if there is none. Only where `is_traced`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -430,31 +429,6 @@ def test_a_bound_on_series_is_reported(sink):
     assert result.cut > 0
     (point,) = sink.metrics()["radiosonde.sdk.cut"].gauge.data_points
     assert point.as_int == result.cut
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
-def test_a_forked_child_speaks_for_itself(sink, delta_exporter):
-    """After a fork and a reset the child exports over its own connection, under its own identity, from its own start."""
-    delta_exporter.export_metrics(after(1, 0.02, 0.02))
-    child = os.fork()
-    if child == 0:
-        try:
-            delta_exporter.reset_after_fork({"service.instance.id": "child"})
-            snapshot = replace(after(3, 0.02), start_ns=START_NS + 2 * HOUR_NS)
-            os._exit(0 if delta_exporter.export_metrics(snapshot).ok else 1)
-        finally:
-            os._exit(2)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert delta_exporter.export_metrics(after(4, 0.02, 0.02, 0.02)).ok
-    identities = [
-        attributes(request.resource_metrics[0].resource.attributes)["service.instance.id"]
-        for request in sink.requests["/v1/metrics"]
-    ]
-    assert identities[1] == "child"
-    assert identities[0] == identities[2] != "child"
-    assert points(sink, "radiosonde.prediction.calls") == [(0, 1, 2), (2, 3, 1), (1, 4, 1)]
 
 
 def test_temporality_is_what_the_sdk_would_choose(sink, monkeypatch):

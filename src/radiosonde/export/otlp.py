@@ -62,18 +62,6 @@ class OtlpExporter:
         self._make_log_exporter = log_exporter or self._stock_log_exporter
         self._begin()
 
-    def reset_after_fork(self, resource_attributes: Mapping[str, str] | None = None) -> None:
-        """Begin anew in a child process: new connections, new resource, nothing delivered yet.
-
-        The parent's connections are left alone, not closed: the child shares their sockets.
-
-        Args:
-            resource_attributes: replace those given at construction, where they name the process.
-        """
-        if resource_attributes is not None:
-            self._resource_attributes = dict(resource_attributes)
-        self._begin()
-
     def _begin(self) -> None:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope

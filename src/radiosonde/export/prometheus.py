@@ -1,7 +1,6 @@
 """Prometheus: one collector, three ways to the scrape.
 
-* `metrics_app` and `metrics_asgi_app`: WSGI and ASGI applications to mount under ``/metrics``; the fast way, because the
-  text is rendered from kept prefixes (`radiosonde.export.exposition`).
+* `metrics_app`: a WSGI application; the fast way, because the text is rendered from kept prefixes (`radiosonde.export.exposition`).
 * `PrometheusCollector.collect`: prometheus-client's protocol, for those who have a registry of their own.
 * `serve`: prometheus-client's own HTTP server, with `metrics_app` as what it serves.
 
@@ -12,8 +11,8 @@ blocks are written into its files (`radiosonde.export.multiprocess`).
 from __future__ import annotations
 
 import gzip
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
 from prometheus_client.metrics_core import Metric
@@ -40,11 +39,6 @@ if TYPE_CHECKING:
     from threading import Thread
     from wsgiref.simple_server import WSGIServer
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-AsgiApplication = Callable[
-    [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[dict[str, Any]], Awaitable[None]]],
-    Awaitable[None],
-]
 
 
 class PrometheusCollector(Collector):
@@ -110,25 +104,6 @@ def metrics_app(collector: PrometheusCollector) -> WSGIApplication:
             headers.append(("Content-Encoding", "gzip"))
         start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
         return [body]
-
-    return application
-
-
-def metrics_asgi_app(collector: PrometheusCollector) -> AsgiApplication:
-    """Return an ASGI application that answers scrapes; it renders on the event loop, which takes milliseconds."""
-
-    async def application(
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[Any]],  # noqa: ARG001 - a scrape has no body
-        send: Callable[[dict[str, Any]], Awaitable[None]],
-    ) -> None:
-        if scope["type"] != "http":
-            return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        body, content_type = collector.respond(headers.get(b"accept", b"").decode("latin-1"))
-        fields = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": fields})
-        await send({"type": "http.response.body", "body": body})
 
     return application
 

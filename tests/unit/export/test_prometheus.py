@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from radiosonde.export.naming import prometheus_name
-from radiosonde.export.prometheus import PrometheusCollector, metrics_app, metrics_asgi_app, serve
+from radiosonde.export.prometheus import PrometheusCollector, metrics_app, serve
 from radiosonde.model import Exemplar
 from radiosonde.semconv.catalogue import METRICS
 from radiosonde.semconv.definition import MetricDefinition
@@ -134,19 +134,6 @@ def test_the_wsgi_application_answers_a_scrape(collector):
     assert status == "200 OK"
     assert dict(headers)["Content-Type"].startswith("application/openmetrics-text")
     assert body == collector.render(openmetrics=True)
-
-
-async def test_the_asgi_application_answers_a_scrape(collector):
-    """Under an ASGI server the same text comes back, negotiated by the request's header."""
-    import httpx
-
-    transport = httpx.ASGITransport(app=metrics_asgi_app(collector))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        classic = await client.get("/metrics", headers={"accept": "text/plain"})
-        openmetrics = await client.get("/metrics", headers={"accept": PROMETHEUS_ACCEPT})
-    assert classic.content == collector.render()
-    assert openmetrics.content == collector.render(openmetrics=True)
-    assert openmetrics.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def _has_ipv6():
