@@ -96,7 +96,11 @@ def _cover_from(start: int, places: Places, gains: Numbers, cost: Numbers) -> tu
         left = left & ~places.members[best]
         if not left.any():
             return explained, chosen
-        rest = (places.members[:, left] @ gains[left]).max(axis=1) - cost
+        # Only what lies apart from the chosen: a wider place would come as cheap as a name for the rest of it.
+        apart = ~(places.members & ~left).any(axis=1)
+        if not apart.any():
+            return explained, chosen
+        rest = np.where(apart, (places.members[:, left] @ gains[left]).max(axis=1) - cost, -np.inf)
         best = int(rest.argmax())
 
 

@@ -63,21 +63,22 @@ def find_failures(table: MeasureTable) -> Failures:
 
 def _settled(table: MeasureTable, places: Places, incident: Incident, others: list[Incident]) -> Incident:
     """Return *incident* with place and onset from everything that is known by now, not only from what opened it."""
-    scan = SpanScan(places.members, table.failures, table.calls, table.steps_per_month, RULE)
+    failures, calls = table.failures.copy(), table.calls.copy()
     for other in others:
         if other is not incident and not other.is_burst:
-            scan.mask(other.cover.series, other.onset, table.size if other.recovered is None else other.recovered)
+            over = slice(other.onset, table.size if other.recovered is None else other.recovered)
+            failures[other.cover.series, over] = calls[other.cover.series, over] = 0
     alarm = incident.alarm
     first = max(alarm.step + 1 - 2 * alarm.length, 0)
-    rates = past_rates(scan, first)
+    rates = past_rates(failures, calls, first)
     end = table.size if incident.recovered is None else incident.recovered
     inside = slice(incident.onset, end)
-    hits, trials = scan.hits[:, inside].sum(axis=1), scan.trials[:, inside].sum(axis=1)
+    hits, trials = failures[:, inside].sum(axis=1), calls[:, inside].sum(axis=1)
     cover = find_cover(places, hits, trials, rates, alarm.dispersion)
     if not hits[cover.series].sum():
         return incident
     rows = cover.series
-    onset, earliest, latest = find_onset(scan.hits[rows], scan.trials[rows], alarm, rates[rows], first)
+    onset, earliest, latest = find_onset(failures[rows], calls[rows], alarm, rates[rows], first)
     return replace(incident, cover=cover, onset=onset, earliest=earliest, latest=latest)
 
 

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-MAX_INCIDENTS = 48
+MAX_INCIDENTS = 256
 _CHUNK = 2048
 _LEAST_CALM = 3
 _LIKELY = 3.3
+_LARGER, _LONGER = 3, 2
+"""How much larger and longer than what is known a burst may be: with two known, a third that is the largest so far is ordinary."""
 
 
 @dataclass(slots=True)
@@ -113,20 +115,21 @@ def _opened(incidents: list[Incident], new: Incident, burst_steps: int, month_st
     if new.alarm.is_objective:
         return new.alarm.step
     lengths = sorted(
-        former.recovered - former.onset
+        former.closed - former.onset
         for former in incidents
-        if former.recovered is not None
+        if former.closed is not None
+        and former.recovered is not None
         and former.recovered - former.onset <= burst_steps
         and new.onset - former.onset <= month_steps
-        and 2 * former.hits >= new.hits
+        and _LARGER * former.hits >= new.hits
     )
-    return max(new.alarm.step, new.onset + 2 * lengths[-2]) if len(lengths) >= 2 else new.alarm.step
+    return max(new.alarm.step, new.onset + _LONGER * lengths[-2]) if len(lengths) >= 2 else new.alarm.step
 
 
 def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:
     """Place the onset and find the place of what *alarm* saw, from what was not masked before."""
     first = max(alarm.step + 1 - 2 * alarm.length, 0)
-    rates = past_rates(scan, first)
+    rates = past_rates(scan.hits, scan.trials, first)
     members = places.members[alarm.place]
     onset, earliest, latest = find_onset(scan.hits[members], scan.trials[members], alarm, rates[members], first)
     inside = slice(onset, alarm.step + 1)
@@ -137,11 +140,11 @@ def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:
     return Incident(alarm, cover, onset, earliest, latest, opened=alarm.step, hits=seen)
 
 
-def past_rates(scan: SpanScan, before: int) -> Numbers:
+def past_rates(hits: Numbers, trials: Numbers, before: int) -> Numbers:
     """Return the rate of each series before step *before*; what has little past borrows that of the whole model."""
-    hits, trials = scan.hits[:, :before].sum(axis=1), scan.trials[:, :before].sum(axis=1)
-    whole = (hits.sum() + 0.5) / (trials.sum() + 1000.0)
-    return np.asarray((hits + 50.0 * whole) / (trials + 50.0), dtype=np.float64)
+    mine, all_mine = hits[:, :before].sum(axis=1), trials[:, :before].sum(axis=1)
+    whole = (mine.sum() + 0.5) / (all_mine.sum() + 1000.0)
+    return np.asarray((mine + 50.0 * whole) / (all_mine + 50.0), dtype=np.float64)
 
 
 def find_onset(hits: Numbers, trials: Numbers, alarm: Alarm, rates: Numbers, first: int) -> tuple[int, int, int]:

@@ -7,11 +7,6 @@ are looked at every *s / 8* windows, so all scales together cost about eight tim
 Every look is paid for. The evidence must exceed the logarithm of: the number of scales, the number of places (half of the
 budget belongs to the whole model), the looks of 28 days at that scale, and one over the false alarms allowed in that time.
 
-*Dispersion.* How much more than binomial the counts of blocks of *s* windows vary around what their past foretold, from the
-blocks before the span: the sum of squared errors over the sum of binomial variances, so that blocks with events decide and a past
-without any gives 1. Where a scale has fewer than `_MIN_BLOCKS` blocks, twice the excess of the next finer scale is taken: that is what
-wandering without end would give.
-
 A place whose own past is shorter than twice the span (a new caller, a new version) has no past to be compared with. It is held against the
 objective here, and versions against each other by `radiosonde.diagnose.arm_search`. Cohorts differ from each other in health, too.
 
@@ -27,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from radiosonde.diagnose.dispersion import Dispersion
 from radiosonde.diagnose.evidence import MIN_HITS, RATIO, above_ln_e, rise_ln_e
 
 if TYPE_CHECKING:
@@ -34,10 +30,8 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-_MIN_BLOCKS = 6
 _LOOKS_PER_SPAN = 8
 _MATURE_CALLS = 200.0
-_PRIOR_HITS = 2.0
 _MANY_HITS = 50.0
 _LONGEST_CLUSTERED, _SPREAD_LN = 64, 4.0
 _OBJECTIVE_LN = 3.0
@@ -126,27 +120,39 @@ class SpanScan:
     trials: Numbers
     month_steps: float
     rule: Rule
+    _weights: Numbers = field(init=False)
     _hits: Numbers = field(init=False)
     _trials: Numbers = field(init=False)
-    _dispersion: dict[int, Numbers] = field(init=False)
+    _dispersion: dict[int, Dispersion] = field(init=False)
+    _known: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.hits, self.trials = self.hits.copy(), self.trials.copy()
-        self._sum_up()
+        self._weights = self.members.astype(np.float64)
+        count = self.members.shape[0]
+        self._hits, self._trials = np.zeros((count, self.size + 1)), np.zeros((count, self.size + 1))
+        self._dispersion = {length: Dispersion(count, self.size // length) for length in self.scales}
 
     def mask(self, series: NDArray[np.bool_], start: int, end: int) -> None:
         """Leave the *series* out of all counts from step *start* to *end*: they belong to an incident that is known."""
         self.hits[series, start:end] = 0
         self.trials[series, start:end] = 0
-        self._sum_up()
+        self._sum_up(min(start, self._known), self._known)
 
-    def _sum_up(self) -> None:
-        zero = np.zeros((self.members.shape[0], 1))
-        weights = self.members.astype(np.float64)
-        self._hits, self._trials = (
-            np.concatenate([zero, (weights @ table).cumsum(axis=1)], axis=1) for table in (self.hits, self.trials)
-        )
-        self._dispersion = {}
+    def extend(self, end: int) -> None:
+        """Sum up what was counted before step *end*: nothing looks further than that, so what is masked later costs little."""
+        self._sum_up(self._known, max(end, self._known))
+
+    def _sum_up(self, start: int, end: int) -> None:
+        for total, table in ((self._hits, self.hits), (self._trials, self.trials)):
+            total[:, start + 1 : end + 1] = total[:, start : start + 1] + (self._weights @ table[:, start:end]).cumsum(
+                axis=1
+            )
+        self._known = end
+        finer = None
+        for length, dispersion in self._dispersion.items():
+            dispersion.fill(self._hits, self._trials, length, (start // length, end // length), finer)
+            finer = dispersion
 
     @property
     def size(self) -> int:
@@ -176,6 +182,7 @@ class SpanScan:
 
     def first_alarm(self, start: int, end: int) -> Alarm | None:
         """Return the first look in ``[start, end)`` with evidence above its price, and its strongest span; None without."""
+        self.extend(end)
         if self._hits[0, end] - self._hits[0, max(0, start - int(self.month_steps))] < MIN_HITS:
             return None
         best: Alarm | None = None
@@ -291,6 +298,7 @@ class SpanScan:
     def latest(self, length: int, place: int) -> Latest:
         """Return the last span of *length* windows at *place*, whatever it holds."""
         length = min(length, self.size)
+        self.extend(self.size)
         begin = self.size - length
         oldest = max(begin - int(self.month_steps), 0)
         trials = float(self._trials[place, -1] - self._trials[place, begin])
@@ -300,38 +308,10 @@ class SpanScan:
             trials,
             float(self._hits[place, begin] - self._hits[place, oldest]),
             past_trials,
-            float(self._dispersion_at(length, *at)[0]),
+            float(self._dispersion_at(1 << (length.bit_length() - 1), *at)[0]),
             past_trials >= max(2 * trials, _MATURE_CALLS),
         )
 
     def _dispersion_at(self, length: int, place: NDArray[np.int64], begins: NDArray[np.int64]) -> Numbers:
-        own, clusters = self.dispersion(length)[place, begins // length], self.dispersion(1)[0, begins]
+        own, clusters = self._dispersion[length].ratio[place, begins // length], self._dispersion[1].ratio[0, begins]
         return np.asarray(np.maximum(own, clusters), dtype=np.float64)
-
-    def dispersion(self, length: int) -> Numbers:
-        """Return the dispersion of blocks of *length* windows as known at the start of each block, shape (places, blocks + 1)."""
-        held = self._dispersion.get(length)
-        if held is not None:
-            return held
-        edges = np.arange(0, self.size + 1, length)
-        hits, trials = np.diff(self._hits[:, edges], axis=1), np.diff(self._trials[:, edges], axis=1)
-        past_hits, past_trials = self._hits[:, edges[:-1]], self._trials[:, edges[:-1]]
-        total = past_hits + hits
-        share = trials / np.maximum(past_trials + trials, 1e-300)
-        is_known = past_trials > 0
-        error = np.where(is_known, (hits - total * share) ** 2, 0.0)
-        variance = np.where(is_known, total * share * (1 - share), 0.0)
-        zero = np.zeros((hits.shape[0], 1))
-        errors, variances, blocks = (
-            np.concatenate([zero, part.cumsum(axis=1)], axis=1)
-            for part in (error, variance, (is_known & (trials > 0)).astype(np.float64))
-        )
-        estimate = (errors + _PRIOR_HITS) / (variances + _PRIOR_HITS)
-        # A variance known from m blocks may be larger by twice its standard error, as far as events have been seen at all.
-        doubt = 1 + 2 * np.sqrt(2 / np.maximum(blocks, 1)) * variances / (variances + 5)
-        made: Numbers = np.maximum(estimate * doubt, 1.0)
-        if length > 1:
-            finer = self.dispersion(length // 2)[:, : 2 * made.shape[1] : 2]
-            made = np.where(blocks < _MIN_BLOCKS, np.maximum(1 + 2 * (finer - 1), 1.0), made)
-        self._dispersion[length] = made
-        return made

@@ -53,6 +53,8 @@ def _floors(view: View, found: Failures) -> list[Floor]:
         steps = int((table.start_ns > table.end_ns[-1] - length_ns - 1).sum())
         if steps > 2 and table.end_ns[-1] - table.start_ns[0] >= length_ns:
             spans[steps] = f"an {word}" if word == "hour" else f"a {word}"
+    if not scan.latest(1, 0).trials:
+        return []  # all that is served now belongs to an incident
     floors = [_floor(rate_floor(scan, length), f"for {words}") for length, words in spans.items()]
     length, words = list(spans.items())[-1]
     single = [
