@@ -28,6 +28,7 @@ PARTS = {
     "join": ("speed.bench_join", "labels per second through a join store; remembering a prediction for its label"),
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
     "runtime": ("speed.bench_runtime", "the health of the process, sampled"),
+    "incidents": ("quality.bench_incidents", "false alarms, time to detect, place and onset of failing calls"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
 }
 TIMEOUT_S = 900

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import Diagnosis, NotChecked, Place
+from radiosonde.diagnose.fold import fold
 from radiosonde.diagnose.registry import Report, View, all_checks
 from radiosonde.diagnose.status import missing_checks, required_subjects, window_length_ns
 from radiosonde.model import RUNTIME_MODEL
@@ -54,15 +55,13 @@ def check(
     whole, missing = Report(), []
     for name in sorted({window.key.model for window in chosen}):
         view = View(name, [window for window in chosen if window.key.model == name], runtime, references, past)
-        report = Report()
-        for each in all_checks():
+        reports = {each: Report() for each in all_checks()}
+        for each, report in reports.items():
             each.look(view, report)
-        missing += missing_checks(name, required_subjects(name, references, require), report.checked, report.gaps)
-        whole.findings += report.findings
-        whole.notes += report.notes
-        whole.gaps += report.gaps
-        whole.checked += report.checked
-        whole.quality += report.quality
+        fold(reports, window_length_ns(view.windows))
+        for report in reports.values():
+            whole.add_all(report)
+        missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
     whole.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
     whole.notes.sort(key=lambda finding: -finding.confidence.ln_e)
     return Diagnosis(

@@ -61,7 +61,7 @@ def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *,
     figures = (_rates(table, lead, inside), _timeline(table, incident, lead))
     return Finding(
         f"{kind}.errors.{what}", kind, severity, _title(table, names, (rate, was, was_calls), evidence), text, where, onset,
-        confidence(incident.alarm.ln_e - incident.alarm.price + float(np.log(1e3))), tuple(evidence), steps, figures,
+        confidence(incident.alarm.ln_report), tuple(evidence), steps, figures,
     )  # fmt: skip
 
 

@@ -116,7 +116,7 @@ def _from_arms(
     # The alarm stands in for the look that found it: the evidence is that of the whole time since the onset.
     width = int(np.diff(starts, append=table.size).max())
     at = min(start + 2 * width, table.size - 1)
-    alarm = Alarm(at, at + 1 - start, index, ln_e, 8.0, 1.0, rest, is_objective=False)
+    alarm = Alarm(at, at + 1 - start, index, ln_e, 8.0, ln_e, 1.0, rest, is_objective=False)
     rates = np.full(int(series.sum()), max(rest, 1e-5))
     first = max(start - 2 * width, 0)
     onset, likely, last = find_onset(scan.hits[series], scan.trials[series], alarm, rates, first)

@@ -12,12 +12,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.evidence import MIN_HITS, above_ln_e, rise_ln_e
+from radiosonde.diagnose.spans import scale_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.spans import SpanScan
 
 _NINE_IN_TEN, _EIGHT_IN_TEN = 1.2816, 0.8416
 _TRIES = 60
+
+
+def floor_spans(table: MeasureTable) -> dict[int, str]:
+    """Return the spans whose floors are said, in windows, with their words: two windows, an hour and a day, as far as there is so much."""
+    spans = {2: "for two windows"} if table.size > 1 else {1: "for one window"}
+    last, all_ns = int(table.end_ns[-1]), int(table.end_ns[-1] - table.start_ns[0])
+    for length_ns, words in ((3_600_000_000_000, "for an hour"), (86_400_000_000_000, "for a day")):
+        steps = int((table.start_ns >= last - length_ns).sum())
+        if steps > 2 and all_ns >= length_ns:
+            spans[steps] = words
+    return spans
+
+
+def falling(rates: Mapping[str, float]) -> dict[str, float]:
+    """Return the floors of *rates*, shortest span first, without those above an earlier one: what lasts longer has been seen before."""
+    kept: dict[str, float] = {}
+    for words, rate in rates.items():
+        if not kept or np.isnan(list(kept.values())[-1]) or rate < list(kept.values())[-1]:
+            kept[words] = rate
+    return kept
 
 
 def rate_floor(scan: SpanScan, length: int, place: int = 0) -> float:
@@ -25,6 +49,7 @@ def rate_floor(scan: SpanScan, length: int, place: int = 0) -> float:
 
     The look at a long span is up to an eighth of it old, so that part of the trials is not counted on.
     """
+    length = min(length, scale_of(length))
     seen = length - max(1, length // 8) + 1 if length > 8 else length
     spans = scan.latest(length, place)
     trials = spans.trials * seen / length

@@ -10,40 +10,81 @@ from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, T
 from radiosonde.diagnose.host import Host, host_of
 from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_since
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
+from radiosonde.diagnose.panel import MAX_STEPS, make_axis, make_panel
+from radiosonde.model import parse_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from radiosonde.diagnose.latency_incidents import SlowSpan
+    from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.panel import Panel
     from radiosonde.diagnose.tail import Tail
     from radiosonde.model import Window
 
 _OTHER = "other"
 _MAIN_SHARE = 0.6
-_TRANSIENT_H = 24
+_SAME_RATIO, _SAME_S = 1.15, 0.0005
+"""Up to which a mean counts as unchanged."""
 
 
 def latency_findings(
-    panel: Panel, windows: Sequence[Window], runtime: Sequence[Window] = ()
-) -> tuple[list[Finding], list[Finding]]:
-    """Return (findings, notes): slow versions first, then the change over time that they do not explain.
+    table: MeasureTable,
+    panel: Panel,
+    windows: Sequence[Window],
+    spans: Sequence[SlowSpan],
+    runtime: Sequence[Window],
+    *,
+    wants_past: bool = False,
+) -> list[Finding]:
+    """Return the findings on slow calls: changes over time, then versions that are slower than the others all along.
 
     Args:
-        panel: the model's windows, laid out.
+        table: the measures of the model.
+        panel: its windows, laid out.
         windows: the same.
+        spans: when and where calls were slower than before.
         runtime: windows with the health of the processes.
+        wants_past: what is over is a finding, not a note.
     """
-    arms = slower_arms(panel, windows)
-    since = slower_since(panel, windows, arms)
-    made = []
-    for slower in (*arms, *([since] if since is not None else [])):
+    made, named = [], set()
+    for span in spans:
+        near = _near(table, windows, span)
+        close = make_panel(panel.model, near, make_axis(near))
+        since = slower_since(close, near, span)
+        if since is None:
+            continue
+        arm = None if since.arm is None else close.arms[since.arm]
+        named.add(arm)
+        host = host_of(windows, runtime, span.start_ns, span.end_ns or int(table.end_ns[-1]), arm)
+        made.append(_finding(close, since, host, wants_past=wants_past))
+    for slower in slower_arms(panel, windows):
         arm = None if slower.arm is None else panel.arms[slower.arm]
+        if arm in named:
+            continue
         start_ns, end_ns = panel.axis.at_ns(slower.onset[0]), panel.axis.at_ns(slower.end)
-        made.append(_finding(panel, slower, host_of(windows, runtime, start_ns, end_ns, arm)))
-    return [f for f in made if f.severity != "info"], [f for f in made if f.severity == "info"]
+        host = host_of(windows, runtime, start_ns, end_ns, arm)
+        made.append(_finding(panel, slower, host, wants_past=wants_past))
+    return made
 
 
-def _finding(panel: Panel, slower: Slower, host: Host | None) -> Finding:
+def _near(table: MeasureTable, windows: Sequence[Window], span: SlowSpan) -> list[Window]:
+    """Return the windows of the span and of the time before it, in as many steps as a panel keeps at the resolution of the windows."""
+    start = int(np.searchsorted(table.start_ns, span.start_ns))
+    # Some time after the end, so that an end is seen as one.
+    over = table.size if span.end_ns is None else int(np.searchsorted(table.start_ns, span.end_ns)) + MAX_STEPS // 8
+    end = min(over, table.size)
+    first = max(start - max(MAX_STEPS - (end - start), MAX_STEPS // 2), 0)
+    wanted = parse_cohort(span.place.cohort).items()
+    low, high = int(table.start_ns[first]), int(table.end_ns[end - 1])
+    return [
+        window
+        for window in windows
+        if low <= window.start_ns < high and (not wanted or wanted <= parse_cohort(window.key.cohort).items())
+    ]
+
+
+def _finding(panel: Panel, slower: Slower, host: Host | None, *, wants_past: bool) -> Finding:
     axis = panel.axis
     names = (*panel.phases, _OTHER)
     before, after = slower.before, slower.after
@@ -60,22 +101,20 @@ def _finding(panel: Panel, slower: Slower, host: Host | None) -> Finding:
     start, earliest, latest = (axis.at_ns(step) for step in slower.onset)
     onset = Onset(start, earliest, latest, ended, whole_span=whole)
     slow = f"p99 {_ms(before.quantile_s)} to {_ms(after.quantile_s)}"
-    who = (
-        ""
-        if slower.arm is None
-        else f"version {panel.arm_name(slower.arm)}{', ' + slower.cohort if slower.cohort else ''}: "
-    )
+    whom = [f"version {panel.arm_name(slower.arm)}"] if slower.arm is not None else []
+    who = ", ".join([*whom, *([slower.cohort] if slower.cohort else [])])
+    who += ": " if who else ""
     title = f"{who}{'phase ' + phase if phase else 'several phases'} made the slow calls slower, {slow}"
-    passed = slower.end < axis.size and slower.end - slower.onset[0] < axis.steps(_TRANSIENT_H)
+    is_over = slower.end < axis.size
     evidence = [*_phase_evidence(names, before, after), *_slow_share(panel, slower)]
-    verdict = _verdict(panel, slower, phase, names, evidence)
+    verdict = _verdict(panel, slower, phase, names, evidence) + _computing(host)
     if host is not None:
         evidence.insert(2, host.evidence())  # after what was slow, before where: a report shows the first few
         if host.is_to_blame:
             verdict = f"The machine, not the model: {host.blame()}. Raise the CPU limit or add replicas."
     figures = (_timeline(panel, slower), _split(names, slower))
     return Finding(
-        f"latency.{phase or 'phases'}.{version or 'all'}", "latency", "info" if passed else "page", title, verdict, where, onset,
+        f"latency.{phase or 'phases'}.{version or 'all'}", "latency", "info" if is_over and not wants_past else "page", title, verdict, where, onset,
         confidence(slower.ln_e), tuple(evidence), (look_at_traces(where, onset), look_before(where, onset)), figures,
     )  # fmt: skip
 
@@ -117,26 +156,30 @@ def _slow_share(panel: Panel, slower: Slower) -> list[Evidence]:
 
 
 def _verdict(panel: Panel, slower: Slower, phase: str, names: Sequence[str], evidence: list[Evidence]) -> str:
-    if slower.arm is not None:
+    if slower.against_others:
         return (
             f"The model version, not infrastructure: in the same hours and cohorts the other versions' tail is {_ms(slower.before.shortfall_s)}"
             f" against {_ms(slower.after.shortfall_s)}."
         )
-    model_phases = [name for name in names if "predict" in name or "infer" in name]
     quiet = [
         name
-        for name in model_phases
-        if name != phase
-        and slower.after.means_s[names.index(name)] < 1.15 * slower.before.means_s[names.index(name)] + 0.0005
+        for index, name in enumerate(names[:-1])
+        if name != phase and slower.after.means_s[index] < _SAME_RATIO * slower.before.means_s[index] + _SAME_S
     ]
-    even = _alike(panel, slower, evidence)
-    parts = [even] if even else []
-    if quiet:
-        parts.append(f"phase {', '.join(quiet)} is unchanged")
+    parts = [part for part in [_alike(panel, slower, evidence), *(f"{name} is unchanged" for name in quiet)] if part]
     if not phase:
-        return f"All phases together: the machine or its neighbours, or a change of load ({'; '.join(parts) or 'see evidence'})."
-    what = "Infrastructure, not the model" if phase not in model_phases else "The model's own computation"
-    return f"{what}: the time is lost in {phase}" + (f"; {'; '.join(parts)}." if parts else ".")
+        return f"Several phases, or what no phase accounts for ({'; '.join(parts) or 'see evidence'})."
+    return f"The time is lost in {phase}" + (f"; {'; '.join(parts)}." if parts else ".")
+
+
+def _computing(host: Host | None) -> str:
+    """Return whether slow calls compute or wait, by the CPU time of a call; ``""`` where nobody counted it."""
+    if host is None or host.other is None or not (host.now.calls and host.other.calls):
+        return ""
+    now, other = host.now.cpu_per_call_s, host.other.cpu_per_call_s
+    if now <= _SAME_RATIO * other + _SAME_S:
+        return f" Calls wait there, they do not compute: a call takes {_ms(now)} of CPU, {_ms(other)} {host.word}."
+    return f" Calls compute more: a call takes {_ms(now)} of CPU, {_ms(other)} {host.word}."
 
 
 def _alike(panel: Panel, slower: Slower, evidence: list[Evidence]) -> str:
@@ -189,7 +232,7 @@ def _timeline(panel: Panel, slower: Slower) -> Timeline:
 
 
 def _split(names: Sequence[str], slower: Slower) -> Bars:
-    first, second = ("before", "after") if slower.arm is None else ("other versions", "this version")
+    first, second = ("other versions", "this version") if slower.against_others else ("before", "after")
     groups = [
         (first, [1000 * float(v) for v in slower.before.phases_s]),
         (second, [1000 * float(v) for v in slower.after.phases_s]),

@@ -1,7 +1,7 @@
-"""Have the slow calls become slower? Over time, and one version against the others.
+"""How did the tail of the calls change: since a moment, and in one version against the others?
 
-Detection counts calls above fixed thresholds (the median, and half octaves of the slowest tenth), because counts are exact
-and their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when
+Detection counts calls above bounds (`radiosonde.diagnose.latency_incidents`; versions: the median and the 98th percentile), because counts are exact and
+their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when
 the tail grew by half and by 10 ms: a busy neighbour does less than that all the time.
 """
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from radiosonde.diagnose.arm_search import ArmProblem, find_bad_arms
 from radiosonde.diagnose.panel import slow_calls
-from radiosonde.diagnose.share_scan import MACHINE_H, MACHINE_LN_E, block_steps, scan_share
 from radiosonde.diagnose.tail import Tail, bucket_at, mix_and_within, split_tail
 from radiosonde.model import LATENCY
 
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from radiosonde.diagnose.latency_incidents import SlowSpan
     from radiosonde.diagnose.panel import Panel
-    from radiosonde.diagnose.scan import Step
     from radiosonde.model import Window
 
 ARM_RANKS = (0.5, 0.98)
-MAX_THRESHOLDS = 16
 MIN_RATIO = 1.5
 MIN_RISE_S = 0.010
 
@@ -36,8 +34,8 @@ class Slower(NamedTuple):
     """The tail grew.
 
     Attributes:
-        arm: the arm that is slower than the others; None when the change is over time.
-        cohort: cohort of the arm; ``""`` for all.
+        arm: the arm that is slower, than the others or than before; None when the change is of all.
+        cohort: cohort that is slower; ``""`` for all.
         ln_e: evidence.
         onset: (best, earliest, latest) first step.
         end: one past the last affected step.
@@ -47,6 +45,7 @@ class Slower(NamedTuple):
         threshold_s: the threshold.
         mix: part of the rise of the slow share that comes from the mix of versions and cohorts.
         within: the rest.
+        against_others: *before* is the tail of the other versions at the same time, not that of the time before.
     """
 
     arm: int | None
@@ -60,6 +59,7 @@ class Slower(NamedTuple):
     threshold_s: float
     mix: float
     within: float
+    against_others: bool
 
 
 def slower_arms(panel: Panel, windows: Sequence[Window]) -> list[Slower]:
@@ -78,38 +78,40 @@ def slower_arms(panel: Panel, windows: Sequence[Window]) -> list[Slower]:
     return list(best.values())
 
 
-def slower_since(panel: Panel, windows: Sequence[Window], explained: Sequence[Slower]) -> Slower | None:
-    """Return the strongest lasting rise of the tail over time, arms that are slow on their own left out."""
-    arms = np.array([arm not in {slower.arm for slower in explained} for arm in range(len(panel.arms))])
-    if not arms.any():
-        return None
-    rows = arms[panel.arm_of]
-    counts = panel.latency[arms].sum(axis=0)
-    calls = panel.calls[rows].sum(axis=0).astype(np.float64)
-    thresholds = _thresholds(counts.sum(axis=0))
-    best: tuple[Step, tuple[int, int, int]] | None = None
-    chosen = 0
-    for bucket in thresholds:
-        hits = counts[:, bucket + 1 :].sum(axis=1).astype(np.float64)
-        found = scan_share(
-            panel.axis, hits, calls, block_steps(panel.axis, MACHINE_H), min_rise=0.003, ratio=0.2, least=MACHINE_LN_E
-        )
-        if found is not None and (best is None or found[0].ln_e > best[0].ln_e):
-            best, chosen = found, bucket
-    if best is None or best[0].ln_e - np.log(len(thresholds)) < MACHINE_LN_E:
-        return None
-    step = best[0]._replace(ln_e=best[0].ln_e - float(np.log(len(thresholds))))
-    return _over_time(panel, arms, rows, (step, best[1]), slow_calls(panel, windows, chosen), chosen)
+def slower_since(panel: Panel, windows: Sequence[Window], span: SlowSpan) -> Slower | None:
+    """Return the change of the tail that *span* found; None where it does not matter.
 
-
-def _thresholds(counts: NDArray[np.int64]) -> list[int]:
-    """Return the buckets to count above: the median, and every half octave of the slowest tenth.
-
-    Where ordinary and slow calls part is not known beforehand, and just there a count says most.
+    Args:
+        panel: the time of the span and as much before it as it is compared with; of the cohort of the span alone, if it has one.
+        windows: the windows of *panel*.
+        span: since when and where calls are slower.
     """
-    first, last = bucket_at(counts, 0.9), bucket_at(counts, 0.999)
-    stride = max((1 << LATENCY.scale) // 2, -(-(last - first) // MAX_THRESHOLDS))
-    return sorted({bucket_at(counts, 0.5), *range(first, last + 1, stride)})
+    axis = panel.axis
+    start, earliest, latest = (axis.index(at_ns) for at_ns in (span.start_ns, span.earliest_ns, span.latest_ns))
+    end = axis.size if span.end_ns is None else axis.index(span.end_ns - 1) + 1
+    inside = np.zeros(axis.size, dtype=bool)
+    inside[start : end if span.judged_ns is None else axis.index(span.judged_ns)] = True
+    outside = np.ones(axis.size, dtype=bool)
+    outside[start:end] = False
+    mine = np.array(
+        [span.place.version in ("", version) and span.place.variant in ("", variant) for version, variant in panel.arms]
+    )
+    is_arm = bool(span.place.version or span.place.variant) and not mine.all()
+    after, own = _tail(panel, mine, inside), _tail(panel, mine, outside)
+    others = _tail(panel, ~mine, inside) if is_arm else None
+    past = own or others
+    if past is None or after is None or not _matters(past, after):
+        return None
+    against_others = others is not None and _matters(others, after)
+    before = others if others is not None and against_others else past
+    hits = slow_calls(panel, windows, span.bucket)
+    rows = mine[panel.arm_of]
+    mix, within = _mix(panel, hits, rows, rows, outside, inside)
+    arm = int(np.flatnonzero(mine)[0]) if is_arm else None
+    return Slower(
+        arm, span.place.cohort, span.ln_e, (start, earliest, latest), end, before, after, hits, _bound(span.bucket), mix, within,
+        against_others=against_others,
+    )  # fmt: skip
 
 
 def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int) -> Slower | None:
@@ -134,20 +136,8 @@ def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int
         _bound(bucket),
         mix,
         within,
+        against_others=True,
     )
-
-
-def _over_time(
-    panel: Panel, arms: NDArray[np.bool_], rows: NDArray[np.bool_], found: tuple[Step, tuple[int, int, int]], hits: NDArray[np.int64], bucket: int
-) -> Slower | None:  # fmt: skip
-    step, onset = found
-    inside = np.zeros(panel.axis.size, dtype=bool)
-    inside[onset[0] : step.end] = True
-    before, after = _tail(panel, arms, ~inside), _tail(panel, arms, inside)
-    if before is None or after is None or not _matters(before, after):
-        return None
-    mix, within = _mix(panel, hits, rows, rows, ~inside, inside)
-    return Slower(None, "", step.ln_e, onset, step.end, before, after, hits, _bound(bucket), mix, within)
 
 
 def _tail(panel: Panel, arms: NDArray[np.bool_], steps: NDArray[np.bool_]) -> Tail | None:

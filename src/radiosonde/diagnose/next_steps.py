@@ -78,6 +78,18 @@ def look_at_traces(where: Place, onset: Onset) -> NextStep:
     )
 
 
+def look_at_health(onset: Onset) -> NextStep:
+    """Return the query of the health of the processes since the onset."""
+    return NextStep(
+        "the health of each process by hour since the onset",
+        _sqlite(
+            "SELECT strftime('%Y-%m-%d %H:00', start_ns/1000000000, 'unixepoch') AS hour, process, round(sum(gc_pause_s), 1) AS gc_seconds, "  # noqa: S608 -- text for a person to run; only numbers are filled in
+            "round(avg(cpu_cores), 2) AS cores, round(avg(throttled_ratio), 3) AS throttled "
+            f"FROM health WHERE start_ns >= {onset.earliest_ns} GROUP BY 1, 2 ORDER BY gc_seconds DESC LIMIT 20"
+        ),
+    )
+
+
 def look_before(where: Place, onset: Onset) -> NextStep:
     """Return the diagnosis of the time before the onset, which should come out without this finding."""
     return NextStep(

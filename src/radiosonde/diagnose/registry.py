@@ -73,6 +73,14 @@ class Report:
         for finding in findings:
             (self.notes if finding.severity == "info" else self.findings).append(finding)
 
+    def add_all(self, other: Report) -> None:
+        """Add everything that *other* holds."""
+        self.findings += other.findings
+        self.notes += other.notes
+        self.gaps += other.gaps
+        self.checked += other.checked
+        self.quality += other.quality
+
     def passed(
         self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""
     ) -> None:

@@ -7,7 +7,7 @@ A look knows only what came before it, so going through the history once gives t
   (`radiosonde.diagnose.cover`), the onset is the most likely first window. From the onset on the place is left out of everything that is
   compared afterwards: a fault never becomes the baseline of the next one.
 * *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
-  incident had to be, over at least `_LEAST_CALM` windows. One quiet window never closes.
+  incident had to be (10 is enough), over at least `_LEAST_CALM` windows. One quiet window never closes.
 * *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28 days, is how
   this model lives. It is never opened; it is opened when it outlasts them.
 * *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same incident
@@ -35,6 +35,9 @@ MAX_INCIDENTS = 256
 _CHUNK = 2048
 _LEAST_CALM = 3
 _LIKELY = 3.3
+_CALM_LN, _DEEPEST = 10.0, 20.0
+"""Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none now
+would else take very long to show."""
 _LARGER, _LONGER = 3, 2
 """How much larger and longer than what is known a burst may be: with two known, a third that is the largest so far is ordinary."""
 
@@ -182,7 +185,7 @@ def recovery(incident: Incident, alarm: Alarm, hits: Numbers, trials: Numbers) -
     inside = slice(alarm.step + 1 - alarm.length, start)
     after = min((mine[inside].sum() + 0.5) / (all_mine[inside].sum() + 1.0), 0.99)
     known = alarm.past_rate if np.isfinite(alarm.past_rate) else after / 8
-    before = min(max(known, after / 1000, 1e-6), after / 2)
+    before = min(max(known, after / _DEEPEST, 1e-6), after / 2)
     middle = float(np.sqrt(before * after))
     hit, missed = mine[start:], all_mine[start:] - mine[start:]
     score = (hit * np.log(before / middle) + missed * np.log((1 - before) / (1 - middle))) / alarm.dispersion
@@ -190,7 +193,7 @@ def recovery(incident: Incident, alarm: Alarm, hits: Numbers, trials: Numbers) -
     lowest = np.minimum.accumulate(total)
     at = np.maximum.accumulate(np.where(total <= lowest, np.arange(total.size), 0))
     counted = np.concatenate([[0], (all_mine[start:] > 0).cumsum()])
-    passed = (total - lowest >= max(alarm.price, 8.0)) & (counted - counted[at] >= _LEAST_CALM)
+    passed = (total - lowest >= min(alarm.price, _CALM_LN)) & (counted - counted[at] >= _LEAST_CALM)
     if not passed.any():
         return None, None
     look = int(passed.argmax())

@@ -64,8 +64,9 @@ class Alarm(NamedTuple):
         step: the look: index of the last window of the span.
         length: windows in the span.
         place: index of the place with the largest evidence.
-        ln_e: evidence, all that was looked at paid for.
-        price: what was paid.
+        ln_e: evidence, nothing paid for.
+        price: what it had to exceed: scales, places, and the looks of 28 days.
+        ln_report: evidence with the scales and places of one look paid for.
         dispersion: dispersion of the place at that scale.
         past_rate: rate of the place before; NaN where it has no past.
         is_objective: the objective decided, not the past.
@@ -76,6 +77,7 @@ class Alarm(NamedTuple):
     place: int
     ln_e: float
     price: float
+    ln_report: float
     dispersion: float
     past_rate: float
     is_objective: bool
@@ -101,6 +103,11 @@ class Candidates(NamedTuple):
     past_hits: Numbers
     past_trials: Numbers
     dispersion: Numbers
+
+
+def scale_of(length: int) -> int:
+    """Return the scale at which a change of *length* windows shows best: one that is a tenth longer still sees it whole."""
+    return 1 << (int(length * 1.1).bit_length() - 1)
 
 
 @dataclass
@@ -176,6 +183,11 @@ class SpanScan:
         """Return what evidence against the objective must exceed."""
         return np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
 
+    def _report_price(self, place: int) -> float:
+        """Return what one look pays for its scales, places and measures."""
+        scales = 1 + np.log2(max(self.month_steps, 1.0))
+        return float(np.log(scales * self.rule.measures) + self._place_price(place))
+
     def _place_price(self, place: NDArray[np.int64] | int) -> Numbers:
         others = max(self.members.shape[0] - 1, 1)
         return np.asarray(np.where(np.asarray(place) == 0, np.log(2.0), np.log(2.0 * others)), dtype=np.float64)
@@ -224,6 +236,7 @@ class SpanScan:
             int(spans.place[index]),
             float(strongest[index]) + paid,
             paid,
+            float(strongest[index]) + paid - self._report_price(int(spans.place[index])),
             float(spans.dispersion[index]),
             float(spans.past_hits[index] / spans.past_trials[index]) if known else float("nan"),
             is_objective,
@@ -308,7 +321,7 @@ class SpanScan:
             trials,
             float(self._hits[place, begin] - self._hits[place, oldest]),
             past_trials,
-            float(self._dispersion_at(1 << (length.bit_length() - 1), *at)[0]),
+            float(self._dispersion_at(min(scale_of(length), self.scales[-1]), *at)[0]),
             past_trials >= max(2 * trials, _MATURE_CALLS),
         )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.quality.incidents.latency import BOUNDS_S, steady, timed
 from benchmarks.quality.incidents.service import Traffic, calls, failing, series
 from radiosonde.diagnose import check
 from radiosonde.diagnose.failure_incidents import find_failures
 from radiosonde.diagnose.floors import rate_floor
+from radiosonde.diagnose.latency_incidents import slow_spans
+from radiosonde.diagnose.measures import make_table
 
 SEEDS = 60
 
@@ -48,3 +51,28 @@ def test_the_floor_falls_with_time_and_traffic_and_is_in_text_and_json():
         assert [floor["value"] for floor in entry["floors"]] == floors[per_minute]
     assert floors[60.0][0] > floors[60.0][1] > floors[600.0][1]
     assert floors[60.0][0] > floors[600.0][0]
+
+
+def test_the_floor_of_slow_calls_is_honest_and_said():
+    """A rise of the calls above the usual p99 to the floor is found in most draws; the report says floor and bound."""
+    found, draws = 0, 20
+    for seed in range(draws):
+        rng = np.random.default_rng((seed, 5))
+        keys = series(1)
+        made = calls(rng, 200, keys, 400.0)
+        traffic = Traffic(keys, made, np.zeros_like(made))
+        windows = timed(rng, traffic, steady(rng, 200))
+        slow = slow_spans(make_table("m", windows), windows)
+        floor = rate_floor(slow.scan, 30)
+        usual = float(slow.scan.hits.sum() / slow.scan.trials.sum())
+        tables = steady(rng, 200)
+        above = slow.bound_s < BOUNDS_S
+        tables[170:, above] *= floor / usual
+        tables[170:, ~above] *= (1 - floor) / (1 - usual)
+        later = timed(rng, traffic, tables / tables.sum(axis=1, keepdims=True))
+        after = [*windows[:170], *later[170:]]  # one series: a window a minute
+        found += bool(slow_spans(make_table("m", after), after).spans)
+    assert found >= 0.75 * draws
+    (checked,) = [entry for entry in check(windows, {}).checked if entry.subject == "latency"]
+    assert checked.floors
+    assert all("% of calls above 34.1 ms for " in floor.text for floor in checked.floors)

@@ -168,10 +168,21 @@ def test_the_verdict_is_the_machine_when_it_is_to_blame():
     assert finding.evidence[2].name == "host"
 
 
-def test_the_verdict_stays_the_model_s_when_the_machine_did_nothing():
-    """The same slow calls on a quiet machine are the model's own computation, and the evidence says so."""
-    finding = latency_finding(lived())
-    assert finding.verdict.startswith("The model's own computation")
+@pytest.mark.parametrize("phase", ["predict", "score", "feature_fetch", "inférence"])
+@pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        ({}, "Calls wait there, they do not compute: a call takes 300 ms of CPU, 300 ms before."),
+        ({"cpu_s": 9.0}, "Calls compute more: a call takes 450 ms of CPU, 300 ms before."),
+    ],
+)
+def test_the_verdict_goes_by_what_the_process_did_and_not_by_the_name_of_the_phase(phase, since, said):
+    """The same slow calls wait on a quiet machine and compute on a busy one, whatever their phase is called."""
+    windows = [
+        replace(window, latency=replace(window.latency, phases=(phase,) if window.latency.phases else ())) for window in served()
+    ]  # fmt: skip
+    (finding,) = check([*windows, *lived(since=since)], {}).findings
+    assert finding.verdict == f"The time is lost in {phase}. {said}"
     assert finding.evidence[2].text.startswith("host: no change")
 
 

@@ -9,14 +9,13 @@ import numpy as np
 from radiosonde.diagnose.failure_findings import failure_finding, place_name
 from radiosonde.diagnose.failure_incidents import RULE, Failures, find_failures
 from radiosonde.diagnose.finding import Floor
-from radiosonde.diagnose.floors import rate_floor
+from radiosonde.diagnose.floors import falling, floor_spans, rate_floor
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.model import OVERFLOW_COHORT
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
 
-_SPANS_NS = ((3_600_000_000_000, "hour"), (86_400_000_000_000, "day"))
 _CALLS_PER_FLOOR = 20.0
 
 
@@ -48,15 +47,12 @@ def look(view: View, report: Report) -> None:
 def _floors(view: View, found: Failures) -> list[Floor]:
     """Return the floors of the whole model for the last two windows, hour and day, and of the smallest place for the longest."""
     table, scan = view.table, found.scan
-    spans = {2: "two windows"} if table.size > 1 else {1: "one window"}
-    for length_ns, word in _SPANS_NS:
-        steps = int((table.start_ns > table.end_ns[-1] - length_ns - 1).sum())
-        if steps > 2 and table.end_ns[-1] - table.start_ns[0] >= length_ns:
-            spans[steps] = f"an {word}" if word == "hour" else f"a {word}"
+    spans = floor_spans(table)
     if not scan.latest(1, 0).trials:
         return []  # all that is served now belongs to an incident
-    floors = [_floor(rate_floor(scan, length), f"for {words}") for length, words in spans.items()]
-    length, words = list(spans.items())[-1]
+    rates = falling({words: rate_floor(scan, length) for length, words in spans.items()})
+    floors = [_floor(rate, words) for words, rate in rates.items()]
+    length, words = next((length, words) for length, words in spans.items() if words == list(rates)[-1])
     single = [
         index
         for index, name in enumerate(found.places.names)
@@ -65,7 +61,7 @@ def _floors(view: View, found: Failures) -> list[Floor]:
     if len(single) > 1:
         worst = max(single, key=lambda index: np.nan_to_num(rate_floor(scan, length, index), nan=2.0))
         name = place_name(found.places.names[worst], table)
-        floors.append(_floor(rate_floor(scan, length, worst), f"in {name} for {words}"))
+        floors.append(_floor(rate_floor(scan, length, worst), f"in {name} {words}"))
     return floors
 
 

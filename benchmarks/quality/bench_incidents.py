@@ -1,0 +1,107 @@
+"""Can diagnosis of a service be trusted: false alarms when one looks after every window, time to detect, place, onset, cost.
+
+Simulated minutes (`benchmarks.quality.incidents`), every window a look. Healthy: each world of `service.WORLDS` for a week per round, so 11 families times
+the rounds in model-weeks. Faults: rates from 0.5 to 30 % at seven places of two versions and two dimensions, after 3 and 24 hours. Figures are over all
+seeds; ids are permanent.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from benchmarks._measure import Figure
+from benchmarks.quality.incidents.service import DAY, WORLDS, Traffic, calls, failing, plant, series
+from radiosonde.diagnose.failure_findings import failure_finding
+from radiosonde.diagnose.failure_incidents import find_failures
+from radiosonde.diagnose.places import PlaceName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WEEK, MONTH = 7 * DAY, 28 * DAY
+PLACES = (
+    ("", "", PlaceName()),
+    ("v2", "", PlaceName("v2", "canary")),
+    ("", "region=r1", PlaceName(cohort="region=r1")),
+    ("", "plan=p1", PlaceName(cohort="plan=p1")),
+    ("", "plan=p1,region=r2", PlaceName(cohort="plan=p1,region=r2")),
+    ("v2", "region=r1", PlaceName("v2", "canary", "region=r1")),
+    ("v1", "plan=p0,region=r3", PlaceName("v1", "stable", "plan=p0,region=r3")),
+)
+RATES, HISTORIES, AFTER = (0.005, 0.05, 0.3), (180, 1440), 30
+
+
+class Found(NamedTuple):
+    """What became of one planted fault: windows until it was opened (99: not), whether its place is exact, windows its onset is off."""
+
+    windows: int
+    exact: bool
+    off: int
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """Yield the figures of healthy worlds, of planted faults, and of cost."""
+    pages, tickets = {}, {}
+    for name in WORLDS:
+        severities = [severity for seed in range(rounds) for severity in _healthy(name, seed)]
+        pages[name], tickets[name] = severities.count("page"), severities.count("ticket")
+    weeks = rounds * len(WORLDS)
+    for what, counts in (("pages", pages), ("tickets", tickets)):
+        total = sum(counts.values())
+        upper = (total + 1.96 * np.sqrt(total + 1) + 1.92) / weeks * 4  # Byar's approximation, upper end of 95 %
+        seen = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "none"
+        yield Figure(
+            f"incidents-false-{what}", f"false {what} per model-month, {weeks} model-weeks, failures", [4 * total / weeks],
+            unit="per month", absolute=f"{total} ({seen}); at most {upper:.2f} with 95 %",
+        )  # fmt: skip
+    found = [_fault(place, rate, history, seed) for place in PLACES for rate in RATES for history in HISTORIES for seed in range(rounds)]  # fmt: skip
+    known = [each for each in found if each.windows < 99]
+    for rate in RATES:
+        for history in HISTORIES:
+            took = [_fault(PLACES[0], rate, history, seed).windows for seed in range(rounds)]
+            yield Figure(f"incidents-detect-{rate}-{history}", f"windows until {100 * rate:g} % of all calls failing are found, {history} min of history", took, unit="windows")  # fmt: skip
+    yield Figure("incidents-found", f"faults found within {AFTER} windows", [len(known) / len(found)], unit="of 1")
+    yield Figure("incidents-place", "place exact, of those found", [np.mean([e.exact for e in known])], unit="of 1")
+    yield Figure("incidents-onset", "onset within a window", [np.mean([e.off <= 1 for e in known])], unit="of 1")
+    yield _cost(rounds)
+
+
+def _healthy(name: str, seed: int) -> list[str]:
+    rng = np.random.default_rng((seed, 23))
+    keys = series(2, region=8)
+    made = calls(rng, WEEK, keys, float(rng.choice([60, 600, 1500])))
+    table = Traffic(keys, made, WORLDS[name](rng, made)).table()
+    found = find_failures(table)
+    return [failure_finding(table, found, incident, wants_past=True).severity for incident in found.incidents]
+
+
+def _fault(place: tuple[str, str, PlaceName], rate: float, history: int, seed: int) -> Found:
+    version, cohort, name = place
+    rng = np.random.default_rng((seed, history))
+    keys = series(2, region=5, plan=3)
+    made = calls(rng, history + AFTER, keys, 1500.0)
+    traffic = Traffic(keys, made, failing(rng, made, 1e-4))
+    found = find_failures(plant(rng, traffic, rate, history, version=version, cohort=cohort).table())
+    opened = [incident for incident in found.incidents if incident.opened >= history]
+    if not opened:
+        return Found(99, exact=False, off=99)
+    first = opened[0]
+    exact = len(opened) == 1 and [found.places.names[index] for index in first.cover.places] == [name]
+    return Found(first.opened - history + 1, exact, abs(first.onset - history))
+
+
+def _cost(rounds: int) -> Figure:
+    rng = np.random.default_rng(1)
+    keys = series(2, region=16)
+    made = calls(rng, MONTH, keys, 1500.0)
+    table = Traffic(keys, made, failing(rng, made, 0.002)).table()
+    took = []
+    for _ in range(min(rounds, 3)):
+        began = time.process_time()
+        find_failures(table)
+        took.append(time.process_time() - began)
+    each = 1e6 * float(np.median(took)) / table.size
+    return Figure("incidents-cost", "failures of 28 days of minutes, 2 versions x 16 cohorts", took, unit="s", absolute=f"{each:.0f} us per window")  # fmt: skip

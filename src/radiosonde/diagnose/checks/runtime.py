@@ -1,0 +1,39 @@
+"""Do the processes that serve the model stand still: garbage collection, event loop, thread pool?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.registry import Check, count
+from radiosonde.diagnose.runtime_incidents import WATCHED, runtime_findings
+from radiosonde.model.runtime import speaker_of
+
+if TYPE_CHECKING:
+    from radiosonde.diagnose.registry import Report, View
+
+
+def look(view: View, report: Report) -> None:
+    """Look at the health of the processes that serve the model of *view*."""
+    serving = {window.process for window in view.windows}
+    processes = {window.process for window in view.runtime if speaker_of(window) in serving}
+    if not processes:
+        because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
+        report.gap(view, "the processes that serve it", because)
+        return
+    report.add(*runtime_findings(view.model, view.windows, view.runtime, wants_past=view.wants_past))
+    nouns = ", ".join(watched.noun for watched in WATCHED)
+    kinds = "process" if len(processes) == 1 else "processes"
+    report.passed(view, f"{nouns} of {count(len(processes), '').strip()} {kinds}")
+
+
+CHECK = Check(
+    name="runtime",
+    watches="garbage collection, event loop and thread pool of the processes",
+    subject="",
+    measures=("share of durations above a bound",),
+    baselines=("objective", "past"),
+    scales="windows",
+    severity="page against the objective; ticket against the past; a note when it is over",
+    look=look,
+    explains=("tail_latency",),
+)

@@ -1,0 +1,55 @@
+"""One cause, one incident: what another finding explains becomes a note that says so.
+
+A check declares which checks it explains. A finding of one of those is a symptom when it is about all versions, began together with the cause (within the
+doubt of both onsets and three windows), and goes on no longer than the cause by more than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.finding import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from radiosonde.diagnose.finding import Finding
+    from radiosonde.diagnose.registry import Check, Report
+
+_SLACK_WINDOWS = 3
+
+
+def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
+    """Turn the symptoms among *reports* into notes, and name them in the evidence of their causes.
+
+    Args:
+        reports: what each check reported on one model; changed in place.
+        window_ns: length of its windows.
+    """
+    slack = _SLACK_WINDOWS * window_ns
+    for check, report in reports.items():
+        explained = [
+            other for name, other in ((each.name, reports[each]) for each in reports) if name in check.explains
+        ]
+        for index, cause in enumerate(report.findings):
+            told = cause
+            for other in explained:
+                for symptom in [finding for finding in other.findings if _explains(cause, finding, slack)]:
+                    other.findings.remove(symptom)
+                    other.notes.append(
+                        replace(symptom, severity="info", title=f"{symptom.title} (explained by: {cause.title})")
+                    )
+                    told = replace(told, evidence=(*told.evidence, Evidence("explains", symptom.name, "", f"explains: {symptom.title}")))  # fmt: skip
+            report.findings[index] = told
+
+
+def _explains(cause: Finding, symptom: Finding, slack: int) -> bool:
+    if symptom.where.version or symptom.where.cohort:
+        return False
+    began = (
+        cause.onset.earliest_ns - slack <= symptom.onset.latest_ns
+        and symptom.onset.earliest_ns <= cause.onset.latest_ns + slack
+    )
+    ended, over = cause.onset.ended_ns, symptom.onset.ended_ns
+    return began and (ended is None or (over is not None and over <= ended + slack))

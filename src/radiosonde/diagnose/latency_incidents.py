@@ -1,0 +1,192 @@
+"""Since when are calls slower than before? Shares of calls above bounds that the data choose, on the engine of spans.
+
+Bounds are edges of the latency buckets on a fixed grid (half octaves, or octaves where that makes too many) from the 95th percentile of all calls up to
+the slowest, and the median: where ordinary and slow calls part is not known beforehand, and just there a count says most. Each bound is a
+rate of its own; all share one budget of false alarms. What rises above several bounds at the same time and place is one incident, told at the
+bound that separates before and after best. A mild slowdown masks only the bounds it crossed, so it does not hide a later, larger one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.places import PlaceName, make_places
+from radiosonde.diagnose.replay import Incident, find_onset, past_rates, replay
+from radiosonde.diagnose.spans import Rule, SpanScan
+from radiosonde.diagnose.tail import bucket_at
+from radiosonde.model import LATENCY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.measures import MeasureTable
+    from radiosonde.diagnose.places import Places
+    from radiosonde.model import SeriesKey, Window
+
+    Numbers = NDArray[np.float64]
+
+MAX_BOUNDS = 8
+_MAX_CELLS = 2_000_000
+_CHUNK = 2048
+_BURST_STEPS = 10
+_SAME_STEPS, _SAME_PART = 3, 0.05
+_MIN_RISE = 0.003
+
+
+class SlowSpan(NamedTuple):
+    """Calls that are slower than before, since when and where.
+
+    Attributes:
+        bucket: the latency bucket above which calls are counted.
+        place: where; the whole model, a version, a cohort, or both.
+        start_ns: most likely start.
+        earliest_ns: start of the likelihood set of the start.
+        latest_ns: end of it.
+        end_ns: end; None while it goes on.
+        judged_ns: end of the part by which it is judged: the start of a later one within it, or None.
+        ln_e: evidence, every look, bound and place paid for.
+    """
+
+    bucket: int
+    place: PlaceName
+    start_ns: int
+    earliest_ns: int
+    latest_ns: int
+    end_ns: int | None
+    judged_ns: int | None
+    ln_e: float
+
+
+class SlowCalls(NamedTuple):
+    """What is known of slow calls.
+
+    Attributes:
+        spans: when and where calls were slower than before, strongest first.
+        bound_s: the bound that about one call in a hundred is above; NaN without calls.
+        scan: the calls above it, incidents left out; None without calls.
+    """
+
+    spans: list[SlowSpan]
+    bound_s: float
+    scan: SpanScan | None
+
+
+def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
+    """Return when and where calls were slower than before; *windows* are those of *table*."""
+    buckets = choose_bounds(windows)
+    if not buckets:
+        return SlowCalls([], float("nan"), None)
+    keys = list(table.keys)
+    if len(keys) * table.size * len(buckets) > _MAX_CELLS:
+        # By version only: of many cohorts over a month the bounds would not fit into memory.
+        keys = sorted({key._replace(cohort="") for key in keys})
+    calls, slow = count_above(windows, keys, table.start_ns, buckets)
+    places = make_places(keys, calls.sum(axis=1))
+    found: list[tuple[float, int, Incident]] = []
+    rule = Rule(min_rise=_MIN_RISE, measures=len(buckets))
+    scans: list[SpanScan] = []
+    for number in range(len(buckets)):
+        scan = SpanScan(places.members, slow[number], calls, table.steps_per_month, rule)
+        scans.append(scan)
+        incidents, _ = replay(scan, places, _BURST_STEPS)
+        found += [
+            (_separation(incident, slow[number], calls), number, incident)
+            for incident in incidents
+            if not incident.is_burst
+        ]
+    found.sort(key=lambda entry: -entry[0])
+    chosen: list[tuple[int, Incident]] = []
+    for _, number, incident in found:
+        if not any(_is_same(incident, other, table.size) for _, other in chosen):
+            chosen.append((number, incident))
+    told = [_told(table, places, calls, slow[number], buckets[number], incident) for number, incident in chosen]
+    spans = [span._replace(judged_ns=_next_start(span, told)) for span in told]
+    # Of all calls, so that one bound in a hundred is one in a hundred of a healthy day, whatever goes on now.
+    usual = int(np.argmin([abs(float(part.sum()) / max(float(calls.sum()), 1.0) - 0.01) for part in slow]))
+    return SlowCalls(spans, float(LATENCY.upper_bounds_s()[buckets[usual]]), scans[usual])
+
+
+def _next_start(span: SlowSpan, others: Sequence[SlowSpan]) -> int | None:
+    """Return the start of the first span that begins within *span*."""
+    later = [other.start_ns for other in others if other.start_ns > span.start_ns]
+    return min((at for at in later if span.end_ns is None or at < span.end_ns), default=None)
+
+
+def choose_bounds(windows: Sequence[Window]) -> list[int]:
+    """Return the latency buckets above which calls are counted, ascending."""
+    counts = np.zeros(LATENCY.size, dtype=np.int64)
+    for window in windows:
+        counts += window.latency.counts
+    if not counts.any():
+        return []
+    first, last = bucket_at(counts, 0.95), int(np.flatnonzero(counts)[-1])
+    stride = (1 << LATENCY.scale) // 2
+    while (last - first) / stride > MAX_BOUNDS - 2:
+        stride *= 2
+    grid = range(-(-first // stride) * stride, last + 1, stride)
+    return sorted({bucket_at(counts, 0.5), *grid})
+
+
+def count_above(
+    windows: Sequence[Window], keys: Sequence[SeriesKey], start_ns: NDArray[np.int64], buckets: Sequence[int]
+) -> tuple[Numbers, list[Numbers]]:
+    """Return calls per series and step, and for each bucket those above it; windows of cohorts add up where *keys* have none."""
+    row_of = {key: row for row, key in enumerate(keys)}
+    shape = (len(keys), start_ns.size)
+    totals = [np.zeros(shape[0] * shape[1]) for _ in range(len(buckets) + 1)]
+    for first in range(0, len(windows), _CHUNK):
+        part = windows[first : first + _CHUNK]
+        rows = np.array([row_of.get(window.key, row_of.get(window.key._replace(cohort=""), 0)) for window in part])
+        starts = np.array([window.start_ns for window in part])
+        flat = rows * shape[1] + np.searchsorted(start_ns, starts, side="right") - 1
+        counts = np.stack([window.latency.counts for window in part])
+        above = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+        for total, bucket in zip(totals, (-1, *buckets), strict=True):
+            if bucket + 1 < LATENCY.size:
+                np.add.at(total, flat, above[:, bucket + 1])
+    calls, *slow = (total.reshape(shape) for total in totals)
+    return calls, slow
+
+
+def _inside(incident: Incident, size: int) -> slice:
+    return slice(incident.onset, size if incident.recovered is None else incident.recovered)
+
+
+def _separation(incident: Incident, slow: Numbers, calls: Numbers) -> float:
+    """Return the log-likelihood ratio of the rates inside and before *incident*, over its dispersion."""
+    rows, inside = incident.cover.series, _inside(incident, calls.shape[1])
+    hits, trials = float(slow[rows][:, inside].sum()), float(calls[rows][:, inside].sum())
+    before = float(slow[rows][:, : incident.onset].sum()), float(calls[rows][:, : incident.onset].sum())
+    rate, was = (hits + 0.5) / (trials + 1), (before[0] + 0.5) / (before[1] + 1)
+    gain = hits * np.log(rate / was) + (trials - hits) * np.log((1 - rate) / (1 - was)) if rate > was else 0.0
+    return float(gain / incident.alarm.dispersion)
+
+
+def _is_same(one: Incident, other: Incident, size: int) -> bool:
+    """Return whether two incidents of two bounds are one: at overlapping places and times, begun together within their doubt."""
+    if not (one.cover.series & other.cover.series).any():
+        return False
+    mine, theirs = _inside(one, size), _inside(other, size)
+    overlap = min(mine.stop, theirs.stop) - max(mine.start, theirs.start)
+    apart = max(one.earliest - other.latest, other.earliest - one.latest)
+    return bool(overlap > 0 and apart <= max(_SAME_STEPS, _SAME_PART * overlap))
+
+
+def _told(
+    table: MeasureTable, places: Places, calls: Numbers, slow: Numbers, bucket: int, incident: Incident
+) -> SlowSpan:
+    """Return *incident* with its onset from everything that is known by now."""
+    alarm, rows = incident.alarm, incident.cover.series
+    first = max(alarm.step + 1 - 2 * alarm.length, 0)
+    rates = past_rates(slow, calls, first)
+    onset, earliest, latest = find_onset(slow[rows], calls[rows], alarm, rates[rows], first)
+    name = places.names[incident.cover.places[0]] if len(incident.cover.places) == 1 else PlaceName()
+    end = None if incident.recovered is None else int(table.start_ns[min(incident.recovered, table.size - 1)])
+    starts = table.start_ns
+    return SlowSpan(
+        bucket, name, int(starts[onset]), int(starts[earliest]), int(starts[latest]), end, None, alarm.ln_report
+    )

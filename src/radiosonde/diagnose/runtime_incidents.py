@@ -1,0 +1,177 @@
+"""Are the processes themselves in trouble: garbage collections, a blocked event loop, a full thread pool?
+
+Each table of durations gives two rates: durations above a bound that no service should reach, against an objective of one in a hundred; and durations
+above a tenth of a second, against their own past. Both go through the engine of spans, with a process as a place, so that one bad process of
+twenty is named. Throttling is no finding by itself: a process that is held back while answers come in time is nobody's incident.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.next_steps import look_at_health, look_before
+from radiosonde.diagnose.places import make_places
+from radiosonde.diagnose.replay import Incident, replay
+from radiosonde.diagnose.spans import Rule, SpanScan
+from radiosonde.model import LATENCY, RUNTIME_MODEL, DurationCounts, SeriesKey, cohort_text, parse_cohort
+from radiosonde.model.runtime import speaker_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.finding import Severity
+    from radiosonde.model import Window
+
+    Numbers = NDArray[np.float64]
+
+_OBJECTIVE = 0.01
+_LONG_S = 0.1
+_MONTH_NS, _BURST_STEPS, _POINTS = 28 * 86_400_000_000_000, 10, 96
+
+
+class Watched(NamedTuple):
+    """A table of durations.
+
+    Attributes:
+        field: its name in `radiosonde.model.RuntimeCounts`.
+        noun: what one of its durations is called.
+        never_s: a duration that no service should reach.
+        verdict: what it means.
+    """
+
+    field: str
+    noun: str
+    never_s: float
+    verdict: str
+
+
+WATCHED = (
+    Watched("gc_pauses", "garbage collections", 1.0, "Every thread of the process stands still while it collects: many long-lived objects, or a cache that grows. Freeze what is loaded at start (gc.freeze), or raise the thresholds."),
+    Watched("loop_lags", "turns of the event loop", 0.5, "Something blocks the event loop, so every request of the process waits for it: a call that computes or waits without await. Move it to a thread or a process."),
+    Watched("pool_waits", "waits for a thread of the pool", 1.0, "Work queues for the thread pool: more requests at a time than it has threads, or threads that wait for something slow."),
+)  # fmt: skip
+
+
+class Health(NamedTuple):
+    """One rate of one table, per process and step.
+
+    Attributes:
+        watched: the table.
+        bound_s: durations above it are counted.
+        keys: the processes.
+        start_ns: start of each step.
+        end_ns: end of each step.
+        hits: durations above the bound, shape (processes, steps).
+        trials: all durations, same shape.
+    """
+
+    watched: Watched
+    bound_s: float
+    keys: tuple[SeriesKey, ...]
+    start_ns: NDArray[np.int64]
+    end_ns: NDArray[np.int64]
+    hits: Numbers
+    trials: Numbers
+
+
+def runtime_findings(
+    model: str, windows: Sequence[Window], runtime: Sequence[Window], *, wants_past: bool
+) -> list[Finding]:
+    """Return the findings on the processes that serve *model*.
+
+    Args:
+        model: the model.
+        windows: its windows.
+        runtime: windows with the health of all processes.
+        wants_past: what is over is a finding, not a note.
+    """
+    serving = {window.process for window in windows}
+    mine = [window for window in runtime if window.runtime is not None and speaker_of(window) in serving]
+    if not mine:
+        return []
+    made = []
+    for watched in WATCHED:
+        for bound_s in (watched.never_s, _LONG_S):
+            health = _counted(watched, bound_s, mine)
+            rule = Rule(0.01, _OBJECTIVE if bound_s == watched.never_s else None, measures=2 * len(WATCHED))
+            incidents = _incidents(health, rule)
+            made += [_finding(model, health, incident, wants_past=wants_past) for incident in incidents]
+            if incidents:
+                break
+    return made
+
+
+def _counted(watched: Watched, bound_s: float, runtime: Sequence[Window]) -> Health:
+    keys = tuple(sorted({_key(window) for window in runtime}))
+    row_of = {key: row for row, key in enumerate(keys)}
+    starts = np.array([window.start_ns for window in runtime])
+    steps = np.unique(starts)
+    at = np.searchsorted(steps, starts)
+    ends = np.zeros(steps.size, dtype=np.int64)
+    np.maximum.at(ends, at, [window.end_ns for window in runtime])
+    first = int(np.searchsorted(LATENCY.upper_bounds_s(), bound_s)) + 1
+    hits, trials = np.zeros((len(keys), steps.size)), np.zeros((len(keys), steps.size))
+    for step, window in zip(at, runtime, strict=True):
+        durations: DurationCounts = getattr(window.runtime, watched.field)
+        row = row_of[_key(window)]
+        hits[row, step] += durations.counts[first:].sum()
+        trials[row, step] += durations.counts.sum()
+    return Health(watched, bound_s, keys, steps, ends, hits, trials)
+
+
+def _key(window: Window) -> SeriesKey:
+    return SeriesKey(RUNTIME_MODEL, cohort=cohort_text({"process": window.process or "?"}))
+
+
+def _incidents(health: Health, rule: Rule) -> list[Incident]:
+    if not health.hits.any():
+        return []
+    places = make_places(health.keys, health.trials.sum(axis=1))
+    distance = float(np.median(np.diff(health.start_ns))) if health.start_ns.size > 1 else float(_MONTH_NS)
+    scan = SpanScan(places.members, health.hits, health.trials, max(_MONTH_NS / distance, 1.0), rule)
+    return [incident for incident in replay(scan, places, _BURST_STEPS)[0] if not incident.is_burst]
+
+
+def _finding(model: str, health: Health, incident: Incident, *, wants_past: bool) -> Finding:
+    watched, series = health.watched, incident.cover.series
+    end = health.start_ns.size if incident.recovered is None else incident.recovered
+    inside, before = slice(incident.onset, end), slice(0, incident.onset)
+    sums = [float(table[series][:, part].sum()) for part in (inside, before) for table in (health.hits, health.trials)]
+    rate, was = sums[0] / max(sums[1], 1), sums[2] / max(sums[3], 1)
+    processes = [
+        parse_cohort(key.cohort)["process"] for key, is_mine in zip(health.keys, series, strict=True) if is_mine
+    ]
+    alone = f" in process {', '.join(processes[:3])}" if len(processes) < len(health.keys) else ""
+    bound = f"{health.bound_s:g} s"
+    at, earliest, latest = (int(health.start_ns[step]) for step in (incident.onset, incident.earliest, incident.latest))
+    ended = (
+        None if incident.recovered is None else int(health.start_ns[min(incident.recovered, health.start_ns.size - 1)])
+    )
+    onset = Onset(at, earliest, latest, ended, whole_span=not sums[3])
+    severity: Severity = "page" if health.bound_s == watched.never_s and rate >= _OBJECTIVE else "ticket"
+    if ended is not None and not wants_past:
+        severity = "info"
+    where = Place(model)
+    return Finding(
+        f"runtime.{watched.field}.{processes[0] if alone else 'all'}", "runtime", severity,
+        f"{100 * rate:.2g} % of the {watched.noun} take longer than {bound}{alone}", watched.verdict, where, onset,
+        confidence(incident.alarm.ln_report),
+        (
+            Evidence("rate", rate, "share", f"{sums[0]:.0f} of {sums[1]:.0f} {watched.noun} took longer than {bound} since then"),
+            Evidence("rate_before", was, "share", f"{sums[2]:.0f} of {sums[3]:.0f} before"),
+        ),
+        (look_at_health(onset), look_before(where, onset)), (_timeline(health, series),),
+    )  # fmt: skip
+
+
+def _timeline(health: Health, series: NDArray[np.bool_]) -> Timeline:
+    edges = np.unique(np.linspace(0, health.start_ns.size, _POINTS, endpoint=False).astype(np.int64))
+    hits, trials = (np.add.reduceat(table[series].sum(axis=0), edges) for table in (health.hits, health.trials))
+    points = [float(hit / trial) if trial else None for hit, trial in zip(hits, trials, strict=True)]
+    title = f"share of {health.watched.noun} above {health.bound_s:g} s"
+    return Timeline(title, "share", [int(health.start_ns[edge]) for edge in edges], (("all", points),))

@@ -1,0 +1,100 @@
+"""Slow calls: found within five windows whatever the history, in their version, and not where latency only breathes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.quality.incidents.latency import WORLDS, slow, timed
+from benchmarks.quality.incidents.latency import steady as steady_latency
+from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic, calls, series
+from radiosonde.diagnose import check
+from radiosonde.diagnose.latency_incidents import slow_spans
+from radiosonde.diagnose.measures import make_table
+from radiosonde.diagnose.places import PlaceName
+
+HOUR = 60
+
+
+def traffic_of(seed, minutes, *, per_minute=1500.0, versions=2):
+    """Return traffic without failures."""
+    rng = np.random.default_rng(seed)
+    keys = series(versions)
+    made = calls(rng, minutes, keys, per_minute)
+    return rng, Traffic(keys, made, np.zeros_like(made))
+
+
+def spans_of(windows):
+    """Return what is slower than before."""
+    return slow_spans(make_table("m", windows), windows).spans
+
+
+@pytest.mark.parametrize("history", [3 * HOUR, 12 * HOUR])
+@pytest.mark.parametrize(("share", "factor", "within"), [(0.02, 10, 5), (0.1, 5, 5), (0.5, 3, 5)])
+def test_slow_calls_are_found_within_five_windows_whatever_the_history(share, factor, within, history):
+    """Two calls in a hundred at about three times the p99, or half of them at three times the median."""
+    for seed in range(3):
+        rng, traffic = traffic_of(seed, history + within)
+        tables = slow(WORLDS["wandering"](rng, history + within), share, factor, history)
+        found = [span for span in spans_of(timed(rng, traffic, tables)) if span.end_ns is None]
+        assert found
+        assert abs(found[0].start_ns - (START_NS + history * MINUTE_NS)) <= MINUTE_NS
+
+
+@pytest.mark.parametrize("world", sorted(WORLDS))
+def test_latency_that_only_breathes_calls_for_nobody(world):
+    """A day of each healthy world, looked at after every window, has no finding and no note."""
+    rng, traffic = traffic_of(1, 24 * HOUR, per_minute=400.0)
+    diagnosis = check(timed(rng, traffic, WORLDS[world](rng, 24 * HOUR)), {})
+    assert (diagnosis.findings, diagnosis.notes) == ((), ())
+
+
+def test_one_version_that_is_slow_is_named():
+    """The other version's calls of the same minutes are as fast as ever."""
+    rng, traffic = traffic_of(2, 6 * HOUR)
+    healthy = steady_latency(rng, 6 * HOUR)
+    windows = timed(rng, traffic, healthy, {"v2": slow(healthy, 0.2, 8, 5 * HOUR)})
+    assert spans_of(windows)[0].place == PlaceName("v2", "canary")
+    (finding,) = check(windows, {}).findings
+    assert (finding.kind, finding.where.version) == ("latency", "v2")
+    assert abs(finding.onset.at_ns - (START_NS + 5 * HOUR * MINUTE_NS)) <= 2 * MINUTE_NS
+
+
+def test_a_mild_slowdown_does_not_swallow_a_later_one():
+    """Calls take 40 % longer for hours; then two in a hundred take ten times as long: that is dated to its own start."""
+    rng, traffic = traffic_of(3, 10 * HOUR)
+    tables = slow(slow(steady_latency(rng, 10 * HOUR), 1.0, 1.4, 3 * HOUR), 0.02, 15, 9 * HOUR)
+    (finding,) = check(timed(rng, traffic, tables), {}).findings
+    assert abs(finding.onset.at_ns - (START_NS + 9 * HOUR * MINUTE_NS)) <= MINUTE_NS
+
+
+def test_a_slow_version_that_was_mended_is_a_note():
+    """Version 2 was slow for two hours and is as fast as the other since: nobody is paged for it."""
+    rng, traffic = traffic_of(5, 9 * HOUR)
+    healthy = steady_latency(rng, 9 * HOUR)
+    windows = timed(rng, traffic, healthy, {"v2": slow(healthy, 0.2, 8, 4 * HOUR, 6 * HOUR)})
+    diagnosis = check(windows, {})
+    assert diagnosis.findings == ()
+    assert [note.where.version for note in diagnosis.notes] == ["v2"]
+
+
+def test_a_version_that_was_slow_from_its_first_call_is_found_beside_the_others():
+    """It has no past of its own."""
+    rng, traffic = traffic_of(6, 6 * HOUR)
+    young = np.array([key.version == "v2" for key in traffic.keys])
+    traffic.calls[young, : 5 * HOUR] = 0
+    healthy = steady_latency(rng, 6 * HOUR)
+    (finding,) = check(timed(rng, traffic, healthy, {"v2": slow(healthy, 0.3, 8, 0)}), {}).findings
+    assert (finding.where.version, finding.onset.whole_span) == ("v2", True)
+    assert "The model version, not infrastructure" in finding.verdict
+
+
+def test_what_has_become_fast_again_is_a_note():
+    """An hour of slow calls this morning wakes nobody in the afternoon; asked for the past, it is a finding."""
+    rng, traffic = traffic_of(4, 8 * HOUR)
+    windows = timed(rng, traffic, slow(steady_latency(rng, 8 * HOUR), 0.05, 10, 3 * HOUR, 4 * HOUR))
+    now = check(windows, {})
+    assert now.findings == ()
+    (note,) = now.notes
+    assert abs(note.onset.ended_ns - (START_NS + 4 * HOUR * MINUTE_NS)) <= 2 * MINUTE_NS
+    assert [finding.name for finding in check(windows, {}, past=True).findings] == [note.name]
