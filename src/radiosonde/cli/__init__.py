@@ -65,6 +65,12 @@ def _load_diagnose() -> CommandModule:
     return diagnose
 
 
+def _load_triage() -> CommandModule:
+    from radiosonde.cli import triage
+
+    return triage
+
+
 def _load_agent() -> CommandModule:
     from radiosonde.cli import agent
 
@@ -113,6 +119,7 @@ COMMANDS = (
     Command("reference", "build a reference profile from training data, or show one", _load_reference),
     Command("store", "look after a store: seal closed hours into Parquet", _load_store),
     Command("diagnose", "read a store and say what is wrong, where, and since when", _load_diagnose),
+    Command("triage", "the last minutes on one screen: what is wrong, and what is usual", _load_triage),
     Command("agent", "drain the rings of all processes in a spool, store and export what they counted", _load_agent),
     Command("blackbox", "print the last predictions of each process, and those in flight when it died", _load_blackbox),
     Command("label", "load labels from a CSV or Parquet file", _load_label),

@@ -1,0 +1,92 @@
+"""``radiosonde triage STORE``: the last minutes on one screen. Exit codes as of ``diagnose``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiosonde._clock import wall_ns
+from radiosonde.cli._terminal import console
+from radiosonde.diagnose import EXIT_CODES, Freshness, check
+from radiosonde.diagnose.text import onset_words, place_words, reasons, span_words, status_words
+from radiosonde.diagnose.triage import Line, triage_lines
+from radiosonde.errors import ConfigurationError
+from radiosonde.model import RUNTIME_MODEL
+from radiosonde.sources import open_source
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import Console
+
+    from radiosonde.diagnose import Diagnosis
+
+_MINUTE_NS = 60_000_000_000
+_HISTORY_NS = 28 * 86_400_000_000_000
+_MOVED = 1.5
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``triage`` to the command line."""
+    parser = subparsers.add_parser(
+        "triage",
+        help="the last minutes on one screen: what is wrong, what each signal does, what is usual",
+        description="Show the last minutes on one screen: findings, then traffic, errors, latency, versions, cohorts, processes and data beside what is usual.",
+        epilog="Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not be made, 4 stale.",
+    )
+    parser.add_argument("store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both")  # fmt: skip
+    parser.add_argument("--model", help="look at this model only (default: all)")
+    parser.add_argument(
+        "--last", type=int, default=15, metavar="MINUTES", help="how many minutes are now (default: 15)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the screen and return the exit code.
+
+    Raises:
+        StoreError: the store cannot be read.
+        ConfigurationError: *--last* is no number of minutes, or the extra ``desk`` is not installed.
+    """
+    if args.last < 1:
+        raise ConfigurationError(f"--last {args.last} is no number of minutes; write --last 15")
+    terminal = console()
+    source = open_source(list(args.store), sketches=False)
+    written_ns = source.last_written_ns()
+    windows = source.windows(None, None, args.model)
+    last = max((window.end_ns for window in windows), default=0)
+    windows = [window for window in windows if window.end_ns > last - _HISTORY_NS]
+    windows += source.runtime_windows(last - _HISTORY_NS, None)
+    freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
+    diagnosis = check(windows, source.references(), model=args.model, freshness=freshness)
+    terminal.print(f"[bold]{status_words(diagnosis).upper()}[/bold]  {span_words(diagnosis)}", soft_wrap=True)
+    for reason in reasons(diagnosis):
+        terminal.print(f"  {reason}", highlight=False)
+    for finding in diagnosis.findings:
+        terminal.print(f"\n[bold]{finding.severity.upper()}[/bold]  {finding.title}", highlight=False)
+        terminal.print(f"  {finding.verdict}", highlight=False)
+        terminal.print(f"  {place_words(finding.where)}; since {onset_words(finding.onset)}", highlight=False)
+    moved: list[tuple[str, Line]] = []
+    for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
+        terminal.print(f"\n[bold]{model}[/bold], last {args.last} minutes, and what is usual", highlight=False)
+        for line in triage_lines(model, windows, args.last * _MINUTE_NS):
+            terminal.print(
+                f"  {line.subject:<10} {line.now:<62} {line.usual}".rstrip(), highlight=False, soft_wrap=True
+            )
+            if max(line.ratio, 1 / line.ratio) >= _MOVED:
+                moved.append((model, line))
+    _print_end(terminal, diagnosis, moved, " ".join(shlex.quote(str(path)) for path in args.store))
+    return EXIT_CODES[diagnosis.status]
+
+
+def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, Line]], store: str) -> None:
+    """Print the largest deviations where nothing is significant, what was ruled out, and what to run next."""
+    if not diagnosis.findings and diagnosis.windows:
+        moved.sort(key=lambda entry: -max(entry[1].ratio, 1 / entry[1].ratio))
+        largest = "; ".join(f"{model}: {line.now} ({line.usual})" for model, line in moved[:3]) or "none above a half"
+        terminal.print(f"\nnothing significant; largest deviations: {largest}", highlight=False)
+    floors = [f"{check.where.model} {check.subject}: {floor.text}" for check in diagnosis.checked for floor in check.floors[:1]]  # fmt: skip
+    if floors and not diagnosis.findings:
+        terminal.print("ruled out: more than " + "; ".join(floors), highlight=False)
+    terminal.print(f"\nnext: radiosonde diagnose {store}", highlight=False, soft_wrap=True)

@@ -1,0 +1,200 @@
+"""The last minutes on one screen: what each signal does now and what is usual, in the order in which an engineer on call would ask.
+
+Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing here decides anything: what is wrong is said by `check`, whose
+findings come first. These lines are for the minutes in which nothing is significant yet, and to see what was ruled out. *Usual* is the day before the
+last minutes, or as much of it as there is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.measures import make_table
+from radiosonde.diagnose.tail import split_tail
+from radiosonde.model import LATENCY, NULL, RUNTIME_MODEL
+from radiosonde.model.addition import add
+from radiosonde.model.runtime import RuntimeCounts, speaker_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from radiosonde.diagnose.measures import MeasureTable
+    from radiosonde.model import Window
+
+_DAY_NS = 86_400_000_000_000
+_MIN_CALLS = 20.0
+
+
+class Line(NamedTuple):
+    """One signal: what it is, what it does now, what is usual, and by what factor it moved (1 where that says nothing)."""
+
+    subject: str
+    now: str
+    usual: str
+    ratio: float
+
+
+class Sides(NamedTuple):
+    """The windows of the last minutes and of the day before them."""
+
+    now: list[Window]
+    usual: list[Window]
+
+
+def triage_lines(model: str, windows: Sequence[Window], last_ns: int) -> list[Line]:
+    """Return the lines of *model* for the last *last_ns* nanoseconds of event time, in the order of questions.
+
+    Args:
+        model: the model.
+        windows: windows of all models and of the processes.
+        last_ns: how much of the end is *now*.
+    """
+    mine = [window for window in windows if window.key.model == model]
+    end = max(window.end_ns for window in mine)
+    sides = _sides(mine, end, last_ns)
+    serving = {window.process for window in mine}
+    lived = [window for window in windows if window.key.model == RUNTIME_MODEL and speaker_of(window) in serving]
+    table = make_table(model, sides.now + sides.usual)
+    return [
+        *_traffic(sides),
+        *_errors(sides),
+        *_latency(sides),
+        *_worst(table, end - last_ns),
+        *_processes(_sides(lived, end, last_ns)),
+        *_missing(sides),
+    ]
+
+
+def _sides(windows: Sequence[Window], end: int, last_ns: int) -> Sides:
+    edge = end - last_ns
+    usual = [window for window in windows if edge - _DAY_NS <= window.start_ns < edge]
+    return Sides([window for window in windows if window.start_ns >= edge], usual)
+
+
+def _minutes(windows: Sequence[Window]) -> float:
+    spans = {(window.start_ns, window.end_ns) for window in windows}
+    return sum(end - start for start, end in spans) / 6e10
+
+
+def _ratio(now: float, usual: float) -> float:
+    return now / usual if now > 0 and usual > 0 else 1.0
+
+
+def _traffic(sides: Sides) -> list[Line]:
+    now, usual = (sum(w.calls for w in side) / max(_minutes(side), 1e-9) for side in sides)
+    return [Line("traffic", f"{now:,.1f} calls a minute", f"{usual:,.1f}" if sides.usual else "", _ratio(now, usual))]
+
+
+def _errors(sides: Sides) -> list[Line]:
+    calls = [sum(w.calls for w in side) for side in sides]
+    failed = [sum(sum(w.errors.values()) for w in side) for side in sides]
+    rates = [hits / max(count, 1) for hits, count in zip(failed, calls, strict=True)]
+    types: dict[str, int] = {}
+    for window in sides.now:
+        for name, count in window.errors.items():
+            types[name] = types.get(name, 0) + count
+    most = max(types, key=lambda name: types[name], default="")
+    said = f"{_share(rates[0])} of {calls[0]} calls fail" + (f", most of them {most}" if most else "")
+    smoothed = _ratio((failed[0] + 0.5) / (calls[0] + 1), (failed[1] + 0.5) / (calls[1] + 1))
+    return [Line("errors", said, _share(rates[1]) if calls[1] else "", smoothed)]
+
+
+def _latency(sides: Sides) -> list[Line]:
+    tails = []
+    phases = sorted({phase for side in sides for window in side for phase in window.latency.phases})
+    for side in sides:
+        counts, sums = np.zeros(LATENCY.size, np.int64), np.zeros((len(phases) + 1, LATENCY.size))
+        for window in side:
+            counts += window.latency.counts
+            sums[-1] += window.latency.sums_s
+            for name, part in zip(window.latency.phases, window.latency.phase_sums_s, strict=True):
+                sums[phases.index(name)] += part
+                sums[-1] -= part
+        tails.append(split_tail(counts, sums))
+    now, usual = tails
+    if now is None:
+        return []
+    if usual is None:
+        return [Line("latency", f"p99 {_ms(now.quantile_s)}", "", 1.0)]
+    lines = [
+        Line("latency", f"p99 {_ms(now.quantile_s)}", _ms(usual.quantile_s), _ratio(now.quantile_s, usual.quantile_s))
+    ]
+    if phases:
+        grown = int((now.means_s[:-1] - usual.means_s[:-1]).argmax())
+        mean, was = float(now.means_s[grown]), float(usual.means_s[grown])
+        lines.append(Line("phase", f"{phases[grown]} takes {_ms(mean)} on average", _ms(was), _ratio(mean, was)))
+    return lines
+
+
+def _worst(table: MeasureTable, edge_ns: int) -> list[Line]:
+    """Return the version and the cohort whose failures moved most."""
+    inside = table.start_ns >= edge_ns
+    lines = []
+    for subject, names in (
+        ("version", [key.version or "(no version)" for key in table.keys]),
+        ("cohort", [key.cohort or "(no cohort)" for key in table.keys]),
+    ):
+        if len(set(names)) < 2:
+            continue
+        found = []
+        for name in sorted(set(names)):
+            rows = np.array([each == name for each in names])
+            hits, calls = (float(part[rows][:, inside].sum()) for part in (table.failures, table.calls))
+            before, all_before = (float(part[rows][:, ~inside].sum()) for part in (table.failures, table.calls))
+            if calls >= _MIN_CALLS:
+                ratio = _ratio((hits + 0.5) / (calls + 1), (before + 0.5) / (all_before + 1)) if all_before else 1.0
+                usual = _share(before / all_before) if all_before else ""
+                found.append(Line(subject, f"{name}: {_share(hits / calls)} of {calls:.0f} calls fail", usual, ratio))
+        lines += [max(found, key=lambda line: line.ratio)] if found else []
+    return lines
+
+
+def _processes(sides: Sides) -> list[Line]:
+    now, usual = (add([RuntimeCounts(), *(w.runtime for w in side if w.runtime is not None)]) for side in sides)
+    if not now.observed_s:
+        return []
+    cores, were = now.cpu_s / now.observed_s, usual.cpu_s / max(usual.observed_s, 1e-9)
+    lines = [
+        Line("processes", f"{cores:.2f} cores each", f"{were:.2f}" if usual.observed_s else "", _ratio(cores, were))
+    ]
+    for name, field in (
+        ("GC pauses", "gc_pauses"),
+        ("event-loop lag", "loop_lags"),
+        ("thread-pool wait", "pool_waits"),
+    ):
+        mine, other = (getattr(side, field).quantile_s(0.99) for side in (now, usual))
+        if mine:
+            lines.append(Line("processes", f"{name} p99 {_ms(mine)}", _ms(other) if other else "", _ratio(mine, other)))
+    return lines
+
+
+def _missing(sides: Sides) -> list[Line]:
+    """Return the feature whose missing values moved most."""
+    shares = []
+    for side in sides:
+        rows: dict[str, float] = {}
+        blank: dict[str, float] = {}
+        for window in side:
+            for name, cells in zip(
+                *((window.features.names, window.features.cells) if window.features else ((), ())), strict=True
+            ):
+                rows[name] = rows.get(name, 0.0) + float(cells.sum())
+                blank[name] = blank.get(name, 0.0) + float(cells[NULL])
+        shares.append({name: blank[name] / max(count, 1.0) for name, count in rows.items() if count >= _MIN_CALLS})
+    both = [(now - shares[1].get(name, now), name) for name, now in shares[0].items()]
+    if not both:
+        return []
+    _, name = max(both)
+    now, usual = shares[0][name], shares[1].get(name)
+    ratio = 1.0 if usual is None else _ratio(now + 1e-3, usual + 1e-3)
+    return [Line("data", f"{name}: {_share(now)} missing", "" if usual is None else _share(usual), ratio)]
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 or not share else f"{100 * share:.2g} %"
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.2g} ms"
