@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import prometheus_client
 import pytest
 
@@ -25,6 +26,7 @@ from radiosonde.export.exporter import ExportContext, Exporter
 from radiosonde.export.prometheus import PrometheusCollector
 from radiosonde.model import SeriesKey, losses
 from radiosonde.model.spans import KeptSpan
+from radiosonde.reference.profile import Reference
 from radiosonde.testing import fly
 from tests.e2e._receivers import free_port, otlp_sink
 
@@ -158,9 +160,11 @@ def case(request) -> Case:
 @pytest.fixture(scope="module")
 def telemetry():
     """Return (five windows with sketches, a snapshot of them, three spans)."""
+    # A reference, because there are no sketches before one is known, and a provisional one takes an hour.
+    reference = Reference.fit(pd.DataFrame({"wind": np.arange(300.0), "rain": np.ones(300)}))
     with fly(runtime=False) as rs:
         for model in "abcde":
-            predict = rs.observe(model)(lambda features: 1.0)
+            predict = rs.observe(model, reference=reference)(lambda features: 1.0)
             for value in range(300):
                 predict(np.array([[float(value), 1.0]]))
         rs.pipeline().take_turn()
