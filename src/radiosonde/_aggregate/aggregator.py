@@ -34,7 +34,7 @@ from radiosonde._aggregate.thinning import Thinner
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
-from radiosonde._ring import Block
+from radiosonde._ring import BatchArena, Block
 from radiosonde._ring.layout import INPUT_ROW
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
@@ -50,6 +50,9 @@ one of 30 features takes 90 kB."""
 
 LARGEST_SHARE = 64
 """Rows that one row may stand for because the features of others were given up; what is left is spread over later ones."""
+
+WAITING_BYTES = 32 << 20
+"""Bytes of rows of all models together that wait for provisional references; beyond it the oldest one is made early."""
 
 
 class Aggregator:
@@ -193,6 +196,8 @@ class Aggregator:
         backlog.add(Part(stream, state.start_ns, state.key.cohort, rows, weight))
         if backlog.is_ready or identity in self._provisional:
             self._settle(identity)
+        elif sum(each.size_bytes for each in self._backlogs.values()) > WAITING_BYTES:
+            self._settle(next(iter(self._backlogs)))  # the oldest: by what there is
 
     @staticmethod
     def _add_standing(stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
@@ -239,6 +244,11 @@ class Aggregator:
             stream.adopt(reference)
         for part in backlog.parts():
             self._state(part.stream, part.start_ns, part.cohort).add_features(part.rows, part.weight)
+
+    def let_go(self, stream: Stream) -> None:
+        """Let go of the arena of a stream that has no more rows; those that wait for a reference go on waiting."""
+        with self._lock:
+            stream.arena = BatchArena(0)
 
     def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
         """Count outcomes in the windows of their predictions, which this process need not have made; any thread.

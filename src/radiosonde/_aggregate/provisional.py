@@ -60,6 +60,9 @@ class Backlog:
     Args:
         span_ns: event time they must cover.
         thinner: draws the rows that stay when they become too many.
+
+    Attributes:
+        size_bytes: bytes of the rows that wait.
     """
 
     def __init__(self, span_ns: int, thinner: Thinner) -> None:
@@ -67,7 +70,7 @@ class Backlog:
         self._thinner = thinner
         self._parts: list[Part] = []
         self._step = 1
-        self._rows = self._bytes = 0
+        self._rows = self.size_bytes = 0
         self._first_ns = self._last_ns = 0
         self._interim: tuple[int, Reference] | None = None
 
@@ -79,16 +82,16 @@ class Backlog:
         self._rows += len(part.rows)
         # A copy even where all stay: a view would keep the whole block.
         self._keep(part._replace(rows=part.rows.copy()) if self._step == 1 else self._thinned(part, self._step))
-        while self._bytes > BACKLOG_BYTES or len(self._parts) > BACKLOG_PARTS:
+        while self.size_bytes > BACKLOG_BYTES or len(self._parts) > BACKLOG_PARTS:
             self._step *= 2
-            parts, self._parts, self._bytes = self._parts, [], 0
+            parts, self._parts, self.size_bytes = self._parts, [], 0
             for waiting in parts:
                 self._keep(self._thinned(waiting, 2))
 
     def _keep(self, part: Part) -> None:
         if len(part.rows):
             self._parts.append(part)
-            self._bytes += part.rows.nbytes
+            self.size_bytes += part.rows.nbytes
 
     def _thinned(self, part: Part, step: int) -> Part:
         return part._replace(rows=part.rows[self._thinner.positions(len(part.rows), step)], weight=part.weight * step)

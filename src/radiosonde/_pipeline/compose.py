@@ -16,7 +16,7 @@ from radiosonde._pipeline.launch import Launcher
 from radiosonde._pipeline.left_to_agent import LeftToAgent
 from radiosonde._pipeline.own_rings import OwnRings
 from radiosonde._pipeline.parts import Draining, Parts
-from radiosonde._pipeline.profiles import profiles_in_use
+from radiosonde._pipeline.rings import Rings
 from radiosonde._pipeline.turn_lock import TurnLock
 from radiosonde._pipeline.worker_publisher import WorkerPublisher
 from radiosonde._ring.spool import AGENT, SELF
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from radiosonde._guard import Guard
     from radiosonde._pipeline._worker import Worker
-    from radiosonde._pipeline.ring_consumer import RingConsumer
     from radiosonde._ring.spool import Spool
     from radiosonde.export.exporter import Exporter
     from radiosonde.export.snapshot import Snapshot
@@ -76,8 +75,8 @@ def compose(settings: Settings, around: Surroundings) -> Composition:
 
 def _own_rings(settings: Settings, around: Surroundings) -> Composition:
     """Compose a consumer that drains, joins, stores and exports."""
-    rings: list[RingConsumer] = []
-    context = ExportContext(settings, around.guard, around.snapshot, lambda: profiles_in_use(rings), around.process)
+    rings = Rings()
+    context = ExportContext(settings, around.guard, around.snapshot, rings.profiles, around.process)
     exporters = make_exporters(context)
 
     def join() -> None:
@@ -94,7 +93,7 @@ def _left_to_agent(settings: Settings, around: Surroundings) -> Composition:
     def deliver() -> None:
         parts.joiner.deliver()
 
-    parts = _parts(settings, around, [], [], deliver)
+    parts = _parts(settings, around, Rings(), [], deliver)
     launcher = Launcher(settings, around.guard) if settings.agent == AUTO else None
     publisher = WorkerPublisher(
         parts.guard, parts.process, parts.spool, parts.label_queue.results, parts.health, launcher
@@ -105,7 +104,7 @@ def _left_to_agent(settings: Settings, around: Surroundings) -> Composition:
 def _parts(
     settings: Settings,
     around: Surroundings,
-    rings: list[RingConsumer],
+    rings: Rings,
     exporters: Sequence[Exporter],
     labels: Callable[[], None] | None,
 ) -> Parts:

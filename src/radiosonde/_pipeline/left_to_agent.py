@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radiosonde._ring.spool import Spool
+
 if TYPE_CHECKING:
     from radiosonde._pipeline.parts import Parts
     from radiosonde._pipeline.ring_consumer import RingConsumer
@@ -43,6 +45,11 @@ class LeftToAgent:
     def look(self) -> None:
         """Do what callers left to us, publish our counts and health, and hand labels over."""
         self._parts.catch_up()
+        for ring in list(self._parts.rings):
+            if ring.is_over:  # its agent drains it to the end, and removes it
+                self._parts.rings.let_go(ring)
+                if ring.ring.file is not None:
+                    Spool.let_go(ring.ring.file)
         self._publisher.look()
         if self._parts.label_queue.waiting:
             self._parts.delivery.wake_store()

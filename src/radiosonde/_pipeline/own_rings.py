@@ -135,13 +135,24 @@ class OwnRings:
         return True
 
     def _drain(self, ring: RingConsumer) -> None:
-        parts = self._parts
+        parts, is_over = self._parts, ring.is_over
         block = ring.drain(parts.guard)
         if len(block):
             self.lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
         fold_in_slices(ring, block, parts.aggregator, parts.guard, parts.label_queue)
         if parts.label_queue.is_crowded:
             parts.delivery.wake_store()
+        if is_over:
+            self._let_go(ring)
+
+    def _let_go(self, ring: RingConsumer) -> None:
+        """Forget a ring that was drained after the last call that could write into it, and remove its files."""
+        parts = self._parts
+        parts.aggregator.let_go(ring.stream)
+        parts.rings.let_go(ring)
+        spool = parts.guard.attempt(parts.spool)
+        if ring.ring.file is not None and spool is not None and not isinstance(spool, Exception):
+            parts.guard.attempt(spool.remove, ring.ring.file)
 
     def runtime(self) -> RuntimeCounts | None:
         """Return the health of the process so far."""

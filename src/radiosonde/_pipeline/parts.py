@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from radiosonde._pipeline.joiner import Joiner
     from radiosonde._pipeline.label_queue import LabelQueue
     from radiosonde._pipeline.ring_consumer import RingConsumer
+    from radiosonde._pipeline.rings import Rings
     from radiosonde._pipeline.turn_lock import TurnLock
     from radiosonde._ring.spool import Spool
     from radiosonde._settings import Settings
@@ -55,7 +56,7 @@ class Parts:
     process: str
     thread: Worker
     turn: TurnLock
-    rings: list[RingConsumer]
+    rings: Rings
     deferred: Deferred
     sampling: SamplingController
     tail_sampler: TailSampler | None

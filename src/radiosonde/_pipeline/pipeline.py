@@ -19,7 +19,7 @@ from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
 from radiosonde._pipeline.own_spool import open_spool
-from radiosonde._pipeline.profiles import Profiles, profiles_in_use
+from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._pipeline.span_source import SpanSource
 from radiosonde._pipeline.turn_lock import TurnLock
@@ -81,7 +81,7 @@ class Pipeline:
         self._spool: Spool | None = None
         self._held: list[TurnLock | threading.Lock] = []
         self._is_label_queue_held = self._has_labelled = False
-        self._by_nonce: dict[int, RingConsumer] = {}
+        self._by_nonce: weakref.WeakValueDictionary[int, RingConsumer] = weakref.WeakValueDictionary()
         around = Surroundings(self.guard, self.process, self._consumer, self.snapshot, lambda: self.spool)
         parts, self._draining, self.drained_by = compose(self.settings, around)
         self._parts, self._ring_consumers, self._turn = parts, parts.rings, parts.turn
@@ -265,20 +265,21 @@ class Pipeline:
             start_ns=self._start_ns,
             time_ns=wall_ns(),
             windows=self._aggregator.snapshot(),
-            references={**self._aggregator.interims, **profiles_in_use(self._ring_consumers)},
+            references={**self._aggregator.interims, **self._ring_consumers.profiles()},
             statistics=self.statistics(),
             runtime=self._draining.runtime(),
         )
 
     def statistics(self) -> Statistics:
         """Return our own counts."""
-        consumers = list(self._ring_consumers)
-        feature_rows = sum(consumer.feature_rows for consumer in consumers)
+        rings = self._ring_consumers
+        consumers = list(rings)
+        feature_rows = rings.past_feature_rows + sum(consumer.feature_rows for consumer in consumers)
         delivered = self._delivery.counts()
         lost = {**dict.fromkeys(losses.ALL_LOSSES, 0), **self.guard.losses()}
         return Statistics(
-            records=sum(consumer.records for consumer in consumers),
-            rows=sum(consumer.rows for consumer in consumers),
+            records=rings.past_records + sum(consumer.records for consumer in consumers),
+            rows=rings.past_rows + sum(consumer.rows for consumer in consumers),
             in_flight=sum(consumer.reader.in_flight for consumer in consumers),
             losses={**lost, losses.SERIES_CUT: delivered.series_cut},
             labels=self._label_queue.results(),
@@ -350,8 +351,9 @@ class Pipeline:
         """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
         self.guard.reset()
         for consumer in self._ring_consumers:
-            if consumer.writer is not None:
-                consumer.writer.abandon()
+            writer = consumer.writer
+            if writer is not None:
+                writer.abandon()
         self._delivery.abandon()
         if self.health is not None:
             self.health.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -54,7 +55,10 @@ class RingConsumer:
     def __init__(self, ring: Ring, stream: Stream, declared_classes: int, writer: RecordWriter | None = None) -> None:
         self.ring = ring
         self.stream = stream
-        self.writer = writer
+        # Held until it has been drained once; then a writer that nobody can call any more is let go (`is_over`).
+        self._kept = writer
+        self._writer = None if writer is None else weakref.ref(writer)
+        self._reclaimer = None if writer is None else writer.reclaimer
         self.reader = RingReader(ring)
         self.records = 0
         self.rows = 0
@@ -116,11 +120,24 @@ class RingConsumer:
         values, records = self._looked
         return max(records, values // max(1, self.ring.features))
 
+    @property
+    def writer(self) -> RecordWriter | None:
+        """The record writer; None when it is of another process, or gone with the function that it recorded."""
+        return None if self._writer is None else self._writer()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody can write into the ring any more: its function, or the schema that it was made for, is gone."""
+        return self._kept is None and self._writer is not None and self._writer() is None
+
     def settle(self) -> None:
         """See that the version is known, which may take long, and that what callers had to leave is written."""
-        if self.writer is not None:
-            self.writer.reclaimer.settle()
-            self.stream.version = self.writer.recorder.settle_version()
+        if self._reclaimer is not None:
+            self._reclaimer.settle()
+        writer = self.writer
+        if writer is not None:
+            self.stream.version = writer.recorder.settle_version()
+        self._kept = None
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
@@ -128,9 +145,9 @@ class RingConsumer:
         self.settle()
         self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()
-        if self.writer is not None:  # what is taken here is counted here: there is no commit to wait for
+        if self._reclaimer is not None:  # what is taken here is counted here: there is no commit to wait for
             reader.mark_durable(reader.progress()[2])
-            self.joinable += reader.joined(self.writer.reclaimer.take_joinable())
+            self.joinable += reader.joined(self._reclaimer.take_joinable())
         lost = {losses.RING_OVERWRITTEN: reader.overwritten, losses.BATCH_OVERWRITTEN: reader.batch_rows_lost}
         for reason, count in lost.items():
             if count > self._lost.get(reason, 0):

@@ -73,6 +73,7 @@ def _write_names(ring: Ring, recorder: Recorder, schema: Schema, outputs: Output
     if ring.file is None:
         return
     writer, guard = NameWriter(ring.file.beside(NAMES)), recorder.host.guard
+    ring.names = writer
     tables: list[tuple[Codes, int, int]] = [
         (recorder.cohorts, COHORTS, 0),
         (outputs.classes, CLASSES, 0),

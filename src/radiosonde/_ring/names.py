@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ class NameWriter:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = threading.RLock()  # a descriptor that was closed may be somebody else's file by then
 
     def append(self, name: Name) -> None:
         """Write one name.
@@ -48,15 +50,23 @@ class NameWriter:
         """
         text = name.text.encode(errors="replace")[:LONGEST_BYTES]
         record = _RECORD.pack(name.table, name.feature, name.code, len(text), zlib.crc32(text))
-        written = os.write(self._descriptor, record + text)
-        if written < len(record) + len(text):
+        with self._lock:
+            if self._descriptor >= 0:
+                self._write(record + text)
+
+    def _write(self, record: bytes) -> None:
+        written = os.write(self._descriptor, record)
+        if written < len(record):
             # Half a record would hide all that follow it, once there is room again.
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; what is appended afterwards is for nobody and goes nowhere."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class NameReader:

@@ -42,6 +42,7 @@ from radiosonde._ring.layout import (
     segment_slots,
     slots_for,
 )
+from radiosonde._ring.names import NameWriter
 from radiosonde._ring.slot_lock import SlotLock
 from radiosonde._ring.spool import AGENT, ARENA, RingFile, Spool, create_file
 from radiosonde.errors import SpoolError
@@ -79,6 +80,7 @@ class Ring:
         room: one element: the index from which on a writer calls `radiosonde._ring.reclaim.Reclaimer.make_room`.
         given: one element: a record below this index may have lost its slot, and is ended by the reclaimer.
         arena: rows of batches.
+        names: writes the texts behind its codes beside it; None for anonymous memory.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class Ring:
         )
         first_bytes = page.ljust(PAGE_BYTES, b"\0") + document
         self.file: RingFile | None = None
+        self.names: NameWriter | None = None
+        self._descriptor = -1
         if spool is None:
             # Private: of a shared mapping even a page that is only looked at takes memory, and a drain looks at all marks.
             self.memory = _anonymous(size_bytes)
@@ -127,6 +131,7 @@ class Ring:
             SpoolError: the file is torn, foreign, or from a newer version.
         """
         ring = cls.__new__(cls)
+        ring.names, ring._descriptor = None, -1  # noqa: SLF001 - our own, before anybody has it
         try:
             with file.path.open("r+b") as opened:
                 ring.memory = mmap.mmap(opened.fileno(), 0)
@@ -146,8 +151,17 @@ class Ring:
         return ring
 
     def close(self) -> None:
-        """Let go of what `attach` opened for taking records."""
+        """Let go of what `attach` opened for taking records; or of the files of a ring that nobody writes any more.
+
+        The mapping goes with the last view of it.
+        """
+        is_locks = self._descriptor >= 0 and self.is_shared
         self.lock.close()
+        if self._descriptor >= 0 and not is_locks:
+            os.close(self._descriptor)
+        self._descriptor = -1
+        if self.names is not None:
+            self.names.close()
 
     def _view(self, features: int, capacity: int, header_pages: int) -> None:
         self.features, self.capacity = features, capacity

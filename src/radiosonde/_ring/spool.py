@@ -148,6 +148,12 @@ class Spool:
             ring.beside(suffix).unlink(missing_ok=True)
             _OWN.pop(ring.beside(suffix), None)
 
+    @staticmethod
+    def let_go(ring: RingFile) -> None:
+        """Leave a ring that this process writes no more to whoever drains the spool."""
+        for suffix in (ARENA, RING):
+            _OWN.pop(ring.beside(suffix), None)
+
 
 KEPT_DEAD = 20
 """Dead processes whose rings nobody is to drain are kept for the flight recorder: the newest of them."""
