@@ -64,12 +64,14 @@ class OtlpSink:
         body_bytes: size of each body as it came, same order over all paths.
         answers: HTTP statuses to answer with, first come first; 200 when there are none left. Refused requests are not
             kept.
+        body: what a request is answered with, beside status 200.
     """
 
     endpoint: str = ""
     requests: dict[str, list[Any]] = field(default_factory=lambda: {path: [] for path in _SIGNALS})
     body_bytes: list[int] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    body: bytes = b""
 
     def metrics(self) -> dict[str, Any]:
         """Return the metrics received, by name; points of several requests follow each other."""
@@ -129,8 +131,10 @@ def otlp_sink(port: int = 0, sink: OtlpSink | None = None) -> Iterator[OtlpSink]
                 sink.requests[self.path].append(_SIGNALS[self.path].FromString(plain))
             self.send_response(status)
             self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", "0")
+            said = sink.body if status == 200 else b""
+            self.send_header("Content-Length", str(len(said)))
             self.end_headers()
+            self.wfile.write(said)
 
         def log_message(self, *_: object) -> None:
             """Keep quiet."""

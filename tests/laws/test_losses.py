@@ -16,6 +16,7 @@ import threading
 
 import numpy as np
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 import radiosonde
 from radiosonde._guard import Guard
@@ -333,6 +334,19 @@ def _(folder, patch):
         predict(rs, "text", input=False)
         rs.flush(30)
         return rs.losses()
+
+
+@provokes(losses.EXPORT_REJECTED)
+def _(folder, patch):
+    """A backend takes a request and keeps three points less."""
+    answer = ExportMetricsServiceResponse(partial_success={"rejected_data_points": 3}).SerializeToString()
+    with otlp_sink() as sink:
+        patch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f"{sink.endpoint}/v1/metrics")
+        sink.body = answer
+        with fly(otlp=True) as rs:
+            predict(rs, "text", input=False)
+            rs.flush(30)
+            return rs.losses()
 
 
 @provokes(losses.RECEIPT_UNISSUED)

@@ -1,6 +1,6 @@
 """Settings: declared in `radiosonde._settings.settings`, read from the environment in `radiosonde._settings.environment`."""
 
-from radiosonde._settings.environment import files_are_public, model_tag, variables_in_force
+from radiosonde._settings.environment import files_are_public, model_tag, otlp_signals, variables_in_force
 from radiosonde._settings.kinds import ANY
 from radiosonde._settings.settings import (
     AUTO,
@@ -28,6 +28,7 @@ __all__ = [
     "files_are_public",
     "is_disabled",
     "model_tag",
+    "otlp_signals",
     "variables",
     "variables_in_force",
 ]

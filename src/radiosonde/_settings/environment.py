@@ -67,18 +67,38 @@ def otel_interval_s(env: Mapping[str, str]) -> float | None:
     return int(interval_ms) / 1000 if interval_ms.isdecimal() and int(interval_ms) > 0 else None
 
 
+OTLP_SIGNALS = ("metrics", "logs", "traces")
+
+
+def otlp_signals(environment: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return the signals that OpenTelemetry's variables send out over OTLP, where OTLP is on.
+
+    Each has variables of its own: ``OTEL_LOGS_EXPORTER`` decides on logs (our sketches), if it is set. If not, logs go out where they have
+    an endpoint, their own or the common one. If there is neither, they go to localhost, as OpenTelemetry has it, unless another
+    signal has an endpoint of its own: then that is all there is.
+    """
+    env, prefix = in_force(environment), "OTEL_EXPORTER_OTLP"
+    is_common = bool(env.get(f"{prefix}_ENDPOINT", "").strip())
+    own = {signal for signal in OTLP_SIGNALS if env.get(f"{prefix}_{signal.upper()}_ENDPOINT", "").strip()}
+    taken = set()
+    for signal in OTLP_SIGNALS:
+        exporters = [name.strip() for name in env.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",") if name.strip()]
+        if exporters:
+            is_taken = any(name.startswith("otlp") for name in exporters) and "none" not in exporters
+        else:
+            is_taken = is_common or signal in own or not own
+        if is_taken:
+            taken.add(signal)
+    return frozenset(taken)
+
+
 def otel_takes_metrics(env: Mapping[str, str]) -> bool | None:
     """Return whether OpenTelemetry's variables say that metrics go out over OTLP."""
-    exporters = {name.strip() for name in env.get("OTEL_METRICS_EXPORTER", "").split(",")}
-    if "none" in exporters:
-        return False
+    exporters = [name.strip() for name in env.get("OTEL_METRICS_EXPORTER", "").split(",")]
     named = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-    return bool(named) or any(name.startswith("otlp") for name in exporters)
+    return "metrics" in otlp_signals(env) and (bool(named) or any(name.startswith("otlp") for name in exporters))
 
 
 def otel_spans_per_minute(env: Mapping[str, str]) -> int | None:
-    """Return 0 where traces have nowhere to go: they are switched off, or only metrics have an endpoint."""
-    prefix = "OTEL_EXPORTER_OTLP"
-    named = env.get(f"{prefix}_ENDPOINT") or env.get(f"{prefix}_TRACES_ENDPOINT")
-    is_off = env.get("OTEL_TRACES_EXPORTER", "").strip() == "none"
-    return 0 if is_off or (not named and env.get(f"{prefix}_METRICS_ENDPOINT")) else None
+    """Return 0 where traces have nowhere to go."""
+    return None if "traces" in otlp_signals(env) else 0

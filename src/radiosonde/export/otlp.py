@@ -14,11 +14,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from radiosonde._version import __version__
 from radiosonde.export.builder import BlockBuilder
 from radiosonde.export.cardinality import MAX_SERIES
+from radiosonde.export.otlp_answers import Answer, judging_session
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Window
@@ -101,7 +102,7 @@ class OtlpExporter:
             for item in chunk:
                 self._maker.delivered(item, snapshot.time_ns)
             sent += len(chunk)
-        return ExportResult(True, sent, self._wire.payload_bytes, cut=blocks.cut)
+        return ExportResult(True, sent, self._wire.payload_bytes, cut=blocks.cut, **self._wire.rejections())
 
     def export_sketches(self, windows: Sequence[Window]) -> ExportResult:
         """Send the sketches of closed windows, one event each.
@@ -126,7 +127,9 @@ class OtlpExporter:
                     False, sent, self._wire.payload_bytes, complaint, damaged, windows=bisect_right(ends, sent)
                 )
             sent += len(batch)
-        return ExportResult(True, sent, self._wire.payload_bytes, cut=damaged, windows=len(windows))
+        return ExportResult(
+            True, sent, self._wire.payload_bytes, cut=damaged, windows=len(windows), **self._wire.rejections()
+        )
 
     def export_spans(self, spans: Sequence[KeptSpan]) -> ExportResult:
         """Send spans; after a failure send ``spans[result.points:]`` again."""
@@ -143,7 +146,7 @@ class OtlpExporter:
             if outcome is not SpanExportResult.SUCCESS:
                 return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("traces"))
             sent += len(batch)
-        return ExportResult(True, sent, self._wire.payload_bytes)
+        return ExportResult(True, sent, self._wire.payload_bytes, **self._wire.rejections())
 
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""
@@ -172,40 +175,49 @@ class _Wire:
 
     Attributes:
         payload_bytes: bytes of answered requests since `reset`.
-        status: HTTP status of the last answer; 0 when there was none.
+        answer: the last answer; None when there was none.
+        rejected: points that were received and not kept, since `reset`.
     """
 
     def __init__(self) -> None:
-        self.payload_bytes = 0
-        self.status = 0
+        self.reset()
 
     def reset(self) -> None:
         """Forget the answers seen."""
-        self.payload_bytes = self.status = 0
+        self.payload_bytes = self.rejected = 0
+        self.answer: Answer | None = None
+        self._reason = ""
+
+    def rejections(self) -> dict[str, Any]:
+        """Return what was rejected since `reset`, as an `ExportResult` says it."""
+        if not self.rejected:
+            return {}
+        return {
+            "rejected": self.rejected,
+            "error": f"the OTLP backend rejected {self.rejected}: {self._reason or 'it says not why'}",
+        }
 
     def session(self) -> requests.Session | None:
         """Return a session that reports here; None where a plug-in may make one that holds credentials."""
         from importlib.metadata import entry_points
 
-        import requests
-
         if entry_points(group="opentelemetry_otlp_credential_provider"):
             return None
-        session = requests.Session()
-        session.hooks["response"].append(self._answered)
-        return session
+        return judging_session(self._answered)
 
     def complaint(self, signal: str) -> str:
         """Return why the last request failed and what to do."""
         variable = f"OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT)"
-        if self.status:
-            return f"the OTLP backend answered {signal} with HTTP {self.status}; check {variable} and its logs"
+        if self.answer is not None and self.answer.fault:
+            return f"the OTLP backend answered {signal} with {self.answer.fault}; check {variable} and its logs"
         return f"no OTLP backend took the {signal}; start one, or check {variable}"
 
-    def _answered(self, response: requests.Response, *_: object, **__: object) -> None:
+    def _answered(self, response: requests.Response, answer: Answer) -> None:
         body = response.request.body
         self.payload_bytes += len(body) if isinstance(body, bytes) else 0
-        self.status = response.status_code
+        self.answer = answer
+        self.rejected += answer.rejected
+        self._reason = answer.reason or self._reason
 
 
 @contextmanager

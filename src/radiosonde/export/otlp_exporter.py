@@ -10,8 +10,10 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._settings.environment import OTLP_SIGNALS, otlp_signals
 from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
 from radiosonde.export.waiting import Waiting, waiting_windows
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 1.0
 _PREFIX = "OTEL_EXPORTER_OTLP"
+_VARIABLE = re.compile(
+    rf"{_PREFIX}_(?:METRICS_|LOGS_|TRACES_)?(PROTOCOL|COMPRESSION|TIMEOUT|CERTIFICATE|CLIENT_KEY|CLIENT_CERTIFICATE)"
+)
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -37,10 +42,11 @@ class OtlpStreams(BaseExporter):
     """
 
     setting = "otlp"
-    takes_spans = True
 
     def __init__(self, context: ExportContext) -> None:
         self._context, self._guard = context, context.guard
+        self._signals = otlp_signals()
+        self.takes_spans = "traces" in self._signals
         self.interval_s = context.settings.export_interval_s
         self._client: OtlpExporter | None = None
         self._sketched = waiting_windows(context.guard, losses.SKETCH_EVENTS_DROPPED)
@@ -62,13 +68,16 @@ class OtlpStreams(BaseExporter):
 
     def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
         """Keep windows that have sketches, and spans."""
-        self._spans.put(spans)
-        self._sketched.put(window for window in windows if window.features and window.features.sketches)
+        if self.takes_spans:
+            self._spans.put(spans)
+        if "logs" in self._signals:
+            self._sketched.put(window for window in windows if window.features and window.features.sketches)
 
     def flush(self) -> None:
         """Send a snapshot, and what waits."""
         client = self.client()
-        self._count("otlp.metrics", client.export_metrics(self._context.snapshot()))
+        if "metrics" in self._signals:
+            self._count("otlp.metrics", client.export_metrics(self._context.snapshot()))
         windows, delivered = self._sketched.take(), 0
         try:
             if windows:
@@ -92,7 +101,10 @@ class OtlpStreams(BaseExporter):
             self._series_cut = result.cut
         elif result.cut:
             self._guard.lose(losses.SKETCH_EVENTS_DROPPED, result.cut)
-        if result.ok:
+        if result.rejected:  # received, so it would not be taken the next time either
+            self._guard.lose(losses.EXPORT_REJECTED, result.rejected)
+            self._guard.tell(f"{carrier} rejected", "Export in part: %s", result.error)
+        elif result.ok:
             self._exports[carrier] += 1
         else:
             self._guard.lose(losses.EXPORT_FAILED)
@@ -127,14 +139,29 @@ def make(context: ExportContext) -> OtlpStreams | None:
 
 
 def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:
-    """Say whether the endpoint takes metrics: it gets a request without any."""
+    """Say whether each endpoint takes its signal: it gets a request without any."""
     if not settings.otlp:
         yield Health("off", "OTLP: off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 to export")
         return
-    base = variables.get(f"{_PREFIX}_ENDPOINT", "http://localhost:4318").rstrip("/") + "/v1/metrics"
-    address = variables.get(f"{_PREFIX}_METRICS_ENDPOINT") or base
+    signals = otlp_signals(variables)
+    yield from _unusable(variables)
+    for signal in OTLP_SIGNALS:
+        name = signal.upper()
+        if signal not in signals:
+            named = variables.get(f"OTEL_{name}_EXPORTER")
+            why = f"OTEL_{name}_EXPORTER={named}" if named else "only another signal has an endpoint"
+            yield Health("off", f"OTLP: {signal} are not exported ({why})")
+        elif signal == "metrics" or variables.get(f"{_PREFIX}_{name}_ENDPOINT"):
+            yield _endpoint(signal, variables)
+
+
+def _endpoint(signal: str, variables: Mapping[str, str]) -> Health:
+    """Say whether the endpoint of a signal takes it."""
+    name = signal.upper()
+    base = (variables.get(f"{_PREFIX}_ENDPOINT") or "http://localhost:4318").rstrip("/") + f"/v1/{signal}"
+    address = variables.get(f"{_PREFIX}_{name}_ENDPOINT") or base
     shown = _USER.sub("***@", address)
-    headers = variables.get(f"{_PREFIX}_METRICS_HEADERS") or variables.get(f"{_PREFIX}_HEADERS", "")
+    headers = variables.get(f"{_PREFIX}_{name}_HEADERS") or variables.get(f"{_PREFIX}_HEADERS", "")
     try:
         status = _post_nothing(address, headers)
     except (OSError, ValueError) as error:
@@ -144,15 +171,41 @@ def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]
             f"OTLP: no answer from {shown} ({reason}){hint}; until it answers metrics wait and sketches are dropped "
             "beyond a bound: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
         )
-        yield Health("fix", said, f"curl -v {shlex.quote(shown)}")
-        return
+        return Health("fix", said, f"curl -v {shlex.quote(shown)}")
     if status in (401, 403):
-        yield Health("fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
-    elif status >= 300:
-        said = f"OTLP: {shown} answers {status}; it is no OTLP/HTTP endpoint for metrics"
-        yield Health("fix", said, f"curl -v {shlex.quote(shown)}")
-    else:
-        yield Health("ok", f"OTLP: {shown} takes metrics")
+        return Health("fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
+    if status >= 300:
+        said = f"OTLP: {shown} answers {status}; it is no OTLP/HTTP endpoint for {signal}"
+        return Health("fix", said, f"curl -v {shlex.quote(shown)}")
+    return Health("ok", f"OTLP: {shown} takes {signal}")
+
+
+def _unusable(variables: Mapping[str, str]) -> Iterator[Health]:
+    """Yield what is not supported of OpenTelemetry's variables for OTLP."""
+    for name, value in sorted(variables.items()):
+        found = _VARIABLE.fullmatch(name)
+        text = value.strip()
+        if found is None or not text:
+            continue
+        kind = found[1]
+        if kind == "PROTOCOL":
+            if text != "http/protobuf":
+                yield Health("note", f"OTLP: {name} is {text}; Radiosonde speaks http/protobuf only")
+        elif kind == "COMPRESSION":
+            if text.lower() not in ("none", "gzip", "deflate"):
+                yield Health("fix", f"OTLP: {name} is {text}; use gzip, deflate or none")
+        elif kind == "TIMEOUT":
+            if not _is_number(text):
+                yield Health("fix", f"OTLP: {name} is {text}; give seconds")
+        elif not Path(text).is_file():
+            yield Health("fix", f"OTLP: {name} is {text}; there is no file of that name")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
 
 
 def _post_nothing(address: str, headers: str) -> int:

@@ -118,6 +118,9 @@ been overwritten, or names too long for a receipt. The caller got ``""``."""
 EXPORT_FAILED: Final = "export_failed"
 """Exports a backend refused or did not answer; cumulative counts arrive with the next success."""
 
+EXPORT_REJECTED: Final = "export_rejected"
+"""Points, sketch events and spans that a backend received and did not keep, as its answer says (OTLP's partial success)."""
+
 SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and were dropped beyond the bound."""
 
