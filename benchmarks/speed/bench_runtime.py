@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks._measure import Figure
-from radiosonde._pipeline.health import BEAT_EVERY_S, Health
+from radiosonde._health.health import BEAT_EVERY_S, Health
 from radiosonde._ring.health_page import HealthPage
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 import radiosonde
+from radiosonde._agent.agent import Agent
 from radiosonde._guard import Guard
 from radiosonde._join import memory, opening
-from radiosonde._pipeline import label_queue
-from radiosonde._pipeline.agent import Agent
+from radiosonde._labels import label_queue
 from radiosonde._record import recorder, schema
 from radiosonde._ring.names import NameWriter
 from radiosonde._ring.spool import Spool, prune_dead

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from radiosonde._agent import agent_exports
+from radiosonde._agent.agent_exports import AgentExports
 from radiosonde._guard import Guard
-from radiosonde._pipeline import agent_exports
-from radiosonde._pipeline.agent_exports import AgentExports
 from radiosonde._pipeline.delivery import Delivery
 from radiosonde._settings import Settings
 from radiosonde.export import waiting

@@ -8,10 +8,10 @@ from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._clock import monotonic_ns
+from radiosonde._health.health import Health
+from radiosonde._labels.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.delivery import Delivery
-from radiosonde._pipeline.health import Health
-from radiosonde._pipeline.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.launch import Launcher
 from radiosonde._pipeline.left_to_agent import LeftToAgent
 from radiosonde._pipeline.own_rings import OwnRings

@@ -33,7 +33,7 @@ STORE_TURN_S = 10.0
 
 
 class Delivery:
-    """The exporters of one process. It is the durable sink of labels that are joined here (`radiosonde._pipeline.joiner`).
+    """The exporters of one process. It is the durable sink of labels that are joined here (`radiosonde._labels.joiner`).
 
     Args:
         settings: whether a variable of the environment asked for an exporter, whose errors then raise nothing.

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from radiosonde._aggregate.sampling_controller import SamplingController
     from radiosonde._aggregate.tail_sampler import TailSampler
     from radiosonde._guard import Guard
+    from radiosonde._health.health import Health
+    from radiosonde._labels.joiner import Joiner
+    from radiosonde._labels.label_queue import LabelQueue
     from radiosonde._pipeline._worker import Worker
     from radiosonde._pipeline.deferred import Deferred
     from radiosonde._pipeline.delivery import Delivery
-    from radiosonde._pipeline.health import Health
-    from radiosonde._pipeline.joiner import Joiner
-    from radiosonde._pipeline.label_queue import LabelQueue
     from radiosonde._pipeline.ring_consumer import RingConsumer
     from radiosonde._pipeline.rings import Rings
     from radiosonde._pipeline.turn_lock import TurnLock

@@ -20,7 +20,7 @@ from radiosonde.model.cells import cells_text
 if TYPE_CHECKING:
     from radiosonde._aggregate.aggregator import Aggregator
     from radiosonde._guard import Guard
-    from radiosonde._pipeline.label_queue import LabelQueue
+    from radiosonde._labels.label_queue import LabelQueue
     from radiosonde._record.record_writer import RecordWriter
     from radiosonde.reference.profile import Reference
 

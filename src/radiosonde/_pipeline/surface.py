@@ -32,7 +32,7 @@ from radiosonde.reference.profile import Reference
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from radiosonde._pipeline.label_app import LabelApp
+    from radiosonde._labels.label_app import LabelApp
 
 __all__ = [
     "at",
@@ -477,8 +477,8 @@ class Surface(Session):
         Raises:
             ConfigurationError: the token is empty or cannot stand in a header, or the receipt keys cannot be read.
         """
-        from radiosonde._pipeline.label_app import LabelApp
-        from radiosonde._pipeline.label_route import LabelRoute
+        from radiosonde._labels.label_app import LabelApp
+        from radiosonde._labels.label_route import LabelRoute
         from radiosonde._receipt_keys import ReceiptKeys
 
         pipeline = self.pipeline()

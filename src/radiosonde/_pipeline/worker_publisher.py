@@ -18,7 +18,7 @@ from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
-    from radiosonde._pipeline.health import Health
+    from radiosonde._health.health import Health
     from radiosonde._pipeline.launch import Launcher
     from radiosonde.model import RuntimeCounts
 

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
-from radiosonde._pipeline.probes import available_cores, cpu_limit
+from radiosonde._health.probes import available_cores, cpu_limit
 from radiosonde._settings import Settings
 from radiosonde.cli._checkup import Line
 

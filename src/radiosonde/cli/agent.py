@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from radiosonde._agent.agent import Agent
+from radiosonde._agent.agent_exports import AgentExports
 from radiosonde._guard import Guard
+from radiosonde._labels.joiner import label_queue_for
 from radiosonde._pipeline._worker import told_to_end
-from radiosonde._pipeline.agent import Agent
-from radiosonde._pipeline.agent_exports import AgentExports
 from radiosonde._pipeline.forgiving import report_problems
-from radiosonde._pipeline.joiner import label_queue_for
 from radiosonde._ring.spool import Spool
 from radiosonde._settings import Settings
 

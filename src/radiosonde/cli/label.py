@@ -23,8 +23,8 @@ from radiosonde._guard import Guard
 from radiosonde._join.incoming import LabelReader, Refusal
 from radiosonde._join.opening import open_join_store
 from radiosonde._join.preview import Preview
+from radiosonde._labels.label_queue import LabelQueue
 from radiosonde._pipeline.forgiving import report_problems
-from radiosonde._pipeline.label_queue import LabelQueue
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._settings import Settings
 from radiosonde.cli._label_report import invalid_sentence, sentences, unmet_sentence

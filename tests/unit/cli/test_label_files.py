@@ -16,7 +16,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 import radiosonde
-from radiosonde._pipeline.label_route import LabelRoute
+from radiosonde._labels.label_route import LabelRoute
 from radiosonde.cli import FAILED, main
 from radiosonde.cli.label import UNMET
 from radiosonde.testing import fly

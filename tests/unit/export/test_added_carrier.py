@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from radiosonde._agent.agent_exports import AgentExports
 from radiosonde._guard import Guard
-from radiosonde._pipeline.agent_exports import AgentExports
 from radiosonde._settings import Settings
 from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_server import read_server

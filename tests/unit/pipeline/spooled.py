@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from radiosonde._agent.agent import Agent
 from radiosonde._guard import Guard
-from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.spool import Spool
 from radiosonde.model import Window
 from radiosonde.sketches.merge import merge_windows

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import radiosonde
+from radiosonde._agent.agent import Agent
 from radiosonde._guard import Guard
 from radiosonde._pipeline import delivery
-from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import ConfigurationError
 from radiosonde.store.reader import Interval, StoreReader

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from radiosonde._agent import workers_health
+from radiosonde._agent.agent import Agent
 from radiosonde._guard import Guard
-from radiosonde._pipeline import workers_health
-from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, RuntimeCounts, Window

@@ -23,14 +23,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._agent.agent_exports import AgentExports
+from radiosonde._agent.attached_ring import AttachedRing, attach
+from radiosonde._agent.cumulative_counts import CumulativeCounts
+from radiosonde._agent.workers_health import WorkersHealth
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
-from radiosonde._pipeline.agent_exports import AgentExports
-from radiosonde._pipeline.attached_ring import AttachedRing, attach
-from radiosonde._pipeline.cumulative_counts import CumulativeCounts
-from radiosonde._pipeline.joiner import Joiner, label_queue_for
+from radiosonde._labels.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.ring_consumer import fold_in_slices
-from radiosonde._pipeline.workers_health import WorkersHealth
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
 from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
@@ -47,7 +47,7 @@ from radiosonde.store.writer import StoreWriter
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
     from radiosonde._join.store import Batch
-    from radiosonde._pipeline.label_queue import LabelQueue
+    from radiosonde._labels.label_queue import LabelQueue
     from radiosonde.model import SeriesKey, Window
     from radiosonde.reference.profile import Reference
 

@@ -3,7 +3,7 @@
 A process samples itself once a second and leaves its totals in the spool (`radiosonde._ring.health_page`); the agent looks once
 a second, counts what was added since its last look into the window of wall time in which the process sampled, and writes a
 window when it is over: one row per process and window, as the process would write itself. Losses travel the same way
-(`radiosonde._pipeline.cumulative_counts`); a ring would have to be sized for the longest absence of an agent, and a page of totals
+(`radiosonde._agent.cumulative_counts`); a ring would have to be sized for the longest absence of an agent, and a page of totals
 bridges any.
 
 Exactly once: with the windows of a commit goes, per process, the total up to their end. An agent that starts subtracts it from the
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import NS, monotonic_ns
-from radiosonde._pipeline.health import runtime_window
+from radiosonde._health.health import runtime_window
 from radiosonde._ring.health_page import Reading, read_health
 from radiosonde._ring.spool import Spool, is_held
 from radiosonde.errors import SpoolError

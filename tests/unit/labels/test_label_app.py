@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from radiosonde._pipeline.label_app import LabelApp
-from radiosonde._pipeline.label_route import MOST_BYTES, LabelRoute
+from radiosonde._labels.label_app import LabelApp
+from radiosonde._labels.label_route import MOST_BYTES, LabelRoute
 from tests.unit.join.recording import RecordingStore
 
 BEARER = {"Authorization": "Bearer s3cret"}

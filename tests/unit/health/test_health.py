@@ -14,8 +14,8 @@ import prometheus_client
 import pytest
 
 from radiosonde._guard import Guard
-from radiosonde._pipeline import health as module
-from radiosonde._pipeline.health import DurationTable, Health
+from radiosonde._health import health as module
+from radiosonde._health.health import DurationTable, Health
 from radiosonde.model import LATENCY, RUNTIME_KEY
 from radiosonde.sources import open_source
 from radiosonde.store.seal import seal

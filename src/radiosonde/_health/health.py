@@ -5,7 +5,7 @@ loop by a timer in it, and waits for a thread by whoever submits the work. They 
 what was added since the last one, so nothing is lost and no lock is taken for it. The rest is read from the kernel.
 
 Where an agent drains the rings, the same samples are taken and their totals left in the spool (`radiosonde._pipeline.worker_publisher`);
-the agent makes the windows (`radiosonde._pipeline.workers_health`).
+the agent makes the windows (`radiosonde._agent.workers_health`).
 
 Costs 60 us a sample and 1 us per run of the collector (bench ``runtime-cpu``).
 """
@@ -27,7 +27,7 @@ import numpy as np
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, process_time_ns, wall_ns
-from radiosonde._pipeline import probes
+from radiosonde._health import probes
 from radiosonde.model import LATENCY, RUNTIME_KEY, DurationCounts, RuntimeCounts, Window
 from radiosonde.model.addition import add
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from radiosonde._agent.agent import Agent
 from radiosonde._guard import Guard
-from radiosonde._pipeline.agent import Agent
 from radiosonde._ring.counts import CountsPage, read_counts
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import SpoolError

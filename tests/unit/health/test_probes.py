@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from radiosonde._pipeline.probes import CpuLimit, Throttling, cpu_limit, gpu_probe, rss_bytes, throttling
+from radiosonde._health.probes import CpuLimit, Throttling, cpu_limit, gpu_probe, rss_bytes, throttling
 
 
 def tree(root, files):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from http import HTTPStatus
 from typing import Any
 
-from radiosonde._pipeline.label_route import (
+from radiosonde._labels.label_route import (
     MOST_BYTES,
     Answer,
     LabelRoute,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from radiosonde._join.receipt import Receipt, sign
 from radiosonde._join.store import Label
-from radiosonde._pipeline import label_route
-from radiosonde._pipeline.label_route import MOST_BYTES, MOST_LABELS, LabelRoute
+from radiosonde._labels import label_route
+from radiosonde._labels.label_route import MOST_BYTES, MOST_LABELS, LabelRoute
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import SeriesKey

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from radiosonde._join.opening import open_join_store
-from radiosonde._pipeline.label_queue import LabelQueue
+from radiosonde._labels.label_queue import LabelQueue
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._record.class_codes import MAX_CLASSES
 from radiosonde._record.intern import Codes

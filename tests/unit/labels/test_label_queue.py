@@ -12,7 +12,7 @@ import pytest
 
 import radiosonde
 from radiosonde._clock import wall_ns
-from radiosonde._pipeline import label_queue
+from radiosonde._labels import label_queue
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import name_of
 from radiosonde.testing import fly

@@ -88,8 +88,8 @@ def test_a_process_that_died_before_it_acknowledged_is_not_counted_again(store, 
         rs.label(made, "yes", START_S + 80)
         rs.flush()
     monkeypatch.setattr(SqliteJoinStore, "acknowledge", acknowledge)
-    now_ns = radiosonde._pipeline.label_queue.wall_ns()
-    monkeypatch.setattr("radiosonde._pipeline.label_queue.wall_ns", lambda: now_ns + 61 * 10**9)
+    now_ns = radiosonde._labels.label_queue.wall_ns()
+    monkeypatch.setattr("radiosonde._labels.label_queue.wall_ns", lambda: now_ns + 61 * 10**9)
     with fly(store=store) as rs:
         rs.label("somebody-elses", "yes")
         assert rs.flush()

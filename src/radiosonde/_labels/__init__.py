@@ -1,0 +1,1 @@
+"""Labels on their way to their predictions: taken from callers and requests, queued, joined, counted into windows."""
