@@ -8,8 +8,10 @@ duration negative.
 from __future__ import annotations
 
 from time import perf_counter_ns as monotonic_ns
-from time import process_time_ns, sleep, thread_time_ns
+from time import process_time_ns, thread_time_ns
 from time import time_ns as wall_ns
+
+from radiosonde._native import sleep
 
 __all__ = ["NS", "anchor_ns", "monotonic_ns", "process_time_ns", "sleep", "thread_time_ns", "wall_ns"]
 

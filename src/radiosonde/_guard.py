@@ -20,12 +20,12 @@ thread, from a signal handler and from a finaliser.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from radiosonde._clock import NS, monotonic_ns
+from radiosonde._native import RLock
 from radiosonde.model.losses import CALLS_PAUSED
 from radiosonde.model.places import PLACES
 
@@ -62,7 +62,7 @@ class Guard:
     def reset(self) -> None:
         """Forget everything and take a new lock (in a forked child the old one may be held by a lost thread)."""
         # Re-entrant: a finaliser run by the garbage collector inside `lose` may come back through `lose`.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._losses: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._logged_ns: dict[str, int] = {}

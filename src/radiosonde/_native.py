@@ -1,12 +1,128 @@
 """The one door to locks, threads and waits of the operating system, whatever has been patched.
 
-gevent and eventlet replace those of the standard library by ones that switch to other greenlets of the same thread. What a
-thread of our own waits for must be the kernel's, and what it shares with a greenlet must be held without a switch in between.
+gevent and eventlet replace those of the standard library by ones that switch to other greenlets of the same thread, before
+Radiosonde is imported or afterwards. A thread of our own must be a thread, or its waits stop every greenlet of the server;
+and what it shares with greenlets must be a lock of the kernel's, because theirs belong to one thread.
+
+So what is imported here is the original: as it is where nothing has been patched yet, and else out of a second instance of
+the built-in module. A greenlet never switches while it holds a lock of ours: nothing under our locks waits for anything
+that is patched, and `radiosonde._clock.sleep` is the original, too. Then no greenlet asks for a lock that another one of
+its thread holds.
 """
 
 from __future__ import annotations
 
-from _thread import LockType, allocate_lock, get_ident
-from time import sleep
+import _thread
+import importlib.util
+import sys
+import threading
+import time
+from _queue import Empty, SimpleQueue  # in C, and left alone by those who patch
+from collections.abc import Callable
+from types import BuiltinFunctionType, ModuleType
+from typing import Any, Protocol
 
-__all__ = ["LockType", "allocate_lock", "get_ident", "sleep"]
+__all__ = ["Empty", "LockType", "RLock", "SimpleQueue", "Thread", "allocate_lock", "get_ident", "sleep", "wait_for"]
+
+
+def is_patched() -> bool:
+    """Whether threads are greenlets by now."""
+    return not isinstance(_thread.start_new_thread, BuiltinFunctionType)
+
+
+def _original(module: ModuleType, name: str) -> Any:
+    """Return what *module* had under that name before anybody replaced it."""
+    found = getattr(module, name)
+    if isinstance(found, (BuiltinFunctionType, type)) and found.__module__ in (module.__name__, "_thread"):
+        return found
+    spec = importlib.util.find_spec(module.__name__)
+    if spec is None or spec.loader is None:
+        return found
+    fresh = importlib.util.module_from_spec(spec)
+    registered = sys.modules.get(module.__name__)
+    spec.loader.exec_module(fresh)
+    if registered is not None:
+        sys.modules[module.__name__] = registered
+    return getattr(fresh, name)
+
+
+allocate_lock: Callable[[], LockType] = _original(_thread, "allocate_lock")
+RLock: Callable[[], Any] = _original(_thread, "RLock")
+get_ident: Callable[[], int] = _original(_thread, "get_ident")
+sleep: Callable[[float], None] = _original(time, "sleep")
+_start_new_thread: Callable[..., int] = _original(_thread, "start_new_thread")
+
+
+class LockType(Protocol):
+    """A lock of the kernel's."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - as in `_thread`
+        """Take it."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *failure: object) -> None: ...
+
+
+_POLL_S = 0.002
+
+
+def wait_for(lock: LockType, timeout_s: float) -> bool:
+    """Take *lock* within *timeout_s*; where threads are greenlets, the others of this thread go on meanwhile."""
+    if not is_patched():
+        return lock.acquire(True, max(0.0, timeout_s))
+    until_s = time.monotonic() + timeout_s
+    while not lock.acquire(False):
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(_POLL_S)  # theirs: it switches
+    return True
+
+
+class Thread:
+    """A daemon thread of the operating system.
+
+    Args:
+        target: what it does.
+        name: its name.
+    """
+
+    def __init__(self, target: Callable[[], None], name: str) -> None:
+        self._target, self._name = target, name
+        self._running = allocate_lock()
+        self._thread: threading.Thread | None = None
+        self.ident: int | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        self._running.acquire()
+        if is_patched():
+            self.ident = _start_new_thread(self._run, ())
+            return
+        # Where it can be, a thread that debuggers and `threading.enumerate` know by its name.
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+        self.ident = self._thread.ident
+
+    def _run(self) -> None:
+        self.ident = get_ident()
+        try:
+            self._target()
+        finally:
+            self._running.release()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is the thread that asks."""
+        return self.ident == get_ident()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; return whether it has ended."""
+        if not wait_for(self._running, timeout_s):
+            return False
+        self._running.release()
+        if self._thread is not None and not is_patched():
+            self._thread.join(max(0.0, timeout_s))
+        return True

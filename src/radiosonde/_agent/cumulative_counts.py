@@ -8,12 +8,12 @@ Rings that were counted to their end are remembered likewise, so that the predic
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radiosonde._native import allocate_lock
 from radiosonde._pipeline.worker_publisher import GUARDED, LABEL, LOSS
 from radiosonde._ring.counts import read_counts
 from radiosonde._ring.spool import Spool, is_held
@@ -43,7 +43,7 @@ class CumulativeCounts:
         self, spool: Spool, guard: Guard, stored: Mapping[str, Any], labels: Callable[[], Mapping[str, int]] = dict
     ) -> None:
         self._spool, self._guard, self._labels = spool, guard, labels
-        self._lock = threading.Lock()  # a scrape must not see a page in two places, or in none
+        self._lock = allocate_lock()  # a scrape must not see a page in two places, or in none
         self._before: Counter[str] = Counter(stored.get("counts", {}))
         self._absorbed: set[str] = set(stored.get("absorbed", ()))
         self.buried: set[Identity] = {(process, nonce) for process, nonce in stored.get("buried", ())}

@@ -15,7 +15,6 @@ scrape. One lock, held for one fold at most, never while anything is exported an
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +33,7 @@ from radiosonde._aggregate.thinning import Thinner
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
+from radiosonde._native import allocate_lock
 from radiosonde._ring import BatchArena, Block
 from radiosonde._ring.layout import INPUT_ROW
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
@@ -92,7 +92,7 @@ class Aggregator:
         self._process = process
         self._sampling = sampling or SamplingController()
         self._thinner = thinner or Thinner()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
         self._provisional_ns = round(provisional_s * NS)

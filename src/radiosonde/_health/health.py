@@ -16,7 +16,6 @@ import functools
 import gc
 import math
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +27,7 @@ from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, process_time_ns, wall_ns
 from radiosonde._health import probes
+from radiosonde._native import RLock
 from radiosonde.model import LATENCY, RUNTIME_KEY, DurationCounts, RuntimeCounts, Window
 from radiosonde.model.addition import add
 
@@ -84,7 +84,7 @@ class Health:
         self._pause_began_ns = 0
         # Guards adding to lags and waits. Re-entrant: a finaliser may submit work in the middle of it. Never taken by the
         # collector's callback: a child forked while another thread held it would stop at its first collection.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self.is_running = self._is_over = False
         self.total = RuntimeCounts()

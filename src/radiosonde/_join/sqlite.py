@@ -12,7 +12,6 @@ their labels are expired. The rows are not compressed: zlib at its quickest cost
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from radiosonde._join.sqlite_rows import (
 )
 from radiosonde._join.store import LEASE_S, UNKNOWN, Batch, Label, Predictions
 from radiosonde._join.tables import PAGE_BYTES, JoinFile
+from radiosonde._native import allocate_lock
 from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Outcome
@@ -71,7 +71,7 @@ class SqliteJoinStore:
         self._file = JoinFile(Path(path))
         self._max_age_s, self._wait_s, self._max_bytes = max_age_s, wait_s, max_bytes
         self._lanes = LaneNumbers()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._held = False
         self.pruned = 0
         with self._lock, self._file.reading():
@@ -161,7 +161,7 @@ class SqliteJoinStore:
 
     def reset_after_fork(self) -> None:
         """Start afresh in the child: a new lock, a connection of its own."""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._held = False
         self.pruned = 0
 

@@ -9,7 +9,6 @@ One thread at a time is inside the store, held by one lock; `put` never takes it
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from radiosonde._join.memory import MemoryJoinStore
 from radiosonde._join.preview import Preview
 from radiosonde._join.receipt import Receipt, is_receipt, verify
 from radiosonde._join.store import INVALID, RESULTS, Batch, JoinStore, Label, Predictions
+from radiosonde._native import allocate_lock
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde.errors import ReceiptError
 from radiosonde.model import id_text, losses
@@ -68,7 +68,7 @@ class LabelQueue:
         self._id_key = id_key
         self._guard, self._open_store, self._keys = guard, open_store, keys
         self._store: JoinStore | None = None
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._labels: deque[Label] = deque()
         self._names: deque[tuple[str, str]] = deque()
         self._predictions: deque[Predictions] = deque()

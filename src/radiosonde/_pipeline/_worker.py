@@ -24,10 +24,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from radiosonde._clock import thread_time_ns
+from radiosonde._native import Empty, LockType, RLock, SimpleQueue, Thread, allocate_lock, wait_for
 
 
 class Worker:
@@ -55,19 +55,19 @@ class Worker:
     def reset_after_fork(self) -> None:
         """Forget the thread and take new locks."""
         # Re-entrant: starting a thread allocates, and a finaliser that predicts may come back here.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         # Not an Event, whose lock a signal handler that predicts could find held by the very thread it interrupted;
         # a SimpleQueue is made to be put to at any instruction.
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._asked: deque[threading.Event] = deque()
+        self._asked: deque[LockType] = deque()
         self._is_stopping = False
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self.cpu_ns = 0
 
     def note_cpu(self) -> bool:
         """Take the CPU time of the thread if this is it; return whether it is."""
         thread = self._thread
-        if thread is None or thread.ident != threading.get_ident():
+        if thread is None or not thread.is_current:
             return False
         self.cpu_ns = thread_time_ns()
         return True
@@ -84,7 +84,7 @@ class Worker:
             return
         with self._lock:
             if self._thread is None and not self._is_stopping:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = Thread(self._run, self._name)
                 self._thread.start()
 
     def wake(self) -> None:
@@ -97,11 +97,12 @@ class Worker:
 
         A step that hangs is left behind on its daemon thread: the caller's deadline holds whatever the step waits for.
         """
-        done = threading.Event()
+        done = allocate_lock()
+        done.acquire()
         self._asked.append(done)
         self.start()
         self.wake()
-        return done.wait(max(0.0, timeout_s))
+        return wait_for(done, timeout_s)
 
     def stop(self, timeout_s: float) -> bool:
         """End the thread; return whether it ended in time."""
@@ -110,10 +111,9 @@ class Worker:
             thread = self._thread
         self.wake()
         # No ident: this call interrupted `start` in its own thread; the thread will find that it is to stop.
-        if thread is None or thread.ident is None or thread is threading.current_thread():
+        if thread is None or thread.ident is None or thread.is_current:
             return True
-        thread.join(max(0.0, timeout_s))
-        return not thread.is_alive()
+        return thread.join(timeout_s)
 
     def _run(self) -> None:
         if self._first is not None:
@@ -128,7 +128,7 @@ class Worker:
             finally:
                 self.cpu_ns = thread_time_ns()
                 for done in asked:
-                    done.set()
+                    done.release()
 
 
 HURRIED_INTERVAL_S = 0.0005

@@ -7,13 +7,13 @@ windows in one transaction.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS, monotonic_ns
+from radiosonde._native import allocate_lock
 from radiosonde._pipeline._worker import Worker
 from radiosonde._pipeline.forgiving import open_part
 from radiosonde.export.exporter import ExportCounts
@@ -52,7 +52,7 @@ class Delivery:
         self._settings, self._guard, self._exporters, self._labels = settings, guard, list(exporters), labels
         self._store = next((each for each in exporters if isinstance(each, StoreExporter)), None)
         self.was_opened = False
-        self.loading = threading.Lock()
+        self.loading = allocate_lock()
         self._storer = Worker(self._step_of_store, RETRY_EVERY_S, "radiosonde-store")
         self._flushers = [
             Worker(

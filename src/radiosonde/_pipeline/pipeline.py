@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, wall_ns
 from radiosonde._guard import Guard
+from radiosonde._native import LockType
 from radiosonde._pipeline import reviving
 from radiosonde._pipeline._worker import Worker, survive_multiprocessing
 from radiosonde._pipeline.cadence import OFTEN_NS
@@ -27,7 +28,6 @@ from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
 
     from radiosonde._record.record_writer import RecordWriter
@@ -79,7 +79,7 @@ class Pipeline:
         self.process = uuid.uuid4().hex
         self._start_ns = wall_ns()
         self._spool: Spool | None = None
-        self._held: list[TurnLock | threading.Lock] = []
+        self._held: list[TurnLock | LockType] = []
         self._is_label_queue_held = self._has_labelled = False
         self._by_nonce: weakref.WeakValueDictionary[int, RingConsumer] = weakref.WeakValueDictionary()
         around = Surroundings(self.guard, self.process, self._consumer, self.snapshot, lambda: self.spool)
@@ -331,7 +331,7 @@ class Pipeline:
         A child forked while another thread imports inherits the module's lock for ever: its own first import of that
         module, at the latest the one at its exit, would wait for a thread that is not there. Turns import at first use.
         """
-        locks: list[TurnLock | threading.Lock] = [self._delivery.loading]
+        locks: list[TurnLock | LockType] = [self._delivery.loading]
         if not self._turn.is_mine:
             locks.insert(0, self._turn)
         self._held = [lock for lock in locks if lock.acquire(timeout=_FORK_TIMEOUT_S)]

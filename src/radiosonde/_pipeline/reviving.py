@@ -6,10 +6,10 @@ recorder has a key, and one that was met here before is the same one.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from radiosonde._native import RLock
 from radiosonde._record.recorder import KNOWN
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MOST_KEPT = 64
 """Recorders kept although no function uses them just now: the next task brings theirs. Arbitrary; bounds memory."""
 
 _kept: OrderedDict[str, Recorder] = OrderedDict()  # guarded by _lock
-_lock = threading.RLock()  # a finaliser may unpickle
+_lock = RLock()  # a finaliser may unpickle
 
 
 def revive(key: str, observed: Observed) -> Recorder | Off:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Unpack
 
 from radiosonde._guard import Guard
+from radiosonde._native import RLock
 from radiosonde._pipeline._worker import add_fork_handler
 from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._settings import Settings, is_disabled
@@ -29,7 +29,7 @@ class Session:
     def __init__(self, guard: Guard | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._guard = guard
         self._environment = environment
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._pipeline: Pipeline | None = None
         self._is_started = False
         self._is_off = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import Literal, NamedTuple
 
+from radiosonde._native import RLock
 from radiosonde.errors import ConfigurationError
 
 
@@ -33,7 +33,7 @@ class Tags:
     """Tags by object identity; they go with the objects."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a finaliser may interrupt whoever holds it
+        self._lock = RLock()  # a finaliser may interrupt whoever holds it
         self._tags: dict[int, Tag] = {}
 
     def of(self, model: object) -> Tag:

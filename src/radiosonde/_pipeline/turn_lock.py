@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
+
+from radiosonde._native import allocate_lock, get_ident
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -16,19 +17,19 @@ class TurnLock:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._owner = 0
 
     @property
     def is_mine(self) -> bool:
         """Whether the calling thread holds it."""
-        return self._owner == threading.get_ident()
+        return self._owner == get_ident()
 
     def acquire(self, timeout: float = -1) -> bool:
         """Take the lock; return whether it was taken within *timeout* seconds (negative: however long it takes)."""
         if self.is_mine or not self._lock.acquire(timeout=timeout):
             return False
-        self._owner = threading.get_ident()
+        self._owner = get_ident()
         return True
 
     def release(self) -> None:

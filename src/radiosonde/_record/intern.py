@@ -9,11 +9,11 @@ remembered beside its name only while that is small and there are few, because a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
+from radiosonde._native import RLock
 from radiosonde.model.losses import NAME_CHANGED
 from radiosonde.model.names import LONGEST_NAME, checked_name
 
@@ -51,7 +51,7 @@ class Codes:
         room: list[int] | None = None,
         encode: Callable[[int], Any] = int,
     ) -> None:
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._bound = bound
         self._overflow_name = overflow_name
         self._longest = longest

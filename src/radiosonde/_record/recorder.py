@@ -5,13 +5,13 @@ Thread-safe: opening a writer takes a lock; using one does not.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from radiosonde._guard import Breaker
+from radiosonde._native import RLock
 from radiosonde._record.intern import Codes
 from radiosonde._record.learning import Learned, learn
 from radiosonde._record.outputs import OutputReader, Task
@@ -184,7 +184,7 @@ class Recorder:
 
     def reset(self) -> None:
         """Go back to the state before the first call (in a forked child: the rings are the parent's)."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.cohorts = Codes(
             self.host.settings.max_series, first=[""], overflow_name=OVERFLOW_COHORT, longest=LONGEST_COHORT
         )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -23,6 +22,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._native import allocate_lock, get_ident
 from radiosonde._ring.spool import create_file
 
 _HEAD_BYTES = 64
@@ -50,7 +50,7 @@ class BatchArena:
         ] = {}  # positions of blocks in use, and whether they are to be kept; each step atomic
         self._is_attached = False
         self._head = 0  # values ever reserved; guarded by _lock, read without it (one int, atomic)
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._owner = 0
         self.make_room: Callable[[int], None] = lambda _: None
 
@@ -123,7 +123,7 @@ class BatchArena:
         Refused are blocks above `largest`, and a reservation that interrupts another one on the same thread (a signal
         handler or finaliser that predicts): waiting there would be waiting for oneself.
         """
-        thread = threading.get_ident()
+        thread = get_ident()
         if values > self.largest or self._owner == thread:
             return -1
         for may_ask_again in (True, True, False):
@@ -137,7 +137,7 @@ class BatchArena:
     def _reserve(self, values: int, *, keep: bool, may_wait: bool) -> int:
         """Reserve a block; with *may_wait*, return -1 where it would go over one in use, because others were faster."""
         with self._lock:
-            self._owner = threading.get_ident()
+            self._owner = get_ident()
             try:
                 if self._shared is None:
                     self._shared = self._map(self._create())

@@ -10,11 +10,11 @@ more of them than the bound allows, and is no outage. Whoever puts asks `is_crow
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from radiosonde._native import RLock
 from radiosonde.model.size import held_bytes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Waiting(Generic[Item]):
     ) -> None:
         self._guard, self._reason, self._most, self._size = guard, reason, bound, size
         # Re-entrant: a signal handler that shuts down may interrupt the thread that puts.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._waiting: deque[tuple[Item, int]] = deque()  # with its size; guarded by _lock, like all below
         self._in_hand: list[tuple[Item, int]] = []  # taken and not settled
         self._held = 0  # sizes of those that wait

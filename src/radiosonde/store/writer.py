@@ -11,12 +11,12 @@ Around ``os.fork`` the owner of the process calls `hold_for_fork` before it, `re
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from radiosonde._clock import wall_ns
+from radiosonde._native import allocate_lock
 from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Window
@@ -97,7 +97,7 @@ class StoreWriter:
         self._retention_ns = retention_ns
         self._max_bytes = max_bytes
         self._clock_ns = clock_ns
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._held = False
         self._closed = False
         self._kept = KeptConnection(self._path) if is_kept else None  # guarded by _lock
@@ -195,7 +195,7 @@ class StoreWriter:
 
     def reset_after_fork(self, *, process: str | None = None) -> None:
         """Start afresh in the child: a new lock, own counts, and the child's identity if *process* is given."""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._held = False
         self._encoded = {}
         self.pruned = self.refused = 0
