@@ -10,7 +10,7 @@ import math
 import sqlite3
 
 DAY_NS = 86_400 * 1_000_000_000
-RETENTION_NS = 30 * DAY_NS
+RETENTION_NS = 730 * DAY_NS
 MAX_BYTES = 1 << 30
 
 _HEADROOM_RATIO = 0.9
@@ -34,7 +34,7 @@ def drop_beyond(connection: sqlite3.Connection, max_bytes: int) -> int:
             break
         share = 1 - _HEADROOM_RATIO * max_bytes / held
         excess = min(windows, math.ceil(windows * share))
-        _drop(connection, "SELECT window_id FROM windows ORDER BY window_id LIMIT ?", excess)
+        _drop(connection, "SELECT window_id FROM windows ORDER BY written_ns, window_id LIMIT ?", excess)
         dropped += excess
     return dropped
 

@@ -29,6 +29,7 @@ from urllib.parse import quote
 
 from radiosonde._files import opener
 from radiosonde.errors import ConfigurationError, StoreError
+from radiosonde.store.compact import SEALING
 from radiosonde.store.connection import reading, writing
 from radiosonde.store.reader import parsed
 from radiosonde.store.retention import drop_windows
@@ -93,7 +94,7 @@ def seal(
     sealed: list[SealedHour] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _only_sealer(path):
+        with _only_sealer(path), _not_compacted(path):
             _seal_references(path, out)
             for process, hour_ns in hours:
                 if (segment := _seal_hour(path, out, process, hour_ns)) is not None:
@@ -124,6 +125,16 @@ def _only_sealer(path: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise StoreError(f"{path} is being sealed by another process: wait until it is done") from error
         yield  # closing the file, or dying, gives the lock back
+
+
+@contextmanager
+def _not_compacted(path: Path) -> Iterator[None]:
+    """Keep parts from being added up, until a sealer has come to its end: a sum is not known by the ids in Parquet."""
+    with writing(path) as connection:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (SEALING, "1"))
+    yield
+    with writing(path) as connection:
+        connection.execute("DELETE FROM meta WHERE name = ?", (SEALING,))
 
 
 def _closed_hours(connection: sqlite3.Connection, grace_hours: int | None) -> list[tuple[str, int]]:

@@ -11,8 +11,8 @@ Around ``os.fork`` the owner of the process calls `hold_for_fork` before it, `re
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from radiosonde._clock import wall_ns
@@ -21,50 +21,28 @@ from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.reference.profile import Reference
+from radiosonde.store.compact import Tiers, compact
 from radiosonde.store.connection import KeptConnection, reading, writing
+from radiosonde.store.inserting import REFUSALS, encoded, insert_parts, insert_rows, next_window_id, savepoint
 from radiosonde.store.progress import RingProgress, has_joined, write_joined, write_progress
 from radiosonde.store.references import encode_reference
 from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
-from radiosonde.store.rows import (
-    FEATURE_COLUMNS,
-    WINDOW_COLUMNS,
-    Row,
-    feature_rows,
-    payload_bytes,
-    readable,
-    sketch_rows,
-    window_row,
-)
+from radiosonde.store.rows import Row, payload_bytes
 from radiosonde.store.totals import CumulativeState, total_rows, write_cumulative_state
 
 References = Mapping[tuple[str, str], Reference]
 
-_INSERTS = (
-    f"INSERT INTO windows ({', '.join(WINDOW_COLUMNS)}) VALUES ({', '.join('?' * len(WINDOW_COLUMNS))})",  # noqa: S608
-    f"INSERT INTO features (window_id, {', '.join(FEATURE_COLUMNS)}) VALUES (?{', ?' * len(FEATURE_COLUMNS)})",  # noqa: S608
-    "INSERT INTO sketches (window_id, feature, kind, body) VALUES (?, ?, ?, ?)",
-)
 # A reference that came back after another one is the newest again; one seen last time keeps its date and its page.
 _INSERT_REFERENCE = "INSERT INTO reference_profiles VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
 _NEW_REFERENCE = f"{_INSERT_REFERENCE} UPDATE SET written_ns = excluded.written_ns"
 _KNOWN_REFERENCE = f"{_INSERT_REFERENCE} NOTHING"
 
 
-REFUSALS = (
-    TypeError,
-    ValueError,
-    AttributeError,
-    KeyError,
-    OverflowError,
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-)
-"""What encoding or inserting a row raises that no store can hold: it is about the row, not about the store."""
-
-Part = tuple[list[Row], list[Row], list[Row]]
-"""Rows of the three tables that belong to one window, in the order of `_INSERTS`."""
+COMPACT_EVERY_NS = 60 * 1_000_000_000
+FEW_PARTS = 200
+"""Parts a store may have been given before it is worth looking for some that add up."""
+COMPACTED_SLOTS = 50
+"""Slots added up in one transaction."""
 
 
 class StoreWriter:
@@ -76,6 +54,7 @@ class StoreWriter:
         retention_ns: windows written longer ago than this are removed.
         max_bytes: beyond this the windows written first are removed.
         clock_ns: wall clock, nanoseconds since the epoch.
+        tiers: ages at which parts are added up to hours and days.
         is_kept: keep the connection between writes (the agent's, which writes often and never forks).
 
     Raises:
@@ -91,6 +70,7 @@ class StoreWriter:
         max_bytes: int = MAX_BYTES,
         clock_ns: Callable[[], int] = wall_ns,
         is_kept: bool = False,
+        tiers: Tiers | None = None,
     ) -> None:
         self._path = Path(path)
         self._process = process
@@ -100,6 +80,7 @@ class StoreWriter:
         self._lock = allocate_lock()
         self._held = False
         self._closed = False
+        self._tiers, self._compacted_ns = tiers or Tiers(), 0
         self._kept = KeptConnection(self._path) if is_kept else None  # guarded by _lock
         self._encoded: dict[tuple[str, str], tuple[Reference, Row]] = {}  # guarded by _lock
         self.pruned = self.refused = 0
@@ -134,14 +115,14 @@ class StoreWriter:
         """
         written_ns = self._clock_ns()
         # Encoded before the transaction begins: other processes wait only for the inserts.
-        encoded = [part for window in windows if (part := _encoded(window, self._process, written_ns)) is not None]
+        parts = [part for window in windows if (part := encoded(window, self._process, written_ns)) is not None]
         totals = total_rows(cumulative.totals, self._process) if cumulative is not None else []
         with self._lock:
             if self._closed:
                 raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
             with writing(self._path, self._kept) as connection:
                 pruned = self._prune(connection, written_ns - self._retention_ns)
-                refused = len(windows) - _insert_parts(connection, encoded)
+                refused = len(windows) - insert_parts(connection, parts)
                 for key, reference in (references or {}).items():
                     with suppress(*REFUSALS):
                         self._write_reference(connection, key, reference, written_ns)
@@ -150,9 +131,10 @@ class StoreWriter:
                 if cumulative is not None:
                     write_cumulative_state(connection, self._process, totals, cumulative.counts)
                 write_joined(connection, joined, written_ns)
+            self._compact_some(written_ns)
             self.pruned += pruned
             self.refused += refused
-        return payload_bytes(row for part in encoded for rows in part for row in rows)
+        return payload_bytes(row for part in parts for rows in part for row in rows)
 
     def was_joined(self, batch_id: str) -> bool:
         """Say whether windows counted from that batch of labels were written.
@@ -173,6 +155,28 @@ class StoreWriter:
             pruned = drop_older(connection, older_than_ns)
         self.pruned += pruned
         return pruned
+
+    def compact(self, now_ns: int | None = None) -> int:
+        """Add up all parts that are due by their age, and return how many parts are fewer.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        fewer, step = 0, 1
+        while step:
+            with self._lock, writing(self._path, self._kept) as connection:
+                step = compact(connection, self._clock_ns() if now_ns is None else now_ns, self._tiers, COMPACTED_SLOTS)
+            fewer += step
+        return fewer
+
+    def _compact_some(self, now_ns: int) -> None:
+        """Add up some parts, once a while: as often as needed to keep up with what is written, in steps that take little."""
+        if now_ns - self._compacted_ns < COMPACT_EVERY_NS:
+            return
+        self._compacted_ns = now_ns
+        with suppress(StoreError), writing(self._path, self._kept) as connection:
+            if next_window_id(connection) > FEW_PARTS and compact(connection, now_ns, self._tiers, COMPACTED_SLOTS):
+                self._compacted_ns = 0  # there may be more
 
     def close(self) -> None:
         """Refuse further writes; waits for one that is under way. Any thread may call it, any number of times."""
@@ -213,67 +217,6 @@ class StoreWriter:
             connection.execute(_KNOWN_REFERENCE, known[1])
             return
         row: Row = (*key, *encode_reference(reference), written_ns)
-        with _savepoint(connection):
-            _insert(connection, _NEW_REFERENCE, [row])
+        with savepoint(connection):
+            insert_rows(connection, _NEW_REFERENCE, [row])
         self._encoded[key] = (reference, row)
-
-
-def _encoded(window: Window, process: str, written_ns: int) -> Part | None:
-    """Return the rows of *window*; None for one that holds what no row can, which is no reason to lose its neighbours."""
-    features = window.features
-    try:
-        return (
-            [window_row(window, process=process, written_ns=written_ns)],
-            [] if features is None else feature_rows(features),
-            [] if features is None else sketch_rows(features),
-        )
-    except REFUSALS:
-        return None
-
-
-def _insert_parts(connection: sqlite3.Connection, parts: list[Part]) -> int:
-    """Insert *parts* and return how many were taken: all at once or, if SQLite refuses something in them, one by one."""
-    try:
-        _insert_all(connection, parts)
-    except REFUSALS:
-        taken = 0
-        for part in parts:
-            with suppress(*REFUSALS):
-                _insert_all(connection, [part])
-                taken += 1
-        return taken
-    return len(parts)
-
-
-def _insert_all(connection: sqlite3.Connection, parts: list[Part]) -> None:
-    first = _next_window_id(connection)
-    with _savepoint(connection):
-        for table, insert in enumerate(_INSERTS):
-            _insert(connection, insert, [(first + i, *row) for i, part in enumerate(parts) for row in part[table]])
-
-
-@contextmanager
-def _savepoint(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("SAVEPOINT part")
-    try:
-        yield
-    except REFUSALS:
-        connection.execute("ROLLBACK TO part")
-        connection.execute("RELEASE part")
-        raise
-    connection.execute("RELEASE part")
-
-
-def _next_window_id(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'windows'").fetchone()
-    return 1 if row is None else int(row[0]) + 1
-
-
-def _insert(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
-    connection.execute("SAVEPOINT batch")
-    try:
-        connection.executemany(statement, rows)
-    except UnicodeEncodeError:  # a lone surrogate in some name; rare, so not looked for beforehand
-        connection.execute("ROLLBACK TO batch")
-        connection.executemany(statement, readable(rows))
-    connection.execute("RELEASE batch")

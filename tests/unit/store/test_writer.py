@@ -154,11 +154,11 @@ def test_a_reference_known_to_the_writer_is_written_again_to_a_new_file(path):
 
 
 def test_windows_leave_by_the_time_they_were_written(path):
-    """Retention counts from writing, not from event time: a replay of 2013 stays, what is 30 days in the store goes."""
+    """Retention counts from writing, not from event time: a replay of 2013 stays, what is 2 years in the store goes."""
     now = [START_NS + 4000 * DAY_NS]
     writer = StoreWriter(path, clock_ns=lambda: now[0])
     writer.write([make_part(rows=1)])
-    now[0] += 29 * DAY_NS
+    now[0] += 729 * DAY_NS
     writer.write([make_part(rows=2)])
     assert writer.pruned == 0
     now[0] += 2 * DAY_NS
