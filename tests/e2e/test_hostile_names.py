@@ -58,7 +58,8 @@ HOSTILE = {
 
 def as_model(rs, bad, model):
     """Name the model."""
-    rs.observe(bad)(lambda row: "yes")([1.0])
+    # A class would be what is decorated.
+    rs.observe(bad if bad is not Phase else name_of(bad))(lambda row: "yes")([1.0])
     return name_of(bad)
 
 
@@ -213,6 +214,14 @@ def test_a_hostile_name_harms_no_carrier_and_no_neighbour(bad, tmp_path, monkeyp
         for point in getattr(metric, metric.WhichOneof("data")).data_points
         for attribute in point.attributes
     }
+    services = {
+        attribute.value.string_value
+        for request in sink.requests["/v1/metrics"]
+        for resource in request.resource_metrics
+        for attribute in resource.resource.attributes
+        if attribute.key == "service.name"
+    }
+    assert services == {name_of("caf\udce9")}
     with sqlite3.connect(store) as connection:
         stored = {model for (model,) in connection.execute("SELECT model FROM windows")}
         cells = [

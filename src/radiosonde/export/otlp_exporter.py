@@ -17,7 +17,7 @@ from radiosonde._settings.environment import OTLP_SIGNALS, otlp_signals
 from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
 from radiosonde.export.waiting import Waiting, waiting_windows
-from radiosonde.model import losses
+from radiosonde.model import losses, name_of
 
 if TYPE_CHECKING:
     from radiosonde._settings import Settings
@@ -129,7 +129,7 @@ def _resource(context: ExportContext) -> dict[str, str]:
 
     said = {attributes.SERVICE_INSTANCE_ID: context.process}
     if context.settings.service_name:
-        said[attributes.SERVICE_NAME] = context.settings.service_name
+        said[attributes.SERVICE_NAME] = name_of(context.settings.service_name)
     return said
 
 
