@@ -54,16 +54,18 @@ def test_a_signal_handler_that_predicts(tmp_path):
     store = tmp_path / "store.db"
     ended = run(
         """
+        import contextvars
         handled, calls, batch = [], [], np.zeros((50, 3))
         @rs.observe("interrupts")
         def interrupt(rows): return ["a"] * len(rows)
         def handle(*_):
             handled.append(None)  # handlers interrupt each other: counting is appending
-            interrupt(ROW if len(handled) % 2 else batch)
+            # In contexts of their own: inside a prediction of the same model they would be a part of that one.
+            contextvars.Context().run(interrupt, ROW if len(handled) % 2 else batch)
             calls.append(None)
             if len(handled) % 50 == 0: rs.flush()
             if len(handled) % 7 == 0:
-                predict(batch)
+                contextvars.Context().run(predict, batch)
                 calls.append(None)
         signal.signal(signal.SIGALRM, handle)
         # Handlers pile up while one of them flushes: at every millisecond, a slow disk would pile them up to the
