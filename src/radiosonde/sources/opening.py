@@ -11,13 +11,16 @@ from radiosonde.sources.source import Parts, StoredSource
 from radiosonde.store import StoreReader
 from radiosonde.store.connection import reading
 
+LABELS = "labels.sqlite"
+"""End of the name of a join store, beside a store or in a spool."""
+
 
 def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool = True) -> StoredSource:
     """Open what *paths* name as one source.
 
     Args:
         paths: one or more of: a SQLite store; a folder of sealed hours (it holds ``process=...`` folders); any other
-            folder, which stands for every ``*.sqlite`` store in it and the sealed hours in its subfolder ``sealed``.
+            folder, which stands for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``.
         sketches: read the sketches too. They are most of the bytes, and no check needs them.
 
     Raises:
@@ -38,7 +41,7 @@ def _places(path: Path, *, sketches: bool) -> list[Parts]:
             return [StoreReader(path, sketches=sketches)]
     if _is_sealed(path):
         return [SealedReader(path, sketches=sketches)]
-    places = [place for store in sorted(path.glob("*.sqlite")) for place in _places(store, sketches=sketches)]
+    places = [place for store in _stores(path) for place in _places(store, sketches=sketches)]
     if _is_sealed(path / "sealed"):
         places.append(SealedReader(path / "sealed", sketches=sketches))
     if not places:
@@ -47,6 +50,12 @@ def _places(path: Path, *, sketches: bool) -> list[Parts]:
             f"written by `radiosonde store seal`"
         )
     return places
+
+
+def _stores(folder: Path) -> list[Path]:
+    """Return the stores in *folder*; join stores, which lie beside them by default and hold no windows, are left out."""
+    found = sorted(folder.glob("*.sqlite"))
+    return [path for path in found if path.name != LABELS and not path.name.endswith(f".{LABELS}")]
 
 
 def _is_sealed(folder: Path) -> bool:

@@ -117,3 +117,16 @@ def test_damaged_documents_name_their_window(folder):
     connection.close()
     with pytest.raises(StoreError, match="remove it with the sqlite3 shell, table windows, window_id 4"):
         open_source(folder / "a.sqlite").windows()
+
+
+@pytest.mark.parametrize("name", ["flights.labels.sqlite", "labels.sqlite"])
+def test_a_join_store_in_a_folder_is_no_store_of_windows(name, tmp_path):
+    """The file that lies beside a store by default is left out, alone it is no store."""
+    from radiosonde._join.sqlite import SqliteJoinStore
+
+    StoreWriter(tmp_path / "flights.sqlite").write([make_part(rows=3)])
+    SqliteJoinStore(tmp_path / name).close()
+    assert [window.rows for window in open_source(tmp_path).windows()] == [3]
+    (tmp_path / "flights.sqlite").unlink()
+    with pytest.raises(StoreError, match="no store in folder"):
+        open_source(tmp_path)
