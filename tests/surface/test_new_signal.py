@@ -51,7 +51,7 @@ SIGNALS = {
             "squares: Sums = field(default_factory=lambda: np.zeros((0, 20)), "
             'metadata=declared(FLOAT, "class", "confidence", read_by="a test"))'
         ),
-        ("_aggregate/answers.py", "return OutputCounts(", "squares=np.full((len(self._classes), 20), 0.25),"),
+        ("_aggregate/answers.py", "return OutputCounts(", "squares=np.full((len(names), 20), 0.25),"),
         ("window.output.squares.sum(axis=1).tolist()", [5.0, 5.0], [10.0, 10.0]),
     ),
     "number of a feature": (

@@ -132,10 +132,12 @@ def test_help_lists_every_command_on_one_line(capsys):
         "reference",
         "store",
         "diagnose",
+        "triage",
         "agent",
         "blackbox",
         "label",
         "doctor",
+        "bench",
         "demo",
     ]
 

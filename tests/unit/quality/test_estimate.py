@@ -119,8 +119,9 @@ def value_window(day, residuals, lag_s):
     lags = np.zeros((1, LAG.size), np.int64)
     np.add.at(lags[0], LAG.index(np.full(len(residuals), lag_s)), 1)
     labels = LabelCounts(
-        {}, np.zeros((20, 3)), ("value",), lags.sum(axis=1), lags.sum(axis=1)[:, None], (), float(residuals.sum()),
-        float((residuals**2).sum()), float(np.abs(residuals).sum()), lags=lags,
+        {}, np.zeros((20, 3)), ("value",), lags.sum(axis=1), lags.sum(axis=1)[:, None], (),
+        residual_sum=float(residuals.sum()), residual_square_sum=float((residuals**2).sum()),
+        residual_absolute_sum=float(np.abs(residuals).sum()), lags=lags,
     )  # fmt: skip
     output = output_counts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     start = late(day * DAY_S)
