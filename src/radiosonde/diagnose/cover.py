@@ -66,7 +66,9 @@ def find_cover(places: Places, hits: Numbers, trials: Numbers, rates: Numbers, d
     cost = np.log(siblings) + 2.0 * parts
     alone = (places.members @ gains).max(axis=1) - cost
     starts = {int(index) for size in np.unique(parts) for index in _largest(alone, parts == size)}
-    covers = [_cover_from(start, places, gains, cost) for start in sorted(starts)]
+    # Each place of a cover must say enough by itself; where none does, the strongest is all there is.
+    strong = sorted(start for start in starts if alone[start] >= _LEAST_LN) or [int(alone.argmax())]
+    covers = [_cover_from(start, places, gains, cost) for start in strong]
     explained, chosen = max(covers, key=lambda cover: (cover[0], -len(cover[1])))
     if 0 in chosen or float(alone[0]) >= explained:
         chosen = [0]

@@ -52,7 +52,7 @@ def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *,
     evidence = [
         Evidence("rate", rate, "share", f"{_words(names, table)}: {hits:.0f} of {calls:.0f} calls failed since the onset"),
         Evidence("rate_before", was, "share", f"before the onset: {was_hits:.0f} of {was_calls:.0f}"),
-        Evidence("failed_per_hour", _per_hour(table, hits, inside), "calls/h", f"{_per_hour(table, hits, inside):,.0f} failed calls an hour".replace(",", " ")),
+        Evidence("failed_per_hour", _per_hour(table, hits, inside), "calls/h", f"{_amount(_per_hour(table, hits, inside))} failed calls an hour"),
         *rest,
         *(Evidence("error_type", kind_of, "", f"{kind_of}: {count} since, {former} before") for kind_of, count, former in types),
     ]  # fmt: skip
@@ -172,6 +172,10 @@ def _sums(table: MeasureTable, series: NDArray[np.bool_], inside: slice) -> tupl
 def _per_hour(table: MeasureTable, hits: float, inside: slice) -> float:
     ends, starts = table.end_ns[inside], table.start_ns[inside]
     return hits / max(float(ends[-1] - starts[0]) / 3.6e12, 1e-9) if ends.size else 0.0
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}".replace(",", " ") if number >= 10 else f"{number:.2g}"
 
 
 def _types(table: MeasureTable, series: NDArray[np.bool_], inside: slice) -> list[tuple[str, int, int]]:

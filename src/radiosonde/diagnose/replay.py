@@ -1,7 +1,7 @@
 """Incidents of one rate, replayed: what would have been opened, and closed again, by looking after every window.
 
 A look knows only what came before it, so going through the history once gives the same incidents as having looked after each window (a law,
-`tests/laws/test_check_laws.py`), and what is open at the last window is what a look now reports.
+`tests/unit/diagnose/test_failures.py`), and what is open at the last window is what a look now reports.
 
 * *opened*: the evidence of a span passed its price (`radiosonde.diagnose.spans`). The place is what explains it
   (`radiosonde.diagnose.cover`), the onset is the most likely first window. From the onset on the place is left out of everything that is
@@ -35,7 +35,7 @@ MAX_INCIDENTS = 256
 _CHUNK = 2048
 _LEAST_CALM = 3
 _LIKELY = 3.3
-_CALM_LN, _DEEPEST = 10.0, 20.0
+_CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 3.0
 """Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none now
 would else take very long to show."""
 _LARGER, _LONGER = 3, 2
@@ -144,10 +144,13 @@ def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:
 
 
 def past_rates(hits: Numbers, trials: Numbers, before: int) -> Numbers:
-    """Return the rate of each series before step *before*; what has little past borrows that of the whole model."""
+    """Return the rate of each series before step *before*, drawn towards that of the whole model by as many trials as hold two events.
+
+    A series without an event so far is not one that cannot fail: two odd calls would look like proof.
+    """
     mine, all_mine = hits[:, :before].sum(axis=1), trials[:, :before].sum(axis=1)
     whole = (mine.sum() + 0.5) / (all_mine.sum() + 1000.0)
-    return np.asarray((mine + 50.0 * whole) / (all_mine + 50.0), dtype=np.float64)
+    return np.asarray((mine + 2.0) / (all_mine + 2.0 / whole), dtype=np.float64)
 
 
 def find_onset(hits: Numbers, trials: Numbers, alarm: Alarm, rates: Numbers, first: int) -> tuple[int, int, int]:
@@ -188,12 +191,18 @@ def recovery(incident: Incident, alarm: Alarm, hits: Numbers, trials: Numbers) -
     before = min(max(known, after / _DEEPEST, 1e-6), after / 2)
     middle = float(np.sqrt(before * after))
     hit, missed = mine[start:], all_mine[start:] - mine[start:]
-    score = (hit * np.log(before / middle) + missed * np.log((1 - before) / (1 - middle))) / alarm.dispersion
-    total = np.concatenate([[0.0], score.cumsum()])
+    total, against = (
+        np.concatenate([[0.0], (hit * np.log(before / level) + missed * np.log((1 - before) / (1 - level))).cumsum()])
+        / alarm.dispersion
+        for level in (middle, after)
+    )
     lowest = np.minimum.accumulate(total)
     at = np.maximum.accumulate(np.where(total <= lowest, np.arange(total.size), 0))
     counted = np.concatenate([[0], (all_mine[start:] > 0).cumsum()])
-    passed = (total - lowest >= min(alarm.price, _CALM_LN)) & (counted - counted[at] >= _LEAST_CALM)
+    needed = min(alarm.price, _CALM_LN)
+    # Of few calls none of which fails, where all did: half-way says little yet, the level of the incident is out of the question.
+    far = (total - lowest >= _LEANING_LN) & (against - against[at] >= 2 * needed)
+    passed = ((total - lowest >= needed) | far) & (counted - counted[at] >= _LEAST_CALM)
     if not passed.any():
         return None, None
     look = int(passed.argmax())

@@ -122,6 +122,31 @@ def test_what_is_over_is_a_note_and_a_finding_only_of_the_past():
     assert (finding.name, finding.severity) == (note.name, "page")
 
 
+@pytest.mark.parametrize(("hourly", "hours"), [(1.0, 30), (6.0, 8), (200.0, 4)])
+def test_all_calls_failing_and_then_none_is_over_even_where_there_are_few(hourly, hours):
+    """One call an hour or two hundred: thirty calls without a failure, after all had failed, end it."""
+    rng = np.random.default_rng(9)
+    keys = series(2, region=4)
+    made = rng.poisson(np.where([[key == keys[5]] for key in keys], hourly, 40.0), (len(keys), 300)).astype(float)
+    traffic = plant(
+        rng, Traffic(keys, made, np.zeros_like(made)), 1.0, 230, 300 - hours, version="v2", cohort="region=r1"
+    )
+    assert keys[5].version == "v2"
+    found = find_failures(traffic.table())
+    (incident,) = found.incidents
+    assert [found.places.names[index] for index in incident.cover.places] == [PlaceName("v2", "canary", "region=r1")]
+    assert incident.recovered is not None
+    assert abs(incident.recovered - (300 - hours)) <= 3
+
+
+def test_a_fault_that_is_mended_by_half_goes_on():
+    """All calls of a region fail, then one in five: that is not over."""
+    rng, traffic = served(11, 7 * HOUR, series(1, region=4), per_minute=100.0)
+    traffic = plant(rng, plant(rng, traffic, 1.0, 300, 340, cohort="region=r1"), 0.2, 340, cohort="region=r1")
+    (incident,) = find_failures(traffic.table()).incidents
+    assert (incident.onset, incident.recovered) == (300, None)
+
+
 def test_a_new_version_that_fails_from_its_first_call_is_found_beside_the_old_one():
     """It has no past, and 3 % is below the objective: the other version in the same minutes tells."""
     rng, traffic = served(4, 12 * HOUR, series(2, region=3), per_minute=300.0, rate=0.001)
