@@ -24,7 +24,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from radiosonde._clock import thread_time_ns
 from radiosonde._native import Empty, LockType, RLock, SimpleQueue, Thread, allocate_lock, wait_for
@@ -272,7 +272,7 @@ def _begin_in_child() -> None:
 
 
 def survive_multiprocessing() -> None:
-    """In a child of `multiprocessing`, act at its exit too: forked ones ran no `atexit` hooks before Python 3.14.
+    """In a child of `multiprocessing` or of Celery's fork of it, act at its exit too: forked ones run no `atexit` hooks.
 
     And before it is terminated: pools and servers end their workers by `Process.terminate`, whose signal runs no hook.
 
@@ -280,21 +280,43 @@ def survive_multiprocessing() -> None:
     """
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:
-        _finalize_once(os.getpid())
-        _outlive_terminate()
+        _finalize_once("multiprocessing.util", os.getpid())
+    process, pool = sys.modules.get("billiard.process"), sys.modules.get("billiard.pool")
+    if process is not None and process.current_process()._parent_pid == os.getppid():  # noqa: SLF001 - has no public name
+        _finalize_once("billiard.util", os.getpid())
+        if pool is not None:
+            _deliver_before_exit(pool.Worker)
+    outlive_terminate()
 
 
-@functools.lru_cache(maxsize=1)
-def _finalize_once(pid: int) -> None:  # noqa: ARG001 - a child of a child registers again
-    sys.modules["multiprocessing.util"].Finalize(None, _EXIT.act, exitpriority=0)
+@functools.lru_cache(maxsize=2)
+def _finalize_once(util: str, pid: int) -> None:  # noqa: ARG001 - a child of a child registers again
+    sys.modules[util].Finalize(None, _EXIT.act, exitpriority=0)
 
 
-def _outlive_terminate() -> None:
+def _deliver_before_exit(worker: Any) -> None:
+    """Act before a worker of Celery's pool ends, which it does by ``os._exit``, past all hooks of Python's and its own."""
+    end = worker._do_exit  # noqa: SLF001 - there is no other place
+    if getattr(end, "delivers", False):
+        return
+
+    @functools.wraps(end)
+    def deliver_and_end(*args: Any, **kwargs: Any) -> None:
+        _EXIT.act()
+        end(*args, **kwargs)
+
+    deliver_and_end.delivers = True  # type: ignore[attr-defined]
+    worker._do_exit = deliver_and_end  # noqa: SLF001
+
+
+def outlive_terminate() -> None:
     """Have SIGTERM act first and then do what it did, where nobody has said what it does. Python allows it in the main thread.
 
-    Only in children of multiprocessing: their parents send it as a matter of course, and wait. Elsewhere it is not ours.
+    Who sets a handler later, as servers do, replaces this one. Not in the first process of a container, which the signal's
+    default action does not end.
     """
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    is_ours = threading.current_thread() is threading.main_thread() and os.getpid() != 1
+    if is_ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _EXIT.act_and_terminate)
 
 

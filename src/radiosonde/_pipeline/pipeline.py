@@ -15,7 +15,7 @@ from radiosonde._clock import NS, anchor_ns, monotonic_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._native import LockType
 from radiosonde._pipeline import reviving
-from radiosonde._pipeline._worker import Worker, survive_multiprocessing
+from radiosonde._pipeline._worker import Worker, outlive_terminate, survive_multiprocessing
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
@@ -116,8 +116,9 @@ class Pipeline:
         return reviving.revive(key, observed)
 
     def add(self, recorder: Recorder) -> None:
-        """Remember a recorder, so that a fork can reset it."""
+        """Remember a recorder, so that a fork can reset it, and see that a SIGTERM delivers what it records."""
         self._recorders.add(recorder)
+        outlive_terminate()
 
     def attach(self, writer: RecordWriter) -> None:
         """Drain *writer* from now on; the first one starts the consumer."""

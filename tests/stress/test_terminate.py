@@ -1,0 +1,183 @@
+"""Processes that are told to end: what they recorded is stored, and they end as they would have without us."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from radiosonde.store.reader import Interval, StoreReader
+
+MODEL = """
+import os, sys, threading, time
+import numpy as np
+import radiosonde as rs
+
+@rs.observe("delays")
+def predict(rows):
+    return np.array([[0.3, 0.7]] * len(rows))
+
+def predict_some(count):
+    for _ in range(count):
+        predict(np.zeros((1, 3)))
+
+def told():
+    print("ready", flush=True)
+"""
+
+PROGRAMS = {
+    "a loop in the main thread": "predict_some(500); told()\nwhile True: time.sleep(0.01)",
+    "a main thread that waits for another": """
+        def work():
+            predict_some(500); told()
+            threading.Event().wait()
+        thread = threading.Thread(target=work, daemon=True); thread.start(); thread.join()
+        """,
+    "a server of the standard library": """
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+        class Handler(BaseHTTPRequestHandler):
+            pass
+        predict_some(500)
+        server = HTTPServer(("127.0.0.1", 0), Handler); told(); server.serve_forever()
+        """,
+    "predictions in other threads only": """
+        from concurrent.futures import ThreadPoolExecutor
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(predict_some, [125] * 4)); told()
+            threading.Event().wait()
+        """,
+    "a child of os.fork": """
+        if os.fork() == 0:
+            predict_some(500); told(); time.sleep(60)
+        else:
+            import signal
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            print(os.getpid(), flush=True); os.wait(); os.kill(os.getpid(), 9)
+        """,
+}
+
+
+def stored(store: Path) -> int:
+    """Return the calls in a store."""
+    return sum(window.calls for _, window in StoreReader(store, sketches=False).parts(Interval()))
+
+
+def start(program: str, store: Path, **options: object) -> subprocess.Popen[str]:
+    """Start a program with a store."""
+    environment = {**os.environ, "RADIOSONDE_STORE": str(store)}
+    command = [sys.executable, "-c", MODEL + textwrap.dedent(program)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize("program", [name for name in PROGRAMS if "fork" not in name])
+def test_a_program_that_is_terminated_delivers_and_dies_of_the_signal(tmp_path, program):
+    """A plain program that nobody taught about SIGTERM stores all it predicted, and its status names the signal."""
+    process = start(PROGRAMS[program], tmp_path / "store.sqlite")
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.wait(30) == -signal.SIGTERM
+    process.stdout.close()
+    assert stored(tmp_path / "store.sqlite") == 500
+
+
+def test_a_forked_child_that_is_terminated_delivers(tmp_path):
+    """A child of `os.fork` inherits what SIGTERM does, and stores what it predicted itself."""
+    process = start(PROGRAMS["a child of os.fork"], tmp_path / "store.sqlite", start_new_session=True)
+    lines = {process.stdout.readline().strip(), process.stdout.readline().strip()}
+    assert "ready" in lines
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(30) == -signal.SIGKILL
+    process.stdout.close()
+    assert stored(tmp_path / "store.sqlite") == 500
+
+
+@pytest.mark.parametrize("sets", ["before", "after"])
+def test_a_handler_of_the_hosts_stays_in_charge(tmp_path, sets):
+    """Who says what SIGTERM does, before or after the first prediction, is not asked and not replaced."""
+    mine = "import signal; signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n"
+    body = "predict_some(5)\n"
+    program = (mine + body if sets == "before" else body + mine) + "told()\ntime.sleep(60)"
+    process = start(program, tmp_path / "store.sqlite")
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.wait(30) == 7
+    process.stdout.close()
+
+
+POOL = """
+import billiard
+if __name__ == "__main__":
+    pool = billiard.Pool(2, maxtasksperchild=recycled)
+    pool.map(predict_some, [1] * 40, 1)
+    pool.close(); pool.join()
+"""
+
+
+@pytest.mark.parametrize("recycled", [None, 1, 5])
+def test_workers_of_billiards_pool_deliver(tmp_path, recycled):
+    """Children that end by ``os._exit``, recycled or at the pool's end, store what they predicted."""
+    pytest.importorskip("billiard")
+    process = start(f"recycled = {recycled}\n" + POOL, tmp_path / "store.sqlite")
+    assert process.wait(120) == 0
+    process.stdout.close()
+    assert stored(tmp_path / "store.sqlite") == 40
+
+
+CELERY = """
+import pathlib
+from celery import Celery
+
+FOLDER = pathlib.Path(os.environ["QUEUE"])
+app = Celery("served", broker="filesystem://")
+app.conf.broker_transport_options = {
+    "data_folder_in": str(FOLDER), "data_folder_out": str(FOLDER), "control_folder": str(FOLDER / "control"),
+}
+app.conf.task_ignore_result = True
+
+@app.task(name="score")
+def score(place):
+    predict_some(1)
+    (FOLDER / f"done.{place}").touch()
+"""
+
+
+@pytest.mark.parametrize("recycled", [[], ["--max-tasks-per-child", "5"]], ids=["", "recycled"])
+def test_celerys_prefork_workers_deliver_at_a_warm_shutdown(tmp_path, recycled):
+    """A real worker with a filesystem broker and two processes: forty tasks, then SIGTERM."""
+    if importlib.util.find_spec("celery") is None:
+        pytest.skip("needs celery")
+    queue = tmp_path / "queue"
+    (queue / "control").mkdir(parents=True)
+    (tmp_path / "served.py").write_text(MODEL + CELERY)
+    environment = {
+        **os.environ,
+        "RADIOSONDE_STORE": str(tmp_path / "store.sqlite"),
+        "QUEUE": str(queue),
+        "PYTHONPATH": str(tmp_path),
+    }
+    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "served", "worker", "-P", "prefork", "-c", "2",
+               "--without-gossip", "--without-mingle", "--without-heartbeat", *recycled]  # fmt: skip
+    send = "import served; [served.score.delay(place) for place in range(40)]"
+    with (tmp_path / "log").open("w") as log:
+        worker = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        try:
+            subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", send], cwd=tmp_path, env=environment, check=True, timeout=60
+            )
+            until_s = time.monotonic() + 120
+            while len(list(queue.glob("done.*"))) < 40:
+                assert time.monotonic() < until_s and worker.poll() is None, (tmp_path / "log").read_text()  # noqa: PT018
+                time.sleep(0.1)
+            worker.terminate()
+            worker.wait(60)
+        finally:
+            worker.kill()
+            worker.wait()
+    assert stored(tmp_path / "store.sqlite") == 40
