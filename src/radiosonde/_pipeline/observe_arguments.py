@@ -88,3 +88,24 @@ def unobserved(function: Function) -> Function:
     """Return *function* as it is, checked: what decorates where all is off."""
     check_function(function)
     return function
+
+
+def profile_of(
+    reference: Reference | str | os.PathLike[str] | None, features: Sequence[str] | None
+) -> Reference | None:
+    """Return the reference profile that `observe` was given, loaded where it is a path.
+
+    Raises:
+        ConfigurationError: it has other features than *features*, or another order.
+        ProfileError: it cannot be read.
+    """
+    if reference is None:
+        return None
+    profile = reference if isinstance(reference, Reference) else Reference.load(os.fspath(reference))
+    names = tuple(feature.name for feature in profile.features)
+    if features is not None and names and tuple(features) != names:
+        raise ConfigurationError(
+            f"features={list(features)} is not the reference's order {list(names)}; leave features= out, the "
+            "reference says it, or fit the reference again"
+        )
+    return profile

@@ -13,26 +13,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.received import is_column, labels_in
-from radiosonde._pipeline.observe_arguments import check_arguments, check_function, own_name, unobserved
+from radiosonde._pipeline.observe_arguments import check_arguments, check_function, own_name, profile_of, unobserved
 from radiosonde._pipeline.selector import Input, first, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde._record.ambient import LATEST_S, CohortScope, EventTimeScope, admit, to_ns
-from radiosonde._record.completed_call import record_completed_call
 from radiosonde._record.current import Collected, Stage, current
 from radiosonde._record.pools import hand_on_scopes
-from radiosonde._record.record_writer import RecordWriter
-from radiosonde._record.recorder import Observed, Recorder
-from radiosonde._record.wrappers import wrap
 from radiosonde._settings import model_tag
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import OVERFLOW_COHORT, losses, name_of
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from radiosonde._labels.label_app import LabelApp
+    from radiosonde._pipeline.completed_calls import CompletedCalls
+    from radiosonde._record.recorder import Observed, Recorder
 
 __all__ = [
     "at",
@@ -72,7 +69,7 @@ class Surface(Session):
     def __init__(self, guard: Guard | None = None, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(guard, environment)
         self._tags = Tags()
-        self._timed: dict[tuple[str, str, str], Recorder] = {}
+        self._completed: CompletedCalls | None = None
 
     current = staticmethod(current)
     collect = Collected
@@ -148,16 +145,10 @@ class Surface(Session):
         )  # fmt: skip
         if self.is_off:
             return unobserved
-        profile = (
-            reference if reference is None or isinstance(reference, Reference) else Reference.load(os.fspath(reference))
-        )
+        profile = profile_of(reference, features)
 
-        names = None if profile is None else tuple(feature.name for feature in profile.features)
-        if features is not None and names and tuple(features) != names:
-            raise ConfigurationError(
-                f"features={list(features)} is not the reference's order {list(names)}; leave features= out, the "
-                "reference says it, or fit the reference again"
-            )
+        from radiosonde._record.recorder import Observed  # at first use: imports everything that records
+        from radiosonde._record.wrappers import wrap
 
         def decorate(function: Function) -> Function:
             check_function(function)
@@ -211,6 +202,8 @@ class Surface(Session):
         """
         if self.is_off:
             return None
+        from radiosonde._record.recorder import Observed
+
         return self.recorder_for(
             Observed(
                 name=name,
@@ -227,6 +220,8 @@ class Surface(Session):
 
     def recorder_for(self, observed: Observed) -> Recorder:
         """Return a new recorder of the pipeline."""
+        from radiosonde._record.recorder import Recorder
+
         recorder = Recorder(self.pipeline(), observed)
         self.pipeline().add(recorder)
         return recorder
@@ -331,24 +326,16 @@ class Surface(Session):
             start_ns = round(start * NS)
         else:
             start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
-        try:
-            recorder = self._timed.get((name, version, variant))
-        except TypeError:  # unhashable; it has a name all the same
-            recorder = None
-        if recorder is None:
-            recorder = self._recorder_of_completed_calls(name_of(name), version, variant)
-        writer = None if pipeline.is_shut else recorder.writer
-        if writer is not None and not isinstance(writer, RecordWriter):
-            writer = recorder.open_writer((), {})
-        if writer is None:
-            if pipeline.is_shut:
-                pipeline.guard.lose(losses.RECORD_FAILED)
-            return
-        try:
-            record_completed_call(writer, start_ns, duration_s, phases or {}, error, span)
-        except Exception as failure:  # noqa: BLE001 - our bug must not reach the caller
-            pipeline.guard.lose(losses.RECORD_FAILED)
-            pipeline.guard.swallow("record", failure)
+        completed = self._completed or self._load_completed()
+        completed.record(pipeline, (name, version, variant), (start_ns, duration_s), phases or {}, error, span)
+
+    def _load_completed(self) -> CompletedCalls:
+        from radiosonde._pipeline.completed_calls import CompletedCalls  # at first use: imports everything that records
+
+        with self._lock:
+            if self._completed is None:
+                self._completed = CompletedCalls(self.recorder_for)
+            return self._completed
 
     def defer(self, function: Callable[[], object]) -> None:
         """Call *function* within seconds in the background thread, under the cohort and the event time of now.
@@ -363,18 +350,6 @@ class Surface(Session):
             pipeline = self.pipeline()
         if not pipeline.is_shut:
             pipeline.deferred.put(function)
-
-    def _recorder_of_completed_calls(self, name: str, version: str, variant: str) -> Recorder:
-        version, variant = name_of(version or ""), name_of(variant or "stable")
-        with self._lock:
-            if len(self._timed) >= self.pipeline().settings.max_series:
-                name, version, variant = OVERFLOW_COHORT, "", "stable"
-                self.pipeline().guard.lose(losses.COHORT_OVERFLOW)
-            recorder = self._timed.get((name, version, variant))
-            if recorder is None:
-                recorder = self.recorder_for(Observed(name, version=version, variant=variant))
-                self._timed[name, version, variant] = recorder
-            return recorder
 
     def tag(
         self,

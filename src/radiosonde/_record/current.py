@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT, Ambient, Scope
 from radiosonde._record.pools import hand_on_scopes
-from radiosonde._record.record_writer import is_in_progress
-from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token
+from radiosonde._record.token import AT, CURRENT, INDEX, SPAN, WALL_NS, Token, is_in_progress
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring import layout
 from radiosonde._ring.layout import DONE, DURATION_WORD, ERROR_OFFSET, MARK_WORD, PHASE_OFFSET

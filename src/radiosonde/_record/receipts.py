@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from radiosonde._clock import NS, wall_ns
 from radiosonde._join.receipt import Receipt, sign
 from radiosonde._receipt_keys import MAKE_ONE, ReceiptKeys
-from radiosonde._record.record_writer import is_in_progress
-from radiosonde._record.token import AT, INDEX, Token
+from radiosonde._record.token import AT, INDEX, Token, is_in_progress
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import DONE, ENDED, OUTPUT_CLASS, OUTPUT_SCORE
 from radiosonde.errors import ConfigurationError, ReceiptError

@@ -26,7 +26,7 @@ from radiosonde._record.output_batches import BatchOutputReader
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.ring_factory import open_ring
 from radiosonde._record.row_counts import answers_in
-from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, WRITER, Token
+from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, WRITER, Token, leave
 from radiosonde._record.tracing import prediction_id
 from radiosonde._ring.layout import (
     BATCH_OUTPUTS,
@@ -420,19 +420,6 @@ class RecordWriter:
             return None
         slot = token[1] & (self.ring.capacity - 1)
         return self.ring.rows[slot : slot + 1]
-
-
-def leave(token: Token) -> None:
-    """Mark a prediction ended, whatever became of its record, so that its context goes on with the one around it."""
-    outer = token[OUTER]
-    token[OUTER] = ENDED
-    if outer is not None and outer is not ENDED:
-        CURRENT.set(outer)
-
-
-def is_in_progress(token: Token) -> bool:
-    """Say whether the prediction of *token* has begun and not ended."""
-    return token[OUTER] is not ENDED
 
 
 def is_within(outer: Token | None, recorder: Recorder) -> bool:

@@ -32,3 +32,16 @@ AT: Final = 7
 ENDED: Final = object()
 
 CURRENT: ContextVar[Token | None] = ContextVar("radiosonde_current", default=None)
+
+
+def leave(token: Token) -> None:
+    """Mark a prediction ended, whatever became of its record, so that its context goes on with the one around it."""
+    outer = token[OUTER]
+    token[OUTER] = ENDED
+    if outer is not None and outer is not ENDED:
+        CURRENT.set(outer)
+
+
+def is_in_progress(token: Token) -> bool:
+    """Say whether the prediction of *token* has begun and not ended."""
+    return token[OUTER] is not ENDED

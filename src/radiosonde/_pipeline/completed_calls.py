@@ -1,0 +1,80 @@
+"""Calls that are over and that somebody else has timed: a recorder for each name, version and variant."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from radiosonde._record.completed_call import record_completed_call
+from radiosonde._record.record_writer import RecordWriter
+from radiosonde._record.recorder import Observed, Recorder
+from radiosonde.model import OVERFLOW_COHORT, losses, name_of
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
+    from radiosonde._pipeline.pipeline import Pipeline
+
+
+class CompletedCalls:
+    """Records completed calls.
+
+    Args:
+        recorder_for: makes a recorder.
+    """
+
+    def __init__(self, recorder_for: Callable[[Observed], Recorder]) -> None:
+        self._recorder_for = recorder_for
+        self._lock = threading.RLock()  # a finaliser may interrupt whoever holds it
+        self._recorders: dict[tuple[str, str, str], Recorder] = {}
+
+    def record(
+        self,
+        pipeline: Pipeline,
+        series: tuple[str, str, str],
+        times: tuple[int, float],
+        phases: Mapping[str, float],
+        error: BaseException | type[BaseException] | str | None,
+        span: SpanContext | None,
+    ) -> None:
+        """Record one call.
+
+        Args:
+            pipeline: counts it.
+            series: name, version and variant of what was called.
+            times: when it began, in nanoseconds since the epoch, and how long it took, in seconds.
+            phases: seconds by phase.
+            error: what went wrong, None for success.
+            span: context of the span of this very call.
+        """
+        try:
+            recorder = self._recorders.get(series)
+        except TypeError:  # unhashable; it has a name all the same
+            recorder = None
+        if recorder is None:
+            recorder = self._recorder(pipeline, *series)
+        writer = None if pipeline.is_shut else recorder.writer
+        if writer is not None and not isinstance(writer, RecordWriter):
+            writer = recorder.open_writer((), {})
+        if writer is None:
+            if pipeline.is_shut:
+                pipeline.guard.lose(losses.RECORD_FAILED)
+            return
+        try:
+            record_completed_call(writer, *times, phases, error, span)
+        except Exception as failure:  # noqa: BLE001 - our bug must not reach the caller
+            pipeline.guard.lose(losses.RECORD_FAILED)
+            pipeline.guard.swallow("record", failure)
+
+    def _recorder(self, pipeline: Pipeline, name: str, version: str, variant: str) -> Recorder:
+        name, version, variant = name_of(name), name_of(version or ""), name_of(variant or "stable")
+        with self._lock:
+            if len(self._recorders) >= pipeline.settings.max_series:
+                name, version, variant = OVERFLOW_COHORT, "", "stable"
+                pipeline.guard.lose(losses.COHORT_OVERFLOW)
+            recorder = self._recorders.get((name, version, variant))
+            if recorder is None:
+                recorder = self._recorder_for(Observed(name, version=version, variant=variant))
+                self._recorders[name, version, variant] = recorder
+            return recorder
