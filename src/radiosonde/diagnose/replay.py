@@ -35,7 +35,7 @@ MAX_INCIDENTS = 256
 _CHUNK = 2048
 _LEAST_CALM = 3
 _LIKELY = 3.3
-_CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 3.0
+_CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
 """Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none now
 would else take very long to show."""
 _LARGER, _LONGER = 3, 2
