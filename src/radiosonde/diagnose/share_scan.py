@@ -1,4 +1,4 @@
-"""Has the share of an event (missing, failed, slow) risen and stayed up? The step scan, applied to hits over totals."""
+"""Has the share of an event (missing, unseen, wrong) risen and stayed up? The step scan, applied to hits over totals."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ if TYPE_CHECKING:
 PAGE_LN_E = 12.0
 """Evidence a break needs. What the scan then reports on a year of healthy flights is counted in bench_diagnose."""
 
-MACHINE_LN_E = 9.0
-"""The same for failures and latency, which no season moves."""
-
 _SHORTEST_H = 12
 _NEAR_H = 36
 _OUTAGE_RISE = 0.5
 _MAX_LONG_RUN = 12.0
 
 
-WORLD_H, MACHINE_H = 6, 3
-"""Hours per block for what follows the weather, and for what machines do (failures, latency): correlation of blocks is
-corrected for either way, and more blocks say more where there is little of it."""
+WORLD_H = 6
+"""Hours per block: what is scanned follows the weather."""
 
 
 def block_steps(axis: Axis, hours: int = WORLD_H) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radiosonde.diagnose.registry import Check, count
+from radiosonde.diagnose.registry import Check
 from radiosonde.diagnose.runtime_incidents import WATCHED, runtime_findings
 from radiosonde.model.runtime import speaker_of
 
@@ -22,8 +22,7 @@ def look(view: View, report: Report) -> None:
         return
     report.add(*runtime_findings(view.model, view.windows, view.runtime, wants_past=view.wants_past))
     nouns = ", ".join(watched.noun for watched in WATCHED)
-    kinds = "process" if len(processes) == 1 else "processes"
-    report.passed(view, f"{nouns} of {count(len(processes), '').strip()} {kinds}")
+    report.passed(view, f"{nouns} of {len(processes)} process{'' if len(processes) == 1 else 'es'}")
 
 
 CHECK = Check(
