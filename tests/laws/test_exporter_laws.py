@@ -293,7 +293,7 @@ def test_a_fork_is_outlived(case, telemetry, tmp_path, monkeypatch):
         for opens in (False, True):
             if opens:
                 exporter.open()
-            exporter.hold_for_fork()
+            assert exporter.hold_for_fork(10.0)
             child = os.fork()
             if not child:
                 failure = Guard.attempt(exporter.abandon)

@@ -243,3 +243,33 @@ def test_the_parents_registry_is_not_the_childs(tmp_path):
         tmp_path / "store.db",
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_fork_does_not_wait_for_another_process_that_holds_the_store(tmp_path):
+    """While somebody else has locked the store and one of our threads waits for it, a fork goes on, and says so."""
+    ended = run(
+        """
+        import sqlite3, subprocess
+        predict(ROW)
+        rs.flush()
+        hold = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(1, flush=True); sys.stdin.read()"
+        holder = subprocess.Popen([sys.executable, "-c", hold, os.environ["RADIOSONDE_STORE"]], stdin=-1, stdout=-1)
+        holder.stdout.readline()
+        predict(ROW)
+        flushing = threading.Thread(target=rs.flush)
+        flushing.start()
+        time.sleep(0.5)  # by then a thread of ours waits for the store; if not, there is nothing to wait for either
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        still_waits = flushing.is_alive()
+        os.waitpid(child, 0)
+        holder.communicate()
+        flushing.join()
+        assert still_waits
+        assert rs.flush(30)
+        """,
+        store := tmp_path / "store.db",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert sum(stored_calls(store).values()) == 2

@@ -147,11 +147,12 @@ class SqliteJoinStore:
         with self._lock:
             self._file.close()
 
-    def hold_for_fork(self) -> None:
-        """Wait until no thread is inside, keep it so and let go of the file; bounded by what a transaction may take."""
-        self._held = self._lock.acquire(timeout=2 * BUSY_TIMEOUT_S)
+    def hold_for_fork(self, timeout_s: float = 2 * BUSY_TIMEOUT_S) -> bool:
+        """Wait until no thread is inside, keep it so and let go of the file; return whether that took at most *timeout_s*."""
+        self._held = self._lock.acquire(timeout=timeout_s)
         if self._held:
             self._file.close()
+        return self._held
 
     def release_after_fork(self) -> None:
         """Go on, in the parent."""

@@ -44,7 +44,11 @@ LOOK_EVERY_S = 0.25
 EXIT_TIMEOUT_S = 5.0
 """What an exit waits for the consumer, the last export and the sender together."""
 
-_FORK_TIMEOUT_S = 10.0
+_TURN_TIMEOUT_S = 10.0
+
+FORK_NS = NS // 10
+"""What a fork waits for our threads to come to rest, all together. Longer waits are the host's: another process may hold a store's
+lock for seconds."""
 
 
 class Pipeline:
@@ -203,7 +207,7 @@ class Pipeline:
             with self.guard("retrace"):
                 recorder.retrace(self.spans_for(recorder))
 
-    def take_turn(self, *, everything: bool = False, timeout_s: float = _FORK_TIMEOUT_S) -> bool:
+    def take_turn(self, *, everything: bool = False, timeout_s: float = _TURN_TIMEOUT_S) -> bool:
         """Drain all rings, join labels, close what is due; return whether the turn could be taken.
 
         Args:
@@ -335,9 +339,15 @@ class Pipeline:
         locks: list[TurnLock | LockType] = [self._delivery.loading]
         if not self._turn.is_mine:
             locks.insert(0, self._turn)
-        self._held = [lock for lock in locks if lock.acquire(timeout=_FORK_TIMEOUT_S)]
-        self._delivery.hold_for_fork()
-        self._is_label_queue_held = self._label_queue.hold_for_fork(_FORK_TIMEOUT_S)
+        deadline_ns = monotonic_ns() + FORK_NS
+        self._held = [lock for lock in locks if lock.acquire(timeout=_left_s(deadline_ns))]
+        missed = len(locks) - len(self._held) + self._delivery.hold_for_fork(deadline_ns)
+        self._is_label_queue_held = self._label_queue.hold_for_fork(_left_s(deadline_ns))
+        missed += not self._is_label_queue_held
+        if (
+            missed
+        ):  # the child begins with new locks and connections; what the parent's threads are at goes on in the parent
+            self.guard.lose(losses.FORK_UNHELD)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""

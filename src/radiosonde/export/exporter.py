@@ -97,8 +97,8 @@ class Exporter(Protocol):
     def counts(self) -> ExportCounts:
         """Return what was delivered so far."""
 
-    def hold_for_fork(self) -> None:
-        """Wait until a fork may happen."""
+    def hold_for_fork(self, timeout_s: float) -> bool:
+        """Wait until a fork may happen; return whether it may, *timeout_s* later at most."""
 
     def release_after_fork(self) -> None:
         """Go on, in the parent."""
@@ -133,8 +133,9 @@ class BaseExporter:
         """Return that nothing was delivered."""
         return ExportCounts()
 
-    def hold_for_fork(self) -> None:
+    def hold_for_fork(self, timeout_s: float) -> bool:
         """Do nothing."""
+        return True
 
     def release_after_fork(self) -> None:
         """Do nothing."""

@@ -98,6 +98,10 @@ NAME_CHANGED: Final = "name_changed"
 """Names that could not stay as they were: characters that are no text or control a terminal, longer than 256 characters. Counted
 when a model, class, error, phase, feature or category is first met, and for each scope of a cohort."""
 
+FORK_UNHELD: Final = "fork_unheld"
+"""Forks that did not wait for one of our threads to come to rest, because that took longer than 100 ms. No prediction is lost by
+it; a child forked while a thread imports may not be able to import the same module."""
+
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show their codes."""
 

@@ -185,11 +185,12 @@ class StoreWriter:
             if self._kept is not None:
                 self._kept.close()
 
-    def hold_for_fork(self) -> None:
-        """Wait until no thread is inside SQLite and keep it so; bounded by what a write may take."""
-        self._held = self._lock.acquire(timeout=2 * BUSY_TIMEOUT_S)
+    def hold_for_fork(self, timeout_s: float = 2 * BUSY_TIMEOUT_S) -> bool:
+        """Wait until no thread is inside SQLite and keep it so; return whether that took no longer than *timeout_s*."""
+        self._held = self._lock.acquire(timeout=timeout_s)
         if self._held and self._kept is not None:
             self._kept.close()  # SQLite must not be carried across a fork
+        return self._held
 
     def release_after_fork(self) -> None:
         """Let writes go on, in the parent."""

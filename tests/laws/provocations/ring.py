@@ -91,3 +91,25 @@ def _(folder, patch):
             for _ in range(9):
                 writer.finish(writer.begin((BATCH,), {}), np.zeros(600))
         return rs.losses()
+
+
+@provokes(losses.FORK_UNHELD)
+def _(folder, patch):
+    """A process forks while one of our threads takes a turn that does not end."""
+    with fly() as rs:
+        predict(rs, ROW)
+        begin, end = threading.Event(), threading.Event()
+
+        def turn() -> None:
+            with rs.pipeline()._turn:
+                begin.set()
+                end.wait()
+
+        other = threading.Thread(target=turn)
+        other.start()
+        begin.wait()
+        rs.pipeline().before_fork()
+        rs.pipeline().after_fork_in_parent()
+        end.set()
+        other.join()
+        return rs.losses()
