@@ -36,6 +36,7 @@ def test_the_defaults():
         ("RADIOSONDE_PROMETHEUS_HOST", " metrics.local ", "prometheus_host", "metrics.local"),
         ("RADIOSONDE_RING_BYTES", "65536", "ring_bytes", 65536),
         ("RADIOSONDE_MAX_SERIES", "7", "max_series", 7),
+        ("RADIOSONDE_STORE_TIERS", "0.5, 7,365", "store_tiers", (0.5, 7.0, 365.0)),
         ("RADIOSONDE_CPU_BUDGET", "0.05", "cpu_budget", 0.05),
         ("RADIOSONDE_CPU_BUDGET", "inf", "cpu_budget", float("inf")),
         ("RADIOSONDE_OTLP", "yes", "otlp", True),
@@ -160,6 +161,7 @@ WRONG = {
     "RADIOSONDE_SPANS_PER_MINUTE": ["-1", "6001", "x"],
     "RADIOSONDE_SPOOL": ["\0"],
     "RADIOSONDE_STORE": ["\0"],
+    "RADIOSONDE_STORE_TIERS": ["2", "2,60", "60,2,730", "0,1,2", "2,2,3", "1,2,3,4", "2d,60d,2y", "1,2,nan", "1,2,1e9"],
     "RADIOSONDE_WINDOW_S": ["abc", "nan", "inf", "0.5", "1e99", "6O"],
 }
 

@@ -39,6 +39,7 @@ from radiosonde.export.waiting import WAITING_BYTES, newest_within
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.codec import from_text
 from radiosonde.sketches.merge import merge_windows
+from radiosonde.store.compact import Tiers
 from radiosonde.store.progress import read_progress
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.totals import CumulativeState, read_cumulative_state
@@ -71,10 +72,10 @@ class Agent:
         guard: counts errors and losses.
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
-        provisional_s: event time that the rows of a provisional reference must cover, in seconds.
         label_queue: takes the predictions that may be labelled, and joins; default: a join store in the spool.
         make_exports: makes what exports its snapshots and commits, of a function that returns a snapshot and the identity
             of the agents of this spool; default: nothing is exported.
+        settings: what is in force otherwise; default: the defaults, with labels in the spool.
 
     Raises:
         SpoolError: another agent drains this spool.
@@ -93,22 +94,25 @@ class Agent:
         window_s: float = 60.0,
         label_queue: LabelQueue | None = None,
         make_exports: Callable[[Callable[[], Snapshot], str], AgentExports] | None = None,
-        provisional_s: float = 3600.0,
+        settings: Settings | None = None,
     ) -> None:
         self._spool, self._guard = spool, guard
+        settings = settings or Settings(spool=str(spool.folder), agent=True)
         self._lock = hold(spool.folder / AGENT_LOCK)
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n".encode())  # for people
         self._lock.flush()
         self.process = _identity(spool.folder / IDENTITY)
         self.store = store or spool.folder / STORE
-        self._writer = StoreWriter(self.store, process=self.process, is_kept=True)
-        make_exports = make_exports or partial(AgentExports, Settings(), guard)
+        self._writer = StoreWriter(
+            self.store, process=self.process, is_kept=True, tiers=Tiers.of_days(settings.store_tiers)
+        )
+        make_exports = make_exports or partial(AgentExports, settings, guard)
         self.exports = make_exports(self.snapshot, self.process)
         self._aggregator = Aggregator(
-            window_s, self.process, self.exports.tail_sampler, guard=guard, provisional_s=provisional_s
+            window_s, self.process, self.exports.tail_sampler, guard=guard, provisional_s=settings.provisional_s
         )
-        self._label_queue = label_queue or label_queue_for(Settings(spool=str(spool.folder), agent=True), guard)
+        self._label_queue = label_queue or label_queue_for(settings, guard)
         self._joiner = Joiner(self._label_queue, self._aggregator, self, guard, self.process)
         self._rings: dict[Path, AttachedRing] = {}
         self._refused: set[Path] = set()

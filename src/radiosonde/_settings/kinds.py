@@ -7,6 +7,7 @@ whose beginning, "NAME is VALUE; ", is the caller's.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -76,6 +77,30 @@ def _as_number(kind: type[int | float]) -> Callable[[str], Any]:
             raise ValueError(f"it must be a {'whole ' if kind is int else ''}number") from None
 
     return read
+
+
+def ages(least_days: float, most_days: float, count: int) -> Kind:
+    """Return the kind of *count* ages in days, each above the one before."""
+    must = f"it must be {count} numbers of days that grow, from {least_days:g} to {most_days:g}"
+
+    def read(given: str) -> tuple[float, ...]:
+        try:
+            return tuple(float(part) for part in given.split(","))
+        except ValueError:
+            raise ValueError(must + ", joined by commas") from None
+
+    def check(value: Any) -> tuple[float, ...]:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            raise ValueError(must)
+        if any(isinstance(age, bool) or not isinstance(age, Real) for age in value):
+            raise ValueError(must)
+        kept = tuple(float(age) for age in value)
+        in_order = all(before < after for before, after in itertools.pairwise(kept))
+        if len(kept) != count or not in_order or not least_days <= kept[0] or not kept[-1] <= most_days:
+            raise ValueError(must)
+        return kept
+
+    return Kind(f"{count} numbers of days that grow, joined by commas", "Sequence[float]", read, check)
 
 
 def flag(*, other: str = "") -> Kind:

@@ -15,6 +15,10 @@ class StartOptions(TypedDict, total=False):
 
     store: str | os.PathLike[str] | None
     """SQLite store that closed windows are written to, for ``radiosonde diagnose``; none by default."""
+    store_tiers: Sequence[float] | None
+    """Ages in days: windows are kept in the store minute by minute up to the first, hour by hour up to the second, day
+    by day up to the third, and are removed then.
+    """
     spool: str | os.PathLike[str] | None
     """Folder where the rings lie as files. They outlive the process, ``radiosonde blackbox`` reads them, and an agent
     can drain them. By default rings lie in memory.

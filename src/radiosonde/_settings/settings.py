@@ -99,6 +99,12 @@ class Settings:
         None, kinds.path(), "SQLite store that closed windows are written to, for `radiosonde diagnose`; none by default.",
         "RADIOSONDE_STORE",
     )  # fmt: skip
+    store_tiers: Sequence[float] = _setting(
+        (2.0, 60.0, 730.0), kinds.ages(0.01, 36_500, 3),
+        "Ages in days: windows are kept in the store minute by minute up to the first, hour by hour up to the second, day by day "
+        "up to the third, and are removed then.",
+        "RADIOSONDE_STORE_TIERS",
+    )  # fmt: skip
     spool: str | None = _setting(
         None, kinds.path("folder"),
         "Folder where the rings lie as files. They outlive the process, `radiosonde blackbox` reads them, and an agent can "
@@ -338,6 +344,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with *settings* in it, for an agent that is to do as this process was told."""
     told = {
         "RADIOSONDE_STORE": settings.store and os.path.abspath(settings.store),  # noqa: PTH100 - the same in text
+        "RADIOSONDE_STORE_TIERS": ",".join(f"{age:.17g}" for age in settings.store_tiers),
         "RADIOSONDE_WINDOW_S": f"{settings.window_s:.17g}",
         "RADIOSONDE_OTLP": "true" if settings.otlp else "false",
         "RADIOSONDE_PROMETHEUS_PORT": None if settings.prometheus_port is None else str(settings.prometheus_port),

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     label_queue = label_queue_for(settings, guard)
     agent = Agent(
         Spool(args.spool), guard, store=store, window_s=settings.window_s, label_queue=label_queue,
-        make_exports=partial(AgentExports, settings, guard), provisional_s=settings.provisional_s,
+        make_exports=partial(AgentExports, settings, guard), settings=settings,
     )  # fmt: skip
     agent.exports.open()
     ending = told_to_end()

@@ -1,4 +1,4 @@
-"""``radiosonde store``: look into a store, and move its closed hours to Parquet."""
+"""``radiosonde store``: look into a store, add up what is older, and move its closed hours to Parquet."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._settings import Settings
 from radiosonde.cli._terminal import console, progress_bar
 from radiosonde.sources import open_source
-from radiosonde.store import SeriesSummary
+from radiosonde.store import SeriesSummary, StoreReader, StoreWriter
+from radiosonde.store.compact import Tiers
 from radiosonde.store.seal import GRACE_HOURS, seal
 
 if TYPE_CHECKING:
@@ -19,13 +21,20 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``store show`` and ``store seal`` to the command line."""
-    parser = subparsers.add_parser("store", help="look into a store, seal it into Parquet")
+    """Add ``store show``, ``store compact`` and ``store seal`` to the command line."""
+    parser = subparsers.add_parser("store", help="look into a store, compact it, seal it into Parquet")
     commands = parser.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
     show = commands.add_parser("show", help="what is in a store", description="Show what is in a store.")
     show.add_argument(
         "store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both"
     )
+    compacting = commands.add_parser(
+        "compact",
+        help="add up older windows to hours and days now",
+        description="Add up windows to minutes, hours and days by their age (RADIOSONDE_STORE_TIERS), exactly. Servers do it as "
+        "they write; this does all of it now, while they go on writing. Ctrl-C at any time loses nothing.",
+    )
+    compacting.add_argument("store", type=Path, metavar="STORE", help="SQLite file")
     sealing = commands.add_parser(
         "seal",
         help="move closed hours to Parquet",
@@ -50,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         StoreError: the store cannot be read or written.
         ConfigurationError: the extra ``desk`` is not installed.
     """
-    return _show(args.store) if args.store_command == "show" else _seal(args)
+    if args.store_command == "show":
+        return _show(args.store)
+    return _compact(args.store) if args.store_command == "compact" else _seal(args)
 
 
 def _show(paths: Sequence[Path]) -> int:
@@ -67,6 +78,36 @@ def _show(paths: Sequence[Path]) -> int:
         shape = f"{len(reference.features)} features, {reference.rows:,} rows"
         _say(terminal, f"{kind} {reference.id} of {model} {version}: {shape}")
     return 0
+
+
+def _compact(path: Path) -> int:
+    terminal = console()
+    before_windows, before_bytes = _held(path)
+    writer = StoreWriter(path, tiers=Tiers.of_days(Settings.resolve().store_tiers))
+    try:
+        with progress_bar("compacting") as progress:
+            writer.compact(progress=None if progress is None else lambda fewer: progress(fewer, before_windows))
+    finally:  # after Ctrl-C, too: the steps that were made stay
+        writer.close()
+        windows, size_bytes = _held(path)
+        if windows < before_windows:
+            _say(
+                terminal,
+                f"{path}: {before_windows:,} windows are {windows:,} now, {_size(before_bytes)} are {_size(size_bytes)}",
+            )
+    if windows >= before_windows:
+        _say(terminal, f"{path}: nothing to add up among {windows:,} windows, {_size(size_bytes)}")
+    return 0
+
+
+def _held(path: Path) -> tuple[int, int]:
+    """Return how many windows a store holds, and its bytes.
+
+    Raises:
+        StoreError: there is none at *path*.
+    """
+    reader = StoreReader(path)
+    return sum(row.windows for row in reader.summaries()), reader.held_bytes()
 
 
 def _seal(args: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ class StoreExporter(BaseExporter):
 
     def __init__(self, context: ExportContext) -> None:
         self._path, self._guard, self._process = str(context.settings.store), context.guard, context.process
-        self._references = context.references
+        self._references, self._tiers = context.references, context.settings.store_tiers
         self._store: StoreWriter | None = None
         self._waiting = waiting_windows(context.guard, losses.STORE_FAILED, patient=True)
         self._told_lost, self._is_stored = 0, True
@@ -55,9 +55,10 @@ class StoreExporter(BaseExporter):
 
     def _opened(self) -> StoreWriter:
         if self._store is None:
+            from radiosonde.store.compact import Tiers
             from radiosonde.store.writer import StoreWriter
 
-            self._store = StoreWriter(self._path, process=self._process)
+            self._store = StoreWriter(self._path, process=self._process, tiers=Tiers.of_days(self._tiers))
             self._pruned = self._refused = 0
         return self._store
 

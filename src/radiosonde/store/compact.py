@@ -26,7 +26,7 @@ from typing import Any
 from radiosonde.model import Window
 from radiosonde.store.inserting import encoded, insert_parts
 from radiosonde.store.reader import feature_part, parsed
-from radiosonde.store.retention import DAY_NS, drop_windows
+from radiosonde.store.retention import DAY_NS, RETENTION_NS, drop_windows
 from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, window_from
 from radiosonde.store.schema import columns_or_null
 
@@ -75,15 +75,22 @@ PARTS_PER_SLOT = 20
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """How old parts may become before they are added up to longer ones.
+    """How old parts may become before they are added up to longer ones, and then removed.
 
     Attributes:
         minutes_ns: parts per minute are kept so long.
         hours_ns: parts per hour.
+        days_ns: parts per day; retention.
     """
 
     minutes_ns: int = 2 * DAY_NS
     hours_ns: int = 60 * DAY_NS
+    days_ns: int = RETENTION_NS
+
+    @classmethod
+    def of_days(cls, days: Sequence[float]) -> Tiers:
+        """Return the tiers of three ages in days, as the setting ``store_tiers`` holds them."""
+        return cls(*(round(age * DAY_NS) for age in days))
 
     def slots(self) -> Sequence[tuple[int, int]]:
         """Return (length of a slot, age from which its parts are added up), longest first."""

@@ -34,8 +34,8 @@ class RingProgress(NamedTuple):
     tally: int = 0
 
 
-# The column `stragglers` holds the number of the tally and then the stragglers. Progress of rings of the layout before, which
-# had no tallies, is never asked for: such rings are refused.
+# The column `stragglers` holds the list of them, as in the first stores, or with the number of the tally ``{"tally": 7,
+# "stragglers": [9]}`` once a ring has had one: a column more would be an upgrade of every store for this alone.
 
 
 def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]) -> None:
@@ -43,8 +43,14 @@ def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]
     connection.execute("DELETE FROM drained")
     connection.executemany(
         "INSERT INTO drained VALUES (?, ?, ?, ?)",
-        [(ring.process, ring.nonce, ring.cursor, json.dumps([ring.tally, *ring.stragglers])) for ring in rings],
+        [(ring.process, ring.nonce, ring.cursor, _document(ring)) for ring in rings],
     )
+
+
+def _document(ring: RingProgress) -> str:
+    if not ring.tally:
+        return json.dumps(list(ring.stragglers))
+    return json.dumps({"tally": ring.tally, "stragglers": list(ring.stragglers)})
 
 
 _JOINED_KEPT_NS = 30 * 86_400 * NS
@@ -77,6 +83,7 @@ def read_progress(path: Path) -> dict[tuple[str, int], RingProgress]:
         rows = connection.execute("SELECT process, nonce, cursor, stragglers FROM drained").fetchall()
     found = {}
     for process, nonce, cursor, document in rows:
-        tally, *stragglers = json.loads(document) or [0]
+        read = json.loads(document)
+        stragglers, tally = (read, 0) if isinstance(read, list) else (read["stragglers"], read["tally"])
         found[process, nonce] = RingProgress(process, nonce, cursor, tuple(stragglers), tally)
     return found

@@ -26,7 +26,7 @@ from radiosonde.store.connection import KeptConnection, reading, writing
 from radiosonde.store.inserting import REFUSALS, encoded, insert_parts, insert_rows, next_window_id, savepoint
 from radiosonde.store.progress import RingProgress, has_joined, write_joined, write_progress
 from radiosonde.store.references import encode_reference
-from radiosonde.store.retention import MAX_BYTES, RETENTION_NS, drop_beyond, drop_older
+from radiosonde.store.retention import MAX_BYTES, drop_beyond, drop_older
 from radiosonde.store.rows import Row, payload_bytes
 from radiosonde.store.totals import CumulativeState, total_rows, write_cumulative_state
 
@@ -51,10 +51,9 @@ class StoreWriter:
     Args:
         path: the SQLite file; made when missing, its folder must exist.
         process: identity stored with windows that carry none.
-        retention_ns: windows written longer ago than this are removed.
         max_bytes: beyond this the windows written first are removed.
         clock_ns: wall clock, nanoseconds since the epoch.
-        tiers: ages at which parts are added up to hours and days.
+        tiers: ages at which parts are added up to hours and days, and removed.
         is_kept: keep the connection between writes (the agent's, which writes often and never forks).
 
     Raises:
@@ -66,7 +65,6 @@ class StoreWriter:
         path: str | Path,
         *,
         process: str = "",
-        retention_ns: int = RETENTION_NS,
         max_bytes: int = MAX_BYTES,
         clock_ns: Callable[[], int] = wall_ns,
         is_kept: bool = False,
@@ -74,7 +72,6 @@ class StoreWriter:
     ) -> None:
         self._path = Path(path)
         self._process = process
-        self._retention_ns = retention_ns
         self._max_bytes = max_bytes
         self._clock_ns = clock_ns
         self._lock = allocate_lock()
@@ -121,7 +118,7 @@ class StoreWriter:
             if self._closed:
                 raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
             with writing(self._path, self._kept) as connection:
-                pruned = self._prune(connection, written_ns - self._retention_ns)
+                pruned = self._prune(connection, written_ns - self._tiers.days_ns)
                 refused = len(windows) - insert_parts(connection, parts)
                 for key, reference in (references or {}).items():
                     with suppress(*REFUSALS):
@@ -156,17 +153,25 @@ class StoreWriter:
         self.pruned += pruned
         return pruned
 
-    def compact(self, now_ns: int | None = None) -> int:
+    def compact(self, now_ns: int | None = None, progress: Callable[[int], None] | None = None) -> int:
         """Add up all parts that are due by their age, and return how many parts are fewer.
 
+        In steps of milliseconds, each a transaction: others write in between, and what ends it loses nothing.
+
+        Args:
+            now_ns: wall clock; by default the writer's.
+            progress: called after each step with the number of parts that are fewer by now.
+
         Raises:
-            StoreError: the store cannot be written.
+            StoreError: the store cannot be written; earlier steps stay.
         """
         fewer, step = 0, 1
         while step:
             with self._lock, writing(self._path, self._kept) as connection:
                 step = compact(connection, self._clock_ns() if now_ns is None else now_ns, self._tiers, COMPACTED_SLOTS)
             fewer += step
+            if progress is not None:
+                progress(fewer)
         return fewer
 
     def _compact_some(self, now_ns: int) -> None:

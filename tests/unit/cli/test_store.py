@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from radiosonde._clock import wall_ns
 from radiosonde.cli import store as command
 from radiosonde.errors import StoreError
 from radiosonde.model import SeriesKey
-from radiosonde.store import StoreWriter
+from radiosonde.store import StoreReader, StoreWriter
+from radiosonde.store.retention import DAY_NS
 from tests.factories import HOUR_NS, START_NS, make_reference
 from tests.unit.store.strategies import make_part
 
@@ -52,6 +55,59 @@ def test_show_says_what_is_in_a_store(path, capsys):
     assert f"{path}: 6 windows, " in shown
     assert f"reference {make_reference().id} of delays 2.3.1: 2 features, 100 rows" in shown
     assert max(len(line) for line in shown.splitlines() if str(path) not in line) <= 100
+
+
+def test_compact_adds_up_what_is_old_and_says_what_it_saved(tmp_path, monkeypatch, capsys):
+    """The tiers of the settings are in force, counts stay, and a second time there is nothing to do."""
+    monkeypatch.setenv("RADIOSONDE_STORE_TIERS", "1,2,3650")
+    path = tmp_path / "old.sqlite"
+    now = [wall_ns() - 90 * DAY_NS]
+    writer = StoreWriter(path, clock_ns=lambda: now[0])
+    start_ns = now[0] - now[0] % DAY_NS
+    for minute in range(48 * 2):
+        key = SeriesKey("delays", "1", "stable", "")
+        writer.write(
+            [
+                make_part(
+                    5, key=key, start_ns=start_ns + minute * HOUR_NS // 2, end_ns=start_ns + (minute + 1) * HOUR_NS // 2
+                )
+            ]
+        )
+    assert run("compact", path) == 0
+    assert f"{path}: 96 windows are 2 now, " in capsys.readouterr().out
+    assert sum(row.calls for row in StoreReader(path).summaries()) == 96 * 5
+    assert run("compact", path) == 0
+    assert f"{path}: nothing to add up among 2 windows" in capsys.readouterr().out
+
+
+def test_an_interrupted_compaction_keeps_its_steps_and_says_so(tmp_path, monkeypatch, capsys):
+    """Ctrl-C ends it between two steps: what was added up stays added up, and no count changes."""
+    path = tmp_path / "old.sqlite"
+    start_ns = (wall_ns() // DAY_NS - 90) * DAY_NS
+    writer = StoreWriter(path, clock_ns=lambda: start_ns)
+    begun = [start_ns + hour * HOUR_NS for hour in range(12 * 120)]  # more days than are added up in a step
+    writer.write([make_part(5, key=SeriesKey("delays"), start_ns=each, end_ns=each + HOUR_NS) for each in begun])
+
+    @contextmanager
+    def pressed(_title):
+        def progress(_done, _total):
+            raise KeyboardInterrupt
+
+        yield progress
+
+    monkeypatch.setattr(command, "progress_bar", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run("compact", path)
+    assert " windows are " in capsys.readouterr().out
+    assert 60 < sum(row.windows for row in StoreReader(path).summaries()) < 12 * 120
+    assert sum(row.calls for row in StoreReader(path).summaries()) == 12 * 120 * 5
+
+
+def test_compact_makes_no_store(tmp_path):
+    """A path without a store is an error, and stays without one."""
+    with pytest.raises(StoreError, match="no store at"):
+        run("compact", tmp_path / "typo.sqlite")
+    assert not list(tmp_path.iterdir())
 
 
 def test_seal_moves_closed_hours_and_show_reads_both(path, capsys):

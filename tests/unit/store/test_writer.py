@@ -18,6 +18,7 @@ from radiosonde.errors import StoreError
 from radiosonde.model import SeriesKey
 from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
+from radiosonde.store.compact import Tiers
 from tests.factories import HOUR_NS, START_NS, make_feature, make_labels, make_latency, make_reference
 from tests.unit.store.strategies import make_part
 
@@ -188,7 +189,7 @@ def test_a_store_stays_below_its_bound(path):
 def test_references_nobody_names_leave_with_their_windows(path):
     """Provisional references of workers long gone do not pile up; the newest of a model version stays."""
     now = [0]
-    writer = StoreWriter(path, retention_ns=10, clock_ns=lambda: now[0])
+    writer = StoreWriter(path, tiers=Tiers(days_ns=10), clock_ns=lambda: now[0])
     for number in range(5):
         now[0] = number * 100
         reference = make_reference([make_feature("wind", (number, 2, 3, 4, 5, 6))], provisional=True)
