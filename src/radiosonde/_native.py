@@ -22,7 +22,18 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Protocol
 
-__all__ = ["Empty", "LockType", "RLock", "SimpleQueue", "Thread", "allocate_lock", "get_ident", "sleep", "wait_for"]
+__all__ = [
+    "Empty",
+    "LockType",
+    "RLock",
+    "SimpleQueue",
+    "Thread",
+    "allocate_lock",
+    "get_ident",
+    "sleep",
+    "start_thread",
+    "wait_for",
+]
 
 
 def is_patched() -> bool:
@@ -51,6 +62,15 @@ RLock: Callable[[], Any] = _original(_thread, "RLock")
 get_ident: Callable[[], int] = _original(_thread, "get_ident")
 sleep: Callable[[float], None] = _original(time, "sleep")
 _start_new_thread: Callable[..., int] = _original(_thread, "start_new_thread")
+
+
+def start_thread(target: Callable[[], None]) -> None:
+    """Start a thread of the operating system without taking a lock, so that a signal handler may do it.
+
+    Raises:
+        RuntimeError: the interpreter ends.
+    """
+    _start_new_thread(target, ())
 
 
 class LockType(Protocol):

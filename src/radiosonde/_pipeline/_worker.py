@@ -19,15 +19,16 @@ import os
 import select
 import signal
 import sys
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from radiosonde._clock import thread_time_ns
 from radiosonde._native import Empty, LockType, RLock, SimpleQueue, Thread, allocate_lock, wait_for
+from radiosonde._pipeline.pool_exit import deliver_before_pools_end
+from radiosonde._pipeline.process_exit import ProcessExit
 
 
 class Worker:
@@ -218,41 +219,15 @@ def add_fork_handler(handler: ForkHandler) -> None:
     _FORK_HANDLERS.add(handler)
 
 
-class _Exit:
-    """Has every handler act at the exit, once at a time.
+def _tell_all(what: str) -> Callable[[], None]:
+    def tell() -> None:
+        for handler in list(_FORK_HANDLERS):
+            getattr(handler, what)()
 
-    A signal that ends the process may come in the midst of it: who ends a worker tells it to go and, a moment later,
-    terminates it. The signal takes effect when all have acted.
-    """
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what a parent was doing when it forked."""
-        self._is_acting = False
-        self._signal = 0
-
-    def act(self) -> None:
-        """Have all act; nothing where this has interrupted itself."""
-        if self._is_acting:
-            return
-        self._is_acting = True
-        try:
-            _tell_all("at_exit")()
-        finally:
-            self._is_acting = False
-            if self._signal:
-                os.kill(os.getpid(), self._signal)
-
-    def act_and_terminate(self, number: int, frame: object) -> None:
-        """Have all act, and end by the signal."""
-        signal.signal(number, signal.SIG_DFL)  # before all else: who sends it again waits no longer
-        self._signal = number
-        self.act()
+    return tell
 
 
-_EXIT = _Exit()
+_EXIT = ProcessExit(_tell_all("at_exit"))
 
 
 @functools.cache
@@ -263,7 +238,7 @@ def _register_once() -> None:
             after_in_parent=_tell_all("after_fork_in_parent"),
             after_in_child=_begin_in_child,
         )
-    atexit.register(_EXIT.act)
+    atexit.register(_EXIT.at_exit)
 
 
 def _begin_in_child() -> None:
@@ -271,58 +246,11 @@ def _begin_in_child() -> None:
     _tell_all("after_fork_in_child")()
 
 
-def survive_multiprocessing() -> None:
-    """In a child of `multiprocessing` or of Celery's fork of it, act at its exit too: forked ones run no `atexit` hooks.
+def deliver_at_any_end() -> None:
+    """See that whatever ends this process lets it deliver first: a signal, or the end of a child of a pool.
 
-    And before it is terminated: pools and servers end their workers by `Process.terminate`, whose signal runs no hook.
-
-    To be called when something is recorded, not earlier: multiprocessing forgets its finalizers when a child begins.
+    To be called when something is decorated, and again when something is recorded: a pool's child forgets finalizers when it
+    begins, and may have set its signals.
     """
-    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
-    if process is not None and util is not None and process.parent_process() is not None:
-        _finalize_once("multiprocessing.util", os.getpid())
-    process, pool = sys.modules.get("billiard.process"), sys.modules.get("billiard.pool")
-    if process is not None and process.current_process()._parent_pid == os.getppid():  # noqa: SLF001 - has no public name
-        _finalize_once("billiard.util", os.getpid())
-        if pool is not None:
-            _deliver_before_exit(pool.Worker)
-    outlive_terminate()
-
-
-@functools.lru_cache(maxsize=2)
-def _finalize_once(util: str, pid: int) -> None:  # noqa: ARG001 - a child of a child registers again
-    sys.modules[util].Finalize(None, _EXIT.act, exitpriority=0)
-
-
-def _deliver_before_exit(worker: Any) -> None:
-    """Act before a worker of Celery's pool ends, which it does by ``os._exit``, past all hooks of Python's and its own."""
-    end = worker._do_exit  # noqa: SLF001 - there is no other place
-    if getattr(end, "delivers", False):
-        return
-
-    @functools.wraps(end)
-    def deliver_and_end(*args: Any, **kwargs: Any) -> None:
-        _EXIT.act()
-        end(*args, **kwargs)
-
-    deliver_and_end.delivers = True  # type: ignore[attr-defined]
-    worker._do_exit = deliver_and_end  # noqa: SLF001
-
-
-def outlive_terminate() -> None:
-    """Have SIGTERM act first and then do what it did, where nobody has said what it does. Python allows it in the main thread.
-
-    Who sets a handler later, as servers do, replaces this one. Not in the first process of a container, which the signal's
-    default action does not end.
-    """
-    is_ours = threading.current_thread() is threading.main_thread() and os.getpid() != 1
-    if is_ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _EXIT.act_and_terminate)
-
-
-def _tell_all(what: str) -> Callable[[], None]:
-    def tell() -> None:
-        for handler in list(_FORK_HANDLERS):
-            getattr(handler, what)()
-
-    return tell
+    _EXIT.arm()
+    deliver_before_pools_end(_EXIT)

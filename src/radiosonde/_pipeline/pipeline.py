@@ -15,7 +15,7 @@ from radiosonde._clock import NS, anchor_ns, monotonic_ns, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._native import LockType
 from radiosonde._pipeline import reviving
-from radiosonde._pipeline._worker import Worker, outlive_terminate, survive_multiprocessing
+from radiosonde._pipeline._worker import Worker, deliver_at_any_end
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
@@ -120,9 +120,9 @@ class Pipeline:
         return reviving.revive(key, observed)
 
     def add(self, recorder: Recorder) -> None:
-        """Remember a recorder, so that a fork can reset it, and see that a SIGTERM delivers what it records."""
+        """Remember a recorder, so that a fork can reset it, and see that whatever ends the process delivers what it records."""
         self._recorders.add(recorder)
-        outlive_terminate()
+        deliver_at_any_end()
 
     def attach(self, writer: RecordWriter) -> None:
         """Drain *writer* from now on; the first one starts the consumer."""
@@ -130,7 +130,7 @@ class Pipeline:
         # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a writer too.
         self._by_nonce[writer.ring.nonce] = consumer
         self._ring_consumers.append(consumer)
-        survive_multiprocessing()
+        deliver_at_any_end()
         if self.health is not None:
             with self.guard("watch_loop"):
                 self.health.watch_running_loop()

@@ -1,0 +1,184 @@
+"""The exit of a process: what it counted is delivered within a deadline, then it ends as it would have ended.
+
+An ordinary exit runs `ProcessExit.act` as an `atexit` hook. A signal that ends the process runs no hook, so `ProcessExit.arm`
+puts a handler where SIGTERM, SIGHUP or SIGINT would take their default action, which is to end the process. The handler
+delivers and ends the process by the same signal; whoever waits for it sees the status it expects.
+
+The host's own handlers stay in charge:
+
+* A handler of the host's and an ignored signal are left as they are. One that raises SystemExit leads to an ordinary exit.
+* A handler that the host sets later replaces this one, and gets this one as the previous handler.
+* Many servers (uvicorn, and everybody who follows the manual) restore the default action after a graceful end and send
+  themselves the signal again. So `signal.signal` is wrapped: the default action of these signals means delivering first.
+  `loop.remove_signal_handler` of asyncio comes by there, too.
+
+The handler runs in the main thread at any instruction of it, one that holds a lock of ours included. Therefore another
+thread delivers. The handler waits for it, unless it has interrupted code of ours: then it returns, so that this code can
+let go of its locks, and the process ends as soon as all is delivered.
+
+A repetition within `SAME_SIGNAL_S` is the same signal, sent to a process and to its group; a later one ends the process at
+once. Python lets only the main thread set handlers: a process that decorates and predicts in other threads only is not
+armed, and while native code keeps the main thread, the signal waits for its return. The first process of a container is not
+armed either: the default action of a signal does not end it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from radiosonde._clock import monotonic_ns
+from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
+
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
+)  # Windows has no SIGHUP
+"""Signals that end a process by default and are sent to processes as a matter of course."""
+
+SAME_SIGNAL_S = 1.0
+"""Seconds within which the signal again is taken for the same one."""
+
+LONGEST_WAIT_S = 15.0
+"""What the handler waits at most for the thread that delivers, which has a deadline of its own."""
+
+
+class ProcessExit:
+    """Has everything delivered once when the process ends.
+
+    Args:
+        deliver: delivers what the process counted, within a deadline.
+    """
+
+    def __init__(self, deliver: Callable[[], None]) -> None:
+        self._deliver = deliver
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what a parent was doing when it forked."""
+        self._acting: LockType | None = None  # held while somebody delivers
+        self._actor = 0
+        self._signal = self._signalled_ns = 0
+        self._is_delivered = False
+
+    def act(self) -> None:
+        """Deliver; nothing where this has interrupted itself, and a wait where another thread delivers."""
+        acting = self._acting
+        if acting is not None:
+            if self._actor != get_ident() and acting.acquire(True, LONGEST_WAIT_S):
+                acting.release()
+            return
+        self._acting = acting = allocate_lock()
+        acting.acquire()
+        self._actor = get_ident()
+        try:
+            self._deliver()
+        finally:
+            self._acting = None
+            acting.release()
+            if self._signal:
+                self._end()
+
+    def at_exit(self) -> None:
+        """Deliver: the `atexit` hook.
+
+        An uncaught KeyboardInterrupt ends Python by SIGINT, so that shells see a Ctrl-C. Python keeps in a flag that it is to,
+        and each `eval` of a text clears the flag, as those of `namedtuple` do in what we import now. So it is set again.
+        """
+        self.act()
+        if getattr(sys, "last_type", None) is KeyboardInterrupt and not (hasattr(sys, "ps1") or sys.flags.interactive):
+            with suppress(KeyboardInterrupt):
+                exec("raise KeyboardInterrupt", {})  # noqa: S102 - a constant; what sets the flag
+
+    # Signals -----------------------------------------------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Deliver before a signal ends the process, where its default action would. Nothing outside the main thread."""
+        if os.getpid() == 1:
+            return
+        _wrap_signal(self)
+        for number in ENDING_SIGNALS:
+            self.arm_signal(number)
+
+    def arm_signal(self, number: int) -> None:
+        """Deliver before this signal ends the process, if its default action is in force."""
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
+            _set_handler(number, self.take)
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Deliver, and end the process by the signal: the handler."""
+        if self._is_delivered or (self._signal and monotonic_ns() - self._signalled_ns > SAME_SIGNAL_S * 1e9):
+            self._end()
+        if self._signal:
+            return
+        self._signal, self._signalled_ns = number, monotonic_ns()
+        if self._acting is not None and self._actor == get_ident():
+            return  # at the exit already: the process ends by the signal when all is delivered
+        done = allocate_lock()
+        done.acquire()
+        try:
+            start_thread(functools.partial(self._deliver_for_signal, done))
+        except RuntimeError:  # the interpreter ends, and allows no threads any more
+            self.act()
+            return
+        if _is_in_our_code(frame):
+            return
+        try:
+            done.acquire(True, LONGEST_WAIT_S)
+        finally:  # whatever another handler raises meanwhile
+            self._end()
+
+    def _deliver_for_signal(self, done: LockType) -> None:
+        try:
+            self.act()
+        finally:
+            self._is_delivered = True
+            done.release()
+            self._end()
+
+    def _end(self) -> None:
+        """End the process by the signal: in the main thread, which alone can restore the default action."""
+        if threading.current_thread() is threading.main_thread():
+            _set_handler(self._signal, signal.SIG_DFL)
+            os.kill(os.getpid(), self._signal)
+            return
+        self._is_delivered = True
+        main = threading.main_thread().ident
+        if main is not None and hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(main, self._signal)  # also wakes it from what it waits for
+        else:
+            os.kill(os.getpid(), self._signal)
+
+
+def _is_in_our_code(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith("radiosonde"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_set_handler: Callable[[int, Any], Any] = signal.signal
+
+
+def _wrap_signal(leaving: ProcessExit) -> None:
+    """Have the default action of an ending signal mean delivering first, whoever restores it from now on."""
+    current = signal.signal
+    if getattr(current, "is_radiosonde", False):
+        return
+
+    @functools.wraps(current)
+    def set_handler(signalnum: Any, handler: Any) -> Any:
+        previous = current(signalnum, handler)
+        if signalnum in ENDING_SIGNALS and handler in (signal.SIG_DFL, 0) and not sys.is_finalizing():
+            leaving.arm_signal(signalnum)
+        return previous
+
+    set_handler.is_radiosonde = True  # type: ignore[attr-defined]
+    signal.signal = set_handler
