@@ -20,14 +20,15 @@ from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._pipeline.ring_consumer import RingConsumer
-from radiosonde._ring import RingReader
+from radiosonde._ring.reader import RingReader
 from radiosonde.model import SeriesKey
 from radiosonde.reference.grid import fingerprints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from radiosonde._ring import Block, Ring
+    from radiosonde._ring.reader import Block
+    from radiosonde._ring.ring import Ring
 
 
 def measure(rounds: int) -> Iterator[Figure]:

@@ -13,7 +13,6 @@ its thread holds.
 from __future__ import annotations
 
 import _thread
-import importlib.util
 import sys
 import threading
 import time
@@ -46,6 +45,8 @@ def _original(module: ModuleType, name: str) -> Any:
     found = getattr(module, name)
     if isinstance(found, (BuiltinFunctionType, type)) and found.__module__ in (module.__name__, "_thread"):
         return found
+    import importlib.util  # only where something has been patched
+
     spec = importlib.util.find_spec(module.__name__)
     if spec is None or spec.loader is None:
         return found

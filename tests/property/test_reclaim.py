@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from radiosonde._ring import Ring, RingReader
+from radiosonde._ring.reader import RingReader
+from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import AGENT, Spool
 from radiosonde._ring.tally import CALLS, take_apart
 from radiosonde.model.losses import PREDICTIONS_UNJOINABLE

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from radiosonde._ring import Ring, RingReader
+from radiosonde._ring.reader import RingReader
+from radiosonde._ring.ring import Ring
 from tests.unit.ring.writers import begin, finish
 
 

@@ -34,8 +34,9 @@ from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
 from radiosonde._native import allocate_lock
-from radiosonde._ring import BatchArena, Block
+from radiosonde._ring.arena import BatchArena
 from radiosonde._ring.layout import INPUT_ROW
+from radiosonde._ring.reader import Block
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.model.losses import WINDOWS_FAILED

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_categories, as_numbers, grid_codes
-from radiosonde._ring import BatchArena
+from radiosonde._ring.arena import BatchArena
 from radiosonde._ring.text_codes import codes_of
 from radiosonde.model import OVERFLOW_CLASS
 from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
-from radiosonde._ring import Ring
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_NONE, INPUT_ROW
+from radiosonde._ring.ring import Ring
 from radiosonde.model.losses import BATCH_REFUSED
 from radiosonde.reference.containers import EVERY
 

@@ -35,7 +35,7 @@ from radiosonde._record.summaries import (
     summarise_texts,
 )
 from radiosonde._record.tables import Table, table_of
-from radiosonde._ring import Ring
+from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
 from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column

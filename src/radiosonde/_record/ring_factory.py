@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from radiosonde._ring import Ring
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
+from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES
 from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.model import losses

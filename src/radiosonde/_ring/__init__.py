@@ -1,7 +1,4 @@
-"""The ring: where records wait between the caller's thread and the consumer."""
+"""The ring: where records wait between the caller's thread and the consumer.
 
-from radiosonde._ring.arena import BatchArena
-from radiosonde._ring.reader import Block, RingReader
-from radiosonde._ring.ring import Ring
-
-__all__ = ["BatchArena", "Block", "Ring", "RingReader"]
+Nothing is imported here: `import radiosonde` needs the offsets of `radiosonde._ring.layout` and none of the rest.
+"""

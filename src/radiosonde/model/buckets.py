@@ -11,9 +11,12 @@ Label lag: scale 2 is a growth of 2**(1/4) = 1.19 per bucket, from 1 s to 2**25 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ and the four special cells are always the last four columns, so one integer matr
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SPECIAL_CELLS = ("below", "above", "null", "unseen")
 BELOW, ABOVE, NULL, UNSEEN = -4, -3, -2, -1

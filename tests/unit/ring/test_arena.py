@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiosonde._ring import BatchArena
+from radiosonde._ring.arena import BatchArena
 
 
 def test_nothing_is_mapped_before_the_first_batch():

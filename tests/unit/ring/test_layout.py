@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from radiosonde._ring import Ring
 from radiosonde._ring.layout import BEGIN, END, END_OFFSET, END_ROW, HEADER, PAGE, ROW_COUNTS, ROW_KINDS, slots_for
+from radiosonde._ring.ring import Ring
 
 # Byte offset and width of every field of a header: the contract with readers in other processes and languages.
 OFFSETS = {

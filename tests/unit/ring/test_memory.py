@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from radiosonde._ring import Ring, RingReader
+from radiosonde._ring.reader import RingReader
+from radiosonde._ring.ring import Ring
 
 RINGS = 24
 ROOM_BYTES = 4 << 20

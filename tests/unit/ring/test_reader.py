@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radiosonde._ring import Ring, RingReader
 from radiosonde._ring.layout import SPAN_IDS
+from radiosonde._ring.reader import RingReader
+from radiosonde._ring.ring import Ring
 from tests.unit.ring.writers import begin, finish
 
 

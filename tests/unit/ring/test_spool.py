@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from radiosonde._ring import Ring, RingReader
 from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
+from radiosonde._ring.reader import RingReader
+from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import Spool, create_file, is_held, prune_dead
 from radiosonde.errors import SpoolError
 
 HOLDER = """
 import sys
-from radiosonde._ring import Ring
+from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import Spool
 ring = Ring(2, spool=Spool(sys.argv[1]), process="holder", total_bytes=65536)
 print("held", flush=True)
@@ -194,7 +195,7 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
 def test_the_rings_of_the_newest_dead_are_kept(tmp_path: Path) -> None:
     """Processes that drained themselves and died leave their rings for the flight recorder, the newest few; others stay."""
     script = (
-        "import sys\nfrom radiosonde._ring import Ring\nfrom radiosonde._ring.spool import Spool\n"
+        "import sys\nfrom radiosonde._ring.ring import Ring\nfrom radiosonde._ring.spool import Spool\n"
         "for number in range(5):\n"
         "    for consumer in ('self', 'agent'):\n"
         "        for lane in range(2):\n"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from radiosonde._ring import Ring
 from radiosonde._ring.layout import BEGIN, DONE, END, END_OFFSET, FAILED, HEADER_BYTES, INPUT_ROW
 from radiosonde._ring.reclaim import Reclaimer
+from radiosonde._ring.ring import Ring
 
 NAN = float("nan")
 
