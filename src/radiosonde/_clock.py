@@ -13,14 +13,19 @@ from time import time_ns as wall_ns
 
 from radiosonde._native import sleep
 
-__all__ = ["NS", "anchor_ns", "monotonic_ns", "process_time_ns", "sleep", "thread_time_ns", "wall_ns"]
+__all__ = ["LATEST_S", "NS", "anchor_ns", "monotonic_ns", "process_time_ns", "sleep", "thread_time_ns", "wall_ns"]
 
 NS = 1_000_000_000
+
+"""Nanoseconds per second."""
+
+LATEST_S = 9_151_488_000.0
+"""Seconds since the epoch below which a number is a time: the beginning of 2260. Nanoseconds are kept in 64 bits, which end in April
+2262, and the longest window (a year) must end before that. What is in milliseconds lies above it."""
 
 REPLAY_NS = 3600 * NS
 """A prediction whose event time is this far behind the clock is part of a replay, a backfill or a batch job over old rows. There
 nobody waits for an answer: it may wait for its consumer, and the budget of CPU that a server keeps does not thin it."""
-"""Nanoseconds per second."""
 
 
 def anchor_ns() -> int:

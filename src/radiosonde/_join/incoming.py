@@ -10,7 +10,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
-from radiosonde._clock import NS
+from radiosonde._clock import LATEST_S, NS
 from radiosonde._guard import Guard
 from radiosonde._join.label_values import label_value
 from radiosonde._join.receipt import is_receipt, verify
@@ -27,9 +27,6 @@ INVALID_TIME: Final = "invalid_time"
 """Not an instant."""
 RECEIPT: Final = "receipt_"
 """Before the reason for which a receipt is refused."""
-
-_LATEST_S = 1e11
-"""As everywhere: what is larger is not in seconds."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
@@ -114,7 +111,7 @@ class LabelReader:
                     f"{_shown(time)} has no time zone, so it names no instant; write it with its offset, as in +00:00",
                 )
             instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
-        if instant is None or not 0 < instant < _LATEST_S:
+        if instant is None or not 0 < instant < LATEST_S:
             return Refusal(INVALID_TIME, f"{_shown(time)} is not a time; give ISO 8601, or seconds since the epoch")
         return instant * NS if isinstance(instant, int) else round(instant * NS)
 

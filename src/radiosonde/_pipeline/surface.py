@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from radiosonde._clock import NS, wall_ns
+from radiosonde._clock import LATEST_S, NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.received import is_column, labels_in
 from radiosonde._pipeline.observe_arguments import check_arguments, check_function, own_name, profile_of, unobserved
 from radiosonde._pipeline.selector import Input, first, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
-from radiosonde._record.ambient import LATEST_S, CohortScope, EventTimeScope, admit, to_ns
+from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
 from radiosonde._record.current import Collected, Stage, current
 from radiosonde._record.pools import hand_on_scopes
 from radiosonde._settings import model_tag

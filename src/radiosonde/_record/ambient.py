@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from datetime import datetime
+from numbers import Integral, Real
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from radiosonde._clock import NS
+from radiosonde._clock import LATEST_S, NS
 from radiosonde._guard import Guard
 from radiosonde._settings import ANY
 from radiosonde.errors import ConfigurationError
-from radiosonde.model import checked_name, cohort_text, has_own_text
+from radiosonde.model import checked_name, cohort_text, has_own_text, plain_text
 from radiosonde.model.losses import COHORT_INVALID, NAME_CHANGED
 
 OTHER = "other"
-
-LATEST_S = 1e11
-"""Seconds since the epoch below which a number is a time: the year 5138. What is in milliseconds lies above it."""
 
 
 class Ambient(NamedTuple):
@@ -133,14 +131,19 @@ def to_ns(timestamp: object) -> int:
     """Return nanoseconds since the epoch of an aware datetime or of seconds since the epoch.
 
     Raises:
-        ConfigurationError: a naive datetime, or a number that is not finite and positive.
+        ConfigurationError: a naive datetime, or what is no instant from 1970 to 2259.
     """
+    moment: Any = timestamp
     if isinstance(timestamp, datetime):
         if timestamp.tzinfo is None:
             raise ConfigurationError(
                 f"{timestamp!r} has no time zone, so it names no instant; use timestamp.replace(tzinfo=timezone.utc)"
             )
-        timestamp = timestamp.timestamp()
-    if not isinstance(timestamp, (int, float)) or not 0 < timestamp < LATEST_S:
-        raise ConfigurationError(f"{timestamp!r} is not a time; give an aware datetime or seconds since the epoch")
-    return round(timestamp * NS)
+        moment = timestamp.timestamp()
+    is_number = moment is not True and isinstance(moment, Real)  # False is 0, which is no time either
+    if not is_number or not 0 < moment < LATEST_S:
+        said = repr(timestamp) if isinstance(timestamp, str) else plain_text(timestamp, 80)
+        raise ConfigurationError(
+            f"{said} is not a time; give an aware datetime or seconds since the epoch, from 1970 to 2259"
+        )
+    return int(moment) * NS if isinstance(moment, Integral) else round(float(moment) * NS)

@@ -18,7 +18,7 @@ from radiosonde._record.outputs import OutputReader, Task
 from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.schema import Schema
 from radiosonde._ring.layout import PHASES
-from radiosonde.model import OVERFLOW_COHORT, checked_name, losses, name_of
+from radiosonde.model import OVERFLOW_COHORT, checked_model, checked_name, losses, name_of
 from radiosonde.model.concealed import key_id
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Recorder:
     def __init__(self, host: Host, observed: Observed) -> None:
         self.host = host
         self.observed = observed
-        self.name = self._named(observed.name)
+        self.name = self._counted(checked_model(observed.name))
         self.variant = self._named("stable" if observed.variant is None else observed.variant)
         self._features = tuple(name if isinstance(name, str) else name_of(name) for name in observed.features)
         version = observed.version
@@ -169,7 +169,10 @@ class Recorder:
         return self.version
 
     def _named(self, value: object) -> str:
-        name, is_changed = checked_name(value)
+        return self._counted(checked_name(value))
+
+    def _counted(self, checked: tuple[str, bool]) -> str:
+        name, is_changed = checked
         if is_changed:
             self.host.guard.lose(losses.NAME_CHANGED)
         return name

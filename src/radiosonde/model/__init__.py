@@ -7,13 +7,22 @@ from radiosonde.model.bins import CONFIDENCE_BINS
 from radiosonde.model.buckets import LAG, LATENCY, ExponentialBuckets
 from radiosonde.model.cells import ABOVE, BELOW, MOST_BODY_CELLS, NULL, SPECIAL_CELLS, UNSEEN, cell_names, widened
 from radiosonde.model.classes import FIRST_HASHED, OTHER_WRONG, OVERFLOW_CLASS, class_text, folded, hashed_class
-from radiosonde.model.names import LONGEST_NAME, checked_name, has_own_text, name_of, plain_text, printable
+from radiosonde.model.names import (
+    LONGEST_NAME,
+    RUNTIME_MODEL,
+    checked_model,
+    checked_name,
+    has_own_text,
+    name_of,
+    plain_text,
+    printable,
+)
 from radiosonde.model.own_id import LONGEST_ID, id_text
 from radiosonde.model.series import OVERFLOW_COHORT, SeriesKey, cohort_text, parse_cohort
 
 if TYPE_CHECKING:
     from radiosonde.model.outcome import Outcome
-    from radiosonde.model.runtime import RUNTIME_KEY, RUNTIME_MODEL, DurationCounts, RuntimeCounts
+    from radiosonde.model.runtime import RUNTIME_KEY, DurationCounts, RuntimeCounts
     from radiosonde.model.statistics import Statistics
     from radiosonde.model.window import (
         LAGS,
@@ -57,6 +66,7 @@ __all__ = [
     "Statistics",
     "Window",
     "cell_names",
+    "checked_model",
     "checked_name",
     "class_text",
     "cohort_text",
@@ -73,7 +83,7 @@ __all__ = [
 
 _LATER = {
     "outcome": ("Outcome",),
-    "runtime": ("RUNTIME_KEY", "RUNTIME_MODEL", "DurationCounts", "RuntimeCounts"),
+    "runtime": ("RUNTIME_KEY", "DurationCounts", "RuntimeCounts"),
     "statistics": ("Statistics",),
     "window": (
         "LAGS",

@@ -15,6 +15,9 @@ import re
 from enum import Enum
 from typing import Any, Final
 
+RUNTIME_MODEL: Final = "__runtime__"
+"""Stands for the model's name in windows that hold the health of a process. A model of this name is renamed."""
+
 LONGEST_NAME: Final = 256
 """Characters of a name. Arbitrary; bounds labels, attributes and everything that is kept by name."""
 
@@ -61,6 +64,12 @@ def checked_name(value: object, longest: int = LONGEST_NAME) -> tuple[str, bool]
     if safe == paired and len(paired) <= longest and len(text) <= 2 * longest:
         return safe, False
     return f"{safe[: longest - 9]}~{_digest(text)}", True
+
+
+def checked_model(value: object) -> tuple[str, bool]:
+    """Return the name of a model and whether it was changed: like `checked_name`, and no name that stands for something else."""
+    name, is_changed = checked_name(value)
+    return (f"{name}~{_digest(name)}", True) if name == RUNTIME_MODEL else (name, is_changed)
 
 
 def plain_text(value: object, longest: int = LONGEST_NAME) -> str:

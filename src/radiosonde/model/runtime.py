@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from radiosonde.model.buckets import LATENCY
 from radiosonde.model.fields import FLOAT, INT, Merge, Stored, counted_group, declared
+from radiosonde.model.names import RUNTIME_MODEL
 from radiosonde.model.series import SeriesKey
 
 if TYPE_CHECKING:
     from radiosonde.model.window import Window
-
-RUNTIME_MODEL = "__runtime__"
-"""Stands for the model's name in windows that hold the health of a process."""
 
 RUNTIME_KEY = SeriesKey(RUNTIME_MODEL)
 """Of a process that counts its predictions itself. Where an agent does, the agent's identity stands for the cohort: whose

@@ -5,6 +5,7 @@ import contextvars
 import threading
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
+from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
@@ -183,6 +184,8 @@ UTC_NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
         1_362_139_200,
         1_362_139_200.0,
         np.float64(1_362_139_200),
+        np.int64(1_362_139_200),
+        Fraction(1_362_139_200),
     ],
 )
 def test_event_time(rs, predict, timestamp):
@@ -209,8 +212,13 @@ def test_event_time_and_cohort_nest_either_way(rs, predict):
 
 @pytest.mark.parametrize(
     "timestamp",
-    [datetime(2013, 3, 1), 0, -1, float("nan"), float("inf"), 1e12, "2013-03-01", None, date(2013, 3, 1)],  # noqa: DTZ001
-)
+    [
+        datetime(2013, 3, 1),  # noqa: DTZ001
+        date(2013, 3, 1), datetime(1600, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, tzinfo=UTC),
+        datetime(2260, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), np.datetime64("2013-03-01"), 0, -1, True,
+        float("nan"), float("inf"), 1e10, 1e12, 10**400, np.int64(-5), np.float32("nan"), "2013-03-01", None,
+    ],
+)  # fmt: skip
 def test_what_is_no_time_is_told(rs, timestamp):
     """A naive datetime names no instant; milliseconds, text and dates are no times."""
     with pytest.raises(ConfigurationError, match="time"):
