@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -127,57 +125,4 @@ def test_workers_of_billiards_pool_deliver(tmp_path, recycled):
     process = start(f"recycled = {recycled}\n" + POOL, tmp_path / "store.sqlite")
     assert process.wait(120) == 0
     process.stdout.close()
-    assert stored(tmp_path / "store.sqlite") == 40
-
-
-CELERY = """
-import pathlib
-from celery import Celery
-
-FOLDER = pathlib.Path(os.environ["QUEUE"])
-app = Celery("served", broker="filesystem://")
-app.conf.broker_transport_options = {
-    "data_folder_in": str(FOLDER), "data_folder_out": str(FOLDER), "control_folder": str(FOLDER / "control"),
-}
-app.conf.task_ignore_result = True
-
-@app.task(name="score")
-def score(place):
-    predict_some(1)
-    (FOLDER / f"done.{place}").touch()
-"""
-
-
-@pytest.mark.parametrize("recycled", [[], ["--max-tasks-per-child", "5"]], ids=["", "recycled"])
-def test_celerys_prefork_workers_deliver_at_a_warm_shutdown(tmp_path, recycled):
-    """A real worker with a filesystem broker and two processes: forty tasks, then SIGTERM."""
-    if importlib.util.find_spec("celery") is None:
-        pytest.skip("needs celery")
-    queue = tmp_path / "queue"
-    (queue / "control").mkdir(parents=True)
-    (tmp_path / "served.py").write_text(MODEL + CELERY)
-    environment = {
-        **os.environ,
-        "RADIOSONDE_STORE": str(tmp_path / "store.sqlite"),
-        "QUEUE": str(queue),
-        "PYTHONPATH": str(tmp_path),
-    }
-    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "served", "worker", "-P", "prefork", "-c", "2",
-               "--without-gossip", "--without-mingle", "--without-heartbeat", *recycled]  # fmt: skip
-    send = "import served; [served.score.delay(place) for place in range(40)]"
-    with (tmp_path / "log").open("w") as log:
-        worker = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-        try:
-            subprocess.run(
-                [sys.executable, "-W", "ignore", "-c", send], cwd=tmp_path, env=environment, check=True, timeout=60
-            )
-            until_s = time.monotonic() + 120
-            while len(list(queue.glob("done.*"))) < 40:
-                assert time.monotonic() < until_s and worker.poll() is None, (tmp_path / "log").read_text()  # noqa: PT018
-                time.sleep(0.1)
-            worker.terminate()
-            worker.wait(60)
-        finally:
-            worker.kill()
-            worker.wait()
     assert stored(tmp_path / "store.sqlite") == 40
