@@ -16,7 +16,7 @@ from radiosonde.store.documents import FEATURE_TABLES, places
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/store.md"
 BEGIN, END = "<!-- fields: begin, made by tools/generate_store_page.py -->", "<!-- fields: end -->"
-HEAD = "| lies at | axes | type | sum of two windows | over series | shape | read by |\n|---|---|---|---|---|---|---|\n"
+HEAD = "| column | axes | type | merge of two windows | merge over series | encoding | read by |\n|---|---|---|---|---|---|---|\n"
 
 
 def table() -> str:
