@@ -39,6 +39,7 @@ from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
 from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
+from radiosonde.reference.values import is_masked
 
 SLOW_VALUES = 131_072
 """Values of a batch read one by one: 10 to 20 ms. Of larger batches every nth row is kept, and stands for n."""
@@ -354,7 +355,7 @@ class InputWriter:
 
     def _matrix(self, part: Any, recorded: Recorded, slot: int) -> Recorded:
         dense = part.toarray() if hasattr(part, "tocsr") else part
-        if dense.dtype.kind in "fiub" and self._schema.is_plain and not isinstance(dense, np.ma.MaskedArray):
+        if dense.dtype.kind in "fiub" and self._schema.is_plain and not is_masked(dense):
             return self.blocks.store(dense, recorded, slot)
         return self._store_columns([plain_column(dense[:, place]) for place in range(dense.shape[1])], recorded, slot)
 
@@ -379,7 +380,7 @@ class InputWriter:
         part = table.matrix(kept)
         if hasattr(part, "tocsr"):
             return self.blocks.store(summarise_sparse(part), recorded, slot)
-        if part.dtype.kind in "fiub" and not isinstance(part, np.ma.MaskedArray):
+        if part.dtype.kind in "fiub" and not is_masked(part):
             return self.blocks.store(summarise(part), recorded, slot)
         step = max(1, CHUNK_VALUES // read)
         for start in range(0, len(part), step):

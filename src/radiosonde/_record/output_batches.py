@@ -30,6 +30,7 @@ from radiosonde._record.outputs import (
 from radiosonde._record.shapes import Form, as_array, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
+from radiosonde.reference.values import is_masked
 
 _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
 
@@ -282,7 +283,7 @@ def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | list[Any
         return None
     if names is not None and len(names) == 1:
         return _entries(_only_column(value, names[0]), None)
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         return value.tolist() if value.ndim == 1 else _dense(np.ma.filled(value.astype(np.float64), NAN))
     if isinstance(value, np.ndarray):
         return _dense(value)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model.times import array_seconds, scaled
+from radiosonde.reference.values import is_masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ def part_of(value: Any, kept: slice) -> NDArray[Any]:
 
 
 def _of_array(values: NDArray[Any]) -> Plain:
-    if isinstance(values, np.ma.MaskedArray):
+    if is_masked(values):
         mask = np.ma.getmaskarray(values)
         found = _of_array(np.ma.getdata(values))
         if isinstance(found, np.ndarray):

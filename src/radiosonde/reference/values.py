@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
@@ -29,6 +30,17 @@ MISSING_TYPES: Final = frozenset({"NAType", "NaTType", "MaskedConstant"})
 
 Plain = float | str
 """A finite double, NaN for missing, `INVALID`, or a text."""
+
+
+def is_masked(value: object) -> bool:
+    """Whether *value* is a masked array of numpy's.
+
+    Does not mention ``np.ma``, which numpy 2 imports at first mention. That takes milliseconds of a first prediction, and
+    a signal handler that interrupts the import and mentions it again recurses until the interpreter's limit. There is no
+    masked array before somebody has imported `numpy.ma`.
+    """
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, getattr(masked, "MaskedArray", ()))
 
 
 def plain(value: object) -> Plain:
@@ -62,7 +74,7 @@ def _numpy(value: np.generic) -> Plain:
 
 
 def _array(value: np.ndarray[Any, Any]) -> Plain:
-    if isinstance(value, np.ma.MaskedArray) and value.ndim == 0 and np.ma.getmaskarray(value).all():
+    if is_masked(value) and value.ndim == 0 and np.ma.getmaskarray(value).all():
         return NAN
     return plain(value.item()) if value.ndim == 0 and value.dtype.kind in "fiubOUS" else INVALID
 
