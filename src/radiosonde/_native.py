@@ -24,6 +24,7 @@ from typing import Any, Protocol
 __all__ = [
     "Empty",
     "LockType",
+    "OwnedLock",
     "RLock",
     "SimpleQueue",
     "Thread",
@@ -85,6 +86,53 @@ class LockType(Protocol):
 
     def __enter__(self) -> bool: ...
     def __exit__(self, *failure: object) -> None: ...
+
+
+class OwnedLock:
+    """A lock that refuses the thread that holds it, at once.
+
+    A signal handler or a finaliser that asks for it in the middle of its own thread's work would wait for itself. It may
+    interrupt after any call, the one that takes the lock included, before the owner is noted. So there is a lock below that
+    its thread may take again: what interrupts there takes it, and gives it back before the other goes on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._owner = 0  # written by who holds the lock
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread holds it."""
+        return self._owner == get_ident()
+
+    def acquire(self, timeout: float = -1) -> bool:
+        """Take the lock; return whether it was taken within *timeout* seconds (negative: however long it takes)."""
+        thread = get_ident()
+        if self._owner == thread or not self._lock.acquire(timeout=timeout):
+            return False
+        if self._owner:  # this thread's, which was interrupted since it was asked above
+            self._lock.release()
+            return False
+        self._owner = thread
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        self._owner = 0
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        """Take the lock.
+
+        Raises:
+            RuntimeError: the calling thread holds it.
+        """
+        if not self.acquire():
+            raise RuntimeError("this thread holds the lock already; ask is_mine first")
+
+    def __exit__(self, *failure: object) -> None:
+        """Give it back."""
+        self.release()
 
 
 _POLL_S = 0.002

@@ -10,6 +10,7 @@ from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._clock import monotonic_ns
 from radiosonde._health.health import Health
 from radiosonde._labels.joiner import Joiner, label_queue_for
+from radiosonde._native import OwnedLock
 from radiosonde._pipeline.deferred import Deferred
 from radiosonde._pipeline.delivery import Delivery
 from radiosonde._pipeline.launch import Launcher
@@ -17,7 +18,6 @@ from radiosonde._pipeline.left_to_agent import LeftToAgent
 from radiosonde._pipeline.own_rings import OwnRings
 from radiosonde._pipeline.parts import Draining, Parts
 from radiosonde._pipeline.rings import Rings
-from radiosonde._pipeline.turn_lock import TurnLock
 from radiosonde._pipeline.worker_publisher import WorkerPublisher
 from radiosonde._ring.spool import AGENT, SELF
 from radiosonde._settings import AUTO, Settings
@@ -123,7 +123,7 @@ def _parts(
         guard=guard,
         process=process,
         thread=around.thread,
-        turn=TurnLock(),
+        turn=OwnedLock(),
         rings=rings,
         deferred=Deferred(guard, around.thread.start),
         sampling=sampling,

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from radiosonde._health.health import Health
     from radiosonde._labels.joiner import Joiner
     from radiosonde._labels.label_queue import LabelQueue
+    from radiosonde._native import OwnedLock
     from radiosonde._pipeline._worker import Worker
     from radiosonde._pipeline.deferred import Deferred
     from radiosonde._pipeline.delivery import Delivery
     from radiosonde._pipeline.ring_consumer import RingConsumer
     from radiosonde._pipeline.rings import Rings
-    from radiosonde._pipeline.turn_lock import TurnLock
     from radiosonde._ring.spool import Spool
     from radiosonde._settings import Settings
     from radiosonde.model import RuntimeCounts
@@ -55,7 +55,7 @@ class Parts:
     guard: Guard
     process: str
     thread: Worker
-    turn: TurnLock
+    turn: OwnedLock
     rings: Rings
     deferred: Deferred
     sampling: SamplingController

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, wall_ns
 from radiosonde._guard import Guard
-from radiosonde._native import LockType
+from radiosonde._native import LockType, OwnedLock
 from radiosonde._pipeline import reviving
 from radiosonde._pipeline._worker import Worker, deliver_at_any_end
 from radiosonde._pipeline.cadence import OFTEN_NS
@@ -23,7 +23,6 @@ from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._pipeline.span_source import SpanSource
-from radiosonde._pipeline.turn_lock import TurnLock
 from radiosonde.model import Statistics, losses
 from radiosonde.reference.profile import Reference
 
@@ -83,7 +82,7 @@ class Pipeline:
         self.process = uuid.uuid4().hex
         self._start_ns = wall_ns()
         self._spool: Spool | None = None
-        self._held: list[TurnLock | LockType] = []
+        self._held: list[OwnedLock | LockType] = []
         self._is_label_queue_held = self._has_labelled = False
         self._by_nonce: weakref.WeakValueDictionary[int, RingConsumer] = weakref.WeakValueDictionary()
         around = Surroundings(self.guard, self.process, self._consumer, self.snapshot, lambda: self.spool)
@@ -336,7 +335,7 @@ class Pipeline:
         A child forked while another thread imports inherits the module's lock for ever: its own first import of that
         module, at the latest the one at its exit, would wait for a thread that is not there. Turns import at first use.
         """
-        locks: list[TurnLock | LockType] = [self._delivery.loading]
+        locks: list[OwnedLock | LockType] = [self._delivery.loading]
         if not self._turn.is_mine:
             locks.insert(0, self._turn)
         deadline_ns = monotonic_ns() + FORK_NS

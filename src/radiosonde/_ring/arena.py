@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._native import allocate_lock, get_ident
+from radiosonde._native import RLock, get_ident
 from radiosonde._ring.spool import create_file
 
 _HEAD_BYTES = 64
@@ -50,8 +50,8 @@ class BatchArena:
         ] = {}  # positions of blocks in use, and whether they are to be kept; each step atomic
         self._is_attached = False
         self._head = 0  # values ever reserved; guarded by _lock, read without it (one int, atomic)
-        self._lock = allocate_lock()
-        self._owner = 0
+        self._lock = RLock()
+        self._owner = 0  # the thread inside `_reserve`
         self.make_room: Callable[[int], None] = lambda _: None
 
     @property
@@ -136,8 +136,11 @@ class BatchArena:
 
     def _reserve(self, values: int, *, keep: bool, may_wait: bool) -> int:
         """Reserve a block; with *may_wait*, return -1 where it would go over one in use, because others were faster."""
+        thread = get_ident()
         with self._lock:
-            self._owner = get_ident()
+            if self._owner:  # this thread's: a signal handler interrupted it since `reserve` asked
+                return -1
+            self._owner = thread
             try:
                 if self._shared is None:
                     self._shared = self._map(self._create())

@@ -17,7 +17,7 @@ except ImportError:  # Windows, where no other process takes records out
     fcntl = None  # type: ignore[assignment]
 
 from radiosonde._clock import NS, monotonic_ns
-from radiosonde._native import allocate_lock, get_ident, sleep
+from radiosonde._native import OwnedLock, sleep
 
 _PLACE = 1
 """Byte of the ring's file that is locked; byte 0 says that the writer lives (`radiosonde._ring.spool`)."""
@@ -37,28 +37,22 @@ class SlotLock:
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = descriptor
-        self._mutex = allocate_lock()
-        self._owner = 0
+        self._mutex = OwnedLock()
         self.is_refused_by_process = False
 
     @property
     def is_mine(self) -> bool:
         """Whether this thread holds the lock: what asks has interrupted it."""
-        return self._owner == get_ident()
+        return self._mutex.is_mine
 
     def acquire(self, wait_s: float) -> bool:
         """Take the lock within *wait_s* seconds; return whether it was taken. Never, where this thread holds it."""
-        thread = get_ident()
-        if self._owner == thread:
+        if not self._mutex.acquire(max(0.0, wait_s)):
             return False
-        if not self._mutex.acquire(False) and (wait_s <= 0 or not self._mutex.acquire(True, wait_s)):
-            return False
-        self._owner = thread
         if self._descriptor is None or self._lock_file(self._descriptor, wait_s):
             self.is_refused_by_process = False
             return True
         self.is_refused_by_process = True
-        self._owner = 0
         self._mutex.release()
         return False
 
@@ -66,7 +60,6 @@ class SlotLock:
         """Give the lock back."""
         if self._descriptor is not None:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _PLACE, os.SEEK_SET)
-        self._owner = 0
         self._mutex.release()
 
     def close(self) -> None:

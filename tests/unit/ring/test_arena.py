@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radiosonde._ring import arena as module
 from radiosonde._ring.arena import BatchArena
+from tests.interruptions import interrupt_everywhere
 
 
 def test_nothing_is_mapped_before_the_first_batch():
@@ -50,6 +52,21 @@ def test_a_reservation_inside_a_reservation_is_refused():
     assert answers
     assert set(answers) == {-1}
     assert arena.reserve(1) == 5
+
+
+def test_an_interruption_of_a_reservation_never_waits_for_it():
+    """Before whichever instruction a handler reserves, it has a block of its own at once or is refused."""
+    arena, blocks = BatchArena(1 << 20), []
+
+    def reserve():
+        position = arena.reserve(3)
+        if position >= 0:
+            blocks.append(position)
+
+    assert interrupt_everywhere(module, reserve, reserve) > 50
+    assert len(set(blocks)) == len(blocks)
+    assert {position % 3 for position in blocks} == {0}
+    assert arena.reserve(3) == 3 * len(blocks)
 
 
 def test_room_is_made_before_a_needed_block_is_written_over():
