@@ -38,19 +38,15 @@ class Worker:
         step: what to do; must not raise (the pipeline guards it).
         interval_s: seconds between calls.
         name: name of the thread.
-        first: what to do when the thread starts; must not raise either.
 
     Attributes:
         cpu_ns: CPU time of the thread up to its last step, or to the last `note_cpu`.
     """
 
-    def __init__(
-        self, step: Callable[[], None], interval_s: float, name: str, first: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, step: Callable[[], None], interval_s: float, name: str) -> None:
         self._step = step
         self._interval_s = interval_s
         self._name = name
-        self._first = first
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -117,8 +113,6 @@ class Worker:
         return thread.join(timeout_s)
 
     def _run(self) -> None:
-        if self._first is not None:
-            self._first()
         while not self._is_stopping:
             with suppress(Empty):
                 self._wake.get(timeout=self._interval_s)

@@ -55,9 +55,7 @@ class Delivery:
         self.loading = allocate_lock()
         self._storer = Worker(self._step_of_store, RETRY_EVERY_S, "radiosonde-store")
         self._flushers = [
-            Worker(
-                partial(self._flush, each), each.interval_s, f"radiosonde-{each.setting}", partial(self._prepare, each)
-            )
+            Worker(partial(self._flush, each), each.interval_s, f"radiosonde-{each.setting}")
             for each in exporters
             if each.interval_s is not None and each is not self._store
         ]
@@ -121,11 +119,11 @@ class Delivery:
             done = each.stop(_left_s(deadline_ns)) and done
         return done
 
-    def _prepare(self, exporter: Exporter) -> None:
+    def _flush(self, exporter: Exporter) -> None:
+        # Not when the thread starts: what takes long to import would compete with the first predictions, and a process
+        # that exports once a minute has a minute for it.
         with self.loading, self._guard("export_prepare"):
             exporter.prepare()
-
-    def _flush(self, exporter: Exporter) -> None:
         with self._guard("export"):
             exporter.flush()
 
@@ -148,8 +146,6 @@ class Delivery:
         try:
             for each in self._exporters:
                 open_part(self._settings, self._guard, each.setting, each.open)
-            for each in self._exporters:
-                each.prepare()
         except Exception:
             self.close(1.0)
             raise

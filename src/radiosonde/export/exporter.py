@@ -83,7 +83,7 @@ class Exporter(Protocol):
         """
 
     def prepare(self) -> None:
-        """Load what `flush` needs, in its thread: imports that take long must not delay the first prediction."""
+        """Load what `flush` needs; called before each, in its thread. The first may come while the interpreter ends."""
 
     def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
         """Keep closed windows, and spans made after the fact, until `flush`. The consumer's thread."""

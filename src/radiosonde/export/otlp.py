@@ -6,7 +6,7 @@ provider, no reader, no thread: the one consumer calls `OtlpExporter.export_metr
 long as ``OTEL_EXPORTER_OTLP_TIMEOUT`` (10 s) per request while the backend does not answer; the first request that fails
 ends the call.
 
-The resource is resolved at construction, because resolving needs a thread pool, which an exiting interpreter refuses.
+Everything is loaded by the first call that sends it: who sends no spans loads no exporter of spans.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from radiosonde._version import __version__
 from radiosonde.export.builder import BlockBuilder
 from radiosonde.export.cardinality import MAX_SERIES
 from radiosonde.export.otlp_answers import Answer, judging_session
+from radiosonde.export.otlp_resource import make_resource
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Window
@@ -64,18 +65,17 @@ class OtlpExporter:
         self._begin()
 
     def _begin(self) -> None:
-        from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
         from radiosonde.export.otlp_points import PointMaker
 
         self._wire = _Wire()
         self._builder = BlockBuilder(self._max_series)
-        self._resource = Resource.create(dict(self._resource_attributes))
+        self._resource = make_resource(self._resource_attributes)
         self._scope = InstrumentationScope("radiosonde", __version__, SCHEMA_URL)
         self._metrics = self._make_metric_exporter()
-        self._logs = self._make_log_exporter()
-        self._spans = self._stock_span_exporter()
+        self._logs: LogRecordExporter | None = None
+        self._spans: SpanExporter | None = None
         self._maker = PointMaker(self._metrics)
 
     def export_metrics(self, snapshot: Snapshot) -> ExportResult:
@@ -114,13 +114,14 @@ class OtlpExporter:
 
         from radiosonde.export.otlp_events import sketch_events
 
+        logs = self._logs = self._logs or self._make_log_exporter()
         records, damaged, ends = sketch_events(windows, self._resource, self._scope)
         sent = 0
         self._wire.reset()
         for start in range(0, len(records), MAX_EVENTS):
             batch = records[start : start + MAX_EVENTS]
             with _untraced():
-                outcome = self._logs.export(batch)
+                outcome = logs.export(batch)
             if outcome is not LogRecordExportResult.SUCCESS:
                 complaint = self._wire.complaint("logs")
                 return ExportResult(
@@ -137,12 +138,13 @@ class OtlpExporter:
 
         from radiosonde.export.otlp_spans import readable_spans
 
+        exporter = self._spans = self._spans or self._stock_span_exporter()
         sent = 0
         self._wire.reset()
         for start in range(0, len(spans), MAX_SPANS):
             batch = readable_spans(spans[start : start + MAX_SPANS], self._resource, self._scope)
             with _untraced():
-                outcome = self._spans.export(batch)
+                outcome = exporter.export(batch)
             if outcome is not SpanExportResult.SUCCESS:
                 return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("traces"))
             sent += len(batch)
@@ -151,8 +153,10 @@ class OtlpExporter:
     def shutdown(self, timeout_s: float = 5.0) -> None:
         """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""
         self._metrics.shutdown(timeout_millis=timeout_s * 1000)
-        self._logs.shutdown()  # type: ignore[no-untyped-call]
-        self._spans.shutdown()
+        if self._logs is not None:
+            self._logs.shutdown()  # type: ignore[no-untyped-call]
+        if self._spans is not None:
+            self._spans.shutdown()
 
     def _stock_metric_exporter(self) -> MetricExporter:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
