@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radiosonde._guard import Guard
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_NONE, INPUT_ROW
 from radiosonde._ring.ring import Ring
-from radiosonde.model.losses import BATCH_REFUSED
+from radiosonde.model.losses import BATCH_REFUSED, FEATURES_LEARNING, FEATURES_UNREADABLE, FEATURES_WIDTH
 from radiosonde.reference.containers import EVERY
 
 
@@ -32,13 +32,36 @@ class Recorded(NamedTuple):
     kind: int
 
 
+MOST_ROWS = (1 << 32) - 1
+"""Rows of one call that a slot can say. What claims more (``range(10**12)``, a broadcast array) is not taken for a batch."""
+
 ONE_ROW = Recorded(1, 0, 1, 1, INPUT_ROW)
 FLAT_ROW = Recorded(1, 0, 1, 1, INPUT_ROW)
 """The same of a flat sequence that may be many rows of one value; told apart by identity."""
 
 NO_ROW = Recorded(1, 0, 1, 1, INPUT_NONE)
-UNREAD = Recorded(1, 0, 1, 1, INPUT_NONE)
-"""The same of an input that does not show how many rows it has; told apart by identity."""
+
+
+class Unread(Recorded):
+    """The same of an input that does not show how many rows it has; its answers do.
+
+    Attributes:
+        loss: what the one row that it was taken for was counted as; empty where nothing was given that could be lost.
+    """
+
+    loss: str
+
+
+def _unread(loss: str) -> Unread:
+    made = Unread(1, 0, 1, 1, INPUT_NONE)
+    made.loss = loss
+    return made
+
+
+NOT_GIVEN = _unread("")
+UNREAD = _unread(FEATURES_UNREADABLE)
+OTHER_WIDTH = _unread(FEATURES_WIDTH)
+LEARNED_FROM = _unread(FEATURES_LEARNING)
 
 EMPTY = Recorded(0, 0, 0, 1, INPUT_NONE)
 
@@ -61,7 +84,13 @@ class Blocks:
         self._guard = guard
 
     def reserve(self, rows: int, index: int, least_step: int = 1) -> Recorded:
-        """Reserve the arena's block of a batch, no more than every *least_step*-th row; its features are not yet written."""
+        """Reserve the arena's block of a batch, no more than every *least_step*-th row; its features are not yet written.
+
+        Raises:
+            ValueError: no batch has so many rows.
+        """
+        if not 0 <= rows <= MOST_ROWS:
+            raise ValueError("a batch has from 0 to 4 294 967 295 rows")
         if rows == 0:
             return EMPTY
         if rows == 1:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
-from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, UNREAD, Blocks, Recorded
+from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, OTHER_WIDTH, UNREAD, Blocks, Recorded
 from radiosonde._record.encoding import Encoder, listed
 from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar
 from radiosonde._record.schema import INVALID, NAN, Schema
@@ -233,7 +233,7 @@ class InputWriter:
         if schema.width == 1:
             return self._table(Table(count, 1, column=lambda _, kept: plain_column(value, kept), slow=1), slot, index)
         self._guard.lose(FEATURES_WIDTH)
-        return UNREAD
+        return OTHER_WIDTH
 
     def _text(self, value: str, slot: int, index: int) -> Recorded:
         is_expected = self._schema.reading == "texts" or self._schema.width == 1

@@ -20,7 +20,18 @@ from numpy import dtype, ndarray
 
 from radiosonde._clock import REPLAY_NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT
-from radiosonde._record.blocks import FLAT_ROW, NO_ROW, ONE_ROW, UNREAD, Recorded, first_row
+from radiosonde._record.blocks import (
+    FLAT_ROW,
+    LEARNED_FROM,
+    MOST_ROWS,
+    NO_ROW,
+    NOT_GIVEN,
+    ONE_ROW,
+    UNREAD,
+    Recorded,
+    Unread,
+    first_row,
+)
 from radiosonde._record.inputs import InputWriter, count_rows
 from radiosonde._record.output_batches import BatchOutputReader
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
@@ -138,7 +149,7 @@ class RecordWriter:
                     pack(memory, at, wall_ns, event_ns, series, 1, 0, index * 4 + 5)
                     if 0 < event_ns < wall_ns - REPLAY_NS:
                         start_ns = host.make_room(ring.nonce) or start_ns
-                token = [writer, index, start_ns, wall_ns, UNREAD, None, outer, at]
+                token = [writer, index, start_ns, wall_ns, NOT_GIVEN, None, outer, at]
                 if collected is not None:
                     collected.append(token)
                 set_current(token)
@@ -201,7 +212,7 @@ class RecordWriter:
                 if recorded.kind == INPUT_NONE and recorded.rows:
                     self.recorder.missed(self, value, index + 1)
             except Exception as error:  # noqa: BLE001 - hot path: a user's object may raise anything while it is read
-                lost = self._unrecorded(value, token[INDEX])
+                lost = self._unrecorded(self._rows_of(value), token[INDEX], UNREAD)
                 self._place(token, lost)
                 guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
                 # Its type alone: what it says may quote a value that people must not see.
@@ -217,16 +228,21 @@ class RecordWriter:
 
     def _learn(self, value: object, slot: int, index: int) -> Recorded:
         """Open a writer for the schema of *value* (this one has none) and say how many rows were not recorded for it."""
-        if self.recorder.relearn(value):
-            return self._unrecorded(value, index)
+        rows = self._rows_of(value)
+        if self.recorder.relearn(value, 1 if rows is None else rows):
+            return self._unrecorded(rows, index, LEARNED_FROM)
         return self.inputs.write(value, slot, index)
 
-    def _unrecorded(self, value: object, index: int) -> Recorded:
-        attempt = self.recorder.host.guard.attempt
-        rows = attempt(count_rows, value)
-        if not isinstance(rows, int):
-            return UNREAD
-        reserved = attempt(self.inputs.blocks.reserve, rows, index)
+    def _rows_of(self, value: object) -> int | None:
+        """Return the rows of an input, None when it does not show them."""
+        rows = self.recorder.host.guard.attempt(count_rows, value)
+        return rows if isinstance(rows, int) and 0 <= rows <= MOST_ROWS else None
+
+    def _unrecorded(self, rows: int | None, index: int, unread: Unread) -> Recorded:
+        """Return what is to be said of an input of which nothing is recorded but its rows; *unread* where they are unknown."""
+        if rows is None:
+            return unread
+        reserved = self.recorder.host.guard.attempt(self.inputs.blocks.reserve, rows, index)
         return NO_ROW._replace(rows=rows) if isinstance(reserved, Exception) else reserved  # no memory for the answers
 
     def _place(self, token: Token, recorded: Recorded) -> None:
@@ -246,15 +262,18 @@ class RecordWriter:
         """Return the rows of a call as its answer shows them, where its input did not or may have been read otherwise."""
         recorded: Recorded = token[RECORDED]
         inputs = self.inputs
-        if not inputs.is_tentative and recorded is not UNREAD:
+        if not inputs.is_tentative and not isinstance(recorded, Unread):
             return recorded
         answers = self.recorder.host.guard.attempt(answers_in, result)
-        if not isinstance(answers, int) or not answers:
+        if not isinstance(answers, int) or not 0 < answers <= MOST_ROWS:
             return recorded
         found = recorded
-        if recorded is UNREAD and answers > 1:
-            found = inputs.blocks.reserve(answers, token[INDEX])
-        elif inputs.is_tentative and recorded is not UNREAD:
+        if isinstance(recorded, Unread):
+            if answers > 1:
+                found = inputs.blocks.reserve(answers, token[INDEX])
+                if recorded.loss:  # one row of them has been counted
+                    self.recorder.host.guard.lose(recorded.loss, answers - 1)
+        elif inputs.is_tentative:
             values = self.recorder.values_learned
             is_otherwise = answers == (values if recorded is FLAT_ROW else 1)
             inputs.is_tentative = False

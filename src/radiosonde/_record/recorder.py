@@ -283,8 +283,8 @@ class Recorder:
         """Values of the row that the schema was learned from; 0 when it was not."""
         return 0 if self._learned is None else len(self._learned.names)
 
-    def relearn(self, value: object) -> bool:
-        """Open a writer for the schema of *value*, the first features that teach one; return whether *value* was counted."""
+    def relearn(self, value: object, rows: int) -> bool:
+        """Open a writer for the schema of *value*, the first features that teach one; return whether its *rows* were counted."""
         if self._features:
             return False
         learned = self.host.guard.attempt(learn, value)
@@ -292,9 +292,9 @@ class Recorder:
             return False
         with self._lock:
             if isinstance(self.writer, RecordWriter) and self.writer.schema.width == 0 and not self._take_up(learned):
-                self.host.guard.lose(losses.FEATURES_UNREADABLE)
+                self.host.guard.lose(losses.FEATURES_UNREADABLE, rows)
                 return True
-        self.host.guard.lose(losses.FEATURES_LEARNING)
+        self.host.guard.lose(losses.FEATURES_LEARNING, rows)
         return True
 
     def _take_up(self, learned: Learned) -> bool:

@@ -277,14 +277,18 @@ def test_inputs_that_are_no_matrix_have_a_defined_result(rs):
 @pytest.mark.parametrize(
     ("model", "targets"), [(logistic(), [1, 0]), (LinearRegression(), [0.6, 0.4])], ids=["classes", "values"]
 )
-def test_what_cannot_be_counted_beforehand_gets_no_made_up_answer(rs, model, targets):
-    """An iterator of texts stays whole for the model; its call counts, and the answers are lost by name."""
+def test_the_answers_count_what_cannot_be_counted_beforehand(rs, model, targets):
+    """An iterator of texts stays whole for the model; the answers say how many rows it had, whose features are lost by name."""
     texts = ["good day", "bad day", "so good", "so bad"] * 5
     fitted = make_pipeline(HashingVectorizer(n_features=16), model).fit(texts, targets * 10)
-    assert len(fitted.predict(text for text in texts)) == 20
+    answers = fitted.predict(text for text in texts).tolist()
     (window,) = rs.windows()
-    assert (window.calls, int(window.output.class_counts.sum()), window.output.value_sum) == (1, 0, 0.0)
-    assert rs.losses() == {"features_unreadable": 1, "output_unreadable": 1}
+    assert (window.calls, window.rows) == (1, 20)
+    if targets == [1, 0]:
+        assert counts(rs) == {str(answer): answers.count(answer) for answer in answers}
+    else:
+        assert (counts(rs), window.output.value_sum) == ({}, pytest.approx(sum(answers)))
+    assert rs.losses() == {"features_unreadable": 20}
 
 
 class GaussianOfSparse(ClassifierMixin, BaseEstimator):

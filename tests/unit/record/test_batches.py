@@ -36,7 +36,7 @@ MATRICES = {
     "four axes": DENSE.reshape(4, 1, 3, 1),
     "memoryview": memoryview(DENSE),
     "masked": np.ma.array(DENSE, mask=False),
-    "numpy matrix": np.matrix(DENSE),
+    "numpy matrix": DENSE.view(np.matrix),
     "list of lists": DENSE.tolist(),
     "tuple of tuples": tuple(map(tuple, DENSE.tolist())),
     "list of array.array": [array.array("d", row) for row in DENSE.tolist()],
@@ -211,9 +211,45 @@ def test_the_answer_counts_the_rows_of_an_input_that_cannot_be_read(kind, answer
         (window,) = rs.windows()
         assert (window.calls, window.rows) == (1, rows)
         assert window.output.class_counts.sum() + window.output.value_counts.sum() == rows
-        assert rs.losses() == {losses.FEATURES_UNREADABLE: 1}
+        assert rs.losses() == {losses.FEATURES_UNREADABLE: rows}
         if kind == "generator":
             assert next(given) == 1.0
+
+
+class Lying:
+    """A column that says it has so many rows."""
+
+    def __init__(self, rows):
+        self.shape, self.ndim, self.dtype = (rows, 2), 2, np.dtype(float)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.zeros((1, 2))
+
+    def __getitem__(self, place):
+        return np.zeros((1, 2))
+
+
+BEYOND = {
+    "range": range(10**12), "broadcast rows": np.broadcast_to(1.0, (2**33, 2)), "broadcast column": np.broadcast_to(0.5, (2**32,)),
+    "far too many": Lying(10**30), "negative": Lying(-1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("side", ["input", "output", "both"])
+@pytest.mark.parametrize("kind", BEYOND)
+def test_more_rows_than_a_record_can_say_are_no_batch(kind, side):
+    """The call counts as one row, and what its value cannot be read as is lost by name; nothing of ours fails."""
+    value = BEYOND[kind]
+    given = value if side != "output" else iter([1.0])
+    answer = value if side != "input" else "yes"
+    with fly() as rs:
+        predict = rs.observe("m")(lambda features: answer)
+        assert predict(given) is answer
+        (window,) = rs.windows()
+        assert (window.calls, window.rows) == (1, 1)
+        answered = window.output.class_counts.sum() + window.output.value_counts.sum()
+        assert answered + rs.losses().get(losses.OUTPUT_UNREADABLE, 0) == 1
+        assert not rs.statistics().guarded
 
 
 def test_a_batch_whose_features_raise_keeps_its_answers():
