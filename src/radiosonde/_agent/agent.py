@@ -34,6 +34,7 @@ from radiosonde._pipeline.ring_consumer import fold_in_slices
 from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
 from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
+from radiosonde.export.lost_windows import LostWindows
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.export.waiting import WAITING_BYTES, newest_within
 from radiosonde.model import Statistics, losses
@@ -119,6 +120,7 @@ class Agent:
         self._committed_ns = self._writer_seen_ns = monotonic_ns()
         self._looked_ns = 0
         self._uncommitted: list[Window] = []
+        self._lost = LostWindows(self.process)
         self._untold: set[SeriesKey] = set()  # series whose totals the store does not have as they are
         self._is_durable = True  # the last commit went well; else the next one waits its turn
         self._records = self._rows = self._commits = self._cpu_ns = 0
@@ -266,7 +268,7 @@ class Agent:
         counts = {**self._counts.document(ring.identity for ring in finished), HEALTH: self._health.document()}
         cumulative = CumulativeState(self._aggregator.totals(told), counts)
         joined = [] if batch is None else [batch.id]
-        windows = [*self._uncommitted, *self._health.windows()]
+        windows = [*self._uncommitted, *self._health.windows(), *self._lost.windows()]
         written = self._guard.attempt(
             lambda: self._writer.write(
                 windows, self._references(), drained=progress, cumulative=cumulative, joined=joined
@@ -277,14 +279,18 @@ class Agent:
         self._health.committed(is_durable=self._is_durable)
         if not self._is_durable:
             self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
+            self._lost.keep()
             kept = newest_within(self._uncommitted, WAITING_BYTES)
             if len(kept) < len(self._uncommitted):
-                self._guard.lose(losses.STORE_FAILED, len(self._uncommitted) - len(kept))
+                dropped = self._uncommitted[: len(self._uncommitted) - len(kept)]
+                self._guard.lose(losses.STORE_FAILED, len(dropped))
+                self._lost.add(dropped, losses.STORE_FAILED)
             self._uncommitted = kept
             return False
+        self._lost.settle()
         if self._writer.refused:
-            self._guard.lose(losses.STORE_REFUSED, self._writer.refused)
-            self._writer.refused = 0
+            self._guard.lose(losses.STORE_REFUSED, len(self._writer.refused))
+            self._lost.add(self._writer.refused, losses.STORE_REFUSED)
         durable, self._uncommitted, self._untold = self._uncommitted, [], set()
         self._commits += 1
         self._progress = {(each.process, each.nonce): each for each in progress}

@@ -80,7 +80,11 @@ def run(args: argparse.Namespace) -> int:
             *source.windows(args.since, args.until, args.model),
             *source.runtime_windows(args.since, args.until),
         )
-        if (args.since is None or window.start_ns >= args.since) and (args.until is None or window.end_ns <= args.until)
+        if window.lost is not None  # what is missing of the interval is missing, whatever else it is missing from
+        or (
+            (args.since is None or window.start_ns >= args.since)
+            and (args.until is None or window.end_ns <= args.until)
+        )
     ]
     written_ns = source.last_written_ns()
     diagnosis = check(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import Diagnosis, NotChecked, Place
 from radiosonde.diagnose.fold import fold
+from radiosonde.diagnose.lost import hole_words, unseen_models
 from radiosonde.diagnose.registry import Report, View, all_checks
 from radiosonde.diagnose.status import missing_checks, required_subjects, window_length_ns
 from radiosonde.model import RUNTIME_MODEL
@@ -50,6 +51,9 @@ def check(
     runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
     chosen = [window for window in given if window.key.model != RUNTIME_MODEL and model in (None, window.key.model)]
     written_ns = None if freshness is None else freshness.written_ns
+    lost = unseen_models({window.key.model for window in chosen}, runtime, model)
+    if not chosen and lost:
+        return Diagnosis((), (), (), (), 0, 0, 0, 0, missing=tuple(lost), written_ns=written_ns)
     if not chosen:
         return _nothing(model or "", sorted({window.key.model for window in given} - {RUNTIME_MODEL}), written_ns)
     whole, missing = Report(), []
@@ -61,7 +65,11 @@ def check(
         fold(reports, window_length_ns(view.windows))
         for report in reports.values():
             whole.add_all(report)
+        if view.hole is not None:
+            whole.gap(view, "what was lost", hole_words(view.hole))
         missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
+    whole.gaps += lost
+    missing += lost
     whole.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
     whole.notes.sort(key=lambda finding: -finding.confidence.ln_e)
     return Diagnosis(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from radiosonde.diagnose import checks
 from radiosonde.diagnose.finding import Checked, Finding, Floor, NotChecked, Place, QualityFigure
+from radiosonde.diagnose.lost import Hole, hole_of, hole_words
 from radiosonde.diagnose.measures import MeasureTable, make_table
 from radiosonde.diagnose.panel import Panel, make_axis, make_panel
 
@@ -84,7 +85,9 @@ class Report:
     def passed(
         self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""
     ) -> None:
-        """Say that *what* was looked at."""
+        """Say that *what* was looked at. Beside what a gate can insist on stands what was lost of it on the way."""
+        if subject and view.hole is not None:
+            weakened = "; ".join(each for each in (weakened, hole_words(view.hole)) if each)
         self.checked.append(Checked(what, Place(view.model), subject, tuple(floors), weakened))
 
     def gap(self, view: View, what: str, because: str, subject: str = "") -> None:
@@ -119,6 +122,11 @@ class View:
     def table(self) -> MeasureTable:
         """The windows at their own resolution."""
         return make_table(self.model, self.windows)
+
+    @cached_property
+    def hole(self) -> Hole | None:
+        """What the host could not store of the model; None when it wrote down no loss."""
+        return hole_of(self.model, self.windows, self.runtime)
 
     @cached_property
     def too_short(self) -> str:

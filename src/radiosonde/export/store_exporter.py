@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde.errors import RadiosondeError
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health, References
+from radiosonde.export.lost_windows import LostWindows
 from radiosonde.export.waiting import waiting_windows
 from radiosonde.model import losses
 
@@ -41,9 +43,15 @@ class StoreExporter(BaseExporter):
         self._path, self._guard, self._process = str(context.settings.store), context.guard, context.process
         self._references, self._tiers = context.references, context.settings.store_tiers
         self._store: StoreWriter | None = None
-        self._waiting = waiting_windows(context.guard, losses.STORE_FAILED, patient=True)
-        self._told_lost, self._is_stored = 0, True
-        self._exports = self._payload_bytes = self._pruned = self._refused = 0
+        self._lost = LostWindows(context.process)
+        self._waiting = waiting_windows(
+            context.guard,
+            losses.STORE_FAILED,
+            patient=True,
+            dropped=partial(self._lost.add, reason=losses.STORE_FAILED),
+        )
+        self._told_lost, self._is_stored, self._refused = 0, True, 0
+        self._exports = self._payload_bytes = self._pruned = 0
 
     def open(self) -> None:
         """Open the file.
@@ -59,7 +67,7 @@ class StoreExporter(BaseExporter):
             from radiosonde.store.writer import StoreWriter
 
             self._store = StoreWriter(self._path, process=self._process, tiers=Tiers.of_days(self._tiers))
-            self._pruned = self._refused = 0
+            self._pruned = 0
         return self._store
 
     def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
@@ -86,7 +94,7 @@ class StoreExporter(BaseExporter):
             batch: labels whose outcomes are among them; remembered in the same transaction.
         """
         while self._write_some(references, batch):
-            if batch is not None or not len(self._waiting):
+            if batch is not None or not (len(self._waiting) or len(self._lost)):
                 return True
         return False
 
@@ -94,14 +102,17 @@ class StoreExporter(BaseExporter):
         """Write as many windows as go into one transaction; return whether that went well."""
         # A batch of labels and its outcomes are one transaction; else as much at a time as memory may hold twice.
         windows = self._waiting.take(WRITE_BYTES if batch is None else None)
-        if not windows and batch is None:
+        if not windows and batch is None and not len(self._lost):
             return True
         written = self._guard.attempt(self._write_batch, windows, references, [] if batch is None else [batch.id])
         self._is_stored = not isinstance(written, Exception)
         if isinstance(written, Exception):
             self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
             self._waiting.settle(0)
+            self._lost.keep()
             return False
+        self._lost.settle()
+        self._lost.add(self._opened().refused, losses.STORE_REFUSED)
         self._waiting.settle(len(windows))
         self._exports += 1
         self._payload_bytes += written
@@ -109,16 +120,14 @@ class StoreExporter(BaseExporter):
 
     def _write_batch(self, windows: Sequence[Window], references: References, joined: Sequence[str]) -> int:
         store = self._opened()  # again, if it could not be opened before
-        written = store.write(windows, references, joined=joined)
+        written = store.write([*windows, *self._lost.windows()], references, joined=joined)
         if store.pruned > self._pruned:
             self._guard.lose(losses.STORE_PRUNED, store.pruned - self._pruned)
             self._pruned = store.pruned
-        if store.refused > self._refused:
-            self._guard.lose(losses.STORE_REFUSED, store.refused - self._refused)
-            self._guard.tell(
-                "store rows", "%d windows hold names or numbers that no store can", store.refused - self._refused
-            )
-            self._refused = store.refused
+        if store.refused:
+            self._guard.lose(losses.STORE_REFUSED, len(store.refused))
+            self._guard.tell("store rows", "%d windows hold names or numbers that no store can", len(store.refused))
+            self._refused += len(store.refused)
         return written
 
     @property
@@ -132,7 +141,7 @@ class StoreExporter(BaseExporter):
 
     def has_kept_all(self) -> bool:
         """Return whether the last write went well, and no window was lost since this was asked last."""
-        told, self._told_lost = self._told_lost, self._waiting.lost
+        told, self._told_lost = self._told_lost, self._waiting.lost + self._refused
         return self._is_stored and told == self._told_lost
 
     def close(self, timeout_s: float) -> None:

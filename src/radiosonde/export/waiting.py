@@ -41,6 +41,7 @@ class Waiting(Generic[Item]):
         bound: how much may wait, by *size*.
         size: of an item; by default every one is 1.
         patient: drop nothing as long as delivery does not fail.
+        dropped: called with the items that were dropped, under the lock.
 
     Attributes:
         lost: items dropped.
@@ -54,6 +55,7 @@ class Waiting(Generic[Item]):
         *,
         size: Callable[[Item], int] = lambda _: 1,
         patient: bool = False,
+        dropped: Callable[[list[Item]], None] = lambda _: None,
     ) -> None:
         self._guard, self._reason, self._most, self._size = guard, reason, bound, size
         # Re-entrant: a signal handler that shuts down may interrupt the thread that puts.
@@ -63,6 +65,7 @@ class Waiting(Generic[Item]):
         self._held = 0  # sizes of those that wait
         self._drops = not patient
         self._is_patient = patient
+        self._dropped = dropped
         self.lost = 0
 
     def __len__(self) -> int:
@@ -112,35 +115,39 @@ class Waiting(Generic[Item]):
     def abandon(self) -> None:
         """Count what still waits as lost: there is nobody left to deliver it."""
         with self._lock:
-            lost = len(self)
+            lost = [item for item, _ in (*self._in_hand, *self._waiting)]
             self._waiting.clear()
             self._held = 0
             self._in_hand = []  # an export that hangs may settle later, and then finds nothing to put back
             self._lose(lost)
 
     def _bound(self) -> None:
-        lost = 0
+        lost = []
         while self._drops and self._held > self._most and self._waiting:
-            self._held -= self._waiting.popleft()[1]
-            lost += 1
+            item, size = self._waiting.popleft()
+            self._held -= size
+            lost.append(item)
         self._lose(lost)
         if lost:
             self._guard.tell(
                 f"dropped {self._reason}",
                 "The oldest %d that waited were dropped (%s): what a store or backend that does not answer costs is bounded",
-                lost,
+                len(lost),
                 self._reason,
             )
 
-    def _lose(self, lost: int) -> None:
+    def _lose(self, lost: list[Item]) -> None:
         if lost:
-            self.lost += lost
-            self._guard.lose(self._reason, lost)
+            self.lost += len(lost)
+            self._guard.lose(self._reason, len(lost))
+            self._dropped(lost)
 
 
-def waiting_windows(guard: Guard, reason: str, *, patient: bool = False) -> Waiting[Window]:
+def waiting_windows(
+    guard: Guard, reason: str, *, patient: bool = False, dropped: Callable[[list[Window]], None] = lambda _: None
+) -> Waiting[Window]:
     """Return a queue of windows, bounded by `WAITING_BYTES`."""
-    return Waiting(guard, reason, WAITING_BYTES, size=held_bytes, patient=patient)
+    return Waiting(guard, reason, WAITING_BYTES, size=held_bytes, patient=patient, dropped=dropped)
 
 
 def newest_within(windows: Sequence[Window], most_bytes: int) -> list[Window]:

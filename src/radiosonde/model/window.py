@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model.fields import BYTES, FLAG, FLOAT, INT, TEXT, UINT, Merge, Pool, Stored, counted_group, declared
+from radiosonde.model.lost import LostCounts
 from radiosonde.model.runtime import RuntimeCounts
 from radiosonde.model.series import SeriesKey
 
@@ -378,7 +379,8 @@ class Window:
         output: classes, confidence, values.
         features: cells and sketches; None when no features were recorded.
         labels: outcomes; None when no label arrived.
-        runtime: health of the process; None but in windows of `RUNTIME_KEY`, which hold nothing else.
+        runtime: health of the process; None but in windows of `RUNTIME_KEY`.
+        lost: windows that the process could not store; None but in some of `RUNTIME_KEY`.
     """
 
     key: SeriesKey = field(metadata=declared(TEXT, "key", merge=Merge.ALIKE, at="key", read_by="everything"))
@@ -394,3 +396,4 @@ class Window:
     features: FeatureCounts | None = field(default=None, metadata=counted_group(FeatureCounts))
     labels: LabelCounts | None = field(default=None, metadata=counted_group(LabelCounts))
     runtime: RuntimeCounts | None = field(default=None, metadata=counted_group(RuntimeCounts))
+    lost: LostCounts | None = field(default=None, metadata=counted_group(LostCounts))

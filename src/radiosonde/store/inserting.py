@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from radiosonde.model import Window
 from radiosonde.store.rows import (
@@ -53,18 +53,18 @@ def encoded(window: Window, process: str, written_ns: int) -> Part | None:
         return None
 
 
-def insert_parts(connection: sqlite3.Connection, parts: list[Part]) -> int:
-    """Insert *parts* and return how many were taken: all at once or, if SQLite refuses something in them, one by one."""
+def insert_parts(connection: sqlite3.Connection, parts: list[Part]) -> list[int]:
+    """Insert *parts* and return the places of those that SQLite refuses: all at once or, if there are some, one by one."""
+    refused = []
     try:
         _insert_all(connection, parts)
     except REFUSALS:
-        taken = 0
-        for part in parts:
-            with suppress(*REFUSALS):
+        for place, part in enumerate(parts):
+            try:
                 _insert_all(connection, [part])
-                taken += 1
-        return taken
-    return len(parts)
+            except REFUSALS:
+                refused.append(place)
+    return refused
 
 
 def _insert_all(connection: sqlite3.Connection, parts: list[Part]) -> None:

@@ -58,6 +58,10 @@ class StoreWriter:
 
     Raises:
         StoreError: no store can be opened or made at *path*.
+
+    Attributes:
+        pruned: windows removed so far to stay within age and size.
+        refused: windows of the last write that hold what no store can.
     """
 
     def __init__(
@@ -80,7 +84,8 @@ class StoreWriter:
         self._tiers, self._compacted_ns = tiers or Tiers(), 0
         self._kept = KeptConnection(self._path) if is_kept else None  # guarded by _lock
         self._encoded: dict[tuple[str, str], tuple[Reference, Row]] = {}  # guarded by _lock
-        self.pruned = self.refused = 0
+        self.pruned = 0
+        self.refused: Sequence[Window] = ()
         with writing(self._path, self._kept):
             pass  # opens or makes the store now, where the caller can still say so to a person
 
@@ -112,14 +117,16 @@ class StoreWriter:
         """
         written_ns = self._clock_ns()
         # Encoded before the transaction begins: other processes wait only for the inserts.
-        parts = [part for window in windows if (part := encoded(window, self._process, written_ns)) is not None]
+        rows = [(window, encoded(window, self._process, written_ns)) for window in windows]
+        taken = [(window, part) for window, part in rows if part is not None]
+        parts = [part for _, part in taken]
         totals = total_rows(cumulative.totals, self._process) if cumulative is not None else []
         with self._lock:
             if self._closed:
                 raise StoreError(f"the writer of {self._path} is closed: make a new StoreWriter")
             with writing(self._path, self._kept) as connection:
                 pruned = self._prune(connection, written_ns - self._tiers.days_ns)
-                refused = len(windows) - insert_parts(connection, parts)
+                refused = [taken[place][0] for place in insert_parts(connection, parts)]
                 for key, reference in (references or {}).items():
                     with suppress(*REFUSALS):
                         self._write_reference(connection, key, reference, written_ns)
@@ -130,8 +137,8 @@ class StoreWriter:
                 write_joined(connection, joined, written_ns)
             self._compact_some(written_ns)
             self.pruned += pruned
-            self.refused += refused
-        return payload_bytes(row for part in parts for rows in part for row in rows)
+            self.refused = [window for window, part in rows if part is None] + refused
+        return payload_bytes(row for part in parts for table in part for row in table)
 
     def was_joined(self, batch_id: str) -> bool:
         """Say whether windows counted from that batch of labels were written.
@@ -208,7 +215,7 @@ class StoreWriter:
         self._lock = allocate_lock()
         self._held = False
         self._encoded = {}
-        self.pruned = self.refused = 0
+        self.pruned, self.refused = 0, ()
         if process is not None:
             self._process = process
 

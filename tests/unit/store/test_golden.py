@@ -21,6 +21,9 @@ from tests.factories import make_reference
 from tests.golden.make_golden import STORE_NUMBER, WRITTEN_NS, golden_windows
 from tests.unit.store.strategies import assert_same
 
+LATER = {"lost"}
+"""Columns declared since the golden stores were made; none of their windows has anything there."""
+
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
@@ -58,9 +61,17 @@ def written(path: Path, windows: list[Window]) -> Path:
 
 
 def dumped(path: Path) -> list[str]:
-    """Return the statements that make the store, but for comments."""
+    """Return the statements that make the store, but for comments and for columns that were declared since and are empty."""
     with closing(sqlite3.connect(path)) as connection:
-        return [" ".join(line.split("--")[0] for line in text.splitlines()) for text in connection.iterdump()]
+        later = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('windows')")} & LATER
+        for name in later:
+            assert connection.execute(f"SELECT count({name}) FROM windows").fetchone() == (0,)
+            connection.execute(f"ALTER TABLE windows DROP COLUMN {name}")
+        statements = [" ".join(line.split("--")[0] for line in text.splitlines()) for text in connection.iterdump()]
+        connection.rollback()
+    for name in later:
+        statements = [text.replace(f', "{name}": null', "") for text in statements]
+    return statements
 
 
 def parts(source) -> list[Window]:
@@ -127,6 +138,8 @@ def test_parquet_is_written_with_the_same_schema_and_content(golden, schema, tmp
         found = pq.ParquetFile(file).read()
         expected = pq.ParquetFile(GOLDEN / f"schema{schema}" / file.relative_to(tmp_path / "sealed")).read()
         if schema == 2:
+            assert not any(found.column(name).drop_null() for name in LATER & {*found.column_names})
+            found = found.select(expected.column_names)
             assert found.schema.equals(expected.schema, check_metadata=True)
             assert repr(found.to_pylist()) == repr(expected.to_pylist())
         elif not file.name.startswith("windows"):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def look(view: View, report: Report) -> None:
     """Look at the health of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows}
-    processes = {window.process for window in view.runtime if speaker_of(window) in serving}
+    lived = [window for window in view.runtime if window.runtime is not None and window.runtime.observed_s]
+    processes = {window.process for window in lived if speaker_of(window) in serving}
     if not processes:
         because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
         report.gap(view, "the processes that serve it", because)
