@@ -20,12 +20,12 @@ thread, from a signal handler and from a finaliser.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from radiosonde._clock import NS, monotonic_ns
-from radiosonde._native import RLock
+from radiosonde._native import RLock, get_ident
 from radiosonde.model.losses import CALLS_PAUSED
 from radiosonde.model.places import PLACES
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Result = TypeVar("Result")
+_Line = tuple[str, tuple[object, ...], "Exception | None"]
+"""A message, its values, and the error whose traceback goes with it."""
 
 FAILURES_BEFORE_PAUSE = 100
 """Failures in a row after which a breaker pauses. Arbitrary; bounds the cost of a plug-in or an input that always fails."""
@@ -66,6 +68,7 @@ class Guard:
         self._losses: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._logged_ns: dict[str, int] = {}
+        self._unlogged: dict[int, deque[_Line]] = {}  # by thread that logs just now
         for block in self._blocks.values():
             block.failures_in_a_row = 0
 
@@ -103,23 +106,46 @@ class Guard:
             raise error
 
     def tell(self, topic: str, message: str, *values: object, error: Exception | None = None) -> None:
-        """Log a warning at most once a minute per *topic*; the traceback of *error* goes to level DEBUG."""
+        """Log a warning at most once a minute per *topic*; the traceback of *error* goes to level DEBUG.
+
+        What interrupts its own thread's logging, as a signal handler or a finaliser that predicts may, is logged when that
+        has ended. Python's locks of logging may be taken again, but those of a handler of the host's may not be (that of a
+        `queue.Queue`), and a buffered file raises.
+        """
         now_ns = monotonic_ns()
         last_ns = self._logged_ns.get(topic)
         if last_ns is None or now_ns - last_ns >= _LOG_EVERY_NS:
             if len(self._logged_ns) >= _MOST_TOPICS:  # rings, receipts and processes are topics too
                 self._logged_ns.clear()
             self._logged_ns[topic] = now_ns
-            try:
-                import logging  # 4 ms of `import radiosonde`, for what most processes never say
+            self._log_in_turn((message, values, error))
 
-                logger = logging.getLogger("radiosonde")
-                logger.warning(message, *values)
-                if error is not None:
-                    logger.debug("Traceback of the warning above", exc_info=error)
-            except Exception:  # the host's log handler, or a ``__repr__`` that raises: must not reach its prediction
-                with self._lock:
-                    self._errors["log"] += 1
+    def _log_in_turn(self, line: _Line) -> None:
+        thread = get_ident()
+        unlogged = self._unlogged.get(thread)
+        if unlogged is not None:
+            unlogged.append(line)
+            return
+        unlogged = deque([line])
+        while unlogged:  # asked again after the thread's entry is gone: until then something may have interrupted
+            self._unlogged[thread] = unlogged
+            try:
+                while unlogged:
+                    self._log(*unlogged.popleft())
+            finally:  # the host's log handler may raise what is its own (`KeyboardInterrupt`)
+                self._unlogged.pop(thread, None)
+
+    def _log(self, message: str, values: tuple[object, ...], error: Exception | None) -> None:
+        try:
+            import logging  # 4 ms of `import radiosonde`, for what most processes never say
+
+            logger = logging.getLogger("radiosonde")
+            logger.warning(message, *values)
+            if error is not None:
+                logger.debug("Traceback of the warning above", exc_info=error)
+        except Exception:  # the host's log handler, or a ``__repr__`` that raises: must not reach its prediction
+            with self._lock:
+                self._errors["log"] += 1
 
     @staticmethod
     def attempt(function: Callable[..., Result], *arguments: object) -> Result | Exception:

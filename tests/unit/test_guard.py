@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 
@@ -8,6 +9,7 @@ import pytest
 import radiosonde._guard as module
 from radiosonde._guard import FAILURES_BEFORE_PAUSE, MOST_KINDS, Breaker, Guard
 from radiosonde.model import losses
+from tests.interruptions import interrupt_everywhere
 
 
 class BrokenError(Exception):
@@ -249,3 +251,75 @@ def test_an_exception_that_cannot_be_shown_is_counted():
     guard = Guard()
     guard.swallow("place", MuteError())
     assert guard.errors()["place"] == 1
+
+
+class Interrupted(logging.Handler):
+    """A log handler of the host's that something interrupts while it holds a lock that cannot be taken again."""
+
+    def __init__(self, interruptions):
+        super().__init__()
+        self.interruptions, self.held, self.seen = interruptions, threading.Lock(), []
+
+    def emit(self, record):
+        assert self.held.acquire(blocking=False), "entered in the middle of itself"
+        try:
+            self.seen.append(record.getMessage()[:6])
+            self.interruptions.get(self.seen[-1], lambda: None)()
+        finally:
+            self.held.release()
+
+
+@pytest.fixture
+def host_logs_with():
+    """Return a function that gives our logger one more handler, for the test."""
+    logger, added = logging.getLogger("radiosonde"), []
+
+    def add(handler):
+        added.append(handler)
+        logger.addHandler(handler)
+        return handler
+
+    yield add
+    for handler in added:
+        logger.removeHandler(handler)
+
+
+def test_what_interrupts_logging_is_logged_after_it(host_logs_with):
+    """Messages and swallowed errors wait until the thread's own logging has ended; none is lost."""
+    guard = Guard()
+
+    def interrupt():
+        guard.tell("topic 2", "second %d", 2)
+        fail(guard)
+
+    host = host_logs_with(Interrupted({"first": interrupt, "second": lambda: guard.tell("topic 3", "third")}))
+    guard.tell("topic 1", "first")
+    assert host.seen == ["first", "second", "Radios", "third"]
+    assert guard.errors() == {"fold": 1}
+
+
+def test_logging_goes_on_after_a_handler_that_raised(host_logs_with):
+    """What is the host's own passes, and the thread logs again afterwards."""
+    guard = Guard()
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    host = host_logs_with(Interrupted({"first": interrupt}))
+    with pytest.raises(KeyboardInterrupt):
+        guard.tell("topic 1", "first")
+    guard.tell("topic 2", "second")
+    assert host.seen == ["first", "second"]
+
+
+def test_no_interruption_of_logging_is_lost(host_logs_with):
+    """Before whichever instruction something else is to be said, it is said once."""
+    guard, host = Guard(), host_logs_with(Interrupted({}))
+    topics = itertools.count()
+
+    def tell():
+        topic = f"{next(topics):06}"
+        guard.tell(topic, topic)
+
+    assert interrupt_everywhere(module, tell, tell) > 50
+    assert sorted(host.seen) == [f"{topic:06}" for topic in range(next(topics))]
