@@ -141,13 +141,12 @@ def test_a_function_is_measured_and_every_call_is_counted(bench, target, options
     code, out, error = bench(target, *options, "--seconds", "0.5", "--json")
     assert code == 0, error
     found = json.loads(out)
-    lost = found["losses"].pop("ring_overwritten", 0)  # of an empty loop on a machine that something else loads
-    assert found["counted"] + lost == found["made"] > found["observed"]["calls"] > 0
+    assert found["counted"] == found["made"] > found["observed"]["calls"] > 0
     assert found["losses"] == {}
     assert found["rounds"] >= 3
     assert found["bare"]["caller_us"]["p50"] > 0
     assert found["histogram_us"] > 0
-    assert found["verdict"].endswith("were counted." if lost else "Every call was counted.")
+    assert found["verdict"].endswith("Every call was counted.")
 
 
 def test_people_get_a_table_and_a_sentence(bench):

@@ -59,6 +59,7 @@ PROMISED = {
     ],
     "19_fastapi": [r"is prediction [0-9a-f]{32}", r"'POST /irises/{garden}': 17}, .* errors {'422': 2}"],
     "20_flask": [r"is prediction [0-9a-f]{32}", r"POST /irises +plan=pro: 5 calls", r"phases .* predict serialise"],
+    "26_bench": [r"calls made, and counted +([\d,]+) +\1\n", r"Observing adds .* a call .* Every call was counted\."],
 }
 
 # What an example needs that the development environment may lack.
