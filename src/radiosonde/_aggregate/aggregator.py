@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.batches import Batches
 from radiosonde._aggregate.outcomes import OutcomeState
-from radiosonde._aggregate.provisional import Backlog, Part
+from radiosonde._aggregate.provisional import WIDE_VALUES, Backlog, OutOfTimeError, Part
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
@@ -39,7 +39,7 @@ from radiosonde._ring.layout import INPUT_ROW
 from radiosonde._ring.reader import Block
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
-from radiosonde.model.losses import WINDOWS_FAILED
+from radiosonde.model.losses import FEATURES_UNFINISHED, WINDOWS_FAILED
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
@@ -234,17 +234,45 @@ class Aggregator:
                 state.answers.add(part)
                 stream.leave_unseen(state.key.cohort, int(part.of(UNSEEN_ROWS).counts.sum()))
 
-    def _settle(self, identity: Hashable) -> None:
-        """Make the provisional reference from the backlog and count the backlog by it."""
+    def _settle(self, identity: Hashable, deadline_ns: int | None = None) -> None:
+        """Make the provisional reference from the backlog and count the backlog by it.
+
+        What is not counted by the deadline is lost, and counted as that.
+        """
         backlog = self._backlogs.pop(identity)
+        parts = list(backlog.parts())
+        try:
+            self._count_backlog(identity, backlog, parts, deadline_ns)
+        except OutOfTimeError:
+            rows = sum(len(part.rows) * part.weight for part in parts)
+            self._guard.lose(FEATURES_UNFINISHED, rows)
+            self._guard.tell(
+                "features unfinished",
+                "The features of %d rows of %s could not be counted before the exit's deadline; calls, errors and latency are. "
+                "Give the model a reference, or observe fewer features (max_features)",
+                rows,
+                parts[0].stream.model,
+            )
+
+    def _count_backlog(self, identity: Hashable, backlog: Backlog, parts: list[Part], deadline_ns: int | None) -> None:
         # Streams of one version share it, whatever process they come from: counts add up only within one grid.
         reference = self._provisional.get(identity)
         if reference is None:
-            reference = self._provisional[identity] = backlog.reference()
+            reference = self._provisional[identity] = backlog.reference(deadline_ns)
         for stream in backlog.streams:
             stream.adopt(reference)
-        for part in backlog.parts():
+        while parts:
+            if deadline_ns is not None and monotonic_ns() >= deadline_ns:
+                raise OutOfTimeError
+            part = parts.pop()
             self._state(part.stream, part.start_ns, part.cohort).add_features(part.rows, part.weight)
+
+    @property
+    def waits_long(self) -> bool:
+        """Whether so many features wait for a provisional reference that making it takes a while."""
+        return (
+            sum(len(stream.features) for each in list(self._backlogs.values()) for stream in each.streams) > WIDE_VALUES
+        )
 
     def let_go(self, stream: Stream) -> None:
         """Let go of the arena of a stream that has no more rows; those that wait for a reference go on waiting."""
@@ -314,18 +342,19 @@ class Aggregator:
 
     # Closing ---------------------------------------------------------------------------------------------------------
 
-    def close(self, *, everything: bool = False, is_end: bool = False) -> list[Window]:
+    def close(self, *, everything: bool = False, is_end: bool = False, deadline_ns: int | None = None) -> list[Window]:
         """Take out the windows that are due (or all) and return them frozen, with sketches.
 
         Args:
             everything: all that are open.
             is_end: nothing will come after this: features that wait for a provisional reference are counted by what there is.
+            deadline_ns: monotonic clock, for these features: they are given up when it has passed.
         """
         now_ns = monotonic_ns()
         with self._lock:
             if is_end:
                 for identity in list(self._backlogs):
-                    self._settle(identity)
+                    self._settle(identity, deadline_ns)
             is_crowded = sum(state.has_features for state in self._open.values()) > OPEN_WINDOWS
             due = [
                 place

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_categories, as_numbers
-from radiosonde._clock import sleep
+from radiosonde._clock import monotonic_ns, sleep
 from radiosonde._ring.text_codes import codes_of
 from radiosonde.reference.fit import fit_rows
 
@@ -42,6 +42,14 @@ BACKLOG_PARTS = 4096
 
 FITTED_ROWS = 20_000
 """Rows a reference is fitted from at most."""
+
+
+WIDE_VALUES = 256
+"""Features that wait for a reference beyond which making it takes tenths of a second: deliver the rest first."""
+
+
+class OutOfTimeError(Exception):
+    """A deadline has passed."""
 
 
 class Part(NamedTuple):
@@ -110,8 +118,22 @@ class Backlog:
         """Return what waits, in the order of arrival."""
         return self._parts
 
-    def reference(self) -> Reference:
-        """Return the provisional reference of all that waits."""
+    def reference(self, deadline_ns: int | None = None) -> Reference:
+        """Return the provisional reference of all that waits.
+
+        Args:
+            deadline_ns: monotonic clock; with one, no thread is offered the interpreter lock between features.
+
+        Raises:
+            OutOfTimeError: the deadline has passed.
+        """
+
+        def between() -> None:
+            if deadline_ns is None:
+                sleep(0)
+            elif monotonic_ns() >= deadline_ns:
+                raise OutOfTimeError
+
         stream = self._parts[0].stream
         parts = self._gathered()
         total = sum(len(part.rows) for part in parts)
@@ -120,10 +142,12 @@ class Backlog:
         block = np.empty((sum(len(part.rows) for part in parts), len(stream.features)))
         categories = {}
         for position, name in enumerate(stream.features):
+            if deadline_ns is not None:
+                between()
             vocabulary = _fill(block[:, position], parts, position)
             if vocabulary is not None:
                 categories[name] = tuple(vocabulary)
-        return fit_rows(stream.features, block, categories=categories, model=stream.model, between=lambda: sleep(0))
+        return fit_rows(stream.features, block, categories=categories, model=stream.model, between=between)
 
     def preview(self) -> tuple[Reference, list[Part]] | None:
         """Return an interim reference and what waits, its streams counting by that reference; None when nothing waits.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from radiosonde._pipeline.parts import Parts
     from radiosonde._pipeline.ring_consumer import RingConsumer
-    from radiosonde.model import RuntimeCounts
+    from radiosonde.model import RuntimeCounts, Window
 
 TURN_TIMEOUT_S = 10.0
 
@@ -105,7 +105,7 @@ class OwnRings:
         timeout_s: float = TURN_TIMEOUT_S,
     ) -> bool:
         """Take a turn of some *rings*, or of all. Labels are joined and the health is sampled in a turn of all."""
-        parts = self._parts
+        parts, until_ns = self._parts, monotonic_ns() + round(timeout_s * NS)
         if not parts.turn.acquire(timeout=max(0.0, timeout_s)):
             return False
         try:
@@ -119,7 +119,7 @@ class OwnRings:
                 self._drain(ring)
             if is_whole and not parts.delivery.takes_labels:
                 parts.joiner.join()
-            windows = parts.aggregator.close(everything=everything, is_end=everything and is_end)
+            windows = self._close(everything=everything, is_end=is_end, until_ns=until_ns)
             if is_whole and parts.health is not None:
                 # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
                 with parts.guard("health_sample"):
@@ -133,6 +133,13 @@ class OwnRings:
         finally:
             parts.turn.release()
         return True
+
+    def _close(self, *, everything: bool, is_end: bool, until_ns: int) -> list[Window]:
+        if not (everything and is_end):
+            return self._parts.aggregator.close(everything=everything)
+        # Half of the time there is: what features were counted has to be frozen, written and exported, too.
+        now_ns = monotonic_ns()
+        return self._parts.aggregator.close(everything=True, is_end=True, deadline_ns=now_ns + (until_ns - now_ns) // 2)
 
     def _drain(self, ring: RingConsumer) -> None:
         parts, is_over = self._parts, ring.is_over

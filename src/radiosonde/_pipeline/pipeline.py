@@ -251,10 +251,10 @@ class Pipeline:
         self._parts.catch_up()
         return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
 
-    def _flush(self, deadline_ns: int) -> bool:
+    def _flush(self, deadline_ns: int, *, is_end: bool = False) -> bool:
         done = False
         with self.guard("flush"):
-            done = self.take_turn(everything=True, timeout_s=_left_s(deadline_ns))
+            done = self._draining.take_turn(everything=True, is_end=is_end, timeout_s=_left_s(deadline_ns))
         # In their own threads, here too: a disk or a backend that hangs hangs there.
         done = self._delivery.flush(deadline_ns) and done
         return done and monotonic_ns() <= deadline_ns
@@ -313,7 +313,11 @@ class Pipeline:
             recorder.reset()
         done = self._consumer.stop(timeout_s)
         if was_recording:
-            done = self._flush(deadline_ns) and done
+            with self.guard("flush"):
+                self.take_turn(timeout_s=_left_s(deadline_ns))
+            if self._aggregator.waits_long:  # traffic, errors and latency do not wait for features
+                self._flush(deadline_ns)
+            done = self._flush(deadline_ns, is_end=True) and done
             self._draining.end()
         if self.health is not None:
             self.health.stop()

@@ -33,6 +33,10 @@ FEATURES_WIDTH: Final = "features_width"
 FEATURES_LEARNING: Final = "features_learning"
 """Rows recorded while the schema was being learned from them; at most the calls in flight at that moment."""
 
+FEATURES_UNFINISHED: Final = "features_unfinished"
+"""Rows whose features could not be counted before the exit's deadline: they waited for a provisional reference, which takes long
+for thousands of features. Calls, errors and latency are counted."""
+
 FEATURE_VALUES_UNKNOWN: Final = "feature_values_unknown"
 """Rows that carried names the schema does not have; the known features of the row are counted."""
 

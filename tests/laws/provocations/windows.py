@@ -18,3 +18,14 @@ def _(folder, patch):
         rs.flush()
         patch.undo()
         return rs.losses()
+
+
+@provokes(losses.FEATURES_UNFINISHED)
+def _(folder, patch):
+    """An exit has no time left for features that wait for a provisional reference."""
+    with fly(reraise=False, runtime=False) as rs:
+        predict(rs, ROW)
+        rs.flush()
+        while not rs.pipeline()._draining.take_turn(everything=True, is_end=True, timeout_s=0.0):
+            pass  # a turn of the consumer's own
+        return rs.losses()
