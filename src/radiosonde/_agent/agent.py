@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from radiosonde._agent.agent_exports import AgentExports
 from radiosonde._agent.attached_ring import AttachedRing, attach
@@ -31,7 +31,7 @@ from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._labels.joiner import Joiner, label_queue_for
 from radiosonde._pipeline.ring_consumer import fold_in_slices
-from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held
+from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held, is_removed, remember
 from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
 from radiosonde.export.lost_windows import LostWindows
@@ -84,6 +84,7 @@ class Agent:
 
     Attributes:
         exports: what exports its snapshots and commits; to be opened by whoever runs the agent.
+        is_superseded: whether the spool was removed under it and is another agent's now: close this one.
     """
 
     def __init__(
@@ -99,10 +100,8 @@ class Agent:
     ) -> None:
         self._spool, self._guard = spool, guard
         settings = settings or Settings(spool=str(spool.folder), agent=True)
-        self._lock = hold(spool.folder / AGENT_LOCK)
-        self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n".encode())  # for people
-        self._lock.flush()
+        self._lock = _claim(spool)
+        self.is_superseded = False
         self.process = _identity(spool.folder / IDENTITY)
         self.store = store or spool.folder / STORE
         self._writer = StoreWriter(
@@ -159,7 +158,7 @@ class Agent:
         for file in files:
             if file.path not in self._rings and file.path not in self._refused:
                 self._attach(file)
-        dead = [ring for ring in self._rings.values() if not is_held(ring.file.path)]
+        dead = [ring for ring in self._rings.values() if not ring.is_written]
         if len(dead) < len(self._rings) or self._counts.has_living or self._health.has_living:
             self._writer_seen_ns = monotonic_ns()
         # Asked before the drain: what a writer published before it died is there now.
@@ -176,10 +175,31 @@ class Agent:
 
     def _look_around(self) -> None:
         self._looked_ns = monotonic_ns()
+        if is_removed(self._spool.folder / AGENT_LOCK):
+            self._claim_again()
         with self._guard("agent_counts"):
             self._counts.look()
         with self._guard("agent_health"):
             self._health.look()
+
+    def _claim_again(self) -> None:
+        """Take the spool again whose files somebody removed, or see that another agent was faster.
+
+        Rings that have lost their names are drained on; what writers leave in the spool from now on is found there.
+        """
+        self._guard.tell(
+            "removed", "Files of %s were removed while it was drained; its agent takes it again", self._spool.folder
+        )
+        try:
+            Spool(self._spool.folder)  # makes the folder
+            lock = _claim(self._spool)
+        except SpoolError as error:
+            self.is_superseded = is_held(self._spool.folder / AGENT_LOCK)
+            self._guard.tell("superseded", "%s", error)
+            return
+        self._lock.close()
+        self._lock = lock
+        _identity(self._spool.folder / IDENTITY, self.process)
 
     @property
     def is_filling(self) -> bool:
@@ -205,7 +225,7 @@ class Agent:
                 self._guard.tell(str(file.path), "%s", error)
             return
         if ring.drained_by != AGENT:
-            ring.consumer.ring.close()
+            ring.close()
             self._refused.add(file.path)  # drained by the process that writes it
             return
         known = self._progress.get((file.process, file.nonce))
@@ -271,7 +291,12 @@ class Agent:
         windows = [*self._uncommitted, *self._health.windows(), *self._lost.windows()]
         written = self._guard.attempt(
             lambda: self._writer.write(
-                windows, self._references(), drained=progress, cumulative=cumulative, joined=joined
+                windows,
+                self._references(),
+                joined=joined,
+                # Another agent's are its own.
+                drained=None if self.is_superseded else progress,
+                cumulative=None if self.is_superseded else cumulative,
             )
         )
         self._committed_ns = monotonic_ns()
@@ -299,7 +324,7 @@ class Agent:
             ring.mark_durable(counted.tally)
         for ring in finished:
             del self._rings[ring.file.path]
-            ring.consumer.ring.close()
+            ring.close()
             self._spool.remove(ring.file)
         self.exports.take(durable)
         return True
@@ -373,17 +398,32 @@ class Agent:
             self._label_queue.close()
         self._writer.close()
         for ring in self._rings.values():
-            ring.consumer.ring.close()
+            ring.close()
         self._lock.close()
         return done
 
 
-def _identity(path: Path) -> str:
-    """Return the identity all agents of a spool share, so that their counts are one process's."""
+def _claim(spool: Spool) -> IO[bytes]:
+    """Take the lock of the one agent.
+
+    Raises:
+        SpoolError: another agent holds it.
+    """
+    path = spool.folder / AGENT_LOCK
+    lock = hold(path)
+    remember(path, lock.fileno())
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n".encode())  # for people
+    lock.flush()
+    return lock
+
+
+def _identity(path: Path, identity: str = "") -> str:
+    """Return the identity all agents of a spool share, so that their counts are one process's; *identity* if there is none."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:
-        identity = uuid.uuid4().hex
+        identity = identity or uuid.uuid4().hex
         # Renamed when whole: an agent killed in between must not leave an empty identity to its successors.
         draft = path.with_suffix(".id.new")
         draft.touch(mode=0o600)

@@ -21,7 +21,7 @@ from radiosonde._ring.recall import CRASH_REPORT, recall
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, RingFile, Spool
 from radiosonde._ring.tally import take_apart
-from radiosonde.errors import ProfileError
+from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.reference.profile import Reference
 from radiosonde.store.progress import RingProgress
 
@@ -48,7 +48,7 @@ class AttachedRing:
         self.drained_by = str(consumer.ring.schema.get("consumer", ""))
         self.is_finished = self.is_told = False
         self._tables = tables
-        self._names = NameReader(file.beside(NAMES))
+        self._names = NameReader(file.beside(NAMES), is_kept=True)
         self._durable = self._durable_values = 0
         self.read_names()
 
@@ -56,6 +56,11 @@ class AttachedRing:
     def identity(self) -> tuple[str, int]:
         """Process and nonce."""
         return self.file.process, self.file.nonce
+
+    @property
+    def is_written(self) -> bool:
+        """Whether its writer lives. Asked of the open file: its name may have been removed."""
+        return self.consumer.ring.lock.is_written
 
     @property
     def is_half_undurable(self) -> bool:
@@ -72,6 +77,11 @@ class AttachedRing:
         self.consumer.reader.mark_durable(tallied)
         self._durable = self.consumer.reader.progress()[0]
         self._durable_values = self.consumer.ring.arena.reserved
+
+    def close(self) -> None:
+        """Let go of its files."""
+        self._names.close()
+        self.consumer.ring.close()
 
     def progress(self) -> RingProgress:
         """Return how far it was drained."""
@@ -115,7 +125,10 @@ class AttachedRing:
 
     def in_flight(self) -> list[str]:
         """Return the ids of the predictions that were in progress when the writer died, as far as the ring knows them."""
-        return [each.id for each in recall(self.file, last=0).in_flight]
+        try:
+            return [each.id for each in recall(self.file, last=0).in_flight]
+        except SpoolError:  # somebody removed its file
+            return []
 
     def count_in_flight(self) -> int:
         """Return how many predictions were in progress when the writer died."""

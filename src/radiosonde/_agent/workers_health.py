@@ -101,7 +101,7 @@ class WorkersHealth:
             if reading is not None:
                 self._take(process, worker, reading)
             if is_alive:
-                self.has_living = True
+                self.has_living, worker.died_ns = True, 0  # its page may have been removed, and made anew
             elif process not in self._dead:
                 self._end(process, worker)
                 self._dead[process] = path

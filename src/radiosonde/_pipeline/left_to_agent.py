@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radiosonde._pipeline.spool_watch import SpoolWatch
 from radiosonde._ring.spool import Spool
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class LeftToAgent:
 
     def __init__(self, parts: Parts, publisher: WorkerPublisher) -> None:
         self._parts, self._publisher = parts, publisher
+        self._watch = SpoolWatch(parts.guard, parts.rings, parts.spool, parts.process, is_drained_here=False)
 
     @property
     def cpu_ns(self) -> int:
@@ -45,8 +47,11 @@ class LeftToAgent:
     def look(self) -> None:
         """Do what callers left to us, publish our counts and health, and hand labels over."""
         self._parts.catch_up()
-        for ring in list(self._parts.rings):
-            if ring.is_over:  # its agent drains it to the end, and removes it
+        over = [ring for ring in self._parts.rings if ring.is_over]
+        with self._parts.guard("spool_watch"):
+            self._watch.look()
+        for ring in over:  # asked before: what was recorded last has been handed over, if that is needed
+            if (ring.ring.is_shared and not ring.ring.is_removed) or not ring.has_uncounted:  # its agent removes it
                 self._parts.rings.let_go(ring)
                 if ring.ring.file is not None:
                     Spool.let_go(ring.ring.file)
@@ -70,5 +75,7 @@ class LeftToAgent:
         """Return nothing: the agent exports the health of all processes."""
 
     def end(self) -> None:
-        """Publish the counts and the health once more."""
+        """Hand over what the agent cannot find, and publish the counts and the health once more."""
+        with self._parts.guard("spool_end"):
+            self._watch.end()
         self._publisher.end()

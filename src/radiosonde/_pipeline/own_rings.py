@@ -12,6 +12,7 @@ from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._pipeline._worker import in_a_hurry
 from radiosonde._pipeline.cadence import Cadence
 from radiosonde._pipeline.ring_consumer import fold_in_slices
+from radiosonde._pipeline.spool_watch import SpoolWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ class OwnRings:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._watch = SpoolWatch(parts.guard, parts.rings, parts.spool, parts.process, is_drained_here=True)
         self._cadence = Cadence(parts.settings.window_s)
         self._folded_ns = monotonic_ns()
         self._visited_ns = 0  # CPU of turns that were taken in users' threads: a scrape, a flush, the exit
@@ -62,7 +64,10 @@ class OwnRings:
         self._parts.delivery.open()
 
     def look(self) -> None:
-        """Hand labels over: they are in no ring, and a process that is killed loses those it has not handed over."""
+        """See that the rings lie in the spool, and hand labels over, which a process that is killed would lose."""
+        if self._parts.settings.spool is not None:
+            with self._parts.guard("own_spool_watch"):
+                self._watch.look()
         if self._parts.delivery.takes_labels and self._parts.label_queue.waiting:
             self._parts.delivery.wake_store()
 

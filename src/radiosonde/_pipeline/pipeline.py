@@ -147,7 +147,8 @@ class Pipeline:
         Raises:
             SpoolError: it cannot be used.
         """
-        if self._spool is None and self.settings.spool is not None:
+        if self.settings.spool is not None and (self._spool is None or self._spool.is_gone):
+            self._spool = None
             self._spool = open_spool(self.settings.spool, self.guard)
         return self._spool
 

@@ -140,6 +140,20 @@ class RingConsumer:
             self.stream.version = writer.recorder.settle_version()
         self._kept = None
 
+    @property
+    def has_uncounted(self) -> bool:
+        """Whether predictions have ended in a ring of this process that nobody has taken out."""
+        return self._reclaimer is not None and self._reclaimer.has_uncounted
+
+    def hand_over(self, successor: Ring) -> None:
+        """Count what has ended in a ring of this process that nobody drains into the tally of *successor*."""
+        if self._reclaimer is not None:
+            self._reclaimer.hand_over(successor)
+
+    def give_up(self) -> int:
+        """Return how many calls lie in a ring of this process that nobody will count."""
+        return self._reclaimer.give_up() if self._reclaimer is not None and self._reclaimer.has_uncounted else 0
+
     def drain(self, guard: Guard) -> Block:
         """Take what is done and count what was lost."""
         reader = self.reader

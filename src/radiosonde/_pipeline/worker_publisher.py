@@ -79,6 +79,9 @@ class WorkerPublisher:
             )  # fmt: skip
 
     def _leave_counts(self, spool: Spool) -> None:
+        if self._page is not None and self._page.is_removed:
+            self._page.close()
+            self._page = None
         counts = {LOSS + reason: count for reason, count in self._guard.losses().items() if count}
         counts |= {LABEL + result: count for result, count in self._labels().items() if count}
         counts |= {GUARDED + place: count for place, count in self._guard.errors().items() if count}
@@ -96,6 +99,9 @@ class WorkerPublisher:
         self._page.write(counts)
 
     def _leave_health(self, spool: Spool, total: RuntimeCounts) -> None:
+        if self._health_page is not None and self._health_page.is_removed:
+            self._health_page.close()
+            self._health_page = None
         if self._health_page is None:
             made = self._guard.attempt(HealthPage, spool.health_path(self._process))
             if isinstance(made, Exception):

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from radiosonde._record.recorder import Recorder
     from radiosonde._record.schema import Schema
     from radiosonde._record.tracing import LiveSpans
+    from radiosonde._ring.ring import Ring
 
 _ROWS_AND_BATCH = struct.Struct("<IQ")
 _ROWS_OFFSET = 44
@@ -88,14 +89,21 @@ class RecordWriter:
         fail: ``fail(token, error)`` marks it failed.
     """
 
-    def __init__(self, recorder: Recorder, schema: Schema, outputs: OutputReader, spans: LiveSpans | None) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        schema: Schema,
+        outputs: OutputReader,
+        spans: LiveSpans | None,
+        ring: Ring | None = None,
+    ) -> None:
         self.recorder = recorder
         self.cohorts = recorder.cohorts
         self.schema = schema
         self.outputs = outputs
         self._batch_outputs = BatchOutputReader(outputs, recorder.host.guard)
         self.spans = spans
-        self.ring = open_ring(recorder, schema, outputs)
+        self.ring = ring or open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
         self._arena_woken = 0
         self.reclaimer = Reclaimer(self.ring, self._value_edges(), recorder.host.guard.lose, recorder.host.wake)

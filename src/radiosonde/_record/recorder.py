@@ -16,6 +16,7 @@ from radiosonde._record.intern import Codes
 from radiosonde._record.learning import Learned, learn
 from radiosonde._record.outputs import OutputReader, Task
 from radiosonde._record.record_writer import RecordWriter
+from radiosonde._record.ring_factory import open_spooled_ring
 from radiosonde._record.schema import Schema
 from radiosonde._ring.layout import PHASES
 from radiosonde.model import OVERFLOW_COHORT, checked_model, checked_name, losses, name_of
@@ -341,6 +342,22 @@ class Recorder:
                 writer = RecordWriter(self, self.writer.schema, self.writer.outputs, spans)
                 self.host.attach(writer)
                 self.writer = writer
+
+    def reopen(self, writer: RecordWriter) -> None:
+        """Open a writer whose ring lies in the spool, in place of *writer*, whose ring does not (any more).
+
+        Raises:
+            SpoolError: the spool cannot be used, or has no room; *writer* goes on.
+            ProfileError: likewise, for the reference profile.
+            OSError: likewise, for the names.
+        """
+        with self._lock:
+            if self.writer is writer:
+                ring = open_spooled_ring(self, writer.schema, writer.outputs)
+                fresh = RecordWriter(self, writer.schema, writer.outputs, writer.spans, ring)
+                fresh.inputs.is_tentative = writer.inputs.is_tentative
+                self.host.attach(fresh)
+                self.writer = fresh
 
     def series_of(self, cohort: str) -> int:
         """Return the code of a cohort cell; beyond the bound all share the overflow cell, counted."""

@@ -1,7 +1,7 @@
 """Makes the ring of a record writer: in memory, or in the spool with the texts behind its codes beside it.
 
 A spool that cannot be used (full disk, lost permission) costs the file, not the telemetry: the ring lies in memory then,
-counted and told.
+counted and logged, until there is room (`radiosonde._pipeline.spool_watch`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
 from radiosonde._ring.ring import Ring
-from radiosonde._ring.spool import NAMES
+from radiosonde._ring.spool import NAMES, Spool
 from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.model import losses
 
@@ -21,12 +21,48 @@ if TYPE_CHECKING:
     from radiosonde._record.outputs import OutputReader
     from radiosonde._record.recorder import Recorder
     from radiosonde._record.schema import Schema
+    from radiosonde.reference.profile import Reference
 
 
 def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring:
     """Return the ring of a new record writer."""
     host = recorder.host
-    page: dict[str, object] = {
+    if host.settings.spool is not None:
+        try:
+            return open_spooled_ring(recorder, schema, outputs)
+        except (SpoolError, ProfileError, OSError) as error:
+            host.guard.lose(losses.SPOOL_FAILED)
+            host.guard.tell("spool", "%s; until then rings lie in memory and are lost if the process is killed", error)
+    return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=_page(recorder, schema, outputs))
+
+
+def open_spooled_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring:
+    """Return a ring in the spool.
+
+    Raises:
+        SpoolError: the spool cannot be used, or has no room.
+        ProfileError: the reference profile cannot be left beside it.
+        OSError: the names cannot be written.
+    """
+    host, spool = recorder.host, recorder.host.spool
+    page = _page(recorder, schema, outputs)
+    reference = host.reference_for(recorder)
+    page["reference"] = "" if reference is None or spool is None else leave_reference(spool, reference)
+    ring = Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=page, spool=spool, process=host.process)
+    try:
+        _write_names(ring, recorder, schema, outputs)
+    except OSError:
+        ring.close()
+        if ring.file is not None and spool is not None:
+            spool.remove(ring.file)  # with half of its names, and nobody to write into it
+        raise
+    return ring
+
+
+def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str, object]:
+    """Return what a reader in another process needs to know."""
+    host = recorder.host
+    return {
         "model": recorder.name,
         "version": recorder.version if host.settings.spool is None else recorder.settle_version(),
         "variant": recorder.variant,
@@ -38,32 +74,15 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
         "declared_classes": outputs.declared,
         "consumer": host.drained_by,
     }
-    if host.settings.spool is not None:
-        try:
-            page["reference"] = _leave_reference(recorder)
-            ring = Ring(
-                schema.width,
-                total_bytes=host.settings.ring_bytes,
-                schema=page,
-                spool=host.spool,
-                process=host.process,
-            )
-            _write_names(ring, recorder, schema, outputs)
-        except (SpoolError, ProfileError, OSError) as error:
-            host.guard.lose(losses.SPOOL_FAILED)
-            host.guard.tell("spool", "%s (until then its rings lie in memory and die with the process)", error)
-        else:
-            return ring
-    return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=page)
 
 
-def _leave_reference(recorder: Recorder) -> str:
-    """Put the reference profile into the spool, for the agent; return its identity, ``""`` for none."""
-    host = recorder.host
-    reference = host.reference_for(recorder)
-    if reference is None or host.spool is None:
-        return ""
-    path = host.spool.reference_path(reference.id)
+def leave_reference(spool: Spool, reference: Reference) -> str:
+    """Put a reference profile into the spool, for the agent; return its identity.
+
+    Raises:
+        ProfileError: it cannot be written.
+    """
+    path = spool.reference_path(reference.id)
     if not path.exists():
         reference.save(path)
     return reference.id

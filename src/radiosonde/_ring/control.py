@@ -126,6 +126,19 @@ class Control:
         self._words[_COMMITS + number] = upto << _COUNT_BITS | held + len(fitting)
         return 0 if fitting is entries else calls_of(entries[len(fitting) :])
 
+    def add(self, entries: NDArray[Any]) -> int:
+        """Count what was counted elsewhere; return the calls that could not be, as `reclaim` does."""
+        parts = range(0, len(entries), ENTRIES // 2)
+        return sum(self.reclaim(self.given, entries[start : start + ENTRIES // 2]) for start in parts)
+
+    def open_tally(self) -> NDArray[Any]:
+        """Return a copy of what writers have counted since the last tally was sealed."""
+        return self._buffers[self._words[_OPEN] & 3][: self._opened].copy()
+
+    def drop_open_tally(self) -> None:
+        """Forget what `open_tally` returns: it was counted elsewhere."""
+        self._words[_COMMITS + (self._words[_OPEN] & 3)] = self.given << _COUNT_BITS
+
     def _merge(self, number: int, held: int, wanted: int) -> tuple[int, int]:
         """Merge the open tally into the spare buffer, to *wanted* entries at most if that is possible."""
         entries = merge(self._buffers[number][:held])

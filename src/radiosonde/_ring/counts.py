@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from radiosonde._ring.spool import create_file
+from radiosonde._ring.spool import create_file, is_removed
 from radiosonde.errors import SpoolError
 
 MAGIC: Final = b"RADICNTS"
@@ -43,9 +43,15 @@ class CountsPage:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor = create_file(path, _SIZE_BYTES, _PAGE.pack(MAGIC, VERSION, ENTRIES, os.getpid()))
         self._memory = mmap.mmap(self._descriptor, _SIZE_BYTES)
         self._places: dict[str, int] = {}
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody removed the file."""
+        return is_removed(self._path)
 
     def write(self, counts: Mapping[str, int]) -> None:
         """Set the counts of these names; names beyond the last entry are left out (there are not that many)."""

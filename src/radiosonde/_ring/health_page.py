@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from radiosonde._ring.spool import create_file
+from radiosonde._ring.spool import create_file, is_removed
 from radiosonde.errors import SpoolError
 from radiosonde.model import LATENCY, DurationCounts, RuntimeCounts
 
@@ -75,9 +75,15 @@ class HealthPage:
 
     def __init__(self, path: Path) -> None:
         first = _PAGE.pack(MAGIC, VERSION, LATENCY.size, os.getpid(), 0)
+        self._path = path
         self._descriptor = create_file(path, _SIZE_BYTES, first)
         self._memory = mmap.mmap(self._descriptor, _SIZE_BYTES)
         self._generation = 0
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody removed the file."""
+        return is_removed(self._path)
 
     def write(self, total: RuntimeCounts, time_ns: int) -> None:
         """Put *total* in the place of what was written before; readers find the one or the other."""

@@ -12,11 +12,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from radiosonde._native import RLock
+from radiosonde._ring.spool import remember
 
 COHORTS, CLASSES, ERRORS, PHASES, CATEGORIES = range(5)
 """The tables. Only categories have a feature (its position); the others have 0."""
@@ -40,7 +42,8 @@ class NameWriter:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._lock = threading.RLock()  # a descriptor that was closed may be somebody else's file by then
+        remember(path, self._descriptor)
+        self._lock = RLock()  # a descriptor that was closed may be somebody else's file by then
 
     def append(self, name: Name) -> None:
         """Write one name.
@@ -74,20 +77,17 @@ class NameReader:
 
     Args:
         path: the file; a missing one has no names (yet).
+        is_kept: keep it open from one reading to the next, because somebody may remove it meanwhile; `close` it then.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, is_kept: bool = False) -> None:
+        self._path, self._is_kept = path, is_kept
         self._offset = 0
+        self._descriptor = -1
 
     def read(self) -> Iterator[Name]:
         """Yield the names that were added since the last call, up to the first torn record."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                content = file.read()
-        except FileNotFoundError:
-            return
+        content = self._read()
         place = 0
         while place + _RECORD.size <= len(content):
             table, feature, code, length, checksum = _RECORD.unpack_from(content, place)
@@ -97,3 +97,21 @@ class NameReader:
             place += _RECORD.size + length
             self._offset += _RECORD.size + length
             yield Name(table, feature, code, text.decode(errors="replace"))
+
+    def _read(self) -> bytes:
+        if self._descriptor < 0:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return b""
+        try:
+            return os.pread(self._descriptor, os.fstat(self._descriptor).st_size - self._offset, self._offset)
+        finally:
+            if not self._is_kept:
+                self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1

@@ -43,7 +43,7 @@ from radiosonde._ring.layout import (
     PHASE_OFFSET,
     WAKES,
 )
-from radiosonde._ring.tally import CHUNK, Outputs, Tallier
+from radiosonde._ring.tally import CHUNK, Outputs, Tallier, calls_of
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -229,6 +229,51 @@ class Reclaimer:
             _PHASE.pack_into(memory, at, before_s + seconds)
         finally:
             ring.lock.release()
+
+    @property
+    def has_uncounted(self) -> bool:
+        """Whether predictions have ended that nobody has taken out of the ring, or lie counted in it."""
+        control, marks = self._ring.control, self._ring.headers["mark"]
+        indices = (marks >> np.uint64(2)).astype(np.int64) - 1
+        is_untaken = (indices >= control.given) & ((indices >= control.taken) | control.left)
+        return control.has_open_tally or bool(((marks & np.uint64(3) > IN_FLIGHT) & is_untaken).any())
+
+    def hand_over(self, successor: Ring) -> None:
+        """Count all that has ended in the ring into the tally of *successor*: nobody else takes records out of this one.
+
+        What is in flight ends in this ring, and is handed over the next time.
+        """
+        ring = self._ring
+        if not ring.lock.acquire(BUSY_S):
+            return
+        try:
+            self._reclaim(int(ring.headers["mark"].max()) >> 2)
+            if successor.lock.acquire(BUSY_S):
+                try:
+                    uncounted = successor.control.add(ring.control.open_tally())
+                finally:
+                    successor.lock.release()
+                ring.control.drop_open_tally()
+                if uncounted:
+                    self._lose(losses.RING_OVERWRITTEN, uncounted)
+        finally:
+            ring.lock.release()
+        unjoinable = sum(len(indices) for _, indices in self.take_joinable())
+        if unjoinable:
+            self._lose(losses.PREDICTIONS_UNJOINABLE, unjoinable)
+
+    def give_up(self) -> int:
+        """Return how many calls lie in the ring that will never be counted: nobody takes records out of it any more."""
+        ring = self._ring
+        if not ring.lock.acquire(BUSY_S):
+            return 0
+        try:
+            self._reclaim(int(ring.headers["mark"].max()) >> 2)
+            lost = calls_of(ring.control.open_tally())
+            ring.control.drop_open_tally()
+        finally:
+            ring.lock.release()
+        return lost
 
     # Under the lock --------------------------------------------------------------------------------------------------
 

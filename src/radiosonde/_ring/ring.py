@@ -44,7 +44,7 @@ from radiosonde._ring.layout import (
 )
 from radiosonde._ring.names import NameWriter
 from radiosonde._ring.slot_lock import SlotLock
-from radiosonde._ring.spool import AGENT, ARENA, RingFile, Spool, create_file
+from radiosonde._ring.spool import AGENT, ARENA, SUFFIXES, RingFile, Spool, create_file, is_removed
 from radiosonde.errors import SpoolError
 
 
@@ -181,6 +181,11 @@ class Ring:
     def is_shared(self) -> bool:
         """Whether another process is to take the records out."""
         return self.file is not None and self.schema.get("consumer") == AGENT
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether one of the files that this process made for it is there no more: who looks for them finds half a ring."""
+        return self.file is not None and any(is_removed(self.file.beside(suffix)) for suffix in SUFFIXES)
 
 
 def _control_offset(header_pages: int, capacity: int, features: int) -> int:

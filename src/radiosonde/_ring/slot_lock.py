@@ -18,6 +18,7 @@ except ImportError:  # Windows, where no other process takes records out
 
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._native import OwnedLock, sleep
+from radiosonde._ring.spool import is_locked
 
 _PLACE = 1
 """Byte of the ring's file that is locked; byte 0 says that the writer lives (`radiosonde._ring.spool`)."""
@@ -44,6 +45,11 @@ class SlotLock:
     def is_mine(self) -> bool:
         """Whether this thread holds the lock: what asks has interrupted it."""
         return self._mutex.is_mine
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the process that writes the ring lives, for another one; also when the file has lost its name."""
+        return self._descriptor is not None and is_locked(self._descriptor)
 
     def acquire(self, wait_s: float) -> bool:
         """Take the lock within *wait_s* seconds; return whether it was taken. Never, where this thread holds it."""

@@ -50,6 +50,9 @@ IS_SUPPORTED = hasattr(fcntl, "lockf") and hasattr(os, "posix_fallocate")
 
 RING, ARENA, NAMES, COUNTS, HEALTH = ".ring", ".arena", ".names", ".counts", ".health"
 
+SUFFIXES = (ARENA, NAMES, RING)
+"""Of the files of one ring. The ring itself is removed last: without it nobody would look for the others."""
+
 AGENT_LOCK, AGENT_STARTING, AGENT_LOG = "agent.lock", "agent.starting", "agent.log"
 
 _LIVES = 0
@@ -107,6 +110,7 @@ class Spool:
                 f"the spool {self.folder} must belong to the server's user alone: "
                 f"chown it to uid {os.geteuid()} and chmod 700 it"
             )
+        self._identity = found.st_dev, found.st_ino
 
     def name(self, process: str, nonce: int) -> RingFile:
         """Return where the ring *nonce* of *process* lies."""
@@ -144,15 +148,20 @@ class Spool:
 
     def remove(self, ring: RingFile) -> None:
         """Remove a ring and what belongs to it; what is gone already is no error."""
-        for suffix in (ARENA, NAMES, RING):
+        for suffix in SUFFIXES:
             ring.beside(suffix).unlink(missing_ok=True)
             _OWN.pop(ring.beside(suffix), None)
 
     @staticmethod
     def let_go(ring: RingFile) -> None:
         """Leave a ring that this process writes no more to whoever drains the spool."""
-        for suffix in (ARENA, RING):
+        for suffix in SUFFIXES:
             _OWN.pop(ring.beside(suffix), None)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the folder was removed or replaced; make a new `Spool` then."""
+        return _identity(self.folder) != self._identity
 
 
 KEPT_DEAD = 20
@@ -192,8 +201,29 @@ def _changed_ns(path: Path) -> int:
     return 0
 
 
-_OWN: dict[Path, int] = {}
+class _Owned(NamedTuple):
+    """A file that a process made: which process, and what tells the file from another one of its name."""
+
+    pid: int
+    identity: tuple[int, int]
+
+
+_OWN: dict[Path, _Owned] = {}
 """Files this process holds, and the process that made them: a forked child inherits the table and not the locks."""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that took its place; None for no file."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
+
+
+def remember(path: Path, descriptor: int) -> None:
+    """Remember the open file that this process made at *path*."""
+    found = os.fstat(descriptor)
+    _OWN[path] = _Owned(os.getpid(), (found.st_dev, found.st_ino))
 
 
 def is_own(path: Path) -> bool:
@@ -201,7 +231,13 @@ def is_own(path: Path) -> bool:
 
     It must not open it again: closing any descriptor of a file lets go of all locks that a process holds on it.
     """
-    return _OWN.get(path) == os.getpid()
+    owned = _OWN.get(path)
+    return owned is not None and owned.pid == os.getpid()
+
+
+def is_removed(path: Path) -> bool:
+    """Say whether this process made a file at *path* that is there no more, or that another one has replaced."""
+    return is_own(path) and _OWN[path].identity != _identity(path)
 
 
 def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
@@ -217,7 +253,7 @@ def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
         os.posix_fallocate(descriptor, 0, size_bytes)
         os.pwrite(descriptor, first_bytes, 0)
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LIVES, os.SEEK_SET)
-        _OWN[path] = os.getpid()
+        remember(path, descriptor)
         temporary.rename(path)
     except OSError as error:
         _OWN.pop(path, None)
@@ -243,10 +279,19 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LIVES, 1, 0)
-        answer: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0]
+        return is_locked(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_locked(descriptor: int) -> bool:
+    """Say the same of an open file, whether or not it still has a name.
+
+    Raises:
+        OSError: the descriptor is closed.
+    """
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LIVES, 1, 0)
+    answer: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0]
     return answer != fcntl.F_UNLCK
 
 

@@ -99,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
             )
             agent.exports.close()
             return 2
+        if agent.is_superseded:
+            print(f"{args.spool} was removed, and another agent drains it now; ending", flush=True)
+            break
         if args.linger_s is not None and agent.idle_s >= args.linger_s:
             print(f"nobody has written into {args.spool} for {args.linger_s:g} s; ending", flush=True)
             break

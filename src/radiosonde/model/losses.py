@@ -85,7 +85,15 @@ RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because our own code raised; see ``guarded`` in the statistics."""
 
 SPOOL_FAILED: Final = "spool_failed"
-"""Rings that could not lie in the spool (no space, no permission) and lie in memory instead."""
+"""Rings that could not lie in the spool (no space, no permission) and lie in memory until they can. What they hold is counted,
+unless the process is killed."""
+
+SPOOL_REMOVED: Final = "spool_removed"
+"""Rings whose files somebody removed from the spool while their process lived. A new one is opened within a second. Predictions
+are counted all the same, unless the process or the agent is killed before it has made them durable."""
+
+SPOOL_UNDRAINED: Final = "spool_undrained"
+"""Predictions in rings that lay outside of the spool, where no agent finds them, and that found no room there until the exit."""
 
 HEALTH_UNSHARED: Final = "health_unshared"
 """Processes whose health (CPU, pauses, lag) the agent cannot count, because the page for it could not be made in the spool (no

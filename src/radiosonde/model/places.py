@@ -36,6 +36,9 @@ PLACES: Final[Mapping[str, str]] = {
     "span_stage_end": "ending the span of a stage",
     # In the consumer's thread, and in those of a flush, a scrape and the exit.
     "step": "a step of the consumer thread",
+    "spool_watch": "seeing whether rings lie in the spool that an agent drains",
+    "own_spool_watch": "seeing whether rings lie in the spool",
+    "spool_end": "handing over what the agent cannot find, at the end",
     "flush": "the turn of a flush",
     "scrape": "the turn before a snapshot is exported",
     "retrace": "opening the ring of a model anew, with or without live spans",

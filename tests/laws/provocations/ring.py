@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +84,7 @@ def _(folder, patch):
 @provokes(losses.BATCH_OVERWRITTEN)
 def _(folder, patch):
     """Whoever takes records out stops in the middle of it while batches go around the arena."""
-    patch.setattr(reclaim, "PROCESS_NS", 1)
+    patch.setattr(reclaim, "PATIENCE_NS", 1)
     with fly(ring_bytes=65_536) as rs:
         predict(rs, ROW)
         writer = rs.pipeline()._ring_consumers[0].writer
@@ -112,4 +113,34 @@ def _(folder, patch):
         rs.pipeline().after_fork_in_parent()
         end.set()
         other.join()
+        return rs.losses()
+
+
+def look(rs):
+    """Have the consumer's thread look around, as it does once a second."""
+    rs.pipeline()._looked_ns = 0
+    assert rs.pipeline()._consumer.ask(20)
+
+
+@provokes(losses.SPOOL_REMOVED)
+def _(folder, patch):
+    """Somebody tidies up the spool of a living process."""
+    with fly(spool=folder / "spool") as rs:
+        predict(rs, ROW)
+        (path,) = (folder / "spool").glob("*.ring")
+        path.unlink()
+        look(rs)
+        assert list((folder / "spool").glob("*.ring"))
+        return rs.losses()
+
+
+@provokes(losses.SPOOL_UNDRAINED)
+def _(folder, patch):
+    """The folder of the spool is gone at the exit, and a file is in its place."""
+    spool = folder / "spool"
+    with fly(reraise=False, spool=spool, agent=True) as rs:
+        predict(rs, ROW)
+        shutil.rmtree(spool)
+        spool.write_text("a file where the folder was")
+        rs.shutdown()
         return rs.losses()
