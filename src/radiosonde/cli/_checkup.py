@@ -1,4 +1,4 @@
-"""What ``radiosonde doctor`` says: one line per thing it looked at, and what to do about it."""
+"""Lines of ``radiosonde doctor``: one per check, with a remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ State = Literal["ok", "off", "note", "fix"]
 
 
 class Line(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         topic: what it is part of: ``libraries``, ``settings``, ``export``, ``server``, ``reference``.
@@ -29,7 +29,7 @@ _USER = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def masked(name: str, value: str) -> str:
-    """Return the value of a variable as it may be shown: no secret, and no user or password in an address."""
+    """Return the value of a variable for display: secrets, users and passwords are masked."""
     return "(set, not shown)" if _SECRET.search(name) else without_user(value)
 
 

@@ -1,4 +1,4 @@
-"""Whether what is counted gets out: OTLP endpoint, Prometheus port, store, labels and spool, each really tried.
+"""Checks of the exporters: OTLP endpoint, Prometheus port, store, labels and spool, each actually tried.
 
 Nothing is made or changed: an OTLP backend gets a request without a metric, files are looked at and not created.
 """
@@ -29,7 +29,7 @@ _LOCAL_COLLECTOR = "http://localhost:4318"
 
 
 def export_lines(settings: Settings, variables: Mapping[str, str], server: Server) -> Iterator[Line]:
-    """Yield what is to say of each way out."""
+    """Yield one line per exporter, and those of labels and spool."""
     for carrier in CARRIERS:
         for health in carrier.health(settings, variables):
             line = Line("export", *health)
@@ -37,18 +37,18 @@ def export_lines(settings: Settings, variables: Mapping[str, str], server: Serve
     yield _labels(settings)
     yield _spool(settings, variables)
     if not is_available():
-        said = f"sketches: none, datasketches is not installed; every count is exact without it; {HOW_TO_INSTALL}"
+        said = f"sketches: off, datasketches is not installed; all counts are exact without it; {HOW_TO_INSTALL}"
         yield Line("export", "off", said)
 
 
 def _with_distro(line: Line, settings: Settings, variables: Mapping[str, str], server: Server) -> Line:
-    """Return the line of OTLP with what `opentelemetry-distro` adds to it: it switches exporters on by itself."""
+    """Return the line of OTLP, amended if `opentelemetry-distro` enables exporters by itself."""
     if not distro():
         return line
     if not settings.otlp and variables.get("OTEL_METRICS_EXPORTER") is None and "RADIOSONDE_OTLP" not in variables:
         said = (
-            f"OTLP: off, unless {INSTRUMENT} starts the server: {DISTRO} is installed and then exports to localhost:4318; "
-            "RADIOSONDE_OTLP=false says no, OTEL_EXPORTER_OTLP_ENDPOINT where to"
+            f"OTLP: off, unless {INSTRUMENT} starts the server: {DISTRO} is installed and exports to localhost:4318; "
+            "set RADIOSONDE_OTLP=false to disable it, or OTEL_EXPORTER_OTLP_ENDPOINT to another endpoint"
         )
         return Line("export", "note", said)
     named = variables.get(f"{_PREFIX}_ENDPOINT", _LOCAL_COLLECTOR).rstrip("/") == _LOCAL_COLLECTOR
@@ -62,7 +62,11 @@ def _with_distro(line: Line, settings: Settings, variables: Mapping[str, str], s
 def _labels(settings: Settings) -> Line:
     target = settings.join_target
     if target is None:
-        return Line("export", "off", "labels: wait in this process only; a store, or RADIOSONDE_LABELS, keeps them")
+        return Line(
+            "export",
+            "off",
+            "labels: predictions wait for labels in this process only; set RADIOSONDE_STORE or RADIOSONDE_LABELS to persist them",
+        )
     if not target.startswith(("redis://", "rediss://")):
         path = Path(target)
         if settings.spool is not None and path.parent == Path(settings.spool) and not path.parent.exists():
@@ -79,30 +83,32 @@ def _labels(settings: Settings) -> Line:
             if address.scheme == "redis":
                 connection.sendall(b"PING\r\n")
                 if not connection.recv(64).startswith((b"+PONG", b"-NOAUTH", b"-DENIED")):
-                    return Line("export", "fix", f"labels: what listens at {shown} is no Redis")
+                    return Line("export", "fix", f"labels: the server at {shown} is not Redis")
     except (OSError, ValueError) as error:
-        return Line("export", "fix", f"labels: no answer from {shown} ({error})", f"redis-cli -u {shown} ping")
-    return Line("export", "ok", f"labels: {shown} answers")
+        return Line("export", "fix", f"labels: no response from {shown} ({error})", f"redis-cli -u {shown} ping")
+    return Line("export", "ok", f"labels: {shown} responds")
 
 
 def _spool(settings: Settings, variables: Mapping[str, str]) -> Line:
     if settings.spool is None:
-        said = "spool: off; RADIOSONDE_SPOOL=DIR lets the last predictions outlive a crash, and an agent drain them"
+        said = "spool: off; RADIOSONDE_SPOOL=DIR keeps the last predictions after a crash, and lets an agent drain them"
         return Line("export", "off", said)
     folder = Path(settings.spool)
     try:
         if folder.exists():
             Spool(folder)
         elif not os.access(_nearest(folder), os.W_OK):
-            return Line("export", "fix", f"spool: {folder} cannot be made in {_nearest(folder)}", make_folder(folder))
+            return Line(
+                "export", "fix", f"spool: {folder} cannot be created in {_nearest(folder)}", make_folder(folder)
+            )
     except RadiosondeError as error:
         return Line("export", "fix", str(error))
     starts_itself = variables.get("RADIOSONDE_AGENT", "").strip().lower() == "auto"
     if settings.agent and not starts_itself and not is_held(folder / AGENT_LOCK):
-        said = f"spool: no agent drains {folder}; what is recorded there will be overwritten"
+        said = f"spool: no agent drains {folder}; records there will be overwritten"
         return Line("export", "fix", said, f"radiosonde agent --spool {shlex.quote(str(folder))}")
-    who = "an agent" if settings.agent else "each process for itself"
-    made = "" if folder.exists() else " will be made and"
+    who = "an agent" if settings.agent else "each process itself"
+    made = "" if folder.exists() else " will be created and"
     return Line("export", "ok", f"spool: {folder}{made or ','} drained by {who}")
 
 

@@ -1,4 +1,4 @@
-"""Which libraries would be observed: our plug-ins, what they support, what is installed, what is switched off.
+"""Checks of the libraries: plug-ins, supported and installed versions, and disabled plug-ins.
 
 The libraries themselves are never imported: their versions are read from the metadata of what is installed.
 """
@@ -22,7 +22,7 @@ EXTRA = "pip install 'radiosonde[instrument]'"
 
 
 def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
-    """Yield a line per supported library that is installed, one for those that are not, and one for the starter."""
+    """Yield a line per installed library, one for all others, and one for `opentelemetry-instrument`."""
     off = {name.strip() for name in variables.get(DISABLED, "").split(",") if name.strip()}
     absent: list[str] = []
     blocked: list[str] = []
@@ -34,17 +34,17 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
             installed = True
             yield line
     if absent:
-        yield Line(TOPIC, "off", f"not installed here: {', '.join(absent)}")
+        yield Line(TOPIC, "off", f"not installed: {', '.join(absent)}")
     if blocked:
         verb = "is" if len(blocked) == 1 else "are"
-        said = f"{', '.join(blocked)} {verb} installed and cannot be observed without code: what plug-ins stand on is missing"
+        said = f"{', '.join(blocked)} {verb} installed but cannot be observed without code: packages that the plug-ins need are missing"
         yield Line(TOPIC, "fix", said, EXTRA)
         return  # which brings the starter too
     if not installed:
         yield Line(
             TOPIC,
             "fix",
-            "none of the libraries that can be observed without code is installed in this environment; run this in the "
+            "no library that can be observed without code is installed in this environment; run this command in the "
             "server's environment, or decorate your predict function with @radiosonde.observe",
             "python -m pip list",
         )
@@ -78,16 +78,16 @@ def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[s
         bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
         supported = f" ({bounds})" if bounds else ""
         if not requirement.specifier.contains(found, prereleases=True):
-            said = f"{requirement.name} {found} is not supported{supported} and will not be observed"
+            said = f"{requirement.name} {found} is not supported{supported} and not observed"
             yield Line(TOPIC, "fix", said, f"pip install '{requirement.name}{bounds}'")
         elif {entry.name, "*"} & off:
-            yield Line(TOPIC, "off", f"{requirement.name} {found}{supported}: switched off by {DISABLED}")
+            yield Line(TOPIC, "off", f"{requirement.name} {found}{supported}: disabled by {DISABLED}")
         else:
             yield Line(TOPIC, "ok", f"{requirement.name} {found}{supported}")
 
 
 def _requirements(kind: Any) -> Sequence[str]:
-    """Return what a plug-in requires: of several distributions of one library, the one that is installed."""
+    """Return the requirements of a plug-in. Of several distributions of one library, the installed one."""
     if hasattr(kind, "instrumentation_dependencies"):
         found: Sequence[str] = tuple(kind().instrumentation_dependencies())
         return found
@@ -98,6 +98,6 @@ def _requirements(kind: Any) -> Sequence[str]:
 def _starter(*, is_needed: bool) -> Line:
     program = Path(sys.executable).with_name("opentelemetry-instrument")
     if program.exists() or shutil.which("opentelemetry-instrument"):
-        return Line(TOPIC, "ok", "opentelemetry-instrument is there: it observes libraries without a change of code")
-    said = "opentelemetry-instrument is missing: without it, call radiosonde.instrument() in the server's code"
+        return Line(TOPIC, "ok", "opentelemetry-instrument is installed: it observes libraries without code changes")
+    said = "opentelemetry-instrument is not installed: install it, or call radiosonde.instrument() in the server's code"
     return Line(TOPIC, "fix" if is_needed else "off", said, EXTRA)

@@ -1,4 +1,4 @@
-"""Reads the command that starts a server: its variables, what stands before it, and how many worker processes it makes.
+"""Parses the command that starts a server: its variables, its prefixes, and its number of worker processes.
 
 The command is looked at and not run, so what a configuration file computes is not known.
 """
@@ -18,7 +18,7 @@ from radiosonde._settings import Settings
 from radiosonde.cli._checkup import Line
 
 SPOOL: Final = "/var/lib/radiosonde"
-"""The spool a command proposes where none is set, if it can be made there."""
+"""The spool proposed if none is set and this folder can be created."""
 
 INSTRUMENT: Final = "opentelemetry-instrument"
 DISTRO: Final = "opentelemetry-distro"
@@ -28,7 +28,7 @@ DISTRO_DEFAULTS: Final = {
     "OTEL_LOGS_EXPORTER": "otlp",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
 }
-"""What `opentelemetry-distro` sets under `opentelemetry-instrument` where the environment does not."""
+"""Defaults that `opentelemetry-distro` sets under `opentelemetry-instrument`."""
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _SHELLS = {"sh", "bash", "dash", "zsh"}
@@ -39,7 +39,7 @@ _WORKERS_IN_FILE = re.compile(r"^\s*workers\s*=\s*(.+?)\s*(?:#.*)?$", re.MULTILI
 
 
 class Pool(NamedTuple):
-    """How a program is told its worker processes.
+    """How a program configures its worker processes.
 
     Attributes:
         options: names of the option.
@@ -71,7 +71,7 @@ _IN_ONE_PROCESS = {"solo", "threads", "thread", "gevent", "eventlet"}
 
 
 class Server(NamedTuple):
-    """What a command says.
+    """A parsed command.
 
     Attributes:
         words: the command.
@@ -99,7 +99,7 @@ class Server(NamedTuple):
 
 
 def _joined(words: Sequence[str]) -> str:
-    """Return a command as it is typed: quoting a whole assignment would make it the name of a program."""
+    """Return a command for a shell. An assignment is not quoted as a whole, or it would become the name of a program."""
     shown = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -108,7 +108,7 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def read_server(words: Sequence[str], variables: Mapping[str, str]) -> Server:
-    """Return what the command *words* says, started with *variables*."""
+    """Parse the command *words*, started with *variables*."""
     told: dict[str, str] = {}
     rest = list(_unwrapped(words, told))
     program = PurePath(rest[0]).name if rest else ""
@@ -124,7 +124,7 @@ def variables_of(server: Server, variables: Mapping[str, str]) -> dict[str, str]
 
 
 def distro() -> str:
-    """Return the version of `opentelemetry-distro` here; empty where it is not."""
+    """Return the installed version of `opentelemetry-distro`; empty if it is not installed."""
     try:
         return version(DISTRO)
     except PackageNotFoundError:
@@ -146,7 +146,7 @@ def _split(text: str) -> list[str]:
 
 
 def _unwrapped(words: Sequence[str], told: dict[str, str]) -> Sequence[str]:
-    """Return the command without what stands before the program; what that sets goes into *told*."""
+    """Return the command without its prefixes. Add the variables that they set to *told*."""
     at = 0
     while at < len(words):
         word, name = words[at], PurePath(words[at]).name
@@ -200,12 +200,12 @@ def _workers(program: str, words: Sequence[str], variables: Mapping[str, str]) -
     if text.isdecimal() and int(text) > 0:
         return int(text), pool.variable
     if pool.per_core:
-        return os.cpu_count() or 1, f"{program} makes one per core unless {pool.options[-1]} says"
+        return os.cpu_count() or 1, f"default of {program}, one per core; {pool.options[-1]} sets it"
     return 1, ""
 
 
 def _configured(words: Sequence[str]) -> tuple[int, str] | None:
-    """Return the workers that gunicorn's configuration file says; 0 where it computes them."""
+    """Return the number of workers in gunicorn's configuration file; 0 if it is computed."""
     path = Path((_option(words, ("-c", "--config")) or "gunicorn.conf.py").removeprefix("file:"))
     try:
         found = _WORKERS_IN_FILE.findall(path.read_text(encoding="utf-8", errors="replace"))
@@ -217,7 +217,7 @@ def _configured(words: Sequence[str]) -> tuple[int, str] | None:
 
 
 def _option(words: Sequence[str], names: Sequence[str]) -> str | None:
-    """Return the last value of an option, in any of its spellings; None where it is not there."""
+    """Return the last value of an option, in any of its spellings; None if it is absent."""
     found = None
     for place, word in enumerate(words):
         name, equals, value = word.partition("=")
@@ -232,28 +232,28 @@ def _option(words: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def server_lines(settings: Settings, server: Server) -> Iterator[Line]:
-    """Yield what is to say of worker processes and the CPU they share."""
+    """Yield the lines on worker processes and their CPUs."""
     count, place = server.workers, server.place
     whose = "worker processes" if count != 1 else "worker process"
-    many = f"{count} {whose} ({place})" if count else f"as many worker processes as a file computes ({place})"
+    many = f"{count} {whose} ({place})" if count else f"a computed number of worker processes ({place})"
     if count != 1 and not settings.agent:
-        port = f", and all but one cannot listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
+        port = f", and only one can listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
         spool = shlex.quote(settings.spool or _proposed_spool())
         yield Line(
             "server", "fix",
-            f"{many} without an agent: each exports for itself, and a scrape sees one of them"
+            f"{many} without an agent: each exports by itself, and a scrape reaches only one of them"
             f"{port}; set RADIOSONDE_SPOOL={spool} RADIOSONDE_AGENT=true for the server and run the agent beside it",
             f"radiosonde agent --spool {spool}",
         )  # fmt: skip
     elif count != 1:
         yield Line("server", "ok", f"{many}, drained by an agent")
     else:
-        yield Line("server", "ok", "one process, as far as the environment says")
+        yield Line("server", "ok", "one process, according to the environment")
     yield _cpu_line(count)
 
 
 def _proposed_spool() -> str:
-    """Return a folder that the user who asks can make."""
+    """Return a folder that the current user can create."""
     folder = Path(SPOOL)
     if os.access(folder if folder.exists() else folder.parent, os.W_OK):
         return SPOOL
@@ -264,10 +264,10 @@ def _cpu_line(workers: int) -> Line:
     available, limit = available_cores(), cpu_limit().cores
     said = f"CPU: {available} core{'s' * (available != 1)}"
     if limit < available:
-        said += f", of which the control group may use {limit:g}"
+        said += f", limited to {limit:g} by the cgroup"
         if limit < workers:
             said += f", for {workers} process{'es' * (workers != 1)}: expect throttling"
             return Line("server", "note", f"{said}; radiosonde.runtime.cpu.throttled_periods counts it")
     if available < workers:
-        return Line("server", "note", f"{said} for {workers} worker processes: they wait for each other")
+        return Line("server", "note", f"{said} for {workers} worker processes: they compete for CPU")
     return Line("server", "ok", said)

@@ -1,4 +1,4 @@
-"""Which settings are in force: variables, reference profiles."""
+"""Checks of the settings: variables and reference profiles."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _OURS = "RADIOSONDE_"
 
 
 def variable_lines(variables: Mapping[str, str]) -> Iterator[Line]:
-    """Yield what is wrong with the variables, then those in force."""
+    """Yield the problems of the variables, then the variables in force."""
     ours = known_variables()
     for name in variables:
         if name.startswith(_OURS) and name not in ours:
             # Without what all have in common, which would make any two alike.
             known = {each.removeprefix(_OURS): each for each in ours}
             near = difflib.get_close_matches(name.removeprefix(_OURS), known, 1)
-            said = f"{name} is not known and does nothing" + (f"; did you mean {known[near[0]]}?" if near else "")
+            said = f"{name} is unknown and has no effect" + (f"; did you mean {known[near[0]]}?" if near else "")
             yield Line("settings", "fix", said, f"unset {name}")
         elif "OLTP" in name:
-            yield Line("settings", "fix", f"{name} does nothing; it is spelt OTLP", f"unset {name}")
+            yield Line("settings", "fix", f"{name} has no effect; the correct spelling is OTLP", f"unset {name}")
     for problem in Settings.resolve(variables).problems:
         yield Line("settings", "fix", problem.message, f"unset {problem.variable}")
     if is_disabled(variables):
         name = "OTEL_SDK_DISABLED" if not variables.get("RADIOSONDE_DISABLED") else "RADIOSONDE_DISABLED"
-        yield Line("settings", "fix", f"everything is switched off by {name}: nothing is observed", f"unset {name}")
+        yield Line("settings", "fix", f"{name} disables Radiosonde: nothing is observed", f"unset {name}")
     shown = [f"{name}={masked(name, value)}" for name, value in variables.items()]
     yield Line("settings", "ok", "in force: " + ("  ".join(shown) if shown else "none, all defaults"))
 
@@ -51,6 +51,6 @@ def reference_lines(settings: Settings) -> Iterator[Line]:
         yield Line(
             "reference",
             "note",
-            "none set: the first rows of each model stand in for training data, unless the code gives one",
+            "none set: the first rows of each model serve as its reference, unless the code sets one",
             "radiosonde reference build train.parquet --target y --out model.reference.json",
         )

@@ -1,4 +1,4 @@
-"""Opens a file of labels: finds out what it is, and says what to do where it is nothing that can be read.
+"""Opens a file of labels and detects its format. Errors say what to do about unreadable formats.
 
 What a file is is seen in its first bytes, never in its name: Parquet; text, plain or packed by gzip, bzip2 or xz, in UTF-8 or UTF-16.
 """
@@ -18,20 +18,20 @@ from radiosonde.errors import ConfigurationError
 
 DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _HEAD_BYTES = 65_536
-"""What is looked at; the line of the header must lie in it."""
+"""Bytes used for detection; the header line must fit in them."""
 
 _PACKED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\x00", "lzma"))
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-"""The mark of UTF-32 begins with that of UTF-16, so it is looked for first."""
+"""The byte order mark of UTF-32 begins with that of UTF-16, so it is tried first."""
 _OTHER = (
-    (b"PK\x03\x04", "a zip archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV"),
+    (b"PK\x03\x04", "a zip archive, such as an Excel workbook", "unpack it, or save the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV"),
     (b"ARROW1", "an Arrow (Feather) file", "write it as Parquet"),
     (b"SQLite format 3", "a SQLite database", "export the table of labels as CSV"),
-    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unpack it with: zstd -d"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "decompress it with: zstd -d"),
     (b"Obj\x01", "an Avro file", "write it as Parquet"),
     (b"ORC", "an ORC file", "write it as Parquet"),
 )
@@ -55,7 +55,7 @@ class Text(NamedTuple):
 
 
 def is_parquet(path: Path) -> bool:
-    """Say whether the file is Parquet, by its first bytes, or by its name where it is empty or broken.
+    """Return whether the file is Parquet, by its first bytes, or by its name if it is empty or damaged.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -94,11 +94,13 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except _broken() as error:
-        raise ConfigurationError(f"cannot read {path} ({error}); give a whole CSV or Parquet file of labels") from error
+        raise ConfigurationError(
+            f"cannot read {path} ({error}); pass a complete CSV or Parquet file of labels"
+        ) from error
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    """Return what reading a file may raise; asked when something was raised, as Python may be built without one of these."""
+    """Return the exceptions that reading a file may raise. Evaluated lazily, because Python may be built without some."""
     import zlib
 
     try:
@@ -127,27 +129,29 @@ def _encoding(head: bytes, path: Path) -> str:
         return marked
     if b"\0" in head[:1024]:
         wide = {b"\0": "utf-16-be"}.get(head[:1]) or {b"\0": "utf-16-le"}.get(head[1:2])
-        advice = f"pass --encoding {wide}" if wide else "give CSV or Parquet"
-        raise ConfigurationError(f"{path} holds zero bytes, so it is no text in UTF-8; {advice}")
+        advice = f"pass --encoding {wide}" if wide else "pass CSV or Parquet"
+        raise ConfigurationError(f"{path} contains zero bytes, so it is not UTF-8 text; {advice}")
     if head.lstrip()[:1] in (b"{", b"["):
         raise ConfigurationError(
-            f"{path} begins with {head.lstrip()[:1].decode()!r}, as JSON does; write it as CSV or Parquet, or post it to .../labels"
+            f"{path} begins with {head.lstrip()[:1].decode()!r}, like JSON; convert it to CSV or Parquet, or post it to .../labels"
         )
     return "utf-8"
 
 
 def _check(head: bytes, encoding: str, path: Path) -> None:
-    """Refuse an encoding that is none, and a header that is not in it."""
+    """Reject an unknown encoding, and a header that cannot be decoded."""
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
-        raise ConfigurationError(f"{encoding!r} is no encoding; pass --encoding utf-8, utf-16 or cp1252") from None
+        raise ConfigurationError(
+            f"{encoding!r} is not a known encoding; pass --encoding utf-8, utf-16 or cp1252"
+        ) from None
     first = head.split(b"\n", 1)[0] if not encoding.startswith(("utf-16", "utf-32")) else head
     try:
         decoder.decode(first)
     except UnicodeDecodeError:
         raise ConfigurationError(
-            f"the first line of {path} is no text in {encoding}; pass its encoding, as in --encoding cp1252"
+            f"the first line of {path} is not {encoding} text; pass its encoding, as in --encoding cp1252"
         ) from None
 
 
@@ -183,6 +187,6 @@ def _names(line: str, delimiter: str, path: Path) -> list[str]:
         rows = list(islice(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), 1))
     except (csv.Error, TypeError) as error:
         raise ConfigurationError(
-            f"the first line of {path} is no CSV header ({error}); give a CSV or Parquet file, and --delimiter if it needs one"
+            f"the first line of {path} is not a CSV header ({error}); pass a CSV or Parquet file, and --delimiter if needed"
         ) from None
     return [name.strip() for name in rows[0]] if rows else []

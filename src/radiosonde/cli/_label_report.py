@@ -1,4 +1,4 @@
-"""What ``radiosonde label`` says about labels that were received: which of them will not count as their file means them."""
+"""Messages of ``radiosonde label`` about received labels that will not count as intended."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SHOWN = 5
 
 
 def sentences(preview: Preview) -> Iterator[str]:
-    """Yield a sentence for everything that a person should know."""
+    """Yield one sentence per unusual result."""
     unknown = preview.labels - preview.met
     if preview.met and unknown:
         yield (
-            f"{preview.met:,} of them meet a prediction; {unknown:,} have an id that is not known, or not yet: they wait an hour "
+            f"{preview.met:,} of them match a prediction; {unknown:,} have an unknown id: they wait an hour "
             "for their prediction, then count as unknown"
         )
     if preview.invalid:
@@ -26,26 +26,26 @@ def sentences(preview: Preview) -> Iterator[str]:
 
 
 def unmet_sentence(file: Path, labels: int, place: str) -> str:
-    """Return what to do when no label meets a prediction."""
+    """Return the message for a file in which no label matches a prediction."""
     return (
-        f"radiosonde: none of the {labels:,} ids of {file} is that of a prediction in {place}; they wait an hour for it. Check "
-        "that the column holds prediction ids, receipts, or the ids given to observe(..., id=), and that the model server uses "
-        "this store"
+        f"radiosonde: none of the {labels:,} ids of {file} matches a prediction in {place}; they wait an hour for it. Check "
+        "that the column contains prediction ids, receipts, or the ids passed to observe(..., id=), and that the model server "
+        "uses this store"
     )
 
 
 def invalid_sentence(preview: Preview) -> str:
-    """Return which labels cannot be compared with the answers of their predictions, and what to do."""
+    """Return which labels cannot be compared with their predictions, and what to do."""
     parts = []
     for model in sorted({model for model, _ in preview.invalid}):
         counts = Counter({value: count for (name, value), count in preview.invalid.items() if name == model})
         known = preview.classes.get(model)
-        answers = f"answers the classes {_list(known)}" if known else "answers numbers"
+        answers = f"predicts the classes {_list(known)}" if known else "predicts numbers"
         parts.append(f"{_list(counts)} where model {model!r} {answers}")
     values = [value for _, value in preview.invalid]
-    advice = "leave unlabelled rows out"
+    advice = "remove unlabelled rows"
     if any("," in value for value in values):
-        advice += ", and pass --decimal , if commas are decimal marks"
+        advice += ", and pass --decimal , if commas are decimal separators"
     total = preview.invalid.total()
     verb = "label is" if total == 1 else "labels are"
     return f"{total:,} {verb} invalid, and {'counts' if total == 1 else 'count'} as such: {'; '.join(parts)}; {advice}"
@@ -59,22 +59,22 @@ def _strays(preview: Preview) -> Iterator[str]:
         labelled = sum(count for (owner, _), count in preview.named.items() if owner == model)
         alike = {name: nearest for name in counts if (nearest := _nearest(name, known))}
         said = ", ".join(
-            f"{name!r} ({count:,}{f'; its own is {alike[name]!r}' if name in alike else ''})"
+            f"{name!r} ({count:,}{f'; did you mean {alike[name]!r}?' if name in alike else ''})"
             for name, count in counts.most_common(_SHOWN)
         )
         more = ", ..." if len(counts) > _SHOWN else ""
-        verdict = "each counts as a wrong answer"
+        verdict = "each counts as incorrect"
         if counts.total() == labelled:
-            verdict = "so every one of its labelled answers counts as wrong"
+            verdict = "so all of its labelled predictions count as incorrect"
         yield (
-            f"{counts.total():,} of the {labelled:,} labels of model {model!r} are classes that it never answers: {said}"
-            f"{more}; it answers {_list(known)}. {verdict[0].upper()}{verdict[1:]}: write labels as the model does"
-            " (docs/labels.md says what equals what)"
+            f"{counts.total():,} of the {labelled:,} labels of model {model!r} are classes that it never predicts: {said}"
+            f"{more}; it predicts {_list(known)}. {verdict[0].upper()}{verdict[1:]}: write labels as the model does"
+            " (docs/labels.md defines how labels are compared)"
         )
 
 
 def _nearest(name: str, known: dict[str, None]) -> str | None:
-    """Return the class that *name* is probably another way of writing."""
+    """Return the class that *name* is probably a variant spelling of."""
     folded = {"".join(filter(str.isalnum, other.casefold())): other for other in known}
     plain = "".join(filter(str.isalnum, name.casefold()))
     if plain in folded:

@@ -1,4 +1,4 @@
-"""Rows of a file of labels, one at a time: CSV by the standard library, Parquet by pyarrow. Memory is bounded by a batch.
+"""Reads the rows of a file of labels, one at a time: CSV with the standard library, Parquet with pyarrow. Memory is bounded.
 
 Nothing is typed here by the look of a field: see `radiosonde._join.label_values`.
 """
@@ -20,11 +20,11 @@ _COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)?,\d+([eE][+-]?\d+)?|[+
 _IDS = ("id", "receipt", "prediction_id")
 
 Progress = Callable[[int, int], None]
-"""Told (done, total)."""
+"""Called with (done, total)."""
 
 
 class Columns(NamedTuple):
-    """Names of the columns; None where the file's own names decide.
+    """Names of the columns; None to detect them from the file.
 
     Attributes:
         identity: of ids or receipts; None: the first there is of ``id``, ``receipt``, ``prediction_id``.
@@ -38,7 +38,7 @@ class Columns(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row as it stands in the file.
+    """A raw row of the file.
 
     Attributes:
         place: where, for messages: ``line 17`` of a text file, ``row 16`` of a table.
@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How a text file is read; all of it found out where it is not said.
+    """How a text file is read; anything not given is detected.
 
     Attributes:
         encoding: of its text; None: by the mark of byte order, else UTF-8.
@@ -91,7 +91,7 @@ def read_rows(path: Path, columns: Columns, progress: Progress | None, reading: 
 
 
 def _places(found: Sequence[str], columns: Columns, path: Path, seen: str = "") -> tuple[int, int, int | None]:
-    """Return the positions of the three columns; a name is found in any case where that is clear."""
+    """Return the positions of the three columns. Names match case-insensitively if that is unambiguous."""
     identity = next(
         (name for name in ([columns.identity] if columns.identity else _IDS) if _place(found, name) >= 0), None
     )
@@ -101,7 +101,7 @@ def _places(found: Sequence[str], columns: Columns, path: Path, seen: str = "") 
             asked = columns.identity if option == "--id-column" else name
             wanted = f"column {asked!r}" if asked else "column of ids"
             raise ConfigurationError(
-                f"{path} has no {wanted}; it has {', '.join(map(repr, found)) or 'none'}: name one with {option}{seen}"
+                f"{path} has no {wanted}; it has {', '.join(map(repr, found)) or 'none'}: select one with {option}{seen}"
             )
     for name in (identity, columns.label, time):
         if name is not None and list(found).count(name) > 1:
@@ -114,7 +114,7 @@ def _places(found: Sequence[str], columns: Columns, path: Path, seen: str = "") 
 
 
 def _place(found: Sequence[str], name: str) -> int:
-    """Return the position of a column: by its name, else in any case if only one is called so; -1 where there is none."""
+    """Return the position of a column: by its exact name, else case-insensitively if that is unique; -1 if there is none."""
     if name in found:
         return found.index(name)
     alike = [place for place, other in enumerate(found) if other.lower() == name.lower()]
@@ -126,9 +126,7 @@ def _csv(
 ) -> Generator[Row, None, None]:
     total_bytes = path.stat().st_size
     delimiter, header, before = read_header(text, (columns.identity, columns.label, columns.time), path)
-    seen = (
-        f" (it was read as {text.encoding} with {delimiter!r} between fields; --encoding and --delimiter say otherwise)"
-    )
+    seen = f" (it was read as {text.encoding} with the delimiter {delimiter!r}; --encoding and --delimiter change that)"
     identity, label, time = _places(header, columns, path, seen)
     reader = csv.reader(text.lines, delimiter=delimiter)
     needed = max(identity, label) + 1
@@ -146,7 +144,7 @@ def _csv(
         if not fields:
             continue  # an empty line
         if len(fields) < needed:
-            yield Row(place, fault=f"it has {len(fields)} fields, {len(header)} are in the header")
+            yield Row(place, fault=f"it has {len(fields)} fields, but the header has {len(header)}")
             continue
         if (broken := _undecoded(fields[identity], fields[label], text.encoding)) is not None:
             yield Row(place, fault=broken)
@@ -154,7 +152,7 @@ def _csv(
         known = fields[time] if time is not None and time < len(fields) else None
         said = _pointed(fields[label]) if reading.decimal == "," else fields[label]
         if reading.numbers_only and finite_number(said) is None:
-            yield Row(place, fault=f"the label {said[:60]!r} is no number; --decimal , reads 3,5")
+            yield Row(place, fault=f"the label {said[:60]!r} is not a number; --decimal , reads 3,5")
             continue
         yield Row(place, fields[identity], said, known)
 
@@ -162,12 +160,12 @@ def _csv(
 def _undecoded(identity: str, label: str, encoding: str) -> str | None:
     for field in (identity, label):
         if any("\udc80" <= character <= "\udcff" for character in field):
-            return f"{ascii(field)[:60]} holds bytes that are no text in {encoding}; pass its encoding, as in --encoding cp1252"
+            return f"{ascii(field)[:60]} contains bytes that are not {encoding} text; pass its encoding, as in --encoding cp1252"
     return None
 
 
 def _pointed(text: str) -> str:
-    """Return a number that is written with a decimal comma, and perhaps with points between thousands, as it is written here."""
+    """Return a number with a decimal comma, and perhaps points between thousands, in Python's notation."""
     return text.replace(".", "").replace(",", ".") if _COMMA_NUMBER.fullmatch(text.strip()) else text
 
 
@@ -177,7 +175,7 @@ def _parquet(path: Path, columns: Columns, progress: Progress | None) -> Generat
         import pyarrow.parquet as pq
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            "reading Parquet needs pyarrow; install it with: pip install 'radiosonde[desk]', or give a CSV file"
+            "reading Parquet needs pyarrow; install it with: pip install 'radiosonde[desk]', or pass a CSV file"
         ) from error
     try:
         with pq.ParquetFile(path) as file:
@@ -193,7 +191,7 @@ def _parquet(path: Path, columns: Columns, progress: Progress | None) -> Generat
                 if progress is not None:
                     progress(done, total)
     except (OSError, pa.ArrowException) as error:
-        raise ConfigurationError(f"cannot read {path} as Parquet ({error}); give an existing, whole file") from error
+        raise ConfigurationError(f"cannot read {path} as Parquet ({error}); pass an existing, complete file") from error
 
 
 def _python(column: Any, pa: Any) -> list[Any]:

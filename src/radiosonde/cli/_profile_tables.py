@@ -1,4 +1,4 @@
-"""A reference profile as tables that fit 100 columns; needs rich."""
+"""Prints a reference profile as tables of at most 100 columns. Requires rich."""
 
 from __future__ import annotations
 

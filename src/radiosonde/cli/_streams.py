@@ -1,4 +1,4 @@
-"""The one door of everything a command prints: harmless on every terminal, possible in every locale, and a failure is no crash.
+"""Output streams of commands: sanitised for terminals, encodable in every locale, with defined errors.
 
 What commands print holds names and texts of requests, and stores that somebody else has written. A terminal obeys what is in
 them: an escape sequence changes its title, hides lines, or types for the user. So while a command runs, stdout and stderr let
@@ -28,7 +28,7 @@ _ALIKE = str.maketrans("▁▂▃▄▅▆▇█▏▲·…—–−×≤≥≠�
 
 
 class OutputError(Exception):
-    """stdout or stderr took no more.
+    """stdout or stderr cannot be written to.
 
     Attributes:
         reason: what the system said.
@@ -40,7 +40,7 @@ class OutputError(Exception):
 
 
 class _Stream:
-    """A text stream that hands on what *clean* makes of what is written, and everything else as it is."""
+    """A text stream that applies *clean* to everything written, and delegates everything else."""
 
     def __init__(self, raw: TextIO, clean: Callable[[str], str]) -> None:
         self.raw = raw
@@ -72,7 +72,7 @@ class _Stream:
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """Let stdout and stderr print what is safe while the block runs; a command inside a command changes nothing."""
+    """Sanitise stdout and stderr while the block runs. Nested use has no effect."""
     if isinstance(sys.stdout, _Stream):
         yield
         return
@@ -92,13 +92,13 @@ def safe_streams() -> Iterator[None]:
 
 
 def styled(stream: TextIO) -> TextIO:
-    """Return a stream that lets escape sequences pass, for a console that cleans what it prints."""
+    """Return a stream that passes escape sequences, for a console that sanitises its own output."""
     raw = stream.raw if isinstance(stream, _Stream) else stream
     return cast("TextIO", _Stream(raw, str))
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is still in the buffer of *stream* nowhere: the interpreter would fail on it once more when it ends."""
+    """Discard the buffer of *stream*, so that the interpreter does not fail on it again at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -106,7 +106,7 @@ def discard(stream: TextIO) -> None:
 
 
 def _reconfigured(stream: TextIO | None) -> str | None:
-    """Have a stream replace what it cannot encode; return what it did before, None where it cannot be told."""
+    """Make a stream replace what it cannot encode. Return its previous error handler, None if it cannot be configured."""
     reconfigure = getattr(stream, "reconfigure", None)
     if stream is None or reconfigure is None:
         return None

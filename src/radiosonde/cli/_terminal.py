@@ -1,4 +1,4 @@
-"""What commands share on the terminal: a console of bounded width, a progress bar, and bars made of block characters.
+"""Terminal output shared by commands: a console of bounded width, a progress bar, and bars of block characters.
 
 Needs rich, which the extra ``desk`` brings. Results go to stdout, progress to stderr and only if that is a terminal.
 """
@@ -35,7 +35,7 @@ def console() -> Console:
 
 
 def console_on(stream: TextIO, width: int | None = None) -> Console:
-    """Return a console on *stream* that prints text as it is: no markup, no emoji codes, no control character of others.
+    """Return a console on *stream* that prints plain text: no markup, no emoji codes, no foreign control characters.
 
     Raises:
         ConfigurationError: rich is not installed.
@@ -45,7 +45,7 @@ def console_on(stream: TextIO, width: int | None = None) -> Console:
     from rich.segment import Segment
 
     class Cleaned:
-        """Something to print whose text is harmless."""
+        """A renderable with sanitised text."""
 
         def __init__(self, content: ConsoleRenderable) -> None:
             self._content = content
@@ -67,7 +67,7 @@ def console_on(stream: TextIO, width: int | None = None) -> Console:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on stderr while the block runs; yield what to call with (done, total), or None without a terminal."""
+    """Show a bar on stderr while the block runs. Yield a callback for (done, total), or None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -107,7 +107,7 @@ def bar(share: float, width: int = 20) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage that keeps small shares apart from none."""
+    """Return a share as a percentage. Small shares are distinct from zero."""
     if share <= 0:
         return "0 %"
     if share < 0.0005:  # what would round to 0.0 %

@@ -21,20 +21,20 @@ from radiosonde._settings import Settings
 TURN_EVERY_S = 0.05
 
 FAILED_TURNS = 100
-"""Turns that fail in a row after which the agent ends: alive and draining nothing would be the worst of both."""
+"""Consecutive failed cycles after which the agent exits, so that a supervisor restarts it."""
 
 HURRIED_S = 0.002
-"""Between turns while a ring is filling: at full rate one of 8192 slots goes around in 90 ms."""
+"""Seconds between cycles while a ring is filling: at full rate, one of 8192 slots wraps around in 90 ms."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "agent",
-        help="drain the rings of all processes in a spool, store and export what they counted",
-        description="Drain the rings of all model-server processes in a spool folder (theirs: RADIOSONDE_SPOOL=DIR "
-        "RADIOSONDE_AGENT=1) and store, serve and export what they counted, as one process. Ends on SIGTERM or Ctrl-C, "
-        "with everything durable; may be killed and started again at any time.",
+        help="drain the rings of all processes in a spool, and store and export their counts",
+        description="Drain the rings of all worker processes in a spool (workers set RADIOSONDE_SPOOL=DIR RADIOSONDE_AGENT=1), "
+        "and store, serve and export their counts as one process. Exits on SIGTERM or Ctrl-C once everything is durable. "
+        "It can be killed and restarted at any time.",
     )
     parser.add_argument("--spool", metavar="DIR", required=True, help="the spool folder")
     parser.add_argument(
@@ -49,21 +49,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument(
         "--prometheus-host", metavar="ADDRESS",
-        help="serve it on this address, 0.0.0.0 for every one (default: RADIOSONDE_PROMETHEUS_HOST, else 127.0.0.1)",
+        help="address to serve it on, 0.0.0.0 for all (default: RADIOSONDE_PROMETHEUS_HOST, else 127.0.0.1)",
     )  # fmt: skip
-    parser.add_argument("--otlp", action="store_true", help="export over OTLP (OTEL_EXPORTER_OTLP_* say where to)")
+    parser.add_argument(
+        "--otlp", action="store_true", help="export over OTLP (OTEL_EXPORTER_OTLP_* configure the endpoint)"
+    )
     parser.add_argument(
         "--linger-s", type=float, metavar="S",
-        help="end when no process has written into the spool for this long and all is durable (default: never)",
+        help="exit if no process has written to the spool for this long and everything is durable (default: never)",
     )  # fmt: skip
-    parser.add_argument(
-        "--nice", type=int, default=0, metavar="N", help="let others go first, by N (0 to 19; default: 0)"
-    )
+    parser.add_argument("--nice", type=int, default=0, metavar="N", help="niceness (0 to 19; default: 0)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Drain until told to end.
+    """Drain until SIGTERM or SIGINT.
 
     Raises:
         SpoolError: the folder cannot be used, or another agent drains it.
@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
             agent.turn()
         if guard.failures_in_a_row("agent_turn") >= FAILED_TURNS:
             print(
-                "radiosonde: every turn fails (see the log above); ending, so that it can be restarted", file=sys.stderr
+                "radiosonde: every cycle fails (see the log above); exiting, so that a supervisor can restart it",
+                file=sys.stderr,
             )
             agent.exports.close()
             return 2
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{args.spool} was removed, and another agent drains it now; ending", flush=True)
             break
         if args.linger_s is not None and agent.idle_s >= args.linger_s:
-            print(f"nobody has written into {args.spool} for {args.linger_s:g} s; ending", flush=True)
+            print(f"no process has written to {args.spool} for {args.linger_s:g} s; exiting", flush=True)
             break
     with guard("agent_last_turn"):
         agent.turn()
@@ -112,5 +113,5 @@ def run(args: argparse.Namespace) -> int:
     agent.exports.close()
     done = agent.close()
     if not done:
-        print("radiosonde: what was counted last could not be stored; it is still in the rings", file=sys.stderr)
+        print("radiosonde: the last counts could not be stored; they are still in the rings", file=sys.stderr)
     return 0 if done else 2

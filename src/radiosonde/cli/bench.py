@@ -1,4 +1,4 @@
-"""``radiosonde bench module:function``: what observing would cost the user's own model or server.
+"""``radiosonde bench module:function``: measure the overhead of observing the user's own model or server.
 
 Exit codes: 0 measured, whatever it found; 2 it cannot be measured, and why; 130 interrupted before there was anything to report.
 An interrupt later ends the measurement, and what there is is reported.
@@ -29,36 +29,34 @@ _FORMS = ("auto", "dict", "list", "array", "frame", "kwargs")
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command ``bench``."""
-    summary = "measure what observing costs your own model or server"
+    summary = "measure the overhead of observing your own model or server"
     parser = subparsers.add_parser(
         "bench", help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}: called bare and observed in turns, beside one Histogram.record of "
-        "OpenTelemetry. Nothing is written into your own store, spool or backend.",
+        description=f"{summary[0].upper()}{summary[1:]}. It is called bare and observed in turns, compared with one Histogram.record of "
+        "OpenTelemetry. Nothing is written to your own store, spool or backend.",
     )  # fmt: skip
     parser.add_argument(
         "target", nargs="?", metavar="MODULE:FUNCTION",
-        help="what to call, as in model:predict, serve.py:predict or model:pipeline.predict_proba",
+        help="function to call, as in model:predict, serve.py:predict or model:pipeline.predict_proba",
     )  # fmt: skip
     parser.add_argument(
         "--input", metavar="FILE",
-        help="rows to call it with: Parquet, JSON, JSON lines or CSV; default: made up from its signature, its estimator or a reference",
+        help="rows to call it with: Parquet, JSON, JSON lines or CSV (default: generated from its signature, its estimator or a reference)",
     )  # fmt: skip
     parser.add_argument(
-        "--as", dest="form", choices=_FORMS, default="auto", help="what a row is given as (default: by the signature)"
+        "--as", dest="form", choices=_FORMS, default="auto", help="type to pass a row as (default: from the signature)"
     )
-    parser.add_argument("--batch", type=int, default=1, metavar="ROWS", help="rows of a call (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=1, metavar="ROWS", help="rows per call (default: %(default)s)")
     parser.add_argument("--reference", metavar="FILE", help="reference profile of the model")
-    parser.add_argument(
-        "--server", metavar="URL", help="measure the server that answers POST at this address, with Radiosonde"
-    )
-    parser.add_argument("--bare", metavar="URL", help="the same server started with RADIOSONDE_DISABLED=true")
+    parser.add_argument("--server", metavar="URL", help="measure the observed server at this URL, by POST requests")
+    parser.add_argument("--bare", metavar="URL", help="URL of the same server, started with RADIOSONDE_DISABLED=true")
     parser.add_argument(
         "--serve",
         metavar="COMMAND",
-        help="start both servers: a command with {port} in it; --server is then the path, as in /predict",
+        help="command that starts a server, with {port} in it; --server is then the path, as in /predict",
     )
     parser.add_argument(
-        "--seconds", type=float, default=10.0, metavar="S", help="how long to measure (default: %(default)s)"
+        "--seconds", type=float, default=10.0, metavar="S", help="duration of the measurement (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -70,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: it cannot be measured.
     """
     if not SHORTEST_S <= args.seconds <= LONGEST_S:
-        raise ConfigurationError(f"--seconds is {args.seconds}; give {SHORTEST_S} to {LONGEST_S:.0f}")
+        raise ConfigurationError(f"--seconds is {args.seconds}; pass {SHORTEST_S} to {LONGEST_S:.0f}")
     if args.batch < 1:
-        raise ConfigurationError(f"--batch is {args.batch}; give 1 or more")
+        raise ConfigurationError(f"--batch is {args.batch}; pass 1 or more")
     results = _server(args) if args.server or args.serve else _function(args)
     if args.json:
         print(json.dumps(results.document(), indent=2))
@@ -85,7 +83,9 @@ def _function(args: argparse.Namespace) -> Results:
     from radiosonde.bench.process import Orders, measure
 
     if args.target is None:
-        raise ConfigurationError("name what to measure: radiosonde bench model:predict, or --server URL")
+        raise ConfigurationError(
+            "nothing to measure; pass a function, as in radiosonde bench model:predict, or --server URL"
+        )
     orders = Orders(args.target, args.input, args.form, args.batch, args.seconds, args.reference)
     with _progress(f"calling {args.target}") as progress:
         return measure(orders, progress)
@@ -95,7 +95,7 @@ def _server(args: argparse.Namespace) -> Results:
     from radiosonde.bench.server import ServerOrders, measure
 
     orders = ServerOrders(args.server, args.bare, args.serve, args.input, args.seconds)
-    with _progress("asking both servers") as progress:
+    with _progress("calling both servers") as progress:
         return measure(orders, progress)
 
 
@@ -122,4 +122,4 @@ def _print(results: Results) -> None:
     print()
     print(verdict(results))
     if results.was_interrupted:
-        print(f"Interrupted after {results.rounds} rounds; run it longer for a closer answer.", file=sys.stderr)
+        print(f"Interrupted after {results.rounds} rounds; run it longer for a more precise result.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``radiosonde blackbox DIR``: what the rings in a spool remember of living and dead processes."""
+"""``radiosonde blackbox DIR``: print the records of living and dead processes in a spool."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command."""
     parser = subparsers.add_parser(
         "blackbox",
-        help="print the last predictions of each process, and those in flight when it died",
-        description="Print what the rings in a spool folder remember, and the crash reports the agent left: the last "
-        "predictions of each process, living or dead, and those in flight. Exit code 0: nothing was in flight in a dead process; 1: something was; 2: could not "
-        "look.",
+        help="print the last predictions of each process, and those in flight at a crash",
+        description="Print the last predictions of each process, living or dead, and those in flight, from the rings in a spool and "
+        "the crash reports of the agent. Exit code: 0 nothing was in flight in a dead process, 1 something was, 2 could not run.",
     )
-    parser.add_argument("spool", metavar="DIR", help="the spool folder (RADIOSONDE_SPOOL of the server)")
-    parser.add_argument("--last", type=int, default=3, metavar="N", help="ended predictions per ring (default: 3)")
-    parser.add_argument("--dead", action="store_true", help="only processes that are gone")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    parser.add_argument("spool", metavar="DIR", help="spool folder (RADIOSONDE_SPOOL of the server)")
+    parser.add_argument(
+        "--last", type=int, default=3, metavar="N", help="completed predictions to print per ring (default: 3)"
+    )
+    parser.add_argument("--dead", action="store_true", help="print dead processes only")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the recollections; a damaged ring is named and the others are still read.
+    """Print the records. A damaged ring is reported and the others are still read.
 
     Raises:
         SpoolError: the folder cannot be used.
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"rings": [asdict(each) for each in found], "unreadable": complaints}, indent=2))
     else:
-        print("\n".join(_lines(found)) if found else f"no ring to show in {args.spool}")
+        print("\n".join(_lines(found)) if found else f"no rings in {args.spool}")
     for complaint in complaints:
         print(f"radiosonde: {complaint}", file=sys.stderr)
     if any(each.in_flight and not each.is_alive for each in found):

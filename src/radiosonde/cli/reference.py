@@ -1,4 +1,4 @@
-"""``radiosonde reference build|show``: make a reference profile from training data, and look at one."""
+"""``radiosonde reference build|show``: build a reference profile from training data, or show one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _add_build(verbs: Subparsers) -> None:
-    summary = "fit a reference profile from a Parquet file, out of core"
+    summary = "fit a reference profile from a Parquet file of any size"
     build = verbs.add_parser("build", help=summary, description=f"{summary}; every row is read twice.")
     build.add_argument("rows", type=Path, metavar="ROWS.parquet", help="training or, better, held-out rows")
     build.add_argument("--target", metavar="COLUMN", help="column of true labels or values")
@@ -41,7 +41,7 @@ def _add_build(verbs: Subparsers) -> None:
         type=_names,
         default=(),
         metavar="A,B",
-        help="features whose values nobody may see: rows with and without one are counted; RADIOSONDE_PII_KEY keeps categories, as hashes",
+        help="features with personal data: only rows with and without a value are counted; with RADIOSONDE_PII_KEY, categories are counted as hashes",
     )
     build.add_argument("--out", type=Path, metavar="FILE", help="profile to write (default: ROWS.reference.json)")
 
@@ -78,7 +78,7 @@ def _build(args: argparse.Namespace) -> int:
         f"{reference.task} (reference {reference.id}, grid {reference.grid_id})",
         soft_wrap=True,
     )
-    terminal.print(f"look at it with: radiosonde reference show {out}", soft_wrap=True)
+    terminal.print(f"show it with: radiosonde reference show {out}", soft_wrap=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``radiosonde store``: look into a store, add up what is older, and move its closed hours to Parquet."""
+"""``radiosonde store``: show, compact and seal a store."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``store show``, ``store compact`` and ``store seal`` to the command line."""
-    parser = subparsers.add_parser("store", help="look into a store, compact it, seal it into Parquet")
+    parser = subparsers.add_parser("store", help="show, compact and seal a store")
     commands = parser.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
-    show = commands.add_parser("show", help="what is in a store", description="Show what is in a store.")
+    show = commands.add_parser("show", help="show the contents of a store", description="Show the contents of a store.")
     show.add_argument(
         "store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both"
     )
     compacting = commands.add_parser(
         "compact",
-        help="add up older windows to hours and days now",
-        description="Add up windows to minutes, hours and days by their age (RADIOSONDE_STORE_TIERS), exactly. Servers do it as "
-        "they write; this does all of it now, while they go on writing. Ctrl-C at any time loses nothing.",
+        help="merge older windows into hours and days",
+        description="Merge windows exactly into minutes, hours and days by their age (RADIOSONDE_STORE_TIERS). Servers do this "
+        "gradually as they write; this command does all of it now. Servers may keep running. Ctrl-C loses nothing.",
     )
     compacting.add_argument("store", type=Path, metavar="STORE", help="SQLite file")
     sealing = commands.add_parser(
         "seal",
         help="move closed hours to Parquet",
-        description="Move closed hours to Parquet files that DuckDB, Spark and ClickHouse read as they are.",
+        description="Move closed hours to Parquet files that DuckDB, Spark and ClickHouse can read directly.",
     )
     sealing.add_argument("store", type=Path, metavar="STORE", help="SQLite file")
     sealing.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of sealed hours")
-    sealing.add_argument("--all", action="store_true", dest="everything", help="seal the hour still being filled too")
+    sealing.add_argument("--all", action="store_true", dest="everything", help="seal the current hour too")
     sealing.add_argument(
         "--grace-hours",
         type=int,
         default=GRACE_HOURS,
         metavar="N",
-        help="hours that stay behind the newest one (default %(default)s)",
+        help="hours before the newest one that are kept (default: %(default)s)",
     )
 
 
@@ -93,15 +93,15 @@ def _compact(path: Path) -> int:
         if windows < before_windows:
             _say(
                 terminal,
-                f"{path}: {before_windows:,} windows are {windows:,} now, {_size(before_bytes)} are {_size(size_bytes)}",
+                f"{path}: {before_windows:,} windows merged into {windows:,}, {_size(before_bytes)} into {_size(size_bytes)}",
             )
     if windows >= before_windows:
-        _say(terminal, f"{path}: nothing to add up among {windows:,} windows, {_size(size_bytes)}")
+        _say(terminal, f"{path}: nothing to merge in {windows:,} windows, {_size(size_bytes)}")
     return 0
 
 
 def _held(path: Path) -> tuple[int, int]:
-    """Return how many windows a store holds, and its bytes.
+    """Return the number of windows of a store and its size in bytes.
 
     Raises:
         StoreError: there is none at *path*.
@@ -119,9 +119,9 @@ def _seal(args: argparse.Namespace) -> int:
     if hours:
         _say(terminal, f"sealed {windows:,} windows into {args.out} ({len(hours):,} segments, {_size(size_bytes)})")
     elif args.everything:
-        _say(terminal, "nothing to seal: the store holds no windows")
+        _say(terminal, "nothing to seal: the store has no windows")
     else:
-        _say(terminal, "nothing to seal: the newest hours stay until they are closed; --all seals them too")
+        _say(terminal, "nothing to seal: the newest hours are still open; pass --all to seal them too")
     return 0
 
 

@@ -31,14 +31,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add ``triage`` to the command line."""
     parser = subparsers.add_parser(
         "triage",
-        help="the last minutes on one screen: what is wrong, what each signal does, what is usual",
-        description="Show the last minutes on one screen: findings, then traffic, errors, latency, versions, cohorts, processes and data beside what is usual.",
-        epilog="Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not be made, 4 stale.",
+        help="show the last minutes on one screen: findings, and each signal compared with its usual value",
+        description="Show the last minutes on one screen: findings, then traffic, errors, latency, versions, cohorts, processes and data, compared with their usual values.",
+        epilog="Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not run, 4 stale.",
     )
     parser.add_argument("store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both")  # fmt: skip
-    parser.add_argument("--model", help="look at this model only (default: all)")
+    parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
-        "--last", type=int, default=15, metavar="MINUTES", help="how many minutes are now (default: 15)"
+        "--last", type=int, default=15, metavar="MINUTES", help="length of the period shown (default: 15)"
     )
 
 
@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: *--last* is no number of minutes, or the extra ``desk`` is not installed.
     """
     if args.last < 1:
-        raise ConfigurationError(f"--last {args.last} is no number of minutes; write --last 15")
+        raise ConfigurationError(
+            f"--last {args.last} is not a valid number of minutes; pass a positive one, as in --last 15"
+        )
     terminal = console()
     source = open_source(list(args.store), sketches=False)
     written_ns = source.last_written_ns()
@@ -60,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
     windows += source.runtime_windows(last - _HISTORY_NS, None)
     freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
     diagnosis = check(windows, source.references(), model=args.model, freshness=freshness)
-    terminal.print(f"[bold]{status_words(diagnosis).upper()}[/bold]  {span_words(diagnosis)}", soft_wrap=True)
+    terminal.print(f"{status_words(diagnosis).upper()}  {span_words(diagnosis)}", style="bold", soft_wrap=True)
     for reason in reasons(diagnosis):
         terminal.print(f"  {reason}", highlight=False)
     for finding in diagnosis.findings:
-        terminal.print(f"\n[bold]{finding.severity.upper()}[/bold]  {finding.title}", highlight=False)
+        terminal.print(f"\n{finding.severity.upper()}  {finding.title}", style="bold", highlight=False)
         terminal.print(f"  {finding.verdict}", highlight=False)
         terminal.print(f"  {place_words(finding.where)}; since {onset_words(finding.onset)}", highlight=False)
     moved: list[tuple[str, Line]] = []
     for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
-        terminal.print(f"\n[bold]{model}[/bold], last {args.last} minutes, and what is usual", highlight=False)
+        terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
         for line in triage_lines(model, windows, args.last * _MINUTE_NS):
             terminal.print(
                 f"  {line.subject:<10} {line.now:<62} {line.usual}".rstrip(), highlight=False, soft_wrap=True
@@ -81,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, Line]], store: str) -> None:
-    """Print the largest deviations where nothing is significant, what was ruled out, and what to run next."""
+    """Print the largest deviations if nothing is significant, what was ruled out, and the next command."""
     if not diagnosis.findings and diagnosis.windows:
         moved.sort(key=lambda entry: -max(entry[1].ratio, 1 / entry[1].ratio))
-        largest = "; ".join(f"{model}: {line.now} ({line.usual})" for model, line in moved[:3]) or "none above a half"
+        largest = "; ".join(f"{model}: {line.now} ({line.usual})" for model, line in moved[:3]) or "none above 50 %"
         terminal.print(f"\nnothing significant; largest deviations: {largest}", highlight=False)
     floors = [f"{check.where.model} {check.subject}: {floor.text}" for check in diagnosis.checked for floor in check.floors[:1]]  # fmt: skip
     if floors and not diagnosis.findings:

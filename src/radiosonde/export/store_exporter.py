@@ -183,7 +183,7 @@ def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]
         yield Health("fix", f"store: {fault}", make_folder(path.parent))
         return
     if not path.exists() or not path.stat().st_size:
-        yield Health("ok", f"store: {path} will be made")
+        yield Health("ok", f"store: {path} will be created")
         return
     try:
         models = sorted({summary.model for summary in StoreReader(path).summaries()})

@@ -86,14 +86,14 @@ def test_the_time_before_the_onset_is_healthy(broken, capsys):
     [
         (["{missing}"], "missing.sqlite"),
         (["{store}", "--since", "yesterday"], "'yesterday' is not a time; write 2013-03-09"),
-        (["{store}", "--since", "9999-12-31"], "'9999-12-31' is outside the years 1678 to 2261"),
-        (["{store}", "--until", "0001-01-01T00:00+14:00"], "is outside the years 1678 to 2261"),
-        (["{store}", "--since", "2013-03-04", "--until", "2013-03-02"], "--since is not before --until"),
+        (["{store}", "--since", "9999-12-31"], "'9999-12-31' is outside the supported years 1678 to 2261"),
+        (["{store}", "--until", "0001-01-01T00:00+14:00"], "is outside the supported years 1678 to 2261"),
+        (["{store}", "--since", "2013-03-04", "--until", "2013-03-02"], "--since must be before --until"),
         (
             ["{store}", "--require", "errors,speed"],
             "'speed' cannot be required; choose from errors, latency, features, labels",
         ),
-        (["{store}", "--html", "{missing}/report.html"], "give --html another file"),
+        (["{store}", "--html", "{missing}/report.html"], "pass another file to --html"),
     ],
 )
 def test_what_cannot_run_exits_with_2_and_one_sentence(healthy, capsys, tmp_path, arguments, sentence):
@@ -113,7 +113,7 @@ def test_nothing_to_look_at_exits_with_3_and_says_what_the_store_holds(healthy, 
     assert main(["diagnose", str(healthy), *arguments]) == 3
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("NOT CHECKED")
-    assert "the store holds windows of 'delays' from 2013-03-01T" in shown
+    assert "the store has windows of 'delays' from 2013-03-01T" in shown
     assert main(["diagnose", str(healthy), *arguments, "--json"]) == 3
     document = json.loads(capsys.readouterr().out)
     assert (document["status"], document["healthy"]) == ("not checked", False)

@@ -88,7 +88,7 @@ def test_the_workers_of_gunicorns_file(doctor, tmp_path, file, text, options, wo
     code, found = doctor(f"gunicorn {options} server:app")
     assert code == (0 if workers == 1 else 1)
     if workers != 1:
-        _, sentence = said(found, "server", f"{workers} worker" if workers else "as many worker processes")
+        _, sentence = said(found, "server", f"{workers} worker" if workers else "a computed number of worker")
         assert "without an agent" in sentence
 
 
@@ -128,7 +128,7 @@ def test_each_set_up_of_the_documentation(doctor, command):
     """Its command as it stands: fine, or with workers and no agent told to run one; the starter is never there twice."""
     code, found = doctor(command)
     assert found["next"].count("opentelemetry-instrument") <= 1
-    if re.search(r"-w 4|--workers 4", command):
+    if re.search(r"-w 4|--workers 4|celery", command):
         assert (code, found["next"]) == (1, "radiosonde agent --spool /var/lib/radiosonde")
     else:
         assert code == 0, found
@@ -141,14 +141,14 @@ def test_a_spool_that_the_server_makes_is_fine(doctor, tmp_path):
     code, found = doctor("gunicorn -w 4 server:app", **places)
     assert code == 0, found
     assert said(found, "export", "labels")[0] == said(found, "export", "spool")[0] == "ok"
-    assert "will be made" in said(found, "export", "spool")[1]
+    assert "will be created" in said(found, "export", "spool")[1]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_variables_in_the_command_count(doctor, tmp_path):
     """As they do for the server."""
     _, found = doctor(f"RADIOSONDE_STORE={tmp_path}/a.sqlite RADIOSONDE_SPOL=x uvicorn server:app")
-    assert said(found, "export", "store")[1].endswith("a.sqlite will be made")
+    assert said(found, "export", "store")[1].endswith("a.sqlite will be created")
     assert said(found, "settings", "RADIOSONDE_SPOL")[0] == "fix"
 
 
@@ -199,9 +199,7 @@ def test_a_missing_extra_is_one_thing_to_do(monkeypatch, capsys, there, fixes):
     if there:
         assert to_fix[0].said.startswith(", ".join(sorted(there)))
         assert to_fix[0].command == "pip install 'radiosonde[instrument]'"
-    assert (
-        next(line.said for line in lines if line.state == "off") == "not installed here: nowhere1, nowhere2, nowhere3"
-    )
+    assert next(line.said for line in lines if line.state == "off") == "not installed: nowhere1, nowhere2, nowhere3"
 
 
 def test_prometheus_multiprocess_folder_is_looked_at(doctor, tmp_path):

@@ -38,7 +38,7 @@ def command(run):
         (PermissionError(errno.EACCES, "Permission denied"), 2, "radiosonde: Permission denied\n"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "radiosonde: Broken pipe\n"),
         (OSError(), 2, "radiosonde: OSError\n"),
-        (MemoryError(), 2, "radiosonde: there is not enough memory\n"),
+        (MemoryError(), 2, "radiosonde: out of memory\n"),
         (ModuleNotFoundError("no", name="rich.table"), 2, "pip install 'radiosonde[desk]'\n"),
         (ModuleNotFoundError("no", name="redis"), 2, "pip install 'radiosonde[redis]'\n"),
         (ModuleNotFoundError("no", name="somebodys"), 2, "pip install somebodys\n"),

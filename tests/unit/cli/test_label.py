@@ -93,7 +93,7 @@ def test_labels_can_all_be_numbers(csv, store, capsys):
     """What is none is refused."""
     assert load(csv("id,label\na,007\nb,many\n"), store, "--label-type", "number") == 0
     assert store.labels == [Label("a", "007", 1_800_000_000 * NS)]
-    assert "line 3: the label 'many' is no number" in capsys.readouterr().out
+    assert "line 3: the label 'many' is not a number" in capsys.readouterr().out
 
 
 def test_a_parquet_file_is_received(tmp_path, store):
@@ -143,14 +143,14 @@ def test_bad_rows_are_counted_by_reason_and_the_rest_is_received(csv, store, cap
     assert load(csv(text + b'g,"' + b"x" * 140_000 + b'",1\nh,yes,1\n'), store) == 0
     assert store.labels == [Label("b", "yes", NS), Label("f", "yes", 1_800_000_000 * NS + 7), Label("h", "yes", NS)]
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert lines[0] == "7 rows refused:"
+    assert lines[0] == "7 rows rejected:"
     assert [line.split(": ")[0].split() for line in lines[1:]] == [
         ["3", "unreadable", "first", "line", "5"],
         ["2", "invalid_time", "first", "line", "2"],
         ["1", "invalid_id", "first", "line", "4"],
         ["1", "invalid_value", "first", "line", "8"],
     ]
-    assert "holds bytes that are no text in utf-8; pass its encoding" in lines[1]
+    assert "contains bytes that are not utf-8 text; pass its encoding" in lines[1]
 
 
 def test_strict_stops_at_the_first_bad_row(csv, store):
@@ -180,9 +180,9 @@ def test_a_large_file_goes_in_chunks_and_a_failing_store_says_how_far_it_came(cs
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", [], "has no column of ids; it has none: name one with --id-column"),
+        ("", [], "has no column of ids; it has none: select one with --id-column"),
         ("a,b\n1,2\n", [], "has no column of ids; it has 'a', 'b'"),
-        ("id,b\n1,2\n", [], "has no column 'label'; it has 'id', 'b': name one with --label-column"),
+        ("id,b\n1,2\n", [], "has no column 'label'; it has 'id', 'b': select one with --label-column"),
         ("id,label\n1,2\n", ["--time-column", "t"], "has no column 't'; .*--time-column"),
         ("id,label\n1,2\n", ["--id-column", ""], "has no column of ids"),
     ],
@@ -232,7 +232,7 @@ def test_the_place_of_the_labels(csv, store, capsys):
     assert "into redis://127.0.0.1:6379/0\n" in (shown := capsys.readouterr().out)
     assert "secret" not in shown
     store.is_closed = False
-    with pytest.raises(ConfigurationError, match="give --to PATH, or set RADIOSONDE_LABELS"):
+    with pytest.raises(ConfigurationError, match="pass --to PATH, or set RADIOSONDE_LABELS"):
         load(path, store, settings=Settings())
 
 

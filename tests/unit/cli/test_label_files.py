@@ -103,10 +103,10 @@ def test_a_text_file_is_read_however_it_is_written(served, tmp_path, capsys, nam
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"PK\x03\x04rest", "a zip archive, as Excel's workbooks are, .*save the sheet as CSV"),
+        (b"PK\x03\x04rest", "a zip archive, such as an Excel workbook, .*save the sheet as CSV"),
         (b"ARROW1\0\0", "an Arrow .*write it as Parquet"),
         (b"SQLite format 3\0", "a SQLite database"),
-        (b'[{"id": 1, "label": 2}]', "as JSON does; write it as CSV"),
+        (b'[{"id": 1, "label": 2}]', "like JSON; convert it to CSV"),
         (written(ROWS).encode("utf-16-be"), "--encoding utf-16-be"),
         (written(ROWS).encode("utf-16-le"), "--encoding utf-16-le"),
         ("id,\u00e9tat,label\n1,2,3\n".encode("cp1252"), "--encoding cp1252"),
@@ -207,7 +207,7 @@ def test_a_decimal_comma_is_read_where_it_is_said(served, tmp_path, capsys, text
     assert float(pd.read_csv(file, sep=";", decimal=",", thousands=".")["label"][0]) == value
     if "," in text:
         assert main(["label", str(file), "--to", str(store)]) == UNMET
-        assert "where model 'm' answers numbers" in (said := capsys.readouterr().out)
+        assert "where model 'm' predicts numbers" in (said := capsys.readouterr().out)
         assert "pass --decimal ," in said
         assert main(["label", str(file), "--to", str(store), "--label-type", "number"]) == FAILED
     assert main(["label", str(file), "--to", str(store), "--decimal", ","]) == 0
@@ -244,11 +244,11 @@ def test_rows_that_say_there_is_no_label_are_no_class(served, tmp_path, capsys, 
 @pytest.mark.parametrize(
     ("answers", "labels", "said"),
     [
-        (["late", "ok"], ["Late", "OK"], "'Late' (1; its own is 'late')"),
+        (["late", "ok"], ["Late", "OK"], "'Late' (1; did you mean 'late'?)"),
         ([True, False], ["yes", "no"], "'yes' (1)"),
-        (["on_time", "late"], ["on time", "late"], "1 of the 2 labels of model 'm' are classes that it never answers: 'on time' (1; its own is 'on_time')"),
-        (["cancelled", "late"], ["canceled", "late"], "its own is 'cancelled'"),
-        ([3, 7], ["three", "seven"], "every one of its labelled answers counts as wrong"),
+        (["on_time", "late"], ["on time", "late"], "1 of the 2 labels of model 'm' are classes that it never predicts: 'on time' (1; did you mean 'on_time'?)"),
+        (["cancelled", "late"], ["canceled", "late"], "did you mean 'cancelled'?"),
+        ([3, 7], ["three", "seven"], "all of its labelled predictions count as incorrect"),
     ],
 )  # fmt: skip
 def test_classes_that_the_model_writes_otherwise_are_said_and_counted(served, tmp_path, capsys, answers, labels, said):
@@ -316,7 +316,7 @@ def test_a_file_of_other_ids_ends_with_its_own_code(served, tmp_path, capsys):
     assert "none of the 2 ids" in capsys.readouterr().err
     file.write_text("id,label\nx,late\na,late\n")
     assert main(["label", str(file), "--to", str(store)]) == 0
-    assert "1 of them meet a prediction; 1 have an id that is not known" in capsys.readouterr().out
+    assert "1 of them match a prediction; 1 have an unknown id" in capsys.readouterr().out
     assert counted(rs)[0] == {"joined": 1}
 
 

@@ -61,7 +61,7 @@ def test_build_says_what_it_wrote_and_what_to_do_next(rows, tmp_path, capsys):
     assert printed.out == (
         f"{profile}: 4 features in 31 cells from 1,000 rows, classification "
         f"(reference {reference.id}, grid {reference.grid_id})\n"
-        f"look at it with: radiosonde reference show {profile}\n"
+        f"show it with: radiosonde reference show {profile}\n"
     )
 
 

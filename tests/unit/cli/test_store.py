@@ -74,10 +74,10 @@ def test_compact_adds_up_what_is_old_and_says_what_it_saved(tmp_path, monkeypatc
             ]
         )
     assert run("compact", path) == 0
-    assert f"{path}: 96 windows are 2 now, " in capsys.readouterr().out
+    assert f"{path}: 96 windows merged into 2, " in capsys.readouterr().out
     assert sum(row.calls for row in StoreReader(path).summaries()) == 96 * 5
     assert run("compact", path) == 0
-    assert f"{path}: nothing to add up among 2 windows" in capsys.readouterr().out
+    assert f"{path}: nothing to merge in 2 windows" in capsys.readouterr().out
 
 
 def test_an_interrupted_compaction_keeps_its_steps_and_says_so(tmp_path, monkeypatch, capsys):
@@ -98,7 +98,7 @@ def test_an_interrupted_compaction_keeps_its_steps_and_says_so(tmp_path, monkeyp
     monkeypatch.setattr(command, "progress_bar", pressed)
     with pytest.raises(KeyboardInterrupt):
         run("compact", path)
-    assert " windows are " in capsys.readouterr().out
+    assert " windows merged into " in capsys.readouterr().out
     assert 60 < sum(row.windows for row in StoreReader(path).summaries()) < 12 * 120
     assert sum(row.calls for row in StoreReader(path).summaries()) == 12 * 120 * 5
 
@@ -125,14 +125,11 @@ def test_seal_says_why_nothing_was_sealed(path, capsys):
     """Hours within the grace stay, `--all` takes them, and an empty store says that it is empty."""
     out = path.parent / "sealed"
     run("seal", path, "--out", out, "--grace-hours", "2")
-    assert (
-        capsys.readouterr().out
-        == "nothing to seal: the newest hours stay until they are closed; --all seals them too\n"
-    )
+    assert capsys.readouterr().out == "nothing to seal: the newest hours are still open; pass --all to seal them too\n"
     run("seal", path, "--out", out, "--all")
     assert capsys.readouterr().out.startswith("sealed 6 windows")
     run("seal", path, "--out", out, "--all")
-    assert capsys.readouterr().out == "nothing to seal: the store holds no windows\n"
+    assert capsys.readouterr().out == "nothing to seal: the store has no windows\n"
 
 
 def test_a_missing_store_is_an_error_the_frame_reports(tmp_path):

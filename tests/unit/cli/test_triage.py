@@ -83,6 +83,6 @@ def test_a_screen_of_other_minutes_and_one_that_cannot_be(screen, tmp_path, caps
     assert code == 0
     assert "last 5 minutes" in shown
     assert main(["triage", str(tmp_path / "t.sqlite"), "--last", "0"]) == 2
-    assert "write --last 15" in capsys.readouterr().err
+    assert "as in --last 15" in capsys.readouterr().err
     StoreWriter(tmp_path / "empty.sqlite").close()
     assert main(["triage", str(tmp_path / "empty.sqlite")]) == 3
