@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
+from radiosonde._guard import Guard
 from radiosonde.errors import ConfigurationError
+
+MOST_LABELS = 1 << 24
+"""Labels of one call. Bounds what is made of something that only says how long it is, such as a range."""
 
 
 def is_column(value: Any) -> bool:
-    """Say whether *value* is a column of ids, not one id."""
-    return not isinstance(value, (str, bytes)) and hasattr(value, "__iter__") and getattr(value, "ndim", 1) != 0
+    """Say whether *value* is a column of ids, not one id. What raises when it is asked is none."""
+    return Guard.attempt(_is_column, value) is True
+
+
+def _is_column(value: Any) -> bool:
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__iter__") and bool(getattr(value, "ndim", 1) != 0)
 
 
 def labels_in(
@@ -20,7 +29,7 @@ def labels_in(
     """Yield (id, value, time in ns) of columns of labels: lists, arrays and Series of any library.
 
     Raises:
-        ConfigurationError: the columns are of different lengths, or a time is none.
+        ConfigurationError: the columns are of different lengths, one is none or cannot be read, or a time is none.
     """
     ids, values = _listed(ids), _listed(values)
     if isinstance(times, (datetime, int, float)) or times is None:
@@ -40,9 +49,28 @@ _LISTINGS = ("to_list", "tolist", "to_pylist")
 
 
 def _listed(column: Any) -> list[Any]:
+    listed = Guard.attempt(_read, column)
+    if isinstance(listed, ConfigurationError):
+        raise listed
+    if isinstance(listed, Exception):
+        raise ConfigurationError(
+            f"label got a column of type {type(column).__name__}, which raised {type(listed).__name__}; give a list"
+        ) from listed
+    return listed
+
+
+def _read(column: Any) -> list[Any]:
     listing = next((getattr(column, name) for name in _LISTINGS if hasattr(column, name)), None)
     if listing is not None:
         column = listing()
-    if isinstance(column, (str, bytes)) or not hasattr(column, "__iter__"):
-        raise ConfigurationError(f"label got a column of ids and {column!r}; give one value for each id")
-    return list(column)
+    if isinstance(column, (str, bytes)) or not hasattr(column, "__iter__") or not hasattr(column, "__len__"):
+        raise ConfigurationError(
+            f"label got a column of ids and a {type(column).__name__}; give a list, with one value for each id"
+        )
+    length = len(column)
+    if length > MOST_LABELS:
+        raise ConfigurationError(f"label got {length} labels, {MOST_LABELS} are allowed; give them in parts")
+    items = list(islice(column, length + 1))
+    if len(items) != length:
+        raise ConfigurationError(f"label got a {type(column).__name__} that says it has {length} items and has others")
+    return items

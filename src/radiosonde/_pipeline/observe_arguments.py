@@ -9,10 +9,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from radiosonde._guard import Guard
 from radiosonde.errors import ConfigurationError
 from radiosonde.reference.profile import Reference
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SHOWN = 200
+"""Characters of what cannot be used in a message."""
 
 _TASKS = (None, "classification", "regression")
 
@@ -45,6 +49,16 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def check_name(name: object) -> None:
+    """Check the name of a model.
+
+    Raises:
+        ConfigurationError: it is empty.
+    """
+    if name is not None and Guard.attempt(bool, name) is False:
+        raise ConfigurationError(f'observe needs the model\'s name, got {_shown(name)}; write @observe("delays")')
+
+
 def check_arguments(given: Mapping[str, object]) -> None:
     """Check the arguments of `observe` by name.
 
@@ -53,8 +67,13 @@ def check_arguments(given: Mapping[str, object]) -> None:
     """
     for name, value in given.items():
         is_usable, must = _CHECKS[name]
-        if not is_usable(value):
-            raise ConfigurationError(f"observe got {name}={value!r}; it must be {must}")
+        if Guard.attempt(is_usable, value) is not True:
+            raise ConfigurationError(f"observe got {name}={_shown(value)}; it must be {must}")
+
+
+def _shown(value: object) -> str:
+    text = Guard.attempt(repr, value)
+    return f"a {type(value).__name__}" if isinstance(text, Exception) else text[:_SHOWN]
 
 
 def check_function(function: object) -> None:

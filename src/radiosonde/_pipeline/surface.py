@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from radiosonde._clock import LATEST_S, NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._join.received import is_column, labels_in
-from radiosonde._pipeline.observe_arguments import check_arguments, check_function, own_name, profile_of, unobserved
+from radiosonde._pipeline.observe_arguments import (
+    check_arguments,
+    check_function,
+    check_name,
+    own_name,
+    profile_of,
+    unobserved,
+)
 from radiosonde._pipeline.selector import Input, first, selector
 from radiosonde._pipeline.session import Session
 from radiosonde._pipeline.tags import Tag, Tags
@@ -137,8 +144,7 @@ class Surface(Session):
         """
         if callable(name):
             return self.observe()(name)
-        if name is not None and not name:
-            raise ConfigurationError(f'observe needs the model\'s name, got {name!r}; write @observe("delays")')
+        check_name(name)
         check_arguments(
             {"input": input, "output": output, "task": task, "reference": reference, "features": features,
              "classes": classes, "id": id}
@@ -271,7 +277,7 @@ class Surface(Session):
             time: when it became known, aware datetime or epoch seconds; default: now. One for all, or one for each id.
 
         Raises:
-            ConfigurationError: *time* is no time, or columns differ in length.
+            ConfigurationError: *time* is no time; a column cannot be read, or columns differ in length.
             StoreError: columns only: the join store cannot be reached; none was taken.
 
         What becomes of each label is counted: see ``statistics().labels``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from uuid import UUID
 
@@ -124,6 +125,31 @@ def test_columns_of_different_lengths_are_refused(rs, values, times):
     with pytest.raises(ConfigurationError, match="label got"):
         rs.label(["a", "b"], values, times)
     assert results(rs) == {}
+
+
+class Endless(list):
+    """A list that goes on for ever."""
+
+    def __iter__(self):
+        return itertools.count()
+
+
+class Unlistable(list):
+    """A list that cannot be listed."""
+
+    def __iter__(self):
+        raise KeyError("mine")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [itertools.count(), Endless([1]), Unlistable([1]), range(10**12), iter(["x"])],
+    ids=lambda column: type(column).__name__,
+)
+def test_columns_that_cannot_be_read_are_refused(rs, column):
+    """What raises, has no end or is too long is an error of ours that says so; nothing is consumed for ever."""
+    with pytest.raises(ConfigurationError, match="label got"):
+        rs.label(["x"], column)
 
 
 def test_a_receipt_labels_in_a_process_that_never_saw_the_prediction():

@@ -6,6 +6,8 @@ import asyncio
 import functools
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from radiosonde._guard import Guard
@@ -147,3 +149,34 @@ def test_off_returns_the_function_itself():
 
     assert rs.observe(predict) is predict
     assert rs.observe("delays")(predict) is predict
+
+
+class Hostile:
+    """What raises whatever is asked of it."""
+
+    def __repr__(self):
+        raise RuntimeError("not for you")
+
+    __bool__ = __len__ = __eq__ = __repr__
+    __hash__ = object.__hash__
+
+
+RELEASED = memoryview(b"x")
+RELEASED.release()
+
+
+@pytest.mark.parametrize(
+    "name", [pd.NA, np.array([1, 2]), np.array([]), RELEASED, Hostile()], ids=lambda name: type(name).__name__
+)
+def test_a_name_that_cannot_be_asked_whether_it_is_empty(name):
+    """It is a name like another, and is turned into text."""
+    with fly() as rs:
+        rs.observe(name)(lambda row: "yes")([1.0])
+        assert [window.calls for window in rs.windows()] == [1]
+
+
+@pytest.mark.parametrize("argument", ["task", "reference", "input", "output", "features", "classes", "id"])
+def test_an_argument_that_raises_cannot_be_used(argument):
+    """The error is ours, and names the argument."""
+    with fly() as rs, pytest.raises(ConfigurationError, match=f"observe got {argument}=a Hostile; it must be"):
+        rs.observe("m", **{argument: Hostile()})
