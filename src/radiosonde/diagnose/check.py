@@ -58,7 +58,9 @@ def check(
         return _nothing(model or "", sorted({window.key.model for window in given} - {RUNTIME_MODEL}), written_ns)
     whole, missing = Report(), []
     for name in sorted({window.key.model for window in chosen}):
-        view = View(name, [window for window in chosen if window.key.model == name], runtime, references, past)
+        mine = [window for window in chosen if window.key.model == name]
+        beside = sorted({(each.start_ns, each.end_ns) for each in given if each.key.model not in (name, RUNTIME_MODEL)})
+        view = View(name, mine, runtime, references, past, beside)
         reports = {each: Report() for each in all_checks()}
         for each, report in reports.items():
             each.look(view, report)

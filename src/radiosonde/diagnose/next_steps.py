@@ -90,6 +90,18 @@ def look_at_health(onset: Onset) -> NextStep:
     )
 
 
+def look_at_traffic(where: Place, onset: Onset) -> NextStep:
+    """Return the query of calls by minute, version and cohort around the onset."""
+    return NextStep(
+        "calls by minute, version and cohort around the onset",
+        _sqlite(
+            "SELECT strftime('%Y-%m-%d %H:%M', start_ns/1000000000, 'unixepoch') AS minute, version, cohort, sum(calls) AS calls "  # noqa: S608 -- text for a person to run; names are quoted
+            f"FROM windows WHERE model={_text(where.model)} AND start_ns BETWEEN {onset.at_ns - _HOUR_NS // 4} AND {onset.at_ns + _HOUR_NS // 4} "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 400"
+        ),
+    )
+
+
 def look_before(where: Place, onset: Onset) -> NextStep:
     """Return the diagnosis of the time before the onset, which should come out without this finding."""
     return NextStep(

@@ -105,6 +105,7 @@ class View:
         runtime: windows with the health of all processes.
         references: all reference profiles.
         wants_past: what is over counts as much as what goes on, because the caller asked for the past.
+        beside: start and end of the windows of other models.
     """
 
     model: str
@@ -112,6 +113,7 @@ class View:
     runtime: Sequence[Window]
     references: Mapping[tuple[str, str], Reference]
     wants_past: bool = False
+    beside: Sequence[tuple[int, int]] = ()
 
     @cached_property
     def panel(self) -> Panel:

@@ -1,0 +1,341 @@
+"""Excursions of traffic: where calls left the level that their own past foretells, replayed step by step.
+
+All numbers are logarithms of counts, or of the ratio of two counts, so that half and double are alike. The *forecast* of a span is the level of the 30
+steps before it, or that level carried on along the trend of the 30 before them, whichever is nearer to what came. Where there are two days,
+both are formed once more with the usual course of the day taken out (from two weeks on, of the day of the week), and the nearer one
+counts: neither the evening of every day, nor the opening that a Saturday does not have, is an excursion. Conservative on purpose:
+a slow decline over hours is not seen here.
+
+The *scale* of errors is learned from the forecasts so far, trimmed, in units of what counting alone gives; bursts and wandering widen it.
+A span counts when its worst step of three, or the median of ten, is beyond `DEVIATIONS` of it and beyond a least change. What an excursion covers is
+taken out of all later forecasts.
+
+*Bursts*: a rise like one of the last 28 days, or a fall like three of them or like those of the same time on two other days, is how
+this model lives; it becomes an incident when it lasts twice as long as those did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+BASE = 30
+MIN_STEPS = 100
+DEVIATIONS = 5.0
+_SPANS = (3, 10)
+_OWN_VARIANCE = 0.05**2
+_FEW = 100
+_CHUNK = 1440
+_BACK, _NEAR, _PLATEAU = 3, 0.35, 0.35
+_SLOTS, _DAY_NS = 144, 86_400_000_000_000
+_MONTH_NS, _SAME_TIME_NS = 28 * _DAY_NS, 2_700_000_000_000
+_ALIKE, _LONGER = 0.67, 2
+
+
+class Change(NamedTuple):
+    """The least change that counts, as logarithms: a fall and a rise, both positive."""
+
+    fall: float
+    rise: float
+
+
+@dataclass(slots=True)
+class Excursion:
+    """Traffic away from its level.
+
+    Attributes:
+        sign: -1 for a fall, 1 for a rise.
+        onset: first step.
+        alarm: step at which it was seen.
+        opened: step from which it is an incident; later than the alarm where bursts like it are known.
+        recovered: first step after it; None while it lasts.
+        closed: step at which that was seen.
+        depth: size of the change at the alarm, as a logarithm, positive.
+        deviations: the same in units of the usual error.
+    """
+
+    sign: int
+    onset: int
+    alarm: int
+    opened: int
+    depth: float
+    deviations: float
+    recovered: int | None = None
+    closed: int | None = None
+
+    @property
+    def is_burst(self) -> bool:
+        """Whether it was over before it was an incident."""
+        return self.closed is not None and self.closed <= self.opened
+
+
+class Track(NamedTuple):
+    """One count over time, of known steps only.
+
+    Attributes:
+        at: index of each step on the grid.
+        level: logarithm of the count, or of a ratio.
+        variance: its variance if only counting made it vary.
+        daily: what the time of the day foretells, less its mean; NaN where that is not known.
+    """
+
+    at: NDArray[np.int64]
+    level: Numbers
+    variance: Numbers
+    daily: Numbers
+
+
+class Scanned(NamedTuple):
+    """Excursions, the steps at which forecasts could be made, and the least fall that would be seen now, as a logarithm; NaN without forecasts."""
+
+    excursions: list[Excursion]
+    forecasts: int
+    floor: float
+
+
+def make_track(at: NDArray[np.int64], counts: Numbers, rest: Numbers | None, start_ns: int, step_ns: int) -> Track:
+    """Return the track of *counts*, or of their ratio to *rest*.
+
+    Args:
+        at: grid index of each known step.
+        counts: calls in these steps.
+        rest: calls of everything else in these steps; None for the counts themselves.
+        start_ns: start of the grid.
+        step_ns: its step.
+    """
+    level = np.log(counts + 0.5) - (0.0 if rest is None else np.log(rest + 0.5))
+    smooth = _trailing_mean(counts)
+    variance = 1 / (smooth + 0.5) + (0.0 if rest is None else 1 / (_trailing_mean(rest) + 0.5))
+    return Track(at, level, variance, _daily(at, level, start_ns, step_ns))
+
+
+def _trailing_mean(counts: Numbers) -> Numbers:
+    """Return the mean of the `BASE` steps before each, without the nearest ten."""
+    total = np.concatenate([[0.0], counts.cumsum()])
+    end = np.maximum(np.arange(counts.size) - 10, 1)
+    begin = np.maximum(end - BASE, 0)
+    return np.asarray((total[end] - total[begin]) / (end - begin), dtype=np.float64)
+
+
+def _daily(at: NDArray[np.int64], level: Numbers, start_ns: int, step_ns: int) -> Numbers:
+    """Return what the days before foretell for each step: the median by time of day, from two weeks on of the same weekday."""
+    times = start_ns + at * step_ns
+    day = times // _DAY_NS - start_ns // _DAY_NS
+    place = (times % _DAY_NS) / _DAY_NS * _SLOTS
+    flat = day * _SLOTS + place.astype(np.int64)
+    days = int(day[-1]) + 1 if day.size else 0
+    counted = np.bincount(flat, minlength=days * _SLOTS)
+    means = np.where(counted > 0, np.bincount(flat, level, minlength=days * _SLOTS) / np.maximum(counted, 1), np.nan)
+    table = means.reshape(days, _SLOTS)
+    made = np.full(level.size, np.nan)
+    for today in range(2, days):
+        mine = np.flatnonzero(day == today)
+        before = table[today % 7 : today : 7][-3:] if today >= 14 else table[:today]
+        usable = np.isfinite(before).sum(axis=0) >= 2
+        if not mine.size or usable.mean() < 0.5:
+            continue
+        course = np.full(_SLOTS, np.nan)
+        course[usable] = np.nanmedian(before[:, usable], axis=0)
+        slots = np.flatnonzero(usable)
+        made[mine] = np.interp(place[mine], slots + 0.5, course[slots], period=_SLOTS)
+    return made
+
+
+def scan_track(tracks: tuple[Track, ...], change: Change, step_ns: int) -> Scanned:
+    """Return the excursions that all of *tracks* show at once (a cohort: its calls, and their ratio to the rest).
+
+    Args:
+        tracks: tracks over the same steps.
+        change: the least change.
+        step_ns: step of the grid.
+    """
+    at = tracks[0].at
+    size = at.size
+    free = np.ones(size, dtype=bool)
+    errors: list[list[Numbers]] = [[] for _ in range(4)]
+    found: list[Excursion] = []
+    cursor, forecasts, floor = 0, 0, float("nan")
+    while cursor < size:
+        end = min(cursor + min(max(cursor, 64), _CHUNK), size)
+        looks = _looks(tracks, free, cursor, end)
+        scales = [_scale(part) for part in errors]
+        alarm, floor = _first(looks, scales, change, floor, known=forecasts)
+        last = size if alarm is None else alarm[0] + 1
+        for part, values in zip(errors, looks, strict=True):
+            kept = values.units[np.isfinite(values.units) & (values.position < last - 10 * (alarm is not None))]
+            part.append(kept)
+        forecasts = sum(part.size for part in errors[0])
+        if alarm is None:
+            cursor = end
+            continue
+        excursion, resume = _follow(tracks, free, alarm, size)
+        excursion.opened = _opened(found, excursion, step_ns)
+        found.append(excursion)
+        cursor = max(resume, alarm[0] + 1)
+    return Scanned(found, forecasts, floor)
+
+
+class _Look(NamedTuple):
+    """Forecast errors of one span and one side: where, in units of counting, and as logarithms (positive: away on this side)."""
+
+    position: NDArray[np.int64]
+    units: Numbers
+    away: Numbers
+    unit: Numbers
+    sign: int
+    length: int
+
+
+def _looks(tracks: tuple[Track, ...], free: NDArray[np.bool_], start: int, end: int) -> list[_Look]:
+    """Return the looks that end at the positions from *start* to *end*, for falls and rises and both spans."""
+    # What excursions cover is left out: the steps before them take its place, if they are near enough.
+    position = np.flatnonzero(free[:start])[-(2 * BASE + 10) :]
+    position = np.concatenate([position, np.arange(start, end)])
+    made = []
+    for sign in (-1, 1):
+        for length in _SPANS:
+            sides = [_away(track, position, start, sign, length) for track in tracks]
+            away = np.minimum.reduce([side[0] for side in sides])
+            unit = np.maximum.reduce([side[1] for side in sides])
+            made.append(_Look(np.arange(start, end), away / unit, away, unit, sign, length))
+    return made
+
+
+def _away(track: Track, position: NDArray[np.int64], start: int, sign: int, length: int) -> tuple[Numbers, Numbers]:
+    level, daily = track.level[position], track.daily[position]
+    count = int((position >= start).sum())
+    unit = np.sqrt(track.variance[position[-count:]] + _OWN_VARIANCE)
+    away = _beyond(level, track.at[position], sign, length)
+    without = _beyond(level - daily, track.at[position], sign, length)
+    nearer = np.where(np.isfinite(without), np.minimum(away, without), away)
+    made = np.full(count, np.nan)
+    taken = nearer[-count:] if nearer.size >= count else nearer
+    made[count - taken.size :] = taken
+    return made, unit
+
+
+def _beyond(level: Numbers, at: NDArray[np.int64], sign: int, length: int) -> Numbers:
+    """Return by how much the last *length* steps are away, on the side of *sign*, from what the 60 before them foretell, for each end."""
+    made = np.full(level.size, np.nan)
+    if level.size < 2 * BASE + length:
+        return made
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(level, BASE), axis=1)
+    older, newer = medians[: -BASE - length], medians[BASE:-length]
+    spans = np.lib.stride_tricks.sliding_window_view(level, length)[2 * BASE :]
+    trend = newer + (newer - older) * ((BASE + length) / 2) / BASE
+    mine = (sign * spans).min(axis=1) if length == _SPANS[0] else np.median(sign * spans, axis=1)
+    # The end of what lasted half an hour brings the level of before back.
+    returned = np.where(np.abs(newer - older) >= _PLATEAU, sign * older, -np.inf)
+    away = mine - np.maximum.reduce([sign * newer, sign * trend, returned])
+    reach = at[2 * BASE + length - 1 :] - at[: -(2 * BASE + length - 1)]
+    made[2 * BASE + length - 1 :] = np.where(reach <= 3 * BASE + length, away, np.nan)
+    return made
+
+
+class _Scale(NamedTuple):
+    """Usual error of one span and side in units of counting: its middle, and its size above it, trimmed."""
+
+    middle: float
+    size: float
+
+    def limit(self, unit: Numbers) -> Numbers:
+        """Return what an error has to exceed where counting alone makes one of *unit*."""
+        return (min(self.middle, 0.0) + DEVIATIONS * self.size) * unit
+
+
+def _scale(parts: list[Numbers]) -> _Scale:
+    """Return the usual error; its size is at least that of counting, and larger while few are known."""
+    values = np.concatenate(parts) if parts else np.empty(0)
+    if values.size < BASE:
+        return _Scale(0.0, float("inf"))
+    high, middle, low = np.quantile(values, [0.98, 0.5, 0.02])
+    size = max((high - middle) / 2.05, (middle - low) / 2.05 / 2, 0.7)
+    return _Scale(float(middle), float(size * (1 + 2 / np.sqrt(values.size / 10))))
+
+
+def _first(
+    looks: list[_Look], scales: list[_Scale], change: Change, floor: float, *, known: int
+) -> tuple[tuple[int, int, float, float] | None, float]:
+    """Return the first alarm (position, sign, depth, deviations) of *looks*, and the least fall that is seen at their end."""
+    best: tuple[int, int, float, float] | None = None
+    for look, scale in zip(looks, scales, strict=True):
+        least = change.fall if look.sign < 0 else change.rise
+        limit = np.maximum(least, scale.limit(look.unit))
+        if look.sign < 0 and look.length == _SPANS[0] and np.isfinite(look.away[-1:]).any() and np.isfinite(scale.size):
+            floor = float(limit[-1] + (1.3 * scale.size - scale.middle) * look.unit[-1])
+        passed = np.flatnonzero(np.nan_to_num(look.away, nan=-1.0) >= limit) if known >= BASE else np.empty(0, int)
+        if passed.size and (best is None or int(look.position[passed[0]]) < best[0]):
+            index = passed[0]
+            best = (
+                int(look.position[index]),
+                look.sign,
+                float(look.away[index]),
+                float(look.units[index] / scale.size),
+            )
+    return best, floor
+
+
+def _follow(
+    tracks: tuple[Track, ...], free: NDArray[np.bool_], alarm: tuple[int, int, float, float], size: int
+) -> tuple[Excursion, int]:
+    """Place the onset of an excursion, follow it to its end, take it out of what is *free*, and say where to go on."""
+    position, sign, depth, deviations = alarm
+    at = tracks[0].at
+    near = min(depth / 2, _NEAR)
+    away = np.minimum.reduce([_from_frozen(track, free, position, sign) for track in tracks])
+    onset = position
+    while onset > 0 and position - onset < 2 * _SPANS[-1] and free[onset - 1] and away[onset - 1] > near:
+        onset -= 1
+    back = np.concatenate([[0], (away[position + 1 :] <= near).cumsum()])
+    found = np.flatnonzero(back[_BACK:] - back[:-_BACK] == _BACK) + _BACK - 1
+    excursion = Excursion(sign, int(at[onset]), int(at[position]), int(at[position]), depth, deviations)
+    stop = size
+    if found.size:
+        closed = position + 1 + int(found[0])
+        stop = closed - _BACK + 1
+        excursion.recovered, excursion.closed = int(at[stop]), int(at[closed])
+        free[onset:stop] = False
+        return excursion, closed + 1
+    free[onset:] = False
+    return excursion, size
+
+
+def _from_frozen(track: Track, free: NDArray[np.bool_], position: int, sign: int) -> Numbers:
+    """Return how far each step is from the level before *position*, or from that level on its usual course of the day: the nearer one."""
+    before = np.flatnonzero(free[: max(position - _SPANS[-1], 1)])[-BASE:]
+    plain = sign * (track.level - np.median(track.level[before]))
+    shaped = track.level - track.daily
+    known = before[np.isfinite(shaped[before])]
+    if not known.size:
+        return np.asarray(plain, dtype=np.float64)
+    course = sign * (shaped - np.median(shaped[known]))
+    return np.where(np.isfinite(course), np.minimum(plain, course), plain)
+
+
+def _opened(found: list[Excursion], new: Excursion, step_ns: int) -> int:
+    alike = [
+        former
+        for former in found
+        if former.sign == new.sign
+        and former.recovered is not None
+        and former.depth >= _ALIKE * new.depth
+        and (new.onset - former.onset) * step_ns <= _MONTH_NS
+    ]
+
+    def is_same_time(former: Excursion) -> bool:
+        apart = (new.onset - former.onset) * step_ns % _DAY_NS
+        return min(apart, _DAY_NS - apart) <= _SAME_TIME_NS
+
+    if new.sign < 0:
+        daily = [former for former in alike if is_same_time(former)]
+        short = [former for former in alike if former.recovered is not None and former.recovered - former.onset <= BASE]
+        alike = daily if len(daily) >= 2 else short if len(short) >= 3 else []
+    lengths = [former.recovered - former.onset for former in alike if former.recovered is not None]
+    return max(new.alarm, new.onset + _LONGER * max(lengths)) if lengths else new.alarm

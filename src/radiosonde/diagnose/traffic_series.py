@@ -1,0 +1,150 @@
+"""Calls on a regular grid of time, with the windows in which nobody called: what the traffic check reads.
+
+A window without calls is not written, so silence can only be seen beside something that goes on: *companions* are the health windows of
+processes and the windows of other models. They count when they covered most of the model's own windows; a replay of another year has none.
+With companions, a step in which anything was written and the model was not is a step without calls. Where nothing was written, or without
+companions, such a step is *unknown* and takes part in nothing: a restart and a store that was away are no loss of traffic.
+
+Steps are as long as one window, or as several where calls are few, so that a step usually holds at least `MIN_CALLS` calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.status import window_length_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.model import SeriesKey, Window
+
+MIN_CALLS = 10.0
+_MERGED = (1, 2, 3, 5, 10)
+_LONGEST_STEP_NS = 600_000_000_000
+_MOST_STEPS = 45_000
+_MONTH_NS, _HOUR_NS = 28 * 86_400_000_000_000, 3_600_000_000_000
+_COVERED = 0.8
+
+
+class Grid(NamedTuple):
+    """Calls of a model on a regular grid.
+
+    Attributes:
+        start_ns: start of step 0, a multiple of *step_ns*.
+        step_ns: length of a step.
+        keys: the series, the rows of *calls*.
+        calls: shape (series, steps); whole steps only.
+        known: whether it is known how many calls a step had, shape (steps,).
+        failures: failed calls of the model by step.
+        seconds: latency of the model's calls, summed by step.
+    """
+
+    start_ns: int
+    step_ns: int
+    keys: tuple[SeriesKey, ...]
+    calls: NDArray[np.float64]
+    known: NDArray[np.bool_]
+    failures: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+
+class Rhythm(NamedTuple):
+    """When a model is called that has long pauses: its distinct starts of windows, the end of the last, and the end of all that was written."""
+
+    start_ns: NDArray[np.int64]
+    last_ns: int
+    until_ns: int
+    step_ns: int
+
+
+def written_until(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> int:
+    """Return the end of what was written beside *windows*, or their own end where that says nothing about them."""
+    last = max(window.end_ns for window in windows)
+    return max([last, *(end for _, end in beside)]) if _covers(windows, beside) else last
+
+
+def _covers(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> bool:
+    if not beside:
+        return False
+    starts, ends = (np.array(part, dtype=np.int64) for part in zip(*sorted(beside), strict=True))
+    ends = np.maximum.accumulate(ends)
+    own = np.unique([window.start_ns for window in windows])
+    at = np.searchsorted(starts, own + window_length_ns(windows) // 2, side="right") - 1
+    return float(((at >= 0) & (ends[np.maximum(at, 0)] > own)).mean()) >= _COVERED
+
+
+def make_rhythm(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Rhythm:
+    """Return when the model of *windows* was called."""
+    called = [window for window in windows if window.calls] or list(windows)
+    starts = np.unique([window.start_ns for window in called])
+    last = max(window.end_ns for window in called)
+    return Rhythm(starts, last, max(last, written_until(windows, beside)), max(window_length_ns(windows), 1))
+
+
+def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Grid | None:
+    """Lay out *windows*; None where windows are longer than ten minutes or calls are too few for steps of ten minutes.
+
+    Args:
+        windows: windows of one model.
+        beside: start and end of windows of other models and of the processes.
+    """
+    length = max(window_length_ns(windows), 1)
+    if length > _LONGEST_STEP_NS:
+        return None
+    until = written_until(windows, beside)
+    first = max(min(window.start_ns for window in windows), until - _MONTH_NS)
+    kept = [window for window in windows if window.start_ns >= first]
+    for merged in _MERGED:
+        step = merged * length
+        if step > _LONGEST_STEP_NS:
+            return None
+        grid = _laid_out(kept, beside, step, until)
+        if grid is None or _usual(grid) >= MIN_CALLS:
+            return grid
+    return None
+
+
+def _usual(grid: Grid) -> float:
+    """Return the calls in most steps of a quiet hour: the lower fifth, over the hours with calls, of their medians. A batch job has none."""
+    per_hour = max(_HOUR_NS // grid.step_ns, 1)
+    known = np.flatnonzero(grid.known)
+    total = grid.calls.sum(axis=0)[known]
+    edges = np.flatnonzero(np.diff(known // per_hour, prepend=-1))
+    hours = [part for part in np.split(total, edges[1:]) if part.any()]
+    return float(np.quantile([float(np.median(part)) for part in hours], 0.2)) if hours else 0.0
+
+
+def _laid_out(windows: Sequence[Window], beside: Sequence[tuple[int, int]], step: int, until: int) -> Grid | None:
+    first = min(window.start_ns for window in windows)
+    first = max(first - first % step, until - until % step - _MOST_STEPS * step)
+    size = (until - first) // step
+    keys = tuple(sorted({window.key for window in windows}))
+    if size < 1:
+        return None
+    row_of = {key: row for row, key in enumerate(keys)}
+    calls = np.zeros((len(keys), size))
+    failures, seconds = np.zeros(size), np.zeros(size)
+    alive, coarse = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+    for window in windows:
+        at = (window.start_ns - first) // step
+        if not 0 <= at < size:
+            continue
+        if window.end_ns - window.start_ns > step:
+            coarse[at : (window.end_ns - first - 1) // step + 1] = True
+            continue
+        alive[at] = True
+        calls[row_of[window.key], at] += window.calls
+        failures[at] += sum(window.errors.values())
+        seconds[at] += float(window.latency.sums_s.sum())
+    if _covers(windows, beside):
+        for start, end in beside:
+            alive[max((start - first) // step, 0) : max((end - first - 1) // step + 1, 0)] = True
+        known = alive & ~coarse
+    else:
+        known = (calls.sum(axis=0) > 0) & ~coarse
+    return Grid(first, step, keys, calls, known, failures, seconds)
