@@ -208,7 +208,7 @@ def _metrics_module(registry: Registry) -> str:
 
 def _catalogue_module(registry: Registry) -> str:
     lines = [
-        _HEADER.format(title="What an exporter must know of each metric."),
+        _HEADER.format(title="Metadata of each metric for exporters."),
         "from __future__ import annotations\n",
         "from types import MappingProxyType",
         "from typing import Final\n",

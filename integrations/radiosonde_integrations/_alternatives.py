@@ -1,4 +1,4 @@
-"""Libraries that come under several distribution names, of which one is enough."""
+"""Libraries that are published under several distribution names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remembers which file a model object was loaded from, so that the file's digest can be its version.
+"""Records which file a model object was loaded from, so that the file's digest can be its version.
 
 `joblib.load` and `pickle.load` are watched while a plug-in is on. A load costs one look at what was loaded and, if that
 is a model, one ``stat``; the file is read later, off the hot path. ``from pickle import load`` before a plug-in is on,

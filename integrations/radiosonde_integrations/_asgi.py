@@ -1,4 +1,4 @@
-"""An ASGI middleware that observes requests; FastAPI and Starlette are two of its users.
+"""An ASGI middleware that observes requests, used by FastAPI and Starlette.
 
 A request is over when its last byte was handed to the server: what a framework runs after that (background tasks) keeps
 the request's cohort and is none of its time.

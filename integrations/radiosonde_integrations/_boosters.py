@@ -1,4 +1,4 @@
-"""What the plug-ins for boosting libraries share: reading their inputs and answers, training that is no prediction, versions.
+"""Shared parts of the plug-ins for boosting libraries: inputs, outputs, training calls, versions.
 
 * Calls that train or explain (``fit``, ``update``, evaluation between rounds, leaf indices, contributions) are no
   predictions and are left out. Margins are: they are recorded as scores.

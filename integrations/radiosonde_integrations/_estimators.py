@@ -1,4 +1,4 @@
-"""What an estimator with scikit-learn's interface says of itself, and how its inputs and results read.
+"""Reads the metadata, inputs and results of estimators with scikit-learn's interface.
 
 Scikit-learn is never imported: everything is asked of the estimator. Also for libraries whose models have its interface.
 

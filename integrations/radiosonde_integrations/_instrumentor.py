@@ -1,4 +1,4 @@
-"""What all plug-ins for model libraries have in common: when to patch, how to wrap, how to undo.
+"""Base class of the plug-ins for model libraries: when to patch, how to wrap, how to undo.
 
 Nothing is imported for instrumenting: classes are patched when their user imports the module they are in (or at once, if
 that is past). An error of ours in an import hook would make the user's import fail, so none leaves it.

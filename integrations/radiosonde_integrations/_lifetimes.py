@@ -1,4 +1,4 @@
-"""Knowing that an object is gone, for tables that are keyed by its identity: the next object may get the same one."""
+"""Tracks the lifetime of objects, for tables keyed by identity, because an identity may be reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plug-in says of a library's models: how each method predicts, and what a model says of itself."""
+"""Describes the models of a library: how each method predicts, and the model's metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application may serve beside its own routes: labels and metrics."""
+"""Serves labels and metrics beside the routes of an application."""
 
 from __future__ import annotations
 

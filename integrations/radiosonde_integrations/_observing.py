@@ -1,4 +1,4 @@
-"""Observing the outermost predict call of a model object, whatever library it is from.
+"""Observes the outermost predict call of a model object, independent of the library.
 
 A pipeline calls its estimators, a forest its trees, a wrapper the booster inside: only the first call of them is a
 prediction of the user's. Whether a call is inside another is a context variable, so it is right for threads and tasks;

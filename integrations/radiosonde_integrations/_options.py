@@ -1,4 +1,4 @@
-"""What a web plug-in is told, read once; and reading what requests say in headers and query strings."""
+"""Options of a web plug-in, and parsing of request headers and query strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is observed of models beyond the bounds on recorders: that they were called, with how many rows, for how long.
+"""Minimal counting for models beyond the bound on recorders: calls, rows and durations.
 
 Each recorder has a ring of its own, of megabytes, which is kept. A process that meets a model or a version a request would
 fill the machine with them.

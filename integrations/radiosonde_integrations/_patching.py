@@ -1,4 +1,4 @@
-"""Replacing attributes of other people's classes and modules, and putting back exactly what was there."""
+"""Replaces attributes of third-party classes and modules, and restores the originals exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of our own in somebody else's request: logged once for each place, and the request goes on."""
+"""Logs internal errors during a request once per place; the request continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's trace, for requests whose server makes no span.
+"""Reads the client's trace context, for requests whose server creates no span.
 
 Where OpenTelemetry's instrumentation of the framework (or the framework itself) continues the trace of a ``traceparent`` header,
 this does nothing. Where nobody does and the application has a tracer provider, predictions would each begin a trace of their own, and

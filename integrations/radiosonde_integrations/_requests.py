@@ -1,4 +1,4 @@
-"""A request to a model server, whatever the framework: its cohort, its predictions, its phases, its record.
+"""A request to a model server, independent of the framework: cohort, predictions, phases, record.
 
 The record is a series of its own, named by method and route (``POST /predict``), under the version and variant of the
 first prediction the request made; so ``diagnose`` says of a slow tail which phase grew, and of errors which version has

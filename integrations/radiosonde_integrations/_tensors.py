@@ -1,4 +1,4 @@
-"""Reading what libraries that compute with tensors are given and answer, as numpy arrays.
+"""Reads inputs and outputs of tensor libraries as numpy arrays.
 
 Such a model does not say what its numbers mean, so they have to show it: rows of probabilities sum to one. Where that is
 not so, nothing is said of classes, unless the user does (``rs.tag(model, task="classification")``).

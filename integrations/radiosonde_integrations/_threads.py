@@ -1,4 +1,4 @@
-"""Predictions that a request hands to a thread pool keep their request.
+"""Propagates the request to predictions in thread pools.
 
 ``loop.run_in_executor`` and ``ThreadPoolExecutor.submit`` start work in an empty context, so cohort and request would be
 lost there. While a request is being served, what is submitted runs in a copy of its context; anything else is untouched.

@@ -1,4 +1,4 @@
-"""A version for a model that nobody tagged: an attribute of it, the file it came from, or its parameters.
+"""Version of an untagged model: an attribute, the file it was loaded from, or its parameters.
 
 The last is a digest of what was fitted, the same in every process. Not of its pickle: that depends on the order of sets
 and on which strings happen to be one object.

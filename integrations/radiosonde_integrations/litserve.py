@@ -1,4 +1,4 @@
-"""LitServe: the answer's header names the prediction that another process made for it.
+"""LitServe: sets the response header to the id of a prediction made by another process.
 
 LitServe parses requests in one process and predicts in another, which it spawns. Both are observed by the plug-ins for
 FastAPI and for the model's library, and what a worker counted it delivers when it is terminated; but the prediction's id

@@ -1,4 +1,4 @@
-"""The one door to the clocks. Durations come from the monotonic clock, positions in time from the wall clock.
+"""All access to the clocks. Durations use the monotonic clock, points in time the wall clock.
 
 A recorded start is ``monotonic now + anchor``; the anchor (wall minus monotonic) is taken anew at every drain, so one
 clock read on the hot path serves both purposes, and a wall clock that jumps moves later records without ever making a

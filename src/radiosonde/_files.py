@@ -1,4 +1,4 @@
-"""The one door for making files of ours: nobody but their owner may read them, unless the environment asks for the umask.
+"""Creates all files of the project, readable only by their owner unless the environment asks for the umask.
 
 Stores, labels, Parquet files and profiles hold what users of a model are like. A server's umask is usually 022, which lets every
 account of the machine read what it writes; so a file is made with mode 0600. ``RADIOSONDE_PUBLIC_FILES=true`` leaves the mode to

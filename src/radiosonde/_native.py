@@ -1,4 +1,4 @@
-"""The one door to locks, threads and waits of the operating system, whatever has been patched.
+"""Locks, threads and waits of the operating system, independent of monkey-patching.
 
 gevent and eventlet replace those of the standard library by ones that switch to other greenlets of the same thread, before
 Radiosonde is imported or afterwards. A thread of our own must be a thread, or its waits stop every greenlet of the server;

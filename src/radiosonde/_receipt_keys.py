@@ -1,4 +1,4 @@
-"""The secrets that sign receipts: the first signs, all of them verify, so that a key is rotated by putting a new one first.
+"""Signing keys of receipts: the first signs, all verify, so that keys can be rotated.
 
 Nothing here shows a secret: not a ``repr``, not a message. What is kept of one is the state of its hash.
 """

@@ -1,4 +1,4 @@
-"""What every SQLite file of ours has in common: how it is recognised, how it is switched to WAL, what its errors advise.
+"""Shared handling of SQLite files: identification, WAL mode, and advice for errors.
 
 Loaded only by what opens such a file: `sqlite3` is no part of `import radiosonde`.
 """

@@ -1,4 +1,4 @@
-"""For plug-ins: what observes the software of others needs beside the functions of `radiosonde`.
+"""API for plug-ins: functions for observing third-party software, beside those of `radiosonde`.
 
 Applications need none of these; `radiosonde.observe` and `radiosonde.instrument` do it for them.
 """

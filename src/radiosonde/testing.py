@@ -1,4 +1,4 @@
-"""For tests of observed code: a Radiosonde of one's own, isolated from the process's, that hides no error.
+"""Testing support: an isolated pipeline for tests of observed code, which raises internal errors.
 
     from radiosonde.testing import fly
 

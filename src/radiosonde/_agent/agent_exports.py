@@ -1,4 +1,4 @@
-"""What an agent exports, beside its store: the carriers of `radiosonde.export.carriers`, from its snapshots and its commits.
+"""Exports of an agent besides its store: the exporters of `radiosonde.export.carriers`.
 
 The store is the agent's own business: what is counted is durable first, and exported afterwards. A window reaches an agent
 in parts, some per commit; a carrier of windows gets it once, when nothing more comes for it.

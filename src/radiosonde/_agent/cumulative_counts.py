@@ -1,4 +1,4 @@
-"""Counts that are in no ring, summed over all processes of a spool, dead ones included, and over restarts of the agent.
+"""Counts outside of the rings, summed over all processes of a spool and over restarts of the agent.
 
 Three parts: what agents before this one had (from the store), what this agent's own guard counts, and the pages of counts
 the processes leave in the spool (`radiosonde._ring.counts`). The page of a dead process is final: it is added to the first

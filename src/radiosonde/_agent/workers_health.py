@@ -1,4 +1,4 @@
-"""The health of the processes whose rings an agent drains: their pages of totals, made into windows and metrics of each process.
+"""Runtime health of the processes that an agent drains, as windows and metrics per process.
 
 A process samples itself once a second and leaves its totals in the spool (`radiosonde._ring.health_page`); the agent looks once
 a second, counts what was added since its last look into the window of wall time in which the process sampled, and writes a

@@ -1,4 +1,4 @@
-"""Accumulates what the model answered in one series and window: classes, confidence, values.
+"""Accumulates the outputs of one series and window: classes, confidence, values.
 
 Every row is counted with probability 1/weight, *weight* times, so counts are unbiased.
 """

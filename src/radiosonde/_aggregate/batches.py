@@ -1,4 +1,4 @@
-"""Reads the features of batches out of the arena: chosen batches, chosen rows of them, many gathered into one array.
+"""Reads the features of sampled batches and rows from the arena into one array.
 
 Counting the cells of a hundred rows takes 130 us and of a thousand 600 us, so small batches are counted together; what
 a batch costs by itself is a view and a copy. Gathered are at most `GATHERED_ROWS` rows, which stay in a second-level cache.

@@ -1,4 +1,4 @@
-"""What stands in a learned feature, once it is known what the feature is.
+"""Decodes the values of a feature once its kind is known.
 
 A model without a reference records numbers and texts as they come (`radiosonde._ring.text_codes`). Of one feature, either
 most values are texts, and then its numbers are categories too, written by one rule (`radiosonde.model.feature_names`), or

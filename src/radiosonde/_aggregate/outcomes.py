@@ -1,4 +1,4 @@
-"""Accumulates what labels made of the predictions of one series in one window.
+"""Accumulates the outcomes of labels for one series and window.
 
 Counted one by one in plain Python, about 4 us each, with the cell tables left to `OutcomeCells`: labels of one batch
 belong to many windows, a few each, and vectorised per window numpy's calls would cost more than the additions.

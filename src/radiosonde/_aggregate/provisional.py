@@ -1,4 +1,4 @@
-"""Rows that wait for a grid: without a reference, the first hour of a model's traffic becomes a provisional one.
+"""Buffers rows until a provisional reference can be built from the first hour of traffic.
 
 It is made when there are `PROVISIONAL_ROWS` rows *and* they cover the time asked for (an hour by default), and by nothing
 else: a reference of the first eleven rows calls a third of ordinary traffic outside. A flush and a commit leave the rows

@@ -1,4 +1,4 @@
-"""How many rows may be looked at: holds the CPU of all our threads to a share of one core.
+"""Sampling controller: features are sampled 1-in-N to hold the CPU of all threads to a share of one core.
 
 Calls, rows, errors, durations and phases are counted of every record, whatever they cost. What the budget leaves after
 that, and after looking at the rings, closing windows, storing and exporting, is what features and outputs may cost; the

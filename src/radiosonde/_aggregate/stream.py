@@ -1,4 +1,4 @@
-"""What the aggregator knows of a ring's records: its names, its grid, and where its batches are. Made by the pipeline."""
+"""Metadata of a ring's records for the aggregator: names, grid, and location of batches."""
 
 from __future__ import annotations
 

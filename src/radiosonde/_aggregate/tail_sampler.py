@@ -1,4 +1,4 @@
-"""Chooses the predictions that get a span after the fact, from what was drained anyway.
+"""Selects the predictions that get a span after the fact, from drained records.
 
 A prediction inside a trace that does not record made no span. Most are worth none; these are: errors, the slowest of each
 window and series, those hardly surer than chance, those with input outside the reference, and a few at random to

@@ -1,4 +1,4 @@
-"""Which rows are looked at: one of every *step*, each with probability 1/step, whatever order they come in.
+"""Samples rows: one of every *step*, each with probability 1/step, independent of their order.
 
 Rows are cut into strata of *step* in the order of arrival and one is drawn from each, every draw independent of all
 others. Beside the obvious other ways:

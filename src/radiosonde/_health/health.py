@@ -1,4 +1,4 @@
-"""The health of this process, sampled at the consumer's turns: CPU, throttling, memory, collector, loops, pools.
+"""Runtime health of this process, sampled by the consumer: CPU, throttling, memory, collector, loops, pools.
 
 Three tables are filled where things happen: the garbage collector's pauses in its own callback, the lag of an asyncio
 loop by a timer in it, and waits for a thread by whoever submits the work. They are cumulative and never emptied; a sample takes

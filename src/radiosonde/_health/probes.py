@@ -1,4 +1,4 @@
-"""Looking at the process from outside its code: CPU limit of its control group, resident memory, GPU memory.
+"""Probes of the operating system: CPU limit of the cgroup, resident memory, GPU memory.
 
 All of it is optional: where the kernel or a library does not tell, nothing is counted, and nothing is told either.
 Files under ``/proc`` and ``/sys`` cost 10 to 30 us a read; where there are none, memory and limits are unknown.

@@ -1,1 +1,1 @@
-"""Where predictions wait for their labels, and what a label makes of a prediction."""
+"""Join stores, where predictions wait for their labels, and the comparison of the two."""

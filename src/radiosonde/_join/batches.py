@@ -1,4 +1,4 @@
-"""A batch and what was stated, as text and bytes: what stores on a disk or a server keep.
+"""Serialises batches and stated values for stores on disk or on a server.
 
 What many outcomes share (series, classes, features, grid) is written once; their cells follow each other in one blob.
 """

@@ -1,4 +1,4 @@
-"""Reads a label as somebody outside wrote it: a line of a file, an item of a request. Nothing is guessed, each refusal says why.
+"""Parses labels from files and requests. Nothing is guessed; each rejection has a reason.
 
 What passes can be stored and compared: text without lone surrogates and no longer than a class name, numbers that are finite,
 a time that is an instant. Whether its prediction is known is the join store's to say.

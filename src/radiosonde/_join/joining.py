@@ -1,4 +1,4 @@
-"""Labels and the predictions a store holds, joined: the part that is the same in every store.
+"""Joins labels with stored predictions: the part shared by all join stores.
 
 A store hands in the labels and a `JoinLookup` to look things up on, and writes down what comes out, in one transaction.
 """

@@ -1,4 +1,4 @@
-"""What a label's value equals: the one rule between a prediction's answer and a label, whatever the label came in.
+"""Compares label values with outputs: one rule, independent of the source of the label.
 
 `radiosonde.label`, files, requests and receipts all end here, when the label meets its prediction and the model's classes are
 known. Nothing is decided before that: ``1e5`` in a file is the class ``1e5`` of one model and the number 100000 of another.

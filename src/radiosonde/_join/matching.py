@@ -1,4 +1,4 @@
-"""What a label makes of a prediction: pure, the same in every store.
+"""Computes the outcome of a label for its prediction: pure, the same in every store.
 
 A prediction keeps every distinct value that was stated for it, with the first and the last time it was. In force is the
 value of the largest ``(last time, text)``; its lag counts from the first time it was stated, so that a job that sends

@@ -1,4 +1,4 @@
-"""Which join store a target means."""
+"""Opens the join store for a target."""
 
 from __future__ import annotations
 

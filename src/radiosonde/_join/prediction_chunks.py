@@ -1,4 +1,4 @@
-"""How predictions lie in a store: cut along fixed pages of indices, so that an id leads straight to its few kilobytes.
+"""Layout of predictions in a join store: fixed pages of indices, so that an id leads to a few kilobytes.
 
 A page is `PAGE_ROWS` consecutive indices of one ring. What one `remember` brings of a page is a chunk of it; a record
 that ends late (a straggler) is a small chunk of its own page instead of making a chunk's range overlap all others.

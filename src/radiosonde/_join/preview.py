@@ -1,4 +1,4 @@
-"""What labels would become, before they are received: which meet a prediction, and which of those say nothing it can be compared with.
+"""Previews the results of labels before they are received.
 
 For whoever loads a file of labels: a column that is not the one meant, or classes written otherwise than the model writes them,
 cost every label, and are seen here and not a day later.

@@ -1,4 +1,4 @@
-"""A receipt: what a label needs of its prediction, signed, in at most 200 characters. Labelling with one needs no store.
+"""Receipts: the data needed to label a prediction, signed, in at most 200 characters, so that no store is needed.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a join store on Redis reads and writes: its keys, its lookups, its one script.
+"""Keys, lookups and the script of a join store on Redis.
 
 Under a prefix: ``page:<nonce>:<page>`` (hash of chunks), ``lane:<digest>`` (names), ``stated:<nonce>:<page>`` (hash of what
 was said), ``alias:<name>``; these live as long as predictions may and a day more. ``received`` (list), ``waiting`` (hash) with

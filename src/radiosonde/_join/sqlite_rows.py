@@ -1,4 +1,4 @@
-"""What a join store in SQLite reads and writes inside one transaction: chunks, lanes, what was stated, what waits."""
+"""Statements of a join store in SQLite inside one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where predictions wait for their labels, and labels for their predictions: what every join store promises.
+"""The interface of join stores, where predictions wait for labels and labels for predictions.
 
 Laws, which one test suite holds every store to (`tests/laws/test_join_laws.py`):
 

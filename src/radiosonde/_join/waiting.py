@@ -1,4 +1,4 @@
-"""Labels that came before their predictions, in memory: found by what they wait for, and by how long."""
+"""Labels that arrived before their predictions, in memory, indexed by id and by age."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Labels on their way to their predictions: taken from callers and requests, queued, joined, counted into windows."""
+"""Labels from callers and requests: queued, joined, and counted in windows."""

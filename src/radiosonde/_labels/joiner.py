@@ -1,4 +1,4 @@
-"""From joined labels to windows, each outcome once.
+"""Converts joined labels to windows, each outcome exactly once.
 
 The join store hands out a batch of outcomes again and again until it is acknowledged. Its outcomes are counted into
 windows of their own, which are written to the store together with the batch's id in one transaction; only then is the

@@ -1,4 +1,4 @@
-"""Labels on their way to their predictions: taken from any thread, handed to the join store, counted by result.
+"""Queues labels from any thread for the join store, and counts them by result.
 
 Three queues, each bounded and each emptied by `LabelQueue.deliver`: predictions that wait for labels (from the consumer),
 the callers' own names for predictions, and labels. What a store that does not answer leaves behind waits here, and what

@@ -1,4 +1,4 @@
-"""What ``POST /labels`` answers: from the bytes of a request to a status and a page, with no web framework.
+"""Implements ``POST /labels`` without a web framework: from the bytes of a request to a status and a body.
 
 The body is JSON: ``{"id" or "receipt": ..., "label": ..., "time": ...}``, or a list of such, at most `MOST_LABELS`. ``time`` may
 be left out. All of a request is taken or nothing: whoever gets anything but 202 sends it again, and what was counted

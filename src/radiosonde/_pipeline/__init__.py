@@ -1,1 +1,1 @@
-"""The host's composition root: the one place that knows all stages and joins them."""
+"""Composition root of the host packages."""

@@ -1,4 +1,4 @@
-"""The one background thread of a process: starts lazily, dies in a fork, ends within a deadline.
+"""The consumer thread of a process: starts lazily, stops at a fork, ends within a deadline.
 
 It can be entered twice, and what happens then:
 

@@ -1,4 +1,4 @@
-"""When the consumer takes a turn.
+"""Scheduling of drains.
 
 A turn has a price of its own, a few milliseconds in a server whose requests have left nothing of ours in the caches, and each
 holds up the request or two that it meets. A turn a second is met by one request in a hundred at three hundred a second, which

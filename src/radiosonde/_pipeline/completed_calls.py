@@ -1,4 +1,4 @@
-"""Calls that are over and that somebody else has timed: a recorder for each name, version and variant."""
+"""Calls that were timed elsewhere: one recorder per name, version and variant."""
 
 from __future__ import annotations
 

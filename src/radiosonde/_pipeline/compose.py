@@ -1,4 +1,4 @@
-"""Composes the consumer of a process from its settings. The one place that asks who drains the rings."""
+"""Composes the consumer of a process from its settings: draining by itself or by an agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers leave to the consumer: functions, each with the cohort and the event time it was left under.
+"""Functions deferred to the consumer thread, with the cohort and event time of their caller.
 
 `put` is for any thread and costs an append; `run` is the consumer's. Nothing is lost: when too much waits, for the
 consumer is stuck or was never started, the caller does it itself. Of the caller's context nothing else is kept: a copy would hold,

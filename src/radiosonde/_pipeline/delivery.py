@@ -1,4 +1,4 @@
-"""Delivers what a process has counted: the exporters that the settings ask for, and a thread for each that has to flush.
+"""Delivers windows and snapshots to the enabled exporters, with one thread for each that flushes.
 
 A backend that hangs for its whole timeout, or a disk that takes seconds for a sync, hangs in a thread of its own: rings are
 drained meanwhile. Labels that go to a join store share the thread of the store, because what they join is written with the

@@ -1,4 +1,4 @@
-"""What the environment got wrong never raises in a host: it is logged, and a variable that cannot be used is counted."""
+"""Handles errors of the environment: they are logged and counted, and never raise in a host."""
 
 from __future__ import annotations
 

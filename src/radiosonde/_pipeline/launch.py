@@ -1,4 +1,4 @@
-"""``RADIOSONDE_AGENT=auto``: whoever finds no agent at the spool starts one, as a process of its own.
+"""``RADIOSONDE_AGENT=auto``: a process that finds no agent at the spool starts one.
 
 Called by the consumer's thread once a second, never by a prediction. Exactly one: a process starts an agent only while it
 holds ``agent.starting``, keeps that until the agent holds ``agent.lock``, and an agent that finds that lock taken ends.

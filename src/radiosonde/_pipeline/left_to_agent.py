@@ -1,4 +1,4 @@
-"""A process that leaves its rings to an agent: it writes them, and publishes what it counts beside them.
+"""Agent mode: this process only writes its rings, and publishes its counts beside them.
 
 The agent stores and exports. Labels go to the join store, where the agent joins them.
 """

@@ -1,4 +1,4 @@
-"""Checks what `observe` was given, at decoration: a programmer's error is best met where it was made.
+"""Validates the arguments of `observe` at decoration time.
 
 Names, versions and classes of odd types are not errors: they come from configuration, and are turned into text.
 """

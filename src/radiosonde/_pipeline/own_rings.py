@@ -1,4 +1,4 @@
-"""A process that drains its own rings: it folds, joins labels, closes windows and hands them to its exporters.
+"""Stand-alone mode: this process drains its own rings, joins labels, closes windows and exports them.
 
 One turn drains every ring that has enough waiting (or waited long enough). The consumer's thread takes turns; a flush, a
 scrape and the exit take one too, in their own thread, under the same lock.

@@ -1,4 +1,4 @@
-"""Opens the spool of this process, and removes what dead processes have left there beyond the newest few."""
+"""Opens the spool of this process, and removes old rings of dead processes."""
 
 from __future__ import annotations
 

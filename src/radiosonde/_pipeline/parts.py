@@ -1,4 +1,4 @@
-"""What the consumer of a process is composed of, and the two ways it can drain: by itself, or by leaving its rings to an agent.
+"""Parts of a consumer, and its two modes: draining by itself, or leaving its rings to an agent.
 
 `compose` is the one place that asks which. Everything else calls a `Draining` and knows no mode.
 """

@@ -1,4 +1,4 @@
-"""The pipeline of one process: what recorders and users call, its threads, its ends, and the consumer behind it.
+"""The pipeline of one process: entry points for recorders and users, threads, shutdown, and the consumer.
 
 What becomes of the records is composed by `radiosonde._pipeline.compose` and hidden behind a `Draining`: the process drains
 its rings itself, or leaves them to an agent. Nothing here knows which.

@@ -1,4 +1,4 @@
-"""Finding the plug-ins for other people's software, by entry point: they stand above us, so nothing here imports them.
+"""Discovers plug-ins by entry point, so that nothing here imports them.
 
 * Group ``opentelemetry_instrumentor``: classes on OpenTelemetry's ``BaseInstrumentor``, found by
   ``opentelemetry-instrument`` too; ours are those whose module is in `PACKAGE`.

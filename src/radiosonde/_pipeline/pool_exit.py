@@ -1,4 +1,4 @@
-"""The ends of pools' children, which run no `atexit` hooks: those of `multiprocessing` and of billiard, Celery's fork of it.
+"""Exit of pool workers, which run no `atexit` hooks: `multiprocessing` and billiard (Celery).
 
 Forked children of `multiprocessing` ran finalizers of its own only, before Python 3.14. Workers of billiard's pools, which are
 Celery's, end by ``os._exit`` past even those, at a warm shutdown and when they are recycled; so the last step of theirs is

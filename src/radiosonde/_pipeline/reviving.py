@@ -1,4 +1,4 @@
-"""Observed functions that come from another process, by pickle: their calls are recorded here, by this process's own pipeline.
+"""Observed functions unpickled from another process: recorded by the pipeline of this process.
 
 A worker of Ray, Spark or joblib unpickles a function for each task. Each would make a recorder, with a ring of megabytes; so a
 recorder has a key, and one that was met here before is the same one.

@@ -1,4 +1,4 @@
-"""A ring as the consumer sees it: its record writer, its reader, its stream, and what of it may be labelled."""
+"""The consumer side of a ring: record writer, reader, stream, and records that may be labelled."""
 
 from __future__ import annotations
 

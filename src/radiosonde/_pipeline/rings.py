@@ -1,4 +1,4 @@
-"""The rings of one process, and what is left of those that were let go.
+"""The rings of one process, including released rings that still have records.
 
 A model that is made anew every few seconds, a function that is decorated in every request, and a schema that turned out to be
 another one each leave a ring behind that nobody can write into any more. Once it is drained to its end, its mapping, its

@@ -1,4 +1,4 @@
-"""Where the features of a call are among its arguments."""
+"""Selects the features among the arguments of a call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one pipeline of a process: made at first use, from the environment or by `start`; switched off, flushed, ended."""
+"""The single pipeline of a process: created at first use or by `start`; disabled, flushed, shut down."""
 
 from __future__ import annotations
 

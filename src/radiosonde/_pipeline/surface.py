@@ -1,4 +1,4 @@
-"""What users call, bound to the one pipeline of the process. Nothing happens at import; settings resolve at first use."""
+"""Public functions, bound to the pipeline of the process. Nothing happens at import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and versions that users give to model objects, for plug-ins that meet the objects and know nothing of them."""
+"""Names and versions that users assign to model objects, read by plug-ins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process does whose rings an agent drains: it leaves its counts and its health in the spool, and looks for an agent.
+"""Worker side of agent mode: publishes counts and health in the spool, and checks for an agent.
 
 Once a second, by the consumer's thread, and at the exit. The health is sampled here and not by the agent from outside: pauses,
 lag and waits are known to nobody else, and ``/proc`` and the control group of another process may belong to another container,

@@ -1,4 +1,4 @@
-"""What surrounds a prediction: cohort, event time and who collects it, carried by one context variable.
+"""The context of a prediction: cohort, event time and collector, in one context variable.
 
 One variable, not two, because the hot path reads it on every call; its value is None almost always.
 """

@@ -1,4 +1,4 @@
-"""Where a call's rows go: one row into its slot, more into a block of the arena, thinned to what fits."""
+"""Writes the rows of a call: one row into its slot, more into a block of the arena, sampled to fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording what is over: a call that somebody else has timed (a request, a line of a log), in one go.
+"""Records a call that was timed elsewhere (a request, a line of a log).
 
 A web server does this for every request, so the whole slot is one pack: eight packs, one a field, took 3 us more
 (bench_served, by the consumer's CPU time).

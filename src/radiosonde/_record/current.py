@@ -1,4 +1,4 @@
-"""What a user's code can say about the prediction in progress: its stages, its features, its id."""
+"""User access to the current prediction: stages, features, id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values and columns as what stands for them in the ring; what raises while it is converted is `INVALID`."""
+"""Encodes values and columns for the ring; a value whose conversion raises is `INVALID`."""
 
 from __future__ import annotations
 

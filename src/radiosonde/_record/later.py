@@ -1,4 +1,4 @@
-"""Results that come later: what a plain function returned is awaited, or iterated, after it has returned.
+"""Deferred results: values that are awaited or iterated after the function has returned.
 
 A retry decorator around a coroutine function, an object with an asynchronous ``__call__`` and a function that returns a task
 are plain functions. Their prediction lasts until the awaited work has ended, and its error and result are those of the work.

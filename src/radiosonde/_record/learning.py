@@ -1,4 +1,4 @@
-"""What the first value that a model is given teaches of its rows: names, or how many values, and how they are taken apart.
+"""Learns the schema of rows from the first input: names or width, and how to extract values.
 
 It does not teach what a feature holds (`radiosonde._ring.text_codes`), and some of it may be wrong: a flat list of three
 numbers is a row of three features or three rows of one, a matrix is many rows or one image. The first answer decides

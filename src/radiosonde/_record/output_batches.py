@@ -1,4 +1,4 @@
-"""Reads the outputs of a batch, each row for itself: one row that is missing or unreadable costs no other.
+"""Reads the outputs of a batch row by row; unreadable rows do not affect the others.
 
 Arrays of numbers are read whole. Everything else (lists, columns of objects or text, what has missing entries) is read as a
 list of values; text is looked up value by value, never made an array of: that would take the rows times the longest text.

@@ -1,4 +1,4 @@
-"""Summarises what a model answered into four numbers a row: kind, class code, confidence, score.
+"""Encodes an output as four numbers per row: kind, class code, confidence, score.
 
 What the answers are follows from the task: what ``observe`` was told, else the reference, else the declared classes (then
 it is a classification), else the first answers, which is said once where they are numbers that could mean either.

@@ -1,4 +1,4 @@
-"""Cohorts, event times and collectors reach the threads of a pool.
+"""Propagates cohorts, event times and collectors to pool threads.
 
 A thread of ``ThreadPoolExecutor`` runs in a context of its own, which is empty: a prediction that ``with cohort(...)`` hands to
 a pool (``submit``, ``map``, ``loop.run_in_executor``) would count under no cohort, and nobody would know. So the first scope that

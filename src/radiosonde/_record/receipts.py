@@ -1,4 +1,4 @@
-"""Makes the receipt of a prediction that has ended, from what its slot of the ring still holds.
+"""Creates the receipt of a finished prediction from its slot.
 
 What is wrong every time (no keys, a call inside the prediction) is raised, because the first try shows it. What depends on
 the traffic (a batch, a slot given away, a cohort with a long name) is not: a request must not fail for a receipt, so the

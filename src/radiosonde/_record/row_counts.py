@@ -1,4 +1,4 @@
-"""How many rows an answer is for, where the input does not say.
+"""Number of rows of an output, for inputs that do not determine it.
 
 An iterator, an unknown object or a query shows no rows; a flat list of three numbers is one row or three; a matrix is
 many rows or one image. The number of answers decides. A flat answer of several numbers is one row of probabilities when it

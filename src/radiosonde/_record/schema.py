@@ -1,4 +1,4 @@
-"""What a feature row looks like: names, order, and codes for texts. A row never changes it.
+"""The schema of a feature row: names, order, and codes for texts. Rows never change it.
 
 Known from the reference profile, from ``features=``, or learned from the first value seen. Of a learned schema only the
 names are learned, never what a feature holds: see `radiosonde._ring.text_codes`. A reference's categories have the codes

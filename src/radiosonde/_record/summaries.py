@@ -1,4 +1,4 @@
-"""Rows that are not observed value by value, as a few numbers: wide rows (embeddings, images) and texts.
+"""Summarises wide rows (embeddings, images) and texts as a few numbers.
 
 A row wider than ``max_features`` becomes `WIDE_NAMES`: how many values, their Euclidean norm, mean, standard deviation,
 smallest, largest, the shares of zeros and of missing values (all but the last without the missing ones), and sixteen

@@ -1,4 +1,4 @@
-"""The ring: where records wait between the caller's thread and the consumer.
+"""The ring buffer between the caller's thread and the consumer.
 
 Nothing is imported here: `import radiosonde` needs the offsets of `radiosonde._ring.layout` and none of the rest.
 """

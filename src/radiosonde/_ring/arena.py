@@ -1,4 +1,4 @@
-"""Where the rows of batches wait: one mapping, filled front to back and around, blocks contiguous.
+"""Storage for the rows of batches: one mapping, used as a circular buffer of contiguous blocks.
 
 A batch's call takes one slot of the ring like any other; its rows would take hundreds, so they are copied here and the
 slot's header holds the position. Positions count up for ever (position modulo size is the place), so a reader knows

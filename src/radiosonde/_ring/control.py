@@ -1,4 +1,4 @@
-"""What a ring's writer and its consumer tell each other, in the ring's mapping, and the tallies of reclaimed records.
+"""Control block shared by a ring's writer and consumer, and the tallies of reclaimed records.
 
 ::
 

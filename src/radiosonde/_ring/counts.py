@@ -1,4 +1,4 @@
-"""What a process has counted that is in no ring: its losses, results of labels, errors of ours. One small file in the spool.
+"""Counts of a process outside of its rings: losses, label results, internal errors. One small file in the spool.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The health of a process whose rings an agent drains: one small file in the spool, which outlives the process.
+"""Runtime health of a worker in agent mode: one small file in the spool that outlives the process.
 
 ::
 

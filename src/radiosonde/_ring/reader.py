@@ -1,4 +1,4 @@
-"""The reading side: takes what is done, remembers what is in flight, and takes up what writers have counted.
+"""Reader side of a ring: takes finished records and tallies, and tracks records in flight.
 
 Predictions end in another order than they begin. The reader takes every record that is done in ``[taken, head)``,
 moves on to the head, and leaves the few that were still running to look at again. So a prediction of 800 ms holds

@@ -1,4 +1,4 @@
-"""What a ring still remembers: its last predictions and those in flight, in words. The flight recorder's reading side.
+"""Decodes the last predictions of a ring and those in flight, for the flight recorder.
 
 Reads only: it moves no cursor and takes no lock, so it may look at a living process too. What changes while it is
 copied is left out (its mark tells).

@@ -1,4 +1,4 @@
-"""The writer's side of a full ring: reclaims slots whose records the consumer has not taken, and loses none of them.
+"""Writer side of a full ring: reclaims undrained slots and adds their records to a tally.
 
 A consumer that is starved (one caller in a closed loop holds the interpreter lock; an agent's core is busy) does not come in
 time. So a writer that enters a segment of the ring makes the next one free: what the consumer has taken is simply given away;

@@ -1,4 +1,4 @@
-"""Who may take records out of a ring: its consumer or a writer that reclaims slots, one at a time.
+"""Lock for taking records out of a ring: held by its consumer or a reclaiming writer.
 
 A lock within the process, and with an agent a POSIX lock on one byte of the ring's file beside it, which the kernel takes
 away from a process that dies. Held for microseconds, never while anything else is waited for. Recording takes neither.

@@ -1,4 +1,4 @@
-"""The spool folder: where the rings of all processes of a host lie as files, so that they outlive their processes.
+"""The spool folder, which holds the rings of all processes of a host as files.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Counts of records, in a form that any reader can add up: what a writer keeps of records whose slots it reclaims.
+"""Mergeable counts of records whose slots were reclaimed.
 
 A tally is an array of `ENTRY`. An entry says how often something happened in one second of event time in one series, and
 for some kinds a sum. Tallies of disjoint records concatenate, and `merge` adds up entries of one key. A second divides

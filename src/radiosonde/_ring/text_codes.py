@@ -1,4 +1,4 @@
-"""Texts among numbers: a text stands in a row of doubles as a NaN that carries its code.
+"""Encodes texts in a row of doubles as NaNs with a code.
 
 A model without a reference does not say which of its features are numbers and which are text, and its first row need
 not tell: it may lack the value, or hold ``"n/a"``. So the writer commits itself to nothing. A number is written as

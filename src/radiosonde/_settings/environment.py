@@ -11,7 +11,7 @@ from collections.abc import Mapping
 SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
 
 OTHER_VARIABLES = {
-    "RADIOSONDE_MODEL_NAME": "name of models that plug-ins meet and nobody has tagged",
+    "RADIOSONDE_MODEL_NAME": "name of untagged models observed by plug-ins",
     "RADIOSONDE_MODEL_VARIANT": "their variant: `stable`, `canary`, `shadow`, a flag's variant",
     "RADIOSONDE_MODEL_VERSION": "their version",
     "RADIOSONDE_PUBLIC_FILES": "`true`: stores, labels, Parquet files and profiles get the umask's mode instead of 0600",

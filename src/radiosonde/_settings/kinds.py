@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how one is read from text, what it must be, and what the documentation says of it.
+"""Kinds of setting values: parsing, validation and documentation of each.
 
 A kind is declared with the setting it belongs to (`radiosonde._settings.settings`). Its `check` serves both ways in: the text
 of a variable goes through `read` first, an argument of ``start`` does not. Both raise ValueError with the end of a sentence

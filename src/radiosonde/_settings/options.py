@@ -20,12 +20,12 @@ class StartOptions(TypedDict, total=False):
     by day up to the third, and are removed then.
     """
     spool: str | os.PathLike[str] | None
-    """Folder where the rings lie as files. They outlive the process, ``radiosonde blackbox`` reads them, and an agent
-    can drain them. By default rings lie in memory.
+    """Folder for rings as files. They outlive the process, ``radiosonde blackbox`` reads them, and an agent can drain
+    them. By default rings are in memory.
     """
     agent: bool | Literal["auto"] | None
-    """Leave the rings in the spool to ``radiosonde agent``; this process only writes them. ``auto`` starts an agent
-    where none runs. Needs ``spool``.
+    """Let ``radiosonde agent`` drain the rings in the spool; this process only writes them. ``auto`` starts an agent
+    if none runs. Requires ``spool``.
     """
     window_s: float | None
     """Length of a window, in seconds of event time."""
@@ -38,21 +38,19 @@ class StartOptions(TypedDict, total=False):
     service_name: str | None
     """``service.name`` of the telemetry; by default OpenTelemetry's own rules decide."""
     otlp: bool | None
-    """Export over OTLP/HTTP. By default on where OpenTelemetry's variables name an endpoint or an OTLP exporter."""
+    """Export over OTLP/HTTP. Enabled by default if OpenTelemetry's variables name an endpoint or an OTLP exporter."""
     export_interval_s: float | None
     """Seconds between exports of metrics over OTLP."""
     spans_per_minute: int | None
-    """Bound on spans made after the fact, of predictions whose trace was not recorded, where OTLP is on. 0 makes none.
-    By default 0 where OpenTelemetry's variables say that no backend takes traces.
+    """Bound on spans after the fact, for predictions whose trace was not recorded, if OTLP is enabled. 0 disables
+    them. The default is 0 if OpenTelemetry's variables disable traces.
     """
     prometheus: bool | None
     """Register a collector in prometheus-client's default registry."""
     prometheus_port: int | None
-    """Serve ``/metrics`` at this port; 0 takes a free one. By default not served."""
+    """Serve ``/metrics`` at this port; 0 selects a free one. Not served by default."""
     prometheus_host: str | None
-    """Address that ``/metrics`` is served on: by default to this machine only, ``0.0.0.0`` or ``::`` to every one that
-    reaches it.
-    """
+    """Address that ``/metrics`` is served on: by default this machine only, ``0.0.0.0`` or ``::`` for all interfaces."""
     prometheus_folder: str | os.PathLike[str] | None
     """Folder of prometheus-client's multiprocess mode: each process (or the agent) writes its metrics there, so that
     they are on the application's own page.
@@ -62,8 +60,8 @@ class StartOptions(TypedDict, total=False):
     max_series: int | None
     """Cohort cells per model; further ones count as ``__overflow__``."""
     max_features: int | None
-    """Values of a row that are observed one by one; wider rows (embeddings, images) are recorded as a summary.
-    Features named by a reference or by ``observe(features=...)`` are observed whatever their number.
+    """Maximum width of a row whose values are recorded individually; wider rows (embeddings, images) are summarised.
+    Features named by a reference or by ``observe(features=...)`` are always recorded.
     """
     provisional_s: float | None
     """Event time that the first rows of a model without a reference must cover before they become its provisional
@@ -74,18 +72,18 @@ class StartOptions(TypedDict, total=False):
     outputs 1-in-N, weighted by N; calls, rows, errors, durations and phases stay exact. ``inf`` samples every row.
     """
     disabled: bool | None
-    """Switch everything off: decorators return the functions they were given."""
+    """Disable Radiosonde: decorators return the functions they were given."""
     labels: str | os.PathLike[str] | None
     """Join store, where predictions wait for their labels. By default beside the store (``flights.labels.sqlite``
     beside ``flights.sqlite``), in the spool where an agent drains it, else in memory.
     """
     receipt_keys: str | None
-    """Keys of receipts: the first signs, all verify. Without any there are no receipts."""
+    """Keys of receipts: the first signs, all verify. Without a key, no receipts are issued."""
     pii_key: str | None
-    """Key under which categories of features marked ``pii`` are hashed; the one that their profile was fitted with."""
+    """Key for hashing the categories of features marked ``pii``; must be the key that the profile was fitted with."""
     id_key: str | None
-    """Key under which your own ids are hashed before they wait for labels. The same wherever labels are reported."""
+    """Key for hashing your own ids in the join store; must be the same wherever labels are reported."""
     receipt_ttl_s: float | None
-    """How long a receipt is good for. At most ten years: a receipt has 32 bits for its expiry."""
+    """Validity of a receipt. At most ten years: a receipt has 32 bits for its expiry."""
     runtime: bool | None
-    """Count the health of the process too: CPU, throttling, memory, garbage collector, loop lag, pool waits."""
+    """Measure the runtime health of the process: CPU, throttling, memory, garbage collector, loop lag, pool waits."""

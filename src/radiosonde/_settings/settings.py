@@ -107,14 +107,14 @@ class Settings:
     )  # fmt: skip
     spool: str | None = _setting(
         None, kinds.path("folder"),
-        "Folder where the rings lie as files. They outlive the process, `radiosonde blackbox` reads them, and an agent can "
-        "drain them. By default rings lie in memory.",
+        "Folder for rings as files. They outlive the process, `radiosonde blackbox` reads them, and an agent can drain them. "
+        "By default rings are in memory.",
         "RADIOSONDE_SPOOL",
     )  # fmt: skip
     agent: bool | Literal["auto"] = _setting(
         False, kinds.flag(other=AUTO),
-        "Leave the rings in the spool to `radiosonde agent`; this process only writes them. `auto` starts an agent where none "
-        "runs. Needs `spool`.",
+        "Let `radiosonde agent` drain the rings in the spool; this process only writes them. `auto` starts an agent if none "
+        "runs. Requires `spool`.",
         "RADIOSONDE_AGENT",
     )  # fmt: skip
     window_s: float = _setting(
@@ -141,7 +141,7 @@ class Settings:
     )  # fmt: skip
     otlp: bool = _setting(
         False, kinds.flag(),
-        "Export over OTLP/HTTP. By default on where OpenTelemetry's variables name an endpoint or an OTLP exporter.",
+        "Export over OTLP/HTTP. Enabled by default if OpenTelemetry's variables name an endpoint or an OTLP exporter.",
         "RADIOSONDE_OTLP", env_.otel_takes_metrics,
         ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
     )  # fmt: skip
@@ -151,19 +151,19 @@ class Settings:
     )  # fmt: skip
     spans_per_minute: int = _setting(
         60, kinds.whole(0, 6000),
-        "Bound on spans made after the fact, of predictions whose trace was not recorded, where OTLP is on. 0 makes none. By "
-        "default 0 where OpenTelemetry's variables say that no backend takes traces.",
+        "Bound on spans after the fact, for predictions whose trace was not recorded, if OTLP is enabled. 0 disables them. The "
+        "default is 0 if OpenTelemetry's variables disable traces.",
         "RADIOSONDE_SPANS_PER_MINUTE", env_.otel_spans_per_minute,
         ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
     )  # fmt: skip
     prometheus: bool = _setting(True, kinds.flag(), "Register a collector in prometheus-client's default registry.")
     prometheus_port: int | None = _setting(
-        None, kinds.whole(0, 65_535), "Serve `/metrics` at this port; 0 takes a free one. By default not served.",
+        None, kinds.whole(0, 65_535), "Serve `/metrics` at this port; 0 selects a free one. Not served by default.",
         "RADIOSONDE_PROMETHEUS_PORT",
     )  # fmt: skip
     prometheus_host: str = _setting(
         "127.0.0.1", kinds.host(),
-        "Address that `/metrics` is served on: by default to this machine only, `0.0.0.0` or `::` to every one that reaches it.",
+        "Address that `/metrics` is served on: by default this machine only, `0.0.0.0` or `::` for all interfaces.",
         "RADIOSONDE_PROMETHEUS_HOST",
     )  # fmt: skip
     prometheus_folder: str | None = _setting(
@@ -184,8 +184,8 @@ class Settings:
     max_features: int = _setting(
         512,
         kinds.whole(1, 10_000),
-        "Values of a row that are observed one by one; wider rows (embeddings, images) are recorded as a summary. Features named "
-        "by a reference or by `observe(features=...)` are observed whatever their number.",
+        "Maximum width of a row whose values are recorded individually; wider rows (embeddings, images) are summarised. Features "
+        "named by a reference or by `observe(features=...)` are always recorded.",
         "RADIOSONDE_MAX_FEATURES",
     )
     provisional_s: float = _setting(
@@ -201,7 +201,7 @@ class Settings:
         "RADIOSONDE_CPU_BUDGET",
     )  # fmt: skip
     disabled: bool = _setting(
-        False, kinds.flag(), "Switch everything off: decorators return the functions they were given.",
+        False, kinds.flag(), "Disable Radiosonde: decorators return the functions they were given.",
         "RADIOSONDE_DISABLED", env_.otel_disabled, ("OTEL_SDK_DISABLED",),
     )  # fmt: skip
     labels: str | None = _setting(
@@ -211,27 +211,27 @@ class Settings:
         "RADIOSONDE_LABELS",
     )  # fmt: skip
     receipt_keys: str = _setting(
-        "", kinds.receipt_keys(), "Keys of receipts: the first signs, all verify. Without any there are no receipts.",
+        "", kinds.receipt_keys(), "Keys of receipts: the first signs, all verify. Without a key, no receipts are issued.",
         "RADIOSONDE_RECEIPT_KEYS", is_secret=True,
     )  # fmt: skip
     pii_key: str = _setting(
         "", kinds.key(),
-        "Key under which categories of features marked `pii` are hashed; the one that their profile was fitted with.",
+        "Key for hashing the categories of features marked `pii`; must be the key that the profile was fitted with.",
         "RADIOSONDE_PII_KEY", is_secret=True,
     )  # fmt: skip
     id_key: str = _setting(
         "", kinds.key(),
-        "Key under which your own ids are hashed before they wait for labels. The same wherever labels are reported.",
+        "Key for hashing your own ids in the join store; must be the same wherever labels are reported.",
         "RADIOSONDE_ID_KEY", is_secret=True,
     )  # fmt: skip
     receipt_ttl_s: float = _setting(
         90 * 86_400.0, kinds.number(1, 10 * _YEAR_S, "seconds"),
-        "How long a receipt is good for. At most ten years: a receipt has 32 bits for its expiry.",
+        "Validity of a receipt. At most ten years: a receipt has 32 bits for its expiry.",
         "RADIOSONDE_RECEIPT_TTL_S",
     )  # fmt: skip
     runtime: bool = _setting(
         True, kinds.flag(),
-        "Count the health of the process too: CPU, throttling, memory, garbage collector, loop lag, pool waits.",
+        "Measure the runtime health of the process: CPU, throttling, memory, garbage collector, loop lag, pool waits.",
         "RADIOSONDE_RUNTIME",
     )  # fmt: skip
     problems: tuple[Problem, ...] = field(default=(), repr=False, compare=False)

@@ -1,4 +1,4 @@
-"""``radiosonde bench``: what observing would cost the user's own model or server, measured on their machine.
+"""``radiosonde bench``: measures the overhead of observing the user's own model or server.
 
 One process calls the model, bare and observed in turns, and times each call; for a server two processes serve, one with
 Radiosonde switched off, and requests go to both in turns. Turns are short, so that whatever else the machine does falls on both.

@@ -1,4 +1,4 @@
-"""Runs the measurement of a function in a child process, which is always ended, and returns what it found."""
+"""Runs the measurement of a function in a child process, and returns its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark found: one document for people and for machines."""
+"""Results of a benchmark, as a table and as a document."""
 
 from __future__ import annotations
 

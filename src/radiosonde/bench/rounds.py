@@ -1,4 +1,4 @@
-"""Calls a model bare and observed in turns and times each call; runs in a process of its own (`radiosonde.bench._child`).
+"""Calls a model bare and observed in turns and times each call (in the process of `radiosonde.bench._child`).
 
 A round is a bare block and an observed block, each a fraction of a second, in an order that changes from round to round. After an
 observed block the consumer drains what it left, and that CPU counts as the block's. What observing adds is the median over the

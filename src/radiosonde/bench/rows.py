@@ -1,4 +1,4 @@
-"""Rows to call a model with: read from a file, or made up from what its signature, its estimator or its reference say."""
+"""Rows to call a model with: read from a file, or generated from a signature, an estimator or a reference."""
 
 from __future__ import annotations
 

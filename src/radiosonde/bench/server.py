@@ -1,4 +1,4 @@
-"""Asks two servers the same in turns, one with Radiosonde and one without, over one kept-alive connection each.
+"""Sends the same requests to two servers in turns, one observed and one bare, over one connection each.
 
 The servers are the user's: two addresses, or a command that is started twice, with and without ``RADIOSONDE_DISABLED``. Only of those
 that are started here are CPU, memory and counts seen.

@@ -1,4 +1,4 @@
-"""Finds the function that ``module:function`` names, bare and observed."""
+"""Resolves ``module:function``, bare and observed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first flight: a real model server, observed by one decorator per model version, serves real flights.
+"""The demo: a model server, observed by one decorator per model version, predicts delays of real flights.
 
     flights    the flights and the weather of New York's airports in early 2013, joined
     model      a flight's features, and the two versions of the model that predict a late arrival

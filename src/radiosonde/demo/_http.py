@@ -1,4 +1,4 @@
-"""One keep-alive HTTP/1.1 connection, as thin as the replay needs it.
+"""A minimal keep-alive HTTP/1.1 connection for the replay.
 
 The client shares two cores with the server it loads. A general HTTP client costs more CPU per request than FastAPI
 needs to answer one, so the replay would measure the client. This one writes a request, reads the head and the

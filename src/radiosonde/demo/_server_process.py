@@ -1,4 +1,4 @@
-"""The server as a child process that is always ended: by a landing, an error, Ctrl-C, or the death of its parent.
+"""Runs the server as a child process that is always stopped: at the end, an error, Ctrl-C, or the parent's death.
 
 It runs in a session of its own, so a Ctrl-C in the terminal reaches only the parent, which then ends the server in
 order and lets it write its last windows. The server itself watches the pipe that this end holds (`_serve`).

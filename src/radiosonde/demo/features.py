@@ -1,4 +1,4 @@
-"""The feature store of the demo: from a flight, as its caller knows it, to the features that the model is asked with.
+"""The feature store of the demo: looks up the features of a flight.
 
 The incidents of the network and of the weather feed happen here, where a server meets the world.
 """

@@ -1,4 +1,4 @@
-"""The first flight from start to landing: train, serve, replay, diagnose.
+"""Runs the demo: train, serve, replay, diagnose.
 
 Everything it makes is in one folder: the two models, the reference profile, the scenario, the server's log, the store
 with the telemetry, and in the end the report. Nothing but the store and the reference inside it reaches the diagnosis.

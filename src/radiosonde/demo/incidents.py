@@ -1,4 +1,4 @@
-"""What goes wrong during the flight: three faults inside the server's own pipeline, each from its own moment on.
+"""The three injected faults of the demo, each with its own start.
 
 The moments are event time, so a replay at any speed meets them at the same flights. The scenario is a file in the
 demo's folder that the server reads when it starts; nobody tells the client, and nobody tells Radiosonde.

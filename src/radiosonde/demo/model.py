@@ -1,4 +1,4 @@
-"""Will this flight arrive more than 15 minutes late? Two versions of a model that answers before it departs.
+"""Predicts whether a flight will arrive more than 15 minutes late, in two versions.
 
 Both are a scikit-learn pipeline over numbers, behind a table that turns each carrier (v2: and each destination) into
 its late rate in training. Logistic regression and not trees, because a single row is answered in half the time of a

@@ -1,4 +1,4 @@
-"""How the flight tells where it is: a progress bar on a terminal, a line now and then everywhere else."""
+"""Reports progress: a bar on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 

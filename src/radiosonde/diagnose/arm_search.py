@@ -1,4 +1,4 @@
-"""Which version, and which cohort of it, fails more than the others? All cohorts are tested, the least that explains all is named.
+"""Finds versions, and cohorts of versions, that fail more than the others, and the smallest explaining set.
 
 Hypotheses: each arm (version) as a whole, and each arm within each value of each cohort dimension. Each is judged against the other
 arms in the same cohort and step, so neither a bad hour nor a different mix of users can look like a bad version. A child that its parent

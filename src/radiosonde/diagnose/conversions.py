@@ -1,4 +1,4 @@
-"""Which unit conversion would do that: a table of the usual ones, and the search for the one that fits.
+"""Identifies a unit conversion: a table of common ones, and the search for the best fit.
 
 A conversion is ``after = before * factor + offset``. With a lattice (`radiosonde.diagnose.lattice`) the fit is exact:
 the right conversion, undone, puts the values back on the lattice they left. Without one the quantiles before and

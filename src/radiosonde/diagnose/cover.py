@@ -1,4 +1,4 @@
-"""Which places explain a rise? The fewest that leave nothing significant over, chosen by conditional tests.
+"""Finds the smallest set of places that explains an increase, by conditional tests.
 
 Every series is given what its past foretells. A place *explains* a rise by adding one probability of failure to all its series; its
 gain is the log-likelihood ratio of that, maximised over the probability, minus what the choice among all names of its size costs.

@@ -1,4 +1,4 @@
-"""Say in words what the data checks found: one finding per cause, not one per statistic."""
+"""Formulates the findings of the data checks: one finding per cause."""
 
 from __future__ import annotations
 

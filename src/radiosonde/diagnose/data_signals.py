@@ -1,4 +1,4 @@
-"""Run every data check on every feature and return what stood out, as numbers; words are put in `data_findings`."""
+"""Runs every data check on every feature and returns the signals as numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much more than binomial do the counts of blocks vary around what their past foretold?
+"""Estimates the overdispersion of block counts relative to the forecast from their past.
 
 For blocks of one length: the sum of squared errors over the sum of binomial variances, given all events up to and with the block. So blocks with events
 decide, and a past without any gives 1: zero history says nothing against evidence. What it is at the start of a block is known from the

@@ -1,4 +1,4 @@
-"""Say in words which version is wrong more often than the others, or that all are more often wrong than before."""
+"""Formulates findings of versions that are wrong more often than others, or than before."""
 
 from __future__ import annotations
 

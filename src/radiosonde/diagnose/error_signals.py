@@ -1,4 +1,4 @@
-"""Versions that fail or are wrong more often than the others, and wrong answers that all versions share."""
+"""Detects versions that fail or are wrong more often than others, and increases shared by all versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How strongly do counts say that a rate has risen? Natural logarithms of e-values, for arrays of any shape.
+"""Evidence of an increased rate: natural logarithms of e-values, for arrays of any shape.
 
 *Against the past*: given all events before and inside a span, those inside are binomial with a share that the trials alone fix
 (Przyborowski and Wilenski, Biometrika 31, 1940), whatever the rate was. So no rate has to be estimated, an empty past of 270 000 calls

@@ -1,4 +1,4 @@
-"""Say in words where calls fail, since when, what it costs, and what the failing calls share."""
+"""Formulates findings of failures: where, since when, impact, and common properties."""
 
 from __future__ import annotations
 

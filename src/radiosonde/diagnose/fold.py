@@ -1,4 +1,4 @@
-"""One cause, one incident: what another finding explains becomes a note that says so.
+"""Merges incidents with one cause: a finding explained by another becomes a note.
 
 A check declares which checks it explains. A finding of one of those is a symptom when it is about all versions, began together with the cause (within the
 doubt of both onsets and three windows), and goes on no longer than the cause by more than that.

@@ -1,4 +1,4 @@
-"""What the machine did while calls were slow: evidence beside a latency finding, so that it says infrastructure or model.
+"""Compares the machine before and during a latency finding, to attribute it to infrastructure or model.
 
 Compares the health of the processes (`radiosonde.model.RuntimeCounts`) since the onset with before it; for a version that
 has processes of its own (a canary on other pods) with the processes of the other versions at the same time. It makes no

@@ -1,4 +1,4 @@
-"""The diagnosis as one HTML file: no script, no font, no request to anywhere; light or dark as the reader's system is."""
+"""The diagnosis as one self-contained HTML file, without scripts, fonts or requests; light or dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say that labels stopped or slowed: without them quality is not good, it is unknown."""
+"""Formulates findings of labels that stopped or slowed down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say in words which phase made the slow calls slower, and who is affected."""
+"""Formulates findings of slower calls: the phase and the affected series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Since when are calls slower than before? Shares of calls above bounds that the data choose, on the engine of spans.
+"""Detects slower calls over time: shares of calls above data-driven bounds, scanned in spans.
 
 Bounds are edges of the latency buckets on a fixed grid (half octaves, or octaves where that makes too many) from the 95th percentile of all calls up to
 the slowest, and the median: where ordinary and slow calls part is not known beforehand, and just there a count says most. Each bound is a

@@ -1,4 +1,4 @@
-"""How did the tail of the calls change: since a moment, and in one version against the others?
+"""Measures changes of the latency tail, over time and between versions.
 
 Detection counts calls above bounds (`radiosonde.diagnose.latency_incidents`; versions: the median and the 98th percentile), because counts are exact and
 their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when

@@ -1,4 +1,4 @@
-"""The quality of each version's latest predictions in figures, or the reason why there is none; and both in words."""
+"""Quality estimates of each version's latest predictions, or the reason for their absence."""
 
 from __future__ import annotations
 

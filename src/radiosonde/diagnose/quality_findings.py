@@ -1,4 +1,4 @@
-"""Has the corrected error rate risen, and do the scores account for it? A step scan, as for raw outcomes.
+"""Detects increases of the corrected error rate, and whether the scores predict them.
 
 Each step of time gives its weighted error rate and the number of independent rows that is worth (Kish: the square of the
 summed weights over the sum of squares), so early windows with few labels count for little. What to call a rise, what evidence it

@@ -1,4 +1,4 @@
-"""What a check is: one file in `radiosonde.diagnose.checks` with a declaration. The engine knows none of them by name.
+"""Registry of checks: one declared file each in `radiosonde.diagnose.checks`, discovered by the engine.
 
 A module of that package that has a `CHECK` is a check. Its declaration says what it watches, against which baselines, at which
 scales, what it explains and how severe it is; its function looks at one model through a `View` and adds to a `Report`. Adding a

@@ -1,4 +1,4 @@
-"""Incidents of one rate, replayed: what would have been opened, and closed again, by looking after every window.
+"""Replays incidents of one rate: when they would have been opened and closed, window by window.
 
 A look knows only what came before it, so going through the history once gives the same incidents as having looked after each window (a law,
 `tests/unit/diagnose/test_failures.py`), and what is open at the last window is what a look now reports.

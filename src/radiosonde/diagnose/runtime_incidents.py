@@ -1,4 +1,4 @@
-"""Are the processes themselves in trouble: garbage collections, a blocked event loop, a full thread pool?
+"""Detects process incidents: garbage collections, a blocked event loop, a full thread pool.
 
 Each table of durations gives two rates: durations above a bound that no service should reach, against an objective of one in a hundred; and durations
 above a tenth of a second, against their own past. Both go through the engine of spans, with a process as a place, so that one bad process of

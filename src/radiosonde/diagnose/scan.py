@@ -1,4 +1,4 @@
-"""Find a step in a mean whose ordinary wandering is only known from the series itself.
+"""Finds a step in a mean whose natural variation is estimated from the series itself.
 
 Production is never independent draws around a training mean: weather lasts for days, traffic has a rhythm, a hundred
 rows share one hour's reading. So the unit here is the block (a quarter of a day, or a day), not the row, and the noise

@@ -1,4 +1,4 @@
-"""Has the share of an event (missing, unseen, wrong) risen and stayed up? The step scan, applied to hits over totals."""
+"""Detects a lasting increase in the share of an event (missing, unseen, wrong): the step scan on hits over totals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a feature stuck at one value? A run of blocks that all hold the same single value, against the feature's habit.
+"""Detects a feature stuck at one value: a run of blocks with one single value, unusual for the feature.
 
 A dry month has no rain and a clear week one visibility, so "one distinct value" is no fault by itself. What counts is how
 often that happened before: with a share *q* of single-valued blocks and a longest earlier run of *r* blocks, a run of *L*

@@ -1,4 +1,4 @@
-"""Where the time of the slow calls goes: expected shortfall above a quantile, split exactly over phases.
+"""Attributes the time of slow calls: expected shortfall above a quantile, split exactly over phases.
 
 For every bucket of the total duration the windows keep the count and the sum of each phase. Above a quantile *q* the mean
 duration is then the sum over phases of ``E[phase | total > q]`` (Euler allocation), so a change of the tail splits into the

@@ -1,4 +1,4 @@
-"""Does one arm fail more often than the other? An always-valid test of two binomial streams, stratified.
+"""Compares the failure rates of two arms by an always-valid test of binomial streams, stratified.
 
 Per step and stratum (a cohort, a lag class) both arms saw the same hour, the same weather and the same users' mix, so only their
 odds ratio is tested; the failure rate itself may do what it likes. For a block with *n1, n0* trials and *e1, e0* events

@@ -1,4 +1,4 @@
-"""Has the unit of a feature changed? An e-detector on values that are off the lattice they always sat on.
+"""Detects a unit change of a feature: an e-detector on values off its lattice.
 
 The lattice is learned from the feature's own past and kept while it holds. A value that is off it teaches the lattice
 nothing for `_LAG_BLOCKS` blocks: any two units have a common lattice if it may be fine enough (mph and m/s share one of

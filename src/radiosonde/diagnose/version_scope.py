@@ -1,4 +1,4 @@
-"""Which versions does a change of the data touch, and which have seen too little of it to tell?
+"""Determines which versions a data change affects, and which have too little data.
 
 "Only version 2" is a claim about the others, so it needs rows of the others: a version that was retired before the
 onset, or serves a handful of calls, is not one that stayed as it was.

@@ -1,4 +1,4 @@
-"""Blocks of points that know their metric and labels, but no carrier."""
+"""Blocks of points with their metric and labels, independent of the exporter."""
 
 from __future__ import annotations
 

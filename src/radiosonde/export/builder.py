@@ -1,4 +1,4 @@
-"""From a snapshot to what exporters export: blocks of points, bounded, in the order of the registry.
+"""Builds bounded blocks of points from a snapshot, in the order of the registry.
 
 Points come in units that are exported or cut as a whole (half the cells of a feature give no drift, half the outcomes of
 a series give a wrong error rate):

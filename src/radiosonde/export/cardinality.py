@@ -1,4 +1,4 @@
-"""The bound on exported time series: whole units are cut, those that carry the least traffic first, and counted.
+"""Bounds the number of exported time series: units with the least traffic are dropped first, and counted.
 
 A backend that is fed without bound fails for everybody, and cutting arbitrary points would make what is left wrong. Each
 kind of unit (series, releases, features) is granted an equal share of the bound, filled by rank; what one kind leaves

@@ -1,4 +1,4 @@
-"""What an exporter is: one carrier of telemetry out of a process, a server's own or the agent's.
+"""The exporter interface, used by servers and by the agent.
 
 An exporter is one file of this package and one line in `radiosonde.export.carriers`, with its setting. It knows windows,
 spans and snapshots, and nothing of rings or threads. The laws that all of them keep are in ``tests/laws/test_exporter_laws.py``:

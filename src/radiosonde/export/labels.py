@@ -1,4 +1,4 @@
-"""Label sets of points, kept from export to export.
+"""Label sets of points, cached between exports.
 
 The labels of a stream never change, and spelling them out is nine tenths of the cost of an export: joining them anew took
 27 to 32 times as long as looking them up. So each group of streams keeps one `Labels`, which holds the attributes and,

@@ -1,4 +1,4 @@
-"""A ``/metrics`` page on a port of its own, for a server or an agent."""
+"""Serves ``/metrics`` on a separate port, for a server or an agent."""
 
 from __future__ import annotations
 

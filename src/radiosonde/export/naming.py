@@ -1,4 +1,4 @@
-"""Names in Prometheus: the translation that OpenTelemetry prescribes, so that a query does not see which way points came.
+"""Prometheus names, translated as OpenTelemetry prescribes, so that both paths give equal names.
 
 Dots become underscores; the unit is spelled out and appended unless the name ends with it; ``1`` is ``_ratio`` on gauges
 and nothing elsewhere; units in braces vanish; counters end in ``_total``.

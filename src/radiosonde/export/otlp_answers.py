@@ -1,4 +1,4 @@
-"""What an OTLP backend answered, judged: taken, refused, or taken in part. Reading an answer is bounded in bytes and time.
+"""Evaluates OTLP responses: accepted, rejected, or partially accepted. Reading is bounded in bytes and time.
 
 The stock exporters take every status below 400 for success and never look at the answer. A login page behind a redirect, a web
 page with status 200 and a backend that rejects all points would count as deliveries. And their HTTP library reads and unpacks

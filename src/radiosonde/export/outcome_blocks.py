@@ -1,4 +1,4 @@
-"""What labels say, as blocks: outcomes under the series, calibration, joint counts and label lag under the release.
+"""Label metrics as blocks: outcomes per series, and calibration, joint counts and lag per release.
 
 Outcomes and retractions, first labels and never-arriving ones only grow and are counters. What a correction takes back
 from (correct rows of a bin, joint counts, residual sums) is exported net, as an up-down counter. Labelled rows per feature

@@ -1,4 +1,4 @@
-"""What came of an export; failures are values, because the caller counts them and a prediction never sees them."""
+"""The result of an export. Failures are values, because callers count them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The health of processes as blocks: of the process that exports, which no bound cuts, or of those that an agent speaks for."""
+"""Runtime health as blocks: of the exporting process, or of the processes that an agent drains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exporter is handed: cumulative windows, the references they are read against, and our own statistics."""
+"""The input of an exporter: cumulative windows, their references, and internal statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for a store or a backend: bounded, windows in bytes, oldest first, and every item accounted for.
+"""Bounded buffer of items for a store or a backend, oldest first; every dropped item is counted.
 
 What was put is delivered, waits, or was dropped and counted: the three add up at any time. One thread puts, another takes
 and settles; what is in the hands of an exporter is not dropped, so at most twice the bound is in memory while an export

@@ -1,4 +1,4 @@
-"""The nouns every floor shares: series keys, cells, latency buckets, windows. Standard library and numpy only."""
+"""Shared value types: series keys, cells, latency buckets, windows. Standard library and numpy only."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

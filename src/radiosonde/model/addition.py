@@ -1,4 +1,4 @@
-"""Adding and subtracting groups of counts field by field, as their fields are declared (`radiosonde.model.fields`).
+"""Adds and subtracts groups of counts field by field, as declared in `radiosonde.model.fields`.
 
 Integers add exactly, float sums add, tables whose rows have names are united by name. The result does not depend on the order
 of the parts. Sketches have laws of their own, which live a floor above: `add` is given the function that merges them.

@@ -1,4 +1,4 @@
-"""Bins of latencies, batch sizes, confidences and values: one geometry for whoever counts, so that counts add up.
+"""Fixed bins of latencies, batch sizes, confidences and values, so that counts add up.
 
 Latencies have a second, finer geometry in `radiosonde.model.buckets`.
 """

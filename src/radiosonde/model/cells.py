@@ -1,4 +1,4 @@
-"""The cells of a feature: a few bins of the reference plus four that catch everything else.
+"""The cells of a feature: bins of the reference, plus four for all other values.
 
 Drift tests run on cell counts because counts are exact and additive: over processes, hosts, time and cohorts. A row of
 a cell table is ``[body ..., below, above, null, unseen]``; the body has as many columns as the widest feature needs

@@ -1,4 +1,4 @@
-"""How a class is written: one text for one class, whatever type the label came in.
+"""Canonical text of a class, independent of the type of the label.
 
 Tables have a bounded number of classes. A class beyond the bound is counted under `OVERFLOW_CLASS`, and is kept with its
 prediction as a hash of its name (`hashed_class`), so that a label can still be compared with it: an answer is right or

@@ -1,4 +1,4 @@
-"""Values that people must not see, as texts that only the owner of a key can tell.
+"""Keyed hashes of personal values.
 
 A value becomes a keyed hash (BLAKE2b, 64 bits). The key stays with its owner: in the environment of what fits profiles and of
 what serves the model. Without it the few million values that an address or a number can have would be found by trying them all,

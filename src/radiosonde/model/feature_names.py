@@ -1,4 +1,4 @@
-"""How features and categories are written: one text for one feature and one category, whatever the container.
+"""Canonical text of features and categories, independent of the container.
 
 A column label that is no text is written as `radiosonde.model.names` writes it. Labels that are written alike (a duplicate, or the integer 1 beside the text ``"1"``)
 are numbered from the second on: ``a``, ``a#2``, ``a#3``.

@@ -1,4 +1,4 @@
-"""How the fields of a window are declared: once, in the metadata of each dataclass field.
+"""Declarations of window fields, in the metadata of each dataclass field.
 
 What a declaration says is all that the rest of the library knows about a field. Adding windows and subtracting totals
 (`radiosonde.model.addition`), the documents of SQLite and the columns of Parquet (`radiosonde.store`), reading both back, the

@@ -1,4 +1,4 @@
-"""What a label makes of a prediction: everything the window of the prediction needs to count it, whoever joined the two."""
+"""The outcome of a label: everything that the window of the prediction needs to count it."""
 
 from __future__ import annotations
 

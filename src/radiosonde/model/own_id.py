@@ -1,4 +1,4 @@
-"""The text of an id that a caller gives: one for one id, whatever type it has and wherever it is given.
+"""Canonical text of a caller's own id, independent of its type and of where it is given.
 
 `observe(id=)`, ``alias``, `label`, files and requests of labels, and the stores behind them all pass an id through
 `id_text`, so that an order number meets its label as an ``int`` in a request, an ``int64`` in a frame, a float in a column with

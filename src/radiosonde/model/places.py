@@ -1,4 +1,4 @@
-"""The places where an error of ours is swallowed, with what each covers. An error is counted and logged under its place.
+"""The places where internal errors are caught. An error is counted and logged under its place.
 
 A place is one statement of the source, so a success at one place says nothing about another. A test holds both: each name
 used is registered here, and each is used at one place.

@@ -1,4 +1,4 @@
-"""The health of a process beside its models: what tells "the machine is slow" from "the model is slow".
+"""Runtime health of a process, which distinguishes a slow machine from a slow model.
 
 Counted per process and window of wall time, in windows of a series of their own (`RUNTIME_KEY`), because none of it
 belongs to one model: calls are 0 there, and nothing that lists models lists them.

@@ -1,4 +1,4 @@
-"""A series is what one stream of predictions is counted under: model, version, variant and cohort cell.
+"""Series keys: model, version, variant and cohort cell.
 
 The cohort is canonical text (``carrier=UA,plan=pro``, dimensions sorted by name, ``""`` for none), because text is
 what every carrier (OTLP attribute, Prometheus label, SQL column) holds in the end; keeping it as text from the drain

@@ -1,4 +1,4 @@
-"""How much memory a window holds, so that what waits for a store or a backend is bounded in bytes."""
+"""Memory size of a window, so that buffers are bounded in bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans made after the fact: predictions worth a closer look whose trace was not recorded, as frozen values."""
+"""Spans after the fact: selected predictions whose trace was not recorded, as frozen values."""
 
 from __future__ import annotations
 

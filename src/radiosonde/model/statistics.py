@@ -1,4 +1,4 @@
-"""What Radiosonde says about itself: one frozen record, returned by `radiosonde.statistics()` and exported as metrics."""
+"""Internal statistics: one frozen record, returned by `radiosonde.statistics()` and exported as metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as numbers: what a date, a time or a time span is worth as the value of a numeric feature.
+"""Converts dates, times and time spans to numeric feature values.
 
 | value | number |
 |---|---|

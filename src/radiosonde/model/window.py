@@ -1,4 +1,4 @@
-"""A window: everything counted for one series between two instants, as a frozen value of arrays and bytes.
+"""A window: all counts of one series between two instants, as a frozen value of arrays and bytes.
 
 Everything downstream (exporters, store, diagnosis) is a function of windows. All counts are integers and add exactly;
 sums are float64; sketches are serialized bytes with their own merge law (`radiosonde.sketches`). A cumulative snapshot

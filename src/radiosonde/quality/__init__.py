@@ -1,4 +1,4 @@
-"""How good the answers are, from labels that come late: pure functions of windows, for diagnosis and for exporters alike.
+"""Quality from late labels: pure functions of windows, for diagnosis and exporters.
 
 table = label_table(windows)  # all there is: it teaches how late labels come
 curves = lag_curves(table)

@@ -1,4 +1,4 @@
-"""Performance without labels: what a calibrated confidence says about the answers, and the mix of that with labels in part.
+"""Performance without labels: the error rate expected from calibrated confidences, and its mix with partial labels.
 
 A model that says 0.8 and is calibrated is right in 8 of 10 such answers; so the expected confusion table of any rows
 follows from their confidence alone (confidence-based performance estimation, CBPE). Confidence is calibrated by bin from

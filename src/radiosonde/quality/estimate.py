@@ -1,4 +1,4 @@
-"""A quality figure with its interval, what it rests on, or the reason why there is none.
+"""A quality estimate with its interval and coverage, or the reason for its absence.
 
 `assess` gives one score four ways: *raw* (arrived labels as they are), *corrected* (each weighted by what it stands for),
 *cbpe* (no labels, confidence only) and *mixed* (labels where they have come, confidence for the rest). *corrected* is the one to

@@ -1,4 +1,4 @@
-"""How late labels come, by label class: the distribution of the lag from windows whose later labels are still to come.
+"""Label lags by class: the lag distribution from windows whose later labels are still missing.
 
 Arrived labels are right-truncated: of predictions made three days ago only labels faster than three days are here, so the
 median of arrived lags is too short and the slow class looks rare. The reverse-time product limit corrects that (Lagakos,

@@ -1,4 +1,4 @@
-"""What windows hold of labels, as a few small arrays over groups of windows of about the same age.
+"""Label counts of windows as a few small arrays over groups of similar age.
 
 Everything in `radiosonde.quality` works on these arrays. Old windows are grouped: a group is as long as its windows, or a
 16th of its age when that is longer. Lags come in buckets of growth 1.19, so no sharper age is of use; and a month of

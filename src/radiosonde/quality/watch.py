@@ -1,4 +1,4 @@
-"""Is the label feed alive? Labels expected since a moment, given traffic and lag curves, against those that came.
+"""Detects a stopped label feed: labels expected from traffic and lag curves, against those received.
 
 Windows hold no arrival times, but a label in bucket *(l, u]* of a window at *t* came between *t + l* and *t + u*. A stop at
 *S* therefore empties, in every window, the buckets beyond *S - t*, and halves the one it cuts through: that pattern is sharp

@@ -1,4 +1,4 @@
-"""Class-conditional inverse-probability weights: what an arrived label stands for, given its class and its age.
+"""Class-conditional inverse-probability weights of labels, by class and age.
 
 A label of a class of which a fifth arrives within the age of its prediction stands for five. A weight from the lag of all
 labels together would be the same for every class, cancel from every ratio and correct nothing.

@@ -1,4 +1,4 @@
-"""Reference profiles: what a model saw in training, the cells it is counted in, and the weights it is judged by."""
+"""Reference profiles: a summary of the training data, its cells, and their weights."""
 
 from radiosonde.reference.profile import FeatureProfile, Kind, OutputProfile, Reference, Task, grid_id
 

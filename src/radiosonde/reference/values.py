@@ -1,4 +1,4 @@
-"""One value of a feature as the number that stands for it in the ring.
+"""Converts a feature value to the number stored in the ring.
 
 `plain` maps every Python object to a double, a text, or one of two marks; it never imports the library a value is of,
 and never asks a value for more than its class promises (a size-one array has ``__float__``, and warns when it is used).

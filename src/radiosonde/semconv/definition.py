@@ -1,4 +1,4 @@
-"""What the registry says about one metric; the generated catalogue is made of these."""
+"""The registry entry of one metric; the generated catalogue consists of these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one door to Apache DataSketches, the only dependency without a wheel for every interpreter.
+"""All access to Apache DataSketches, the only dependency without a wheel for every interpreter.
 
 Without it everything that is counted exactly still is: traffic, latency, answers, feature cells, labels. Windows then hold no
 sketches, and those of other hosts are left out of sums. It is loaded at the first sketch, because loading it costs about as

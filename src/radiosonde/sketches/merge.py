@@ -1,4 +1,4 @@
-"""Adding windows: over processes, hosts, time and cohorts, with one result whatever the order.
+"""Merges windows over processes, hosts, time and cohorts, independent of the order.
 
 Integers add exactly, float sums add, sketches merge within their stated bound. Tables whose rows have names (phases,
 classes, label classes) are united by name: if all parts name the same rows in the same order that order is kept, else

@@ -1,4 +1,4 @@
-"""Where the desk reads windows from: SQLite stores, folders of sealed Parquet, or both at once."""
+"""Sources of windows for diagnosis: SQLite stores, folders of sealed Parquet, or both."""
 
 from radiosonde.sources.opening import open_source
 from radiosonde.sources.source import Source, StoredSource

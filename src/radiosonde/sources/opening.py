@@ -1,4 +1,4 @@
-"""From a path to a source: what a path may be, and what is said when it is none of these."""
+"""Opens a path as a source, with errors that say what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every reader of windows offers, and the one that adds several up.
+"""The source interface, and the source that combines several.
 
 A source gives *parts*: windows as their processes wrote them. Parts with the same key and bounds add up to the window
 (`radiosonde.sketches.merge.merge_windows`), which is left to the reader because what to merge over differs.

@@ -1,4 +1,4 @@
-"""Fewer, longer parts for what is older: parts per minute, then per hour, then per day.
+"""Merges older parts: per minute, then per hour, then per day.
 
 Every label that comes late is a part, and every process makes one a minute; kept as they are, a store reaches its bound in hours.
 Parts of one series and one process whose start lies in the same slot are added up exactly (`radiosonde.sketches.merge`), the

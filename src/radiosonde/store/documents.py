@@ -1,4 +1,4 @@
-"""Groups of counts as plain documents and back, and which column of a store each field lies in; all from the declarations.
+"""Converts groups of counts to documents and back, and maps fields to columns, from the declarations.
 
 A field lies at ``column.name`` (`Declared.at`); by default the column has the name of its group in `Window`. A column with
 names below it is a document: its fields in the order of their declarations, those of the group it is named after first. A

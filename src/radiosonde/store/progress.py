@@ -1,4 +1,4 @@
-"""How far each ring of a spool, and which batches of joined labels, have been counted into this store.
+"""Read positions of rings and ids of label batches that were counted into this store.
 
 Written in the transaction that writes the windows counted from it, so the two can never disagree: an agent that is
 killed between two of them starts again where the last one ended, and what it had drained since is still in the ring.

@@ -1,4 +1,4 @@
-"""What keeps a store bounded: windows leave by the time they were written, or, when the file grows, oldest first.
+"""Bounds the store: windows are removed by age, and the oldest first if the file grows.
 
 Age is counted from ``written_ns`` and not from event time: a replay of last year's traffic is not born too old.
 Every function runs inside the caller's transaction and returns how many windows it removed.

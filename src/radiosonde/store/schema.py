@@ -1,4 +1,4 @@
-"""The tables of a store, and how a file is recognised as one.
+"""The tables of a store, and the identification of its files.
 
 A store is one SQLite file that a person can read with the ``sqlite3`` shell: names in full, JSON where a table would
 only be in the way. ``application_id`` says that the file is ours, ``user_version`` which schema it has. A store of a

@@ -1,4 +1,4 @@
-"""Closed hours out of SQLite into Parquet: one folder per process, one set of files per hour and segment.
+"""Seals closed hours from SQLite to Parquet: one folder per process, one set of files per hour and segment.
 
     OUT/process=<id>/windows-2013-03-01T05-<store>-0001.parquet     features-...   sketches-...
     OUT/references/<hash>.parquet

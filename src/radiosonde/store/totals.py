@@ -1,4 +1,4 @@
-"""What a new agent takes over from the one before it: one compacted row per series, and counts that are in no window.
+"""State that a new agent resumes from: one row per series, and counts outside of windows.
 
 Both are written in the transaction that writes the windows they include and the progress in the rings, so the three never
 disagree. An agent starts in a time that does not grow with the store, and its cumulative metrics do not go back when

@@ -1,4 +1,4 @@
-"""The writing end of a store: closed windows in, one transaction per batch.
+"""Writes closed windows to a store, one transaction per batch.
 
 Any thread of any number of processes may write. A batch is stored whole or not at all; when it cannot be stored the
 caller gets a `StoreError` and counts the loss. Nothing outlives a call but a lock and the encoded references (and, where

@@ -95,7 +95,7 @@ def test_an_agent_nobody_needs_ends_by_itself(spool: Path) -> None:
                 agent.wait(1.5)
             server.end()
             assert agent.wait(30) == 0
-            assert agent.stdout.read() == f"nobody has written into {spool} for 0.5 s; ending\n"
+            assert agent.stdout.read() == f"no process has written to {spool} for 0.5 s; exiting\n"
     assert stored(spool).calls == 3
 
 

@@ -1,4 +1,4 @@
-"""Do calls fail: absolutely, more than before, or more than other versions do; where, and of what?"""
+"""Checks failures: absolute, over time, and between versions; locates and characterises them."""
 
 from __future__ import annotations
 

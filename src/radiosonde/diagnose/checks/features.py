@@ -1,4 +1,4 @@
-"""Does the pipeline deliver what it used to: unit, range, missing, unseen, stuck, level and spread of each feature?"""
+"""Checks the features: unit, range, missing, unseen, stuck, level and spread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do labels come, and what do they say: by version and cohort, over time, corrected for early labels."""
+"""Checks the label feed and the outcomes by version and cohort, over time, corrected for missing labels."""
 
 from __future__ import annotations
 

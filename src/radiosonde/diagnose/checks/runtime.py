@@ -1,4 +1,4 @@
-"""Do the processes that serve the model stand still: garbage collection, event loop, thread pool?"""
+"""Checks the processes for stalls: garbage collection, event loop, thread pool."""
 
 from __future__ import annotations
 

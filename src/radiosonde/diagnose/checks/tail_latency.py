@@ -1,4 +1,4 @@
-"""Have the slow calls become slower, over time or in one version, and which phase made them so?"""
+"""Checks the slow calls, over time and between versions, and attributes changes to phases."""
 
 from __future__ import annotations
 
