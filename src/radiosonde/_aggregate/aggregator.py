@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.batches import Batches
 from radiosonde._aggregate.outcomes import OutcomeState
-from radiosonde._aggregate.provisional import WIDE_VALUES, Backlog, OutOfTimeError, Part
+from radiosonde._aggregate.provisional import WIDE_VALUES, Backlog, OutOfTimeError, Part, pieces
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
@@ -420,13 +420,15 @@ class Aggregator:
             preview = backlog.preview()
             if preview is None:
                 continue
-            reference, parts = preview
-            for part in parts:
+            reference, groups = preview
+            for members in groups:
+                part = members[0]
                 stream = part.stream
                 self._interims[stream.model, stream.version] = reference
                 end_ns = part.start_ns + self._window_ns
                 state = SeriesState(stream, self._key(stream, part.cohort), part.start_ns, end_ns, self._process)
-                state.add_features(part.rows, part.weight)
+                for rows in pieces(members):
+                    state.add_features(rows, part.weight)
                 found.append(state.freeze(with_sketches=False))
         return found
 

@@ -27,6 +27,8 @@ from radiosonde._ring.text_codes import codes_of
 from radiosonde.reference.fit import fit_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from radiosonde._aggregate.stream import Stream
     from radiosonde._aggregate.thinning import Thinner
     from radiosonde.reference.profile import Reference
@@ -36,6 +38,9 @@ PROVISIONAL_ROWS = 1000
 
 BACKLOG_BYTES = 4 << 20
 """Bytes of rows that wait for one reference: 17 000 rows of 30 features."""
+
+PIECE_BYTES = 1 << 18
+"""Of rows that are counted at once for a snapshot; arbitrary, some ten times less than may wait."""
 
 BACKLOG_PARTS = 4096
 """Pieces they may wait in: a trickle makes one of each row, and each takes as much as 30 values."""
@@ -149,8 +154,10 @@ class Backlog:
                 categories[name] = tuple(vocabulary)
         return fit_rows(stream.features, block, categories=categories, model=stream.model, between=between)
 
-    def preview(self) -> tuple[Reference, list[Part]] | None:
+    def preview(self) -> tuple[Reference, list[list[Part]]] | None:
         """Return an interim reference and what waits, its streams counting by that reference; None when nothing waits.
+
+        Parts of one stream, cohort and weight are together; see `pieces` for how to count them.
 
         The reference is made anew whenever the rows have doubled, so that those who follow its identity see few of them.
         """
@@ -162,16 +169,39 @@ class Backlog:
         shadows = {id(stream): dataclasses.replace(stream) for stream in self.streams}
         for shadow in shadows.values():
             shadow.adopt(reference)
-        return reference, [part._replace(stream=shadows[id(part.stream)]) for part in self._gathered()]
+        return reference, [
+            [part._replace(stream=shadows[id(part.stream)]) for part in members] for members in self._groups()
+        ]
 
     def _gathered(self) -> list[Part]:
-        """Return what waits, rows of one stream, cohort and weight together: counting costs by the part."""
+        """Return what waits, rows of one stream, cohort and weight together."""
+        return [
+            members[0]._replace(rows=np.concatenate([member.rows for member in members])) for members in self._groups()
+        ]
+
+    def _groups(self) -> list[list[Part]]:
         groups: dict[tuple[int, str, int], list[Part]] = {}
         for part in self._parts:
             groups.setdefault((id(part.stream), part.cohort, part.weight), []).append(part)
-        return [
-            members[0]._replace(rows=np.concatenate([member.rows for member in members])) for members in groups.values()
-        ]
+        return list(groups.values())
+
+
+def pieces(members: list[Part]) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of parts, some `PIECE_BYTES` at a time: counting costs by the piece, and holds it several times over.
+
+    Every carrier counts what waits for each snapshot, in its own thread, whose heap keeps what it once had: with all rows at once
+    each thread held 10 MiB more for ever.
+    """
+    waiting: list[NDArray[np.float64]] = []
+    size_bytes = 0
+    for part in members:
+        waiting.append(part.rows)
+        size_bytes += part.rows.nbytes
+        if size_bytes >= PIECE_BYTES:
+            yield np.concatenate(waiting)
+            waiting, size_bytes = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _fill(column: NDArray[np.float64], parts: list[Part], position: int) -> list[str] | None:
