@@ -31,6 +31,10 @@ PARTS = {
     "incidents": ("quality.bench_incidents", "false alarms, time to detect, place and onset of failing calls"),
     "store": ("speed.bench_store", "size of a store of 30 days and how long it takes to read, scaled"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
+    "presence": (
+        "overhead.bench_presence",
+        "resident memory with all carriers and with an agent; CPU until the first answer",
+    ),
 }
 TIMEOUT_S = 900
 ROUNDS = 15
