@@ -2,7 +2,7 @@
 
 Simulated minutes (`benchmarks.quality.incidents`), every window a look. Healthy: each world of `service.WORLDS` for a week per round, so 11 families times
 the rounds in model-weeks. Faults: rates from 0.5 to 30 % at seven places of two versions and two dimensions, after 3 and 24 hours. Figures are over all
-seeds; ids are permanent.
+seeds; ids are permanent. Traffic: each world of `traffic.WORLDS` for a week per round, and a half of the calls gone after 3, 24 and 72 hours.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import numpy as np
 
 from benchmarks._measure import Figure
 from benchmarks.quality.incidents.service import DAY, WORLDS, Traffic, calls, failing, plant, series
+from benchmarks.quality.incidents.traffic import WORLDS as VOLUMES
+from benchmarks.quality.incidents.traffic import make_volume_grid
 from radiosonde.diagnose.failure_findings import failure_finding
 from radiosonde.diagnose.failure_incidents import find_failures
 from radiosonde.diagnose.places import PlaceName
+from radiosonde.diagnose.traffic_incidents import find_traffic, severity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +70,37 @@ def measure(rounds: int) -> Iterator[Figure]:
     yield Figure("incidents-place", "place exact, of those found", [np.mean([e.exact for e in known])], unit="of 1")
     yield Figure("incidents-onset", "onset within a window", [np.mean([e.off <= 1 for e in known])], unit="of 1")
     yield _cost(rounds)
+    yield from _traffic(rounds)
+
+
+def _traffic(rounds: int) -> Iterator[Figure]:
+    """Yield false pages and tickets of the traffic check, and how long half of the calls are gone before it says so."""
+    keys, found = series(2, region=4), []
+    for name, world in VOLUMES.items():
+        for seed in range(rounds):
+            rng = np.random.default_rng((seed, 41))
+            grid = make_volume_grid(rng, world(rng, WEEK, float(rng.choice([60, 600, 1500]))), keys)
+            found += [(severity_of(grid, each), name) for each in find_traffic(grid).incidents]
+    weeks = rounds * len(VOLUMES)
+    for what in ("page", "ticket"):
+        seen = [name for severity, name in found if severity == what]
+        upper = (len(seen) + 1.96 * np.sqrt(len(seen) + 1) + 1.92) / weeks * 4
+        yield Figure(
+            f"incidents-traffic-false-{what}s", f"false {what}s per model-month, {weeks} model-weeks, traffic", [4 * len(seen) / weeks],
+            unit="per month", absolute=f"{len(seen)} ({', '.join(sorted(set(seen))) or 'none'}); at most {upper:.2f} with 95 %",
+        )  # fmt: skip
+    for history in (*HISTORIES, 3 * DAY):
+        took = [_halved(history, seed) for seed in range(2 * rounds)]
+        yield Figure(f"incidents-traffic-detect-{history}", f"windows until half of the calls gone is found, {history} min of history", took, unit="windows")  # fmt: skip
+
+
+def _halved(history: int, seed: int) -> int:
+    rng = np.random.default_rng((seed, history))
+    keys, minutes = series(2, region=4), history + AFTER
+    factors = np.where(np.arange(minutes) < history, 1.0, np.full((len(keys), minutes), 0.5))
+    grid = make_volume_grid(rng, VOLUMES["lull"](rng, minutes, 1500.0), keys, rough=0.05, factors=factors)
+    opened = [each.excursion.opened for each in find_traffic(grid).incidents if each.place == PlaceName()]
+    return next((look - history + 1 for look in opened if look >= history), 99)
 
 
 def _healthy(name: str, seed: int) -> list[str]:
