@@ -40,22 +40,25 @@ def quick_switches():
 
 
 def test_all_that_eight_threads_record_is_counted(quick_switches):
-    """Eight threads of 20 000 predictions: every one is in the windows; of features some stand for others."""
+    """Eight threads of 15 000 predictions: every one is in the windows; of features some stand for others.
+
+    Fewer than the join store keeps (`radiosonde._join.memory.CAPACITY`), so none of them is pruned.
+    """
     with fly() as rs:
         predict = rs.observe("delays")(lambda _: "yes")
 
         def work(_):
-            for _ in range(20_000):
+            for _ in range(15_000):
                 predict(ROW)
 
         in_threads(8, work)
         windows = rs.windows()
         assert rs.losses().keys() <= {"predictions_unjoinable"}
-        assert sum(window.calls for window in windows) == rs.statistics().records == 160_000
-        assert sum(int(window.output.class_counts.sum()) for window in windows) == 160_000
+        assert sum(window.calls for window in windows) == rs.statistics().records == 120_000
+        assert sum(int(window.output.class_counts.sum()) for window in windows) == 120_000
         features = [window.features for window in windows if window.features]
         assert (
-            sum(part.counted_rows for part in features) <= sum(int(part.cells[0].sum()) for part in features) <= 160_000
+            sum(part.counted_rows for part in features) <= sum(int(part.cells[0].sum()) for part in features) <= 120_000
         )
 
 
@@ -95,9 +98,7 @@ def test_scrapes_during_folds_are_monotone_and_end_exact(quick_switches):
         in_threads(4, work)
         stop.set()
         asking.join(100)
-        overwritten = rs.losses().get("ring_overwritten", 0)
-        last = sum(window.calls for window in rs.windows())
-        assert last + overwritten == 16_000
+        assert sum(window.calls for window in rs.windows()) == 16_000
         calls = [count for count, _ in seen]
         assert calls == sorted(calls)
         assert all(count == by_bucket for count, by_bucket in seen)
