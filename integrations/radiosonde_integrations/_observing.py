@@ -29,7 +29,7 @@ INSIDE: ContextVar[bool] = ContextVar("radiosonde_inside", default=False)
 """Whether a prediction of a model library is in progress in this context."""
 
 
-class Observed(NamedTuple):
+class ObservedMethod(NamedTuple):
     """How a method of one model object is called as a prediction.
 
     Attributes:
@@ -61,12 +61,12 @@ class Observers:
     """
 
     def __init__(self) -> None:
-        self.direct: dict[tuple[int, str], Observed] = {}
-        self._observed: dict[tuple[int, str], Observed] = {}
+        self.direct: dict[tuple[int, str], ObservedMethod] = {}
+        self._observed: dict[tuple[int, str], ObservedMethod] = {}
         self._methods: set[str] = set()
         self._read_as: dict[tuple[type, str], Method] = {}
         self._recorders = 0
-        self._shared: dict[tuple[object, ...], Observed] = {}
+        self._shared: dict[tuple[object, ...], ObservedMethod] = {}
         self._versions: dict[int, Callable[[], str]] = {}
         self._lifetimes = Lifetimes(self._gone)
         self.plugins = 0
@@ -82,7 +82,7 @@ class Observers:
         finally:
             INSIDE.reset(token)
 
-    def choose(self, model: Any, method: Method, args: Arguments, kwargs: Keywords) -> Observed | None:
+    def choose(self, model: Any, method: Method, args: Arguments, kwargs: Keywords) -> ObservedMethod | None:
         """Return how this very call is observed, None for one that is no prediction or cannot be recorded."""
         read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
         chosen = read if read.choose is None else read.choose(args, kwargs)
@@ -107,7 +107,7 @@ class Observers:
         self._read_as.clear()
         self.direct.clear()
 
-    def _observe(self, model: Any, method: Method) -> Observed:
+    def _observe(self, model: Any, method: Method) -> ObservedMethod:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
@@ -121,7 +121,7 @@ class Observers:
         self._observed[place] = observed
         return observed
 
-    def _new(self, model: Any, method: Method) -> Observed:
+    def _new(self, model: Any, method: Method) -> ObservedMethod:
         said, tag = method.describe(model), radiosonde.tag(model)
         if tag.version is not None:
             said = replace(said, version=tag.version)
@@ -202,7 +202,7 @@ def _marks(attribute: object) -> Iterator[Method]:
         attribute = getattr(attribute, "__wrapped__", None)
 
 
-def _observed(said: Description, method: Method, variant: str) -> Observed:
+def _observed(said: Description, method: Method, variant: str) -> ObservedMethod:
     recorder = radiosonde.plugin.recorder(
         said.name,
         version=said.version,
@@ -212,10 +212,10 @@ def _observed(said: Description, method: Method, variant: str) -> Observed:
         features=said.features,
         classes=said.classes,
     )
-    return Observed(recorder, said.input or method.input, method.takes_matrix and said.input is None)
+    return ObservedMethod(recorder, said.input or method.input, method.takes_matrix and said.input is None)
 
 
-_UNOBSERVED = Observed(None, lambda args, kwargs: None)
+_UNOBSERVED = ObservedMethod(None, lambda args, kwargs: None)
 
 _NO_KEYWORDS: dict[str, Any] = {}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GATHERED_ROWS = 4096
 
 
-class Part(NamedTuple):
+class BatchPart(NamedTuple):
     """Rows of one weight.
 
     Attributes:
@@ -66,7 +66,7 @@ class Batches:
         self.unseen_rows = int(headers["rows"][~is_whole].sum())
         self._headers = headers[is_whole] if self.unseen_rows else headers
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[BatchPart]:
         """Yield the rows that are to be counted."""
         headers = self._headers
         gathered: dict[int, list[_Chosen]] = {}
@@ -89,11 +89,11 @@ class Batches:
         chosen = features.copy() if within == 1 else features[self._thinner.positions(kept, within)]
         return _Chosen(position, int(header["rows"]), chosen)
 
-    def _joined(self, weight: int, members: list[_Chosen]) -> Part:
+    def _joined(self, weight: int, members: list[_Chosen]) -> BatchPart:
         whole = [member for member in members if self._stream.arena.is_whole(member.position)]
         if len(whole) < len(members):
             self.unseen_rows += sum(member.rows for member in members) - sum(member.rows for member in whole)
-        return Part(_one([member.features for member in whole], len(self._stream.features)), weight)
+        return BatchPart(_one([member.features for member in whole], len(self._stream.features)), weight)
 
 
 def _one(blocks: list[NDArray[np.float64]], columns: int) -> NDArray[np.float64]:

@@ -344,7 +344,7 @@ class Surface(Session):
             return self._completed
 
     def defer(self, function: Callable[[], object]) -> None:
-        """Call *function* within seconds in the background thread, under the cohort and the event time of now.
+        """Call *function* within seconds in the consumer thread, under the current cohort and event time.
 
         For plug-ins: describing a request to `record` costs a server less between requests than in one. What it raises is
         counted and logged, like an error of ours.

@@ -32,7 +32,7 @@ RECORDS: Final = 2_000
 
 
 @dataclass
-class Block:
+class CallBlock:
     """Blocks of one arm.
 
     Attributes:
@@ -119,7 +119,7 @@ class Rounds:
     def __init__(self, target: Target, calls: Sequence[Call], drain: Callable[[], object]) -> None:
         self._target, self._calls, self._drain = target, calls, drain
         self._run = runner_for(target.bare)
-        self._arms = {"bare": Block(), "observed": Block()}
+        self._arms = {"bare": CallBlock(), "observed": CallBlock()}
         self._histogram_us: list[float] = []
         self._warm = 0
         self._memory_mib: float | None = None

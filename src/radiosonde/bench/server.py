@@ -59,7 +59,7 @@ class ServerOrders(NamedTuple):
     seconds: float
 
 
-class Connection:
+class ServerConnection:
     """A kept-alive connection that posts bodies to one address, and what each answer took."""
 
     def __init__(self, url: str) -> None:
@@ -201,7 +201,7 @@ def measure(orders: ServerOrders, progress: Callable[[int, int], None] | None) -
         )
     bodies = [json.dumps(row, default=str).encode() for row in read(Path(orders.input))]
     with _servers(orders) as (urls, servers, store), ExitStack() as ends:
-        connections = {name: Connection(url) for name, url in urls.items()}
+        connections = {name: ServerConnection(url) for name, url in urls.items()}
         for connection in connections.values():
             ends.callback(connection.close)
         results = _rounds(orders, connections, servers, bodies, progress)
@@ -242,7 +242,7 @@ def _servers(orders: ServerOrders) -> Iterator[tuple[dict[str, str], dict[str, S
 
 
 def _rounds(
-    orders: ServerOrders, connections: dict[str, Connection], servers: dict[str, Served], bodies: Sequence[bytes],
+    orders: ServerOrders, connections: dict[str, ServerConnection], servers: dict[str, Served], bodies: Sequence[bytes],
     progress: Callable[[int, int], None] | None,
 ) -> Results:  # fmt: skip
     took: dict[str, list[NDArray[np.int64]]] = {"bare": [], "observed": []}

@@ -38,7 +38,7 @@ _PYTHON = re.compile(r"python[\d.]*")
 _WORKERS_IN_FILE = re.compile(r"^\s*workers\s*=\s*(.+?)\s*(?:#.*)?$", re.MULTILINE)
 
 
-class Pool(NamedTuple):
+class WorkerOption(NamedTuple):
     """How a program configures its worker processes.
 
     Attributes:
@@ -54,18 +54,18 @@ class Pool(NamedTuple):
 
 _CONCURRENCY = "WEB_CONCURRENCY"
 _POOLS: Final = {
-    "gunicorn": Pool(("-w", "--workers"), variable=_CONCURRENCY),
-    "uvicorn": Pool(("--workers",), variable=_CONCURRENCY),
-    "fastapi": Pool(("--workers",), variable=_CONCURRENCY),
-    "hypercorn": Pool(("-w", "--workers")),
-    "granian": Pool(("--workers",)),
-    "sanic": Pool(("-w", "--workers")),
-    "uwsgi": Pool(("-p", "--processes", "--workers")),
-    "celery": Pool(("-c", "--concurrency"), per_core=True),
-    "dramatiq": Pool(("-p", "--processes"), per_core=True),
-    "rq": Pool(("-n", "--num-workers")),
+    "gunicorn": WorkerOption(("-w", "--workers"), variable=_CONCURRENCY),
+    "uvicorn": WorkerOption(("--workers",), variable=_CONCURRENCY),
+    "fastapi": WorkerOption(("--workers",), variable=_CONCURRENCY),
+    "hypercorn": WorkerOption(("-w", "--workers")),
+    "granian": WorkerOption(("--workers",)),
+    "sanic": WorkerOption(("-w", "--workers")),
+    "uwsgi": WorkerOption(("-p", "--processes", "--workers")),
+    "celery": WorkerOption(("-c", "--concurrency"), per_core=True),
+    "dramatiq": WorkerOption(("-p", "--processes"), per_core=True),
+    "rq": WorkerOption(("-n", "--num-workers")),
 }
-_ANY = Pool(("-w", "--workers"), variable=_CONCURRENCY)
+_ANY = WorkerOption(("-w", "--workers"), variable=_CONCURRENCY)
 _IN_ONE_PROCESS = {"solo", "threads", "thread", "gevent", "eventlet"}
 """Celery's pools without processes."""
 

@@ -17,7 +17,7 @@ from radiosonde.demo._server_process import ServerProcess
 from radiosonde.demo.flights import NEW_YORK, departures, training_flights
 from radiosonde.demo.incidents import Incidents
 from radiosonde.demo.model import FEATURES, train
-from radiosonde.demo.replay import Tally, replay
+from radiosonde.demo.replay import ReplayTally, replay
 from radiosonde.errors import ConfigurationError, RadiosondeError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Plan:
         return Incidents.spread_over(int(self.start.timestamp()), int(self.end.timestamp()))
 
 
-def fly(plan: Plan, reporter: ProgressReporter) -> Tally:
+def fly(plan: Plan, reporter: ProgressReporter) -> ReplayTally:
     """Train the models, start the server, replay the flights and land; afterwards the store is ready for diagnosis.
 
     Raises:
@@ -116,7 +116,7 @@ def fly(plan: Plan, reporter: ProgressReporter) -> Tally:
 
 def fly_against(
     server: ServerProcess, flights: Sequence[Departure], reporter: ProgressReporter, labels_until_s: float = math.inf
-) -> Tally:
+) -> ReplayTally:
     """Replay *flights* against a running server.
 
     Raises:

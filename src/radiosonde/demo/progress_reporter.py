@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from radiosonde.demo.replay import Tally
+    from radiosonde.demo.replay import ReplayTally
 
 LINES = 10
 """Lines of progress per replay where there is no terminal."""
@@ -29,7 +29,7 @@ class ProgressReporter(Protocol):
     def say(self, text: str) -> None:
         """Tell one step."""
 
-    def progress(self, tally: Tally, total: int) -> None:
+    def progress(self, tally: ReplayTally, total: int) -> None:
         """Tell how far the replay of *total* flights has come; called after every answer."""
 
 
@@ -46,7 +46,7 @@ class PlainReporter:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def progress(self, tally: Tally, total: int) -> None:
+    def progress(self, tally: ReplayTally, total: int) -> None:
         """Write a line when another tenth is done."""
         reached = LINES * _flown(tally) // total
         if reached > self._told:
@@ -67,7 +67,7 @@ class TerminalReporter:
         """Write one line above the bar."""
         self._bar.console.print(text, markup=False, highlight=False)
 
-    def progress(self, tally: Tally, total: int) -> None:
+    def progress(self, tally: ReplayTally, total: int) -> None:
         """Move the bar, now and then."""
         if self._task is None:
             self._task = self._bar.add_task("", total=total)
@@ -90,13 +90,13 @@ def reporter_for(stream: TextIO) -> Iterator[ProgressReporter]:
         yield TerminalReporter(bar)
 
 
-def _flown(tally: Tally) -> int:
+def _flown(tally: ReplayTally) -> int:
     return tally.predictions + tally.failures
 
 
-def _day(tally: Tally) -> str:
+def _day(tally: ReplayTally) -> str:
     return f"{datetime.fromtimestamp(tally.event_s, NEW_YORK):%a %d %b %Y}"
 
 
-def _counts(tally: Tally) -> str:
+def _counts(tally: ReplayTally) -> str:
     return f"{tally.predictions} predictions, {tally.labels} labels, {tally.failures} errors"

@@ -30,7 +30,7 @@ CONNECTIONS = 8
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplayTally:
     """What has been sent and what came back so far.
 
     Attributes:
@@ -56,8 +56,11 @@ class _Flight:
 
 
 async def replay(
-    port: int, departures: Sequence[Departure], progress: Callable[[Tally], None], labels_until_s: float = math.inf
-) -> Tally:
+    port: int,
+    departures: Sequence[Departure],
+    progress: Callable[[ReplayTally], None],
+    labels_until_s: float = math.inf,
+) -> ReplayTally:
     """Send *departures* and their labels to the server at *port* and return the tally.
 
     Args:
@@ -69,7 +72,7 @@ async def replay(
     Raises:
         OSError: the server cannot be reached or went away.
     """
-    tally = Tally()
+    tally = ReplayTally()
     events = _events([_Flight(departure) for departure in departures], labels_until_s)
 
     async def fly() -> None:
@@ -98,7 +101,7 @@ def _events(flights: Sequence[_Flight], labels_until_s: float) -> Iterator[tuple
     return ((send, flight) for _, send, flight in sorted(chain(due, landed), key=itemgetter(0)))
 
 
-async def _predict(connection: Connection, flight: _Flight, tally: Tally) -> None:
+async def _predict(connection: Connection, flight: _Flight, tally: ReplayTally) -> None:
     departure = flight.departure
     body = {
         "carrier": departure.carrier,
@@ -119,7 +122,7 @@ async def _predict(connection: Connection, flight: _Flight, tally: Tally) -> Non
         flight.prediction_id.set_result(None)
 
 
-async def _label(connection: Connection, flight: _Flight, tally: Tally) -> None:
+async def _label(connection: Connection, flight: _Flight, tally: ReplayTally) -> None:
     prediction_id = await flight.prediction_id
     if prediction_id is None:
         return  # There is nothing to say about a prediction that was never made.
@@ -131,4 +134,4 @@ async def _label(connection: Connection, flight: _Flight, tally: Tally) -> None:
     tally.labels += 1
 
 
-_Send = Callable[[Connection, _Flight, Tally], Coroutine[None, None, None]]
+_Send = Callable[[Connection, _Flight, ReplayTally], Coroutine[None, None, None]]

@@ -10,7 +10,7 @@ import numpy as np
 from radiosonde.diagnose.data_signals import TICKET_LN_E, Signal, find_signals
 from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_cells, look_before
-from radiosonde.diagnose.version_scope import Scope, scope_words
+from radiosonde.diagnose.version_scope import VersionScope, scope_words
 from radiosonde.model import ABOVE, BELOW, NULL, UNSEEN
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _statistic(signal: Signal) -> Evidence:
 def _spread_over(panel: FeaturePanel, signal: Signal) -> str:
     if len(panel.versions) < 2:
         return ""
-    return scope_words(panel.versions, Scope(signal.versions, signal.untested))
+    return scope_words(panel.versions, VersionScope(signal.versions, signal.untested))
 
 
 def _timeline(panel: FeaturePanel, signal: Signal, check: str) -> Timeline:

@@ -51,7 +51,7 @@ class Side(NamedTuple):
         return self.runtime.cpu_s / self.calls if self.calls else 0.0
 
 
-class Host(NamedTuple):
+class HostComparison(NamedTuple):
     """The machine while calls were slow, and what it is compared with.
 
     Attributes:
@@ -126,7 +126,7 @@ class Host(NamedTuple):
 
 def host_of(
     windows: Sequence[Window], runtime: Sequence[Window], start_ns: int, end_ns: int, arm: tuple[str, str] | None = None
-) -> Host | None:
+) -> HostComparison | None:
     """Return what the machine did from *start_ns* to *end_ns*; None when nobody counted it.
 
     Args:
@@ -148,7 +148,7 @@ def host_of(
         lived_before = [window for window in runtime if window.start_ns < start_ns]
         now, other = _side(inside, lived, mine), _side(before, lived_before, {window.process for window in before})
         word = "before"
-    return None if now is None else Host(now, other, word, start_ns)
+    return None if now is None else HostComparison(now, other, word, start_ns)
 
 
 def _side(windows: Sequence[Window], runtime: Sequence[Window], processes: set[str]) -> Side | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, Timeline, confidence
-from radiosonde.diagnose.host import Host, host_of
+from radiosonde.diagnose.host import HostComparison, host_of
 from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_since
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.panel import MAX_STEPS, make_axis, make_panel
@@ -84,7 +84,7 @@ def _near(table: MeasureTable, windows: Sequence[Window], span: SlowSpan) -> lis
     ]
 
 
-def _finding(panel: Panel, slower: Slower, host: Host | None, *, wants_past: bool) -> Finding:
+def _finding(panel: Panel, slower: Slower, host: HostComparison | None, *, wants_past: bool) -> Finding:
     axis = panel.axis
     names = (*panel.phases, _OTHER)
     before, after = slower.before, slower.after
@@ -172,7 +172,7 @@ def _verdict(panel: Panel, slower: Slower, phase: str, names: Sequence[str], evi
     return f"The time is lost in {phase}" + (f"; {'; '.join(parts)}." if parts else ".")
 
 
-def _computing(host: Host | None) -> str:
+def _computing(host: HostComparison | None) -> str:
     """Return whether slow calls compute or wait, by the CPU time of a call; ``""`` where nobody counted it."""
     if host is None or host.other is None or not (host.now.calls and host.other.calls):
         return ""

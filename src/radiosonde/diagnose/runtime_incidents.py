@@ -57,7 +57,7 @@ WATCHED = (
 )  # fmt: skip
 
 
-class Health(NamedTuple):
+class ProcessHealth(NamedTuple):
     """One rate of one table, per process and step.
 
     Attributes:
@@ -106,7 +106,7 @@ def runtime_findings(
     return made
 
 
-def _counted(watched: Watched, bound_s: float, runtime: Sequence[Window]) -> Health:
+def _counted(watched: Watched, bound_s: float, runtime: Sequence[Window]) -> ProcessHealth:
     keys = tuple(sorted({_key(window) for window in runtime}))
     row_of = {key: row for row, key in enumerate(keys)}
     starts = np.array([window.start_ns for window in runtime])
@@ -121,14 +121,14 @@ def _counted(watched: Watched, bound_s: float, runtime: Sequence[Window]) -> Hea
         row = row_of[_key(window)]
         hits[row, step] += durations.counts[first:].sum()
         trials[row, step] += durations.counts.sum()
-    return Health(watched, bound_s, keys, steps, ends, hits, trials)
+    return ProcessHealth(watched, bound_s, keys, steps, ends, hits, trials)
 
 
 def _key(window: Window) -> SeriesKey:
     return SeriesKey(RUNTIME_MODEL, cohort=cohort_text({"process": window.process or "?"}))
 
 
-def _incidents(health: Health, rule: Rule) -> list[Incident]:
+def _incidents(health: ProcessHealth, rule: Rule) -> list[Incident]:
     if not health.hits.any():
         return []
     places = make_places(health.keys, health.trials.sum(axis=1))
@@ -137,7 +137,7 @@ def _incidents(health: Health, rule: Rule) -> list[Incident]:
     return [incident for incident in replay(scan, places, _BURST_STEPS)[0] if not incident.is_burst]
 
 
-def _finding(model: str, health: Health, incident: Incident, *, wants_past: bool) -> Finding:
+def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_past: bool) -> Finding:
     watched, series = health.watched, incident.cover.series
     end = health.start_ns.size if incident.recovered is None else incident.recovered
     inside, before = slice(incident.onset, end), slice(0, incident.onset)
@@ -169,7 +169,7 @@ def _finding(model: str, health: Health, incident: Incident, *, wants_past: bool
     )  # fmt: skip
 
 
-def _timeline(health: Health, series: NDArray[np.bool_]) -> Timeline:
+def _timeline(health: ProcessHealth, series: NDArray[np.bool_]) -> Timeline:
     edges = np.unique(np.linspace(0, health.start_ns.size, _POINTS, endpoint=False).astype(np.int64))
     hits, trials = (np.add.reduceat(table[series].sum(axis=0), edges) for table in (health.hits, health.trials))
     points = [float(hit / trial) if trial else None for hit, trial in zip(hits, trials, strict=True)]

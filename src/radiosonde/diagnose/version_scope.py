@@ -21,7 +21,7 @@ _FEW = 10
 _AFFECTED = 0.2
 
 
-class Scope(NamedTuple):
+class VersionScope(NamedTuple):
     """Versions by their index.
 
     Attributes:
@@ -33,7 +33,7 @@ class Scope(NamedTuple):
     untested: tuple[int, ...]
 
 
-def judge_versions(rises: NDArray[np.float64], trials: NDArray[np.float64]) -> Scope:
+def judge_versions(rises: NDArray[np.float64], trials: NDArray[np.float64]) -> VersionScope:
     """Return the scope of a change.
 
     Args:
@@ -46,10 +46,10 @@ def judge_versions(rises: NDArray[np.float64], trials: NDArray[np.float64]) -> S
     expected = trials * largest >= _FEW
     spared = expected & ~affected
     versions = np.flatnonzero(affected) if spared.any() else np.empty(0, dtype=np.int64)
-    return Scope(tuple(versions.tolist()), tuple(np.flatnonzero(~affected & ~expected).tolist()))
+    return VersionScope(tuple(versions.tolist()), tuple(np.flatnonzero(~affected & ~expected).tolist()))
 
 
-def scope_words(names: Sequence[str], scope: Scope) -> str:
+def scope_words(names: Sequence[str], scope: VersionScope) -> str:
     """Return the sentence that says which of the versions *names* are affected, which are not, and which nobody knows."""
     rest = set(range(len(names))) - set(scope.untested)
     if scope.untested:

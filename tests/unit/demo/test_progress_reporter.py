@@ -6,7 +6,7 @@ import pty
 from contextlib import suppress
 
 from radiosonde.demo.progress_reporter import reporter_for
-from radiosonde.demo.replay import Tally
+from radiosonde.demo.replay import ReplayTally
 
 
 def test_without_a_terminal_progress_is_a_line_per_tenth():
@@ -15,7 +15,9 @@ def test_without_a_terminal_progress_is_a_line_per_tenth():
     with reporter_for(stream) as reporter:
         reporter.say("Replaying")
         for flown in range(1, 201):
-            reporter.progress(Tally(predictions=flown - flown // 50, failures=flown // 50, event_s=1_362_145_200), 200)
+            reporter.progress(
+                ReplayTally(predictions=flown - flown // 50, failures=flown // 50, event_s=1_362_145_200), 200
+            )
     lines = stream.getvalue().splitlines()
     assert lines[0] == "Replaying"
     assert lines[1] == "   10 %  Fri 01 Mar 2013  20 predictions, 0 labels, 0 errors"
@@ -38,7 +40,7 @@ def test_on_a_terminal_progress_is_a_bar():
     with os.fdopen(ours, "rb", buffering=0) as screen:
         with os.fdopen(theirs, "w") as terminal, reporter_for(terminal) as reporter:
             reporter.say("Replaying [31 days]")
-            reporter.progress(Tally(predictions=200, event_s=1_362_145_200), 200)
+            reporter.progress(ReplayTally(predictions=200, event_s=1_362_145_200), 200)
         shown = read_to_the_end(screen)
     assert "Replaying [31 days]" in shown
     assert "100%" in shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from radiosonde.diagnose.version_scope import Scope, judge_versions, scope_words
+from radiosonde.diagnose.version_scope import VersionScope, judge_versions, scope_words
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_only_these_versions_needs_rows_of_the_others(rises, trials, versions, u
 )
 def test_the_sentence_claims_no_more_than_was_seen(versions, untested, words):
     """Only the affected, the spared and the unknown are named as what they are."""
-    assert scope_words(("a", "b", "c"), Scope(versions, untested)) == words
+    assert scope_words(("a", "b", "c"), VersionScope(versions, untested)) == words
