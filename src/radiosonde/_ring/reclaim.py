@@ -16,6 +16,7 @@ has one segment of room; a handler that predicts more than that overwrites recor
 from __future__ import annotations
 
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ from radiosonde._ring.tally import CHUNK, Outputs, Tallier, calls_of
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from radiosonde._ring.ring import Ring
 
 AGAIN_S = 0.005
@@ -150,7 +153,7 @@ class Reclaimer:
                 self._advance(index)
             elif ring.lock.is_refused_by_process and began_ns < self._resting_ns:
                 break
-            if self._has_waited(began_ns):
+            if self._has_waited(began_ns) or self._interrupts(1):
                 break
         if index >= ring.control.given + ring.capacity:
             # Records are overwritten, which whoever comes to them finds and counts.
@@ -173,7 +176,7 @@ class Reclaimer:
                     ring.lock.release()
             elif ring.lock.is_refused_by_process and began_ns < self._resting_ns:
                 return
-            if self._has_waited(began_ns):
+            if self._has_waited(began_ns) or self._interrupts(0):
                 return
 
     def _has_waited(self, began_ns: int) -> bool:
@@ -183,6 +186,19 @@ class Reclaimer:
             return False
         self._resting_ns = monotonic_ns() + RESTED_NS
         return True
+
+    def _interrupts(self, own: int) -> bool:
+        """Say whether this thread has interrupted itself in `make_room`, beside *own* calls of it.
+
+        It has taken an index there which it writes only after whoever asks has returned: waiting for it would not end. Asked of
+        the frames and not noted, because a signal handler may run before the first statement of a function.
+        """
+        code, frame, found = Reclaimer.make_room.__code__, sys._getframe(1), 0  # noqa: SLF001 - there is no other way
+        walked: FrameType | None = frame
+        while walked is not None:
+            found += walked.f_code is code and walked.f_locals.get("self") is self
+            walked = walked.f_back
+        return found > own
 
     def end(self, index: int, fields: tuple[Any, ...], position: int) -> None:
         """End a record that may have lost its slot.
