@@ -21,6 +21,7 @@ PARTS = {
     "total": ("speed.bench_total", "CPU of caller and drain together; values per second of batches"),
     "drain": ("speed.bench_drain", "where the consumer's time goes"),
     "tail": ("overhead.bench_tail", "what the consumer thread does to the caller's p99.9"),
+    "full-rate": ("overhead.bench_full_rate", "whether every call is counted at full rate"),
     "budget": ("overhead.bench_budget", "whether all our threads stay within the CPU budget"),
     "served": ("overhead.bench_served", "throughput and p99 of a served model, beside OpenTelemetry by hand"),
     "export": ("speed.bench_export", "building and encoding OTLP, rendering a Prometheus page"),

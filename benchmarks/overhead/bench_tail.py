@@ -95,7 +95,7 @@ def _beside_agent(rounds: int) -> Iterator[Figure]:
     bare = _model()
     with tempfile.TemporaryDirectory(prefix="radiosonde-bench-") as folder:
         spool = Path(folder, "spool")
-        with _agent(spool), fly(spool=spool, agent=True, ring_bytes=RING_BYTES) as flight:
+        with beside_agent(spool), fly(spool=spool, agent=True, ring_bytes=RING_BYTES) as flight:
             observed = flight.observe("delays", reference=reference())(_model())
             _quantiles_us(observed)
             rest = lambda: time.sleep(0.3)  # noqa: E731 - the agent has nothing to do while the bare one runs
@@ -105,7 +105,7 @@ def _beside_agent(rounds: int) -> Iterator[Figure]:
                 without.append(np.quantile([lap[0] for lap in laps], 0.25, axis=0))
                 with_us.append(np.quantile([lap[1] for lap in laps], 0.25, axis=0))
         called = CALLS * (1 + rounds * LAPS)
-        lost = called - _counted(spool)
+        lost = called - calls_in_store(spool)
     low, high = np.array(without), np.array(with_us)
     raw = {
         f"{arm}_p{100 * level:g}_us": values[:, place].tolist()
@@ -128,7 +128,8 @@ def _beside_agent(rounds: int) -> Iterator[Figure]:
 
 
 @contextmanager
-def _agent(spool: Path) -> Iterator[None]:
+def beside_agent(spool: Path) -> Iterator[None]:
+    """Run a niced agent of a spool; it has counted everything when this ends."""
     command = [sys.executable, "-m", "radiosonde.cli", "agent", "--spool", spool, "--nice", str(NICE)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as agent:
         try:
@@ -140,7 +141,8 @@ def _agent(spool: Path) -> Iterator[None]:
             agent.wait(30)
 
 
-def _counted(spool: Path) -> int:
+def calls_in_store(spool: Path) -> int:
+    """Return the calls that the agent of a spool has counted."""
     with sqlite3.connect(spool / "agent.sqlite") as store:
         (calls,) = store.execute("SELECT sum(calls) FROM windows").fetchone()
     store.close()
