@@ -258,7 +258,16 @@ def test_a_fork_does_not_wait_for_another_process_that_holds_the_store(tmp_path)
         predict(ROW)
         flushing = threading.Thread(target=rs.flush)
         flushing.start()
-        time.sleep(0.5)  # by then a thread of ours waits for the store; if not, there is nothing to wait for either
+        def waiting():  # whether a thread is at what the store's lock stops: the beginning of a transaction
+            for frame in sys._current_frames().values():
+                while frame is not None:
+                    if frame.f_code.co_name == "writing" and frame.f_code.co_filename.endswith("connection.py"):
+                        return True
+                    frame = frame.f_back
+            return False
+        until_s = time.monotonic() + 30
+        while not waiting() and time.monotonic() < until_s:
+            time.sleep(0.01)
         child = os.fork()
         if child == 0:
             os._exit(0)
