@@ -94,7 +94,9 @@ class TestProgrammersErrors:
             Flight(Guard(reraise=True), environment=environment).observe(name)
 
     @pytest.mark.parametrize(
-        "thing", [int, staticmethod(len), classmethod(len), property(len), 3, "predict", None], ids=repr
+        "thing",
+        [int, staticmethod(len), classmethod(len), property(len), 3, "predict", None],
+        ids=lambda thing: type(thing).__name__,
     )
     def test_what_is_decorated(self, environment, thing):
         """A class, a descriptor or no function at all."""
