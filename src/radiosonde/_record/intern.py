@@ -87,10 +87,10 @@ class Codes:
         return len(self.names) >= self._bound or (self._room is not None and self._room[0] <= 0)
 
     def find(self, value: object) -> Any:
-        """Return the code of *value*; None when it has none yet, or cannot be looked up (an unhashable name of a stage)."""
+        """Return the code of *value*; None when it has none yet, or cannot be looked up (its hash raises)."""
         try:
             return self.codes.get(value)
-        except TypeError:
+        except Exception:  # noqa: BLE001 - a user's ``__hash__`` and ``__eq__`` may raise anything
             return None
 
     def add(self, value: object, lose: Callable[[str], None], *, name: object = None) -> tuple[Any, bool]:
@@ -111,12 +111,19 @@ class Codes:
                 if is_changed:
                     lose(NAME_CHANGED)
             if code is not None:
-                if len(self.codes) < SPELLINGS * self._bound and _is_small(value):
-                    self.codes[value] = code
+                if len(self.codes) < SPELLINGS * self._bound:
+                    self._remember(value, code)
                 return code, False
             if self.overflow < 0:
                 self.overflow = self._new(self._overflow_name)
             return self._encode(self.overflow), True
+
+    def _remember(self, value: object, code: Any) -> None:
+        try:
+            if _is_small(value):
+                self.codes[value] = code
+        except Exception:  # noqa: BLE001, S110 - as in `find`; it is looked up by its name every time
+            pass
 
 
 def _is_small(value: Any) -> bool:
