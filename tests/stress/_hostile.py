@@ -10,9 +10,7 @@ import array
 import collections
 import datetime as dt
 import decimal
-import enum
 import fractions
-import functools
 import itertools
 import math
 import types
@@ -24,10 +22,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import polars as pl
-import pyarrow as pa
-import scipy.sparse
 from hypothesis import strategies as st
+
+from tests.stress._hostile_tables import (
+    COLUMNS,
+    DTYPES,
+    FILLS,
+    HUGE,
+    POLARS,
+    Level,
+    Shade,
+    array_of,
+    arrow_of,
+    huge_of,
+    pandas_of,
+    polars_of,
+    sparse_of,
+)
 
 
 class Made(NamedTuple):
@@ -201,10 +212,6 @@ def _released() -> memoryview:
     return view
 
 
-def _dataclass_of_many(width: int) -> Any:
-    return make_dataclass("Wide", [f"f{place}" for place in range(width)])(*map(float, range(width)))
-
-
 # Containers that go on for ever ----------------------------------------------------------------------------------------
 
 
@@ -245,184 +252,6 @@ def _iterator(form: str) -> Any:
     }[form]()
 
 
-# Arrays and frames -----------------------------------------------------------------------------------------------------
-
-_TEXTS = ["UA", "", "caf\udce9", "\x00\x1b[2J", "x" * 300, "7", "nan", "UA"]
-DTYPES = (
-    "float64", "float32", "float16", "longdouble", "int64", "uint64", "int8", "bool", "complex128", "datetime64[ns]",
-    "datetime64[Y]", "timedelta64[s]", "S3", "U5", "object", "V4", "a:f8,b:U3", "a:f8,b:(2,)f8", ">f8", "<i2",
-)  # fmt: skip
-FILLS = ("range", "nan", "inf", "largest", "mixed")
-
-
-def _object_column(length: int) -> list[Any]:
-    values = [1.0, None, "UA", math.nan, [1], 10**400, object, b"x", pd.NA, pd.NaT, {"a": 1}, True, 2 + 1j]
-    return [values[place % len(values)] for place in range(length)]
-
-
-def _array(dtype: str, shape: tuple[int, ...], fill: str, order: str) -> Any:
-    kind = np.dtype(dtype if ":" not in dtype else [tuple(_field(part)) for part in dtype.split(",", 1)])
-    size = math.prod(shape)
-    if kind.kind == "O":
-        flat = np.empty(size, dtype=object)
-        flat[:] = _object_column(size)
-    elif kind.kind == "U":
-        flat = np.array([_TEXTS[place % len(_TEXTS)] for place in range(size)], dtype=kind)
-    elif kind.kind in "SV":
-        flat = np.zeros(size, dtype=kind)
-    elif kind.kind in "mM":
-        flat = np.arange(size).astype("int64").view("int64").astype(kind)
-        flat[: fill != "range"] = "NaT"
-    else:
-        flat = np.arange(size).astype(kind)
-        _spoil(flat, fill)
-    shaped = np.asarray(flat.reshape(shape), order="F" if order == "F" else "C")
-    return shaped[::-1] if shape and order == "reversed" else shaped
-
-
-def _field(part: str) -> list[Any]:
-    name, dtype = part.split(":")
-    return [name, "f8", (2,)] if dtype.startswith("(2,)") else [name, dtype]
-
-
-def _spoil(flat: Any, fill: str) -> None:
-    if not len(flat) or fill == "range":
-        return
-    if flat.dtype.kind in "fc":
-        flat[:: 2 if fill == "mixed" else 1] = {
-            "nan": np.nan, "inf": np.inf, "largest": np.finfo(flat.dtype).max, "mixed": -np.inf,
-        }[fill]  # fmt: skip
-    elif flat.dtype.kind in "iu" and fill == "largest":
-        flat[:] = np.iinfo(flat.dtype).max
-
-
-def _huge(form: str) -> Any:
-    """Return something much larger than what it takes in memory."""
-    return {
-        "range": lambda: range(10**12),
-        "row": lambda: np.broadcast_to(np.float64(1.0), (1, 200_000)),
-        "rows": lambda: np.broadcast_to(np.float32(1.0), (2_000_000, 4)),
-        "flat": lambda: np.broadcast_to(np.float64(0.5), (3_000_000,)),
-        "list": lambda: [0.5] * 300_000,
-        "rows of lists": lambda: [[1.0, 2.0]] * 100_000,
-        "text": lambda: "ä" * 2_000_000,
-        "texts": lambda: ["yes" * 1000] * 50_000,
-        "one long of many": lambda: ["a"] * 2_000 + ["b" * 300_000],
-        "bytes": lambda: bytes(2_000_000),
-        "integer": lambda: 1 << 100_000,
-        "dict": lambda: {f"f{place}": 1.0 for place in range(3_000)},
-        "keys": lambda: {"k" * 100_000 + str(place): 1.0 for place in range(3)},
-        "nested": lambda: [[[1.0] * 50] * 50] * 20,
-        "sparse": lambda: scipy.sparse.csr_matrix((100_000, 2_000)),
-        "wide columns": lambda: pd.DataFrame(np.zeros((2, 700))),
-        "dataclass": lambda: _dataclass_of_many(700),
-    }[form]()
-
-
-HUGE = (
-    "range", "row", "rows", "flat", "list", "rows of lists", "text", "texts", "one long of many", "bytes", "integer", "dict",
-    "keys", "nested", "sparse", "wide columns", "dataclass",
-)  # fmt: skip
-
-
-class Shade(enum.Enum):
-    """An enumeration."""
-
-    RED = "red"
-    ODD = ("tuple", 1)
-    BAD = "\ud800"
-
-
-class Level(enum.IntEnum):
-    """Another, of numbers."""
-
-    LOW = 1
-
-
-@functools.cache
-def _columns() -> dict[str, Any]:
-    """Return columns of three rows of every type that pandas holds."""
-    moment = pd.Timestamp("2026-01-02", tz="Europe/Berlin")
-    return {
-        "float": pd.Series([1.0, math.nan, math.inf]),
-        "object": pd.Series(_object_column(3), dtype=object),
-        "bad text": pd.Series(["a", "\udce9", None], dtype=object),
-        "text": pd.Series(["a", "b", None]),
-        "Int64": pd.Series([1, None, 3], dtype="Int64"),
-        "boolean": pd.Series([True, None, False], dtype="boolean"),
-        "category": pd.Series(["a", None, "b"], dtype="category"),
-        "category of numbers": pd.Series([1, 2, 1], dtype="category"),
-        "datetime": pd.Series([moment, pd.NaT, moment]),
-        "period": pd.Series(pd.period_range("2026-01", periods=3, freq="M")),
-        "interval": pd.Series(pd.interval_range(0, 3)),
-        "complex": pd.Series([1j, 2j, 3j]),
-        "lists": pd.Series([[1], [2, 3], None]),
-        "sparse": pd.Series(pd.arrays.SparseArray([0.0, 1.0, 0.0])),
-        "arrow": pd.Series([1.0, None, 2.0], dtype="float64[pyarrow]"),
-        "integers beyond": pd.Series([2**63, 1, 2**64 - 1], dtype="uint64"),
-    }
-
-
-COLUMNS = (
-    "float", "object", "bad text", "text", "Int64", "boolean", "category", "category of numbers", "datetime", "period",
-    "interval", "complex", "lists", "sparse", "arrow", "integers beyond",
-)  # fmt: skip
-
-
-def _pandas(columns: tuple[str, ...], labels: str, rows: int, form: str) -> Any:
-    frame = pd.DataFrame({f"{name} {place}": _columns()[name] for place, name in enumerate(columns)}).iloc[:rows]
-    if labels == "same":
-        frame.columns = ["same"] * len(columns)
-    elif labels == "numbers":
-        frame.columns = range(len(columns))
-    elif labels == "levels" and columns:
-        frame.columns = pd.MultiIndex.from_tuples([("a", name) for name in frame.columns])
-    elif labels == "odd":
-        odd = [math.nan, "\ud800", None, ("a", 1), b"x"]
-        frame.columns = pd.Index([odd[place % len(odd)] for place in range(len(columns))], dtype=object)
-    if form == "row":
-        return frame.iloc[0] if len(frame) else frame
-    if form == "column":
-        return frame.iloc[:, 0] if len(columns) else frame
-    if form == "index":
-        return frame.index
-    return frame
-
-
-_POLARS = {
-    "float": [1.0, None, math.nan], "text": ["a", None, "b"], "list": [[1], None, []], "struct": [{"a": 1}, None, {"a": 2}],
-    "date": [dt.date(2026, 1, 2), None, None], "null": [None, None, None], "binary": [b"x", None, b"\xff"],
-    "bool": [True, None, False], "integer": [1, None, 3],
-}  # fmt: skip
-
-
-def _polars(columns: tuple[str, ...], rows: int, form: str) -> Any:
-    frame = pl.DataFrame({f"{name} {place}": _POLARS[name] for place, name in enumerate(columns)}).head(rows)
-    if form == "lazy":
-        return frame.lazy()
-    if form == "series":
-        return frame.to_series(0) if columns else frame
-    return frame
-
-
-def _arrow(columns: tuple[str, ...], rows: int, form: str) -> Any:
-    names = ["same" if form == "same" else f"{name} {place}" for place, name in enumerate(columns)]
-    held = [pa.array(_POLARS[name]).slice(0, rows) for name in columns]
-    if form == "column" and held:
-        return held[0]
-    if form == "chunked" and held:
-        return pa.chunked_array([held[0], held[0].slice(0, 0)])
-    if form == "batch":
-        return pa.RecordBatch.from_arrays(held, names=names)
-    return pa.Table.from_arrays(held, names=names)
-
-
-def _sparse(form: str, shape: tuple[int, int], *, nan: bool) -> Any:
-    dense = np.zeros(shape)
-    dense.reshape(-1)[::3] = np.nan if nan else 1.0
-    return scipy.sparse.coo_matrix(dense).asformat(form)
-
-
 MAKERS: dict[str, Callable[..., Any]] = {
     "trap": _trap,
     "array trap": _array_trap,
@@ -431,14 +260,14 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "loop": _loop,
     "deep": _deep,
     "iterator": _iterator,
-    "array": _array,
-    "masked": lambda *of: np.ma.masked_array(_array(*of), mask=np.arange(math.prod(of[1])).reshape(of[1]) % 2),
-    "huge": _huge,
-    "pandas": _pandas,
-    "polars": _polars,
-    "arrow": _arrow,
-    "sparse": lambda form, shape: _sparse(form, shape, nan=False),
-    "sparse nan": lambda form, shape: _sparse(form, shape, nan=True),
+    "array": array_of,
+    "masked": lambda *of: np.ma.masked_array(array_of(*of), mask=np.arange(math.prod(of[1])).reshape(of[1]) % 2),
+    "huge": huge_of,
+    "pandas": pandas_of,
+    "polars": polars_of,
+    "arrow": arrow_of,
+    "sparse": lambda form, shape: sparse_of(form, shape, nan=False),
+    "sparse nan": lambda form, shape: sparse_of(form, shape, nan=True),
     "memoryview": lambda: memoryview(array.array("d", [1.0, 2.0])),
     "released": _released,
     "deque": lambda items: collections.deque(made(items)),
@@ -491,7 +320,7 @@ shapes = st.sampled_from((
 _arrays = st.tuples(st.sampled_from(DTYPES), shapes, st.sampled_from(FILLS), st.sampled_from(("C", "F", "reversed")))
 arrays = st.tuples(st.sampled_from(("array", "array", "array", "masked")), _arrays).map(Made._make)
 _rows = st.integers(0, 3)
-_polars_columns = st.lists(st.sampled_from(tuple(_POLARS)), max_size=3).map(tuple)
+_polars_columns = st.lists(st.sampled_from(tuple(POLARS)), max_size=3).map(tuple)
 frames = st.one_of(
     st.builds(
         lambda *of: Made("pandas", of),
