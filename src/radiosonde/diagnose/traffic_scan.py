@@ -199,21 +199,35 @@ def _looks(tracks: tuple[Track, ...], free: NDArray[np.bool_], start: int, end: 
     position = np.flatnonzero(free[:start])[-(2 * BASE + 10) :]
     position = np.concatenate([position, np.arange(start, end)])
     made = []
+    # The medians of all steps are most of the cost: once for both sides and spans.
+    medians = [[_medians(track.level[position]), _medians((track.level - track.daily)[position])] for track in tracks]
     for sign in (-1, 1):
         for length in _SPANS:
-            sides = [_away(track, position, start, sign, length) for track in tracks]
+            sides = [
+                _away(track, position, start, (sign, length), known)
+                for track, known in zip(tracks, medians, strict=True)
+            ]
             away = np.minimum.reduce([side[0] for side in sides])
             unit = np.maximum.reduce([side[1] for side in sides])
             made.append(_Look(np.arange(start, end), away / unit, away, unit, sign, length))
     return made
 
 
-def _away(track: Track, position: NDArray[np.int64], start: int, sign: int, length: int) -> tuple[Numbers, Numbers]:
+def _medians(level: Numbers) -> Numbers:
+    """Return the median of each `BASE` steps in a row; NaN where nothing is known."""
+    if level.size < BASE or not np.isfinite(level).any():
+        return np.full(max(level.size - BASE + 1, 0), np.nan)
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(level, BASE), axis=1), dtype=np.float64)
+
+
+def _away(
+    track: Track, position: NDArray[np.int64], start: int, look: tuple[int, int], medians: list[Numbers]
+) -> tuple[Numbers, Numbers]:
     level, daily = track.level[position], track.daily[position]
     count = int((position >= start).sum())
     unit = np.sqrt(track.variance[position[-count:]] + _OWN_VARIANCE)
-    away = _beyond(level, track.at[position], sign, length)
-    without = _beyond(level - daily, track.at[position], sign, length)
+    away = _beyond(level, track.at[position], look, medians[0])
+    without = _beyond(level - daily, track.at[position], look, medians[1])
     nearer = np.where(np.isfinite(without), np.minimum(away, without), away)
     made = np.full(count, np.nan)
     taken = nearer[-count:] if nearer.size >= count else nearer
@@ -221,12 +235,12 @@ def _away(track: Track, position: NDArray[np.int64], start: int, sign: int, leng
     return made, unit
 
 
-def _beyond(level: Numbers, at: NDArray[np.int64], sign: int, length: int) -> Numbers:
-    """Return by how much the last *length* steps are away, on the side of *sign*, from what the 60 before them foretell, for each end."""
+def _beyond(level: Numbers, at: NDArray[np.int64], look: tuple[int, int], medians: Numbers) -> Numbers:
+    """Return by how much a span is away from what the 60 steps before it foretell, for each end; *look* is its side and length."""
+    sign, length = look
     made = np.full(level.size, np.nan)
     if level.size < 2 * BASE + length:
         return made
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(level, BASE), axis=1)
     older, newer = medians[: -BASE - length], medians[BASE:-length]
     spans = np.lib.stride_tricks.sliding_window_view(level, length)[2 * BASE :]
     trend = newer + (newer - older) * ((BASE + length) / 2) / BASE
