@@ -317,6 +317,8 @@ def _calmed(case: Case) -> Case:
 
 def _fly(cases_of: Any, folder: Path, *, is_calm: bool) -> None:
     """Fly cases under one Radiosonde, and check the whole."""
+    for path in folder.iterdir():  # of the round before
+        path.unlink()
     store = folder / "store.sqlite"
     with fly(reraise=False, store=store, cohorts={"open": ["*"]}, ring_bytes=1 << 20) as rs:
         flown = Flown(rs)
@@ -324,8 +326,6 @@ def _fly(cases_of: Any, folder: Path, *, is_calm: bool) -> None:
         flown.settle(is_calm=is_calm)
     with contextlib.closing(sqlite3.connect(store)) as connection:
         assert connection.execute("SELECT sum(calls) FROM windows").fetchone() == (flown.count,)
-    for path in folder.iterdir():
-        path.unlink()
 
 
 def _round(number: int, count: int, folder: Path) -> None:
