@@ -101,11 +101,14 @@ def probe(module: str, folder: Path, mode: str = "watch") -> dict[str, list[str]
 
 @pytest.fixture(scope="module")
 def home() -> Path:
-    """Return the folder of the package, compiled: the probes write no bytecode, and numpy's has been there for long."""
+    """Return the folder of the package, compiled: numpy's bytecode is there, and to compile ours is not what imports cost.
+
+    Probes write no bytecode, and where ``PYTHONDONTWRITEBYTECODE`` is set nobody else has.
+    """
     folder = Path(__file__).parents[2] / "src"
-    subprocess.run(
-        [sys.executable, "-c", "import radiosonde"], env={**os.environ, "PYTHONPATH": str(folder)}, check=True
-    )
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", "import radiosonde"]
+    subprocess.run(command, env={**variables, "PYTHONPATH": str(folder)}, check=True, timeout=240)
     return folder
 
 
