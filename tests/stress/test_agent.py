@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from radiosonde._agent import agent_exports
@@ -22,6 +23,7 @@ from radiosonde._guard import Guard
 from radiosonde._pipeline.delivery import Delivery
 from radiosonde._settings import Settings
 from radiosonde.export import waiting
+from radiosonde.reference.profile import Reference
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.totals import read_cumulative_state
 from radiosonde.testing import fly
@@ -160,7 +162,10 @@ def test_nothing_is_lost_while_the_receiver_is_down_for_20_s(tmp_path: Path, mon
         drainer, _ = agent(spool)
         servers.enter_context(ended(drainer))
         rs = servers.enter_context(fly(otlp=True, window_s=1, export_interval_s=1, spans_per_minute=0))
-        observed = rs.observe("delays", version="1")(lambda _: "late")
+        reference = Reference.fit(
+            {"number": np.arange(20.0)}, model="delays"
+        )  # without one, sketches wait for an hour of rows
+        observed = rs.observe("delays", version="1", reference=reference)(lambda _: "late")
         _, server_port = servers.enter_context(serving(tmp_path, GUNICORN, {"RADIOSONDE_AGENT": "1"}))
         servers.enter_context(loaded(server_port, answered))
         own = itertools.count(1)

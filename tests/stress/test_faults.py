@@ -97,6 +97,7 @@ def test_a_spool_that_is_taken_away(tmp_path: Path) -> None:
         rs.start(spool=os.environ["FOLDER"])
         for _ in range(10): predict(ROW)
         os.rename(os.environ["FOLDER"], os.environ["FOLDER"] + ".away")
+        open(os.environ["FOLDER"], "w").close()  # so that it cannot be made anew
         for _ in range(10): predict(ROW)
         later = rs.observe("later")(lambda rows: "yes")
         for _ in range(5): later(ROW)

@@ -314,7 +314,7 @@ class Pipeline:
             recorder.reset()
         done = self._consumer.stop(timeout_s)
         if was_recording:
-            with self.guard("flush"):
+            with self.guard("last_turn"):
                 self.take_turn(timeout_s=_left_s(deadline_ns))
             if self._aggregator.waits_long:  # traffic, errors and latency do not wait for features
                 self._flush(deadline_ns)

@@ -40,6 +40,7 @@ PLACES: Final[Mapping[str, str]] = {
     "own_spool_watch": "seeing whether rings lie in the spool",
     "spool_end": "handing over what the agent cannot find, at the end",
     "flush": "the turn of a flush",
+    "last_turn": "the turn before the windows are closed at the end",
     "scrape": "the turn before a snapshot is exported",
     "retrace": "opening the ring of a model anew, with or without live spans",
     "version": "working out a model's version",
