@@ -173,7 +173,10 @@ def test_opentelemetrys_distro_switches_otlp_on(doctor, monkeypatch, free_port, 
     monkeypatch.setattr("radiosonde.cli._checkup_export.distro", lambda: "0.50b0")
     monkeypatch.setattr("radiosonde.cli._checkup_export._LOCAL_COLLECTOR", f"http://127.0.0.1:{free_port}")
     code, found = doctor(command, **variables)
-    found_state, sentence = said(found, "export", "OTLP")
+    # The distribution sets gRPC, which is a line of its own before the endpoint's.
+    *_, (found_state, sentence) = [
+        (line["state"], line["said"]) for line in found["lines"] if line["said"].startswith("OTLP: ")
+    ]
     assert (found_state, code) == (state, int(state == "fix"))
     assert words in sentence
 
