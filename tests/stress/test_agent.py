@@ -206,8 +206,10 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
     monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
     monkeypatch.setattr(agent_exports, "REST_NS", 0)
     guard, sink, lots = Guard(reraise=True), OtlpSink(), range(20)
+    # Without a reference, sketches wait for an hour of rows.
+    reference = Reference.fit({"number": np.arange(20.0)}, model="delays")
     with fly(otlp=True, cohorts={"lot": ["*"]}, spans_per_minute=0) as rs:
-        observed = rs.observe("delays", version="1")(lambda _: "late")
+        observed = rs.observe("delays", version="1", reference=reference)(lambda _: "late")
         for lot in lots:
             with rs.cohort(lot=lot):
                 observed({"number": float(lot)})
