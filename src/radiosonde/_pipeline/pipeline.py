@@ -11,7 +11,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from radiosonde._clock import NS, anchor_ns, monotonic_ns, wall_ns
+from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._native import LockType, OwnedLock
 from radiosonde._pipeline import reviving
@@ -19,6 +19,7 @@ from radiosonde._pipeline._worker import Worker, deliver_at_any_end
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
+from radiosonde._pipeline.importing import is_importing
 from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
@@ -48,6 +49,11 @@ _TURN_TIMEOUT_S = 10.0
 FORK_NS = NS // 10
 """What a fork waits for our threads to come to rest, all together. Longer waits are the host's: another process may hold a store's
 lock for seconds."""
+
+IMPORT_NS = 10 * NS
+"""What a fork waits at most for imports that our threads have begun; each ends by itself, after a fraction of a second."""
+
+IMPORT_LOOK_S = 0.005
 
 
 class Pipeline:
@@ -337,9 +343,22 @@ class Pipeline:
     def before_fork(self) -> None:
         """Hold still while the process forks: no turn is taken, nobody is inside SQLite, and nobody imports.
 
-        A child forked while another thread imports inherits the module's lock for ever: its own first import of that
-        module, at the latest the one at its exit, would wait for a thread that is not there. Turns import at first use.
+        Others' transactions are waited for as long as `FORK_NS`. Imports of ours end by themselves and are waited for until
+        they have: a child that came amid one would hang (`radiosonde._pipeline.importing`).
         """
+        give_up_ns = monotonic_ns() + IMPORT_NS
+        missed = self._hold_for_fork()
+        while is_importing() and monotonic_ns() < give_up_ns:
+            self.after_fork_in_parent()  # who imports may need one of the locks to end
+            sleep(IMPORT_LOOK_S)
+            missed = self._hold_for_fork()
+        if (
+            missed
+        ):  # the child begins with new locks and connections; what the parent's threads are at goes on in the parent
+            self.guard.lose(losses.FORK_UNHELD)
+
+    def _hold_for_fork(self) -> int:
+        """Take every lock that is free in time; return how many are not."""
         locks: list[OwnedLock | LockType] = [self._delivery.loading]
         if not self._turn.is_mine:
             locks.insert(0, self._turn)
@@ -347,11 +366,7 @@ class Pipeline:
         self._held = [lock for lock in locks if lock.acquire(timeout=_left_s(deadline_ns))]
         missed = len(locks) - len(self._held) + self._delivery.hold_for_fork(deadline_ns)
         self._is_label_queue_held = self._label_queue.hold_for_fork(_left_s(deadline_ns))
-        missed += not self._is_label_queue_held
-        if (
-            missed
-        ):  # the child begins with new locks and connections; what the parent's threads are at goes on in the parent
-            self.guard.lose(losses.FORK_UNHELD)
+        return missed + (not self._is_label_queue_held)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
