@@ -44,7 +44,9 @@ def test_forking_while_threads_predict_and_flush(tmp_path):
     ended = run(
         """
         import json
-        done, stop = [0, 0, 0], threading.Event()
+        predict(ROW)
+        rs.flush()  # else each child loads the exporters at its exit: all at once, on a busy machine, that exceeds its deadline
+        done, stop = [1, 0, 0], threading.Event()
         def work(place):
             while not stop.is_set():
                 predict(ROW)
@@ -66,9 +68,7 @@ def test_forking_while_threads_predict_and_flush(tmp_path):
         for thread in threads: thread.join()
         assert [os.waitpid(child, 0)[1] for child in children] == [0] * 12
         rs.flush()
-        # A fork that did not wait for a thread of ours to rest, on a busy machine, is counted and loses no prediction.
-        lost = {reason: count for reason, count in rs.statistics().losses.items() if count and reason != "fork_unheld"}
-        assert not lost, rs.statistics()
+        assert sum(rs.statistics().losses.values()) == 0, rs.statistics()
         print(json.dumps(sum(done) + 12))
         """,
         store,
@@ -78,7 +78,7 @@ def test_forking_while_threads_predict_and_flush(tmp_path):
     assert "Traceback" not in ended.stderr
     calls = sorted(stored_calls(store).values())
     parent = json.loads(ended.stdout)
-    assert sorted(calls) == sorted([*(10 * count for count in range(1, 13)), parent])
+    assert sorted(calls) == sorted([*(10 * count for count in range(1, 13)), parent]), ended.stderr
 
 
 def test_a_fork_inside_a_prediction(tmp_path):
@@ -245,42 +245,3 @@ def test_the_parents_registry_is_not_the_childs(tmp_path):
         tmp_path / "store.db",
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_a_fork_does_not_wait_for_another_process_that_holds_the_store(tmp_path):
-    """While somebody else has locked the store and one of our threads waits for it, a fork goes on, and says so."""
-    ended = run(
-        """
-        import sqlite3, subprocess
-        predict(ROW)
-        rs.flush()
-        hold = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(1, flush=True); sys.stdin.read()"
-        holder = subprocess.Popen([sys.executable, "-c", hold, os.environ["RADIOSONDE_STORE"]], stdin=-1, stdout=-1)
-        holder.stdout.readline()
-        predict(ROW)
-        flushing = threading.Thread(target=rs.flush)
-        flushing.start()
-        def waiting():  # whether a thread is at what the store's lock stops: the beginning of a transaction
-            for frame in sys._current_frames().values():
-                while frame is not None:
-                    if frame.f_code.co_name == "writing" and frame.f_code.co_filename.endswith("connection.py"):
-                        return True
-                    frame = frame.f_back
-            return False
-        until_s = time.monotonic() + 30
-        while not waiting() and time.monotonic() < until_s:
-            time.sleep(0.01)
-        child = os.fork()
-        if child == 0:
-            os._exit(0)
-        still_waits = flushing.is_alive()
-        os.waitpid(child, 0)
-        holder.communicate()
-        flushing.join()
-        assert still_waits
-        assert rs.flush(30)
-        """,
-        store := tmp_path / "store.db",
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert sum(stored_calls(store).values()) == 2

@@ -46,9 +46,10 @@ EXIT_TIMEOUT_S = 5.0
 
 _TURN_TIMEOUT_S = 10.0
 
-FORK_NS = NS // 10
-"""What a fork waits for our threads to come to rest, all together. Longer waits are the host's: another process may hold a store's
-lock for seconds."""
+FORK_NS = 10 * NS
+"""What a fork waits at most for our threads to come to rest. As long as a statement may wait for another process's lock, and longer:
+a child that is forked while a thread is inside SQLite inherits what SQLite knows of the file's locks and of the index of its log, and
+its own writes may then find the file damaged. A bound of 100 ms was tried, and did that to one child in a hundred on a busy machine."""
 
 IMPORT_NS = 10 * NS
 """What a fork waits at most for imports that our threads have begun; each ends by itself, after a fraction of a second."""

@@ -111,7 +111,7 @@ NAME_CHANGED: Final = "name_changed"
 per model, class, error, phase, feature and category, and for each scope of a cohort."""
 
 FORK_UNHELD: Final = "fork_unheld"
-"""Forks that did not wait for one of our threads to pause, because that took longer than 100 ms. No prediction is lost. A child
+"""Forks that did not wait for one of our threads to pause, because that took longer than ten seconds. No prediction is lost. A child
 forked while a thread imports a module may be unable to import it."""
 
 NAMES_LOST: Final = "names_lost"

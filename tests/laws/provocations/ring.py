@@ -97,6 +97,7 @@ def _(folder, patch):
 @provokes(losses.FORK_UNHELD)
 def _(folder, patch):
     """A process forks while one of our threads takes a turn that does not end."""
+    patch.setattr("radiosonde._pipeline.pipeline.FORK_NS", 10_000_000)
     with fly() as rs:
         predict(rs, ROW)
         begin, end = threading.Event(), threading.Event()
