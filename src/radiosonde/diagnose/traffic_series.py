@@ -87,7 +87,10 @@ def make_rhythm(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) ->
 
 
 def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Grid | None:
-    """Lay out *windows*; None where windows are longer than ten minutes or calls are too few for steps of ten minutes.
+    """Lay out *windows*; None where they cannot be.
+
+    Windows longer than ten minutes cannot, nor too few calls for steps of ten minutes, nor windows that are all a month older than
+    what was written last.
 
     Args:
         windows: windows of one model.
@@ -99,6 +102,8 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> G
     until = written_until(windows, beside)
     first = max(min(window.start_ns for window in windows), until - _MONTH_NS)
     kept = [window for window in windows if window.start_ns >= first]
+    if not kept:  # a replay of another year, beside processes that live now
+        return None
     for merged in _MERGED:
         step = merged * length
         if step > _LONGEST_STEP_NS:
