@@ -11,7 +11,7 @@ prediction, or from `start`. Importing has no side effect.
 
 from radiosonde import errors
 from radiosonde import plugin as plugin
-from radiosonde._pipeline.surface import (
+from radiosonde._api.surface import (
     at,
     cohort,
     current,

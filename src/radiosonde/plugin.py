@@ -5,7 +5,7 @@ Applications need none of these; `radiosonde.observe` and `radiosonde.instrument
 
 from __future__ import annotations
 
-from radiosonde._pipeline.surface import collect, defer, queued, recorder, watch_loop
+from radiosonde._api.surface import collect, defer, queued, recorder, watch_loop
 from radiosonde._record.tracing import find_provider
 
 __all__ = ["collect", "defer", "find_provider", "queued", "recorder", "watch_loop"]

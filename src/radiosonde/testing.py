@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Unpack
 
+from radiosonde._api.surface import Surface
 from radiosonde._guard import Guard
-from radiosonde._pipeline.surface import Surface
 from radiosonde.model import Window
 
 if TYPE_CHECKING:

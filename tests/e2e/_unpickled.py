@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import radiosonde as rs
-from radiosonde._pipeline.surface import SURFACE
+from radiosonde._api.surface import SURFACE
 
 
 async def consume(result):

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radiosonde.demo.flights import NEW_YORK, departures
 from radiosonde.model import LAG
 from radiosonde.store.reader import Interval, StoreReader
+from radiosonde_demo.flights import NEW_YORK, departures
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import cloudpickle
 import pytest
 
 import radiosonde
-from radiosonde._pipeline import reviving
+from radiosonde._api import reviving
 from radiosonde._record.recorder import KNOWN
 from radiosonde.testing import fly
 from tests.e2e import _pickled
@@ -30,7 +30,7 @@ def predict(row):
     return "late"
 
 def calls():
-    from radiosonde._pipeline.surface import SURFACE
+    from radiosonde._api.surface import SURFACE
     predict({"a": 1.0})
     return sum(window.calls for window in SURFACE.pipeline().snapshot().windows), len(SURFACE.pipeline()._recorders)
 

@@ -15,7 +15,7 @@ def test_a_fork_while_the_arena_is_locked(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     ended = run(
         """
-        from radiosonde._pipeline.surface import SURFACE
+        from radiosonde._api.surface import SURFACE
         batch = np.zeros((50, 3))
         predict(batch)
         (consumer,) = SURFACE.pipeline()._ring_consumers
@@ -76,7 +76,7 @@ def test_a_full_disk_under_a_worker_of_an_agent(tmp_path: Path) -> None:
         rs.start(spool=os.environ["FOLDER"], agent=True)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
         for _ in range(20): assert predict(ROW).shape == (1, 2)
-        from radiosonde._pipeline.surface import SURFACE
+        from radiosonde._api.surface import SURFACE
         for _ in range(2):
             SURFACE.pipeline()._looked_ns = 0
             assert SURFACE.pipeline()._consumer.ask(20)
@@ -125,7 +125,7 @@ def test_a_clock_that_jumps_back(tmp_path: Path) -> None:
         for hours in (0, -2, 0):
             shift[0] = hours * 3600 * 10**9
             assert pipeline and rs.flush()
-            from radiosonde._pipeline.surface import SURFACE
+            from radiosonde._api.surface import SURFACE
             SURFACE.pipeline()._step()
             for _ in range(10): predict(ROW)
         assert rs.flush()

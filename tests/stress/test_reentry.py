@@ -103,7 +103,7 @@ def test_a_flush_inside_a_flush_gives_up(tmp_path):
         signal.signal(signal.SIGALRM, handle)
         predict(ROW)
         rs.flush()
-        from radiosonde._pipeline.surface import SURFACE
+        from radiosonde._api.surface import SURFACE
         pipeline = SURFACE.pipeline()
         export = pipeline._delivery.export
         def interrupted(*arguments):

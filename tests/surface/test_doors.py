@@ -59,4 +59,4 @@ def test_only_applications_print() -> None:
     """`print` is reported in the library and accepted in the command line and the demo."""
     assert "T201" in rules_broken("src/radiosonde/export/ordinary.py", "print(1)\n")
     assert "T201" not in rules_broken("src/radiosonde/cli/ordinary.py", "print(1)\n")
-    assert "T201" not in rules_broken("src/radiosonde/demo/ordinary.py", "print(1)\n")
+    assert "T201" not in rules_broken("src/radiosonde_demo/ordinary.py", "print(1)\n")

@@ -30,11 +30,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_every_file_of_both_roots(wheel: Path) -> None:
-    """What is in the two packages is in the wheel, file for file, and nothing else but metadata."""
+    """What is in the three packages is in the wheel, file for file, and nothing else but metadata."""
     expected = {
         path.relative_to(root).as_posix()
         for root in (ROOT / "src", ROOT / "integrations")
-        for package in ("radiosonde", "radiosonde_integrations")
+        for package in ("radiosonde", "radiosonde_demo", "radiosonde_integrations")
         for path in (root / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._native import LockType, OwnedLock
-from radiosonde._pipeline import reviving
 from radiosonde._pipeline._worker import Worker, deliver_at_any_end
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from radiosonde._record.record_writer import RecordWriter
-    from radiosonde._record.recorder import Observed, Recorder
+    from radiosonde._record.recorder import Recorder
     from radiosonde._record.token import Token
     from radiosonde._record.tracing import LiveSpans
     from radiosonde._ring.spool import Spool
@@ -119,11 +118,6 @@ class Pipeline:
             recorder.reset()
 
     # What recorders need ---------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def revive(key: str, observed: Observed) -> object:
-        """Return the recorder of *key* in the process that unpickles it."""
-        return reviving.revive(key, observed)
 
     def add(self, recorder: Recorder) -> None:
         """Remember a recorder, so that a fork can reset it, and see that whatever ends the process delivers what it records."""

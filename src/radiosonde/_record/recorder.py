@@ -61,10 +61,6 @@ class Host(Protocol):
     def attach(self, writer: RecordWriter) -> None:
         """Drain *writer* from now on."""
 
-    @staticmethod
-    def revive(key: str, observed: Observed) -> object:
-        """Return the recorder of *key* in the process that unpickles it; a function that can be imported."""
-
     def wake(self) -> None:
         """Drain soon: a large batch is in the arena, and a few of them overwrite each other."""
 
@@ -123,14 +119,16 @@ class Recorder:
     Args:
         host: the pipeline.
         observed: what is known of the function.
+        revive: returns the recorder of a key in the process that unpickles it; a function that can be imported.
 
     Attributes:
         writer: where calls are recorded now.
     """
 
-    def __init__(self, host: Host, observed: Observed) -> None:
+    def __init__(self, host: Host, observed: Observed, revive: Callable[[str, Observed], object]) -> None:
         self.host = host
         self.observed = observed
+        self._revive = revive
         self.name = self._counted(checked_model(observed.name))
         self.variant = self._named("stable" if observed.variant is None else observed.variant)
         self._features = tuple(name if isinstance(name, str) else name_of(name) for name in observed.features)
@@ -148,7 +146,7 @@ class Recorder:
             import uuid  # rarely pickled
 
             self.known_as(uuid.uuid4().hex)
-        return self.host.revive, (self._key, self.observed)
+        return self._revive, (self._key, self.observed)
 
     def known_as(self, key: str) -> None:
         """Be the recorder of *key* in this process and in children that are forked from it."""

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from radiosonde._pipeline.surface import SURFACE
+from radiosonde._api.surface import SURFACE
 from radiosonde.bench.rounds import Rounds, runner_for
 from radiosonde.bench.rows import Call, calls, read
 from radiosonde.bench.target import Target, load

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radiosonde._pipeline.surface import SURFACE
+from radiosonde._api.surface import SURFACE
 from radiosonde._record.recorder import Recorder
 from radiosonde.errors import ConfigurationError
 from radiosonde.reference.profile import Reference

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from pathlib import Path
 from typing import Any
 
-from radiosonde._pipeline.plugins import INSTRUMENTORS, PACKAGE
+from radiosonde._api.plugins import INSTRUMENTORS, PACKAGE
 from radiosonde.cli._checkup import Line
 
 TOPIC = "libraries"

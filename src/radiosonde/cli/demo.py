@@ -17,7 +17,7 @@ from radiosonde.errors import ConfigurationError
 if TYPE_CHECKING:
     import argparse
 
-    from radiosonde.demo.flight import Plan
+    from radiosonde_demo.flight import Plan
 
 LANDED = 0
 DIAGNOSED = {0, 1, 3, 4}
@@ -61,14 +61,15 @@ def run(args: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigurationError(f"the demo needs {', '.join(missing)}; install with: pip install 'radiosonde[demo]'")
-    from radiosonde.demo._server_process import sigterm_interrupts
-    from radiosonde.demo.flight import FIRST_DAY, Plan, fly
-    from radiosonde.demo.flights import NEW_YORK
-    from radiosonde.demo.progress_reporter import reporter_for
+    from radiosonde.cli._terminal import console_on
+    from radiosonde_demo._server_process import sigterm_interrupts
+    from radiosonde_demo.flight import FIRST_DAY, Plan, fly
+    from radiosonde_demo.flights import NEW_YORK
+    from radiosonde_demo.progress_reporter import reporter_for
 
     start = datetime.combine(args.start, time(), NEW_YORK) if args.start else FIRST_DAY
     plan = Plan(args.out, start=start, days=args.days, healthy=args.healthy, stop_labels=args.stop_labels)
-    with sigterm_interrupts(), reporter_for(sys.stdout) as reporter:
+    with sigterm_interrupts(), reporter_for(sys.stdout, console_on) as reporter:
         tally = fly(plan, reporter)
         reporter.say(
             f"Landed: {tally.predictions} predictions, {tally.labels} labels, {tally.failures} failed requests."
@@ -90,7 +91,9 @@ def _diagnose(plan: Plan) -> int:
 
 def _farewell(plan: Plan) -> str:
     """Return the injected incidents, to compare with the findings, and the next commands."""
-    server = Path(__file__).parents[1] / "demo" / "server.py"
+    import radiosonde_demo
+
+    server = Path(radiosonde_demo.__file__).with_name("server.py")
     moments = [f"{_utc(since_s)}  {what}" for since_s, what in plan.incidents.moments()]
     if plan.stop_labels:
         moments.append(f"{_utc(plan.labels_until_s)}  landings are not reported any more")

@@ -22,7 +22,7 @@ _FORKING = """
 import gc, json, os, sys
 from pathlib import Path
 import radiosonde as rs
-from radiosonde._pipeline.surface import SURFACE
+from radiosonde._api.surface import SURFACE
 from radiosonde._ring.health_page import read_health
 
 gc.disable()

@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from radiosonde._pipeline.plugins import INSTRUMENTORS
+from radiosonde._api.plugins import INSTRUMENTORS
 from radiosonde._version import __version__
 from radiosonde.cli import _checkup_libraries as libraries
 from radiosonde.cli import main

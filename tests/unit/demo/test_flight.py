@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from radiosonde.demo.flight import Plan, clear
-from radiosonde.demo.flights import NEW_YORK
 from radiosonde.errors import ConfigurationError, RadiosondeError
+from radiosonde_demo.flight import Plan, clear
+from radiosonde_demo.flights import NEW_YORK
 
 
 def test_a_flight_replaces_what_an_earlier_one_left_and_nothing_else(tmp_path):

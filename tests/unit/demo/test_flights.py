@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from radiosonde.demo.flights import NEW_YORK, WEATHER, departures, training_flights, weather_by_hour
+from radiosonde_demo.flights import NEW_YORK, WEATHER, departures, training_flights, weather_by_hour
 
 
 @pytest.fixture(scope="module")

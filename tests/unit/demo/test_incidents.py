@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from radiosonde.demo.incidents import Incidents
+from radiosonde_demo.incidents import Incidents
 
 DAY_S = 86_400
 BROKEN = Incidents(carrier_s=100, fetch_s=100, wind_s=100)

@@ -4,8 +4,8 @@ from math import nan
 
 import pytest
 
-from radiosonde.demo.flights import training_flights
-from radiosonde.demo.model import FEATURES, DelayModel, train
+from radiosonde_demo.flights import training_flights
+from radiosonde_demo.model import FEATURES, DelayModel, train
 
 QUIET = dict(
     zip(FEATURES, ("UA", "JFK", "LAX", 8, 2475.0, 40.0, 30.0, 60.0, nan, 5.0, nan, 0.0, nan, 10.0), strict=True)

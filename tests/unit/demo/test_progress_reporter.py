@@ -5,14 +5,15 @@ import os
 import pty
 from contextlib import suppress
 
-from radiosonde.demo.progress_reporter import reporter_for
-from radiosonde.demo.replay import ReplayTally
+from radiosonde.cli._terminal import console_on
+from radiosonde_demo.progress_reporter import reporter_for
+from radiosonde_demo.replay import ReplayTally
 
 
 def test_without_a_terminal_progress_is_a_line_per_tenth():
     """A replay of 200 flights into a file is ten lines, the first with the date that the replay has reached."""
     stream = io.StringIO()
-    with reporter_for(stream) as reporter:
+    with reporter_for(stream, console_on) as reporter:
         reporter.say("Replaying")
         for flown in range(1, 201):
             reporter.progress(
@@ -38,7 +39,7 @@ def test_on_a_terminal_progress_is_a_bar():
     """On a terminal the steps are lines, and the bar ends at its end."""
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
-        with os.fdopen(theirs, "w") as terminal, reporter_for(terminal) as reporter:
+        with os.fdopen(theirs, "w") as terminal, reporter_for(terminal, console_on) as reporter:
             reporter.say("Replaying [31 days]")
             reporter.progress(ReplayTally(predictions=200, event_s=1_362_145_200), 200)
         shown = read_to_the_end(screen)

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from radiosonde.demo.flights import Departure
-from radiosonde.demo.replay import replay
+from radiosonde_demo.flights import Departure
+from radiosonde_demo.replay import replay
 
 
 class Server:

@@ -12,12 +12,12 @@ from datetime import datetime
 
 import pytest
 
-from radiosonde.demo._server_process import ServerProcess
-from radiosonde.demo.flight import fly_against, prepare
-from radiosonde.demo.flights import NEW_YORK, departures
-from radiosonde.demo.incidents import Incidents
-from radiosonde.demo.progress_reporter import PlainReporter
 from radiosonde.errors import RadiosondeError
+from radiosonde_demo._server_process import ServerProcess
+from radiosonde_demo.flight import fly_against, prepare
+from radiosonde_demo.flights import NEW_YORK, departures
+from radiosonde_demo.incidents import Incidents
+from radiosonde_demo.progress_reporter import PlainReporter
 
 SOUTHWEST = {
     "carrier": "WN",

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from radiosonde.demo._server_process import ServerProcess, sigterm_interrupts
 from radiosonde.errors import RadiosondeError
+from radiosonde_demo._server_process import ServerProcess, sigterm_interrupts
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path):

@@ -58,7 +58,7 @@ for line in sys.stdin:
         held[-1].start()
         begun.wait()
     elif order["do"] == "lose":
-        from radiosonde._pipeline.surface import SURFACE
+        from radiosonde._api.surface import SURFACE
         pipeline = SURFACE.pipeline()
         pipeline.guard.lose("features_unreadable", order["count"])
         pipeline._looked_ns = 0  # the consumer's look is due

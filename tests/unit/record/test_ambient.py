@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from radiosonde import current
+from radiosonde._api.surface import Surface
 from radiosonde._guard import Guard
-from radiosonde._pipeline.surface import Surface
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import OVERFLOW_COHORT, losses, name_of
 from radiosonde.testing import fly

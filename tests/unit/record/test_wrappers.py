@@ -11,8 +11,8 @@ from collections import Counter
 
 import pytest
 
+from radiosonde._api.surface import Surface
 from radiosonde._guard import Guard
-from radiosonde._pipeline.surface import Surface
 from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
 from tests.unit.record.kinds import KINDS, drive, make

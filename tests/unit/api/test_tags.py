@@ -6,9 +6,9 @@ import gc
 
 import pytest
 
+from radiosonde._api.surface import Surface
+from radiosonde._api.tags import Tag, Tags
 from radiosonde._guard import Guard
-from radiosonde._pipeline.surface import Surface
-from radiosonde._pipeline.tags import Tag, Tags
 from radiosonde.errors import ConfigurationError
 from radiosonde.testing import fly
 

@@ -17,13 +17,13 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from radiosonde.demo._http import Connection
-from radiosonde.demo.flights import NEW_YORK
+from radiosonde_demo._http import Connection
+from radiosonde_demo.flights import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from radiosonde.demo.flights import Departure
+    from radiosonde_demo.flights import Departure
 
 CONNECTIONS = 8
 """Requests in flight. The server is busy from four on; the rest is room for the slow ones."""

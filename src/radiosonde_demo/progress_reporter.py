@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from radiosonde.cli._terminal import console_on
-from radiosonde.demo.flights import NEW_YORK
+from radiosonde_demo.flights import NEW_YORK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from radiosonde.demo.replay import ReplayTally
+    from radiosonde_demo.replay import ReplayTally
 
 LINES = 10
 """Lines of progress per replay where there is no terminal."""
@@ -78,8 +78,8 @@ class TerminalReporter:
 
 
 @contextmanager
-def reporter_for(stream: TextIO) -> Iterator[ProgressReporter]:
-    """Yield the reporter that suits *stream*."""
+def reporter_for(stream: TextIO, console_on: Callable[[TextIO], Console]) -> Iterator[ProgressReporter]:
+    """Yield the reporter that suits *stream*: a bar on a console where it is a terminal, else lines."""
     if not stream.isatty():
         yield PlainReporter(stream)
         return

@@ -7,5 +7,6 @@
     replay     the HTTP client that replays the flights in event order
     flight     all of it, one after the other: train, serve, replay, diagnose
 
-The demo belongs to no floor below: it uses Radiosonde as any other program would, through its public names.
+A package of its own, not a part of the library: it uses Radiosonde as any other program would, through its public names.
+``radiosonde demo`` runs it.
 """

@@ -24,7 +24,7 @@ _lock = RLock()  # a finaliser may unpickle
 
 def revive(key: str, observed: Observed) -> Recorder | Off:
     """Return the recorder of *key* in this process; what stands in for one where Radiosonde is off."""
-    from radiosonde._pipeline.surface import SURFACE  # which imports this module
+    from radiosonde._api.surface import SURFACE  # which imports this module
 
     if SURFACE.is_off:
         return Off(key, observed)

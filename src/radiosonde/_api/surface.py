@@ -10,10 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from radiosonde._clock import LATEST_S, NS, wall_ns
-from radiosonde._guard import Guard
-from radiosonde._join.received import is_column, labels_in
-from radiosonde._pipeline.observe_arguments import (
+from radiosonde._api.observe_arguments import (
     check_arguments,
     check_function,
     check_name,
@@ -21,9 +18,12 @@ from radiosonde._pipeline.observe_arguments import (
     profile_of,
     unobserved,
 )
-from radiosonde._pipeline.selector import Input, first, selector
-from radiosonde._pipeline.session import Session
-from radiosonde._pipeline.tags import Tag, Tags
+from radiosonde._api.selector import Input, first, selector
+from radiosonde._api.session import Session
+from radiosonde._api.tags import Tag, Tags
+from radiosonde._clock import LATEST_S, NS, wall_ns
+from radiosonde._guard import Guard
+from radiosonde._join.received import is_column, labels_in
 from radiosonde._record.ambient import CohortScope, EventTimeScope, admit, to_ns
 from radiosonde._record.current import Collected, Stage, current
 from radiosonde._record.pools import hand_on_scopes
@@ -34,8 +34,8 @@ from radiosonde.reference.profile import Reference
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
+    from radiosonde._api.completed_calls import CompletedCalls
     from radiosonde._labels.label_app import LabelApp
-    from radiosonde._pipeline.completed_calls import CompletedCalls
     from radiosonde._record.recorder import Observed, Recorder
 
 __all__ = [
@@ -226,9 +226,10 @@ class Surface(Session):
 
     def recorder_for(self, observed: Observed) -> Recorder:
         """Return a new recorder of the pipeline."""
+        from radiosonde._api.reviving import revive  # at first use: imports everything that records
         from radiosonde._record.recorder import Recorder
 
-        recorder = Recorder(self.pipeline(), observed)
+        recorder = Recorder(self.pipeline(), observed, revive)
         self.pipeline().add(recorder)
         return recorder
 
@@ -336,7 +337,7 @@ class Surface(Session):
         completed.record(pipeline, (name, version, variant), (start_ns, duration_s), phases or {}, error, span)
 
     def _load_completed(self) -> CompletedCalls:
-        from radiosonde._pipeline.completed_calls import CompletedCalls  # at first use: imports everything that records
+        from radiosonde._api.completed_calls import CompletedCalls  # at first use: imports everything that records
 
         with self._lock:
             if self._completed is None:
@@ -403,13 +404,13 @@ class Surface(Session):
         Raises:
             ConfigurationError: a library has no plug-in.
         """
-        from radiosonde._pipeline import plugins  # reads the metadata of what is installed: not at import
+        from radiosonde._api import plugins  # reads the metadata of what is installed: not at import
 
         return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False, options=options)
 
     def uninstrument(self, *libraries: str) -> tuple[str, ...]:
         """Put the original functions of model libraries back; return which."""
-        from radiosonde._pipeline import plugins
+        from radiosonde._api import plugins
 
         return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=True)
 
@@ -424,7 +425,7 @@ class Surface(Session):
         Raises:
             ConfigurationError: no plug-in knows the application, or an option is wrong.
         """
-        from radiosonde._pipeline import plugins
+        from radiosonde._api import plugins
 
         if not self.is_off:
             plugins.instrument_app(app, options)

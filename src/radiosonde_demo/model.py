@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING
 
-from radiosonde.demo.flights import CLASSES, WEATHER
+from radiosonde_demo.flights import CLASSES, WEATHER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ class DelayModel:
 
 
 def train(version: str, flights: pd.DataFrame, *, with_dest: bool) -> DelayModel:
-    """Fit one version of the model on the joined *flights* of `radiosonde.demo.flights.training_flights`."""
+    """Fit one version of the model on the joined *flights* of `radiosonde_demo.flights.training_flights`."""
     import numpy as np
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression

@@ -1,4 +1,4 @@
-"""Run the demo's server in its own process: ``python -m radiosonde.demo._serve FOLDER``.
+"""Run the demo's server in its own process: ``python -m radiosonde_demo._serve FOLDER``.
 
 It listens on a free port of 127.0.0.1, writes the port as one line to standard output once it answers, and ends when
 its standard input does. The parent holds the other end of that pipe, so the server ends with its parent even when the
@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 
 import radiosonde as rs
-from radiosonde.demo.server import create_app
+from radiosonde_demo.server import create_app
 
 
 class _AnnouncingServer(uvicorn.Server):

@@ -13,19 +13,19 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import radiosonde as rs
-from radiosonde.demo._server_process import ServerProcess
-from radiosonde.demo.flights import NEW_YORK, departures, training_flights
-from radiosonde.demo.incidents import Incidents
-from radiosonde.demo.model import FEATURES, train
-from radiosonde.demo.replay import ReplayTally, replay
 from radiosonde.errors import ConfigurationError, RadiosondeError
+from radiosonde_demo._server_process import ServerProcess
+from radiosonde_demo.flights import NEW_YORK, departures, training_flights
+from radiosonde_demo.incidents import Incidents
+from radiosonde_demo.model import FEATURES, train
+from radiosonde_demo.replay import ReplayTally, replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from radiosonde.demo.flights import Departure
-    from radiosonde.demo.progress_reporter import ProgressReporter
+    from radiosonde_demo.flights import Departure
+    from radiosonde_demo.progress_reporter import ProgressReporter
 
 MARK = ".radiosonde-demo"
 STORE = "store.db"

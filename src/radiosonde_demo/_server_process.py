@@ -50,7 +50,7 @@ class ServerProcess:
             RadiosondeError: it ended, or did not answer in time; the message holds the end of its log.
         """
         # -P: the folder that the user happens to be in is no place to import from.
-        command = [sys.executable, "-P", "-m", "radiosonde.demo._serve", str(self._folder)]
+        command = [sys.executable, "-P", "-m", "radiosonde_demo._serve", str(self._folder)]
         pipe = subprocess.PIPE
         with self.log.open("wb") as log:
             self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, start_new_session=True)

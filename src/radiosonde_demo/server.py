@@ -17,9 +17,9 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 import radiosonde as rs
-from radiosonde.demo.features import FeatureStore
-from radiosonde.demo.incidents import Incidents
-from radiosonde.demo.model import DelayModel
+from radiosonde_demo.features import FeatureStore
+from radiosonde_demo.incidents import Incidents
+from radiosonde_demo.model import DelayModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

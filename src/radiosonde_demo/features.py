@@ -8,13 +8,13 @@ from __future__ import annotations
 from math import nan
 from typing import TYPE_CHECKING, Protocol
 
-from radiosonde.demo.flights import WEATHER, weather_by_hour
+from radiosonde_demo.flights import WEATHER, weather_by_hour
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from radiosonde.demo.incidents import Incidents
-    from radiosonde.demo.model import Features
+    from radiosonde_demo.incidents import Incidents
+    from radiosonde_demo.model import Features
 
 
 class KnownFlight(Protocol):
