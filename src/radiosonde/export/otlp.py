@@ -14,13 +14,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._version import __version__
 from radiosonde.export.builder import BlockBuilder
 from radiosonde.export.cardinality import MAX_SERIES
 from radiosonde.export.otlp_answers import Answer, judging_session
-from radiosonde.export.otlp_resource import make_resource
+from radiosonde.export.otlp_resource import make_resource, with_resources
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Window
@@ -110,6 +112,8 @@ class OtlpExporter:
         After a failure send ``windows[result.windows:]`` again; events of the first of them may then arrive twice, alike
         in window, series, feature and kind.
         """
+        # The SDK for logs makes a resource when it is imported.
+        with_resources(partial(import_module, "opentelemetry.sdk._logs"))
         from opentelemetry.sdk._logs.export import LogRecordExportResult
 
         from radiosonde.export.otlp_events import sketch_events

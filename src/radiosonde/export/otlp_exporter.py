@@ -74,10 +74,17 @@ class OtlpStreams(BaseExporter):
             self._sketched.put(window for window in windows if window.features and window.features.sketches)
 
     def flush(self) -> None:
-        """Send a snapshot, and what waits."""
+        """Send a snapshot, and what waits. A signal that fails costs the others nothing."""
         client = self.client()
         if "metrics" in self._signals:
-            self._count("otlp.metrics", client.export_metrics(self._context.snapshot()))
+            with self._guard("otlp_metrics"):
+                self._count("otlp.metrics", client.export_metrics(self._context.snapshot()))
+        with self._guard("otlp_sketches"):
+            self._flush_sketches(client)
+        with self._guard("otlp_spans"):
+            self._flush_spans(client)
+
+    def _flush_sketches(self, client: OtlpExporter) -> None:
         windows, delivered = self._sketched.take(), 0
         try:
             if windows:
@@ -86,6 +93,8 @@ class OtlpStreams(BaseExporter):
                 self._count("otlp.sketches", result)
         finally:
             self._sketched.settle(delivered)
+
+    def _flush_spans(self, client: OtlpExporter) -> None:
         spans, delivered = self._spans.take(), 0
         try:
             if spans:

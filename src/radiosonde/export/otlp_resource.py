@@ -1,59 +1,59 @@
 """The resource of this process in OpenTelemetry's terms, whenever it is asked for.
 
 `Resource.create` runs its detectors in a thread pool, which an ending interpreter refuses. A script that lives for less than an
-export interval asks for the first time at its exit; the detectors then run one after the other, in the thread that asks.
+export interval asks for the first time at its exit, and so does the SDK for logs, which makes a resource when it is imported. The
+detectors then run one after the other, in the thread that asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
-
-from radiosonde._settings.environment import in_force
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource, ResourceDetector
 
-_GROUP = "opentelemetry_resource_detector"
+Made = TypeVar("Made")
 
 
 def make_resource(attributes: Mapping[str, str]) -> Resource:
     """Return what the environment and its detectors say of this process, with *attributes* over it."""
     from opentelemetry.sdk.resources import Resource
 
+    return with_resources(lambda: Resource.create(dict(attributes)))
+
+
+def with_resources(make: Callable[[], Made]) -> Made:
+    """Return what *make* returns, which creates a resource on the way; called again where no thread can be started any more."""
     try:
-        return Resource.create(dict(attributes))
-    except RuntimeError:  # no thread can be started any more
-        return _without_threads(attributes)
+        return make()
+    except RuntimeError:
+        with _without_threads():
+            return make()
 
 
-def _without_threads(attributes: Mapping[str, str]) -> Resource:
+@contextmanager
+def _without_threads() -> Iterator[None]:
+    """Run OpenTelemetry's resource detectors in the thread that creates a resource. Only while the interpreter ends."""
     from opentelemetry.sdk import resources
-    from opentelemetry.sdk.version import __version__ as sdk_version
 
-    found = resources.Resource(
-        {
-            resources.TELEMETRY_SDK_LANGUAGE: "python",
-            resources.TELEMETRY_SDK_NAME: "opentelemetry",
-            resources.TELEMETRY_SDK_VERSION: sdk_version,
-        }
-    )
-    for detector in (*_configured(), resources.OTELResourceDetector()):
-        try:
-            found = found.merge(detector.detect())
-        except Exception:
-            if detector.raise_on_error:
-                raise
-    found = found.merge(resources.Resource(dict(attributes)))
-    if found.attributes.get(resources.SERVICE_NAME):
+    def aggregated(
+        detectors: Sequence[ResourceDetector], initial_resource: Resource | None = None, timeout: int = 5
+    ) -> Resource:
+        del timeout  # of threads
+        found = initial_resource or resources.Resource({})
+        for detector in detectors:
+            try:
+                found = found.merge(detector.detect())
+            except Exception:
+                if detector.raise_on_error:
+                    raise
         return found
-    return found.merge(resources.Resource({resources.SERVICE_NAME: "unknown_service:python"}))
 
-
-def _configured() -> Iterator[ResourceDetector]:
-    """Yield the detectors that ``OTEL_EXPERIMENTAL_RESOURCE_DETECTORS`` names; ``*`` names all that are installed."""
-    named = [name.strip() for name in in_force(None).get("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "").split(",")]
-    for point in entry_points(group=_GROUP):
-        if point.name != "otel" and (point.name in named or "*" in named):
-            yield point.load()()
+    before = resources.get_aggregated_resources
+    resources.get_aggregated_resources = aggregated
+    try:
+        yield
+    finally:
+        resources.get_aggregated_resources = before

@@ -64,6 +64,9 @@ PLACES: Final[Mapping[str, str]] = {
     "export_keep": "giving closed windows and spans to an exporter",
     "export_prepare": "loading what an exporter needs",
     "export": "delivering what an exporter keeps",
+    "otlp_metrics": "sending metrics over OTLP",
+    "otlp_sketches": "sending sketches over OTLP",
+    "otlp_spans": "sending spans over OTLP",
     "close_exporters": "closing an exporter",
     "close_labels": "closing the join store",
     # In the agent.
