@@ -45,6 +45,7 @@ check: .venv/.ready ## format, lint, import contracts, types, documentation; cha
 	$(RUN)lint-imports --no-logo --no-cache
 	$(RUN)python tools/generate_semconv.py --check
 	$(RUN)python tools/generate_settings.py --check
+	$(RUN)python tools/generate_config.py --check
 	$(RUN)python tools/generate_architecture.py --check
 	$(RUN)python tools/generate_store_page.py --check
 	$(RUN)mypy

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
 
 OTHER_VARIABLES = {
+    "RADIOSONDE_CONFIG": "file with objectives and owners ([`radiosonde.toml`](configuration.md)); by default the one beside the store",
     "RADIOSONDE_MODEL_NAME": "name of untagged models observed by plug-ins",
     "RADIOSONDE_MODEL_VARIANT": "their variant: `stable`, `canary`, `shadow`, a flag's variant",
     "RADIOSONDE_MODEL_VERSION": "their version",

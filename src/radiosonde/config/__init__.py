@@ -1,0 +1,20 @@
+"""`radiosonde.toml`: what people declare about their models: objectives, owners, contacts, the way back.
+
+One file for all models. Every key is declared once in `radiosonde.config.keys`; the reader, the page of the documentation, the JSON schema for
+editors and ``radiosonde config check`` follow from the declarations.
+"""
+
+from radiosonde.config.keys import Configuration, ModelConfig, Objectives
+from radiosonde.config.locate import FILE_NAME, locate
+from radiosonde.config.parse import ConfigProblem, read, read_text
+
+__all__ = [
+    "FILE_NAME",
+    "ConfigProblem",
+    "Configuration",
+    "ModelConfig",
+    "Objectives",
+    "locate",
+    "read",
+    "read_text",
+]

@@ -1,0 +1,147 @@
+"""The keys of `radiosonde.toml`, each declared once: name, kind of values (type, unit, bounds), default, documentation, example.
+
+The file has two places for the keys of a model: ``[defaults]``, which holds for every model, and ``[model.NAME]``, which wins. A table inside
+them is a dataclass here. A new key is one field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from radiosonde.config import values
+from radiosonde.config.values import ValueKind
+
+_DECLARED = "radiosonde.config"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredKey:
+    """What is declared of a key beside its name and default.
+
+    Attributes:
+        kind: its values.
+        doc: what it does.
+        example: a value as it stands in the file.
+    """
+
+    kind: ValueKind
+    doc: str
+    example: str
+
+
+def _key(default: Any, kind: ValueKind, doc: str, example: str) -> Any:
+    return field(default=default, metadata={_DECLARED: DeclaredKey(kind, doc, example)})
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """Service level objectives of one model; None where nothing was declared. Each field is documented by its declaration."""
+
+    failures: float | None = _key(
+        None,
+        values.share(1e-6, 0.9),
+        "Largest share of calls that may fail. More is a finding, whatever the past was. Without it, more than 5 % of at "
+        "least 20 calls is one.",
+        "0.01",
+    )
+    p99: float | None = _key(
+        None,
+        values.duration("1ms", "1h"),
+        "Bound of the 99th percentile of the latency. More than one call in a hundred above it is a finding, whatever the past was.",
+        '"250ms"',
+    )
+    labels: float | None = _key(
+        None,
+        values.duration("1m", "1000w"),
+        "Largest age of the newest prediction that has a label. Older is a finding, also where no label ever came.",
+        '"36h"',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything declared about one model. Each field is documented by its declaration."""
+
+    owner: str = _key(
+        "", values.line(200), "Team or person who owns the model; printed beside each finding.", '"Flight operations"'
+    )
+    contacts: tuple[str, ...] = _key(
+        (),
+        values.lines(10, 200),
+        "Where to reach the owner: addresses, channels, telephone numbers; printed beside each finding.",
+        '["#delays-oncall", "oncall@example.com"]',
+    )
+    rollback: str = _key(
+        "",
+        values.line(1000),
+        "Command that restores the previous version. It is printed beside findings that a rollback may cure, and never run.",
+        '"kubectl rollout undo deployment/delays"',
+    )
+    flag: str = _key("", values.line(200), "Feature flag that switches the model or its new version.", '"delays-v2"')
+    slo: Objectives = field(default_factory=Objectives)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole file.
+
+    Attributes:
+        path: the file; None where there is none.
+        defaults: what holds for every model.
+        models: keys of single models, those of *defaults* filled in.
+        store: store to use where a command names none; relative to the file's folder.
+        lines: line in which each declared key stands, by its dotted name.
+    """
+
+    path: Path | None = None
+    defaults: ModelConfig = field(default_factory=ModelConfig)
+    models: Mapping[str, ModelConfig] = field(default_factory=dict)
+    store: str = _key(
+        "",
+        values.line(4096),
+        "Store to use where a command names none; relative to the folder of this file.",
+        '"delays.sqlite"',
+    )
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, model: str) -> ModelConfig:
+        """Return what is declared about *model*."""
+        return self.models.get(model, self.defaults)
+
+
+_TABLES: Mapping[str, type] = {"slo": Objectives}
+"""Tables inside the keys of a model."""
+
+
+class NamedKey(NamedTuple):
+    """A declared key and its place.
+
+    Attributes:
+        path: the names of the tables that hold it, and its own.
+        declared: its declaration.
+        default: its default.
+    """
+
+    path: tuple[str, ...]
+    declared: DeclaredKey
+    default: Any
+
+
+def declared_keys(owner: type) -> Iterator[NamedKey]:
+    """Yield the keys of *owner* and of the tables inside it, in the order of their declaration."""
+    for item in fields(owner):
+        declared = declaration_of(item)
+        if declared is not None:
+            yield NamedKey((item.name,), declared, item.default)
+        elif item.name in _TABLES and owner is ModelConfig:
+            for inner in declared_keys(_TABLES[item.name]):
+                yield inner._replace(path=(item.name, *inner.path))
+
+
+def declaration_of(item: Field[Any]) -> DeclaredKey | None:
+    """Return the declaration of a field; None for a table and for what is not in the file."""
+    declared: DeclaredKey | None = item.metadata.get(_DECLARED)
+    return declared
