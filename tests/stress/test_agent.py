@@ -158,13 +158,14 @@ def test_nothing_is_lost_while_the_receiver_is_down_for_20_s(tmp_path: Path, mon
         "RADIOSONDE_SPOOL": str(spool),
     }.items():
         monkeypatch.setenv(name, value)
+    # Without a reference, sketches wait for an hour of rows.
+    reference = Reference.fit({"number": np.arange(20.0)}, model="delays")
+    reference.save(tmp_path / "reference.json")
+    monkeypatch.setenv("RADIOSONDE_REFERENCE", str(tmp_path / "reference.json"))
     with ExitStack() as servers:
         drainer, _ = agent(spool)
         servers.enter_context(ended(drainer))
         rs = servers.enter_context(fly(otlp=True, window_s=1, export_interval_s=1, spans_per_minute=0))
-        reference = Reference.fit(
-            {"number": np.arange(20.0)}, model="delays"
-        )  # without one, sketches wait for an hour of rows
         observed = rs.observe("delays", version="1", reference=reference)(lambda _: "late")
         _, server_port = servers.enter_context(serving(tmp_path, GUNICORN, {"RADIOSONDE_AGENT": "1"}))
         servers.enter_context(loaded(server_port, answered))
@@ -220,11 +221,12 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
             send(rs.pipeline()._delivery)
         assert {r: c for r, c in rs.losses().items() if r != "export_failed"} == {"sketch_events_dropped": 15}
         assert len(Delivered(sink, rs.pipeline().process).values) == 5
-    spool = tmp_path / "spool"
+    spool, path = tmp_path / "spool", tmp_path / "reference.json"
+    reference.save(path)
     settings = Settings(otlp=True, export_interval_s=3600, spans_per_minute=0)
     exports = partial(AgentExports, settings, guard)
     with (
-        spooled.serving(spool, cohorts={"lot": ["*"]}) as server,
+        spooled.serving(spool, cohorts={"lot": ["*"]}, references={"*": str(path)}) as server,
         spooled.draining(spool, guard, make_exports=exports) as drainer,
     ):
         for lot in lots:

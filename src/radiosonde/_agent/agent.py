@@ -26,6 +26,7 @@ from typing import IO, TYPE_CHECKING
 from radiosonde._agent.agent_exports import AgentExports
 from radiosonde._agent.attached_ring import AttachedRing, attach
 from radiosonde._agent.cumulative_counts import CumulativeCounts
+from radiosonde._agent.waiting_rows import WaitingRows
 from radiosonde._agent.workers_health import WorkersHealth
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
@@ -61,8 +62,8 @@ COMMIT_EVERY_NS = 5 * NS
 LOOK_EVERY_NS = NS
 """Nanoseconds between looks at the pages of counts and of health."""
 
-HEALTH = "health"
-"""Key of the processes' health in the counts that one agent leaves to the next."""
+HEALTH, WAITING = "health", "waiting"
+"""Keys of the processes' health, and of rows that wait for a reference, in the counts that one agent leaves to the next."""
 
 
 class Agent:
@@ -143,7 +144,8 @@ class Agent:
             own = [window for _, window in reader.parts(Interval()) if window.process == self.process]
             totals = merge_windows(own, by=lambda window: window.key)
             self._untold = {window.key for window in totals}
-        self._aggregator.restore(totals, provisional)
+        self._waiting = WaitingRows(self._spool.folder, self._guard)
+        self._aggregator.restore(totals, provisional, self._waiting.load(cumulative.counts.get(WAITING, {})))
         return min((window.start_ns for window in totals), default=wall_ns())
 
     # Turns -----------------------------------------------------------------------------------------------------------
@@ -265,15 +267,15 @@ class Agent:
     def commit(self, batch: Batch | None = None, *, is_end: bool = False) -> bool:
         """Make durable what was counted and how far; return whether it is.
 
-        Features that wait for a provisional reference are not counted yet: they wait in memory, at most the first hour of a
-        model without a reference, and are lost with the agent if it is killed meanwhile.
+        Features that wait for a provisional reference are not counted yet; they are kept for the next agent
+        (`radiosonde._agent.waiting_rows`).
 
         Args:
             batch: labels whose outcomes were taken; remembered with them.
             is_end: nothing will be drained after this; what waits is counted by what there is.
         """
         # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
-        self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True, is_end=True)])
+        self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True, is_end=is_end)])
         self._untold |= {window.key for window in self._uncommitted}
         # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
         rings = list(self._rings.values())
@@ -286,6 +288,8 @@ class Agent:
             self._tell_death(ring)
         told = self._untold
         counts = {**self._counts.document(ring.identity for ring in finished), HEALTH: self._health.document()}
+        if not self.is_superseded:
+            counts[WAITING] = self._waiting.save(self._aggregator.backlogs)
         cumulative = CumulativeState(self._aggregator.totals(told), counts)
         joined = [] if batch is None else [batch.id]
         windows = [*self._uncommitted, *self._health.windows(), *self._lost.windows()]
@@ -320,6 +324,8 @@ class Agent:
         self._commits += 1
         self._progress = {(each.process, each.nonce): each for each in progress}
         self._counts.committed(ring.identity for ring in finished)
+        if not self.is_superseded:
+            self._waiting.committed()
         for ring, counted in zip(rings, progress, strict=False):
             ring.mark_durable(counted.tally)
         for ring in finished:
@@ -349,7 +355,7 @@ class Agent:
     def _references(self) -> Mapping[tuple[str, str], Reference]:
         """Return the profile of each version ever counted: its series are exported when its processes are gone, too."""
         streams = [ring.consumer.stream for ring in list(self._rings.values())]
-        self._profiles |= {
+        self._profiles |= self._aggregator.provisional | {
             (stream.model, stream.version): stream.reference for stream in streams if stream.reference is not None
         }
         return dict(self._profiles)

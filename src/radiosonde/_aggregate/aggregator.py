@@ -15,7 +15,7 @@ scrape. One lock, held for one fold at most, never while anything is exported an
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,8 @@ LARGEST_SHARE = 64
 
 WAITING_BYTES = 32 << 20
 """Bytes of rows of all models together that wait for provisional references; beyond it the oldest one is made early."""
+
+_Identity = tuple[str, str, tuple[str, ...]]
 
 
 class Aggregator:
@@ -97,8 +99,8 @@ class Aggregator:
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
         self._provisional_ns = round(provisional_s * NS)
-        self._backlogs: dict[Hashable, Backlog] = {}
-        self._provisional: dict[Hashable, Reference] = {}
+        self._backlogs: dict[_Identity, Backlog] = {}
+        self._provisional: dict[_Identity, Reference] = {}
         self._interims: dict[tuple[str, str], Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
@@ -106,13 +108,20 @@ class Aggregator:
         self._row_ns = 0
         self.closed = 0
 
-    def restore(self, windows: Iterable[Window], provisional: Mapping[tuple[str, str], Reference]) -> None:
-        """Go on counting on top of *windows*, and by the provisional references they were counted with."""
+    def restore(
+        self,
+        windows: Iterable[Window],
+        provisional: Mapping[tuple[str, str], Reference],
+        waiting: Iterable[Part] = (),
+    ) -> None:
+        """Go on counting on top of *windows*, by the provisional references they were counted with, and with rows that wait."""
         with self._lock:
             self._add_totals(windows)
             for (model, version), reference in provisional.items():
                 names = tuple(feature.name for feature in reference.features)
                 self._provisional[model, version, names] = reference
+            for part in waiting:
+                self._wait(part)
 
     # Filling ---------------------------------------------------------------------------------------------------------
 
@@ -189,12 +198,16 @@ class Aggregator:
         self.counted_rows += len(rows)
         if stream.grid is not None:
             self._add_standing(stream, state, rows, weight)
-            return
-        identity = stream.identity
+        else:
+            self._wait(Part(stream, state.start_ns, state.key.cohort, rows, weight))
+
+    def _wait(self, part: Part) -> None:
+        """Keep rows until there is a provisional reference, and make it when it is due."""
+        identity = part.stream.identity
         backlog = self._backlogs.get(identity)
         if backlog is None:
             backlog = self._backlogs[identity] = Backlog(self._provisional_ns, self._thinner)
-        backlog.add(Part(stream, state.start_ns, state.key.cohort, rows, weight))
+        backlog.add(part)
         if backlog.is_ready or identity in self._provisional:
             self._settle(identity)
         elif sum(each.size_bytes for each in self._backlogs.values()) > WAITING_BYTES:
@@ -234,7 +247,7 @@ class Aggregator:
                 state.answers.add(part)
                 stream.leave_unseen(state.key.cohort, int(part.of(UNSEEN_ROWS).counts.sum()))
 
-    def _settle(self, identity: Hashable, deadline_ns: int | None = None) -> None:
+    def _settle(self, identity: _Identity, deadline_ns: int | None = None) -> None:
         """Make the provisional reference from the backlog and count the backlog by it.
 
         What is not counted by the deadline is lost, and counted as that.
@@ -254,7 +267,7 @@ class Aggregator:
                 parts[0].stream.model,
             )
 
-    def _count_backlog(self, identity: Hashable, backlog: Backlog, parts: list[Part], deadline_ns: int | None) -> None:
+    def _count_backlog(self, identity: _Identity, backlog: Backlog, parts: list[Part], deadline_ns: int | None) -> None:
         # Streams of one version share it, whatever process they come from: counts add up only within one grid.
         reference = self._provisional.get(identity)
         if reference is None:
@@ -266,6 +279,11 @@ class Aggregator:
                 raise OutOfTimeError
             part = parts.pop()
             self._state(part.stream, part.start_ns, part.cohort).add_features(part.rows, part.weight)
+
+    @property
+    def backlogs(self) -> list[Backlog]:
+        """The rows that wait for provisional references, model by model; for the thread that folds."""
+        return list(self._backlogs.values())
 
     @property
     def waits_long(self) -> bool:
@@ -436,6 +454,11 @@ class Aggregator:
     def interims(self) -> Mapping[tuple[str, str], Reference]:
         """The interim references of the last snapshot, by (model, version)."""
         return self._interims
+
+    @property
+    def provisional(self) -> dict[tuple[str, str], Reference]:
+        """The provisional references made so far, by (model, version)."""
+        return {(model, version): reference for (model, version, _), reference in self._provisional.items()}
 
     @property
     def open_windows(self) -> int:

@@ -35,8 +35,8 @@ def test_processes_that_learned_names_in_another_order_add_up(spool: Path) -> No
         agent.turn()
         two.predict(({"origin": "LGA"}, "error", ""), ({"origin": "JFK"}, "late", "fetch"), times=7)
         agent.turn()
-        assert agent.commit()
         (window,) = agent.snapshot().windows
+        assert agent.commit(is_end=True)
     total = stored(spool)
     for found in (window, total):
         assert (found.calls, dict(found.errors)) == (42, {"ValueError": 7})
@@ -58,7 +58,7 @@ def test_a_category_that_comes_later_is_counted_in_its_cell(spool: Path) -> None
     with serving(spool) as one, serving(spool) as two, draining(spool) as agent:
         one.predict(*(({"origin": origin}, "late", "") for origin in "ABC"), times=4)
         agent.turn()
-        agent.commit()  # makes the grid
+        agent.commit(is_end=True)  # makes the grid
         for origin in "CBAD":
             two.predict(({"origin": origin}, "late", ""), times=2)
             agent.turn()
@@ -82,7 +82,7 @@ def test_all_processes_of_a_version_share_a_provisional_grid(spool: Path) -> Non
     with serving(spool) as one, serving(spool) as two, draining(spool) as agent:
         one.predict(*(({"wind": float(wind)}, "late", "") for wind in range(40)), times=3)
         agent.turn()
-        agent.commit()
+        agent.commit(is_end=True)
         two.predict(*(({"wind": 1000.0 + wind}, "late", "") for wind in range(40)), times=2)
         agent.turn()
         agent.commit()
