@@ -308,13 +308,7 @@ class Agent:
         self._health.committed(is_durable=self._is_durable)
         if not self._is_durable:
             self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
-            self._lost.keep()
-            kept = newest_within(self._uncommitted, WAITING_BYTES)
-            if len(kept) < len(self._uncommitted):
-                dropped = self._uncommitted[: len(self._uncommitted) - len(kept)]
-                self._guard.lose(losses.STORE_FAILED, len(dropped))
-                self._lost.add(dropped, losses.STORE_FAILED)
-            self._uncommitted = kept
+            self._hold()
             return False
         self._lost.settle()
         if self._writer.refused:
@@ -334,6 +328,16 @@ class Agent:
             self._spool.remove(ring.file)
         self.exports.take(durable)
         return True
+
+    def _hold(self) -> None:
+        """Keep what could not be written, as much as may wait."""
+        self._lost.keep()
+        kept = newest_within(self._uncommitted, WAITING_BYTES)
+        if len(kept) < len(self._uncommitted):
+            dropped = self._uncommitted[: len(self._uncommitted) - len(kept)]
+            self._guard.lose(losses.STORE_FAILED, len(dropped))
+            self._lost.add(dropped, losses.STORE_FAILED)
+        self._uncommitted = kept
 
     def _tell_death(self, ring: AttachedRing) -> None:
         """Count the predictions that were in flight in a ring whose writer died, once, before the commit that says so."""
