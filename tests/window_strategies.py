@@ -23,7 +23,7 @@ from radiosonde.model.fields import (
     INT,
     TEXT,
     UINT,
-    Declared,
+    DeclaredField,
     Merge,
     Stored,
     axis_size,
@@ -129,7 +129,7 @@ class Drawing:
     """One field being drawn: what it is, and what is known of its group."""
 
     group: type
-    field: Declared
+    field: DeclaredField
     kind: Kind
     rng: np.random.Generator
     grid: str

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
 from radiosonde._settings.environment import OTHER_VARIABLES  # noqa: E402 - found above
-from radiosonde._settings.settings import Declared, declarations  # noqa: E402 - found above
+from radiosonde._settings.settings import DeclaredSetting, declarations  # noqa: E402 - found above
 
 PAGE = REPOSITORY / "docs/settings.md"
 OPTIONS = REPOSITORY / "src/radiosonde/_settings/options.py"
@@ -91,7 +91,7 @@ def default_of(item: Field[Any]) -> str:
     return f"`{value!r}`"
 
 
-def row(item: Field[Any], declared: Declared) -> str:
+def row(item: Field[Any], declared: DeclaredSetting) -> str:
     """Return the line of one setting."""
     own = [f"`{declared.variable}`"] if declared.variable else []
     names = ", ".join(own + [f"`{name}`" for name in declared.otel_variables])
@@ -99,7 +99,7 @@ def row(item: Field[Any], declared: Declared) -> str:
     return f"| `{item.name}` | {default_of(item)} | {names or '-'} | {what} |"
 
 
-def option(item: Field[Any], declared: Declared) -> str:
+def option(item: Field[Any], declared: DeclaredSetting) -> str:
     """Return one keyword with its documentation."""
     doc = textwrap.wrap(declared.doc.replace("`", "``"), _LINE_LENGTH - 8)
     quoted = f'"""{doc[0]}"""' if len(doc) == 1 else '"""' + "\n".join(doc) + '\n"""'

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks._measure import Figure
-from radiosonde._health.health import BEAT_EVERY_S, Health
+from radiosonde._health.health import BEAT_EVERY_S, HealthSampler
 from radiosonde._ring.health_page import HealthPage
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ CALLS = 500
 
 def measure(rounds: int) -> Iterator[Figure]:
     """Yield the share of a core in percent."""
-    health = Health(60.0, "bench")
+    health = HealthSampler(60.0, "bench")
     health.start()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +53,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     )  # fmt: skip
 
 
-async def _round(health: Health) -> tuple[float, float, float]:
+async def _round(health: HealthSampler) -> tuple[float, float, float]:
     """Return CPU seconds of one sample, one beat and one collection's callbacks."""
     loop = weakref.ref(asyncio.get_running_loop())
 

@@ -31,7 +31,7 @@ def as_features(array: NDArray[Any]) -> NDArray[Any]:
     return batch_of(array.shape[0] if array.ndim else 1)
 
 
-class Columns:
+class TensorColumns:
     """One-column tensors by name, read like a frame.
 
     Args:

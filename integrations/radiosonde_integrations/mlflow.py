@@ -27,7 +27,7 @@ from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
 from radiosonde_integrations._observing import observed_method
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._tensors import Answers, Columns
+from radiosonde_integrations._tensors import Answers, TensorColumns
 
 _LOG = logging.getLogger("radiosonde")
 
@@ -164,7 +164,7 @@ def _features(args: Arguments, kwargs: Keywords) -> object:
     """Return the features of a call; a dictionary of columns, which MLflow takes too, as columns."""
     value = args[0] if args else kwargs.get("data")
     if isinstance(value, Mapping) and all(isinstance(each, (list, np.ndarray)) for each in value.values()):
-        return Columns(value)
+        return TensorColumns(value)
     return value
 
 

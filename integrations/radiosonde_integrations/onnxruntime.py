@@ -28,7 +28,7 @@ from radiosonde_integrations._instrumentor import ModelInstrumentor
 from radiosonde_integrations._methods import Arguments, Description, Keywords, Method
 from radiosonde_integrations._observing import observed_method
 from radiosonde_integrations._patching import Patches
-from radiosonde_integrations._tensors import Answers, Columns, as_features, batch_of
+from radiosonde_integrations._tensors import Answers, TensorColumns, as_features, batch_of
 from radiosonde_integrations._versions import DIGITS
 
 _FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)"}
@@ -173,7 +173,9 @@ def _reader(inputs: Sequence[Any]) -> Callable[[Arguments, Keywords], object]:
         tensors = [_as_array(feed[name]) for name in names if name in feed]
         if any(tensor is None for tensor in tensors):
             return batch_of(1)
-        return as_features(np.asarray(tensors[0])) if of_matrix else Columns(dict(zip(names, tensors, strict=False)))
+        return (
+            as_features(np.asarray(tensors[0])) if of_matrix else TensorColumns(dict(zip(names, tensors, strict=False)))
+        )
 
     return read
 

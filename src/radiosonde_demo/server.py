@@ -29,7 +29,7 @@ CANARY_PERCENT = 10
 """Share of the aircraft that the new version answers for; by registration, so an aircraft never changes sides."""
 
 
-class Flight(BaseModel):
+class FlightRequest(BaseModel):
     """What a caller knows of a flight before it departs."""
 
     carrier: str
@@ -41,7 +41,7 @@ class Flight(BaseModel):
     scheduled: datetime
 
 
-class Label(BaseModel):
+class LabelRequest(BaseModel):
     """What became of a flight, told when it has landed."""
 
     prediction_id: str
@@ -57,7 +57,7 @@ def create_app(folder: Path) -> FastAPI:
     reference = rs.Reference.load(folder / "delays.reference.json")
 
     @rs.observe("delays", version=v1.version, variant="stable", input=False, reference=reference)
-    async def predict_stable(flight: Flight) -> dict[str, str | float]:
+    async def predict_stable(flight: FlightRequest) -> dict[str, str | float]:
         with rs.stage("feature_fetch"):
             row = await features.fetch(flight)
         rs.current().features(row)
@@ -65,7 +65,7 @@ def create_app(folder: Path) -> FastAPI:
             return v1.predict(row)
 
     @rs.observe("delays", version=v2.version, variant="canary", input=False, reference=reference)
-    async def predict_canary(flight: Flight) -> dict[str, str | float]:
+    async def predict_canary(flight: FlightRequest) -> dict[str, str | float]:
         with rs.stage("feature_fetch"):
             row = await features.fetch(flight)
         rs.current().features(row)
@@ -84,7 +84,7 @@ def create_app(folder: Path) -> FastAPI:
     app.mount("/metrics", prometheus_client.make_asgi_app())
 
     @app.post("/predictions")
-    async def predict(flight: Flight, response: Response) -> dict[str, str | float]:
+    async def predict(flight: FlightRequest, response: Response) -> dict[str, str | float]:
         is_canary = zlib.crc32(flight.tailnum.encode()) % 100 < CANARY_PERCENT
         version = predict_canary if is_canary else predict_stable
         with rs.at(flight.scheduled), rs.cohort(carrier=flight.carrier):
@@ -93,7 +93,7 @@ def create_app(folder: Path) -> FastAPI:
         return answer
 
     @app.post("/labels", status_code=202)
-    async def label(label: Label) -> None:
+    async def label(label: LabelRequest) -> None:
         rs.label(label.prediction_id, label.value, time=label.time)
 
     return app

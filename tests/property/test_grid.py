@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiosonde.reference import FeatureProfile
-from radiosonde.reference.grid import Grid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid, fingerprints
 
 NUMBERS = st.sampled_from([-0.0, 0.0, 1.0, 2.0, 2.5, 3.0, 5e-324, 1e308, -1e308]) | st.floats()
 BOUNDS = st.lists(st.sampled_from([-2.0, 0.0, 1.0, 2.5, 3.0, 1e308]), unique=True, max_size=6).map(sorted)
@@ -54,7 +54,7 @@ def cell_of(feature: FeatureProfile, value: float, body: int) -> int:
 def test_every_value_falls_into_the_cell_the_docstring_says(case):
     """Assigned columns are those of the scalar finder, and counts are the counts of assigned columns."""
     features, block = case
-    grid = Grid(features)
+    grid = ReferenceGrid(features)
     expected = [[cell_of(f, v, grid.body) for f, v in zip(features, row, strict=True)] for row in block.tolist()]
     assert grid.assign(block).tolist() == expected
     counts = np.zeros((len(features), grid.width), dtype=np.int64)
@@ -69,7 +69,7 @@ def test_sorted_columns_count_alike_and_show_where_they_are_finite(case):
     """Counting sorted columns gives the counts of the block, and the rows between which values are finite."""
     features, block = case
     block[np.abs(block) < np.finfo(np.float64).tiny] = 0.0  # negative subnormals count as zero there, by contract
-    grid = Grid(features)
+    grid = ReferenceGrid(features)
     columns = np.sort(block, axis=0)
     counts, finite = grid.count_sorted(columns)
     assert counts.tolist() == grid.count(block).tolist()
@@ -81,7 +81,7 @@ def test_sorted_columns_count_alike_and_show_where_they_are_finite(case):
 def test_counts_and_fingerprints_add_over_any_split(case, cut):
     """Counting two parts and adding equals counting the whole, in row-major and column-major blocks."""
     features, block = case
-    grid = Grid(features)
+    grid = ReferenceGrid(features)
     whole = grid.count(np.asfortranarray(block))
     assert (grid.count(block[:cut]) + grid.count(block[cut:])).tolist() == whole.tolist()
     assert (fingerprints(block[:cut]) + fingerprints(block[cut:])).tolist() == fingerprints(block).tolist()
@@ -95,7 +95,7 @@ def test_blocks_longer_than_a_chunk_count_every_row():
     ]
     block = np.random.default_rng(5).random((5000, 2))
     block[:, 1] = np.floor(block[:, 1] * 4)
-    counts = Grid(features).count(block)
+    counts = ReferenceGrid(features).count(block)
     first = int((block[:, 0] <= 0.5).sum())
     assert counts[0].tolist() == [first, 5000 - first, 0, 0, 0, 0, 0]
     codes = np.bincount(block[:, 1].astype(int), minlength=4).tolist()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from radiosonde.errors import MergeError
 from radiosonde.model import FeatureCounts, LabelCounts, Window
 from radiosonde.reference import FeatureProfile
-from radiosonde.reference.grid import Grid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid, fingerprints
 from radiosonde.sketches import HllSketch, KllSketch
 from radiosonde.sketches.hll import RELATIVE_ERROR_RATIO
 from radiosonde.sketches.kll import RANK_ERROR_RATIO
@@ -153,7 +153,7 @@ def test_dropping_the_cohort_adds_cohorts_up(parts):
     assert summed[0].rows == 2 * sum(part.rows for part in parts)
 
 
-GRID = Grid([FeatureProfile("wind", "numeric", -1.0, (-0.5, 0.0, 0.5, 1.0), (), (), ())])
+GRID = ReferenceGrid([FeatureProfile("wind", "numeric", -1.0, (-0.5, 0.0, 0.5, 1.0), (), (), ())])
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 3000), max_size=4))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.incidents.service import DAY, MINUTE_NS, START_NS, wander
-from radiosonde.diagnose.traffic_series import Grid
+from radiosonde.diagnose.traffic_series import TrafficGrid
 from radiosonde.model import SeriesKey
 
 Table = NDArray[np.float64]
@@ -104,7 +104,7 @@ WORLDS = {world.__name__: world for world in (season, lull, weekend, office, bur
 
 def make_volume_grid(
     rng: np.random.Generator, volume: Volume, keys: list[SeriesKey], *, rough: float = 0.1, factors: Table | None = None
-) -> Grid:
+) -> TrafficGrid:
     """Return the calls of *volume*, divided over *keys*, as the grid that the windows of it give.
 
     Args:
@@ -120,6 +120,6 @@ def make_volume_grid(
     mean = volume.mean * common * share[:, None] * (1.0 if factors is None else factors)
     calls = rng.poisson(mean).astype(np.float64)
     calls[:, ~volume.written] = 0
-    return Grid(
+    return TrafficGrid(
         START_NS, MINUTE_NS, tuple(keys), calls, volume.written.copy(), np.zeros(minutes), 0.01 * calls.sum(axis=0)
     )

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._health.health import runtime_window
-from radiosonde._ring.health_page import Reading, read_health
+from radiosonde._ring.health_page import HealthReading, read_health
 from radiosonde._ring.spool import Spool, is_held
 from radiosonde.errors import SpoolError
 from radiosonde.model import RuntimeCounts
@@ -114,7 +114,7 @@ class WorkersHealth:
         self._workers = {**self._workers, process: worker}
         return worker
 
-    def _take(self, process: str, worker: _Worker, reading: Reading) -> None:
+    def _take(self, process: str, worker: _Worker, reading: HealthReading) -> None:
         start_ns = reading.time_ns - reading.time_ns % self._window_ns
         if start_ns != worker.start_ns and self._is_durable:
             self._end(process, worker)

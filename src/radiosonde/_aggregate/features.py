@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_numbers
 from radiosonde.model import FeatureCounts
-from radiosonde.reference.grid import Grid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid, fingerprints
 from radiosonde.sketches import KINDS, KllSketch, is_available
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class FeatureState:
         grid: the compiled cells.
     """
 
-    def __init__(self, stream: Stream, grid: Grid) -> None:
+    def __init__(self, stream: Stream, grid: ReferenceGrid) -> None:
         self._stream = stream
         self._grid = grid
         self._reference = stream.reference
@@ -80,7 +80,7 @@ class FeatureState:
         if weight == 1:  # of a sample it would identify nothing
             with np.errstate(over="ignore"):
                 self._fingerprints += fingerprints(coded)
-        # A copy, column by column, because it is sorted: see Grid.count_sorted for why sorting pays.
+        # A copy, column by column, because it is sorted: see ReferenceGrid.count_sorted for why sorting pays.
         columns = np.array(coded, order="F")
         columns.sort(axis=0)
         cells, finite = self._grid.count_sorted(columns)

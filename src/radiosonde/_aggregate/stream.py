@@ -15,7 +15,7 @@ from radiosonde._ring.text_codes import codes_of
 from radiosonde.model import OVERFLOW_CLASS
 from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN
 from radiosonde.model.feature_names import number_text
-from radiosonde.reference.grid import Grid
+from radiosonde.reference.grid import ReferenceGrid
 from radiosonde.reference.profile import Reference
 
 
@@ -53,7 +53,7 @@ class Stream:
     arena: BatchArena
     reference: Reference | None = None
     reference_id: str = ""
-    grid: Grid | None = None
+    grid: ReferenceGrid | None = None
     nonce: int = 0
     outside: NDArray[np.bool_] | None = None
     is_open: bool = False
@@ -82,7 +82,7 @@ class Stream:
         """Count cells by *reference* from now on."""
         self.reference = reference
         self.reference_id = reference.id
-        self.grid = Grid.from_reference(reference)
+        self.grid = ReferenceGrid.from_reference(reference)
         self.outside = _outside(reference, self.grid)
         self.pii = frozenset(feature.name for feature in reference.features if feature.pii)
         self._grid_codes = {} if self.is_open else {
@@ -158,7 +158,7 @@ def _coder(known: Mapping[str, int]) -> Callable[[str], float]:
     return lambda text: float(known.get(text, len(known)))
 
 
-def _outside(reference: Reference, grid: Grid) -> NDArray[np.bool_] | None:
+def _outside(reference: Reference, grid: ReferenceGrid) -> NDArray[np.bool_] | None:
     """Return which cells are outside: below, above, unseen, and missing where the reference misses nothing.
 
     A provisional reference cannot say: of 30 features drawn like its own thousand rows, one in 17 rows has a value

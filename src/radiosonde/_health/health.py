@@ -68,7 +68,7 @@ class DurationTable:
         return DurationCounts(np.array(self._counts, dtype=np.int64), self._sum_ns / NS)
 
 
-class Health:
+class HealthSampler:
     """Counts the health of this process into windows of wall time. Owner: whoever takes the pipeline's turn.
 
     Args:

@@ -17,7 +17,7 @@ import numpy as np
 from radiosonde._clock import NS
 from radiosonde._guard import Guard
 from radiosonde._join.label_values import LARGEST, label_value
-from radiosonde._join.matching import Match, Prediction, Stated, match, outcome_of, parse_id
+from radiosonde._join.matching import FoundPrediction, Match, Stated, match, outcome_of, parse_id
 from radiosonde._join.prediction_chunks import Key, Place, PredictionChunk, place_of
 from radiosonde._join.store import EXPIRED, INVALID, UNKNOWN, Batch, Label
 from radiosonde.model import Outcome, id_text
@@ -78,7 +78,7 @@ class Findings:
     results: Counter[str] = field(default_factory=Counter)
     stated: dict[tuple[int, Key], Stated] = field(default_factory=dict)
     unfound: list[Received] = field(default_factory=list)
-    witness: Callable[[Received, Prediction, Match], object] | None = None
+    witness: Callable[[Received, FoundPrediction, Match], object] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -161,7 +161,7 @@ def _join_at(sought: Mapping[Place, list[_Sought]], lookup: JoinLookup, found: F
 def _join_page(
     nonce: int, labels: list[_Sought], chunks: Sequence[PredictionChunk], lookup: JoinLookup, found: Findings
 ) -> list[Received]:
-    pairs: list[tuple[_Sought, Prediction]] = []
+    pairs: list[tuple[_Sought, FoundPrediction]] = []
     # A prediction may be there twice, from its ring and from a receipt: the one with cells says more.
     for chunk in sorted(chunks, key=lambda each: each.cells.shape[1], reverse=True):
         if not labels:
@@ -178,7 +178,7 @@ def _join_page(
 
 
 def _match_all(
-    nonce: int, pairs: list[tuple[_Sought, Prediction]], known: Mapping[Key, Stated], found: Findings
+    nonce: int, pairs: list[tuple[_Sought, FoundPrediction]], known: Mapping[Key, Stated], found: Findings
 ) -> None:
     stated, outcomes, results = found.stated, found.outcomes, found.results
     for (label, key), prediction in pairs:

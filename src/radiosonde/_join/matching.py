@@ -46,7 +46,7 @@ class LaneCodes:
         return classes[code] if code < len(classes) else str(code)
 
 
-class Prediction(NamedTuple):
+class FoundPrediction(NamedTuple):
     """A prediction that was found for a label.
 
     Attributes:
@@ -107,7 +107,7 @@ class Match(NamedTuple):
     stated: Stated | None = None
 
 
-def match(value: str | float | None, time_ns: int, prediction: Prediction, stated: Stated | None) -> Match:
+def match(value: str | float | None, time_ns: int, prediction: FoundPrediction, stated: Stated | None) -> Match:
     """Match a label's value, known since *time_ns*, with its prediction and with what was *stated* for it before."""
     if not prediction.is_answered:
         return Match(UNANSWERED)
@@ -144,7 +144,7 @@ def _restated(statements: tuple[Statement, ...], value: str | float, time_ns: in
 
 
 def outcome_of(
-    prediction: Prediction,
+    prediction: FoundPrediction,
     label: str | float | None,
     lag_s: float = math.nan,
     former: str | float | None = None,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._join.matching import LaneCodes, Prediction
+from radiosonde._join.matching import FoundPrediction, LaneCodes
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
 
 PAGE_SHIFT = 10
@@ -68,12 +68,12 @@ class PredictionChunk(NamedTuple):
         is_here = (lows[rows] == wanted[:, 0]) & (self.rows["start_ns"][rows] == wanted[:, 1])
         return np.where(is_here, rows, -1)
 
-    def take(self, rows: NDArray[np.int64]) -> Iterator[Prediction]:
+    def take(self, rows: NDArray[np.int64]) -> Iterator[FoundPrediction]:
         """Yield the predictions in *rows*."""
         width, cells = self.cells.shape[1], self.cells[rows].tobytes()
         for place, (_, _, event_ns, score, confidence, class_code, series) in enumerate(self.rows[rows].tolist()):
             own = cells[place * width : (place + 1) * width]
-            yield Prediction(self.lane, event_ns, score, confidence, class_code, series, own)
+            yield FoundPrediction(self.lane, event_ns, score, confidence, class_code, series, own)
 
     def only(self, rows: NDArray[np.bool_]) -> PredictionChunk:
         """Return the chunk with some of its rows."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from radiosonde._join.joining import Findings, JoinLookup, Received, join_labels, readable
 from radiosonde._join.label_values import class_name
-from radiosonde._join.matching import Match, Prediction
+from radiosonde._join.matching import FoundPrediction, Match
 from radiosonde._join.store import INVALID, Label
 
 MOST_NAMES = 1000
@@ -42,7 +42,7 @@ class Preview:
         """Labels of classes that the model never answers, by (model, class)."""
         return Counter({key: count for key, count in self.named.items() if key[1] not in self.classes[key[0]]})
 
-    def add(self, label: Received, prediction: Prediction, match: Match) -> None:
+    def add(self, label: Received, prediction: FoundPrediction, match: Match) -> None:
         """Count a label whose prediction is known."""
         names = prediction.lane.names
         self.met += 1

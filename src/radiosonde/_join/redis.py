@@ -34,7 +34,7 @@ from radiosonde._join.prediction_chunks import Place, PredictionChunk, cut
 from radiosonde._join.preview import Preview, preview
 from radiosonde._join.redis_rows import (
     DAY_S,
-    Keys,
+    RedisKeys,
     RedisLookup,
     decode_labels,
     drop_chunk,
@@ -90,7 +90,7 @@ class RedisJoinStore:
             raise ConfigurationError(
                 f"no address of a Redis server: {error}; give redis://host:port/database"
             ) from error
-        self._client, self._keys = client, Keys(prefix)
+        self._client, self._keys = client, RedisKeys(prefix)
         self._max_age_s, self._wait_s = max_age_s, wait_s
         self._ttl_s = round(max_age_s) + DAY_S
         with self._told():

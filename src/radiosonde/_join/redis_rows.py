@@ -40,7 +40,7 @@ end
 """Let labels that wait be looked at again. Keys: waiting, received, then the sets of who waits for what."""
 
 
-class Keys:
+class RedisKeys:
     """Names of the keys under a prefix."""
 
     def __init__(self, prefix: str) -> None:
@@ -94,7 +94,7 @@ class ChunkMark(NamedTuple):
 class RedisLookup:
     """Looks things up; implements `radiosonde._join.joining.JoinLookup`."""
 
-    def __init__(self, client: Any, keys: Keys) -> None:
+    def __init__(self, client: Any, keys: RedisKeys) -> None:
         self._client, self._keys = client, keys
         self._lanes: dict[bytes, LaneCodes] = {}
 
@@ -147,7 +147,7 @@ def lane_digest(names: LaneNames) -> tuple[bytes, str]:
     return hashlib.blake2b(document.encode(), digest_size=_DIGEST_BYTES).digest(), document
 
 
-def write_chunk(pipe: Any, keys: Keys, place: Place, lane: bytes, chunk: PredictionChunk, ttl_s: int) -> None:
+def write_chunk(pipe: Any, keys: RedisKeys, place: Place, lane: bytes, chunk: PredictionChunk, ttl_s: int) -> None:
     """Keep a chunk; the same one again changes nothing."""
     body = b"".join([
         lane, len(chunk.rows).to_bytes(4, "little"), chunk.rows.tobytes(), chunk.cells.tobytes(),
@@ -158,13 +158,13 @@ def write_chunk(pipe: Any, keys: Keys, place: Place, lane: bytes, chunk: Predict
     pipe.zadd(keys.ages, {mark.member(): chunk.newest_ns})
 
 
-def drop_chunk(pipe: Any, keys: Keys, mark: ChunkMark) -> None:
+def drop_chunk(pipe: Any, keys: RedisKeys, mark: ChunkMark) -> None:
     """Forget a chunk."""
     pipe.hdel(keys.page(mark.place), mark.field)
     pipe.zrem(keys.ages, mark.member())
 
 
-def write_stated(pipe: Any, keys: Keys, stated: Mapping[tuple[int, Key], Stated], ttl_s: int) -> None:
+def write_stated(pipe: Any, keys: RedisKeys, stated: Mapping[tuple[int, Key], Stated], ttl_s: int) -> None:
     """Keep what was stated."""
     pages: dict[str, dict[str, str]] = {}
     for (nonce, key), document in zip(stated, encode_stated(stated.values()), strict=True):
@@ -174,13 +174,13 @@ def write_stated(pipe: Any, keys: Keys, stated: Mapping[tuple[int, Key], Stated]
         pipe.expire(name, ttl_s)
 
 
-def drop_stated(pipe: Any, keys: Keys, place: Place, gone: Sequence[Key]) -> None:
+def drop_stated(pipe: Any, keys: RedisKeys, place: Place, gone: Sequence[Key]) -> None:
     """Forget what was stated for predictions that are gone."""
     if gone:
         pipe.hdel(keys.stated(place), *[_field(key) for key in gone])
 
 
-def write_waiting(pipe: Any, keys: Keys, labels: Iterable[Received], ttl_s: int) -> None:
+def write_waiting(pipe: Any, keys: RedisKeys, labels: Iterable[Received], ttl_s: int) -> None:
     """Let labels wait."""
     for label in labels:
         name = secrets.token_hex(8)
@@ -191,7 +191,7 @@ def write_waiting(pipe: Any, keys: Keys, labels: Iterable[Received], ttl_s: int)
             pipe.expire(keys.wake(wake), ttl_s)
 
 
-def wake(pipe: Any, keys: Keys, wakes: Iterable[Place | str]) -> None:
+def wake(pipe: Any, keys: RedisKeys, wakes: Iterable[Place | str]) -> None:
     """Let labels that wait be looked at again."""
     names = [keys.waiting, keys.received, *dict.fromkeys(keys.wake(wake) for wake in wakes)]
     pipe.eval(WAKE, len(names), *names)

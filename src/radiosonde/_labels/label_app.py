@@ -15,7 +15,7 @@ from typing import Any
 
 from radiosonde._labels.label_route import (
     MOST_BYTES,
-    Answer,
+    LabelResponse,
     LabelRoute,
     cut_short,
     not_allowed,
@@ -52,7 +52,7 @@ class LabelApp:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, headers: Mapping[bytes, bytes], receive: AsgiReceive) -> Answer:
+    async def _answer(self, headers: Mapping[bytes, bytes], receive: AsgiReceive) -> LabelResponse:
         given = headers.get(b"authorization")
         authorization = None if given is None else given.decode("latin-1")
         if not self._route.admits(authorization):
@@ -78,7 +78,7 @@ class LabelApp:
         start_response(status, list(_headers(answer)))
         return [answer.body]
 
-    def _wsgi_answer(self, environ: Mapping[str, Any]) -> Answer:
+    def _wsgi_answer(self, environ: Mapping[str, Any]) -> LabelResponse:
         authorization = environ.get("HTTP_AUTHORIZATION")
         if not self._route.admits(authorization):
             return self._route.answer(b"", authorization)
@@ -95,7 +95,7 @@ class LabelApp:
         return self._route.answer(body, authorization)
 
 
-def _elsewhere(path: str, method: str) -> Answer | None:
+def _elsewhere(path: str, method: str) -> LabelResponse | None:
     """Return the answer to a request that does not post labels, None when it does.
 
     Only the end of the path is looked at: what a mounted application is told of the rest differs between frameworks, between
@@ -115,7 +115,7 @@ async def _live(receive: AsgiReceive, send: AsgiSend) -> None:
             return
 
 
-def _headers(answer: Answer) -> Iterable[tuple[str, str]]:
+def _headers(answer: LabelResponse) -> Iterable[tuple[str, str]]:
     yield "Content-Type", "application/json"
     yield "Content-Length", str(len(answer.body))
     yield from answer.headers

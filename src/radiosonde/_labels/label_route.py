@@ -42,7 +42,7 @@ SHOWN = 100
 _BODY = 'send {"id": ..., "label": ...} or a list of such; "receipt" in place of "id", and "time", may be given'
 
 
-class Answer(NamedTuple):
+class LabelResponse(NamedTuple):
     """What a request is answered.
 
     Attributes:
@@ -93,7 +93,7 @@ class LabelRoute:
         given = f"{scheme.lower()} {token.strip()}".encode("utf-8", "surrogatepass")
         return hmac.compare_digest(given, self._expected)
 
-    def answer(self, body: bytes, authorization: str | None) -> Answer:
+    def answer(self, body: bytes, authorization: str | None) -> LabelResponse:
         """Answer a POST."""
         if not self.admits(authorization):
             return _refusal(401, "send 'Authorization: Bearer TOKEN' with the token of this service", _BEARER)
@@ -116,7 +116,7 @@ class LabelRoute:
         identity = item["id"] if "id" in item else item["receipt"]
         return self._reader.read(identity, item["label"], item.get("time"), now_ns)
 
-    def _take(self, read: Sequence[Label | Refusal]) -> Answer:
+    def _take(self, read: Sequence[Label | Refusal]) -> LabelResponse:
         labels = [label for label in read if isinstance(label, Label)]
         if len(labels) < len(read):
             return self._refuse([(place, why) for place, why in enumerate(read) if isinstance(why, Refusal)])
@@ -125,41 +125,41 @@ class LabelRoute:
                 self._receive(labels)
         except StoreError as error:
             return _refusal(503, f"the labels cannot be kept now, send them again: {error}", (("Retry-After", "10"),))
-        return Answer(202, _page({"received": len(labels)}))
+        return LabelResponse(202, _page({"received": len(labels)}))
 
-    def _refuse(self, refusals: Sequence[tuple[int, Refusal]]) -> Answer:
+    def _refuse(self, refusals: Sequence[tuple[int, Refusal]]) -> LabelResponse:
         counts = Counter(refusal.reason for _, refusal in refusals)
         self._refused(counts)
         items = [{"index": place, "reason": why.reason, "message": why.message} for place, why in refusals[:SHOWN]]
         error = "no label was received: correct or leave out the refused ones, and send the rest again"
-        return Answer(400, _page({"error": error, "received": 0, "refused": counts, "labels": items}))
+        return LabelResponse(400, _page({"error": error, "received": 0, "refused": counts, "labels": items}))
 
 
 _BEARER = (("WWW-Authenticate", "Bearer"),)
 
 
-def too_large() -> Answer:
+def too_large() -> LabelResponse:
     """Return the answer to a request that is too long."""
     return _refusal(413, f"send at most {MOST_LABELS} labels and {MOST_BYTES} bytes at a time")
 
 
-def cut_short() -> Answer:
+def cut_short() -> LabelResponse:
     """Return the answer to a request whose body ended early."""
     return _refusal(400, "the body is shorter than was said; send it again")
 
 
-def not_found() -> Answer:
+def not_found() -> LabelResponse:
     """Return the answer to a request for another path."""
     return _refusal(404, "labels are posted to .../labels")
 
 
-def not_allowed() -> Answer:
+def not_allowed() -> LabelResponse:
     """Return the answer to a request with another method."""
     return _refusal(405, "labels are posted", (("Allow", "POST"),))
 
 
-def _refusal(status: int, error: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    return Answer(status, _page({"error": error, "received": 0}), headers)
+def _refusal(status: int, error: str, headers: tuple[tuple[str, str], ...] = ()) -> LabelResponse:
+    return LabelResponse(status, _page({"error": error, "received": 0}), headers)
 
 
 def _page(document: object) -> bytes:

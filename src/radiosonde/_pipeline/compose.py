@@ -8,7 +8,7 @@ from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.tail_sampler import TailSampler
 from radiosonde._clock import monotonic_ns
-from radiosonde._health.health import Health
+from radiosonde._health.health import HealthSampler
 from radiosonde._labels.joiner import Joiner, label_queue_for
 from radiosonde._native import OwnedLock
 from radiosonde._pipeline.deferred import Deferred
@@ -129,7 +129,7 @@ def _parts(
         sampling=sampling,
         tail_sampler=tail_sampler,
         aggregator=aggregator,
-        health=Health(settings.window_s, process) if settings.runtime else None,
+        health=HealthSampler(settings.window_s, process) if settings.runtime else None,
         label_queue=label_queue,
         joiner=Joiner(label_queue, aggregator, delivery, guard, process),
         delivery=delivery,

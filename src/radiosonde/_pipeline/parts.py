@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from radiosonde._aggregate.sampling_controller import SamplingController
     from radiosonde._aggregate.tail_sampler import TailSampler
     from radiosonde._guard import Guard
-    from radiosonde._health.health import Health
+    from radiosonde._health.health import HealthSampler
     from radiosonde._labels.joiner import Joiner
     from radiosonde._labels.label_queue import LabelQueue
     from radiosonde._native import OwnedLock
@@ -61,7 +61,7 @@ class Parts:
     sampling: SamplingController
     tail_sampler: TailSampler | None
     aggregator: Aggregator
-    health: Health | None
+    health: HealthSampler | None
     label_queue: LabelQueue
     joiner: Joiner
     delivery: Delivery

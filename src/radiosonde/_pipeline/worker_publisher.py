@@ -18,7 +18,7 @@ from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
-    from radiosonde._health.health import Health
+    from radiosonde._health.health import HealthSampler
     from radiosonde._pipeline.launch import Launcher
     from radiosonde.model import RuntimeCounts
 
@@ -40,7 +40,7 @@ class WorkerPublisher:
 
     def __init__(
         self, guard: Guard, process: str, spool: Callable[[], Spool | None],
-        labels: Callable[[], Mapping[str, int]], health: Health | None = None, launcher: Launcher | None = None,
+        labels: Callable[[], Mapping[str, int]], health: HealthSampler | None = None, launcher: Launcher | None = None,
     ) -> None:  # fmt: skip
         self._guard, self._process, self._spool, self._labels = guard, process, spool, labels
         self._launcher = launcher

@@ -69,7 +69,7 @@ _MIX_FIRST, _MIX_SECOND, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, (1 << 6
 """Two multiplications with a fold between: spread record indices over the offsets of a thinned batch, so no row is favoured."""
 
 
-class Blocks:
+class RowBlocks:
     """Places for the rows of one model's calls.
 
     Args:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
-from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, OTHER_WIDTH, UNREAD, Blocks, Recorded
+from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, OTHER_WIDTH, UNREAD, Recorded, RowBlocks
 from radiosonde._record.encoding import Encoder, listed
 from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar
 from radiosonde._record.schema import INVALID, NAN, Schema
@@ -34,7 +34,7 @@ from radiosonde._record.summaries import (
     summarise_sparse,
     summarise_texts,
 )
-from radiosonde._record.tables import Table, table_of
+from radiosonde._record.tables import InputTable, table_of
 from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
@@ -78,7 +78,7 @@ class InputWriter:
         self._ring = ring
         self._guard = guard
         self.is_tentative = False
-        self.blocks = Blocks(ring, schema.width, guard)
+        self.blocks = RowBlocks(ring, schema.width, guard)
         self._encoder = Encoder(schema, guard)
         self._row_shapes = ((1, schema.width), (schema.width,)) if schema.is_plain else ()
         self._texts = list(schema.categorical)
@@ -231,7 +231,9 @@ class InputWriter:
             recorded = self._one_row(listed(plain_column(value)), slot)
             return FLAT_ROW if self.is_tentative and count > 1 else recorded
         if schema.width == 1:
-            return self._table(Table(count, 1, column=lambda _, kept: plain_column(value, kept), slow=1), slot, index)
+            return self._table(
+                InputTable(count, 1, column=lambda _, kept: plain_column(value, kept), slow=1), slot, index
+            )
         self._guard.lose(FEATURES_WIDTH)
         return OTHER_WIDTH
 
@@ -316,7 +318,7 @@ class InputWriter:
             return NO_ROW
         return self._flat(value, slot, index)
 
-    def _table(self, table: Table, slot: int, index: int) -> Recorded:
+    def _table(self, table: InputTable, slot: int, index: int) -> Recorded:
         schema, rows = self._schema, table.rows
         if not rows:
             return EMPTY
@@ -339,7 +341,7 @@ class InputWriter:
             columns.append(column)
         return self._store_columns(columns, recorded, slot)
 
-    def _places(self, table: Table) -> Sequence[int | None] | None:
+    def _places(self, table: InputTable) -> Sequence[int | None] | None:
         """Return per feature its column of the table, None for a lacking one; None when no column is a feature's."""
         schema = self._schema
         if table.names is None or table.matrix is not None:
@@ -367,7 +369,7 @@ class InputWriter:
         self._notice_texts()
         return self.blocks.stored(recorded)
 
-    def _wide_table(self, table: Table, slot: int, index: int) -> Recorded:
+    def _wide_table(self, table: InputTable, slot: int, index: int) -> Recorded:
         stride = stride_of(table.width)
         read = -(-table.width // stride)
         bound = SLOW_VALUES if table.slow or table.matrix is None else WIDE_VALUES

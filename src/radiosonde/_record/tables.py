@@ -26,7 +26,7 @@ EXPANDED_COLUMNS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class InputTable:
     """Many rows.
 
     Attributes:
@@ -52,7 +52,7 @@ class Table:
         return self.column(place, kept)
 
 
-def table_of(value: Any, form: Form) -> Table | None:
+def table_of(value: Any, form: Form) -> InputTable | None:
     """Return *value* as a table, None when it is one row or none that can be read. May raise what the value raises."""
     if form is Form.FRAME:
         return _of_frame(value)
@@ -67,7 +67,7 @@ def table_of(value: Any, form: Form) -> Table | None:
     return None
 
 
-def _of_frame(value: Any) -> Table:
+def _of_frame(value: Any) -> InputTable:
     names = column_names(value) or []
     rows = len(value)
     library = type(value).__module__.partition(".")[0]
@@ -81,19 +81,21 @@ def _of_frame(value: Any) -> Table:
             picked = value.iloc[:, place] if labels is None else value[labels[place]]
             return plain_column(picked, kept)
 
-        return Table(rows, len(names), names, column, slow=slow)
+        return InputTable(rows, len(names), names, column, slow=slow)
     if library == "polars":
         series = value.get_columns()
         slow = sum(not (kind.is_numeric() or kind.is_temporal()) for kind in value.dtypes)
-        return Table(rows, len(names), names, lambda place, kept: plain_column(series[place], kept), slow=slow)
+        return InputTable(rows, len(names), names, lambda place, kept: plain_column(series[place], kept), slow=slow)
     if library == "pyarrow":
         kinds = [str(kind) for kind in value.schema.types]
         slow = sum("string" in kind or "binary" in kind or "<" in kind for kind in kinds)
-        return Table(rows, len(names), names, lambda place, kept: plain_column(value.column(place), kept), slow=slow)
-    return Table(rows, len(names), names, lambda place, kept: plain_column(value[names[place]], kept))
+        return InputTable(
+            rows, len(names), names, lambda place, kept: plain_column(value.column(place), kept), slow=slow
+        )
+    return InputTable(rows, len(names), names, lambda place, kept: plain_column(value[names[place]], kept))
 
 
-def _of_array(value: Any) -> Table | None:
+def _of_array(value: Any) -> InputTable | None:
     """Return an array of two or more axes, its first one being rows, or a structured one; None for others."""
     shape = getattr(value, "shape", None)
     if shape is None:
@@ -102,7 +104,7 @@ def _of_array(value: Any) -> Table | None:
     fields = value.dtype.names if isinstance(value, np.ndarray) else None
     if fields:
         flat = value.reshape(-1)
-        return Table(
+        return InputTable(
             len(flat), len(fields), feature_names(fields), lambda place, kept: _field(flat, fields[place], kept)
         )
     if len(shape) < 2:
@@ -114,7 +116,7 @@ def _of_array(value: Any) -> Table | None:
         part = part_of(value, kept)
         return part.reshape(len(part), width)
 
-    return Table(rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width)
+    return InputTable(rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width)
 
 
 def _field(flat: NDArray[Any], name: str, kept: slice) -> Plain:
@@ -122,7 +124,7 @@ def _field(flat: NDArray[Any], name: str, kept: slice) -> Plain:
     return plain_column(values) if values.ndim == 1 else np.full(len(values), np.inf)
 
 
-def _of_sparse(value: Any) -> Table | None:
+def _of_sparse(value: Any) -> InputTable | None:
     shape = value.shape
     if len(shape) != 2:
         return None
@@ -138,10 +140,10 @@ def _of_sparse(value: Any) -> Table | None:
             raise TypeError(f"a sparse matrix in {value.format} format has no rows to choose; give it as CSR")
         return value.tocsr()[kept]
 
-    return Table(rows, width, matrix=matrix)
+    return InputTable(rows, width, matrix=matrix)
 
 
-def _of_dmatrix(value: Any) -> Table:
+def _of_dmatrix(value: Any) -> InputTable:
     names = getattr(value, "feature_names", None)
     rows, width = int(value.num_row()), int(value.num_col())
 
@@ -155,10 +157,10 @@ def _of_dmatrix(value: Any) -> Table:
         dense[row, stored.indices] = stored.data
         return dense
 
-    return Table(rows, width, feature_names(names) if names else None, matrix=matrix)
+    return InputTable(rows, width, feature_names(names) if names else None, matrix=matrix)
 
 
-def _of_columns(value: Mapping[Any, Any]) -> Table | None:
+def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
     """Return a mapping whose every value is a column of one length; None for a row by name."""
     lengths = set()
     for column in value.values():
@@ -189,7 +191,7 @@ def _of_columns(value: Mapping[Any, Any]) -> Table | None:
         else:
             names += [name + summary.removeprefix("row") for summary in WIDE_NAMES]
             readers += _summary_readers(column, width)
-    return Table(lengths.pop(), len(names), names, lambda place, kept: readers[place](kept), slow=slow)
+    return InputTable(lengths.pop(), len(names), names, lambda place, kept: readers[place](kept), slow=slow)
 
 
 def _column_reader(column: Any) -> Callable[[slice], Plain]:

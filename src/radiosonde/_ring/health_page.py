@@ -51,7 +51,7 @@ _TRIES: Final = 100
 """A reader meets a writer's switch once a second at most; more than a few in a row cannot be."""
 
 
-class Reading(NamedTuple):
+class HealthReading(NamedTuple):
     """What a page says.
 
     Attributes:
@@ -104,7 +104,7 @@ class HealthPage:
         os.close(self._descriptor)
 
 
-def read_health(path: Path) -> Reading | None:
+def read_health(path: Path) -> HealthReading | None:
     """Return what the page at *path* says; None when nothing was written yet.
 
     Raises:
@@ -133,7 +133,7 @@ def read_health(path: Path) -> Reading | None:
     values: dict[str, Any] = {name: record[name].item() for name in NUMBERS}
     for row, name in enumerate(TABLES):
         values[name] = DurationCounts(record["counts"][row].astype(np.int64), float(record["sums_s"][row]))
-    return Reading(int(record["time_ns"]), RuntimeCounts(**values))
+    return HealthReading(int(record["time_ns"]), RuntimeCounts(**values))
 
 
 def _place(generation: int) -> int:

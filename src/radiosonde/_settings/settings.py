@@ -35,7 +35,7 @@ _YEAR_S = 31_536_000
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredSetting:
     """What is declared of a setting beside its name, type and default.
 
     Attributes:
@@ -77,7 +77,7 @@ def _setting(
     *,
     is_secret: bool = False,
 ) -> Any:
-    metadata = {_DECLARED: Declared(kind, doc, variable, otel, otel_variables, is_secret)}
+    metadata = {_DECLARED: DeclaredSetting(kind, doc, variable, otel, otel_variables, is_secret)}
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not is_secret)
     return field(default=default, metadata=metadata, repr=not is_secret)
@@ -322,7 +322,7 @@ _CONFLICTS = (
 )
 
 
-def declarations() -> list[tuple[Field[Any], Declared]]:
+def declarations() -> list[tuple[Field[Any], DeclaredSetting]]:
     """Return every setting: its field, and what is declared of it."""
     return [(item, item.metadata[_DECLARED]) for item in fields(Settings) if _DECLARED in item.metadata]
 
@@ -385,7 +385,7 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _checked(name, declared[name], value) for name, value in arguments.items() if value is not None}
 
 
-def _checked(name: str, declared: Declared, value: Any) -> Any:
+def _checked(name: str, declared: DeclaredSetting, value: Any) -> Any:
     try:
         return declared.kind.check(value)
     except ConfigurationError:  # says all by itself, and shows no secret
@@ -402,7 +402,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
     return {name: value for name, value in read.items() if value is not None}, problems
 
 
-def _value(env: Mapping[str, str], declared: Declared, problems: list[Problem]) -> Any:
+def _value(env: Mapping[str, str], declared: DeclaredSetting, problems: list[Problem]) -> Any:
     """Return what the environment says of one setting, None where it says nothing that can be used."""
     given = env.get(declared.variable, "").strip() if declared.variable else ""
     if given:

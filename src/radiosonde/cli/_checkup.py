@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 State = Literal["ok", "off", "note", "fix"]
 
 
-class Line(NamedTuple):
+class CheckupLine(NamedTuple):
     """The result of one check.
 
     Attributes:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
 from radiosonde._settings import Settings
-from radiosonde.cli._checkup import Line, without_user
+from radiosonde.cli._checkup import CheckupLine, without_user
 from radiosonde.cli._checkup_server import DISTRO, INSTRUMENT, Server, distro
 from radiosonde.errors import RadiosondeError
 from radiosonde.export.carriers import CARRIERS
@@ -28,20 +28,20 @@ _PREFIX = "OTEL_EXPORTER_OTLP"
 _LOCAL_COLLECTOR = "http://localhost:4318"
 
 
-def export_lines(settings: Settings, variables: Mapping[str, str], server: Server) -> Iterator[Line]:
+def export_lines(settings: Settings, variables: Mapping[str, str], server: Server) -> Iterator[CheckupLine]:
     """Yield one line per exporter, and those of labels and spool."""
     for carrier in CARRIERS:
         for health in carrier.health(settings, variables):
-            line = Line("export", *health)
+            line = CheckupLine("export", *health)
             yield _with_distro(line, settings, variables, server) if carrier.setting == "otlp" else line
     yield _labels(settings)
     yield _spool(settings, variables)
     if not is_available():
         said = f"sketches: off, datasketches is not installed; all counts are exact without it; {HOW_TO_INSTALL}"
-        yield Line("export", "off", said)
+        yield CheckupLine("export", "off", said)
 
 
-def _with_distro(line: Line, settings: Settings, variables: Mapping[str, str], server: Server) -> Line:
+def _with_distro(line: CheckupLine, settings: Settings, variables: Mapping[str, str], server: Server) -> CheckupLine:
     """Return the line of OTLP, amended if `opentelemetry-distro` enables exporters by itself."""
     if not distro():
         return line
@@ -50,7 +50,7 @@ def _with_distro(line: Line, settings: Settings, variables: Mapping[str, str], s
             f"OTLP: off, unless {INSTRUMENT} starts the server: {DISTRO} is installed and exports to localhost:4318; "
             "set RADIOSONDE_OTLP=false to disable it, or OTEL_EXPORTER_OTLP_ENDPOINT to another endpoint"
         )
-        return Line("export", "note", said)
+        return CheckupLine("export", "note", said)
     named = variables.get(f"{_PREFIX}_ENDPOINT", _LOCAL_COLLECTOR).rstrip("/") == _LOCAL_COLLECTOR
     if line.state == "fix" and server.is_instrumented and named and f"{_PREFIX}_METRICS_ENDPOINT" not in variables:
         return line._replace(
@@ -59,10 +59,10 @@ def _with_distro(line: Line, settings: Settings, variables: Mapping[str, str], s
     return line
 
 
-def _labels(settings: Settings) -> Line:
+def _labels(settings: Settings) -> CheckupLine:
     target = settings.join_target
     if target is None:
-        return Line(
+        return CheckupLine(
             "export",
             "off",
             "labels: predictions wait for labels in this process only; set RADIOSONDE_STORE or RADIOSONDE_LABELS to persist them",
@@ -71,11 +71,11 @@ def _labels(settings: Settings) -> Line:
         path = Path(target)
         if settings.spool is not None and path.parent == Path(settings.spool) and not path.parent.exists():
             # Whoever makes the spool makes its folder.
-            return Line("export", "ok", f"labels: predictions will wait for them in {target}")
+            return CheckupLine("export", "ok", f"labels: predictions will wait for them in {target}")
         fault = unwritable(path)
         if fault:
-            return Line("export", "fix", f"labels: {fault}", make_folder(path.parent))
-        return Line("export", "ok", f"labels: predictions wait for them in {target}")
+            return CheckupLine("export", "fix", f"labels: {fault}", make_folder(path.parent))
+        return CheckupLine("export", "ok", f"labels: predictions wait for them in {target}")
     address = urllib.parse.urlsplit(target)
     shown = without_user(target)
     try:
@@ -83,33 +83,33 @@ def _labels(settings: Settings) -> Line:
             if address.scheme == "redis":
                 connection.sendall(b"PING\r\n")
                 if not connection.recv(64).startswith((b"+PONG", b"-NOAUTH", b"-DENIED")):
-                    return Line("export", "fix", f"labels: the server at {shown} is not Redis")
+                    return CheckupLine("export", "fix", f"labels: the server at {shown} is not Redis")
     except (OSError, ValueError) as error:
-        return Line("export", "fix", f"labels: no response from {shown} ({error})", f"redis-cli -u {shown} ping")
-    return Line("export", "ok", f"labels: {shown} responds")
+        return CheckupLine("export", "fix", f"labels: no response from {shown} ({error})", f"redis-cli -u {shown} ping")
+    return CheckupLine("export", "ok", f"labels: {shown} responds")
 
 
-def _spool(settings: Settings, variables: Mapping[str, str]) -> Line:
+def _spool(settings: Settings, variables: Mapping[str, str]) -> CheckupLine:
     if settings.spool is None:
         said = "spool: off; RADIOSONDE_SPOOL=DIR keeps the last predictions after a crash, and lets an agent drain them"
-        return Line("export", "off", said)
+        return CheckupLine("export", "off", said)
     folder = Path(settings.spool)
     try:
         if folder.exists():
             Spool(folder)
         elif not os.access(_nearest(folder), os.W_OK):
-            return Line(
+            return CheckupLine(
                 "export", "fix", f"spool: {folder} cannot be created in {_nearest(folder)}", make_folder(folder)
             )
     except RadiosondeError as error:
-        return Line("export", "fix", str(error))
+        return CheckupLine("export", "fix", str(error))
     starts_itself = variables.get("RADIOSONDE_AGENT", "").strip().lower() == "auto"
     if settings.agent and not starts_itself and not is_held(folder / AGENT_LOCK):
         said = f"spool: no agent drains {folder}; records there will be overwritten"
-        return Line("export", "fix", said, f"radiosonde agent --spool {shlex.quote(str(folder))}")
+        return CheckupLine("export", "fix", said, f"radiosonde agent --spool {shlex.quote(str(folder))}")
     who = "an agent" if settings.agent else "each process itself"
     made = "" if folder.exists() else " will be created and"
-    return Line("export", "ok", f"spool: {folder}{made or ','} drained by {who}")
+    return CheckupLine("export", "ok", f"spool: {folder}{made or ','} drained by {who}")
 
 
 def _nearest(folder: Path) -> Path:

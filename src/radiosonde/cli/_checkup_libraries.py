@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from radiosonde._api.plugins import INSTRUMENTORS, PACKAGE
-from radiosonde.cli._checkup import Line
+from radiosonde.cli._checkup import CheckupLine
 
 TOPIC = "libraries"
 DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 EXTRA = "pip install 'radiosonde[instrument]'"
 
 
-def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
+def library_lines(variables: Mapping[str, str]) -> Iterator[CheckupLine]:
     """Yield a line per installed library, one for all others, and one for `opentelemetry-instrument`."""
     off = {name.strip() for name in variables.get(DISABLED, "").split(",") if name.strip()}
     absent: list[str] = []
@@ -34,14 +34,14 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
             installed = True
             yield line
     if absent:
-        yield Line(TOPIC, "off", f"not installed: {', '.join(absent)}")
+        yield CheckupLine(TOPIC, "off", f"not installed: {', '.join(absent)}")
     if blocked:
         verb = "is" if len(blocked) == 1 else "are"
         said = f"{', '.join(blocked)} {verb} installed but cannot be observed without code: packages that the plug-ins need are missing"
-        yield Line(TOPIC, "fix", said, EXTRA)
+        yield CheckupLine(TOPIC, "fix", said, EXTRA)
         return  # which brings the starter too
     if not installed:
-        yield Line(
+        yield CheckupLine(
             TOPIC,
             "fix",
             "no library that can be observed without code is installed in this environment; run this command in the "
@@ -51,20 +51,20 @@ def library_lines(variables: Mapping[str, str]) -> Iterator[Line]:
     yield _starter(is_needed=installed)
 
 
-def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[str]) -> Iterator[Line]:
+def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[str]) -> Iterator[CheckupLine]:
     library = entry.name.removeprefix("radiosonde_")
     try:
         requires = _requirements(entry.load())
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
-            yield Line(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
+            yield CheckupLine(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
         elif importlib.util.find_spec(library) is None:  # of the top: looks for it and imports nothing
             absent.append(library)
         else:
             blocked.append(library)
         return
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is what there is to say of it
-        yield Line(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
+        yield CheckupLine(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
         return
     from packaging.requirements import Requirement  # comes with opentelemetry-instrumentation, as the plug-in did
 
@@ -79,11 +79,11 @@ def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[s
         supported = f" ({bounds})" if bounds else ""
         if not requirement.specifier.contains(found, prereleases=True):
             said = f"{requirement.name} {found} is not supported{supported} and not observed"
-            yield Line(TOPIC, "fix", said, f"pip install '{requirement.name}{bounds}'")
+            yield CheckupLine(TOPIC, "fix", said, f"pip install '{requirement.name}{bounds}'")
         elif {entry.name, "*"} & off:
-            yield Line(TOPIC, "off", f"{requirement.name} {found}{supported}: disabled by {DISABLED}")
+            yield CheckupLine(TOPIC, "off", f"{requirement.name} {found}{supported}: disabled by {DISABLED}")
         else:
-            yield Line(TOPIC, "ok", f"{requirement.name} {found}{supported}")
+            yield CheckupLine(TOPIC, "ok", f"{requirement.name} {found}{supported}")
 
 
 def _requirements(kind: Any) -> Sequence[str]:
@@ -95,9 +95,11 @@ def _requirements(kind: Any) -> Sequence[str]:
     return declared
 
 
-def _starter(*, is_needed: bool) -> Line:
+def _starter(*, is_needed: bool) -> CheckupLine:
     program = Path(sys.executable).with_name("opentelemetry-instrument")
     if program.exists() or shutil.which("opentelemetry-instrument"):
-        return Line(TOPIC, "ok", "opentelemetry-instrument is installed: it observes libraries without code changes")
+        return CheckupLine(
+            TOPIC, "ok", "opentelemetry-instrument is installed: it observes libraries without code changes"
+        )
     said = "opentelemetry-instrument is not installed: install it, or call radiosonde.instrument() in the server's code"
-    return Line(TOPIC, "fix" if is_needed else "off", said, EXTRA)
+    return CheckupLine(TOPIC, "fix" if is_needed else "off", said, EXTRA)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from radiosonde._health.probes import available_cores, cpu_limit
 from radiosonde._settings import Settings
-from radiosonde.cli._checkup import Line
+from radiosonde.cli._checkup import CheckupLine
 
 SPOOL: Final = "/var/lib/radiosonde"
 """The spool proposed if none is set and this folder can be created."""
@@ -231,7 +231,7 @@ def _option(words: Sequence[str], names: Sequence[str]) -> str | None:
     return found
 
 
-def server_lines(settings: Settings, server: Server) -> Iterator[Line]:
+def server_lines(settings: Settings, server: Server) -> Iterator[CheckupLine]:
     """Yield the lines on worker processes and their CPUs."""
     count, place = server.workers, server.place
     whose = "worker processes" if count != 1 else "worker process"
@@ -239,16 +239,16 @@ def server_lines(settings: Settings, server: Server) -> Iterator[Line]:
     if count != 1 and not settings.agent:
         port = f", and only one can listen on port {settings.prometheus_port}" if settings.prometheus_port else ""
         spool = shlex.quote(settings.spool or _proposed_spool())
-        yield Line(
+        yield CheckupLine(
             "server", "fix",
             f"{many} without an agent: each exports by itself, and a scrape reaches only one of them"
             f"{port}; set RADIOSONDE_SPOOL={spool} RADIOSONDE_AGENT=true for the server and run the agent beside it",
             f"radiosonde agent --spool {spool}",
         )  # fmt: skip
     elif count != 1:
-        yield Line("server", "ok", f"{many}, drained by an agent")
+        yield CheckupLine("server", "ok", f"{many}, drained by an agent")
     else:
-        yield Line("server", "ok", "one process, according to the environment")
+        yield CheckupLine("server", "ok", "one process, according to the environment")
     yield _cpu_line(count)
 
 
@@ -260,14 +260,14 @@ def _proposed_spool() -> str:
     return str(Path.cwd() / "radiosonde-spool")
 
 
-def _cpu_line(workers: int) -> Line:
+def _cpu_line(workers: int) -> CheckupLine:
     available, limit = available_cores(), cpu_limit().cores
     said = f"CPU: {available} core{'s' * (available != 1)}"
     if limit < available:
         said += f", limited to {limit:g} by the cgroup"
         if limit < workers:
             said += f", for {workers} process{'es' * (workers != 1)}: expect throttling"
-            return Line("server", "note", f"{said}; radiosonde.runtime.cpu.throttled_periods counts it")
+            return CheckupLine("server", "note", f"{said}; radiosonde.runtime.cpu.throttled_periods counts it")
     if available < workers:
-        return Line("server", "note", f"{said} for {workers} worker processes: they compete for CPU")
-    return Line("server", "ok", said)
+        return CheckupLine("server", "note", f"{said} for {workers} worker processes: they compete for CPU")
+    return CheckupLine("server", "ok", said)

@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
-class Columns(NamedTuple):
+class LabelColumns(NamedTuple):
     """Names of the columns; None to detect them from the file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Row(NamedTuple):
     fault: str = ""
 
 
-class Reading(NamedTuple):
+class FileFormat(NamedTuple):
     """How a text file is read; anything not given is detected.
 
     Attributes:
@@ -69,7 +69,9 @@ class Reading(NamedTuple):
     numbers_only: bool = False
 
 
-def read_rows(path: Path, columns: Columns, progress: Progress | None, reading: Reading) -> Generator[Row, None, None]:
+def read_rows(
+    path: Path, columns: LabelColumns, progress: Progress | None, reading: FileFormat
+) -> Generator[Row, None, None]:
     """Yield the rows of a Parquet file or of a CSV file with a header.
 
     A field of a text file is a text: what it equals, the model's classes decide when it meets its prediction.
@@ -90,7 +92,7 @@ def read_rows(path: Path, columns: Columns, progress: Progress | None, reading: 
         yield from _csv(text, path, columns, reading, progress)
 
 
-def _places(found: Sequence[str], columns: Columns, path: Path, seen: str = "") -> tuple[int, int, int | None]:
+def _places(found: Sequence[str], columns: LabelColumns, path: Path, seen: str = "") -> tuple[int, int, int | None]:
     """Return the positions of the three columns. Names match case-insensitively if that is unambiguous."""
     identity = next(
         (name for name in ([columns.identity] if columns.identity else _IDS) if _place(found, name) >= 0), None
@@ -122,7 +124,7 @@ def _place(found: Sequence[str], name: str) -> int:
 
 
 def _csv(
-    text: Text, path: Path, columns: Columns, reading: Reading, progress: Progress | None
+    text: Text, path: Path, columns: LabelColumns, reading: FileFormat, progress: Progress | None
 ) -> Generator[Row, None, None]:
     total_bytes = path.stat().st_size
     delimiter, header, before = read_header(text, (columns.identity, columns.label, columns.time), path)
@@ -169,7 +171,7 @@ def _pointed(text: str) -> str:
     return text.replace(".", "").replace(",", ".") if _COMMA_NUMBER.fullmatch(text.strip()) else text
 
 
-def _parquet(path: Path, columns: Columns, progress: Progress | None) -> Generator[Row, None, None]:
+def _parquet(path: Path, columns: LabelColumns, progress: Progress | None) -> Generator[Row, None, None]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

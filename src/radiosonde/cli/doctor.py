@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._settings import Settings, variables_in_force
 from radiosonde._version import __version__
-from radiosonde.cli._checkup import Line, masked
+from radiosonde.cli._checkup import CheckupLine, masked
 from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_libraries import library_lines
 from radiosonde.cli._checkup_server import Server, read_server, server_lines, variables_of
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return SOMETHING_TO_DO if todo else FINE
 
 
-def _look(variables: Mapping[str, str], server: Server) -> list[Line]:
+def _look(variables: Mapping[str, str], server: Server) -> list[CheckupLine]:
     lines = [*library_lines(variables), *variable_lines(variables)]
     settings = Settings.resolve(variables)
     return [
@@ -85,7 +85,7 @@ def _look(variables: Mapping[str, str], server: Server) -> list[Line]:
     ]
 
 
-def _next(lines: Sequence[Line], variables: Mapping[str, str], server: Server) -> str:
+def _next(lines: Sequence[CheckupLine], variables: Mapping[str, str], server: Server) -> str:
     """Return the next command: the first remedy, or the command that starts the server with Radiosonde."""
     remedy = next((line.command for line in lines if line.state == "fix" and line.command), "")
     if remedy or any(line.state == "fix" for line in lines):
@@ -98,7 +98,7 @@ def _next(lines: Sequence[Line], variables: Mapping[str, str], server: Server) -
     return "opentelemetry-instrument uvicorn server:app"
 
 
-def _print(lines: Sequence[Line], todo: int, following: str) -> None:
+def _print(lines: Sequence[CheckupLine], todo: int, following: str) -> None:
     width = min(shutil.get_terminal_size(fallback=(WIDEST, 25)).columns, WIDEST)
     verdict = f"{todo} problem{'s' * (todo != 1)} to fix" if todo else "no problems"
     print(f"radiosonde {__version__}, Python {platform.python_version()}: {verdict}")

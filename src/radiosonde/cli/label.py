@@ -28,7 +28,7 @@ from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._settings import Settings
 from radiosonde.cli._label_report import invalid_sentence, sentences, unmet_sentence
-from radiosonde.cli._label_rows import BATCH_ROWS, Columns, Progress, Reading, Row, read_rows
+from radiosonde.cli._label_rows import BATCH_ROWS, FileFormat, LabelColumns, Progress, Row, read_rows
 from radiosonde.cli._terminal import progress_bar, require_rich
 from radiosonde.errors import ConfigurationError, StoreError
 
@@ -151,11 +151,11 @@ def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings
         )
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
     reader = LabelReader(keys, naive_utc=args.utc)
-    columns = Columns(args.id_column, args.label_column, args.time_column)
+    columns = LabelColumns(args.id_column, args.label_column, args.time_column)
     loading = _Loading(reader, is_strict=args.strict)
     with ExitStack() as ends:
         progress = ends.enter_context(_progress(f"reading {args.file.name}"))
-        reading = Reading(args.encoding, args.delimiter, args.decimal, args.label_type == "number")
+        reading = FileFormat(args.encoding, args.delimiter, args.decimal, args.label_type == "number")
         rows = ends.enter_context(closing(read_rows(args.file, columns, progress, reading)))
         first = next(rows, None)  # a file that cannot be read is told before a store is made for it
         store = ends.enter_context(closing(open_store(target)))

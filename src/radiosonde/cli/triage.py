@@ -10,7 +10,7 @@ from radiosonde._clock import wall_ns
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
 from radiosonde.diagnose.text import onset_words, place_words, reasons, span_words, status_words
-from radiosonde.diagnose.triage import Line, triage_lines
+from radiosonde.diagnose.triage import TriageLine, triage_lines
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import RUNTIME_MODEL
 from radiosonde.sources import open_source
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         terminal.print(f"\n{finding.severity.upper()}  {finding.title}", style="bold", highlight=False)
         terminal.print(f"  {finding.verdict}", highlight=False)
         terminal.print(f"  {place_words(finding.where)}; since {onset_words(finding.onset)}", highlight=False)
-    moved: list[tuple[str, Line]] = []
+    moved: list[tuple[str, TriageLine]] = []
     for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
         terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
         for line in triage_lines(model, windows, args.last * _MINUTE_NS):
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_CODES[diagnosis.status]
 
 
-def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, Line]], store: str) -> None:
+def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, TriageLine]], store: str) -> None:
     """Print the largest deviations if nothing is significant, what was ruled out, and the next command."""
     if not diagnosis.findings and diagnosis.windows:
         moved.sort(key=lambda entry: -max(entry[1].ratio, 1 / entry[1].ratio))

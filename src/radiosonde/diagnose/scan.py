@@ -45,7 +45,7 @@ class Step(NamedTuple):
     ln_tries: float
 
 
-class Blocks(NamedTuple):
+class BlockSums(NamedTuple):
     """Block sums of K series: numerators (blocks, K), denominators (blocks, K), and the first step of each block."""
 
     sums: NDArray[np.float64]
@@ -54,7 +54,7 @@ class Blocks(NamedTuple):
     per_day: int
 
 
-def make_blocks(sums: NDArray[np.float64], weights: NDArray[np.float64], length: int, per_day: int) -> Blocks:
+def make_blocks(sums: NDArray[np.float64], weights: NDArray[np.float64], length: int, per_day: int) -> BlockSums:
     """Cut (steps, K) into blocks of *length* steps; blocks with under a tenth of the median weight join the one before."""
     edges = np.arange(0, sums.shape[0], length)
     block_weights = np.add.reduceat(weights, edges, axis=0)
@@ -62,11 +62,11 @@ def make_blocks(sums: NDArray[np.float64], weights: NDArray[np.float64], length:
     keep = heavy >= 0.1 * np.median(heavy[heavy > 0]) if (heavy > 0).any() else heavy >= 0
     keep[0] = True
     edges = edges[keep]
-    return Blocks(np.add.reduceat(sums, edges, axis=0), np.add.reduceat(weights, edges, axis=0), edges, per_day)
+    return BlockSums(np.add.reduceat(sums, edges, axis=0), np.add.reduceat(weights, edges, axis=0), edges, per_day)
 
 
 def step_segments(
-    blocks: Blocks, floor: NDArray[np.float64], size: int, *, min_outside: int, min_inside: int, bursts: bool
+    blocks: BlockSums, floor: NDArray[np.float64], size: int, *, min_outside: int, min_inside: int, bursts: bool
 ) -> list[Step | None]:
     """Return the best segment of each series, None where too few blocks hold anything.
 
@@ -125,7 +125,7 @@ def step_segments(
 
 
 def _judged(
-    means: NDArray[np.float64], weights: NDArray[np.float64], blocks: Blocks, segment: tuple[int, int], gain: float, tries: int, size: int,
+    means: NDArray[np.float64], weights: NDArray[np.float64], blocks: BlockSums, segment: tuple[int, int], gain: float, tries: int, size: int,
 ) -> Step:  # fmt: skip
     first, last = segment
     held = weights > 0

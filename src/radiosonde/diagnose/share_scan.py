@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.diagnose.scan import Blocks, Step, long_run_ratio, make_blocks, sharpen, step_segments
+from radiosonde.diagnose.scan import BlockSums, Step, long_run_ratio, make_blocks, sharpen, step_segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def scan_share(
     return step, sharpen(whole_hits, whole_totals, step.start, step.end, max(block, axis.steps(_NEAR_H)), dispersion)
 
 
-def _evidence(blocks: Blocks, step: Step, dispersion: float) -> float:
+def _evidence(blocks: BlockSums, step: Step, dispersion: float) -> float:
     """Score a segment found by the step scan, as the smaller of two likelihood ratios.
 
     * Of shares (binomial, divided by the dispersion left between blocks): for rare events, nothing before and two in a

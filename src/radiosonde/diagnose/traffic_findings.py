@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose.finding import Severity
     from radiosonde.diagnose.traffic_incidents import TrafficIncident
-    from radiosonde.diagnose.traffic_series import Grid, Rhythm
+    from radiosonde.diagnose.traffic_series import Rhythm, TrafficGrid
 
 _POINTS = 96
 _GONE = 0.02
 _MANY_RUNS = 20
 
 
-def traffic_finding(model: str, grid: Grid, incident: TrafficIncident, *, wants_past: bool) -> Finding:
+def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *, wants_past: bool) -> Finding:
     """Return the finding on *incident*; a note where it is over and nobody asked for the past."""
     each, place = incident.excursion, incident.place
     calls = grid.calls[incident.rows].sum(axis=0)
@@ -102,22 +102,22 @@ def _verdict(incident: TrafficIncident, now: float, was: float, came_with: str, 
     return f"The callers or the way to the model: {what}, in all cohorts alike as far as they are known. What does arrive is counted.{turn}"
 
 
-def _onset(grid: Grid, first: int, recovered: int | None) -> Onset:
+def _onset(grid: TrafficGrid, first: int, recovered: int | None) -> Onset:
     at = grid.start_ns + first * grid.step_ns
     ended = None if recovered is None else grid.start_ns + recovered * grid.step_ns
     return Onset(at, at - grid.step_ns, at + grid.step_ns, ended)
 
 
-def _per_minute(grid: Grid, calls: NDArray[np.float64], first: int, last: int | None) -> float:
+def _per_minute(grid: TrafficGrid, calls: NDArray[np.float64], first: int, last: int | None) -> float:
     known = grid.known[first:last]
     return float(calls[first:last][known].sum() / max(known.sum(), 1) * 60e9 / grid.step_ns)
 
 
-def _before(grid: Grid, calls: NDArray[np.float64], onset: int) -> float:
+def _before(grid: TrafficGrid, calls: NDArray[np.float64], onset: int) -> float:
     return _per_minute(grid, calls, max(onset - 2 * BASE, 0), onset)
 
 
-def _timeline(grid: Grid, incident: TrafficIncident, label: str) -> Timeline:
+def _timeline(grid: TrafficGrid, incident: TrafficIncident, label: str) -> Timeline:
     """Return calls a minute over the incident and twice as long before it, in at most `_POINTS` points."""
     each = incident.excursion
     end = min((grid.known.size if each.recovered is None else each.recovered) + 2 * BASE, grid.known.size)

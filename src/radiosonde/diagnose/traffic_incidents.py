@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.finding import Severity
-    from radiosonde.diagnose.traffic_series import Grid
+    from radiosonde.diagnose.traffic_series import TrafficGrid
 
     Numbers = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Traffic(NamedTuple):
     steps: int
 
 
-def find_traffic(grid: Grid) -> Traffic:
+def find_traffic(grid: TrafficGrid) -> Traffic:
     """Return the incidents of traffic in *grid*."""
     at = np.flatnonzero(grid.known)
     total = grid.calls.sum(axis=0)
@@ -92,7 +92,7 @@ def find_traffic(grid: Grid) -> Traffic:
     return Traffic(_folded(grid, incidents), bursts, whole.forecasts, whole.floor, cohorts, longest)
 
 
-def _parts(grid: Grid) -> list[tuple[PlaceName, NDArray[np.bool_]]]:
+def _parts(grid: TrafficGrid) -> list[tuple[PlaceName, NDArray[np.bool_]]]:
     """Return cohort values with others beside them, those with the most calls first, and the versions where there are several."""
     found: dict[PlaceName, NDArray[np.bool_]] = {}
 
@@ -122,7 +122,7 @@ def _merged(mine: Numbers, total: Numbers) -> int | None:
     return next((merged for merged in _MERGED if merged * usual >= _LEAST_CALLS), None)
 
 
-def _scan_part(grid: Grid, mine: Numbers, rest: Numbers, merged: int) -> list[Excursion]:
+def _scan_part(grid: TrafficGrid, mine: Numbers, rest: Numbers, merged: int) -> list[Excursion]:
     """Return the excursions that both the calls of a part and their ratio to the rest show, in steps of the grid."""
     size = grid.known.size // merged * merged
     known = grid.known[:size].reshape(-1, merged).all(axis=1)
@@ -147,7 +147,7 @@ def _scan_part(grid: Grid, mine: Numbers, rest: Numbers, merged: int) -> list[Ex
     return found
 
 
-def _is_rollout(grid: Grid, rows: NDArray[np.bool_], excursion: Excursion) -> bool:
+def _is_rollout(grid: TrafficGrid, rows: NDArray[np.bool_], excursion: Excursion) -> bool:
     """Return whether a change of a version's share is what rollouts do: it rises, or ends, or falls because another one rises or is born."""
     later = slice(excursion.onset, excursion.recovered)
     before = slice(max(excursion.onset - 2 * BASE, 0), excursion.onset)
@@ -162,7 +162,7 @@ def _is_rollout(grid: Grid, rows: NDArray[np.bool_], excursion: Excursion) -> bo
     return False
 
 
-def _folded(grid: Grid, incidents: list[TrafficIncident]) -> list[TrafficIncident]:
+def _folded(grid: TrafficGrid, incidents: list[TrafficIncident]) -> list[TrafficIncident]:
     """Return *incidents* without those that another one explains.
 
     A cohort explains all calls where the rest of them goes on as before. What is said of cohorts or of all calls explains the versions.
@@ -184,7 +184,7 @@ def _is_same_time(one: TrafficIncident, other: TrafficIncident) -> bool:
     return one.excursion.sign == other.excursion.sign and apart <= _SAME_STEPS and bool((one.rows & other.rows).any())
 
 
-def _goes_with(grid: Grid, incident: TrafficIncident, cohorts: list[TrafficIncident]) -> bool:
+def _goes_with(grid: TrafficGrid, incident: TrafficIncident, cohorts: list[TrafficIncident]) -> bool:
     """Return whether calls outside *cohorts* move with *incident*, by half as much at least."""
     rest = grid.calls[~np.logical_or.reduce([other.rows for other in cohorts])].sum(axis=0)
     return incident.excursion.sign * _moved(rest, incident.excursion) >= incident.excursion.depth / 2
@@ -195,7 +195,7 @@ def _moved(calls: Numbers, excursion: Excursion) -> float:
     return float(np.log((calls[excursion.onset : excursion.recovered].mean() + 0.5) / (before + 0.5)))
 
 
-def _is_short(grid: Grid, incident: TrafficIncident) -> bool:
+def _is_short(grid: TrafficGrid, incident: TrafficIncident) -> bool:
     """Return whether a rise of all calls is too short to call for anybody: below ten steps, and no failures or slow calls came with it."""
     each = incident.excursion
     if each.sign < 0 or strain(grid, each):
@@ -204,7 +204,7 @@ def _is_short(grid: Grid, incident: TrafficIncident) -> bool:
     return last - each.onset < _SURGE_STEPS
 
 
-def severity_of(grid: Grid, incident: TrafficIncident) -> Severity:
+def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
     """Return how much *incident* matters while it lasts.
 
     Somebody is woken when half of all calls or more are gone, or when a rise brings failures or slow calls. A level that changes at the turn of
@@ -222,7 +222,7 @@ def severity_of(grid: Grid, incident: TrafficIncident) -> Severity:
     return "page" if strain(grid, each) else "ticket"
 
 
-def strain(grid: Grid, excursion: Excursion) -> str:
+def strain(grid: TrafficGrid, excursion: Excursion) -> str:
     """Return what came with a rise of traffic: failures, slow calls, or ``""``."""
     inside = slice(excursion.onset, excursion.recovered)
     before = slice(max(excursion.onset - 2 * BASE, 0), excursion.onset)

@@ -31,7 +31,7 @@ _MONTH_NS, _HOUR_NS = 28 * 86_400_000_000_000, 3_600_000_000_000
 _COVERED = 0.8
 
 
-class Grid(NamedTuple):
+class TrafficGrid(NamedTuple):
     """Calls of a model on a regular grid.
 
     Attributes:
@@ -86,7 +86,7 @@ def make_rhythm(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) ->
     return Rhythm(starts, last, max(last, written_until(windows, beside)), max(window_length_ns(windows), 1))
 
 
-def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Grid | None:
+def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> TrafficGrid | None:
     """Lay out *windows*; None where they cannot be.
 
     Windows longer than ten minutes cannot, nor too few calls for steps of ten minutes, nor windows that are all a month older than
@@ -114,7 +114,7 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> G
     return None
 
 
-def _usual(grid: Grid) -> float:
+def _usual(grid: TrafficGrid) -> float:
     """Return the calls in most steps of a quiet hour: the lower fifth, over the hours with calls, of their medians. A batch job has none."""
     per_hour = max(_HOUR_NS // grid.step_ns, 1)
     known = np.flatnonzero(grid.known)
@@ -124,7 +124,9 @@ def _usual(grid: Grid) -> float:
     return float(np.quantile([float(np.median(part)) for part in hours], 0.2)) if hours else 0.0
 
 
-def _laid_out(windows: Sequence[Window], beside: Sequence[tuple[int, int]], step: int, until: int) -> Grid | None:
+def _laid_out(
+    windows: Sequence[Window], beside: Sequence[tuple[int, int]], step: int, until: int
+) -> TrafficGrid | None:
     first = min(window.start_ns for window in windows)
     first = max(first - first % step, until - until % step - _MOST_STEPS * step)
     size = (until - first) // step
@@ -152,4 +154,4 @@ def _laid_out(windows: Sequence[Window], beside: Sequence[tuple[int, int]], step
         known = alive & ~coarse
     else:
         known = (calls.sum(axis=0) > 0) & ~coarse
-    return Grid(first, step, keys, calls, known, failures, seconds)
+    return TrafficGrid(first, step, keys, calls, known, failures, seconds)

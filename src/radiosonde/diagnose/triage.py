@@ -27,7 +27,7 @@ _DAY_NS = 86_400_000_000_000
 _MIN_CALLS = 20.0
 
 
-class Line(NamedTuple):
+class TriageLine(NamedTuple):
     """One signal: what it is, what it does now, what is usual, and by what factor it moved (1 where that says nothing)."""
 
     subject: str
@@ -43,7 +43,7 @@ class Sides(NamedTuple):
     usual: list[Window]
 
 
-def triage_lines(model: str, windows: Sequence[Window], last_ns: int) -> list[Line]:
+def triage_lines(model: str, windows: Sequence[Window], last_ns: int) -> list[TriageLine]:
     """Return the lines of *model* for the last *last_ns* nanoseconds of event time, in the order of questions.
 
     Args:
@@ -82,12 +82,14 @@ def _ratio(now: float, usual: float) -> float:
     return now / usual if now > 0 and usual > 0 else 1.0
 
 
-def _traffic(sides: Sides) -> list[Line]:
+def _traffic(sides: Sides) -> list[TriageLine]:
     now, usual = (sum(w.calls for w in side) / max(_minutes(side), 1e-9) for side in sides)
-    return [Line("traffic", f"{now:,.1f} calls a minute", f"{usual:,.1f}" if sides.usual else "", _ratio(now, usual))]
+    return [
+        TriageLine("traffic", f"{now:,.1f} calls a minute", f"{usual:,.1f}" if sides.usual else "", _ratio(now, usual))
+    ]
 
 
-def _errors(sides: Sides) -> list[Line]:
+def _errors(sides: Sides) -> list[TriageLine]:
     calls = [sum(w.calls for w in side) for side in sides]
     failed = [sum(sum(w.errors.values()) for w in side) for side in sides]
     rates = [hits / max(count, 1) for hits, count in zip(failed, calls, strict=True)]
@@ -98,10 +100,10 @@ def _errors(sides: Sides) -> list[Line]:
     most = max(types, key=lambda name: types[name], default="")
     said = f"{_share(rates[0])} of {calls[0]} calls fail" + (f", most of them {most}" if most else "")
     smoothed = _ratio((failed[0] + 0.5) / (calls[0] + 1), (failed[1] + 0.5) / (calls[1] + 1))
-    return [Line("errors", said, _share(rates[1]) if calls[1] else "", smoothed)]
+    return [TriageLine("errors", said, _share(rates[1]) if calls[1] else "", smoothed)]
 
 
-def _latency(sides: Sides) -> list[Line]:
+def _latency(sides: Sides) -> list[TriageLine]:
     tails = []
     phases = sorted({phase for side in sides for window in side for phase in window.latency.phases})
     for side in sides:
@@ -117,18 +119,20 @@ def _latency(sides: Sides) -> list[Line]:
     if now is None:
         return []
     if usual is None:
-        return [Line("latency", f"p99 {_ms(now.quantile_s)}", "", 1.0)]
+        return [TriageLine("latency", f"p99 {_ms(now.quantile_s)}", "", 1.0)]
     lines = [
-        Line("latency", f"p99 {_ms(now.quantile_s)}", _ms(usual.quantile_s), _ratio(now.quantile_s, usual.quantile_s))
+        TriageLine(
+            "latency", f"p99 {_ms(now.quantile_s)}", _ms(usual.quantile_s), _ratio(now.quantile_s, usual.quantile_s)
+        )
     ]
     if phases:
         grown = int((now.means_s[:-1] - usual.means_s[:-1]).argmax())
         mean, was = float(now.means_s[grown]), float(usual.means_s[grown])
-        lines.append(Line("phase", f"{phases[grown]} takes {_ms(mean)} on average", _ms(was), _ratio(mean, was)))
+        lines.append(TriageLine("phase", f"{phases[grown]} takes {_ms(mean)} on average", _ms(was), _ratio(mean, was)))
     return lines
 
 
-def _worst(table: MeasureTable, edge_ns: int) -> list[Line]:
+def _worst(table: MeasureTable, edge_ns: int) -> list[TriageLine]:
     """Return the version and the cohort whose failures moved most."""
     inside = table.start_ns >= edge_ns
     lines = []
@@ -146,18 +150,22 @@ def _worst(table: MeasureTable, edge_ns: int) -> list[Line]:
             if calls >= _MIN_CALLS:
                 ratio = _ratio((hits + 0.5) / (calls + 1), (before + 0.5) / (all_before + 1)) if all_before else 1.0
                 usual = _share(before / all_before) if all_before else ""
-                found.append(Line(subject, f"{name}: {_share(hits / calls)} of {calls:.0f} calls fail", usual, ratio))
+                found.append(
+                    TriageLine(subject, f"{name}: {_share(hits / calls)} of {calls:.0f} calls fail", usual, ratio)
+                )
         lines += [max(found, key=lambda line: line.ratio)] if found else []
     return lines
 
 
-def _processes(sides: Sides) -> list[Line]:
+def _processes(sides: Sides) -> list[TriageLine]:
     now, usual = (add([RuntimeCounts(), *(w.runtime for w in side if w.runtime is not None)]) for side in sides)
     if not now.observed_s:
         return []
     cores, were = now.cpu_s / now.observed_s, usual.cpu_s / max(usual.observed_s, 1e-9)
     lines = [
-        Line("processes", f"{cores:.2f} cores each", f"{were:.2f}" if usual.observed_s else "", _ratio(cores, were))
+        TriageLine(
+            "processes", f"{cores:.2f} cores each", f"{were:.2f}" if usual.observed_s else "", _ratio(cores, were)
+        )
     ]
     for name, field in (
         ("GC pauses", "gc_pauses"),
@@ -166,11 +174,13 @@ def _processes(sides: Sides) -> list[Line]:
     ):
         mine, other = (getattr(side, field).quantile_s(0.99) for side in (now, usual))
         if mine:
-            lines.append(Line("processes", f"{name} p99 {_ms(mine)}", _ms(other) if other else "", _ratio(mine, other)))
+            lines.append(
+                TriageLine("processes", f"{name} p99 {_ms(mine)}", _ms(other) if other else "", _ratio(mine, other))
+            )
     return lines
 
 
-def _missing(sides: Sides) -> list[Line]:
+def _missing(sides: Sides) -> list[TriageLine]:
     """Return the feature whose missing values moved most."""
     shares = []
     for side in sides:
@@ -189,7 +199,7 @@ def _missing(sides: Sides) -> list[Line]:
     _, name = max(both)
     now, usual = shares[0][name], shares[1].get(name)
     ratio = 1.0 if usual is None else _ratio(now + 1e-3, usual + 1e-3)
-    return [Line("data", f"{name}: {_share(now)} missing", "" if usual is None else _share(usual), ratio)]
+    return [TriageLine("data", f"{name}: {_share(now)} missing", "" if usual is None else _share(usual), ratio)]
 
 
 def _share(share: float) -> str:

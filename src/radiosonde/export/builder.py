@@ -30,7 +30,7 @@ from radiosonde.semconv.catalogue import METRICS
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class MetricBlocks:
     """A snapshot, ready to be spelled out.
 
     Attributes:
@@ -57,7 +57,7 @@ class BlockBuilder:
         self._shown = ShownClasses()
         self._max_series = max_series
 
-    def build(self, snapshot: Snapshot) -> Blocks:
+    def build(self, snapshot: Snapshot) -> MetricBlocks:
         """Return the blocks of a snapshot."""
         page = self._cache.open()
         features, unnamed = feature_units(snapshot, page, self._identities)
@@ -73,4 +73,4 @@ class BlockBuilder:
         families: dict[str, list[Block]] = {name: [] for name in METRICS}
         for block in blocks:
             families[block.metric.name].append(block)
-        return Blocks({name: found for name, found in families.items() if found}, cut)
+        return MetricBlocks({name: found for name, found in families.items() if found}, cut)

@@ -144,7 +144,7 @@ class BaseExporter:
         """Do nothing."""
 
 
-class Health(NamedTuple):
+class ExporterHealth(NamedTuple):
     """What ``radiosonde doctor`` says of a carrier.
 
     Attributes:
@@ -171,4 +171,4 @@ class Carrier(NamedTuple):
     name: str
     setting: str
     make: Callable[[ExportContext], Exporter | None]
-    health: Callable[[Settings, Mapping[str, str]], Iterator[Health]]
+    health: Callable[[Settings, Mapping[str, str]], Iterator[ExporterHealth]]

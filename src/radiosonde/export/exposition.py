@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.utils import floatToGoString
 
 from radiosonde.export.blocks import Distribution, Scalars
-from radiosonde.export.builder import Blocks
+from radiosonde.export.builder import MetricBlocks
 from radiosonde.export.labels import Attributes, Labels
 from radiosonde.export.naming import PrometheusName, label_name, prometheus_name
 from radiosonde.model import Exemplar
@@ -22,7 +22,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-def render(blocks: Blocks, *, openmetrics: bool) -> bytes:
+def render(blocks: MetricBlocks, *, openmetrics: bool) -> bytes:
     """Return the exposition of *blocks*, with exemplars when it is *openmetrics*."""
     lines: list[str] = []
     for family in blocks.families.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde.errors import ConfigurationError
-from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
+from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -77,16 +77,18 @@ def make(context: ExportContext) -> MultiprocessExporter | None:
     return None if context.settings.prometheus_folder is None else MultiprocessExporter(context)
 
 
-def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:  # noqa: ARG001 - of all carriers
+def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
     """Say whether the folder is there and can be written; nothing where the mode is off."""
     folder = settings.prometheus_folder
     if folder is None:
         return
     if not Path(folder).is_dir():
         said = f"Prometheus: PROMETHEUS_MULTIPROC_DIR is {folder}, which is no folder; make it before the server starts"
-        yield Health("fix", said, f"mkdir -p {shlex.quote(folder)}")
+        yield ExporterHealth("fix", said, f"mkdir -p {shlex.quote(folder)}")
     elif not os.access(folder, os.W_OK):
-        yield Health("fix", f"Prometheus: {folder} cannot be written by this user", f"ls -ld {shlex.quote(folder)}")
+        yield ExporterHealth(
+            "fix", f"Prometheus: {folder} cannot be written by this user", f"ls -ld {shlex.quote(folder)}"
+        )
     else:
         said = f"Prometheus: each process writes its metrics into {folder}, for the application's own multiprocess page"
-        yield Health("ok", said)
+        yield ExporterHealth("ok", said)

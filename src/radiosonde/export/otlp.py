@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from radiosonde._version import __version__
 from radiosonde.export.builder import BlockBuilder
 from radiosonde.export.cardinality import MAX_SERIES
-from radiosonde.export.otlp_answers import Answer, judging_session
+from radiosonde.export.otlp_answers import ExportResponse, judging_session
 from radiosonde.export.otlp_resource import make_resource, with_resources
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
@@ -193,7 +193,7 @@ class _Wire:
     def reset(self) -> None:
         """Forget the answers seen."""
         self.payload_bytes = self.rejected = 0
-        self.answer: Answer | None = None
+        self.answer: ExportResponse | None = None
         self._reason = ""
 
     def rejections(self) -> dict[str, Any]:
@@ -220,7 +220,7 @@ class _Wire:
             return f"the OTLP backend answered {signal} with {self.answer.fault}; check {variable} and its logs"
         return f"no OTLP backend took the {signal}; start one, or check {variable}"
 
-    def _answered(self, response: requests.Response, answer: Answer) -> None:
+    def _answered(self, response: requests.Response, answer: ExportResponse) -> None:
         body = response.request.body
         self.payload_bytes += len(body) if isinstance(body, bytes) else 0
         self.answer = answer

@@ -28,7 +28,7 @@ _REFUSED = 400
 """Status that the stock exporters neither take for success nor try again."""
 
 
-class Answer(NamedTuple):
+class ExportResponse(NamedTuple):
     """What became of a request.
 
     Attributes:
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     reason: str = ""
 
 
-def judging_session(answered: Callable[[requests.Response, Answer], object]) -> requests.Session:
+def judging_session(answered: Callable[[requests.Response, ExportResponse], object]) -> requests.Session:
     """Return a session whose answers are judged, and reported to *answered*."""
     import requests
 
@@ -66,7 +66,7 @@ def judging_session(answered: Callable[[requests.Response, Answer], object]) -> 
     return Session()
 
 
-def judge(status: int, content_type: str, body: bytes | None, address: str = "") -> Answer:
+def judge(status: int, content_type: str, body: bytes | None, address: str = "") -> ExportResponse:
     """Return what an answer means.
 
     Args:
@@ -76,19 +76,19 @@ def judge(status: int, content_type: str, body: bytes | None, address: str = "")
         address: where the request went; its last part names the signal.
     """
     if 300 <= status < 400:
-        return Answer(status, f"a redirect (HTTP {status}), which is not followed")
+        return ExportResponse(status, f"a redirect (HTTP {status}), which is not followed")
     if not 200 <= status < 300:
-        return Answer(status, f"HTTP {status}")
+        return ExportResponse(status, f"HTTP {status}")
     if body is None:
-        return Answer(status, f"HTTP {status} and more than {MOST_BYTES} bytes, or no end of them")
+        return ExportResponse(status, f"HTTP {status} and more than {MOST_BYTES} bytes, or no end of them")
     kind = content_type.partition(";")[0].strip().lower()
     if not body:
-        return Answer(status)
+        return ExportResponse(status)
     rejected = _rejected(kind, body, address.rstrip("/").rpartition("/")[2])
     if rejected is None:
-        return Answer(status, f"HTTP {status} and {kind or 'something'} that is no OTLP answer")
+        return ExportResponse(status, f"HTTP {status} and {kind or 'something'} that is no OTLP answer")
     count, reason = rejected
-    return Answer(status, "", count, plain_text(reason))
+    return ExportResponse(status, "", count, plain_text(reason))
 
 
 def _rejected(kind: str, body: bytes, signal: str) -> tuple[int, str] | None:

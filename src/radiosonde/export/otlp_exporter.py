@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._settings.environment import OTLP_SIGNALS, otlp_signals
 from radiosonde.export import waiting
-from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
+from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
 from radiosonde.export.waiting import Waiting, waiting_windows
 from radiosonde.model import losses, name_of
 
@@ -147,10 +147,10 @@ def make(context: ExportContext) -> OtlpStreams | None:
     return OtlpStreams(context) if context.settings.otlp else None
 
 
-def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:
+def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:
     """Say whether each endpoint takes its signal: it gets a request without any."""
     if not settings.otlp:
-        yield Health("off", "OTLP: off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 to export")
+        yield ExporterHealth("off", "OTLP: off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 to export")
         return
     signals = otlp_signals(variables)
     yield from _unusable(variables)
@@ -159,12 +159,12 @@ def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]
         if signal not in signals:
             named = variables.get(f"OTEL_{name}_EXPORTER")
             why = f"OTEL_{name}_EXPORTER={named}" if named else "only another signal has an endpoint"
-            yield Health("off", f"OTLP: {signal} are not exported ({why})")
+            yield ExporterHealth("off", f"OTLP: {signal} are not exported ({why})")
         elif signal == "metrics" or variables.get(f"{_PREFIX}_{name}_ENDPOINT"):
             yield _endpoint(signal, variables)
 
 
-def _endpoint(signal: str, variables: Mapping[str, str]) -> Health:
+def _endpoint(signal: str, variables: Mapping[str, str]) -> ExporterHealth:
     """Say whether the endpoint of a signal takes it."""
     name = signal.upper()
     base = (variables.get(f"{_PREFIX}_ENDPOINT") or "http://localhost:4318").rstrip("/") + f"/v1/{signal}"
@@ -180,16 +180,16 @@ def _endpoint(signal: str, variables: Mapping[str, str]) -> Health:
             f"OTLP: no answer from {shown} ({reason}){hint}; until it answers metrics wait and sketches are dropped "
             "beyond a bound: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
         )
-        return Health("fix", said, f"curl -v {shlex.quote(shown)}")
+        return ExporterHealth("fix", said, f"curl -v {shlex.quote(shown)}")
     if status in (401, 403):
-        return Health("fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
+        return ExporterHealth("fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
     if status >= 300:
         said = f"OTLP: {shown} answers {status}; it is no OTLP/HTTP endpoint for {signal}"
-        return Health("fix", said, f"curl -v {shlex.quote(shown)}")
-    return Health("ok", f"OTLP: {shown} takes {signal}")
+        return ExporterHealth("fix", said, f"curl -v {shlex.quote(shown)}")
+    return ExporterHealth("ok", f"OTLP: {shown} takes {signal}")
 
 
-def _unusable(variables: Mapping[str, str]) -> Iterator[Health]:
+def _unusable(variables: Mapping[str, str]) -> Iterator[ExporterHealth]:
     """Yield what is not supported of OpenTelemetry's variables for OTLP."""
     for name, value in sorted(variables.items()):
         found = _VARIABLE.fullmatch(name)
@@ -199,15 +199,15 @@ def _unusable(variables: Mapping[str, str]) -> Iterator[Health]:
         kind = found[1]
         if kind == "PROTOCOL":
             if text != "http/protobuf":
-                yield Health("note", f"OTLP: {name} is {text}; Radiosonde speaks http/protobuf only")
+                yield ExporterHealth("note", f"OTLP: {name} is {text}; Radiosonde speaks http/protobuf only")
         elif kind == "COMPRESSION":
             if text.lower() not in ("none", "gzip", "deflate"):
-                yield Health("fix", f"OTLP: {name} is {text}; use gzip, deflate or none")
+                yield ExporterHealth("fix", f"OTLP: {name} is {text}; use gzip, deflate or none")
         elif kind == "TIMEOUT":
             if not _is_number(text):
-                yield Health("fix", f"OTLP: {name} is {text}; give seconds")
+                yield ExporterHealth("fix", f"OTLP: {name} is {text}; give seconds")
         elif not Path(text).is_file():
-            yield Health("fix", f"OTLP: {name} is {text}; there is no file of that name")
+            yield ExporterHealth("fix", f"OTLP: {name} is {text}; there is no file of that name")
 
 
 def _is_number(text: str) -> bool:

@@ -35,7 +35,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from radiosonde.export.blocks import Distribution, Scalars
-from radiosonde.export.builder import Blocks
+from radiosonde.export.builder import MetricBlocks
 from radiosonde.export.labels import Attributes
 from radiosonde.model import Exemplar
 from radiosonde.semconv.definition import MetricDefinition
@@ -87,7 +87,7 @@ class PointMaker:
         self._start_ns = 0
         self._delivered: dict[Stream, tuple[int, Value]] = {}
 
-    def points(self, blocks: Blocks, start_ns: int, time_ns: int) -> Iterator[Pending]:
+    def points(self, blocks: MetricBlocks, start_ns: int, time_ns: int) -> Iterator[Pending]:
         """Yield the points of *blocks*, which were counted from *start_ns* until *time_ns*."""
         if start_ns != self._start_ns:
             # Counting began anew: what was delivered before is not part of these counts.
@@ -177,7 +177,7 @@ class PointMaker:
             return start_ns, value
         return start_ns, delta
 
-    def _forget(self, blocks: Blocks) -> None:
+    def _forget(self, blocks: MetricBlocks) -> None:
         """Forget the longest gone; what the bound cuts is kept as long as can be, lest it counts twice on its return."""
         present = sum(block.series for family in blocks.families.values() for block in family) + blocks.cut
         if len(self._delivered) > 2 * present:

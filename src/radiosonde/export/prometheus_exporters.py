@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._guard import Guard
 from radiosonde.errors import ConfigurationError
-from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health
+from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
 
 if TYPE_CHECKING:
     from radiosonde._settings import Settings
@@ -132,14 +132,16 @@ def make_page(context: ExportContext) -> PageExporter | None:
     return None if context.settings.prometheus_port is None else PageExporter(context)
 
 
-def registry_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:  # noqa: ARG001 - of all carriers
+def registry_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
     """Say whether the registry is used, where there is no page."""
     if settings.prometheus_port is None:
         where = "prometheus-client's default registry" if settings.prometheus else "off"
-        yield Health("off", f"Prometheus: {where}; RADIOSONDE_PROMETHEUS_PORT=9464 serves /metrics without code")
+        yield ExporterHealth(
+            "off", f"Prometheus: {where}; RADIOSONDE_PROMETHEUS_PORT=9464 serves /metrics without code"
+        )
 
 
-def page_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:  # noqa: ARG001 - of all carriers
+def page_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
     """Say whether the port can be listened on."""
     port = settings.prometheus_port
     if port is None:
@@ -153,13 +155,13 @@ def page_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[He
     )
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            yield Health("ok", f"Prometheus: port {port} is free, /metrics will be served {whom}")
+            yield ExporterHealth("ok", f"Prometheus: port {port} is free, /metrics will be served {whom}")
     except OSError as error:
         if _is_our_page(port):
-            yield Health("ok", f"Prometheus: a running Radiosonde serves port {port}")
+            yield ExporterHealth("ok", f"Prometheus: a running Radiosonde serves port {port}")
             return
         said = f"Prometheus: port {port} of {host} cannot be listened on ({error.strerror})"
-        yield Health("fix", said, f"ss -ltnp 'sport = :{port}'")
+        yield ExporterHealth("fix", said, f"ss -ltnp 'sport = :{port}'")
 
 
 def _is_our_page(port: int) -> bool:

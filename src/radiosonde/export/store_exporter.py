@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde.errors import RadiosondeError
-from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, Health, References
+from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth, References
 from radiosonde.export.lost_windows import LostWindows
 from radiosonde.export.waiting import waiting_windows
 from radiosonde.model import losses
@@ -170,27 +170,29 @@ def make(context: ExportContext) -> StoreExporter | None:
     return None if context.settings.store is None else StoreExporter(context)
 
 
-def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Health]:  # noqa: ARG001 - of all carriers
+def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
     """Say whether the store can be written, and what it holds."""
     from radiosonde.store.reader import StoreReader
 
     if settings.store is None:
-        yield Health("off", "store: off; RADIOSONDE_STORE=radiosonde.sqlite keeps windows for `radiosonde diagnose`")
+        yield ExporterHealth(
+            "off", "store: off; RADIOSONDE_STORE=radiosonde.sqlite keeps windows for `radiosonde diagnose`"
+        )
         return
     path = Path(settings.store)
     fault = unwritable(path)
     if fault:
-        yield Health("fix", f"store: {fault}", make_folder(path.parent))
+        yield ExporterHealth("fix", f"store: {fault}", make_folder(path.parent))
         return
     if not path.exists() or not path.stat().st_size:
-        yield Health("ok", f"store: {path} will be created")
+        yield ExporterHealth("ok", f"store: {path} will be created")
         return
     try:
         models = sorted({summary.model for summary in StoreReader(path).summaries()})
     except RadiosondeError as error:
-        yield Health("fix", f"store: {error}")
+        yield ExporterHealth("fix", f"store: {error}")
         return
-    yield Health("ok", f"store: {path} holds {', '.join(models) if models else 'no model yet'}")
+    yield ExporterHealth("ok", f"store: {path} holds {', '.join(models) if models else 'no model yet'}")
 
 
 def unwritable(path: Path) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from radiosonde.errors import MergeError
 from radiosonde.model.cells import widened
-from radiosonde.model.fields import CELL, Declared, Merge, declarations, names_first, naming
+from radiosonde.model.fields import CELL, DeclaredField, Merge, declarations, names_first, naming
 
 Group = TypeVar("Group")
 MergeSketches = Callable[[str, list[bytes]], bytes]
@@ -50,7 +50,7 @@ def _plan(kind: type) -> list[tuple[str, Callable[[Any], Any], Rule]]:
     return [(field.name, attrgetter(field.name), _rule(kind, field)) for field in names_first(kind)]
 
 
-def _rule(kind: type, field: Declared) -> Rule:
+def _rule(kind: type, field: DeclaredField) -> Rule:
     called = what(kind, field)
     if field.merge is Merge.SUM:
         return _sum_rule(kind, field, called)
@@ -64,7 +64,7 @@ def _rule(kind: type, field: Declared) -> Rule:
     return lambda values, *_: rule(called, values)
 
 
-def _sum_rule(kind: type, field: Declared, called: str) -> Rule:
+def _sum_rule(kind: type, field: DeclaredField, called: str) -> Rule:
     if field.keys:
         if field.axes:
             return lambda values, *_: _sum_tables(values, called)
@@ -123,13 +123,13 @@ def sum_counts(parts: Sequence[NDArray[Any]], what: str) -> NDArray[Any]:
 
 
 @cache
-def what(kind: type, field: Declared) -> str:
+def what(kind: type, field: DeclaredField) -> str:
     """Return the words for *field* in a message."""
     return field.alike or f"{kind.__name__.removesuffix('Counts').lower()} {field.name.replace('_', ' ')}"
 
 
 @cache
-def _rows_named_by(kind: type, field: Declared) -> str | None:
+def _rows_named_by(kind: type, field: DeclaredField) -> str | None:
     """Return the field whose names unite the rows of a table; None where rows are at the same place in all parts."""
     if not field.axes or field.merge is not Merge.SUM or field.axes[0].endswith("+1"):
         return None
@@ -183,7 +183,7 @@ def _sum_groups(values: list[Any], merge_sketches: MergeSketches | None) -> Any:
     return add(present, merge_sketches) if present else None
 
 
-def _sum_extended(kind: type, field: Declared, values: list[Any], parts: Sequence[Any]) -> Any:
+def _sum_extended(kind: type, field: DeclaredField, values: list[Any], parts: Sequence[Any]) -> Any:
     """Add cell tables, all as wide as the widest one of the group."""
     width = max(cells_width(kind, part) for part in parts)
     if field.keys:

@@ -107,7 +107,7 @@ class Stored(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Declared:
+class DeclaredField:
     """One field.
 
     Attributes:
@@ -176,7 +176,7 @@ def counted_group(kind: type, *, read_by: str = "see its fields", **more: Any) -
 
 
 @cache
-def declarations(kind: type) -> tuple[Declared, ...]:
+def declarations(kind: type) -> tuple[DeclaredField, ...]:
     """Return what the fields of *kind*, a dataclass, are declared as, in their order.
 
     Raises:
@@ -194,12 +194,12 @@ def declarations(kind: type) -> tuple[Declared, ...]:
             default = _constant(each.default)
         usual = {"at": "", "keys": (), "moments": (), "group": None, "alike": "", "absent": None}
         derived = {"default": default, "is_tuple": str(each.type).startswith("tuple")}
-        found.append(Declared(each.name, dtype, axes, merge, pool, stored, **{**usual, **more, **derived}))
+        found.append(DeclaredField(each.name, dtype, axes, merge, pool, stored, **{**usual, **more, **derived}))
     return tuple(found)
 
 
 @cache
-def names_first(kind: type) -> tuple[Declared, ...]:
+def names_first(kind: type) -> tuple[DeclaredField, ...]:
     """Return `declarations` with the fields that name axes before those that lie along them."""
     return tuple(sorted(declarations(kind), key=lambda each: not (len(each.axes) == 1 and each.merge in _NAMING)))
 

@@ -23,7 +23,7 @@ class Outcome:
         former: the label that this one corrects; None when it is the first.
         former_lag_s: the lag of *former*; NaN without one.
         classes: the model's classes in column order, where they are known; two of them make the residual signed.
-        cells: cell of each feature, one byte a feature as `radiosonde.reference.grid.Grid.ordinals` gives them: body
+        cells: cell of each feature, one byte a feature as `radiosonde.reference.grid.ReferenceGrid.ordinals` gives them: body
             cells from 0 up, special cells from 252 (below) to 255 (unseen); empty when unknown.
         grid: identity of the grid of *cells*.
         features: feature names, in the order of *cells*.

@@ -8,14 +8,14 @@ import numpy as np
 
 from radiosonde.errors import ConfigurationError
 from radiosonde.reference.containers import Coded
-from radiosonde.reference.frames import BATCH_ROWS, Batch, Column, Table, from_any, from_codes
+from radiosonde.reference.frames import BATCH_ROWS, Batch, Column, ReferenceTable, from_any, from_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
-class ParquetTable(Table):
+class ParquetTable(ReferenceTable):
     """A Parquet file; each pass reads it anew, so memory is bounded by a batch (and a row group's pages)."""
 
     def __init__(self, path: Path) -> None:

@@ -22,7 +22,7 @@ from radiosonde.model.concealed import conceal, key_id
 from radiosonde.reference._columns import EXACT_VALUES, FeatureFit, counted
 from radiosonde.reference._outcome import OutcomeCount, OutcomeFit, infer_task, regression_profile
 from radiosonde.reference.frames import Column, Numbers, Texts, open_table
-from radiosonde.reference.grid import Grid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid, fingerprints
 from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference, Task, safely_named
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from radiosonde.reference.frames import Table
+    from radiosonde.reference.frames import ReferenceTable
 
 Made = TypeVar("Made", bound=Reference)
 
@@ -128,7 +128,7 @@ def fit_rows(
         profiles.append(single.profile())
         columns.append(column)
         between()
-    grid = Grid(profiles)
+    grid = ReferenceGrid(profiles)
     coded = _coded_block(grid, columns)
     coded[invalid] = np.inf
     counts = _Counts(grid.count(coded), fingerprints(coded), block.shape[0])
@@ -157,7 +157,7 @@ class _Ticker:
             self._report(self._done, self._total)
 
 
-def _feature_names(table: Table, options: FitOptions) -> list[str]:
+def _feature_names(table: ReferenceTable, options: FitOptions) -> list[str]:
     outcome = {name for name in (options.target, options.prediction, options.score) if name is not None}
     chosen = (
         [name for name in table.names if name not in outcome] if options.features is None else list(options.features)
@@ -177,7 +177,7 @@ def _feature_names(table: Table, options: FitOptions) -> list[str]:
 
 
 def _first_pass(
-    table: Table, names: list[str], options: FitOptions, tick: _Ticker
+    table: ReferenceTable, names: list[str], options: FitOptions, tick: _Ticker
 ) -> tuple[list[FeatureProfile], list[OutcomeFit]]:
     exact = table.rows * max(len(names), 1) <= EXACT_VALUES
     features = [FeatureFit(name, exact=exact, pii=name in options.pii) for name in names]
@@ -193,9 +193,9 @@ def _first_pass(
 
 
 def _second_pass(
-    table: Table, profiles: Sequence[FeatureProfile], counter: OutcomeCount | None, tick: _Ticker
+    table: ReferenceTable, profiles: Sequence[FeatureProfile], counter: OutcomeCount | None, tick: _Ticker
 ) -> _Counts:
-    grid = Grid(profiles)
+    grid = ReferenceGrid(profiles)
     cells = np.zeros((len(profiles), grid.width), dtype=np.int64)
     hashes = np.zeros(len(profiles), dtype=np.uint64)
     outcome = [] if counter is None else counter.columns
@@ -213,7 +213,7 @@ def _rows(batch: Mapping[str, Column]) -> int:
     return len(next(iter(batch.values()), ()))
 
 
-def _coded_block(grid: Grid, columns: Sequence[Column]) -> NDArray[np.float64]:
+def _coded_block(grid: ReferenceGrid, columns: Sequence[Column]) -> NDArray[np.float64]:
     """Return columns as a block of *grid*, column-major so that counting does not copy it again."""
     block = np.empty((len(columns), len(columns[0]) if columns else 0), dtype=np.float64)
     for row, column, codes in zip(block, columns, grid.codes, strict=True):

@@ -67,7 +67,7 @@ Column = Numbers | Texts
 Batch = dict[str, Column]
 
 
-class Table(ABC):
+class ReferenceTable(ABC):
     """Rows that can be read more than once, batch by batch.
 
     Attributes:
@@ -87,7 +87,7 @@ class Table(ABC):
         """
 
 
-def open_table(frame: Any) -> Table:  # frames of three libraries, a mapping, or a path
+def open_table(frame: Any) -> ReferenceTable:  # frames of three libraries, a mapping, or a path
     """Return a frame, mapping of arrays or Parquet path as a table.
 
     Raises:
@@ -116,7 +116,7 @@ def open_table(frame: Any) -> Table:  # frames of three libraries, a mapping, or
     )
 
 
-class MemoryTable(Table):
+class MemoryTable(ReferenceTable):
     """Columns that are in memory already."""
 
     def __init__(self, columns: dict[str, Column | str], rows: int) -> None:

@@ -39,7 +39,7 @@ _CHUNK_ROWS = 2048
 """Rows per pass: 30 columns of doubles are 480 KiB, which stays in a second-level cache."""
 
 
-class Grid:
+class ReferenceGrid:
     """Cells of all features of one reference.
 
     A block is float64 of shape (rows, features). Numeric columns hold values; NaN is missing, an infinity is invalid

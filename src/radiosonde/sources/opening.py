@@ -7,7 +7,7 @@ from pathlib import Path
 
 from radiosonde.errors import StoreError
 from radiosonde.sources.parquet import SealedReader
-from radiosonde.sources.source import Parts, StoredSource
+from radiosonde.sources.source import StoredParts, StoredSource
 from radiosonde.store import StoreReader
 from radiosonde.store.connection import reading
 
@@ -35,7 +35,7 @@ def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool = Tr
     return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
 
 
-def _places(path: Path, *, sketches: bool) -> list[Parts]:
+def _places(path: Path, *, sketches: bool) -> list[StoredParts]:
     if not path.is_dir():
         with reading(path):  # says now what is wrong with it
             return [StoreReader(path, sketches=sketches)]

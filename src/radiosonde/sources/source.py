@@ -28,7 +28,7 @@ class Source(Protocol):
         ...
 
 
-class Parts(Protocol):
+class StoredParts(Protocol):
     """One place where parts lie: a SQLite store, or a folder of sealed hours."""
 
     @property
@@ -65,7 +65,7 @@ class StoredSource:
             this order a part is seen at least once, and by its id at most once.
     """
 
-    def __init__(self, places: Sequence[Parts]) -> None:
+    def __init__(self, places: Sequence[StoredParts]) -> None:
         self.places = tuple(places)
 
     def windows(self, start_ns: int | None = None, end_ns: int | None = None, model: str | None = None) -> list[Window]:

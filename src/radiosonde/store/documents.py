@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde.model import Window
-from radiosonde.model.fields import Declared, Stored, declarations, names_first
+from radiosonde.model.fields import DeclaredField, Stored, declarations, names_first
 from radiosonde.store.shapes import HEADS, SHAPES, Document, Shape, Span, Target, any_row, occupied
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FEATURE_TABLES = frozenset({"features", "sketches"})
 """Tables beside ``windows``; a field that lies there has a row per feature."""
 
 
-class Place(NamedTuple):
+class FieldLocation(NamedTuple):
     """Where a field lies.
 
     Attributes:
@@ -40,24 +40,24 @@ class Place(NamedTuple):
 
     group: str
     kind: type
-    field: Declared
+    field: DeclaredField
     column: str
     path: tuple[str, ...]
 
 
 @cache
-def places() -> tuple[Place, ...]:
+def places() -> tuple[FieldLocation, ...]:
     """Return where every field of a window lies, but for groups, whose fields are there."""
     return tuple(_places("", Window))
 
 
-def _places(group: str, kind: type) -> Iterator[Place]:
+def _places(group: str, kind: type) -> Iterator[FieldLocation]:
     for field in declarations(kind):
         if field.group is not None and not group:
             yield from _places(field.name, field.group)
         else:
             column, *path = (field.at or (f"{group}.{field.name}" if group else field.name)).split(".")
-            yield Place(group, kind, field, column, tuple(path))
+            yield FieldLocation(group, kind, field, column, tuple(path))
 
 
 class _Entry(NamedTuple):
@@ -73,7 +73,9 @@ class GroupDocument:
 
     def __init__(self, kind: type) -> None:
         self._kind = kind
-        self._entries = list(_entries([Place("", kind, field, "", (field.name,)) for field in declarations(kind)]))
+        self._entries = list(
+            _entries([FieldLocation("", kind, field, "", (field.name,)) for field in declarations(kind)])
+        )
 
     def write(self, group: Any) -> dict[str, Any]:
         """Return the document of *group*."""
@@ -240,7 +242,7 @@ def _read(shape: Shape, document: Document | None, values: Mapping[str, Any]) ->
     return field.default()
 
 
-def _shape(kind: type, field: Declared, name: str) -> Shape:
+def _shape(kind: type, field: DeclaredField, name: str) -> Shape:
     return (_Nested if field.stored is Stored.GROUP else SHAPES.get(field.stored, Shape))(kind, field, name)
 
 
@@ -248,7 +250,7 @@ def _is_field(shape: Shape) -> bool:
     return type(shape) not in HEADS.values()
 
 
-def _entries(held: list[Place]) -> Iterator[_Entry]:
+def _entries(held: list[FieldLocation]) -> Iterator[_Entry]:
     headed = set()
     for place in held:
         head = HEADS.get(place.field.stored)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
-from radiosonde.model.fields import CELL, FLAG, INT, TEXT, UINT, Declared, declarations
+from radiosonde.model.fields import CELL, FLAG, INT, TEXT, UINT, DeclaredField, declarations
 from radiosonde.store.documents import FEATURE_TABLES, ColumnDocument, GroupReader, places
 from radiosonde.store.shapes import Plain, plain
 
@@ -162,7 +162,7 @@ def feature_rows(features: FeatureCounts) -> list[Row]:
     return [(position, *row) for position, row in enumerate(zip(*columns, strict=True))]
 
 
-def _per_feature(declared: Declared, values: Any) -> list[Any]:
+def _per_feature(declared: DeclaredField, values: Any) -> list[Any]:
     if declared.dtype == UINT:
         return values.view(np.int64).tolist()  # type: ignore[no-any-return]
     listed = plain(declared)(values)
@@ -249,7 +249,7 @@ def _features_from(part: FeaturePart) -> dict[str, Any]:
     return values
 
 
-def _no_rows(declared: Declared) -> Any:
+def _no_rows(declared: DeclaredField) -> Any:
     """Return the table of no features; nothing was counted, so no row says how wide it was."""
     if declared.default is not None:
         return declared.default()

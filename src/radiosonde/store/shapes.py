@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from radiosonde.errors import StoreError
 from radiosonde.model import Exemplar
 from radiosonde.model.addition import cells_width
-from radiosonde.model.fields import BUCKETS, FLOAT, INT, TEXT, Declared, Stored, axis_size, naming
+from radiosonde.model.fields import BUCKETS, FLOAT, INT, TEXT, DeclaredField, Stored, axis_size, naming
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ class Shape:
         name: its name in the document.
     """
 
-    def __init__(self, kind: type, field: Declared, name: str) -> None:
+    def __init__(self, kind: type, field: DeclaredField, name: str) -> None:
         self.kind, self.field, self.name = kind, field, name
 
     def write(self, target: Target, group: Any, span: Span) -> None:
@@ -69,7 +69,7 @@ class Shape:
 class Plain(Shape):
     """A number or a text, a list (of lists), or a mapping by one name."""
 
-    def __init__(self, kind: type, field: Declared, name: str) -> None:
+    def __init__(self, kind: type, field: DeclaredField, name: str) -> None:
         super().__init__(kind, field, name)
         self._encode = plain(field)
         self._decode = self._decoder()
@@ -137,7 +137,7 @@ class Trimmed(Shape):
         return {self.name: lists(arrow_type(self.field.dtype), len(self.field.axes))}
 
 
-class Keys(Shape):
+class RowNames(Shape):
     """The names of the rows of another field, which writes them."""
 
     def write(self, target: Target, group: Any, span: Span) -> None:
@@ -261,7 +261,7 @@ class Lines(Shape):
         return {self.name: pa.list_(line)}
 
 
-class Columns(Shape):
+class Moments(Shape):
     """A table whose last axis is moments: a struct with one list each."""
 
     def write(self, target: Target, group: Any, span: Span) -> None:
@@ -370,12 +370,12 @@ class Exemplars(Shape):
 SHAPES: Mapping[Stored, type[Shape]] = {
     Stored.PLAIN: Plain,
     Stored.TRIMMED: Trimmed,
-    Stored.KEYS: Keys,
+    Stored.KEYS: RowNames,
     Stored.ROWS: Rows,
     Stored.SPAN: OwnSpan,
     Stored.PAIRS: Pairs,
     Stored.LINES: Lines,
-    Stored.COLUMNS: Columns,
+    Stored.COLUMNS: Moments,
     Stored.SPARSE: Sparse,
     Stored.EXEMPLARS: Exemplars,
 }
@@ -389,7 +389,7 @@ HEADS: Mapping[Stored, type[Shape]] = {
 """What stands in a document before the first field of a shape."""
 
 
-def plain(field: Declared) -> Callable[[Any], Any]:
+def plain(field: DeclaredField) -> Callable[[Any], Any]:
     """Return what makes a value of *field* into what JSON can hold."""
     cast = _CASTS.get(field.dtype, int)
     if field.keys:

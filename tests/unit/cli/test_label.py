@@ -254,7 +254,9 @@ def test_a_bar_shows_how_far_it_is(csv, tmp_path, monkeypatch):
 
     seen = []
     path = csv("id,label\n" + "".join(f"{row},yes\n" for row in range(2_500)))
-    for _ in rows.read_rows(path, rows.Columns(), lambda done, total: seen.append((done, total)), rows.Reading()):
+    for _ in rows.read_rows(
+        path, rows.LabelColumns(), lambda done, total: seen.append((done, total)), rows.FileFormat()
+    ):
         pass
     size_bytes = path.stat().st_size
     assert len(seen) == 2
@@ -262,6 +264,8 @@ def test_a_bar_shows_how_far_it_is(csv, tmp_path, monkeypatch):
     seen.clear()
     table = tmp_path / "labels.parquet"
     pq.write_table(pa.table({"id": list(range(12_000)), "label": ["yes"] * 12_000}), table)
-    for _ in rows.read_rows(table, rows.Columns(), lambda done, total: seen.append((done, total)), rows.Reading()):
+    for _ in rows.read_rows(
+        table, rows.LabelColumns(), lambda done, total: seen.append((done, total)), rows.FileFormat()
+    ):
         pass
     assert seen == [(10_000, 12_000), (12_000, 12_000)]

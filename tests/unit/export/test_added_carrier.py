@@ -18,7 +18,7 @@ from radiosonde._settings import Settings
 from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_server import read_server
 from radiosonde.export import carriers
-from radiosonde.export.exporter import BaseExporter, Carrier, ExportCounts, Health
+from radiosonde.export.exporter import BaseExporter, Carrier, ExportCounts, ExporterHealth
 from radiosonde.export.waiting import waiting_windows
 from radiosonde.model import losses
 from radiosonde.testing import fly
@@ -59,7 +59,7 @@ class LinesExporter(BaseExporter):
 
 def health(settings, variables):
     """Say that all is well."""
-    yield Health("ok", f"lines: {settings.service_name}")
+    yield ExporterHealth("ok", f"lines: {settings.service_name}")
 
 
 LINES = Carrier(

@@ -15,7 +15,7 @@ import pytest
 
 from radiosonde._guard import Guard
 from radiosonde._health import health as module
-from radiosonde._health.health import DurationTable, Health
+from radiosonde._health.health import DurationTable, HealthSampler
 from radiosonde.model import LATENCY, RUNTIME_KEY
 from radiosonde.sources import open_source
 from radiosonde.store.seal import seal
@@ -144,7 +144,7 @@ def test_windows_are_stored_and_sealed_apart_from_the_models(tmp_path):
 
 def test_a_window_ends_with_its_time():
     """Samples of one window are one part of it; the first sample of the next one hands it out."""
-    health = Health(1.0, "worker-1")
+    health = HealthSampler(1.0, "worker-1")
     health.start()
     try:
         handed = []
@@ -229,7 +229,7 @@ def test_the_first_sample_asks_for_gpu_memory_and_the_next_do_not(monkeypatch):
     asked, now_ns = [], [3 * 10**9]
     monkeypatch.setattr(module, "monotonic_ns", lambda: now_ns[0])
     monkeypatch.setattr(module.probes, "gpu_probe", lambda: lambda: asked.append(now_ns[0]) or 7)
-    health = Health(60.0, "process")
+    health = HealthSampler(60.0, "process")
     try:
         for _ in range(23):  # the first begins
             health.sample()

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiosonde._join.label_values import class_name
-from radiosonde._join.matching import LaneCodes, Prediction, match, parse_id
+from radiosonde._join.matching import FoundPrediction, LaneCodes, match, parse_id
 from radiosonde.model import SeriesKey
 from tests.unit.join.predictions import CLASSES, VALUES, S
 
 CODES = LaneCodes(CLASSES)
-LATE = Prediction(CODES, 100 * S, math.nan, 0.75, 1, 1, b"\x01\x02\x03")
-ETA = Prediction(LaneCodes(VALUES), 100 * S, 10.0, math.nan, -1, 0, b"")
+LATE = FoundPrediction(CODES, 100 * S, math.nan, 0.75, 1, 1, b"\x01\x02\x03")
+ETA = FoundPrediction(LaneCodes(VALUES), 100 * S, 10.0, math.nan, -1, 0, b"")
 
 
 def say(prediction, *statements):

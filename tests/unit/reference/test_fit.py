@@ -8,7 +8,7 @@ import pytest
 from radiosonde.errors import ConfigurationError
 from radiosonde.reference import Reference, _columns
 from radiosonde.reference.fit import fit_rows
-from radiosonde.reference.grid import Grid
+from radiosonde.reference.grid import ReferenceGrid
 from tests.unit.reference.frames import OUTCOME, ROWS, flights, forms
 
 FORMS = [
@@ -118,7 +118,7 @@ def test_a_column_without_values_is_all_missing_and_later_values_are_above():
     """No finite value means no body cell."""
     reference = Reference.fit({"x": [np.nan, None], "y": [1.0, 2.0]})
     assert reference.features[0].counts == (0, 0, 2, 0)
-    assert Grid.from_reference(reference).assign(np.array([[7.0, 1.0]])).tolist() == [[3, 0]]
+    assert ReferenceGrid.from_reference(reference).assign(np.array([[7.0, 1.0]])).tolist() == [[3, 0]]
 
 
 def test_pii_features_hold_no_quantiles_and_are_marked():

@@ -16,7 +16,7 @@ from radiosonde.diagnose.traffic_series import make_grid, make_rhythm
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
     from radiosonde.diagnose.traffic_incidents import Traffic
-    from radiosonde.diagnose.traffic_series import Grid
+    from radiosonde.diagnose.traffic_series import TrafficGrid
 
 _LEAST_PAUSES, _LONGER, _SLACK_STEPS = 6, 1.5, 3
 
@@ -56,7 +56,7 @@ def _look_at_pauses(view: View, report: Report, beside: list[tuple[int, int]]) -
     report.gap(view, "how many calls come", "calls are too few, or windows too long, to know how many are usual")
 
 
-def _floors(grid: Grid, found: Traffic) -> list[Floor]:
+def _floors(grid: TrafficGrid, found: Traffic) -> list[Floor]:
     if np.isnan(found.floor):
         text = "nothing yet, whatever is missing"
         return [Floor(float("nan"), "share", text)]
