@@ -42,10 +42,21 @@ def predict(rows):
         pass
     return answer if options["batch"] > 1 else answer[0]
 
-def hog():
+def python_hog():
     while True:
         sum(range(1000))
 
+def native_hog():  # keeps the interpreter lock for some ten milliseconds at a time
+    numbers = [float(number % 1009) for number in range(100_000)]
+    while True:
+        sorted(numbers)
+
+def numpy_hog():  # takes and gives the lock all the time
+    numbers = np.random.default_rng(0).random((200, 200))
+    while True:
+        np.sort(numbers, axis=0)
+
+HOGS = {"thread": [python_hog], "native": [native_hog], "numpy": [numpy_hog], "all": [python_hog, native_hog, numpy_hog] * 2}
 made = collections.Counter()
 
 def call(place):
@@ -62,7 +73,7 @@ def call(place):
                 mine.update(np.atleast_1d(answer).tolist())
     made.update(mine)
 
-if options["hog"] == "thread":
+for hog in HOGS.get(options["hog"], ()):
     threading.Thread(target=hog, daemon=True).start()
 threads = [threading.Thread(target=call, args=(place,)) for place in range(options["threads"])]
 for thread in threads:
@@ -93,6 +104,9 @@ CASES = {
     "10 us, four threads": {"threads": 4, "model_us": 10, "calls": 5_000},
     "100 us, four threads": {"threads": 4, "model_us": 100, "calls": 1_500},
     "a hog in the same process": {"hog": "thread"},
+    "a hog of C code in the same process": {"hog": "native", "calls": 15_000},
+    "a hog of numpy in the same process": {"hog": "numpy"},
+    "six hogs in the same process": {"hog": "all", "calls": 10_000},
     "sixteen threads and a hog in the same process": {"threads": 16, "calls": 2_000, "hog": "thread"},
     "two features, a large ring": {"features": 2},
     "wide rows, a small ring": {"features": 300, "calls": 8_000, "environment": {"RADIOSONDE_RING_BYTES": "300000"}},

@@ -16,6 +16,7 @@ scrape. One lock, held for one fold at most, never while anything is exported an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.batches import Batches
 from radiosonde._aggregate.outcomes import OutcomeState
-from radiosonde._aggregate.provisional import WIDE_VALUES, Backlog, OutOfTimeError, Part, pieces
+from radiosonde._aggregate.provisional import HURRIED_ROWS, WIDE_VALUES, Backlog, OutOfTimeError, Part, pieces
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
@@ -250,34 +251,41 @@ class Aggregator:
     def _settle(self, identity: _Identity, deadline_ns: int | None = None) -> None:
         """Make the provisional reference from the backlog and count the backlog by it.
 
-        What is not counted by the deadline is lost, and counted as that.
+        With a deadline, a sample is counted of what is not counted by half of the time; what is not counted by the deadline is
+        lost, and counted as that.
         """
         backlog = self._backlogs.pop(identity)
-        parts = list(backlog.parts())
-        try:
-            self._count_backlog(identity, backlog, parts, deadline_ns)
-        except OutOfTimeError:
-            rows = sum(len(part.rows) * part.weight for part in parts)
-            self._guard.lose(FEATURES_UNFINISHED, rows)
-            self._guard.tell(
-                "features unfinished",
-                "The features of %d rows of %s could not be counted before the exit's deadline; calls, errors and latency are. "
-                "Give the model a reference, or observe fewer features (max_features)",
-                rows,
-                parts[0].stream.model,
-            )
+        if deadline_ns is None:
+            self._count_backlog(identity, backlog, None)
+            return
+        now_ns = monotonic_ns()
+        with suppress(OutOfTimeError):
+            self._count_backlog(identity, backlog, now_ns + (deadline_ns - now_ns) // 2)
+            return
+        lost = backlog.estimated_rows
+        with suppress(OutOfTimeError):
+            backlog.thin_to(HURRIED_ROWS)
+            self._count_backlog(identity, backlog, deadline_ns)
+            return
+        self._guard.lose(FEATURES_UNFINISHED, lost)
+        self._guard.tell(
+            "features unfinished",
+            "The features of %d rows of %s could not be counted before the exit's deadline; calls, errors and latency are. "
+            "Give the model a reference, or observe fewer features (max_features)",
+            lost,
+            backlog.model,
+        )
 
-    def _count_backlog(self, identity: _Identity, backlog: Backlog, parts: list[Part], deadline_ns: int | None) -> None:
+    def _count_backlog(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> None:
         # Streams of one version share it, whatever process they come from: counts add up only within one grid.
         reference = self._provisional.get(identity)
         if reference is None:
             reference = self._provisional[identity] = backlog.reference(deadline_ns)
         for stream in backlog.streams:
             stream.adopt(reference)
-        while parts:
+        for part in backlog.take():
             if deadline_ns is not None and monotonic_ns() >= deadline_ns:
                 raise OutOfTimeError
-            part = parts.pop()
             self._state(part.stream, part.start_ns, part.cohort).add_features(part.rows, part.weight)
 
     @property

@@ -48,6 +48,9 @@ BACKLOG_PARTS = 4096
 FITTED_ROWS = 20_000
 """Rows a reference is fitted from at most."""
 
+HURRIED_ROWS = 256
+"""Rows that are counted where an exit has no time for all. numpy keeps the interpreter lock over so few values, so another
+thread that is busy with Python or C code holds this one up a few times, not at each of some hundred operations."""
 
 WIDE_VALUES = 256
 """Features that wait for a reference beyond which making it takes tenths of a second: deliver the rest first."""
@@ -87,6 +90,11 @@ class Backlog:
         self._first_ns = self._last_ns = 0
         self._interim: tuple[int, Reference] | None = None
 
+    @property
+    def model(self) -> str:
+        """Name of the model whose rows wait; empty when none do."""
+        return self._parts[0].stream.model if self._parts else ""
+
     def add(self, part: Part) -> None:
         """Keep rows."""
         if not self._rows:
@@ -120,8 +128,31 @@ class Backlog:
         return list({id(part.stream): part.stream for part in self._parts}.values())
 
     def parts(self) -> list[Part]:
-        """Return what waits, in the order of arrival."""
+        """Return what waits."""
         return self._parts
+
+    @property
+    def estimated_rows(self) -> int:
+        """Rows that those that wait stand for."""
+        return sum(len(part.rows) * part.weight for part in self._parts)
+
+    def take(self) -> Iterator[Part]:
+        """Yield what waits in pieces of some `PIECE_BYTES`, and forget each piece when the next one is asked for."""
+        groups: dict[tuple[int, int, str, int], list[Part]] = {}
+        for part in self._parts:
+            groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight), []).append(part)
+        self._parts = [members[0]._replace(rows=rows) for members in groups.values() for rows in pieces(members)]
+        while self._parts:
+            yield self._parts[-1]
+            self._parts.pop()
+
+    def thin_to(self, rows: int) -> None:
+        """Keep about *rows* of the rows that wait, each for as many more."""
+        step = -(-sum(len(part.rows) for part in self._parts) // rows)
+        if step > 1:
+            parts, self._parts, self.size_bytes = self._parts, [], 0
+            for part in parts:
+                self._keep(self._thinned(part, step))
 
     def reference(self, deadline_ns: int | None = None) -> Reference:
         """Return the provisional reference of all that waits.

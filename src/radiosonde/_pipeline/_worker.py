@@ -21,12 +21,13 @@ import signal
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from radiosonde._clock import thread_time_ns
 from radiosonde._native import Empty, LockType, RLock, SimpleQueue, Thread, allocate_lock, wait_for
+from radiosonde._pipeline import hurry
 from radiosonde._pipeline.pool_exit import deliver_before_pools_end
 from radiosonde._pipeline.process_exit import ProcessExit
 
@@ -126,27 +127,6 @@ class Worker:
                     done.release()
 
 
-HURRIED_INTERVAL_S = 0.0005
-"""Switch interval while a ring is filling: a tenth of the default."""
-
-
-@contextmanager
-def in_a_hurry() -> Iterator[None]:
-    """Wait less for the interpreter lock: for a turn whose ring fills faster than it is drained.
-
-    numpy lets go of the lock in every longer operation and then waits a whole switch interval for it, if the other
-    threads are busy in Python: sixty times 5 ms for one turn, in which a caller at full rate writes 30 000 records. The
-    interval is the interpreter's, so it is shortened only for such a turn and put back after it; callers lose the lock
-    for the same few dozen microseconds, more often (bench_tail).
-    """
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(min(before_s, HURRIED_INTERVAL_S))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before_s)
-
-
 class Ending:
     """Set by SIGTERM and SIGINT.
 
@@ -237,6 +217,7 @@ def _register_once() -> None:
 
 def _begin_in_child() -> None:
     _EXIT.reset()
+    hurry.reset_after_fork()
     _tell_all("after_fork_in_child")()
 
 

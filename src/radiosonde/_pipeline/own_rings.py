@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
-from radiosonde._pipeline._worker import in_a_hurry
 from radiosonde._pipeline.cadence import Cadence
+from radiosonde._pipeline.hurry import in_a_hurry
 from radiosonde._pipeline.ring_consumer import fold_in_slices
 from radiosonde._pipeline.spool_watch import SpoolWatch
 

@@ -18,6 +18,7 @@ from radiosonde._pipeline._worker import Worker, deliver_at_any_end
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
+from radiosonde._pipeline.hurry import in_a_hurry
 from radiosonde._pipeline.importing import is_importing
 from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
@@ -251,7 +252,10 @@ class Pipeline:
     def flush(self, timeout_s: float) -> bool:
         """Drain, close all windows, write the store, export; return whether all of it was done in time."""
         self._parts.catch_up()
-        return not (self.is_recording or self._has_labelled) or self._flush(monotonic_ns() + round(timeout_s * NS))
+        if not (self.is_recording or self._has_labelled):
+            return True
+        with in_a_hurry():
+            return self._flush(monotonic_ns() + round(timeout_s * NS))
 
     def _flush(self, deadline_ns: int, *, is_end: bool = False) -> bool:
         done = False
@@ -306,6 +310,10 @@ class Pipeline:
         """Flush, end the threads, close the outlets; nothing is recorded until `configure`, and nothing is refused."""
         if self.is_shut:
             return True
+        with in_a_hurry():
+            return self._shut_down(timeout_s)
+
+    def _shut_down(self, timeout_s: float) -> bool:
         self._parts.catch_up()
         was_recording = self.is_recording or self._has_labelled
         self.is_shut = True

@@ -10,8 +10,11 @@ import math
 import numpy as np
 import pytest
 
+from radiosonde._aggregate import aggregator as aggregator_module
+from radiosonde._aggregate import provisional as provisional_module
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._aggregate.provisional import BACKLOG_BYTES
+from radiosonde._aggregate.provisional import BACKLOG_BYTES, HURRIED_ROWS
+from radiosonde._clock import NS
 from radiosonde._ring.text_codes import boxed
 from radiosonde.model import cell_names
 from radiosonde.testing import fly
@@ -220,3 +223,43 @@ def test_texts_of_two_processes_meet_in_one_reference():
         "b": 3, "a": 2, "c": 1,
     }  # fmt: skip
     assert window.features.cells[0, -2] == 1
+
+
+class SlowClock:
+    """A monotonic clock that moves a millisecond each time it is asked, and *jump_s* at one of them."""
+
+    def __init__(self, jump_at: int, jump_s: float) -> None:
+        self.asked = 0
+        self._jump_at, self._jump_ns = jump_at, round(jump_s * NS)
+
+    def __call__(self) -> int:
+        """Return the time in nanoseconds."""
+        self.asked += 1
+        return NS + self.asked * NS // 1000 + (self._jump_ns if self.asked >= self._jump_at else 0)
+
+
+@pytest.mark.parametrize("features", [1, 3, 30])
+@pytest.mark.parametrize("amid", ["the fit", "the counting"])
+def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, amid):
+    """Half of the time is gone amid either: few rows stand for those that are left, and none is lost."""
+    rows, parts = 60_000 // features, 20
+
+    def closed(clock: SlowClock):
+        aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream(categories=[None] * features)
+        values = np.random.default_rng(features).normal(size=(rows, features))
+        for part in np.split(values, parts):
+            aggregator.fold(feed, block([0] * len(part), part))
+        with monkeypatch.context() as patch:
+            patch.setattr(aggregator_module, "monotonic_ns", clock)
+            patch.setattr(provisional_module, "monotonic_ns", clock)
+            windows = aggregator.close(everything=True, is_end=True, deadline_ns=clock() + 100 * NS)
+        assert aggregator._guard.losses() == {}
+        return only(windows)
+
+    quiet = SlowClock(jump_at=1 << 60, jump_s=0)
+    assert closed(quiet).counted_rows == rows
+    late = closed(SlowClock(jump_at=5 if amid == "the fit" else quiet.asked - 1, jump_s=60))
+    assert 0 < late.counted_rows < rows
+    cells = late.cells.sum(axis=1)
+    assert (cells == cells[0]).all()
+    assert abs(int(cells[0]) - rows) <= parts * rows / HURRIED_ROWS
