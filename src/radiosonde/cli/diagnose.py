@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
+from radiosonde.cli._stores import add_stores, policy_of, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
 from radiosonde.diagnose.finding import iso
@@ -40,9 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Read a store and report what is wrong (data, model version, cohort or latency phase), where, since when, and how certain it is.",
         epilog=_EXIT_CODES,
     )
-    parser.add_argument(
-        "store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both"
-    )
+    add_stores(parser)
     parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON (radiosonde.diagnosis/1)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as one HTML file")
     parser.add_argument(
@@ -72,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if args.since is not None and args.until is not None and args.since >= args.until:
         raise ConfigurationError("--since must be before --until; swap them")
     terminal = None if args.json else console()
-    source = open_source(list(args.store))
+    stores = stores_of(args.store)
+    source = open_source(stores)
     # A window that only overlaps the interval would bring in what is outside it.
     windows = [
         window
@@ -94,17 +94,18 @@ def run(args: argparse.Namespace) -> int:
         require=args.require,
         freshness=None if written_ns is None else Freshness(written_ns, wall_ns()),
         past=args.until is not None,
+        policy=policy_of(stores),
     )
     if not diagnosis.windows:
         diagnosis = _with_holdings(diagnosis, source)
-    command = _filled_in(args.store, source)
+    command = _filled_in(stores, source)
     if terminal is None:
         json.dump(diagnosis.to_json(), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")
     else:
         print_diagnosis(diagnosis, terminal, command=command)
     if args.html is not None:
-        _write(args.html, render_html(diagnosis, title=f"Diagnosis of {args.store[0].name}", command=command))
+        _write(args.html, render_html(diagnosis, title=f"Diagnosis of {stores[0].name}", command=command))
         if terminal is not None:
             terminal.print(f"\nreport: {args.html}", soft_wrap=True)
     return EXIT_CODES[diagnosis.status]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
+from radiosonde.cli._stores import add_stores, policy_of, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
-from radiosonde.diagnose.text import onset_words, place_words, reasons, span_words, status_words
+from radiosonde.diagnose.text import onset_words, place_words, reasons, responsible_words, span_words, status_words
 from radiosonde.diagnose.triage import TriageLine, triage_lines
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import RUNTIME_MODEL
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Show the last minutes on one screen: findings, then traffic, errors, latency, versions, cohorts, processes and data, compared with their usual values.",
         epilog="Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not run, 4 stale.",
     )
-    parser.add_argument("store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both")  # fmt: skip
+    add_stores(parser)
     parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
         "--last", type=int, default=15, metavar="MINUTES", help="length of the period shown (default: 15)"
@@ -54,14 +54,15 @@ def run(args: argparse.Namespace) -> int:
             f"--last {args.last} is not a valid number of minutes; pass a positive one, as in --last 15"
         )
     terminal = console()
-    source = open_source(list(args.store), sketches=False)
+    stores = stores_of(args.store)
+    source = open_source(stores, sketches=False)
     written_ns = source.last_written_ns()
     windows = source.windows(None, None, args.model)
     last = max((window.end_ns for window in windows), default=0)
     windows = [window for window in windows if window.end_ns > last - _HISTORY_NS]
     windows += source.runtime_windows(last - _HISTORY_NS, None)
     freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
-    diagnosis = check(windows, source.references(), model=args.model, freshness=freshness)
+    diagnosis = check(windows, source.references(), model=args.model, freshness=freshness, policy=policy_of(stores))
     terminal.print(f"{status_words(diagnosis).upper()}  {span_words(diagnosis)}", style="bold", soft_wrap=True)
     for reason in reasons(diagnosis):
         terminal.print(f"  {reason}", highlight=False)
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         terminal.print(f"\n{finding.severity.upper()}  {finding.title}", style="bold", highlight=False)
         terminal.print(f"  {finding.verdict}", highlight=False)
         terminal.print(f"  {place_words(finding.where)}; since {onset_words(finding.onset)}", highlight=False)
+        for label, words in responsible_words(finding):
+            terminal.print(f"  {label}: {words}", highlight=False, soft_wrap=True)
     moved: list[tuple[str, TriageLine]] = []
     for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
         terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             )
             if max(line.ratio, 1 / line.ratio) >= _MOVED:
                 moved.append((model, line))
-    _print_end(terminal, diagnosis, moved, " ".join(shlex.quote(str(path)) for path in args.store))
+    _print_end(terminal, diagnosis, moved, " ".join(shlex.quote(str(path)) for path in stores))
     return EXIT_CODES[diagnosis.status]
 
 

@@ -19,10 +19,12 @@ from radiosonde.diagnose.finding import (
     Place,
     QualityFigure,
     RateTable,
+    Responsible,
     Status,
     Timeline,
 )
 from radiosonde.diagnose.html import render_html
+from radiosonde.diagnose.policy import Policy
 from radiosonde.diagnose.status import EXIT_CODES, SUBJECTS, Freshness
 from radiosonde.diagnose.text import print_diagnosis
 
@@ -41,8 +43,10 @@ __all__ = [
     "NotChecked",
     "Onset",
     "Place",
+    "Policy",
     "QualityFigure",
     "RateTable",
+    "Responsible",
     "Status",
     "Timeline",
     "check",

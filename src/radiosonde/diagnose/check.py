@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from radiosonde.diagnose.finding import Diagnosis, NotChecked, Place
 from radiosonde.diagnose.fold import fold
 from radiosonde.diagnose.lost import hole_words, unseen_models
+from radiosonde.diagnose.policy import Policy
 from radiosonde.diagnose.registry import Report, View, all_checks
 from radiosonde.diagnose.status import missing_checks, required_subjects, window_length_ns
 from radiosonde.model import RUNTIME_MODEL
@@ -33,6 +34,7 @@ def check(
     require: Collection[str] | None = None,
     freshness: Freshness | None = None,
     past: bool = False,
+    policy: Policy | None = None,
 ) -> Diagnosis:
     """Diagnose *windows*: what is wrong, where, since when, how sure, and what could not be checked.
 
@@ -45,9 +47,10 @@ def check(
         require: subjects (of `radiosonde.diagnose.status.SUBJECTS`) without which no model is healthy; None for errors,
             latency, and features where there is a fitted reference.
         freshness: when the store was last written to; None to take the data for fresh.
+        policy: objectives and owners, as people declared them.
         past: the caller asks for the past: incidents that are over count, and nothing is stale.
     """
-    given = list(windows)
+    given, policy = list(windows), policy or Policy()
     runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
     chosen = [window for window in given if window.key.model != RUNTIME_MODEL and model in (None, window.key.model)]
     written_ns = None if freshness is None else freshness.written_ns
@@ -60,7 +63,7 @@ def check(
     for name in sorted({window.key.model for window in chosen}):
         mine = [window for window in chosen if window.key.model == name]
         beside = sorted({(each.start_ns, each.end_ns) for each in given if each.key.model not in (name, RUNTIME_MODEL)})
-        view = View(name, mine, runtime, references, past, beside)
+        view = View(name, mine, runtime, references, past, beside, policy.configuration.of(name))
         reports = {each: Report() for each in all_checks()}
         for each, report in reports.items():
             each.look(view, report)
@@ -71,12 +74,12 @@ def check(
             whole.gap(view, "what was lost", hole_words(view.hole))
         missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
     whole.gaps += lost
-    missing += lost
+    missing += lost + policy.gaps()
     whole.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
     whole.notes.sort(key=lambda finding: -finding.confidence.ln_e)
     return Diagnosis(
-        findings=tuple(whole.findings),
-        notes=tuple(whole.notes),
+        findings=tuple(policy.with_responsible(finding) for finding in whole.findings),
+        notes=tuple(policy.with_responsible(note) for note in whole.notes),
         not_checked=tuple(whole.gaps),
         checked=tuple(whole.checked),
         start_ns=min(window.start_ns for window in chosen),

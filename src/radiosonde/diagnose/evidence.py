@@ -57,14 +57,15 @@ def rise_ln_e(
     return np.where(is_rise, gain / dispersion - _cost(hits, dispersion), -np.inf)
 
 
-def above_ln_e(hits: Numbers, trials: Numbers, rate: float, dispersion: Numbers) -> Numbers:
-    """Return the log e-value that the rate of *hits* among *trials* is above *rate*."""
+def above_ln_e(hits: Numbers, trials: Numbers, rate: Numbers | float, dispersion: Numbers) -> Numbers:
+    """Return the log e-value that the rate of *hits* among *trials* is above *rate*; none is above a rate of 1 or more."""
     observed = hits / np.maximum(trials, 1e-300)
+    is_above = (hits >= MIN_HITS) & (observed > rate)
+    rate = np.minimum(rate, 0.999)
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = hits * np.log(observed / rate)
         missed = trials - hits
         gain = gain + np.where(missed > 0, missed * np.log((1 - observed) / (1 - rate)), 0.0)
-    is_above = (hits >= MIN_HITS) & (observed > rate)
     return np.where(is_above, gain / dispersion - _cost(hits, dispersion), -np.inf)
 
 

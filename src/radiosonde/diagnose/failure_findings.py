@@ -44,7 +44,8 @@ def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *,
     onset = _onset(table, incident, has_before=was_calls > 0)
     kind, what = _kind(lead)
     where = Place(table.model, lead.version, lead.variant, lead.cohort)
-    severity: Severity = "page" if rate >= PAGE_RATE or share >= PAGE_SHARE else "ticket"
+    page_rate, page_share = (PAGE_RATE, PAGE_SHARE) if found.slo is None else (max(PAGE_RATE, found.slo), found.slo)
+    severity: Severity = "page" if rate >= page_rate or share >= page_share else "ticket"
     if incident.recovered is not None and not wants_past:
         severity = "info"
     rest = _peers(table, lead, series, inside)
@@ -53,6 +54,7 @@ def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *,
         Evidence("rate", rate, "share", f"{_words(names, table)}: {hits:.0f} of {calls:.0f} calls failed since the onset"),
         Evidence("rate_before", was, "share", f"before the onset: {was_hits:.0f} of {was_calls:.0f}"),
         Evidence("failed_per_hour", _per_hour(table, hits, inside), "calls/h", f"{_amount(_per_hour(table, hits, inside))} failed calls an hour"),
+        *_objective(found.slo, share),
         *rest,
         *(Evidence("error_type", kind_of, "", f"{kind_of}: {count} since, {former} before") for kind_of, count, former in types),
     ]  # fmt: skip
@@ -63,6 +65,15 @@ def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *,
         f"{kind}.errors.{what}", kind, severity, _title(table, names, (rate, was, was_calls), evidence), text, where, onset,
         confidence(incident.alarm.ln_report), tuple(evidence), steps, figures,
     )  # fmt: skip
+
+
+def _objective(slo: float | None, share: float) -> list[Evidence]:
+    """Return how the failures of the place compare with what all calls of the model may have."""
+    if slo is None:
+        return []
+    said = f"{share / slo:.1f} times as many" if share > slo else "within it"
+    text = f"objective: at most {_percent(slo)} of all calls; these failures are {_percent(share)} of them, {said}"
+    return [Evidence("objective", slo, "share", text)]
 
 
 def _kind(name: PlaceName) -> tuple[Kind, str]:
@@ -100,6 +111,9 @@ def _title(
             f"version {arm_name(table, lead.version, lead.variant)} fails on {whom} ({_percent(rate)} of calls{tail})"
         )
     rose = f"rose from {_percent(was)} to {_percent(rate)}" if was_calls else f"are at {_percent(rate)}"
+    slo = next((item.value for item in evidence if item.name == "objective"), None)
+    if slo is not None and not lead.parts and rate > float(slo):
+        rose += f", above the objective of {_percent(float(slo))}"
     return f"{_words(names, table)}: failed calls {rose}"
 
 

@@ -40,6 +40,7 @@ class Failures(NamedTuple):
         incidents: incidents, those that are over included, bursts not.
         bursts: short bursts that this model is known to have.
         looked_until: the last step that was looked at.
+        slo: largest share of calls that may fail, as the model's owners declared; None where they did not.
     """
 
     places: Places
@@ -47,18 +48,24 @@ class Failures(NamedTuple):
     incidents: list[Incident]
     bursts: list[Incident]
     looked_until: int
+    slo: float | None = None
 
 
-def find_failures(table: MeasureTable) -> Failures:
-    """Return the incidents of failing calls in *table*."""
+def find_failures(table: MeasureTable, slo: float | None = None) -> Failures:
+    """Return the incidents of failing calls in *table*.
+
+    Args:
+        table: the measures of the model.
+        slo: largest share of calls that may fail, as the model's owners declared.
+    """
     places = make_places(table.keys, table.calls.sum(axis=1))
-    scan = SpanScan(places.members, table.failures, table.calls, table.steps_per_month, RULE)
+    scan = SpanScan(places.members, table.failures, table.calls, table.steps_per_month, replace(RULE, slo=slo))
     length_ns = float(np.median(table.end_ns - table.start_ns)) if table.size else 1.0
     burst_steps = int(min(_BURST_STEPS, _BURST_NS // max(length_ns, 1)))
     found, until = replay(scan, places, burst_steps)
     incidents = [_settled(table, places, incident, found) for incident in found if not incident.is_burst]
     incidents += _worse_versions(table, places, scan)
-    return Failures(places, scan, incidents, [incident for incident in found if incident.is_burst], until)
+    return Failures(places, scan, incidents, [incident for incident in found if incident.is_burst], until, slo)
 
 
 def _settled(table: MeasureTable, places: Places, incident: Incident, others: list[Incident]) -> Incident:

@@ -120,6 +120,23 @@ Figure = Timeline | Bars | RateTable
 
 
 @dataclass(frozen=True, slots=True)
+class Responsible:
+    """Who to call and what they can do, as declared in `radiosonde.toml`; ``""`` where it is not.
+
+    Attributes:
+        owner: team or person.
+        contacts: where to reach them.
+        rollback: command that restores the previous version; only where that may cure the finding.
+        flag: feature flag of the model.
+    """
+
+    owner: str = ""
+    contacts: tuple[str, ...] = ()
+    rollback: str = ""
+    flag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong.
 
@@ -135,6 +152,7 @@ class Finding:
         evidence: the numbers behind it.
         next_steps: what to look at next.
         figures: the pictures of the HTML report, as numbers.
+        responsible: who to call; None where nobody is declared.
     """
 
     name: str
@@ -148,6 +166,7 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     next_steps: tuple[NextStep, ...] = ()
     figures: tuple[Figure, ...] = field(default=(), repr=False)
+    responsible: Responsible | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,10 +76,10 @@ def _hits_needed(scan: SpanScan, length: int, place: int, trials: float) -> floa
         known = np.asarray(spans.past_hits), np.asarray(spans.past_trials)
         rise = float(rise_ln_e(counted, tried, *known, dispersion)) - float(scan.price(length, place))
         by_past = rise >= 0 and hits / trials - past_rate >= scan.rule.min_rise and length > 1 and spans.is_mature
-        if by_past or scan.rule.objective is None or trials < scan.rule.objective_trials:
+        if by_past or trials < scan.rule.objective_trials:
             return by_past
-        above = float(above_ln_e(counted, tried, scan.rule.objective, dispersion))
-        return above >= float(scan.objective_price(place))
+        above = float(above_ln_e(counted, tried, scan.objective(place), dispersion))
+        return above >= float(scan.objective_price(length, place))
 
     low, high = MIN_HITS - 1, float(np.floor(trials))
     if not is_enough(high):

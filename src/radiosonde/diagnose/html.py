@@ -16,6 +16,7 @@ from radiosonde.diagnose.text import (
     place_words,
     rate_words,
     reasons,
+    responsible_words,
     span_words,
     status_words,
 )
@@ -100,6 +101,7 @@ def _finding(finding: Finding, number: int, command: Callable[[str], str]) -> st
         ("where", place_words(finding.where)),
         ("since", onset_words(finding.onset)),
         ("how sure", finding.confidence.words),
+        *responsible_words(finding),
     )
     rows = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in facts)
     figures = "".join(f"<h3>{escape(figure.title)}</h3>{_figure(figure, finding)}" for figure in finding.figures)

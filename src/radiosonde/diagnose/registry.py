@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from radiosonde.config import ModelConfig
 from radiosonde.diagnose import checks
 from radiosonde.diagnose.finding import Checked, Finding, Floor, NotChecked, Place, QualityFigure
 from radiosonde.diagnose.lost import Hole, hole_of, hole_words
@@ -106,6 +107,7 @@ class View:
         references: all reference profiles.
         wants_past: what is over counts as much as what goes on, because the caller asked for the past.
         beside: start and end of the windows of other models.
+        config: what its owners declared: objectives among it.
     """
 
     model: str
@@ -114,6 +116,7 @@ class View:
     references: Mapping[tuple[str, str], Reference]
     wants_past: bool = False
     beside: Sequence[tuple[int, int]] = ()
+    config: ModelConfig = field(default_factory=ModelConfig)
 
     @cached_property
     def panel(self) -> Panel:

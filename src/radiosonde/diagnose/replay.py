@@ -188,6 +188,8 @@ def recovery(incident: Incident, alarm: Alarm, hits: Numbers, trials: Numbers) -
     inside = slice(alarm.step + 1 - alarm.length, start)
     after = min((mine[inside].sum() + 0.5) / (all_mine[inside].sum() + 1.0), 0.99)
     known = alarm.past_rate if np.isfinite(alarm.past_rate) else after / 8
+    if alarm.is_objective:
+        known = min(known, alarm.objective**2 / after)  # half-way on the log scale is the objective then
     before = min(max(known, after / _DEEPEST, 1e-6), after / 2)
     middle = float(np.sqrt(before * after))
     hit, missed = mine[start:], all_mine[start:] - mine[start:]

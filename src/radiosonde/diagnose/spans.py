@@ -34,6 +34,7 @@ _LOOKS_PER_SPAN = 8
 _MATURE_CALLS = 200.0
 _MANY_HITS = 50.0
 _LONGEST_CLUSTERED, _SPREAD_LN = 64, 4.0
+_NO_OBJECTIVE = 2.0
 _OBJECTIVE_LN = 3.0
 """Price of an objective beside places and scales. What is healthy stays far below it, so its looks cost next to nothing."""
 
@@ -45,6 +46,8 @@ class Rule:
     Attributes:
         min_rise: least rise of the rate over the past.
         objective: rate that is a fault without any history; None for no such rate.
+        slo: objective that the model's owners declared, for the whole model; it takes the place of *objective* there, and elsewhere
+            where it is higher. A healthy service may live just below it, so its looks are paid for like those at the past.
         objective_trials: trials that takes.
         false_alarms: false alarms allowed per 28 days.
         measures: how many measures share the budget.
@@ -52,6 +55,7 @@ class Rule:
 
     min_rise: float
     objective: float | None = None
+    slo: float | None = None
     objective_trials: float = 20.0
     false_alarms: float = 0.25
     measures: int = 1
@@ -70,6 +74,7 @@ class Alarm(NamedTuple):
         dispersion: dispersion of the place at that scale.
         past_rate: rate of the place before; NaN where it has no past.
         is_objective: the objective decided, not the past.
+        objective: the objective of the place; above 1 for none.
     """
 
     step: int
@@ -81,6 +86,7 @@ class Alarm(NamedTuple):
     dispersion: float
     past_rate: float
     is_objective: bool
+    objective: float = _NO_OBJECTIVE
 
 
 class Latest(NamedTuple):
@@ -179,9 +185,19 @@ class SpanScan:
         budget = self.rule.false_alarms / self.rule.measures
         return np.asarray(np.log(looks * scales / budget) + self._place_price(place))
 
-    def objective_price(self, place: NDArray[np.int64] | int) -> Numbers:
-        """Return what evidence against the objective must exceed."""
-        return np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
+    def objective(self, place: NDArray[np.int64] | int) -> Numbers:
+        """Return the rate that is a fault at *place* without any history; above 1 where there is none."""
+        usual = _NO_OBJECTIVE if self.rule.objective is None else self.rule.objective
+        if self.rule.slo is None:
+            return np.full(np.shape(place), usual)
+        return np.where(np.asarray(place) == 0, self.rule.slo, max(usual, self.rule.slo))
+
+    def objective_price(self, length: int, place: NDArray[np.int64] | int) -> Numbers:
+        """Return what evidence in spans of *length* against the objective must exceed."""
+        cheap = np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
+        if self.rule.slo is None:
+            return cheap
+        return np.where(np.asarray(place) == 0, self.price(length, place), cheap)
 
     def _report_price(self, place: int) -> float:
         """Return what one look pays for its scales, places and measures."""
@@ -213,9 +229,9 @@ class SpanScan:
         price = self.price(length, spans.place)
         excess = self._over_past(spans, length) - price
         by_objective = np.full(excess.shape, -np.inf)
-        limit = self.objective_price(spans.place)
-        if self.rule.objective is not None:
-            ln_e = above_ln_e(spans.hits, spans.trials, self.rule.objective, spans.dispersion)
+        limit, objective = self.objective_price(length, spans.place), self.objective(spans.place)
+        if self.rule.objective is not None or self.rule.slo is not None:
+            ln_e = above_ln_e(spans.hits, spans.trials, objective, spans.dispersion)
             enough = (spans.trials >= self.rule.objective_trials) & self._is_no_cluster(spans, length)
             by_objective = np.where(enough, ln_e - limit, -np.inf)
         above = np.flatnonzero(excess >= 0)
@@ -240,6 +256,7 @@ class SpanScan:
             float(spans.dispersion[index]),
             float(spans.past_hits[index] / spans.past_trials[index]) if known else float("nan"),
             is_objective,
+            float(objective[index]),
         )
 
     def _over_past(self, spans: Candidates, length: int) -> Numbers:
@@ -252,14 +269,14 @@ class SpanScan:
     def _is_no_cluster(self, spans: Candidates, length: int) -> NDArray[np.bool_]:
         """Return which spans are more than one request that was retried: several windows, many or most calls, or all there is."""
         if length > 1:
-            return self._is_spread(spans, np.arange(spans.end.size), length, rate=self.rule.objective)
+            return self._is_spread(spans, np.arange(spans.end.size), length, rates=self.objective(spans.place))
         many = (spans.hits >= _MANY_HITS) | (spans.hits >= 0.5 * spans.trials) | (spans.past_trials < _MATURE_CALLS)
         return np.asarray((spans.place == 0) & many, dtype=np.bool_)
 
     def _is_spread(
-        self, spans: Candidates, chosen: NDArray[np.int64], length: int, *, rate: float | None = None
+        self, spans: Candidates, chosen: NDArray[np.int64], length: int, *, rates: Numbers | None = None
     ) -> NDArray[np.bool_]:
-        """Return which of the *chosen* spans say enough without their largest window, against their past or a given *rate*."""
+        """Return which of the *chosen* spans say enough without their largest window, against their past or given *rates*."""
         if length > _LONGEST_CLUSTERED:
             return np.ones(chosen.size, dtype=bool)
         place, end = spans.place[chosen][:, None], spans.end[chosen][:, None]
@@ -269,8 +286,8 @@ class SpanScan:
         largest = hits.argmax(axis=1)
         rows = np.arange(chosen.size)
         left, left_trials = hits.sum(axis=1) - hits[rows, largest], trials.sum(axis=1) - trials[rows, largest]
-        if rate is not None:
-            return np.asarray((left >= 2) & (left >= rate * left_trials), dtype=np.bool_)
+        if rates is not None:
+            return np.asarray((left >= 2) & (left >= rates * left_trials), dtype=np.bool_)
         past_hits, past_trials = spans.past_hits[chosen], spans.past_trials[chosen]
         ln_e = rise_ln_e(left, left_trials, past_hits, past_trials, spans.dispersion[chosen], least=2.0)
         return np.asarray(ln_e >= _SPREAD_LN, dtype=np.bool_)
@@ -297,8 +314,7 @@ class SpanScan:
         past_hits = self._hits[place, begins] - self._hits[place, oldest]
         past_trials = self._trials[place, begins] - self._trials[place, oldest]
         is_rise = (past_trials > 0) & (hits * past_trials >= RATIO * past_hits * trials)
-        if self.rule.objective is not None:
-            is_rise |= hits >= self.rule.objective * trials
+        is_rise |= hits >= self.objective(place) * np.maximum(trials, 1e-300)
         kept = np.flatnonzero(is_rise & (trials > 0))
         if not kept.size:
             return None

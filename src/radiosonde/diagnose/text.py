@@ -63,6 +63,8 @@ def _print_finding(finding: Finding, number: int, terminal: Console, command: Ca
     _row(terminal, "where", place_words(finding.where))
     _row(terminal, "since", onset_words(finding.onset))
     _row(terminal, "how sure", finding.confidence.words)
+    for label, words in responsible_words(finding):
+        _row(terminal, label, words)
     timeline = next((figure for figure in finding.figures if isinstance(figure, Timeline)), None)
     if timeline is not None:
         _print_timeline(timeline, finding.onset, terminal)
@@ -191,6 +193,20 @@ def checked_words(check: Checked) -> list[str]:
 def gap_words(gap: NotChecked) -> str:
     """Return what was not checked, and why."""
     return f"{gap.check}{_short_place(gap.where)}: because {gap.because}"
+
+
+def responsible_words(finding: Finding) -> list[tuple[str, str]]:
+    """Return who to call about *finding* and what they can do, as (label, words); nothing where nobody is declared."""
+    declared = finding.responsible
+    if declared is None:
+        return []
+    owner = "; ".join(part for part in (declared.owner, ", ".join(declared.contacts)) if part)
+    flag = f"flag {declared.flag}" if declared.flag else ""
+    return [
+        (label, words)
+        for label, words in (("owner", owner), ("rollback", declared.rollback), ("switch", flag))
+        if words
+    ]
 
 
 def place_words(where: Place) -> str:

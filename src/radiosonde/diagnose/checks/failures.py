@@ -27,7 +27,7 @@ def look(view: View, report: Report) -> None:
         because = f"there {'is' if calls == 1 else 'are'} {count(calls, 'call')}; it takes {RULE.objective_trials:.0f}"
         report.gap(view, "failures", because, "errors")
         return
-    found = find_failures(table)
+    found = find_failures(table, view.config.slo.failures)
     for incident in found.incidents:
         report.add(failure_finding(table, found, incident, wants_past=view.wants_past))
     if found.looked_until < table.size:
@@ -89,6 +89,6 @@ CHECK = Check(
     measures=("failure rate",),
     baselines=("objective", "past", "peers"),
     scales="windows",
-    severity="page from 2 % of the place's calls or 0.5 % of all; else ticket; a note when it is over",
+    severity="page from 2 % of the place's calls or 0.5 % of all, or from the model's objective; else ticket; a note when it is over",
     look=look,
 )

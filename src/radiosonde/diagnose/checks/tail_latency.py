@@ -5,11 +5,14 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from radiosonde.diagnose.finding import Floor
+from radiosonde.config.values import duration_words
+from radiosonde.diagnose.finding import Finding, Floor
 from radiosonde.diagnose.floors import falling, floor_spans, rate_floor
 from radiosonde.diagnose.latency_findings import latency_findings
 from radiosonde.diagnose.latency_incidents import slow_spans
-from radiosonde.diagnose.registry import Check, count
+from radiosonde.diagnose.latency_objective import find_slow, folded, objective_findings
+from radiosonde.diagnose.registry import MIN_CALLS, Check, count
+from radiosonde.diagnose.status import window_length_ns
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.latency_incidents import SlowCalls
@@ -18,12 +21,14 @@ if TYPE_CHECKING:
 
 def look(view: View, report: Report) -> None:
     """Look at the tail of the latency of the model of *view*."""
+    broken = _look_at_objective(view, report)
     if view.too_short:
         report.gap(view, "tail latency", view.too_short, "latency")
+        report.add(*broken)
         return
     slow = slow_spans(view.table, view.windows)
     found = latency_findings(view.table, view.panel, view.windows, slow.spans, view.runtime, wants_past=view.wants_past)
-    report.add(*found)
+    report.add(*folded(found, broken, window_length_ns(view.windows)))
     phases = len(view.panel.phases)
     report.passed(
         view, f"tail latency over time and by version, {count(phases, 'phase')}", "latency", _floors(view, slow)
@@ -33,6 +38,34 @@ def look(view: View, report: Report) -> None:
     if found and not view.runtime:
         because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
         report.gap(view, "the machine while calls were slow", because)
+
+
+def _look_at_objective(view: View, report: Report) -> list[Finding]:
+    """Return the findings on the declared bound of p99, and say that it was looked at."""
+    bound_s = view.config.slo.p99
+    if bound_s is None:
+        return []
+    calls = int(view.table.calls.sum())
+    bound = duration_words(bound_s)
+    if calls < MIN_CALLS:
+        report.gap(
+            view, f"p99 against its objective of {bound}", f"there are {count(calls, 'call')}; it takes {MIN_CALLS}"
+        )
+        return []
+    found = find_slow(view.table, view.windows, bound_s)
+    floors = []
+    if found.scan.latest(1, 0).trials:
+        rates = {words: rate_floor(found.scan, length) for length, words in floor_spans(view.table).items()}
+        floors = [
+            Floor(
+                rate,
+                "share",
+                f"nothing yet {words}" if isnan(rate) else f"{100 * rate:.2g} % of calls above {bound} {words}",
+            )
+            for words, rate in falling(rates).items()
+        ]
+    report.passed(view, f"p99 against its objective of {bound}", "latency", floors)
+    return objective_findings(view.table, view.windows, found, wants_past=view.wants_past)
 
 
 def _floors(view: View, slow: SlowCalls) -> list[Floor]:
@@ -53,7 +86,7 @@ CHECK = Check(
     watches="p99 and the mean beyond it, split over phases",
     subject="latency",
     measures=("share of calls above a bound", "seconds per phase"),
-    baselines=("past", "peers"),
+    baselines=("objective", "past", "peers"),
     scales="windows",
     severity="page; a note when it is over",
     look=look,
