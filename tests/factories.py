@@ -128,7 +128,10 @@ def make_output(
     for value in values:
         value_counts[sum(value > edge for edge in value_edges)] += 1
     edges = np.array(value_edges, np.float64)
-    return OutputCounts(classes, counts, confidence, sums, edges, value_counts, float(sum(values)), unreadable)
+    parts = np.array([sum(max(value, 0.0) for value in values), sum(max(-value, 0.0) for value in values)], np.float64)
+    return OutputCounts(
+        classes, counts, confidence, sums, edges, value_counts, float(sum(values)), unreadable, value_parts=parts
+    )
 
 
 def make_features(
@@ -189,6 +192,15 @@ def make_labels(
         residual_sum=float(sum(residuals)),
         residual_square_sum=float(sum(residual**2 for residual in residuals)),
         residual_absolute_sum=float(sum(abs(residual) for residual in residuals)),
+        residuals_counted=np.array(
+            [
+                sum(max(residual, 0.0) for residual in residuals),
+                sum(max(-residual, 0.0) for residual in residuals),
+                sum(residual**2 for residual in residuals),
+            ],
+            np.float64,
+        ),
+        lag_sums_s=np.array([float(sum((lags_s or {})[name])) for name in classes]),
         **tables,
     )
 

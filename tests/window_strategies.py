@@ -7,6 +7,7 @@ finite, any edges, any run of occupied buckets. The bulk of the numbers comes fr
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -152,7 +153,7 @@ class Drawing:
             )
         if field.stored is Stored.EXEMPLARS:
             return self._exemplars()
-        if len(field.axes) == 1 and field.merge in {Merge.UNION, Merge.ALIKE, Merge.GIVEN}:
+        if len(field.axes) == 1 and field.merge in {Merge.UNION, Merge.ALIKE, Merge.GIVEN, Merge.COMMON}:
             return self._axis()
         if field.axes or field.keys:
             return self._keyed() if field.keys else st.just(self._table())
@@ -177,6 +178,8 @@ class Drawing:
             if self.kind.is_exact:
                 return st.just((f"{axis} 0", f"{axis} 1"))
             return self.kind.names(axis).map(lambda names: ("first", *(name for name in names if name != "first")))
+        if field.merge is Merge.COMMON and self.kind.is_exact:
+            return st.sets(st.sampled_from(EDGES)).map(lambda found: tuple(sorted(found)))
         edges = (
             EDGES if self.kind.is_exact else tuple(sorted((self.rng.random(self.rng.integers(0, 6)) * 1e6).tolist()))
         )
@@ -231,4 +234,12 @@ class Drawing:
             trace_id=st.integers(1, top if self.kind.is_exact else 2**128 - 1),
             span_id=st.integers(1, top),
         )
+        if (
+            self.kind.is_exact
+        ):  # each in the bucket of its value, which is where it is looked for when edges are thinned
+            edges = self.values["edges_s"]
+            valued = st.tuples(exemplar, st.sampled_from((0.25, *EDGES, 99.0)))
+            return st.lists(valued, max_size=2).map(
+                lambda drawn: {bisect_left(edges, value): each._replace(value_s=value) for each, value in drawn}
+            )
         return st.dictionaries(st.integers(0, 3), exemplar, max_size=2)

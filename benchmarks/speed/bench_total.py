@@ -112,7 +112,6 @@ def _audit(flight: Flight, rows: int, features: int) -> None:
     statistics = flight.statistics()
     counted = sum(int(window.features.cells.sum()) for window in flight.windows() if window.features)
     lost = lost_by_reason(flight)
-    lost.pop(losses.SPANS_BOUNDED, None)  # spans that were worth making, beyond the bound: chosen among all the same
     lost.pop(
         losses.JOIN_PRUNED, None
     )  # predictions that were kept for labels, and went when there were 131 072 newer ones

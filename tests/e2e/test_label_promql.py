@@ -18,19 +18,19 @@ from tests.factories import make_labels, make_output, make_snapshot, make_window
 PAGE = Path(__file__).parents[2] / "docs/label-metrics.md"
 
 
-def windows(correct: int, incorrect: int, retracted: int, lags: list[float], never: int) -> list[Window]:
-    """Return a classifier whose one confidence bin is half right, and a regression."""
+def windows(correct: int, incorrect: int, retracted: int, lags: list[float], turns: int) -> list[Window]:
+    """Return a classifier whose one confidence bin is half right, and a regression, as they are after some turns."""
     table, missed = np.zeros((21, 3)), np.zeros((21, 3))
     table[18], missed[18] = (6.0, 5.5, 5.0), (2.0, 1.8, 1.6)
     classifier = make_labels(
         {("correct", "1h"): correct, ("incorrect", "1h"): incorrect},
-        calibration={18: (8, 6, 7.2), 10: (2, 1, 1.1)},
+        calibration={18: (8 * turns, 6 * turns, 7.2 * turns), 10: (2 * turns, turns, 1.1 * turns)},
         lags_s={"delayed": lags, "on time": []},
-        joint={("delayed", "delayed"): table, ("on time", "delayed"): missed},
+        joint={("delayed", "delayed"): turns * table, ("on time", "delayed"): turns * missed},
         retractions={("incorrect", "1h"): retracted},
-        never=never,
+        never=3 * turns - 2,
     )
-    residuals = make_labels(lags_s={"value": [5.0] * 4}, residuals=[1.0, -2.0, 0.5, 0.5])
+    residuals = make_labels(lags_s={"value": [5.0] * (4 * turns)}, residuals=[1.0, -2.0, 0.5, 0.5] * turns)
     return [
         make_window(labels=classifier),
         make_window(SeriesKey("fares", "7"), output=make_output(values=[1.0], value_edges=[0.0]), labels=residuals),
@@ -50,7 +50,7 @@ def before_and_after() -> list[dict[str, str]]:
     Counters that begin above zero, because `increase` does not extrapolate one that begins at zero.
     """
     before = series(windows(10, 2, 1, [], 1))
-    after = series(windows(18, 6, 2, [30.0, 90.0, 90.0, 90.0], 4))
+    after = series(windows(18, 6, 2, [30.0, 90.0, 90.0, 90.0], 2))
     return [{"series": name, "values": f"{before[name]}+0x11 {value}+0x11"} for name, value in after.items()]
 
 
@@ -66,7 +66,10 @@ def test_every_query_of_the_page_gives_what_it_says(before_and_after, tmp_path, 
         {version: 130},
         {version: 750},
         {later: 1000},
-        {'{radiosonde_label_class="delayed"}': 1_240_000},  # a third of the way from one minute to one hour
+        {
+            '{radiosonde_label_class="delayed"}': 1_240_000,
+            '{radiosonde_label_class="value"}': 30_000,
+        },  # a third of the way from one minute to one hour
         {version: 3130, later: 0},  # three, extrapolated from the 23 hours between the samples to the 24 asked for
     ]
     queries = re.findall(r"```promql\n(.*?)```", PAGE.read_text(), re.DOTALL)

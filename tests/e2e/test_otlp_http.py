@@ -134,39 +134,45 @@ def test_cells_and_their_reference(sink, exporter):
     }
 
 
-def test_what_may_be_negative_has_no_sum(sink, exporter):
-    """Regression values carry no sum, and the sum of residuals is not monotonic."""
+def test_what_may_be_negative_is_two_counters(sink, exporter):
+    """Regression values are counted by bin, and they and residuals are added up apart by sign, so that everything only grows."""
     output = make_output(values=[-3.0, 9.0], value_edges=[-1.0, 1.0])
     window = make_window(output=output, labels=make_labels(lags_s={"": [30.0]}, residuals=[-2.5]))
     exporter.export_metrics(make_snapshot(window))
-    (point,) = sink.metrics()["radiosonde.prediction.value"].histogram.data_points
-    assert (point.count, point.HasField("sum"), list(point.bucket_counts)) == (2, False, [1, 0, 1])
-    residual = sink.metrics()["radiosonde.outcome.residual.sum"].sum
-    assert (residual.is_monotonic, residual.data_points[0].as_double) == (False, -2.5)
+    found = {name: metric.sum for name, metric in sink.metrics().items() if metric.HasField("sum")}
+    rows = {attributes(point.attributes)["radiosonde.value.bin"]: point.as_int for point in
+            found["radiosonde.prediction.value.rows"].data_points}  # fmt: skip
+    assert rows == {"00": 1, "01": 0, "02": 1}
+    for name, positive, negative in (("prediction.value.distance", 9, 3), ("outcome.residual.distance", 0, 2.5)):
+        said = found[f"radiosonde.{name}"]
+        parts = {attributes(point.attributes)["radiosonde.sign"]: point.as_double for point in said.data_points}
+        assert (said.is_monotonic, parts) == (True, {"positive": positive, "negative": negative})
 
 
-def test_corrections_are_a_counter_and_what_they_change_is_not(sink, exporter):
-    """Retractions are monotonic beside the outcomes; joint counts and correct rows may fall and are not."""
+def test_all_of_labels_is_counters(sink, exporter):
+    """What a correction takes back (of another process, even) is a counter of its own beside what was ever counted."""
     table = np.zeros((21, 3))
     table[19] = (-1.0, -0.97, -0.9409)
     labels = make_labels(
-        {("correct", "1d"): 2}, retractions={("incorrect", "1h"): 1}, joint={("yes", "no"): table}, never=3
+        {("correct", "1d"): 2},
+        retractions={("incorrect", "1h"): 1},
+        joint={("yes", "no"): table},
+        joint_retractions={("yes", "no"): -table},
+        never=3,
     )
     exporter.export_metrics(make_snapshot(make_window(labels=labels)))
     found = {name: metric.sum for name, metric in sink.metrics().items() if metric.HasField("sum")}
-    assert [found[f"radiosonde.{name}"].is_monotonic for name in
-            ("outcome.rows", "outcome.retractions", "label.never", "outcome.confidence.rows")] == [True] * 4  # fmt: skip
-    assert [found[f"radiosonde.outcome.{name}"].is_monotonic for name in
-            ("confidence.correct", "joint.rows", "joint.confidence.sum")] == [False] * 3  # fmt: skip
+    assert all(said.is_monotonic for said in found.values())
     retracted = [point for point in found["radiosonde.outcome.retractions"].data_points if point.as_int]
     assert [attributes(point.attributes) for point in retracted] == [
         {**SERIES, "radiosonde.outcome.result": "incorrect", "radiosonde.label.lag": "1h"}
     ]
-    (point,) = (point for point in found["radiosonde.outcome.joint.rows"].data_points if point.as_int)
+    assert not any(point.as_int for point in found["radiosonde.outcome.joint.rows"].data_points)
+    (point,) = (point for point in found["radiosonde.outcome.joint.retractions"].data_points if point.as_int)
     place = ("radiosonde.prediction.class", "radiosonde.label.class", "radiosonde.confidence.bin")
     assert ([attributes(point.attributes)[name] for name in place], point.as_int) == (
         ["yes", "no", "19"],
-        -1,
+        1,
     )
     assert found["radiosonde.label.never"].data_points[0].as_int == 3
 

@@ -177,6 +177,8 @@ def test_values_of_a_regression_add_up_as_in_numpy(data, container, kind, has_mi
     assert window.output.classes == ()
     assert window.output.value_counts.sum() == len(known)
     assert window.output.value_sum == pytest.approx(np.sum(known))
+    assert window.output.value_parts[0] - window.output.value_parts[1] == pytest.approx(np.sum(known))
+    assert (window.output.value_parts >= 0).all()
     missing = values.count(MISSING)
     assert (window.output.unreadable, lost.get(losses.OUTPUT_UNREADABLE, 0)) == (missing, missing)
 

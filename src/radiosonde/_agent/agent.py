@@ -38,7 +38,7 @@ from radiosonde.errors import SpoolError
 from radiosonde.export.lost_windows import LostWindows
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.export.waiting import WAITING_BYTES, newest_within
-from radiosonde.model import Statistics, losses
+from radiosonde.model import Statistics, losses, policies
 from radiosonde.reference.codec import from_text
 from radiosonde.sketches.merge import merge_windows
 from radiosonde.store.compact import Tiers
@@ -381,12 +381,13 @@ class Agent:
         """Return the agent's own counts since it started; losses and label results of all processes and agents."""
         rings = list(self._rings.values())
         lost, labels, guarded = self._counts.sums()
+        spans_bounded = lost.pop(policies.SPANS_BOUNDED, 0)
         delivered = self.exports.counts()
         return Statistics(
             records=self._records,
             rows=self._rows,
             in_flight=sum(ring.consumer.reader.in_flight for ring in rings),
-            losses={**lost, losses.SERIES_CUT: delivered.series_cut},
+            losses=lost,
             labels=labels,
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
@@ -394,6 +395,8 @@ class Agent:
             consumer_cpu_s=self._cpu_ns / NS,
             exports={"store": self._commits, **delivered.exports},
             exported_bytes=delivered.payload_bytes,
+            series_cut=delivered.series_cut,
+            spans_bounded=spans_bounded,
             guarded=guarded,
         )
 

@@ -32,6 +32,7 @@ class AnswerState:
         self._edges = np.array(value_edges if len(value_edges) else VALUE_EDGES, dtype=np.float64)
         self._values = np.zeros(0, dtype=np.int64)
         self._value_sum = 0.0
+        self._value_parts = np.zeros(2)
         self._unreadable = 0
         self._counted_rows = self._weight_square_sum = 0
 
@@ -72,7 +73,7 @@ class AnswerState:
             if not len(self._values):
                 self._values = np.zeros(len(self._edges) + 1, dtype=np.int64)
             np.add.at(self._values, np.minimum(values.bucket, len(self._edges)), values.counts)
-            self._value_sum += float(values.totals.sum())
+            self._add_sums(values.totals, 1)
 
     def add_unreadable(self, rows: int) -> None:
         """Add rows whose outputs could not be understood."""
@@ -110,7 +111,13 @@ class AnswerState:
         self._unreadable += weight * (len(values) - len(finite))
         bins = np.searchsorted(self._edges, finite, side="left")
         self._values += weight * np.bincount(bins, minlength=len(self._values))
-        self._value_sum += weight * float(finite.sum())
+        self._add_sums(finite, weight)
+
+    def _add_sums(self, values: NDArray[Any], weight: int) -> None:
+        total = weight * float(values.sum())
+        above = weight * float(np.maximum(values, 0.0).sum())
+        self._value_sum += total
+        self._value_parts += above, max(0.0, above - total)
 
     def freeze(self, class_names: Sequence[str]) -> OutputCounts:
         """Return the outputs, frozen."""
@@ -129,4 +136,5 @@ class AnswerState:
             unreadable=self._unreadable,
             counted_rows=self._counted_rows,
             weight_square_sum=self._weight_square_sum,
+            value_parts=self._value_parts.copy(),
         )

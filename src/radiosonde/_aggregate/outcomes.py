@@ -3,8 +3,9 @@
 Counted one by one in plain Python, about 4 us each, with the cell tables left to `OutcomeCells`: labels of one batch
 belong to many windows, a few each, and vectorised per window numpy's calls would cost more than the additions.
 
-A correction adds the new label and takes the former one back. The counts that carriers export as counters only grow:
-`outcomes`, `retractions`, `lag_counts`, and rows and confidence of the calibration, which a correction does not touch.
+A correction adds the new label and takes the former one back. Carriers export counters, which must only grow: so each table
+from which a correction takes something back has a table of retractions beside it. `lag_counts`, and rows and confidence of the
+calibration, are of first labels, which a correction does not touch.
 """
 
 from __future__ import annotations
@@ -18,25 +19,20 @@ import numpy as np
 
 from radiosonde._aggregate.outcome_cells import OutcomeCells, residual
 from radiosonde.model import CONFIDENCE_BINS, LAG, LAGS, LabelCounts, Outcome
-from radiosonde.model.bins import one_confidence_bin
-
-LAG_EDGES_S = (60.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 86400.0, 172800.0, 604800.0, 1209600.0, 2592000.0)
-"""Upper bounds of the label-lag histogram in seconds: one minute to 30 days."""
+from radiosonde.model.bins import LAG_EDGES_S, VALUE_CLASS, one_confidence_bin
 
 _LAG_LIMITS_S = (3600.0, 86400.0, 604800.0)
 _LAG_BOUNDS_S = LAG.upper_bounds_s()[:-1].tolist()
-
-_VALUE = "value"
-"""The label class of a regression."""
 
 
 class _LabelLags:
     """Labels of one class."""
 
-    __slots__ = ("count", "first", "in_force")
+    __slots__ = ("count", "first", "first_sum_s", "in_force")
 
     def __init__(self) -> None:
         self.count = 0
+        self.first_sum_s = 0.0
         self.first = [0] * (len(LAG_EDGES_S) + 1)
         self.in_force = [0] * LAG.size
 
@@ -59,6 +55,10 @@ class OutcomeState:
         self._labels: dict[str, _LabelLags] = {}
         self._joint: dict[tuple[str, str], list[float]] = {}
         self._residuals = [0.0, 0.0, 0.0]
+        self._correct_retractions = [0] * CONFIDENCE_BINS
+        self._joint_retractions: dict[tuple[str, str], list[float]] = {}
+        self._residuals_counted = [0.0, 0.0, 0.0]
+        self._residuals_retracted = [0.0, 0.0, 0.0]
         self._never = 0
 
     def update(self, outcomes: Iterable[Outcome]) -> None:
@@ -97,7 +97,7 @@ class OutcomeState:
     ) -> None:
         # A lag that is not known counts with the longest; a label from before its prediction with the shortest.
         lag_s = math.inf if math.isnan(lag_s) else lag_s
-        name = str(label) if is_class else _VALUE
+        name = str(label) if is_class else VALUE_CLASS
         lags = self._labels.get(name)
         if lags is None:
             lags = self._labels[name] = _LabelLags()
@@ -105,6 +105,7 @@ class OutcomeState:
         lags.in_force[bisect_left(_LAG_BOUNDS_S, lag_s)] += sign
         if outcome.former is None:
             lags.first[bisect_left(LAG_EDGES_S, lag_s)] += 1
+            lags.first_sum_s += lag_s if 0 < lag_s < math.inf else 0.0
         missed = math.nan
         if is_class:
             self._count_class(outcome, name, lag_s, sign)
@@ -113,6 +114,9 @@ class OutcomeState:
             self._residuals[0] += sign * missed
             self._residuals[1] += sign * missed * missed
             self._residuals[2] += sign * abs(missed)
+            parts = self._residuals_counted if sign > 0 else self._residuals_retracted
+            parts[missed < 0] += abs(missed)
+            parts[2] += missed * missed
         if cells is not None:
             if is_class:
                 missed = residual(name, outcome.predicted, outcome.confidence, math.nan, outcome.classes)
@@ -124,21 +128,20 @@ class OutcomeState:
         key = ("correct" if is_correct else "incorrect", LAGS[bisect_left(_LAG_LIMITS_S, lag_s)])
         (self._outcomes if sign > 0 else self._retractions)[key] += 1
         confidence = outcome.confidence
-        table = self._joint.get((outcome.predicted, name))
-        if table is None:
-            table = self._joint[outcome.predicted, name] = [0.0] * (3 * (CONFIDENCE_BINS + 1))
+        pair = (outcome.predicted, name)
+        _add_joint(self._joint, pair, confidence, sign)
+        if sign < 0:
+            _add_joint(self._joint_retractions, pair, confidence, 1)
         if not math.isfinite(confidence):
-            table[3 * CONFIDENCE_BINS] += sign
             return
-        line = 3 * one_confidence_bin(confidence)
-        table[line] += sign
-        table[line + 1] += sign * confidence
-        table[line + 2] += sign * confidence * confidence
+        place = one_confidence_bin(confidence)
         calibration = self._calibration
-        calibration[line + 1] += sign * is_correct
+        calibration[3 * place + 1] += sign * is_correct
+        if sign < 0:
+            self._correct_retractions[place] += is_correct
         if outcome.former is None:
-            calibration[line] += 1
-            calibration[line + 2] += confidence
+            calibration[3 * place] += 1
+            calibration[3 * place + 2] += confidence
 
     def _cells_of(self, outcome: Outcome) -> OutcomeCells:
         if len(outcome.cells) != len(outcome.features):
@@ -172,9 +175,28 @@ class OutcomeState:
             retractions=dict(self._retractions),
             lags=np.array([labels.in_force for labels in lags], dtype=np.int64) if lags else np.zeros((0, 0), np.int64),
             joint={pair: np.array(table).reshape(-1, 3) for pair, table in self._joint.items()},
+            correct_retractions=np.array(self._correct_retractions, dtype=np.int64),
+            joint_retractions={pair: np.array(table).reshape(-1, 3) for pair, table in self._joint_retractions.items()},
+            lag_sums_s=np.array([labels.first_sum_s for labels in lags]),
+            residuals_counted=np.array(self._residuals_counted),
+            residuals_retracted=np.array(self._residuals_retracted),
             grid=self._grid,
             features=self._cells.features if self._cells else (),
             cells=cells,
             residual_cells=residual_cells,
             never=self._never,
         )
+
+
+def _add_joint(tables: dict[tuple[str, str], list[float]], pair: tuple[str, str], confidence: float, sign: int) -> None:
+    """Add one row to the table of a pair of classes."""
+    table = tables.get(pair)
+    if table is None:
+        table = tables[pair] = [0.0] * (3 * (CONFIDENCE_BINS + 1))
+    if not math.isfinite(confidence):
+        table[3 * CONFIDENCE_BINS] += sign
+        return
+    line = 3 * one_confidence_bin(confidence)
+    table[line] += sign
+    table[line + 1] += sign * confidence
+    table[line + 2] += sign * confidence * confidence

@@ -29,7 +29,7 @@ from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
 from radiosonde._ring.layout import FAILED, INPUT_ROW, prediction_id
 from radiosonde._ring.reader import Block
-from radiosonde.model import SeriesKey, losses
+from radiosonde.model import SeriesKey, policies
 from radiosonde.model.cells import cells_text
 from radiosonde.model.spans import BASELINE, ERROR, LOW_CONFIDENCE, OUT_OF_RANGE, REASONS, SLOW, KeptSpan
 
@@ -101,7 +101,7 @@ class TailSampler:
         asked[np.concatenate([wanted[reason] for reason in wanted if reason != BASELINE])] = True
         bounded = int(np.count_nonzero(asked & ~chosen))
         if bounded:
-            self._guard.lose(losses.SPANS_BOUNDED, bounded)
+            self._guard.lose(policies.SPANS_BOUNDED, bounded)
         for place in np.flatnonzero(chosen).tolist():
             why = {reason for reason, places in wanted.items() if place in places}
             span = self._make(stream, block, place, why)
@@ -148,7 +148,7 @@ class TailSampler:
             if len(self._slowest) > WINDOWS:
                 forgotten = self._slowest.pop(next(iter(self._slowest))).take()
                 if forgotten:
-                    self._guard.lose(losses.SPANS_BOUNDED, len(forgotten))
+                    self._guard.lose(policies.SPANS_BOUNDED, len(forgotten))
         slowest.add(stream, block)
 
     def release(self, start_ns: int, key: SeriesKey) -> list[KeptSpan]:
@@ -164,7 +164,7 @@ class TailSampler:
         candidates = slowest.take()
         granted = self._allowance.grant(SLOW, len(candidates)) if candidates else 0
         if granted < len(candidates):
-            self._guard.lose(losses.SPANS_BOUNDED, len(candidates) - granted)
+            self._guard.lose(policies.SPANS_BOUNDED, len(candidates) - granted)
         return [self._make(stream, record, 0, {SLOW}) for stream, record in candidates[:granted]]
 
     # Both ------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._pipeline.span_source import SpanSource
-from radiosonde.model import Statistics, losses
+from radiosonde.model import Statistics, losses, policies
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
@@ -287,11 +287,12 @@ class Pipeline:
         feature_rows = rings.past_feature_rows + sum(consumer.feature_rows for consumer in consumers)
         delivered = self._delivery.counts()
         lost = {**dict.fromkeys(losses.ALL_LOSSES, 0), **self.guard.losses()}
+        spans_bounded = lost.pop(policies.SPANS_BOUNDED, 0)
         return Statistics(
             records=rings.past_records + sum(consumer.records for consumer in consumers),
             rows=rings.past_rows + sum(consumer.rows for consumer in consumers),
             in_flight=sum(consumer.reader.in_flight for consumer in consumers),
-            losses={**lost, losses.SERIES_CUT: delivered.series_cut},
+            losses=lost,
             labels=self._label_queue.results(),
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
@@ -300,6 +301,8 @@ class Pipeline:
             consumer_cpu_s=self._draining.cpu_ns / NS,
             exports=delivered.exports,
             exported_bytes=delivered.payload_bytes,
+            series_cut=delivered.series_cut,
+            spans_bounded=spans_bounded,
             sampling_ratio=min(1.0, self._aggregator.counted_rows / feature_rows) if feature_rows else 1.0,
             guarded=self.guard.errors(),
         )

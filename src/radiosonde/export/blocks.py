@@ -34,20 +34,20 @@ class Distribution:
         metric: the histogram.
         labels: one row.
         counts: per bucket, not cumulative, one more than there are bounds.
-        total: sum of the values; None where values may be negative or the sum is not known.
+        total: sum of the values. Always there: back ends drop the buckets of a histogram without one.
         exemplars: by bucket.
     """
 
     metric: MetricDefinition
     labels: Labels
     counts: Sequence[int]
-    total: float | None
+    total: float
     exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
 
     @property
     def series(self) -> int:
         """Time series this point is in Prometheus."""
-        return len(self.counts) + (2 if self.total is not None else 0)
+        return len(self.counts) + 2
 
 
 Block = Scalars | Distribution
@@ -88,7 +88,7 @@ def distribution(
     edges: tuple[float, ...],
     counts: Sequence[int],
     *,
-    total: float | None,
+    total: float,
     exemplars: Mapping[int, Exemplar] | None = None,
 ) -> Distribution:
     """Return a block of one histogram point."""

@@ -25,6 +25,7 @@ from radiosonde.export.runtime_blocks import runtime_blocks, runtime_units
 from radiosonde.export.self_blocks import self_blocks
 from radiosonde.export.series_blocks import release_units, series_units
 from radiosonde.export.snapshot import Snapshot
+from radiosonde.export.steady import steady
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
 
@@ -72,5 +73,5 @@ class BlockBuilder:
         self._cache.close(page)
         families: dict[str, list[Block]] = {name: [] for name in METRICS}
         for block in blocks:
-            families[block.metric.name].append(block)
+            families[block.metric.name].append(steady(block))
         return MetricBlocks({name: found for name, found in families.items() if found}, cut)

@@ -1,8 +1,7 @@
 """Blocks as Prometheus text (0.0.4) or OpenMetrics (1.0).
 
 A line is a prefix (name and labels), a value and a line feed. Prefixes are kept in the `Labels` of a block, so a scrape
-formats numbers only. Exemplars exist in OpenMetrics alone. A histogram without a sum has buckets and nothing else; its
-``+Inf`` bucket is the count.
+formats numbers only. Exemplars exist in OpenMetrics alone.
 """
 
 from __future__ import annotations
@@ -86,9 +85,8 @@ def _buckets(block: Distribution, name: PrometheusName, *, exemplars: bool) -> I
         cumulative += count
         exemplar = block.exemplars.get(bucket) if exemplars else None
         yield f"{prefixes[bucket]}{cumulative}{_exemplar(exemplar) if exemplar else ''}\n"
-    if block.total is not None:
-        yield f"{prefixes[-2]}{cumulative}\n"
-        yield f"{prefixes[-1]}{_number(block.total)}\n"
+    yield f"{prefixes[-2]}{cumulative}\n"
+    yield f"{prefixes[-1]}{_number(block.total)}\n"
 
 
 def _histogram_prefixes(labels: Labels, name: PrometheusName) -> list[str]:

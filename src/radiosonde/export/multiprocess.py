@@ -108,8 +108,6 @@ def _file_of(metric: MetricDefinition) -> str:
     kind = prometheus_name(metric).kind
     if kind != "gauge":
         return kind
-    if metric.instrument == "updowncounter":
-        return "gauge_sum"
     return "gauge_livesum" if metric.name in _SUMMED else "gauge_livemostrecent"
 
 
@@ -128,5 +126,4 @@ def _samples(block: Block) -> Iterator[tuple[str, float]]:
     for bucket, count in enumerate(block.counts):
         bound = block.labels.edges[bucket] if bucket < len(block.labels.edges) else float("inf")
         yield key(f"{name.family}_bucket", {**labels, "le": bound_text(bound)}), float(count)
-    if block.total is not None:
-        yield key(f"{name.family}_sum", labels), float(block.total)
+    yield key(f"{name.family}_sum", labels), float(block.total)

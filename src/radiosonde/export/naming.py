@@ -13,7 +13,7 @@ from radiosonde.semconv.definition import MetricDefinition
 Kind = Literal["counter", "gauge", "histogram"]
 
 _UNITS = {"s": "seconds", "By": "bytes"}
-_KINDS: dict[str, Kind] = {"counter": "counter", "updowncounter": "gauge", "gauge": "gauge", "histogram": "histogram"}
+_KINDS: dict[str, Kind] = {"counter": "counter", "gauge": "gauge", "histogram": "histogram"}
 
 
 class PrometheusName(NamedTuple):

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
-from opentelemetry.sdk.metrics import ObservableCounter, ObservableUpDownCounter
+from opentelemetry.sdk.metrics import ObservableCounter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -43,10 +42,8 @@ from radiosonde.semconv.definition import MetricDefinition
 Point = NumberDataPoint | HistogramDataPoint
 Stream = tuple[str, Attributes]
 """Metric name and attributes."""
-Value = tuple[float | None, ...]
-"""A counter is (value,), a histogram (sum or None, count per bucket ...): one form, so that deltas are one subtraction."""
-
-_Number = TypeVar("_Number", int, float)
+Value = tuple[float, ...]
+"""A counter is (value,), a histogram (sum, count per bucket ...): one form, so that deltas are one subtraction."""
 
 MAX_POINTS = 2000
 """Points per request. About 0.6 MB: collectors refuse requests from 4 MiB (gRPC hops) or 20 MiB (HTTP) on, as a whole."""
@@ -81,7 +78,6 @@ class PointMaker:
         cumulative = AggregationTemporality.CUMULATIVE
         self._temporality = {
             "counter": preferred.get(ObservableCounter, cumulative),
-            "updowncounter": preferred.get(ObservableUpDownCounter, cumulative),
             "histogram": preferred.get(HistogramInstrument, cumulative),
         }
         self._start_ns = 0
@@ -125,7 +121,7 @@ class PointMaker:
         if metric.instrument == "histogram":
             return Histogram([point for point in points if isinstance(point, HistogramDataPoint)], temporality)
         numbers = [point for point in points if isinstance(point, NumberDataPoint)]
-        return Sum(numbers, temporality, is_monotonic=metric.instrument == "counter")
+        return Sum(numbers, temporality, is_monotonic=True)
 
     def _sums(self, block: Scalars, time_ns: int) -> Iterator[Pending]:
         metric = block.metric
@@ -135,10 +131,10 @@ class PointMaker:
             return
         for row, attributes, value in zip(block.labels.rows, _mappings(block), block.values, strict=True):
             stream = (metric.name, row)
-            change = self._change(stream, (value,), time_ns, monotonic=metric.instrument == "counter")
+            change = self._change(stream, (value,), time_ns)
             if change is not None:
                 start_ns, (delta,) = change
-                point = NumberDataPoint(attributes, start_ns, time_ns, delta)  # type: ignore[arg-type]
+                point = NumberDataPoint(attributes, start_ns, time_ns, delta)
                 yield Pending(metric, point, stream, (value,))
 
     def _histogram(self, block: Distribution, time_ns: int) -> Iterator[Pending]:
@@ -148,18 +144,18 @@ class PointMaker:
         if self._temporality["histogram"] == AggregationTemporality.DELTA:
             # The bounds are part of the stream's identity here: counts in other buckets cannot be subtracted.
             stream = (block.metric.name, (*row, *((repr(edge), "") for edge in block.labels.edges)))
-            change = self._change(stream, value, time_ns, monotonic=True)
+            change = self._change(stream, value, time_ns)
             if change is None:
                 return
             start_ns, (total, *deltas) = change
-            counts = [int(delta or 0) for delta in deltas]
+            counts = [int(delta) for delta in deltas]
         exemplars = [_exemplar(found) for found in block.exemplars.values() if found.time_ns > start_ns]
         edges = list(block.labels.edges)
         count = sum(counts)
         point = HistogramDataPoint(attributes, start_ns, time_ns, count, total, counts, edges, None, None, exemplars)  # type: ignore[arg-type]
         yield Pending(block.metric, point, stream, value)
 
-    def _change(self, stream: Stream, value: Value, time_ns: int, *, monotonic: bool) -> tuple[int, Value] | None:
+    def _change(self, stream: Stream, value: Value, time_ns: int) -> tuple[int, Value] | None:
         """Return (start, difference to what was delivered), or None when nothing changed."""
         known = self._delivered.get(stream)
         if known is None:
@@ -168,12 +164,9 @@ class PointMaker:
         if before == value:
             self._delivered[stream] = (time_ns, value)
             return None
-        delta = tuple(
-            None if new is None or old is None else _difference(new, old)
-            for new, old in zip(value, before, strict=True)
-        )
+        delta = tuple(new - old for new, old in zip(value, before, strict=True))
         # A count that fell was taken away and begun anew (a series that was evicted): all of it is new.
-        if monotonic and any(step is not None and step < 0 for step in delta):
+        if any(step < 0 for step in delta):
             return start_ns, value
         return start_ns, delta
 
@@ -183,10 +176,6 @@ class PointMaker:
         if len(self._delivered) > 2 * present:
             by_time = sorted(self._delivered.items(), key=lambda item: item[1][0])
             self._delivered = dict(by_time[-present:])
-
-
-def _difference(new: _Number, old: _Number) -> _Number:
-    return new - old
 
 
 def _mappings(block: Scalars | Distribution) -> list[dict[str, str | bool]]:

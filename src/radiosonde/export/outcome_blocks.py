@@ -1,7 +1,7 @@
 """Label metrics as blocks: outcomes per series, and calibration, joint counts and lag per release.
 
-Outcomes and retractions, first labels and never-arriving ones only grow and are counters. What a correction takes back
-from (correct rows of a bin, joint counts, residual sums) is exported net, as an up-down counter. Labelled rows per feature
+Everything is a counter, so that a window of time is computed with `increase` and a restart is no fall. What a correction takes
+back from a count has a counter of its own, a retraction; the count in force is the difference. Labelled rows per feature
 cell stay in the store: thirty features of fourteen cells by two labels and their residuals are 1 700 series a version.
 """
 
@@ -16,7 +16,9 @@ import numpy as np
 from radiosonde.export.blocks import Block, Scalars, distribution, scalar, scalars
 from radiosonde.export.labels import Attributes, LabelPage, Labels
 from radiosonde.model import CONFIDENCE_BINS, LAGS, OTHER_WRONG, OVERFLOW_CLASS, LabelCounts, SeriesKey, Window, folded
+from radiosonde.model.bins import LAG_EDGES_S
 from radiosonde.model.window import Counts, Sums
+from radiosonde.reference.profile import Reference
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
@@ -46,9 +48,15 @@ class ShownClasses:
     def __init__(self) -> None:
         self._chosen: dict[SeriesKey, tuple[str, ...]] = {}
 
-    def of(self, release: SeriesKey, windows: Sequence[Window]) -> tuple[str, ...]:
-        """Return at most `LAG_CLASSES` classes, of predictions and labels, in the order they were chosen in."""
-        chosen = self._chosen.get(release, ())
+    def of(self, release: SeriesKey, windows: Sequence[Window], known: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return at most `LAG_CLASSES` classes, of predictions and labels, in the order they were chosen in.
+
+        Args:
+            release: whose.
+            windows: its windows.
+            known: label classes of its reference, chosen first.
+        """
+        chosen = self._chosen.get(release, known[:LAG_CLASSES])
         if len(chosen) < LAG_CLASSES:
             outputs = (zip(w.output.classes, w.output.class_counts.tolist(), strict=True) for w in windows)
             labels = (zip(part.classes, part.class_counts.tolist(), strict=True) for part in _labels(windows))
@@ -67,8 +75,19 @@ class ShownClasses:
         self._chosen = {release: self._chosen[release] for release in releases if release in self._chosen}
 
 
-def is_regression(windows: Sequence[Window]) -> bool:
-    """Return whether values were predicted: a process that only joins labels knows by their having no result."""
+def known_labels(reference: Reference | None) -> tuple[str, ...]:
+    """Return the label classes of a reference that knows their shares, the most frequent first; their series are born at zero."""
+    if reference is None or not reference.output.priors:
+        return ()
+    output = reference.output
+    ranked = sorted(zip(output.classes, output.priors, strict=True), key=lambda item: (-item[1], item[0]))
+    return tuple(name for name, _ in ranked)
+
+
+def is_regression(windows: Sequence[Window], reference: Reference | None = None) -> bool:
+    """Return whether values are predicted: a process that only joins labels knows by their having no result."""
+    if reference is not None and reference.task != "unknown":
+        return reference.task == "regression"
     return any(window.output.value_edges.size for window in windows) or any(
         part.classes and not part.outcomes and not part.retractions for part in _labels(windows)
     )
@@ -94,12 +113,15 @@ def residual_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]
     """Yield the residuals of a regression."""
     labels = _labels(windows)
     yield scalar(page, metrics.OUTCOME_RESIDUAL_ROWS, int(sum(part.lag_counts.sum() for part in labels)), base)
-    for name, total in (
-        (metrics.OUTCOME_RESIDUAL_SUM, sum(part.residual_sum for part in labels)),
-        (metrics.OUTCOME_RESIDUAL_SQUARE_SUM, sum(part.residual_square_sum for part in labels)),
-        (metrics.OUTCOME_RESIDUAL_ABSOLUTE_SUM, sum(part.residual_absolute_sum for part in labels)),
+    counted = sum((part.residuals_counted for part in labels), np.zeros(3)).tolist()
+    retracted = sum((part.residuals_retracted for part in labels), np.zeros(3)).tolist()
+    for distance, squares, (above, below, squared) in (
+        (metrics.OUTCOME_RESIDUAL_DISTANCE, metrics.OUTCOME_RESIDUAL_SQUARES, counted),
+        (metrics.OUTCOME_RESIDUAL_DISTANCE_RETRACTIONS, metrics.OUTCOME_RESIDUAL_SQUARES_RETRACTIONS, retracted),
     ):
-        yield scalar(page, name, float(total), base)
+        signs = dict(zip(names.SIGN_VALUES, (above, below), strict=True))
+        yield scalars(page, distance, base, names.SIGN, signs)
+        yield scalar(page, squares, squared, base)
 
 
 def never_block(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Block:
@@ -108,65 +130,104 @@ def never_block(page: LabelPage, base: Attributes, windows: Sequence[Window]) ->
 
 
 def calibration_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
-    """Yield rows, correct rows and confidence per confidence bin, zeros included."""
-    table = sum((part.calibration for part in _labels(windows)), np.zeros((CONFIDENCE_BINS, 3)))
-    rows, correct = table[:, :2].astype(np.int64).T.tolist()
+    """Yield rows, correct rows, their retractions and confidence per confidence bin, zeros included."""
+    labels = _labels(windows)
+    table = sum((part.calibration for part in labels), np.zeros((CONFIDENCE_BINS, 3)))
+    retracted = sum((part.correct_retractions for part in labels), np.zeros(CONFIDENCE_BINS, np.int64))
+    rows, correct = table[:, :2].astype(np.int64).T
     for name, column in (
         (metrics.OUTCOME_CONFIDENCE_ROWS, rows),
-        (metrics.OUTCOME_CONFIDENCE_CORRECT, correct),
-        (metrics.OUTCOME_CONFIDENCE_SUM, table[:, 2].tolist()),
+        (metrics.OUTCOME_CONFIDENCE_CORRECT, correct + retracted),
+        (metrics.OUTCOME_CONFIDENCE_CORRECT_RETRACTIONS, retracted),
+        (metrics.OUTCOME_CONFIDENCE_EXPECTED, table[:, 2]),
     ):
-        yield scalars(page, name, base, names.CONFIDENCE_BIN, dict(zip(_BIN_NAMES, column, strict=True)))
+        yield scalars(page, name, base, names.CONFIDENCE_BIN, dict(zip(_BIN_NAMES, column.tolist(), strict=True)))
 
 
-def label_class_blocks(
-    page: LabelPage, base: Attributes, windows: Sequence[Window], shown: tuple[str, ...]
+def joint_blocks(
+    page: LabelPage, base: Attributes, windows: Sequence[Window], shown: tuple[str, ...], known: tuple[str, ...]
 ) -> Iterator[Block]:
-    """Yield label lag by class and joint counts by pair of classes; classes that are not *shown* count as one."""
-    yield from _lags(page, base, _labels(windows), shown)
-    joint: dict[tuple[str, str], Sums] = {}
-    known = shown[:JOINT_CLASSES]
-    for part in _labels(windows):
-        for pair, table in part.joint.items():
-            predicted, label = folded(*pair, known)
-            joint[predicted, label] = joint.get((predicted, label), 0.0) + table
-    if joint:
+    """Yield joint counts by pair of classes, all pairs of those that are *shown*; all others count as one.
+
+    None without labels, but zeros where classes are *known* beforehand.
+    """
+    labels = _labels(windows)
+    told_apart = shown[:JOINT_CLASSES]
+    joint = _folded((part.joint for part in labels), told_apart)
+    retracted = _folded((part.joint_retractions for part in labels), told_apart)
+    if joint or known:
         has_others = any(OVERFLOW_CLASS in pair for pair in joint)
-        yield from _joint(page, base, joint, (*known, OVERFLOW_CLASS) if has_others else known)
+        classes = (*told_apart, OVERFLOW_CLASS) if has_others else told_apart
+        yield from _joint(page, base, (joint, retracted), classes)
 
 
-def _lags(page: LabelPage, base: Attributes, labels: Sequence[LabelCounts], shown: tuple[str, ...]) -> Iterator[Block]:
-    by_class: dict[tuple[str, tuple[float, ...]], Counts] = {}
+def _folded(tables: Iterable[Mapping[tuple[str, str], Sums]], known: tuple[str, ...]) -> dict[tuple[str, str], Sums]:
+    """Return the sum of joint tables, over the pairs that are told apart."""
+    total: dict[tuple[str, str], Sums] = {}
+    for part in tables:
+        for pair, table in part.items():
+            key = folded(*pair, known)
+            total[key] = total[key] + table if key in total else table
+    return total
+
+
+def lag_blocks(
+    page: LabelPage, base: Attributes, windows: Sequence[Window], shown: tuple[str, ...], known: tuple[str, ...]
+) -> Iterator[Block]:
+    """Yield label lag by class, zeros for those *known* beforehand; classes that are not *shown* count as one."""
+    labels = _labels(windows)
+    edges_s = labels[0].lag_edges_s if labels else LAG_EDGES_S
+    none = np.zeros(len(edges_s) + 1, np.int64)
+    by_class: dict[tuple[str, tuple[float, ...]], tuple[Counts, float]] = {
+        (label, edges_s): (none, 0.0) for label in known[:LAG_CLASSES]
+    }
     for part in labels:
-        for label, lags in zip(part.classes, part.lag_counts, strict=True):
+        sums_s = part.lag_sums_s.tolist() or [0.0] * len(part.classes)
+        for label, lags, lag_sum_s in zip(part.classes, part.lag_counts, sums_s, strict=True):
             key = (label if label in shown else OVERFLOW_CLASS, part.lag_edges_s)
-            by_class[key] = by_class[key] + lags if key in by_class else lags
-    for (label, edges), lags in by_class.items():
+            before = by_class.get(key)
+            by_class[key] = (before[0] + lags, before[1] + lag_sum_s) if before else (lags, lag_sum_s)
+    for (label, edges), (lags, lag_sum_s) in by_class.items():
         attributes = (*base, (names.LABEL_CLASS, label))
-        yield distribution(page, metrics.LABEL_LAG, attributes, edges, lags.tolist(), total=None)
+        yield distribution(page, metrics.LABEL_LAG, attributes, edges, lags.tolist(), total=lag_sum_s)
+
+
+_JOINT_NAMES = (
+    (metrics.OUTCOME_JOINT_ROWS, metrics.OUTCOME_JOINT_EXPECTED, metrics.OUTCOME_JOINT_EXPECTED_SQUARES),
+    (
+        metrics.OUTCOME_JOINT_RETRACTIONS,
+        metrics.OUTCOME_JOINT_EXPECTED_RETRACTIONS,
+        metrics.OUTCOME_JOINT_EXPECTED_SQUARES_RETRACTIONS,
+    ),
+)
 
 
 def _joint(
-    page: LabelPage, base: Attributes, joint: Mapping[tuple[str, str], Sums], classes: tuple[str, ...]
+    page: LabelPage,
+    base: Attributes,
+    parts: tuple[Mapping[tuple[str, str], Sums], Mapping[tuple[str, str], Sums]],
+    classes: tuple[str, ...],
 ) -> Iterator[Block]:
-    """Yield all pairs of *classes*, zeros included."""
+    """Yield all pairs of *classes*, zeros included: what was ever counted, which is what is in force and retracted, and the latter."""
     pairs = tuple((predicted, label) for predicted in classes for label in classes)
     if OVERFLOW_CLASS in classes:
         pairs = (*pairs, (OVERFLOW_CLASS, OTHER_WRONG))
     empty = np.zeros((CONFIDENCE_BINS + 1, 3))
-    tables = [joint.get(pair, empty) for pair in pairs]
+    in_force, retracted = (np.array([part.get(pair, empty) for pair in pairs]) for part in parts)
+    counted = in_force + retracted
     # One more point per pair only where some output carried no confidence.
-    bins = _BIN_NAMES if not any(table[-1].any() for table in tables) else (*_BIN_NAMES, _NO_CONFIDENCE)
+    bins = _BIN_NAMES if not counted[:, -1].any() else (*_BIN_NAMES, _NO_CONFIDENCE)
     rows = tuple((*base, (names.PREDICTION_CLASS, predicted), (names.LABEL_CLASS, label)) for predicted, label in pairs)
-    labels = page.get(
-        (metrics.OUTCOME_JOINT_ROWS, base, classes, bins),
-        lambda: Labels(tuple((*row, (names.CONFIDENCE_BIN, place)) for row in rows for place in bins)),
-    )
-    counts = [int(count) for table in tables for count in table[: len(bins), 0].tolist()]
-    yield Scalars(METRICS[metrics.OUTCOME_JOINT_ROWS], labels, counts)
-    for name, moment in ((metrics.OUTCOME_JOINT_CONFIDENCE_SUM, 1), (metrics.OUTCOME_JOINT_CONFIDENCE_SQUARE_SUM, 2)):
-        sums = [float(table[:, moment].sum()) for table in tables]
-        yield Scalars(METRICS[name], page.get((name, base, classes), lambda: Labels(rows)), sums)
+    for (rows_name, *moment_names), tables in zip(_JOINT_NAMES, (counted, retracted), strict=True):
+        labels = page.get(
+            (rows_name, base, classes, bins),
+            lambda: Labels(tuple((*row, (names.CONFIDENCE_BIN, place)) for row in rows for place in bins)),
+        )
+        counts = tables[:, : len(bins), 0].astype(np.int64).ravel().tolist()
+        yield Scalars(METRICS[rows_name], labels, counts)
+        for name, moment in zip(moment_names, (1, 2), strict=True):
+            sums = tables[:, :, moment].sum(axis=1).tolist()
+            yield Scalars(METRICS[name], page.get((name, base, classes), lambda: Labels(rows)), sums)
 
 
 def add_up(parts: Iterable[Iterable[tuple[_Key, int]]]) -> dict[_Key, int]:

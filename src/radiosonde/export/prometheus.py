@@ -135,9 +135,8 @@ def _add_histogram(metric: Metric, block: Distribution) -> None:
         exemplar = found and PrometheusExemplar(exemplar_labels(found), found.value_s, found.time_ns / 1e9)
         pairs = {**labels, "le": bound_text(bound)}
         metric.add_sample(f"{metric.name}_bucket", pairs, cumulative, exemplar=exemplar)
-    if block.total is not None:
-        metric.add_sample(f"{metric.name}_count", labels, cumulative)
-        metric.add_sample(f"{metric.name}_sum", labels, block.total)
+    metric.add_sample(f"{metric.name}_count", labels, cumulative)
+    metric.add_sample(f"{metric.name}_sum", labels, block.total)
 
 
 def _accepts_openmetrics(accept: str) -> bool:

@@ -26,6 +26,7 @@ def self_blocks(snapshot: Snapshot, page: LabelPage, identities: Identities) -> 
             (metrics.SDK_WINDOWS_CLOSED, own.windows_closed),
             (metrics.SDK_DRAIN_LAG, own.drain_lag_s),
             (metrics.SDK_CONSUMER_CPU_TIME, own.consumer_cpu_s),
+            (metrics.SDK_SPANS_BOUNDED, own.spans_bounded),
             (metrics.SDK_EXPORTED, own.exported_bytes),
             (metrics.SDK_SAMPLING_RATIO, own.sampling_ratio),
         )

@@ -6,7 +6,8 @@ same for all windows of a series in one process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -17,14 +18,18 @@ from radiosonde.export.outcome_blocks import (
     add_up,
     calibration_blocks,
     is_regression,
-    label_class_blocks,
+    joint_blocks,
+    known_labels,
+    lag_blocks,
     never_block,
     outcome_blocks,
     residual_blocks,
 )
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, SeriesKey, Window
+from radiosonde.model.bins import VALUE_CLASS
 from radiosonde.model.window import Counts, Sums
+from radiosonde.reference.profile import Reference
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
@@ -43,6 +48,9 @@ TOTAL_LE = (*(repr(float(LATENCY.upper_bounds_s()[end - 1])) for end in _OCTAVE_
 """The 24 values of ``radiosonde.total_le``; the last octave of `LATENCY` also holds what is longer, hence ``+Inf``."""
 TOTAL_PHASE = "total"
 
+BORN_CLASSES = 20
+"""Predicted classes of a reference whose series are born at zero; of a model with more, those that occurred are exported."""
+
 
 def series_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
     """Return one unit per series key, ranked by traffic."""
@@ -50,7 +58,10 @@ def series_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
     for window in snapshot.windows:
         groups.setdefault(window.key, []).append(window)
     return [
-        unit((-sum(window.calls for window in windows), key), _series_blocks(page, series_attributes(key), windows))
+        unit(
+            (-sum(window.calls for window in windows), key),
+            _series_blocks(page, series_attributes(key), windows, snapshot.references.get((key.model, key.version))),
+        )
         for key, windows in groups.items()
     ]
 
@@ -61,25 +72,31 @@ def release_units(snapshot: Snapshot, page: LabelPage, shown: ShownClasses) -> l
     for window in snapshot.windows:
         groups.setdefault(window.key._replace(cohort=""), []).append(window)
     shown.keep(groups)
-    return [
-        unit(
-            (-sum(window.calls for window in windows), key),
-            (
-                *_release_blocks(page, release_attributes(key), windows),
-                *calibration_blocks(page, release_attributes(key), windows),
-                *label_class_blocks(page, release_attributes(key), windows, shown.of(key, windows)),
-            ),
-        )
-        for key, windows in groups.items()
-    ]
+    units = []
+    for key, windows in groups.items():
+        base, reference = release_attributes(key), snapshot.references.get((key.model, key.version))
+        is_value = is_regression(windows, reference)
+        known = ((VALUE_CLASS,) if is_value else known_labels(reference)) if reference is not None else ()
+        told_apart = shown.of(key, windows, known)
+        blocks = [
+            *_release_blocks(page, base, windows),
+            *lag_blocks(page, base, windows, told_apart, known),
+        ]
+        if not is_value:
+            blocks += calibration_blocks(page, base, windows)
+            blocks += joint_blocks(page, base, windows, told_apart, known)
+        units.append(unit((-sum(window.calls for window in windows), key), blocks))
+    return units
 
 
-def _series_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
+def _series_blocks(
+    page: LabelPage, base: Attributes, windows: Sequence[Window], reference: Reference | None
+) -> Iterator[Block]:
     yield scalar(page, metrics.PREDICTION_CALLS, sum(window.calls for window in windows), base)
     yield scalar(page, metrics.PREDICTION_ROWS, sum(window.rows for window in windows), base)
-    yield scalars(
-        page, metrics.PREDICTION_ERRORS, base, names.ERROR_TYPE, add_up(window.errors.items() for window in windows)
-    )
+    errors = add_up(window.errors.items() for window in windows)
+    yield scalar(page, metrics.PREDICTION_FAILURES, sum(errors.values()), base)
+    yield scalars(page, metrics.PREDICTION_ERRORS, base, names.ERROR_TYPE, errors)
     yield _duration(page, base, windows)
     outputs = [window.output for window in windows]
     yield scalars(
@@ -87,16 +104,24 @@ def _series_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window])
         metrics.PREDICTION_CLASS,
         base,
         names.PREDICTION_CLASS,
-        add_up(zip(output.classes, output.class_counts.tolist(), strict=True) for output in outputs),
+        _with_known_classes(
+            add_up(zip(output.classes, output.class_counts.tolist(), strict=True) for output in outputs), reference
+        ),
     )
     yield scalar(page, metrics.PREDICTION_UNREADABLE, sum(output.unreadable for output in outputs), base)
-    if is_regression(windows):
+    if is_regression(windows, reference):
         yield from _values(page, base, windows)
         yield from residual_blocks(page, base, windows)
     else:
         yield _confidence(page, base, windows)
         yield from outcome_blocks(page, base, windows)
     yield never_block(page, base, windows)
+
+
+def _with_known_classes(counts: Mapping[str, int], reference: Reference | None) -> Mapping[str, int]:
+    """Return *counts* with zeros for the classes of the reference, unless they are many."""
+    known = reference.output.classes if reference is not None else ()
+    return {**dict.fromkeys(known, 0), **counts} if len(known) <= BORN_CLASSES else counts
 
 
 def _release_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
@@ -106,6 +131,7 @@ def _release_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]
     counts = [*np.add.reduceat(sizes[: _BATCH_POWERS[-1]], starts).tolist(), int(sizes[_BATCH_POWERS[-1] :].sum())]
     rows = float(sum(window.rows for window in windows))
     yield distribution(page, metrics.PREDICTION_BATCH_SIZE, base, BATCH_EDGES, counts, total=rows)
+    yield from _value_bounds(page, base, windows)
 
 
 def _duration(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Distribution:
@@ -155,14 +181,37 @@ def _confidence(page: LabelPage, base: Attributes, windows: Sequence[Window]) ->
 
 
 def _values(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
+    edges, counts = _value_table(windows)
+    if edges:  # a process that only joins labels has none
+        bins = dict(zip(_bin_names(len(counts)), counts.tolist(), strict=True))
+        yield scalars(page, metrics.PREDICTION_VALUE_ROWS, base, names.VALUE_BIN, bins)
+    parts = sum((window.output.value_parts for window in windows), np.zeros(2)).tolist()
+    signs = dict(zip(names.SIGN_VALUES, parts, strict=True))
+    yield scalars(page, metrics.PREDICTION_VALUE_DISTANCE, base, names.SIGN, signs)
+
+
+def _value_bounds(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
+    edges, _ = _value_table(windows)
+    if edges:
+        bounds = dict(zip(_bin_names(len(edges)), edges, strict=True))
+        yield scalars(page, metrics.PREDICTION_VALUE_UPPER_BOUND, base, names.VALUE_BIN, bounds)
+
+
+def _value_table(windows: Sequence[Window]) -> tuple[tuple[float, ...], Counts]:
+    """Return the edges of predicted values and the rows between them; none where no value was predicted.
+
+    A bin has one meaning at a time: that of the newest grid, whose window comes last.
+    """
     by_edges: dict[tuple[float, ...], Counts] = {}
     for output in (window.output for window in windows if window.output.value_edges.size):
         edges = tuple(output.value_edges.tolist())
         by_edges[edges] = by_edges[edges] + output.value_counts if edges in by_edges else output.value_counts
-    # One stream has one list of bounds: the bounds of the newest grid, whose window comes last. A process that only joins
-    # labels has none.
-    for edges, counts in list(by_edges.items())[-1:]:
-        yield distribution(page, metrics.PREDICTION_VALUE, base, edges, counts.tolist(), total=None)
+    return next(reversed(by_edges.items())) if by_edges else ((), np.zeros(0, np.int64))
+
+
+@cache
+def _bin_names(bins: int) -> tuple[str, ...]:
+    return tuple(f"{index:02d}" for index in range(bins))
 
 
 def _stack(tables: Iterable[Counts]) -> Counts:

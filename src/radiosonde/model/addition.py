@@ -6,6 +6,7 @@ of the parts. Sketches have laws of their own, which live a floor above: `add` i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
@@ -60,6 +61,8 @@ def _rule(kind: type, field: DeclaredField) -> Rule:
         return lambda values, _parts, _total, merge: _sum_groups(values, merge)
     if field.merge is Merge.SKETCH:
         return lambda values, _parts, _total, merge: _sum_sketches(values, merge)
+    if field.merge is Merge.LATEST:
+        return _latest_rule(kind)
     rule = _RULES[field.merge]
     return lambda values, *_: rule(called, values)
 
@@ -72,11 +75,18 @@ def _sum_rule(kind: type, field: DeclaredField, called: str) -> Rule:
     if not field.axes:
         return lambda values, *_: sum(values)
     rows = _rows_named_by(kind, field)
-    if rows is None:
-        return lambda values, *_: sum_counts(values, called)
-    return lambda values, parts, total, _: _sum_rows(
-        total[rows], [getattr(part, rows) for part in parts], values, called
-    )
+    edges = _common_edges_of(kind, field)
+
+    def rule(values: list[Any], parts: Sequence[Any], total: Mapping[str, Any], _: MergeSketches | None) -> Any:
+        if edges is not None:
+            values = [
+                _coarsened(table, getattr(part, edges), total[edges]) for table, part in zip(values, parts, strict=True)
+            ]
+        if rows is None:
+            return sum_counts(values, called)
+        return _sum_rows(total[rows], [getattr(part, rows) for part in parts], values, called)
+
+    return rule
 
 
 def subtract(total: Group, before: Group) -> Group:
@@ -247,7 +257,52 @@ def _same(_: str, values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else type(values[0])()
 
 
-def _latest(_: str, parts: Sequence[Mapping[int, Any]]) -> dict[int, Any]:
+def _common(_: str, values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the edges that all parts have."""
+    first = values[0]
+    if all(value is first or value == first for value in values):
+        return first
+    return tuple(sorted(set(first).intersection(*values)))
+
+
+def _coarsened(table: NDArray[Any], edges: tuple[float, ...], kept: tuple[float, ...]) -> NDArray[Any]:
+    """Return counts between *edges* as counts between those of them that are *kept*."""
+    if edges is kept or edges == kept:
+        return table
+    starts = [0, *(np.searchsorted(edges, kept) + 1).tolist()]
+    coarse: NDArray[Any] = np.add.reduceat(table, starts, axis=-1)
+    return coarse
+
+
+@cache
+def _common_edges_of(kind: type, field: DeclaredField) -> str | None:
+    """Return the field with the edges that the last axis of a table lies between; None where edges are not thinned."""
+    if not field.axes[-1].endswith("+1"):
+        return None
+    name = naming(kind, field.axes[-1])
+    return name if any(each.name == name and each.merge is Merge.COMMON for each in declarations(kind)) else None
+
+
+def _latest_rule(kind: type) -> Rule:
+    """Return the rule of exemplars, which are by bucket: where edges are thinned, by the bucket that their value is in then."""
+    edges = next((each.name for each in declarations(kind) if each.merge is Merge.COMMON), None)
+
+    def rule(values: list[Any], parts: Sequence[Any], total: Mapping[str, Any], _: MergeSketches | None) -> Any:
+        if edges is None:
+            return _latest(values)
+        return _latest(
+            [
+                value
+                if not value or getattr(part, edges) == total[edges]
+                else _latest([{bisect_left(total[edges], each.value_s): each} for each in value.values()])
+                for value, part in zip(values, parts, strict=True)
+            ]
+        )
+
+    return rule
+
+
+def _latest(parts: Sequence[Mapping[int, Any]]) -> dict[int, Any]:
     """Return per key the exemplar with the latest time; ties go by the other fields, so that order does not matter."""
     found: dict[int, Any] = {}
     for part in parts:
@@ -265,9 +320,9 @@ def _recency(exemplar: Any) -> tuple[int, float, int, int]:
 _RULES: Mapping[Merge, Callable[[str, Sequence[Any]], Any]] = {
     Merge.UNION: _union,
     Merge.ALIKE: _alike,
+    Merge.COMMON: _common,
     Merge.GIVEN: _given,
     Merge.SAME: _same,
     Merge.SMALLEST: lambda _, values: min(values),
     Merge.LARGEST: lambda _, values: max(values),
-    Merge.LATEST: _latest,
 }

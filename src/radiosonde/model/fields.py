@@ -34,6 +34,7 @@ FIXED_AXES: Mapping[str, int] = {
     "confidence": 20,
     "confidence or none": 21,
     "moment": 3,
+    "sign": 2,
 }
 """Axes of the same size in every window."""
 
@@ -54,6 +55,9 @@ class Merge(Enum):
     """Part of the geometry: windows that differ in it do not add up."""
     GIVEN = "equal where given"
     """As `ALIKE`, but an empty one has no say."""
+    COMMON = "those common to all"
+    """Edges of bins: the sum has the edges that all parts have, and counts between them; so windows from before and after a change
+    of edges add up."""
     SAME = "kept if equal"
     """The common value, or the empty one."""
     SMALLEST = "min"
@@ -146,11 +150,11 @@ class DeclaredField:
     default: Callable[[], Any] | None
 
 
-_NAMING = frozenset({Merge.UNION, Merge.ALIKE, Merge.GIVEN})
+_NAMING = frozenset({Merge.UNION, Merge.ALIKE, Merge.GIVEN, Merge.COMMON})
 
 _POOLS = {
     Merge.LARGEST: Pool.LEVEL,
-    **dict.fromkeys((Merge.ALIKE, Merge.GIVEN, Merge.SAME, Merge.SMALLEST), Pool.APART),
+    **dict.fromkeys((Merge.ALIKE, Merge.GIVEN, Merge.COMMON, Merge.SAME, Merge.SMALLEST), Pool.APART),
 }
 
 

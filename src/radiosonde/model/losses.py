@@ -1,6 +1,7 @@
 """The names of all losses. A loss without a name here cannot be counted, and a test triggers each.
 
-The prediction itself (its result, its exception) is never among them: only telemetry is lost.
+The prediction itself (its result, its exception) is never among them: only telemetry is lost. What a setting leaves out on
+purpose is in `radiosonde.model.policies`, and time series beyond the cardinality bound are a level, not a count.
 """
 
 from __future__ import annotations
@@ -140,10 +141,6 @@ EXPORT_REJECTED: Final = "export_rejected"
 SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and exceeded the buffer."""
 
-SPANS_BOUNDED: Final = "spans_bounded"
-"""Predictions that qualified for a span after the fact but exceeded ``spans_per_minute``. A prediction that is also among the
-slowest is counted again when its window closes."""
-
 SPANS_DROPPED: Final = "spans_dropped"
 """Spans after the fact that no backend accepted and that exceeded the buffer."""
 
@@ -155,9 +152,6 @@ STORE_REFUSED: Final = "store_refused"
 
 STORE_PRUNED: Final = "store_pruned"
 """Windows removed from the store to bound its age and size."""
-
-SERIES_CUT: Final = "series_cut"
-"""Time series left out of the last OTLP export by the cardinality bound: a level, not a sum."""
 
 ALL_LOSSES: Final = tuple(
     sorted(value for name, value in globals().items() if name.isupper() and isinstance(value, str))

@@ -24,6 +24,8 @@ class Statistics:
         consumer_cpu_s: CPU seconds that our threads have used, and turns of theirs that were taken in others.
         exports: successful exports by carrier (``otlp.metrics``, ``otlp.sketches``, ``store``, ``prometheus``).
         exported_bytes: bytes handed to carriers, where the carrier knows.
+        series_cut: time series that the cardinality bound left out of the last OTLP export.
+        spans_bounded: predictions that qualified for a span after the fact and got none, because of ``spans_per_minute``.
         sampling_ratio: share of rows whose features were counted (1.0: all).
         guarded: errors of our own that were swallowed, by place.
     """
@@ -40,5 +42,7 @@ class Statistics:
     consumer_cpu_s: float = 0.0
     exports: Mapping[str, int] = field(default_factory=dict)
     exported_bytes: int = 0
+    series_cut: int = 0
+    spans_bounded: int = 0
     sampling_ratio: float = 1.0
     guarded: Mapping[str, int] = field(default_factory=dict)

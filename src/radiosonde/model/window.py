@@ -78,7 +78,7 @@ class LatencyCounts:
         sums_s: sum of total durations per bucket in seconds, shape (240,).
         phases: names of the phases, in the order of *phase_sums_s*.
         phase_sums_s: sum of each phase's duration per bucket of the total, shape (phases, 240).
-        edges_s: upper bounds of the explicit histogram in seconds (at most 15), inclusive.
+        edges_s: upper bounds of the explicit histogram in seconds, inclusive.
         edge_counts: predictions per explicit bucket, shape (len(edges_s) + 1,).
         exemplars: at most one per explicit bucket, by bucket index.
     """
@@ -91,9 +91,7 @@ class LatencyCounts:
     phase_sums_s: Sums = field(
         metadata=declared(FLOAT, "phase", "bucket", stored=Stored.ROWS, at="latency.phases", read_by="export, diagnose")
     )
-    edges_s: tuple[float, ...] = field(
-        metadata=declared(FLOAT, "edge", merge=Merge.ALIKE, alike="latency edges", read_by="export")
-    )
+    edges_s: tuple[float, ...] = field(metadata=declared(FLOAT, "edge", merge=Merge.COMMON, read_by="export"))
     edge_counts: Counts = field(metadata=declared(INT, "edge+1", read_by="export"))
     exemplars: Mapping[int, Exemplar] = field(
         default_factory=dict,
@@ -118,6 +116,9 @@ class OutputCounts:
         counted_rows: rows whose class or value was really looked at; under load some stand for others. 0: not known,
             from a version that counted all.
         weight_square_sum: sum over these of the square of how many rows each stands for.
+        value_parts: the sum of the finite values in two parts that only grow, shape (2,): of the positive ones, and of the
+            negative ones' absolute values. Values that a writer has added up in a bin count with the sign of their sum, so
+            the difference is exact and the parts may both be smaller.
     """
 
     classes: tuple[str, ...] = field(metadata=declared(TEXT, "class", merge=Merge.UNION, read_by="export, diagnose"))
@@ -143,6 +144,10 @@ class OutputCounts:
     )
     weight_square_sum: int = field(
         default=0, metadata=declared(INT, at="output.sample.weight_square_sum", absent=_answers, read_by="diagnose")
+    )
+    value_parts: Sums = field(
+        default_factory=lambda: np.zeros(2),
+        metadata=declared(FLOAT, "sign", pool=Pool.ESTIMATE, at="output.sample.value_parts", read_by="export"),
     )
 
     @property
@@ -255,6 +260,15 @@ class LabelCounts:
             (label is the second class) minus its probability; for more (or when the classes are not known), (label is
             the predicted class) minus confidence. Rows without a confidence have none.
         never: predictions whose label did not come within the join's age limit.
+        correct_retractions: per confidence bin the correct rows of *calibration* that a correction took back, shape
+            (CONFIDENCE_BINS,). A table and its retractions add up to what was ever counted, which only grows: carriers
+            export that, and the retractions, as two counters.
+        joint_retractions: what corrections took back from *joint*, in the same form.
+        residuals_counted: regression: of all labels ever counted, the sum of (label - value) where it is positive, of its
+            absolute value where it is negative, and of its square, shape (3,).
+        residuals_retracted: what corrections took back from *residuals_counted*, shape (3,).
+        lag_sums_s: sum of the lags of *lag_counts* in seconds, per class, shape (classes,), or (0,) from a former version. A
+            lag that is not known, or below zero, adds nothing.
     """
 
     outcomes: Mapping[tuple[str, str], int] = field(
@@ -276,9 +290,7 @@ class LabelCounts:
     )
     class_counts: Counts = field(metadata=declared(INT, "label", pool=Pool.NET, read_by="export, diagnose, quality"))
     lag_counts: Counts = field(metadata=declared(INT, "label", "lag edge+1", read_by="export"))
-    lag_edges_s: tuple[float, ...] = field(
-        metadata=declared(FLOAT, "lag edge", merge=Merge.ALIKE, alike="label lag edges", read_by="export")
-    )
+    lag_edges_s: tuple[float, ...] = field(metadata=declared(FLOAT, "lag edge", merge=Merge.COMMON, read_by="export"))
     residual_sum: float = field(default=0.0, metadata=declared(FLOAT, pool=Pool.NET, read_by="export, quality"))
     residual_square_sum: float = field(default=0.0, metadata=declared(FLOAT, pool=Pool.NET, read_by="export, quality"))
     retractions: Mapping[tuple[str, str], int] = field(
@@ -317,6 +329,35 @@ class LabelCounts:
             at="label_tables.joint",
             read_by="export, diagnose, quality",
         ),
+    )
+    correct_retractions: Counts = field(
+        default_factory=lambda: np.zeros(20, dtype=np.int64),
+        metadata=declared(INT, "confidence", at="label_tables.correct_retractions", read_by="export"),
+    )
+    joint_retractions: Mapping[tuple[str, str], Sums] = field(
+        default_factory=dict,
+        metadata=declared(
+            FLOAT,
+            "confidence or none",
+            "moment",
+            stored=Stored.LINES,
+            keys=("predicted", "label"),
+            moments=("rows", "confidence_sum", "confidence_square_sum"),
+            at="label_tables.joint_retractions",
+            read_by="export",
+        ),
+    )
+    residuals_counted: Sums = field(
+        default_factory=lambda: np.zeros(3),
+        metadata=declared(FLOAT, "moment", at="label_tables.residuals_counted", read_by="export"),
+    )
+    residuals_retracted: Sums = field(
+        default_factory=lambda: np.zeros(3),
+        metadata=declared(FLOAT, "moment", at="label_tables.residuals_retracted", read_by="export"),
+    )
+    lag_sums_s: Sums = field(
+        default_factory=lambda: np.zeros(0),
+        metadata=declared(FLOAT, "label", at="label_tables.lag_sums_s", read_by="export"),
     )
     grid: str = field(
         default="",

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import CONFIDENCE_BINS, LAG, LabelCounts, OutputCounts, Window
+from radiosonde.model.bins import VALUE_CLASS
 
-VALUE = "value"
+VALUE = VALUE_CLASS
 """The one label class of a regression."""
 
 _GROUPS_PER_AGE = 16

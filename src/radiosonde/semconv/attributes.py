@@ -117,6 +117,15 @@ OUTCOME_RESULT: Final = "radiosonde.outcome.result"
 OUTCOME_RESULT_VALUES: Final = ("correct", "incorrect")
 """Well-known values of `radiosonde.outcome.result`."""
 
+VALUE_BIN: Final = "radiosonde.value.bin"
+"""Bin of the predicted value of a regression, `00` upwards, ascending; see `radiosonde.prediction.value.upper_bound`."""
+
+SIGN: Final = "radiosonde.sign"
+"""Sign of the numbers whose distances from zero are added up; the sum of the numbers is positive less negative."""
+
+SIGN_VALUES: Final = ("positive", "negative")
+"""Well-known values of `radiosonde.sign`."""
+
 LABEL_LAG: Final = "radiosonde.label.lag"
 """Coarse age of the prediction when its label came.
 

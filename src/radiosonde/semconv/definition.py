@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Instrument = Literal["counter", "updowncounter", "gauge", "histogram"]
+Instrument = Literal["counter", "gauge", "histogram"]
 
 
 class MetricDefinition(NamedTuple):

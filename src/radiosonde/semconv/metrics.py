@@ -19,8 +19,17 @@ PREDICTION_ROWS: Final = "radiosonde.prediction.rows"
 Instrument: counter. Unit: {row}.
 """
 
+PREDICTION_FAILURES: Final = "radiosonde.prediction.failures"
+"""Calls that raised, of whatever type; zero from the first export of a series on.
+
+Instrument: counter. Unit: {call}.
+
+The numerator of an error rate. `radiosonde.prediction.errors` names the types, and has no series before the first
+error.
+"""
+
 PREDICTION_ERRORS: Final = "radiosonde.prediction.errors"
-"""Calls that raised.
+"""Calls that raised, by type of the exception.
 
 Instrument: counter. Unit: {call}.
 """
@@ -67,10 +76,27 @@ Ten buckets of equal width. They are made from bins that are closed on the left,
 multiple of 0.1 (but for 1) is counted in the bucket above.
 """
 
-PREDICTION_VALUE: Final = "radiosonde.prediction.value"
-"""Predicted value of a regression, in the deciles of the reference; it has no sum because values may be negative.
+PREDICTION_VALUE_ROWS: Final = "radiosonde.prediction.value.rows"
+"""Predicted rows of a regression by bin of the predicted value; the bins are between deciles of the reference.
 
-Instrument: histogram. Unit: 1.
+Instrument: counter. Unit: {row}.
+
+Not a histogram: values may be negative, a histogram of those has no sum, and back ends drop the buckets of a
+histogram without one.
+"""
+
+PREDICTION_VALUE_UPPER_BOUND: Final = "radiosonde.prediction.value.upper_bound"
+"""Inclusive upper bound of a bin of predicted values; the last bin has none.
+
+Instrument: gauge. Unit: {value}.
+"""
+
+PREDICTION_VALUE_DISTANCE: Final = "radiosonde.prediction.value.distance"
+"""Sum of the distance from zero of predicted values of a regression, apart for positive and negative ones.
+
+Instrument: counter. Unit: {value}.
+
+Positive less negative, divided by `radiosonde.prediction.value.rows`, is the mean predicted value.
 """
 
 PREDICTION_UNREADABLE: Final = "radiosonde.prediction.unreadable"
@@ -119,36 +145,63 @@ Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_CONFIDENCE_CORRECT: Final = "radiosonde.outcome.confidence.correct"
-"""Labelled rows that were predicted correctly, by confidence bin; falls when a label is corrected.
+"""Labelled rows that were predicted correctly, by confidence bin.
 
-Instrument: updowncounter. Unit: {row}.
+Instrument: counter. Unit: {row}.
+
+Correct now are these without `radiosonde.outcome.confidence.correct_retractions`.
 """
 
-OUTCOME_CONFIDENCE_SUM: Final = "radiosonde.outcome.confidence.sum"
-"""Sum of the confidence of labelled rows, by confidence bin; calibration needs no bin centres.
+OUTCOME_CONFIDENCE_CORRECT_RETRACTIONS: Final = "radiosonde.outcome.confidence.correct_retractions"
+"""Rows of `radiosonde.outcome.confidence.correct` that a corrected label took back.
 
-Instrument: counter. Unit: 1.
+Instrument: counter. Unit: {row}.
+"""
+
+OUTCOME_CONFIDENCE_EXPECTED: Final = "radiosonde.outcome.confidence.expected"
+"""Sum of the confidence of labelled rows, by confidence bin, which is how many of them a calibrated model gets right.
+
+Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_JOINT_ROWS: Final = "radiosonde.outcome.joint.rows"
-"""Labelled rows by predicted class, class of the label in force and confidence bin.
+"""Labelled rows by predicted class, class of the label and confidence bin.
 
-Instrument: updowncounter. Unit: {row}.
+Instrument: counter. Unit: {row}.
 
-From the first label of a model on. The four classes with the most rows are told apart, and stay so; all others are
-`__other__`.
+Zeros from the first export on for the label classes of a reference, otherwise from the first label of a model on.
+The four classes with the most rows are told apart, and stay so; all others are `__other__`. Rows in force are these
+without `radiosonde.outcome.joint.retractions`.
 """
 
-OUTCOME_JOINT_CONFIDENCE_SUM: Final = "radiosonde.outcome.joint.confidence.sum"
-"""Sum of the confidence of labelled rows, by predicted class and class of the label in force.
+OUTCOME_JOINT_RETRACTIONS: Final = "radiosonde.outcome.joint.retractions"
+"""Rows of `radiosonde.outcome.joint.rows` that a corrected label took back.
 
-Instrument: updowncounter. Unit: 1.
+Instrument: counter. Unit: {row}.
 """
 
-OUTCOME_JOINT_CONFIDENCE_SQUARE_SUM: Final = "radiosonde.outcome.joint.confidence.square_sum"
-"""Sum of the squared confidence of labelled rows, by predicted class and class of the label in force.
+OUTCOME_JOINT_EXPECTED: Final = "radiosonde.outcome.joint.expected"
+"""Sum of the confidence of labelled rows, by predicted class and class of the label.
 
-Instrument: updowncounter. Unit: 1.
+Instrument: counter. Unit: {row}.
+"""
+
+OUTCOME_JOINT_EXPECTED_RETRACTIONS: Final = "radiosonde.outcome.joint.expected_retractions"
+"""What corrected labels took back from `radiosonde.outcome.joint.expected`.
+
+Instrument: counter. Unit: {row}.
+"""
+
+OUTCOME_JOINT_EXPECTED_SQUARES: Final = "radiosonde.outcome.joint.expected_squares"
+"""Sum of the squared confidence of labelled rows, by predicted class and class of the label.
+
+Instrument: counter. Unit: {row}.
+"""
+
+OUTCOME_JOINT_EXPECTED_SQUARES_RETRACTIONS: Final = "radiosonde.outcome.joint.expected_squares_retractions"
+"""What corrected labels took back from `radiosonde.outcome.joint.expected_squares`.
+
+Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_RESIDUAL_ROWS: Final = "radiosonde.outcome.residual.rows"
@@ -157,26 +210,35 @@ OUTCOME_RESIDUAL_ROWS: Final = "radiosonde.outcome.residual.rows"
 Instrument: counter. Unit: {row}.
 """
 
-OUTCOME_RESIDUAL_SUM: Final = "radiosonde.outcome.residual.sum"
-"""Sum of label minus predicted value, of the labels in force.
+OUTCOME_RESIDUAL_DISTANCE: Final = "radiosonde.outcome.residual.distance"
+"""Sum of the distance of label and predicted value, apart for labels above and below the prediction.
 
-Instrument: updowncounter. Unit: 1.
+Instrument: counter. Unit: {value}.
+
+Divided by `radiosonde.outcome.residual.rows`, both signs added give the mean absolute error, and positive less
+negative the bias. Subtract `radiosonde.outcome.residual.distance_retractions` first.
 """
 
-OUTCOME_RESIDUAL_SQUARE_SUM: Final = "radiosonde.outcome.residual.square_sum"
-"""Sum of the squares of label minus predicted value, of the labels in force.
+OUTCOME_RESIDUAL_DISTANCE_RETRACTIONS: Final = "radiosonde.outcome.residual.distance_retractions"
+"""What corrected labels took back from `radiosonde.outcome.residual.distance`.
 
-Instrument: updowncounter. Unit: 1.
+Instrument: counter. Unit: {value}.
 """
 
-OUTCOME_RESIDUAL_ABSOLUTE_SUM: Final = "radiosonde.outcome.residual.absolute_sum"
-"""Sum of the distances of label and predicted value, of the labels in force.
+OUTCOME_RESIDUAL_SQUARES: Final = "radiosonde.outcome.residual.squares"
+"""Sum of the squared distance of label and predicted value.
 
-Instrument: updowncounter. Unit: 1.
+Instrument: counter. Unit: {value}.
+"""
+
+OUTCOME_RESIDUAL_SQUARES_RETRACTIONS: Final = "radiosonde.outcome.residual.squares_retractions"
+"""What corrected labels took back from `radiosonde.outcome.residual.squares`.
+
+Instrument: counter. Unit: {value}.
 """
 
 LABEL_LAG: Final = "radiosonde.label.lag"
-"""Age of the prediction when its first label came, by class of the label; it has no sum.
+"""Age of the prediction when its first label came, by class of the label.
 
 Instrument: histogram. Unit: s.
 
@@ -271,6 +333,13 @@ SDK_LOSSES: Final = "radiosonde.sdk.losses"
 """What was not recorded or not exported.
 
 Instrument: counter. Unit: {loss}.
+"""
+
+SDK_SPANS_BOUNDED: Final = "radiosonde.sdk.spans.bounded"
+"""Predictions that qualified for a span after the fact and got none, because `RADIOSONDE_SPANS_PER_MINUTE` bounds
+them.
+
+Instrument: counter. Unit: {span}.
 """
 
 SDK_LABELS: Final = "radiosonde.sdk.labels"

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiosonde._aggregate.outcome_cells import _PENDING
-from radiosonde._aggregate.outcomes import LAG_EDGES_S, OutcomeState
+from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde.model import LAG, LAGS, OTHER_WRONG, OVERFLOW_CLASS, LabelCounts, Outcome, SeriesKey, widened
+from radiosonde.model.bins import LAG_EDGES_S
 
 KEY = SeriesKey("delays", "1")
 FEATURES = ("wind", "rain", "carrier")
@@ -55,6 +56,8 @@ class Slow:
         self.classes, self.first, self.in_force = Counter(), Counter(), Counter()
         self.calibration, self.joint, self.cells, self.residual_cells = Counter(), Counter(), Counter(), Counter()
         self.residuals = [0.0, 0.0, 0.0]
+        self.correct_retractions, self.joint_retractions, self.lag_sums = Counter(), Counter(), Counter()
+        self.signed = {1: [0.0, 0.0, 0.0], -1: [0.0, 0.0, 0.0]}
         self.never = sum(outcome.label is None for outcome in given_outcomes)
         for outcome in given_outcomes:
             if outcome.label is not None:
@@ -69,6 +72,8 @@ class Slow:
         else:
             bucket = sum(not outcome.lag_s <= edge for edge in LAG_EDGES_S)
             self.first[outcome.label if is_class else "value", bucket] += 1
+            if outcome.lag_s > 0:
+                self.lag_sums[outcome.label if is_class else "value"] += outcome.lag_s
             if is_class and not math.isnan(outcome.confidence):
                 self.calibration[place(outcome.confidence), 0] += 1
                 self.calibration[place(outcome.confidence), 2] += outcome.confidence
@@ -80,6 +85,8 @@ class Slow:
             if not is_class:
                 for moment, value in enumerate((missed, missed**2, abs(missed))):
                     self.residuals[moment] += sign * value
+                for part, value in enumerate((max(missed, 0), max(-missed, 0), missed**2)):
+                    self.signed[sign][part] += value
             for feature, cell in enumerate(outcome.cells):
                 column = cell - 256 if cell > 251 else cell
                 self.cells[name, feature, column] += sign
@@ -95,10 +102,14 @@ class Slow:
         confidence = outcome.confidence
         if math.isnan(confidence):
             self.joint[outcome.predicted, label, 20, 0] += sign
+            self.joint_retractions[outcome.predicted, label, 20, 0] += sign < 0
             return math.nan
         self.calibration[place(confidence), 1] += sign * correct
+        self.correct_retractions[(place(confidence),)] += sign < 0 and correct
         for moment in range(3):
             self.joint[outcome.predicted, label, place(confidence), moment] += sign * confidence**moment
+            if sign < 0:
+                self.joint_retractions[outcome.predicted, label, place(confidence), moment] += confidence**moment
         if outcome.classes == ("no", "yes") and outcome.predicted != "maybe":
             probability = confidence if outcome.predicted == "yes" else 1 - confidence
             return (label == "yes") - probability
@@ -128,8 +139,12 @@ def assert_counts(labels: LabelCounts, slow: Slow) -> None:
     by_name = lambda table: {(labels.classes[row], column): n for (row, column), n in occupied(table).items()}  # noqa: E731
     assert by_name(labels.lag_counts) == kept(slow.first)
     assert by_name(labels.lags) == kept(slow.in_force)
-    found = {(*pair, *where): n for pair, table in labels.joint.items() for where, n in occupied(table).items()}
-    assert found == kept(slow.joint)
+    for joint, counted in ((labels.joint, slow.joint), (labels.joint_retractions, slow.joint_retractions)):
+        found = {(*pair, *where): n for pair, table in joint.items() for where, n in occupied(table).items()}
+        assert found == kept(counted)
+    assert occupied(labels.correct_retractions) == kept(slow.correct_retractions)
+    assert [labels.residuals_counted.tolist(), labels.residuals_retracted.tolist()] == [slow.signed[1], slow.signed[-1]]
+    assert {labels.classes[row]: n for (row,), n in occupied(labels.lag_sums_s).items()} == kept(slow.lag_sums)
     assert [labels.residual_sum, labels.residual_square_sum, labels.residual_absolute_sum] == slow.residuals
     for (name, feature, column), count in slow.cells.items():
         assert labels.cells[name][feature, column] == count

@@ -203,7 +203,7 @@ def test_the_slowest_of_a_window_come_when_it_closes(tail_sampler, clock):
     exemplars = {(cohort, place): each.span_id for cohort in windows for place, each in
                  windows[cohort].latency.exemplars.items()}  # fmt: skip
     # The bucket up to 0.05 s, the one up to 0.1 s (two spans, one exemplar) and the one up to 10 s.
-    assert exemplars.keys() == {("", 5), ("", 6), ("plan=pro", 12)}
+    assert exemplars.keys() == {("", 8), ("", 9), ("plan=pro", 16)}
     assert set(exemplars.values()) <= {span.span_id for span in spans}
 
 

@@ -28,7 +28,7 @@ WIND_BOUNDS = (1.0, 2.5, 4.0)
 CARRIERS = ("UA", "AA")
 KINDS = {"wind": "numeric", "rain": "numeric", "carrier": "categorical"}
 EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-LAG_EDGES_S = (60, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800, 1209600, 2592000)
+LAG_EDGES_S = (1, 10, 60, 600, 3600, 14400, 43200, 86400, 259200, 604800, 1209600, 2592000, 7776000, 31536000)
 LATENCY_BOUNDS_S = [2.0 ** ((i + 1 - 160) / 8) for i in range(240)]
 THINNED_ROWS = 2001
 """Rows of 3 features and 2 outputs that fill an arena of 64 KiB one and a quarter times: every third row is kept."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -176,17 +177,27 @@ def test_confidence_has_ten_buckets_of_the_twenty_bins():
     assert [line.rsplit(" ", 1)[1] for line in lines[1:]] == [*"00000222244", "4", "3.04"]
 
 
-def test_a_histogram_without_a_sum_is_buckets_alone():
-    """Regression values may be negative and lags have no sum; both end at +Inf."""
+def test_what_may_be_negative_is_no_histogram():
+    """Predicted values are counted by bin, with the bounds beside them; every histogram has a count and a sum."""
     output = make_output(values=[-3.0, 0.5, 9.0], value_edges=[-1.0, 1.0])
     labels = make_labels(lags_s={"": [30.0]}, residuals=[2.0, -3.0])
     exposition = text(make_snapshot(make_window(output=output, labels=labels)))
-    assert [line.split('le="')[1] for line in family(exposition, "radiosonde_prediction_value")[1:]] == [
-        '-1.0"} 1', '1.0"} 2', '+Inf"} 3',
+    assert [line.split('bin="')[1] for line in family(exposition, "radiosonde_prediction_value_rows_total")[1:]] == [
+        '00"} 1', '01"} 1', '02"} 1',
     ]  # fmt: skip
-    assert len(family(exposition, "radiosonde_label_lag_seconds")) == 1 + 5
-    assert family(exposition, "radiosonde_outcome_residual_sum")[1].endswith(" -1.0")
-    assert family(exposition, "radiosonde_outcome_residual_square_sum")[1].endswith(" 13.0")
+    assert [line.split('bin="')[1] for line in family(exposition, "radiosonde_prediction_value_upper_bound")[1:]] == [
+        '00"} -1.0', '01"} 1.0',
+    ]  # fmt: skip
+    assert [line.split('sign="')[1] for line in family(exposition, "radiosonde_prediction_value_distance_total")[1:]] == [
+        'positive"} 9.5', 'negative"} 3.0',
+    ]  # fmt: skip
+    lags = family(exposition, "radiosonde_label_lag_seconds")
+    assert (len(lags), lags[-2].rsplit(" ")[-1], lags[-1].rsplit(" ")[-1]) == (1 + 5 + 2, "1", "30.0")
+    assert [line.split('sign="')[1] for line in family(exposition, "radiosonde_outcome_residual_distance_total")[1:]] == [
+        'positive"} 2.0', 'negative"} 3.0',
+    ]  # fmt: skip
+    assert family(exposition, "radiosonde_outcome_residual_squares_total")[1].endswith(" 13.0")
+    assert "radiosonde_outcome_confidence" not in exposition
     assert "radiosonde_outcome_rows_total" not in exposition
 
 
@@ -201,10 +212,17 @@ def test_batches_are_counted_by_size():
 
 
 def test_calibration_bins_carry_rows_correct_and_confidence():
-    """Twenty bins, each with what the calibration error needs."""
-    labels = make_labels(calibration={18: (10, 9, 9.3)})
+    """Twenty bins, each with what the calibration error needs; correct rows that were taken back are counted apart."""
+    taken_back = np.zeros(20, np.int64)
+    taken_back[18] = 2
+    labels = make_labels(calibration={18: (10, 9, 9.3)}, correct_retractions=taken_back)
     exposition = text(make_snapshot(make_window(labels=labels)))
-    for name, value in (("rows_total", "10"), ("correct", "9"), ("sum_total", "9.3")):
+    for name, value in (
+        ("rows_total", "10"),
+        ("correct_total", "11"),
+        ("correct_retractions_total", "2"),
+        ("expected_total", "9.3"),
+    ):
         lines = family(exposition, f"radiosonde_outcome_confidence_{name}")
         assert len(lines) == 1 + 20
         assert lines[19] == f'radiosonde_outcome_confidence_{name}{{{RELEASE},radiosonde_confidence_bin="18"}} {value}'

@@ -69,18 +69,18 @@ def test_joint_counts_have_all_pairs_and_bins():
     }
     window = make_window(output=make_output([("no", 0.6)]), labels=make_labels({("correct", "1h"): 3}, joint=tables))
     found = samples(window)
-    rows = {name: value for name, value in found.items() if name.startswith("radiosonde_outcome_joint_rows{")}
+    rows = {name: value for name, value in found.items() if name.startswith("radiosonde_outcome_joint_rows_total{")}
     assert len(rows) == 80
     assert {name: value for name, value in rows.items() if value} == {
-        f"radiosonde_outcome_joint_rows{{{pair('yes', 'yes', '19')}}}": 3,
-        f"radiosonde_outcome_joint_rows{{{pair('yes', 'no', '10')}}}": 1,
-        f"radiosonde_outcome_joint_rows{{{pair('yes', 'no', '19')}}}": 1,
+        f"radiosonde_outcome_joint_rows_total{{{pair('yes', 'yes', '19')}}}": 3,
+        f"radiosonde_outcome_joint_rows_total{{{pair('yes', 'no', '10')}}}": 1,
+        f"radiosonde_outcome_joint_rows_total{{{pair('yes', 'no', '19')}}}": 1,
     }
-    assert found[f"radiosonde_outcome_joint_confidence_sum{{{pair('yes', 'no')}}}"] == 1.47
-    assert found[f"radiosonde_outcome_joint_confidence_square_sum{{{pair('yes', 'no')}}}"] == pytest.approx(1.1909)
-    assert found[f"radiosonde_outcome_joint_confidence_sum{{{pair('no', 'no')}}}"] == 0
+    assert found[f"radiosonde_outcome_joint_expected_total{{{pair('yes', 'no')}}}"] == 1.47
+    assert found[f"radiosonde_outcome_joint_expected_squares_total{{{pair('yes', 'no')}}}"] == pytest.approx(1.1909)
+    assert found[f"radiosonde_outcome_joint_expected_total{{{pair('no', 'no')}}}"] == 0
     silent = make_window(labels=make_labels({("correct", "1h"): 2}, joint={("yes", "yes"): joint({20: (2, 0, 0)})}))
-    assert samples(silent)[f"radiosonde_outcome_joint_rows{{{pair('yes', 'yes', 'none')}}}"] == 2
+    assert samples(silent)[f"radiosonde_outcome_joint_rows_total{{{pair('yes', 'yes', 'none')}}}"] == 2
 
 
 def test_a_model_without_labels_has_no_joint_counts():
@@ -103,7 +103,7 @@ def test_many_classes_are_folded_and_stay_where_they_were():
     )
     counted = {name: value for name, value in found.items() if "joint_rows" in name and value}
     assert counted == {
-        f"radiosonde_outcome_joint_rows{{{pair(name, name, '05')}}}": rows
+        f"radiosonde_outcome_joint_rows_total{{{pair(name, name, '05')}}}": rows
         for name, rows in {"a": 5, "b": 4, "c": 3, "d": 2, "__other__": 99}.items()
     }
     lags = {name.split('label_class="')[1].split('"')[0]: value for name, value in found.items() if 'le="+Inf"' in name and "label_lag" in name}  # fmt: skip
@@ -111,12 +111,18 @@ def test_many_classes_are_folded_and_stay_where_they_were():
 
 
 def test_residuals_give_mean_absolute_error():
-    """Rows, sum, absolute and square sum of a regression; also where only the labels are known here."""
+    """Rows, distances by sign and squares of a regression; also where only the labels are known here."""
     labels = make_labels(lags_s={"value": [30.0, 30.0]}, residuals=[2.0, -3.0])
     for output in (make_output(values=[1.0, 2.0], value_edges=[0.0]), make_output()):
         found = samples(make_window(output=output, labels=labels))
-        assert [found[f"radiosonde_outcome_residual_{name}{{{SERIES}}}"] for name in
-                ("rows_total", "sum", "absolute_sum", "square_sum")] == [2, -1, 5, 13]  # fmt: skip
+        assert [found[f"radiosonde_outcome_residual_{name}_total{{{SERIES}}}"] for name in ("rows", "squares")] == [
+            2,
+            13,
+        ]
+        for sign, distance in (("positive", 2), ("negative", 3)):
+            place = f'{{{SERIES},radiosonde_sign="{sign}"}}'
+            assert found[f"radiosonde_outcome_residual_distance_total{place}"] == distance
+            assert found[f"radiosonde_outcome_residual_distance_retractions_total{place}"] == 0
         assert not any(name.startswith("radiosonde_outcome_rows_total") for name in found)
 
 

@@ -226,7 +226,6 @@ def test_what_else_prometheus_client_answers_is_answered(collector):
         ("radiosonde.sdk.sampling.ratio", "gauge", "1", ("radiosonde_sdk_sampling_ratio", "gauge", "ratio")),
         ("radiosonde.share", "gauge", "1", ("radiosonde_share_ratio", "gauge", "ratio")),
         ("radiosonde.sum", "counter", "1", ("radiosonde_sum", "counter", "")),
-        ("radiosonde.balance", "updowncounter", "1", ("radiosonde_balance", "gauge", "")),
     ],
 )  # fmt: skip
 def test_names_are_translated_as_opentelemetry_prescribes(name, instrument, unit, expected):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from itertools import permutations
 
@@ -41,21 +42,50 @@ def test_an_empty_list_has_no_sum():
         sum_windows([])
 
 
-@pytest.mark.parametrize(
-    ("changed", "what"),
-    [
-        (window(), "grids of cells differ: 'g1' and 'g2'"),
-        (replace(window(), latency=replace(empty_window().latency, edges_s=(1.0, 2.0, 3.0))), "latency edges differ"),
-    ],
-)
-def test_different_geometry_does_not_add_but_is_kept_apart(changed, what):
+def test_different_geometry_does_not_add_but_is_kept_apart():
     """add_windows raises MergeError that names the difference; merge_windows keeps both windows."""
-    if what.startswith("grids"):
-        changed = replace(changed, features=features("g2"))
-    with pytest.raises(MergeError, match=what):
+    changed = replace(window(), features=features("g2"))
+    with pytest.raises(MergeError, match="grids of cells differ: 'g1' and 'g2'"):
         add_windows(window(), changed)
     merged = merge_windows([window(), changed, window(), changed])
     assert [part.rows for part in merged] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("edges_s", "common_s", "counts", "buckets"),
+    [
+        ((0.1, 0.2, 1.0), (0.2, 1.0), [6, 4, 1], [0, 1]),
+        ((0.1, 0.5), (), [11], [0]),
+        ((0.2, 0.3, 1.0, 9.0), (0.2, 1.0), [6, 4, 1], [0, 1]),
+        ((0.2, 1.0), (0.2, 1.0), [6, 4, 1], [0, 1]),
+    ],
+)
+def test_edges_that_changed_leave_those_common_to_both(edges_s, common_s, counts, buckets):
+    """Windows from before and after a change of latency edges add up to the edges both have; exemplars move to their bucket."""
+    values_s = [0.05, 0.06, 0.12, 0.6]
+    before, after = (
+        replace(
+            window(),
+            latency=replace(
+                empty_window().latency,
+                edges_s=edges,
+                edge_counts=np.array(
+                    [sum(bisect_left(edges, value) == place for value in spent) for place in range(len(edges) + 1)]
+                ),
+                exemplars={
+                    bisect_left(edges, value): Exemplar(value, place, 1, 1) for place, value in enumerate(spent)
+                },
+            ),
+        )
+        for edges, spent in ((edges_s, [*values_s, 2.0]), ((0.2, 1.0), [0.2, 0.15, 0.19, 0.9, 0.8, 0.7]))
+    )
+    for parts in ((before, after), (after, before)):
+        latency = add_windows(*parts).latency
+        assert (latency.edges_s, latency.edge_counts.tolist()) == (common_s, counts)
+        assert {bucket: bisect_left(common_s, each.value_s) for bucket, each in latency.exemplars.items()} == dict(
+            zip(latency.exemplars, latency.exemplars, strict=True)
+        )
+        assert set(buckets) <= set(latency.exemplars)
 
 
 def test_a_window_without_features_joins_the_window_that_has_some():
