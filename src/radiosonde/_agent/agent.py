@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from radiosonde._agent.agent_exports import AgentExports
-from radiosonde._agent.attached_ring import AttachedRing, attach
 from radiosonde._agent.cumulative_counts import CumulativeCounts
+from radiosonde._agent.spool_rings import SpoolRings
 from radiosonde._agent.waiting_rows import WaitingRows
 from radiosonde._agent.workers_health import WorkersHealth
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
 from radiosonde._labels.joiner import Joiner, label_queue_for
-from radiosonde._pipeline.ring_consumer import fold_in_slices
-from radiosonde._ring.spool import AGENT, AGENT_LOCK, RingFile, Spool, hold, is_held, is_removed, remember
+from radiosonde._pipeline.turn import Extent, Turn
+from radiosonde._ring.spool import AGENT_LOCK, Spool, hold, is_held, is_removed, remember
 from radiosonde._settings import Settings
 from radiosonde.errors import SpoolError
 from radiosonde.export.lost_windows import LostWindows
@@ -48,6 +48,7 @@ from radiosonde.store.totals import CumulativeState, read_cumulative_state
 from radiosonde.store.writer import StoreWriter
 
 if TYPE_CHECKING:
+    from radiosonde._agent.attached_ring import AttachedRing
     from radiosonde._guard import Guard
     from radiosonde._join.store import Batch
     from radiosonde._labels.label_queue import LabelQueue
@@ -115,20 +116,21 @@ class Agent:
         )
         self._label_queue = label_queue or label_queue_for(settings, guard)
         self._joiner = Joiner(self._label_queue, self._aggregator, self, guard, self.process)
-        self._rings: dict[Path, AttachedRing] = {}
-        self._refused: set[Path] = set()
         self._committed_ns = self._writer_seen_ns = monotonic_ns()
         self._looked_ns = 0
         self._uncommitted: list[Window] = []
         self._lost = LostWindows(self.process)
         self._untold: set[SeriesKey] = set()  # series whose totals the store does not have as they are
         self._is_durable = True  # the last commit went well; else the next one waits its turn
-        self._records = self._rows = self._commits = self._cpu_ns = 0
+        self._commits = self._cpu_ns = 0
         self._start_ns = self._restore(window_s)
+        self._source = SpoolRings(
+            spool, guard, read_progress(self.store), lambda identity: identity in self._counts.buried
+        )
+        self._turn = Turn(self._source, self, self._aggregator, self._label_queue, self._joiner, guard)
 
     def _restore(self, window_s: float) -> int:
         """Take up the totals of the agents before; return when the first of them began."""
-        self._progress = read_progress(self.store)
         cumulative = read_cumulative_state(self.store, self.process)
         self._counts = CumulativeCounts(self._spool, self._guard, cumulative.counts, self._label_queue.results)
         self._health = WorkersHealth(
@@ -153,26 +155,11 @@ class Agent:
     def turn(self) -> None:
         """Attach new rings, drain all, commit when due."""
         cpu_ns = thread_time_ns()
-        files = self._spool.rings()
         if monotonic_ns() - self._looked_ns >= LOOK_EVERY_NS:
             self._look_around()
-        self._refused &= {file.path for file in files}  # bounded, however many workers come and go
-        for file in files:
-            if file.path not in self._rings and file.path not in self._refused:
-                self._attach(file)
-        dead = [ring for ring in self._rings.values() if not ring.is_written]
-        if len(dead) < len(self._rings) or self._counts.has_living or self._health.has_living:
+        self._turn.take(Extent())
+        if self._source.has_living or self._counts.has_living or self._health.has_living:
             self._writer_seen_ns = monotonic_ns()
-        # Asked before the drain: what a writer published before it died is there now.
-        for ring in list(self._rings.values()):
-            self._drain(ring)
-        died = [ring for ring in dead if not ring.is_finished]
-        for ring in died:  # what could not be sealed yet is counted after the next commit
-            ring.is_finished = not ring.consumer.ring.control.has_open_tally
-        if died or self._is_due():
-            # Predictions first: once their progress is committed, nobody would remember them for their labels again.
-            self._joiner.join()
-            self.commit()
         self._cpu_ns += thread_time_ns() - cpu_ns
 
     def _look_around(self) -> None:
@@ -206,47 +193,30 @@ class Agent:
     @property
     def is_filling(self) -> bool:
         """Whether a ring fills so fast that the next turn should come at once."""
-        return any(ring.consumer.is_filling for ring in list(self._rings.values()))
+        return self._source.is_filling
 
     @property
     def idle_s(self) -> float:
         """Seconds since the last process that writes into the spool was seen; 0 while something is not durable."""
-        if self._rings or self._uncommitted or not self._counts.is_durable or not self._health.is_settled:
+        has_waiting = self._source.rings() or self._uncommitted
+        if has_waiting or not self._counts.is_durable or not self._health.is_settled:
             return 0.0
         return (monotonic_ns() - self._writer_seen_ns) / NS
 
-    def _attach(self, file: RingFile) -> None:
-        if (file.process, file.nonce) in self._counts.buried:
-            self._spool.remove(file)  # an agent was killed between the ring's last commit and this
-            return
-        try:
-            ring = attach(self._spool, file)
-        except SpoolError as error:
-            self._refused.add(file.path)
-            if file.path.exists():  # a writer that drains itself may have removed it meanwhile
-                self._guard.tell(str(file.path), "%s", error)
-            return
-        if ring.drained_by != AGENT:
-            ring.close()
-            self._refused.add(file.path)  # drained by the process that writes it
-            return
-        known = self._progress.get((file.process, file.nonce))
-        if known is not None:
-            ring.consumer.reader.resume(known.cursor, known.stragglers, known.tally)
-        self._rings[file.path] = ring
-
-    def _drain(self, ring: AttachedRing) -> None:
-        block = ring.drain(self._guard)
-        fold_in_slices(ring.consumer, block, self._aggregator, self._guard, self._label_queue)
-        self._records += len(block)
-        self._rows += int(block.headers["rows"].sum())
-
-    def _is_due(self) -> bool:
-        if monotonic_ns() - self._committed_ns >= COMMIT_EVERY_NS:
-            return True
-        return self._is_durable and any(ring.is_half_undurable for ring in self._rings.values())
-
     # Commits ---------------------------------------------------------------------------------------------------------
+
+    def is_due(self, *, has_ended: bool) -> bool:
+        """Return whether to commit now: a writer has died, time has passed, or a ring is half full of what is not durable."""
+        if has_ended or monotonic_ns() - self._committed_ns >= COMMIT_EVERY_NS:
+            return True
+        return self._is_durable and self._source.is_half_undurable
+
+    def labels_are_crowded(self) -> None:
+        """Do nothing: labels are joined before the next commit."""
+
+    def hand_on(self, extent: Extent, *, is_whole: bool) -> None:
+        """Commit."""
+        self.commit(is_end=extent.is_end)
 
     def take(self, windows: Sequence[Window]) -> None:
         """Keep windows of outcomes until the next commit."""
@@ -277,13 +247,8 @@ class Agent:
         # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
         self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True, is_end=is_end)])
         self._untold |= {window.key for window in self._uncommitted}
-        # Finished rings too: whoever finds their files after a crash between this commit and their removal must know.
-        rings = list(self._rings.values())
-        progress = [ring.progress() for ring in rings]
-        # Of rings that lie there and are not drained, too: their files may only be unreadable for the moment.
-        undrained = {(file.process, file.nonce) for file in self._spool.rings()} - {ring.identity for ring in rings}
-        progress += [each for place, each in self._progress.items() if place in undrained]
-        finished = [ring for ring in rings if ring.is_finished]
+        # Of finished rings too: whoever finds their files after a crash between this commit and their removal must know.
+        progress, finished = self._source.progress(), self._source.finished
         for ring in finished:
             self._tell_death(ring)
         told = self._untold
@@ -316,16 +281,10 @@ class Agent:
             self._lost.add(self._writer.refused, losses.STORE_REFUSED)
         durable, self._uncommitted, self._untold = self._uncommitted, [], set()
         self._commits += 1
-        self._progress = {(each.process, each.nonce): each for each in progress}
         self._counts.committed(ring.identity for ring in finished)
         if not self.is_superseded:
             self._waiting.committed()
-        for ring, counted in zip(rings, progress, strict=False):
-            ring.mark_durable(counted.tally)
-        for ring in finished:
-            del self._rings[ring.file.path]
-            ring.close()
-            self._spool.remove(ring.file)
+        self._source.committed(progress)
         self.exports.take(durable)
         return True
 
@@ -358,10 +317,7 @@ class Agent:
 
     def _references(self) -> Mapping[tuple[str, str], Reference]:
         """Return the profile of each version ever counted: its series are exported when its processes are gone, too."""
-        streams = [ring.consumer.stream for ring in list(self._rings.values())]
-        self._profiles |= self._aggregator.provisional | {
-            (stream.model, stream.version): stream.reference for stream in streams if stream.reference is not None
-        }
+        self._profiles |= self._aggregator.provisional | self._source.rings().profiles()
         return dict(self._profiles)
 
     # Views -----------------------------------------------------------------------------------------------------------
@@ -379,19 +335,20 @@ class Agent:
 
     def statistics(self) -> Statistics:
         """Return the agent's own counts since it started; losses and label results of all processes and agents."""
-        rings = list(self._rings.values())
+        rings = self._source.rings()
         lost, labels, guarded = self._counts.sums()
         spans_bounded = lost.pop(policies.SPANS_BOUNDED, 0)
         delivered = self.exports.counts()
         return Statistics(
-            records=self._records,
-            rows=self._rows,
-            in_flight=sum(ring.consumer.reader.in_flight for ring in rings),
+            records=rings.records,
+            rows=rings.rows,
+            in_flight=rings.in_flight,
             losses=lost,
             labels=labels,
             series=self._aggregator.series,
             windows_open=self._aggregator.open_windows,
             windows_closed=self._aggregator.closed,
+            drain_lag_s=self._turn.lag_s,
             consumer_cpu_s=self._cpu_ns / NS,
             exports={"store": self._commits, **delivered.exports},
             exported_bytes=delivered.payload_bytes,
@@ -410,8 +367,7 @@ class Agent:
         with self._guard("agent_close_labels"):
             self._label_queue.close()
         self._writer.close()
-        for ring in self._rings.values():
-            ring.close()
+        self._source.close()
         self._lock.close()
         return done
 

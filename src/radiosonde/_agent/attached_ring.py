@@ -32,23 +32,37 @@ CRASH_REPORTS = 20
 """Crash reports kept in a spool; the oldest go first."""
 
 
-class AttachedRing:
-    """One ring file and what drains it.
+class AttachedRing(RingConsumer):
+    """Drains the ring of another process, whose names it reads beside the ring.
+
+    Args:
+        ring: the ring.
+        stream: what its codes stand for; grows as names are read.
+        declared_classes: as of `RingConsumer`.
+        file: the ring's file.
+        tables: names of the stream, by table and feature.
 
     Attributes:
         file: the ring's file.
-        consumer: what drains it.
         drained_by: who is to drain it, as its page says.
         is_finished: whether its writer is dead and everything it published has been drained.
         is_told: whether the predictions that died with it have been counted.
     """
 
-    def __init__(self, file: RingFile, consumer: RingConsumer, tables: Mapping[tuple[int, int], list[str]]) -> None:
-        self.file, self.consumer = file, consumer
-        self.drained_by = str(consumer.ring.schema.get("consumer", ""))
+    def __init__(
+        self,
+        ring: Ring,
+        stream: Stream,
+        declared_classes: int,
+        file: RingFile,
+        tables: Mapping[tuple[int, int], list[str]],
+    ) -> None:
+        super().__init__(ring, stream, declared_classes)
+        self.file = file
+        self.drained_by = str(ring.schema.get("consumer", ""))
         self.is_finished = self.is_told = False
         self._tables = tables
-        self._names = NameReader(file.beside(NAMES), is_kept=True)
+        self._name_reader = NameReader(file.beside(NAMES), is_kept=True)
         self._durable = self._durable_values = 0
         self.read_names()
 
@@ -58,14 +72,14 @@ class AttachedRing:
         return self.file.process, self.file.nonce
 
     @property
-    def is_written(self) -> bool:
-        """Whether its writer lives. Asked of the open file: its name may have been removed."""
-        return self.consumer.ring.lock.is_written
+    def is_over(self) -> bool:
+        """Whether its writer is dead. Asked of the open file: its name may have been removed."""
+        return not self.ring.lock.is_written
 
     @property
     def is_half_undurable(self) -> bool:
         """Whether half of the ring, or of the arena, was written since the last commit."""
-        ring, reader = self.consumer.ring, self.consumer.reader
+        ring, reader = self.ring, self.reader
         if ring.control.is_half_full:
             return True
         if (ring.arena.reserved - self._durable_values) * 2 > ring.arena.size:
@@ -74,23 +88,23 @@ class AttachedRing:
 
     def mark_durable(self, tallied: int) -> None:
         """Remember that everything drained so far was committed, and tallies up to that number."""
-        self.consumer.reader.mark_durable(tallied)
-        self._durable = self.consumer.reader.progress()[0]
-        self._durable_values = self.consumer.ring.arena.reserved
+        self.reader.mark_durable(tallied)
+        self._durable = self.reader.progress()[0]
+        self._durable_values = self.ring.arena.reserved
 
     def close(self) -> None:
         """Let go of its files."""
-        self._names.close()
-        self.consumer.ring.close()
+        self._name_reader.close()
+        super().close()
 
     def progress(self) -> RingProgress:
         """Return how far it was drained."""
-        cursor, stragglers, tally_number = self.consumer.reader.progress()
+        cursor, stragglers, tally_number = self.reader.progress()
         return RingProgress(*self.identity, cursor, stragglers, tally_number)
 
     def read_names(self) -> None:
         """Take up the names that were added beside the ring."""
-        for name in self._names.read():
+        for name in self._name_reader.read():
             table = self._tables.get((name.table, name.feature))
             if table is None:
                 continue
@@ -100,14 +114,14 @@ class AttachedRing:
 
     def drain(self, guard: Guard) -> Block:
         """Take what is done, with a name for every code in it."""
-        block = self.consumer.drain(guard)
+        block = super().drain(guard)
         self.read_names()  # after the drain: a name is on disk before its code is in the ring
         headers = block.headers
         for table, codes in (
             (COHORTS, headers["series"]), (ERRORS, headers["error"]), (CLASSES, self._class_codes(block)),
         ):  # fmt: skip
             _cover(self._tables[table, 0], int(codes.max()) if len(codes) else -1)
-        for entries in self.consumer.tallies:
+        for entries in self.tallies:
             counted = take_apart(entries)
             for table, codes in (
                 (COHORTS, counted.series), (ERRORS, counted.of(tally.ERRORS).code), (CLASSES, counted.of(tally.CLASSES).code - 1),
@@ -132,7 +146,7 @@ class AttachedRing:
 
     def count_in_flight(self) -> int:
         """Return how many predictions were in progress when the writer died."""
-        ring = self.consumer.ring
+        ring = self.ring
         marks = ring.headers["mark"]
         is_flying = ((marks & np.uint64(3)) == IN_FLIGHT) & (marks >> np.uint64(2) > ring.control.given)
         # Those below were displaced: their slots may still show them, and may be others' by now.
@@ -177,8 +191,7 @@ def attach(spool: Spool, file: RingFile) -> AttachedRing:
         arena=ring.arena,
         nonce=ring.nonce,
     )
-    consumer = RingConsumer(ring, stream, int(page.get("declared_classes") or 0))
-    attached = AttachedRing(file, consumer, tables)
+    attached = AttachedRing(ring, stream, int(page.get("declared_classes") or 0), file, tables)
     reference = _reference(spool, str(page.get("reference") or ""))
     if reference is not None and features == tuple(feature.name for feature in reference.features):
         stream.adopt(reference)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from radiosonde._guard import Guard
     from radiosonde._pipeline._worker import Worker
+    from radiosonde._pipeline.ring_consumer import RingConsumer
     from radiosonde._ring.spool import Spool
     from radiosonde.export.exporter import Exporter
     from radiosonde.export.snapshot import Snapshot
@@ -75,7 +76,7 @@ def compose(settings: Settings, around: Surroundings) -> Composition:
 
 def _own_rings(settings: Settings, around: Surroundings) -> Composition:
     """Compose a consumer that drains, joins, stores and exports."""
-    rings = Rings()
+    rings: Rings[RingConsumer] = Rings()
     context = ExportContext(settings, around.guard, around.snapshot, rings.profiles, around.process)
     exporters = make_exporters(context)
 
@@ -104,7 +105,7 @@ def _left_to_agent(settings: Settings, around: Surroundings) -> Composition:
 def _parts(
     settings: Settings,
     around: Surroundings,
-    rings: Rings,
+    rings: Rings[RingConsumer],
     exporters: Sequence[Exporter],
     labels: Callable[[], None] | None,
 ) -> Parts:

@@ -1,18 +1,19 @@
 """Stand-alone mode: this process drains its own rings, joins labels, closes windows and exports them.
 
-One turn drains every ring that has enough waiting (or waited long enough). The consumer's thread takes turns; a flush, a
-scrape and the exit take one too, in their own thread, under the same lock.
+One turn (`radiosonde._pipeline.turn`) drains every ring that has enough waiting (or waited long enough). The consumer's thread
+takes turns; a flush, a scrape and the exit take one too, in their own thread, under the same lock.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radiosonde._clock import NS, monotonic_ns, thread_time_ns, wall_ns
+from radiosonde._clock import NS, monotonic_ns, thread_time_ns
 from radiosonde._pipeline.cadence import Cadence
 from radiosonde._pipeline.hurry import in_a_hurry
-from radiosonde._pipeline.ring_consumer import fold_in_slices
+from radiosonde._pipeline.rings import RingsOfProcess
 from radiosonde._pipeline.spool_watch import SpoolWatch
+from radiosonde._pipeline.turn import Extent, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ _HURRIED_TURNS = 10
 
 
 class OwnRings:
-    """Drains the rings of this process; see `radiosonde._pipeline.parts.Draining`.
+    """Drains the rings of this process; see `radiosonde._pipeline.parts.Draining`, and hands on what it counts: `radiosonde._pipeline.turn.WindowSink`.
 
     Args:
         parts: what it is composed of.
@@ -40,7 +41,14 @@ class OwnRings:
         self._folded_ns = monotonic_ns()
         self._visited_ns = 0  # CPU of turns that were taken in users' threads: a scrape, a flush, the exit
         self._sampling_spent_ns = 0
-        self.lag_s = 0.0
+        self._source = RingsOfProcess(parts.rings, parts.aggregator, parts.spool, parts.guard)
+        joiner = None if parts.delivery.takes_labels else parts.joiner
+        self._turn = Turn(self._source, self, parts.aggregator, parts.label_queue, joiner, parts.guard)
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest record of the last drain had waited."""
+        return self._turn.lag_s
 
     @property
     def cpu_ns(self) -> int:
@@ -109,7 +117,7 @@ class OwnRings:
         is_end: bool = False,
         timeout_s: float = TURN_TIMEOUT_S,
     ) -> bool:
-        """Take a turn of some *rings*, or of all. Labels are joined and the health is sampled in a turn of all."""
+        """Take a turn of some *rings*, or of all."""
         parts, until_ns = self._parts, monotonic_ns() + round(timeout_s * NS)
         if not parts.turn.acquire(timeout=max(0.0, timeout_s)):
             return False
@@ -117,19 +125,9 @@ class OwnRings:
             cpu_ns = thread_time_ns()
             if not parts.delivery.was_opened:
                 parts.delivery.open_what_can_be()
-            is_whole = rings is None or len(rings) == len(parts.rings)
-            if is_whole:
-                self._folded_ns = monotonic_ns()
-            for ring in list(parts.rings) if rings is None else rings:
-                self._drain(ring)
-            if is_whole and not parts.delivery.takes_labels:
-                parts.joiner.join()
-            windows = self._close(everything=everything, is_end=is_end, until_ns=until_ns)
-            if is_whole and parts.health is not None:
-                # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
-                with parts.guard("health_sample"):
-                    windows += parts.health.sample(everything=everything and is_end)
-            parts.delivery.export(windows, parts.tail_sampler.take() if parts.tail_sampler else ())
+            if rings is None or len(rings) == len(parts.rings):
+                rings, self._folded_ns = None, monotonic_ns()
+            self._turn.take(Extent(everything=everything, is_end=is_end, until_ns=until_ns), rings)
             if not parts.thread.note_cpu():
                 self._visited_ns += thread_time_ns() - cpu_ns
             spent_ns = self.cpu_ns
@@ -139,6 +137,26 @@ class OwnRings:
             parts.turn.release()
         return True
 
+    # What becomes of windows -----------------------------------------------------------------------------------------
+
+    def is_due(self, *, has_ended: bool) -> bool:
+        """Return True: windows that are due are handed on in every turn."""
+        return True
+
+    def labels_are_crowded(self) -> None:
+        """Wake the thread that hands labels on."""
+        self._parts.delivery.wake_store()
+
+    def hand_on(self, extent: Extent, *, is_whole: bool) -> None:
+        """Close the windows that are due, sample the health, and give both to the exporters."""
+        parts = self._parts
+        windows = self._close(everything=extent.everything, is_end=extent.is_end, until_ns=extent.until_ns)
+        if is_whole and parts.health is not None:
+            # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
+            with parts.guard("health_sample"):
+                windows += parts.health.sample(everything=extent.everything and extent.is_end)
+        parts.delivery.export(windows, parts.tail_sampler.take() if parts.tail_sampler else ())
+
     def _close(self, *, everything: bool, is_end: bool, until_ns: int) -> list[Window]:
         if not (everything and is_end):
             return self._parts.aggregator.close(everything=everything)
@@ -146,36 +164,11 @@ class OwnRings:
         now_ns = monotonic_ns()
         return self._parts.aggregator.close(everything=True, is_end=True, deadline_ns=now_ns + (until_ns - now_ns) // 2)
 
-    def _drain(self, ring: RingConsumer) -> None:
-        parts, is_over = self._parts, ring.is_over
-        block = ring.drain(parts.guard)
-        if len(block):
-            self.lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)
-        fold_in_slices(ring, block, parts.aggregator, parts.guard, parts.label_queue)
-        if parts.label_queue.is_crowded:
-            parts.delivery.wake_store()
-        if is_over:
-            self._let_go(ring)
-
-    def _let_go(self, ring: RingConsumer) -> None:
-        """Forget a ring that was drained after the last call that could write into it, and remove its files."""
-        parts = self._parts
-        parts.aggregator.let_go(ring.stream)
-        parts.rings.let_go(ring)
-        spool = parts.guard.attempt(parts.spool)
-        if ring.ring.file is not None and spool is not None and not isinstance(spool, Exception):
-            parts.guard.attempt(spool.remove, ring.ring.file)
-
     def runtime(self) -> RuntimeCounts | None:
         """Return the health of the process so far."""
         health = self._parts.health
         return health.total if health is not None and health.is_running else None
 
     def end(self) -> None:
-        """Remove the files of the rings: drained to the end, they would look like a crash."""
-        spool = self._parts.guard.attempt(self._parts.spool)
-        if spool is None or isinstance(spool, Exception):
-            return
-        for ring in self._parts.rings:
-            if ring.ring.file is not None:
-                self._parts.guard.attempt(spool.remove, ring.ring.file)
+        """Remove the files of the rings."""
+        self._source.end()

@@ -56,7 +56,7 @@ class Parts:
     process: str
     thread: Worker
     turn: OwnedLock
-    rings: Rings
+    rings: Rings[RingConsumer]
     deferred: Deferred
     sampling: SamplingController
     tail_sampler: TailSampler | None
@@ -75,14 +75,11 @@ class Parts:
 
 
 class Draining(Protocol):
-    """What becomes of the records of a process.
+    """What becomes of the records of a process."""
 
-    Attributes:
-        lag_s: how long the oldest record of the last drain had waited.
-        cpu_ns: CPU time spent, of all threads.
-    """
-
-    lag_s: float
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest record of the last drain had waited."""
 
     @property
     def cpu_ns(self) -> int:

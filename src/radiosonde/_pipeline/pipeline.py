@@ -283,15 +283,14 @@ class Pipeline:
     def statistics(self) -> Statistics:
         """Return our own counts."""
         rings = self._ring_consumers
-        consumers = list(rings)
-        feature_rows = rings.past_feature_rows + sum(consumer.feature_rows for consumer in consumers)
+        feature_rows = rings.feature_rows
         delivered = self._delivery.counts()
         lost = {**dict.fromkeys(losses.ALL_LOSSES, 0), **self.guard.losses()}
         spans_bounded = lost.pop(policies.SPANS_BOUNDED, 0)
         return Statistics(
-            records=rings.past_records + sum(consumer.records for consumer in consumers),
-            rows=rings.past_rows + sum(consumer.rows for consumer in consumers),
-            in_flight=sum(consumer.reader.in_flight for consumer in consumers),
+            records=rings.records,
+            rows=rings.rows,
+            in_flight=rings.in_flight,
             losses=lost,
             labels=self._label_queue.results(),
             series=self._aggregator.series,

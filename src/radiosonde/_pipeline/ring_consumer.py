@@ -131,6 +131,10 @@ class RingConsumer:
         """Whether nobody can write into the ring any more: its function, or the schema that it was made for, is gone."""
         return self._kept is None and self._writer is not None and self._writer() is None
 
+    def close(self) -> None:
+        """Close the mapping and the files of the ring."""
+        self.ring.close()
+
     def settle(self) -> None:
         """See that the version is known, which may take long, and that what callers had to leave is written."""
         if self._reclaimer is not None:

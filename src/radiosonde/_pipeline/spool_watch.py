@@ -44,7 +44,13 @@ class SpoolWatch:
     """
 
     def __init__(
-        self, guard: Guard, rings: Rings, spool: Callable[[], Spool | None], process: str, *, is_drained_here: bool
+        self,
+        guard: Guard,
+        rings: Rings[RingConsumer],
+        spool: Callable[[], Spool | None],
+        process: str,
+        *,
+        is_drained_here: bool,
     ) -> None:
         self._guard, self._rings, self._spool, self._process = guard, rings, spool, process
         self._is_drained_here = is_drained_here

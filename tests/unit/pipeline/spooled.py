@@ -23,7 +23,7 @@ import numpy as np
 import radiosonde as rs
 
 rs.start(prometheus=False, **json.loads(sys.argv[1]))
-begun, go_on, held = threading.Event(), threading.Event(), []
+begun, go_on, held, ids = threading.Event(), threading.Event(), [], []
 
 @rs.observe("delays", version="1")
 def predict(row, answer, phase):
@@ -50,6 +50,7 @@ for line in sys.stdin:
                     predict(row, answer, phase)
                 except ValueError:
                     pass
+                ids.append(rs.current().id)
     elif order["do"] == "batch":
         predict_batch(np.full((order["rows"], 2), order["value"]), [order["answer"]] * order["rows"])
     elif order["do"] == "hold":
@@ -63,6 +64,11 @@ for line in sys.stdin:
         pipeline.guard.lose("features_unreadable", order["count"])
         pipeline._looked_ns = 0  # the consumer's look is due
         assert pipeline._consumer.ask(20)
+    elif order["do"] == "flush":
+        assert rs.flush(20)
+    elif order["do"] == "label":
+        for prediction in ids[order["first"]:order["last"]]:
+            rs.label(prediction, order["value"])
     elif order["do"] == "release":
         go_on.set()
         for thread in held:
