@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from radiosonde._aggregate.provisional import Part
+from radiosonde._aggregate.provisional import Part, gathered
 from radiosonde._aggregate.stream import Stream
 from radiosonde._ring.arena import BatchArena
 from radiosonde.model.losses import FEATURES_UNFINISHED
@@ -106,7 +106,7 @@ class WaitingRows:
             file.seek(self._bytes)
             for parts in waiting:
                 _, known = self._parts.get(id(parts), (parts, 0))
-                for part in _gathered(parts[known:]):
+                for part in gathered(parts[known:]):
                     self._write_part(file, part)
                 self._parts[id(parts)] = parts, len(parts)
             self._bytes = file.tell()
@@ -130,14 +130,6 @@ class WaitingRows:
 
 def _write_line(file: BinaryIO, document: Mapping[str, Any]) -> None:
     file.write(json.dumps(document).encode() + b"\n")
-
-
-def _gathered(parts: Sequence[Part]) -> list[Part]:
-    """Return the parts with those of one stream, window, cohort and weight together: a trickle makes one of each row."""
-    groups: dict[tuple[int, int, str, int], list[Part]] = {}
-    for part in parts:
-        groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight), []).append(part)
-    return [members[0]._replace(rows=np.concatenate([each.rows for each in members])) for members in groups.values()]
 
 
 def _read(content: bytes) -> Iterable[Part]:

@@ -6,7 +6,7 @@ waiting; the end of the process makes do with what there is. Until then `Backlog
 reference, for whoever looks in the meantime (a scrape, a notebook): a view, in which every row is there once, and which
 closed windows never see.
 
-Rows that wait are bounded in bytes. At the bound every second one is dropped and the others stand for twice as many, and
+Rows that wait are bounded in bytes, and in the pieces they come in, which are put together first. At the bound every second one is dropped and the others stand for twice as many, and
 so does what comes: the window's counts then say that they are estimates.
 
 Rows of all streams that agree in model, version and features wait together, whatever process they come from, because
@@ -27,7 +27,7 @@ from radiosonde._ring.text_codes import codes_of
 from radiosonde.reference.fit import fit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from radiosonde._aggregate.stream import Stream
     from radiosonde._aggregate.thinning import Thinner
@@ -103,11 +103,19 @@ class Backlog:
         self._rows += len(part.rows)
         # A copy even where all stay: a view would keep the whole block.
         self._keep(part._replace(rows=part.rows.copy()) if self._step == 1 else self._thinned(part, self._step))
+        if len(self._parts) > BACKLOG_PARTS:
+            self._parts = gathered(self._parts)
+            if len(self._parts) > BACKLOG_PARTS // 2:  # else they would have to be gathered at each of the next rows
+                self._halve()
         while self.size_bytes > BACKLOG_BYTES or len(self._parts) > BACKLOG_PARTS:
-            self._step *= 2
-            parts, self._parts, self.size_bytes = self._parts, [], 0
-            for waiting in parts:
-                self._keep(self._thinned(waiting, 2))
+            self._halve()
+
+    def _halve(self) -> None:
+        """Drop every second row; the others, and those to come, stand for twice as many."""
+        self._step *= 2
+        parts, self._parts, self.size_bytes = self._parts, [], 0
+        for waiting in parts:
+            self._keep(self._thinned(waiting, 2))
 
     def _keep(self, part: Part) -> None:
         if len(part.rows):
@@ -138,10 +146,9 @@ class Backlog:
 
     def take(self) -> Iterator[Part]:
         """Yield what waits in pieces of some `PIECE_BYTES`, and forget each piece when the next one is asked for."""
-        groups: dict[tuple[int, int, str, int], list[Part]] = {}
-        for part in self._parts:
-            groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight), []).append(part)
-        self._parts = [members[0]._replace(rows=rows) for members in groups.values() for rows in pieces(members)]
+        self._parts = [
+            members[0]._replace(rows=rows) for members in _of_one_window(self._parts) for rows in pieces(members)
+        ]
         while self._parts:
             yield self._parts[-1]
             self._parts.pop()
@@ -215,6 +222,21 @@ class Backlog:
         for part in self._parts:
             groups.setdefault((id(part.stream), part.cohort, part.weight), []).append(part)
         return list(groups.values())
+
+
+def gathered(parts: Iterable[Part]) -> list[Part]:
+    """Return the parts with those of one stream, window, cohort and weight together: a trickle makes one of each row."""
+    return [
+        members[0]._replace(rows=np.concatenate([each.rows for each in members])) if len(members) > 1 else members[0]
+        for members in _of_one_window(parts)
+    ]
+
+
+def _of_one_window(parts: Iterable[Part]) -> list[list[Part]]:
+    groups: dict[tuple[int, int, str, int], list[Part]] = {}
+    for part in parts:
+        groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight), []).append(part)
+    return list(groups.values())
 
 
 def pieces(members: list[Part]) -> Iterator[NDArray[np.float64]]:

@@ -225,6 +225,23 @@ def test_texts_of_two_processes_meet_in_one_reference():
     assert window.features.cells[0, -2] == 1
 
 
+@pytest.mark.parametrize("cohorts", [1, 3, 40])
+@pytest.mark.parametrize("features", [1, 30])
+def test_rows_that_trickle_in_all_stay_while_their_bytes_do(monkeypatch, cohorts, features):
+    """Many more pieces than may wait, a row each, of some cohorts and two windows: every row is counted, for itself."""
+    aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream(categories=[None] * features)
+    feed.cohorts = [f"plan={number}" for number in range(cohorts)]
+    monkeypatch.setattr(provisional_module, "BACKLOG_PARTS", 200)
+    rows = 1010
+    for number in range(rows):
+        values = np.full((1, features), float(number))
+        aggregator.fold(feed, block([number % 2 * 60], values, series=number % cohorts))
+    windows = [window for window in aggregator.close(everything=True, is_end=True) if window.features is not None]
+    assert len(windows) == (2 * cohorts if cohorts % 2 else cohorts)
+    assert sum(window.features.counted_rows for window in windows) == rows
+    assert sum(int(window.features.cells[0].sum()) for window in windows) == rows
+
+
 class SlowClock:
     """A monotonic clock that moves a millisecond each time it is asked, and *jump_s* at one of them."""
 
