@@ -195,6 +195,8 @@ def _(folder, patch):
             with patch.context() as away:
                 away.setattr(label_queue.LabelQueue, "deliver", lambda _: None)
                 rs.pipeline().take_turn()
+        rs.label("an id", "yes")
+        rs.flush()
         return rs.losses()
 
 
@@ -207,6 +209,8 @@ def _(folder, patch):
         for _ in range(3):
             observed(ROW)
             rs.pipeline().take_turn()
+        rs.label("an id", "yes")
+        rs.flush()
         return rs.losses()
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from radiosonde.store.reader import Interval, StoreReader
+from radiosonde.store.totals import read_cumulative_state
 
 CALLERS = """
 import collections, json, os, sys, threading, time
@@ -85,7 +86,6 @@ if options["ends"] == "by kill":
     os.kill(os.getpid(), 9)
 rs.flush()
 lost = {name: count for name, count in rs.statistics().losses.items() if count}
-lost.pop("predictions_unjoinable", None)  # nobody labels here
 print(json.dumps(made), flush=True)
 if lost:
     sys.exit(f"lost {lost}")
@@ -196,6 +196,12 @@ class Agents:
             self._process.communicate(timeout=60)
             self._process = None
 
+    def losses(self) -> dict[str, int]:
+        """Return what the agents and the processes that they drained have lost."""
+        process = (self.spool / "agent.id").read_text()
+        counts = read_cumulative_state(self.spool / "agent.sqlite", process).counts["counts"]
+        return {name: count for name, count in counts.items() if name.startswith("loss.") and count}
+
     def finish(self) -> None:
         """Wait until all rings of dead processes are counted, and end."""
         until_s = time.monotonic() + 60
@@ -224,6 +230,7 @@ def test_every_call_is_counted_by_an_agent(agents, options):
     made = callers(options, RADIOSONDE_SPOOL=str(agents.spool), RADIOSONDE_AGENT="true")
     agents.finish()
     assert_all_counted(made, agents.spool / "agent.sqlite", options)
+    assert agents.losses() == {}
 
 
 @pytest.mark.parametrize("begins", ["before", "after"])

@@ -72,8 +72,9 @@ class LabelQueue:
         self._labels: deque[Label] = deque()
         self._names: deque[tuple[str, str]] = deque()
         self._predictions: deque[Predictions] = deque()
-        self._rows = self._pruned = 0
+        self._rows = 0
         self._has_labels = False
+        self._forgone = self._counted_forgone = self._counted_pruned = 0
         self._last_ns = 0
         self._results: Counter[str] = Counter()
 
@@ -192,7 +193,27 @@ class LabelQueue:
         while self._rows > WAITING_ROWS:
             dropped = len(self._predictions.popleft().rows)
             self._rows -= dropped
-            self._guard.lose(losses.PREDICTIONS_UNJOINABLE, dropped)
+            self.forgo(dropped)
+
+    def forgo(self, count: int) -> None:
+        """Note predictions that no label can find any more; the consumer.
+
+        They are counted as a loss once there are labels: a process that never labels has lost nothing. Those before the
+        first label count then, too.
+        """
+        self._forgone += count
+
+    def _count_forgone(self) -> None:
+        """Count what labels cannot find; under the lock."""
+        if not self._has_labels:
+            return
+        forgone, pruned = self._forgone, getattr(self._store, "pruned", 0)  # Redis keeps its own bounds
+        if forgone > self._counted_forgone:
+            self._guard.lose(losses.PREDICTIONS_UNJOINABLE, forgone - self._counted_forgone)
+            self._counted_forgone = forgone
+        if pruned > self._counted_pruned:
+            self._guard.lose(losses.JOIN_PRUNED, pruned - self._counted_pruned)
+            self._counted_pruned = pruned
 
     def deliver(self) -> None:
         """Hand the store everything that waits.
@@ -200,7 +221,7 @@ class LabelQueue:
         Raises:
             StoreError: it cannot be reached; what it did not take goes on waiting.
         """
-        if not (self._predictions or self._names or self._labels):
+        if not (self._predictions or self._names or self._labels or self._has_labels):
             return
         with self._lock:
             store = self._opened()
@@ -214,10 +235,7 @@ class LabelQueue:
             self._rows -= sum(len(chunk.rows) for chunk in chunks)
             self._deliver_all(self._names, store.alias)
             self._deliver_all(self._labels, self._deliver_labels)
-            pruned = getattr(store, "pruned", 0)  # Redis keeps its own bounds
-            if pruned > self._pruned:
-                self._guard.lose(losses.JOIN_PRUNED, pruned - self._pruned)
-                self._pruned = pruned
+            self._count_forgone()
 
     @staticmethod
     def _deliver_all(queue: deque[Any], deliver: Callable[[list[Any]], None]) -> None:
@@ -282,6 +300,9 @@ class LabelQueue:
         with self._lock:
             self._opened().acknowledge(batch.id)
         self._results.update(batch.results)
+        self._has_labels = self._has_labels or any(
+            batch.results.values()
+        )  # others may label what this process predicts
         if invalid := batch.results.get(INVALID, 0):
             self._guard.tell(
                 "label invalid",
@@ -311,14 +332,17 @@ class LabelQueue:
 
     def close(self) -> None:
         """Close the store; what still waits is counted as lost."""
-        if self._rows:
+        if self.is_durable and self._rows:  # others may label them as long as the store lives, and find nothing
             self._guard.lose(losses.PREDICTIONS_UNJOINABLE, self._rows)
+        elif self._rows:
+            self.forgo(self._rows)
         if self._labels or self._names:
             self._guard.lose(losses.LABEL_QUEUE_FULL, len(self._labels) + len(self._names))
         for queue in (self._predictions, self._labels, self._names):
             queue.clear()
         self._rows = 0
         with self._lock:
+            self._count_forgone()
             if self._store is not None:
                 self._store.close()
             self._store = None

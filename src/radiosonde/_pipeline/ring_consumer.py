@@ -176,19 +176,16 @@ class RingConsumer:
         self.rows += int(block.headers["rows"].sum())
         has_features = block.headers["input_kind"] == INPUT_ROW
         self.feature_rows += int(block.headers["rows"][has_features].sum())
-        self.tallies += [self._noted(entries, guard) for entries in reader.take_tallies()]
+        self.tallies += [self._noted(entries) for entries in reader.take_tallies()]
         return block
 
-    def _noted(self, entries: NDArray[Any], guard: Guard) -> NDArray[Any]:
+    def _noted(self, entries: NDArray[Any]) -> NDArray[Any]:
         """Take a tally into our own counts and return it."""
         counted = take_apart(entries)
         calls, sizes = counted.of(CALLS), counted.of(UNSEEN_ROWS)
         self.records += int(calls.counts.sum())
         self.rows += int(calls.totals.sum())
         self.feature_rows += int(sizes.counts.sum())
-        unjoinable = int(counted.of(UNJOINABLE).counts.sum())
-        if unjoinable:
-            guard.lose(losses.PREDICTIONS_UNJOINABLE, unjoinable)
         return entries
 
     def cells_text(self, row: NDArray[np.float64]) -> str | None:
@@ -271,6 +268,7 @@ def fold_in_slices(
     for entries in tallies:
         with guard("fold_tally", losses.RECORD_FAILED, calls_of(entries)):
             aggregator.add_tally(consumer.stream, entries)
+        label_queue.forgo(int(take_apart(entries).of(UNJOINABLE).counts.sum()))
     joinable, consumer.joinable = consumer.joinable, []
     for part in joinable:
         with guard("reclaimed_rows", losses.PREDICTIONS_UNJOINABLE, len(part)):

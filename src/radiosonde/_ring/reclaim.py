@@ -44,7 +44,7 @@ from radiosonde._ring.layout import (
     PHASE_OFFSET,
     WAKES,
 )
-from radiosonde._ring.tally import CHUNK, Outputs, Tallier, calls_of
+from radiosonde._ring.tally import CHUNK, Outputs, Tallier, calls_of, unjoinable
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Reclaimer:
         self._lose = lose
         self._wake = wake
         self._is_shared = ring.is_shared
-        self._tallier = Tallier(value_edges, counts_unjoinable=self._is_shared)
+        self._tallier = Tallier(value_edges)
         self._joinable: deque[tuple[NDArray[Any], NDArray[np.int64]]] = deque()
         self._displaced: dict[int, _Displaced] = {}
         self._kept_bytes = 0
@@ -265,8 +265,9 @@ class Reclaimer:
         try:
             self._reclaim(int(ring.headers["mark"].max()) >> 2)
             if successor.lock.acquire(BUSY_S):
+                kept = [unjoinable(headers) for headers, _ in self.take_joinable()]
                 try:
-                    uncounted = successor.control.add(ring.control.open_tally())
+                    uncounted = successor.control.add(np.concatenate([ring.control.open_tally(), *kept]))
                 finally:
                     successor.lock.release()
                 ring.control.drop_open_tally()
@@ -274,9 +275,6 @@ class Reclaimer:
                     self._lose(losses.RING_OVERWRITTEN, uncounted)
         finally:
             ring.lock.release()
-        unjoinable = sum(len(indices) for _, indices in self.take_joinable())
-        if unjoinable:
-            self._lose(losses.PREDICTIONS_UNJOINABLE, unjoinable)
 
     def give_up(self) -> int:
         """Return how many calls lie in the ring that will never be counted: nobody takes records out of it any more."""
@@ -348,10 +346,11 @@ class Reclaimer:
         if not is_own.all():
             self._lose_some(losses.RING_OVERWRITTEN, is_untaken & (held > wanted))
             self._lose_some(losses.RING_ABANDONED, is_untaken & is_unwritten)
-        ended = headers[is_untaken & is_own & (state > IN_FLIGHT)]
-        if not self._is_shared:
-            self._keep_joinable(ended, wanted[is_untaken & is_own & (state > IN_FLIGHT)])
-        uncounted = control.reclaim(start + size, self._tallier.count(ended, self._outputs(ended)))
+        is_ended = is_untaken & is_own & (state > IN_FLIGHT)
+        ended = headers[is_ended]
+        # In another process nobody could take them: there they are counted as no longer joinable, and so are too many here.
+        is_kept = not self._is_shared and self._keep_joinable(ended, wanted[is_ended])
+        uncounted = control.reclaim(start + size, self._tallier.count(ended, self._outputs(ended), is_joinable=is_kept))
         if uncounted:
             self._lose(losses.RING_OVERWRITTEN, uncounted)
         left[:] = False
@@ -374,14 +373,14 @@ class Reclaimer:
         if count:
             self._lose(reason, count)
 
-    def _keep_joinable(self, headers: NDArray[Any], indices: NDArray[np.int64]) -> None:
-        """Keep the headers of single rows that ended with a result, for the labels that may come."""
+    def _keep_joinable(self, headers: NDArray[Any], indices: NDArray[np.int64]) -> bool:
+        """Keep the headers of single rows that ended with a result, for the labels that may come; return whether there is room."""
         is_joinable = ((headers["mark"] & np.uint64(3)) == DONE) & (headers["batch"] == 0) & (headers["rows"] == 1)
-        count = int(np.count_nonzero(is_joinable))
-        if count and len(self._joinable) >= JOINABLE_CHUNKS:
-            self._lose(losses.PREDICTIONS_UNJOINABLE, count)
-        elif count:
+        if len(self._joinable) >= JOINABLE_CHUNKS:
+            return False
+        if is_joinable.any():
             self._joinable.append((headers[is_joinable], indices[is_joinable]))
+        return True
 
     def take_joinable(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Return headers and indices of reclaimed predictions that may be labelled; for the consumer."""

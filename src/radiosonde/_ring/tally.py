@@ -141,25 +141,24 @@ class Tallier:
 
     Args:
         value_edges: ascending edges of values; empty takes `VALUE_EDGES`.
-        counts_unjoinable: whether nobody else remembers the predictions for their labels.
     """
 
-    def __init__(self, value_edges: tuple[float, ...] = (), *, counts_unjoinable: bool = True) -> None:
-        self._counts_unjoinable = counts_unjoinable
+    def __init__(self, value_edges: tuple[float, ...] = ()) -> None:
         self._edges = np.array(value_edges or VALUE_EDGES, dtype=np.float64)
 
-    def count(self, headers: NDArray[Any], outputs: Outputs | None = None) -> NDArray[Any]:
+    def count(
+        self, headers: NDArray[Any], outputs: Outputs | None = None, *, is_joinable: bool = False
+    ) -> NDArray[Any]:
         """Return the tally of records that have ended.
 
         Args:
             headers: structured array of `radiosonde._ring.layout.HEADER`, shape (records,).
             outputs: outputs of the batches among them whose rows are known.
+            is_joinable: whether the predictions are remembered for their labels elsewhere.
         """
         if not len(headers):
             return np.empty(0, dtype=ENTRY)
-        event_ns = headers["event_ns"]
-        seconds = np.where(event_ns > 0, event_ns, headers["start_ns"]) // _NS
-        page = _Page(seconds, (headers["series"] & SERIES_MASK).astype(np.int64))
+        page = _page_of(headers)
         state, rows = headers["mark"] & 3, headers["rows"].astype(np.int64)
         is_done, is_batch, is_unseen = state == DONE, headers["batch"] > 0, headers["input_kind"] == INPUT_ROW
         if is_done.all():
@@ -176,7 +175,7 @@ class Tallier:
             is_single = is_done & ~is_batch
             self._add_batches(page, headers, is_done & is_batch, outputs)
         self._add_singles(page, headers, is_single)
-        if self._counts_unjoinable:
+        if not is_joinable:
             page.add(UNJOINABLE, _Rows().part(is_single & (rows == 1)))
         page.add(
             UNSEEN_ROWS, _Rows(weights=rows) if is_unseen.all() else _Rows(is_unseen.nonzero()[0], rows[is_unseen])
@@ -213,6 +212,21 @@ class Tallier:
         rows, values = rows.part(is_finite), values[is_finite]
         _add_answered(page, rows)
         page.add(VALUES, rows, np.searchsorted(self._edges, values, side="left"), totals=values)
+
+
+def unjoinable(headers: NDArray[Any]) -> NDArray[Any]:
+    """Return the tally that says of predictions, counted elsewhere, that no label can come for them any more."""
+    if not len(headers):
+        return np.empty(0, dtype=ENTRY)
+    page = _page_of(headers)
+    page.add(UNJOINABLE, _Rows())
+    return page.entries()
+
+
+def _page_of(headers: NDArray[Any]) -> _Page:
+    event_ns = headers["event_ns"]
+    seconds = np.where(event_ns > 0, event_ns, headers["start_ns"]) // _NS
+    return _Page(seconds, (headers["series"] & SERIES_MASK).astype(np.int64))
 
 
 def _add_durations(page: _Page, headers: NDArray[Any]) -> None:

@@ -122,11 +122,12 @@ DIED_IN_FLIGHT: Final = "died_in_flight"
 """Predictions that were running when their process died; their callers got no result."""
 
 JOIN_PRUNED: Final = "join_pruned"
-"""Predictions removed from the join store early to bound its size; their labels count as expired."""
+"""Predictions removed from the join store early to bound its size; their labels count as expired. Counted once there are labels, those
+removed before included: a process that never labels has lost nothing."""
 
 PREDICTIONS_UNJOINABLE: Final = "predictions_unjoinable"
-"""Predictions that can never be labelled, because the join store did not accept them in time, or because their writer had to
-reclaim their slots."""
+"""Predictions that labels cannot find, because the join store did not accept them in time, or because their writer had to reclaim
+their slots. Counted once there are labels, like those removed from the join store."""
 
 RECEIPT_UNISSUED: Final = "receipt_unissued"
 """Receipts that were not issued: for a batch, a prediction that failed or whose output could not be read, a record that had been

@@ -327,3 +327,35 @@ def test_names_of_labels_are_bounded(rs):
     assert len(window.labels.classes) == 101
     assert window.labels.class_counts[window.labels.classes.index("__other__")] == 30
     assert rs.losses() == {"class_overflow": 30}
+
+
+@pytest.mark.parametrize("begin", ["label", "a label of nobody", "an invalid label"])
+def test_what_labels_cannot_find_is_counted_once_there_are_labels(begin):
+    """Predictions that were forgone before the first label count with it, each once; later ones at the next turn."""
+    with fly(labels="memory") as rs:
+        queue, known = rs.pipeline()._label_queue, predicted(rs, "yes")
+        queue.forgo(3)
+        queue.forgo(4)
+        rs.flush()
+        assert rs.losses() == {}
+        rs.label(known if begin == "label" else "nobody" if begin == "a label of nobody" else "", "yes")
+        for lost in (7, 7, 9):
+            queue.forgo(lost - 7)
+            rs.flush()
+            assert rs.losses() == {"predictions_unjoinable": lost}
+
+
+def test_labels_that_others_hand_over_count_too(tmp_path):
+    """A process that never labels joins what another one labelled: then what labels cannot find is a loss here."""
+    store = str(tmp_path / "store.sqlite")
+    with fly(store=store) as rs, fly(store=store) as other:
+        prediction_id = predicted(rs, "yes")
+        rs.pipeline()._label_queue.forgo(5)
+        rs.flush()
+        assert rs.losses() == {}
+        other.label(prediction_id, "yes")
+        other.shutdown()
+        rs.flush()
+        counted = [each.statistics().labels.get("joined", 0) for each in (rs, other)]
+        assert sum(counted) == 1
+        assert rs.losses().get("predictions_unjoinable", 0) == (5 if counted[0] else 0)
