@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.diagnose.data_signals import TICKET_LN_E, Signal, find_signals
+from radiosonde.diagnose.data_signals import LARGE_RISE, TICKET_LN_E, TRANSIENT_H, Signal, find_signals
 from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_cells, look_before
 from radiosonde.diagnose.version_scope import VersionScope, scope_words
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 _BREAKS = ("unit", "far", "stuck", "range", "location", "spread")
 """Signals that are faces of one cause, most telling first; missing and unseen are causes of their own."""
-
-_TRANSIENT_H = 24
-_LARGE_RISE = 0.3
 
 
 def data_findings(panel: FeaturePanel) -> tuple[list[Finding], list[Finding]]:
@@ -72,7 +69,7 @@ def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
     signal, names = group[0], [panel.names[signal.feature] for signal in group]
     over, short = _over_and_short(panel, signal)
     # A short burst is a note until fresh hours confirm it, unless it is as large as only a broken feed is.
-    severity: Severity = "info" if short and (over or signal.after - signal.before < _LARGE_RISE) else "page"
+    severity: Severity = "info" if short and (over or signal.after - signal.before < LARGE_RISE) else "page"
     several = f" (with {', '.join(names[1:])})" if len(names) > 1 else ""
     ended = ", and stopped again" if over else ", not yet confirmed" if severity == "info" else ""
     title = (
@@ -92,7 +89,7 @@ def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
 
 def _over_and_short(panel: FeaturePanel, signal: Signal) -> tuple[bool, bool]:
     """Return whether the segment has ended, and whether it is shorter than a day."""
-    return signal.end < panel.axis.size, signal.end - signal.start < panel.axis.steps(_TRANSIENT_H)
+    return signal.end < panel.axis.size, signal.end - signal.start < panel.axis.steps(TRANSIENT_H)
 
 
 def _unseen(panel: FeaturePanel, signal: Signal) -> Finding:

@@ -9,7 +9,7 @@ import numpy as np
 
 from radiosonde.diagnose.cell_contrasts import Contrast, make_contrasts
 from radiosonde.diagnose.conversions import Fit, fit_by_lattice, fit_by_quantiles
-from radiosonde.diagnose.scan import Step, make_blocks, step_segments
+from radiosonde.diagnose.scan import BlockSums, Step, make_blocks, step_segments
 from radiosonde.diagnose.share_scan import PAGE_LN_E, block_steps, scan_share
 from radiosonde.diagnose.stuck import find_stuck_cell, find_stuck_value
 from radiosonde.diagnose.unit_break import find_unit_break
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.feature_panel import FeaturePanel, Retained
+    from radiosonde.diagnose.panel import Axis
     from radiosonde.diagnose.unit_break import UnitBreak
     from radiosonde.reference.profile import FeatureProfile
 
 TICKET_LN_E = 30.0
 """Evidence a mere change of distribution needs to call for a person; real seasons reach 22."""
 
-_MIN_RISE = {"missing": 0.03, "unseen": 0.003, "far": 0.002, "outside": 0.05}
+MIN_RISE = {"missing": 0.03, "unseen": 0.003, "far": 0.002, "outside": 0.05}
+TRANSIENT_H, LARGE_RISE = 24, 0.3
+"""Missing values for less than so many hours are a note, unless their share rose by so much."""
+
 _QUANTILE_RANKS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -114,8 +118,7 @@ def _scope(panel: FeaturePanel, cells: NDArray[np.float64], version: int | None)
             signals.extend(_value_signals(panel, index, held, block))
         else:
             signals.extend(_stuck(panel, index, None, cells, block))
-    per_day = max(1, axis.steps(24) // block)
-    signals.extend(_cell_signals(panel, cells, block, per_day))
+    signals.extend(_cell_signals(panel, cells, block))
     return signals
 
 
@@ -174,7 +177,7 @@ def _far(panel: FeaturePanel, index: int, held: Retained, profile: FeatureProfil
     size = panel.axis.size
     hits = np.bincount(held.steps[is_far], held.rows[is_far], size).astype(np.float64)
     totals = np.bincount(held.steps, held.rows, size).astype(np.float64)
-    found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE["far"])
+    found = scan_share(panel.axis, hits, totals, block, min_rise=MIN_RISE["far"])
     if found is None:
         return []
     step, onset = found
@@ -188,45 +191,38 @@ def _far(panel: FeaturePanel, index: int, held: Retained, profile: FeatureProfil
     return [Signal("far", index, *onset, step.end, step.before, step.after, step.ln_e, fit)]
 
 
-def _cell_signals(panel: FeaturePanel, cells: NDArray[np.float64], block: int, per_day: int) -> list[Signal]:
+def _cell_signals(panel: FeaturePanel, cells: NDArray[np.float64], block: int) -> list[Signal]:
     contrasts = make_contrasts(panel)
     signals = []
     for contrast in contrasts:
         table = cells[:, contrast.feature]
         hits, totals = table @ contrast.top, table @ contrast.bottom
-        if contrast.name in _MIN_RISE:
+        if contrast.name in MIN_RISE:
             outside = contrast.name == "outside"
             # Where values are at hand `_far` tells a sentinel from a season; cells only know "beyond the reference".
             if not hits.any() or (outside and panel.names[contrast.feature] in panel.retained):
                 continue
-            found = scan_share(panel.axis, hits, totals, block, min_rise=_MIN_RISE[contrast.name])
+            found = scan_share(panel.axis, hits, totals, block, min_rise=MIN_RISE[contrast.name])
             if found is not None and (not outside or (found[0].after >= 0.9 and found[0].ln_e >= TICKET_LN_E)):
                 step, onset = found
                 check = "range" if outside else contrast.name
                 signals.append(Signal(check, contrast.feature, *onset, step.end, step.before, step.after, step.ln_e))
         else:
-            signals.extend(_drift(panel, contrast, table, block, per_day))
+            signals.extend(_drift(panel, contrast, table))
     return signals
 
 
-def _drift(
-    panel: FeaturePanel, contrast: Contrast, table: NDArray[np.float64], block: int, per_day: int
-) -> list[Signal]:
+def _drift(panel: FeaturePanel, contrast: Contrast, table: NDArray[np.float64]) -> list[Signal]:
     """Look for a lasting change of distribution, in blocks of a day (which cancels the daily rhythm) once there are 8."""
     axis = panel.axis
     hits, totals = table @ contrast.top, table @ contrast.bottom
-    daily = axis.size // (block * per_day) >= 8
-    length, blocks_per_day = (block * per_day, 1) if daily else (block, per_day)
-    blocks = make_blocks(hits[:, None], totals[:, None], length, blocks_per_day)
+    blocks, min_outside, min_inside = drift_blocks(axis, hits[:, None], totals[:, None])
+    length = int(blocks.starts[1] - blocks.starts[0]) if len(blocks.starts) > 1 else axis.size
     weight = max(float(np.median(blocks.weights)), 1.0)
     share = float(hits.sum() / max(totals.sum(), 1))
     floor = np.array([(share * (1 - share) if contrast.is_share else 1.0) / weight])
-    count = len(blocks.starts)
-    step = step_segments(
-        blocks, floor, axis.size, min_outside=max(4, count // 5), min_inside=max(2, count // 10), bursts=False
-    )[0]
-    tolerance = 0.5 * contrast.expected + 0.01 if contrast.is_share else 0.25
-    if step is None or step.ln_e < PAGE_LN_E or abs(step.after - step.before) < tolerance:
+    step = step_segments(blocks, floor, axis.size, min_outside=min_outside, min_inside=min_inside, bursts=False)[0]
+    if step is None or step.ln_e < PAGE_LN_E or abs(step.after - step.before) < level_tolerance(contrast):
         return []
     held = panel.retained.get(panel.names[contrast.feature])
     fit = _quantile_fit(panel, contrast.feature, held, step) if contrast.name in ("location", "spread") else None
@@ -245,6 +241,27 @@ def _drift(
             fit,
         )
     ]
+
+
+def drift_blocks(axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64]) -> tuple[BlockSums, int, int]:
+    """Return the blocks in which a lasting change is looked for, and how many of them are needed before it and in it.
+
+    Args:
+        axis: event time.
+        hits: numerators, shape (steps, features).
+        totals: denominators, same shape.
+    """
+    block = block_steps(axis)
+    per_day = max(1, axis.steps(24) // block)
+    daily = axis.size // (block * per_day) >= 8
+    blocks = make_blocks(hits, totals, *((block * per_day, 1) if daily else (block, per_day)))
+    count = len(blocks.starts)
+    return blocks, max(4, count // 5), max(2, count // 10)
+
+
+def level_tolerance(contrast: Contrast) -> float:
+    """Return the smallest change of *contrast* that matters."""
+    return 0.5 * contrast.expected + 0.01 if contrast.is_share else 0.25
 
 
 def _quantile_fit(panel: FeaturePanel, feature: int, held: Retained | None, step: Step) -> Fit | None:

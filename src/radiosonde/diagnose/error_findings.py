@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.panel import Panel
 
 _MAX_TABLE_ROWS = 24
-_MIN_OUTCOME_RISE = 0.05
+MIN_OUTCOME_RISE = 0.05
 
 
 def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bool) -> list[Finding]:
@@ -33,7 +33,7 @@ def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bo
         shared: also look for rises that all versions share, in labels as they arrived.
     """
     wrong, labelled = panel.incorrect.sum(axis=0), (panel.incorrect + panel.correct).sum(axis=0)
-    rise = shared_rise(panel, wrong, labelled, problems, min_rise=_MIN_OUTCOME_RISE) if shared else None
+    rise = shared_rise(panel, wrong, labelled, problems, min_rise=MIN_OUTCOME_RISE) if shared else None
     return [
         *(_version(panel, problem, wrong, labelled) for problem in problems),
         *([_rise(panel, rise, wrong, labelled)] if rise is not None else []),

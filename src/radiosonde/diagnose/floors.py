@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.evidence import MIN_HITS, above_ln_e, rise_ln_e
-from radiosonde.diagnose.spans import scale_of
+from radiosonde.diagnose.spans import SPREAD_LN, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.spans import SpanScan
 
-_NINE_IN_TEN, _EIGHT_IN_TEN = 1.2816, 0.8416
+_BOTH, _NINE_IN_TEN, _EIGHT_IN_TEN = 1.46, 1.2816, 0.8416
 _TRIES = 60
 
 
@@ -33,6 +33,23 @@ def floor_spans(table: MeasureTable) -> dict[int, str]:
         if steps > 2 and all_ns >= length_ns:
             spans[steps] = words
     return spans
+
+
+def longer_spans(scan: SpanScan) -> dict[int, str]:
+    """Return spans in words of which a floor is known where two windows hold too little: the shortest power of two that would show anything."""
+    for length in scan.scales:
+        if length > 2 and not np.isnan(rate_floor(scan, length)):
+            return {length: f"for {length} windows"}
+    return {}
+
+
+def length_words(length_ns: int) -> str:
+    """Return a length of time in words of one unit."""
+    seconds = length_ns / 1e9
+    for most, unit_s, unit in ((120, 1, "s"), (7200, 60, "min"), (2 * 86_400, 3600, "h")):
+        if seconds < most:
+            return f"{seconds / unit_s:.3g} {unit}"
+    return f"{seconds / 86_400:.3g} days"
 
 
 def falling(rates: Mapping[str, float]) -> dict[str, float]:
@@ -58,15 +75,29 @@ def rate_floor(scan: SpanScan, length: int, place: int = 0) -> float:
     needed = _hits_needed(scan, length, place, trials)
     if not np.isfinite(needed):
         return float("nan")
-    # Smallest mean m with m - z sqrt(dispersion m) >= needed - 1/2.
-    spread = (_NINE_IN_TEN if length <= 8 else _EIGHT_IN_TEN) * np.sqrt(spans.dispersion)
-    mean = ((spread + np.sqrt(spread**2 + 4 * (needed - 0.5))) / 2) ** 2
-    rate = float(mean / trials)
-    return rate if rate <= 1 else float("nan")
+    squared = (_NINE_IN_TEN if length <= 8 else _EIGHT_IN_TEN) ** 2
+    mean = _least_mean(needed, trials, squared * spans.dispersion)
+    if length == 2:
+        # One window alone is a cluster (`SpanScan`): the other must hold enough, too, whichever it is.
+        other = _hits_needed(scan, length, place, trials / 2, least_ln=SPREAD_LN)
+        mean = max(mean, 2 * _least_mean(other, trials / 2, _BOTH**2 * spans.dispersion))
+    return float(min(mean / trials, 1.0))
 
 
-def _hits_needed(scan: SpanScan, length: int, place: int, trials: float) -> float:
-    """Return the least number of events in the span that is reported; infinity where not even all trials are enough."""
+def _least_mean(needed: float, trials: float, spread: float) -> float:
+    """Return the smallest mean *m* of a count of *trials* with ``m - sqrt(spread * m * (1 - m / trials)) >= needed - 1/2``."""
+    if not np.isfinite(needed):
+        return trials
+    least, shrunk = needed - 0.5, 1 + spread / trials
+    middle = 2 * least + spread
+    return float((middle + np.sqrt(max(middle**2 - 4 * least**2 * shrunk, 0.0))) / (2 * shrunk))
+
+
+def _hits_needed(scan: SpanScan, length: int, place: int, trials: float, *, least_ln: float | None = None) -> float:
+    """Return the least number of events in the span that is reported; infinity where not even all trials are enough.
+
+    With *least_ln* that is the evidence over the past that it takes, whatever a look costs.
+    """
     spans = scan.latest(length, place)
     past_rate = spans.past_hits / spans.past_trials if spans.past_trials else 0.0
     dispersion = np.asarray(spans.dispersion)
@@ -74,14 +105,17 @@ def _hits_needed(scan: SpanScan, length: int, place: int, trials: float) -> floa
     def is_enough(hits: float) -> bool:
         counted, tried = np.asarray(float(hits)), np.asarray(float(trials))
         known = np.asarray(spans.past_hits), np.asarray(spans.past_trials)
+        if least_ln is not None:
+            return float(rise_ln_e(counted, tried, *known, dispersion, least=2.0)) >= least_ln
         rise = float(rise_ln_e(counted, tried, *known, dispersion)) - float(scan.price(length, place))
         by_past = rise >= 0 and hits / trials - past_rate >= scan.rule.min_rise and length > 1 and spans.is_mature
-        if by_past or trials < scan.rule.objective_trials:
+        is_few = trials < scan.rule.objective_trials
+        if by_past or (is_few and length == 1):
             return by_past
         above = float(above_ln_e(counted, tried, scan.objective(place), dispersion))
-        return above >= float(scan.objective_price(length, place))
+        return above >= float(scan.price(length, place) if is_few else scan.objective_price(length, place))
 
-    low, high = MIN_HITS - 1, float(np.floor(trials))
+    low, high = (1.0 if least_ln is not None else MIN_HITS - 1), float(np.floor(trials))
     if not is_enough(high):
         return float("inf")
     for _ in range(_TRIES):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
     from radiosonde.quality import LabelTable, LagCurve, Weights
 
-_MIN_RISE, _RATIO = 0.03, 0.25
+MIN_RISE, RATIO = 0.03, 0.25
 """Least rise that matters, and as a part of the rate before: finer than for raw outcomes, which move with coverage too."""
 
 _MOST, _LEAST = 2 / 3, 1 / 3
@@ -49,14 +49,30 @@ class _Split(NamedTuple):
     moved: float
 
 
-def corrected_drops(
+class CorrectedRate(NamedTuple):
+    """Wrong and all labels per step of the panel, early ones weighted by what they stand for, in numbers of independent rows.
+
+    Attributes:
+        table: the labels by group of time.
+        steps: step of the panel of each group.
+        hits: wrong labels per step.
+        totals: all labels per step.
+    """
+
+    table: LabelTable
+    steps: NDArray[np.int64]
+    hits: NDArray[np.float64]
+    totals: NDArray[np.float64]
+
+
+def corrected_rate(
     panel: Panel,
     windows: Sequence[Window],
     curves: tuple[LagCurve, ...],
     as_of_ns: int,
     explained: Sequence[ArmProblem],
-) -> list[Finding]:
-    """Return the finding that the corrected error rate of all versions together rose, if it did.
+) -> CorrectedRate | None:
+    """Return the corrected error rate of all versions together; None where no label can be used.
 
     Args:
         panel: counts of the model.
@@ -73,11 +89,22 @@ def corrected_drops(
     axis = panel.axis
     table = label_table(rest, as_of_ns=as_of_ns, step_ns=axis.step_ns)
     if not table.pairs.size:
-        return []
-    weights = class_weights(table, curves)
+        return None
     steps = np.array([axis.index(int(middle)) for middle in (table.start_ns + table.end_ns) // 2])
-    hits, totals = _effective(table, weights, steps, axis.size)
-    found = scan_share(axis, hits, totals, block_steps(axis, WORLD_H), min_rise=_MIN_RISE, ratio=_RATIO)
+    return CorrectedRate(table, steps, *_effective(table, class_weights(table, curves), steps, axis.size))
+
+
+def corrected_drops(panel: Panel, rate: CorrectedRate, curves: tuple[LagCurve, ...]) -> list[Finding]:
+    """Return the finding that the corrected error rate of all versions together rose, if it did.
+
+    Args:
+        panel: counts of the model.
+        rate: its corrected error rate.
+        curves: lag curves of its labels, none refused.
+    """
+    axis = panel.axis
+    table, steps, hits, totals = rate
+    found = scan_share(axis, hits, totals, block_steps(axis, WORLD_H), min_rise=MIN_RISE, ratio=RATIO)
     if found is None:
         return []
     step, (start, earliest, latest) = found

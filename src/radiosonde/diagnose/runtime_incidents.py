@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.floors import rate_floor
 from radiosonde.diagnose.next_steps import look_at_health, look_before
 from radiosonde.diagnose.places import make_places
 from radiosonde.diagnose.replay import Incident, replay
@@ -81,8 +82,8 @@ class ProcessHealth(NamedTuple):
 
 def runtime_findings(
     model: str, windows: Sequence[Window], runtime: Sequence[Window], *, wants_past: bool
-) -> list[Finding]:
-    """Return the findings on the processes that serve *model*.
+) -> tuple[list[Finding], list[Floor]]:
+    """Return the findings on the processes that serve *model*, and the floors of what was looked at.
 
     Args:
         model: the model.
@@ -93,17 +94,53 @@ def runtime_findings(
     serving = {window.process for window in windows}
     mine = [window for window in runtime if window.runtime is not None and speaker_of(window) in serving]
     if not mine:
-        return []
-    made = []
+        return [], []
+    made: list[Finding] = []
+    floors: list[Floor] = []
     for watched in WATCHED:
-        for bound_s in (watched.never_s, _LONG_S):
-            health = _counted(watched, bound_s, mine)
-            rule = Rule(0.01, _OBJECTIVE if bound_s == watched.never_s else None, measures=2 * len(WATCHED))
-            incidents = _incidents(health, rule)
-            made += [_finding(model, health, incident, wants_past=wants_past) for incident in incidents]
-            if incidents:
-                break
-    return made
+        look = look_at_durations(watched, mine)
+        made += [_finding(model, look.health, incident, wants_past=wants_past) for incident in look.incidents]
+        if look.has_any:
+            floors.append(_floor(watched, *look.floor))
+    return made, floors
+
+
+class DurationsLook(NamedTuple):
+    """What a look at one table of durations found.
+
+    Attributes:
+        health: the rate that shows it: above the bound that no service should reach, else above `_LONG_S`.
+        incidents: incidents of it, bursts not.
+        floor: smallest share of durations above the first bound that would have been reported, and in how many windows; NaN and 0 for none.
+        has_any: whether there were durations at all.
+    """
+
+    health: ProcessHealth
+    incidents: list[Incident]
+    floor: tuple[float, int]
+    has_any: bool
+
+
+def look_at_durations(watched: Watched, runtime: Sequence[Window]) -> DurationsLook:
+    """Look at the table *watched* of *runtime*, windows with the health of processes."""
+    floor, has_any = (float("nan"), 0), False
+    for bound_s in (watched.never_s, _LONG_S):
+        health = _counted(watched, bound_s, runtime)
+        rule = Rule(0.01, _OBJECTIVE if bound_s == watched.never_s else None, measures=2 * len(WATCHED))
+        scan, incidents = _incidents(health, rule)
+        if bound_s == watched.never_s:
+            has_any = bool(health.trials.any())
+            length = next((each for each in scan.scales if each > 1 and not np.isnan(rate_floor(scan, each))), 0)
+            floor = (rate_floor(scan, length), length) if length else floor
+        if incidents:
+            break
+    return DurationsLook(health, incidents, floor, has_any)
+
+
+def _floor(watched: Watched, rate: float, length: int) -> Floor:
+    noun = f"{watched.noun} above {watched.never_s:g} s"
+    text = f"{100 * rate:.2g} % of the {noun} for {length} windows" if length else f"nothing yet of {noun}"
+    return Floor(rate, "share", text)
 
 
 def _counted(watched: Watched, bound_s: float, runtime: Sequence[Window]) -> ProcessHealth:
@@ -128,13 +165,13 @@ def _key(window: Window) -> SeriesKey:
     return SeriesKey(RUNTIME_MODEL, cohort=cohort_text({"process": window.process or "?"}))
 
 
-def _incidents(health: ProcessHealth, rule: Rule) -> list[Incident]:
-    if not health.hits.any():
-        return []
+def _incidents(health: ProcessHealth, rule: Rule) -> tuple[SpanScan, list[Incident]]:
     places = make_places(health.keys, health.trials.sum(axis=1))
     distance = float(np.median(np.diff(health.start_ns))) if health.start_ns.size > 1 else float(_MONTH_NS)
     scan = SpanScan(places.members, health.hits, health.trials, max(_MONTH_NS / distance, 1.0), rule)
-    return [incident for incident in replay(scan, places, _BURST_STEPS)[0] if not incident.is_burst]
+    if not health.hits.any():
+        return scan, []
+    return scan, [incident for incident in replay(scan, places, _BURST_STEPS)[0] if not incident.is_burst]
 
 
 def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_past: bool) -> Finding:

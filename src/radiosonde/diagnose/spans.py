@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LOOKS_PER_SPAN = 8
 _MATURE_CALLS = 200.0
 _MANY_HITS = 50.0
-_LONGEST_CLUSTERED, _SPREAD_LN = 64, 4.0
+_LONGEST_CLUSTERED, SPREAD_LN = 64, 4.0
 _NO_OBJECTIVE = 2.0
 _OBJECTIVE_LN = 3.0
 """Price of an objective beside places and scales. What is healthy stays far below it, so its looks cost next to nothing."""
@@ -48,7 +48,8 @@ class Rule:
         objective: rate that is a fault without any history; None for no such rate.
         slo: objective that the model's owners declared, for the whole model; it takes the place of *objective* there, and elsewhere
             where it is higher. A healthy service may live just below it, so its looks are paid for like those at the past.
-        objective_trials: trials that takes.
+        objective_trials: trials from which it is one whenever it is seen. Of fewer trials, as those of a nightly job, evidence
+            against the objective pays for every look, and one window is not enough.
         false_alarms: false alarms allowed per 28 days.
         measures: how many measures share the budget.
     """
@@ -232,7 +233,9 @@ class SpanScan:
         limit, objective = self.objective_price(length, spans.place), self.objective(spans.place)
         if self.rule.objective is not None or self.rule.slo is not None:
             ln_e = above_ln_e(spans.hits, spans.trials, objective, spans.dispersion)
-            enough = (spans.trials >= self.rule.objective_trials) & self._is_no_cluster(spans, length)
+            is_few = spans.trials < self.rule.objective_trials
+            limit = np.where(is_few, price, limit)
+            enough = (~is_few | (length > 1)) & self._is_no_cluster(spans, length)
             by_objective = np.where(enough, ln_e - limit, -np.inf)
         above = np.flatnonzero(excess >= 0)
         if above.size:
@@ -290,7 +293,7 @@ class SpanScan:
             return np.asarray((left >= 2) & (left >= rates * left_trials), dtype=np.bool_)
         past_hits, past_trials = spans.past_hits[chosen], spans.past_trials[chosen]
         ln_e = rise_ln_e(left, left_trials, past_hits, past_trials, spans.dispersion[chosen], least=2.0)
-        return np.asarray(ln_e >= _SPREAD_LN, dtype=np.bool_)
+        return np.asarray(ln_e >= SPREAD_LN, dtype=np.bool_)
 
     def candidates(self, length: int, start: int, end: int) -> Candidates | None:
         """Return the spans of *length* windows, ending in ``[start, end)``, with enough events and a rate above the past's."""

@@ -34,6 +34,7 @@ LEAST_LN_E = 9.0
 
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 _TRIES = 32
+_TELLING = 4
 _BLOCKS = 12
 _GROUPS = 512
 _LEAST_EXPECTED = 20.0
@@ -60,6 +61,7 @@ class FeedState:
         expected: labels expected since then.
         arrived: labels that came since then, estimated.
         unknown: why nothing can be told; ``""`` when it can.
+        floor_s: shortest silence up to now that would have been reported, in seconds; NaN where none would.
     """
 
     ln_e: float
@@ -70,6 +72,7 @@ class FeedState:
     expected: float
     arrived: float
     unknown: str = ""
+    floor_s: float = float("nan")
 
     @property
     def is_broken(self) -> bool:
@@ -134,6 +137,7 @@ def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks
     shortest = float(np.median((table.end_ns - table.start_ns)[-8:])) / 1e9
     gaps = np.geomspace(min(shortest, span_s - base_s), span_s - base_s, _TRIES)
     tried = _tries(cells, span_s - gaps, base_s, looks)
+    floor_s = _silence_floor(cells, gaps, tried, base_s, looks)
     best, since_base = max(fit.ln_e for fit in tried), tried[-1].share
     near = _neighbours(gaps, span_s - max(tried, key=lambda fit: fit.gain).at_s)
     # Not another look for evidence, only for the moment.
@@ -141,11 +145,30 @@ def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks
     sharp = max(tried, key=lambda fit: fit.gain)
     likely = [fit.at_s for fit in tried if fit.gain >= sharp.gain - 3.3 * sharp.dispersion] or [sharp.at_s]
     at, low, high = (start_ns + int(moment * 1e9) for moment in (sharp.at_s, min(likely), max(likely)))
-    return FeedState(best, at, low, high, sharp.share, sharp.expected, sharp.share * sharp.expected), since_base
+    came = sharp.share * sharp.expected
+    return FeedState(best, at, low, high, sharp.share, sharp.expected, came, floor_s=floor_s), since_base
+
+
+def _silence_floor(cells: _Cells, gaps: Array, tried: Sequence[_Fit], base_s: float, looks: int) -> float:
+    """Return the shortest silence that would have been reported, in seconds.
+
+    The labels of a silence are taken out of *cells* and the moments of *gaps* that can say enough are tried on the rest: a silence shorter than
+    the shortest of these gaps is seen by it, too.
+    """
+    enough = [index for index, fit in enumerate(tried) if fit.ln_e_if_silent >= LEAST_LN_E][:_TELLING]
+    if not enough:
+        return float("nan")
+    for silence in np.linspace(0.5, 1.0, 11)[:-1] * gaps[enough[0]]:
+        left = _expected(cells, cells.span_s - silence) / np.maximum(cells.expected, 1e-12)
+        silent = cells._replace(counts=cells.counts * np.minimum(left, 1.0))
+        fits = _tries(silent, cells.span_s - gaps[enough], base_s, looks)
+        if max(fit.ln_e for fit in fits) >= LEAST_LN_E:
+            return float(silence)
+    return float(gaps[enough[0]])
 
 
 class _Fit(NamedTuple):
-    """One moment tried: log-likelihood ratio *gain* at the best *share*."""
+    """One moment tried: log-likelihood ratio *gain* at the best *share*, and the evidence had nothing come since."""
 
     at_s: float
     gain: float
@@ -153,6 +176,7 @@ class _Fit(NamedTuple):
     expected: float
     dispersion: float
     ln_e: float
+    ln_e_if_silent: float
 
 
 def _cells(table: LabelTable, start_ns: int, base_s: float, span_s: float) -> _Cells | str:
@@ -199,13 +223,17 @@ def _tries(cells: _Cells, moments_s: Array, base_s: float, looks: int) -> list[_
         after = np.maximum(cells.expected - before, 0.0)
         expected = float(after.sum())
         if expected < _LEAST_EXPECTED:
-            fits.append(_Fit(moment, 0.0, 1.0, expected, 1.0, -np.inf))
+            fits.append(_Fit(moment, 0.0, 1.0, expected, 1.0, -np.inf, -np.inf))
             continue
         shares = _SHARES if cells.span_s - moment >= _SLOW_S else _SHARES[: _SHARES.index(STOPPED) + 1]
         gain, share = _best_share(cells.counts, cells.expected, before, after, shares)
         dispersion, size = _dispersion(cells, base_s, cells.span_s - moment, expected)
-        ln_e = size / 2 * np.log1p(2 * max(gain, 0.0) / (size * dispersion)) - np.log(_TRIES * looks)
-        fits.append(_Fit(moment, gain, share, expected, dispersion, float(ln_e)))
+        # Of labels of which none comes the likelihood ratio is the number expected.
+        ln_e, if_silent = (
+            float(size / 2 * np.log1p(2 * max(each, 0.0) / (size * dispersion)) - np.log(_TRIES * looks))
+            for each in (gain, expected)
+        )
+        fits.append(_Fit(moment, gain, share, expected, dispersion, ln_e, if_silent))
     return fits
 
 

@@ -5,35 +5,56 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.quality.incidents.latency import BOUNDS_S, steady, timed
+from benchmarks.quality.bench_floors import CHECKS, SEEDS
+from benchmarks.quality.incidents.latency import steady, timed
 from benchmarks.quality.incidents.service import Traffic, calls, failing, series
 from radiosonde.diagnose import check
-from radiosonde.diagnose.failure_incidents import find_failures
-from radiosonde.diagnose.floors import rate_floor
-from radiosonde.diagnose.latency_incidents import slow_spans
-from radiosonde.diagnose.measures import make_table
-
-SEEDS = 60
+from radiosonde.diagnose.panel import Axis
+from radiosonde.diagnose.share_floors import ShareRule, share_floor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("rate", "per_minute", "history", "length"),
-    [(1e-5, 600.0, 1440, 2), (1e-3, 600.0, 1440, 60), (1e-2, 100.0, 1440, 500)],
-)
-def test_a_rise_to_the_floor_is_found_in_80_to_97_percent_of_the_draws(rate, per_minute, history, length):
+@pytest.mark.parametrize("name", ["failures-2", "failures-60", "failures-500"])
+def test_a_rise_to_the_floor_is_found_in_80_to_97_percent_of_the_draws(name):
     """From next to no failures and from one in a hundred; in two windows, an hour and eight hours."""
-    found = 0
-    for seed in range(SEEDS):
-        rng = np.random.default_rng((seed, history))
-        keys = series(2, region=4)
-        made = calls(rng, history, keys, per_minute)
-        traffic = Traffic(keys, made, failing(rng, made, rate))
-        floor = rate_floor(find_failures(traffic.table()).scan, length)
-        since = slice(history - length, history)
-        traffic.failures[:, since] = failing(rng, made[:, since], floor)
-        found += any(incident.onset >= history - 1.5 * length for incident in find_failures(traffic.table()).incidents)
+    _, draw = CHECKS[name]
+    found = sum(bool(draw(seed)) for seed in range(SEEDS))
     assert 0.8 * SEEDS <= found <= 0.97 * SEEDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["latency", "runtime", "missing", "level", "label-silence"])
+def test_a_change_as_large_as_the_floor_is_found_by_every_other_check_too(name):
+    """Of the draws that had a floor, three in four at least; `make bench B=floors` has more of them."""
+    _, draw = CHECKS[name]
+    found = [each for each in map(draw, range(4 if name == "label-silence" else 12)) if each is not None]
+    assert len(found) >= 4
+    assert sum(found) >= 0.75 * len(found)
+
+
+def test_the_floor_of_slow_calls_is_said_with_its_bound():
+    """The bound is about the usual p99."""
+    rng = np.random.default_rng((0, 5))
+    keys = series(1)
+    made = calls(rng, 200, keys, 400.0)
+    windows = timed(rng, Traffic(keys, made, np.zeros_like(made)), steady(rng, 200))
+    (checked,) = [entry for entry in check(windows, {}).checked if entry.subject == "latency"]
+    assert checked.floors
+    assert all("% of calls above 34.1 ms for " in floor.text for floor in checked.floors)
+
+
+@pytest.mark.parametrize(
+    ("hits", "length", "floor"),
+    [(0.0, 96, (0.03, 0.08)), (0.2, 96, (0.1, 0.25)), (0.0, 2, (float("nan"),) * 2), (1.0, 96, (float("nan"),) * 2)],
+    ids=["none before", "a fifth before", "for two steps", "all before"],
+)
+def test_the_floor_of_a_share_depends_on_what_there_was_and_how_long_it_lasts(hits, length, floor):
+    """Of 20 days of hours with 50 rows each, two hours say nothing to a scan in blocks; nor does anything where all is missing anyhow."""
+    axis = Axis(0, 3_600_000_000_000, 480)
+    totals = np.full(axis.size, 50.0)
+    events = np.random.default_rng(1).binomial(50, hits, axis.size).astype(float)
+    found = share_floor(axis, events, totals, 6, length, ShareRule(0.03))
+    assert np.isnan(found) if np.isnan(floor[0]) else floor[0] <= found <= floor[1]
 
 
 def test_the_floor_falls_with_time_and_traffic_and_is_in_text_and_json():
@@ -51,28 +72,3 @@ def test_the_floor_falls_with_time_and_traffic_and_is_in_text_and_json():
         assert [floor["value"] for floor in entry["floors"]] == floors[per_minute]
     assert floors[60.0][0] > floors[60.0][1] > floors[600.0][1]
     assert floors[60.0][0] > floors[600.0][0]
-
-
-def test_the_floor_of_slow_calls_is_honest_and_said():
-    """A rise of the calls above the usual p99 to the floor is found in most draws; the report says floor and bound."""
-    found, draws = 0, 20
-    for seed in range(draws):
-        rng = np.random.default_rng((seed, 5))
-        keys = series(1)
-        made = calls(rng, 200, keys, 400.0)
-        traffic = Traffic(keys, made, np.zeros_like(made))
-        windows = timed(rng, traffic, steady(rng, 200))
-        slow = slow_spans(make_table("m", windows), windows)
-        floor = rate_floor(slow.scan, 30)
-        usual = float(slow.scan.hits.sum() / slow.scan.trials.sum())
-        tables = steady(rng, 200)
-        above = slow.bound_s < BOUNDS_S
-        tables[170:, above] *= floor / usual
-        tables[170:, ~above] *= (1 - floor) / (1 - usual)
-        later = timed(rng, traffic, tables / tables.sum(axis=1, keepdims=True))
-        after = [*windows[:170], *later[170:]]  # one series: a window a minute
-        found += bool(slow_spans(make_table("m", after), after).spans)
-    assert found >= 0.75 * draws
-    (checked,) = [entry for entry in check(windows, {}).checked if entry.subject == "latency"]
-    assert checked.floors
-    assert all("% of calls above 34.1 ms for " in floor.text for floor in checked.floors)

@@ -9,7 +9,7 @@ import numpy as np
 from radiosonde.diagnose.failure_findings import failure_finding, place_name
 from radiosonde.diagnose.failure_incidents import RULE, Failures, find_failures
 from radiosonde.diagnose.finding import Floor
-from radiosonde.diagnose.floors import falling, floor_spans, rate_floor
+from radiosonde.diagnose.floors import falling, floor_spans, longer_spans, rate_floor
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.model import OVERFLOW_COHORT
 
@@ -23,10 +23,6 @@ def look(view: View, report: Report) -> None:
     """Look at the failing calls of the model of *view*."""
     table = view.table
     calls = int(table.calls.sum())
-    if calls < RULE.objective_trials:
-        because = f"there {'is' if calls == 1 else 'are'} {count(calls, 'call')}; it takes {RULE.objective_trials:.0f}"
-        report.gap(view, "failures", because, "errors")
-        return
     found = find_failures(table, view.config.slo.failures)
     for incident in found.incidents:
         report.add(failure_finding(table, found, incident, wants_past=view.wants_past))
@@ -36,9 +32,16 @@ def look(view: View, report: Report) -> None:
         )
         report.gap(view, "failures at the end of the time", because, "errors")
         return
+    floors = _floors(view, found)
+    is_blind = bool(floors) and all(np.isnan(floor.value) for floor in floors)
+    if not calls or (is_blind and not found.incidents):
+        held = f"there {'is' if calls == 1 else 'are'} {count(calls, 'call')} in {count(table.size, 'window')}"
+        because = f"{held}: nothing would have been reported yet, however many failed; it takes {RULE.objective_trials:.0f} calls"
+        report.gap(view, "failures", because, "errors")
+        return
     cohorts = len({key.cohort for key in table.keys if key.cohort})
     what = f"failures of {count(calls, 'call')} by {count(len(table.arms), 'version')} and {count(cohorts, 'cohort')}"
-    report.passed(view, what, "errors", _floors(view, found), _overflowed(view))
+    report.passed(view, what, "errors", floors, _overflowed(view))
     if len(table.arms) < 2:
         because = "there is one version only; a canary gives the comparison"
         report.gap(view, "versions against each other", because)
@@ -51,6 +54,9 @@ def _floors(view: View, found: Failures) -> list[Floor]:
     if not scan.latest(1, 0).trials:
         return []  # all that is served now belongs to an incident
     rates = falling({words: rate_floor(scan, length) for length, words in spans.items()})
+    if all(np.isnan(rate) for rate in rates.values()):
+        spans = longer_spans(scan) or spans
+        rates = {words: rate_floor(scan, length) for length, words in spans.items()}
     floors = [_floor(rate, words) for words, rate in rates.items()]
     length, words = next((length, words) for length, words in spans.items() if words == list(rates)[-1])
     single = [

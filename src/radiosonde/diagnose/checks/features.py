@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.data_findings import data_findings
+from radiosonde.diagnose.feature_floors import feature_floors
 from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
@@ -34,7 +35,7 @@ def look(view: View, report: Report) -> None:
         report.notes.extend(moved)
         amount = f"{count(len(features.names), 'feature')} of {count(rows, 'row')}"
         what = f"{amount} for unit, range, missing, unseen, stuck, level and spread"
-        report.passed(view, what, "features", weakened=_thinned(view))
+        report.passed(view, what, "features", feature_floors(features), _thinned(view))
         _add_gaps(view, features, report)
 
 

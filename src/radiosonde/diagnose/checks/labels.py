@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 from radiosonde.config.values import duration_words
-from radiosonde.diagnose.error_findings import outcome_findings
+from radiosonde.diagnose.error_findings import MIN_OUTCOME_RISE, outcome_findings
 from radiosonde.diagnose.error_signals import outcome_problems
 from radiosonde.diagnose.finding import Floor
+from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.label_findings import feed_finding
 from radiosonde.diagnose.label_objective import label_age, objective_evidence, stale_finding
 from radiosonde.diagnose.quality_figures import quality_figures
-from radiosonde.diagnose.quality_findings import corrected_drops
+from radiosonde.diagnose.quality_findings import MIN_RISE, RATIO, corrected_drops, corrected_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
+from radiosonde.diagnose.share_floors import ShareRule, share_floor
+from radiosonde.diagnose.share_scan import WORLD_H, block_steps
 from radiosonde.quality import label_table, lag_curves, lag_drift, watch_feed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from radiosonde.diagnose.finding import Finding
     from radiosonde.diagnose.label_objective import LabelAge
+    from radiosonde.diagnose.panel import Axis, Panel
+    from radiosonde.diagnose.quality_findings import CorrectedRate
     from radiosonde.diagnose.registry import Report, View
 
 
@@ -62,9 +71,10 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         because = f"{count(max(outcomes, lagged), 'label')} came; it takes {MIN_CALLS}"
         report.gap(view, "labelled outcomes", because, "labels")
         return None
-    report.passed(view, f"{count(max(outcomes, lagged), 'label')} by version, cohort and lag", "labels")
+    what = f"{count(max(outcomes, lagged), 'label')} by version, cohort and lag"
     problems = outcome_problems(panel)
     if not lagged:
+        report.passed(view, what, "labels", _raw_floors(panel))
         report.add(*outcome_findings(panel, problems, shared=True))
         because = "the windows hold no label lags, so what early labels stand for is not known"
         report.gap(view, "label feed and quality", because)
@@ -74,7 +84,8 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
     if feed.unknown:
         report.gap(view, "label feed", feed.unknown)
     else:
-        report.passed(view, "arrival of labels against what traffic and their usual lags lead to expect")
+        floors = [] if feed.is_broken else [_silence(feed.floor_s)]
+        report.passed(view, "arrival of labels against what traffic and their usual lags lead to expect", floors=floors)
     if feed.is_broken:
         broken = feed_finding(panel, windows, feed)
         report.add(broken)
@@ -86,12 +97,44 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
     )  # fmt: skip
     is_raw = bool(doubt) or not table.pairs.size or (feed.is_broken and not feed.is_stopped)
     report.add(*outcome_findings(panel, problems, shared=is_raw))
-    if not is_raw:
-        report.add(*corrected_drops(panel, windows, curves, table.as_of_ns, problems))
+    rate = None if is_raw else corrected_rate(panel, windows, curves, table.as_of_ns, problems)
+    if rate is not None:
+        report.add(*corrected_drops(panel, rate, curves))
+    floors = _raw_floors(panel) if is_raw else [] if rate is None else [_corrected_floor(panel.axis, rate)]
+    report.passed(view, what, "labels", floors)
     if doubt:
         report.gap(view, "quality corrected for early labels", doubt)
     report.quality.extend(quality_figures(view.model, windows, table, curves, feed))
     return broken
+
+
+def _raw_floors(panel: Panel) -> list[Floor]:
+    wrong, labelled = (
+        part.sum(axis=(0, 1)).astype(float) for part in (panel.incorrect, panel.incorrect + panel.correct)
+    )
+    return [_floor(panel.axis, wrong, labelled, ShareRule(MIN_OUTCOME_RISE))]
+
+
+def _corrected_floor(axis: Axis, rate: CorrectedRate) -> Floor:
+    return _floor(axis, rate.hits, rate.totals, ShareRule(MIN_RISE, RATIO))
+
+
+def _floor(axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64], rule: ShareRule) -> Floor:
+    """Return the smallest rise of wrong answers over the last quarter of the time that would have been reported."""
+    length = max(axis.size // 4, 1)
+    rise = share_floor(axis, hits, totals, block_steps(axis, WORLD_H), length, rule)
+    words = f"wrong answers of all versions for {length_words(length * axis.step_ns)}"
+    text = f"nothing yet of more {words}" if isnan(rise) else f"{100 * rise:.2g} points more {words}"
+    return Floor(rise, "share", text)
+
+
+def _silence(floor_s: float) -> Floor:
+    text = (
+        "nothing yet, however long no label comes"
+        if isnan(floor_s)
+        else f"no label for {length_words(round(floor_s * 1e9))}"
+    )
+    return Floor(floor_s, "s", text)
 
 
 CHECK = Check(

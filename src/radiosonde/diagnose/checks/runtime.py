@@ -21,9 +21,10 @@ def look(view: View, report: Report) -> None:
         because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
         report.gap(view, "the processes that serve it", because)
         return
-    report.add(*runtime_findings(view.model, view.windows, view.runtime, wants_past=view.wants_past))
+    found, floors = runtime_findings(view.model, view.windows, view.runtime, wants_past=view.wants_past)
+    report.add(*found)
     nouns = ", ".join(watched.noun for watched in WATCHED)
-    report.passed(view, f"{nouns} of {len(processes)} process{'' if len(processes) == 1 else 'es'}")
+    report.passed(view, f"{nouns} of {len(processes)} process{'' if len(processes) == 1 else 'es'}", floors=floors)
 
 
 CHECK = Check(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.finding import Floor
+from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.diagnose.traffic_findings import silence_finding, traffic_finding
 from radiosonde.diagnose.traffic_incidents import find_traffic
@@ -31,7 +32,7 @@ def look(view: View, report: Report) -> None:
         return
     for incident in found.incidents:
         report.add(traffic_finding(view.model, grid, incident, wants_past=view.wants_past))
-    steps = f"{count(int(grid.known.sum()), 'step')} of {_length(grid.step_ns)}"
+    steps = f"{count(int(grid.known.sum()), 'step')} of {length_words(grid.step_ns)}"
     what = f"traffic: calls in {steps}, and of {count(found.cohorts, 'cohort')} against the others"
     report.passed(view, what, "", _floors(grid, found))
 
@@ -51,7 +52,7 @@ def _look_at_pauses(view: View, report: Report, beside: list[tuple[int, int]]) -
     allowed = int(_LONGER * longest) + _SLACK_STEPS * rhythm.step_ns
     if rhythm.until_ns - rhythm.last_ns > allowed:
         report.add(silence_finding(view.model, rhythm, longest))
-    floor = Floor(allowed / 1e9, "s", f"no call for {_length(allowed)}")
+    floor = Floor(allowed / 1e9, "s", f"no call for {length_words(allowed)}")
     report.passed(view, f"pauses between calls ({count(pauses.size, 'pause')})", "", [floor])
     report.gap(view, "how many calls come", "calls are too few, or windows too long, to know how many are usual")
 
@@ -61,14 +62,7 @@ def _floors(grid: TrafficGrid, found: Traffic) -> list[Floor]:
         text = "nothing yet, whatever is missing"
         return [Floor(float("nan"), "share", text)]
     share = float(np.exp(-found.floor))
-    return [Floor(share, "share", f"a drop to {100 * share:.0f} % for {_length(3 * grid.step_ns)}")]
-
-
-def _length(length_ns: int) -> str:
-    seconds = length_ns / 1e9
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+    return [Floor(share, "share", f"a drop to {100 * share:.0f} % for {length_words(3 * grid.step_ns)}")]
 
 
 CHECK = Check(
