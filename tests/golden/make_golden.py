@@ -6,7 +6,7 @@ Run with the source tree of the version whose format is to be kept, never with t
     PYTHONPATH=/tmp/then/src:/tmp/then .venv/bin/python tests/golden/make_golden.py NAME
 
 writes ``NAME.sqlite`` and ``NAME/`` (the same windows, sealed). `schema1` was made from 438babc^, the last commit whose stores
-have schema 1; `schema2` from 2e0cb03, before `Carried` was renamed. Fields that the classes of the version do not have are left out. Numbers are
+have schema 1; `schema2` from 2e0cb03, before `Carried` was renamed; `schema3` from the commit that brought it. Fields that the classes of the version do not have are left out. Numbers are
 formulas, so that `golden_windows` is an expectation that no stored byte takes part in.
 """
 
@@ -31,6 +31,7 @@ EDGES_S = (0.001, 0.01, 0.1, 1.0)
 LAG_EDGES_S = (60.0, 3600.0, 86400.0)
 STORE_NUMBER = 1812
 WRITTEN_NS = START_NS + 10 * MINUTE_NS
+COUNTS = {"counts": {"loss.torn": 2}}
 
 
 def made(kind: type, **fields: Any) -> Any:
@@ -72,8 +73,10 @@ def latency(phases: tuple[str, ...], exemplars: bool = True) -> LatencyCounts:
     )
 
 
-def output(classes: tuple[str, ...] = (), edges: tuple[float, ...] = (), value_sum: float = 0.0) -> OutputCounts:
-    """Return answers of a classifier, of a regression, or none."""
+def output(
+    classes: tuple[str, ...] = (), edges: tuple[float, ...] = (), value_sum: float = 0.0, **later: Any
+) -> OutputCounts:
+    """Return answers of a classifier, of a regression, or none; *later* are fields that came after schema 1."""
     return made(
         OutputCounts,
         classes=classes,
@@ -89,11 +92,12 @@ def output(classes: tuple[str, ...] = (), edges: tuple[float, ...] = (), value_s
         weight_square_sum=int(
             counts(len(classes), seed=5).sum() + counts(len(edges) + 1 if edges else 0, seed=8).sum()
         ),
+        **later,
     )
 
 
-def features() -> FeatureCounts:
-    """Return cells, fingerprints and one sketch of each kind."""
+def features(sampled: int = 1) -> FeatureCounts:
+    """Return cells, fingerprints and one sketch of each kind; of rows that were sampled one in *sampled*."""
     kll, hll, frequent = KllSketch(), HllSketch(), FrequentSketch()
     kll.update(np.arange(50) / 3.0)
     hll.update(np.arange(50, dtype=np.uint64))
@@ -112,8 +116,8 @@ def features() -> FeatureCounts:
             ("wind", "hll"): hll.to_bytes(),
             ("carrier", "frequent"): frequent.to_bytes(),
         },
-        counted_rows=int(counts(3, 9, seed=9)[0].sum()) + 9,
-        weight_square_sum=int(counts(3, 9, seed=9)[0].sum()) + 9,
+        counted_rows=(int(counts(3, 9, seed=9)[0].sum()) + 9) // sampled,
+        weight_square_sum=(int(counts(3, 9, seed=9)[0].sum()) + 9) * sampled,
     )
 
 
@@ -154,6 +158,19 @@ def later_tables() -> dict[str, Any]:
     }
 
 
+def newest_tables() -> dict[str, Any]:
+    """Return the label tables that were declared after schema 2 and before schema 3."""
+    retracted = np.zeros((21, 3))
+    retracted[19] = (1.0, 0.97, 0.9409)
+    return {
+        "correct_retractions": counts(20, seed=16),
+        "joint_retractions": {("yes", "yes"): retracted},
+        "residuals_counted": sums(3, seed=17),
+        "residuals_retracted": sums(3, seed=18),
+        "lag_sums_s": sums(2, seed=19),
+    }
+
+
 def window(minute: int, process: str = "host/1", **fields: Any) -> Window:
     """Return a window of one minute; *fields* replace its fields."""
     usual = {
@@ -171,8 +188,8 @@ def window(minute: int, process: str = "host/1", **fields: Any) -> Window:
     return made(Window, **{**usual, **fields})
 
 
-def runtime_window() -> Window:
-    """Return the health of a process."""
+def runtime_window(**fields: Any) -> Window:
+    """Return the health of a process; *fields* replace those of the window."""
     from radiosonde.model import RUNTIME_KEY, DurationCounts, RuntimeCounts
 
     pauses = DurationCounts(trimmed(counts(240, seed=15), 60, 70), 1 / 7)
@@ -181,19 +198,26 @@ def runtime_window() -> Window:
     empty = dataclasses.replace(
         nothing, counts=nothing.counts * 0, sums_s=nothing.sums_s * 0, edge_counts=nothing.edge_counts * 0
     )
-    return window(1, key=RUNTIME_KEY, calls=0, rows=0, errors={}, batch_sizes=counts(21) * 0, latency=empty,
+    return window(1, **{**fields, "key": RUNTIME_KEY}, calls=0, rows=0, errors={}, batch_sizes=counts(21) * 0, latency=empty,
                   output=dataclasses.replace(output(), unreadable=0), runtime=health)  # fmt: skip
 
 
 def golden_windows(schema: int) -> list[Window]:
     """Return what the golden stores of *schema* hold, in the order in which they were written."""
     regression = output(edges=(-1.5, 0.0, 2 / 3), value_sum=float("nan"))
+    tables = [{}, later_tables(), {**later_tables(), **newest_tables()}][schema - 1]
     parts = [
-        window(0, features=features(), labels=labels(**(later_tables() if schema > 1 else {}))),
+        window(0, features=features(sampled=1 if schema < 3 else 4), labels=labels(**tables)),
         window(1, output=regression, latency=latency((), exemplars=False)),
         window(0, calls=0, rows=0, errors={}, output=output(), labels=labels()),
     ]
-    return parts if schema == 1 else [*parts, runtime_window()]
+    if schema < 3:
+        return parts if schema == 1 else [*parts, runtime_window()]
+    from radiosonde.model.lost import LostCounts
+
+    signed = output(edges=(-1.5, 0.0, 2 / 3), value_sum=11 / 21, value_parts=np.array([2 / 3, 1 / 7]))
+    lost = LostCounts({("delays", "store_failed"): 2}, {("delays", "store_failed"): 31})
+    return [*parts, runtime_window(lost=lost), window(2, output=signed)]
 
 
 def main(name: str) -> None:
@@ -216,11 +240,14 @@ def main(name: str) -> None:
         connection.commit()
         connection.close()
         extra: dict[str, Any] = {}
-        if schema > 1:
-            from radiosonde.store.totals import Carried
+        if schema == 2:
+            from radiosonde.store.totals import Carried  # renamed since
 
-            carried = Carried([golden_windows(schema)[0]], {"counts": {"loss.torn": 2}})
-            extra = {"carried": carried, "joined": ["batch-1"]}
+            extra = {"carried": Carried([golden_windows(schema)[0]], COUNTS), "joined": ["batch-1"]}
+        elif schema > 2:
+            from radiosonde.store.totals import CumulativeState
+
+            extra = {"cumulative": CumulativeState([golden_windows(schema)[0]], COUNTS), "joined": ["batch-1"]}
         writer.write(golden_windows(schema), {("delays", "2.3.1"): make_reference()},
                      drained=[RingProgress("host/1", 99, 12, (7, 9))], **extra)  # fmt: skip
         connection = sqlite3.connect(path)

@@ -123,6 +123,7 @@ class DeclaredField:
         stored: see `Stored`.
         at: place in a store, ``column.name``; the column is one of table ``windows``, or is ``features`` or ``sketches``,
             the tables of that name.
+        formerly: place in stores of former versions, ``column.name``, read where *at* holds nothing; empty: there was none.
         keys: names of the parts of a key, for a mapping.
         moments: names of the entries of axis ``moment``.
         group: class of the fields below, for `Merge.GROUP`.
@@ -140,6 +141,7 @@ class DeclaredField:
     pool: Pool
     stored: Stored
     at: str
+    formerly: str
     keys: tuple[str, ...]
     moments: tuple[str, ...]
     group: type | None
@@ -196,7 +198,7 @@ def declarations(kind: type) -> tuple[DeclaredField, ...]:
             default = each.default_factory
         elif each.default is not MISSING:
             default = _constant(each.default)
-        usual = {"at": "", "keys": (), "moments": (), "group": None, "alike": "", "absent": None}
+        usual = {"at": "", "formerly": "", "keys": (), "moments": (), "group": None, "alike": "", "absent": None}
         derived = {"default": default, "is_tuple": str(each.type).startswith("tuple")}
         found.append(DeclaredField(each.name, dtype, axes, merge, pool, stored, **{**usual, **more, **derived}))
     return tuple(found)

@@ -206,11 +206,24 @@ class FeatureCounts:
         ),
     )
     counted_rows: int = field(
-        default=0, metadata=declared(INT, at="output.sample.feature_rows", absent=_first_row, read_by="diagnose")
+        default=0,
+        metadata=declared(
+            INT,
+            at="feature_rows",
+            formerly="output.sample.feature_rows",
+            absent=_first_row,
+            read_by="diagnose",
+        ),
     )
     weight_square_sum: int = field(
         default=0,
-        metadata=declared(INT, at="output.sample.feature_weight_square_sum", absent=_first_row, read_by="diagnose"),
+        metadata=declared(
+            INT,
+            at="feature_weight_square_sum",
+            formerly="output.sample.feature_weight_square_sum",
+            absent=_first_row,
+            read_by="diagnose",
+        ),
     )
 
     @property

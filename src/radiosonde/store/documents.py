@@ -1,19 +1,16 @@
 """Converts groups of counts to documents and back, and maps fields to columns, from the declarations.
 
-A field lies at ``column.name`` (`Declared.at`); by default the column has the name of its group in `Window`. A column with
-names below it is a document: its fields in the order of their declarations, those of the group it is named after first. A
-document may hold a few fields of another group (``output.sample`` says how many rows the features come from); where that
-group is missing they have their defaults.
+A field lies at ``column.name`` (`DeclaredField.at`); by default the column has the name of its group in `Window`. A column with
+names below it is a document of one group: its fields in the order of their declarations.
 
-A store that does not say a field (an older one) gives it the default of its dataclass field, or what the declaration says
-instead. A field without either must be there.
+A store of a former version may hold a field in another place (`DeclaredField.formerly`), or not at all: the field then has the
+default of its dataclass field, or what the declaration says instead. A field without either must be there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde.model import Window
@@ -61,11 +58,10 @@ def _places(group: str, kind: type) -> Iterator[FieldLocation]:
 
 
 class _Entry(NamedTuple):
-    """A shape, the struct of the document it lies in, and the group it is written from."""
+    """A shape, and the struct of the document it lies in."""
 
     below: tuple[str, ...]
     shape: Shape
-    group: str
 
 
 class GroupDocument:
@@ -136,38 +132,34 @@ class ColumnDocument:
 
     Attributes:
         owner: the group it belongs to; without that group the column is NULL.
+
+    Raises:
+        TypeError: fields of two groups are declared to lie there.
     """
 
     def __init__(self, column: str) -> None:
-        # Of the window's fields that lie here those of the owner come first, as in `places`.
         held = [place for place in places() if place.column == column and place.path]
         self.owner, self._kind = held[0].group, held[0].kind
-        self._entries = list(_entries(held))
-        self._guests = {
-            place.group: SimpleNamespace(
-                **{each.name: each.default() for each in declarations(place.kind) if each.default}
+        strange = next((place for place in held if place.group != self.owner), None)
+        if strange is not None:
+            raise TypeError(
+                f"{strange.group}.{strange.field.name} is declared at column {column!r} of {self.owner}: give it a column"
             )
-            for place in held
-            if place.group != self.owner
-        }
+        self._entries = list(_entries(held))
 
     def write(self, window: Window) -> dict[str, Any] | None:
         """Return the document of *window*; None without the group."""
-        owner = getattr(window, self.owner)
-        if owner is None:
+        group = getattr(window, self.owner)
+        if group is None:
             return None
-        groups = {self.owner: owner}
-        for name, absent in self._guests.items():
-            found = getattr(window, name)
-            groups[name] = absent if found is None else found
-        span = _span(self._kind, owner)
+        span = _span(self._kind, group)
         document: Target = {}
-        for below, shape, group in self._entries:
+        for below, shape in self._entries:
             target = document
             if below:
                 for name in below:
                     target = target.setdefault(name, {})
-            shape.write(target, groups[group], span)
+            shape.write(target, group, span)
         return document
 
     def type(self) -> pa.DataType:
@@ -176,12 +168,12 @@ class ColumnDocument:
 
 
 class _Source(NamedTuple):
-    """Where one field of a group is read from: a column that is a document, or the row itself (None)."""
+    """Where one field of a group is read from: structs below the row, outermost first, and its place in former versions."""
 
     field: str
-    column: str | None
     below: tuple[str, ...]
     shape: Shape
+    former: tuple[str, ...]
 
 
 class GroupReader:
@@ -201,9 +193,9 @@ class GroupReader:
         self._sources = [
             _Source(
                 place.field.name,
-                place.column if place.path else None,
-                place.path[:-1],
+                (place.column, *place.path)[:-1],
                 _shape(place.kind, place.field, (place.column, *place.path)[-1]),
+                tuple(place.field.formerly.split(".")) if place.field.formerly else (),
             )
             for place in held
             if place.column not in FEATURE_TABLES
@@ -222,13 +214,19 @@ class GroupReader:
         if columns[self._first] is None:
             return None
         values = {name: features[name] for name in self._per_feature}
-        for name, column, below, shape in self._sources:
-            document = columns if column is None else columns[column]
-            if below:
-                for step in below:
-                    document = None if document is None else document.get(step)
+        for name, below, shape, former in self._sources:
+            document = _below(columns, below)
+            if former and (document is None or document.get(shape.name) is None):
+                held = _below(columns, former[:-1])
+                document = None if held is None else {shape.name: held.get(former[-1])}
             values[name] = _read(shape, document, values)
         return self._kind(**values)
+
+
+def _below(document: Document | None, steps: tuple[str, ...]) -> Document | None:
+    for step in steps:
+        document = None if document is None else document.get(step)
+    return document
 
 
 def _read(shape: Shape, document: Document | None, values: Mapping[str, Any]) -> Any:
@@ -256,15 +254,15 @@ def _entries(held: list[FieldLocation]) -> Iterator[_Entry]:
         head = HEADS.get(place.field.stored)
         if head is not None and head not in headed:
             headed.add(head)
-            yield _Entry(place.path[:-1], head(place.kind, place.field, ""), place.group)
-        yield _Entry(place.path[:-1], _shape(place.kind, place.field, place.path[-1]), place.group)
+            yield _Entry(place.path[:-1], head(place.kind, place.field, ""))
+        yield _Entry(place.path[:-1], _shape(place.kind, place.field, place.path[-1]))
 
 
 def _struct(entries: list[_Entry]) -> pa.DataType:
     import pyarrow as pa
 
     tree: dict[str, Any] = {}
-    for below, shape, _ in entries:
+    for below, shape in entries:
         target = tree
         for name in below:
             target = target.setdefault(name, {})

@@ -45,8 +45,10 @@ _FORMER = (
     "written_ns",
     "label_tables",
     "runtime",
+    "feature_rows",
+    "feature_weight_square_sum",
 )
-"""Columns of table ``windows`` in stores of schema 2, in their order there; columns that were declared since follow them."""
+"""Columns of table ``windows`` in stores of schema 3, in their order there; columns that were declared since follow them."""
 
 WINDOW_COLUMNS = tuple(
     dict.fromkeys([*_FORMER, *(p.column for p in places() if p.column not in {*FEATURE_TABLES, "key"})])

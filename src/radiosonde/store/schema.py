@@ -148,9 +148,16 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         GROUP BY window_id, result, lag
         """,
     ),
+    # How many rows the features were sampled from: formerly in the document `output`. A new version, not just a column more: a
+    # reader of version 2 would take every sampled row for one that stands for itself. Windows that lie here keep the numbers
+    # where they are, and readers look there too: an upgrade must not take longer the more a store holds.
+    3: (
+        "ALTER TABLE windows ADD COLUMN feature_rows INTEGER",
+        "ALTER TABLE windows ADD COLUMN feature_weight_square_sum INTEGER",
+    ),
 }
 """Statements that make a store of the version before into this one, by version. They only add: a reader of a store that
-has not been written to since finds what is missing empty."""
+has not been written to since finds what is missing empty, or where it was (`DeclaredField.formerly`)."""
 
 SCHEMA_VERSION = max(STEPS)
 

@@ -25,7 +25,7 @@ def newer(path: Path) -> None:
     """Make a store of a schema to come."""
     StoreWriter(path)
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
 
 
@@ -47,7 +47,7 @@ def damaged(path: Path) -> None:
     ("make", "says"),
     [
         (foreign, "database of another application: give the store a path of its own"),
-        (newer, "schema 3, this version of Radiosonde reads up to 2: upgrade"),
+        (newer, "schema 4, this version of Radiosonde reads up to 3: upgrade"),
         (no_database, "file is not a database: .* move it aside"),
         (damaged, "malformed: the file is damaged; move it aside"),
     ],

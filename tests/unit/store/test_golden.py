@@ -20,24 +20,24 @@ from radiosonde.store.progress import RingProgress, read_progress
 from radiosonde.store.seal import seal
 from radiosonde.store.totals import CumulativeState, read_cumulative_state
 from tests.factories import make_reference
-from tests.golden.make_golden import STORE_NUMBER, WRITTEN_NS, golden_windows
+from tests.golden.make_golden import COUNTS, STORE_NUMBER, WRITTEN_NS, golden_windows
 from tests.unit.store.strategies import assert_same
 
-LATER = {"lost"}
+NEWEST = 3
+"""The schema that this version writes."""
+
+LATER: frozenset[str] = frozenset()
 """Columns declared since the golden stores were made; none of their windows has anything there."""
 
-LATER_FIELDS = (
-    *("correct_retractions", "joint_retractions", "residuals_counted", "residuals_retracted", "lag_sums_s"),
-    "value_parts",
-)
+LATER_FIELDS: tuple[str, ...] = ()
 """Fields of documents declared since, likewise: they hold zeros, or nothing."""
 
-_LATER_EMPTY = re.compile(rf""",?\\*"(?:{"|".join(LATER_FIELDS)})\\*":(?:\[[0.,]*\]|null)""")
+_LATER_EMPTY = re.compile(rf""",?\\*"(?:{"|".join(LATER_FIELDS) or "(?!)"})\\*":(?:\[[0.,]*\]|null)""")
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, NEWEST])
 def schema(request) -> int:
     """Return the schema of a golden store."""
     return request.param
@@ -64,7 +64,7 @@ def written(path: Path, windows: list[Window]) -> Path:
         windows,
         {("delays", "2.3.1"): make_reference()},
         drained=[RingProgress("host/1", 99, 12, (7, 9))],
-        cumulative=CumulativeState([windows[0]], {"counts": {"loss.torn": 2}}),
+        cumulative=CumulativeState([windows[0]], COUNTS),
         joined=["batch-1"],
     )
     return path
@@ -115,38 +115,68 @@ def test_parquet_is_read_as_it_was_written(schema):
     assert_same_windows(parts(open_source(GOLDEN / f"schema{schema}")), ordered(golden_windows(schema)))
 
 
-def test_parquet_of_both_schemas_is_read_together(tmp_path):
-    """Files with and without the later columns lie in one folder and are read as one source."""
-    for name in (1, 2):
+def test_parquet_of_all_schemas_is_read_together(tmp_path):
+    """Files with and without the later columns lie in one folder and are read as one source; the newest part of each id counts."""
+    for name in (1, 2, NEWEST):
         for file in GOLDEN.glob(f"schema{name}/process=*/*.parquet"):
             folder = tmp_path / "sealed" / file.parent.name
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, folder / file.name.replace("00000714", f"0000071{name}"))
-    expected = ordered(golden_windows(1))  # ids of the two stores are equal, so each part is counted once
-    assert len(parts(open_source(tmp_path / "sealed"))) == len(expected) + 1
+    # Ids of the stores are equal, so each part is counted once.
+    assert len(parts(open_source(tmp_path / "sealed"))) == len(golden_windows(NEWEST))
+
+
+def test_parquet_of_two_schemas_keeps_its_counts_of_sampled_rows(tmp_path):
+    """Where one folder holds files that have these counts in the output and files that have columns for them, both are read."""
+    for name, shift in ((2, 0), (NEWEST, 1_000)):
+        for file in GOLDEN.glob(f"schema{name}/process=*/*.parquet"):
+            table = pq.ParquetFile(file).read()
+            ids = pa.array([each + shift for each in table.column("window_id").to_pylist()], pa.int64())
+            table = table.set_column(table.column_names.index("window_id"), "window_id", ids)
+            folder = tmp_path / "sealed" / file.parent.name
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, folder / file.name.replace("00000714", f"0000071{name}"))
+    found = [window.features for window in open_source(tmp_path / "sealed").windows() if window.features]
+    rows = int(found[0].cells[0].sum())
+    assert sorted((each.counted_rows, each.weight_square_sum) for each in found) == [
+        (rows // 4, rows * 4),
+        (rows, rows),
+    ]
+
+
+def test_counts_of_sampled_rows_are_found_where_schema_2_had_them(golden, schema):
+    """Rows that features were sampled from come from the document of the output before schema 3, and from their columns since."""
+    (found,) = [window.features for window in open_source(golden).windows() if window.features]
+    sampled = 4 if schema == NEWEST else 1
+    rows = int(found.cells[0].sum())
+    assert (found.counted_rows, found.weight_square_sum) == (rows // sampled, rows * sampled)
+    assert found.is_exact == (sampled == 1)
+    with closing(sqlite3.connect(golden)) as connection:
+        held = "feature_rows" in connection.execute("SELECT output FROM windows WHERE grid IS NOT NULL").fetchone()[0]
+    assert held == (schema == 2)
 
 
 def test_the_next_writer_keeps_what_is_there(golden, schema):
     """A store that this version has written to still gives its old windows, and what was added."""
-    StoreWriter(golden, process="host/1", clock_ns=lambda: WRITTEN_NS).write(golden_windows(2)[:1])
-    assert_same_windows(parts(open_source(golden)), ordered([*golden_windows(schema), golden_windows(2)[0]]))
+    StoreWriter(golden, process="host/1", clock_ns=lambda: WRITTEN_NS).write(golden_windows(NEWEST)[:1])
+    assert_same_windows(parts(open_source(golden)), ordered([*golden_windows(schema), golden_windows(NEWEST)[0]]))
 
 
 def test_sqlite_is_written_byte_for_byte(tmp_path):
     """The same windows make the same tables, text for text, as the version that made the golden store."""
-    assert dumped(written(tmp_path / "new.sqlite", golden_windows(2))) == dumped(GOLDEN / "schema2.sqlite")
+    assert dumped(written(tmp_path / "new.sqlite", golden_windows(NEWEST))) == dumped(GOLDEN / f"schema{NEWEST}.sqlite")
 
 
-@pytest.mark.parametrize("schema", [2], indirect=True)
+@pytest.mark.parametrize("schema", [NEWEST], indirect=True)
 def test_what_was_read_is_written_byte_for_byte(golden, tmp_path):
     """Windows that were read from a store of this schema are written as they lay there."""
     found = [part for runtime in (False, True) for part in StoreReader(golden).parts(Interval(runtime=runtime))]
     windows = [window for _, window in sorted(found, key=itemgetter(0))]
-    assert dumped(written(tmp_path / "again.sqlite", windows)) == dumped(GOLDEN / "schema2.sqlite")
+    assert dumped(written(tmp_path / "again.sqlite", windows)) == dumped(GOLDEN / f"schema{NEWEST}.sqlite")
 
 
 def test_parquet_is_written_with_the_same_schema_and_content(golden, schema, tmp_path):
-    """A sealed golden store has the columns, types and values of the golden Parquet; schema 1 gains the later columns."""
+    """A sealed golden store has the columns, types and values of the golden Parquet; older ones gain the later columns."""
     seal(golden, tmp_path / "sealed", everything=True)
     files = sorted((tmp_path / "sealed").rglob("*.parquet"))
     assert [file.relative_to(tmp_path / "sealed") for file in files] == sorted(
@@ -155,19 +185,25 @@ def test_parquet_is_written_with_the_same_schema_and_content(golden, schema, tmp
     for file in files:
         found = pq.ParquetFile(file).read()
         expected = pq.ParquetFile(GOLDEN / f"schema{schema}" / file.relative_to(tmp_path / "sealed")).read()
-        if schema == 2:
+        if schema == NEWEST:
             assert not any(found.column(name).drop_null() for name in LATER & {*found.column_names})
             found = found.select(expected.column_names)
-            found = found.cast(
-                pa.schema(
-                    [field.with_type(without_later(field.type)) for field in found.schema],
-                    metadata=found.schema.metadata,
-                )
-            )
+            kept = [field.with_type(without_later(field.type)) for field in found.schema]
+            found = found.cast(pa.schema(kept, metadata=found.schema.metadata))
             assert found.schema.equals(expected.schema, check_metadata=True)
-            assert repr(found.to_pylist()) == repr(expected.to_pylist())
+            assert repr(found.to_pylist()) == repr(expected.to_pylist())  # NaN included
         elif not file.name.startswith("windows"):
             assert found.equals(expected)
+        else:
+            assert set(expected.column_names) < set(found.column_names)
+
+
+def test_an_upgraded_store_is_sealed_with_its_counts_of_sampled_rows(golden, schema, tmp_path):
+    """A store of any schema that was written to and sealed gives the windows it was given."""
+    StoreWriter(golden, process="host/1", clock_ns=lambda: WRITTEN_NS).write(golden_windows(NEWEST)[:1])
+    seal(golden, tmp_path / "sealed", everything=True)
+    expected = ordered([*golden_windows(schema), golden_windows(NEWEST)[0]])
+    assert_same_windows(parts(open_source(tmp_path / "sealed")), expected)
 
 
 def test_totals_of_a_former_agent_are_taken_over(golden, schema):
@@ -177,5 +213,5 @@ def test_totals_of_a_former_agent_are_taken_over(golden, schema):
         assert left == CumulativeState()
     else:
         (total,) = left.totals
-        assert_same(total.labels, golden_windows(2)[0].labels)
-        assert (total.calls, left.counts) == (10, {"counts": {"loss.torn": 2}})
+        assert_same(total.labels, golden_windows(schema)[0].labels)
+        assert (total.calls, left.counts) == (10, COUNTS)
