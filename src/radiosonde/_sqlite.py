@@ -1,4 +1,4 @@
-"""Shared handling of SQLite files: identification, WAL mode, and advice for errors.
+"""Shared handling of SQLite files: waiting for other processes, identification, WAL mode, and advice for errors.
 
 Loaded only by what opens such a file: `sqlite3` is no part of `import radiosonde`.
 """
@@ -6,14 +6,24 @@ Loaded only by what opens such a file: `sqlite3` is no part of `import radiosond
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from radiosonde._clock import NS, monotonic_ns, sleep
+from radiosonde._sqlite_gate import GATE
 from radiosonde.errors import StoreError
 
 BUSY_TIMEOUT_S = 5.0
 """How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
+
+_RETRY_S = 0.01
+
+ORPHANS: list[sqlite3.Connection] = []
+"""Connections of a parent process, in its child: closing one would run SQLite's own tidying up on the parent's locks."""
+
+Result = TypeVar("Result")
 
 _ADVICE = {
     "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
@@ -25,6 +35,58 @@ _ADVICE = {
     "SQLITE_PERM": "check that this user may write the file and its folder",
     "SQLITE_READONLY": "check that this user may write the file and its folder",
 }
+
+
+@contextmanager
+def when_free(begin: Callable[[], Result]) -> Iterator[Result]:
+    """Give what *begin* returns, inside the gate; it is called again while another process is busy.
+
+    Between the calls nobody is inside: a fork may come then. So *begin* closes what it has opened when it raises.
+
+    Raises:
+        sqlite3.OperationalError: the other process was busy for `BUSY_TIMEOUT_S`.
+    """
+    begun = _enter_when_free(begin)
+    try:
+        yield begun
+    finally:
+        GATE.leave()
+
+
+def _enter_when_free(begin: Callable[[], Result]) -> Result:
+    until_ns = monotonic_ns() + round(BUSY_TIMEOUT_S * NS)
+    while True:
+        GATE.enter()
+        try:
+            return begin()
+        except BaseException as error:
+            GATE.leave()
+            if not is_busy(error) or monotonic_ns() >= until_ns:
+                raise
+        sleep(_RETRY_S)
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    """Commit, as often as it takes: a file without a write-ahead log is committed only when nobody reads it.
+
+    Raises:
+        sqlite3.OperationalError: somebody has read for `BUSY_TIMEOUT_S`.
+    """
+    until_ns = monotonic_ns() + round(BUSY_TIMEOUT_S * NS)
+    while True:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic_ns() >= until_ns:
+                raise
+        else:
+            return
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether *error* says that another process has the file."""
+    name = getattr(error, "sqlite_errorname", "")
+    return isinstance(error, sqlite3.OperationalError) and name.startswith("SQLITE_BUSY")
 
 
 @contextmanager
@@ -75,6 +137,6 @@ def switch_to_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY":
+            if not is_busy(error):
                 raise
     connection.execute("PRAGMA synchronous = NORMAL")

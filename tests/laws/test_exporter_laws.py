@@ -285,7 +285,7 @@ def test_a_hanging_carrier_holds_up_its_own_thread_only(case, telemetry, tmp_pat
 
 
 def test_a_fork_is_outlived(case, telemetry, tmp_path, monkeypatch):
-    """Holding, forking, releasing and letting go raise nothing, opened or not; afterwards the parent exports on."""
+    """Forking and letting go raise nothing, opened or not; afterwards the parent exports on."""
     windows, _, spans = telemetry
     guard = Guard(reraise=True)
     with case.healthy(tmp_path, monkeypatch) as settings:
@@ -293,12 +293,10 @@ def test_a_fork_is_outlived(case, telemetry, tmp_path, monkeypatch):
         for opens in (False, True):
             if opens:
                 exporter.open()
-            assert exporter.hold_for_fork(10.0)
             child = os.fork()
             if not child:
                 failure = Guard.attempt(exporter.abandon)
                 os._exit(0 if failure is None else 1)
-            exporter.release_after_fork()
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         exporter.export(windows, spans)
         exporter.flush()

@@ -245,3 +245,117 @@ def test_the_parents_registry_is_not_the_childs(tmp_path):
         tmp_path / "store.db",
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+HOLD = """
+import sqlite3, sys
+connections = [sqlite3.connect(path, isolation_level=None, timeout=60) for path in sys.argv[2:]]
+for connection in connections:
+    connection.execute("BEGIN " + sys.argv[1])
+print(1, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("held", "lock"), [("store", "IMMEDIATE"), ("labels", "EXCLUSIVE"), ("both", "EXCLUSIVE")])
+def test_forks_do_not_wait_for_another_process_that_holds_a_store(tmp_path, held, lock):
+    """Threads of ours wait for its lock, and forty forks go on; every call and label of parent and children is stored after it."""
+    store = tmp_path / "store.db"
+    ended = run(
+        f"""
+        import sqlite3, subprocess
+        store = os.environ["RADIOSONDE_STORE"]
+        labels = store + ".labels"
+        held = {{"store": [store], "labels": [labels], "both": [store, labels]}}[{held!r}]
+        predict(ROW)
+        rs.label(rs.current().id, "1")
+        assert rs.flush(60)
+        holder = subprocess.Popen([sys.executable, "-c", {HOLD!r}, {lock!r}, *held], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        holder.stdout.readline()
+        done, stop = [1, 1], threading.Event()
+        def work():
+            while not stop.is_set():
+                predict(ROW)
+                rs.label(rs.current().id, "1")
+                done[0] += 1
+                rs.flush(0.05)
+        worker = threading.Thread(target=work)
+        worker.start()
+        go, told = os.pipe()
+        children = []
+        for number in range(40):
+            child = os.fork()
+            if child == 0:
+                if number % 8: os._exit(0)
+                os.close(told)
+                holder.stdin.close()
+                for _ in range(3): predict(ROW)
+                os.read(go, 1)  # until the lock is free: at its end each has a few seconds to store
+                sys.exit(0)
+            children.append(child)
+        assert holder.poll() is None
+        holder.communicate()
+        stop.set()
+        worker.join()
+        os.close(told)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 40
+        assert rs.flush(60)
+        lost = {{reason: count for reason, count in rs.statistics().losses.items() if count and reason != "fork_unheld"}}
+        assert not lost, lost
+        assert rs.statistics().labels["joined"] == done[0], (rs.statistics(), done)
+        for path in (store, labels):
+            connection = sqlite3.connect(path)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        print(done[0])
+        """,
+        store,
+        timeout_s=150,
+        RADIOSONDE_LABELS=str(store) + ".labels",
+    )
+    assert ended.returncode == 0, ended.stderr
+    parent = int(ended.stdout)
+    assert sorted(stored_calls(store).values()) == sorted([parent, *[3] * 5])
+
+
+def test_a_child_of_a_stalled_write_says_what_it_cannot_store(tmp_path):
+    """A write that the disk does not let end within a fork's patience: the child counts its windows as lost, the parent none."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        from radiosonde._pipeline import pipeline
+        from radiosonde.store import writer
+        pipeline.SQLITE_S = 0.05
+        predict(ROW)
+        rs.flush()
+        stalled, go = threading.Event(), threading.Event()
+        insert = writer.insert_parts
+        def insert_slowly(*args):
+            stalled.set()
+            go.wait(60)
+            return insert(*args)
+        writer.insert_parts = insert_slowly
+        predict(ROW)
+        flushing = threading.Thread(target=rs.flush, args=(60,))
+        flushing.start()
+        assert stalled.wait(60)
+        child = os.fork()
+        if child == 0:
+            writer.insert_parts = insert
+            for _ in range(3): predict(ROW)
+            assert not rs.flush()
+            rs.shutdown()
+            lost = rs.statistics().losses
+            sys.exit(0 if lost["store_failed"] and lost["predictions_unjoinable"] == 3 else 1)
+        status = os.waitpid(child, 0)[1]
+        go.set()
+        flushing.join()
+        assert status == 0
+        assert rs.flush(60)
+        lost = {reason: count for reason, count in rs.statistics().losses.items() if count}
+        assert lost == {"fork_unheld": 1}, lost
+        """,
+        store,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "forked while another thread of its parent was writing" in ended.stderr
+    assert list(stored_calls(store).values()) == [2]

@@ -38,7 +38,7 @@ from radiosonde._join.sqlite_rows import (
 from radiosonde._join.store import LEASE_S, UNKNOWN, Batch, Label, Predictions
 from radiosonde._join.tables import PAGE_BYTES, JoinFile
 from radiosonde._native import allocate_lock
-from radiosonde._sqlite import BUSY_TIMEOUT_S
+from radiosonde._sqlite_gate import GATE
 from radiosonde.errors import StoreError
 from radiosonde.model import Outcome
 
@@ -72,7 +72,6 @@ class SqliteJoinStore:
         self._max_age_s, self._wait_s, self._max_bytes = max_age_s, wait_s, max_bytes
         self._lanes = LaneNumbers()
         self._lock = allocate_lock()
-        self._held = False
         self.pruned = 0
         with self._lock, self._file.reading():
             pass  # opens or makes the file now, where the caller can still say so to a person
@@ -145,26 +144,11 @@ class SqliteJoinStore:
     def close(self) -> None:
         """Close the file; what is in it stays. Any later call opens it again."""
         with self._lock:
-            self._file.close()
-
-    def hold_for_fork(self, timeout_s: float = 2 * BUSY_TIMEOUT_S) -> bool:
-        """Wait until no thread is inside, keep it so and let go of the file; return whether that took at most *timeout_s*."""
-        self._held = self._lock.acquire(timeout=timeout_s)
-        if self._held:
-            self._file.close()
-        return self._held
-
-    def release_after_fork(self) -> None:
-        """Go on, in the parent."""
-        if self._held:
-            self._held = False
-            self._lock.release()
-
-    def reset_after_fork(self) -> None:
-        """Start afresh in the child: a new lock, a connection of its own."""
-        self._lock = allocate_lock()
-        self._held = False
-        self.pruned = 0
+            GATE.enter()
+            try:
+                self._file.close()
+            finally:
+                GATE.leave()
 
     # ------------------------------------------------------------------------------------------------------------------
 

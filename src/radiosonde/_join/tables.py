@@ -2,8 +2,8 @@
 
 Unlike the windows' store (`radiosonde.store.connection`) it keeps a connection open: it is written at every turn of the
 consumer, and closing the last connection of a file in WAL mode checkpoints it to the disk each time. So this file does
-what an open connection asks for: it is opened anew after a fork (the one of the parent is never touched, nor closed, in
-the child) and when the file was moved away or replaced.
+what an open connection asks for: it is closed before a fork (`radiosonde._sqlite_gate`), the one of a parent that forked
+unannounced is never touched, nor closed, in the child, and it is opened anew when the file was moved away or replaced.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from radiosonde._files import file_mode
-from radiosonde._sqlite import BUSY_TIMEOUT_S, is_ours, switch_to_wal, told
+from radiosonde._sqlite import ORPHANS, commit, is_ours, switch_to_wal, told, when_free
+from radiosonde._sqlite_gate import BUSY_STATEMENT_S, GATE
 from radiosonde.errors import StoreError
 
 APPLICATION_ID = 0x52534E4A
@@ -88,8 +89,8 @@ TABLES = (
     "CREATE TABLE horizons (nonce INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL)",
 )
 
-_ORPHANS: list[sqlite3.Connection] = []
-"""Connections of a parent process, in its child: closing one would run SQLite's own tidying up on the parent's locks."""
+LOG_PAGES = 256
+"""Pages of the write-ahead log (4 MiB) after which it is copied into the file; a fork waits for what is left of it."""
 
 
 class JoinFile:
@@ -99,6 +100,7 @@ class JoinFile:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._pid = self._inode = 0
+        GATE.keep(self)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -107,12 +109,10 @@ class JoinFile:
         Raises:
             StoreError: the file cannot be made, opened or written, or is something else.
         """
-        with told(self.path):
-            connection = self._opened()
-            connection.execute("BEGIN IMMEDIATE")
+        with told(self.path), when_free(self._begun) as connection:
             try:
                 yield connection
-                connection.execute("COMMIT")
+                commit(connection)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -124,18 +124,27 @@ class JoinFile:
         Raises:
             StoreError: as for `writing`.
         """
-        with told(self.path):
-            yield self._opened()
+        with told(self.path), when_free(self._opened) as connection:
+            yield connection
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next use opens another."""
+        """Close the connection, if there is one; the next use opens another. Inside the gate, or while it is held."""
+        if self._pid != os.getpid():
+            self.disown()
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if self._pid == os.getpid():
+        if connection is not None:
             connection.close()
-        else:
-            _ORPHANS.append(connection)
+
+    def disown(self) -> None:
+        """Forget the connection of a parent process."""
+        if self._connection is not None:
+            ORPHANS.append(self._connection)
+        self._connection = None
+
+    def _begun(self) -> sqlite3.Connection:
+        connection = self._opened()
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
 
     def _opened(self) -> sqlite3.Connection:
         connection = self._connection
@@ -147,9 +156,10 @@ class JoinFile:
         with suppress(OSError):  # whatever is wrong with the path, SQLite says it below
             # Labels and predictions are nobody else's business. SQLite gives its log the mode of the file.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, file_mode()))
-        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=BUSY_STATEMENT_S, isolation_level=None, check_same_thread=False)
         try:
             self._settle(connection)
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             self._inode = self.path.stat().st_ino
         except BaseException:
             connection.close()

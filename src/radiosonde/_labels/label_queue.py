@@ -347,14 +347,6 @@ class LabelQueue:
                 self._store.close()
             self._store = None
 
-    def hold_for_fork(self, timeout_s: float) -> bool:
-        """Wait until nobody is inside the store; return whether `release_after_fork` is owed."""
-        return self._lock.acquire(timeout=timeout_s)
-
-    def release_after_fork(self) -> None:
-        """Go on, in the parent."""
-        self._lock.release()
-
 
 def _identity(prediction_id: object, id_key: str) -> str | None:
     """Return an id or a receipt as it is compared."""

@@ -199,15 +199,6 @@ class Delivery:
 
     # Fork --------------------------------------------------------------------------------------------------------------
 
-    def hold_for_fork(self, deadline_ns: int) -> int:
-        """Wait until nobody is inside an exporter that must not be forked; return inside how many somebody still is."""
-        return sum(not each.hold_for_fork(_left_s(deadline_ns)) for each in self._exporters)
-
-    def release_after_fork(self) -> None:
-        """Go on, in the parent."""
-        for each in self._exporters:
-            each.release_after_fork()
-
     def abandon(self) -> None:
         """Let go of what is the parent's, in a forked child."""
         for each in self._exporters:

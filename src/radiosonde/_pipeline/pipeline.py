@@ -24,6 +24,7 @@ from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._pipeline.span_source import SpanSource
+from radiosonde._sqlite_gate import GATE
 from radiosonde.model import Statistics, losses, policies
 from radiosonde.reference.profile import Reference
 
@@ -46,10 +47,12 @@ EXIT_TIMEOUT_S = 5.0
 
 _TURN_TIMEOUT_S = 10.0
 
-FORK_NS = 10 * NS
-"""What a fork waits at most for our threads to come to rest. As long as a statement may wait for another process's lock, and longer:
-a child that is forked while a thread is inside SQLite inherits what SQLite knows of the file's locks and of the index of its log, and
-its own writes may then find the file damaged. A bound of 100 ms was tried, and did that to one child in a hundred on a busy machine."""
+FORK_NS = NS // 10
+"""What a fork waits at most for our threads to come to rest. They go on in the parent, and the child begins without them."""
+
+SQLITE_S = 10.0
+"""What a fork waits at most for a write to a SQLite file to end: our own work, a few milliseconds as a rule, and the disk's. Never for
+another process's lock (`radiosonde._sqlite_gate`)."""
 
 IMPORT_NS = 10 * NS
 """What a fork waits at most for imports that our threads have begun; each ends by itself, after a fraction of a second."""
@@ -90,7 +93,7 @@ class Pipeline:
         self._start_ns = wall_ns()
         self._spool: Spool | None = None
         self._held: list[OwnedLock | LockType] = []
-        self._is_label_queue_held = self._has_labelled = False
+        self._has_labelled = False
         self._by_nonce: weakref.WeakValueDictionary[int, RingConsumer] = weakref.WeakValueDictionary()
         around = Surroundings(self.guard, self.process, self._consumer, self.snapshot, lambda: self.spool)
         parts, self._draining, self.drained_by = compose(self.settings, around)
@@ -348,8 +351,8 @@ class Pipeline:
     def before_fork(self) -> None:
         """Hold still while the process forks: no turn is taken, nobody is inside SQLite, and nobody imports.
 
-        Others' transactions are waited for as long as `FORK_NS`. Imports of ours end by themselves and are waited for until
-        they have: a child that came amid one would hang (`radiosonde._pipeline.importing`).
+        Turns are waited for as long as `FORK_NS`, SQLite as long as `SQLITE_S`. Imports of ours end by themselves and are
+        waited for until they have: a child that came amid one would hang (`radiosonde._pipeline.importing`).
         """
         give_up_ns = monotonic_ns() + IMPORT_NS
         missed = self._hold_for_fork()
@@ -369,21 +372,18 @@ class Pipeline:
             locks.insert(0, self._turn)
         deadline_ns = monotonic_ns() + FORK_NS
         self._held = [lock for lock in locks if lock.acquire(timeout=_left_s(deadline_ns))]
-        missed = len(locks) - len(self._held) + self._delivery.hold_for_fork(deadline_ns)
-        self._is_label_queue_held = self._label_queue.hold_for_fork(_left_s(deadline_ns))
-        return missed + (not self._is_label_queue_held)
+        return len(locks) - len(self._held) + (not GATE.hold(SQLITE_S))
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._is_label_queue_held:
-            self._label_queue.release_after_fork()
-        self._delivery.release_after_fork()
+        GATE.release()
         for lock in self._held:
             lock.release()
         self._held = []
 
     def after_fork_in_child(self) -> None:
         """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
+        GATE.reset_in_child()
         self.guard.reset()
         for consumer in self._ring_consumers:
             writer = consumer.writer

@@ -97,12 +97,6 @@ class Exporter(Protocol):
     def counts(self) -> ExportCounts:
         """Return what was delivered so far."""
 
-    def hold_for_fork(self, timeout_s: float) -> bool:
-        """Wait until a fork may happen; return whether it may, *timeout_s* later at most."""
-
-    def release_after_fork(self) -> None:
-        """Go on, in the parent."""
-
     def abandon(self) -> None:
         """Let go of what is the parent's, in a forked child; sockets and connections are not touched."""
 
@@ -132,13 +126,6 @@ class BaseExporter:
     def counts(self) -> ExportCounts:
         """Return that nothing was delivered."""
         return ExportCounts()
-
-    def hold_for_fork(self, timeout_s: float) -> bool:
-        """Do nothing."""
-        return True
-
-    def release_after_fork(self) -> None:
-        """Do nothing."""
 
     def abandon(self) -> None:
         """Do nothing."""

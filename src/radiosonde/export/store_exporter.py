@@ -155,15 +155,6 @@ class StoreExporter(BaseExporter):
         """Return how often the store was written."""
         return ExportCounts({"store": self._exports} if self._exports else {}, self._payload_bytes)
 
-    def hold_for_fork(self, timeout_s: float) -> bool:
-        """Wait until nobody is inside SQLite; return whether nobody is."""
-        return self._store is None or self._store.hold_for_fork(timeout_s)
-
-    def release_after_fork(self) -> None:
-        """Go on, in the parent."""
-        if self._store is not None:
-            self._store.release_after_fork()
-
 
 def make(context: ExportContext) -> StoreExporter | None:
     """Return the exporter, None without a store."""

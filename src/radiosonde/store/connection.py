@@ -11,18 +11,23 @@ grown to `LOG_PAGES`, and a commit waits for no disk.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from radiosonde._files import prepare
-from radiosonde._sqlite import BUSY_TIMEOUT_S, switch_to_wal, told
+from radiosonde._sqlite import BUSY_TIMEOUT_S, ORPHANS, commit, is_busy, switch_to_wal, told, when_free
+from radiosonde._sqlite_gate import BUSY_STATEMENT_S, GATE
 from radiosonde.errors import StoreError
 from radiosonde.store.schema import create, is_store, upgrade
 
 PAGE_BYTES = 16384
 """A sketch is 1 to 5 kB: at SQLite's usual 4096 a window of 60 sketches takes 252 kB, at 16384 it takes 159 kB."""
+
+Found = TypeVar("Found")
 
 _FREE_RATIO = 0.125
 """Share of free pages from which the file is made smaller."""
@@ -32,7 +37,7 @@ LOG_PAGES = 256
 
 
 class KeptConnection:
-    """One writing connection for many transactions. The caller lets one thread in at a time, and closes it before a fork.
+    """One writing connection for many transactions. The caller lets one thread in at a time.
 
     Args:
         path: the SQLite file.
@@ -42,6 +47,7 @@ class KeptConnection:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        GATE.keep(self)
 
     def take(self) -> sqlite3.Connection:
         """Return the connection, a new one if the file was removed or replaced."""
@@ -59,6 +65,12 @@ class KeptConnection:
         if connection is not None:
             connection.close()
 
+    def disown(self) -> None:
+        """Forget the connection of a parent process."""
+        if self._connection is not None:
+            ORPHANS.append(self._connection)
+        self._connection = None
+
 
 @contextmanager
 def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.Connection]:
@@ -75,17 +87,15 @@ def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.
     """
     if not path.parent.is_dir():
         raise StoreError(f"folder {path.parent} does not exist: make it, or give the store another path")
-    with told(path):
-        connection = _open_to_write(path) if kept is None else kept.take()
+    with told(path), when_free(partial(_begun, path, kept)) as connection:
         is_done = False
         try:
-            connection.execute("BEGIN IMMEDIATE")
             try:
                 if not is_store(connection, path):
                     create(connection)
                 upgrade(connection)
                 yield connection
-                connection.execute("COMMIT")
+                commit(connection)
                 _give_back(connection)
                 is_done = True
             finally:
@@ -98,6 +108,20 @@ def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.
                 kept.close()
 
 
+def _begun(path: Path, kept: KeptConnection | None) -> sqlite3.Connection:
+    """Return a connection in a write transaction; one of its own is closed if that fails."""
+    connection = _open_to_write(path) if kept is None else kept.take()
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except BaseException as error:
+        if kept is None:
+            connection.close()
+        elif not is_busy(error):
+            kept.close()
+        raise
+    return connection
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the store at *path* read-only inside one transaction: all queries see the same instant.
@@ -105,22 +129,51 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         StoreError: there is no such file, or it is foreign, damaged or too new.
     """
-    if not path.is_file():
-        raise StoreError(f"no store at {path}: check the path, or start a server that writes one there")
     with told(path):
-        connection = _open_to_read(path)
+        connection = _begun_to_read(path, BUSY_TIMEOUT_S)
         try:
-            connection.execute("BEGIN")
-            if not is_store(connection, path):
-                raise StoreError(f"{path} is an empty file: nothing has been written to this store yet")
             yield connection
         finally:
             connection.close()
 
 
+def look_up(path: Path, find: Callable[[sqlite3.Connection], Found]) -> Found:
+    """Return what *find* finds in the store at *path*: `reading` for a process that may be forked meanwhile.
+
+    Raises:
+        StoreError: as for `reading`.
+    """
+
+    def look() -> Found:
+        connection = _begun_to_read(path, BUSY_STATEMENT_S)
+        try:
+            return find(connection)
+        finally:
+            connection.close()
+
+    with told(path), when_free(look) as found:
+        return found
+
+
+def _begun_to_read(path: Path, timeout_s: float) -> sqlite3.Connection:
+    if not path.is_file():
+        raise StoreError(f"no store at {path}: check the path, or start a server that writes one there")
+    connection = _open_to_read(path, timeout_s)
+    has_tables = False
+    try:
+        connection.execute("BEGIN")
+        has_tables = is_store(connection, path)
+    finally:
+        if not has_tables:
+            connection.close()
+    if not has_tables:
+        raise StoreError(f"{path} is an empty file: nothing has been written to this store yet")
+    return connection
+
+
 def _open_to_write(path: Path) -> sqlite3.Connection:
     prepare(path)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_STATEMENT_S, isolation_level=None, check_same_thread=False)
     try:
         _settle(connection, path)
     except BaseException:
@@ -156,10 +209,10 @@ def _give_back(connection: sqlite3.Connection) -> None:
         connection.executescript("PRAGMA incremental_vacuum")
 
 
-def _open_to_read(path: Path) -> sqlite3.Connection:
+def _open_to_read(path: Path, timeout_s: float) -> sqlite3.Connection:
     # Not mode=ro: such a connection may not tidy away the write-ahead log that every reader makes beside the store.
     address = f"file:{quote(str(path.absolute()))}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    connection = sqlite3.connect(address, uri=True, timeout=timeout_s, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError:

@@ -2,10 +2,8 @@
 
 Any thread of any number of processes may write. A batch is stored whole or not at all; when it cannot be stored the
 caller gets a `StoreError` and counts the loss. Nothing outlives a call but a lock and the encoded references (and, where
-asked for, the connection), see `radiosonde.store.connection` for why.
-
-Around ``os.fork`` the owner of the process calls `hold_for_fork` before it, `release_after_fork` in the parent and
-`reset_after_fork` in the child: a child forked while a thread was inside SQLite would inherit SQLite's own locked mutex.
+asked for, the connection), see `radiosonde.store.connection` for why. Forks wait for a write (`radiosonde._sqlite_gate`); a
+child makes a writer of its own.
 """
 
 from __future__ import annotations
@@ -13,16 +11,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from radiosonde._clock import wall_ns
 from radiosonde._native import allocate_lock
-from radiosonde._sqlite import BUSY_TIMEOUT_S
 from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.reference.profile import Reference
 from radiosonde.store.compact import Tiers, compact
-from radiosonde.store.connection import KeptConnection, reading, writing
+from radiosonde.store.connection import KeptConnection, look_up, writing
 from radiosonde.store.inserting import REFUSALS, encoded, insert_parts, insert_rows, next_window_id, savepoint
 from radiosonde.store.progress import RingProgress, has_joined, write_joined, write_progress
 from radiosonde.store.references import encode_reference
@@ -79,7 +77,6 @@ class StoreWriter:
         self._max_bytes = max_bytes
         self._clock_ns = clock_ns
         self._lock = allocate_lock()
-        self._held = False
         self._closed = False
         self._tiers, self._compacted_ns = tiers or Tiers(), 0
         self._kept = KeptConnection(self._path) if is_kept else None  # guarded by _lock
@@ -146,8 +143,8 @@ class StoreWriter:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._lock, reading(self._path) as connection:
-            return has_joined(connection, batch_id)
+        with self._lock:
+            return look_up(self._path, partial(has_joined, batch_id=batch_id))
 
     def prune(self, older_than_ns: int) -> int:
         """Remove the windows written before *older_than_ns* and return how many there were.
@@ -196,28 +193,6 @@ class StoreWriter:
             self._closed = True
             if self._kept is not None:
                 self._kept.close()
-
-    def hold_for_fork(self, timeout_s: float = 2 * BUSY_TIMEOUT_S) -> bool:
-        """Wait until no thread is inside SQLite and keep it so; return whether that took no longer than *timeout_s*."""
-        self._held = self._lock.acquire(timeout=timeout_s)
-        if self._held and self._kept is not None:
-            self._kept.close()  # SQLite must not be carried across a fork
-        return self._held
-
-    def release_after_fork(self) -> None:
-        """Let writes go on, in the parent."""
-        if self._held:
-            self._held = False
-            self._lock.release()
-
-    def reset_after_fork(self, *, process: str | None = None) -> None:
-        """Start afresh in the child: a new lock, own counts, and the child's identity if *process* is given."""
-        self._lock = allocate_lock()
-        self._held = False
-        self._encoded = {}
-        self.pruned, self.refused = 0, ()
-        if process is not None:
-            self._process = process
 
     def _prune(self, connection: sqlite3.Connection, older_than_ns: int) -> int:
         return drop_older(connection, older_than_ns) + drop_beyond(connection, self._max_bytes)

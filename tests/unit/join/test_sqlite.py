@@ -9,6 +9,7 @@ import pytest
 
 from radiosonde._join.sqlite import SqliteJoinStore
 from radiosonde._join.store import Label
+from radiosonde._sqlite_gate import GATE
 from radiosonde.errors import StoreError
 from radiosonde.store import StoreWriter
 from tests.unit.join.predictions import BASE_NS, CLASSES, S, id_of, predictions
@@ -111,7 +112,7 @@ def test_labels_that_nobody_joins_are_refused_in_the_end(path):
 
 def test_a_store_that_is_locked_says_so(path, monkeypatch):
     """And nothing is half done."""
-    monkeypatch.setattr("radiosonde._join.tables.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("radiosonde._sqlite.BUSY_TIMEOUT_S", 0.05)
     store = SqliteJoinStore(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -129,18 +130,16 @@ def test_a_child_uses_a_connection_of_its_own(path, held):
     store = SqliteJoinStore(path)
     store.remember([predictions(CLASSES, [1, 2])])
     if held:
-        store.hold_for_fork()
+        assert GATE.hold(10)
     pid = os.fork()
     if not pid:
         try:
-            if held:
-                store.reset_after_fork()
+            GATE.reset_in_child()
             store.receive([Label(id_of(CLASSES, 1), 1, NOW_NS)])
             os._exit(0)
         finally:
             os._exit(1)
-    if held:
-        store.release_after_fork()
+    GATE.release()
     assert os.waitpid(pid, 0)[1] == 0
     assert joined(store, id_of(CLASSES, 2)) == {"joined": 2}
     store.close()

@@ -16,7 +16,6 @@ from radiosonde.cli import main
 from radiosonde.export import waiting
 from radiosonde.model import losses
 from radiosonde.sources import open_source
-from radiosonde.store import connection
 from radiosonde.testing import Flight
 from tests.factories import make_window
 
@@ -57,7 +56,7 @@ def gone(path: Path) -> Iterator[None]:
 def test_a_store_that_is_away_for_a_while(outage, tmp_path, monkeypatch, capsys):
     """Every call is stored or told as lost, by model, reason and span; diagnose prints what was not checked."""
     monkeypatch.setattr(waiting, "WAITING_BYTES", 50_000)
-    monkeypatch.setattr(connection, "BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("radiosonde._sqlite.BUSY_TIMEOUT_S", 0.01)
     (tmp_path / "disk").mkdir()
     path = tmp_path / "disk" / "a.db"
     flight = Flight(Guard(reraise=True), environment={"RADIOSONDE_STORE": str(path), "RADIOSONDE_LABELS": "memory"})

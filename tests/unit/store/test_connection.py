@@ -99,7 +99,7 @@ def test_a_writer_locked_out_says_so(tmp_path, monkeypatch):
     """A batch that another process's transaction keeps waiting too long is refused, and nothing of it is stored."""
     path = tmp_path / "a.sqlite"
     writer = StoreWriter(path)
-    monkeypatch.setattr("radiosonde.store.connection.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("radiosonde._sqlite.BUSY_TIMEOUT_S", 0.05)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="database is locked: another process has held the store"):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from radiosonde._sqlite_gate import GATE
 from radiosonde.errors import StoreError
 from radiosonde.model import SeriesKey
 from radiosonde.sources import open_source
@@ -219,41 +220,23 @@ def test_two_writers_share_a_file(path):
 
 
 def test_a_forked_child_writes_under_its_own_name(path):
-    """A child forked while a thread of the parent was about to write starts with a free lock and its own identity."""
+    """A child that makes a writer of its own writes beside its parent."""
     writer = StoreWriter(path, process="parent")
     writer.write([make_part(process="")])
-    writer.hold_for_fork()
+    assert GATE.hold(10)
     child = os.fork()
     if not child:
         code = 1
         try:
-            writer.reset_after_fork(process="child")
-            writer.write([make_part(process="")])
+            GATE.reset_in_child()
+            StoreWriter(path, process="child").write([make_part(process="")])
             code = 0
         finally:
             os._exit(code)
-    writer.release_after_fork()
+    GATE.release()
     assert os.waitpid(child, 0)[1] == 0
     writer.write([make_part(process="")])
     assert [window.process for window in open_source(path).windows()] == ["child", "parent", "parent"]
-
-
-def test_a_fork_waits_for_the_write_under_way(path):
-    """`hold_for_fork` returns only when no thread is inside a write, and holds the next one off."""
-    writer = StoreWriter(path)
-    writer.hold_for_fork()
-    done = threading.Event()
-
-    def write() -> None:
-        writer.write([make_part()])
-        done.set()
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    assert not done.wait(0.05)
-    writer.release_after_fork()
-    thread.join(10)
-    assert done.is_set()
 
 
 FULL_DISK = """
