@@ -48,6 +48,7 @@ check: .venv/.ready ## format, lint, import contracts, types, documentation; cha
 	$(RUN)python tools/generate_config.py --check
 	$(RUN)python tools/generate_architecture.py --check
 	$(RUN)python tools/generate_store_page.py --check
+	$(RUN)python tools/generate_assets.py --check
 	$(RUN)mypy
 	$(RUN)mypy tests/typing
 	$(RUN)pyright

@@ -87,6 +87,7 @@ COMMANDS = {
     "blackbox": ["blackbox", "spool"],
     "label": ["label", "labels.csv", "--to", "missing.sqlite"],
     "doctor": ["doctor", "gunicorn", EVIL],
+    "assets": ["assets", "prometheus", "--out", "rules", "--runbooks", EVIL],
     "usage": ["diagnose", "--until", EVIL],
 }
 OF_STORES = [["diagnose"], ["store", "show"], ["store", "seal", "--out", "sealed", "--all"]]

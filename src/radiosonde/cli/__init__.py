@@ -77,6 +77,12 @@ def _load_config() -> CommandModule:
     return config
 
 
+def _load_assets() -> CommandModule:
+    from radiosonde.cli import assets
+
+    return assets
+
+
 def _load_agent() -> CommandModule:
     from radiosonde.cli import agent
 
@@ -127,6 +133,7 @@ COMMANDS = (
     Command("diagnose", "report what is wrong, where, and since when, from a store", _load_diagnose),
     Command("triage", "show the last minutes on one screen, compared with usual values", _load_triage),
     Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config),
+    Command("assets", "write rules, alerts and routing for a backend: Prometheus, Alertmanager", _load_assets),
     Command("agent", "drain the rings of all processes in a spool, and store and export their counts", _load_agent),
     Command("blackbox", "print the last predictions of each process, and those in flight at a crash", _load_blackbox),
     Command("label", "load labels from a CSV or Parquet file", _load_label),

@@ -14,8 +14,8 @@ from prometheus_client.utils import floatToGoString
 from radiosonde.export.blocks import Distribution, Scalars
 from radiosonde.export.builder import MetricBlocks
 from radiosonde.export.labels import Attributes, Labels
-from radiosonde.export.naming import PrometheusName, label_name, prometheus_name
 from radiosonde.model import Exemplar
+from radiosonde.semconv.prometheus import PrometheusName, label_name, prometheus_name
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

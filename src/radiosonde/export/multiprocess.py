@@ -25,9 +25,9 @@ from radiosonde.export.blocks import Block, Scalars
 from radiosonde.export.builder import BlockBuilder
 from radiosonde.export.cardinality import MAX_SERIES
 from radiosonde.export.exposition import bound_text, label_pairs, sample_suffix
-from radiosonde.export.naming import prometheus_name
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.semconv.definition import MetricDefinition
+from radiosonde.semconv.prometheus import prometheus_name
 
 _OURS: Final = "radiosonde"
 _SUMMED: Final = frozenset(

@@ -31,9 +31,9 @@ from radiosonde.export.exposition import (
     render,
     sample_suffix,
 )
-from radiosonde.export.naming import prometheus_name
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.semconv.catalogue import METRICS
+from radiosonde.semconv.prometheus import prometheus_name
 
 if TYPE_CHECKING:
     from threading import Thread

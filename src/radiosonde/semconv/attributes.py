@@ -141,6 +141,18 @@ LABEL_CLASS: Final = "radiosonde.label.class"
 LABEL_RESULT: Final = "radiosonde.label.result"
 """What became of a label."""
 
+INCIDENT_NAME: Final = "radiosonde.incident.name"
+"""Name of the finding, as `radiosonde diagnose` prints it."""
+
+INCIDENT_KIND: Final = "radiosonde.incident.kind"
+"""Kind of the finding."""
+
+INCIDENT_SEVERITY: Final = "radiosonde.incident.severity"
+"""`page`, `ticket` or `note`."""
+
+INCIDENT_PLACE: Final = "radiosonde.incident.place"
+"""Where it is: a cohort, a feature, a phase, or `all`."""
+
 SKETCH_KIND: Final = "radiosonde.sketch.kind"
 """Kind of the sketch."""
 

@@ -294,6 +294,19 @@ METRICS: Final = MappingProxyType(
             brief="Always 1; a model version that is being observed.",
             attributes=(*_RELEASE, "radiosonde.sdk.version"),
         ),
+        metrics.INCIDENT_ACTIVE: MetricDefinition(
+            name=metrics.INCIDENT_ACTIVE,
+            instrument="gauge",
+            unit="{incident}",
+            brief="1 while an incident is open.",
+            attributes=(
+                *_RELEASE,
+                "radiosonde.incident.name",
+                "radiosonde.incident.kind",
+                "radiosonde.incident.severity",
+                "radiosonde.incident.place",
+            ),
+        ),
         metrics.RUNTIME_CPU_TIME: MetricDefinition(
             name=metrics.RUNTIME_CPU_TIME,
             instrument="counter",

@@ -257,6 +257,12 @@ MODEL_INFO: Final = "radiosonde.model.info"
 Instrument: gauge. Unit: {model}.
 """
 
+INCIDENT_ACTIVE: Final = "radiosonde.incident.active"
+"""1 while an incident is open.
+
+Instrument: gauge. Unit: {incident}.
+"""
+
 RUNTIME_CPU_TIME: Final = "radiosonde.runtime.cpu.time"
 """CPU time of the process, all threads.
 

@@ -133,6 +133,8 @@ def test_help_lists_every_command_on_one_line(capsys):
         "store",
         "diagnose",
         "triage",
+        "config",
+        "assets",
         "agent",
         "blackbox",
         "label",

@@ -15,11 +15,11 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from radiosonde.export.naming import prometheus_name
 from radiosonde.export.prometheus import PrometheusCollector, metrics_app, serve
 from radiosonde.model import Exemplar
 from radiosonde.semconv.catalogue import METRICS
 from radiosonde.semconv.definition import MetricDefinition
+from radiosonde.semconv.prometheus import prometheus_name
 from tests.factories import (
     START_NS,
     make_durations,

@@ -1,0 +1,11 @@
+"""The list of backends. Adding one is its module in this package and a line here."""
+
+from __future__ import annotations
+
+from radiosonde.assets import alertmanager, prometheus
+from radiosonde.assets.asset import Backend
+
+BACKENDS = (
+    Backend("prometheus", "recording rules, alerts, and scrape configurations", prometheus.make),
+    Backend("alertmanager", "routing, grouping and inhibition of the alerts", alertmanager.make),
+)
