@@ -71,6 +71,12 @@ def _load_triage() -> CommandModule:
     return triage
 
 
+def _load_baseline() -> CommandModule:
+    from radiosonde.cli import baseline
+
+    return baseline
+
+
 def _load_config() -> CommandModule:
     from radiosonde.cli import config
 
@@ -132,6 +138,7 @@ COMMANDS = (
     Command("store", "show, compact and seal a store", _load_store),
     Command("diagnose", "report what is wrong, where, and since when, from a store", _load_diagnose),
     Command("triage", "show the last minutes on one screen, compared with usual values", _load_triage),
+    Command("baseline", "show, exclude and include intervals of the past that are no baseline", _load_baseline),
     Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config),
     Command("assets", "write rules, alerts and routing for a backend: Prometheus, Alertmanager", _load_assets),
     Command("agent", "drain the rings of all processes in a spool, and store and export their counts", _load_agent),

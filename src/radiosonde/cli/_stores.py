@@ -5,18 +5,24 @@ A store that a command line does not name is the one of `RADIOSONDE_STORE`, or t
 
 from __future__ import annotations
 
+import argparse
+import getpass
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._settings.environment import in_force
-from radiosonde.config import locate, read
-from radiosonde.diagnose import Policy
+from radiosonde.config import Configuration, locate, read
+from radiosonde.diagnose import KnownBad, Policy
 from radiosonde.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
+    from radiosonde.sources import StoredSource
+
+_FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 HELP = "SQLite file, sealed folder, or folder of both (default: RADIOSONDE_STORE, or `store` of radiosonde.toml)"
 
 
@@ -45,14 +51,53 @@ def stores_of(given: Sequence[Path]) -> list[Path]:
     return [path.absolute().parent / declared]
 
 
-def policy_of(stores: Sequence[Path]) -> Policy:
-    """Return what people have declared about the models in *stores*.
+def policy_of(stores: Sequence[Path], source: StoredSource) -> Policy:
+    """Return what people have declared about the models in *stores*, in the configuration and in *source* itself.
 
     Raises:
         ConfigurationError: `RADIOSONDE_CONFIG` names no file, or the configuration cannot be read.
+        StoreError: a store has become unreadable.
     """
     path = locate(stores)
-    if path is None:
-        return Policy()
-    configuration, problems = read(path)
-    return Policy(configuration, tuple(problems))
+    configuration, problems = (Configuration(), []) if path is None else read(path)
+    return Policy(configuration, tuple(problems), known_bad=tuple(exclusions(source)))
+
+
+def exclusions(source: StoredSource) -> list[KnownBad]:
+    """Return the intervals of *source* that people have excluded from baselines, those that are in force.
+
+    Raises:
+        StoreError: a store has become unreadable.
+    """
+    return [
+        KnownBad(said.start_ns, said.end_ns, said.model, said.why, said.annotation_id)
+        for said in source.annotations()
+        if said.purpose == "exclude" and said.withdrawn_ns is None
+    ]
+
+
+def time_ns(text: str) -> int:
+    """Return the nanoseconds since the Unix epoch of an ISO 8601 time, for argparse; UTC without a time zone.
+
+    Raises:
+        ArgumentTypeError: *text* is no time, or one that no store can hold.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time; write 2013-03-09, 2013-03-09T14:00 or 2013-03-09T14:00Z"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    at_ns = round(moment.timestamp()) * 10**9
+    if not _FIRST_NS <= at_ns <= _LAST_NS:
+        raise argparse.ArgumentTypeError(f"{text!r} is outside the supported years 1678 to 2261")
+    return at_ns
+
+
+def author() -> str:
+    """Return the name under which this user speaks; ``""`` where the system has none."""
+    with suppress(OSError, KeyError):
+        return getpass.getuser()
+    return ""

@@ -10,12 +10,11 @@ import json
 import shlex
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import add_stores, policy_of, stores_of
+from radiosonde.cli._stores import add_stores, policy_of, stores_of, time_ns
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
 from radiosonde.diagnose.finding import iso
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 _EXIT_CODES = """Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not run, 4 stale (nothing was written for
 three windows and ten minutes)."""
-_FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,11 +44,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as one HTML file")
     parser.add_argument(
         "--since",
-        type=_time_ns,
+        type=time_ns,
         metavar="TIME",
         help="use windows from this time on (ISO 8601; UTC without a time zone)",
     )
-    parser.add_argument("--until", type=_time_ns, metavar="TIME", help="use windows before this time")
+    parser.add_argument("--until", type=time_ns, metavar="TIME", help="use windows before this time")
     parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
@@ -94,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         require=args.require,
         freshness=None if written_ns is None else Freshness(written_ns, wall_ns()),
         past=args.until is not None,
-        policy=policy_of(stores),
+        policy=policy_of(stores, source),
     )
     if not diagnosis.windows:
         diagnosis = _with_holdings(diagnosis, source)
@@ -140,21 +138,6 @@ def _write(path: Path, page: str) -> None:
         raise ConfigurationError(
             f"cannot write the report to {path}: {error.strerror}; pass another file to --html"
         ) from error
-
-
-def _time_ns(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time; write 2013-03-09, 2013-03-09T14:00 or 2013-03-09T14:00Z"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    at_ns = round(moment.timestamp()) * 10**9
-    if not _FIRST_NS <= at_ns <= _LAST_NS:
-        raise argparse.ArgumentTypeError(f"{text!r} is outside the supported years 1678 to 2261")
-    return at_ns
 
 
 def _subjects(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from radiosonde._clock import wall_ns
 from radiosonde.cli._stores import add_stores, policy_of, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
+from radiosonde.diagnose.known_bad import in_force, without
 from radiosonde.diagnose.text import onset_words, place_words, reasons, responsible_words, span_words, status_words
 from radiosonde.diagnose.triage import TriageLine, triage_lines
 from radiosonde.errors import ConfigurationError
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     windows = [window for window in windows if window.end_ns > last - _HISTORY_NS]
     windows += source.runtime_windows(last - _HISTORY_NS, None)
     freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
-    diagnosis = check(windows, source.references(), model=args.model, freshness=freshness, policy=policy_of(stores))
+    policy = policy_of(stores, source)
+    diagnosis = check(windows, source.references(), model=args.model, freshness=freshness, policy=policy)
     terminal.print(f"{status_words(diagnosis).upper()}  {span_words(diagnosis)}", style="bold", soft_wrap=True)
     for reason in reasons(diagnosis):
         terminal.print(f"  {reason}", highlight=False)
@@ -75,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     moved: list[tuple[str, TriageLine]] = []
     for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
         terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
-        for line in triage_lines(model, windows, args.last * _MINUTE_NS):
+        usual = without(windows, in_force(policy.known_bad, model, windows))
+        for line in triage_lines(model, usual, args.last * _MINUTE_NS):
             terminal.print(
                 f"  {line.subject:<10} {line.now:<62} {line.usual}".rstrip(), highlight=False, soft_wrap=True
             )

@@ -13,6 +13,7 @@ from radiosonde.diagnose.finding import (
     Evidence,
     Finding,
     Floor,
+    LeftOut,
     NextStep,
     NotChecked,
     Onset,
@@ -24,6 +25,7 @@ from radiosonde.diagnose.finding import (
     Timeline,
 )
 from radiosonde.diagnose.html import render_html
+from radiosonde.diagnose.known_bad import KnownBad
 from radiosonde.diagnose.policy import Policy
 from radiosonde.diagnose.status import EXIT_CODES, SUBJECTS, Freshness
 from radiosonde.diagnose.text import print_diagnosis
@@ -39,6 +41,8 @@ __all__ = [
     "Finding",
     "Floor",
     "Freshness",
+    "KnownBad",
+    "LeftOut",
     "NextStep",
     "NotChecked",
     "Onset",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radiosonde.diagnose.finding import Diagnosis, NotChecked, Place
+from radiosonde.diagnose.finding import Diagnosis, LeftOut, NotChecked, Place
 from radiosonde.diagnose.fold import fold
+from radiosonde.diagnose.known_bad import add_hidden, going_on, in_force, look_again, view_without
 from radiosonde.diagnose.lost import hole_words, unseen_models
 from radiosonde.diagnose.policy import Policy
 from radiosonde.diagnose.registry import Report, View, all_checks
@@ -19,6 +20,8 @@ from radiosonde.model import RUNTIME_MODEL
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from radiosonde.diagnose.known_bad import KnownBad
+    from radiosonde.diagnose.registry import Check
     from radiosonde.diagnose.status import Freshness
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
@@ -47,7 +50,7 @@ def check(
         require: subjects (of `radiosonde.diagnose.status.SUBJECTS`) without which no model is healthy; None for errors,
             latency, and features where there is a fitted reference.
         freshness: when the store was last written to; None to take the data for fresh.
-        policy: objectives and owners, as people declared them.
+        policy: objectives, owners and intervals that are no baseline, as people declared them.
         past: the caller asks for the past: incidents that are over count, and nothing is stale.
     """
     given, policy = list(windows), policy or Policy()
@@ -59,15 +62,20 @@ def check(
         return Diagnosis((), (), (), (), 0, 0, 0, 0, missing=tuple(lost), written_ns=written_ns)
     if not chosen:
         return _nothing(model or "", sorted({window.key.model for window in given} - {RUNTIME_MODEL}), written_ns)
-    whole, missing = Report(), []
+    whole, missing, left_out = Report(), [], []
     for name in sorted({window.key.model for window in chosen}):
         mine = [window for window in chosen if window.key.model == name]
         beside = sorted({(each.start_ns, each.end_ns) for each in given if each.key.model not in (name, RUNTIME_MODEL)})
         view = View(name, mine, runtime, references, past, beside, policy.configuration.of(name))
-        reports = {each: Report() for each in all_checks()}
-        for each, report in reports.items():
-            each.look(view, report)
-        fold(reports, window_length_ns(view.windows))
+        excluded = in_force(policy.known_bad, name, mine)
+        view = view_without(view, excluded)
+        reports, ended = _reports(view)
+        left_out += [
+            LeftOut(Place(name), each.start_ns, each.end_ns, each.why, each.number) for each in (*excluded, *ended)
+        ]
+        for each in going_on(policy.known_bad, name, mine):
+            because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
+            whole.gap(view, "an excluded interval", because)
         for report in reports.values():
             whole.add_all(report)
         if view.hole is not None:
@@ -90,7 +98,31 @@ def check(
         missing=tuple(missing),
         is_stale=freshness is not None and not past and freshness.is_stale(window_length_ns(chosen)),
         written_ns=written_ns,
+        left_out=tuple(left_out),
     )
+
+
+def _reports(view: View) -> tuple[dict[Check, Report], list[KnownBad]]:
+    """Return what each check reports on the model of *view*, and the ended incidents that served as no baseline."""
+    window_ns = window_length_ns(view.windows)
+    reports = _look(view, window_ns)
+    again = look_again(view, reports)
+    if again is None:
+        return reports, []
+    rest, ended = again
+    add_hidden(reports, _look(rest, window_ns), window_ns)
+    fold(reports, window_ns)
+    return reports, ended
+
+
+def _look(view: View, window_ns: int) -> dict[Check, Report]:
+    reports = {each: Report() for each in all_checks()}
+    for each, report in reports.items():
+        each.look(view, report)
+        if not view.wants_past:
+            report.settle()
+    fold(reports, window_ns)
+    return reports
 
 
 def _nothing(model: str, others: list[str], written_ns: int | None) -> Diagnosis:

@@ -221,6 +221,25 @@ class NotChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Time that served as no baseline.
+
+    Attributes:
+        where: the model.
+        start_ns: start.
+        end_ns: end.
+        why: the reason: what a person said, or the title of the incident that ended.
+        number: number of the exclusion, by which it is undone; 0 for an incident.
+    """
+
+    where: Place
+    start_ns: int
+    end_ns: int
+    why: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class QualityFigure:
     """How good the answers of one version have been lately, or why that is not known.
 
@@ -260,6 +279,7 @@ class Diagnosis:
         missing: the required checks that could not be made.
         is_stale: nothing has been written for longer than windows of this length allow.
         written_ns: when the store was last written to, by wall clock; None when nobody asked.
+        left_out: time that served as no baseline.
     """
 
     findings: tuple[Finding, ...]
@@ -274,6 +294,7 @@ class Diagnosis:
     missing: tuple[NotChecked, ...] = ()
     is_stale: bool = False
     written_ns: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def status(self) -> Status:

@@ -12,6 +12,7 @@ from radiosonde.diagnose.svg import bar_chart, line_chart
 from radiosonde.diagnose.text import (
     checked_words,
     gap_words,
+    left_out_words,
     onset_words,
     place_words,
     rate_words,
@@ -87,6 +88,7 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         _notes(diagnosis),
         _list("Checked", [line for check in diagnosis.checked for line in checked_words(check)]),
         _list("Not checked", [gap_words(gap) for gap in diagnosis.not_checked]),
+        _list("No baseline", [left_out_words(each) for each in diagnosis.left_out]),
         "<footer>Made by <code>radiosonde diagnose</code> from telemetry alone. Times are event time, UTC.</footer>",
     ]
     # Stores that others wrote may hold anything: what cannot be shown could not even be encoded into the file.

@@ -1,6 +1,6 @@
 """What people have said about the models, as a diagnosis takes it into account.
 
-Windows say what happened; a policy says what should happen (objectives) and who to call (owners). It is a value, so that a diagnosis stays a pure function.
+Windows say what happened; a policy says what should happen (objectives), who to call (owners), and which time is no baseline. It is a value, so that a diagnosis stays a pure function.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde.config import ConfigProblem, Configuration
 from radiosonde.diagnose.finding import NotChecked, Place, Responsible
+from radiosonde.diagnose.known_bad import KnownBad
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.finding import Finding, Kind
@@ -24,10 +25,12 @@ class Policy:
     Attributes:
         configuration: objectives and owners.
         problems: what in the configuration cannot be used.
+        known_bad: intervals that are no baseline.
     """
 
     configuration: Configuration = field(default_factory=Configuration)
     problems: tuple[ConfigProblem, ...] = ()
+    known_bad: tuple[KnownBad, ...] = ()
 
     def gaps(self) -> list[NotChecked]:
         """Return what could not be checked because the configuration has mistakes: no model is healthy until they are corrected."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -47,6 +47,7 @@ class Check:
         severity: the rule, in words.
         look: looks at a model and adds what it saw to the report.
         explains: names of checks whose findings at the same place and time are symptoms of this one's.
+        spoils: the time of its ended incidents is no baseline for any check.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Check:
     severity: str
     look: Callable[[View, Report], None]
     explains: tuple[str, ...] = ()
+    spoils: bool = True
 
 
 @dataclass(slots=True)
@@ -74,6 +76,12 @@ class Report:
         """Add *findings*; those of severity ``info`` are notes."""
         for finding in findings:
             (self.notes if finding.severity == "info" else self.findings).append(finding)
+
+    def settle(self) -> None:
+        """Turn findings that are over into notes: what has recovered is listed and calls for nobody."""
+        over = [finding for finding in self.findings if finding.onset.ended_ns is not None]
+        self.findings = [finding for finding in self.findings if finding.onset.ended_ns is None]
+        self.notes += [replace(finding, severity="info") for finding in over]
 
     def add_all(self, other: Report) -> None:
         """Add everything that *other* holds."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from radiosonde.diagnose.finding import Checked, Diagnosis, Finding, NotChecked, Onset, Place
+    from radiosonde.diagnose.finding import Checked, Diagnosis, Finding, LeftOut, NotChecked, Onset, Place
 
 _HEADS = {
     "healthy": "bold green",
@@ -52,6 +52,7 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
     _print_notes(diagnosis.notes, terminal)
     _print_list("Checked", [line for check in diagnosis.checked for line in checked_words(check)], terminal)
     _print_list("Not checked", [gap_words(gap) for gap in diagnosis.not_checked], terminal)
+    _print_list("No baseline", [left_out_words(each) for each in diagnosis.left_out], terminal)
 
 
 def _print_finding(finding: Finding, number: int, terminal: Console, command: Callable[[str], str]) -> None:
@@ -207,6 +208,13 @@ def responsible_words(finding: Finding) -> list[tuple[str, str]]:
         for label, words in (("owner", owner), ("rollback", declared.rollback), ("switch", flag))
         if words
     ]
+
+
+def left_out_words(left_out: LeftOut) -> str:
+    """Return which time served as no baseline, and why."""
+    said = f"excluded ({left_out.number})" if left_out.number else "an incident that is over"
+    span = f"{_time(left_out.start_ns)} to {_time(left_out.end_ns)} UTC"
+    return f"{span}{_short_place(left_out.where)}: {said}: {left_out.why}"
 
 
 def place_words(where: Place) -> str:

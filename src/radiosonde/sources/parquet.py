@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.model import Window
 from radiosonde.store import Interval, ReferenceRow, SeriesSummary
+from radiosonde.store.annotations import SIDECAR
 from radiosonde.store.reader import SUMMARY
 from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, FeaturePart, window_from
 
@@ -44,6 +45,11 @@ class SealedReader:
     def path(self) -> Path:
         """The folder of sealed hours."""
         return self._folder
+
+    @property
+    def annotations_path(self) -> Path:
+        """A SQLite file in the folder."""
+        return self._folder / SIDECAR
 
     def parts(self, interval: Interval) -> list[tuple[int, Window]]:
         """Return (id, part) for every sealed part in *interval*.

@@ -13,7 +13,8 @@ from typing import Protocol
 from radiosonde.model import Window
 from radiosonde.reference.codec import from_text
 from radiosonde.reference.profile import Reference
-from radiosonde.store import Interval, ReferenceRow, SeriesSummary
+from radiosonde.store import Annotation, Interval, ReferenceRow, SeriesSummary
+from radiosonde.store.annotations import read_annotations
 
 
 class Source(Protocol):
@@ -56,6 +57,11 @@ class StoredParts(Protocol):
         """Return when the newest window was written, by the writer's wall clock; None without windows."""
         ...
 
+    @property
+    def annotations_path(self) -> Path:
+        """The SQLite file that holds what people said about these windows; there need not be one."""
+        ...
+
 
 class StoredSource:
     """A `Source` over one or more places; a part that lies in two of them is counted once.
@@ -93,6 +99,21 @@ class StoredSource:
             StoreError: a place has become unreadable.
         """
         return max((at for place in self.places if (at := place.last_written_ns()) is not None), default=None)
+
+    def annotations(self) -> list[Annotation]:
+        """Return what people said about these windows, withdrawn or not, in the order in which it was written.
+
+        Raises:
+            StoreError: a place has become unreadable.
+        """
+        paths = dict.fromkeys(place.annotations_path for place in self.places)
+        said = [each for path in paths if path.is_file() for each in read_annotations(path)]
+        return sorted(said, key=lambda each: (each.written_ns, each.annotation_id))
+
+    @property
+    def annotations_path(self) -> Path:
+        """The SQLite file to which annotations are written: the first store, or one in the folder of sealed hours."""
+        return self.places[0].annotations_path
 
     def _windows(self, interval: Interval) -> list[Window]:
         unique: dict[int, Window] = {}

@@ -105,6 +105,11 @@ class StoreReader:
         """The SQLite file."""
         return self._path
 
+    @property
+    def annotations_path(self) -> Path:
+        """The SQLite file itself."""
+        return self._path
+
     def parts(self, interval: Interval) -> list[tuple[int, Window]]:
         """Return (id, part) for every stored part in *interval*; ids are unique over all stores.
 
