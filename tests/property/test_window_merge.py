@@ -18,26 +18,31 @@ from radiosonde.reference.grid import ReferenceGrid, fingerprints
 from radiosonde.sketches import HllSketch, KllSketch
 from radiosonde.sketches.hll import RELATIVE_ERROR_RATIO
 from radiosonde.sketches.kll import RANK_ERROR_RATIO
-from radiosonde.sketches.merge import add_windows, drop_cohort, merge_windows, sum_windows, with_key
+from radiosonde.sketches.merge import merge_windows, sum_windows, with_key
 from tests.property.strategies import KEY, contents, empty_window
 from tests.window_strategies import EXACT, windows
 
 PARTS = st.lists(windows(EXACT, ("g1",)), min_size=1, max_size=4)
 
 
+def plus(first, second):
+    """Return the sum of two windows."""
+    return sum_windows((first, second))
+
+
 @given(PARTS, st.randoms(use_true_random=False))
 def test_order_does_not_matter(parts, random):
     """The sum of windows is the same, field by field, in any order."""
     shuffled = random.sample(parts, len(parts))
-    assert contents(reduce(add_windows, shuffled)) == contents(reduce(add_windows, parts))
+    assert contents(reduce(plus, shuffled)) == contents(reduce(plus, parts))
 
 
 @given(st.lists(windows(EXACT, ("g1",)), min_size=3, max_size=3))
 def test_grouping_does_not_matter(parts):
     """(a + b) + c, a + (b + c) and the sum of all three at once are the same window."""
     a, b, c = parts
-    left = contents(add_windows(add_windows(a, b), c))
-    assert contents(add_windows(a, add_windows(b, c))) == left
+    left = contents(plus(plus(a, b), c))
+    assert contents(plus(a, plus(b, c))) == left
     assert contents(sum_windows(parts)) == left
 
 
@@ -74,7 +79,7 @@ def test_parts_are_left_alone(parts):
 @given(windows(EXACT, ("g1",)))
 def test_an_empty_window_changes_no_count(window):
     """A window in which nothing happened is the identity of addition, names and their order included."""
-    summed = contents(add_windows(window, replace(empty_window(), start_ns=0, process=window.process)))
+    summed = contents(plus(window, replace(empty_window(), start_ns=0, process=window.process)))
     assert {**summed, "start_ns": 0, "end_ns": 0} == {**contents(window), "start_ns": 0, "end_ns": 0}
 
 
@@ -141,14 +146,15 @@ def test_labels_alone_join_the_window_of_their_grid():
         (2, "later", "later"),
     ]
     with pytest.raises(MergeError, match=r"grids of cells differ: .* and later"):
-        add_windows(features[0], late)
+        plus(features[0], late)
 
 
 @given(PARTS)
-def test_dropping_the_cohort_adds_cohorts_up(parts):
-    """Windows of two cohorts become windows without cohort that hold the rows of both."""
+def test_cohorts_under_one_key_add_up(parts):
+    """Windows of two cohorts, given one key without cohort, hold the rows of both."""
     other = [with_key(part, KEY._replace(cohort="carrier=AA")) for part in parts]
-    summed = drop_cohort([*parts, *other], by=lambda window: window.key)
+    keyed = [with_key(part, part.key._replace(cohort="")) for part in (*parts, *other)]
+    summed = merge_windows(keyed, by=lambda window: window.key)
     assert [window.key for window in summed] == [KEY._replace(cohort="")]
     assert summed[0].rows == 2 * sum(part.rows for part in parts)
 

@@ -61,11 +61,6 @@ class WaitingRoom:
                 return
             yield self._pop_oldest()
 
-    def has_due(self, waited_out_ns: int) -> bool:
-        """Say whether `due` would find any."""
-        self._drop_stale()
-        return bool(self._by_age) and self._by_age[0][0] <= waited_out_ns
-
     def _pop_oldest(self) -> Received:
         self._drop_stale()
         return self._leave(heapq.heappop(self._by_age)[1])

@@ -59,7 +59,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="exit if no process has written to the spool for this long and everything is durable (default: never)",
     )  # fmt: skip
     parser.add_argument("--nice", type=int, default=0, metavar="N", help="niceness (0 to 19; default: 0)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

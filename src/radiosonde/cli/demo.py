@@ -49,7 +49,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="first day of March 2013 (default: 2013-03-01)",
     )
     parser.add_argument("--days", type=int, default=21, help="days to replay, 14 to 31 (default: %(default)s)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

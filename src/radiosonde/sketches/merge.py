@@ -5,7 +5,7 @@ classes, label classes) are united by name: if all parts name the same rows in t
 the union is sorted, which is what makes the result independent of the order of the parts. A part that names no rows
 (a window with errors only) has no say.
 
-Cells add only within one grid, histograms only within one set of edges. `add_windows` raises `MergeError` on a
+Cells add only within one grid, histograms only within one set of edges. `sum_windows` raises `MergeError` on a
 mismatch; `merge_windows` keeps such windows apart instead, so one redeployed reference never stops a report.
 
 What is added how is declared with each field (`radiosonde.model.fields`). All parts of a group are added at once rather than
@@ -32,19 +32,10 @@ if TYPE_CHECKING:
     from radiosonde.model import SeriesKey
 
 
-def add_windows(first: Window, second: Window) -> Window:
-    """Return the sum of two windows of one series.
-
-    The result spans both (start is the earlier, end the later), and keeps the process if both name the same.
-
-    Raises:
-        MergeError: the keys, grids or histogram edges differ, or a sketch is damaged.
-    """
-    return sum_windows((first, second))
-
-
 def sum_windows(windows: Sequence[Window]) -> Window:
     """Return the sum of one or more windows of one series; a single window is returned as it is.
+
+    The result spans all (start is the earliest, end the latest), and keeps the process if all name the same.
 
     Raises:
         MergeError: there is no window, keys, grids or histogram edges differ, or a sketch is damaged.
@@ -156,11 +147,6 @@ def merge_windows(windows: Iterable[Window], *, by: Callable[[Window], Hashable]
 def with_key(window: Window, key: SeriesKey) -> Window:
     """Return *window* counted under another key; arrays are shared, not copied."""
     return replace(window, key=key)
-
-
-def drop_cohort(windows: Iterable[Window], *, by: Callable[[Window], Hashable] = key_and_bounds) -> list[Window]:
-    """Return *windows* with all cohorts of a series added together; *by* sees the windows without their cohort."""
-    return merge_windows((with_key(window, window.key._replace(cohort="")) for window in windows), by=by)
 
 
 def _compatible(group: dict[Geometry, list[Window]]) -> list[list[Window]]:

@@ -146,17 +146,6 @@ class StoreWriter:
         with self._lock:
             return look_up(self._path, partial(has_joined, batch_id=batch_id))
 
-    def prune(self, older_than_ns: int) -> int:
-        """Remove the windows written before *older_than_ns* and return how many there were.
-
-        Raises:
-            StoreError: nothing was removed.
-        """
-        with self._lock, writing(self._path, self._kept) as connection:
-            pruned = drop_older(connection, older_than_ns)
-        self.pruned += pruned
-        return pruned
-
     def compact(self, now_ns: int | None = None, progress: Callable[[int], None] | None = None) -> int:
         """Add up all parts that are due by their age, and return how many parts are fewer.
 

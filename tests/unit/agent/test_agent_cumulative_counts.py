@@ -14,7 +14,8 @@ from radiosonde._guard import Guard
 from radiosonde._ring.counts import CountsPage, read_counts
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import SpoolError
-from radiosonde.store.writer import StoreWriter
+from radiosonde.store.connection import writing
+from radiosonde.store.retention import drop_older
 from tests.unit.pipeline.spooled import Server, draining, rings, serving
 
 CALL = ({"wind": 1.0}, "late", "")
@@ -46,6 +47,12 @@ def losing(spool: Path, count: int) -> Iterator[Server]:
         yield server
 
 
+def remove_windows(store: Path) -> None:
+    """Remove every window, as retention does in time."""
+    with writing(store) as connection:
+        drop_older(connection, 1 << 62)
+
+
 def test_totals_stay_when_the_store_lets_its_windows_go(spool: Path) -> None:
     """Retention and sealing take windows out of the store; a new agent counts on from all that was ever counted."""
     with serving(spool) as server:
@@ -55,7 +62,7 @@ def test_totals_stay_when_the_store_lets_its_windows_go(spool: Path) -> None:
                 agent.turn()
                 assert agent.commit()
                 before = agent.snapshot()
-            StoreWriter(spool / "agent.sqlite").prune(1 << 62)
+            remove_windows(spool / "agent.sqlite")
         with draining(spool) as agent:
             (window,) = agent.snapshot().windows
             assert (window.calls, dict(window.errors), int(window.features.cells.sum())) == (30, {"ValueError": 15}, 30)
@@ -97,7 +104,7 @@ def test_a_store_without_totals_gets_them(spool: Path) -> None:
         store.close()
         with draining(spool) as agent:
             assert agent.commit()
-        StoreWriter(spool / "agent.sqlite").prune(1 << 62)
+        remove_windows(spool / "agent.sqlite")
         with draining(spool) as agent:
             assert [window.calls for window in agent.snapshot().windows] == [3]
 

@@ -10,7 +10,7 @@ import pytest
 from radiosonde.errors import MergeError
 from radiosonde.model import Exemplar, FeatureCounts, OutputCounts
 from radiosonde.sketches import KllSketch
-from radiosonde.sketches.merge import add_windows, merge_windows, sum_windows, with_key
+from radiosonde.sketches.merge import merge_windows, sum_windows, with_key
 from tests.property.strategies import KEY, empty_window
 
 
@@ -33,7 +33,7 @@ def test_windows_of_different_series_do_not_add():
     """The error names both keys and what to do."""
     other = with_key(window(), KEY._replace(version="2"))
     with pytest.raises(MergeError, match=r"version='1'.* and .*version='2'.*with_key"):
-        add_windows(window(), other)
+        sum_windows((window(), other))
 
 
 def test_an_empty_list_has_no_sum():
@@ -43,10 +43,10 @@ def test_an_empty_list_has_no_sum():
 
 
 def test_different_geometry_does_not_add_but_is_kept_apart():
-    """add_windows raises MergeError that names the difference; merge_windows keeps both windows."""
+    """sum_windows raises MergeError that names the difference; merge_windows keeps both windows."""
     changed = replace(window(), features=features("g2"))
     with pytest.raises(MergeError, match="grids of cells differ: 'g1' and 'g2'"):
-        add_windows(window(), changed)
+        sum_windows((window(), changed))
     merged = merge_windows([window(), changed, window(), changed])
     assert [part.rows for part in merged] == [2, 2]
 
@@ -80,7 +80,7 @@ def test_edges_that_changed_leave_those_common_to_both(edges_s, common_s, counts
         for edges, spent in ((edges_s, [*values_s, 2.0]), ((0.2, 1.0), [0.2, 0.15, 0.19, 0.9, 0.8, 0.7]))
     )
     for parts in ((before, after), (after, before)):
-        latency = add_windows(*parts).latency
+        latency = sum_windows(parts).latency
         assert (latency.edges_s, latency.edge_counts.tolist()) == (common_s, counts)
         assert {bucket: bisect_left(common_s, each.value_s) for bucket, each in latency.exemplars.items()} == dict(
             zip(latency.exemplars, latency.exemplars, strict=True)
@@ -104,35 +104,35 @@ def test_value_bins_with_other_edges_do_not_add():
         for edge in (0.0, 5.0)
     )
     with pytest.raises(MergeError, match="output value edges differ"):
-        add_windows(one, two)
+        sum_windows((one, two))
 
 
 def test_tables_of_another_shape_are_damage():
     """Equal grid ids with unequal widths raise MergeError instead of broadcasting."""
     wide = replace(window(), features=features(cells=np.ones((1, 6), dtype=np.int64)))
     with pytest.raises(MergeError, match=r"feature cells have shapes \[\(1, 5\), \(1, 6\)\]"):
-        add_windows(window(), wide)
+        sum_windows((window(), wide))
 
 
 def test_a_damaged_sketch_is_named():
     """The error says which kind of sketch the bytes are not."""
     damaged = replace(window(), features=features(sketches={("wind", "kll_double"): b"?"}))
     with pytest.raises(MergeError, match="not a kll_double sketch"):
-        add_windows(window(), damaged)
+        sum_windows((window(), damaged))
 
 
 def test_the_sum_spans_both_windows_and_forgets_what_differs():
     """Start is the earlier, end the later; process and reference are kept only where both agree."""
     later = replace(window(), start_ns=60, end_ns=120, process="p2", features=features(reference_id="r2"))
-    total = add_windows(later, window())
+    total = sum_windows((later, window()))
     assert (total.start_ns, total.end_ns, total.process, total.features.reference_id) == (0, 120, "", "")
-    assert add_windows(window(), window()).process == "p1"
-    assert add_windows(window(), window()).features.reference_id == "r1"
+    assert sum_windows((window(), window())).process == "p1"
+    assert sum_windows((window(), window())).features.reference_id == "r1"
 
 
 def test_fingerprints_wrap_around():
     """The sum of fingerprints is modulo 2**64, without a warning."""
-    assert add_windows(window(), window()).features.fingerprints.tolist() == [2**64 - 2]
+    assert sum_windows((window(), window())).features.fingerprints.tolist() == [2**64 - 2]
 
 
 def test_sketches_merge_by_feature_and_kind():
@@ -140,7 +140,7 @@ def test_sketches_merge_by_feature_and_kind():
     alone = KllSketch()
     alone.update(np.array([5.0]))
     other = features(sketches={**features().sketches, ("rain", "kll_double"): alone.to_bytes()})
-    total = add_windows(window(), replace(window(), features=other)).features
+    total = sum_windows((window(), replace(window(), features=other))).features
     assert list(total.sketches) == [("rain", "kll_double"), ("wind", "kll_double")]
     assert KllSketch.from_bytes(total.sketches["wind", "kll_double"]).n == 2
     assert total.sketches["rain", "kll_double"] == alone.to_bytes()
@@ -152,7 +152,7 @@ def test_the_latest_exemplar_of_a_bucket_stays():
     old, new, elsewhere = (Exemplar(0.5, time, 1, 1) for time in (1, 9, 5))
     one = replace(window(), latency=replace(latency, exemplars={0: new}))
     two = replace(window(), latency=replace(latency, exemplars={0: old, 2: elsewhere}))
-    assert add_windows(one, two).latency.exemplars == {0: new, 2: elsewhere}
+    assert sum_windows((one, two)).latency.exemplars == {0: new, 2: elsewhere}
 
 
 def test_classes_in_one_order_keep_it_and_in_several_are_sorted():
@@ -164,9 +164,9 @@ def test_classes_in_one_order_keep_it_and_in_several_are_sorted():
         output = OutputCounts(classes, numbers, tables.astype(np.int64), tables, np.empty(0), np.empty(0, np.int64))
         return replace(window(), output=output)
 
-    kept = add_windows(with_classes("yes", "no"), with_classes("yes", "no")).output
+    kept = sum_windows((with_classes("yes", "no"), with_classes("yes", "no"))).output
     assert (kept.classes, kept.class_counts.tolist()) == (("yes", "no"), [2, 4])
-    mixed = add_windows(with_classes("yes", "no"), with_classes("no", "maybe")).output
+    mixed = sum_windows((with_classes("yes", "no"), with_classes("no", "maybe"))).output
     assert (mixed.classes, mixed.class_counts.tolist()) == (("maybe", "no", "yes"), [2, 3, 1])
 
 
