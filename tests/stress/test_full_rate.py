@@ -113,6 +113,8 @@ CASES = {
     "scores": {"answers": "scores"},
     "small batches": {"batch": 20, "calls": 8_000},
     "batches of a third of the arena": {"batch": 5_000, "calls": 150},
+    "batches larger than the arena": {"batch": 40_000, "calls": 40},
+    "scores of batches larger than the arena": {"batch": 40_000, "calls": 20, "answers": "scores", "threads": 2},
     "a budget that thins features": {"environment": {"RADIOSONDE_CPU_BUDGET": "0.001"}},
 }
 

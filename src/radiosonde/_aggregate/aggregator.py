@@ -5,9 +5,8 @@ nothing came for it for its length in wall time. What comes later opens a furthe
 deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows) are held for a
 while, because every row on its own would make a part.
 
-Calls, rows, errors, durations and phases count every record. Features and outputs count the rows that the budget allows
+Calls, rows, errors, durations, phases and outputs count every record. Features count the rows that the budget allows
 (`radiosonde._aggregate.sampling_controller` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
-Outputs of single rows cost a twentieth of their features, so they are thinned `OUTPUT_RATIO` times less, if at all.
 
 Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
 scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
@@ -66,7 +65,7 @@ class Aggregator:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
         tail_sampler: chooses predictions that get a span after the fact; None makes none.
-        sampling: how many rows features and outputs may count; default: all.
+        sampling: how many rows' features may be counted; default: all.
         thinner: which ones.
         guard: contains what fails while a window closes, so that it costs that window only.
         provisional_s: event time that the rows of a provisional reference must cover, in seconds.

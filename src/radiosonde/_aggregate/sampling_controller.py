@@ -1,7 +1,7 @@
 """Sampling controller: features are sampled 1-in-N to hold the CPU of all threads to a share of one core.
 
-Calls, rows, errors, durations and phases are counted of every record, whatever they cost. What the budget leaves after
-that, and after looking at the rings, closing windows, storing and exporting, is what features and outputs may cost; the
+Calls, rows, errors, durations, phases and outputs are counted of every record, whatever they cost. What the budget leaves after
+that, and after looking at the rings, closing windows, storing and exporting, is what features may cost; the
 step that follows from it is how many rows one row that is looked at stands for.
 
     step >= (CPU seconds a row costs) * (rows per second) / (CPU seconds a second that rows may cost)

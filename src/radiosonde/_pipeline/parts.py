@@ -41,7 +41,7 @@ class Parts:
         turn: held during a turn.
         rings: what is drained; grows as models are opened.
         deferred: what callers leave to the consumer.
-        sampling: how many rows features and outputs may count.
+        sampling: how many rows' features may be counted.
         tail_sampler: chooses predictions that get a span after the fact; None makes none.
         aggregator: counts.
         health: samples the health of the process; None where it is not wanted.

@@ -16,7 +16,9 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy import dtype, ndarray
+from numpy.typing import NDArray
 
 from radiosonde._clock import REPLAY_NS, monotonic_ns
 from radiosonde._record.ambient import AMBIENT
@@ -58,6 +60,7 @@ from radiosonde._ring.layout import (
     ROW_KINDS,
 )
 from radiosonde._ring.reclaim import Reclaimer
+from radiosonde._ring.tally import Tallier, merge
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -106,7 +109,9 @@ class RecordWriter:
         self.ring = ring or open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
         self._arena_woken = 0
-        self.reclaimer = Reclaimer(self.ring, self._value_edges(), recorder.host.guard.lose, recorder.host.wake)
+        edges = self._value_edges()
+        self.reclaimer = Reclaimer(self.ring, edges, recorder.host.guard.lose, recorder.host.wake)
+        self._tallier, self._answers = Tallier(edges), dict[int, NDArray[Any]]()  # by index, until the call ends
         plain = self._build_begin()
         traced = plain if spans is None else spans.around_begin(plain, self)
         self.begin = traced if recorder.observed.own_id is None else self._naming(traced, recorder.observed.own_id)
@@ -385,9 +390,10 @@ class RecordWriter:
             recorded.rows,
         )
         pack, arguments = END.pack_into, (ring.memory, token[AT] + END_OFFSET, *fields, index * 4 + 4 + state)
+        answers = self._answers.pop(index, None) if self._answers else None
         # No call from here to the pack, and nothing allocated (`radiosonde._ring.ring`).
-        if index < ring.given[0]:
-            self.reclaimer.end(index, (*fields, state), recorded.position)
+        if answers is not None or index < ring.given[0]:
+            self.reclaimer.end(index, (*fields, state), recorded.position, answers)
             return
         pack(*arguments)
         if recorded.position:
@@ -405,19 +411,30 @@ class RecordWriter:
 
     def _batch_output(self, value: object, token: Token) -> Summary:
         recorded, arena, width = token[RECORDED], self.ring.arena, self.schema.width
-        if not recorded.position:
+        if recorded.rows and (recorded.step > 1 or not recorded.position):
+            return self._count_answers(value, token)
+        if not recorded.rows:
             return NOTHING
         if recorded.position - 1 < arena.floor or not arena.is_whole(recorded.position - 1):
             # Its block was given away meanwhile. The outputs get another one; the features are gone.
             position = arena.reserve(recorded.kept * (width + BATCH_OUTPUTS), keep=True)
             if position < 0:
-                self.recorder.host.guard.lose(losses.BATCH_REFUSED, recorded.rows)
-                return NOTHING
+                return self._count_answers(value, token)
             recorded = recorded._replace(position=position + 1, kind=INPUT_NONE)
             self._place(token, recorded)
         block = self.ring.arena.block(recorded.position - 1 + recorded.kept * width, recorded.kept, BATCH_OUTPUTS)
         kept = slice(first_row(token[1], recorded.step), None, recorded.step)
         return (self._batch_outputs.read(value, recorded.rows, kept, block), -1, NAN, NAN)
+
+    def _count_answers(self, value: object, token: Token) -> Summary:
+        """Count the answers of a batch that has no room for all of them: of a sample, counts would be estimates."""
+        pieces: list[NDArray[Any]] = []
+        kind = self._batch_outputs.read_all(
+            value, token[RECORDED].rows, lambda kind, outputs: pieces.append(self._tallier.answers(kind, outputs))
+        )
+        if pieces:
+            self._answers[token[INDEX]] = pieces[0] if len(pieces) == 1 else merge(np.concatenate(pieces))
+        return (kind, -1, NAN, NAN)
 
     def _unreadable(self, rows: int, error: Exception) -> Summary:
         guard = self.recorder.host.guard

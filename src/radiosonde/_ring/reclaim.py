@@ -44,7 +44,7 @@ from radiosonde._ring.layout import (
     PHASE_OFFSET,
     WAKES,
 )
-from radiosonde._ring.tally import CHUNK, Outputs, Tallier, calls_of, unjoinable
+from radiosonde._ring.tally import CHUNK, Outputs, Tallier, calls_of, placed, unjoinable
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Reclaimer:
         self._joinable: deque[tuple[NDArray[Any], NDArray[np.int64]]] = deque()
         self._displaced: dict[int, _Displaced] = {}
         self._kept_bytes = 0
-        self._late: deque[tuple[int, tuple[Any, ...], int]] = deque()
+        self._late: deque[tuple[int, tuple[Any, ...], int, NDArray[Any] | None]] = deque()
         self._waiting: deque[_Ended] = deque()
         self._woken = 0
         self._stuck = -1, 0
@@ -200,15 +200,16 @@ class Reclaimer:
             walked = walked.f_back
         return found > own
 
-    def end(self, index: int, fields: tuple[Any, ...], position: int) -> None:
-        """End a record that may have lost its slot.
+    def end(self, index: int, fields: tuple[Any, ...], position: int, answers: NDArray[Any] | None = None) -> None:
+        """End a record that may have lost its slot, or whose answers are counted beside the ring.
 
         Args:
             index: of the record.
             fields: what `radiosonde._ring.layout.END` takes, with the state in the place of the mark.
             position: arena position + 1 of its batch, 0 for a single row.
+            answers: what `radiosonde._ring.tally.Tallier.answers` counted of a batch too large for the arena.
         """
-        self._late.append((index, fields, position))
+        self._late.append((index, fields, position, answers))
         self.settle()
 
     def settle(self) -> None:
@@ -417,7 +418,7 @@ class Reclaimer:
                 records.append(np.full(len(values), place))
         return Outputs(np.concatenate(records), np.concatenate(blocks)) if blocks else None
 
-    def _end_late(self, index: int, fields: tuple[Any, ...], position: int) -> None:
+    def _end_late(self, index: int, fields: tuple[Any, ...], position: int, answers: NDArray[Any] | None) -> None:
         """End a prediction that may have lost its slot: in its slot, or else in a new one."""
         ring = self._ring
         found = self._displaced.pop(index, None)
@@ -426,7 +427,10 @@ class Reclaimer:
             slot = index & (ring.capacity - 1)
             if ring.words[slot * _WORDS + MARK_WORD] == index * 4 + 4 + IN_FLIGHT:  # it was not reclaimed after all
                 at = ring.header_offset + slot * HEADER_BYTES
+                self._add_answers(answers, ring.headers[slot])
                 END.pack_into(ring.memory, at + END_OFFSET, *fields[:-1], index * 4 + 4 + fields[-1])
+                if position:
+                    ring.arena.release(position - 1)
             return  # overwritten: whoever reclaims its slot counts it
         if found.row is not None:
             self._kept_bytes -= len(found.row)
@@ -434,11 +438,16 @@ class Reclaimer:
             fields = (*fields[:_KIND_FIELD], INPUT_NONE, *fields[_KIND_FIELD + 1 :])
         END.pack_into(found.header, END_OFFSET, *fields[:-1], 0)
         numbers = np.frombuffer(found.header, dtype=HEADER)
+        self._add_answers(answers, numbers[0])
         numbers["series"] |= np.uint32(MOVED)
         numbers["rows_begun"], numbers["batch"] = index & 0xFFFFFFFF, position
         new = next(ring.indices)
         self._waiting.append(_Ended(new, new * 4 + 4 + fields[-1], found))
         self._make_room(new)
+
+    def _add_answers(self, answers: NDArray[Any] | None, header: Any) -> None:
+        if answers is not None:
+            self._ring.control.add(placed(answers, header))
 
     def _write_waiting(self) -> None:
         """Write the records of displaced predictions that have a slot by now."""

@@ -182,6 +182,19 @@ class Tallier:
         )
         return page.entries()
 
+    def answers(self, kind: int, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the tally of answers to rows of one batch, in no series and second yet: `placed` says which.
+
+        Args:
+            kind: `radiosonde._ring.layout.OUTPUT_CLASS`, ``OUTPUT_SCORE`` or ``OUTPUT_UNREADABLE``; of others nothing is counted.
+            outputs: class code or score, and confidence, shape (rows, 2).
+        """
+        page, rows = _Page(*_NOWHERE), _Rows(np.zeros(len(outputs), dtype=np.int64))
+        if kind == OUTPUT_UNREADABLE:
+            page.add(UNREADABLE, rows)
+        self._add_outputs(page, rows, np.full(len(outputs), kind), outputs)
+        return page.entries()
+
     def _add_singles(self, page: _Page, headers: NDArray[Any], is_single: NDArray[np.bool_]) -> None:
         kinds = headers["output_kind"]
         is_class, is_score = is_single & (kinds == OUTPUT_CLASS), is_single & (kinds == OUTPUT_SCORE)
@@ -199,7 +212,10 @@ class Tallier:
         if outputs is None or not len(outputs.record):
             return
         rows = _Rows(outputs.record, headers["step"][outputs.record].astype(np.int64))
-        kinds, first, second = headers["output_kind"][outputs.record], outputs.values[:, 0], outputs.values[:, 1]
+        self._add_outputs(page, rows, headers["output_kind"][outputs.record], outputs.values)
+
+    def _add_outputs(self, page: _Page, rows: _Rows, kinds: NDArray[Any], outputs: NDArray[np.float64]) -> None:
+        first, second = outputs[:, 0], outputs[:, 1]
         is_class, is_score = kinds == OUTPUT_CLASS, kinds == OUTPUT_SCORE
         is_known = is_class & (first >= 0)
         _add_classes(page, rows.part(is_known), first[is_known], second[is_known])
@@ -212,6 +228,17 @@ class Tallier:
         rows, values = rows.part(is_finite), values[is_finite]
         _add_answered(page, rows)
         page.add(VALUES, rows, np.searchsorted(self._edges, values, side="left"), totals=values)
+
+
+_NOWHERE = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+
+
+def placed(entries: NDArray[Any], header: Any) -> NDArray[Any]:
+    """Return what `Tallier.answers` counted, in the second and the series of the record with that header."""
+    moved: NDArray[Any] = entries.copy()
+    moved["second"] = (int(header["event_ns"]) or int(header["start_ns"])) // _NS
+    moved["key"] |= np.uint64((int(header["series"]) & SERIES_MASK) << _SERIES)
+    return moved
 
 
 def unjoinable(headers: NDArray[Any]) -> NDArray[Any]:
@@ -323,6 +350,8 @@ class _Page:
 
     def entries(self) -> NDArray[Any]:
         """Return what was counted."""
+        if not self._parts:
+            return np.empty(0, dtype=ENTRY)
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         entries = np.empty(len(columns[0]), dtype=ENTRY)
         for name, column in zip(ENTRY.names or (), columns, strict=True):

@@ -68,8 +68,8 @@ class StartOptions(TypedDict, total=False):
     reference.
     """
     cpu_budget: float | None
-    """Share of one core that Radiosonde's threads in this process may use together. Held by sampling features and
-    outputs 1-in-N, weighted by N; calls, rows, errors, durations and phases stay exact. ``inf`` samples every row.
+    """Share of one core that Radiosonde's threads in this process may use together. Held by sampling features 1-in-N,
+    weighted by N; calls, rows, errors, durations, phases and outputs stay exact. ``inf`` samples every row.
     """
     disabled: bool | None
     """Disable Radiosonde: decorators return the functions they were given."""

@@ -196,8 +196,8 @@ class Settings:
     )
     cpu_budget: float = _setting(
         0.01, kinds.number(0, math.inf, "CPU seconds per second", is_above=True),
-        "Share of one core that Radiosonde's threads in this process may use together. Held by sampling features and outputs "
-        "1-in-N, weighted by N; calls, rows, errors, durations and phases stay exact. `inf` samples every row.",
+        "Share of one core that Radiosonde's threads in this process may use together. Held by sampling features "
+        "1-in-N, weighted by N; calls, rows, errors, durations, phases and outputs stay exact. `inf` samples every row.",
         "RADIOSONDE_CPU_BUDGET",
     )  # fmt: skip
     disabled: bool = _setting(

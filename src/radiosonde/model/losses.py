@@ -20,7 +20,8 @@ BATCH_OVERWRITTEN: Final = "batch_overwritten"
 """Rows of batches whose outputs were overwritten, for the reasons of `RING_OVERWRITTEN`; call and latency are still counted."""
 
 BATCH_REFUSED: Final = "batch_refused"
-"""Rows of batches that did not fit: wider than the arena, or written by a signal handler during another write."""
+"""Rows of batches whose features did not fit: wider than the arena, or written by a signal handler during another write. Their
+outputs are counted."""
 
 FEATURES_UNREADABLE: Final = "features_unreadable"
 """Rows whose features could not be read: an unknown type, or a conversion that raised."""
