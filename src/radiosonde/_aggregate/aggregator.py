@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.answers import AnswerState
-from radiosonde._aggregate.batches import Batches
+from radiosonde._aggregate.batches import Batches, by_result
 from radiosonde._aggregate.outcomes import OutcomeState
 from radiosonde._aggregate.provisional import HURRIED_ROWS, WIDE_VALUES, Backlog, OutOfTimeError, Part, pieces
 from radiosonde._aggregate.sampling_controller import SamplingController
@@ -35,7 +35,7 @@ from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
 from radiosonde._native import allocate_lock
 from radiosonde._ring.arena import BatchArena
-from radiosonde._ring.layout import INPUT_ROW
+from radiosonde._ring.layout import FAILED, INPUT_ROW
 from radiosonde._ring.reader import Block
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
@@ -160,18 +160,18 @@ class Aggregator:
         if self.tail_sampler is not None:
             self.tail_sampler.rank(start_ns, self._key(stream, stream.cohorts[series]), stream, part)
         state = self._state(stream, start_ns, stream.cohorts[series])
-        state.traffic.update(part.headers, stream.errors)
+        has_failed = state.traffic.update(part.headers, stream.errors)
         began_ns, has_grid = thread_time_ns(), stream.grid is not None
         is_batch = part.headers["batch"] > 0
         if is_batch.any():
-            self._add_batches(stream, state, part.part(is_batch), step)
+            self._add_batches(stream, state, part.part(is_batch), step, has_failed=has_failed)
             part = part.part(~is_batch)
         if len(part):
-            self._add_singles(stream, state, part, step)
+            self._add_singles(stream, state, part, step, has_failed=has_failed)
         if has_grid:  # making the provisional reference is not what a row costs
             self._row_ns += thread_time_ns() - began_ns
 
-    def _add_batches(self, stream: Stream, state: SeriesState, part: Block, step: int) -> None:
+    def _add_batches(self, stream: Stream, state: SeriesState, part: Block, step: int, *, has_failed: bool) -> None:
         outputs: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
         if part.outputs is not None:
             for header, rows in zip(part.headers[["output_kind", "step"]].tolist(), part.outputs, strict=True):
@@ -179,27 +179,36 @@ class Aggregator:
                     outputs.setdefault(header, []).append(rows)
         for (kind, weight), blocks in outputs.items():
             state.answers.update_batch(kind, blocks[0] if len(blocks) == 1 else np.concatenate(blocks), weight)
-        batches = Batches(stream, part.headers, self._thinner, step)
-        for rows, weight in batches.parts():
-            self._add_rows(stream, state, rows, weight)
-        state.answers.add_unreadable(batches.unreadable_rows)
-        stream.leave_unseen(state.key.cohort, batches.unseen_rows)
+        for is_failed, headers in by_result(part.headers, has_failed=has_failed):
+            batches = Batches(stream, headers, self._thinner, step)
+            for rows, weight in batches.parts():
+                self._add_rows(stream, state, rows, weight, is_failed=is_failed)
+            state.answers.add_unreadable(batches.unreadable_rows)
+            stream.leave_unseen(state.key.cohort, batches.unseen_rows)
 
-    def _add_singles(self, stream: Stream, state: SeriesState, part: Block, step: int) -> None:
+    def _add_singles(self, stream: Stream, state: SeriesState, part: Block, step: int, *, has_failed: bool) -> None:
         state.answers.update_single(part.headers)
         given = np.flatnonzero(part.headers["input_kind"] == INPUT_ROW)
         if step > 1:
             given = given[self._thinner.positions(len(given), step)]
-        self._add_rows(stream, state, part.rows if len(given) == len(part) else part.rows[given], step)
+        rows = part.rows if len(given) == len(part) else part.rows[given]
+        if not has_failed:
+            self._add_rows(stream, state, rows, step)
+            return
+        failed = (part.headers["mark"][given] & 3) == FAILED
+        self._add_rows(stream, state, rows[~failed], step)
+        self._add_rows(stream, state, rows[failed], step, is_failed=True)
 
-    def _add_rows(self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
+    def _add_rows(
+        self, stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int, *, is_failed: bool = False
+    ) -> None:
         if not len(rows) or not rows.shape[1]:
             return
         self.counted_rows += len(rows)
         if stream.grid is not None:
-            self._add_standing(stream, state, rows, weight)
+            self._add_standing(stream, state, rows, weight, is_failed=is_failed)
         else:
-            self._wait(Part(stream, state.start_ns, state.key.cohort, rows, weight))
+            self._wait(Part(stream, state.start_ns, state.key.cohort, rows, weight, is_failed))
 
     def _wait(self, part: Part) -> None:
         """Keep rows until there is a provisional reference, and make it when it is due."""
@@ -214,20 +223,22 @@ class Aggregator:
             self._settle(next(iter(self._backlogs)))  # the oldest: by what there is
 
     @staticmethod
-    def _add_standing(stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int) -> None:
+    def _add_standing(
+        stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int, *, is_failed: bool
+    ) -> None:
         """Add feature rows, which stand for those of their series that nobody has looked at, too."""
         cohort = state.key.cohort
         if cohort not in stream.unseen:
-            state.add_features(rows, weight)
+            state.add_features(rows, weight, is_failed=is_failed)
             return
         unseen = min(stream.unseen[cohort], LARGEST_SHARE * len(rows))
         stream.leave_unseen(cohort, -unseen)
         # Two weights that differ by one, so that they add up to the rows there were.
         share, rest = divmod(unseen, len(rows))
         if rest:
-            state.add_features(rows[:rest], weight + share + 1)
+            state.add_features(rows[:rest], weight + share + 1, is_failed=is_failed)
         if rest < len(rows):
-            state.add_features(rows[rest:], weight + share)
+            state.add_features(rows[rest:], weight + share, is_failed=is_failed)
 
     def add_tally(self, stream: Stream, entries: NDArray[Any]) -> None:
         """Add what a writer has counted of records it reclaimed (`radiosonde._ring.tally`)."""
@@ -285,7 +296,9 @@ class Aggregator:
         for part in backlog.take():
             if deadline_ns is not None and monotonic_ns() >= deadline_ns:
                 raise OutOfTimeError
-            self._state(part.stream, part.start_ns, part.cohort).add_features(part.rows, part.weight)
+            self._state(part.stream, part.start_ns, part.cohort).add_features(
+                part.rows, part.weight, is_failed=part.is_failed
+            )
 
     @property
     def backlogs(self) -> list[Backlog]:
@@ -453,7 +466,7 @@ class Aggregator:
                 end_ns = part.start_ns + self._window_ns
                 state = SeriesState(stream, self._key(stream, part.cohort), part.start_ns, end_ns, self._process)
                 for rows in pieces(members):
-                    state.add_features(rows, part.weight)
+                    state.add_features(rows, part.weight, is_failed=part.is_failed)
                 found.append(state.freeze(with_sketches=False))
         return found
 

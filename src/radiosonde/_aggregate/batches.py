@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._ring.layout import INPUT_ROW, OUTPUT_UNREADABLE
+from radiosonde._ring.layout import FAILED, INPUT_ROW, OUTPUT_UNREADABLE
 
 if TYPE_CHECKING:
     from radiosonde._aggregate.stream import Stream
@@ -100,3 +100,11 @@ def _one(blocks: list[NDArray[np.float64]], columns: int) -> NDArray[np.float64]
     if len(blocks) == 1:
         return blocks[0]
     return np.concatenate(blocks) if blocks else np.zeros((0, columns))
+
+
+def by_result(headers: NDArray[Any], *, has_failed: bool) -> list[tuple[bool, NDArray[Any]]]:
+    """Return the headers of calls that answered and, if there are any, those of calls that raised."""
+    if not has_failed:
+        return [(False, headers)]
+    failed = (headers["mark"] & 3) == FAILED
+    return [(False, headers[~failed]), (True, headers[failed])]

@@ -61,13 +61,14 @@ class OutOfTimeError(Exception):
 
 
 class Part(NamedTuple):
-    """Rows of one stream, window and cohort, each of which stands for *weight* rows."""
+    """Rows of one stream, window and cohort, each of which stands for *weight* rows; of calls that raised, or of others."""
 
     stream: Stream
     start_ns: int
     cohort: str
     rows: NDArray[np.float64]
     weight: int
+    is_failed: bool = False
 
 
 class Backlog:
@@ -218,14 +219,14 @@ class Backlog:
         ]
 
     def _groups(self) -> list[list[Part]]:
-        groups: dict[tuple[int, str, int], list[Part]] = {}
+        groups: dict[tuple[int, str, int, bool], list[Part]] = {}
         for part in self._parts:
-            groups.setdefault((id(part.stream), part.cohort, part.weight), []).append(part)
+            groups.setdefault((id(part.stream), part.cohort, part.weight, part.is_failed), []).append(part)
         return list(groups.values())
 
 
 def gathered(parts: Iterable[Part]) -> list[Part]:
-    """Return the parts with those of one stream, window, cohort and weight together: a trickle makes one of each row."""
+    """Return the parts with those of one stream, window, cohort, weight and result together: a trickle makes one of each row."""
     return [
         members[0]._replace(rows=np.concatenate([each.rows for each in members])) if len(members) > 1 else members[0]
         for members in _of_one_window(parts)
@@ -233,9 +234,9 @@ def gathered(parts: Iterable[Part]) -> list[Part]:
 
 
 def _of_one_window(parts: Iterable[Part]) -> list[list[Part]]:
-    groups: dict[tuple[int, int, str, int], list[Part]] = {}
+    groups: dict[tuple[int, int, str, int, bool], list[Part]] = {}
     for part in parts:
-        groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight), []).append(part)
+        groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight, part.is_failed), []).append(part)
     return list(groups.values())
 
 

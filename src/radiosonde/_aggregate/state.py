@@ -38,13 +38,15 @@ class SeriesState:
         self._features: FeatureState | None = None
         self.opened_ns = self.touched_ns = monotonic_ns()
 
-    def add_features(self, rows: NDArray[np.float64], weight: int) -> None:
-        """Add feature rows, each of which stands for *weight* rows; the stream's grid is known."""
+    def add_features(self, rows: NDArray[np.float64], weight: int, *, is_failed: bool = False) -> None:
+        """Add feature rows, each of which stands for *weight* rows, of calls that raised or of others; the stream's grid is known."""
         if self._features is None:
             if self._stream.grid is None:
                 raise ValueError("features cannot be counted before the grid is known")
             self._features = FeatureState(self._stream, self._stream.grid)
         self._features.update(rows, weight)
+        if is_failed:
+            self._features.update_failed(rows, weight)
 
     @property
     def has_features(self) -> bool:

@@ -31,11 +31,12 @@ class TrafficState:
         self._edge_counts = np.zeros(len(LATENCY_EDGES_S) + 1, dtype=np.int64)
         self._exemplars: dict[int, Exemplar] = {}
 
-    def update(self, headers: NDArray[Any], error_names: Sequence[str]) -> None:
-        """Add records; a failed one counts as a call with its duration, not as rows."""
+    def update(self, headers: NDArray[Any], error_names: Sequence[str]) -> bool:
+        """Add records, and return whether one failed; a failed one counts as a call with its duration, not as rows."""
         self.calls += len(headers)
         is_failed = (headers["mark"] & 3) == FAILED
-        if is_failed.any():
+        has_failed = bool(is_failed.any())
+        if has_failed:
             codes, counts = np.unique(headers["error"][is_failed], return_counts=True)
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
                 self.errors[error_names[code]] += count
@@ -44,6 +45,7 @@ class TrafficState:
         sized = headers["rows"][headers["rows"] > 0]
         self.batch_sizes += np.bincount(batch_bucket(sized), minlength=BATCH_BUCKETS)
         self._add_durations(headers)
+        return has_failed
 
     def _add_durations(self, headers: NDArray[Any]) -> None:
         durations_s = headers["duration_ns"] / 1e9

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from radiosonde.diagnose.failing_features import Shared
     from radiosonde.diagnose.failure_incidents import Failures
     from radiosonde.diagnose.finding import Kind, Severity
     from radiosonde.diagnose.measures import MeasureTable
@@ -30,8 +31,23 @@ _POINTS, _MAX_ROWS, _MAX_TYPES = 96, 24, 5
 _DOMINANT = 0.8
 
 
-def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *, wants_past: bool) -> Finding:
-    """Return the finding on *incident*; a note where it is over and nobody asked for the past."""
+def failure_finding(
+    table: MeasureTable,
+    found: Failures,
+    incident: Incident,
+    *,
+    wants_past: bool,
+    shared: Sequence[Shared] = (),
+) -> Finding:
+    """Return the finding on *incident*; a note where it is over and nobody asked for the past.
+
+    Args:
+        table: the measures of the model.
+        found: all that is known of its failing calls.
+        incident: one of its incidents.
+        wants_past: what is over is a finding, not a note.
+        shared: what the failing calls share, the strongest first.
+    """
     names = [found.places.names[index] for index in incident.cover.places]
     lead = names[0]
     series = incident.cover.series
@@ -56,9 +72,12 @@ def failure_finding(table: MeasureTable, found: Failures, incident: Incident, *,
         Evidence("failed_per_hour", _per_hour(table, hits, inside), "calls/h", f"{_amount(_per_hour(table, hits, inside))} failed calls an hour"),
         *_objective(found.slo, share),
         *rest,
+        *(Evidence("shared", each.share, "share", each.words) for each in shared),
         *(Evidence("error_type", kind_of, "", f"{kind_of}: {count} since, {former} before") for kind_of, count, former in types),
     ]  # fmt: skip
     text = _verdict(table, incident, lead, evidence) + _shared(types, hits)
+    if shared:
+        text = f"{text.rstrip()} {shared[0].words}."
     steps = (look_at_errors(where, onset), look_before(where, onset))
     figures = (_rates(table, lead, inside), _timeline(table, incident, lead))
     return Finding(

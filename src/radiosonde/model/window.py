@@ -175,6 +175,8 @@ class FeatureCounts:
         counted_rows: rows that were really looked at. Under load one stands for several, and the sum of a feature's
             cells over this is how many on average. 0: not known, from a version that did not say.
         weight_square_sum: sum over these rows of the square of how many rows each stands for.
+        failed_cells: rows of calls that raised, by feature and cell; they are among those of *cells*. Same shape, or without
+            elements where no call failed. Of many failing calls a sample is looked at, each row weighted by what it stands for.
     """
 
     grid: str = field(
@@ -222,6 +224,20 @@ class FeatureCounts:
             at="feature_weight_square_sum",
             formerly="output.sample.feature_weight_square_sum",
             absent=_first_row,
+            read_by="diagnose",
+        ),
+    )
+    failed_cells: Counts = field(
+        default_factory=lambda: np.zeros((0, 0), dtype=np.int64),
+        metadata=declared(
+            INT,
+            "feature",
+            "cell",
+            merge=Merge.EXTEND,
+            pool=Pool.ESTIMATE,
+            stored=Stored.SPARSE,
+            moments=("rows",),
+            at="failed_features.cells",
             read_by="diagnose",
         ),
     )

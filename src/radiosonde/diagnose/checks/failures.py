@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.diagnose.failing_features import failed_rows, shared_values
 from radiosonde.diagnose.failure_findings import failure_finding, place_name
 from radiosonde.diagnose.failure_incidents import RULE, Failures, find_failures
 from radiosonde.diagnose.finding import Floor
@@ -14,7 +15,9 @@ from radiosonde.diagnose.registry import Check, count
 from radiosonde.model import OVERFLOW_COHORT
 
 if TYPE_CHECKING:
+    from radiosonde.diagnose.failing_features import Shared
     from radiosonde.diagnose.registry import Report, View
+    from radiosonde.diagnose.replay import Incident
 
 _CALLS_PER_FLOOR = 20.0
 
@@ -25,7 +28,8 @@ def look(view: View, report: Report) -> None:
     calls = int(table.calls.sum())
     found = find_failures(table, view.config.slo.failures)
     for incident in found.incidents:
-        report.add(failure_finding(table, found, incident, wants_past=view.wants_past))
+        shared = _shared(view, incident)
+        report.add(failure_finding(table, found, incident, wants_past=view.wants_past, shared=shared))
     if found.looked_until < table.size:
         because = (
             f"failures came and went {len(found.incidents) + len(found.bursts)} times; what is later was not looked at"
@@ -45,6 +49,16 @@ def look(view: View, report: Report) -> None:
     if len(table.arms) < 2:
         because = "there is one version only; a canary gives the comparison"
         report.gap(view, "versions against each other", because)
+
+
+def _shared(view: View, incident: Incident) -> list[Shared]:
+    """Return what the failing calls of *incident* share."""
+    table = view.table
+    keys = {key for key, is_mine in zip(table.keys, incident.cover.series, strict=True) if is_mine}
+    end = table.size if incident.recovered is None else incident.recovered
+    start_ns, end_ns = int(table.start_ns[incident.onset]), int(table.end_ns[max(end - 1, incident.onset)])
+    rows = failed_rows(view.windows, view.references, keys, start_ns, end_ns)
+    return [] if rows is None else shared_values(rows, incident.alarm.dispersion)
 
 
 def _floors(view: View, found: Failures) -> list[Floor]:
