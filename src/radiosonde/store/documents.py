@@ -131,7 +131,7 @@ class ColumnDocument:
         column: its name.
 
     Attributes:
-        owner: the group it belongs to; without that group the column is NULL.
+        owner: the group it belongs to; without that group the column is NULL, as it is where all it holds is tables without elements.
 
     Raises:
         TypeError: fields of two groups are declared to lie there.
@@ -146,11 +146,13 @@ class ColumnDocument:
                 f"{strange.group}.{strange.field.name} is declared at column {column!r} of {self.owner}: give it a column"
             )
         self._entries = list(_entries(held))
+        is_sparse = all(place.field.stored is Stored.SPARSE and not place.field.keys for place in held)
+        self._tables = [place.field.name for place in held] if is_sparse else []
 
     def write(self, window: Window) -> dict[str, Any] | None:
-        """Return the document of *window*; None without the group."""
+        """Return the document of *window*; None without the group, and without an element of it."""
         group = getattr(window, self.owner)
-        if group is None:
+        if group is None or (self._tables and not any(getattr(group, name).size for name in self._tables)):
             return None
         span = _span(self._kind, group)
         document: Target = {}
