@@ -41,6 +41,10 @@ class StartOptions(TypedDict, total=False):
     """Export over OTLP/HTTP. Enabled by default if OpenTelemetry's variables name an endpoint or an OTLP exporter."""
     export_interval_s: float | None
     """Seconds between exports of metrics over OTLP."""
+    sketch_cohorts: bool | None
+    """Send the sketches of each cohort over OTLP as events of their own. By default the cohorts of a model version and
+    variant are added up, one event per feature and kind of sketch.
+    """
     spans_per_minute: int | None
     """Bound on spans after the fact, for predictions whose trace was not recorded, if OTLP is enabled. 0 disables
     them. The default is 0 if OpenTelemetry's variables disable traces.

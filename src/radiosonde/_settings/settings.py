@@ -149,6 +149,12 @@ class Settings:
         60.0, kinds.number(0, _YEAR_S, "seconds", is_above=True), "Seconds between exports of metrics over OTLP.",
         "", env_.otel_interval_s, ("OTEL_METRIC_EXPORT_INTERVAL",),
     )  # fmt: skip
+    sketch_cohorts: bool = _setting(
+        False, kinds.flag(),
+        "Send the sketches of each cohort over OTLP as events of their own. By default the cohorts of a model version and variant are added "
+        "up, one event per feature and kind of sketch.",
+        "RADIOSONDE_SKETCH_COHORTS",
+    )  # fmt: skip
     spans_per_minute: int = _setting(
         60, kinds.whole(0, 6000),
         "Bound on spans after the fact, for predictions whose trace was not recorded, if OTLP is enabled. 0 disables them. The "

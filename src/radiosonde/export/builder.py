@@ -5,7 +5,8 @@ a series give a wrong error rate):
 
 * a *series* unit per series key: traffic, latency, output, outcomes;
 * a *release* unit per model, version and variant: phases, batch sizes, calibration, joint counts, label lag;
-* a *feature* unit per model, version and feature: its cells and their reference, over all variants and cohorts.
+* a *feature* unit per model, version and feature: its cells and their reference, over all variants and cohorts;
+* what is constant and for people, in the room that is left: the meaning of cells, the output of references.
 
 Every stream that can be known beforehand is present from the first export on, zeros included, because the increase of a
 counter that is born at 5 is 0 in Prometheus: counters born late lose exactly the rare evidence.
@@ -21,6 +22,7 @@ from radiosonde.export.cardinality import MAX_SERIES, keep_units
 from radiosonde.export.feature_blocks import Identities, feature_units
 from radiosonde.export.labels import LabelCache
 from radiosonde.export.outcome_blocks import ShownClasses
+from radiosonde.export.reference_blocks import ReferenceUnits
 from radiosonde.export.runtime_blocks import runtime_blocks, runtime_units
 from radiosonde.export.self_blocks import self_blocks
 from radiosonde.export.series_blocks import release_units, series_units
@@ -50,11 +52,12 @@ class BlockBuilder:
         max_series: time series per export, counted as Prometheus counts them; what is beyond is cut, see `cardinality`.
     """
 
-    __slots__ = ("_cache", "_identities", "_max_series", "_shown")
+    __slots__ = ("_cache", "_identities", "_max_series", "_references", "_shown")
 
     def __init__(self, max_series: int = MAX_SERIES) -> None:
         self._cache = LabelCache()
         self._identities = Identities()
+        self._references = ReferenceUnits()
         self._shown = ShownClasses()
         self._max_series = max_series
 
@@ -67,7 +70,10 @@ class BlockBuilder:
         if snapshot.runtimes:  # else they would take a share of the bound from the others
             ranked.append(runtime_units(snapshot, page))
         kept, beyond = keep_units(ranked, self._max_series - sum(block.series for block in own) - 1)
-        cut = beyond + unnamed
+        room = self._max_series - sum(block.series for block in own) - 1 - sum(unit.series for unit in kept)
+        constant, beyond_room = keep_units([self._references.of(snapshot, self._identities)], room)
+        kept += constant
+        cut = beyond + beyond_room + unnamed
         blocks = [block for unit in kept for block in unit.blocks]
         blocks += [*own, scalar(page, metrics.SDK_CUT, cut)]
         self._cache.close(page)

@@ -1,13 +1,14 @@
 """Blocks as Prometheus text (0.0.4) or OpenMetrics (1.0).
 
 A line is a prefix (name and labels), a value and a line feed. Prefixes are kept in the `Labels` of a block, so a scrape
-formats numbers only. Exemplars exist in OpenMetrics alone.
+formats numbers only; values that are the tuple they were at the last scrape are not even formatted. Exemplars exist in OpenMetrics alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 from prometheus_client.utils import floatToGoString
 
@@ -69,11 +70,19 @@ def _header(name: PrometheusName, brief: str, *, openmetrics: bool) -> Iterable[
 
 
 def _scalar_lines(block: Scalars, name: PrometheusName) -> Iterable[str]:
-    prefixes: list[str] | None = block.labels.spelled.get("prometheus")
+    spelled = block.labels.spelled
+    values, lines = spelled.get("prometheus lines", (None, ()))
+    if values is block.values:  # the shares of a reference: a third of a page of features
+        return cast("Iterable[str]", lines)
+    prefixes: list[str] | None = spelled.get("prometheus")
     if prefixes is None:
-        prefixes = [_prefix(name.family + sample_suffix(name), row) for row in block.labels.rows]
-        block.labels.spelled["prometheus"] = prefixes
-    return [f"{prefix}{_number(value)}\n" for prefix, value in zip(prefixes, block.values, strict=True)]
+        prefixes = spelled["prometheus"] = [
+            _prefix(name.family + sample_suffix(name), row) for row in block.labels.rows
+        ]
+    made = [f"{prefix}{_number(value)}\n" for prefix, value in zip(prefixes, block.values, strict=True)]
+    if isinstance(block.values, tuple) and block.metric.instrument == "gauge":
+        spelled["prometheus lines"] = (block.values, ("".join(made),))
+    return made
 
 
 def _buckets(block: Distribution, name: PrometheusName, *, exemplars: bool) -> Iterator[str]:

@@ -8,11 +8,17 @@ versions come and go, and memory must follow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from typing import Any
 
-from radiosonde.model import OVERFLOW_COHORT, SeriesKey
+from radiosonde.model import OVERFLOW_COHORT, SeriesKey, parse_cohort
 from radiosonde.semconv import attributes as names
+
+MOST_DIMENSIONS = 8
+"""Dimensions of a cohort with an attribute of their own."""
+_UNFIT = re.compile(r"[^a-zA-Z0-9_]")
 
 Attributes = tuple[tuple[str, str | bool], ...]
 """Attribute names and values of one stream, in carrier order."""
@@ -76,10 +82,31 @@ class LabelPage:
 
 def series_attributes(key: SeriesKey) -> Attributes:
     """Return the attributes of a series; the overflow cohort is marked as OpenTelemetry prescribes."""
-    attributes: Attributes = (*release_attributes(key), (names.COHORT, key.cohort), (names.MODEL_KIND, key.kind))
+    attributes: Attributes = (
+        *release_attributes(key),
+        (names.COHORT, key.cohort),
+        *cohort_attributes(key.cohort),
+        (names.MODEL_KIND, key.kind),
+    )
     if key.cohort == OVERFLOW_COHORT:
         return (*attributes, (names.OTEL_METRIC_OVERFLOW, True))
     return attributes
+
+
+@lru_cache(maxsize=4096)
+def cohort_attributes(cohort: str) -> tuple[tuple[str, str], ...]:
+    """Return each dimension of a cohort as an attribute of its own, ``radiosonde.cohort.NAME``, at most `MOST_DIMENSIONS`.
+
+    Names are made fit for a label; of two that become one, the first has it. All of them are in the packed text too.
+    """
+    try:
+        dimensions = parse_cohort(cohort)
+    except ValueError:  # a cohort that somebody named by hand: it has no dimensions
+        return ()
+    found: dict[str, str] = {}
+    for name, value in dimensions.items():
+        found.setdefault(f"{names.COHORT}.{_UNFIT.sub('_', name)}", value)
+    return tuple(found.items())[:MOST_DIMENSIONS]
 
 
 def release_attributes(key: SeriesKey) -> Attributes:

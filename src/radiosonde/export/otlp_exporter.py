@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from radiosonde._settings.environment import OTLP_SIGNALS, otlp_signals
 from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
+from radiosonde.export.sketch_windows import in_runs, without_cohorts
 from radiosonde.export.waiting import Waiting, waiting_windows
 from radiosonde.model import losses, name_of
 
@@ -87,10 +88,15 @@ class OtlpStreams(BaseExporter):
     def _flush_sketches(self, client: OtlpExporter) -> None:
         windows, delivered = self._sketched.take(), 0
         try:
-            if windows:
-                result = client.export_sketches(windows)
-                delivered = len(windows) if result.ok else result.windows
+            for run in [windows] if self._context.settings.sketch_cohorts and windows else in_runs(windows):
+                sent = run if self._context.settings.sketch_cohorts else without_cohorts(run)
+                result = client.export_sketches(sent)
+                # What was added up is delivered together, or sent again.
+                partly = result.windows if sent is run else 0
+                delivered += len(run) if result.ok else partly
                 self._count("otlp.sketches", result)
+                if not result.ok:
+                    break
         finally:
             self._sketched.settle(delivered)
 

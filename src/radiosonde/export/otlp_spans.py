@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 
+from radiosonde.export.labels import cohort_attributes
 from radiosonde.semconv import attributes
 
 if TYPE_CHECKING:
@@ -49,17 +50,18 @@ def _readable(span: KeptSpan, resource: Resource, scope: InstrumentationScope) -
     )
 
 
-def _attributes(span: KeptSpan) -> dict[str, str | bool | int | float | tuple[str, ...]]:
-    said: dict[str, str | bool | int | float | tuple[str, ...]] = {
+def _attributes(span: KeptSpan) -> dict[str, str | bool | int | float]:
+    said: dict[str, str | bool | int | float] = {
         attributes.MODEL_NAME: span.key.model,
         attributes.MODEL_VERSION: span.key.version,
         attributes.VARIANT: span.key.variant,
         attributes.PREDICTION_ID: span.prediction_id,
         attributes.SPAN_AFTER_THE_FACT: True,
-        attributes.SPAN_REASONS: span.reasons,
+        attributes.SPAN_REASONS: ",".join(span.reasons),
     }
     if span.key.cohort:
         said[attributes.COHORT] = span.key.cohort
+        said |= dict(cohort_attributes(span.key.cohort))
     if span.cells:
         said[attributes.CELLS] = span.cells
     if span.rows != 1:

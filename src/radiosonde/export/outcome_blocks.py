@@ -124,9 +124,11 @@ def residual_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]
         yield scalar(page, squares, squared, base)
 
 
-def never_block(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Block:
-    """Return the predictions that were given up."""
-    return scalar(page, metrics.LABEL_NEVER, sum(part.never for part in _labels(windows)), base)
+def arrival_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
+    """Yield the predictions whose label came, and those that were given up."""
+    labels = _labels(windows)
+    yield scalar(page, metrics.LABEL_ARRIVED, int(sum(part.lag_counts.sum() for part in labels)), base)
+    yield scalar(page, metrics.LABEL_NEVER, sum(part.never for part in labels), base)
 
 
 def calibration_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:

@@ -16,12 +16,12 @@ from radiosonde.export.labels import Attributes, LabelPage, Labels, release_attr
 from radiosonde.export.outcome_blocks import (
     ShownClasses,
     add_up,
+    arrival_blocks,
     calibration_blocks,
     is_regression,
     joint_blocks,
     known_labels,
     lag_blocks,
-    never_block,
     outcome_blocks,
     residual_blocks,
 )
@@ -115,7 +115,7 @@ def _series_blocks(
     else:
         yield _confidence(page, base, windows)
         yield from outcome_blocks(page, base, windows)
-    yield never_block(page, base, windows)
+    yield from arrival_blocks(page, base, windows)
 
 
 def _with_known_classes(counts: Mapping[str, int], reference: Reference | None) -> Mapping[str, int]:

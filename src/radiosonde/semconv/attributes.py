@@ -36,7 +36,8 @@ COHORT: Final = "radiosonde.cohort"
 """Cohort cell as canonical text, `name=value` pairs sorted by name and joined by commas.
 
 Empty when no cohort is set. Names and values are percent-escaped. Everything beyond the cardinality bound is
-counted under one cohort, which also carries `otel.metric.overflow`.
+counted under one cohort, which also carries `otel.metric.overflow`. Each dimension is also an attribute of its own,
+`radiosonde.cohort.NAME`, for the first eight; characters of its name other than letters, digits and `_` become `_`.
 """
 
 FEATURE_NAME: Final = "radiosonde.feature.name"
@@ -49,6 +50,9 @@ Ordinal text. `00`, `01`, ... are the bins between reference quantiles, ascendin
 of the reference by falling frequency; `below` and `above` are outside the reference's range; `null` is a missing
 value; `unseen` is a category the reference does not list or a value that is not a number.
 """
+
+CELL_MEANING: Final = "radiosonde.cell.meaning"
+"""What a cell holds, for people: `(3, 4.5]` between two bounds, a category, or `null`, `unseen`, `below 1`, `above 9`."""
 
 REFERENCE_ID: Final = "radiosonde.reference.id"
 """Identity of the reference profile that the cells of a feature come from.
@@ -98,7 +102,7 @@ SPAN_AFTER_THE_FACT: Final = "radiosonde.span.after_the_fact"
 """The span was made from the record of a prediction whose trace was not recorded."""
 
 SPAN_REASONS: Final = "radiosonde.span.reasons"
-"""Why the span was made after the fact.
+"""Why the span was made after the fact, one or more reasons joined by commas.
 
 `error`, `low_confidence` (hardly surer than chance), `out_of_range` (input outside the reference), `slow` (among
 the three slowest of its window, series and process), `baseline` (taken at random).

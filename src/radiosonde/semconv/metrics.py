@@ -123,6 +123,32 @@ FEATURE_REFERENCE_ROWS: Final = "radiosonde.feature.reference.rows"
 Instrument: gauge. Unit: {row}.
 """
 
+FEATURE_REFERENCE_INFO: Final = "radiosonde.feature.reference.info"
+"""Always 1; the meaning of a cell of a feature, as bounds or a category. None for features with personal data.
+
+Instrument: gauge. Unit: {cell}.
+
+Left out first where time series are bounded.
+"""
+
+OUTPUT_REFERENCE_CLASS_RATIO: Final = "radiosonde.output.reference.class.ratio"
+"""Share of a predicted class in the reference, smoothed; above zero, and adding up to 1 over the classes.
+
+Instrument: gauge. Unit: 1.
+"""
+
+OUTPUT_REFERENCE_LABEL_RATIO: Final = "radiosonde.output.reference.label.ratio"
+"""Share of a label class in the reference, the prior.
+
+Instrument: gauge. Unit: 1.
+"""
+
+OUTPUT_REFERENCE_CONFIDENCE_RATIO: Final = "radiosonde.output.reference.confidence.ratio"
+"""Share of a confidence bin in the reference, smoothed; above zero, and adding up to 1 over the bins.
+
+Instrument: gauge. Unit: 1.
+"""
+
 OUTCOME_ROWS: Final = "radiosonde.outcome.rows"
 """Labelled rows by result and by lag of the label, under the series of the prediction.
 
@@ -243,6 +269,12 @@ LABEL_LAG: Final = "radiosonde.label.lag"
 Instrument: histogram. Unit: s.
 
 The ten classes with the most rows are told apart, and stay so; all others are `__other__`.
+"""
+
+LABEL_ARRIVED: Final = "radiosonde.label.arrived"
+"""Predictions whose first label came; zero from the first export of a series on.
+
+Instrument: counter. Unit: {row}.
 """
 
 LABEL_NEVER: Final = "radiosonde.label.never"

@@ -87,7 +87,7 @@ def calibrated(expected: int) -> list[tuple[Any, ...]]:
 
 def labelled(labels: str, calls: str = steady(100, 600)) -> list[tuple[Any, ...]]:
     """Return calls, and the labels that came."""
-    return [(metrics.PREDICTION_CALLS, calls), (metrics.LABEL_LAG, labels, {}, "count")]
+    return [(metrics.PREDICTION_CALLS, calls), (metrics.LABEL_ARRIVED, labels)]
 
 
 def classes(yes: str, no: str) -> list[tuple[Any, ...]]:

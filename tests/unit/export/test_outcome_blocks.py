@@ -164,6 +164,7 @@ def test_no_counter_ever_falls(batches):
                     now.update(
                         ((block.metric.name, row), n) for row, n in zip(block.labels.rows, block.values, strict=True)
                     )
-        fallen = {key: (value, now.get(key)) for key, value in before.items() if now.get(key, 0) < value}
+        # What is left of tiny confidences that were taken back may be nothing: a fall to nothing adds nothing to `increase`.
+        fallen = {key: (value, now.get(key)) for key, value in before.items() if now.get(key, 0) < value - 1e-12}
         assert not fallen
         before = now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from radiosonde.assets.prometheus.rules import RELEASE, Group, Promql, Record
+from radiosonde.assets.names import series
+from radiosonde.assets.prometheus.rules import RELEASE, VERSION, Group, Promql, Record
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
 
@@ -27,6 +28,7 @@ def answer_rules(promql: Promql) -> Group:
             * ln({_SHARES} / radiosonde:class:usual_ratio7d))
             and on ({release}) (sum by ({release}) ({_ROWS}) > 0)""",
         ),
+        *_against_reference(promql),
         Record(
             "radiosonde:confidence:mean1h",
             f"""{promql.increase(metrics.PREDICTION_CONFIDENCE, "1h", RELEASE, part="sum")}
@@ -35,6 +37,21 @@ def answer_rules(promql: Promql) -> Group:
         Record("radiosonde:value:mean1h", _mean_value(promql)),
     ]
     return Group("radiosonde.answers", "5m", rules)
+
+
+def _against_reference(promql: Promql) -> list[Record]:
+    """Return the shares of predicted classes in the reference, and the distance of those of the last hour from them."""
+    version, by_class = promql.labels(*VERSION), promql.labels(*VERSION, names.PREDICTION_CLASS)
+    reference, rows = "radiosonde:class:reference", f"sum by ({by_class}) ({_ROWS} + 0.5)"
+    share = f"{rows} / on ({version}) group_left () sum by ({version}) ({_ROWS} + 0.5)"
+    return [
+        Record(reference, f"max by ({by_class}) ({series(metrics.OUTPUT_REFERENCE_CLASS_RATIO)})"),
+        Record(
+            "radiosonde:class:reference_psi1h",
+            f"""sum by ({version}) (({share} - {reference}) * ln(({share}) / {reference}))
+            and on ({version}) (sum by ({version}) ({_ROWS}) > 0)""",
+        ),
+    ]
 
 
 def _mean_value(promql: Promql) -> str:

@@ -68,8 +68,8 @@ def _residuals(promql: Promql) -> list[Record]:
 
 
 def _arrivals(promql: Promql, window: str) -> str:
-    """Return first labels by model, of classifications and regressions alike: each is in the lag histogram once."""
-    return promql.increase(metrics.LABEL_LAG, window, (names.MODEL_NAME,), part="count")
+    """Return first labels by model, of classifications and regressions alike."""
+    return promql.increase(metrics.LABEL_ARRIVED, window, (names.MODEL_NAME,))
 
 
 def _canary(promql: Promql) -> list[Record]:
