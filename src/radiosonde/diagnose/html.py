@@ -55,7 +55,7 @@ svg { display: block; width: 100%; height: auto; } .legend { display: flex; flex
 .s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); } .s3 { fill: var(--c3); } .s4 { fill: var(--c4); } .s5 { fill: var(--c5); }
 .reference { fill: var(--ref); } .before { fill: var(--c0); } .after { fill: var(--red); }
 .affected { fill: var(--mark); } .onset { stroke: var(--red); stroke-width: 1.5; stroke-dasharray: 4 3; } .onset-label { font-size: 12px; fill: var(--red); font-weight: 600; }
-table { border-collapse: collapse; font-size: 14px; margin-top: 4px; } th, td { text-align: right; padding: 3px 14px; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; padding-left: 0; } th { color: var(--soft); font-weight: 600; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; margin-top: 4px; } th, td { text-align: right; padding: 3px 14px; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; padding-left: 0; } th { color: var(--soft); font-weight: 600; }
 tr.marked td { font-weight: 700; } td.hot { color: var(--red); font-weight: 700; } td.none { color: var(--soft); }
 ul { margin: 4px 0 0; padding-left: 20px; } .evidence li { margin: 1px 0; }
 pre { background: var(--code); border: 1px solid var(--rule); border-radius: 6px; padding: 8px 12px; margin: 4px 0 10px; font-size: 12.5px; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -91,10 +91,15 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         _list("No baseline", [left_out_words(each) for each in diagnosis.left_out]),
         "<footer>Made by <code>radiosonde diagnose</code> from telemetry alone. Times are event time, UTC.</footer>",
     ]
+    return html_page(title, "".join(body))
+
+
+def html_page(title: str, body: str) -> str:
+    """Return a whole document of *body*, which is HTML, with the style of all reports."""
     # Stores that others wrote may hold anything: what cannot be shown could not even be encoded into the file.
     return printable(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
 
 

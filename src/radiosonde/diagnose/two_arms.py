@@ -56,15 +56,31 @@ class ArmVerdict(NamedTuple):
     ratio: float
 
 
-def log_increments(arms: Arms) -> NDArray[np.float64]:
-    """Return the log e-value of each stratum, step and odds ratio, shape (strata, steps, ratios)."""
-    zero = np.zeros((arms.hits.shape[0], 1), dtype=np.int64)
-    past_hits = np.concatenate([zero, arms.rest_hits.cumsum(axis=1)[:, :-1]], axis=1)
-    past_trials = np.concatenate([zero, arms.rest_trials.cumsum(axis=1)[:, :-1]], axis=1)
+def log_increments(
+    arms: Arms,
+    ratios: NDArray[np.float64] = ODDS_RATIOS,
+    known: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> NDArray[np.float64]:
+    """Return the log e-value of each stratum, step and odds ratio, shape (strata, steps, ratios).
+
+    Args:
+        arms: the counts.
+        ratios: odds ratios of the alternatives.
+        known: events and trials of the rest before the first step, shape (strata,) each; None for none.
+    """
+    past_hits, past_trials = (
+        np.concatenate([first[:, None], first[:, None] + part.cumsum(axis=1)[:, :-1]], axis=1)
+        for part, first in zip((arms.rest_hits, arms.rest_trials), known or _nothing(arms), strict=True)
+    )
     # A stratum with little past borrows the rate of all strata.
     overall = (past_hits.sum(axis=0) + 1) / (past_trials.sum(axis=0) + 1 / _PRIOR_RATE)
-    p0 = np.clip((past_hits + _PRIOR_TRIALS * overall) / (past_trials + _PRIOR_TRIALS), 1e-5, 0.95)[..., None]
-    odds = p0 / (1 - p0) * ODDS_RATIOS
+    return gains_at(arms, (past_hits + _PRIOR_TRIALS * overall) / (past_trials + _PRIOR_TRIALS), ratios)
+
+
+def gains_at(arms: Arms, rate: NDArray[np.float64], ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log e-values of *arms* for rests of a *rate* fixed before each step, and odds *ratios*; shape (strata, steps, ratios)."""
+    p0 = np.clip(rate, 1e-5, 0.95)[..., None]
+    odds = p0 / (1 - p0) * ratios
     p1 = np.minimum(odds / (1 + odds), 0.98)
     n1, n0 = arms.trials[..., None], arms.rest_trials[..., None]
     e1, e0 = arms.hits[..., None], arms.rest_hits[..., None]
@@ -77,6 +93,11 @@ def log_increments(arms: Arms) -> NDArray[np.float64]:
         + (n0 - e0) * np.log((1 - p0) / (1 - pooled))
     )
     return np.asarray(gain, dtype=np.float64)
+
+
+def _nothing(arms: Arms) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    zero = np.zeros(arms.hits.shape[0], dtype=np.int64)
+    return zero, zero
 
 
 def judge(increments: NDArray[np.float64], dispersion: float = 1.0) -> ArmVerdict:
