@@ -5,8 +5,9 @@ code. Only the module of the chosen command is imported; the others are listed b
 ``radiosonde --help`` answers without loading a model server, a database or a plotting library.
 
 Exit codes: 0 done (for ``diagnose``: healthy), 1 findings, 2 could not run (one sentence on stderr says why), 3 a required check
-could not be made (``diagnose``), or labels were received and none of them will count (``label``), 4 the data are stale
-(``diagnose``), 130 interrupted, 141 the reader of a pipe went away.
+could not be made (``diagnose``), a rollout is not decided (``canary``), or labels were received and none of them will count (``label``),
+4 the data are stale (``diagnose``, ``canary``), 5 a rollout does not get the calls that it should (``canary``), 130 interrupted,
+141 the reader of a pipe went away.
 """
 
 from __future__ import annotations
@@ -89,6 +90,12 @@ def _load_assets() -> CommandModule:
     return assets
 
 
+def _load_canary() -> CommandModule:
+    from radiosonde.cli import canary
+
+    return canary
+
+
 def _load_agent() -> CommandModule:
     from radiosonde.cli import agent
 
@@ -141,6 +148,7 @@ COMMANDS = (
     Command("baseline", "show, exclude and include intervals of the past that are no baseline", _load_baseline),
     Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config),
     Command("assets", "write rules, alerts and routing for a backend: Prometheus, Alertmanager", _load_assets),
+    Command("canary", "compare a new version with the old one during a rollout, always valid", _load_canary),
     Command("agent", "drain the rings of all processes in a spool, and store and export their counts", _load_agent),
     Command("blackbox", "print the last predictions of each process, and those in flight at a crash", _load_blackbox),
     Command("label", "load labels from a CSV or Parquet file", _load_label),

@@ -1,4 +1,4 @@
-"""Terminal output shared by commands: a console of bounded width, a progress bar, and bars of block characters.
+"""Output shared by commands: a console of bounded width, a progress bar, bars of block characters, and reports in files.
 
 Needs rich, which the extra ``desk`` brings. Results go to stdout, progress to stderr and only if that is a terminal.
 """
@@ -16,6 +16,7 @@ from radiosonde.model.names import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from typing import TextIO
 
     from rich.console import Console, ConsoleOptions, ConsoleRenderable
@@ -78,6 +79,20 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=console_on(sys.stderr), transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def write_report(path: Path, page: str) -> None:
+    """Write *page* to the file that ``--html`` names.
+
+    Raises:
+        ConfigurationError: it cannot be written there.
+    """
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write the report to {path}: {error.strerror}; pass another file to --html"
+        ) from error
 
 
 def require_rich() -> None:

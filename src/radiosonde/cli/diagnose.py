@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
 from radiosonde.cli._stores import add_stores, policy_of, stores_of, time_ns
-from radiosonde.cli._terminal import console
+from radiosonde.cli._terminal import console, write_report
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
 from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print_diagnosis(diagnosis, terminal, command=command)
     if args.html is not None:
-        _write(args.html, render_html(diagnosis, title=f"Diagnosis of {stores[0].name}", command=command))
+        write_report(args.html, render_html(diagnosis, title=f"Diagnosis of {stores[0].name}", command=command))
         if terminal is not None:
             terminal.print(f"\nreport: {args.html}", soft_wrap=True)
     return EXIT_CODES[diagnosis.status]
@@ -129,15 +129,6 @@ def _filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], s
         return command.replace("STORE", ours if command.startswith("radiosonde") else database, 1)
 
     return fill
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write the report to {path}: {error.strerror}; pass another file to --html"
-        ) from error
 
 
 def _subjects(text: str) -> tuple[str, ...]:
