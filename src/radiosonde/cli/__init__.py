@@ -78,6 +78,12 @@ def _load_baseline() -> CommandModule:
     return baseline
 
 
+def _load_incident() -> CommandModule:
+    from radiosonde.cli import incident
+
+    return incident
+
+
 def _load_config() -> CommandModule:
     from radiosonde.cli import config
 
@@ -133,28 +139,53 @@ def _load_demo() -> CommandModule:
 
 
 class Command(NamedTuple):
-    """One command: its name, its line in ``radiosonde --help``, and what imports its module."""
+    """One command: its name, its line in ``radiosonde --help``, what imports its module, and the group in which it is listed."""
 
     name: str
     summary: str
     load: Callable[[], CommandModule]
+    group: str = "commands"
 
 
 COMMANDS = (
-    Command("reference", "build a reference profile from training data, or show one", _load_reference),
-    Command("store", "show, compact and seal a store", _load_store),
-    Command("diagnose", "report what is wrong, where, and since when, from a store", _load_diagnose),
-    Command("triage", "show the last minutes on one screen, compared with usual values", _load_triage),
-    Command("baseline", "show, exclude and include intervals of the past that are no baseline", _load_baseline),
-    Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config),
-    Command("assets", "write rules, alerts and routing for a backend: Prometheus, Alertmanager", _load_assets),
-    Command("canary", "compare a new version with the old one during a rollout, always valid", _load_canary),
-    Command("agent", "drain the rings of all processes in a spool, and store and export their counts", _load_agent),
-    Command("blackbox", "print the last predictions of each process, and those in flight at a crash", _load_blackbox),
-    Command("label", "load labels from a CSV or Parquet file", _load_label),
-    Command("doctor", "report what would be observed in this environment, and how to fix what would not", _load_doctor),
-    Command("bench", "measure the overhead of observing your own model or server", _load_bench),
-    Command("demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo),
+    Command("diagnose", "report what is wrong, where, and since when, from a store", _load_diagnose, "diagnosis"),
+    Command("triage", "show the last minutes on one screen, compared with usual values", _load_triage, "diagnosis"),
+    Command(
+        "canary", "compare a new version with the old one during a rollout, always valid", _load_canary, "diagnosis"
+    ),
+    Command("incident", "list, show, verify, acknowledge and mute incidents", _load_incident, "diagnosis"),
+    Command(
+        "baseline", "show, exclude and include intervals of the past that are no baseline", _load_baseline, "diagnosis"
+    ),
+    Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config, "diagnosis"),
+    Command("reference", "build a reference profile from training data, or show one", _load_reference, "data"),
+    Command("store", "show, compact and seal a store", _load_store, "data"),
+    Command("label", "load labels from a CSV or Parquet file", _load_label, "data"),
+    Command(
+        "agent",
+        "drain the rings of all processes in a spool, and store and export their counts",
+        _load_agent,
+        "serving",
+    ),
+    Command(
+        "blackbox",
+        "print the last predictions of each process, and those in flight at a crash",
+        _load_blackbox,
+        "serving",
+    ),
+    Command(
+        "doctor",
+        "report what would be observed in this environment, and how to fix what would not",
+        _load_doctor,
+        "serving",
+    ),
+    Command(
+        "assets", "write rules, alerts and routing for a backend: Prometheus, Alertmanager", _load_assets, "serving"
+    ),
+    Command("bench", "measure the overhead of observing your own model or server", _load_bench, "trying out"),
+    Command(
+        "demo", "train, serve and replay real flights with three incidents, and diagnose them", _load_demo, "trying out"
+    ),
 )
 
 
@@ -235,27 +266,30 @@ def _chosen(arguments: Sequence[str]) -> Command | None:
     return next((command for command in COMMANDS if command.name == first), None)
 
 
-class _CommandFormatter(argparse.HelpFormatter):
-    """Keeps the name and the line of a command on one row: argparse forgets that commands are indented twice."""
-
-    def add_argument(self, action: argparse.Action) -> None:
-        super().add_argument(action)
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            self._action_max_length += self._indent_increment
-
-
 def _parser(chosen: Command | None, module: CommandModule | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="radiosonde",
         description="Observe machine-learning models in production, and diagnose them.",
-        epilog="Run radiosonde COMMAND --help for details of a command.",
-        formatter_class=_CommandFormatter,
+        epilog=f"{_listed()}\n\nRun radiosonde COMMAND --help for details of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"radiosonde {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    subparsers = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, help="one of those below")
     for command in COMMANDS:
         if command is chosen and module is not None:
             module.add_parser(subparsers)
         else:
-            subparsers.add_parser(command.name, help=command.summary)
+            subparsers.add_parser(command.name)
     return parser
+
+
+def _listed() -> str:
+    """Return the commands by group, one a line."""
+    lines: list[str] = []
+    group = ""
+    for command in COMMANDS:
+        if command.group != group:
+            group = command.group
+            lines += ["", f"{group}:"] if lines else [f"{group}:"]
+        lines.append(f"  {command.name:<11}{command.summary}")
+    return "\n".join(lines)

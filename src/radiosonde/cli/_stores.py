@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import shlex
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._clock import wall_ns
 from radiosonde._settings.environment import in_force
 from radiosonde.config import Configuration, locate, read
-from radiosonde.diagnose import KnownBad, Policy
+from radiosonde.diagnose import KnownBad, Mark, Policy
 from radiosonde.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from radiosonde.sources import StoredSource
 
@@ -60,7 +62,7 @@ def policy_of(stores: Sequence[Path], source: StoredSource) -> Policy:
     """
     path = locate(stores)
     configuration, problems = (Configuration(), []) if path is None else read(path)
-    return Policy(configuration, tuple(problems), known_bad=tuple(exclusions(source)))
+    return Policy(configuration, tuple(problems), tuple(exclusions(source)), tuple(marks(source)))
 
 
 def exclusions(source: StoredSource) -> list[KnownBad]:
@@ -73,6 +75,20 @@ def exclusions(source: StoredSource) -> list[KnownBad]:
         KnownBad(said.start_ns, said.end_ns, said.model, said.why, said.annotation_id)
         for said in source.annotations()
         if said.purpose == "exclude" and said.withdrawn_ns is None
+    ]
+
+
+def marks(source: StoredSource) -> list[Mark]:
+    """Return the incidents of *source* that people have acknowledged or muted, those that are in force.
+
+    Raises:
+        StoreError: a store has become unreadable.
+    """
+    now = wall_ns()
+    return [
+        Mark(said.purpose, said.model, said.incident, said.identity, said.end_ns, said.why, said.author)
+        for said in source.annotations()
+        if said.purpose != "exclude" and said.withdrawn_ns is None and said.end_ns > now
     ]
 
 
@@ -94,6 +110,17 @@ def time_ns(text: str) -> int:
     if not _FIRST_NS <= at_ns <= _LAST_NS:
         raise argparse.ArgumentTypeError(f"{text!r} is outside the supported years 1678 to 2261")
     return at_ns
+
+
+def filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], str]:
+    """Return a function that inserts the store's path into a command: the SQLite file for a query, else the user's argument."""
+    ours = " ".join(shlex.quote(str(path)) for path in paths)
+    database = next((shlex.quote(str(place.path)) for place in source.places if place.path.is_file()), "STORE")
+
+    def fill(command: str) -> str:
+        return command.replace("STORE", ours if command.startswith("radiosonde") else database, 1)
+
+    return fill
 
 
 def author() -> str:

@@ -17,6 +17,7 @@ from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
 from radiosonde.store import Annotation, add_annotation, withdraw_annotation
+from radiosonde.store.annotations import read_annotations
 
 if TYPE_CHECKING:
     import argparse
@@ -107,9 +108,10 @@ def _include(number: int, source: StoredSource) -> int:
     if number not in {each.annotation_id for each in open_ones}:
         known = ", ".join(str(each.annotation_id) for each in open_ones) or "none is in force"
         raise ConfigurationError(f"there is no exclusion {number}; those in force: {known}")
-    for place in source.places:
-        if place.annotations_path.is_file() and withdraw_annotation(place.annotations_path, number, wall_ns()):
-            break
+    for path in {place.annotations_path for place in source.places}:
+        said = read_annotations(path) if path.is_file() else ()
+        if any(each.annotation_id == number and each.purpose == "exclude" for each in said):
+            withdraw_annotation(path, number, wall_ns())
     print(f"included again: exclusion {number}")
     return 0
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import add_stores, policy_of, stores_of, time_ns
+from radiosonde.cli._stores import add_stores, filled_in, policy_of, stores_of, time_ns
 from radiosonde.cli._terminal import console, write_report
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
 from radiosonde.diagnose.finding import iso
@@ -22,8 +21,6 @@ from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from radiosonde.diagnose import Diagnosis
     from radiosonde.sources import StoredSource
 
@@ -96,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if not diagnosis.windows:
         diagnosis = _with_holdings(diagnosis, source)
-    command = _filled_in(stores, source)
+    command = filled_in(stores, source)
     if terminal is None:
         json.dump(diagnosis.to_json(), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")
@@ -118,17 +115,6 @@ def _with_holdings(diagnosis: Diagnosis, source: StoredSource) -> Diagnosis:
     first, last = min(summary.start_ns for summary in held), max(summary.end_ns for summary in held)
     said = f"; the store has windows of {models} from {iso(first)} to {iso(last)}"
     return replace(diagnosis, missing=tuple(replace(gap, because=gap.because + said) for gap in diagnosis.missing))
-
-
-def _filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], str]:
-    """Return a function that inserts the store's path into a command: the SQLite file for a query, else the user's argument."""
-    ours = " ".join(shlex.quote(str(path)) for path in paths)
-    database = next((shlex.quote(str(place.path)) for place in source.places if place.path.is_file()), "STORE")
-
-    def fill(command: str) -> str:
-        return command.replace("STORE", ours if command.startswith("radiosonde") else database, 1)
-
-    return fill
 
 
 def _subjects(text: str) -> tuple[str, ...]:

@@ -10,7 +10,15 @@ from radiosonde.cli._stores import add_stores, policy_of, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
 from radiosonde.diagnose.known_bad import in_force, without
-from radiosonde.diagnose.text import onset_words, place_words, reasons, responsible_words, span_words, status_words
+from radiosonde.diagnose.text import (
+    muted_words,
+    onset_words,
+    place_words,
+    reasons,
+    responsible_words,
+    span_words,
+    status_words,
+)
 from radiosonde.diagnose.triage import TriageLine, triage_lines
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import RUNTIME_MODEL
@@ -74,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         terminal.print(f"  {place_words(finding.where)}; since {onset_words(finding.onset)}", highlight=False)
         for label, words in responsible_words(finding):
             terminal.print(f"  {label}: {words}", highlight=False, soft_wrap=True)
+    for finding in diagnosis.muted:
+        terminal.print(f"  muted: {muted_words(finding)}", highlight=False)
     moved: list[tuple[str, TriageLine]] = []
     for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
         terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
@@ -90,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, TriageLine]], store: str) -> None:
     """Print the largest deviations if nothing is significant, what was ruled out, and the next command."""
-    if not diagnosis.findings and diagnosis.windows:
+    if not (diagnosis.findings or diagnosis.muted) and diagnosis.windows:
         moved.sort(key=lambda entry: -max(entry[1].ratio, 1 / entry[1].ratio))
         largest = "; ".join(f"{model}: {line.now} ({line.usual})" for model, line in moved[:3]) or "none above 50 %"
         terminal.print(f"\nnothing significant; largest deviations: {largest}", highlight=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import Diagnosis, LeftOut, NotChecked, Place
 from radiosonde.diagnose.fold import fold
+from radiosonde.diagnose.incidents import name_incidents
 from radiosonde.diagnose.known_bad import add_hidden, going_on, in_force, look_again, view_without
 from radiosonde.diagnose.lost import hole_words, unseen_models
 from radiosonde.diagnose.policy import Policy
@@ -64,11 +65,8 @@ def check(
         return _nothing(model or "", sorted({window.key.model for window in given} - {RUNTIME_MODEL}), written_ns)
     whole, missing, left_out = Report(), [], []
     for name in sorted({window.key.model for window in chosen}):
+        view, excluded = _view(name, given, runtime, references, past=past, policy=policy)
         mine = [window for window in chosen if window.key.model == name]
-        beside = sorted({(each.start_ns, each.end_ns) for each in given if each.key.model not in (name, RUNTIME_MODEL)})
-        view = View(name, mine, runtime, references, past, beside, policy.configuration.of(name))
-        excluded = in_force(policy.known_bad, name, mine)
-        view = view_without(view, excluded)
         reports, ended = _reports(view)
         left_out += [
             LeftOut(Place(name), each.start_ns, each.end_ns, each.why, each.number) for each in (*excluded, *ended)
@@ -76,6 +74,7 @@ def check(
         for each in going_on(policy.known_bad, name, mine):
             because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
             whole.gap(view, "an excluded interval", because)
+        name_incidents(view, reports, policy.marks, window_length_ns(view.windows))
         for report in reports.values():
             whole.add_all(report)
         if view.hole is not None:
@@ -85,8 +84,9 @@ def check(
     missing += lost + policy.gaps()
     whole.findings.sort(key=lambda finding: (_SEVERITY[finding.severity], -finding.confidence.ln_e))
     whole.notes.sort(key=lambda finding: -finding.confidence.ln_e)
+    found = [policy.with_responsible(finding) for finding in whole.findings]
     return Diagnosis(
-        findings=tuple(policy.with_responsible(finding) for finding in whole.findings),
+        findings=tuple(finding for finding in found if finding.state != "muted"),
         notes=tuple(policy.with_responsible(note) for note in whole.notes),
         not_checked=tuple(whole.gaps),
         checked=tuple(whole.checked),
@@ -99,7 +99,28 @@ def check(
         is_stale=freshness is not None and not past and freshness.is_stale(window_length_ns(chosen)),
         written_ns=written_ns,
         left_out=tuple(left_out),
+        muted=tuple(finding for finding in found if finding.state == "muted"),
     )
+
+
+def view_of(
+    windows: Iterable[Window], references: Mapping[tuple[str, str], Reference], model: str, policy: Policy
+) -> View:
+    """Return *model* as the checks see it: of all *windows*, without the time that *policy* excludes."""
+    given = list(windows)
+    runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
+    return _view(model, given, runtime, references, past=False, policy=policy)[0]
+
+
+def _view(
+    name: str, given: list[Window], runtime: list[Window], references: Mapping[tuple[str, str], Reference], *, past: bool, policy: Policy
+) -> tuple[View, list[KnownBad]]:  # fmt: skip
+    """Return the model *name* as the checks see it, and the excluded intervals that are left out."""
+    mine = [window for window in given if window.key.model == name]
+    beside = sorted({(each.start_ns, each.end_ns) for each in given if each.key.model not in (name, RUNTIME_MODEL)})
+    view = View(name, mine, runtime, references, past, beside, policy.configuration.of(name))
+    excluded = in_force(policy.known_bad, name, mine)
+    return view_without(view, excluded), excluded
 
 
 def _reports(view: View) -> tuple[dict[Check, Report], list[KnownBad]]:

@@ -83,6 +83,7 @@ def failure_finding(
     return Finding(
         f"{kind}.errors.{what}", kind, severity, _title(table, names, (rate, was, was_calls), evidence), text, where, onset,
         confidence(incident.alarm.ln_report), tuple(evidence), steps, figures,
+        opened_ns=int(table.end_ns[incident.alarm.step]),
     )  # fmt: skip
 
 

@@ -23,6 +23,9 @@ Severity = Literal["page", "ticket", "info"]
 Status = Literal["findings", "healthy", "not checked", "stale"]
 """What a diagnosis as a whole means; `radiosonde.diagnose.status` says how it is decided."""
 
+State = Literal["open", "acknowledged", "muted", "recovered", "verified"]
+"""Where an incident is in its life; `radiosonde.diagnose.incidents` says when each holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -137,6 +140,46 @@ class Responsible:
 
 
 @dataclass(frozen=True, slots=True)
+class Impact:
+    """What an incident has cost so far.
+
+    Attributes:
+        calls: calls that failed beyond what was usual, or, where nothing failed, calls served at the place since the onset.
+        calls_per_hour: the same per hour.
+        noun: what these calls are.
+        text: the sentence that reads it.
+    """
+
+    calls: int
+    calls_per_hour: float
+    noun: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a person said about an incident, while it is in force.
+
+    Attributes:
+        purpose: ``ack``: somebody is at it; ``mute``: it calls for nobody.
+        model: its model.
+        incident: its id.
+        identity: by what it is known again, as JSON.
+        until_ns: when it stops to be in force, by wall clock.
+        why: the reason.
+        author: who said it.
+    """
+
+    purpose: Literal["ack", "mute"]
+    model: str
+    incident: str
+    identity: str
+    until_ns: int
+    why: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong.
 
@@ -153,6 +196,12 @@ class Finding:
         next_steps: what to look at next.
         figures: the pictures of the HTML report, as numbers.
         responsible: who to call; None where nobody is declared.
+        opened_ns: end of the window with which the evidence passed its price; None where the check does not know.
+        id: id of the incident; ``""`` for what is none.
+        check: name of the check that found it.
+        state: where the incident is in its life.
+        mark: who acknowledged or muted it; None for nobody.
+        impact: what it has cost so far; None for what is no incident.
     """
 
     name: str
@@ -167,6 +216,21 @@ class Finding:
     next_steps: tuple[NextStep, ...] = ()
     figures: tuple[Figure, ...] = field(default=(), repr=False)
     responsible: Responsible | None = None
+    opened_ns: int | None = None
+    id: str = ""
+    check: str = ""
+    state: State = "open"
+    mark: Mark | None = None
+    impact: Impact | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, text and numbers, as in the document of a diagnosis."""
+        record = asdict(self)
+        record["onset"]["at"] = iso(self.onset.at_ns)
+        for figure, picture in zip(self.figures, record["figures"], strict=True):
+            picture["type"] = type(figure).__name__.lower()
+        plain: dict[str, Any] = _plain(record)
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +344,7 @@ class Diagnosis:
         is_stale: nothing has been written for longer than windows of this length allow.
         written_ns: when the store was last written to, by wall clock; None when nobody asked.
         left_out: time that served as no baseline.
+        muted: what is wrong and somebody muted: listed, and no reason for exit code 1.
     """
 
     findings: tuple[Finding, ...]
@@ -295,6 +360,7 @@ class Diagnosis:
     is_stale: bool = False
     written_ns: int | None = None
     left_out: tuple[LeftOut, ...] = ()
+    muted: tuple[Finding, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -310,14 +376,17 @@ class Diagnosis:
         """Whether everything required was checked, the data are fresh, and nothing calls for a person."""
         return self.status == "healthy"
 
+    @property
+    def incidents(self) -> tuple[Finding, ...]:
+        """Every incident, the open ones first, then by the time of its onset, the latest first."""
+        known = [finding for finding in (*self.findings, *self.muted, *self.notes) if finding.id]
+        return tuple(sorted(known, key=lambda each: (each.onset.ended_ns is not None, -each.onset.at_ns, each.id)))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and numbers; schema `SCHEMA`."""
         document = {"schema": SCHEMA, "status": self.status, "healthy": self.healthy, **asdict(self)}
-        for name in ("findings", "notes"):
-            for finding, record in zip(getattr(self, name), document[name], strict=True):
-                record["onset"]["at"] = iso(finding.onset.at_ns)
-                for figure, picture in zip(finding.figures, record["figures"], strict=True):
-                    picture["type"] = type(figure).__name__.lower()
+        for name in ("findings", "notes", "muted"):
+            document[name] = [finding.to_json() for finding in getattr(self, name)]
         plain: dict[str, Any] = _plain(document)
         return plain
 

@@ -13,12 +13,14 @@ from radiosonde.diagnose.text import (
     checked_words,
     gap_words,
     left_out_words,
+    muted_words,
     onset_words,
     place_words,
     rate_words,
     reasons,
     responsible_words,
     span_words,
+    state_words,
     status_words,
 )
 from radiosonde.model import printable
@@ -84,6 +86,7 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         f'<ul class="why">{why}</ul>' if why else "",
         f'<ol class="toc">{contents}</ol>' if contents else "",
         *(_finding(finding, number, command) for number, finding in enumerate(diagnosis.findings, 1)),
+        _list("Muted", [muted_words(finding) for finding in diagnosis.muted]),
         _list("Quality", [quality_words(figure) for figure in diagnosis.quality]),
         _notes(diagnosis),
         _list("Checked", [line for check in diagnosis.checked for line in checked_words(check)]),
@@ -108,6 +111,8 @@ def _finding(finding: Finding, number: int, command: Callable[[str], str]) -> st
         ("where", place_words(finding.where)),
         ("since", onset_words(finding.onset)),
         ("how sure", finding.confidence.words),
+        *((("incident", f"{finding.id}, {state_words(finding)}"),) if finding.id else ()),
+        *((("impact", finding.impact.text),) if finding.impact is not None else ()),
         *responsible_words(finding),
     )
     rows = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in facts)

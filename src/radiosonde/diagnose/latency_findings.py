@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,7 @@ def latency_findings(
         arm = None if since.arm is None else close.arms[since.arm]
         named.add(arm)
         host = host_of(windows, runtime, span.start_ns, span.end_ns or int(table.end_ns[-1]), arm)
-        made.append(_finding(close, since, host, wants_past=wants_past))
+        made.append(replace(_finding(close, since, host, wants_past=wants_past), opened_ns=span.opened_ns))
     for slower in slower_arms(panel, windows):
         arm = None if slower.arm is None else panel.arms[slower.arm]
         if arm in named:

@@ -49,6 +49,7 @@ class SlowSpan(NamedTuple):
         end_ns: end; None while it goes on.
         judged_ns: end of the part by which it is judged: the start of a later one within it, or None.
         ln_e: evidence, every look, bound and place paid for.
+        opened_ns: end of the window with which the evidence passed its price.
     """
 
     bucket: int
@@ -59,6 +60,7 @@ class SlowSpan(NamedTuple):
     end_ns: int | None
     judged_ns: int | None
     ln_e: float
+    opened_ns: int | None = None
 
 
 class SlowCalls(NamedTuple):
@@ -188,5 +190,13 @@ def _told(
     end = None if incident.recovered is None else int(table.start_ns[min(incident.recovered, table.size - 1)])
     starts = table.start_ns
     return SlowSpan(
-        bucket, name, int(starts[onset]), int(starts[earliest]), int(starts[latest]), end, None, alarm.ln_report
+        bucket,
+        name,
+        int(starts[onset]),
+        int(starts[earliest]),
+        int(starts[latest]),
+        end,
+        None,
+        alarm.ln_report,
+        int(table.end_ns[alarm.step]),
     )

@@ -144,7 +144,7 @@ def _finding(
     return Finding(
         f"latency.objective.{name.version or name.cohort or 'all'}", "latency", severity, f"{whom}{p99}, above the objective of {bound}",
         verdict, where, onset, confidence(incident.alarm.ln_report), tuple(evidence), (look_at_traces(where, onset), look_before(where, onset)),
-        (_timeline(table, found, rows, bound),),
+        (_timeline(table, found, rows, bound),), opened_ns=int(table.end_ns[incident.alarm.step]),
     )  # fmt: skip
 
 

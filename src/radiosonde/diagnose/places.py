@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from radiosonde.diagnose.finding import Place
     from radiosonde.model import SeriesKey
 
 MAX_PLACES = 512
@@ -83,3 +84,17 @@ def make_places(keys: Sequence[SeriesKey], traffic: NDArray[np.float64], *, dime
             masks[name] = mask
     names = sorted(masks, key=lambda name: (name.parts, -float(traffic[masks[name]].sum()), name))[:MAX_PLACES]
     return Places(tuple(names), np.stack([masks[name] for name in names]))
+
+
+def rows_at(keys: Sequence[SeriesKey], where: Place) -> NDArray[np.bool_]:
+    """Return which of *keys* are at the place *where*."""
+    wanted = parse_cohort(where.cohort).items()
+    return np.array(
+        [
+            where.version in ("", key.version)
+            and where.variant in ("", key.variant)
+            and wanted <= parse_cohort(key.cohort).items()
+            for key in keys
+        ],
+        dtype=bool,
+    )

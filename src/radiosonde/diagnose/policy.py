@@ -13,7 +13,7 @@ from radiosonde.diagnose.finding import NotChecked, Place, Responsible
 from radiosonde.diagnose.known_bad import KnownBad
 
 if TYPE_CHECKING:
-    from radiosonde.diagnose.finding import Finding, Kind
+    from radiosonde.diagnose.finding import Finding, Kind, Mark
 
 _CURED_BY_ROLLBACK: frozenset[Kind] = frozenset({"version", "errors", "cohort", "latency", "quality", "runtime"})
 
@@ -26,11 +26,13 @@ class Policy:
         configuration: objectives and owners.
         problems: what in the configuration cannot be used.
         known_bad: intervals that are no baseline.
+        marks: acknowledged and muted incidents, those in force.
     """
 
     configuration: Configuration = field(default_factory=Configuration)
     problems: tuple[ConfigProblem, ...] = ()
     known_bad: tuple[KnownBad, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
     def gaps(self) -> list[NotChecked]:
         """Return what could not be checked because the configuration has mistakes: no model is healthy until they are corrected."""

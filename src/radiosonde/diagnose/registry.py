@@ -24,6 +24,7 @@ from radiosonde.diagnose.panel import Panel, make_axis, make_panel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from radiosonde.diagnose.verification import MeasuredRate
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
 
@@ -48,6 +49,7 @@ class Check:
         look: looks at a model and adds what it saw to the report.
         explains: names of checks whose findings at the same place and time are symptoms of this one's.
         spoils: the time of its ended incidents is no baseline for any check.
+        measured: the rate by which an incident is verified; None, or a None from it, where its state alone tells.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Check:
     look: Callable[[View, Report], None]
     explains: tuple[str, ...] = ()
     spoils: bool = True
+    measured: Callable[[View, Finding], MeasuredRate | None] | None = None
 
 
 @dataclass(slots=True)

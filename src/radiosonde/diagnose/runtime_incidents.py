@@ -203,6 +203,7 @@ def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_pas
             Evidence("rate_before", was, "share", f"{sums[2]:.0f} of {sums[3]:.0f} before"),
         ),
         (look_at_health(onset), look_before(where, onset)), (_timeline(health, series),),
+        opened_ns=int(health.end_ns[incident.alarm.step]),
     )  # fmt: skip
 
 

@@ -47,7 +47,8 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
         _row(terminal, "because", reason)
     for number, finding in enumerate(diagnosis.findings, 1):
         terminal.print()
-        _print_finding(finding, number, terminal, command)
+        print_finding(finding, terminal, command=command, number=number)
+    _print_list("Muted", [muted_words(finding) for finding in diagnosis.muted], terminal)
     _print_list("Quality", [quality_words(figure) for figure in diagnosis.quality], terminal)
     _print_notes(diagnosis.notes, terminal)
     _print_list("Checked", [line for check in diagnosis.checked for line in checked_words(check)], terminal)
@@ -55,7 +56,8 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
     _print_list("No baseline", [left_out_words(each) for each in diagnosis.left_out], terminal)
 
 
-def _print_finding(finding: Finding, number: int, terminal: Console, command: Callable[[str], str]) -> None:
+def print_finding(finding: Finding, terminal: Console, *, command: Callable[[str], str], number: int = 1) -> None:
+    """Print one *finding* on *terminal*, with its *number* in the report; *command* as for `print_diagnosis`."""
     from rich.text import Text
 
     badge = Text(f"{number} ").append(f" {finding.severity.upper()} ", _STYLES[finding.severity])
@@ -64,6 +66,10 @@ def _print_finding(finding: Finding, number: int, terminal: Console, command: Ca
     _row(terminal, "where", place_words(finding.where))
     _row(terminal, "since", onset_words(finding.onset))
     _row(terminal, "how sure", finding.confidence.words)
+    if finding.id:
+        _row(terminal, "incident", f"{finding.id}, {state_words(finding)}")
+    if finding.impact is not None:
+        _row(terminal, "impact", finding.impact.text)
     for label, words in responsible_words(finding):
         _row(terminal, label, words)
     timeline = next((figure for figure in finding.figures if isinstance(figure, Timeline)), None)
@@ -158,8 +164,9 @@ def _row(terminal: Console, label: str, text: str, *, width: int = _LABEL) -> No
 
 def status_words(diagnosis: Diagnosis) -> str:
     """Return the status of *diagnosis*, or how many findings there are."""
-    count = len(diagnosis.findings)
-    return f"{count} finding{'s' if count > 1 else ''}" if count else diagnosis.status
+    count, muted = len(diagnosis.findings), len(diagnosis.muted)
+    said = f"{count} finding{'s' if count > 1 else ''}" if count else diagnosis.status
+    return f"{said}, {muted} muted" if muted else said
 
 
 def span_words(diagnosis: Diagnosis) -> str:
@@ -208,6 +215,20 @@ def responsible_words(finding: Finding) -> list[tuple[str, str]]:
         for label, words in (("owner", owner), ("rollback", declared.rollback), ("switch", flag))
         if words
     ]
+
+
+def state_words(finding: Finding) -> str:
+    """Return the state of an incident, until when and why it was acknowledged or muted, and by whom."""
+    mark = finding.mark
+    if mark is None:
+        return finding.state
+    who = f" by {mark.author}" if mark.author else ""
+    return f"{finding.state}{who} until {_time(mark.until_ns)} UTC: {mark.why}"
+
+
+def muted_words(finding: Finding) -> str:
+    """Return a muted incident on one line."""
+    return f"{finding.id}: {finding.title}; since {onset_words(finding.onset)}; {state_words(finding)}"
 
 
 def left_out_words(left_out: LeftOut) -> str:

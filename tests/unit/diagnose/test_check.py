@@ -225,6 +225,7 @@ def test_the_diagnosis_is_plain_json_of_the_documented_schema(references):
     (finding,) = document["findings"]
     assert set(finding) == {
         "name", "kind", "severity", "title", "verdict", "where", "onset", "confidence", "evidence", "next_steps", "figures", "responsible",
+        "id", "check", "state", "opened_ns", "impact", "mark",
     }  # fmt: skip
     assert finding["onset"]["at"] == "2013-03-11T12:00Z"
     assert [figure["type"] for figure in finding["figures"]] == ["timeline", "bars"]

@@ -11,6 +11,7 @@ from radiosonde.diagnose.failure_findings import failure_finding, place_name
 from radiosonde.diagnose.failure_incidents import RULE, Failures, find_failures
 from radiosonde.diagnose.finding import Floor
 from radiosonde.diagnose.floors import falling, floor_spans, longer_spans, rate_floor
+from radiosonde.diagnose.measured import failure_rate
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.model import OVERFLOW_COHORT
 
@@ -111,4 +112,5 @@ CHECK = Check(
     scales="windows",
     severity="page from 2 % of the place's calls or 0.5 % of all, or from the model's objective; else ticket; a note when it is over",
     look=look,
+    measured=failure_rate,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from radiosonde.diagnose.data_findings import data_findings
 from radiosonde.diagnose.feature_floors import feature_floors
 from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
+from radiosonde.diagnose.measured import cell_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
 from radiosonde.sketches.library import HOW_TO_INSTALL, is_available
@@ -83,4 +84,5 @@ CHECK = Check(
     scales="blocks",
     severity="page for integrity; ticket or note for drift",
     look=look,
+    measured=cell_rate,
 )

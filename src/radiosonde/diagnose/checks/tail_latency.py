@@ -11,6 +11,7 @@ from radiosonde.diagnose.floors import falling, floor_spans, rate_floor
 from radiosonde.diagnose.latency_findings import latency_findings
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.latency_objective import find_slow, folded, objective_findings
+from radiosonde.diagnose.measured import slow_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.status import window_length_ns
 
@@ -90,4 +91,5 @@ CHECK = Check(
     scales="windows",
     severity="page; a note when it is over",
     look=look,
+    measured=slow_rate,
 )
