@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from radiosonde.export.exposition import render
 from radiosonde.export.otlp import OtlpExporter
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import SeriesKey
+from radiosonde.semconv import attributes as attribute_names
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
 from tests.e2e._receivers import attributes, free_port, otlp_sink, running, wait_for
@@ -197,3 +199,29 @@ def _answers(url: str) -> bool:
         return bool(_get(url))
     except OSError:
         return False
+
+
+def test_the_page_of_renamed_series_names_what_is_exported():
+    """What is to be taken instead exists, and what was renamed does not."""
+    page = (Path(__file__).parents[2] / "docs/migrating/series.md").read_text()
+    exported_names = {name for name, _ in scraped(everything())}
+    rows = [line.split(" | ", 1) for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) == 11
+    for before, now in rows:
+        (former,) = re.findall(r"radiosonde_\w+(?=[`{])", before)
+        assert "{" in before or former not in exported_names
+        for name in set(re.findall(r"radiosonde_\w+?_(?:total|bound|cut)\b", now)):
+            assert name in exported_names, name
+
+
+def test_the_page_of_names_beside_opentelemetry_names_ours():
+    """Every name of ours on it is in the registry."""
+    page = (Path(__file__).parents[2] / "docs/otel-names.md").read_text()
+    ours = {
+        *METRICS,
+        *(value for name, value in vars(attribute_names).items() if name.isupper() and isinstance(value, str)),
+    }
+    for name in set(re.findall(r"`(radiosonde\.[a-z_.*]+)`", page)):
+        assert name in ours or any(known.startswith(name.removesuffix("*")) for known in ours if name.endswith(".*")), (
+            name
+        )
