@@ -221,6 +221,11 @@ def _begin_in_child() -> None:
     _tell_all("after_fork_in_child")()
 
 
+def look_for_signals() -> None:
+    """See that a signal whose handler has not run is not forgotten. For the consumer's thread, a few times a second."""
+    _EXIT.look()
+
+
 def deliver_at_any_end() -> None:
     """See that whatever ends this process lets it deliver first: a signal, or the end of a child of a pool.
 

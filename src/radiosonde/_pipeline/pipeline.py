@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._native import LockType, OwnedLock
-from radiosonde._pipeline._worker import Worker, deliver_at_any_end
+from radiosonde._pipeline._worker import Worker, deliver_at_any_end, look_for_signals
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
@@ -189,6 +189,7 @@ class Pipeline:
         self._draining.open()
 
     def _step(self) -> None:
+        look_for_signals()
         with self.guard("step"):
             self._consume()
 

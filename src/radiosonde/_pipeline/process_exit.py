@@ -18,7 +18,8 @@ let go of its locks, and the process ends as soon as all is delivered.
 
 A repetition within `SAME_SIGNAL_S` is the same signal, sent to a process and to its group; a later one ends the process at
 once. Python lets only the main thread set handlers: a process that decorates and predicts in other threads only is not
-armed, and while native code keeps the main thread, the signal waits for its return. The first process of a container is not
+armed, and while native code keeps the main thread, the signal waits for its return. A signal that comes as the main thread
+begins to wait is sent once more (`radiosonde._pipeline.pending_signals`). The first process of a container is not
 armed either: the default action of a signal does not end it.
 """
 
@@ -36,6 +37,7 @@ from typing import Any
 
 from radiosonde._clock import monotonic_ns
 from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
+from radiosonde._pipeline.pending_signals import PendingSignals, interrupt_main_thread
 
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
@@ -58,6 +60,7 @@ class ProcessExit:
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         self._deliver = deliver
+        self._pending = PendingSignals()
         self.reset()
 
     def reset(self) -> None:
@@ -66,6 +69,9 @@ class ProcessExit:
         self._actor = 0
         self._signal = self._signalled_ns = 0
         self._is_delivered = False
+        self._ours: set[int] = set()  # signals whose handler was ours at the last look
+        self._untaken: set[int] = set()
+        self._pending.reset()
 
     def act(self) -> None:
         """Deliver; nothing where this has interrupted itself, and a wait where another thread delivers."""
@@ -103,6 +109,8 @@ class ProcessExit:
         if os.getpid() == 1:
             return
         _wrap_signal(self)
+        if threading.current_thread() is threading.main_thread():
+            self._pending.watch()
         for number in ENDING_SIGNALS:
             self.arm_signal(number)
 
@@ -110,6 +118,23 @@ class ProcessExit:
         """Deliver before this signal ends the process, if its default action is in force."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
             _set_handler(number, self.take)
+            self.take_note()
+
+    def look(self) -> None:
+        """Interrupt the main thread where it has not run the handler of a signal that came before the last look.
+
+        For the consumer's thread, a few times a second.
+        """
+        waiting = self._untaken
+        self.take_note()
+        for number in self._untaken & waiting:
+            interrupt_main_thread(number)
+
+    def take_note(self) -> None:
+        """Note which signals have come for our handler; one that was in force only before or only after is not concerned."""
+        ours = set() if self._signal else {number for number in ENDING_SIGNALS if signal.getsignal(number) == self.take}
+        self._untaken = (self._untaken | self._pending.arrived()) & self._ours & ours
+        self._ours = ours
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """Deliver, and end the process by the signal: the handler."""
@@ -149,9 +174,8 @@ class ProcessExit:
             os.kill(os.getpid(), self._signal)
             return
         self._is_delivered = True
-        main = threading.main_thread().ident
-        if main is not None and hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(main, self._signal)  # also wakes it from what it waits for
+        if hasattr(signal, "pthread_kill"):
+            interrupt_main_thread(self._signal)
         else:
             os.kill(os.getpid(), self._signal)
 
@@ -175,7 +199,9 @@ def _wrap_signal(leaving: ProcessExit) -> None:
 
     @functools.wraps(current)
     def set_handler(signalnum: Any, handler: Any) -> Any:
+        leaving.take_note()
         previous = current(signalnum, handler)
+        leaving.take_note()
         if signalnum in ENDING_SIGNALS and handler in (signal.SIG_DFL, 0) and not sys.is_finalizing():
             leaving.arm_signal(signalnum)
         return previous

@@ -1,0 +1,103 @@
+"""Finds signals that have come and whose handler has not run, and interrupts the main thread once more.
+
+Python runs handlers in the main thread, between two instructions. A signal that comes when the main thread has given up the
+interpreter lock and is just about to wait does not interrupt the wait: its handler runs when the wait is over, an hour later
+perhaps. A process that says it is ready and is told to end at once runs into that, on a busy machine one in ten. With the default
+action it would have ended.
+
+Python writes the number of each signal to a file descriptor, which is a pipe here unless the host has one of its own
+(`signal.set_wakeup_fd`). An event loop that sets one is woken by it, and need not be interrupted. What sets one is not told of ours,
+and ours comes back when it is taken away.
+
+Where the main thread is in native code, it is interrupted in vain until that returns.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import Any
+
+_READ_BYTES = 4096
+
+
+class PendingSignals:
+    """The pipe, and what has come through it."""
+
+    def __init__(self) -> None:
+        self._read = self._write = -1
+        self._pid = 0
+
+    def watch(self) -> None:
+        """Have Python write down signals. For the main thread; nothing where another descriptor is in force, or again."""
+        if not hasattr(signal, "pthread_kill") or self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        previous = _set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        if previous != -1:
+            _set_wakeup_fd(previous)
+        _conceal(self)
+
+    def arrived(self) -> set[int]:
+        """Return the numbers of the signals that have come since this was asked last. Any thread."""
+        found: set[int] = set()
+        if self._pid == os.getpid():
+            with suppress(OSError):  # BlockingIOError: none has
+                while part := os.read(self._read, _READ_BYTES):
+                    found.update(part)
+        return found
+
+    def reset(self) -> None:
+        """Forget the pipe of a parent, in a forked child: what is written there would be taken for the parent's."""
+        if self._pid in (0, os.getpid()):
+            return
+        previous = _set_wakeup_fd(-1)
+        if previous not in (-1, self._write):
+            _set_wakeup_fd(previous)
+        os.close(self._read)
+        os.close(self._write)
+        self._read = self._write = -1
+        self._pid = 0
+
+    def owns(self, descriptor: int) -> bool:
+        """Whether *descriptor* is the end of the pipe that Python writes to."""
+        return descriptor != -1 and descriptor == self._write
+
+    def renew(self) -> None:
+        """Set the pipe again: somebody has taken another descriptor away."""
+        if self._pid == os.getpid():
+            _set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+
+def interrupt_main_thread(number: int) -> None:
+    """Send a signal to the main thread, which ends what it waits for."""
+    main = threading.main_thread().ident
+    if main is not None:
+        with suppress(ProcessLookupError):
+            signal.pthread_kill(main, number)
+
+
+_set_wakeup_fd = signal.set_wakeup_fd
+
+
+def _conceal(pending: PendingSignals) -> None:
+    """Have nobody see our descriptor: Trio warns of one that it finds, and others would put it back as if it were theirs."""
+    current = signal.set_wakeup_fd
+    if getattr(current, "is_radiosonde", False):
+        return
+
+    @functools.wraps(current)
+    def set_wakeup_fd(fd: int, **options: Any) -> int:
+        previous = current(fd, **options)
+        if fd == -1:
+            pending.renew()
+        return -1 if pending.owns(previous) else previous
+
+    set_wakeup_fd.is_radiosonde = True  # type: ignore[attr-defined]
+    signal.set_wakeup_fd = set_wakeup_fd
