@@ -19,6 +19,7 @@ from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
 from radiosonde._pipeline.hurry import in_a_hurry
+from radiosonde._pipeline.idle_models import IdleModels
 from radiosonde._pipeline.importing import is_importing
 from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
@@ -102,6 +103,7 @@ class Pipeline:
         self.deferred, self.health = parts.deferred, parts.health
         self._span_source = SpanSource(self.guard, self._cells_of)
         self._looked_ns = monotonic_ns()
+        self._idle_models = IdleModels()
 
     @property
     def is_recording(self) -> bool:
@@ -209,9 +211,12 @@ class Pipeline:
     def _look_around(self) -> None:
         """Once a second: see what has changed around us."""
         self._draining.look()
-        for recorder in list(self._recorders):
+        recorders = list(self._recorders)
+        for recorder in recorders:
             with self.guard("retrace"):
                 recorder.retrace(self.spans_for(recorder))
+        with self.guard("idle_models"):
+            self._idle_models.look(recorders, self._looked_ns)
 
     def take_turn(self, *, everything: bool = False, timeout_s: float = _TURN_TIMEOUT_S) -> bool:
         """Drain all rings, join labels, close what is due; return whether the turn could be taken.

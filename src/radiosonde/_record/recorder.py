@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from radiosonde._guard import Breaker
 from radiosonde._native import RLock
@@ -194,6 +194,7 @@ class Recorder:
         self.phases = Codes(PHASES)
         self.writer: RecordWriter | FirstRecordWriter = FirstRecordWriter(self)
         self._learned: Learned | None = None
+        self._resting: _Resting | None = None
         self._misses = 0
         self._opening = Breaker(self.host.guard, "open_writer", f"model {self.name!r}")
 
@@ -206,6 +207,8 @@ class Recorder:
         with self._lock:
             if isinstance(self.writer, RecordWriter):
                 return self.writer
+            if self._resting is not None:
+                return self._wake_up(self._resting)
             reference, schema = None, _NO_FEATURES
             with self.host.guard("schema"):
                 reference = self.host.reference_for(self)
@@ -341,6 +344,24 @@ class Recorder:
                 self.host.attach(writer)
                 self.writer = writer
 
+    def rest(self, writer: RecordWriter) -> None:
+        """Let go of a writer that nobody calls; the next call opens another one of the same schema and classes."""
+        with self._lock:
+            if self.writer is writer:
+                self._resting = _Resting(writer.schema, writer.outputs, writer.inputs.is_tentative)
+                self.writer = FirstRecordWriter(self)
+
+    def _wake_up(self, resting: _Resting) -> RecordWriter | None:
+        with self._opening(_kind_of(resting.schema)) as is_admitted:
+            if is_admitted:
+                writer = RecordWriter(self, resting.schema, resting.outputs, self.host.spans_for(self))
+                writer.inputs.is_tentative = resting.is_tentative
+                self.host.attach(writer)
+                self.writer, self._resting = writer, None
+                return writer
+        self.host.guard.lose(losses.RECORD_FAILED)
+        return None
+
     def reopen(self, writer: RecordWriter) -> None:
         """Open a writer whose ring lies in the spool, in place of *writer*, whose ring does not (any more).
 
@@ -399,8 +420,16 @@ def _error_name(kind: object) -> object:
     return kind.__qualname__ if isinstance(kind, type) and kind.__module__ == "builtins" else kind
 
 
+class _Resting(NamedTuple):
+    """What is kept of a writer that was let go."""
+
+    schema: Schema
+    outputs: OutputReader
+    is_tentative: bool
+
+
 class FirstRecordWriter:
-    """Stands in until the first call, which opens the real writer."""
+    """Stands in until the first call, or the first after a rest, which opens the real writer."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

@@ -43,6 +43,7 @@ PLACES: Final[Mapping[str, str]] = {
     "last_turn": "the turn before the windows are closed at the end",
     "scrape": "the turn before a snapshot is exported",
     "retrace": "opening the ring of a model anew, with or without live spans",
+    "idle_models": "letting go of the ring of a model that nobody calls",
     "version": "working out a model's version",
     "deferred": "a function that a plug-in left to the consumer",
     "deferred_late": "a function that a plug-in left to the consumer, called at once because too many wait",
