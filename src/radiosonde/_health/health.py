@@ -7,7 +7,7 @@ what was added since the last one, so nothing is lost and no lock is taken for i
 Where an agent drains the rings, the same samples are taken and their totals left in the spool (`radiosonde._pipeline.worker_publisher`);
 the agent makes the windows (`radiosonde._agent.workers_health`).
 
-Costs 60 us a sample and 1 us per run of the collector (bench ``runtime-cpu``).
+Costs 60 us a sample, 0.2 ms each five seconds for pressure and run queues, and 1 us per run of the collector (bench ``runtime-cpu``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._clock import NS, monotonic_ns, process_time_ns, wall_ns
 from radiosonde._health import probes
+from radiosonde._health.pressure import Contention, ContentionProbe
 from radiosonde._native import RLock
 from radiosonde.model import LATENCY, RUNTIME_KEY, DurationCounts, RuntimeCounts, Window
 from radiosonde.model.addition import add
@@ -42,6 +43,9 @@ SAMPLE_EVERY_NS = NS // 2
 
 GPU_EVERY_NS = 10 * NS
 """NVML is asked less often: a call may take a millisecond."""
+
+CONTENTION_EVERY_NS = 5 * NS
+"""Pressure and run queues are asked less often: a dozen files of the kernel, 0.2 ms."""
 
 _STEPS = 1 << LATENCY.scale
 
@@ -95,7 +99,11 @@ class HealthSampler:
         if self.is_running or self._is_over:
             return
         self.is_running = True
-        self._stat = probes.cpu_limit().stat
+        limit = probes.cpu_limit()
+        self._stat = limit.stat
+        self._cores = min(limit.cores, probes.available_cores())
+        self._contention = ContentionProbe()
+        self._contention_ns = monotonic_ns()
         self._gpu = probes.gpu_probe()
         self._gpu_bytes = 0
         self._gpu_asked_ns = -GPU_EVERY_NS  # so that the first sample asks, also where the monotonic clock is young
@@ -175,13 +183,16 @@ class HealthSampler:
         if start_ns != self._start_ns:
             ended = self._close()
             self._start_ns = start_ns
-        part = self._since(now_ns)
+        part = self._since(now_ns, is_last=everything)
         self._parts = [add([*self._parts, part])]
         self.total = replace(add([self.total, part]), rss_bytes=part.rss_bytes, gpu_bytes=part.gpu_bytes)
         return [*ended, *(self._close() if everything else ())]
 
-    def _since(self, now_ns: int) -> RuntimeCounts:
+    def _since(self, now_ns: int, *, is_last: bool) -> RuntimeCounts:
         """Return what was added since the last sample."""
+        waited = Contention()
+        if is_last or now_ns - self._contention_ns >= CONTENTION_EVERY_NS:
+            waited, self._contention_ns = self._contention.look(), now_ns
         cpu_ns, tables = process_time_ns(), self._snapshots()
         throttled = probes.throttling(self._stat) if self._stat else probes.Throttling()
         grown = throttled.since(self._throttling)
@@ -191,13 +202,18 @@ class HealthSampler:
             DurationCounts(table.counts - before.counts, table.sum_s - before.sum_s)
             for table, before in zip(tables, self._tables, strict=True)
         ]
+        pauses, lags, waits = added
         part = RuntimeCounts(
             (now_ns - self._sampled_ns) / NS,
             (cpu_ns - self._cpu_ns) / NS,
             *grown,
             probes.rss_bytes(),
             self._gpu_bytes,
-            *added,
+            gc_pauses=pauses,
+            loop_lags=lags,
+            pool_waits=waits,
+            cores=self._cores,
+            **waited._asdict(),
         )
         self._cpu_ns, self._sampled_ns, self._throttling, self._tables = cpu_ns, now_ns, throttled, tables
         return part

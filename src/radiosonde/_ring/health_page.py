@@ -3,7 +3,7 @@
 ::
 
     page     64 bytes: magic, version, buckets per table, pid, generation (one byte); the rest is zero
-    records  2 x 5848 bytes, see `RECORD`: totals since the process began to count, and when they were taken
+    records  2 x 5904 bytes, see `RECORD`: totals since the process began to count, and when they were taken
 
 A page of its own rather than entries in the page of counts (`radiosonde._ring.counts`), whose names and counts would take
 ten times the room for the 720 buckets of three tables of durations, and which may be read half written: a count there means
@@ -30,15 +30,18 @@ from radiosonde.errors import SpoolError
 from radiosonde.model import LATENCY, DurationCounts, RuntimeCounts
 
 MAGIC: Final = b"RADIVITA"
-VERSION: Final = 1
+VERSION: Final = 2
 
-NUMBERS: Final = ("observed_s", "cpu_s", "periods", "throttled_periods", "throttled_s", "rss_bytes", "gpu_bytes")
+NUMBERS: Final = (
+    "observed_s", "cpu_s", "periods", "throttled_periods", "throttled_s", "rss_bytes", "gpu_bytes", "run_delay_s", "cpu_stalled_s",
+    "memory_stalled_s", "io_stalled_s", "cores", "memory_bytes", "memory_limit_bytes",
+)  # fmt: skip
 TABLES: Final = ("gc_pauses", "loop_lags", "pool_waits")
 
 RECORD: Final = np.dtype(
     [
         ("time_ns", "<i8"),  # wall clock
-        *((name, "<f8" if name.endswith("_s") else "<i8") for name in NUMBERS),
+        *((name, "<f8" if name.endswith("_s") or name == "cores" else "<i8") for name in NUMBERS),
         ("sums_s", "<f8", (len(TABLES),)),
         ("counts", "<i8", (len(TABLES), LATENCY.size)),
     ]

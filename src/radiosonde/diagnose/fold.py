@@ -1,7 +1,8 @@
 """Merges incidents with one cause: a finding explained by another becomes a note.
 
 A check declares which checks it explains. A finding of one of those is a symptom when it is about all versions, began together with the cause (within the
-doubt of both onsets and three windows), and goes on no longer than the cause by more than that.
+doubt of both onsets and three windows), and goes on no longer than the cause by more than that. The findings of a check that counts only with
+symptoms become notes where they explain none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
         window_ns: length of its windows.
     """
     slack = _SLACK_WINDOWS * window_ns
-    for check, report in reports.items():
+    # What counts only with symptoms is asked last: a collector that storms uses all the CPU, too, and is the nearer cause.
+    for check, report in sorted(reports.items(), key=lambda entry: entry[0].only_with_symptoms):
         explained = [
             other for name, other in ((each.name, reports[each]) for each in reports) if name in check.explains
         ]
@@ -42,6 +44,14 @@ def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
                     )
                     told = replace(told, evidence=(*told.evidence, Evidence("explains", symptom.name, "", f"explains: {symptom.title}")))  # fmt: skip
             report.findings[index] = told
+        if check.only_with_symptoms:
+            idle = [finding for finding in report.findings if not _has_symptoms(finding)]
+            report.findings[:] = [finding for finding in report.findings if _has_symptoms(finding)]
+            report.notes += [replace(finding, severity="info") for finding in idle]
+
+
+def _has_symptoms(finding: Finding) -> bool:
+    return any(entry.name == "explains" for entry in finding.evidence)
 
 
 def _explains(cause: Finding, symptom: Finding, slack: int) -> bool:

@@ -48,6 +48,7 @@ class Check:
         severity: the rule, in words.
         look: looks at a model and adds what it saw to the report.
         explains: names of checks whose findings at the same place and time are symptoms of this one's.
+        only_with_symptoms: its findings are notes where they explain nothing.
         spoils: the time of its ended incidents is no baseline for any check.
         measured: the rate by which an incident is verified; None, or a None from it, where its state alone tells.
     """
@@ -61,6 +62,7 @@ class Check:
     severity: str
     look: Callable[[View, Report], None]
     explains: tuple[str, ...] = ()
+    only_with_symptoms: bool = False
     spoils: bool = True
     measured: Callable[[View, Finding], MeasuredRate | None] | None = None
 

@@ -63,6 +63,13 @@ class RuntimeCounts:
         gc_pauses: runs of the garbage collector.
         loop_lags: how late a timer of the asyncio loop came, four times a second.
         pool_waits: how long work for a thread pool waited for a thread.
+        run_delay_s: seconds in which threads of the process were ready to run and had no core, summed over threads.
+        cpu_stalled_s: seconds in which some task of the control group, or of the machine, waited for a core (pressure stall information).
+        memory_stalled_s: likewise for memory.
+        io_stalled_s: likewise for input and output.
+        cores: most cores that the process may use; 0 where nobody said.
+        memory_bytes: largest use of memory of the control group; 0 where it has no limit.
+        memory_limit_bytes: its limit; 0 where there is none.
     """
 
     observed_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="export, diagnose"))
@@ -81,6 +88,13 @@ class RuntimeCounts:
     pool_waits: DurationCounts = field(
         default_factory=DurationCounts, metadata=counted_group(DurationCounts, read_by="export, diagnose")
     )
+    run_delay_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="diagnose"))
+    cpu_stalled_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="diagnose"))
+    memory_stalled_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="diagnose"))
+    io_stalled_s: float = field(default=0.0, metadata=declared(FLOAT, read_by="diagnose"))
+    cores: float = field(default=0.0, metadata=declared(FLOAT, merge=Merge.LARGEST, read_by="diagnose"))
+    memory_bytes: int = field(default=0, metadata=declared(INT, merge=Merge.LARGEST, read_by="diagnose"))
+    memory_limit_bytes: int = field(default=0, metadata=declared(INT, merge=Merge.LARGEST, read_by="diagnose"))
 
 
 def speaker_of(window: Window) -> str:

@@ -159,8 +159,10 @@ def latency_finding(runtime):
 
 
 def test_the_verdict_is_the_machine_when_it_is_to_blame():
-    """The slow phase is predict, which alone would say the model; throttling says otherwise."""
-    finding = latency_finding(lived(since=THROTTLED))
+    """The slow phase is predict, which alone would say the model; throttling is the finding, and the slow calls its symptom."""
+    diagnosis = check([*served(), *lived(since=THROTTLED)], {})
+    assert [finding.name for finding in diagnosis.findings] == ["runtime.throttling.all"]
+    (finding,) = [note for note in diagnosis.notes if note.kind == "latency"]
     assert finding.verdict == (
         "The machine, not the model: the CPU limit held the process back 38 % of the time since 03:20 (0 % before), "
         "while a call takes no more CPU than before. Raise the CPU limit or add replicas."

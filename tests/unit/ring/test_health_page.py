@@ -56,7 +56,7 @@ def test_a_page_is_twelve_kilobytes(tmp_path: Path) -> None:
     page = HealthPage(tmp_path / "a.health")
     page.write(TOTAL, 1)
     page.close()
-    assert (tmp_path / "a.health").stat().st_size == 64 + 2 * 5848
+    assert (tmp_path / "a.health").stat().st_size == 64 + 2 * 5904
 
 
 def test_a_write_that_a_kill_cut_short_leaves_the_record_before(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ def test_what_is_no_page_is_refused_with_what_to_do(tmp_path: Path) -> None:
         (content[:100], "is torn or no page of health"),
         (content + b"\0", "is torn or no page of health"),
         (b"FOREIGN!" + content[8:], "is torn or no page of health"),
-        (content[:8] + b"\x09" + content[9:], "layout 9, this version reads 1"),
-        (content[:8] + b"\x09" + content[9:64], "layout 9, this version reads 1"),
+        (content[:8] + b"\x09" + content[9:], "layout 9, this version reads 2"),
+        (content[:8] + b"\x09" + content[9:64], "layout 9, this version reads 2"),
     ):
         path.write_bytes(damaged)
         with pytest.raises(SpoolError, match=says):

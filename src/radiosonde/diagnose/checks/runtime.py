@@ -36,5 +36,5 @@ CHECK = Check(
     scales="windows",
     severity="page against the objective; ticket against the past; a note when it is over",
     look=look,
-    explains=("tail_latency",),
+    explains=("tail_latency", "pressure"),
 )

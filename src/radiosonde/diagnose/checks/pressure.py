@@ -1,0 +1,41 @@
+"""Checks the processes for a shortage of CPU, memory, or input and output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from radiosonde.diagnose.pressure_incidents import shortage_findings
+from radiosonde.diagnose.registry import Check
+from radiosonde.model.runtime import speaker_of
+
+if TYPE_CHECKING:
+    from radiosonde.diagnose.registry import Report, View
+
+
+def look(view: View, report: Report) -> None:
+    """Look at what the processes that serve the model of *view* were short of."""
+    serving = {window.process for window in view.windows}
+    mine = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
+    found, floors = shortage_findings(view.model, view.windows, mine, wants_past=view.wants_past) if mine else ([], [])
+    if not floors:
+        because = "nobody counted run queues, throttling or stalls (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
+        report.gap(view, "shortage of CPU, memory, or input and output", because)
+        return
+    report.add(*found)
+    report.passed(view, "shortage of CPU, memory, or input and output", floors=floors)
+
+
+CHECK = Check(
+    name="pressure",
+    watches="throttling, run queues, saturation and stalls of the processes",
+    subject="",
+    measures=("share of time lost",),
+    baselines=("objective", "past"),
+    scales="windows",
+    severity="page where it explains slow calls of the same time; else a note",
+    look=look,
+    explains=("tail_latency",),
+    only_with_symptoms=True,
+    spoils=False,
+)
+"""A busy process that answers in time is nobody's incident."""

@@ -1,0 +1,123 @@
+"""Detects memory that grows towards its limit, and says when it will be reached.
+
+Per process: the slope of the last hours by Theil and Sen (the median of the slopes of all pairs of points), with Mann and Kendall's test of a trend whose
+variance is widened for memory that wanders. A leak is steady, so a level that rose once, or a cache that filled and stopped, is none: the last third must rise, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, confidence
+from radiosonde.diagnose.floors import length_words
+from radiosonde.diagnose.next_steps import look_at_health, look_before
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.finding import Severity
+    from radiosonde.model import Window
+
+    Numbers = NDArray[np.float64]
+
+MIN_POINTS, _MOST_POINTS = 30, 120
+_HOURS_NS = 6 * 3_600_000_000_000
+_SOON_NS, _VERY_SOON_NS = 24 * 3_600_000_000_000, 3_600_000_000_000
+_USED, _TREND_Z = 0.5, 6.0
+_THIRD_Z = 2.0
+
+
+class Growth(NamedTuple):
+    """Memory of a process that grows.
+
+    Attributes:
+        start_ns: since when.
+        used: share of the limit in use.
+        left_ns: time until the limit is reached at this pace.
+        z: standard deviations of the trend.
+    """
+
+    start_ns: int
+    used: float
+    left_ns: int
+    z: float
+
+
+def find_growth(start_ns: NDArray[np.int64], used: Numbers, limit: float) -> Growth | None:
+    """Return how memory grows towards *limit*; None where it does not, or not soon.
+
+    Args:
+        start_ns: start of each window, ascending.
+        used: bytes in use in each.
+        limit: bytes that may be used.
+    """
+    recent = start_ns >= start_ns[-1] - _HOURS_NS
+    at, held = start_ns[recent], used[recent]
+    if at.size < MIN_POINTS or held[-1] < _USED * limit:
+        return None
+    chosen = np.unique(np.linspace(0, at.size - 1, _MOST_POINTS).astype(np.int64))
+    time_s, level = (at[chosen] - at[0]) / 1e9, held[chosen] / limit
+    z, slope = _trend(time_s, level)
+    last = slice(2 * level.size // 3, None)
+    if z < _TREND_Z or slope <= 0 or _trend(time_s[last], level[last])[0] < _THIRD_Z:
+        return None
+    left_ns = int((1.0 - level[-1]) / slope * 1e9)
+    if left_ns > _SOON_NS:
+        return None
+    # The line through the end meets the level of the beginning where the growth began.
+    began_s = max(time_s[-1] - (level[-1] - float(level[: MIN_POINTS // 3].min())) / slope, 0.0)
+    return Growth(int(at[np.searchsorted(time_s[: chosen.size], began_s).clip(0, chosen.size - 1)]) if at.size == chosen.size else int(at[0] + began_s * 1e9), float(level[-1]), max(left_ns, 0), z)  # fmt: skip
+
+
+def _trend(time_s: Numbers, level: Numbers) -> tuple[float, float]:
+    """Return the standard score of the trend, and its slope per second."""
+    first, second = np.triu_indices(level.size, 1)
+    rises, times = level[second] - level[first], time_s[second] - time_s[first]
+    count = level.size
+    variance = count * (count - 1) * (2 * count + 5) / 18
+    slope = float(np.median(rises / times))
+    residual = level - slope * time_s
+    centred = residual - residual.mean()
+    power = float(centred @ centred)
+    rho = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
+    widened = variance * (1 + max(rho, 0.0)) / (1 - min(max(rho, 0.0), 0.9))
+    return float(np.sign(rises).sum() / np.sqrt(widened)), slope
+
+
+def growth_findings(model: str, runtime: Sequence[Window]) -> tuple[list[Finding], int]:
+    """Return the findings on growing memory of the processes of *runtime*, and how many processes have a limit."""
+    made, limited = [], 0
+    for process in sorted({window.process for window in runtime}):
+        mine = sorted((window for window in runtime if window.process == process), key=lambda window: window.start_ns)
+        counts = [window.runtime for window in mine if window.runtime is not None]
+        limit = max((each.memory_limit_bytes for each in counts), default=0)
+        if not limit:
+            continue
+        limited += 1
+        used = np.array([float(each.memory_bytes or each.rss_bytes) for each in counts])
+        growth = find_growth(np.array([window.start_ns for window in mine if window.runtime is not None]), used, limit)
+        if growth is not None:
+            made.append(_finding(model, process, growth, limit))
+    return made, limited
+
+
+def _finding(model: str, process: str, growth: Growth, limit: int) -> Finding:
+    severity: Severity = "page" if growth.left_ns <= _VERY_SOON_NS else "ticket"
+    onset = Onset(growth.start_ns, growth.start_ns, growth.start_ns)
+    where = Place(model)
+    left = length_words(growth.left_ns)
+    return Finding(
+        f"runtime.memory.{process}", "runtime", severity,
+        f"memory of process {process} is at {100 * growth.used:.0f} % of its limit and reaches it in {left}",
+        "It grows steadily: something is kept that should be let go of (a cache without a bound, a list that is appended to). At the limit the process is killed.",
+        where, onset, confidence(min(growth.z**2 / 2, 40.0)),
+        (
+            Evidence("used", growth.used, "share", f"{100 * growth.used:.0f} % of {limit / 1e6:,.0f} MB in use"),
+            Evidence("left", growth.left_ns / 1e9, "s", f"{left} until the limit, at the pace of the last hours"),
+        ),
+        (look_at_health(onset), look_before(where, onset)),
+    )  # fmt: skip
