@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import add_stores, stores_of, time_ns
+from radiosonde.cli._stores import add_stores, exclusions, stores_of, time_ns
 from radiosonde.cli._terminal import console, write_report
 from radiosonde.diagnose import Freshness
 from radiosonde.diagnose.canary import (
@@ -29,6 +29,7 @@ from radiosonde.diagnose.canary import (
 )
 from radiosonde.diagnose.canary.html import render_canary
 from radiosonde.diagnose.canary.text import print_canary
+from radiosonde.diagnose.known_bad import in_force, without
 from radiosonde.diagnose.status import window_length_ns
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
@@ -105,7 +106,7 @@ def _windows(source: StoredSource, args: argparse.Namespace) -> list[Window]:
     ]
     models = sorted({window.key.model for window in found})
     if len(models) == 1:
-        return found
+        return without(found, in_force(exclusions(source), models[0], found))
     if models:
         raise ConfigurationError(f"the store has several models; name one with --model: {', '.join(models)}")
     held = sorted({summary.model for place in source.places for summary in place.summaries()})

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from radiosonde.diagnose.registry import Report, all_checks
+from radiosonde.diagnose.registry import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +103,9 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
         reports: what each check reported.
     """
     first, last = (pick(window.start_ns for window in view.windows) for pick in (min, max))
-    looks = [dict(reports), *(_look_back(view, last - back) for back in _BACK_NS if last - back - first >= back)]
+    able = [check for check, report in reports.items() if check.spoils and check.scales == "blocks" and report.checked]
+    days = [back for back in _BACK_NS if able and last - back - first >= back]
+    looks = [dict(reports), *(_look_back(view, able, last - back) for back in days)]
     ended = {
         (each.start_ns, each.end_ns): each for look in looks for each in _ended(view.model, look) if each.end_ns <= last
     }
@@ -117,15 +119,15 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
     return rest, intervals
 
 
-def _look_back(view: View, until_ns: int) -> dict[Check, Report]:
-    """Return what the checks of blocks would have reported at *until_ns*."""
+def _look_back(view: View, checks: Sequence[Check], until_ns: int) -> dict[Check, Report]:
+    """Return what *checks* would have reported at *until_ns*."""
     earlier = replace(
         view,
         windows=[window for window in view.windows if window.end_ns <= until_ns],
         runtime=[window for window in view.runtime if window.end_ns <= until_ns],
         beside=[span for span in view.beside if span[1] <= until_ns],
     )
-    reports = {check: Report() for check in all_checks() if check.spoils and check.scales == "blocks"}
+    reports = {check: Report() for check in checks}
     for check, report in reports.items():
         check.look(earlier, report)
     return reports

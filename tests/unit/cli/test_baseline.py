@@ -144,3 +144,22 @@ def test_long_reasons_are_cut_and_hostile_ones_are_harmless(store, capsys):
     assert main(["baseline", "show", str(store)]) == 0
     assert main(["diagnose", str(store)]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_rollout_is_judged_without_excluded_time(tmp_path, capsys):
+    """A canary that failed in its first hour for a known reason is not worse for it; triage compares without that time, too."""
+    rng = np.random.default_rng(3)
+    keys = series(2)
+    made = calls(rng, 360, keys, 300.0, swing=0.0)
+    writer = StoreWriter(tmp_path / "c.sqlite")
+    traffic = Traffic(keys, made, failing(rng, made, 0.001))
+    writer.write(plant(rng, traffic, 0.5, 0, 60, version="v2").windows(), {})
+    writer.close()
+    command = ["canary", str(tmp_path / "c.sqlite"), "--require", "errors", "--json"]
+    main(command)
+    assert json.loads(capsys.readouterr().out)["status"] == "worse"
+    excluded = ["2026-01-01T00:00Z", "2026-01-01T01:00Z", "--why", "its cache was empty"]
+    assert main(["baseline", "exclude", str(tmp_path / "c.sqlite"), *excluded]) == 0
+    capsys.readouterr()
+    main(command)
+    assert json.loads(capsys.readouterr().out)["status"] != "worse"
