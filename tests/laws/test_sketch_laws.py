@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from datasketches import kll_doubles_sketch
 
 from radiosonde.errors import MergeError
 from radiosonde.sketches import KINDS, FrequentSketch, HllSketch, KllSketch, Sketch, merge_bytes
 from radiosonde.sketches.frequent import COUNT_ERROR_RATIO
 from radiosonde.sketches.hll import RELATIVE_ERROR_RATIO
-from radiosonde.sketches.kll import RANK_ERROR_RATIO
+from radiosonde.sketches.kll import RANK_ERROR_RATIO, retained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,3 +215,33 @@ def test_levels_that_do_not_add_up_are_refused():
     damaged[24:28] = b"\xff\xff\xff\x7f"
     with pytest.raises(MergeError, match="its levels do not add up"):
         KllSketch.from_bytes(bytes(damaged))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 200, 201, 5000, 100_000])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_what_a_sketch_retains_is_what_the_library_says(count, parts):
+    """Read from the bytes, values are those of DataSketches, and the weights give the ranks that it gives."""
+    stream = np.random.default_rng(count).normal(size=count)
+    whole = merged(*(filled(KllSketch, part) for part in np.array_split(stream, parts)))
+    values, weights = retained(whole.to_bytes())
+    library = kll_doubles_sketch.deserialize(whole.to_bytes())
+    # Its iterator gives the weight 1 to all values of a sketch whose lowest level is empty, so weights are held to its ranks.
+    assert sorted(values.tolist()) == sorted(value for value, _ in library)
+    assert weights.sum() == count
+    order = np.argsort(values)
+    for value, below in zip(values[order].tolist(), np.cumsum(weights[order]).tolist(), strict=True):
+        assert library.get_rank(value, inclusive=True) * count == pytest.approx(below)
+
+
+def test_retained_values_of_damaged_bytes_are_refused_or_finite():
+    """Random damages give values that can be counted, or MergeError; nothing else is raised."""
+    whole = filled(KllSketch, np.arange(1000.0)).to_bytes()
+    rng = np.random.default_rng(5)
+    for trial in range(1500):
+        damaged = bytearray(whole[: rng.integers(len(whole))] if trial % 5 == 0 else whole)
+        if damaged:
+            damaged[rng.integers(min(len(damaged), 56) if trial % 3 else len(damaged))] = rng.integers(256)
+        with suppress(MergeError):
+            values, weights = retained(bytes(damaged))
+            assert len(values) == len(weights)
+            assert np.isfinite(values).all()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from radiosonde.errors import MergeError
 from radiosonde.model import FeatureCounts, LabelCounts, Window
+from radiosonde.model.addition import emptied
 from radiosonde.reference import FeatureProfile
 from radiosonde.reference.grid import ReferenceGrid, fingerprints
 from radiosonde.sketches import HllSketch, KllSketch
@@ -81,6 +82,18 @@ def test_an_empty_window_changes_no_count(window):
     """A window in which nothing happened is the identity of addition, names and their order included."""
     summed = contents(plus(window, replace(empty_window(), start_ns=0, process=window.process)))
     assert {**summed, "start_ns": 0, "end_ns": 0} == {**contents(window), "start_ns": 0, "end_ns": 0}
+
+
+@given(windows(EXACT, ("g1",)))
+def test_an_emptied_window_changes_no_count(window):
+    """What is left of a window without its counts is the identity of addition beside it, and keeps what it is told to."""
+    assert contents(sum_windows([window, emptied(window)])) == contents(window)
+    kept = emptied(window, keep={"sketches", "sketched_rows", "calls"})
+    assert (kept.calls, kept.rows, dict(kept.errors)) == (window.calls, 0, {})
+    if window.features is not None:
+        assert kept.features.sketches == window.features.sketches
+        assert kept.features.sketched_rows == window.features.sketched_rows
+        assert not kept.features.cells.any()
 
 
 @given(st.lists(windows(EXACT, ("g1", "g2")), max_size=6), st.randoms(use_true_random=False))

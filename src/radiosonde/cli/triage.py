@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     stores = stores_of(args.store)
     source = open_source(stores, sketches=False)
     written_ns = source.last_written_ns()
-    windows = source.windows(None, None, args.model)
+    windows = [window for window in source.windows(None, None, args.model) if not window.is_of_sketches]
     last = max((window.end_ns for window in windows), default=0)
     windows = [window for window in windows if window.end_ns > last - _HISTORY_NS]
     windows += source.runtime_windows(last - _HISTORY_NS, None)

@@ -56,7 +56,8 @@ def check(
     """
     given, policy = list(windows), policy or Policy()
     runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
-    chosen = [window for window in given if window.key.model != RUNTIME_MODEL and model in (None, window.key.model)]
+    counting = [window for window in given if not window.is_of_sketches]
+    chosen = [window for window in counting if window.key.model != RUNTIME_MODEL and model in (None, window.key.model)]
     written_ns = None if freshness is None else freshness.written_ns
     lost = unseen_models({window.key.model for window in chosen}, runtime, model)
     if not chosen and lost:
@@ -116,9 +117,11 @@ def _view(
     name: str, given: list[Window], runtime: list[Window], references: Mapping[tuple[str, str], Reference], *, past: bool, policy: Policy
 ) -> tuple[View, list[KnownBad]]:  # fmt: skip
     """Return the model *name* as the checks see it, and the excluded intervals that are left out."""
-    mine = [window for window in given if window.key.model == name]
-    beside = sorted({(each.start_ns, each.end_ns) for each in given if each.key.model not in (name, RUNTIME_MODEL)})
-    view = View(name, mine, runtime, references, past, beside, policy.configuration.of(name))
+    counting = [window for window in given if not window.is_of_sketches]
+    mine = [window for window in counting if window.key.model == name]
+    sketched = [window for window in given if window.key.model == name and window.is_of_sketches]
+    beside = sorted({(each.start_ns, each.end_ns) for each in counting if each.key.model not in (name, RUNTIME_MODEL)})
+    view = View(name, mine, runtime, references, past, beside, policy.configuration.of(name), sketched)
     excluded = in_force(policy.known_bad, name, mine)
     return view_without(view, excluded), excluded
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.errors import MergeError
 from radiosonde.model import NULL, SPECIAL_CELLS, UNSEEN
-from radiosonde.sketches.library import is_available, library
+from radiosonde.sketches.kll import retained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,11 +116,11 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
         counts = window.features
         if counts is None or counts.names != first.names:
             continue
-        version, step = versions.index(window.key.version), axis.index(window.start_ns)
-        cells[version, step] += counts.evidence_ratio * counts.cells
+        version, steps = versions.index(window.key.version), axis.span(window)
+        cells[version, steps] += counts.evidence_ratio / (steps.stop - steps.start) * counts.cells
         for (name, kind), body in counts.sketches.items():
             if kind == KLL_KIND:
-                parts.setdefault(name, []).append((step, version, body))
+                parts.setdefault(name, []).append((steps.start, version, body))
     retained, unreadable = {}, 0
     for name, bodies in parts.items():
         held, failed = _retained(bodies)
@@ -137,33 +138,29 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
 
 
 def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None, int]:
-    if not is_available():
-        return None, len(bodies)
-    deserialize = library().kll_doubles_sketch.deserialize
-    steps: list[int] = []
-    versions: list[int] = []
-    values: list[float] = []
-    weights: list[float] = []
+    """Return the values of a feature by step and version, and how many sketches could not be read."""
+    places: dict[tuple[int, int], list[tuple[NDArray[np.float64], NDArray[np.int64]]]] = {}
     failed = 0
     for step, version, body in bodies:
         try:
-            items = list(deserialize(body))
-        except (ValueError, IndexError, RuntimeError, MemoryError, OverflowError):
+            found = retained(body)
+        except MergeError:
             failed += 1
             continue
-        if items:
-            column, weight = zip(*items, strict=True)
-            values.extend(column)
-            weights.extend(weight)
-            steps.extend([step] * len(items))
-            versions.extend([version] * len(items))
-    if not values:
+        if found[0].size:
+            places.setdefault((step, version), []).append(found)
+    if not places:
         return None, failed
-    table = np.array(steps), np.array(versions), np.array(values)
-    order = np.lexsort((table[2], table[1], table[0]))
-    step_column, version_column, value_column = (column[order] for column in table)
-    fresh = np.ones(order.size, dtype=bool)
-    fresh[1:] = (np.diff(step_column) != 0) | (np.diff(version_column) != 0) | (np.diff(value_column) != 0)
-    at = np.flatnonzero(fresh)
-    rows = np.add.reduceat(np.array(weights, dtype=np.float64)[order], at)
-    return Retained(step_column[at], version_column[at], value_column[at], rows), failed
+    columns = []
+    for (step, version), parts in sorted(places.items()):
+        values, rows = _distinct(*map(np.concatenate, zip(*parts, strict=True)))
+        columns.append((np.full(values.size, step), np.full(values.size, version), values, rows))
+    return Retained(*map(np.concatenate, zip(*columns, strict=True))), failed
+
+
+def _distinct(values: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distinct values in order, with the rows of each."""
+    order = np.argsort(values)
+    values = values[order]
+    at = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    return values[at], np.add.reduceat(rows[order].astype(np.float64), at)

@@ -91,6 +91,7 @@ def view_without(view: View, intervals: Sequence[KnownBad]) -> View:
         view,
         windows=without(view.windows, intervals),
         runtime=without(view.runtime, intervals),
+        sketched=without(view.sketched, intervals),
         beside=[span for span, is_kept in zip(beside, kept, strict=True) if is_kept],
     )
 
@@ -125,6 +126,7 @@ def _look_back(view: View, checks: Sequence[Check], until_ns: int) -> dict[Check
         view,
         windows=[window for window in view.windows if window.end_ns <= until_ns],
         runtime=[window for window in view.runtime if window.end_ns <= until_ns],
+        sketched=[window for window in view.sketched if window.end_ns <= until_ns],
         beside=[span for span in view.beside if span[1] <= until_ns],
     )
     reports = {check: Report() for check in checks}

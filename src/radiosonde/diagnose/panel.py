@@ -3,6 +3,9 @@
 One pass over the windows. Parts of a window (several processes, late labels) land in the same cell of the arrays and
 add up there. Steps are as long as the windows, or longer when that would make more than `MAX_STEPS` of them: checks
 need a few hundred points, and memory stays bounded whatever the span.
+
+A store keeps older windows by the hour and by the day. What such a window counted is spread evenly over the steps it covers: put
+into the first of them, it would be a burst between silences.
 """
 
 from __future__ import annotations
@@ -42,6 +45,10 @@ class Axis:
     def index(self, time_ns: int) -> int:
         """Return the step that holds *time_ns*."""
         return min(max((time_ns - self.start_ns) // self.step_ns, 0), self.size - 1)
+
+    def span(self, window: Window) -> slice:
+        """Return the steps that *window* covers: one, or several where it was added up to an hour or a day."""
+        return slice(self.index(window.start_ns), self.index(max(window.end_ns - 1, window.start_ns)) + 1)
 
     def at_ns(self, step: int) -> int:
         """Return the start of *step*."""
@@ -136,24 +143,25 @@ def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
     phase_sums = np.zeros((len(arms), len(phases) + 1, axis.size, LATENCY.size))
     error_types: dict[tuple[int, str], NDArray[np.int64]] = {}
     for window in windows:
-        row, step = row_of[window.key], axis.index(window.start_ns)
-        calls[row, step] += window.calls
-        rows[row, step] += window.rows
+        row, steps = row_of[window.key], axis.span(window)
+        size = steps.stop - steps.start
+        calls[row, steps] += spread(window.calls, size)
+        rows[row, steps] += spread(window.rows, size)
         for name, count in window.errors.items():
-            errors[row, step] += count
-            error_types.setdefault((row, name), np.zeros(axis.size, dtype=np.int64))[step] += count
+            errors[row, steps] += spread(count, size)
+            error_types.setdefault((row, name), np.zeros(axis.size, dtype=np.int64))[steps] += spread(count, size)
         if window.labels:
             # A part may take back what another one counted: only their sum is above zero.
             for sign, counted in ((1, window.labels.outcomes), (-1, window.labels.retractions)):
                 for (result, lag), count in counted.items():
                     if result in outcomes:
-                        outcomes[result][lags.index(lag), row, step] += sign * count
-        latency[arm_of[row], step] += window.latency.counts
+                        outcomes[result][lags.index(lag), row, steps] += sign * spread(count, size)
+        latency[arm_of[row], steps] += spread(window.latency.counts, size)
         sums = phase_sums[arm_of[row]]
-        sums[-1, step] += window.latency.sums_s
+        sums[-1, steps] += window.latency.sums_s / size
         for name, part in zip(window.latency.phases, window.latency.phase_sums_s, strict=True):
-            sums[phases.index(name), step] += part
-            sums[-1, step] -= part
+            sums[phases.index(name), steps] += part / size
+            sums[-1, steps] -= part / size
     return Panel(
         model, axis, keys, calls, errors, error_types, outcomes["correct"], outcomes["incorrect"], rows, latency, arms,
         arm_of, phases, phase_sums,
@@ -165,5 +173,16 @@ def slow_calls(panel: Panel, windows: Sequence[Window], bucket: int) -> NDArray[
     row_of = {key: row for row, key in enumerate(panel.keys)}
     slow = np.zeros((len(panel.keys), panel.axis.size), dtype=np.int64)
     for window in windows:
-        slow[row_of[window.key], panel.axis.index(window.start_ns)] += int(window.latency.counts[bucket + 1 :].sum())
+        steps = panel.axis.span(window)
+        count = int(window.latency.counts[bucket + 1 :].sum())
+        slow[row_of[window.key], steps] += spread(count, steps.stop - steps.start)
     return slow
+
+
+def spread(counts: int | NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Return *counts* over *size* steps, whole numbers that add up to them; shape (size, *shape of counts*)."""
+    counts = np.asarray(counts, dtype=np.int64)
+    if size == 1:
+        return counts[None]
+    shares = np.arange(size + 1).reshape(-1, *[1] * counts.ndim)
+    return np.diff(counts * shares // size, axis=0)

@@ -121,6 +121,7 @@ class View:
         wants_past: what is over counts as much as what goes on, because the caller asked for the past.
         beside: start and end of the windows of other models.
         config: what its owners declared: objectives among it.
+        sketched: windows that hold sketches and count nothing, which only the values of features are read from.
     """
 
     model: str
@@ -130,6 +131,7 @@ class View:
     wants_past: bool = False
     beside: Sequence[tuple[int, int]] = ()
     config: ModelConfig = field(default_factory=ModelConfig)
+    sketched: Sequence[Window] = ()
 
     @cached_property
     def panel(self) -> Panel:

@@ -7,7 +7,7 @@ of the parts. Sketches have laws of their own, which live a floor above: `add` i
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -108,6 +108,35 @@ def subtract(total: Group, before: Group) -> Group:
         else:
             raise MergeError(f"{what(kind, field)} cannot be subtracted; keep the parts instead of a running total")
     return cast("Group", kind(**grown))
+
+
+def emptied(group: Group, *, keep: Collection[str] = ()) -> Group:
+    """Return a group that adds nothing to those it fits: counts are 0 and tables empty, what must be alike is as in *group*.
+
+    Args:
+        group: is not written to.
+        keep: names of fields that are kept as they are, in groups inside too.
+    """
+    kind: Any = type(group)
+    values = {field.name: getattr(group, field.name) for field in declarations(kind)}
+    for field in declarations(kind):
+        value = values[field.name]
+        if field.name in keep or value is None:
+            continue
+        if field.merge is Merge.GROUP:
+            values[field.name] = emptied(value, keep=keep)
+        elif field.merge in _COUNTED:
+            values[field.name] = _nothing(value, is_by_name=_rows_named_by(kind, field) is not None)
+    return cast("Group", kind(**values))
+
+
+_COUNTED = frozenset({Merge.SUM, Merge.EXTEND, Merge.UNION, Merge.LATEST, Merge.SKETCH})
+
+
+def _nothing(value: Any, *, is_by_name: bool) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[:0] if is_by_name else np.zeros_like(value)
+    return type(value)()
 
 
 def sum_counts(parts: Sequence[NDArray[Any]], what: str) -> NDArray[Any]:

@@ -467,3 +467,9 @@ class Window:
     labels: LabelCounts | None = field(default=None, metadata=counted_group(LabelCounts))
     runtime: RuntimeCounts | None = field(default=None, metadata=counted_group(RuntimeCounts))
     lost: LostCounts | None = field(default=None, metadata=counted_group(LostCounts))
+
+    @property
+    def is_of_sketches(self) -> bool:
+        """Whether this part holds sketches and counts nothing: a store keeps those of many windows in one (`radiosonde.store.compact`)."""
+        features = self.features
+        return self.calls == 0 and self.labels is None and features is not None and not features.cells.any()

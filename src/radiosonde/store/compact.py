@@ -6,6 +6,10 @@ slot being a minute, an hour or a day by the age of its oldest part. Age is coun
 a replay of last year's traffic keeps its minutes. A label that comes late joins the part that holds its prediction, because its
 slot is as old as that part.
 
+Sketches are nine tenths of a store and grow no further with their rows, so they move to longer slots sooner than counts do: into
+a part of their own that spans the hour, then the day, and counts nothing. A checker of units sees them an hour, or a day, coarser
+than the counts beside them; to drop them would leave it nothing, and to add the counts up too would hide when a fault began.
+
 Each call of `compact` is one step in the caller's write transaction: the parts and their sum are never both there, nor neither,
 whatever instant the process is killed at, and readers go on reading what was there before. A bounded number of parts is added
 at a time, so other writers wait for milliseconds.
@@ -24,13 +28,15 @@ from operator import itemgetter
 from typing import Any
 
 from radiosonde.model import Window
+from radiosonde.model.addition import emptied
 from radiosonde.store.inserting import encoded, insert_parts
 from radiosonde.store.reader import feature_part, parsed
 from radiosonde.store.retention import DAY_NS, RETENTION_NS, drop_windows
-from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, window_from
-from radiosonde.store.schema import columns_or_null
+from radiosonde.store.rows import WINDOW_COLUMNS, features_query, window_from
+from radiosonde.store.schema import columns_of, columns_or_null
 
 MINUTE_NS = 60 * 1_000_000_000
+HOUR_NS = 60 * MINUTE_NS
 SETTLED_NS = 2 * MINUTE_NS
 """Age from which the parts of a minute are added up: most that belong to it have come."""
 
@@ -40,6 +46,18 @@ SEALING = "sealing"
 _INDEX = """
     CREATE INDEX IF NOT EXISTS windows_by_slot
     ON windows (model, version, variant, cohort, start_ns, end_ns, process, calls, grid, written_ns)
+"""
+_SKETCH_INDEX = """
+    CREATE INDEX IF NOT EXISTS windows_of_sketches
+    ON windows (model, version, variant, cohort, start_ns, end_ns, process, grid, written_ns) WHERE sketched_rows > 0
+"""
+# Parts whose sketches are to be added up to one of a longer slot; those of a slot with a single part are as few as they can be.
+_SKETCHED = """
+    SELECT group_concat(window_id), start_ns - start_ns % :length AS slot_ns
+    FROM windows WHERE sketched_rows > 0 AND end_ns - start_ns < :length
+    GROUP BY process, model, version, variant, cohort, grid, slot_ns
+    HAVING count(*) > 1 AND min(written_ns) < :older
+    ORDER BY random() LIMIT :slots
 """
 _LATE_INDEX = """
     CREATE INDEX IF NOT EXISTS windows_of_labels ON windows (written_ns) WHERE calls = 0 AND labels IS NOT NULL
@@ -92,9 +110,13 @@ class Tiers:
         """Return the tiers of three ages in days, as the setting ``store_tiers`` holds them."""
         return cls(*(round(age * DAY_NS) for age in days))
 
+    def sketch_slots(self) -> Sequence[tuple[int, int]]:
+        """Return the same for sketches: hours from an eighth of the first age on, days from the first one on."""
+        return ((DAY_NS, self.minutes_ns), (HOUR_NS, self.minutes_ns // 8))
+
     def slots(self) -> Sequence[tuple[int, int]]:
         """Return (length of a slot, age from which its parts are added up), longest first."""
-        return ((DAY_NS, self.hours_ns), (DAY_NS // 24, self.minutes_ns), (MINUTE_NS, SETTLED_NS))
+        return ((DAY_NS, self.hours_ns), (HOUR_NS, self.minutes_ns), (MINUTE_NS, SETTLED_NS))
 
 
 def compact(connection: sqlite3.Connection, now_ns: int, tiers: Tiers, slots: int) -> int:
@@ -110,11 +132,17 @@ def compact(connection: sqlite3.Connection, now_ns: int, tiers: Tiers, slots: in
         return 0
     connection.execute(_INDEX)
     connection.execute(_LATE_INDEX)
+    connection.execute(_SKETCH_INDEX)
     bounds = {"older": now_ns - SETTLED_NS, "day": DAY_NS, "parts": slots * PARTS_PER_SLOT}
     fewer = sum(
         _add_up(connection, [holder, *map(int, late.split(","))])
         for holder, late in connection.execute(_LATE, bounds).fetchall()
     )
+    for length_ns, age_ns in tiers.sketch_slots():
+        bounds = {"length": length_ns, "older": now_ns - age_ns, "slots": slots}
+        for ids, slot_ns in connection.execute(_SKETCHED, bounds).fetchall():
+            fewer += _lift_sketches(connection, sorted(map(int, ids.split(","))), (slot_ns, slot_ns + length_ns))
+            slots -= 1
     for length_ns, age_ns in tiers.slots():
         bounds = {"length": length_ns, "older": now_ns - age_ns, "slots": slots}
         for ids, slot_ns in connection.execute(_DUE, bounds).fetchall():
@@ -151,18 +179,44 @@ def _add_up(connection: sqlite3.Connection, window_ids: list[int], slot: tuple[i
     return len(parts) - len(merged)
 
 
+def _lift_sketches(connection: sqlite3.Connection, window_ids: list[int], slot: tuple[int, int]) -> int:
+    """Put the sum of the sketches of some parts into a part of its own; return how many parts have none any more but that one.
+
+    Args:
+        connection: in a write transaction.
+        window_ids: parts of one series, process and grid.
+        slot: start and end of the part.
+    """
+    from radiosonde.sketches.merge import merge_windows
+
+    parts, written_ns = _read(connection, window_ids)
+    lifted = merge_windows(map(_sketches_alone, parts), by=lambda window: window.key)
+    rows = [encoded(replace(each, start_ns=slot[0], end_ns=slot[1]), each.process, written_ns) for each in lifted]
+    marks = ", ".join("?" * len(window_ids))
+    connection.execute(f"DELETE FROM sketches WHERE window_id IN ({marks})", window_ids)  # noqa: S608
+    connection.execute(f"UPDATE windows SET sketched_rows = 0 WHERE window_id IN ({marks})", window_ids)  # noqa: S608
+    insert_parts(connection, [row for row in rows if row is not None])
+    return len(parts) - len(lifted)
+
+
+def _sketches_alone(window: Window) -> Window:
+    """Return a window that has the sketches of *window* and counts nothing."""
+    bare = replace(window, labels=None, runtime=None, lost=None)
+    return emptied(bare, keep={"sketches", "sketched_rows"})
+
+
 def _read(connection: sqlite3.Connection, window_ids: Sequence[int]) -> tuple[list[Window], int]:
     """Return parts, and when the first of them was written."""
     marks = ", ".join("?" * len(window_ids))
-    rows = {}
-    for table, columns in (("features", FEATURE_COLUMNS[1:]), ("sketches", ("feature", "kind", "body"))):
-        names = columns_or_null(connection, table, columns)
-        order = "window_id, position" if table == "features" else "window_id"
-        belonging = connection.execute(
-            f"SELECT window_id, {names} FROM {table} WHERE window_id IN ({marks}) ORDER BY {order}",  # noqa: S608
-            window_ids,
-        )
-        rows[table] = {window_id: list(group) for window_id, group in groupby(belonging, itemgetter(0))}
+    queries = {
+        "features": f"SELECT window_id, {features_query(columns_of(connection, 'features'))} FROM features "  # noqa: S608
+        f"WHERE window_id IN ({marks}) GROUP BY window_id",
+        "sketches": f"SELECT window_id, feature, kind, body FROM sketches WHERE window_id IN ({marks}) ORDER BY window_id",  # noqa: S608
+    }
+    rows = {
+        table: {place: list(group) for place, group in groupby(connection.execute(query, window_ids), itemgetter(0))}
+        for table, query in queries.items()
+    }
     parts: dict[int, Window] = {}
     written: list[int] = []
     query = f"SELECT {columns_or_null(connection, 'windows', WINDOW_COLUMNS)} FROM windows WHERE window_id IN ({marks})"  # noqa: S608

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -19,15 +19,16 @@ from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, Window
 from radiosonde.store.connection import reading
 from radiosonde.store.rows import (
-    FEATURE_COLUMNS,
     JSON_COLUMNS,
     WINDOW_COLUMNS,
     FeaturePart,
     Row,
+    features_query,
     parsed_features,
+    parsed_group,
     window_from,
 )
-from radiosonde.store.schema import STORE_SHIFT, columns_or_null, store_number
+from radiosonde.store.schema import STORE_SHIFT, columns_of, columns_or_null, store_number
 
 
 class ReferenceRow(NamedTuple):
@@ -155,18 +156,15 @@ class StoreReader:
 
     def _windows(self, connection: sqlite3.Connection, interval: Interval) -> Iterator[tuple[int, Window]]:
         condition, bounds = interval.condition()
-        belonging = f"JOIN windows USING (window_id) WHERE {condition} ORDER BY window_id"
-        features = groupby(
-            connection.execute(
-                f"SELECT window_id, {columns_or_null(connection, 'features', FEATURE_COLUMNS[1:])} "  # noqa: S608
-                f"FROM features {belonging}, position",
-                bounds,
-            ),
-            itemgetter(0),
+        belonging = f"JOIN windows USING (window_id) WHERE {condition}"
+        query = (
+            f"SELECT window_id, {features_query(columns_of(connection, 'features'))} "  # noqa: S608
+            f"FROM features {belonging} GROUP BY window_id ORDER BY window_id"
         )
+        features = groupby(connection.execute(query, bounds), itemgetter(0))
         sketches: Iterator[tuple[int, Iterator[Row]]] = iter(())
         if self._sketches:
-            query = f"SELECT window_id, feature, kind, body FROM sketches {belonging}"  # noqa: S608 - our own text
+            query = f"SELECT window_id, feature, kind, body FROM sketches {belonging} ORDER BY window_id"  # noqa: S608 - our own text
             sketches = groupby(connection.execute(query, bounds), itemgetter(0))
         feature_groups, sketch_groups = _Ordered(features), _Ordered(sketches)
         names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
@@ -201,15 +199,15 @@ class _Ordered:
 
 def parsed(columns: dict[str, Any]) -> dict[str, Any]:
     """Return a row of ``windows`` with its JSON columns parsed."""
-    for name in JSON_COLUMNS:
-        text = columns[name]
-        columns[name] = None if text is None else json.loads(text)
+    texts = ["null" if columns[name] is None else columns[name] for name in JSON_COLUMNS]
+    documents = json.loads(f"[{','.join(texts)}]")  # in one go, which takes half as long
+    columns.update(zip(JSON_COLUMNS, documents, strict=True))
     return columns
 
 
-def feature_part(features: list[Row], sketches: list[Row]) -> FeaturePart:
-    """Return the part of a window that rows (window id, columns ...) of ``features`` and ``sketches`` hold."""
+def feature_part(features: Sequence[Row], sketches: Sequence[Row]) -> FeaturePart:
+    """Return the part of a window that its row of `features_query`, if any, and its rows of ``sketches`` hold."""
     return FeaturePart(
-        parsed_features([row[1:] for row in features]),
+        parsed_group(features[0][1:]) if features else parsed_features(()),
         {(feature, kind): body for _, feature, kind, body in sketches},
     )

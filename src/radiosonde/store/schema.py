@@ -184,7 +184,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {step}")
     # A signal that was declared since is a column more: nothing that reads this schema minds it, so the version stays.
     for table, columns in SQL_TYPES.items():
-        present = _columns(connection, table)
+        present = columns_of(connection, table)
         for name, kind in columns.items():
             if name not in present:
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
@@ -192,11 +192,12 @@ def upgrade(connection: sqlite3.Connection) -> None:
 
 def columns_or_null(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> str:
     """Return the SELECT list of *columns*, with NULL for those that a store of a former version does not have yet."""
-    present = _columns(connection, table)
+    present = columns_of(connection, table)
     return ", ".join(name if name in present else f"NULL AS {name}" for name in columns)
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Return the names of the columns of *table*."""
     return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
 

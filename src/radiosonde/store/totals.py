@@ -19,8 +19,18 @@ from typing import Any
 
 from radiosonde.model import SeriesKey, Window
 from radiosonde.store.connection import reading
-from radiosonde.store.reader import feature_part, parsed
-from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, Row, feature_rows, readable, window_from, window_row
+from radiosonde.store.reader import parsed
+from radiosonde.store.rows import (
+    FEATURE_COLUMNS,
+    WINDOW_COLUMNS,
+    FeaturePart,
+    Row,
+    feature_rows,
+    parsed_features,
+    readable,
+    window_from,
+    window_row,
+)
 
 _TABLES = (
     """
@@ -104,4 +114,4 @@ def _window(document: dict[str, Any]) -> Window:
     # Rows of an agent of a former version lack the columns that were declared since.
     features = [(*row, *[None] * (len(FEATURE_COLUMNS) - len(row))) for row in document.pop("features")]
     document = dict.fromkeys(WINDOW_COLUMNS) | document
-    return window_from(parsed(document), feature_part(features, []))
+    return window_from(parsed(document), FeaturePart(parsed_features([row[1:] for row in features])))

@@ -118,7 +118,8 @@ def filled(path: Path, *, days: int = 3) -> StoreWriter:
 
 @pytest.mark.parametrize(
     ("age_days", "expected"),
-    [(0, {1: 12, 60: 4, 1440: 8}), (0.5, {1: 4, 60: 8, 1440: 8}), (30, {1440: 12})],
+    # Sketches of days whose counts are hours are parts of their own, one per series.
+    [(0, {1: 12, 60: 4, 1440: 8 + 3}), (0.5, {1: 4, 60: 8, 1440: 8 + 3}), (30, {1440: 12})],
     ids=["minutes", "hours", "days"],
 )
 def test_parts_are_added_up_by_their_age_and_totals_stay(age_days, expected, tmp_path):
@@ -134,6 +135,34 @@ def test_parts_are_added_up_by_their_age_and_totals_stay(age_days, expected, tmp
             0,
         )
     assert writer.compact(newest + round(age_days * DAY_NS)) == 0
+
+
+def sketched(path: Path) -> dict[int, int]:
+    """Return how many parts with sketches there are by their length in minutes."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = f"""SELECT (end_ns - start_ns) / {MINUTE_NS}, count(*) FROM windows
+                    WHERE window_id IN (SELECT window_id FROM sketches) GROUP BY 1"""
+        return dict(connection.execute(query))
+
+
+@pytest.mark.parametrize(
+    ("age_hours", "counts", "sketches"),
+    [(1, {1: 120}, {1: 120}), (3.2, {1: 120, 60: 1}, {1: 60, 60: 1}), (9, {1: 120, 60: 2}, {60: 2}),
+     (24.5, {1: 60, 60: 1, 1440: 1}, {1440: 1}), (30, {60: 2, 1440: 1}, {1440: 1}), (100, {1440: 1}, {1440: 1})],
+)  # fmt: skip
+def test_sketches_are_added_up_sooner_than_counts(age_hours, counts, sketches, tmp_path):
+    """They become those of an hour at an eighth of the age at which counts do, and of a day at that age; no value is lost."""
+    now = [0]
+    writer = StoreWriter(tmp_path / "a.db", clock_ns=lambda: now[0], tiers=Tiers(DAY_NS, 2 * DAY_NS))
+    writer._compacted_ns = 2**62
+    for at in range(120):
+        now[0] = START_NS + (at + 1) * MINUTE_NS
+        writer.write([traffic(at)])
+    before = total(tmp_path / "a.db")
+    writer.compact(START_NS + round(age_hours * HOUR_NS))
+    assert total(tmp_path / "a.db") == before
+    assert (lengths(tmp_path / "a.db"), sketched(tmp_path / "a.db")) == (counts, sketches)
+    assert writer.compact(START_NS + round(age_hours * HOUR_NS)) == 0
 
 
 @pytest.mark.parametrize("age_days", [0, 0.5, 30])
@@ -188,7 +217,7 @@ StoreWriter(path, tiers=Tiers(86_400 * 10**9, 2 * 86_400 * 10**9)).compact(now_n
 """
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 22, 40])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 22, 40])
 def test_killed_at_any_step_nothing_is_lost_or_doubled(step, tmp_path):
     """The totals are the same right after the death, and after the next process has come to the end of it."""
     writer = filled(tmp_path / "a.db", days=1)

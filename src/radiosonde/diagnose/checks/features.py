@@ -10,7 +10,6 @@ from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
 from radiosonde.diagnose.measured import cell_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
-from radiosonde.sketches.library import HOW_TO_INSTALL, is_available
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def look(view: View, report: Report) -> None:
     """Look at the features of the model of *view*."""
-    panels = make_feature_panels(view.windows, view.references, view.panel.axis)
+    panels = make_feature_panels([*view.windows, *view.sketched], view.references, view.panel.axis)
     if not panels:
         report.gap(view, "features", "no features were recorded", "features")
         return
@@ -71,8 +70,7 @@ def _add_gaps(view: View, features: FeaturePanel, report: Report) -> None:
         because = "values are too fine or too few to sit on a grid; only the level can show a changed unit"
         report.gap(view, "units by grid of " + ", ".join(smooth), because)
     if features.unreadable_sketches:
-        why = "" if is_available() else f": sketches need the package datasketches ({HOW_TO_INSTALL})"
-        report.gap(view, "some sketches", f"{features.unreadable_sketches} could not be read{why}")
+        report.gap(view, "some sketches", f"{features.unreadable_sketches} could not be read")
 
 
 CHECK = Check(
