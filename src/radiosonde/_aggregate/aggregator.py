@@ -131,7 +131,7 @@ class Aggregator:
         event_ns = np.where(headers["event_ns"] > 0, headers["event_ns"], headers["start_ns"])
         starts_ns = event_ns - event_ns % self._window_ns
         series = headers["series"]
-        with self._lock:
+        with self._lock, np.errstate(over="ignore", invalid="ignore"):  # sums of answers may be infinite
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
             # Nothing of a replay is thinned, which the budget of a live server is not for; nor without a grid: the first
             # rows make the provisional reference, once.
@@ -249,7 +249,7 @@ class Aggregator:
         starts_ns = seconds_ns - seconds_ns % self._window_ns
         order = np.lexsort((counted.series, starts_ns))
         changes = (np.diff(starts_ns[order]) != 0) | (np.diff(counted.series[order]) != 0)
-        with self._lock:
+        with self._lock, np.errstate(over="ignore", invalid="ignore"):  # sums of answers may be infinite
             self._watermark_ns = max(self._watermark_ns, int(seconds_ns.max()))
             for members in np.split(order, np.flatnonzero(changes) + 1):
                 part = counted.part(members)

@@ -118,7 +118,8 @@ def merge(entries: NDArray[Any]) -> NDArray[Any]:
     merged: NDArray[Any] = sorted_entries[starts]
     if len(starts):
         merged["count"] = np.add.reduceat(sorted_entries["count"], starts)
-        merged["total"] = np.add.reduceat(sorted_entries["total"], starts)
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of answers may be infinite
+            merged["total"] = np.add.reduceat(sorted_entries["total"], starts)
     return merged
 
 
@@ -322,10 +323,12 @@ class _Page:
         if not count:
             return
         if totals is not None and rows.weights is not None:
-            totals = totals * rows.weights
+            with np.errstate(over="ignore"):
+                totals = totals * rows.weights
         if bucket is None and code is None and self._groups is None:  # one entry
             weighted = count if rows.weights is None else int(rows.weights.sum())
-            total = 0.0 if totals is None else float(totals.sum())
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = 0.0 if totals is None else float(totals.sum())
             key = self._series | kind << _KIND
             self._parts.append((self._seconds, key, np.array([weighted]), np.array([total])))
             return

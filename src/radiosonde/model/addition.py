@@ -36,8 +36,11 @@ def add(parts: Sequence[Group], merge_sketches: MergeSketches | None = None) -> 
     """
     kind: Any = type(parts[0])
     total: dict[str, Any] = {}
-    for name, values_of, rule in _plan(kind):
-        total[name] = rule(list(map(values_of, parts)), parts, total, merge_sketches)
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # a sum of a model's answers may be infinite, which is no news to its host
+        for name, values_of, rule in _plan(kind):
+            total[name] = rule(list(map(values_of, parts)), parts, total, merge_sketches)
     return cast("Group", kind(**total))
 
 
@@ -97,16 +100,17 @@ def subtract(total: Group, before: Group) -> Group:
     """
     kind: Any = type(total)
     grown: dict[str, Any] = {}
-    for field in declarations(kind):
-        now, then = getattr(total, field.name), getattr(before, field.name)
-        if field.merge is Merge.SUM and not field.keys and _rows_named_by(kind, field) is None:
-            grown[field.name] = now - then
-        elif field.merge is Merge.GROUP:
-            grown[field.name] = subtract(now, then)
-        elif field.merge is Merge.LARGEST:
-            grown[field.name] = now
-        else:
-            raise MergeError(f"{what(kind, field)} cannot be subtracted; keep the parts instead of a running total")
+    with np.errstate(over="ignore", invalid="ignore"):
+        for field in declarations(kind):
+            now, then = getattr(total, field.name), getattr(before, field.name)
+            if field.merge is Merge.SUM and not field.keys and _rows_named_by(kind, field) is None:
+                grown[field.name] = now - then
+            elif field.merge is Merge.GROUP:
+                grown[field.name] = subtract(now, then)
+            elif field.merge is Merge.LARGEST:
+                grown[field.name] = now
+            else:
+                raise MergeError(f"{what(kind, field)} cannot be subtracted; keep the parts instead of a running total")
     return cast("Group", kind(**grown))
 
 
