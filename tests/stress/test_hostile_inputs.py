@@ -303,13 +303,12 @@ class Flown:
 
 
 def _calmed(case: Case) -> Case:
-    """Return the case without errors, whose rows are in no count of answers, and without batches that are thinned."""
+    """Return the case without errors and without answers that are none, whose rows are in no count of answers."""
     calls = [
         call._replace(
             error="",
             acts=[],  # a nested call may answer nothing
-            value=1.0 if "'huge'" in repr(call.value) else call.value,
-            answer="yes" if call.answer is None or "'huge'" in repr(call.answer) else call.answer,
+            answer="yes" if call.answer is None or "('null',)" in repr(call.answer) else call.answer,
         )
         for call in case.calls
     ]
