@@ -33,6 +33,7 @@ def revive(key: str, observed: Observed) -> Recorder | Off:
         if recorder is None:
             recorder = SURFACE.recorder_for(observed)
             recorder.known_as(key)
+            recorder.held_by(revive)  # for good: the wrapper of one task is gone before the next one brings its own
             _kept[key] = recorder
             if len(_kept) > MOST_KEPT:
                 _kept.popitem(last=False)
@@ -45,6 +46,9 @@ class Off:
     def __init__(self, key: str, observed: Observed) -> None:
         self._key, self._observed = key, observed
         self.writer = self
+
+    def held_by(self, wrapper: object) -> None:
+        """Do nothing: nothing is held here that could be let go."""
 
     def __reduce__(self) -> Any:
         return revive, (self._key, self._observed)  # it may be on where it goes next

@@ -129,11 +129,17 @@ class RingConsumer:
     @property
     def is_over(self) -> bool:
         """Whether nobody can write into the ring any more: its function, or the schema that it was made for, is gone."""
-        return self._kept is None and self._writer is not None and self._writer() is None
+        if self._kept is not None or self._writer is None:
+            return False
+        writer = self._writer()
+        return writer is None or (writer.recorder.is_released and not writer.reclaimer.is_in_flight)
 
     def close(self) -> None:
         """Close the mapping and the files of the ring."""
         self.ring.close()
+        writer = self.writer
+        if writer is not None:
+            writer.recorder.let_go(writer)
 
     def settle(self) -> None:
         """See that the version is known, which may take long, and that what callers had to leave is written."""

@@ -403,6 +403,12 @@ class RecordWriter:
         """Write nothing more: in a forked child the ring is the parent's, shared, and so are its calls in flight."""
         self.finish = self.fail = _write_nothing
 
+    def let_go(self, begin: Callable[[tuple[Any, ...], dict[str, Any]], Token | None]) -> None:
+        """Hold nothing in a cycle any more, so that the ring goes with the last token; calls that come nevertheless go to *begin*."""
+        self.begin, self.finish, self.fail = begin, _write_nothing, _write_nothing
+        self.inputs.by_type.clear()
+        self.ring.arena.make_room = _make_no_room
+
     def owns_slot(self, token: Token) -> bool:
         """Say whether the slot still holds this prediction in flight: it may have been given away meanwhile."""
         index: int = token[INDEX]
@@ -482,6 +488,10 @@ def is_within(outer: Token | None, recorder: Recorder) -> bool:
 
 def _read_nothing(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Stand in for what reads features, where the function records them itself."""
+
+
+def _make_no_room(values: int) -> None:
+    """Stand in for `Reclaimer.free_arena` of a writer that was let go."""
 
 
 def _write_nothing(token: Token | None, outcome: object) -> None:

@@ -135,6 +135,8 @@ class Recorder:
         version = observed.version
         self._version = None if callable(version) else self._named_version(version)
         self._key = ""
+        self._holders: set[weakref.ref[Callable[..., Any]]] = set()
+        self._was_held = False
         self.reset()
 
     def __reduce__(self) -> Any:
@@ -152,6 +154,20 @@ class Recorder:
         """Be the recorder of *key* in this process and in children that are forked from it."""
         self._key = key
         KNOWN[key] = self
+
+    def held_by(self, wrapper: Callable[..., Any]) -> None:
+        """Note that *wrapper* records its calls here. Once the last one is gone, nobody begins a call any more.
+
+        Writers and their recorder hold each other, and so wait for a full collection of garbage, which comes seldom in a process
+        that has loaded much. A wrapper is in no such cycle: it goes when its user lets it go.
+        """
+        self._holders.add(weakref.ref(wrapper, self._holders.discard))
+        self._was_held = True
+
+    @property
+    def is_released(self) -> bool:
+        """Whether all wrappers that recorded here are gone. One that stands on the stack of a call is not."""
+        return self._was_held and not self._holders
 
     @property
     def version(self) -> str:
@@ -197,6 +213,13 @@ class Recorder:
         self._resting: _Resting | None = None
         self._misses = 0
         self._opening = Breaker(self.host.guard, "open_writer", f"model {self.name!r}")
+
+    def let_go(self, writer: RecordWriter) -> None:
+        """Let go of a writer whose ring is over."""
+        with self._lock:
+            if self.writer is writer:
+                self.writer = FirstRecordWriter(self)
+        writer.let_go(self.writer.begin)
 
     def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter | None:
         """Open the writer for the schema that the reference, the names or this call's features tell.

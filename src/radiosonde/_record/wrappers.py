@@ -28,13 +28,17 @@ from radiosonde._record.recorder import Recorder
 
 def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
     """Return *function* wrapped so that *recorder* records its calls."""
-    if inspect.isasyncgenfunction(function):
-        return _wrap_async_generator(function, recorder)
-    if inspect.iscoroutinefunction(function):
-        return _wrap_async(function, recorder)
-    if inspect.isgeneratorfunction(function):
-        return _wrap_generator(function, recorder)
+    for is_kind, wrap_kind in (
+        (inspect.isasyncgenfunction, _wrap_async_generator),
+        (inspect.iscoroutinefunction, _wrap_async),
+        (inspect.isgeneratorfunction, _wrap_generator),
+    ):
+        if is_kind(function):
+            observed = wrap_kind(function, recorder)
+            recorder.held_by(observed)
+            return observed
     observed = _wrap_sync(function, recorder)
+    recorder.held_by(observed)
     return observed if isinstance(function, FunctionType) else ObservedCallable(observed, function, recorder)
 
 

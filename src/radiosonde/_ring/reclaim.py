@@ -248,6 +248,12 @@ class Reclaimer:
             ring.lock.release()
 
     @property
+    def is_in_flight(self) -> bool:
+        """Whether a prediction that began in the ring has not ended, or has ended and waits to be written."""
+        is_running = (self._ring.headers["mark"] & np.uint64(3)) == IN_FLIGHT
+        return bool(self._displaced or self._late or self._waiting or is_running.any())
+
+    @property
     def has_uncounted(self) -> bool:
         """Whether predictions have ended that nobody has taken out of the ring, or lie counted in it."""
         control, marks = self._ring.control, self._ring.headers["mark"]

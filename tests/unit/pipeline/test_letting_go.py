@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import functools
 import gc
 from pathlib import Path
 
@@ -69,6 +72,107 @@ def test_a_model_that_is_made_anew_leaves_nothing_behind(make, spooled, tmp_path
         assert (rs.statistics().records, rs.statistics().rows, rs.losses()) == (40, 40, {})
         if spooled:
             assert len(list((tmp_path / "spool").glob("*.ring"))) <= 2
+
+
+async def a_coroutine(features):
+    """Answer later."""
+    return "yes"
+
+
+async def an_async_generator(features):
+    """Answer in two parts, later."""
+    yield "y"
+    yield "yes"
+
+
+def a_generator(features):
+    """Answer in two parts."""
+    yield "y"
+    yield "yes"
+
+
+class Loaded:
+    """A model that is loaded anew."""
+
+    def predict(self, features):
+        """Answer."""
+        return "yes"
+
+
+async def listed(answers):
+    """Return all items."""
+    return [each async for each in answers]
+
+
+def failed(predict):
+    """Call what raises."""
+    with pytest.raises(AttributeError):
+        predict(ROW)
+
+
+CALLED = {
+    "a function": (lambda: lambda features: "yes", lambda predict: predict(ROW)),
+    "a bound method": (lambda: Loaded().predict, lambda predict: predict(ROW)),
+    "a partial": (lambda: functools.partial(Loaded.predict, Loaded()), lambda predict: predict(ROW)),
+    "a coroutine": (lambda: a_coroutine, lambda predict: asyncio.run(predict(ROW))),
+    "a generator": (lambda: a_generator, lambda predict: list(predict(ROW))),
+    "an async generator": (lambda: an_async_generator, lambda predict: asyncio.run(listed(predict(ROW)))),
+    "a batch": (lambda: lambda rows: ["yes"] * len(rows), lambda predict: predict(np.zeros((50, 3)))),
+    "an error": (lambda: lambda rows: rows.missing, failed),
+}
+
+
+@pytest.fixture
+def seldom_collected():
+    """Let no cycle of garbage be collected meanwhile."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("make", CALLED)
+@pytest.mark.parametrize("spooled", [False, True])
+def test_a_model_that_is_loaded_anew_waits_for_no_collection(make, spooled, tmp_path: Path, seldom_collected):
+    """Its ring, descriptors and mappings go at the next turn after it is replaced; each call counts once."""
+    made, call = CALLED[make]
+    with fly(spool=str(tmp_path / "spool") if spooled else None) as rs:
+        seen = []
+        for reload in range(30):
+            predict = rs.observe("m", input="features" if make == "a partial" else None)(made())
+            call(predict)
+            rs.pipeline().take_turn()
+            if reload in (4, 29):
+                seen.append((descriptors(), mappings(), len(rs.pipeline()._ring_consumers)))
+        assert seen[0][0] == seen[1][0]
+        assert seen[1][1] - seen[0][1] <= 3
+        assert seen[0][2] == seen[1][2] <= 2
+        assert sum(window.calls for window in rs.windows()) == 30
+
+
+def mappings() -> int:
+    """Return how many mappings of memory of at least a ring's size this process has."""
+    found = 0
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, _, last = line.split()[0].partition("-")
+        found += int(last, 16) - int(first, 16) >= 2 << 20
+    return found
+
+
+def test_a_prediction_in_flight_outlives_its_function(seldom_collected):
+    """What was begun by a function that is gone ends in its ring, and counts."""
+    with fly() as rs:
+        future = rs.observe("m")(lambda features: concurrent.futures.Future())(ROW)
+        for _ in range(3):
+            rs.pipeline().take_turn()
+        assert len(rs.pipeline()._ring_consumers) == 1
+        future.set_result("yes")
+        for _ in range(3):
+            rs.pipeline().take_turn()
+        assert len(rs.pipeline()._ring_consumers) == 0
+        (window,) = rs.windows()
+        assert (window.calls, window.output.class_counts.tolist()) == (1, [1])
+        assert rs.losses() == {}
 
 
 def test_a_schema_that_is_learned_anew_lets_its_ring_go():
