@@ -20,7 +20,7 @@ from radiosonde._ring.reader import Block
 from radiosonde._ring.recall import CRASH_REPORT, recall
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, RingFile, Spool
-from radiosonde._ring.tally import take_apart
+from radiosonde._ring.tally import latency_edges_of, take_apart
 from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.reference.profile import Reference
 from radiosonde.store.progress import RingProgress
@@ -190,6 +190,7 @@ def attach(spool: Spool, file: RingFile) -> AttachedRing:
         is_open=bool(page.get("is_open")),
         arena=ring.arena,
         nonce=ring.nonce,
+        latency_edges_s=latency_edges_of(page),
     )
     attached = AttachedRing(ring, stream, int(page.get("declared_classes") or 0), file, tables)
     reference = _reference(spool, str(page.get("reference") or ""))

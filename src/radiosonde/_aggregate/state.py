@@ -33,7 +33,7 @@ class SeriesState:
         self._process = process
         self.key = key
         self.start_ns, self.end_ns = start_ns, end_ns
-        self.traffic = TrafficState()
+        self.traffic = TrafficState(stream.latency_edges_s)
         self.answers = AnswerState(stream.reference.output.value_edges if stream.reference else ())
         self._features: FeatureState | None = None
         self.opened_ns = self.touched_ns = monotonic_ns()

@@ -13,6 +13,7 @@ from radiosonde._aggregate.decoding import as_categories, as_numbers, grid_codes
 from radiosonde._ring.arena import BatchArena
 from radiosonde._ring.text_codes import codes_of
 from radiosonde.model import OVERFLOW_CLASS
+from radiosonde.model.bins import LATENCY_EDGES_S
 from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN
 from radiosonde.model.feature_names import number_text
 from radiosonde.reference.grid import ReferenceGrid
@@ -38,6 +39,7 @@ class Stream:
         reference_id: its identity (kept, because working it out hashes the whole profile).
         grid: its compiled cells.
         unseen: rows by cohort whose features nobody has looked at and for which other rows are to stand.
+        latency_edges_s: bounds of the duration histogram that the writer has counted by.
         outside: which cells are outside what the reference has seen, shape (features, width); None when it cannot say.
     """
 
@@ -57,13 +59,14 @@ class Stream:
     nonce: int = 0
     outside: NDArray[np.bool_] | None = None
     is_open: bool = False
+    latency_edges_s: tuple[float, ...] = LATENCY_EDGES_S
     pii: frozenset[str] = field(default_factory=frozenset)
     unseen: dict[str, int] = field(default_factory=dict)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def identity(self) -> tuple[str, str, tuple[str, ...]]:
-        """Model, version and features: streams that agree in these are counted alike."""
+        """Model, version and features: streams that agree in these share a provisional reference."""
         return self.model, self.version, self.features
 
     def class_name(self, code: int) -> str:

@@ -18,9 +18,15 @@ from radiosonde.model.spans import KeptSpan
 
 
 class TrafficState:
-    """Counts of calls. Owner: the consumer thread."""
+    """Counts of calls. Owner: the consumer thread.
 
-    def __init__(self) -> None:
+    Args:
+        edges_s: bounds of the duration histogram.
+    """
+
+    def __init__(self, edges_s: tuple[float, ...] = LATENCY_EDGES_S) -> None:
+        self._edges_s = edges_s
+        self._edges = np.array(edges_s)
         self.calls = 0
         self.rows = 0
         self.errors: Counter[str] = Counter()
@@ -28,7 +34,7 @@ class TrafficState:
         self._counts = np.zeros(LATENCY.size, dtype=np.int64)
         self._sums_s = np.zeros(LATENCY.size)
         self._phase_sums_s = np.zeros((PHASES, LATENCY.size))
-        self._edge_counts = np.zeros(len(LATENCY_EDGES_S) + 1, dtype=np.int64)
+        self._edge_counts = np.zeros(len(edges_s) + 1, dtype=np.int64)
         self._exemplars: dict[int, Exemplar] = {}
 
     def update(self, headers: NDArray[Any], error_names: Sequence[str]) -> bool:
@@ -55,7 +61,7 @@ class TrafficState:
         phases_s = headers["phase_s"]
         for code in np.flatnonzero(phases_s.any(axis=0)).tolist():
             self._phase_sums_s[code] += np.bincount(buckets, weights=phases_s[:, code], minlength=LATENCY.size)
-        edges = latency_edge(durations_s)
+        edges = latency_edge(durations_s, self._edges)
         self._edge_counts += np.bincount(edges, minlength=len(self._edge_counts))
         for place in np.flatnonzero(headers["span_id"]).tolist():
             self._exemplars[int(edges[place])] = Exemplar(
@@ -84,7 +90,7 @@ class TrafficState:
         """Take *spans* for exemplars of their buckets, over those that are there."""
         for span in spans:
             duration_s = (span.end_ns - span.start_ns) / NS
-            bucket = int(latency_edge(np.array([duration_s]))[0])
+            bucket = int(latency_edge(np.array([duration_s]), self._edges)[0])
             self._exemplars[bucket] = Exemplar(duration_s, span.start_ns, span.trace_id, span.span_id)
 
     def latency(self, phase_names: Sequence[str]) -> LatencyCounts:
@@ -95,7 +101,7 @@ class TrafficState:
             sums_s=self._sums_s.copy(),
             phases=tuple(phase_names[:named]),
             phase_sums_s=self._phase_sums_s[:named].copy(),
-            edges_s=LATENCY_EDGES_S,
+            edges_s=self._edges_s,
             edge_counts=self._edge_counts.copy(),
             exemplars=dict(self._exemplars),
         )

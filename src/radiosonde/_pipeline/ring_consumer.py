@@ -14,7 +14,7 @@ from radiosonde._join.store import PREDICTION, LaneNames, Predictions
 from radiosonde._ring.layout import DONE, INPUT_ROW
 from radiosonde._ring.reader import Block, RingReader
 from radiosonde._ring.ring import Ring
-from radiosonde._ring.tally import CALLS, UNJOINABLE, UNSEEN_ROWS, calls_of, take_apart
+from radiosonde._ring.tally import CALLS, UNJOINABLE, UNSEEN_ROWS, calls_of, latency_edges_of, take_apart
 from radiosonde.model import losses
 from radiosonde.model.cells import cells_text
 
@@ -89,6 +89,7 @@ class RingConsumer:
             is_open=schema.is_open,
             arena=writer.ring.arena,
             nonce=writer.ring.nonce,
+            latency_edges_s=latency_edges_of(writer.ring.schema),
         )
         if reference is not None and schema.public_names == tuple(feature.name for feature in reference.features):
             stream.adopt(reference)

@@ -60,7 +60,7 @@ from radiosonde._ring.layout import (
     ROW_KINDS,
 )
 from radiosonde._ring.reclaim import Reclaimer
-from radiosonde._ring.tally import Tallier, merge
+from radiosonde._ring.tally import Tallier, latency_edges_of, merge
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ class RecordWriter:
         self.ring = ring or open_ring(recorder, schema, outputs)
         self.inputs = InputWriter(schema, self.ring, recorder.host.guard)
         self._arena_woken = 0
-        edges = self._value_edges()
-        self.reclaimer = Reclaimer(self.ring, edges, recorder.host.guard.lose, recorder.host.wake)
-        self._tallier, self._answers = Tallier(edges), dict[int, NDArray[Any]]()  # by index, until the call ends
+        self._tallier = Tallier(self._value_edges(), latency_edges_of(self.ring.schema))
+        self.reclaimer = Reclaimer(self.ring, self._tallier, recorder.host.guard.lose, recorder.host.wake)
+        self._answers = dict[int, NDArray[Any]]()  # by index, until the call ends
         plain = self._build_begin()
         traced = plain if spans is None else spans.around_begin(plain, self)
         self.begin = traced if recorder.observed.own_id is None else self._naming(traced, recorder.observed.own_id)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, Spool
+from radiosonde._ring.tally import LATENCY_EDGES
 from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.model import losses
+from radiosonde.model.bins import LATENCY_EDGES_S, MOST_LATENCY_EDGES
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -72,8 +74,21 @@ def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str
         "is_open": schema.is_open,
         "pii": sorted(schema.pii),
         "declared_classes": outputs.declared,
+        LATENCY_EDGES: _latency_edges(recorder),
         "consumer": host.drained_by,
     }
+
+
+def _latency_edges(recorder: Recorder) -> list[float]:
+    """Return the bounds of durations: those of the settings, and the latency objectives of `radiosonde.toml`."""
+    from radiosonde.config.latency_objectives import latency_objectives  # 9 ms that `import radiosonde` does without
+
+    host = recorder.host
+    found = host.guard.attempt(latency_objectives, host.settings.store)
+    if isinstance(found, Exception):
+        host.guard.tell("objectives", "%s; until then its latency objectives are no bucket bounds", found)
+        found = frozenset()
+    return sorted({*(host.settings.latency_edges or LATENCY_EDGES_S), *found})[:MOST_LATENCY_EDGES]
 
 
 def leave_reference(spool: Spool, reference: Reference) -> str:

@@ -102,7 +102,7 @@ class Reclaimer:
 
     Args:
         ring: whose.
-        value_edges: edges of regression values; empty takes the default ones.
+        tallier: counts records whose slots are taken, by the edges that whoever drains the ring counts by.
         lose: counts a loss by its name.
         wake: has the consumer look at the ring.
     """
@@ -110,7 +110,7 @@ class Reclaimer:
     def __init__(
         self,
         ring: Ring,
-        value_edges: tuple[float, ...],
+        tallier: Tallier,
         lose: Callable[[str, int], None],
         wake: Callable[[], None],
     ) -> None:
@@ -118,7 +118,7 @@ class Reclaimer:
         self._lose = lose
         self._wake = wake
         self._is_shared = ring.is_shared
-        self._tallier = Tallier(value_edges)
+        self._tallier = tallier
         self._joinable: deque[tuple[NDArray[Any], NDArray[np.int64]]] = deque()
         self._displaced: dict[int, _Displaced] = {}
         self._kept_bytes = 0

@@ -14,6 +14,7 @@ costs 60 to 90 us (bench_tail).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ from radiosonde._ring.layout import (
     SERIES_MASK,
 )
 from radiosonde.model import FIRST_HASHED, LATENCY
-from radiosonde.model.bins import VALUE_EDGES, batch_bucket, confidence_bin, latency_edge
+from radiosonde.model.bins import LATENCY_EDGES_S, VALUE_EDGES, batch_bucket, confidence_bin, latency_edge
 
 ENTRY: Final = np.dtype([("second", "<i8"), ("key", "<u8"), ("count", "<i8"), ("total", "<f8")])
 """One count: second of event time, key (see `Counted`), how often, and a sum."""
@@ -53,6 +54,9 @@ ENTRY: Final = np.dtype([("second", "<i8"), ("key", "<u8"), ("count", "<i8"), ("
 * ``UNJOINABLE``: predictions that a label could have come for.
 """
 
+LATENCY_EDGES: Final = "latency_edges_s"
+"""Key of a ring's schema: bounds of durations, because whoever drains the ring may have been given others."""
+
 CHUNK: Final = 500
 """Records counted in one go."""
 
@@ -63,6 +67,11 @@ _DENSE = 1 << 16
 """Places up to which they are counted one by one; beyond, several series and seconds together, they are sorted first."""
 
 _NS = 1_000_000_000
+
+
+def latency_edges_of(schema: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the bounds of durations that a ring's tallies are counted by, from its schema."""
+    return tuple(map(float, schema.get(LATENCY_EDGES) or LATENCY_EDGES_S))
 
 
 class Outputs(NamedTuple):
@@ -142,10 +151,12 @@ class Tallier:
 
     Args:
         value_edges: ascending edges of values; empty takes `VALUE_EDGES`.
+        latency_edges_s: ascending edges of durations, as they stand in the ring's schema.
     """
 
-    def __init__(self, value_edges: tuple[float, ...] = ()) -> None:
+    def __init__(self, value_edges: tuple[float, ...] = (), latency_edges_s: Sequence[float] = LATENCY_EDGES_S) -> None:
         self._edges = np.array(value_edges or VALUE_EDGES, dtype=np.float64)
+        self._latency_edges_s = np.array(latency_edges_s, dtype=np.float64)
 
     def count(
         self, headers: NDArray[Any], outputs: Outputs | None = None, *, is_joinable: bool = False
@@ -170,7 +181,7 @@ class Tallier:
             page.add(ERRORS, _Rows().part(is_failed), code=headers["error"][is_failed].astype(np.int64))
         is_sized = rows > 0
         page.add(SIZES, _Rows().part(is_sized), batch_bucket(rows[is_sized]))
-        _add_durations(page, headers)
+        _add_durations(page, headers, self._latency_edges_s)
         is_single = is_done
         if is_batch.any():
             is_single = is_done & ~is_batch
@@ -257,10 +268,10 @@ def _page_of(headers: NDArray[Any]) -> _Page:
     return _Page(seconds, (headers["series"] & SERIES_MASK).astype(np.int64))
 
 
-def _add_durations(page: _Page, headers: NDArray[Any]) -> None:
+def _add_durations(page: _Page, headers: NDArray[Any], edges_s: NDArray[np.float64]) -> None:
     durations_s = headers["duration_ns"] / _NS
     buckets = LATENCY.index(durations_s)
-    page.add(DURATIONS, _Rows(), buckets, latency_edge(durations_s), durations_s)
+    page.add(DURATIONS, _Rows(), buckets, latency_edge(durations_s, edges_s), durations_s)
     phases_s = headers["phase_s"]
     for code in np.flatnonzero(phases_s.any(axis=0)).tolist():
         spent_s = phases_s[:, code]

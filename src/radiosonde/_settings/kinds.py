@@ -103,6 +103,30 @@ def ages(least_days: float, most_days: float, count: int) -> Kind:
     return Kind(f"{count} numbers of days that grow, joined by commas", "Sequence[float]", read, check)
 
 
+def edges(most: int) -> Kind:
+    """Return the kind of ascending bounds in seconds, *most* of them at most."""
+    must = f"it must be 1 to {most} numbers of seconds that grow, each above 0"
+
+    def read(given: str) -> tuple[float, ...]:
+        try:
+            return tuple(float(part) for part in given.split(","))
+        except ValueError:
+            raise ValueError(must + ", joined by commas") from None
+
+    def check(value: Any) -> tuple[float, ...]:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            raise ValueError(must)
+        if any(isinstance(edge, bool) or not isinstance(edge, Real) for edge in value):
+            raise ValueError(must)
+        kept = tuple(float(edge) for edge in value)
+        in_order = all(before < after for before, after in itertools.pairwise(kept))
+        if not 1 <= len(kept) <= most or not in_order or not kept[0] > 0 or not kept[-1] < math.inf:
+            raise ValueError(must)
+        return kept
+
+    return Kind(f"1 to {most} numbers of seconds that grow, joined by commas", "Sequence[float]", read, check)
+
+
 def flag(*, other: str = "") -> Kind:
     """Return the kind of true and false, and of one *other* word."""
     choice = f'true, false or "{other}"' if other else "true or false"

@@ -41,6 +41,10 @@ class StartOptions(TypedDict, total=False):
     """Export over OTLP/HTTP. Enabled by default if OpenTelemetry's variables name an endpoint or an OTLP exporter."""
     export_interval_s: float | None
     """Seconds between exports of metrics over OTLP."""
+    latency_edges: Sequence[float] | None
+    """Bucket bounds of the duration histogram in seconds, by default 19 from 0.0001 to 60. Objectives of the latency
+    in ``radiosonde.toml`` are always among them.
+    """
     sketch_cohorts: bool | None
     """Send the sketches of each cohort over OTLP as events of their own. By default the cohorts of a model version and
     variant are added up, one event per feature and kind of sketch.

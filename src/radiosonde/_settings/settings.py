@@ -149,6 +149,12 @@ class Settings:
         60.0, kinds.number(0, _YEAR_S, "seconds", is_above=True), "Seconds between exports of metrics over OTLP.",
         "", env_.otel_interval_s, ("OTEL_METRIC_EXPORT_INTERVAL",),
     )  # fmt: skip
+    latency_edges: Sequence[float] | None = _setting(
+        None, kinds.edges(40),
+        "Bucket bounds of the duration histogram in seconds, by default 19 from 0.0001 to 60. Objectives of the latency in `radiosonde.toml` "
+        "are always among them.",
+        "RADIOSONDE_LATENCY_EDGES",
+    )  # fmt: skip
     sketch_cohorts: bool = _setting(
         False, kinds.flag(),
         "Send the sketches of each cohort over OTLP as events of their own. By default the cohorts of a model version and variant are added "

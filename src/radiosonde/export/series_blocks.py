@@ -26,7 +26,8 @@ from radiosonde.export.outcome_blocks import (
     residual_blocks,
 )
 from radiosonde.export.snapshot import Snapshot
-from radiosonde.model import CONFIDENCE_BINS, LATENCY, Exemplar, SeriesKey, Window
+from radiosonde.model import CONFIDENCE_BINS, LATENCY, SeriesKey, Window
+from radiosonde.model.addition import add
 from radiosonde.model.bins import VALUE_CLASS
 from radiosonde.model.window import Counts, Sums
 from radiosonde.reference.profile import Reference
@@ -135,17 +136,25 @@ def _release_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]
 
 
 def _duration(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Distribution:
-    exemplars: dict[int, Exemplar] = {}
-    for window in windows:
-        for bucket, exemplar in window.latency.exemplars.items():
-            if bucket not in exemplars or exemplar.time_ns > exemplars[bucket].time_ns:
-                exemplars[bucket] = exemplar
+    edges_s = windows[0].latency.edges_s
+    if any(window.latency.edges_s != edges_s for window in windows):
+        latency = add(
+            [window.latency for window in windows]
+        )  # labels alone have no durations; an agent's workers may differ
+        edges_s, counts, exemplars = latency.edges_s, latency.edge_counts, dict(latency.exemplars)
+    else:
+        counts = _stack(window.latency.edge_counts for window in windows)
+        exemplars = {}
+        for window in windows:
+            for bucket, exemplar in window.latency.exemplars.items():
+                if bucket not in exemplars or exemplar.time_ns > exemplars[bucket].time_ns:
+                    exemplars[bucket] = exemplar
     return distribution(
         page,
         metrics.PREDICTION_DURATION,
         base,
-        windows[0].latency.edges_s,
-        _stack(window.latency.edge_counts for window in windows).tolist(),
+        edges_s,
+        counts.tolist(),
         total=float(sum(window.latency.sums_s.sum() for window in windows)),
         exemplars=exemplars,
     )

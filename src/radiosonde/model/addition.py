@@ -66,6 +66,8 @@ def _rule(kind: type, field: DeclaredField) -> Rule:
         return lambda values, _parts, _total, merge: _sum_sketches(values, merge)
     if field.merge is Merge.LATEST:
         return _latest_rule(kind)
+    if field.merge is Merge.COMMON:
+        return _common_rule(kind, field)
     rule = _RULES[field.merge]
     return lambda values, *_: rule(called, values)
 
@@ -290,18 +292,27 @@ def _same(_: str, values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else type(values[0])()
 
 
-def _common(_: str, values: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
-    """Return the edges that all parts have."""
-    first = values[0]
-    if all(value is first or value == first for value in values):
-        return first
-    return tuple(sorted(set(first).intersection(*values)))
+def _common_rule(kind: type, field: DeclaredField) -> Rule:
+    """Return the rule of edges: those that all parts have; a part that counted nothing between its edges has no say."""
+    axis = f"{field.axes[0]}+1"
+    (counted,) = (each.name for each in declarations(kind) if axis in each.axes)
+
+    def rule(values: list[Any], parts: Sequence[Any], *_: Any) -> Any:
+        first = values[0]
+        if all(value is first or value == first for value in values):
+            return first
+        heard = [value for value, part in zip(values, parts, strict=True) if getattr(part, counted).any()] or values
+        return tuple(sorted(set(heard[0]).intersection(*heard)))
+
+    return rule
 
 
 def _coarsened(table: NDArray[Any], edges: tuple[float, ...], kept: tuple[float, ...]) -> NDArray[Any]:
-    """Return counts between *edges* as counts between those of them that are *kept*."""
+    """Return counts between *edges* as counts between those that are *kept*, which are among them unless nothing was counted."""
     if edges is kept or edges == kept:
         return table
+    if not table.any():
+        return np.zeros((*table.shape[:-1], len(kept) + 1), dtype=table.dtype)
     starts = [0, *(np.searchsorted(edges, kept) + 1).tolist()]
     coarse: NDArray[Any] = np.add.reduceat(table, starts, axis=-1)
     return coarse
@@ -353,7 +364,6 @@ def _recency(exemplar: Any) -> tuple[int, float, int, int]:
 _RULES: Mapping[Merge, Callable[[str, Sequence[Any]], Any]] = {
     Merge.UNION: _union,
     Merge.ALIKE: _alike,
-    Merge.COMMON: _common,
     Merge.GIVEN: _given,
     Merge.SAME: _same,
     Merge.SMALLEST: lambda _, values: min(values),

@@ -19,6 +19,9 @@ LATENCY_EDGES_S: Final = (
 """Upper bounds of the explicit latency histogram in seconds, inclusive: from models of 0.1 ms to those of a minute, with 200 and
 300 ms, which are usual objectives, among them."""
 
+MOST_LATENCY_EDGES: Final = 40
+"""Bounds that may be set, those of objectives included."""
+
 LAG_EDGES_S: Final = (
     *(1.0, 10.0, 60.0, 600.0, 3600.0, 14_400.0, 43_200.0),
     *(86_400.0, 259_200.0, 604_800.0, 1_209_600.0, 2_592_000.0, 7_776_000.0, 31_536_000.0),
@@ -37,13 +40,12 @@ CONFIDENCE_BINS: Final = 20
 VALUE_EDGES: Final = (-1e6, -1e4, -1e3, -1e2, -10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0, 1e2, 1e3, 1e4, 1e6)
 """Bins of values when no reference has better ones."""
 
-_EDGES_S = np.array(LATENCY_EDGES_S)
 _SINGLE_ROUNDING = CONFIDENCE_BINS * 2.0**-24
 
 
-def latency_edge(durations_s: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the place of each duration among `LATENCY_EDGES_S`, whose bounds are inclusive."""
-    places: NDArray[np.int64] = np.searchsorted(_EDGES_S, durations_s, side="left")
+def latency_edge(durations_s: NDArray[np.float64], edges_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the place of each duration among *edges_s*, whose bounds are inclusive."""
+    places: NDArray[np.int64] = np.searchsorted(edges_s, durations_s, side="left")
     return places
 
 

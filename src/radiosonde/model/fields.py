@@ -57,7 +57,7 @@ class Merge(Enum):
     """As `ALIKE`, but an empty one has no say."""
     COMMON = "those common to all"
     """Edges of bins: the sum has the edges that all parts have, and counts between them; so windows from before and after a change
-    of edges add up."""
+    of edges add up. A part that counted nothing has no say."""
     SAME = "kept if equal"
     """The common value, or the empty one."""
     SMALLEST = "min"

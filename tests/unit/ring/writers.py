@@ -5,6 +5,7 @@ from __future__ import annotations
 from radiosonde._ring.layout import BEGIN, DONE, END, END_OFFSET, FAILED, HEADER_BYTES, INPUT_ROW
 from radiosonde._ring.reclaim import Reclaimer
 from radiosonde._ring.ring import Ring
+from radiosonde._ring.tally import Tallier
 
 NAN = float("nan")
 
@@ -16,7 +17,7 @@ def reclaimer_of(ring: Ring, lost: dict[str, int] | None = None) -> Reclaimer:
         if lost is not None:
             lost[reason] = lost.get(reason, 0) + count
 
-    return Reclaimer(ring, (), lose, lambda: None)
+    return Reclaimer(ring, Tallier(), lose, lambda: None)
 
 
 def begin(ring: Ring, reclaimer: Reclaimer | None = None) -> int:
