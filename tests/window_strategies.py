@@ -191,7 +191,7 @@ class Drawing:
         field = self.field
         if field.stored is Stored.SPAN and not len(self.values["classes"]):
             return field.default()  # type: ignore[misc]  # an optional table is declared with one
-        if field.merge is Merge.EXTEND and not self.values["features"]:
+        if field.merge is Merge.EXTEND and not self.values.get("features", self.values.get("names")):
             return field.default()  # type: ignore[misc]
         sizes = [axis_size(self.group, axis)(self.values) for axis in field.axes]
         # One width per grid, but for tables that are extended: those may be narrower.
