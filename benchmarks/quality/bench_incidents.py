@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmarks._measure import Figure
+from benchmarks.quality.incidents.latency import tiered
 from benchmarks.quality.incidents.service import DAY, WORLDS, Traffic, calls, failing, plant, series
 from benchmarks.quality.incidents.traffic import WORLDS as VOLUMES
 from benchmarks.quality.incidents.traffic import make_volume_grid
+from radiosonde.diagnose.check import check
 from radiosonde.diagnose.failure_findings import failure_finding
 from radiosonde.diagnose.failure_incidents import find_failures
 from radiosonde.diagnose.places import PlaceName
@@ -70,6 +72,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     yield Figure("incidents-place", "place exact, of those found", [np.mean([e.exact for e in known])], unit="of 1")
     yield Figure("incidents-onset", "onset within a window", [np.mean([e.off <= 1 for e in known])], unit="of 1")
     yield _cost(rounds)
+    yield from _check_costs(rounds)
     yield from _traffic(rounds)
 
 
@@ -125,6 +128,21 @@ def _fault(place: tuple[str, str, PlaceName], rate: float, history: int, seed: i
     first = opened[0]
     exact = len(opened) == 1 and [found.places.names[index] for index in first.cover.places] == [name]
     return Found(first.opened - history + 1, exact, abs(first.onset - history))
+
+
+def _check_costs(rounds: int) -> Iterator[Figure]:
+    """Yield the CPU of a whole diagnosis by length of history, as a store holds it: minutes of the last day, hours before."""
+    rng = np.random.default_rng(2)
+    keys = series(2, region=16)
+    for days in (3, 10, 30):
+        made = calls(rng, days * DAY, keys, 1500.0)
+        windows = tiered(rng, Traffic(keys, made, failing(rng, made, 0.002)))
+        took = []
+        for _ in range(min(rounds, 3)):
+            began = time.process_time()
+            check(windows, {})
+            took.append(time.process_time() - began)
+        yield Figure(f"incidents-check-{days}d", f"a whole diagnosis of {days} days, 2 versions x 16 cohorts", took, unit="s", absolute=f"{len(windows)} windows")  # fmt: skip
 
 
 def _cost(rounds: int) -> Figure:

@@ -8,7 +8,7 @@ from math import erf, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.incidents.service import DAY, Table, Traffic, wander
+from benchmarks.quality.incidents.service import DAY, MINUTE_NS, START_NS, Table, Traffic, wander
 from radiosonde.model import LATENCY, LatencyCounts, Window
 
 BOUNDS_S = LATENCY.upper_bounds_s()
@@ -71,4 +71,23 @@ def timed(
         sums = counts * BOUNDS_S
         latency = LatencyCounts(counts, sums, ("work",), sums[None] * 0.9, (0.01,), np.array([window.calls, 0]))
         made.append(replace(window, latency=latency))
+    return made
+
+
+def tiered(rng: np.random.Generator, traffic: Traffic, minutes: int = DAY) -> list[Window]:
+    """Return *traffic* as a store keeps it: the last *minutes* by the minute, and what is older by the hour; whole hours, steady latency."""
+    made: list[Window] = []
+    table, size = table_of(MEDIAN_S), traffic.calls.shape[1]
+    old = max(size - minutes, 0)
+    for first, last, length in ((0, old, 60), (old, size, 1)):
+        summed = [part[:, first:last].reshape(len(traffic.keys), -1, length).sum(axis=2) for part in (traffic.calls, traffic.failures)]  # fmt: skip
+        part = Traffic(traffic.keys, *summed)
+        for window in part.windows():
+            step = (window.start_ns - START_NS) // MINUTE_NS
+            start_ns = START_NS + (first + step * length) * MINUTE_NS
+            counts = rng.multinomial(window.calls, table)
+            sums = counts * BOUNDS_S
+            edges = np.array([window.calls, 0])
+            latency = LatencyCounts(counts, sums, ("work",), sums[None] * 0.9, (0.01,), edges)
+            made.append(replace(window, latency=latency, start_ns=start_ns, end_ns=start_ns + length * MINUTE_NS))
     return made
