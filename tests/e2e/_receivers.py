@@ -195,14 +195,17 @@ def rotel(sink: OtlpSink, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def prometheus(program: Path, target_ports: int | Sequence[int], folder: Path) -> Iterator[str]:
-    """Run Prometheus, which scrapes *target_ports* of 127.0.0.1 every half second; yield its base URL."""
+def prometheus(
+    program: Path, target_ports: int | Sequence[int], folder: Path, rules: Sequence[Path] = ()
+) -> Iterator[str]:
+    """Run Prometheus, which scrapes *target_ports* of 127.0.0.1 every half second and evaluates *rules*; yield its base URL."""
     port = free_port()
     configuration = folder / "prometheus.yml"
     ports = [target_ports] if isinstance(target_ports, int) else target_ports
     targets = ", ".join(f"'127.0.0.1:{target}'" for target in ports)
     configuration.write_text(
         "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
+        f"rule_files: {json.dumps([str(path) for path in rules])}\n"
         f"scrape_configs: [{{job_name: radiosonde, static_configs: [{{targets: [{targets}]}}]}}]\n"
     )
     command = [
