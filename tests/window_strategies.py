@@ -30,6 +30,7 @@ from radiosonde.model.fields import (
     axis_size,
     declarations,
     names_first,
+    naming,
 )
 
 INT64 = np.iinfo(np.int64)
@@ -191,7 +192,7 @@ class Drawing:
         field = self.field
         if field.stored is Stored.SPAN and not len(self.values["classes"]):
             return field.default()  # type: ignore[misc]  # an optional table is declared with one
-        if field.merge is Merge.EXTEND and not self.values.get("features", self.values.get("names")):
+        if field.merge is Merge.EXTEND and not self.values[naming(self.group, field.axes[0])]:
             return field.default()  # type: ignore[misc]
         sizes = [axis_size(self.group, axis)(self.values) for axis in field.axes]
         # One width per grid, but for tables that are extended: those may be narrower.

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde.model.percent import percent
+
 QUANTILES: Final = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 CALLS_BEYOND: Final = 10
@@ -104,7 +106,7 @@ def verdict(results: Results) -> str:
     if abs(added) <= noise:
         cost = f"Observing adds nothing that can be told from noise ({_us(noise)}) to a call of {_us(median)}"
     else:
-        cost = f"Observing adds {_us(added)} (give or take {_us(noise)}) to a call of {_us(median)} ({_percent(results.added_ratio)})"
+        cost = f"Observing adds {_us(added)} (give or take {_us(noise)}) to a call of {_us(median)} ({percent(results.added_ratio)})"
         if results.histogram_us:
             cost += f", {max(added, 0.0) / results.histogram_us:.2g} times what one Histogram.record costs"
     counted = ""
@@ -155,7 +157,3 @@ def _us(value: float | None, *, sign: bool = False) -> str:
     if abs(value) >= 10_000:
         return f"{plus}{value / 1000:,.1f} ms"
     return f"{plus}{value:,.{1 if abs(value) >= 10 else 2}f} us"
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.2g} %" if ratio < 0.1 else f"{100 * ratio:,.0f} %"

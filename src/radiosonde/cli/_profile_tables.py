@@ -9,9 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from radiosonde.cli._terminal import bar, percent, spark
+from radiosonde.cli._terminal import bar, spark
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import cell_names
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -119,12 +119,3 @@ def bar(share: float, width: int = 20) -> str:
     """Return a horizontal bar of *share* of *width* columns; any share above zero shows."""
     filled = round(share * width)
     return "█" * filled if filled or share <= 0 else "▏"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage. Small shares are distinct from zero."""
-    if share <= 0:
-        return "0 %"
-    if share < 0.0005:  # what would round to 0.0 %
-        return "<0.1 %"
-    return f"{share * 100:.1f} %"

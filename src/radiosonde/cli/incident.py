@@ -25,6 +25,7 @@ from radiosonde.diagnose.registry import all_checks
 from radiosonde.diagnose.text import print_finding, state_words
 from radiosonde.diagnose.verification import Verification, verify
 from radiosonde.errors import ConfigurationError
+from radiosonde.model.percent import percent
 from radiosonde.sources import open_source
 from radiosonde.store import Annotation, add_annotation, withdraw_annotation
 from radiosonde.store.annotations import read_annotations
@@ -213,13 +214,13 @@ def _print_verification(finding: Finding, done: Verification) -> None:
         sure = 95 if done.is_given else 99.7
         _print(
             terminal,
-            f"since {iso(done.since_ns)}{moment}: {counted} {done.noun}, {_percent(done.rate)} ({sure:g} %: {_percent(done.low)} to {_percent(done.high)})",
+            f"since {iso(done.since_ns)}{moment}: {counted} {done.noun}, {percent(done.rate)} ({sure:g} %: {percent(done.low)} to {percent(done.high)})",
         )
     else:
         _print(terminal, f"nothing was counted since {iso(done.since_ns)}{moment}")
-    usual = "not known" if math.isnan(done.usual) else _percent(done.usual)
-    _print(terminal, f"during the incident: {_percent(done.during)}; before it: {usual}")
-    noticed = "no rate, however large," if math.isnan(done.noticed) else f"{_percent(done.noticed)} or more"
+    usual = "not known" if math.isnan(done.usual) else percent(done.usual)
+    _print(terminal, f"during the incident: {percent(done.during)}; before it: {usual}")
+    noticed = "no rate, however large," if math.isnan(done.noticed) else f"{percent(done.noticed)} or more"
     _print(terminal, f"power: {noticed} would have been noticed with probability 0.9")
     if done.answer == "unknown":
         if math.isnan(done.needed):
@@ -294,7 +295,3 @@ def _seconds(text: str) -> float:
     if not _SHORTEST_S <= seconds <= _LONGEST_S:
         raise argparse.ArgumentTypeError(f"{text!r} is out of bounds; give a time from 1m to 90d")
     return seconds
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or not share else f"{100 * share:.2g} %"

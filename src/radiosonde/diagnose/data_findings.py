@@ -12,6 +12,7 @@ from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, T
 from radiosonde.diagnose.next_steps import look_at_cells, look_before
 from radiosonde.diagnose.version_scope import VersionScope, scope_words
 from radiosonde.model import ABOVE, BELOW, NULL, UNSEEN
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,16 +73,14 @@ def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
     severity: Severity = "info" if short and (over or signal.after - signal.before < LARGE_RISE) else "page"
     several = f" (with {', '.join(names[1:])})" if len(names) > 1 else ""
     ended = ", and stopped again" if over else ", not yet confirmed" if severity == "info" else ""
-    title = (
-        f"{names[0]}{several}: missing values rose from {_percent(signal.before)} to {_percent(signal.after)}{ended}"
-    )
+    title = f"{names[0]}{several}: missing values rose from {percent(signal.before)} to {percent(signal.after)}{ended}"
     verdict = (
         "The pipeline delivers no value where it used to. "
         + ("Several features at once: look at what they share (one feed, one join). " if len(names) > 1 else "")
         + _spread_over(panel, signal)
     )
     evidence = [
-        Evidence(f"missing_{when}", value, "share", f"{_percent(value)} of the rows had no {names[0]} {when}")
+        Evidence(f"missing_{when}", value, "share", f"{percent(value)} of the rows had no {names[0]} {when}")
         for when, value in (("before", signal.before), ("after", signal.after))
     ]
     return _finding(panel, signal, "missing", (title, verdict), evidence, severity)
@@ -99,13 +98,13 @@ def _unseen(panel: FeaturePanel, signal: Signal) -> Finding:
         if panel.is_categorical(signal.feature)
         else "values that are not numbers"
     )
-    title = f"{name}: {what} rose from {_percent(signal.before)} to {_percent(signal.after)}"
+    title = f"{name}: {what} rose from {percent(signal.before)} to {percent(signal.after)}"
     verdict = (
         "A value was renamed, added upstream or encoded differently; the model cannot have learned it. "
         + _spread_over(panel, signal)
     )
     evidence = [
-        Evidence(f"unseen_{when}", value, "share", f"{_percent(value)} of the rows were unseen {when}")
+        Evidence(f"unseen_{when}", value, "share", f"{percent(value)} of the rows were unseen {when}")
         for when, value in (("before", signal.before), ("after", signal.after))
     ]
     return _finding(panel, signal, "unseen", (title, verdict), evidence, "page")
@@ -128,7 +127,7 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
         likely = f": {fit.conversion.name}" if fit.conversion.name else ""
         title = f"{name} arrives in another unit, x {fit.estimated:.4g}{offset}{likely}"
         how = (
-            f"{_percent(fit.share)} of the odd values return exactly to the old grid of values"
+            f"{percent(fit.share)} of the odd values return exactly to the old grid of values"
             if fit.by == "lattice"
             else "the quantiles before and after line up"
         )
@@ -155,11 +154,11 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
         title = f"{name} is stuck at {shown}"
         verdict = "Every row has the same value for far longer than ever before: a frozen source, cache or default. "
     elif signal.check == "range":
-        title = f"{name}: {_percent(signal.after)} of the values are outside the reference range"
+        title = f"{name}: {percent(signal.after)} of the values are outside the reference range"
         verdict = "A sentinel, a scale error, or a season the reference has not seen: its values are not recorded, so cells alone cannot tell. "
         severity = "ticket"
     else:
-        title = f"{name}: {_percent(signal.after)} of the values are far outside anything seen before"
+        title = f"{name}: {percent(signal.after)} of the values are far outside anything seen before"
         verdict = "A sentinel, a scale error or a corrupt source; seasons do not do this. " + _spread_over(
             panel, signal
         )
@@ -186,7 +185,7 @@ def _drift(panel: FeaturePanel, signal: Signal) -> Finding:
 
 def _category(panel: FeaturePanel, signal: Signal) -> Finding:
     name, value = panel.names[signal.feature], signal.check.removeprefix("category:")
-    title = f"{name}: the share of {value} moved from {_percent(signal.before)} to {_percent(signal.after)}"
+    title = f"{name}: the share of {value} moved from {percent(signal.before)} to {percent(signal.after)}"
     severity: Severity = "ticket" if signal.ln_e >= TICKET_LN_E else "info"
     verdict = "Traffic is composed differently, or two categories were confused upstream. "
     return _finding(panel, signal, "category", (title, verdict), [_statistic(signal)], severity, kind="drift")
@@ -219,20 +218,20 @@ def _finding(
 
 def _statistic(signal: Signal) -> Evidence:
     words = {
-        "unit": ("share", f"{_percent(signal.after)} of the rows are off the grid of values, none before"),
+        "unit": ("share", f"{percent(signal.after)} of the rows are off the grid of values, none before"),
         "far": (
             "share",
-            f"{_percent(signal.after)} of the values are more than a whole reference range outside it, {_percent(signal.before)} before",
+            f"{percent(signal.after)} of the values are more than a whole reference range outside it, {percent(signal.before)} before",
         ),
         "range": (
             "share",
-            f"{_percent(signal.after)} of the values are outside the reference range, {_percent(signal.before)} before",
+            f"{percent(signal.after)} of the values are outside the reference range, {percent(signal.before)} before",
         ),
         "stuck": ("value", f"one single value, {signal.after:.6g}, throughout"),
         "location": ("sd", f"level {signal.after:+.2f} reference sd, {signal.before:+.2f} before"),
         "spread": ("", f"spread {signal.after:+.2f}, {signal.before:+.2f} before (0 on the reference)"),
     }
-    unit, text = words.get(signal.check, ("share", f"share {_percent(signal.after)}, {_percent(signal.before)} before"))
+    unit, text = words.get(signal.check, ("share", f"share {percent(signal.after)}, {percent(signal.before)} before"))
     return Evidence(signal.check.split(":")[0], round(signal.after, 6), unit, text)
 
 
@@ -281,7 +280,3 @@ def _bars(panel: FeaturePanel, signal: Signal) -> Bars:
     if profile is not None:
         groups.insert(0, ("reference", list(profile.p0)))
     return Bars(f"cells of {panel.names[signal.feature]}", names, groups)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.095 or share == 0 else f"{100 * share:.2g} %"

@@ -10,6 +10,7 @@ from radiosonde.diagnose.error_signals import RateRise, rows_of_cohort, series_o
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTable, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_outcomes, look_before
 from radiosonde.model import parse_cohort
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ def _rise(panel: Panel, rise: RateRise, hits: NDArray[np.int64], totals: NDArray
     for arm in range(len(panel.arms)):
         mine = panel.arm_of == arm
         shares.append((panel.arm_name(arm), int(hits[mine][:, inside].sum()), int(totals[mine][:, inside].sum())))
-    title = f"all cohorts: wrong answers rose from {100 * rise.step.before:.2g} % to {100 * rise.step.after:.2g} %"
+    title = f"all cohorts: wrong answers rose from {percent(rise.step.before)} to {percent(rise.step.after)}"
     alike = "all versions alike" if len(panel.arms) > 1 else "there is one version only"
     text = f"{alike.capitalize()}, so not one model version: data, infrastructure or a harder public is where to look."
     evidence = [
@@ -181,5 +182,4 @@ def _of(cohort: str) -> str:
 def _percent(hits: int, total: int) -> str:
     if not total:
         return "no traffic"
-    share = hits / total
-    return f"{100 * share:.0f} %" if share >= 0.1 or not hits else f"{100 * share:.2g} %"
+    return percent(hits / total)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.model import ABOVE, BELOW, NULL, SPECIAL_CELLS, UNSEEN
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -66,7 +67,7 @@ class Shared(NamedTuple):
     @property
     def words(self) -> str:
         """The sentence."""
-        return f"{_percent(self.share)} of the failing rows have {self.feature} {self.value}; {_percent(self.share_others)} of the others"  # fmt: skip
+        return f"{percent(self.share)} of the failing rows have {self.feature} {self.value}; {percent(self.share_others)} of the others"  # fmt: skip
 
 
 def failed_rows(
@@ -208,7 +209,3 @@ def _words(profile: FeatureProfile | None, cells: list[int], width: int) -> str:
     if low is None or high is None:
         return f"\u2264 {high:.4g}" if low is None else f"> {low:.4g}"
     return f"between {low:.4g} and {high:.4g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or not share else f"{100 * share:.2g} %"

@@ -10,6 +10,7 @@ from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTab
 from radiosonde.diagnose.next_steps import look_at_errors, look_before
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.model import parse_cohort
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,7 @@ def _objective(slo: float | None, share: float) -> list[Evidence]:
     if slo is None:
         return []
     said = f"{share / slo:.1f} times as many" if share > slo else "within it"
-    text = f"objective: at most {_percent(slo)} of all calls; these failures are {_percent(share)} of them, {said}"
+    text = f"objective: at most {percent(slo)} of all calls; these failures are {percent(share)} of them, {said}"
     return [Evidence("objective", slo, "share", text)]
 
 
@@ -126,14 +127,12 @@ def _title(
     if len(names) == 1 and (lead.version or lead.variant):
         others = next((item for item in evidence if item.name == "rate_others"), None)
         whom = lead.cohort or "all cohorts"
-        tail = f"; others {_percent(float(others.value))}" if others is not None else ""
-        return (
-            f"version {arm_name(table, lead.version, lead.variant)} fails on {whom} ({_percent(rate)} of calls{tail})"
-        )
-    rose = f"rose from {_percent(was)} to {_percent(rate)}" if was_calls else f"are at {_percent(rate)}"
+        tail = f"; others {percent(float(others.value))}" if others is not None else ""
+        return f"version {arm_name(table, lead.version, lead.variant)} fails on {whom} ({percent(rate)} of calls{tail})"
+    rose = f"rose from {percent(was)} to {percent(rate)}" if was_calls else f"are at {percent(rate)}"
     slo = next((item.value for item in evidence if item.name == "objective"), None)
     if slo is not None and not lead.parts and rate > float(slo):
-        rose += f", above the objective of {_percent(float(slo))}"
+        rose += f", above the objective of {percent(float(slo))}"
     return f"{_words(names, table)}: failed calls {rose}"
 
 
@@ -151,7 +150,7 @@ def _verdict(table: MeasureTable, incident: Incident, lead: PlaceName, evidence:
         )
         return (
             f"The model version, not data or infrastructure: in the same windows the other versions serve "
-            f"{lead.cohort or 'the same cohorts'} at {_percent(float(others.value))} failures{spared}. "
+            f"{lead.cohort or 'the same cohorts'} at {percent(float(others.value))} failures{spared}. "
         )
     several = len(table.arms) > 1
     spared, untested = (", ".join(place_name(name, table) for name in part) for part in (cover.spared, cover.untested))
@@ -176,7 +175,7 @@ def _shared(types: Sequence[tuple[str, int, int]], hits: float) -> str:
     if not types or types[0][1] < _DOMINANT * hits:
         return ""
     name, count, former = types[0]
-    share = f"{100 * count / hits:.0f} %" if count < hits else "All"
+    share = percent(count / hits) if count < hits else "All"
     return f"{share} of the failures are {name}, which {'did not occur before' if not former else 'occurred before'}."
 
 
@@ -272,7 +271,3 @@ def _timeline(table: MeasureTable, incident: Incident, lead: PlaceName) -> Timel
         )
         lines.append((label, [float(h / c) if c else None for h, c in zip(hits, calls, strict=True)]))
     return Timeline("rate of errors", "share", [int(table.start_ns[edge]) for edge in edges], lines)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or not share else f"{100 * share:.2g} %"

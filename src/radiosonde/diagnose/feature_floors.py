@@ -25,6 +25,7 @@ from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.scan import step_segments
 from radiosonde.diagnose.share_floors import NINE_IN_TEN, ShareRule, share_floor
 from radiosonde.diagnose.share_scan import block_steps
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def _shares(panel: FeaturePanel, cells: Numbers, contrasts: list[Contrast]) -> l
     for index in dict.fromkeys((order[len(order) // 2], order[-1])):
         rise = share_floor(axis, *tables[index], block_steps(axis), length, rule)
         words = f"{_WORDS[contrasts[0].name]} for {length_words(length * axis.step_ns)} in {panel.names[contrasts[index].feature]}"  # fmt: skip
-        text = f"nothing yet of {words}" if np.isnan(rise) else f"{100 * rise:.2g} % {words}"
+        text = f"nothing yet of {words}" if np.isnan(rise) else f"{percent(rise)} {words}"
         made.append(Floor(rise, "share", text))
     return made
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde.diagnose.finding import Evidence
 from radiosonde.model.addition import add
+from radiosonde.model.percent import percent
 from radiosonde.model.runtime import DurationCounts, RuntimeCounts, speaker_of
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class HostComparison(NamedTuple):
         """Return the sentence of `is_to_blame`."""
         other = 0.0 if self.other is None else self.other.throttled
         return (
-            f"the CPU limit held the process back {_percent(self.now.throttled)} of the time since {_clock(self.since_ns)} "
-            f"({_percent(other)} {self.word}), while a call takes no more CPU than {self.word}"
+            f"the CPU limit held the process back {percent(self.now.throttled)} of the time since {_clock(self.since_ns)} "
+            f"({percent(other)} {self.word}), while a call takes no more CPU than {self.word}"
         )
 
     def evidence(self) -> Evidence:
@@ -101,10 +102,10 @@ class HostComparison(NamedTuple):
         if not self.now.runtime.periods:
             return [], ["no CPU limit"]
         now, other = self.now.throttled, 0.0 if self.other is None else self.other.throttled
-        said = f"throttled {_percent(now)} of the time"
+        said = f"throttled {percent(now)} of the time"
         if self.now.runtime.periods < MIN_PERIODS or now < max(THROTTLED_RATIO, 2 * other):
             return [], [said]
-        return [f"{said} since {_clock(self.since_ns)}" + self._instead(_percent(other))], []
+        return [f"{said} since {_clock(self.since_ns)}" + self._instead(percent(other))], []
 
     def _add_durations(
         self, name: str, table: Callable[[RuntimeCounts], DurationCounts], changed: list[str], usual: list[str]
@@ -159,10 +160,6 @@ def _side(windows: Sequence[Window], runtime: Sequence[Window], processes: set[s
     counted = {speaker_of(window) for window in parts}
     total = add([RuntimeCounts(), *(window.runtime for window in parts if window.runtime is not None)])
     return Side(total, sum(window.calls for window in windows if window.process in counted))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _ms(seconds: float) -> str:

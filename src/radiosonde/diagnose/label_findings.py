@@ -8,6 +8,7 @@ import numpy as np
 
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence, iso
 from radiosonde.diagnose.next_steps import look_at_labels, look_before
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ def feed_finding(panel: Panel, windows: Sequence[Window], feed: FeedState) -> Fi
             f"{count} labels were to be expected since then, by traffic and by how late labels came before; {came} came"
         )
     else:
-        title = f"labels come at {100 * feed.share:.0f} % of the usual rate since {at}"
+        title = f"labels come at {percent(feed.share)} of the usual rate since {at}"
         evidence = f"{count} labels were to be expected since then, by traffic and by how late labels came before; about {feed.arrived:,.0f} came".replace(",", " ")  # fmt: skip
     verdict = (
         "The label pipeline, not the model: predictions go on as before. Whether they are right is not known since then; "
@@ -39,7 +40,7 @@ def feed_finding(panel: Panel, windows: Sequence[Window], feed: FeedState) -> Fi
         "label.feed.all", "label", "ticket", title, verdict, where, onset, confidence(feed.ln_e),
         (
             Evidence("expected", round(feed.expected, 1), "labels", evidence),
-            Evidence("share", feed.share, "share", f"{100 * feed.share:.0f} % of the expected labels arrive since then"),
+            Evidence("share", feed.share, "share", f"{percent(feed.share)} of the expected labels arrive since then"),
         ),
         (look_at_labels(where, onset), look_before(where, onset)),
         (_timeline(panel, windows),),

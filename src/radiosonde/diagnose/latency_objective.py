@@ -20,6 +20,7 @@ from radiosonde.diagnose.replay import Incident, replay
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import split_tail
 from radiosonde.model import LATENCY
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,7 @@ def _finding(
     bound = duration_words(found.bound_s)
     whom = f"{', '.join(part for part in (name.version and f'version {name.version}', name.cohort) if part)}: " if name.parts else ""  # fmt: skip
     p99 = f"p99 is {duration_words(tail.quantile_s)}" if tail is not None else "p99 is"
-    text = f"objective: p99 of at most {bound}; {slow:.0f} of {calls:.0f} calls ({100 * share:.2g} %) took longer since the onset"
+    text = f"objective: p99 of at most {bound}; {slow:.0f} of {calls:.0f} calls ({percent(share)}) took longer since the onset"
     lead = int(tail.phases_s.argmax()) if tail is not None and phases else -1
     evidence = [Evidence("objective", found.bound_s, "s", text)]
     if tail is not None:

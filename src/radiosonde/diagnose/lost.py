@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde.diagnose.finding import NotChecked, Place
 from radiosonde.model import OVERFLOW_COHORT
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -86,12 +87,8 @@ def hole_words(hole: Hole) -> str:
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(hole.windows.items()))
     windows = sum(hole.windows.values())
     said = f"{windows} window{'s were' if windows != 1 else ' was'} counted and could not be stored ({reasons})"
-    share = f"{_percent(hole.share)} of the calls" if hole.calls else "labels"
+    share = f"{percent(hole.share)} of the calls" if hole.calls else "labels"
     return f"{share} between {_time(hole.start_ns)} and {_time(hole.end_ns)} UTC were lost: {said}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
 
 
 def _time(time_ns: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, confidence
 from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.next_steps import look_at_health, look_before
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,11 +113,11 @@ def _finding(model: str, process: str, growth: Growth, limit: int) -> Finding:
     left = length_words(growth.left_ns)
     return Finding(
         f"runtime.memory.{process}", "runtime", severity,
-        f"memory of process {process} is at {100 * growth.used:.0f} % of its limit and reaches it in {left}",
+        f"memory of process {process} is at {percent(growth.used)} of its limit and reaches it in {left}",
         "It grows steadily: something is kept that should be let go of (a cache without a bound, a list that is appended to). At the limit the process is killed.",
         where, onset, confidence(min(growth.z**2 / 2, 40.0)),
         (
-            Evidence("used", growth.used, "share", f"{100 * growth.used:.0f} % of {limit / 1e6:,.0f} MB in use"),
+            Evidence("used", growth.used, "share", f"{percent(growth.used)} of {limit / 1e6:,.0f} MB in use"),
             Evidence("left", growth.left_ns / 1e9, "s", f"{left} until the limit, at the pace of the last hours"),
         ),
         (look_at_health(onset), look_before(where, onset)),

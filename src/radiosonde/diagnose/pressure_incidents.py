@@ -22,6 +22,7 @@ from radiosonde.diagnose.places import make_places
 from radiosonde.diagnose.replay import replay
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.model import RUNTIME_MODEL, SeriesKey, cohort_text, parse_cohort
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,7 +125,7 @@ def shortage_findings(
         if look is None:
             continue
         rate, length = look.floor
-        text = f"{100 * rate:.2g} % {shortage.noun} for {length} windows" if length else f"nothing yet {shortage.noun}"
+        text = f"{percent(rate)} {shortage.noun} for {length} windows" if length else f"nothing yet {shortage.noun}"
         floors.append(Floor(rate, "share", text))
         made += [_finding(model, look, each, windows, runtime, wants_past=wants_past) for each in look.incidents]
     return made, floors
@@ -153,8 +154,8 @@ def _finding(
     alone = f" in process {', '.join(processes[:3])}" if len(processes) < len(look.keys) else ""
     rate, was = lost / max(whole, 1e-9), was_lost / max(was_whole, 1e-9)
     evidence = [
-        Evidence("rate", rate, "share", f"{_percent(rate)} {shortage.noun} since then"),
-        Evidence("rate_before", was, "share", f"{_percent(was)} before"),
+        Evidence("rate", rate, "share", f"{percent(rate)} {shortage.noun} since then"),
+        Evidence("rate_before", was, "share", f"{percent(was)} before"),
     ]
     is_own, verdict = False, shortage.verdict
     host = host_of(windows, runtime, at, ended if ended is not None else int(look.start_ns[-1]) + 1)
@@ -168,14 +169,10 @@ def _finding(
     is_note = is_own or (ended is not None and not wants_past)
     return Finding(
         f"runtime.{shortage.name}.{processes[0] if alone else 'all'}", "runtime", "info" if is_note else "page",
-        f"{_percent(rate)} {shortage.noun}{alone}, {_percent(was)} before", verdict, Place(model), onset,
+        f"{percent(rate)} {shortage.noun}{alone}, {percent(was)} before", verdict, Place(model), onset,
         confidence(incident.alarm.ln_report), tuple(evidence), (look_at_health(onset), look_before(Place(model), onset)),
     )  # fmt: skip
 
 
 def _key(window: Window) -> SeriesKey:
     return SeriesKey(RUNTIME_MODEL, cohort=cohort_text({"process": window.process or "?"}))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or not share else f"{100 * share:.2g} %"

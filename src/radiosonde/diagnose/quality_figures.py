@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import Place, QualityFigure, iso
+from radiosonde.model.percent import percent
 from radiosonde.quality import assess, assess_residuals, calibration, class_weights, label_table, weighted_joint
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def quality_words(figure: QualityFigure) -> str:
         return text
     text = (
         f"{who}: {name} {_number(best.value)} ({_number(best.low)} to {_number(best.high)}) of predictions from "
-        f"{_day(figure.since_ns)} to {_day(best.until_ns)}, from {100 * best.coverage:.0f} % of their labels"
+        f"{_day(figure.since_ns)} to {_day(best.until_ns)}, from {percent(best.coverage)} of their labels"
     )
     if abs(figure.raw.value - best.value) > (best.high - best.low) / 4:
         text += f"; arrived labels as they are would say {_number(figure.raw.value)}"

@@ -19,6 +19,7 @@ from radiosonde.diagnose.error_signals import series_of
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_outcomes, look_before
 from radiosonde.diagnose.share_scan import WORLD_H, block_steps, scan_share
+from radiosonde.model.percent import percent
 from radiosonde.quality import METRICS, calibration, class_weights, expected_joint, label_table, weighted_joint
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def corrected_drops(panel: Panel, rate: CorrectedRate, curves: tuple[LagCurve, .
     return [
         Finding(
             "quality.corrected.all", "quality", severity,
-            f"wrong answers rose from {_percent(split.before)} to {_percent(split.after)}, early labels corrected for",
+            f"wrong answers rose from {percent(split.before, 3)} to {percent(split.after, 3)}, early labels corrected for",
             _verdict(split), where, onset, confidence(step.ln_e), _evidence(split),
             (look_at_outcomes(where, onset), look_before(where, onset)),
             (Timeline("corrected error rate", "share", axis.starts(), (("all", rates),)),),
@@ -169,12 +170,8 @@ def _verdict(split: _Split) -> str:
 
 def _evidence(split: _Split) -> tuple[Evidence, ...]:
     return (
-        Evidence("error_before", round(split.before, 5), "share", f"{_percent(split.before)} of the answers were wrong before, each label weighted by what it stands for"),
-        Evidence("error_after", round(split.after, 5), "share", f"{_percent(split.after)} are wrong since"),
-        Evidence("error_foreseen", round(split.foreseen, 5), "share", f"{_percent(split.foreseen)} is what the scores since would have been wrong before"),
-        Evidence("scores_moved", round(split.moved, 5), "share", f"{_percent(split.moved)} of the predictions have moved to other scores (0 is none, 100 % all)"),
+        Evidence("error_before", round(split.before, 5), "share", f"{percent(split.before, 3)} of the answers were wrong before, each label weighted by what it stands for"),
+        Evidence("error_after", round(split.after, 5), "share", f"{percent(split.after, 3)} are wrong since"),
+        Evidence("error_foreseen", round(split.foreseen, 5), "share", f"{percent(split.foreseen, 3)} is what the scores since would have been wrong before"),
+        Evidence("scores_moved", round(split.moved, 5), "share", f"{percent(split.moved, 3)} of the predictions have moved to other scores (0 is none, 100 % all)"),
     )  # fmt: skip
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -18,6 +18,7 @@ from radiosonde.diagnose.places import make_places
 from radiosonde.diagnose.replay import Incident, replay
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.model import LATENCY, RUNTIME_MODEL, DurationCounts, SeriesKey, cohort_text, parse_cohort
+from radiosonde.model.percent import percent
 from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def look_at_durations(watched: Watched, runtime: Sequence[Window]) -> DurationsL
 
 def _floor(watched: Watched, rate: float, length: int) -> Floor:
     noun = f"{watched.noun} above {watched.never_s:g} s"
-    text = f"{100 * rate:.2g} % of the {noun} for {length} windows" if length else f"nothing yet of {noun}"
+    text = f"{percent(rate)} of the {noun} for {length} windows" if length else f"nothing yet of {noun}"
     return Floor(rate, "share", text)
 
 
@@ -196,7 +197,7 @@ def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_pas
     where = Place(model)
     return Finding(
         f"runtime.{watched.field}.{processes[0] if alone else 'all'}", "runtime", severity,
-        f"{100 * rate:.2g} % of the {watched.noun} take longer than {bound}{alone}", watched.verdict, where, onset,
+        f"{percent(rate)} of the {watched.noun} take longer than {bound}{alone}", watched.verdict, where, onset,
         confidence(incident.alarm.ln_report),
         (
             Evidence("rate", rate, "share", f"{sums[0]:.0f} of {sums[1]:.0f} {watched.noun} took longer than {bound} since then"),

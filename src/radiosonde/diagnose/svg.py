@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
 
+from radiosonde.model.percent import percent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -206,7 +208,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _number(value: float, unit: str) -> str:
     if unit == "share":
-        return f"{100 * value:.3g} %"
+        return percent(value, 3)
     return f"{value:.3g} {unit}" if unit == "ms" else f"{value:,.4g}".replace(",", " ")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import RateTable, Timeline
 from radiosonde.diagnose.quality_figures import quality_words
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -267,9 +268,7 @@ def rate_words(hits: int, total: int) -> str:
     if not total:
         return "no traffic"
     share = hits / total
-    return (
-        f"{hits}/{total}  {100 * share:.0f} %" if share >= 0.1 or not hits else f"{hits}/{total}  {100 * share:.1f} %"
-    )
+    return f"{hits}/{total}  {percent(share)}"
 
 
 def _short_place(where: Place) -> str:

@@ -11,6 +11,7 @@ from radiosonde.diagnose.next_steps import look_at_traffic, look_before
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.traffic_incidents import severity_of, strain
 from radiosonde.diagnose.traffic_scan import BASE
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def _title(whom: str, now: float, was: float, came_with: str) -> str:
     if now < _GONE * was:
         return f"{named}gone silent: calls fell {numbers}"
     if now < was:
-        return f"{named}calls fell to {100 * now / was:.0f} % ({numbers})"
+        return f"{named}calls fell to {percent(now / was)} ({numbers})"
     return f"{named}{'load: ' if came_with else ''}calls rose to {now / max(was, 1e-9):.2g} times the usual ({numbers})"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.traffic_scan import BASE, Change, Excursion, Track, make_track, scan_track
 from radiosonde.model import OVERFLOW_COHORT, cohort_text, parse_cohort
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -232,7 +233,7 @@ def strain(grid: TrafficGrid, excursion: Excursion) -> str:
         return ""
     failed, was = grid.failures[inside].sum() / calls, grid.failures[before].sum() / former
     if grid.failures[inside].sum() >= 10 and failed >= max(0.01, 3 * was):
-        return f"{100 * failed:.2g} % of the calls failed, {100 * was:.2g} % before"
+        return f"{percent(failed)} of the calls failed, {percent(was)} before"
     slow, usual = grid.seconds[inside].sum() / calls, grid.seconds[before].sum() / former
     if usual > 0 and slow >= 2 * usual:
         return f"a call took {1000 * slow:.3g} ms on average, {1000 * usual:.3g} ms before"

@@ -15,6 +15,7 @@ from radiosonde.diagnose.measures import make_table
 from radiosonde.diagnose.tail import split_tail
 from radiosonde.model import LATENCY, NULL, RUNTIME_MODEL
 from radiosonde.model.addition import add
+from radiosonde.model.percent import percent
 from radiosonde.model.runtime import RuntimeCounts, speaker_of
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ def _errors(sides: Sides) -> list[TriageLine]:
         for name, count in window.errors.items():
             types[name] = types.get(name, 0) + count
     most = max(types, key=lambda name: types[name], default="")
-    said = f"{_share(rates[0])} of {calls[0]} calls fail" + (f", most of them {most}" if most else "")
+    said = f"{percent(rates[0])} of {calls[0]} calls fail" + (f", most of them {most}" if most else "")
     smoothed = _ratio((failed[0] + 0.5) / (calls[0] + 1), (failed[1] + 0.5) / (calls[1] + 1))
-    return [TriageLine("errors", said, _share(rates[1]) if calls[1] else "", smoothed)]
+    return [TriageLine("errors", said, percent(rates[1]) if calls[1] else "", smoothed)]
 
 
 def _latency(sides: Sides) -> list[TriageLine]:
@@ -149,9 +150,9 @@ def _worst(table: MeasureTable, edge_ns: int) -> list[TriageLine]:
             before, all_before = (float(part[rows][:, ~inside].sum()) for part in (table.failures, table.calls))
             if calls >= _MIN_CALLS:
                 ratio = _ratio((hits + 0.5) / (calls + 1), (before + 0.5) / (all_before + 1)) if all_before else 1.0
-                usual = _share(before / all_before) if all_before else ""
+                usual = percent(before / all_before) if all_before else ""
                 found.append(
-                    TriageLine(subject, f"{name}: {_share(hits / calls)} of {calls:.0f} calls fail", usual, ratio)
+                    TriageLine(subject, f"{name}: {percent(hits / calls)} of {calls:.0f} calls fail", usual, ratio)
                 )
         lines += [max(found, key=lambda line: line.ratio)] if found else []
     return lines
@@ -199,11 +200,7 @@ def _missing(sides: Sides) -> list[TriageLine]:
     _, name = max(both)
     now, usual = shares[0][name], shares[1].get(name)
     ratio = 1.0 if usual is None else _ratio(now + 1e-3, usual + 1e-3)
-    return [TriageLine("data", f"{name}: {_share(now)} missing", "" if usual is None else _share(usual), ratio)]
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or not share else f"{100 * share:.2g} %"
+    return [TriageLine("data", f"{name}: {percent(now)} missing", "" if usual is None else percent(usual), ratio)]
 
 
 def _ms(seconds: float) -> str:

@@ -154,15 +154,17 @@ def sum_counts(parts: Sequence[NDArray[Any]], what: str) -> NDArray[Any]:
     if len(parts) == 2 and parts[0].shape == parts[1].shape:  # nearly always: a total and what comes to it
         both: NDArray[Any] = parts[0] + parts[1]
         return both
-    filled = [part for part in parts if part.size]
-    if not filled:
+    if len({part.shape for part in parts}) > 1:
+        parts = [part for part in parts if part.size] or parts[:1]
+        shapes = sorted({part.shape for part in parts})
+        if len(shapes) > 1:
+            raise MergeError(
+                f"{what} have shapes {shapes}; windows of one schema version have one: convert the older ones"
+            )
+    if not parts[0].size:
         return parts[0]
-    shape = filled[0].shape
-    if any(part.shape != shape for part in filled):
-        shapes = sorted({part.shape for part in filled})
-        raise MergeError(f"{what} have shapes {shapes}; windows of one schema version have one: convert the older ones")
-    total = filled[0].copy()
-    for part in filled[1:]:
+    total = parts[0].copy()
+    for part in parts[1:]:
         total += part
     return total
 
@@ -230,6 +232,8 @@ def _sum_groups(values: list[Any], merge_sketches: MergeSketches | None) -> Any:
 
 def _sum_extended(kind: type, field: DeclaredField, values: list[Any], parts: Sequence[Any]) -> Any:
     """Add cell tables, all as wide as the widest one of the group."""
+    if not any(map(len, values)):
+        return values[0]
     width = max(cells_width(kind, part) for part in parts)
     if field.keys:
         wide = [{key: widened(table, width) for key, table in value.items()} for value in values]
@@ -239,13 +243,19 @@ def _sum_extended(kind: type, field: DeclaredField, values: list[Any], parts: Se
 
 def cells_width(kind: type, part: Any) -> int:
     """Return how many cells the widest table of *part* has."""
-    widths = [0]
-    for field in declarations(kind):
-        if field.merge is Merge.EXTEND:
-            place = field.axes.index(CELL)
-            value = getattr(part, field.name)
-            widths += [table.shape[place] for table in (value.values() if field.keys else (value,))]
-    return max(widths)
+    width = 0
+    for values_of, is_keyed, place in _cell_tables(kind):
+        value = values_of(part)
+        for table in value.values() if is_keyed else (value,):
+            width = max(width, table.shape[place])
+    return width
+
+
+@cache
+def _cell_tables(kind: type) -> list[tuple[Callable[[Any], Any], bool, int]]:
+    """Return of each cell table of *kind* what gets it, whether it is one by key, and the axis of its cells."""
+    extended = [field for field in declarations(kind) if field.merge is Merge.EXTEND]
+    return [(attrgetter(field.name), bool(field.keys), field.axes.index(CELL)) for field in extended]
 
 
 def _sum_sketches(

@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from radiosonde.model.percent import percent
 from radiosonde.quality.cbpe import Calibration, calibration, expected_joint, mixed_joint
 from radiosonde.quality.lags import MIN_AT_RISK, LagCurve, lag_drift
 from radiosonde.quality.scores import METRICS, Joint, Score
@@ -143,7 +144,7 @@ def refusal(
     if not weights.mature.any():
         rows = [row for row in weights.curves if weights.coverage[:, row].max() <= weights.slowest + 1e-12]
         name = table.classes[rows[0]] if rows else ""
-        return f"at most {100 * weights.slowest:.2g} % of the labels of class {name} are here, estimated; it takes {100 * min_coverage:.2g} %"
+        return f"at most {percent(weights.slowest)} of the labels of class {name} are here, estimated; it takes {percent(min_coverage)}"
     labels = float(table.lags[weights.mature].sum())
     return _few(labels) if labels < MIN_AT_RISK else ""
 

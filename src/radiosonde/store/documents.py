@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde.model import Window
 from radiosonde.model.fields import DeclaredField, Stored, declarations, names_first
-from radiosonde.store.shapes import HEADS, SHAPES, Document, Shape, Span, Target, any_row, occupied
+from radiosonde.store.shapes import HEADS, SHAPES, Document, Shape, Span, Target, occupied
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,6 +148,7 @@ class ColumnDocument:
         self._entries = list(_entries(held))
         is_sparse = all(place.field.stored is Stored.SPARSE and not place.field.keys for place in held)
         self._tables = [place.field.name for place in held] if is_sparse else []
+        self._writes = [(entry.below, entry.shape.write) for entry in self._entries]
 
     def write(self, window: Window) -> dict[str, Any] | None:
         """Return the document of *window*; None without the group, and without an element of it."""
@@ -156,12 +157,11 @@ class ColumnDocument:
             return None
         span = _span(self._kind, group)
         document: Target = {}
-        for below, shape in self._entries:
+        for below, write in self._writes:
             target = document
-            if below:
-                for name in below:
-                    target = target.setdefault(name, {})
-            shape.write(target, group, span)
+            for name in below:
+                target = target.setdefault(name, {})
+            write(target, group, span)
         return document
 
     def type(self) -> pa.DataType:
@@ -280,11 +280,9 @@ def _trimmed(kind: type) -> tuple[str, ...]:
 
 def _span(kind: type, group: Any) -> Span:
     """Return the buckets that hold something in any trimmed table of *group*."""
-    names = _trimmed(kind)
-    if not names:
-        return (0, 0)
-    tables = [getattr(group, name) for name in names]
-    filled = tables[0] != 0
-    for table in tables[1:]:
-        filled = filled | any_row(table != 0)
-    return occupied(filled)
+    first, end = -1, 0
+    for name in _trimmed(kind):
+        found = occupied(getattr(group, name))
+        if found[1]:
+            first, end = found[0] if first < 0 else min(first, found[0]), max(end, found[1])
+    return (max(first, 0), end)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -144,19 +145,19 @@ def _writer(column: str) -> Callable[[Window], Any]:
     if first.path:
         document = ColumnDocument(column)
         return lambda window: None if (found := document.write(window)) is None else to_json(found)
-    group, declared = first.group, first.field
-    encode = to_json if column in JSON_COLUMNS else _number
-    made = plain(declared)
-
-    def write(window: Window) -> Any:
-        holder = getattr(window, group) if group else window
-        return None if holder is None else encode(made(getattr(holder, declared.name)))
-
-    return write
+    made, value_of = plain(first.field), attrgetter(first.field.name)
+    if column in JSON_COLUMNS:
+        return _unless_missing(first.group, lambda holder: to_json(made(value_of(holder))))
+    cast = int if first.field.dtype == FLAG else made
+    return _unless_missing(first.group, lambda holder: cast(value_of(holder)))
 
 
-def _number(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else value
+def _unless_missing(group: str, write: Callable[[Any], Any]) -> Callable[[Window], Any]:
+    """Return *write* of a window or of its *group*; None for a window without that group."""
+    if not group:
+        return write
+    holder_of = attrgetter(group)
+    return lambda window: None if (holder := holder_of(window)) is None else write(holder)
 
 
 def feature_rows(features: FeatureCounts) -> list[Row]:

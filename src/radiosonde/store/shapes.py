@@ -71,12 +71,12 @@ class Plain(Shape):
 
     def __init__(self, kind: type, field: DeclaredField, name: str) -> None:
         super().__init__(kind, field, name)
-        self._encode = plain(field)
+        self._encode, self._field = plain(field), field.name
         self._decode = self._decoder()
 
     def write(self, target: Target, group: Any, span: Span) -> None:
         """Write it as it is."""
-        target[self.name] = self._encode(getattr(group, self.field.name))
+        target[self.name] = self._encode(getattr(group, self._field))
 
     def read(self, document: Document, values: Mapping[str, Any]) -> Any:
         """Return it, tables with their shape."""
@@ -183,7 +183,7 @@ class OwnSpan(Shape):
             target[self.name] = None
             return
         buckets = BUCKETS[self.field.axes[-1]]
-        first, end = occupied(table != 0)
+        first, end = occupied(table)
         target[self.name] = {
             "scale": buckets.scale,
             "offset": buckets.offset + first,
@@ -401,17 +401,14 @@ def plain(field: DeclaredField) -> Callable[[Any], Any]:
     return lambda value: value.tolist()
 
 
-def occupied(places: NDArray[np.bool_]) -> Span:
-    """Return the first and the end bucket that hold something in any row."""
-    index = np.flatnonzero(any_row(places))
-    return (int(index[0]), int(index[-1]) + 1) if index.size else (0, 0)
-
-
-def any_row(places: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which entries of the last axis are set in any row."""
-    if places.ndim == 1:
-        return places
-    return np.asarray(places.reshape(-1, places.shape[-1]).any(axis=0))
+def occupied(table: NDArray[Any]) -> Span:
+    """Return the first and the end bucket that hold something in any row of *table*."""
+    if table.ndim > 1:
+        if not table.size:
+            return (0, 0)
+        table = np.asarray(table.reshape(-1, table.shape[-1]).any(axis=0))
+    (index,) = table.nonzero()
+    return (int(index[0]), int(index[-1]) + 1) if len(index) else (0, 0)
 
 
 def untrimmed(table: NDArray[Any], axis: str, document: Document) -> NDArray[Any]:

@@ -80,10 +80,10 @@ def test_show_prints_every_feature_within_100_columns(profile, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines) <= 100
     table = [" ".join(line.split()) for line in lines]
-    assert "wind num ██████████ 5.0 % 0.3 % 101 · 527 · 953" in table
+    assert "wind num ██████████ 5 % 0.3 % 101 · 527 · 953" in table
     assert "rain num pii 0 % 0 %" in table
-    assert "carrier cat █▅▄ 1.0 % 0 % UA 50.0 %, AA 30.0 %, B6 19.0 %" in table
-    assert "True 20.0 % 10.0 % █" in table
+    assert "carrier cat █▅▄ 1 % 0 % UA 50 %, AA 30 %, B6 19 %" in table
+    assert "True 20 % 10 % █" in table
 
 
 def test_show_prints_the_cells_of_one_feature(profile, capsys):
@@ -92,7 +92,7 @@ def test_show_prints_the_cells_of_one_feature(profile, capsys):
     assert cli.main(["reference", "show", str(profile), "--feature", "rain"]) == 0
     table = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "rain: numeric, 1,000 rows, pii" in table
-    assert "above any finite value 1,000 100.0 % ████████████████████" in table
+    assert "above any finite value 1,000 100 % ████████████████████" in table
     assert "null missing 0 0 %" in table
 
 

@@ -35,7 +35,8 @@ def definitions(section: str) -> list[dict]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_registry_file_keeps_to_the_definition_language(path: Path):
     """Every file of the registry is a valid definition/2 file."""
-    jsonschema.validate(yaml.safe_load(path.read_text()), SCHEMA)
+    validator = jsonschema.validators.validator_for(SCHEMA)(SCHEMA)
+    assert [error.message for error in validator.iter_errors(yaml.safe_load(path.read_text()))] == []
 
 
 def test_the_manifest_names_a_versioned_schema_and_its_dependency():

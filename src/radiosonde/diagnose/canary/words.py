@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from radiosonde.model.percent import percent
+
 if TYPE_CHECKING:
     from radiosonde.diagnose.canary.measures import Subject
     from radiosonde.diagnose.canary.ratio import Ratio
@@ -48,11 +50,11 @@ def ratio_lines(ratio: Ratio) -> list[str]:
     if not ratio.is_checked:
         return ["not checked: pass the share that the new version should get, as in --share 0.1, or count by cohort"]
     if not ratio.mismatches:
-        against = [] if ratio.expected is None else [f"expected {_percent(ratio.expected)}"]
+        against = [] if ratio.expected is None else [f"expected {percent(ratio.expected, 3)}"]
         alike = [f"alike in {ratio.cohorts} cohorts"] if ratio.cohorts > 1 else []
-        return [f"{_percent(ratio.share)} of calls, {' and '.join([*against, *alike])}"]
+        return [f"{percent(ratio.share, 3)} of calls, {' and '.join([*against, *alike])}"]
     return [
-        f"{each.cohort or 'all calls'}: {_percent(each.share)} of calls go to the new version, not {_percent(each.expected)}"
+        f"{each.cohort or 'all calls'}: {percent(each.share, 3)} of calls go to the new version, not {percent(each.expected, 3)}"
         for each in ratio.mismatches
     ]
 
@@ -61,7 +63,7 @@ def figures(judged: Judged) -> tuple[str, str]:
     """Return the measure of the old and of the new version."""
     if judged.subject == "latency":
         return _ms(judged.old), _ms(judged.new)
-    return _percent(judged.old), _percent(judged.new)
+    return percent(judged.old, 3), percent(judged.new, 3)
 
 
 def interval(judged: Judged) -> str:
@@ -109,8 +111,8 @@ def place_words(judged: Judged, place: WorsePlace) -> str:
     rate, old = place.hits / max(place.trials, 1), place.old_hits / max(place.old_trials, 1)
     where = place.cohort or "all cohorts"
     return (
-        f"{NAMES[judged.subject]}, {where}: {_percent(rate)} {_EVENTS[judged.subject]} "
-        f"({grouped(place.hits)} of {grouped(place.trials)}), of the old version {_percent(old)} "
+        f"{NAMES[judged.subject]}, {where}: {percent(rate, 3)} {_EVENTS[judged.subject]} "
+        f"({grouped(place.hits)} of {grouped(place.trials)}), of the old version {percent(old, 3)} "
         f"({grouped(place.old_hits)} of {grouped(place.old_trials)}); since {moment(place.since_ns)} UTC, "
         f"known at {moment(place.decided_ns)}"
     )
@@ -130,10 +132,6 @@ def rounded(number: int) -> str:
     """Return *number* to two digits: it is a forecast."""
     digits = max(len(str(number)) - 2, 0)
     return grouped(round(number, -digits))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _points(difference: float) -> str:

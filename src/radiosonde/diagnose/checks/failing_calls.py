@@ -9,6 +9,7 @@ from radiosonde.diagnose.failing_features import failed_rows, shared_values, sma
 from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
 from radiosonde.diagnose.next_steps import look_at_errors, look_before
 from radiosonde.diagnose.registry import Check, count
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
@@ -44,7 +45,7 @@ def look(view: View, report: Report) -> None:
                 (look_at_errors(where, onset), look_before(where, onset)),
             )
         )  # fmt: skip
-    text = f"a value that {100 * floor:.0f} % of the failing rows have and 1 % of the others"
+    text = f"a value that {percent(floor)} of the failing rows have and 1 % of the others"
     report.passed(
         view, f"what {count(failures, 'failing call')} share, by {count(len(rows.names), 'feature')}",
         floors=[Floor(floor, "share", text)],

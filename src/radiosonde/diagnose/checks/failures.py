@@ -14,6 +14,7 @@ from radiosonde.diagnose.floors import falling, floor_spans, longer_spans, rate_
 from radiosonde.diagnose.measured import failure_rate
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.model import OVERFLOW_COHORT
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.failing_features import Shared
@@ -89,8 +90,7 @@ def _floors(view: View, found: Failures) -> list[Floor]:
 def _floor(rate: float, words: str) -> Floor:
     if np.isnan(rate):
         return Floor(rate, "share", f"nothing yet {words}, however many failed")
-    digits = f"{100 * rate:.0f}" if rate >= 0.1 else f"{100 * rate:.2g}"
-    return Floor(rate, "share", f"{digits} % failing {words}")
+    return Floor(rate, "share", f"{percent(rate)} failing {words}")
 
 
 def _overflowed(view: View) -> str:
@@ -99,8 +99,8 @@ def _overflowed(view: View) -> str:
     hidden = sum(float(table.calls[row].sum()) for row, key in enumerate(table.keys) if key.cohort == OVERFLOW_COHORT)
     if not hidden:
         return ""
-    share = 100 * hidden / max(float(table.calls.sum()), 1.0)
-    return f"{share:.0f} % of the calls are of cohorts beyond the bound and cannot be told apart"
+    share = hidden / max(float(table.calls.sum()), 1.0)
+    return f"{percent(share)} of the calls are of cohorts beyond the bound and cannot be told apart"
 
 
 CHECK = Check(

@@ -10,6 +10,7 @@ from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
 from radiosonde.diagnose.measured import cell_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
@@ -46,7 +47,7 @@ def _thinned(view: View) -> str:
     rows, counted = sum(int(part.cells[0].sum()) for part in known), sum(part.counted_rows for part in known)
     if rows <= counted:
         return ""
-    return f"features of {100 * counted / rows:.0f} % of the rows were looked at; the rest was thinned to stay within the CPU budget"
+    return f"features of {percent(counted / rows)} of the rows were looked at; the rest was thinned to stay within the CPU budget"
 
 
 def _add_gaps(view: View, features: FeaturePanel, report: Report) -> None:

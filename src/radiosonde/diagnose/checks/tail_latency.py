@@ -14,6 +14,7 @@ from radiosonde.diagnose.latency_objective import find_slow, folded, objective_f
 from radiosonde.diagnose.measured import slow_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.status import window_length_ns
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.latency_incidents import SlowCalls
@@ -61,7 +62,7 @@ def _look_at_objective(view: View, report: Report) -> list[Finding]:
             Floor(
                 rate,
                 "share",
-                f"nothing yet {words}" if isnan(rate) else f"{100 * rate:.2g} % of calls above {bound} {words}",
+                f"nothing yet {words}" if isnan(rate) else f"{percent(rate)} of calls above {bound} {words}",
             )
             for words, rate in falling(rates).items()
         ]
@@ -77,7 +78,7 @@ def _floors(view: View, slow: SlowCalls) -> list[Floor]:
     made = []
     rates = {words: rate_floor(slow.scan, length) for length, words in floor_spans(view.table).items()}
     for words, rate in falling(rates).items():
-        text = f"nothing yet {words}" if isnan(rate) else f"{100 * rate:.2g} % of calls above {bound} {words}"
+        text = f"nothing yet {words}" if isnan(rate) else f"{percent(rate)} of calls above {bound} {words}"
         made.append(Floor(rate, "share", text))
     return made
 

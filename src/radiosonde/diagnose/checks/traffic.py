@@ -13,6 +13,7 @@ from radiosonde.diagnose.traffic_findings import silence_finding, traffic_findin
 from radiosonde.diagnose.traffic_incidents import find_traffic
 from radiosonde.diagnose.traffic_scan import BASE
 from radiosonde.diagnose.traffic_series import make_grid, make_rhythm
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
@@ -62,7 +63,7 @@ def _floors(grid: TrafficGrid, found: Traffic) -> list[Floor]:
         text = "nothing yet, whatever is missing"
         return [Floor(float("nan"), "share", text)]
     share = float(np.exp(-found.floor))
-    return [Floor(share, "share", f"a drop to {100 * share:.0f} % for {length_words(3 * grid.step_ns)}")]
+    return [Floor(share, "share", f"a drop to {percent(share)} for {length_words(3 * grid.step_ns)}")]
 
 
 CHECK = Check(
