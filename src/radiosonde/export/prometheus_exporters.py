@@ -5,11 +5,13 @@ Both are asked and deliver nothing by themselves. A scrape takes a snapshot, in 
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from radiosonde._guard import Guard
+from radiosonde._when_imported import WhenImported
 from radiosonde.errors import ConfigurationError
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
 
@@ -45,22 +47,40 @@ class _Scraped(BaseExporter):
 
 
 class RegistryExporter(_Scraped):
-    """A collector in prometheus-client's default registry."""
+    """A collector in prometheus-client's default registry.
+
+    The registry is nobody's as long as the host has not imported the library, which costs 35 ms of CPU and 5 MiB. The collector
+    is registered as soon as it has.
+    """
 
     setting = "prometheus"
 
     def __init__(self, context: ExportContext) -> None:
         super().__init__(context)
+        self._guard = context.guard
         self._registered: PrometheusCollector | None = None
+        self._awaited: WhenImported | None = None
 
     def open(self) -> None:
-        """Register the collector.
+        """Register the collector, now or when prometheus-client is imported.
 
         Raises:
             ConfigurationError: another Radiosonde is in the registry.
         """
-        if self._registered is not None:
+        if self._registered is not None or self._awaited is not None:
             return
+        if "prometheus_client" in sys.modules:
+            self._register()
+        else:
+            self._awaited = WhenImported("prometheus_client", self._register_late)
+
+    def _register_late(self) -> None:
+        self._awaited = None
+        failure = self._guard.attempt(self._register)
+        if isinstance(failure, Exception):
+            self._guard.tell(f"setting {self.setting}", "%s", failure)
+
+    def _register(self) -> None:
         import prometheus_client
 
         collector = self._collector()
@@ -79,6 +99,9 @@ class RegistryExporter(_Scraped):
 
     def abandon(self) -> None:
         """Unregister the collector: a forked child has one of its own."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.cancel()
         if self._registered is not None:
             import prometheus_client
 
