@@ -47,6 +47,7 @@ check: .venv/.ready ## format, lint, import contracts, types, documentation; cha
 	$(RUN)python tools/generate_settings.py --check
 	$(RUN)python tools/generate_config.py --check
 	$(RUN)python tools/generate_architecture.py --check
+	$(RUN)python tools/generate_cli.py --check
 	$(RUN)python tools/generate_store_page.py --check
 	$(RUN)python tools/generate_assets.py --check
 	$(RUN)mypy
