@@ -150,8 +150,8 @@ SILENT: dict[str, list[Case]] = {
     "RadiosondeFailuresFast": [
         (traffic(steady(1, 120)), "2h"),
         (traffic(steady(8, 120)), "2h"),
-        # A third of two calls in five minutes: eight in an hour are below the floor of ten.
-        (traffic("0 0 2 2 2 4 4 4 6 6 6 8 8 8 8", steady(2, 120)), "1h"),
+        # Nine failures in an hour of 48 calls, two of them just now: a fifth of the calls, and below the floor of ten.
+        (traffic(" ".join(str(step - step // 4) for step in range(40)), steady(4, 120)), "2h10m"),
         # An error that was over half an hour ago.
         (traffic("0+60x12 720x40"), "1h50m"),
     ],
