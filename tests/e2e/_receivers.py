@@ -196,7 +196,11 @@ def rotel(sink: OtlpSink, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def prometheus(
-    program: Path, target_ports: int | Sequence[int], folder: Path, rules: Sequence[Path] = ()
+    program: Path,
+    target_ports: int | Sequence[int],
+    folder: Path,
+    rules: Sequence[Path] = (),
+    features: str = "exemplar-storage",
 ) -> Iterator[str]:
     """Run Prometheus, which scrapes *target_ports* of 127.0.0.1 every half second and evaluates *rules*; yield its base URL."""
     port = free_port()
@@ -213,7 +217,7 @@ def prometheus(
         f"--config.file={configuration}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
+        f"--enable-feature={features}",
     ]
     log = folder / "prometheus.log"
     with running(command, log) as process:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from radiosonde.export.labels import Attributes, LabelPage, Labels
 from radiosonde.model import Exemplar
+from radiosonde.model.window import Counts
 from radiosonde.semconv.catalogue import METRICS
 from radiosonde.semconv.definition import MetricDefinition
 
@@ -36,6 +37,8 @@ class Distribution:
         counts: per bucket, not cumulative, one more than there are bounds.
         total: sum of the values. Always there: back ends drop the buckets of a histogram without one.
         exemplars: by bucket.
+        native: the same values in the buckets of `radiosonde.model.LATENCY`, for scrapers of native histograms; None where they were
+            not counted so.
     """
 
     metric: MetricDefinition
@@ -43,6 +46,7 @@ class Distribution:
     counts: Sequence[int]
     total: float
     exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
+    native: Counts | None = None
 
     @property
     def series(self) -> int:

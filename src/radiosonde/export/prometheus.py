@@ -1,6 +1,6 @@
 """Prometheus: one collector, three ways to the scrape.
 
-* `metrics_app`: a WSGI application; the fast way, because the text is rendered from kept prefixes (`radiosonde.export.exposition`).
+* `metrics_app`: a WSGI application, which also speaks protobuf for native histograms (`radiosonde.export.protobuf`); the fast way, because the text is rendered from kept prefixes (`radiosonde.export.exposition`).
 * `PrometheusCollector.collect`: prometheus-client's protocol, for those who have a registry of their own.
 * `serve`: prometheus-client's own HTTP server, with `metrics_app` as what it serves.
 
@@ -31,6 +31,7 @@ from radiosonde.export.exposition import (
     render,
     sample_suffix,
 )
+from radiosonde.export.protobuf import PROTOBUF, render_protobuf
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.semconv.catalogue import METRICS
 from radiosonde.semconv.prometheus import prometheus_name
@@ -59,6 +60,8 @@ class PrometheusCollector(Collector):
 
     def respond(self, accept: str = "") -> tuple[bytes, str]:
         """Return body and content type for the *accept* header of a scrape."""
+        if _prefers_protobuf(accept):
+            return render_protobuf(self._builder.build(self._snapshot())), PROTOBUF
         openmetrics = _accepts_openmetrics(accept)
         return self.render(openmetrics=openmetrics), OPENMETRICS if openmetrics else TEXT
 
@@ -137,6 +140,23 @@ def _add_histogram(metric: Metric, block: Distribution) -> None:
         metric.add_sample(f"{metric.name}_bucket", pairs, cumulative, exemplar=exemplar)
     metric.add_sample(f"{metric.name}_count", labels, cumulative)
     metric.add_sample(f"{metric.name}_sum", labels, block.total)
+
+
+def _prefers_protobuf(accept: str) -> bool:
+    """Say whether a scraper prefers delimited protobuf: those do that ingest native histograms."""
+    best, asked = 0.0, 0.0
+    for choice in accept.split(","):
+        media, *parameters = (part.strip() for part in choice.split(";"))
+        given = dict(parameter.partition("=")[::2] for parameter in parameters)
+        try:
+            quality = float(given.get("q", "1"))
+        except ValueError:
+            continue
+        if media == "application/vnd.google.protobuf" and given.get("encoding") == "delimited":
+            asked = max(asked, quality)
+        else:
+            best = max(best, quality)
+    return asked > 0 and asked >= best
 
 
 def _accepts_openmetrics(accept: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,4 +50,4 @@ def _blocks(runtime: RuntimeCounts, page: LabelPage, of: Attributes) -> Iterator
 
 def _durations(page: LabelPage, name: str, table: DurationCounts, of: Attributes) -> Distribution:
     counts = np.add.reduceat(table.counts, [0, *_ENDS]).tolist()
-    return distribution(page, name, of, EDGES_S, counts, total=table.sum_s)
+    return replace(distribution(page, name, of, EDGES_S, counts, total=table.sum_s), native=table.counts)

@@ -7,6 +7,7 @@ same for all windows of a series in one process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -149,15 +150,11 @@ def _duration(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> D
             for bucket, exemplar in window.latency.exemplars.items():
                 if bucket not in exemplars or exemplar.time_ns > exemplars[bucket].time_ns:
                     exemplars[bucket] = exemplar
-    return distribution(
-        page,
-        metrics.PREDICTION_DURATION,
-        base,
-        edges_s,
-        counts.tolist(),
-        total=float(sum(window.latency.sums_s.sum() for window in windows)),
-        exemplars=exemplars,
+    total = float(sum(window.latency.sums_s.sum() for window in windows))
+    block = distribution(
+        page, metrics.PREDICTION_DURATION, base, edges_s, counts.tolist(), total=total, exemplars=exemplars
     )
+    return replace(block, native=_stack(window.latency.counts for window in windows))
 
 
 def _phases(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:

@@ -22,6 +22,9 @@ $ promtool check rules rules/rules.yml rules/alerts.yml
 [`radiosonde.toml`](configuration.md). The bound of `p99` must be a bucket bound of `radiosonde.prediction.duration`. The files made without any option are in
 [`integrations/prometheus`](../integrations/prometheus).
 
+The rules read classic buckets. A server that ingests native histograms (`--enable-feature=native-histograms`) is sent both, and keeps only the
+native one unless its scrape configuration says `scrape_classic_histograms: true` (from 3.0 on, `always_scrape_classic_histograms`).
+
 | alert | tier | says |
 |---|---|---|
 """
