@@ -62,16 +62,18 @@ def find_growth(start_ns: NDArray[np.int64], used: Numbers, limit: float) -> Gro
         return None
     chosen = np.unique(np.linspace(0, at.size - 1, _MOST_POINTS).astype(np.int64))
     time_s, level = (at[chosen] - at[0]) / 1e9, held[chosen] / limit
-    z, slope = _trend(time_s, level)
-    last = slice(2 * level.size // 3, None)
-    if z < _TREND_Z or slope <= 0 or _trend(time_s[last], level[last])[0] < _THIRD_Z:
+    # Growth that began lately is a line in the last half or third only.
+    trends = [_trend(time_s[first:], level[first:]) for first in (0, level.size // 2, 2 * level.size // 3)]
+    z, slope = max(trends)
+    if z < _TREND_Z or slope <= 0 or trends[-1][0] < _THIRD_Z:
         return None
     left_ns = int((1.0 - level[-1]) / slope * 1e9)
     if left_ns > _SOON_NS:
         return None
-    # The line through the end meets the level of the beginning where the growth began.
-    began_s = max(time_s[-1] - (level[-1] - float(level[: MIN_POINTS // 3].min())) / slope, 0.0)
-    return Growth(int(at[np.searchsorted(time_s[: chosen.size], began_s).clip(0, chosen.size - 1)]) if at.size == chosen.size else int(at[0] + began_s * 1e9), float(level[-1]), max(left_ns, 0), z)  # fmt: skip
+    # A level, then a line of that slope: the break that leaves least (Hinkley, Biometrika 57, 1970).
+    grown = slope * np.maximum(time_s[None, :] - time_s[:, None], 0.0)
+    began_s = float(time_s[(level - grown).var(axis=1).argmin()])
+    return Growth(int(at[0] + began_s * 1e9), float(level[-1]), max(left_ns, 0), z)
 
 
 def _trend(time_s: Numbers, level: Numbers) -> tuple[float, float]:
