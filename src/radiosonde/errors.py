@@ -1,14 +1,14 @@
-"""Exceptions a user can meet. Each message says what to do next.
+"""Exceptions of the public API. Each message says what to do next.
 
     RadiosondeError
-     ├─ ConfigurationError   a setting or argument that cannot be used; raised at decoration or start, never at predict
-     ├─ ProfileError         a reference profile that is damaged, foreign or too new
-     ├─ StoreError           a store that is missing, damaged, foreign or too new
+     ├─ ConfigurationError   an invalid setting or argument; raised at decoration or start, never during a prediction
+     ├─ ProfileError         a reference profile that is damaged, of another format, or from a newer version
+     ├─ StoreError           a store that is missing, damaged, of another format, or from a newer version
      ├─ SpoolError           a spool folder or ring file that cannot be used
      ├─ ReceiptError         a receipt that is forged, truncated, expired, or cannot be made
      └─ MergeError           windows or sketches that cannot be added
 
-Nothing here is ever raised into a prediction: what goes wrong there is counted (`radiosonde._guard`).
+None of them is ever raised by a prediction: errors there are counted (`radiosonde._guard`).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ class RadiosondeError(Exception):
 
 
 class ConfigurationError(RadiosondeError, ValueError):
-    """A setting or an argument cannot be used; the message lists what can."""
+    """A setting or an argument is invalid. The message lists the valid values."""
 
 
 class ProfileError(RadiosondeError, ValueError):
-    """A reference profile cannot be read: damaged, made by something else, or by a newer version."""
+    """A reference profile cannot be read: it is damaged, of another format, or from a newer version."""
 
 
 class StoreError(RadiosondeError):
-    """A store cannot be opened or read: missing, damaged, made by something else, or by a newer version."""
+    """A store cannot be opened or read: it is missing, damaged, of another format, or from a newer version."""
 
 
 class SpoolError(RadiosondeError):
-    """A spool folder or a ring file cannot be used: not ours, not writable, no space, torn, or from a newer version."""
+    """A spool folder or a ring file cannot be used: it is foreign, read-only, torn or from a newer version, or the disk is full."""
 
 
 class ReceiptError(RadiosondeError, ValueError):
-    """A receipt is refused or cannot be made.
+    """A receipt was rejected, or cannot be created.
 
     Attributes:
         reason: one word for counting: ``malformed``, ``truncated``, ``unknown_key``, ``forged``, ``expired``, or, when
@@ -48,4 +48,4 @@ class ReceiptError(RadiosondeError, ValueError):
 
 
 class MergeError(RadiosondeError, ValueError):
-    """Two windows or sketches cannot be added because they were counted on different grids or are damaged."""
+    """Windows or sketches cannot be merged: their grids differ, or one is damaged."""

@@ -40,7 +40,7 @@ def _library(entry: EntryPoint) -> str:
 def instrument(
     names: tuple[str, ...], guard: Guard, *, undo: bool, options: Mapping[str, Any] | None = None
 ) -> tuple[str, ...]:
-    """Instrument (or *undo*) libraries; return those where it worked. One that raises does not stop the others."""
+    """Instrument (or *undo*) libraries; return those that succeeded. A failure of one does not affect the others."""
     done = []
     for name, entry in instrumentors(names):
         has_turned = guard.attempt(partial(_turn, entry, options or {}, undo=undo))
@@ -52,7 +52,7 @@ def instrument(
 
 
 def _turn(entry: EntryPoint, options: Mapping[str, Any], *, undo: bool) -> bool:
-    """Turn a plug-in on or off; return whether it is so: a library that is absent has no plug-in that is on."""
+    """Enable or disable a plug-in; return whether it is in that state. A plug-in of an absent library is never enabled."""
     plugin: Any = entry.load()()
     if undo:
         plugin.uninstrument()
@@ -62,7 +62,7 @@ def _turn(entry: EntryPoint, options: Mapping[str, Any], *, undo: bool) -> bool:
 
 
 def instrument_app(app: object, options: dict[str, Any]) -> None:
-    """Hand *app* to the plug-in for its framework.
+    """Pass *app* to the plug-in for its framework.
 
     Raises:
         ConfigurationError: no plug-in knows it, or an option is wrong.

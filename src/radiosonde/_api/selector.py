@@ -1,4 +1,4 @@
-"""Selects the features among the arguments of a call."""
+"""Finds the features among the arguments of a call."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Input = str | Callable[..., object] | Literal[False] | None
 def selector(
     function: Callable[..., Any], source: Input, what: str = "input"
 ) -> tuple[Callable[[tuple[Any, ...], Mapping[str, Any]], object] | None, int]:
-    """Return how to take the features out of a call's arguments, and their position among them (-1: ask the former).
+    """Return a function that extracts the features from the arguments of a call, and their position (-1: unknown).
 
     Args:
-        function: what is called.
+        function: the called function.
         source: where the features are.
-        what: the argument that said so, for the message.
+        what: name of the argument, for error messages.
 
     Raises:
         ConfigurationError: *source* names no parameter.
@@ -37,7 +37,7 @@ def selector(
         if source is None:
             return first, 0
         raise ConfigurationError(
-            f"{what}={source!r} names no parameter that is known: {function!r} has no signature; give a callable on its arguments"
+            f"{what}={source!r} names no known parameter: {function!r} has no signature; pass a callable that takes its arguments"
         ) from None
     names = list(parameters)
     if source is None:

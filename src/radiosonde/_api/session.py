@@ -1,4 +1,4 @@
-"""The single pipeline of a process: created at first use or by `start`; disabled, flushed, shut down."""
+"""Life cycle of the pipeline of a process: created by `start` or at first use, flushed, shut down, or disabled."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One pipeline and whether it is on.
+    """Holds one pipeline, and whether it is enabled.
 
     Args:
-        guard: for tests: a guard that re-raises.
-        environment: for tests: instead of the process's.
+        guard: for tests: a guard that re-raises errors.
+        environment: for tests: used instead of the environment of the process.
     """
 
     def __init__(self, guard: Guard | None = None, environment: Mapping[str, str] | None = None) -> None:
@@ -36,11 +36,11 @@ class Session:
 
     @property
     def is_off(self) -> bool:
-        """Whether everything is switched off, by `start` or by the environment."""
+        """Whether Radiosonde is disabled, by `start` or by the environment."""
         return self._is_off or (self._pipeline is None and is_disabled(self._environment))
 
     def pipeline(self) -> Pipeline:
-        """Return the pipeline, made at first use."""
+        """Return the pipeline; creates it at first use."""
         if self._pipeline is None:
             with self._lock:
                 if self._pipeline is None:
@@ -56,20 +56,20 @@ class Session:
         return pipeline
 
     def start(self, **settings: Unpack[StartOptions]) -> None:
-        """Set what is not in the environment, and open store and exporters now, so that their errors are seen now.
+        """Start with these settings, and open store and exporters, so that their errors are raised here.
 
-        Optional: without it everything starts at the first prediction with the environment's settings.
+        Optional. Without it, Radiosonde starts at the first prediction with the settings of the environment.
 
         Args:
             **settings: see ``docs/settings.md``.
 
         Raises:
-            ConfigurationError: a setting is unknown or cannot be used, or Radiosonde has started already.
+            ConfigurationError: a setting is unknown or invalid, or Radiosonde has already started.
             StoreError: the store cannot be opened.
             SpoolError: the spool cannot be used.
             ProfileError: a reference cannot be read.
 
-        What a variable of the environment has set raises nothing: it is logged, and what it asked for is missing.
+        A setting from an environment variable never raises. An error is logged, and the part that it configures is left out.
         """
         resolved = Settings.resolve(self._environment, **settings)
         if resolved.disabled:
@@ -79,7 +79,7 @@ class Session:
             self._is_off = False
             if self._is_started or (self._pipeline is not None and self._pipeline.is_recording):
                 raise ConfigurationError(
-                    "Radiosonde has started already (by start() or by a first prediction); "
+                    "Radiosonde has already started (by start() or by a first prediction); "
                     "call shutdown() first, or call start() before the first prediction"
                 )
             if self._pipeline is None:
@@ -99,14 +99,14 @@ class Session:
                     self.shutdown()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
-        """Drain what is recorded, close all windows, write the store, export. Return whether that ended in time.
+        """Drain all records, close all windows, write the store and export. Return whether all of it finished in time.
 
-        Windows closed early are parts: what comes later for them adds up.
+        A window that is closed early is a part of a window. Later parts of the same window are added to it.
         """
         return self._pipeline is None or self._pipeline.flush(timeout_s)
 
     def shutdown(self, timeout_s: float = 10.0) -> bool:
-        """Flush, end the threads, close store and exporters. Observed functions go on working; `start` starts again."""
+        """Flush, stop the threads, and close store and exporters. Observed functions keep working; `start` restarts recording."""
         with self._lock:
             if self._pipeline is None:
                 return True
@@ -114,7 +114,7 @@ class Session:
             return self._pipeline.shutdown(timeout_s)
 
     def statistics(self) -> Statistics:
-        """Return what Radiosonde says about itself: records, losses by reason, label results, its own CPU time."""
+        """Return the counts of Radiosonde itself: records, losses by reason, results of labels, CPU time."""
         from radiosonde.model import Statistics  # at first use, as all that counting needs
 
         return Statistics() if self._pipeline is None else self._pipeline.statistics()

@@ -1,4 +1,4 @@
-"""Public functions, bound to the pipeline of the process. Nothing happens at import."""
+"""Public functions, bound to the pipeline of the process. Importing this module has no side effects."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Surface(Session):
-    """The functions of `radiosonde`, bound to one pipeline; those that begin and end it are `Session`'s.
+    """The functions of `radiosonde`, bound to one pipeline. `Session` has those that start and stop it.
 
     Args:
-        guard: for tests: a guard that re-raises.
-        environment: for tests: instead of the process's.
+        guard: for tests: a guard that re-raises errors.
+        environment: for tests: used instead of the environment of the process.
     """
 
     def __init__(self, guard: Guard | None = None, environment: Mapping[str, str] | None = None) -> None:
@@ -116,30 +116,32 @@ class Surface(Session):
         classes: Sequence[str] | None = None,
         id: str | Callable[..., object] | None = None,
     ) -> Any:
-        """Observe the predictions of a function: sync, async, generator, async generator or method; row or batch.
+        """Observe the predictions of a function.
 
-        ``@rs.observe("delays")`` names the model; ``@rs.observe`` without parentheses takes the function's own name.
+        The function may be sync, async, a generator, an async generator or a method, and may predict one row or a batch.
+        ``@rs.observe("delays")`` names the model. ``@rs.observe`` without parentheses uses the name of the function.
 
         Args:
-            name: model name; default: the function's own.
-            version: model version; or a callable that tells it, asked once and later, outside any prediction (with a
-                spool: at the first one).
-            variant: role in the rollout: ``stable``, ``canary``, ``shadow``, a flag's variant.
-            input: where the features are: None the first parameter; a parameter's name; a callable that takes the
-                call's arguments and returns them; False when the function calls ``current().features(...)`` itself.
-            output: turns the result into a label, a probability row or matrix, a number, or a dict with ``label`` and
-                ``confidence``; None reads the result as it is.
-            task: what a number means: ``classification`` (a class, or the probability of the second of two) or
-                ``regression`` (a value). By default what the reference says; else a classification where *classes* are
-                given; else what the first answers are.
-            reference: reference profile or its path.
-            features: feature names in column order, for arrays without names.
-            classes: class names in the order of a probability matrix's columns.
-            id: the caller's own id of each prediction, which `label` then takes beside ours: a parameter's name, or a
-                callable that takes the call's arguments and returns it (None: it has none).
+            name: model name. Default: the name of the function.
+            version: model version, or a callable that returns it. The callable is called once, in the consumer's thread; with a
+                spool, at the first prediction.
+            variant: role in the rollout: ``stable``, ``canary``, ``shadow``, or the variant of a feature flag.
+            input: where to find the features. None: the first parameter. A string: the parameter of that name. A callable:
+                called with the arguments of the prediction, returns the features. False: the function passes them to
+                ``current().features(...)``.
+            output: converts the result to a label, a row or matrix of probabilities, a number, or a dict with ``label`` and
+                ``confidence``. None: the result is used as is.
+            task: meaning of a numeric result: ``classification`` (a class, or the probability of the second of two classes) or
+                ``regression`` (a value). Default: the task of the reference; without one, ``classification`` if *classes* are
+                given; else inferred from the first results.
+            reference: reference profile, or its path.
+            features: feature names in column order, for arrays without column names.
+            classes: class names in the order of the columns of a probability matrix.
+            id: your own id of each prediction, accepted by `label` beside the generated one: the name of a parameter, or a
+                callable that is called with the arguments and returns the id, or None for a prediction without one.
 
         Raises:
-            ConfigurationError: an argument cannot be used, *input* names no parameter, or what is decorated is no function.
+            ConfigurationError: an argument is invalid, *input* names no parameter, or the decorated object is not a function.
             ProfileError: the reference cannot be read.
         """
         if callable(name):
@@ -191,20 +193,20 @@ class Surface(Session):
         features: Sequence[str] = (),
         classes: Sequence[str] = (),
     ) -> Recorder | None:
-        """Return what `observe` puts around a function, to be put around a call by hand; None when all is off.
+        """Return a recorder for calls that a plug-in wraps itself; None if Radiosonde is disabled.
 
-        For plug-ins, which replace a method already: two functions less are 3 us in a server (bench_served).
-        ``writer = recorder.writer``, then ``token = writer.begin((features,), {})``, the call, and ``writer.finish(token, result)`` or
-        ``writer.fail(token, error)``; none of them raises.
+        For plug-ins that replace a method anyway. It saves two function calls, 3 us in a server (bench_served). Usage:
+        ``writer = recorder.writer``, ``token = writer.begin((features,), {})``, the call, then ``writer.finish(token, result)`` or
+        ``writer.fail(token, error)``. None of these raises.
 
         Args:
             name: model name.
-            version: as of `observe`.
+            version: as for `observe`.
             variant: role in the rollout.
-            output: as of `observe`.
-            task: as of `observe`.
-            features: feature names in column order, for arrays without names.
-            classes: class names in the order of a probability matrix's columns.
+            output: as for `observe`.
+            task: as for `observe`.
+            features: feature names in column order, for arrays without column names.
+            classes: class names in the order of the columns of a probability matrix.
         """
         if self.is_off:
             return None
@@ -234,19 +236,20 @@ class Surface(Session):
         return recorder
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Time a named phase inside a prediction; at most six names per model.
+        """Time a named phase of a prediction. At most six names per model.
 
         Example: ``with rs.stage("feature_fetch"): ...``
         """
         return nullcontext() if self.is_off else Stage(name, self.pipeline())
 
     def cohort(self, **dimensions: object) -> AbstractContextManager[None]:
-        """Count the predictions inside under a cohort.
+        """Count the predictions inside the scope under a cohort.
 
         Example: ``with rs.cohort(carrier="UA"): ...``
 
-        A value counts as itself when `start` was told so (``cohorts={"carrier": ["UA", "AA"]}``), else as ``other``; a
-        dimension `start` was told nothing about counts by a hash of its value. Scopes nest and reach thread pools; None leaves one out.
+        Values that are listed at `start` (``cohorts={"carrier": ["UA", "AA"]}``) are counted by name, other values of that
+        dimension as ``other``. Values of a dimension that is not listed are counted by their hash. Scopes nest, and are propagated
+        to thread pools. A dimension of None is ignored.
         """
         if self.is_off:
             return nullcontext()
@@ -255,10 +258,13 @@ class Surface(Session):
         return CohortScope(admit(dimensions, pipeline.settings.cohorts, pipeline.guard))
 
     def at(self, timestamp: datetime | float) -> AbstractContextManager[None]:
-        """Set the event time of the predictions inside, for backfill and replay: aware datetime or epoch seconds.
+        """Set the event time of the predictions inside the scope, for backfills and replays.
+
+        Args:
+            timestamp: an aware datetime, or seconds since the epoch.
 
         Raises:
-            ConfigurationError: the datetime has no time zone, or the number is no time.
+            ConfigurationError: the datetime has no time zone, or the number is out of range.
         """
         if self.is_off:
             return nullcontext()
@@ -266,22 +272,21 @@ class Surface(Session):
         return EventTimeScope(to_ns(timestamp))
 
     def label(self, prediction_id: Any, value: Any, time: Any = None) -> None:
-        """Report what really happened, to one prediction or to many; in any process, in any order, now or in weeks.
+        """Report the true outcome of one prediction or of many, in any process and in any order, even weeks later.
 
-        One label is queued and joined soon. Columns of labels are handed over at once: they are durable (where the join
-        store is) when this returns.
+        A single label is queued and joined within seconds. Columns of labels are written to the join store before this returns,
+        and are durable if the join store is.
 
         Args:
-            prediction_id: ``current().id``, ``current().receipt()``, or the caller's own id; or a list, array or Series
-                of them.
-            value: true class (name, or position among the classes) or true value; or one for each id.
-            time: when it became known, aware datetime or epoch seconds; default: now. One for all, or one for each id.
+            prediction_id: ``current().id``, ``current().receipt()`` or your own id; or a list, array or Series of them.
+            value: true class (its name, or its position among the classes) or true value; or one per id.
+            time: when the label became known: an aware datetime or seconds since the epoch. Default: now. One, or one per id.
 
         Raises:
-            ConfigurationError: *time* is no time; a column cannot be read, or columns differ in length.
-            StoreError: columns only: the join store cannot be reached; none was taken.
+            ConfigurationError: *time* is invalid, a column cannot be read, or columns differ in length.
+            StoreError: columns only: the join store cannot be reached; no label was stored.
 
-        What becomes of each label is counted: see ``statistics().labels``.
+        The result of each label is counted in ``statistics().labels``.
         """
         if self.is_off:
             return
@@ -291,7 +296,7 @@ class Surface(Session):
         else:
             pipeline.receive(list(labels_in(prediction_id, value, time, to_ns)))
 
-    # What others have measured or made ----------------------------------------------------------------------------------
+    # Calls and models of other software ----------------------------------------------------------------------------------
 
     def record(  # noqa: PLR0913 - all but name and duration have defaults
         self,
@@ -305,22 +310,22 @@ class Surface(Session):
         error: BaseException | type[BaseException] | str | None = None,
         span: SpanContext | None = None,
     ) -> None:
-        """Record a call that is over and that somebody else has timed: a request, a line of a log.
+        """Record a completed call that was timed elsewhere, such as a request or a line of a log.
 
-        It counts in traffic, errors and latency, under the cohort in force, as an observed call without features does.
+        It counts in traffic, errors and latency under the current cohort, like an observed call without features.
 
         Args:
-            name: what was called, a series of its own: a route, a model.
-            duration_s: how long it took, in seconds.
+            name: name of the route or model; each name is a series of its own.
+            duration_s: duration in seconds.
             version: its version.
             variant: its role in the rollout.
-            start: when it began; default: *duration_s* ago.
+            start: start time. Default: *duration_s* before now.
             phases: seconds by phase, at most six names per *name*.
-            error: what went wrong: an exception, its type, or a short name for it; None for success.
-            span: context of OpenTelemetry's span of this very call, which exemplars then point to.
+            error: the exception, its type, or a short name for it; None for success.
+            span: context of the OpenTelemetry span of this call; exemplars refer to it.
 
         Raises:
-            ConfigurationError: the duration is negative or no number, or *start* is no time.
+            ConfigurationError: the duration is negative or not finite, or *start* is invalid.
         """
         pipeline = self._pipeline
         if pipeline is None or self._is_off:
@@ -345,10 +350,10 @@ class Surface(Session):
             return self._completed
 
     def defer(self, function: Callable[[], object]) -> None:
-        """Call *function* within seconds in the consumer thread, under the current cohort and event time.
+        """Call *function* within seconds in the consumer's thread, under the current cohort and event time.
 
-        For plug-ins: describing a request to `record` costs a server less between requests than in one. What it raises is
-        counted and logged, like an error of ours.
+        For plug-ins: describing a request to `record` is cheaper between requests than within one. Exceptions are counted and
+        logged like internal errors.
         """
         pipeline = self._pipeline
         if pipeline is None or self._is_off:
@@ -369,22 +374,22 @@ class Surface(Session):
         classes: Sequence[str] | None = None,
         features: Sequence[str] | None = None,
     ) -> Tag:
-        """Say what a model object does not say of itself, for plug-ins; return all that is known of it.
+        """Set name, version and other attributes of a model object for plug-ins; return all attributes that are set.
 
-        Say it before the object's first prediction. What was not said of name, version and variant comes from
-        ``RADIOSONDE_MODEL_NAME``, ``..._VERSION`` and ``..._VARIANT``.
+        Call it before the first prediction of the object. Name, version and variant default to ``RADIOSONDE_MODEL_NAME``,
+        ``RADIOSONDE_MODEL_VERSION`` and ``RADIOSONDE_MODEL_VARIANT``.
 
         Args:
             model: the object whose predict method is called.
             name: model name.
             version: model version.
             variant: role in the rollout.
-            task: as for `observe`; of networks also: ``classification`` reads a matrix of scores as logits.
-            classes: class names in the order of a probability matrix's columns.
+            task: as for `observe`. For networks, ``classification`` also means that a matrix of scores holds logits.
+            classes: class names in the order of the columns of a probability matrix.
             features: feature names in column order.
 
         Raises:
-            ConfigurationError: nothing can be remembered of objects of this type.
+            ConfigurationError: objects of this type cannot be tagged.
         """
         known, said = self._tags.of(model), Tag(name, version, variant, task, _names(classes), _names(features))
         if said != Tag():
@@ -393,13 +398,13 @@ class Surface(Session):
         return Tag(**(usual | {field: value for field, value in known._asdict().items() if value is not None}))
 
     def instrument(self, *libraries: str, **options: Any) -> tuple[str, ...]:
-        """Observe the predictions of model libraries that are installed (default: all known); return which.
+        """Observe the predictions of installed model libraries; return the names of those that are observed.
 
         Example: ``rs.instrument("sklearn", "xgboost")``. Without code: run under ``opentelemetry-instrument``.
 
         Args:
-            *libraries: names of plug-ins.
-            **options: what the plug-ins named take: ``modules=[...]`` of ``torch``.
+            *libraries: names of plug-ins. Default: all.
+            **options: options of the named plug-ins, such as ``modules=[...]`` of ``torch``.
 
         Raises:
             ConfigurationError: a library has no plug-in.
@@ -409,7 +414,7 @@ class Surface(Session):
         return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False, options=options)
 
     def uninstrument(self, *libraries: str) -> tuple[str, ...]:
-        """Put the original functions of model libraries back; return which."""
+        """Restore the original functions of model libraries; return the names of those restored."""
         from radiosonde._api import plugins
 
         return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=True)
@@ -431,16 +436,16 @@ class Surface(Session):
             plugins.instrument_app(app, options)
 
     def watch_loop(self) -> None:
-        """Count how late timers of the asyncio loop that runs in this thread come, four times a second; again is nothing.
+        """Measure the lag of the asyncio event loop of this thread, four times a second. Repeated calls have no effect.
 
-        Plug-ins for servers call it with each request; a prediction in a coroutine does it too, the first one of a model.
+        Plug-ins for servers call it in each request. The first prediction of a model in a coroutine calls it too.
         """
         health = None if self.is_off else self.pipeline().health
         if health is not None:
             health.watch_running_loop()
 
     def queued(self, function: Function) -> Function:
-        """Return *function*, to be submitted to a thread pool now, such that its call counts how long it waited.
+        """Return a wrapper of *function* that measures how long it waits in the queue of a thread pool. Submit it at once.
 
         Example: ``pool.submit(rs.plugin.queued(function), argument)``
         """
@@ -448,16 +453,16 @@ class Surface(Session):
         return function if health is None else health.queued(function)  # type: ignore[return-value]
 
     def label_app(self, token: str) -> LabelApp:
-        """Return an application that takes labels by ``POST /labels``: ASGI as it is, WSGI as its ``wsgi``.
+        """Return an application that accepts labels at ``POST /labels``: an ASGI application, whose ``wsgi`` is a WSGI one.
 
-        Example: ``app.mount("/radiosonde", rs.label_app(token))``. A request that is answered with 202 is durable where
-        the join store is (see ``RADIOSONDE_LABELS``).
+        Example: ``app.mount("/radiosonde", rs.label_app(token))``. After a response of 202, the labels are durable if the join
+        store is (see ``RADIOSONDE_LABELS``).
 
         Args:
-            token: what requests must bear: ``Authorization: Bearer TOKEN``.
+            token: bearer token that requests must send: ``Authorization: Bearer TOKEN``.
 
         Raises:
-            ConfigurationError: the token is empty or cannot stand in a header, or the receipt keys cannot be read.
+            ConfigurationError: the token is empty or not allowed in a header, or the receipt keys cannot be read.
         """
         from radiosonde._labels.label_app import LabelApp
         from radiosonde._labels.label_route import LabelRoute

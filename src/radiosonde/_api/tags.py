@@ -10,14 +10,14 @@ from radiosonde.errors import ConfigurationError
 
 
 class Tag(NamedTuple):
-    """What is known of a model object; None where nothing was said.
+    """Attributes of a model object; None for those that are not set.
 
     Attributes:
         name: model name.
         version: model version.
         variant: role in the rollout.
-        task: what a number it answers with means.
-        classes: class names in the order of a probability matrix's columns.
+        task: meaning of a numeric result.
+        classes: class names in the order of the columns of a probability matrix.
         features: feature names in column order.
     """
 
@@ -30,7 +30,7 @@ class Tag(NamedTuple):
 
 
 class Tags:
-    """Tags by object identity; they go with the objects."""
+    """Tags by object identity. A tag is removed together with its object."""
 
     def __init__(self) -> None:
         self._lock = RLock()  # a finaliser may interrupt whoever holds it
@@ -41,10 +41,10 @@ class Tags:
         return self._tags.get(id(model), Tag())
 
     def add(self, model: object, tag: Tag) -> Tag:
-        """Say more of an object; return all that is known of it.
+        """Add attributes of an object; return all of them.
 
         Raises:
-            ConfigurationError: nothing can be remembered of objects of this type.
+            ConfigurationError: objects of this type cannot be tagged.
         """
         with self._lock:
             known = self._tags.get(id(model))
