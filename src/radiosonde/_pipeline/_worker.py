@@ -178,7 +178,10 @@ class ForkHandler(Protocol):
         """Start afresh."""
 
     def at_exit(self) -> None:
-        """Flush within a deadline."""
+        """Deliver within a deadline."""
+
+    def before_exec(self) -> None:
+        """Deliver within a deadline; the process may go on."""
 
 
 _FORK_HANDLERS: weakref.WeakSet[ForkHandler] = weakref.WeakSet()
@@ -201,7 +204,7 @@ def _tell_all(what: str) -> Callable[[], None]:
     return tell
 
 
-_EXIT = ProcessExit(_tell_all("at_exit"))
+_EXIT = ProcessExit(_tell_all("at_exit"), _tell_all("before_exec"))
 
 
 @functools.cache

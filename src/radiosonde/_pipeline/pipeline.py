@@ -354,6 +354,11 @@ class Pipeline:
         if not self.is_shut and (self.is_recording or self._has_labelled):
             self.shutdown(EXIT_TIMEOUT_S)
 
+    def before_exec(self) -> None:
+        """Deliver before the process becomes another program. Nothing in a child that was forked to do so."""
+        if not self.is_shut:
+            self.flush(EXIT_TIMEOUT_S)
+
     def before_fork(self) -> None:
         """Hold still while the process forks: no turn is taken, nobody is inside SQLite, and nobody imports.
 

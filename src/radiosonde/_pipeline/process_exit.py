@@ -1,5 +1,8 @@
 """The exit of a process: what it counted is delivered within a deadline, then it ends as it would have ended.
 
+A process that becomes another program by ``os.exec*`` ends without either, so the two functions that the others call are wrapped.
+The call may fail and the process go on, so what was counted is delivered and nothing is shut.
+
 An ordinary exit runs `ProcessExit.act` as an `atexit` hook. A signal that ends the process runs no hook, so `ProcessExit.arm`
 puts a handler where SIGTERM, SIGHUP or SIGINT would take their default action, which is to end the process. The handler
 delivers and ends the process by the same signal; whoever waits for it sees the status it expects.
@@ -33,7 +36,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from radiosonde._clock import monotonic_ns
 from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
@@ -56,10 +59,12 @@ class ProcessExit:
 
     Args:
         deliver: delivers what the process counted, within a deadline.
+        flush: the same where the process may go on.
     """
 
-    def __init__(self, deliver: Callable[[], None]) -> None:
+    def __init__(self, deliver: Callable[[], None], flush: Callable[[], None]) -> None:
         self._deliver = deliver
+        self.flush = flush
         self._pending = PendingSignals()
         self.reset()
 
@@ -105,7 +110,11 @@ class ProcessExit:
     # Signals -----------------------------------------------------------------------------------------------------------
 
     def arm(self) -> None:
-        """Deliver before a signal ends the process, where its default action would. Nothing outside the main thread."""
+        """Deliver before the process becomes another program, and before a signal ends it by its default action.
+
+        Handlers are set in the main thread only.
+        """
+        _wrap_exec(self)
         if os.getpid() == 1:
             return
         _wrap_signal(self)
@@ -189,6 +198,24 @@ def _is_in_our_code(frame: FrameType | None) -> bool:
 
 
 _set_handler: Callable[[int, Any], Any] = signal.signal
+
+
+def _wrap_exec(leaving: ProcessExit) -> None:
+    for name in ("execv", "execve"):  # execl, execlp, execvp and the like call these
+        current = getattr(os, name)
+        if getattr(current, "is_radiosonde", False):
+            return
+        setattr(os, name, _flushing_first(leaving, current))
+
+
+def _flushing_first(leaving: ProcessExit, become: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+    @functools.wraps(become)
+    def flush_and_become(*args: Any, **kwargs: Any) -> NoReturn:
+        leaving.flush()
+        become(*args, **kwargs)
+
+    flush_and_become.is_radiosonde = True  # type: ignore[attr-defined]
+    return flush_and_become
 
 
 def _wrap_signal(leaving: ProcessExit) -> None:
