@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "radiosonde.diagnosis/1"
 
-Kind = Literal["data", "version", "cohort", "errors", "latency", "drift", "quality", "label", "runtime", "traffic"]
+Kind = Literal[
+    "answers", "data", "version", "cohort", "errors", "latency", "drift", "quality", "label", "runtime", "traffic"
+]
 Severity = Literal["page", "ticket", "info"]
 Status = Literal["findings", "healthy", "not checked", "stale"]
 """What a diagnosis as a whole means; `radiosonde.diagnose.status` says how it is decided."""

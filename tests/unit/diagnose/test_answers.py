@@ -1,0 +1,206 @@
+"""Answers: shares of classes, confidences and values against the own past and the reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from radiosonde.diagnose.checks.answers import look
+from radiosonde.diagnose.own_past import OwnPast
+from radiosonde.diagnose.registry import Report, View
+from radiosonde.model import CONFIDENCE_BINS, OutputCounts, SeriesKey
+from tests.factories import make_reference, make_window
+
+HOUR_NS = 3_600_000_000_000
+START_NS = 1_767_225_600_000_000_000  # a Thursday, midnight UTC
+
+
+def answered(rng, rows, yes, *, sure=0.5):
+    """Return the output of *rows* rows, a share *yes* of them ``yes``, a share *sure* of these and of the others at a confidence of 0.97."""
+    counts = rng.multinomial(rows, [1 - yes, yes])
+    confidence = np.zeros((2, CONFIDENCE_BINS), np.int64)
+    for row in range(2):
+        confidence[row, 19] = rng.binomial(counts[row], sure)
+        confidence[row, 14] = counts[row] - confidence[row, 19]
+    return OutputCounts(
+        ("no", "yes"), counts.astype(np.int64), confidence, confidence * 0.9, np.empty(0), np.empty(0, np.int64)
+    )
+
+
+def valued(rng, rows, mean):
+    """Return the output of *rows* rows of a regression around *mean*."""
+    edges = np.arange(1.0, 10.0)
+    counts = np.bincount(np.searchsorted(edges, rng.normal(mean, 2.0, rows)), minlength=10)
+    return OutputCounts((), np.empty(0, np.int64), np.zeros((0, CONFIDENCE_BINS)), np.zeros((0, CONFIDENCE_BINS)), edges, counts.astype(np.int64))  # fmt: skip
+
+
+def served(output_at, *, hours=480, versions=("v1",), step_ns=HOUR_NS):
+    """Return windows of which *output_at* gives the output, by step and version."""
+    return [
+        make_window(SeriesKey("m", version, "stable"), start_ns=START_NS + at * step_ns, end_ns=START_NS + (at + 1) * step_ns, output=output_at(at, version))
+        for at in range(hours)
+        for version in versions
+    ]  # fmt: skip
+
+
+def said(windows, references=None, *, past=False):
+    """Return what the check reports on *windows*."""
+    report = Report()
+    look(View("m", windows, [], references or {}, past), report)
+    return report
+
+
+def steady(seed=1, rows=500, yes=0.2):
+    """Return a function that gives the output of a model that is always the same."""
+    rng = np.random.default_rng(seed)
+    return lambda at, version: answered(rng, rows, yes)
+
+
+FAULTS = {
+    "every answer is no, and sure": lambda rng: answered(rng, 500, 0.0, sure=1.0),
+    "every answer is yes": lambda rng: answered(rng, 500, 1.0),
+    "the classes are swapped": lambda rng: answered(rng, 500, 0.8),
+    "the confidence collapsed": lambda rng: answered(rng, 500, 0.2, sure=0.0),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("hours", [60, 480])
+def test_answers_that_changed_are_found_and_dated(fault, hours):
+    """After two days and after twenty, in two steps; nearly alike answers are a page at once, others a ticket after a day."""
+    rng, usual = np.random.default_rng(2), steady()
+    onset = hours - 30
+    report = said(served(lambda at, version: FAULTS[fault](rng) if at >= onset else usual(at, version), hours=hours))
+    (finding,) = report.findings
+    assert finding.severity == ("ticket" if "swapped" in fault else "page")
+    assert abs(finding.onset.at_ns - (START_NS + onset * HOUR_NS)) <= HOUR_NS
+    assert finding.opened_ns - finding.onset.at_ns <= 3 * HOUR_NS
+    assert finding.where.version == ""
+    assert said(served(usual, hours=hours)).findings == []
+
+
+def test_values_of_a_regression_are_looked_at_too():
+    """A mean that moves by one and a half standard deviations."""
+    rng = np.random.default_rng(3)
+    report = said(served(lambda at, _: valued(rng, 300, 8.0 if at >= 200 else 5.0), hours=240))
+    (finding,) = report.findings
+    assert "values of at most" in finding.title
+    assert abs(finding.onset.at_ns - (START_NS + 200 * HOUR_NS)) <= HOUR_NS
+
+
+def weekly(at):
+    """Return the share of yes at an hour: more by day, and much more at weekends."""
+    return 0.2 + 0.2 * (8 <= at % 24 < 20) + 0.3 * ((at // 24 + 3) % 7 >= 5)
+
+
+def test_the_usual_course_of_the_week_is_usual():
+    """In the fourth week neither days nor weekends depart, and what is usual at noon is found at night."""
+    rng = np.random.default_rng(4)
+    counts = [answered(rng, 400, weekly(at)) for at in range(28 * 24)]
+    report = said(served(lambda at, _: counts[at], hours=28 * 24), past=True)
+    late = [each for each in (*report.findings, *report.notes) if each.onset.at_ns >= START_NS + 15 * 24 * HOUR_NS]
+    assert late == []
+    night = 27 * 24 + 1
+    moved = said(
+        served(lambda at, _: answered(rng, 400, weekly(at) + 0.2) if at >= night - 24 else counts[at], hours=28 * 24)
+    )
+    (note,) = [each for each in (*moved.findings, *moved.notes) if each.onset.ended_ns is None]
+    assert abs(note.onset.at_ns - (START_NS + (night - 24) * HOUR_NS)) <= 3 * HOUR_NS
+
+
+@pytest.mark.parametrize("memory", [3, 24])
+def test_answers_that_wander_call_for_nobody(memory):
+    """Log-odds with a memory of hours, as inputs that follow the weather make them: no page, and hardly a ticket in a year."""
+    pages = tickets = 0
+    for seed in range(12):
+        rng = np.random.default_rng((seed, memory))
+        level, outputs = 0.0, []
+        for _ in range(28 * 24):
+            level = level * np.exp(-1 / memory) + rng.normal(0, 0.6 * np.sqrt(1 - np.exp(-2 / memory)))
+            outputs.append(answered(rng, 300, 1 / (1 + np.exp(1.4 - level))))
+        report = said(served(lambda at, _, outputs=outputs: outputs[at], hours=28 * 24), past=True)
+        pages += sum(finding.severity == "page" for finding in report.findings)
+        tickets += sum(finding.severity == "ticket" for finding in report.findings)
+    assert (pages, tickets <= 2) == (0, True)
+
+
+def test_the_version_that_changed_is_named():
+    """One of two; where both change, it is the model."""
+    rng, usual = np.random.default_rng(5), steady()
+    one = said(
+        served(
+            lambda at, version: answered(rng, 500, 0.99) if at >= 100 and version == "v2" else usual(at, version),
+            hours=130,
+            versions=("v1", "v2"),
+        )
+    )
+    assert [finding.where.version for finding in one.findings] == ["v2"]
+    both = said(
+        served(
+            lambda at, version: answered(rng, 500, 0.99) if at >= 100 else usual(at, version),
+            hours=130,
+            versions=("v1", "v2"),
+        )
+    )
+    assert [finding.where.version for finding in both.findings] == [""]
+    assert both.findings[0].title.startswith("all versions: ")
+
+
+def test_what_is_over_is_a_note():
+    """It has an end, and is a finding of the past."""
+    rng, usual = np.random.default_rng(6), steady()
+    windows = served(lambda at, version: answered(rng, 500, 1.0) if 100 <= at < 130 else usual(at, version), hours=200)
+    assert said(windows).findings == []
+    (finding,) = said(windows, past=True).findings
+    assert abs(finding.onset.ended_ns - (START_NS + 130 * HOUR_NS)) <= HOUR_NS
+
+
+@pytest.mark.parametrize("output", [
+    {"classes": ("no", "yes"), "predicted_counts": (800, 200)},
+    {"classes": ("no", "yes"), "priors": (0.8, 0.2)},
+])  # fmt: skip
+def test_the_reference_finds_what_was_so_from_the_first_call_on(output):
+    """Nothing changed; the reference knows how it should be. A provisional one knows nothing."""
+    profile = replace(make_reference(**output), provisional=False)
+    turned = served(steady(yes=0.9), hours=60)
+    (finding,) = said(turned, {("m", "v1"): profile}).findings
+    assert (finding.name, finding.severity) == ("answers.reference.all", "ticket")
+    assert said(turned, {("m", "v1"): replace(profile, provisional=True)}).findings == []
+    assert said(turned).findings == []
+    assert said(served(steady(yes=0.25), hours=60), {("m", "v1"): profile}).findings == []
+
+
+def test_looking_once_equals_having_looked_at_every_step():
+    """What was opened until a step does not depend on what came after it."""
+    rng = np.random.default_rng(7)
+    trials = np.full((3, 300), 200.0)
+    share = np.full(300, 0.2)
+    share[120:160], share[250:] = 0.6, 0.02
+    hits = rng.binomial(trials.astype(int), share).astype(float)
+    starts = START_NS + np.arange(300) * HOUR_NS
+    whole = OwnPast(starts, hits, trials).run().departures
+    assert [(each.onset, each.ended) for each in whole] == [(120, 160), (250, None)]
+    for last in range(110, 300, 9):
+        seen = OwnPast(starts[:last], hits[:, :last], trials[:, :last]).run().departures
+        assert [each[:6][:1] + each[1:5] for each in seen] == [
+            each[:6][:1] + each[1:5] for each in whole if each.opened < last
+        ]
+
+
+def test_a_passed_check_says_its_floor_and_an_empty_one_is_a_gap():
+    """Green says what it would have seen; nothing recorded is no health."""
+    report = said(served(steady(), hours=200))
+    (checked,) = report.checked
+    assert checked.floors
+    assert 0.02 <= min(floor.value for floor in checked.floors) < 0.1
+    none = said(
+        served(
+            lambda at, _: OutputCounts(
+                (), np.empty(0, np.int64), np.zeros((0, 20)), np.zeros((0, 20)), np.empty(0), np.empty(0, np.int64)
+            ),
+            hours=50,
+        )
+    )
+    assert (none.checked, len(none.gaps)) == ([], 1)
