@@ -402,6 +402,36 @@ def test_one_row_that_is_no_distribution_costs_no_other():
         assert rs.losses() == {losses.OUTPUT_UNREADABLE: 2}
 
 
+COLUMNS_OF_ONE = {
+    "list": list,
+    "tuple": tuple,
+    "array": np.array,
+    "matrix": lambda entries: np.array([entries]).T,
+    "series": pd.Series,
+    "polars": pl.Series,
+    "arrow": pa.array,
+    "chunks": lambda entries: pa.chunked_array([entries]),
+}
+
+
+@pytest.mark.parametrize("made", COLUMNS_OF_ONE.values(), ids=COLUMNS_OF_ONE.keys())
+@pytest.mark.parametrize(
+    "rows", [np.zeros((1, 2)), pd.DataFrame({"x": [1.0]}), {"x": 1.0}], ids=["array", "frame", "dict"]
+)
+def test_a_dict_of_columns_of_one_row_is_its_answer(made, rows):
+    """A batch that happens to have one row answers as larger ones do: labels, confidences and values."""
+    with fly() as rs:
+        rs.observe("label")(lambda _: {"label": made(["late"]), "confidence": made([0.75])})(rows)
+        rs.observe("number", task="classification")(lambda _: {"prediction": made([3])})(rows)
+        rs.observe("value", task="regression")(lambda _: {"prediction": made([3])})(rows)
+        rs.observe("score")(lambda _: {"value": made([2.5])})(rows)
+        found = {window.key.model: window.output for window in rs.windows()}
+        assert rs.losses() == {}
+    assert (found["label"].classes, found["label"].confidence_sums.sum()) == (("late",), 0.75)
+    assert found["number"].classes == ("3",)
+    assert (found["value"].value_sum, found["score"].value_sum) == (3.0, 2.5)
+
+
 def test_masked_answers_are_missing():
     """What lies under a mask of numpy is no answer."""
     answers = np.ma.masked_array([1, 2, 1, 9], mask=[False, False, False, True])

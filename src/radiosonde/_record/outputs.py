@@ -290,9 +290,10 @@ class OutputReader:
             return self._named_distribution(probabilities)
         if probabilities is not None:
             return self.read(probabilities)
-        label = next((value[name] for name in LABELS if value.get(name) is not None), None)
-        confidence = next((value[name] for name in CONFIDENCES if value.get(name) is not None), None)
-        score = next((value[name] for name in SCORES if value.get(name) is not None), None)
+        label, confidence, score = (
+            alone(next((value[name] for name in names if value.get(name) is not None), None))
+            for names in (LABELS, CONFIDENCES, SCORES)
+        )
         label = label.item() if isinstance(label, np.generic) else label
         is_value = self.task == "regression" or (self.task is None and isinstance(label, float))
         if label is not None and not is_value and not (isinstance(label, float) and confidence is None):
@@ -367,3 +368,12 @@ class OutputReader:
                 type(value).__name__, self._name, why,
             )  # fmt: skip
         return UNREADABLE
+
+
+def alone(value: Any) -> Any:
+    """Return the only entry of a column of one row, of any library; other values as they are."""
+    if value is None or isinstance(value, (str, bytes, int, float, np.generic, Mapping)):
+        return value
+    listed = next((getattr(value, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(value, name)), None)
+    entries = value if listed is None else listed()
+    return alone(entries[0]) if isinstance(entries, (list, tuple)) and len(entries) == 1 else value
