@@ -17,7 +17,7 @@ SERVED  = tests/e2e tests/stress
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz test-matrix check fmt docs bench lock clean
+.PHONY: help demo test fuzz oracle test-matrix check fmt docs bench lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ endif
 
 fuzz: .venv/.ready ## 20 000 hostile inputs, outputs and names in two processes (FUZZ_CASES=N, FUZZ_SEED=N: others)
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) FUZZ_SHARDS=2 $(RUN)python -m pytest -q -n 2 tests/stress/test_hostile_inputs.py
+
+oracle: .venv/.ready ## 5 000 drawn tables and 5 000 drawn feeds of labels, held against pandas and scikit-learn (ORACLE_EXAMPLES=N: others)
+	ORACLE_EXAMPLES=$(or $(ORACLE_EXAMPLES),5000) $(RUN)python -m pytest -q -n 2 tests/property/test_table_oracle.py
 
 test-matrix: $(UV) ## oldest and newest version of every observed library (M="scikit-learn xgboost": these)
 	@exec $(PYTHON) tests/matrix/run.py $(M)

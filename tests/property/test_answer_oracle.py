@@ -432,6 +432,31 @@ def test_a_dict_of_columns_of_one_row_is_its_answer(made, rows):
     assert (found["value"].value_sum, found["score"].value_sum) == (3.0, 2.5)
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (pa.array(["late"]), "late"),
+        (pa.array([True]), "True"),
+        (pa.array([3]), "3"),
+        (pa.array(["late"]).dictionary_encode(), "late"),
+        (pa.chunked_array([["late"]]), "late"),
+        (pa.table({"label": ["late"]}), "late"),
+        (pa.scalar("late"), "late"),
+        (pl.DataFrame({"label": ["late"]}), "late"),
+        (pl.Series([True]), "True"),
+        (pd.DataFrame({"label": ["late"]}), "late"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_one_row_of_any_library_is_a_class(answer, expected):
+    """Texts, truth values and dictionaries too, which Arrow turns into no array of numpy's without a copy."""
+    with fly() as rs:
+        rs.observe("m", task="classification")(lambda _: answer)(np.zeros((1, 2)))
+        (window,) = rs.windows()
+        assert rs.losses() == {}
+    assert dict(zip(window.output.classes, window.output.class_counts.tolist(), strict=True)) == {expected: 1}
+
+
 def test_masked_answers_are_missing():
     """What lies under a mask of numpy is no answer."""
     answers = np.ma.masked_array([1, 2, 1, 9], mask=[False, False, False, True])

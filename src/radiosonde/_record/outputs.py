@@ -143,6 +143,10 @@ class OutputReader:
                 return lambda item: self.read(plain(item.value if hasattr(item, "value") else item))
         if isinstance(value, bytes):
             return lambda item: self.read(item.decode("utf-8", "replace"))
+        if hasattr(value, "to_pylist"):  # of Arrow, whose arrays become numpy's only where these hold the same bytes
+            return lambda item: self._sequence(item.to_pylist())
+        if hasattr(value, "as_py"):
+            return lambda item: self.read(item.as_py())
         form = recognise(value)
         if form is Form.ARRAY:
             return lambda item: self._array(as_array(item))
