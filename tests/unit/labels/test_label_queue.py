@@ -284,8 +284,9 @@ def test_residuals_of_a_regression(rs):
 @pytest.mark.parametrize(
     ("lag_s", "lag", "edge"),
     [
-        (-100, "1h", 0), (0, "1h", 0), (60, "1h", 0), (61, "1h", 1), (3600, "1h", 3), (3601, "1d", 4),
+        (-100, "1h", 0), (0, "1h", 0), (1, "1h", 0), (60, "1h", 2), (61, "1h", 3), (3600, "1h", 4), (3601, "1d", 5),
         (86400, "1d", 7), (86401, "7d", 8), (604800, "7d", 9), (604801, "inf", 10), (2_592_001, "inf", 12),
+        (31_536_001, "inf", 14),
     ],
 )  # fmt: skip
 def test_lags(rs, lag_s, lag, edge):
@@ -295,7 +296,7 @@ def test_lags(rs, lag_s, lag, edge):
     rs.label(made, "yes", time=START_S + lag_s)
     assert outcomes_after_turn(rs) == {("correct", lag): 1}
     (window,) = [window for window in rs.windows() if window.labels]
-    assert window.labels.lag_counts[0].tolist() == [int(place == edge) for place in range(13)]
+    assert window.labels.lag_counts[0].tolist() == [int(place == edge) for place in range(15)]
 
 
 def outcomes_after_turn(rs):
