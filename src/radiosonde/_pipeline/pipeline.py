@@ -107,8 +107,8 @@ class Pipeline:
 
     @property
     def is_recording(self) -> bool:
-        """Whether a ring is drained."""
-        return bool(self._ring_consumers) and not self.is_shut
+        """Whether something was recorded that may have to be delivered."""
+        return self._ring_consumers.were_there and not self.is_shut
 
     def configure(self, settings: Settings) -> None:
         """Begin anew with other settings; nothing is recording."""

@@ -51,6 +51,7 @@ class RingConsumer:
     Attributes:
         tallies: what writers have counted of records they reclaimed, until it is folded.
         joinable: those of them that may be labelled.
+        is_closed: whether its files are closed, because nobody writes into it any more.
     """
 
     def __init__(self, ring: Ring, stream: Stream, declared_classes: int, writer: RecordWriter | None = None) -> None:
@@ -64,6 +65,7 @@ class RingConsumer:
         self.records = 0
         self.rows = 0
         self.feature_rows = 0
+        self.is_closed = False
         self.tallies: list[NDArray[Any]] = []
         self.joinable: list[Block] = []
         self._lost: dict[str, int] = {}
@@ -137,6 +139,7 @@ class RingConsumer:
 
     def close(self) -> None:
         """Close the mapping and the files of the ring."""
+        self.is_closed = True
         self.ring.close()
         writer = self.writer
         if writer is not None:

@@ -42,6 +42,11 @@ class Rings(list[AnyRing]):
         self._past = _Past()
         self._past_profiles: dict[tuple[str, str], Reference] = {}
 
+    @property
+    def were_there(self) -> bool:
+        """Whether there is a ring, or was one: what was in those that are gone may wait in open windows."""
+        return bool(self) or self._past.last is not None
+
     def let_go(self, ring: AnyRing) -> None:
         """Forget a ring that was drained to its end, and close its files."""
         past = self._past

@@ -121,6 +121,8 @@ class Turn:
 
     def _drain(self, ring: RingConsumer) -> bool:
         """Drain a ring and count what came out; return whether its counts are to be handed on now."""
+        if ring.is_closed:  # in a turn between the choice of rings and this one
+            return False
         is_over = ring.is_over  # asked first: what its writer published last is in this drain
         block = ring.drain(self._guard)
         if len(block):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
 
 ROW = np.zeros((1, 3))
@@ -157,6 +158,26 @@ def mappings() -> int:
         first, _, last = line.split()[0].partition("-")
         found += int(last, 16) - int(first, 16) >= 2 << 20
     return found
+
+
+@pytest.mark.parametrize("ends", ["a flush", "a shutdown"])
+def test_what_was_counted_before_its_ring_went_is_delivered(ends, tmp_path: Path, seldom_collected):
+    """The only model is gone and its ring too: what it predicted is in open windows, and reaches the store."""
+    store = tmp_path / "store.sqlite"
+    with fly(store=str(store)) as rs:
+        rs.observe("m")(lambda features: "yes")(ROW)
+        for _ in range(3):
+            rs.pipeline().take_turn()
+        assert len(rs.pipeline()._ring_consumers) == 0
+        if ends == "a flush":
+            assert rs.flush(60)
+            assert stored(store) == 1
+    assert stored(store) == 1
+
+
+def stored(store: Path) -> int:
+    """Return the calls in a store."""
+    return sum(window.calls for _, window in StoreReader(store, sketches=False).parts(Interval()))
 
 
 def test_a_prediction_in_flight_outlives_its_function(seldom_collected):
