@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
+from radiosonde._record.blocks import first_row
 from radiosonde._record.outputs import (
     CONFIDENCES,
     LABELS,
@@ -36,8 +38,12 @@ _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
 
 Block = NDArray[np.float64]
 
-PIECE_ROWS = 1 << 15
-"""Rows of a batch too large for the arena that are read at a time: half a MiB, whatever the batch has."""
+PIECE_ROWS = 1 << 14
+"""Rows of a batch too large for the arena that are read at a time: a quarter of a MiB, whatever the batch has."""
+
+COUNTING_NS = NS // 2
+"""What counting the answers of one batch may take: those of millions of rows of numbers or texts. Of answers that are objects, which are
+read one by one, or of rows that take no memory, one piece more is a sample of the rest."""
 
 
 class _Answers(NamedTuple):
@@ -70,21 +76,31 @@ class BatchOutputReader:
         answers = self._answers(value, rows)
         return answers if isinstance(answers, int) else self._part_of(answers, kept, block)
 
-    def read_all(self, value: object, rows: int, take: Callable[[int, Block], None]) -> int:
+    def read_all(self, value: object, rows: int, index: int, take: Callable[[int, Block, int], None]) -> int:
         """Read the outputs of all rows, in pieces; return their kind where they have no answers, else `OUTPUT_NONE`.
 
         Args:
             value: what the function returned for *rows* rows.
             rows: rows of the call.
-            take: is given the kind of each piece and its rows, shape (rows, 2), which are written over afterwards.
+            index: of its record, which draws the sample of what cannot be read in time.
+            take: is given the kind of each piece, its rows, shape (rows, 2), which are written over afterwards, and how many
+                each stands for.
         """
-        answers = self._answers(value, rows)
+        began_ns, answers = monotonic_ns(), self._answers(value, rows)
         if isinstance(answers, int):
             return answers
         block = np.empty((min(rows, PIECE_ROWS), 2))
-        for start in range(0, rows, PIECE_ROWS):
-            piece = block[: min(PIECE_ROWS, rows - start)]
-            take(self._part_of(answers, slice(start, start + len(piece)), piece), piece)
+        start = 0
+        while start < rows:
+            step = 1
+            if start and monotonic_ns() - began_ns > COUNTING_NS:
+                step = -(-(rows - start) // PIECE_ROWS)
+                start += first_row(index, step)
+            stop = min(rows, start + PIECE_ROWS * step)
+            piece = block[: len(range(start, stop, step))]
+            if len(piece):
+                take(self._part_of(answers, slice(start, stop, step), piece), piece, step)
+            start = stop
         return OUTPUT_NONE
 
     def _answers(self, value: object, rows: int) -> _Answers | int:
@@ -259,7 +275,10 @@ class BatchOutputReader:
         known, of = self._reader.classes.codes, self._reader.classes.of
         codes = list(map(known.get, values))
         if None in codes:
-            codes = [of(value) if code is None else code for value, code in zip(values, codes, strict=True)]
+            # What is no class by its own text (new, too long, beyond the bound) is worked out once, however often it is there.
+            others = dict.fromkeys(value for value, code in zip(values, codes, strict=True) if code is None)
+            others.update((value, of(value)) for value in others)
+            codes = [others[value] if code is None else code for value, code in zip(values, codes, strict=True)]
         block[:, 0], block[:, 1] = codes, NAN
         beyond = int(np.count_nonzero(block[:, 0] >= FIRST_HASHED))
         if beyond:

@@ -435,9 +435,11 @@ class RecordWriter:
     def _count_answers(self, value: object, token: Token) -> Summary:
         """Count the answers of a batch that has no room for all of them: of a sample, counts would be estimates."""
         pieces: list[NDArray[Any]] = []
-        kind = self._batch_outputs.read_all(
-            value, token[RECORDED].rows, lambda kind, outputs: pieces.append(self._tallier.answers(kind, outputs))
-        )
+
+        def take(kind: int, outputs: NDArray[np.float64], step: int) -> None:
+            pieces.append(self._tallier.answers(kind, outputs, step))
+
+        kind = self._batch_outputs.read_all(value, token[RECORDED].rows, token[INDEX], take)
         if pieces:
             self._answers[token[INDEX]] = pieces[0] if len(pieces) == 1 else merge(np.concatenate(pieces))
         return (kind, -1, NAN, NAN)

@@ -194,14 +194,16 @@ class Tallier:
         )
         return page.entries()
 
-    def answers(self, kind: int, outputs: NDArray[np.float64]) -> NDArray[Any]:
+    def answers(self, kind: int, outputs: NDArray[np.float64], weight: int = 1) -> NDArray[Any]:
         """Return the tally of answers to rows of one batch, in no series and second yet: `placed` says which.
 
         Args:
             kind: `radiosonde._ring.layout.OUTPUT_CLASS`, ``OUTPUT_SCORE`` or ``OUTPUT_UNREADABLE``; of others nothing is counted.
             outputs: class code or score, and confidence, shape (rows, 2).
+            weight: how many rows each stands for.
         """
-        page, rows = _Page(*_NOWHERE), _Rows(np.zeros(len(outputs), dtype=np.int64))
+        weights = None if weight == 1 else np.full(len(outputs), weight)
+        page, rows = _Page(*_NOWHERE), _Rows(np.zeros(len(outputs), dtype=np.int64), weights)
         if kind == OUTPUT_UNREADABLE:
             page.add(UNREADABLE, rows)
         self._add_outputs(page, rows, np.full(len(outputs), kind), outputs)

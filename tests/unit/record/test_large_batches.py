@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from radiosonde._record import output_batches
 from radiosonde._record.output_batches import PIECE_ROWS, _distinct
 from radiosonde.model import losses
 from radiosonde.reference.profile import Reference
@@ -19,6 +20,12 @@ from tests.unit.record.slots import last_header, last_token
 
 ROWS = [5_461, 20_000, PIECE_ROWS + 1, 100_000]
 SMALL = {"ring_bytes": 65_536}
+
+
+@pytest.fixture(autouse=True)
+def in_time(monkeypatch):
+    """Let no machine be too slow to count in time, which is a matter of milliseconds on most."""
+    monkeypatch.setattr(output_batches, "COUNTING_NS", 1 << 62)
 
 
 def chances_of(rows):
@@ -115,6 +122,22 @@ def test_what_cannot_be_read_is_exact(rows):
     assert class_counts(windows) == {"yes": rows - broken}
     assert sum(window.output.unreadable for window in windows) == broken
     assert lost == {losses.OUTPUT_UNREADABLE: broken}
+
+
+@pytest.mark.parametrize("rows", [30_000, 100_000, 250_001])
+@pytest.mark.parametrize("answers", ["texts", "scores", "what cannot be read"])
+def test_answers_that_take_too_long_are_sampled_from_the_second_piece_on(monkeypatch, rows, answers):
+    """What cannot be counted in time stands for the rest: about as many rows as there are, and the window says of how many."""
+    monkeypatch.setattr(output_batches, "COUNTING_NS", -1)
+    given = {"texts": names_of(rows), "scores": np.linspace(-5, 5, rows), "what cannot be read": [object()] * rows}
+    windows, _ = predicted(given[answers], rows, calls=1)
+    output = windows[0].output
+    total = int(output.class_counts.sum()) + int(output.value_counts.sum()) + output.unreadable
+    step = -(-(rows - PIECE_ROWS) // PIECE_ROWS)
+    assert abs(total - rows) <= step
+    assert output.counted_rows <= 2 * PIECE_ROWS
+    if answers == "texts":
+        assert class_counts(windows)["no"] == pytest.approx(0.9 * rows, rel=0.02)
 
 
 @pytest.mark.parametrize("answer", [None, "one for all", [], {"label": []}])
