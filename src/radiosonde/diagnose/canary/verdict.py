@@ -1,6 +1,6 @@
 """The verdict on each measure, and on the canary as a whole.
 
-* **worse**: somewhere the new version has more events than the old one (`radiosonde.diagnose.canary.places`). At most one healthy rollout in twenty is
+* **worse**: somewhere the new version has more events than the old one (`radiosonde.diagnose.canary.places`). At most one healthy rollout in fifty is
   called worse, over all measures, cohorts and looks; `SHARES` divides that over the measures.
 * **no difference**: the 99 % interval lies within the margin, for all calls and with every cohort compared with itself.
 * **better**: the interval lies below zero.
@@ -43,8 +43,8 @@ Status = Literal["promote", "worse", "keep going", "stale", "mismatch"]
 EXIT_CODES: Final[dict[Status, int]] = {"promote": 0, "worse": 1, "keep going": 3, "stale": 4, "mismatch": 5}
 """As for ``diagnose``: 1 something is wrong, 2 could not run, 3 not enough is known, 4 stale; 5 the split is not what it should be."""
 
-FALSE_ALARMS = 0.05
-SHARES: Mapping[Subject, float] = {"errors": 0.75, "latency": 0.15, "labels": 0.05, "confidence": 0.05}
+FALSE_ALARMS = 0.02
+SHARES: Mapping[Subject, float] = {"errors": 0.8, "latency": 0.1, "labels": 0.05, "confidence": 0.05}
 DEFAULT_REQUIRED: tuple[Subject, ...] = ("errors", "latency")
 
 _INTERVAL_LN = float(np.log(100.0))
