@@ -161,7 +161,9 @@ def windows(rng: np.random.Generator, world: World, fault: Fault | None = None, 
     for minute in range(history):
         for cohort, served in enumerate(rng.poisson(world.calls[:, 0]).tolist()):
             if served:
-                missed = min(int(rng.binomial(served, world.failing[cohort, 0] / world.cluster)) * world.cluster, served)
+                missed = min(
+                    int(rng.binomial(served, world.failing[cohort, 0] / world.cluster)) * world.cluster, served
+                )
                 made.append(_window(rng, (OLD, cohort, minute), (served, missed), _table(0.01), (0.1, 0.0)))
     return made
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
 from radiosonde.cli._stores import add_stores, policy_of, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
+from radiosonde.diagnose.causes_text import print_causes_briefly
 from radiosonde.diagnose.known_bad import in_force, without
 from radiosonde.diagnose.text import (
     muted_words,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose import Diagnosis
 
+SCHEMA = "radiosonde.triage/1"
 _MINUTE_NS = 60_000_000_000
 _HISTORY_NS = 28 * 86_400_000_000_000
 _MOVED = 1.5
@@ -49,6 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--last", type=int, default=15, metavar="MINUTES", help="length of the period shown (default: 15)"
     )
+    parser.add_argument("--json", action="store_true", help="print the screen as JSON (radiosonde.triage/1)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--last {args.last} is not a valid number of minutes; pass a positive one, as in --last 15"
         )
-    terminal = console()
+    terminal = None if args.json else console()
     stores = stores_of(args.store)
     source = open_source(stores, sketches=False)
     written_ns = source.last_written_ns()
@@ -73,6 +78,33 @@ def run(args: argparse.Namespace) -> int:
     freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
     policy = policy_of(stores, source)
     diagnosis = check(windows, source.references(), model=args.model, freshness=freshness, policy=policy)
+    signals = {
+        model: triage_lines(model, without(windows, in_force(policy.known_bad, model, windows)), args.last * _MINUTE_NS)
+        for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL})
+    }
+    if terminal is None:
+        shown = [{"model": model, **line._asdict()} for model, lines in signals.items() for line in lines]
+        record = {"schema": SCHEMA, "last_minutes": args.last, "signals": shown, "diagnosis": diagnosis.to_json()}
+        json.dump(record, sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+        return EXIT_CODES[diagnosis.status]
+    _print_findings(terminal, diagnosis)
+    moved: list[tuple[str, TriageLine]] = []
+    for model, lines in signals.items():
+        terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
+        for line in lines:
+            terminal.print(
+                f"  {line.subject:<10} {line.now:<62} {line.usual}".rstrip(), highlight=False, soft_wrap=True
+            )
+            if max(line.ratio, 1 / line.ratio) >= _MOVED:
+                moved.append((model, line))
+    if diagnosis.findings:
+        print_causes_briefly(diagnosis.hypotheses, terminal)
+    _print_end(terminal, diagnosis, moved, " ".join(shlex.quote(str(path)) for path in stores))
+    return EXIT_CODES[diagnosis.status]
+
+
+def _print_findings(terminal: Console, diagnosis: Diagnosis) -> None:
     terminal.print(f"{status_words(diagnosis).upper()}  {span_words(diagnosis)}", style="bold", soft_wrap=True)
     for reason in reasons(diagnosis):
         terminal.print(f"  {reason}", highlight=False)
@@ -84,18 +116,6 @@ def run(args: argparse.Namespace) -> int:
             terminal.print(f"  {label}: {words}", highlight=False, soft_wrap=True)
     for finding in diagnosis.muted:
         terminal.print(f"  muted: {muted_words(finding)}", highlight=False)
-    moved: list[tuple[str, TriageLine]] = []
-    for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL}):
-        terminal.print(f"\n{model}, last {args.last} minutes, and the usual values", style="bold", highlight=False)
-        usual = without(windows, in_force(policy.known_bad, model, windows))
-        for line in triage_lines(model, usual, args.last * _MINUTE_NS):
-            terminal.print(
-                f"  {line.subject:<10} {line.now:<62} {line.usual}".rstrip(), highlight=False, soft_wrap=True
-            )
-            if max(line.ratio, 1 / line.ratio) >= _MOVED:
-                moved.append((model, line))
-    _print_end(terminal, diagnosis, moved, " ".join(shlex.quote(str(path)) for path in stores))
-    return EXIT_CODES[diagnosis.status]
 
 
 def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, TriageLine]], store: str) -> None:

@@ -6,10 +6,12 @@ The checks are found by `radiosonde.diagnose.registry`; none is known here by na
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import Diagnosis, LeftOut, NotChecked, Place
 from radiosonde.diagnose.fold import fold
+from radiosonde.diagnose.hypotheses import weigh
 from radiosonde.diagnose.incidents import name_incidents
 from radiosonde.diagnose.known_bad import add_hidden, going_on, in_force, look_again, view_without
 from radiosonde.diagnose.lost import hole_words, unseen_models
@@ -21,6 +23,7 @@ from radiosonde.model import RUNTIME_MODEL
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from radiosonde.diagnose.hypotheses import Hypothesis
     from radiosonde.diagnose.known_bad import KnownBad
     from radiosonde.diagnose.registry import Check
     from radiosonde.diagnose.status import Freshness
@@ -65,6 +68,7 @@ def check(
     if not chosen:
         return _nothing(model or "", sorted({window.key.model for window in given} - {RUNTIME_MODEL}), written_ns)
     whole, missing, left_out = Report(), [], []
+    hypotheses: list[Hypothesis] = []
     for name in sorted({window.key.model for window in chosen}):
         view, excluded = _view(name, given, runtime, references, past=past, policy=policy)
         mine = [window for window in chosen if window.key.model == name]
@@ -76,8 +80,13 @@ def check(
             because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
             whole.gap(view, "an excluded interval", because)
         name_incidents(view, reports, policy.marks, window_length_ns(view.windows))
-        for report in reports.values():
-            whole.add_all(report)
+        said = Report()
+        for each_check, report in reports.items():
+            _attribute(each_check, report)
+            said.add_all(report)
+        whole.add_all(said)
+        lost_words = "" if view.hole is None else hole_words(view.hole)
+        hypotheses += weigh(name, said.findings, said.checked, said.gaps, lost_words)
         if view.hole is not None:
             whole.gap(view, "what was lost", hole_words(view.hole))
         missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
@@ -100,6 +109,7 @@ def check(
         is_stale=freshness is not None and not past and freshness.is_stale(window_length_ns(chosen)),
         written_ns=written_ns,
         left_out=tuple(left_out),
+        hypotheses=tuple(hypotheses),
         muted=tuple(finding for finding in found if finding.state == "muted"),
     )
 
@@ -147,6 +157,14 @@ def _look(view: View, window_ns: int) -> dict[Check, Report]:
             report.settle()
     fold(reports, window_ns)
     return reports
+
+
+def _attribute(check: Check, report: Report) -> None:
+    """Say of what *check* looked at, and could not look at, for which causes it speaks; a check that found something rules nothing out."""
+    is_clear = not report.findings and not any(note.onset.ended_ns is None for note in report.notes)
+    if is_clear:
+        report.checked = [replace(each, about=check.about) for each in report.checked]
+    report.gaps = [replace(each, about=check.about) for each in report.gaps]
 
 
 def _nothing(model: str, others: list[str], written_ns: int | None) -> Diagnosis:

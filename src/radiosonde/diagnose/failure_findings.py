@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.diagnose.evidence import RATIO, above_ln_e, rise_ln_e
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTable, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_errors, look_before
 from radiosonde.diagnose.places import PlaceName
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.finding import Kind, Severity
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.replay import Incident
+    from radiosonde.diagnose.spans import Rule
 
     Numbers = NDArray[np.float64]
 
@@ -83,7 +85,7 @@ def failure_finding(
     figures = (_rates(table, lead, inside), _timeline(table, incident, lead))
     return Finding(
         f"{kind}.errors.{what}", kind, severity, _title(table, names, (rate, was, was_calls), evidence), text, where, onset,
-        confidence(incident.alarm.ln_report), tuple(evidence), steps, figures,
+        confidence(_ln_e(incident, found.scan.rule, (hits, calls), (was_hits, was_calls), rest)), tuple(evidence), steps, figures,
         opened_ns=int(table.end_ns[incident.alarm.step]),
     )  # fmt: skip
 
@@ -95,6 +97,26 @@ def _objective(slo: float | None, share: float) -> list[Evidence]:
     said = f"{share / slo:.1f} times as many" if share > slo else "within it"
     text = f"objective: at most {percent(slo)} of all calls; these failures are {percent(share)} of them, {said}"
     return [Evidence("objective", slo, "share", text)]
+
+
+def _ln_e(
+    incident: Incident, rule: Rule, since: tuple[float, float], before: tuple[float, float], rest: Sequence[Evidence]
+) -> float:
+    """Return the evidence of the incident as a whole: an alarm is the least that was enough to open it, and says little of what came after.
+
+    The places and scales of one look are paid for, as in the alarm. Compared with what the alarm was: the past or the objective; a version,
+    with the rate of the others at the same time as well.
+    """
+    alarm = incident.alarm
+    scale = np.array(alarm.dispersion)
+    hits, calls, was_hits, was_calls = (np.array(number) for number in (*since, *before))
+    found = [float(rise_ln_e(hits, calls, was_hits, was_calls, scale))]
+    if alarm.is_objective and rule.objective is not None:
+        found.append(float(above_ln_e(hits, calls, rule.objective, scale)))
+    others = next((float(item.value) for item in rest if item.name == "rate_others"), None)
+    if others is not None:
+        found.append(float(above_ln_e(hits, calls, max(RATIO * others, 1e-5), scale)))
+    return max(alarm.ln_report, max(found) - (alarm.ln_e - alarm.ln_report))
 
 
 def _kind(name: PlaceName) -> tuple[Kind, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from radiosonde.diagnose.hypotheses import Cause, Hypothesis
     from radiosonde.quality import Estimate
 
 SCHEMA = "radiosonde.diagnosis/1"
@@ -260,6 +261,7 @@ class Checked:
         subject: what a gate can insist on (one of `radiosonde.diagnose.status.SUBJECTS`), or ``""``.
         floors: the smallest changes it would have reported.
         weakened: what was lost on the way and makes the check see less than it could; ``""`` when nothing was.
+        about: causes that it would have shown; empty where it found something.
     """
 
     check: str
@@ -267,6 +269,7 @@ class Checked:
     subject: str = ""
     floors: tuple[Floor, ...] = ()
     weakened: str = ""
+    about: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +281,14 @@ class NotChecked:
         where: the model, and the part of it.
         because: the reason.
         subject: what a gate can insist on that is not covered because of it; ``all`` for every subject, ``""`` for none.
+        about: causes of which nothing is known therefore.
     """
 
     check: str
     where: Place
     because: str
     subject: str = ""
+    about: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +351,7 @@ class Diagnosis:
         is_stale: nothing has been written for longer than windows of this length allow.
         written_ns: when the store was last written to, by wall clock; None when nobody asked.
         left_out: time that served as no baseline.
+        hypotheses: possible causes on each model, the likeliest first.
         muted: what is wrong and somebody muted: listed, and no reason for exit code 1.
     """
 
@@ -362,6 +368,7 @@ class Diagnosis:
     is_stale: bool = False
     written_ns: int | None = None
     left_out: tuple[LeftOut, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()
     muted: tuple[Finding, ...] = ()
 
     @property

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import RateTable, Timeline
+from radiosonde.diagnose.hypotheses import CAUSES
 from radiosonde.diagnose.quality_figures import quality_words
 from radiosonde.diagnose.svg import bar_chart, line_chart
 from radiosonde.diagnose.text import (
@@ -58,6 +59,7 @@ svg { display: block; width: 100%; height: auto; } .legend { display: flex; flex
 .reference { fill: var(--ref); } .before { fill: var(--c0); } .after { fill: var(--red); }
 .affected { fill: var(--mark); } .onset { stroke: var(--red); stroke-width: 1.5; stroke-dasharray: 4 3; } .onset-label { font-size: 12px; fill: var(--red); font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; margin-top: 4px; } th, td { text-align: right; padding: 3px 14px; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; padding-left: 0; } th { color: var(--soft); font-weight: 600; }
+.causes th, .causes td { text-align: left; vertical-align: top; padding-left: 0; min-width: 90px; } .causes td { font-size: 13px; } .causes .likely td { font-weight: 600; }
 tr.marked td { font-weight: 700; } td.hot { color: var(--red); font-weight: 700; } td.none { color: var(--soft); }
 ul { margin: 4px 0 0; padding-left: 20px; } .evidence li { margin: 1px 0; }
 pre { background: var(--code); border: 1px solid var(--rule); border-radius: 6px; padding: 8px 12px; margin: 4px 0 10px; font-size: 12.5px; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -87,6 +89,7 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
         f'<ol class="toc">{contents}</ol>' if contents else "",
         *(_finding(finding, number, command) for number, finding in enumerate(diagnosis.findings, 1)),
         _list("Muted", [muted_words(finding) for finding in diagnosis.muted]),
+        _causes(diagnosis) if diagnosis.findings else "",
         _list("Quality", [quality_words(figure) for figure in diagnosis.quality]),
         _notes(diagnosis),
         _list("Checked", [line for check in diagnosis.checked for line in checked_words(check)]),
@@ -135,6 +138,22 @@ def _figure(figure: Figure, finding: Finding) -> str:
     if isinstance(figure, RateTable):
         return _rate_table(figure)
     return bar_chart(figure)
+
+
+def _causes(diagnosis: Diagnosis) -> str:
+    """Return the possible causes as a table, with the two strongest facts on each side."""
+    rows = []
+    for each in diagnosis.hypotheses:
+        sides = ["<br>".join(escape(fact.text) for fact in side[:2]) for side in (each.speaks_for, each.speaks_against)]
+        sides = [sides[0], sides[1] or escape(each.because)]
+        name = CAUSES[each.cause] + (
+            f" ({each.model})" if len({other.model for other in diagnosis.hypotheses}) > 1 else ""
+        )
+        rows.append(
+            f'<tr class="{each.state.replace(" ", "-")}"><td>{escape(name)}</td><td>{each.state}</td><td>{sides[0]}</td><td>{sides[1]}</td></tr>'
+        )
+    head = "<tr><th>cause</th><th>state</th><th>for</th><th>against</th></tr>"
+    return f'<h3>Causes</h3><div class="wide"><table class="causes">{head}{"".join(rows)}</table></div>' if rows else ""
 
 
 def _rate_table(table: RateTable) -> str:

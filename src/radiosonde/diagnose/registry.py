@@ -24,6 +24,7 @@ from radiosonde.diagnose.panel import Panel, make_axis, make_panel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from radiosonde.diagnose.hypotheses import Cause
     from radiosonde.diagnose.verification import MeasuredRate
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
@@ -51,6 +52,7 @@ class Check:
         only_with_symptoms: its findings are notes where they explain nothing.
         spoils: the time of its ended incidents is no baseline for any check.
         measured: the rate by which an incident is verified; None, or a None from it, where its state alone tells.
+        about: causes that it would show; where it found nothing, that speaks against them.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Check:
     look: Callable[[View, Report], None]
     explains: tuple[str, ...] = ()
     only_with_symptoms: bool = False
+    about: tuple[Cause, ...] = ()
     spoils: bool = True
     measured: Callable[[View, Finding], MeasuredRate | None] | None = None
 

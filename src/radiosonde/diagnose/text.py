@@ -6,6 +6,7 @@ import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from radiosonde.diagnose.causes_text import print_causes
 from radiosonde.diagnose.finding import RateTable, Timeline
 from radiosonde.diagnose.quality_figures import quality_words
 from radiosonde.model.percent import percent
@@ -49,6 +50,8 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
     for number, finding in enumerate(diagnosis.findings, 1):
         terminal.print()
         print_finding(finding, terminal, command=command, number=number)
+    if diagnosis.findings:
+        print_causes(diagnosis.hypotheses, terminal)
     _print_list("Muted", [muted_words(finding) for finding in diagnosis.muted], terminal)
     _print_list("Quality", [quality_words(figure) for figure in diagnosis.quality], terminal)
     _print_notes(diagnosis.notes, terminal)

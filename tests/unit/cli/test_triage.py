@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,27 @@ def test_a_screen_of_other_minutes_and_one_that_cannot_be(screen, tmp_path, caps
     assert "as in --last 15" in capsys.readouterr().err
     StoreWriter(tmp_path / "empty.sqlite").close()
     assert main(["triage", str(tmp_path / "empty.sqlite")]) == 3
+
+
+def test_the_screen_says_what_was_ruled_out_and_by_which_fact(screen):
+    """A line for each cause, the likely one first; no line is wider than the screen."""
+    rng, traffic = served(4)
+    traffic = plant(rng, traffic, 0.4, 4 * HOUR - 30, version="v2", cohort="region=r1")
+    code, shown = screen(timed(rng, traffic, steady(rng, 4 * HOUR)))
+    assert code == 1
+    lines = shown[shown.index("\nCauses") :].splitlines()[2:10]
+    assert lines[0].startswith("  likely       a model version: version v2 fails on region=r1")
+    assert any(line.startswith("  ruled out    the host: the other versions") for line in lines)
+    assert any(line.startswith("  not checked  the labels: 0 labels came") for line in lines)
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_screen_as_json_holds_signals_and_causes(screen):
+    """One document with the schema, what each signal does, and the diagnosis."""
+    rng, traffic = served(5)
+    code, shown = screen(timed(rng, traffic, steady(rng, 4 * HOUR)), "--json")
+    document = json.loads(shown)
+    assert code == 0
+    assert document["schema"] == "radiosonde.triage/1"
+    assert {signal["subject"] for signal in document["signals"]} >= {"traffic", "errors", "latency"}
+    assert {each["state"] for each in document["diagnosis"]["hypotheses"]} <= {"ruled out", "not checked"}

@@ -112,5 +112,6 @@ CHECK = Check(
     scales="windows",
     severity="page from 2 % of the place's calls or 0.5 % of all, or from the model's objective; else ticket; a note when it is over",
     look=look,
+    about=("version", "backend"),
     measured=failure_rate,
 )

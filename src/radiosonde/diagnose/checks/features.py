@@ -83,5 +83,6 @@ CHECK = Check(
     scales="blocks",
     severity="page for integrity; ticket or note for drift",
     look=look,
+    about=("data", "world"),
     measured=cell_rate,
 )

@@ -146,4 +146,5 @@ CHECK = Check(
     scales="blocks",
     severity="ticket; a rise that is over is a note",
     look=look,
+    about=("labels", "world"),
 )

@@ -36,5 +36,6 @@ CHECK = Check(
     scales="windows",
     severity="page against the objective; ticket against the past; a note when it is over",
     look=look,
+    about=("host",),
     explains=("tail_latency", "pressure"),
 )

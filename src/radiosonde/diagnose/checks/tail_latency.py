@@ -92,5 +92,6 @@ CHECK = Check(
     scales="windows",
     severity="page; a note when it is over",
     look=look,
+    about=("backend", "version", "host"),
     measured=slow_rate,
 )

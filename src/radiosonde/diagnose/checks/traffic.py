@@ -75,5 +75,6 @@ CHECK = Check(
     scales="windows",
     severity="page when half of all calls are gone, or a rise brings failures or slow calls; else ticket; a note when it is over",
     look=look,
+    about=("traffic",),
     spoils=False,  # weekends and peaks end, too, and are usual for every other check
 )
