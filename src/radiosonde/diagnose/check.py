@@ -23,7 +23,6 @@ from radiosonde.model import RUNTIME_MODEL
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from radiosonde.diagnose.hypotheses import Hypothesis
     from radiosonde.diagnose.known_bad import KnownBad
     from radiosonde.diagnose.registry import Check
     from radiosonde.diagnose.status import Freshness
@@ -68,7 +67,6 @@ def check(
     if not chosen:
         return _nothing(model or "", sorted({window.key.model for window in given} - {RUNTIME_MODEL}), written_ns)
     whole, missing, left_out = Report(), [], []
-    hypotheses: list[Hypothesis] = []
     for name in sorted({window.key.model for window in chosen}):
         view, excluded = _view(name, given, runtime, references, past=past, policy=policy)
         mine = [window for window in chosen if window.key.model == name]
@@ -80,15 +78,7 @@ def check(
             because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
             whole.gap(view, "an excluded interval", because)
         name_incidents(view, reports, policy.marks, window_length_ns(view.windows))
-        said = Report()
-        for each_check, report in reports.items():
-            _attribute(each_check, report)
-            said.add_all(report)
-        whole.add_all(said)
-        lost_words = "" if view.hole is None else hole_words(view.hole)
-        hypotheses += weigh(name, said.findings, said.checked, said.gaps, lost_words)
-        if view.hole is not None:
-            whole.gap(view, "what was lost", hole_words(view.hole))
+        whole.add_all(_attributed(view, reports))
         missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
     whole.gaps += lost
     missing += lost + policy.gaps()
@@ -109,7 +99,7 @@ def check(
         is_stale=freshness is not None and not past and freshness.is_stale(window_length_ns(chosen)),
         written_ns=written_ns,
         left_out=tuple(left_out),
-        hypotheses=tuple(hypotheses),
+        hypotheses=tuple(whole.hypotheses),
         muted=tuple(finding for finding in found if finding.state == "muted"),
     )
 
@@ -159,12 +149,20 @@ def _look(view: View, window_ns: int) -> dict[Check, Report]:
     return reports
 
 
-def _attribute(check: Check, report: Report) -> None:
-    """Say of what *check* looked at, and could not look at, for which causes it speaks; a check that found something rules nothing out."""
-    is_clear = not report.findings and not any(note.onset.ended_ns is None for note in report.notes)
-    if is_clear:
-        report.checked = [replace(each, about=check.about) for each in report.checked]
-    report.gaps = [replace(each, about=check.about) for each in report.gaps]
+def _attributed(view: View, reports: Mapping[Check, Report]) -> Report:
+    """Return all *reports* in one, with what they and what was lost say of the possible causes; a check that found something rules nothing out."""
+    whole = Report()
+    for each, report in reports.items():
+        is_clear = not report.findings and not any(note.onset.ended_ns is None for note in report.notes)
+        if is_clear:
+            report.checked = [replace(said, about=each.about) for said in report.checked]
+        report.gaps = [replace(said, about=each.about) for said in report.gaps]
+        whole.add_all(report)
+    lost = "" if view.hole is None else hole_words(view.hole)
+    whole.hypotheses += weigh(view.model, whole.findings, whole.checked, whole.gaps, lost)
+    if lost:
+        whole.gap(view, "what was lost", lost)
+    return whole
 
 
 def _nothing(model: str, others: list[str], written_ns: int | None) -> Diagnosis:

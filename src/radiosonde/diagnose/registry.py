@@ -24,7 +24,7 @@ from radiosonde.diagnose.panel import Panel, make_axis, make_panel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from radiosonde.diagnose.hypotheses import Cause
+    from radiosonde.diagnose.hypotheses import Cause, Hypothesis
     from radiosonde.diagnose.verification import MeasuredRate
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
@@ -79,6 +79,7 @@ class Report:
     gaps: list[NotChecked] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)
     quality: list[QualityFigure] = field(default_factory=list)
+    hypotheses: list[Hypothesis] = field(default_factory=list)
 
     def add(self, *findings: Finding) -> None:
         """Add *findings*; those of severity ``info`` are notes."""
@@ -98,6 +99,7 @@ class Report:
         self.gaps += other.gaps
         self.checked += other.checked
         self.quality += other.quality
+        self.hypotheses += other.hypotheses
 
     def passed(
         self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""

@@ -41,5 +41,6 @@ CHECK = Check(
     scales="windows",
     severity="page when the limit is reached within an hour, ticket within a day",
     look=look,
+    about=("host",),
     explains=("tail_latency", "pressure"),
 )

@@ -34,6 +34,7 @@ CHECK = Check(
     scales="windows",
     severity="page where it explains slow calls of the same time; else a note",
     look=look,
+    about=("host",),
     explains=("tail_latency",),
     only_with_symptoms=True,
     spoils=False,
