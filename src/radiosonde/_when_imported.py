@@ -10,14 +10,17 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 
-class WhenImported(MetaPathFinder):
+class WhenImported:
     """Calls *act* once, in the thread that imports the module, when it has been imported.
+
+    No subclass of the abstract finder: `importlib.abc` would import eight modules for it.
 
     Args:
         name: of a module of the top that is not imported yet.
@@ -45,7 +48,8 @@ class WhenImported(MetaPathFinder):
         finally:
             self._is_looking = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _Acting(spec.loader, self._imported)
+            acting: Any = _Acting(spec.loader, self._imported)
+            spec.loader = acting
         return spec
 
     def _imported(self) -> None:
@@ -53,7 +57,7 @@ class WhenImported(MetaPathFinder):
         self._act()
 
 
-class _Acting(Loader):
+class _Acting:
     """Loads as the loader that was found."""
 
     def __init__(self, found: Any, act: Callable[[], None]) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from radiosonde._guard import Guard
-from radiosonde._when_imported import WhenImported
 from radiosonde.errors import ConfigurationError
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
 
 if TYPE_CHECKING:
     from radiosonde._settings import Settings
+    from radiosonde._when_imported import WhenImported
     from radiosonde.export.metrics_page import MetricsPage
     from radiosonde.export.prometheus import PrometheusCollector
     from radiosonde.export.snapshot import Snapshot
@@ -72,6 +72,8 @@ class RegistryExporter(_Scraped):
         if "prometheus_client" in sys.modules:
             self._register()
         else:
+            from radiosonde._when_imported import WhenImported
+
             self._awaited = WhenImported("prometheus_client", self._register_late)
 
     def _register_late(self) -> None:
