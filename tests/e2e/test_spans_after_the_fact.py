@@ -122,12 +122,13 @@ def check(sink, happened):
     for identity, span in spans.items():
         wind, confidence, milliseconds = happened[identity]
         said = attributes(span.attributes)
-        reasons[identity] = said.pop("radiosonde.span.reasons").string_value.split(",")
+        reasons[identity] = said.pop("radiosonde.span.reasons").split(",")
         expected = {
             "radiosonde.model.name": "delays",
             "radiosonde.model.version": "2",
             "radiosonde.variant": "canary",
             "radiosonde.cohort": "plan=pro",
+            "radiosonde.cohort.plan": "pro",
             "radiosonde.prediction.id": identity,
             "radiosonde.cells": ">" if wind == 9.0 else "0",
             "radiosonde.span.after_the_fact": True,

@@ -1,7 +1,7 @@
 """The alerts as people read them: tier, times, summary, meaning and what to do. ``docs/alerts.md`` is made from this.
 
-* *page*: facts that need no model of the data (the error budget burns, telemetry is absent, a feature that was never empty is), and incidents that
-  `radiosonde watch` has found.
+* *page*: facts that need no model of the data (the error budget burns, telemetry is absent, a feature that was never empty is), and incidents
+  that a diagnosis beside the data has found.
 * *ticket*: what somebody should look at the next day.
 * *info*: distances such as PSI, which seasons and weekends move. On ten healthy model-months of real flights PSI above 0.2 fires two dozen times
   per model and month. They are shown and never sent.
@@ -139,12 +139,12 @@ ALERTS: Final[dict[str, AlertText]] = {
     ),
     "RadiosondeIncidentPage": AlertText(
         "page", "0m", "5m", f"{_of(names.INCIDENT_NAME)} at {_of(names.INCIDENT_PLACE)} of {_MODEL}",
-        "`radiosonde watch` has found an incident that needs somebody now. Its evidence is in radiosonde_incident_evidence.",
+        "A diagnosis that runs beside the data has found an incident that needs somebody now, and exports it as radiosonde_incident_active.",
         ("Open the finding: `radiosonde diagnose` prints it with its onset, what it affects and the next steps.",),
     ),
     "RadiosondeIncidentTicket": AlertText(
         "ticket", "0m", "5m", f"{_of(names.INCIDENT_NAME)} at {_of(names.INCIDENT_PLACE)} of {_MODEL}",
-        "`radiosonde watch` has found an incident that can wait for the next working day.",
+        "A diagnosis that runs beside the data has found an incident that can wait for the next working day.",
         ("As for RadiosondeIncidentPage.",),
     ),
 }  # fmt: skip
