@@ -134,7 +134,7 @@ def _reports(view: View) -> tuple[dict[Check, Report], list[KnownBad]]:
     if again is None:
         return reports, []
     rest, ended = again
-    add_hidden(reports, _look(rest, window_ns), window_ns)
+    add_hidden(reports, _look(rest, window_ns), ended, window_ns)
     fold(reports, window_ns)
     return reports, ended
 

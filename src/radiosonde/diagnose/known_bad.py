@@ -143,17 +143,23 @@ def _ended(model: str, reports: Mapping[Check, Report]) -> Iterator[KnownBad]:
                 yield KnownBad(finding.onset.at_ns, finding.onset.ended_ns, model, finding.title)
 
 
-def add_hidden(reports: Mapping[Check, Report], second: Mapping[Check, Report], window_ns: int) -> None:
-    """Add what goes on and only the *second* look found to *reports*, in place."""
+def add_hidden(
+    reports: Mapping[Check, Report], second: Mapping[Check, Report], ended: Sequence[KnownBad], window_ns: int
+) -> None:
+    """Add what goes on and only the *second* look found to *reports*, in place.
+
+    A finding of the first look that began in the time of an incident that is over was dated by that incident: the second look's takes its place.
+    """
     for check, report in reports.items():
         known = [*report.findings, *(note for note in report.notes if note.onset.ended_ns is None)]
-        report.add(
-            *(
-                finding
-                for finding in second[check].findings
-                if finding.onset.ended_ns is None and not any(is_same(finding, each, window_ns) for each in known)
-            )
-        )
+        for finding in second[check].findings:
+            if finding.onset.ended_ns is not None or any(is_same(finding, each, window_ns) for each in known):
+                continue
+            twins = [each for each in report.findings if each.name == finding.name]
+            misdated = [each for each in twins if any(bad.start_ns <= each.onset.at_ns < bad.end_ns for bad in ended)]
+            if not twins or misdated:
+                report.findings = [each for each in report.findings if each not in misdated]
+                report.add(finding)
 
 
 def is_same(one: Finding, other: Finding, window_ns: int) -> bool:

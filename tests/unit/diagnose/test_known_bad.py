@@ -39,6 +39,7 @@ def faulty(fault, *times):
     return windows(days=DAYS, cohorts=False, incidents=incidents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_incident_of_two_weeks_ago_does_not_hide_the_same_one_today(fault):
     """What is found today is the same finding, whether or not it happened before; its former time is said to be no baseline."""
@@ -52,6 +53,14 @@ def test_an_incident_of_two_weeks_ago_does_not_hide_the_same_one_today(fault):
     assert abs(left_out.start_ns - (FIRST_NS + 4 * DAY * HOUR_NS)) <= 12 * HOUR_NS
     assert abs(left_out.end_ns - (FIRST_NS + (4 * DAY + 30) * HOUR_NS)) <= 12 * HOUR_NS
     assert left_out.number == 0
+
+
+def test_what_both_looks_find_is_told_once():
+    """A unit that broke last week, and again two days ago: one finding, dated to now and not to last week."""
+    kind, amount, feature = FAULTS["unit"]
+    incidents = [Incident(kind, 3 * DAY, amount, feature, hours=30), Incident(kind, 13 * DAY, amount, feature)]
+    (finding,) = check(windows(days=15, cohorts=False, incidents=incidents), references()).findings
+    assert abs(finding.onset.at_ns - (FIRST_NS + 13 * DAY * HOUR_NS)) <= 6 * HOUR_NS
 
 
 @pytest.mark.parametrize("fault", ["missing", "unseen"])
