@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 SCHEMA = "radiosonde.diagnosis/1"
 
 Kind = Literal[
-    "answers", "data", "version", "cohort", "errors", "latency", "drift", "quality", "label", "runtime", "traffic"
+    "answers",
+    "data",
+    "version",
+    "cohort",
+    "errors",
+    "latency",
+    "drift",
+    "quality",
+    "label",
+    "runtime",
+    "traffic",
+    "telemetry",
 ]
 Severity = Literal["page", "ticket", "info"]
 Status = Literal["findings", "healthy", "not checked", "stale"]

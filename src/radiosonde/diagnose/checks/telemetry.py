@@ -1,0 +1,133 @@
+"""Checks our own telemetry: processes that live and count no calls, clocks that were set back, sampling too thin to show anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
+from radiosonde.diagnose.next_steps import look_at_health, look_before
+from radiosonde.diagnose.registry import Check
+from radiosonde.model.runtime import speaker_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from radiosonde.diagnose.registry import Report, View
+    from radiosonde.model import Window
+
+_LEAST_WINDOWS, _QUIET_WINDOWS, _BUSY = 20, 5, 0.9
+_LONGER, _SLACK_S = 1.25, 2.0
+_THIN_ROWS, _THIN_SHARE = 200.0, 0.1
+
+
+def look(view: View, report: Report) -> None:
+    """Look at what the processes that serve the model of *view* tell of it."""
+    serving = {window.process for window in view.windows if window.calls}
+    lived = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
+    if len({window.start_ns for window in lived}) < _LEAST_WINDOWS:
+        because = f"there are fewer than {_LEAST_WINDOWS} windows with the health of processes beside the calls"
+        report.gap(view, "our own telemetry", because)
+        return
+    report.add(*_silent(view, lived), *_clocks(view, lived), *_thin(view))
+    floor = Floor(float(_QUIET_WINDOWS), "windows", f"a process that counts no call for {_QUIET_WINDOWS} windows")
+    processes = f"{len(serving)} process{'' if len(serving) == 1 else 'es'}"
+    report.passed(view, f"calls, clocks and samples of {processes}", floors=[floor])
+
+
+def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
+    """Return the processes that counted calls in nearly each window, live on and count none, while others go on with the same version."""
+    made = []
+    counted: dict[str, set[int]] = {}
+    versions: dict[str, set[str]] = {}
+    newest_of: dict[str, int] = {}
+    for window in view.windows:
+        if window.calls:
+            counted.setdefault(window.process, set()).add(window.start_ns)
+            versions.setdefault(window.process, set()).add(window.key.version)
+            newest_of[window.key.version] = max(newest_of.get(window.key.version, 0), window.start_ns)
+    for process, times in sorted(counted.items()):
+        # After a rollout the processes of the old version may live on for a while.
+        newest = max(newest_of[version] for version in versions[process])
+        health = np.array(sorted({window.start_ns for window in lived if speaker_of(window) == process}))
+        since = health[health > max(times)]
+        before = health[(health >= min(times)) & (health <= max(times))]
+        if since.size < _QUIET_WINDOWS or before.size < _LEAST_WINDOWS or newest < since[_QUIET_WINDOWS - 1]:
+            continue
+        share = float(np.mean([at in times for at in before.tolist()]))
+        if share < _BUSY:
+            continue
+        onset = Onset(int(since[0]), int(since[0]), int(since[0]))
+        said = (
+            f"no call in {since.size} windows in which it lived, in {100 * share:.0f} % of {before.size} windows before"
+        )
+        # Had it calls with the share of before, none in so many windows would be this unlikely.
+        ln_e = -since.size * float(np.log(max(1 - share, 0.5 / before.size)))
+        made.append(
+            Finding(
+                f"telemetry.silent.{process}", "telemetry", "ticket", f"process {process} lives and counts no call any more",
+                "The other processes go on. Either it gets no calls (a load balancer took it out), or its calls are no longer recorded; what it served is not in any figure here.",
+                Place(view.model), onset, confidence(ln_e), (Evidence("silent_windows", float(since.size), "windows", said),),
+                (look_at_health(onset), look_before(Place(view.model), onset)),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _clocks(view: View, lived: Sequence[Window]) -> list[Finding]:
+    """Return the windows in which a process lived longer than they last: its clock was set back."""
+    spent: dict[tuple[str, int], float] = {}
+    lengths: dict[tuple[str, int], float] = {}
+    for window in lived:
+        if window.runtime is not None:
+            place = window.process, window.start_ns
+            spent[place] = spent.get(place, 0.0) + window.runtime.observed_s
+            lengths[place] = (window.end_ns - window.start_ns) / 1e9
+    made = []
+    for place in sorted(spent):
+        if spent[place] <= _LONGER * lengths[place] + _SLACK_S:
+            continue
+        process, at = place
+        onset = Onset(at, at, at, at + round(lengths[place] * 1e9))
+        said = f"{spent[place]:.0f} s by the monotonic clock in a window of {lengths[place]:.0f} s"
+        made.append(
+            Finding(
+                f"telemetry.clock.{process}", "telemetry", "info", f"the clock of process {process} was set back by about {spent[place] - lengths[place]:.0f} s",
+                "Calls of that time are counted in a window that they do not belong to: rates and onsets there are off by as much.",
+                Place(view.model), onset, confidence(30.0), (Evidence("observed", spent[place], "s", said),), (look_at_health(onset),),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _thin(view: View) -> list[Finding]:
+    """Return that so few rows of the last windows were looked at that their features say nothing."""
+    starts = sorted({window.start_ns for window in view.windows})[-_LEAST_WINDOWS:]
+    parts = [window.features for window in view.windows if window.features is not None and window.start_ns >= starts[0]]
+    rows = float(sum(int(part.cells[0].sum()) for part in parts if len(part.cells)))
+    worth = float(sum(part.evidence_ratio * int(part.cells[0].sum()) for part in parts if len(part.cells)))
+    if not rows or worth >= _THIN_ROWS or worth >= _THIN_SHARE * rows:
+        return []
+    onset = Onset(starts[0], starts[0], starts[0], whole_span=True)
+    said = f"{rows:.0f} rows came in the last {len(starts)} windows; what was looked at is worth {worth:.0f}"
+    return [
+        Finding(
+            "telemetry.thin", "telemetry", "info", f"features are sampled too thin: {100 * worth / rows:.2g} % of the rows",
+            "The CPU budget of the host leaves too few rows to see a change of a feature; raise RADIOSONDE_CPU_BUDGET, or observe fewer features.",
+            Place(view.model), onset, confidence(30.0), (Evidence("worth", worth, "rows", said),), (look_at_health(onset),),
+        )
+    ]  # fmt: skip
+
+
+CHECK = Check(
+    name="telemetry",
+    watches="processes that count no calls, clocks, and samples of features",
+    subject="",
+    measures=("windows with calls", "seconds by the monotonic clock", "rows looked at"),
+    baselines=("past", "peers"),
+    scales="windows",
+    severity="ticket for a process that counts no calls; else a note",
+    look=look,
+    spoils=False,
+)
