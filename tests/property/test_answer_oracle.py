@@ -402,6 +402,33 @@ def test_one_row_that_is_no_distribution_costs_no_other():
         assert rs.losses() == {losses.OUTPUT_UNREADABLE: 2}
 
 
+@pytest.mark.parametrize("budget", [math.inf, 1e-9], ids=["counted", "thinned"])
+@pytest.mark.parametrize(
+    ("task", "made"),
+    [
+        ("classification", lambda is_bad: [None if bad else "a" for bad in is_bad]),
+        ("classification", lambda is_bad: pd.Series(np.where(is_bad, None, "a"))),
+        ("classification", lambda is_bad: np.where(is_bad[:, None], [0.5, 0.9], [0.25, 0.75])),
+        ("regression", lambda is_bad: np.where(is_bad, np.nan, 1.5)),
+        ("regression", lambda is_bad: pa.array([None if bad else 1.5 for bad in is_bad])),
+    ],
+    ids=["list", "series", "matrix", "array", "arrow"],
+)
+def test_unreadable_answers_of_a_thinned_batch_are_exact(task, made, budget):
+    """However few rows of a batch have room, or are paid for, every answer that cannot be read is in the count and in the loss."""
+    is_bad = np.random.default_rng(2).uniform(size=6000) < 0.3
+    with fly(ring_bytes=65_536, cpu_budget=budget) as rs:
+        predict = rs.observe("m", task=task)(lambda rows: made(is_bad))
+        for _ in range(2):
+            predict(np.zeros((6000, 4)))
+        windows = rs.windows()
+        lost = rs.losses()
+    assert lost == {losses.OUTPUT_UNREADABLE: 2 * is_bad.sum()}
+    assert sum(window.output.unreadable for window in windows) == 2 * is_bad.sum()
+    readable = sum(int(w.output.class_counts.sum() + w.output.value_counts.sum()) for w in windows)
+    assert readable == 2 * (~is_bad).sum()
+
+
 COLUMNS_OF_ONE = {
     "list": list,
     "tuple": tuple,
