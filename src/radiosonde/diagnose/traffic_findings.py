@@ -52,9 +52,15 @@ def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *,
     return Finding(
         f"traffic.{is_load}.{place.version}{place.cohort or ('' if place.version else 'all')}", "traffic", severity,
         _title(whom, now, was, came_with), _verdict(incident, now, was, came_with, severity), where, onset,
-        confidence(each.deviations**2 / 2), tuple(evidence), (look_at_traffic(where, onset), look_before(where, onset)),
+        confidence(_ln_e(grid, each.deviations)), tuple(evidence), (look_at_traffic(where, onset), look_before(where, onset)),
         (_timeline(grid, incident, whom or "all calls"),),
     )  # fmt: skip
+
+
+def _ln_e(grid: TrafficGrid, deviations: float) -> float:
+    """Return the log-likelihood ratio of a deviation in usual errors, with every look at every series on both sides paid for."""
+    looks = 2.0 * max(float(grid.known.sum()), 1.0) * len(grid.keys)
+    return max(deviations**2 / 2 - float(np.log(looks)), 0.0)
 
 
 def silence_finding(model: str, rhythm: Rhythm, longest_ns: int) -> Finding:

@@ -28,6 +28,7 @@ _SURGE_STEPS, _SAME_STEPS = 10, 3
 _HALF = 0.47
 """Half of the calls, give or take the error of a forecast: fewer than five in eight are left."""
 _DAY_NS = 86_400_000_000_000
+_WEEKS_KNOWN_NS = 14 * _DAY_NS
 
 
 class TrafficIncident(NamedTuple):
@@ -209,12 +210,13 @@ def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
     """Return how much *incident* matters while it lasts.
 
     Somebody is woken when half of all calls or more are gone, or when a rise brings failures or slow calls. A level that changes at the turn of
-    the day (UTC) and keeps a third is a weekend or a holiday until the second week is known: a note.
+    the day (UTC) and keeps a third is a weekend or a holiday until the second week is known: a note. From then on the weekday is in the forecast, and what still differs is
+    a holiday or a fault: a ticket.
     """
     each = incident.excursion
     day = (grid.start_ns + each.onset * grid.step_ns + _DAY_NS // 2) % _DAY_NS - _DAY_NS // 2
     if abs(day) <= 2 * grid.step_ns and each.depth <= np.log(3.0):
-        return "info"
+        return "info" if each.onset * grid.step_ns < _WEEKS_KNOWN_NS else "ticket"
     if incident.place != PlaceName():
         is_half = each.sign < 0 and -_moved(grid.calls.sum(axis=0), each) >= _HALF
         return "page" if is_half else "ticket"

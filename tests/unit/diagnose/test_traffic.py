@@ -12,6 +12,7 @@ from benchmarks.quality.incidents.traffic import WORLDS, make_volume_grid
 from radiosonde.diagnose import check
 from radiosonde.diagnose.checks.traffic import look
 from radiosonde.diagnose.registry import Report, View
+from radiosonde.diagnose.traffic_findings import _ln_e
 from radiosonde.diagnose.traffic_incidents import find_traffic, severity_of
 from tests.factories import make_runtime_window
 
@@ -207,3 +208,18 @@ def test_the_floor_is_honest():
             hits[part] += any(each.place.parts == 0 for each in find_traffic(healthy._replace(calls=calls)).incidents)
     assert hits[1.0] >= 32
     assert hits[0.5] <= 6
+
+
+@pytest.mark.parametrize(("days", "severity"), [(3, "info"), (15, "ticket")])
+def test_a_fall_at_midnight_is_a_note_until_weekdays_are_known(days, severity):
+    """Half of the calls gone at the turn of the day may be a weekend after three days; after two weeks it is none."""
+    found = opened(3, days * DAY, 0.5)
+    assert [(place, what) for place, what, *_ in found] == [("", severity)]
+
+
+def test_evidence_pays_for_its_looks():
+    """The same deviation says less where more steps and series were looked at; it is never below nought."""
+    rng = np.random.default_rng(1)
+    short, long = (make_volume_grid(rng, WORLDS["season"](rng, days * DAY, 600.0), KEYS) for days in (1, 10))
+    assert _ln_e(short, 8.0) - _ln_e(long, 8.0) == pytest.approx(np.log(10), abs=0.01)
+    assert _ln_e(long, 2.0) == 0
