@@ -247,7 +247,8 @@ def test_files_are_the_owners_unless_the_umask_is_asked_for(is_public, mode, tmp
         reference = fitted()
         reference.save(tmp_path / "m.reference.json")
         with fly(store=tmp_path / "s.sqlite", spool=tmp_path / "spool") as rs:
-            rs.observe("m", reference=reference)(lambda row: "p")({"email": "a", "ssn": 1.0, "age": 1.0})
+            predict = rs.observe("m", reference=reference)(lambda row: "p")  # held: its ring goes with it
+            predict({"email": "a", "ssn": 1.0, "age": 1.0})
             rs.label(radiosonde.current().id, "p")
             assert rs.flush(60)
             modes = {path: path.stat() for path in tmp_path.rglob("*") if path.is_file()}
