@@ -269,3 +269,17 @@ def make_snapshot(
 ) -> Snapshot:
     """Return a snapshot of *windows*; further arguments are fields of `Statistics`."""
     return Snapshot(start_ns, time_ns, windows, dict(references or {}), Statistics(**statistics))
+
+
+def make_full_snapshot(exemplars: Mapping[int, Exemplar] | None = None) -> Snapshot:
+    """Return a snapshot with something of everything that carriers export."""
+    reference = make_reference()
+    window = make_window(
+        latency=make_latency([0.004, 0.3], {"fetch": [0.001, 0.2]}, exemplars),
+        output=make_output([("yes", 0.9), ("no", 0.7)]),
+        features=make_features(reference, {"wind": (1, 2, 3, 4, 5, 6), "carrier": (1, 0, 0, 2)}),
+        labels=make_labels({("correct", "1h"): 1}, calibration={18: (1, 1, 0.9)}, lags_s={"yes": [5.0]}),
+        errors={"ValueError": 1},
+    )
+    made = make_snapshot(window, references={("delays", "1"): reference}, losses={"torn": 1})
+    return replace(made, runtime=make_runtime(loop_lags=make_durations([0.3]), pool_waits=make_durations([3.0])))

@@ -37,7 +37,7 @@ def selector(
         if source is None:
             return first, 0
         raise ConfigurationError(
-            f"{what}={source!r} names no known parameter: {function!r} has no signature; pass a callable that takes its arguments"
+            f"{what}={source!r} names no parameter: {function!r} has no signature; pass a callable that takes its arguments"
         ) from None
     names = list(parameters)
     if source is None:

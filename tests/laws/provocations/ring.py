@@ -11,10 +11,11 @@ from contextlib import contextmanager
 import numpy as np
 
 import radiosonde
+from radiosonde._record.record_writer import RecordWriter
 from radiosonde._ring import reclaim
 from radiosonde._ring.slot_lock import SlotLock
 from radiosonde.model import losses
-from radiosonde.testing import fly
+from radiosonde.testing import Flight, fly
 from tests.laws.provocations import BATCH, ROW, predict, provokes
 
 
@@ -39,13 +40,19 @@ def taken_by_another(lock: SlotLock) -> Iterator[None]:
         holder.join()
 
 
-@provokes(losses.RING_OVERWRITTEN)
-def _(folder, patch):
-    """Whoever takes records out stops in the middle of it while more come than the ring has slots."""
+@contextmanager
+def small_ring(patch) -> Iterator[tuple[Flight, RecordWriter]]:
+    """Return a pipeline that waits for nobody, and the writer of its one small ring."""
     patch.setattr(reclaim, "PATIENCE_NS", 1)
     with fly(ring_bytes=65_536) as rs:
         predict(rs, ROW)
-        writer = rs.pipeline()._ring_consumers[0].writer
+        yield rs, rs.pipeline()._ring_consumers[0].writer
+
+
+@provokes(losses.RING_OVERWRITTEN)
+def _(folder, patch):
+    """Whoever takes records out stops in the middle of it while more come than the ring has slots."""
+    with small_ring(patch) as (rs, writer):
         with rs.pipeline()._turn, taken_by_another(writer.ring.lock):
             for _ in range(1000):
                 writer.finish(writer.begin((ROW,), {}), "yes")
@@ -71,10 +78,7 @@ def _(folder, patch):
 @provokes(losses.RING_ABANDONED)
 def _(folder, patch):
     """A slot is taken and never written: its thread was ended between the two."""
-    patch.setattr(reclaim, "PATIENCE_NS", 1)
-    with fly(ring_bytes=65_536) as rs:
-        predict(rs, ROW)
-        writer = rs.pipeline()._ring_consumers[0].writer
+    with small_ring(patch) as (rs, writer):
         next(writer.ring.indices)
         for _ in range(1000):
             writer.finish(writer.begin((ROW,), {}), "yes")
@@ -84,10 +88,7 @@ def _(folder, patch):
 @provokes(losses.BATCH_OVERWRITTEN)
 def _(folder, patch):
     """Whoever takes records out stops in the middle of it while batches go around the arena."""
-    patch.setattr(reclaim, "PATIENCE_NS", 1)
-    with fly(ring_bytes=65_536) as rs:
-        predict(rs, ROW)
-        writer = rs.pipeline()._ring_consumers[0].writer
+    with small_ring(patch) as (rs, writer):
         with rs.pipeline()._turn, taken_by_another(writer.ring.lock):
             for _ in range(9):
                 writer.finish(writer.begin((BATCH,), {}), np.zeros(600))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,31 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from radiosonde.export.multiprocess import MultiprocessFiles
 from radiosonde.export.prometheus import PrometheusCollector
 from tests.factories import (
-    make_durations,
-    make_features,
-    make_labels,
-    make_latency,
-    make_output,
-    make_reference,
-    make_runtime,
-    make_snapshot,
-    make_window,
+    make_full_snapshot,
 )
 
 
 @pytest.fixture
 def snapshot():
-    """Return a snapshot with a bit of everything."""
-    reference = make_reference()
-    window = make_window(
-        latency=make_latency([0.004, 0.3], {"fetch": [0.001, 0.2]}),
-        output=make_output([("yes", 0.9), ("no", 0.7)]),
-        features=make_features(reference, {"wind": (1, 2, 3, 4, 5, 6), "carrier": (1, 0, 0, 2)}),
-        labels=make_labels({("correct", "1h"): 1}, calibration={18: (1, 1, 0.9)}, lags_s={"yes": [5.0]}),
-        errors={"ValueError": 1},
-    )
-    made = make_snapshot(window, references={("delays", "1"): reference}, losses={"torn": 1})
-    return replace(made, runtime=make_runtime(loop_lags=make_durations([0.3]), pool_waits=make_durations([3.0])))
+    """Return a snapshot with something of everything."""
+    return make_full_snapshot()
 
 
 def page(folder):

@@ -5,7 +5,6 @@ import http.client
 import io
 import socket
 from contextlib import contextmanager
-from dataclasses import replace
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -22,15 +21,7 @@ from radiosonde.semconv.definition import MetricDefinition
 from radiosonde.semconv.prometheus import prometheus_name
 from tests.factories import (
     START_NS,
-    make_durations,
-    make_features,
-    make_labels,
-    make_latency,
-    make_output,
-    make_reference,
-    make_runtime,
-    make_snapshot,
-    make_window,
+    make_full_snapshot,
 )
 
 PROMETHEUS_ACCEPT = (
@@ -42,16 +33,7 @@ PROMETHEUS_ACCEPT = (
 @pytest.fixture
 def collector():
     """Return a collector over a snapshot that has something of everything."""
-    reference = make_reference()
-    window = make_window(
-        latency=make_latency([0.004, 0.3], {"fetch": [0.001, 0.2]}, {1: Exemplar(0.004, START_NS, 1, 2)}),
-        output=make_output([("yes", 0.9), ("no", 0.7)]),
-        features=make_features(reference, {"wind": (1, 2, 3, 4, 5, 6), "carrier": (1, 0, 0, 2)}),
-        labels=make_labels({("correct", "1h"): 1}, calibration={18: (1, 1, 0.9)}, lags_s={"yes": [5.0]}),
-        errors={"ValueError": 1},
-    )
-    snapshot = make_snapshot(window, references={("delays", "1"): reference}, losses={"torn": 1})
-    seen = replace(snapshot, runtime=make_runtime(loop_lags=make_durations([0.3]), pool_waits=make_durations([3.0])))
+    seen = make_full_snapshot({1: Exemplar(0.004, START_NS, 1, 2)})
     return PrometheusCollector(lambda: seen)
 
 
