@@ -218,7 +218,8 @@ def _(folder, patch):
 def _(folder, patch):
     """A bug of ours in the consumer."""
     with fly(reraise=False) as rs:
-        predict(rs, ROW)
+        observed = rs.observe("delays")(lambda _: "yes")
+        observed(ROW)
         rs.pipeline().take_turn()
         consumer = rs.pipeline()._ring_consumers[0]
         with rs.pipeline()._turn:

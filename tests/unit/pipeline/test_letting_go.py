@@ -233,3 +233,15 @@ def test_features_of_functions_that_are_gone_wait_for_their_reference():
         (window,) = snapshot.windows
         assert window.features.cells.sum() == window.calls == 30
         assert snapshot.references["m", ""].rows == 30
+
+
+@pytest.mark.parametrize("ending", ["flush", "shutdown"])
+def test_windows_of_functions_that_are_gone_are_stored(ending, tmp_path: Path):
+    """A window that is open when the last ring is let go is written by a flush and by the end, like any other."""
+    store = tmp_path / "store.sqlite"
+    with fly(store=store, window_s=3600.0, runtime=False) as rs:
+        rs.observe("delays")(lambda _: "yes")([1.0])
+        rs.pipeline().take_turn()
+        assert not rs.pipeline()._ring_consumers
+        assert getattr(rs, ending)()
+        assert sum(window.calls for _, window in StoreReader(store).parts(Interval())) == 1
