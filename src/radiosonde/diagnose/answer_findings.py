@@ -1,7 +1,7 @@
 """Formulates findings of answers that departed from the own past of their version, or from the reference.
 
 A class that nearly all answers are suddenly, or that is gone, is a page: such a model answers nothing. What moves less follows the weather of its
-inputs as a rule: a note for a day, a ticket if it lasts.
+inputs as a rule: a note, and a ticket if it is a quarter of the rows or more and lasts for a day.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.own_past import OwnPast, ShareDeparture
     from radiosonde.reference.profile import Reference
 
-_DEGENERATE, _ORDINARY, _TICKET_ODDS = 0.03, 0.1, 1.0
+_DEGENERATE, _ORDINARY, _TICKET_ODDS, _TICKET_SHARE = 0.03, 0.1, 1.0, 0.25
 _TELLING_ROWS = 30.0
 _DAY_NS = 86_400_000_000_000
 _POINTS = 96
@@ -64,7 +64,10 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     hits, trials = (float(part[departure.measure, inside].sum()) for part in (arm.past.hits, arm.past.trials))
     share = hits / max(trials, 1.0)
     lasted = (ended if ended is not None else int(starts[-1]) + step_ns) - onset.at_ns
-    lasts = lasted >= _DAY_NS and abs(_odds(share) - _odds(departure.usual)) >= _TICKET_ODDS
+    is_large = (
+        abs(_odds(share) - _odds(departure.usual)) >= _TICKET_ODDS and abs(share - departure.usual) >= _TICKET_SHARE
+    )
+    lasts = lasted >= _DAY_NS and is_large
     severity: Severity = "page" if is_degenerate(share, departure.usual) else "ticket" if lasts else "info"
     if ended is not None and not wants_past:
         severity = "info"
