@@ -12,6 +12,7 @@ import numpy as np
 
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_before
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.answer_counts import AnswerCounts
@@ -74,7 +75,7 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     name = arm.counts.names[departure.measure]
     whom = "" if arm.is_single else f"version {arm.version or '(no version)'}: "
     what = name if departure.measure < len(arm.counts.classes) else f"gives {name}"
-    title = f"{whom}the model {what} in {_percent(share)} of the rows, usually {_percent(departure.usual)}"
+    title = f"{whom}the model {what} in {percent(share)} of the rows, usually {percent(departure.usual)}"
     verdict = (
         "Nearly all answers are alike: look at the model file that is loaded, at its threshold, and at features that arrive blank or in another order. "
         if is_degenerate(share, departure.usual)
@@ -83,7 +84,7 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     verdict += "Whether the answers are wrong is not known before their labels come."
     evidence = [
         Evidence("share", share, "share", f"{name}: {hits:.0f} of {trials:.0f} rows since the onset"),
-        Evidence("usual", departure.usual, "share", f"usual at these hours: {_percent(departure.usual)}"),
+        Evidence("usual", departure.usual, "share", f"usual at these hours: {percent(departure.usual)}"),
         *_others(arm, departure, inside),
     ]
     return Finding(
@@ -153,11 +154,11 @@ def reference_finding(arm: AnswerArm, reference: Reference) -> Finding | None:
     whom = "" if arm.is_single else f"version {arm.version or '(no version)'}: "
     return Finding(
         f"answers.reference.{arm.version if not arm.is_single else 'all'}", "answers", "ticket",
-        f"{whom}the model {name} in {_percent(share)} of the rows of the last day, {_percent(usual)} in the reference",
+        f"{whom}the model {name} in {percent(share)} of the rows of the last day, {percent(usual)} in the reference",
         f"Compared with the {kind} of the reference, not with the past: it may have been so from the first call on. Other inputs, another "
         "threshold, or classes in another order do this.",
         arm.where, onset, confidence(ln_e),
-        (Evidence("share", share, "share", f"{name}: {_percent(share)} of {rows:.0f} rows of the last day"), Evidence("reference", usual, "share", f"{_percent(usual)} of the {kind} of the reference")),
+        (Evidence("share", share, "share", f"{name}: {percent(share)} of {rows:.0f} rows of the last day"), Evidence("reference", usual, "share", f"{percent(usual)} of the {kind} of the reference")),
         (look_before(arm.where, onset),), (_timeline(arm, counts.names.index(name)),),
     )  # fmt: skip
 
@@ -177,7 +178,7 @@ def _others(arm: AnswerArm, departure: ShareDeparture, inside: slice) -> list[Ev
     moved = np.abs(hits / trials - usual)
     moved[departure.measure] = -1.0
     return [
-        Evidence(f"share_{arm.counts.names[row]}", float(hits[row] / trials[row]), "share", f"{arm.counts.names[row]}: {_percent(float(hits[row] / trials[row]))}, usually {_percent(float(usual[row]))}")
+        Evidence(f"share_{arm.counts.names[row]}", float(hits[row] / trials[row]), "share", f"{arm.counts.names[row]}: {percent(float(hits[row] / trials[row]))}, usually {percent(float(usual[row]))}")
         for row in np.argsort(-moved)[:3]
         if moved[row] >= 0.01
     ]  # fmt: skip
@@ -200,7 +201,3 @@ def _timeline(arm: AnswerArm, measure: int) -> Timeline:
 def _odds(share: float) -> float:
     kept = min(max(share, 1e-4), 1 - 1e-4)
     return float(np.log(kept / (1 - kept)))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.095 or not share else f"{100 * share:.2g} %"

@@ -12,6 +12,7 @@ from radiosonde.diagnose.answer_findings import AnswerArm, departure_finding, mo
 from radiosonde.diagnose.finding import Floor, Place
 from radiosonde.diagnose.own_past import OwnPast
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.finding import Finding
@@ -101,7 +102,7 @@ def _floors(arms: list[AnswerArm], step_ns: int) -> list[Floor]:
         at = usual + change if usual + change < 1 else usual - change
         span = f"for {length * step_ns / 6e10:.3g} min"
         is_seen = 0 < at < 1
-        text = f"{arm.counts.names[0]} in {100 * at:.0f} % of the rows {span}" if is_seen else f"nothing yet {span}"
+        text = f"{arm.counts.names[0]} in {percent(at)} of the rows {span}" if is_seen else f"nothing yet {span}"
         made.append(Floor(change if is_seen else float("nan"), "share", text))
     return made
 

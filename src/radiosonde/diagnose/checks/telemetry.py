@@ -9,6 +9,7 @@ import numpy as np
 from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
 from radiosonde.diagnose.next_steps import look_at_health, look_before
 from radiosonde.diagnose.registry import Check
+from radiosonde.model.percent import percent
 from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
         if share < _BUSY:
             continue
         onset = Onset(int(since[0]), int(since[0]), int(since[0]))
-        said = (
-            f"no call in {since.size} windows in which it lived, in {100 * share:.0f} % of {before.size} windows before"
-        )
+        said = f"no call in {since.size} windows in which it lived, in {percent(share)} of {before.size} windows before"
         # Had it calls with the share of before, none in so many windows would be this unlikely.
         ln_e = -since.size * float(np.log(max(1 - share, 0.5 / before.size)))
         made.append(
@@ -113,7 +112,7 @@ def _thin(view: View) -> list[Finding]:
     said = f"{rows:.0f} rows came in the last {len(starts)} windows; what was looked at is worth {worth:.0f}"
     return [
         Finding(
-            "telemetry.thin", "telemetry", "info", f"features are sampled too thin: {100 * worth / rows:.2g} % of the rows",
+            "telemetry.thin", "telemetry", "info", f"features are sampled too thin: {percent(worth / rows)} of the rows",
             "The CPU budget of the host leaves too few rows to see a change of a feature; raise RADIOSONDE_CPU_BUDGET, or observe fewer features.",
             Place(view.model), onset, confidence(30.0), (Evidence("worth", worth, "rows", said),), (look_at_health(onset),),
         )
