@@ -55,7 +55,7 @@ class DeclaredSetting:
     is_secret: bool = False
 
 
-class Problem(NamedTuple):
+class SettingProblem(NamedTuple):
     """A variable that cannot be used.
 
     Attributes:
@@ -246,7 +246,7 @@ class Settings:
         "Measure the runtime health of the process: CPU, throttling, memory, garbage collector, loop lag, pool waits.",
         "RADIOSONDE_RUNTIME",
     )  # fmt: skip
-    problems: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
+    problems: tuple[SettingProblem, ...] = field(default=(), repr=False, compare=False)
     from_environment: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -291,7 +291,7 @@ class Settings:
                 raise ConfigurationError(met.message)
             del values[culprit]
             variable = next(declared.variable for item, declared in declarations() if item.name == culprit)
-            problems.append(Problem(variable, f"{variable} is ignored: {met.message}"))
+            problems.append(SettingProblem(variable, f"{variable} is ignored: {met.message}"))
         return cls(**values, **given, problems=tuple(problems), from_environment=frozenset(values))
 
 
@@ -407,14 +407,14 @@ def _checked(name: str, declared: DeclaredSetting, value: Any) -> Any:
         raise ConfigurationError(said) from None
 
 
-def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
+def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingProblem]]:
     """Return what the variables set, and those that cannot be used."""
-    problems: list[Problem] = []
+    problems: list[SettingProblem] = []
     read = {item.name: _value(env, declared, problems) for item, declared in declarations()}
     return {name: value for name, value in read.items() if value is not None}, problems
 
 
-def _value(env: Mapping[str, str], declared: DeclaredSetting, problems: list[Problem]) -> Any:
+def _value(env: Mapping[str, str], declared: DeclaredSetting, problems: list[SettingProblem]) -> Any:
     """Return what the environment says of one setting, None where it says nothing that can be used."""
     given = env.get(declared.variable, "").strip() if declared.variable else ""
     if given:
@@ -422,5 +422,5 @@ def _value(env: Mapping[str, str], declared: DeclaredSetting, problems: list[Pro
             return declared.kind.check(declared.kind.read(given))
         except ValueError as error:
             said = f"{declared.variable}:" if declared.is_secret else f"{declared.variable} is {given!r};"
-            problems.append(Problem(declared.variable, f"{said} {error}. It is ignored"))
+            problems.append(SettingProblem(declared.variable, f"{said} {error}. It is ignored"))
     return declared.otel(env) if declared.otel is not None else None

@@ -18,7 +18,7 @@ CALLS_BEYOND: Final = 10
 
 
 @dataclass(frozen=True)
-class Arm:
+class MeasuredArm:
     """One way of calling: bare, or observed.
 
     Attributes:
@@ -36,7 +36,7 @@ class Arm:
     per_s: float
 
     @classmethod
-    def of(cls, took_ns: NDArray[np.int64], cpu_ns: float | None, wall_ns: float) -> Arm:
+    def of(cls, took_ns: NDArray[np.int64], cpu_ns: float | None, wall_ns: float) -> MeasuredArm:
         """Return the arm of calls that took *took_ns* each, *cpu_ns* and *wall_ns* together."""
         count = len(took_ns)
         us = took_ns / 1000.0
@@ -69,8 +69,8 @@ class Results:
     """
 
     target: str
-    bare: Arm
-    observed: Arm
+    bare: MeasuredArm
+    observed: MeasuredArm
     added_us: float
     added_cpu_us: float | None
     noise_us: float
@@ -96,7 +96,7 @@ class Results:
 def results_of(document: Mapping[str, Any]) -> Results:
     """Return what `Results.document` wrote."""
     own = {name: value for name, value in document.items() if name in Results.__dataclass_fields__}
-    return Results(**{**own, "bare": Arm(**document["bare"]), "observed": Arm(**document["observed"])})
+    return Results(**{**own, "bare": MeasuredArm(**document["bare"]), "observed": MeasuredArm(**document["observed"])})
 
 
 def verdict(results: Results) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde.bench.results import Arm, Results
+from radiosonde.bench.results import MeasuredArm, Results
 from radiosonde.bench.rows import Call
 from radiosonde.bench.target import Target
 
@@ -50,9 +50,9 @@ class CallBlock:
         """Calls so far."""
         return sum(map(len, self.took_ns))
 
-    def arm(self) -> Arm:
+    def arm(self) -> MeasuredArm:
         """Return all of it."""
-        return Arm.of(np.concatenate(self.took_ns), float(sum(self.cpu_ns)), float(self.wall_ns))
+        return MeasuredArm.of(np.concatenate(self.took_ns), float(sum(self.cpu_ns)), float(self.wall_ns))
 
 
 Runner = Callable[[Callable[..., Any], Sequence[Call], int, int], NDArray[np.int64]]

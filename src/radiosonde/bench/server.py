@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._settings import bench_environment
-from radiosonde.bench.results import Arm, Results
+from radiosonde.bench.results import MeasuredArm, Results
 from radiosonde.bench.rounds import BLOCK_S, LEAST_CALLS, Histogram, difference
 from radiosonde.bench.rows import read
 from radiosonde.errors import ConfigurationError
@@ -283,9 +283,9 @@ def _rounds(
     )  # fmt: skip
 
 
-def _arm(blocks: Sequence[NDArray[np.int64]], cpu_ns: int | None) -> Arm:
+def _arm(blocks: Sequence[NDArray[np.int64]], cpu_ns: int | None) -> MeasuredArm:
     took_ns = np.concatenate(blocks)
-    return Arm.of(took_ns, None if cpu_ns is None else float(cpu_ns), float(took_ns.sum()))
+    return MeasuredArm.of(took_ns, None if cpu_ns is None else float(cpu_ns), float(took_ns.sum()))
 
 
 def _counted(store: Path, made: int) -> int:

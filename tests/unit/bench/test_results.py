@@ -7,14 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from radiosonde.bench.results import Arm, Results, lines, results_of, verdict
+from radiosonde.bench.results import MeasuredArm, Results, lines, results_of, verdict
 from radiosonde.bench.rounds import difference
 
 
 def arm(median_us, count=100_000):
     """Return an arm of calls around a median."""
     took_ns = (np.linspace(0.5, 1.5, count) * median_us * 1000).astype(np.int64)
-    return Arm.of(took_ns, cpu_ns=float(took_ns.sum()), wall_ns=float(took_ns.sum()))
+    return MeasuredArm.of(took_ns, cpu_ns=float(took_ns.sum()), wall_ns=float(took_ns.sum()))
 
 
 def found(bare_us=100.0, added_us=5.0, noise_us=1.0, **fields):
@@ -28,15 +28,15 @@ def found(bare_us=100.0, added_us=5.0, noise_us=1.0, **fields):
 def test_quantiles_are_numpys_and_left_out_where_too_few_calls_say_them():
     """Ten calls must lie beyond."""
     took_ns = np.random.default_rng(1).integers(1_000, 9_000, size=12_345)
-    assert dict(Arm.of(took_ns, None, 1e9).caller_us) == pytest.approx(
+    assert dict(MeasuredArm.of(took_ns, None, 1e9).caller_us) == pytest.approx(
         {
             "p50": np.quantile(took_ns, 0.5) / 1000,
             "p99": np.quantile(took_ns, 0.99) / 1000,
             "p99.9": np.quantile(took_ns, 0.999) / 1000,
         }
     )
-    assert Arm.of(took_ns[:2000], None, 1e9).caller_us["p99.9"] is None
-    assert set(Arm.of(took_ns[:3], None, 1e9).caller_us.values()) == {np.median(took_ns[:3]) / 1000, None}
+    assert MeasuredArm.of(took_ns[:2000], None, 1e9).caller_us["p99.9"] is None
+    assert set(MeasuredArm.of(took_ns[:3], None, 1e9).caller_us.values()) == {np.median(took_ns[:3]) / 1000, None}
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _MOST_PLACES = 2000
 _SPREAD_LN, _CLEARLY = 3.0, 3.0
 
 
-class Places(NamedTuple):
+class CanaryPlaces(NamedTuple):
     """Where to look.
 
     Attributes:
@@ -70,7 +70,7 @@ class Problem(NamedTuple):
     old_trials: int
 
 
-def make_places(cohorts: Sequence[str], calls: Numbers) -> Places:
+def make_places(cohorts: Sequence[str], calls: Numbers) -> CanaryPlaces:
     """Return the places of *cohorts*, those with the most *calls* first; of places with the same cohorts, the one with the shorter name."""
     groups: dict[tuple[tuple[str, str], ...], set[int]] = {}
     for row, cohort in enumerate(cohorts):
@@ -96,10 +96,10 @@ def make_places(cohorts: Sequence[str], calls: Numbers) -> Places:
         sizes == 1, (1 - _WHOLE - pairs_share) / max((sizes == 1).sum(), 1), pairs_share / max((sizes == 2).sum(), 1)
     )
     shares[0] = _WHOLE if kept else 1.0
-    return Places(("", *(cohort_text(dict(part)) for part, _ in kept)), members, -np.log(shares))
+    return CanaryPlaces(("", *(cohort_text(dict(part)) for part, _ in kept)), members, -np.log(shares))
 
 
-def find_worse(measure: Measure, places: Places, limit: float) -> list[Problem]:
+def find_worse(measure: Measure, places: CanaryPlaces, limit: float) -> list[Problem]:
     """Return where the new version is worse, strongest first.
 
     Args:

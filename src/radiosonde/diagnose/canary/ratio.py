@@ -19,7 +19,7 @@ from radiosonde.diagnose.two_arms import Arms, gains_at
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from radiosonde.diagnose.canary.places import Places
+    from radiosonde.diagnose.canary.places import CanaryPlaces
 
     Counts = NDArray[np.int64]
     Numbers = NDArray[np.float64]
@@ -69,7 +69,7 @@ class Ratio(NamedTuple):
         return self.expected is not None or self.cohorts > 1
 
 
-def check_ratio(new: Counts, old: Counts, places: Places, expected: float | None, *, uneven: bool) -> Ratio:
+def check_ratio(new: Counts, old: Counts, places: CanaryPlaces, expected: float | None, *, uneven: bool) -> Ratio:
     """Compare the split of calls with what it should be.
 
     Args:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.canary.measures import Measure, Subject
-    from radiosonde.diagnose.canary.places import Places
+    from radiosonde.diagnose.canary.places import CanaryPlaces
     from radiosonde.diagnose.canary.ratio import Ratio
     from radiosonde.diagnose.canary.rollout import Rollout
 
@@ -233,7 +233,7 @@ def judge_rollout(
     )  # fmt: skip
 
 
-def judge_measure(measure: Measure, places: Places, at_ns: Callable[[int], int]) -> Judged:
+def judge_measure(measure: Measure, places: CanaryPlaces, at_ns: Callable[[int], int]) -> Judged:
     """Return the verdict on *measure*.
 
     Args:
