@@ -17,7 +17,7 @@ SERVED  = tests/e2e tests/stress
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz oracle test-matrix check fmt docs bench lock clean
+.PHONY: help demo test test-slow fuzz oracle soak test-matrix check fmt docs bench lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -25,19 +25,25 @@ help: ## list these commands
 demo: .venv-demo/.ready ## fly the demo: a real model on real flights, three incidents, three findings (DEMO=--healthy: none)
 	@exec .venv-demo/bin/radiosonde demo $(DEMO)
 
-test: .venv/.ready ## run the test suite (T="-m 'not slow'": the quick ones, T=tests/unit: a part)
+test: .venv/.ready ## run the test suite but for the slow ones (T=tests/unit: a part of it, with them)
 ifdef T
 	@exec $(RUN)python -m pytest $(T)
 else
-	$(RUN)python -m pytest -n 2 --dist loadfile tests $(SERVED:%=--ignore=%)
-	@exec $(RUN)python -m pytest $(SERVED)
+	$(RUN)python -m pytest -n 2 --dist loadfile -m "not slow" tests $(SERVED:%=--ignore=%)
+	@exec $(RUN)python -m pytest -m "not slow" $(SERVED)
 endif
+
+test-slow: .venv/.ready ## run the slow tests: servers, task queues, the demo, every documentation page
+	@exec $(RUN)python -m pytest -m slow tests
 
 fuzz: .venv/.ready ## 20 000 hostile inputs, outputs and names in two processes (FUZZ_CASES=N, FUZZ_SEED=N: others)
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) FUZZ_SHARDS=2 $(RUN)python -m pytest -q -n 2 tests/stress/test_hostile_inputs.py
 
 oracle: .venv/.ready ## 5 000 drawn tables and 5 000 drawn feeds of labels, held against pandas and scikit-learn (ORACLE_EXAMPLES=N: others)
 	ORACLE_EXAMPLES=$(or $(ORACLE_EXAMPLES),5000) $(RUN)python -m pytest -q -n 2 tests/property/test_table_oracle.py
+
+soak: .venv/.ready ## serve under a steady load for ten minutes: memory, descriptors and counts (SOAK_S=N: as many seconds)
+	SOAK_S=$(or $(SOAK_S),600) $(RUN)python -m pytest -q -s tests/stress/test_soak.py
 
 test-matrix: $(UV) ## oldest and newest version of every observed library (M="scikit-learn xgboost": these)
 	@exec $(PYTHON) tests/matrix/run.py $(M)

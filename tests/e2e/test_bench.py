@@ -122,6 +122,7 @@ def bench(folder, monkeypatch, capfd):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "options"),
     [
@@ -150,6 +151,7 @@ def test_a_function_is_measured_and_every_call_is_counted(bench, target, options
     assert found["verdict"].endswith("Every call was counted.")
 
 
+@pytest.mark.slow
 def test_people_get_a_table_and_a_sentence(bench):
     """Bare, observed, added; the verdict last."""
     code, out, error = bench("delays_model:observed", "--seconds", "0.5")
@@ -189,6 +191,7 @@ def test_what_cannot_be_measured_is_said_with_what_to_pass(bench, arguments, sai
     assert said in error
 
 
+@pytest.mark.slow
 def test_a_server_is_measured_with_and_without(bench):
     """Two are started, both are asked, and what was asked of the observed one is in its store."""
     command = f"{sys.executable} -m uvicorn delays_server:app --port {{port}} --log-level warning"
@@ -202,6 +205,7 @@ def test_a_server_is_measured_with_and_without(bench):
     assert found["bare"]["calls"] > 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_what_there_is(folder):
     """The child ends too, and the document says that it was interrupted."""
     with start(folder, "delays_model:observed", "--seconds", "600", "--json") as process:

@@ -22,6 +22,7 @@ import pytest
 
 from radiosonde.store.reader import Interval, StoreReader
 from tests.e2e._receivers import free_port
+from tests.slow import mostly_slow
 
 APPLICATION = """
 import time
@@ -123,7 +124,7 @@ def stored(store: Path) -> int:
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-@pytest.mark.parametrize("library", PATCHES)
+@pytest.mark.parametrize("library", mostly_slow(list(PATCHES), ["gevent"]))
 def test_a_server_of_greenlets_answers_and_counts(tmp_path, library, order):
     """All requests are answered and stored, whether Radiosonde was imported before or after the patches; flush works."""
     needs(library)
@@ -175,7 +176,7 @@ rs.shutdown()
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-@pytest.mark.parametrize("library", PATCHES)
+@pytest.mark.parametrize("library", mostly_slow(list(PATCHES), ["gevent"]))
 def test_a_script_of_greenlets_ends_and_counts(tmp_path, library, order):
     """Twenty greenlets predict while others run; nothing waits for ever, and the host's CPU time is not booked on us."""
     needs(library)

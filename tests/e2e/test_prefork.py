@@ -18,6 +18,7 @@ from radiosonde._ring.spool import AGENT_LOCK, is_held
 from radiosonde.store.reader import Interval, StoreReader
 from tests.e2e._prefork import Predictions, agent, load, serving, stop
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink, wait_for
+from tests.slow import mostly_slow
 
 REQUESTS = 300
 GUNICORN = ["gunicorn", "-w", "2", "-b", "127.0.0.1:PORT", "--log-level", "error"]
@@ -102,7 +103,7 @@ def answers(url: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", mostly_slow(list(SERVERS), ["sync, preloaded", "uvicorn"]))
 def test_an_agent_speaks_for_all_workers(server: str, tmp_path: Path, sink: OtlpSink) -> None:
     """One page of metrics, one OTLP stream, one store: each has the total of all workers, exactly."""
     spool, told = tmp_path / "spool", environment(server, sink)
@@ -156,7 +157,7 @@ def test_workers_start_their_agent(server: str, tmp_path: Path, sink: OtlpSink) 
     assert list(spool.glob("*.ring")) == list(spool.glob("*.counts")) == []
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", mostly_slow(list(SERVERS), ["sync", "recycled, preloaded"]))
 def test_without_an_agent_each_worker_speaks_for_itself(server: str, tmp_path: Path, sink: OtlpSink) -> None:
     """Every worker has an identity of its own in the store and over OTLP, and the sum over them is exact."""
     store = tmp_path / "store.sqlite"

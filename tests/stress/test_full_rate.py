@@ -20,6 +20,7 @@ import pytest
 
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.totals import read_cumulative_state
+from tests.slow import mostly_slow
 
 CALLERS = """
 import collections, json, os, sys, threading, time
@@ -119,6 +120,9 @@ CASES = {
 }
 
 
+QUICK = {"0 us", "sixteen threads and a hog in the same process"}
+
+
 @contextmanager
 def hog() -> Iterator[None]:
     """Keep a core busy."""
@@ -170,7 +174,7 @@ def assert_all_counted(made: Counter[str], store: Path, options: dict[str, objec
     assert 0 < checks["looked at"] <= checks["cells"] <= 1.1 * rows + 1000
 
 
-@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("options", mostly_slow(CASES, QUICK))
 def test_every_call_is_counted_by_a_thread(tmp_path, options):
     """The thread of the same process comes when it can; what it comes too late for is counted by the callers."""
     made = callers(options, RADIOSONDE_STORE=str(tmp_path / "store.sqlite"))
@@ -225,7 +229,7 @@ def agents(tmp_path):
 AGENT_CASES = {name: options for name, options in CASES.items() if "budget" not in name}
 
 
-@pytest.mark.parametrize("options", AGENT_CASES.values(), ids=AGENT_CASES)
+@pytest.mark.parametrize("options", mostly_slow(AGENT_CASES, QUICK))
 def test_every_call_is_counted_by_an_agent(agents, options):
     """The agent comes when it can; what it comes too late for lies counted beside the ring."""
     agents.start()
@@ -235,7 +239,7 @@ def test_every_call_is_counted_by_an_agent(agents, options):
     assert agents.losses() == {}
 
 
-@pytest.mark.parametrize("begins", ["before", "after"])
+@pytest.mark.parametrize("begins", mostly_slow(["before", "after"], ["before"]))
 @pytest.mark.parametrize("options", [{}, {"threads": 4, "calls": 8_000}, {"batch": 20, "calls": 5_000}], ids=str)
 def test_what_a_killed_process_has_counted_is_counted_once(agents, options, begins):
     """A process is killed right after its last call, its agent running or not yet: each call is counted exactly once."""
@@ -250,6 +254,7 @@ def test_what_a_killed_process_has_counted_is_counted_once(agents, options, begi
     assert (found, checks["durations"]) == (made, made["calls"])
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_killed_counts_no_tally_twice(agents):
     """Agents are killed while callers go on: nothing is counted twice, and only what an agent had taken is missing."""
     agents.start()

@@ -9,6 +9,7 @@ import pytest
 
 import radiosonde
 from radiosonde.testing import fly
+from tests.slow import mostly_slow
 
 CALLS = 60_000
 
@@ -37,7 +38,7 @@ def fast_loop(rs, value, answers):
 
 @pytest.mark.parametrize("labels", ["memory", "store"])
 @pytest.mark.parametrize("answers", [["no", "yes"], [0.25, 0.5, 0.75]], ids=["classes", "scores"])
-@pytest.mark.parametrize("value", INPUTS.values(), ids=INPUTS)
+@pytest.mark.parametrize("value", mostly_slow(INPUTS, ["a dict"]))
 def test_a_loop_without_labels_loses_nothing(tmp_path, value, answers, labels):
     """After 60 000 calls and a flush all losses are zero, with labels in memory and in a store."""
     settings = {"labels": "memory"} if labels == "memory" else {"store": str(tmp_path / "store.sqlite")}
@@ -48,7 +49,7 @@ def test_a_loop_without_labels_loses_nothing(tmp_path, value, answers, labels):
         assert rs.statistics().records == CALLS + 1
 
 
-@pytest.mark.parametrize("value", INPUTS.values(), ids=INPUTS)
+@pytest.mark.parametrize("value", mostly_slow(INPUTS, ["a dict"]))
 def test_labels_after_a_fast_loop_are_joined_or_counted(value):
     """Each label of every hundredth prediction is joined, or waits for one of those that are counted as unjoinable."""
     with fly(labels="memory") as rs:

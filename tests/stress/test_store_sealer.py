@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
 from radiosonde.store.seal import seal
@@ -46,6 +48,7 @@ print(step)
 """
 
 
+@pytest.mark.slow
 def test_dying_at_any_step_neither_loses_nor_doubles_a_row(tmp_path: Path) -> None:
     """Readers of both carriers see every part once, right after the death and after the next run with a late part."""
     written = [make_part(7, sketches={("wind", "kll"): b"k"}), make_part(8, start_ns=START_NS + HOUR_NS)]

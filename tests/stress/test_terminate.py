@@ -118,6 +118,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recycled", [None, 1, 5])
 def test_workers_of_billiards_pool_deliver(tmp_path, recycled):
     """Children that end by ``os._exit``, recycled or at the pool's end, store what they predicted."""
