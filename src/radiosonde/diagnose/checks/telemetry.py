@@ -128,5 +128,6 @@ CHECK = Check(
     scales="windows",
     severity="ticket for a process that counts no calls; else a note",
     look=look,
+    about=("telemetry",),
     spoils=False,
 )
