@@ -199,7 +199,7 @@ UNREADABLE = {
     "enum": Color.RED,
     "empty dict": {},
     "foreign dict": {"text": "hello"},
-    "dict of unhashable label": {"label": ["late"]},
+    "dict of unhashable label": {"label": {"late": 1}},
     "dict of text score": {"score": "high"},
     "dict of text probabilities": {"probabilities": ["a", "b"]},
     "hostile": Hostile(),
