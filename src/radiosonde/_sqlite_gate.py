@@ -49,7 +49,7 @@ class SqliteGate:
         # Re-entrant: a signal handler or a finaliser may interrupt its own thread at the door.
         self._door = RLock()
         self._inside: dict[int, int] = {}  # depth by thread; each thread writes its own
-        self._holds = self._holder = 0  # guarded by _door
+        self._holds = self._holder = self._until_ns = 0  # guarded by _door
         self._is_unusable = is_unusable
 
     def enter(self) -> None:
@@ -86,11 +86,15 @@ class SqliteGate:
     def hold(self, timeout_s: float) -> bool:
         """Let nobody in and wait until nobody is inside; return whether that was so in time. `release` must follow.
 
-        Several may hold it in one thread. A thread that is inside itself, and was interrupted, does not wait for itself.
+        Several may hold it in one thread, one for each pipeline of the process. They wait for the same writers, so none waits
+        longer than the first of them. A thread that is inside itself, and was interrupted, does not wait for itself.
         """
         until_ns = monotonic_ns() + round(timeout_s * NS)
         if not self._door.acquire(timeout=timeout_s):
             return False
+        if not self._holds:
+            self._until_ns = until_ns
+        until_ns = min(until_ns, self._until_ns)
         self._holds, self._holder = self._holds + 1, get_ident()
         while self._is_another_inside():
             if monotonic_ns() >= until_ns:

@@ -16,6 +16,7 @@ from radiosonde._sqlite_gate import GATE, SqliteGate
 from radiosonde.errors import StoreError
 from radiosonde.store import StoreWriter
 from radiosonde.store.connection import KeptConnection, writing
+from radiosonde.testing import fly
 from tests.unit.store.strategies import make_part
 
 PATIENCE_S = 60
@@ -137,7 +138,39 @@ def test_a_fork_waits_for_a_write_of_our_own(tmp_path):
         GATE.release()
 
 
+def test_only_the_first_hold_of_a_fork_waits():
+    """Each pipeline of a process holds the gate; all of them together wait for a write as long as one does."""
+    gate, begun, end = SqliteGate(), threading.Event(), threading.Event()
+
+    def write():
+        gate.enter()
+        begun.set()
+        end.wait(PATIENCE_S / 2)  # a hold that waits on its own sees the end of this
+        gate.leave()
+
+    with beside(write):
+        assert begun.wait(PATIENCE_S)
+        assert not gate.hold(0.01)
+        assert not gate.hold(PATIENCE_S)
+        end.set()
+        gate.release()
+        gate.release()
+    assert gate.hold(PATIENCE_S)
+    gate.release()
+
+
+@pytest.fixture(params=[0, 8], ids=["alone", "beside eight pipelines"])
+def pipelines(request):
+    """Return pipelines that have been shut down and are still there: each takes part in a fork."""
+    kept = []
+    for _ in range(request.param):
+        with fly() as rs:
+            kept.append(rs.pipeline())
+    return kept
+
+
 @pytest.mark.parametrize("made", [written, looked_up, labelled])
+@pytest.mark.usefixtures("pipelines")
 def test_a_child_that_was_forked_amid_a_write_stores_nothing(made, tmp_path):
     """It says so; its parent's write ends, and the file is whole."""
     begun, end = threading.Event(), threading.Event()
