@@ -40,6 +40,24 @@ def test_the_registry_has_our_metrics(order, tmp_path):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_a_page_of_our_own_imports_it(tmp_path, free_port):
+    """The page on a port is what imports the library: it and the registry both have the metrics, and nothing is printed."""
+    ended = run(
+        f"""
+        import urllib.request
+        rs.start(prometheus_port={free_port})
+        predict(ROW)
+        import prometheus_client
+        {CALLS.strip()}
+        assert calls() == ["1.0"], calls()
+        page = urllib.request.urlopen(f"http://127.0.0.1:{free_port}/metrics", timeout=60).read()
+        assert b"radiosonde_prediction_calls_total" in page
+        """,
+        tmp_path / "store.db",
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_who_does_not_import_it_does_not_pay_for_it(tmp_path):
     """A process without a scrape has neither the library nor an HTTP server in memory, and nothing is left behind."""
     ended = run(

@@ -33,6 +33,10 @@ class _Scraped(BaseExporter):
         self._scrapes = Counter[str]()
 
     def _collector(self) -> PrometheusCollector:
+        # First, by itself: its import may register a collector (`RegistryExporter._register_late`), whose module must be
+        # whole by then, and not in the midst of importing the library.
+        import prometheus_client  # noqa: F401
+
         from radiosonde.export.prometheus import PrometheusCollector
 
         return PrometheusCollector(self._snapshot)
