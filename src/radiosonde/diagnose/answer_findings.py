@@ -1,7 +1,7 @@
 """Formulates findings of answers that departed from the own past of their version, or from the reference.
 
 A class that nearly all answers are suddenly, or that is gone, is a page: such a model answers nothing. What moves less follows the weather of its
-inputs as a rule: a note, and a ticket if it is a quarter of the rows or more and lasts for a day.
+inputs as a rule: a drift and a note, and a ticket if it is a quarter of the rows or more, lasts for a day, and is unusual for a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.answer_counts import AnswerCounts
-    from radiosonde.diagnose.finding import Severity
+    from radiosonde.diagnose.finding import Kind, Severity
     from radiosonde.diagnose.own_past import OwnPast, ShareDeparture
     from radiosonde.reference.profile import Reference
 
@@ -55,7 +55,10 @@ class AnswerArm(NamedTuple):
 
 
 def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int, wants_past: bool) -> Finding:
-    """Return the finding on *departure*; a note where it is over, or young and not degenerate."""
+    """Return the finding on *departure*; a note where it is over, or young and not degenerate.
+
+    What never called for anybody is a drift, which is no incident when it is over.
+    """
     starts = arm.past.start_ns
     ended = None if departure.ended is None else int(starts[min(departure.ended, starts.size - 1)])
     at, earliest, latest = (int(starts[step]) for step in (departure.onset, departure.earliest, departure.latest))
@@ -68,8 +71,9 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     is_large = (
         abs(_odds(share) - _odds(departure.usual)) >= _TICKET_ODDS and abs(share - departure.usual) >= _TICKET_SHARE
     )
-    lasts = lasted >= _DAY_NS and is_large
+    lasts = lasted >= _DAY_NS and is_large and departure.is_lasting
     severity: Severity = "page" if is_degenerate(share, departure.usual) else "ticket" if lasts else "info"
+    kind: Kind = "drift" if severity == "info" else "answers"
     if ended is not None and not wants_past:
         severity = "info"
     name = arm.counts.names[departure.measure]
@@ -88,7 +92,7 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
         *_others(arm, departure, inside),
     ]
     return Finding(
-        f"answers.shift.{arm.version if not arm.is_single else 'all'}", "answers", severity, title, verdict, arm.where, onset,
+        f"answers.shift.{arm.version if not arm.is_single else 'all'}", kind, severity, title, verdict, arm.where, onset,
         confidence(departure.ln_e), tuple(evidence), (look_before(arm.where, onset),), (_timeline(arm, departure.measure),),
         opened_ns=int(starts[departure.opened]) + step_ns,
     )  # fmt: skip

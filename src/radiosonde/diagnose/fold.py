@@ -1,8 +1,9 @@
 """Merges incidents with one cause: a finding explained by another becomes a note.
 
-A check declares which checks it explains. A finding of one of those is a symptom when it is about all versions, began together with the cause (within the
-doubt of both onsets and three windows), and goes on no longer than the cause by more than that. The findings of a check that counts only with
-symptoms become notes where they explain none.
+A check declares which checks, or which kinds of findings, it explains. One of those is a symptom when it is about the same versions and cohorts, began
+together with the cause (within the doubt of both onsets and three windows), and goes on no longer than the cause by more than that. The cause is as
+severe as the worst of its symptoms. What differs from the reference has no known onset, so it neither explains nor is explained. The findings of a check
+that counts only with symptoms become notes where they explain none.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Check, Report
 
 _SLACK_WINDOWS = 3
+_ORDER = ("page", "ticket", "info")
 
 
 def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
@@ -31,18 +33,19 @@ def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
     slack = _SLACK_WINDOWS * window_ns
     # What counts only with symptoms is asked last: a collector that storms uses all the CPU, too, and is the nearer cause.
     for check, report in sorted(reports.items(), key=lambda entry: entry[0].only_with_symptoms):
-        explained = [
-            other for name, other in ((each.name, reports[each]) for each in reports) if name in check.explains
-        ]
+        others = [(each.name, other) for each, other in reports.items() if each is not check]
         for index, cause in enumerate(report.findings):
             told = cause
-            for other in explained:
-                for symptom in [finding for finding in other.findings if _explains(cause, finding, slack)]:
+            for name, other in others:
+                known = [each for each in other.findings if name in check.explains or each.kind in check.explains]
+                for symptom in [each for each in known if _explains(cause, each, slack)]:
                     other.findings.remove(symptom)
                     other.notes.append(
                         replace(symptom, severity="info", title=f"{symptom.title} (explained by: {cause.title})")
                     )
-                    told = replace(told, evidence=(*told.evidence, Evidence("explains", symptom.name, "", f"explains: {symptom.title}")))  # fmt: skip
+                    evidence = Evidence("explains", symptom.name, "", f"explains: {symptom.title}")
+                    worst = min(told.severity, symptom.severity, key=_ORDER.index)
+                    told = replace(told, severity=worst, evidence=(*told.evidence, evidence))
             report.findings[index] = told
         if check.only_with_symptoms:
             idle = [finding for finding in report.findings if not _has_symptoms(finding)]
@@ -55,7 +58,10 @@ def _has_symptoms(finding: Finding) -> bool:
 
 
 def _explains(cause: Finding, symptom: Finding, slack: int) -> bool:
-    if symptom.where.version or symptom.where.cohort:
+    place, other = cause.where, symptom.where
+    if (place.version, place.cohort) != (other.version, other.cohort):
+        return False
+    if any(".reference." in each.name for each in (cause, symptom)):
         return False
     began = (
         cause.onset.earliest_ns - slack <= symptom.onset.latest_ns

@@ -51,6 +51,7 @@ class ShareDeparture(NamedTuple):
         share: share since the onset, when it was opened.
         odds: departure on the log-odds scale.
         ln_e: evidence, every look paid for but those over time.
+        is_lasting: it is unusual even for spans of the days that it lasted.
     """
 
     measure: int
@@ -63,6 +64,7 @@ class ShareDeparture(NamedTuple):
     share: float
     odds: float
     ln_e: float
+    is_lasting: bool = False
 
 
 @dataclass
@@ -107,13 +109,15 @@ class OwnPast:
                 self._learn(step)
                 step += 1
                 continue
-            departure = self._opened(step, *found, free_from)
+            departure, era = self._opened(step, *found, free_from), self._era
             for other in range(departure.onset, step):
                 self._learn(other, -1.0)
             for other in range(step + 1, self.start_ns.size):
                 self._forecast(other)
+            self._era = era  # what was known when it was opened, however many windows came since
             ended, closed = self._recovered(departure, self.dispersion(1)[found[0]])
-            self.departures.append(departure._replace(ended=ended))
+            departure = departure._replace(ended=ended)
+            self.departures.append(departure._replace(is_lasting=self._lasts(departure)))
             if ended is None or closed is None:
                 break
             for other in range(ended, closed + 1):
@@ -254,6 +258,31 @@ class OwnPast:
             return None, None
         look = int(passed.argmax())
         return start + int(at[look]), start + look - 1
+
+    def _lasts(self, departure: ShareDeparture) -> bool:
+        """Return whether the first 1, 2, 4, ... days of *departure* are unusual among spans of that length.
+
+        A day of storm is unusual among hours and usual among days. Where spans of that length are not known, the dispersion of the longest known ones
+        grows with the length, as it does at most: when the steps of a span err all alike. A dispersion known from few spans may be too small by chance, so
+        the likelihood is that of Student's t with as many degrees of freedom.
+        """
+        measure, first, ended = departure.measure, departure.onset, departure.ended
+        starts = self.start_ns
+        step_ns = int(np.median(np.diff(starts)))
+        end_ns = int(starts[-1]) + step_ns if ended is None or ended >= starts.size else int(starts[ended])
+        length_ns = _DAY_NS
+        while starts[first] + length_ns <= end_ns:
+            span = slice(first, int(np.searchsorted(starts, starts[first] + length_ns)))
+            length = span.stop - first
+            known = max((each for each in self.scales if each <= length and self.is_known(each)), default=1)
+            spread = float(self.dispersion(known)[measure]) * length / known
+            variance = max(float(self._variances[measure, span].sum()), 1e-12)
+            square = float(self._errors[measure, span].sum()) ** 2 / variance / spread
+            spans = len(self._known_blocks(known))
+            if spans / 2 * np.log1p(square / spans) - 0.5 * np.log1p(square) >= self.price(length):
+                return True
+            length_ns *= 2
+        return False
 
 
 def _logit(share: Numbers | float) -> Numbers:

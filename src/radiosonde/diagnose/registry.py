@@ -48,7 +48,7 @@ class Check:
         scales: ``windows`` for spans from one window to 28 days, ending at every window; ``blocks`` for fixed blocks of hours.
         severity: the rule, in words.
         look: looks at a model and adds what it saw to the report.
-        explains: names of checks whose findings at the same place and time are symptoms of this one's.
+        explains: names of checks, or kinds of findings, whose findings at the same place and time are symptoms of this one's.
         only_with_symptoms: its findings are notes where they explain nothing.
         spoils: the time of its ended incidents is no baseline for any check.
         measured: the rate by which an incident is verified; None, or a None from it, where its state alone tells.

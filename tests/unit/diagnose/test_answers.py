@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from radiosonde.diagnose.checks.answers import look
+from radiosonde.diagnose.incidents import is_incident
 from radiosonde.diagnose.own_past import OwnPast
 from radiosonde.diagnose.registry import Report, View
 from radiosonde.model import CONFIDENCE_BINS, OutputCounts, SeriesKey
@@ -126,6 +127,20 @@ def test_answers_that_wander_call_for_nobody(memory):
     assert (pages, tickets <= 2) == (0, True)
 
 
+@pytest.mark.parametrize(("days", "seed", "share", "severity"), [
+    (7, 8, 0.55, "info"), (7, 10, 0.9, "info"), (28, 8, 0.65, "info"), (28, 10, 0.55, "info"), (28, 8, 0.9, "ticket"),
+    (28, 10, 0.9, "ticket"),
+])  # fmt: skip
+def test_a_day_is_a_ticket_only_if_it_is_unusual_among_days(days, seed, share, severity):
+    """Answers differ from day to day, by 0.7 on the log-odds scale: a further day is a note until enough days are known to call it unusual."""
+    rng = np.random.default_rng(seed)
+    usual = np.repeat(1 / (1 + np.exp(1.4 - rng.normal(0, 0.7, days))), 24)
+    outputs = [answered(rng, 500, yes) for yes in (*usual, *[share] * 26)]
+    report = said(served(lambda at, _: outputs[at], hours=len(outputs)))
+    (last,) = [each for each in (*report.findings, *report.notes) if each.onset.ended_ns is None]
+    assert last.severity == severity
+
+
 def test_the_version_that_changed_is_named():
     """One of two; where both change, it is the model."""
     rng, usual = np.random.default_rng(5), steady()
@@ -148,13 +163,28 @@ def test_the_version_that_changed_is_named():
     assert both.findings[0].title.startswith("all versions: ")
 
 
-def test_what_is_over_is_a_note():
-    """It has an end, and is a finding of the past."""
+@pytest.mark.parametrize(("yes", "hours"), [(1.0, 30), (0.0, 5), (0.8, 30)])
+def test_what_is_over_is_a_note(yes, hours):
+    """It has an end, is an incident that recovered, and a finding of the past."""
     rng, usual = np.random.default_rng(6), steady()
-    windows = served(lambda at, version: answered(rng, 500, 1.0) if 100 <= at < 130 else usual(at, version), hours=200)
+    windows = served(
+        lambda at, version: answered(rng, 500, yes) if 100 <= at < 100 + hours else usual(at, version), hours=200
+    )
     assert said(windows).findings == []
+    (note,) = said(windows).notes
+    assert is_incident(note)
     (finding,) = said(windows, past=True).findings
-    assert abs(finding.onset.ended_ns - (START_NS + 130 * HOUR_NS)) <= HOUR_NS
+    assert abs(finding.onset.ended_ns - (START_NS + (100 + hours) * HOUR_NS)) <= HOUR_NS
+
+
+@pytest.mark.parametrize(("yes", "hours"), [(0.5, 10), (0.8, 10), (0.38, 40)])
+def test_what_called_for_nobody_is_no_incident_when_it_is_over(yes, hours):
+    """Too short, or too small: a note while it went on, and a note after it."""
+    rng, usual = np.random.default_rng(6), steady()
+    outputs = [answered(rng, 500, yes) if 100 <= at < 100 + hours else usual(at, "") for at in range(200)]
+    during, after = (said(served(lambda at, _: outputs[at], hours=last)) for last in (100 + hours, 200))
+    assert (during.findings, after.findings) == ([], [])
+    assert [(note.kind, is_incident(note)) for note in (*during.notes, *after.notes)] == [("drift", False)] * 2
 
 
 @pytest.mark.parametrize("output", [

@@ -107,8 +107,11 @@ def test_scores_that_foresee_the_errors_are_not_called_concept_drift():
     moved = Stream(made.at_s, np.where(late, unsure, made.score), label, lag_s)
     diagnosis = check(windows(moved, as_of_s=21 * DAY_S, step_s=HOUR_S), {})
     (finding,) = diagnosis.findings
-    assert finding.name == "quality.corrected.all"
-    assert finding.verdict.startswith("The scores foresaw it")
+    (note,) = diagnosis.notes
+    assert (finding.name, finding.severity) == ("answers.shift.all", "page")
+    assert any(entry.text.startswith("explains: wrong answers rose from") for entry in finding.evidence)
+    assert (note.name, note.severity) == ("quality.corrected.all", "info")
+    assert note.verdict.startswith("The scores foresaw it")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -114,7 +114,8 @@ CHECK = Check(
     measures=("class share", "share of confidences below a bound", "share of values below a bound"),
     baselines=("past", "reference"),
     scales="windows",
-    severity="page when nearly all answers are alike; ticket when a quarter of them moved for a day, or they differ from the reference; else a note",
+    severity="page when nearly all answers are alike; ticket when a quarter of them moved for a day that is unusual among days, or they differ from the reference; else a note",
     look=look,
+    explains=("quality",),
     spoils=False,  # answers follow the weather of their inputs, which is usual for every other check
 )

@@ -84,5 +84,6 @@ CHECK = Check(
     severity="page for integrity; ticket or note for drift",
     look=look,
     about=("data", "world"),
+    explains=("answers", "quality"),
     measured=cell_rate,
 )
