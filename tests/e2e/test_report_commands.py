@@ -67,11 +67,9 @@ def test_every_printed_query_runs_and_every_printed_diagnosis_is_quiet_about_its
         assert finding["name"] not in {earlier["name"] for earlier in before["findings"]}
 
 
-def test_the_report_renders_in_a_browser(store, tmp_path):
+def test_the_report_renders_in_a_browser(store, tmp_path, require_program):
     """Headless Chromium, where there is one, draws the page without asking the network."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no chromium")
+    browser = require_program("chromium")
     report, picture = tmp_path / "report.html", tmp_path / "report.png"
     assert diagnose(store, "--html", report).returncode == 1
     flags = [
