@@ -211,7 +211,7 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
     guard, sink, lots = Guard(reraise=True), OtlpSink(), range(20)
     # Without a reference, sketches wait for an hour of rows.
     reference = Reference.fit({"number": np.arange(20.0)}, model="delays")
-    with fly(otlp=True, cohorts={"lot": ["*"]}, spans_per_minute=0) as rs:
+    with fly(otlp=True, cohorts={"lot": ["*"]}, sketch_cohorts=True, spans_per_minute=0) as rs:
         observed = rs.observe("delays", version="1", reference=reference)(lambda _: "late")
         for lot in lots:
             with rs.cohort(lot=lot):
@@ -225,7 +225,7 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
         assert len(Delivered(sink, rs.pipeline().process).values) == 5
     spool, path = tmp_path / "spool", tmp_path / "reference.json"
     reference.save(path)
-    settings = Settings(otlp=True, export_interval_s=3600, spans_per_minute=0)
+    settings = Settings(otlp=True, sketch_cohorts=True, export_interval_s=3600, spans_per_minute=0)
     exports = partial(AgentExports, settings, guard)
     with (
         spooled.serving(spool, cohorts={"lot": ["*"]}, references={"*": str(path)}) as server,

@@ -108,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     with guard("agent_last_turn"):
         agent.turn()
     with guard("agent_last_commit"):
-        agent.commit()  # what was published last goes out too
+        # Before the exporters close: what was published last, and rows that wait for a provisional reference, go out too.
+        agent.commit(is_end=True)
     agent.exports.close()
     done = agent.close()
     if not done:
