@@ -27,14 +27,7 @@ pytestmark = pytest.mark.slow
 DAYS = ("--start", "2013-03-10", "--days", "14")
 DAY_S = 86_400
 
-# SIGINT is set as a terminal's shell leaves it: a test run in the background would hand down "ignored".
-PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from radiosonde.cli import main
-raise SystemExit(main())
-"""
-RADIOSONDE = (sys.executable, "-c", PROGRAM)
+RADIOSONDE = (sys.executable, "-m", "radiosonde.cli")
 
 
 def fly(folder, *options):

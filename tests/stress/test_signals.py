@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 
+from tests.default_signals import start_programs_with_default_signals
 from tests.stress._scripts import run, stored_calls
 
 PREDICTED = "for _ in range(500): predict(ROW)\n"
@@ -157,6 +159,41 @@ def test_the_hosts_own_handlers_are_in_charge(tmp_path, how):
     ended = run(f"{before}\n{PREDICTED}{after}\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.1)", store)
     assert ended.returncode == status, ended.stderr
     assert sum(stored_calls(store).values()) == 500
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_a_signal_ignored_from_the_start_stays_ignored(tmp_path, name):
+    """A program that inherits an ignored signal, as `nohup` starts one, goes on after it, and an ordinary exit stores all."""
+    store = tmp_path / "store.sqlite"
+    ended = run(
+        f"""
+        if signal.getsignal(signal.{name}) is not signal.SIG_IGN:
+            signal.signal(signal.{name}, signal.SIG_IGN)
+            os.execv(sys.executable, [sys.executable, *sys.argv])  # what is ignored stays so in the other program
+        {PREDICTED.strip()}
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.5)  # the consumer looks for pending signals meanwhile
+        assert signal.getsignal(signal.{name}) is signal.SIG_IGN
+        print("went on")
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "went on\n"), ended.stderr
+    assert sum(stored_calls(store).values()) == 500
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_programs_of_tests_start_with_default_signals(tmp_path, name):
+    """A signal that is ignored where the tests run ends the programs that they start, and is still ignored there."""
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        start_programs_with_default_signals()
+        os.kill(os.getpid(), number)
+        ended = run(f"os.kill(os.getpid(), signal.{name})\ntime.sleep(30)", tmp_path / "store.sqlite")
+    finally:
+        signal.signal(number, before)
+    assert ended.returncode == -number, ended.stderr
 
 
 def test_a_loop_that_handles_the_signal_ends_as_it_wants_to(tmp_path):
