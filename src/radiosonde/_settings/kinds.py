@@ -81,31 +81,24 @@ def _as_number(kind: type[int | float]) -> Callable[[str], Any]:
 
 def ages(least_days: float, most_days: float, count: int) -> Kind:
     """Return the kind of *count* ages in days, each above the one before."""
-    must = f"it must be {count} numbers of days that grow, from {least_days:g} to {most_days:g}"
-
-    def read(given: str) -> tuple[float, ...]:
-        try:
-            return tuple(float(part) for part in given.split(","))
-        except ValueError:
-            raise ValueError(must + ", joined by commas") from None
-
-    def check(value: Any) -> tuple[float, ...]:
-        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-            raise ValueError(must)
-        if any(isinstance(age, bool) or not isinstance(age, Real) for age in value):
-            raise ValueError(must)
-        kept = tuple(float(age) for age in value)
-        in_order = all(before < after for before, after in itertools.pairwise(kept))
-        if len(kept) != count or not in_order or not least_days <= kept[0] or not kept[-1] <= most_days:
-            raise ValueError(must)
-        return kept
-
-    return Kind(f"{count} numbers of days that grow, joined by commas", "Sequence[float]", read, check)
+    return _growing(
+        f"{count} numbers of days that grow",
+        f"it must be {count} numbers of days that grow, from {least_days:g} to {most_days:g}",
+        lambda kept: len(kept) == count and least_days <= kept[0] and kept[-1] <= most_days,
+    )
 
 
 def edges(most: int) -> Kind:
     """Return the kind of ascending bounds in seconds, *most* of them at most."""
-    must = f"it must be 1 to {most} numbers of seconds that grow, each above 0"
+    return _growing(
+        f"1 to {most} numbers of seconds that grow",
+        f"it must be 1 to {most} numbers of seconds that grow, each above 0",
+        lambda kept: 1 <= len(kept) <= most and kept[0] > 0 and kept[-1] < math.inf,
+    )
+
+
+def _growing(values: str, must: str, is_allowed: Callable[[tuple[float, ...]], bool]) -> Kind:
+    """Return the kind of numbers, each above the one before; *must* says what is expected where they are refused."""
 
     def read(given: str) -> tuple[float, ...]:
         try:
@@ -116,15 +109,15 @@ def edges(most: int) -> Kind:
     def check(value: Any) -> tuple[float, ...]:
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise ValueError(must)
-        if any(isinstance(edge, bool) or not isinstance(edge, Real) for edge in value):
+        if any(isinstance(number, bool) or not isinstance(number, Real) for number in value):
             raise ValueError(must)
-        kept = tuple(float(edge) for edge in value)
+        kept = tuple(float(number) for number in value)
         in_order = all(before < after for before, after in itertools.pairwise(kept))
-        if not 1 <= len(kept) <= most or not in_order or not kept[0] > 0 or not kept[-1] < math.inf:
+        if not in_order or not is_allowed(kept):
             raise ValueError(must)
         return kept
 
-    return Kind(f"1 to {most} numbers of seconds that grow, joined by commas", "Sequence[float]", read, check)
+    return Kind(f"{values}, joined by commas", "Sequence[float]", read, check)
 
 
 def flag(*, other: str = "") -> Kind:

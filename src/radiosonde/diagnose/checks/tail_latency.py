@@ -17,8 +17,8 @@ from radiosonde.diagnose.status import window_length_ns
 from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
-    from radiosonde.diagnose.latency_incidents import SlowCalls
     from radiosonde.diagnose.registry import Report, View
+    from radiosonde.diagnose.spans import SpanScan
 
 
 def look(view: View, report: Report) -> None:
@@ -33,7 +33,10 @@ def look(view: View, report: Report) -> None:
     report.add(*folded(found, broken, window_length_ns(view.windows)))
     phases = len(view.panel.phases)
     report.passed(
-        view, f"tail latency over time and by version, {count(phases, 'phase')}", "latency", _floors(view, slow)
+        view,
+        f"tail latency over time and by version, {count(phases, 'phase')}",
+        "latency",
+        _floors(view, slow.scan, f"{1000 * slow.bound_s:.3g} ms"),
     )
     if not phases:
         report.gap(view, "latency by phase", "no phases were recorded; mark them with radiosonde.stage(...)")
@@ -55,28 +58,17 @@ def _look_at_objective(view: View, report: Report) -> list[Finding]:
         )
         return []
     found = find_slow(view.table, view.windows, bound_s)
-    floors = []
-    if found.scan.latest(1, 0).trials:
-        rates = {words: rate_floor(found.scan, length) for length, words in floor_spans(view.table).items()}
-        floors = [
-            Floor(
-                rate,
-                "share",
-                f"nothing yet {words}" if isnan(rate) else f"{percent(rate)} of calls above {bound} {words}",
-            )
-            for words, rate in falling(rates).items()
-        ]
+    floors = _floors(view, found.scan, bound)
     report.passed(view, f"p99 against its objective of {bound}", "latency", floors)
     return objective_findings(view.table, view.windows, found, wants_past=view.wants_past)
 
 
-def _floors(view: View, slow: SlowCalls) -> list[Floor]:
-    """Return the smallest shares of calls above the usual p99 that would have been reported."""
-    if slow.scan is None or not slow.scan.latest(1, 0).trials:
+def _floors(view: View, scan: SpanScan | None, bound: str) -> list[Floor]:
+    """Return the smallest shares of calls above *bound*, which *scan* counts, that would have been reported."""
+    if scan is None or not scan.latest(1, 0).trials:
         return []
-    bound = f"{1000 * slow.bound_s:.3g} ms"
     made = []
-    rates = {words: rate_floor(slow.scan, length) for length, words in floor_spans(view.table).items()}
+    rates = {words: rate_floor(scan, length) for length, words in floor_spans(view.table).items()}
     for words, rate in falling(rates).items():
         text = f"nothing yet {words}" if isnan(rate) else f"{percent(rate)} of calls above {bound} {words}"
         made.append(Floor(rate, "share", text))
