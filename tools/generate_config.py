@@ -6,16 +6,16 @@ python tools/generate_config.py --check    exit 1 and list the files that are ou
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from _generated import REPOSITORY, write_or_check
+
 sys.path.insert(0, str(REPOSITORY / "src"))
 
-from radiosonde.config.keys import Configuration, ModelConfig, NamedKey, declared_keys  # noqa: E402 - found above
-from radiosonde.config.schema import SCHEMA_FILE, make_schema  # noqa: E402 - found above
+from radiosonde.config.keys import Configuration, ModelConfig, NamedKey, declared_keys
+from radiosonde.config.schema import SCHEMA_FILE, make_schema
 
 PAGE = REPOSITORY / "docs/configuration.md"
 SCHEMA = REPOSITORY / "src/radiosonde/config" / SCHEMA_FILE
@@ -104,17 +104,7 @@ def generated() -> dict[Path, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the generated files, or check them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
-    is_check = parser.parse_args(arguments).check
-    stale = [path for path, text in generated().items() if not path.exists() or path.read_text("utf-8") != text]
-    if is_check:
-        for path in stale:
-            print(f"{path.relative_to(REPOSITORY)} is out of date; run: python tools/generate_config.py")
-        return 1 if stale else 0
-    for path in stale:
-        path.write_text(generated()[path], encoding="utf-8")
-    return 0
+    return write_or_check("generate_config.py", __doc__, generated, arguments)
 
 
 if __name__ == "__main__":
