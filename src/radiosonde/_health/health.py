@@ -124,10 +124,15 @@ class HealthSampler:
 
     def _on_collection(self, phase: str, _: dict[str, int]) -> None:
         # Collections never nest (so no lock), and hold the interpreter lock (or stop the world) in between.
-        if phase == "start":
-            self._pause_began_ns = monotonic_ns()
-        elif self._pause_began_ns:
-            self._pauses.add(monotonic_ns() - self._pause_began_ns)
+        # Where the application's stack is all but full, the calls below do not fit on it. That pause is not counted: an exception
+        # would go to `sys.unraisablehook`, which prints it. The call of this method needs its frame all the same.
+        try:
+            if phase == "start":
+                self._pause_began_ns = monotonic_ns()
+            elif self._pause_began_ns:
+                self._pauses.add(monotonic_ns() - self._pause_began_ns)
+                self._pause_began_ns = 0
+        except RecursionError:
             self._pause_began_ns = 0
 
     def watch_running_loop(self) -> None:

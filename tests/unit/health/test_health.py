@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,34 @@ def test_a_duration_falls_into_the_bucket_that_holds_it(duration_ns):
     seconds = duration_ns / 1e9
     assert seconds <= upper[bucket] * (1 + 1e-9) or bucket == LATENCY.size - 1
     assert bucket == 0 or seconds > upper[bucket - 1] * (1 - 1e-9)
+
+
+def test_a_collection_where_the_stack_is_all_but_full_raises_nothing(monkeypatch):
+    """The interpreter would print the exception. At every depth at which a collection can begin, ours fits on the stack."""
+    sampler, raised = HealthSampler(60.0, "p"), []
+
+    def collect_below(frames):
+        if frames:
+            collect_below(frames - 1)
+        else:
+            gc.collect(0)
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as threads:
+        patch.setattr(sys, "unraisablehook", lambda unraisable: raised.append(unraisable.exc_type))
+        sampler.start()
+        try:
+            deepest = 0
+            for frames in range(1, sys.getrecursionlimit()):
+                try:
+                    threads.submit(collect_below, frames).result()
+                except RecursionError:
+                    break
+                deepest = frames
+        finally:
+            sampler.stop()
+    assert deepest > 100, "the stack was full from the start"
+    assert raised == []
+    assert int(sampler._pauses.snapshot().counts.sum()) >= deepest - 8, "but for the last, each is counted"
 
 
 def test_cpu_memory_and_collections_are_counted():
