@@ -52,13 +52,7 @@ check: .venv/.ready ## format, lint, import contracts, types, documentation; cha
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)lint-imports --no-logo --no-cache
-	$(RUN)python tools/generate_semconv.py --check
-	$(RUN)python tools/generate_settings.py --check
-	$(RUN)python tools/generate_config.py --check
-	$(RUN)python tools/generate_architecture.py --check
-	$(RUN)python tools/generate_cli.py --check
-	$(RUN)python tools/generate_store_page.py --check
-	$(RUN)python tools/generate_assets.py --check
+	for generator in tools/generate_*.py; do $(RUN)python $$generator --check || exit 1; done
 	$(RUN)mypy
 	$(RUN)mypy tests/typing
 	$(RUN)pyright

@@ -8,35 +8,24 @@ Floors come from the first import contract of pyproject.toml, arrows from the im
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import sys
 import tomllib
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from _generated import REPOSITORY, run
+
 SOURCE = REPOSITORY / "src/radiosonde"
-PICTURE = REPOSITORY / "docs/explanation/imports.svg"
+PICTURE = "docs/explanation/imports.svg"
 
 WIDTH, FLOOR_HEIGHT, BOX_HEIGHT, LEFT, TOP = 1120, 92, 34, 24, 24
 FRONT_DOOR = "radiosonde"
 
 
-def main() -> int:
-    """Write or check the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 if the picture is out of date")
-    args = parser.parse_args()
-    picture = draw(floors(), arrows())
-    if args.check:
-        if not PICTURE.exists() or PICTURE.read_text("utf-8") != picture:
-            print(f"{PICTURE.relative_to(REPOSITORY)} is out of date: run python tools/generate_architecture.py")
-            return 1
-        return 0
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    PICTURE.write_text(picture, "utf-8")
-    return 0
+def generated() -> dict[str, str]:
+    """Return the picture."""
+    return {PICTURE: draw(floors(), arrows())}
 
 
 def floors() -> list[list[str]]:
@@ -112,6 +101,11 @@ def draw(rows: list[list[str]], imports: set[tuple[str, str]]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" font-family="monospace">'
     title = "<title>Packages on their floors; imports point downward</title>"
     return "\n".join([head, title, f"<style>{style}</style>", *lines, *boxes, "</svg>", ""])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the picture, or check it."""
+    return run(__file__, __doc__, generated, arguments)
 
 
 if __name__ == "__main__":

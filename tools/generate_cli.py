@@ -11,14 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "src"))
+from _generated import run
 
-from radiosonde.cli import COMMANDS  # noqa: E402 - found above
+from radiosonde.cli import COMMANDS
 
-PAGE = REPOSITORY / "docs/reference/cli.md"
+PAGE = "docs/reference/cli.md"
 
 _HEAD = """\
 # Command line
@@ -91,19 +89,14 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def main() -> int:
-    """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is out of date")
-    is_check = parser.parse_args().check
-    wanted = page()
-    if is_check:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != wanted:
-            print(f"{PAGE.relative_to(REPOSITORY)} is out of date: run python tools/generate_cli.py", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(wanted, "utf-8")
-    return 0
+def generated() -> dict[str, str]:
+    """Return the page by its path."""
+    return {PAGE: page()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page, or check it."""
+    return run(__file__, __doc__, generated, arguments)
 
 
 if __name__ == "__main__":

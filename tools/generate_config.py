@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
-from _generated import REPOSITORY, write_or_check
-
-sys.path.insert(0, str(REPOSITORY / "src"))
+from _generated import run
 
 from radiosonde.config.keys import Configuration, ModelConfig, NamedKey, declared_keys
 from radiosonde.config.schema import SCHEMA_FILE, make_schema
 
-PAGE = REPOSITORY / "docs/configuration.md"
-SCHEMA = REPOSITORY / "src/radiosonde/config" / SCHEMA_FILE
+PAGE = "docs/configuration.md"
+SCHEMA = f"src/radiosonde/config/{SCHEMA_FILE}"
 
 _PAGE = """\
 # Objectives and owners: `radiosonde.toml`
@@ -92,7 +89,7 @@ def example() -> str:
     return "\n".join([*top, "", "[defaults]", keys[0], "", "[model.delays]", *keys[1:]])
 
 
-def generated() -> dict[Path, str]:
+def generated() -> dict[str, str]:
     """Return what the generated files should hold."""
     page = _PAGE.format(
         example=example(),
@@ -104,7 +101,7 @@ def generated() -> dict[Path, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the generated files, or check them."""
-    return write_or_check("generate_config.py", __doc__, generated, arguments)
+    return run(__file__, __doc__, generated, arguments)
 
 
 if __name__ == "__main__":

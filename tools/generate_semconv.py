@@ -13,7 +13,6 @@ nothing and exits 2.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import textwrap
 from dataclasses import dataclass, field
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from _generated import REPOSITORY, make_parser, write_or_check
 
 ROOT = "radiosonde"
-REPOSITORY = Path(__file__).resolve().parents[1]
 REGISTRY = REPOSITORY / "src/radiosonde/semconv/registry"
-PACKAGE = REPOSITORY / "src/radiosonde/semconv"
-PAGE = REPOSITORY / "docs/semconv.md"
+PACKAGE = "src/radiosonde/semconv"
+PAGE = "docs/semconv.md"
 
 FOREIGN_DEFINITIONS = frozenset({"otel.metric.overflow"})
 """Attributes outside our root that the registry may define, because no upstream registry does."""
@@ -162,15 +161,14 @@ def constant_name(name: str) -> str:
     return name.removeprefix(f"{ROOT}.").replace(".", "_").upper()
 
 
-def render(registry: Registry) -> dict[Path, str]:
+def render(registry: Registry) -> dict[str, str]:
     """Return the content of every generated file by its path relative to the repository."""
-    package = PACKAGE.relative_to(REPOSITORY)
     return {
-        package / "attributes.py": _attributes_module(registry),
-        package / "metrics.py": _metrics_module(registry),
-        package / "catalogue.py": _catalogue_module(registry),
-        package / "events.py": _events_module(registry),
-        PAGE.relative_to(REPOSITORY): _page(registry),
+        f"{PACKAGE}/attributes.py": _attributes_module(registry),
+        f"{PACKAGE}/metrics.py": _metrics_module(registry),
+        f"{PACKAGE}/catalogue.py": _catalogue_module(registry),
+        f"{PACKAGE}/events.py": _events_module(registry),
+        PAGE: _page(registry),
     }
 
 
@@ -332,29 +330,16 @@ def _examples(attribute: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check the generated files; return the exit code."""
-    parser = argparse.ArgumentParser(description="Generate constants and docs from the semantic-convention registry.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a generated file is out of date")
+    """Write the generated files, or check them; 2 if the registry breaks a rule."""
+    parser = make_parser(__doc__)
     parser.add_argument("--registry", type=Path, default=REGISTRY, help="folder of the registry")
-    parser.add_argument("--output", type=Path, default=REPOSITORY, help="folder the generated paths are relative to")
     options = parser.parse_args(arguments)
     try:
         files = render(load_registry(options.registry))
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 2
-    stale = []
-    for path, content in files.items():
-        target = options.output / path
-        if not target.exists() or target.read_text() != content:
-            stale.append(str(path))
-            if not options.check:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(content)
-    if options.check and stale:
-        print(f"out of date: {', '.join(stale)}; run python tools/generate_semconv.py", file=sys.stderr)
-        return 1
-    return 0
+    return write_or_check(__file__, files, options)
 
 
 if __name__ == "__main__":

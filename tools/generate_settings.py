@@ -10,18 +10,15 @@ import math
 import sys
 import textwrap
 from dataclasses import MISSING, Field
-from pathlib import Path
 from typing import Any
 
-from _generated import REPOSITORY, write_or_check
-
-sys.path.insert(0, str(REPOSITORY / "src"))
+from _generated import run
 
 from radiosonde._settings.environment import OTHER_VARIABLES
 from radiosonde._settings.settings import DeclaredSetting, declarations
 
-PAGE = REPOSITORY / "docs/settings.md"
-OPTIONS = REPOSITORY / "src/radiosonde/_settings/options.py"
+PAGE = "docs/settings.md"
+OPTIONS = "src/radiosonde/_settings/options.py"
 
 _LINE_LENGTH = 120
 
@@ -106,7 +103,7 @@ def option(item: Field[Any], declared: DeclaredSetting) -> str:
     return textwrap.indent(f"{item.name}: {declared.kind.accepts} | None\n{quoted}", "    ")
 
 
-def generated() -> dict[Path, str]:
+def generated() -> dict[str, str]:
     """Return what the generated files should hold."""
     known = declarations()
     others = [f"| `{name}` | {what} |" for name, what in OTHER_VARIABLES.items()]
@@ -116,7 +113,7 @@ def generated() -> dict[Path, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the generated files, or check them."""
-    return write_or_check("generate_settings.py", __doc__, generated, arguments)
+    return run(__file__, __doc__, generated, arguments)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ python tools/generate_store_page.py --check    exit 1 if it is out of date
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+
+from _generated import REPOSITORY, run
 
 from radiosonde.model import SeriesKey
 from radiosonde.model.fields import Stored, declarations
 from radiosonde.store.documents import FEATURE_TABLES, places
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/store.md"
+PAGE = "docs/store.md"
 BEGIN, END = "<!-- fields: begin, made by tools/generate_store_page.py -->", "<!-- fields: end -->"
 HEAD = "| column | axes | type | merge of two windows | merge over series | encoding | read by |\n|---|---|---|---|---|---|---|\n"
 
@@ -38,25 +38,15 @@ def _shape(stored: Stored) -> str:
     return "" if stored is Stored.PLAIN else stored.value
 
 
-def page() -> str:
-    """Return the whole page with the table as it should be."""
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{rest.split(END)[1]}"
+def generated() -> dict[str, str]:
+    """Return the page with the table as the declarations make it."""
+    before, rest = (REPOSITORY / PAGE).read_text("utf-8").split(BEGIN)
+    return {PAGE: f"{before}{BEGIN}\n\n{table()}\n{END}{rest.split(END)[1]}"}
 
 
-def main() -> int:
-    """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the table is out of date")
-    is_check = parser.parse_args().check
-    wanted = page()
-    if is_check:
-        if PAGE.read_text(encoding="utf-8") != wanted:
-            print(f"{PAGE.name} is out of date: run python tools/generate_store_page.py", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+def main(arguments: list[str] | None = None) -> int:
+    """Write the table, or check it."""
+    return run(__file__, __doc__, generated, arguments)
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ def test_the_generated_files_are_up_to_date():
         timeout=120,
         check=False,
     )
-    assert (result.returncode, result.stdout) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_start_takes_every_setting():
