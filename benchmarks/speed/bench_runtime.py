@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks._measure import Figure
 from radiosonde._health.health import BEAT_EVERY_S, HealthSampler
-from radiosonde._ring.health_page import HealthPage
+from radiosonde._ring.process_pages import HEALTH, HealthReading, ProcessPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,9 +32,9 @@ def measure(rounds: int) -> Iterator[Figure]:
     health.start()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            page = HealthPage(Path(folder, "bench.health"))
+            page = ProcessPage(Path(folder, "bench.health"), HEALTH)
             costs = [asyncio.run(_round(health)) for _ in range(rounds + 1)][1:]
-            left_s = [_per_call_s(lambda: page.write(health.total, 1)) for _ in range(rounds + 1)][1:]
+            left_s = [_per_call_s(lambda: page.write(HealthReading(1, health.total))) for _ in range(rounds + 1)][1:]
             page.close()
     finally:
         health.stop()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from radiosonde._ring.health_page import read_health
+from radiosonde._ring.process_pages import HEALTH, read_page
 from radiosonde.model import RuntimeCounts
 from radiosonde.model.addition import add
 from radiosonde.store.reader import Interval, StoreReader
@@ -181,7 +181,8 @@ def test_each_worker_s_health_is_told_by_the_agent(server: str, tmp_path: Path, 
             wait_for(lambda: pauses.items() <= exported(sink).items(), "OTLP to bring all pauses")
             pages = [spool / f"{name}.health" for name in names.values()]
             wait_for(
-                lambda: all(read_health(path).time_ns > asked_ns for path in pages), "the workers to sample once more"
+                lambda: all(read_page(path, HEALTH).time_ns > asked_ns for path in pages),
+                "the workers to sample once more",
             )
             killed = min(names)
             os.kill(killed, signal.SIGKILL)

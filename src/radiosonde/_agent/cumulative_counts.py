@@ -1,7 +1,7 @@
 """Counts outside of the rings, summed over all processes of a spool and over restarts of the agent.
 
 Three parts: what agents before this one had (from the store), what this agent's own guard counts, and the pages of counts
-the processes leave in the spool (`radiosonde._ring.counts`). The page of a dead process is final: it is added to the first
+the processes leave in the spool (`radiosonde._ring.process_pages`). The page of a dead process is final: it is added to the first
 part in a commit, remembered there as absorbed, and removed after it; an agent killed between the two finds it absorbed.
 Rings that were counted to their end are remembered likewise, so that the predictions that died in them are told once.
 """
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radiosonde._agent.worker_pages import read_pages
 from radiosonde._native import allocate_lock
 from radiosonde._pipeline.worker_publisher import GUARDED, LABEL, LOSS
-from radiosonde._ring.counts import read_counts
-from radiosonde._ring.spool import Spool, is_held
-from radiosonde.errors import SpoolError
+from radiosonde._ring.process_pages import COUNTS
+from radiosonde._ring.spool import Spool
 from radiosonde.model import losses
 
 if TYPE_CHECKING:
@@ -54,21 +54,13 @@ class CumulativeCounts:
     def look(self) -> None:
         """Read the pages that are there."""
         living, dead = {}, {}
-        for path in self._spool.counts():
+        for path, is_alive, counts in read_pages(self._spool, COUNTS, self._guard):
             if path.stem in self._absorbed:
                 path.unlink(missing_ok=True)
-                continue
-            is_alive = is_held(path)  # asked first: what a process wrote before it died is read then
-            try:
-                counts = Counter(read_counts(path))
-            except SpoolError as error:
-                if path.exists():
-                    self._guard.tell(str(path), "%s", error)
-                continue
-            if is_alive:
-                living[path.stem] = counts
+            elif is_alive:
+                living[path.stem] = Counter(counts)
             else:
-                dead[path] = counts
+                dead[path] = Counter(counts)
         with self._lock:
             self._living = living
             self._dead |= dead
@@ -86,7 +78,7 @@ class CumulativeCounts:
     def document(self, buried: Iterable[Identity]) -> dict[str, Any]:
         """Return what the next agent is to know, with the rings that end in this commit."""
         self._being_absorbed = {path.stem for path in self._dead}
-        pages = {path.stem for path in self._spool.counts()}
+        pages = {path.stem for path in self._spool.pages(COUNTS.suffix)}
         self._absorbed &= pages  # a page that is not there any more need not be known
         self.buried &= {(file.process, file.nonce) for file in self._spool.rings()}
         return {

@@ -1,6 +1,6 @@
 """Runtime health of the processes that an agent drains, as windows and metrics per process.
 
-A process samples itself once a second and leaves its totals in the spool (`radiosonde._ring.health_page`); the agent looks once
+A process samples itself once a second and leaves its totals in the spool (`radiosonde._ring.process_pages`); the agent looks once
 a second, counts what was added since its last look into the window of wall time in which the process sampled, and writes a
 window when it is over: one row per process and window, as the process would write itself. Losses travel the same way
 (`radiosonde._agent.cumulative_counts`); a ring would have to be sized for the longest absence of an agent, and a page of totals
@@ -22,13 +22,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radiosonde._agent.worker_pages import read_pages
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._health.health import runtime_window
-from radiosonde._ring.health_page import HealthReading, read_health
-from radiosonde._ring.spool import Spool, is_held
-from radiosonde.errors import SpoolError
+from radiosonde._ring.process_pages import HEALTH, HealthReading
+from radiosonde._ring.spool import Spool
 from radiosonde.model import RuntimeCounts
 from radiosonde.model.addition import subtract
+from radiosonde.model.runtime import LEVELS
 from radiosonde.store.documents import group_document
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _Worker:
         document: of *counted*, as it is committed; None while that is nothing.
         seen: total at the last look.
         start_ns: of the open window; 0 without one.
-        peaks: levels within the open window, the largest.
+        peaks: largest of each level within the open window.
         died_ns: when its last window was committed, monotonic; 0 while its page is there.
     """
 
@@ -59,7 +60,7 @@ class _Worker:
     document: dict[str, Any] | None = None
     seen: RuntimeCounts = field(default_factory=RuntimeCounts)
     start_ns: int = 0
-    peaks: tuple[int, int] = (0, 0)
+    peaks: dict[str, Any] = field(default_factory=dict)
     died_ns: int = 0
 
 
@@ -87,16 +88,9 @@ class WorkersHealth:
     def look(self) -> None:
         """Read the pages that are there."""
         self.has_living = False
-        pages = self._spool.health_pages()
-        for path in pages:
+        pages = self._spool.pages(HEALTH.suffix)
+        for path, is_alive, reading in read_pages(self._spool, HEALTH, self._guard):
             process = path.stem
-            is_alive = is_held(path)  # asked first: what a process wrote before it died is read then
-            try:
-                reading = read_health(path)
-            except SpoolError as error:
-                if path.exists():
-                    self._guard.tell(str(path), "%s", error)
-                continue
             worker = self._workers.get(process) or self._adopt(process)
             if reading is not None:
                 self._take(process, worker, reading)
@@ -120,16 +114,17 @@ class WorkersHealth:
             self._end(process, worker)
         worker.start_ns = worker.start_ns or start_ns
         worker.seen = reading.total
-        worker.peaks = max(worker.peaks[0], reading.total.rss_bytes), max(worker.peaks[1], reading.total.gpu_bytes)
+        for level in LEVELS:
+            worker.peaks[level] = max(worker.peaks.get(level, 0), getattr(reading.total, level))
 
     def _end(self, process: str, worker: _Worker) -> None:
         """End the open window of a process, if anything was counted into it."""
         part = subtract(worker.seen, worker.counted)
         if part.observed_s > 0:
-            whole = replace(part, rss_bytes=worker.peaks[0], gpu_bytes=worker.peaks[1])
+            whole = replace(part, **worker.peaks)
             self._ended.append(runtime_window(process, worker.start_ns, self._window_ns, whole, self._agent))
             worker.counted, worker.document = worker.seen, group_document(RuntimeCounts).write(worker.seen)
-        worker.start_ns, worker.peaks = 0, (0, 0)
+        worker.start_ns, worker.peaks = 0, {}
 
     def end_all(self) -> None:
         """End the open windows; the agent is about to exit, and whoever comes next goes on from there."""
@@ -166,7 +161,7 @@ class WorkersHealth:
 
     def document(self) -> dict[str, Any]:
         """Return what the next agent is to know: totals up to the end of the last window, by process whose page may be there."""
-        pages = {path.stem for path in self._spool.health_pages()}
+        pages = {path.stem for path in self._spool.pages(HEALTH.suffix)}
         # Pages that lie there and cannot be read may only be unreadable for the moment.
         self._stored = {process: document for process, document in self._stored.items() if process in pages}
         known = {
@@ -194,9 +189,6 @@ class WorkersHealth:
         """Return the totals of each process since it began to count, the living first; who is dead holds no memory."""
         workers = self._workers
         living = {process: worker.seen for process, worker in workers.items() if not worker.died_ns}
-        dead = {
-            process: replace(worker.seen, rss_bytes=0, gpu_bytes=0)
-            for process, worker in workers.items()
-            if worker.died_ns
-        }
+        nothing: dict[str, Any] = dict.fromkeys(LEVELS, 0)
+        dead = {process: replace(worker.seen, **nothing) for process, worker in workers.items() if worker.died_ns}
         return {process: total for process, total in (living | dead).items() if total.observed_s}

@@ -31,6 +31,7 @@ from radiosonde._health.pressure import Contention, ContentionProbe
 from radiosonde._native import RLock
 from radiosonde.model import LATENCY, RUNTIME_KEY, DurationCounts, RuntimeCounts, Window
 from radiosonde.model.addition import add
+from radiosonde.model.runtime import LEVELS
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,6 +105,7 @@ class HealthSampler:
         self._cores = min(limit.cores, probes.available_cores())
         self._contention = ContentionProbe()
         self._contention_ns = monotonic_ns()
+        self._memory_bytes = self._memory_limit_bytes = 0
         self._gpu = probes.gpu_probe()
         self._gpu_bytes = 0
         self._gpu_asked_ns = -GPU_EVERY_NS  # so that the first sample asks, also where the monotonic clock is young
@@ -190,14 +192,16 @@ class HealthSampler:
             self._start_ns = start_ns
         part = self._since(now_ns, is_last=everything)
         self._parts = [add([*self._parts, part])]
-        self.total = replace(add([self.total, part]), rss_bytes=part.rss_bytes, gpu_bytes=part.gpu_bytes)
+        last: dict[str, Any] = {level: getattr(part, level) for level in LEVELS}
+        self.total = replace(add([self.total, part]), **last)
         return [*ended, *(self._close() if everything else ())]
 
     def _since(self, now_ns: int, *, is_last: bool) -> RuntimeCounts:
         """Return what was added since the last sample."""
-        waited = Contention()
+        waited = Contention(memory_bytes=self._memory_bytes, memory_limit_bytes=self._memory_limit_bytes)
         if is_last or now_ns - self._contention_ns >= CONTENTION_EVERY_NS:
             waited, self._contention_ns = self._contention.look(), now_ns
+            self._memory_bytes, self._memory_limit_bytes = waited.memory_bytes, waited.memory_limit_bytes
         cpu_ns, tables = process_time_ns(), self._snapshots()
         throttled = probes.throttling(self._stat) if self._stat else probes.Throttling()
         grown = throttled.since(self._throttling)

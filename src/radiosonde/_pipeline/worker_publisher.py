@@ -8,11 +8,10 @@ are gone when it is dead, and would leave its last second out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from radiosonde._clock import monotonic_ns, wall_ns
-from radiosonde._ring.counts import CountsPage
-from radiosonde._ring.health_page import HealthPage
+from radiosonde._ring.process_pages import COUNTS, HEALTH, HealthReading, PageKind, ProcessPage
 from radiosonde._ring.spool import AGENT_LOCK, Spool, is_held
 from radiosonde.model import losses
 
@@ -20,14 +19,53 @@ if TYPE_CHECKING:
     from radiosonde._guard import Guard
     from radiosonde._health.health import HealthSampler
     from radiosonde._pipeline.launch import Launcher
-    from radiosonde.model import RuntimeCounts
 
 LOSS, LABEL, GUARDED = "loss.", "label.", "guarded."
 """Before the names of losses, label results and places of errors in a page of counts."""
 
 
+Value = TypeVar("Value")
+
+
+class _OwnPage(Generic[Value]):
+    """A page of this process, created at the first value and again where somebody removed it.
+
+    Args:
+        guard: counts and logs where it cannot be created.
+        kind: what it holds.
+        loss: counted once where it cannot be created; it is tried again with each value.
+        consequence: of that, for the log.
+    """
+
+    def __init__(self, guard: Guard, kind: PageKind[Value], loss: str, consequence: str) -> None:
+        self._guard, self._kind, self._loss, self._consequence = guard, kind, loss, consequence
+        self._page: ProcessPage[Value] | None = None
+        self._is_lost = False
+
+    def publish(self, spool: Spool, process: str, value: Value) -> None:
+        """Replace what the page holds."""
+        if self._page is not None and self._page.is_removed:
+            self.close()
+        if self._page is None:
+            made = self._guard.attempt(ProcessPage[Value], spool.page_path(process, self._kind.suffix), self._kind)
+            if isinstance(made, Exception):
+                if not self._is_lost:
+                    self._guard.lose(self._loss)
+                self._is_lost = True
+                self._guard.tell(self._kind.name, "%s (until then %s)", made, self._consequence)
+                return
+            self._page = made
+        self._page.write(value)
+
+    def close(self) -> None:
+        """Release the file; what it holds is final."""
+        if self._page is not None:
+            self._page.close()
+        self._page = None
+
+
 class WorkerPublisher:
-    """Looks after one process's side of a spool.
+    """Publishes what an agent cannot know of this process in a spool.
 
     Args:
         guard: its losses and errors, which are left in the spool.
@@ -44,11 +82,13 @@ class WorkerPublisher:
     ) -> None:  # fmt: skip
         self._guard, self._process, self._spool, self._labels = guard, process, spool, labels
         self._launcher = launcher
-        self._page: CountsPage | None = None
-        self._has_no_page = False
         self._health = health
-        self._health_page: HealthPage | None = None
-        self._is_health_unshared = False
+        self._counts_page = _OwnPage(
+            guard, COUNTS, losses.SPOOL_FAILED, "this process's losses are in its own statistics only"
+        )
+        self._health_page = _OwnPage(
+            guard, HEALTH, losses.HEALTH_UNSHARED, "the agent does not count this process's health"
+        )
 
     def look(self, *, is_last: bool = False) -> None:
         """Leave the counts and the health; start an agent, or say that there is none.
@@ -68,8 +108,9 @@ class WorkerPublisher:
         if spool is None:
             return
         if self._health is not None and self._health.total.observed_s:
-            self._leave_health(spool, self._health.total)
-        self._leave_counts(spool)
+            self._health_page.publish(spool, self._process, HealthReading(wall_ns(), self._health.total))
+        if counts := self._counts():
+            self._counts_page.publish(spool, self._process, counts)
         if self._launcher is not None:
             self._launcher.look(spool, monotonic_ns())
         elif not is_held(spool.folder / AGENT_LOCK):
@@ -78,45 +119,13 @@ class WorkerPublisher:
                 spool.folder, spool.folder,
             )  # fmt: skip
 
-    def _leave_counts(self, spool: Spool) -> None:
-        if self._page is not None and self._page.is_removed:
-            self._page.close()
-            self._page = None
+    def _counts(self) -> dict[str, int]:
         counts = {LOSS + reason: count for reason, count in self._guard.losses().items() if count}
         counts |= {LABEL + result: count for result, count in self._labels().items() if count}
-        counts |= {GUARDED + place: count for place, count in self._guard.errors().items() if count}
-        if self._page is None:
-            if not counts:
-                return
-            made = self._guard.attempt(CountsPage, spool.counts_path(self._process))
-            if isinstance(made, Exception):
-                if not self._has_no_page:  # tried again every second, counted once
-                    self._guard.lose(losses.SPOOL_FAILED)
-                self._has_no_page = True
-                self._guard.tell("spool", "%s (until then this process's losses are in its own statistics only)", made)
-                return
-            self._page = made
-        self._page.write(counts)
-
-    def _leave_health(self, spool: Spool, total: RuntimeCounts) -> None:
-        if self._health_page is not None and self._health_page.is_removed:
-            self._health_page.close()
-            self._health_page = None
-        if self._health_page is None:
-            made = self._guard.attempt(HealthPage, spool.health_path(self._process))
-            if isinstance(made, Exception):
-                if not self._is_health_unshared:
-                    self._guard.lose(losses.HEALTH_UNSHARED)
-                self._is_health_unshared = True
-                self._guard.tell("health", "%s (until then the agent does not count this process's health)", made)
-                return
-            self._health_page = made
-        self._health_page.write(total, wall_ns())
+        return counts | {GUARDED + place: count for place, count in self._guard.errors().items() if count}
 
     def end(self) -> None:
         """Leave the last counts, and an agent for what is in the rings; the process is about to exit."""
         self.look(is_last=True)
-        for page in (self._page, self._health_page):
-            if page is not None:
-                page.close()
-        self._page = self._health_page = None
+        self._counts_page.close()
+        self._health_page.close()

@@ -6,8 +6,8 @@
       <process>-<nonce>.ring     one per record writer, mode 0600, see `radiosonde._ring.layout`
       <process>-<nonce>.arena    rows of its batches, made at the first batch, see `radiosonde._ring.arena`
       <process>-<nonce>.names    texts behind its codes, see `radiosonde._ring.names`
-      <process>.counts           losses and label results of a process, see `radiosonde._ring.counts`
-      <process>.health           health of a process, see `radiosonde._ring.health_page`
+      <process>.counts           losses and label results of a process, see `radiosonde._ring.process_pages`
+      <process>.health           health of a process, likewise
       <identity>.reference.json  reference profiles the rings' models are read against
       agent.lock                 held by the one agent
       agent.starting             held by the process that is starting one (RADIOSONDE_AGENT=auto)
@@ -48,7 +48,7 @@ from radiosonde.errors import SpoolError
 IS_SUPPORTED = hasattr(fcntl, "lockf") and hasattr(os, "posix_fallocate")
 """Whether this system has what a spool rests on: record locks of the layout below, and space that is claimed."""
 
-RING, ARENA, NAMES, COUNTS, HEALTH = ".ring", ".arena", ".names", ".counts", ".health"
+RING, ARENA, NAMES = ".ring", ".arena", ".names"
 
 SUFFIXES = (ARENA, NAMES, RING)
 """Of the files of one ring. The ring itself is removed last: without it nobody would look for the others."""
@@ -120,21 +120,13 @@ class Spool:
         """Return where the reference profile of that identity lies."""
         return self.folder / f"{reference_id}.reference.json"
 
-    def counts_path(self, process: str) -> Path:
-        """Return where the counts of *process* lie."""
-        return self.folder / f"{process}{COUNTS}"
+    def page_path(self, process: str, suffix: str) -> Path:
+        """Return where the page of *process* with that suffix lies."""
+        return self.folder / f"{process}{suffix}"
 
-    def counts(self) -> list[Path]:
-        """Return the pages of counts in the folder, by name."""
-        return sorted(self.folder.glob(f"*{COUNTS}"))
-
-    def health_path(self, process: str) -> Path:
-        """Return where the health of *process* lies."""
-        return self.folder / f"{process}{HEALTH}"
-
-    def health_pages(self) -> list[Path]:
-        """Return the pages of health in the folder, by name."""
-        return sorted(self.folder.glob(f"*{HEALTH}"))
+    def pages(self, suffix: str) -> list[Path]:
+        """Return the pages with that suffix, by name."""
+        return sorted(self.folder.glob(f"*{suffix}"))
 
     def rings(self) -> list[RingFile]:
         """Return the rings in the folder, by name; files of other names are left alone."""

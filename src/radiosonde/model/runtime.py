@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model.buckets import LATENCY
-from radiosonde.model.fields import FLOAT, INT, Merge, Stored, counted_group, declared
+from radiosonde.model.fields import FLOAT, INT, Merge, Stored, counted_group, declarations, declared
 from radiosonde.model.names import RUNTIME_MODEL
 from radiosonde.model.series import SeriesKey
 
@@ -95,6 +95,10 @@ class RuntimeCounts:
     cores: float = field(default=0.0, metadata=declared(FLOAT, merge=Merge.LARGEST, read_by="diagnose"))
     memory_bytes: int = field(default=0, metadata=declared(INT, merge=Merge.LARGEST, read_by="diagnose"))
     memory_limit_bytes: int = field(default=0, metadata=declared(INT, merge=Merge.LARGEST, read_by="diagnose"))
+
+
+LEVELS = tuple(each.name for each in declarations(RuntimeCounts) if each.merge is Merge.LARGEST)
+"""Fields that are levels: a window holds the largest value, a total the last one."""
 
 
 def speaker_of(window: Window) -> str:

@@ -11,9 +11,7 @@ import pytest
 
 from radiosonde._agent.agent import Agent
 from radiosonde._guard import Guard
-from radiosonde._ring.counts import CountsPage, read_counts
 from radiosonde._ring.spool import Spool
-from radiosonde.errors import SpoolError
 from radiosonde.store.connection import writing
 from radiosonde.store.retention import drop_older
 from tests.unit.pipeline.spooled import Server, draining, rings, serving
@@ -183,28 +181,3 @@ def test_a_torn_page_of_counts_is_told_and_left(spool: Path, caplog: pytest.LogC
             look(agent)
         assert lost(agent) == {"features_unreadable": 7}
     assert [record.getMessage().split(" is ")[0] for record in caplog.records] == [str(spool / "torn.counts")]
-
-
-def test_a_page_holds_what_was_written_last(tmp_path: Path) -> None:
-    """Counts by name, zeros left out by whoever writes; long names are cut, and a torn or newer file is refused."""
-    path = tmp_path / "a.counts"
-    page = CountsPage(path)
-    assert read_counts(path) == {}
-    page.write({"loss.ring_overwritten": 3})
-    page.write({"loss.ring_overwritten": 5, "guarded." + "x" * 80: 1 << 40})
-    assert read_counts(path) == {"loss.ring_overwritten": 5, "guarded." + "x" * 48: 1 << 40}
-    page.write({f"n{number}": number for number in range(200)})
-    assert len(read_counts(path)) == 127
-    page.close()
-    content = path.read_bytes()
-    for damaged, says in (
-        (content[:-1], "is torn or no page of counts"),
-        (b"FOREIGN!" + content[8:], "is torn or no page of counts"),
-        (content[:8] + b"\x09" + content[9:], "layout 9, this version reads 1"),
-    ):
-        path.write_bytes(damaged)
-        with pytest.raises(SpoolError, match=says):
-            read_counts(path)
-    path.unlink()
-    with pytest.raises(SpoolError, match="cannot be read"):
-        read_counts(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from radiosonde._ring.health_page import read_health
+from radiosonde._ring.process_pages import HEALTH, read_page
 from radiosonde._ring.spool import Spool
 from radiosonde.testing import fly
 from tests.e2e._receivers import wait_for
@@ -23,7 +23,7 @@ import gc, json, os, sys
 from pathlib import Path
 import radiosonde as rs
 from radiosonde._api.surface import SURFACE
-from radiosonde._ring.health_page import read_health
+from radiosonde._ring.process_pages import HEALTH, read_page
 
 gc.disable()
 rs.start(spool=sys.argv[1], agent=True, prometheus=False)
@@ -40,7 +40,7 @@ def leave(collections):
     return pipeline.process
 
 def told(process):
-    total = read_health(Path(sys.argv[1], process + ".health")).total
+    total = read_page(Path(sys.argv[1], process + ".health"), HEALTH).total
     return int(total.gc_pauses.counts.sum()), total.rss_bytes > 0
 
 parent = leave(3)
@@ -72,10 +72,10 @@ def test_a_clean_exit_leaves_the_last_moment_too(tmp_path: Path) -> None:
             pipeline._looked_ns = pipeline.health._sampled_ns = 0
             assert pipeline._consumer.ask(20)
         pipeline.health._pauses.add(5)  # not sampled yet
-        path = Spool(tmp_path / "spool").health_path(pipeline.process)
+        path = Spool(tmp_path / "spool").page_path(pipeline.process, HEALTH.suffix)
         rs.shutdown()
         counted = int(pipeline.health._pauses.snapshot().counts.sum())
-        assert read_health(path).total.gc_pauses.counts.sum() == counted >= 1
+        assert read_page(path, HEALTH).total.gc_pauses.counts.sum() == counted >= 1
         assert pipeline.snapshot().runtime is None  # the agent's to tell
 
 
@@ -94,10 +94,10 @@ def test_a_worker_that_was_killed_is_counted_to_its_last_second(tmp_path: Path) 
     spool = tmp_path / "spool"
     with serving(spool) as server:
         server.predict(CALL)
-        wait_for(lambda: [path for path in spool.glob("*.health") if read_health(path)], "its health")
+        wait_for(lambda: [path for path in spool.glob("*.health") if read_page(path, HEALTH)], "its health")
         server.kill()
     (path,) = spool.glob("*.health")
-    left = read_health(path)
+    left = read_page(path, HEALTH)
     assert left is not None
     with draining(spool) as agent:
         agent.turn()

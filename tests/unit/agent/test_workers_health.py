@@ -18,6 +18,7 @@ from radiosonde._guard import Guard
 from radiosonde._ring.spool import Spool
 from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, RuntimeCounts, Window
+from radiosonde.model.runtime import LEVELS
 from radiosonde.store.documents import group_document
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.writer import StoreWriter
@@ -31,15 +32,15 @@ START_NS = 1_362_096_000 * 10**9
 _WORKER = """
 import json, os, sys
 from pathlib import Path
-from radiosonde._ring.health_page import HealthPage
+from radiosonde._ring.process_pages import HEALTH, HealthReading, ProcessPage
 from radiosonde.model import RuntimeCounts
 from radiosonde.store.documents import group_document
 
 page = None
 for line in sys.stdin:
     order = json.loads(line)
-    page = page or HealthPage(Path(order["path"]))
-    page.write(group_document(RuntimeCounts).read(order["total"]), order["time_ns"])
+    page = page or ProcessPage(Path(order["path"]), HEALTH)
+    page.write(HealthReading(order["time_ns"], group_document(RuntimeCounts).read(order["total"])))
     print("done", flush=True)
 """
 
@@ -81,7 +82,7 @@ def working(spool: Path, name: str = "worker-1") -> Iterator[Worker]:
     )
     with process:
         try:
-            yield Worker(Spool(spool).health_path(name), process)
+            yield Worker(Spool(spool).page_path(name, ".health"), process)
         finally:
             process.kill()
 
@@ -132,6 +133,16 @@ def test_a_window_holds_what_was_added_in_it_and_the_highest_level(spool: Path) 
         look(agent)
         assert counted(spool) == [(0, 30.0, 3.0, 80), (1, 31.0, 1.0, 60)]
         assert list(spool.glob("*.health")) == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_window_holds_the_peak_of_every_level(spool: Path, level: str) -> None:
+    """Each level as it was highest within the window, also where it was higher in the window before."""
+    with draining(spool) as agent, working(spool) as worker:
+        for at_s, value in ((10, 8), (30, 90), (50, 40), (61, 20), (90, 50), (110, 30), (121, 1)):
+            worker.leave(at_s, **{level: value})
+            look(agent)
+        assert [getattr(window.runtime, level) for window in stored(spool)] == [90, 50]
 
 
 def test_workers_are_told_apart(spool: Path) -> None:
