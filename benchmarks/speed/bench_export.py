@@ -8,63 +8,67 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from benchmarks._measure import Figure, interleave
 from benchmarks.speed.bench_record import still_flight
 from benchmarks.workloads import arrays, model, reference
 from radiosonde.export.otlp import OtlpExporter
+from radiosonde.export.otlp_sender import Delivery
 from radiosonde.export.prometheus import PrometheusCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from opentelemetry.sdk.metrics.export import MetricsData
 
     from radiosonde.export.snapshot import Snapshot
 
 FEATURES, VERSIONS, COHORTS, ROWS = 50, 2, 20, 100
 
 
-class _Encoder(MetricExporter):
-    """An exporter that encodes and sends nothing."""
+class _Nowhere:
+    """Sends nothing and keeps the last export."""
 
-    encoded_bytes = 0
-    points = 0
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
 
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
-        self.encoded_bytes += len(encode_metrics(metrics_data).SerializeToString())
-        for resource in metrics_data.resource_metrics:
-            for scope in resource.scope_metrics:
-                self.points += sum(len(list(metric.data.data_points)) for metric in scope.metrics)
-        return MetricExportResult.SUCCESS
+    def send(self, request: bytes) -> Delivery:
+        self.requests.append(request)
+        return Delivery(True)
 
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        return True
-
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+    def close(self) -> None:
         return
+
+    def points(self) -> int:
+        found = map(ExportMetricsServiceRequest.FromString, self.requests)
+        return sum(
+            len(getattr(metric, metric.WhichOneof("data")).data_points)
+            for request in found
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        )
 
 
 def measure(rounds: int) -> Iterator[Figure]:
     """Yield both carriers over the plain tool for as many series."""
     with ExitStack() as ends:
         snapshot = _snapshot(ends)
-    encoder = _Encoder()
-    exporter = OtlpExporter(metric_exporter=lambda: encoder)
+    nowhere = _Nowhere()
+    exporter = OtlpExporter(make=lambda _: nowhere)
     exporter.export_metrics(snapshot)
-    points, encoded_kb = encoder.points, encoder.encoded_bytes / 1e3
+    points, encoded_kb = nowhere.points(), sum(map(len, nowhere.requests)) / 1e3
     collector = PrometheusCollector(lambda: snapshot)
     page = collector.render()
     lines = sum(1 for line in page.splitlines() if not line.startswith(b"#"))
     arms = {
-        "export-otlp": lambda: _once_s(lambda: exporter.export_metrics(snapshot)),
+        "export-otlp": lambda: _export_s(exporter, nowhere, snapshot),
         "export-prometheus": lambda: _once_s(collector.render),
         "sdk": _sdk(points),
         "prometheus-client": _client(lines),
@@ -95,6 +99,11 @@ def _once_s(action: Callable[[], object]) -> float:
     began_ns = time.thread_time_ns()
     action()
     return (time.thread_time_ns() - began_ns) / 1e9
+
+
+def _export_s(exporter: OtlpExporter, nowhere: _Nowhere, snapshot: Snapshot) -> float:
+    nowhere.requests.clear()
+    return _once_s(lambda: exporter.export_metrics(snapshot))
 
 
 def _sdk(points: int) -> Callable[[], float]:

@@ -89,5 +89,5 @@ def test_an_exit_that_exports_first_knows_its_resource(tmp_path: Path, named: st
         }
     said = dict(resource)
     assert (said["deployment.environment.name"], said["service.name"]) == ("staging", "delays-api")
-    assert (said["rack.name"], said["telemetry.sdk.name"]) == ("r12", "opentelemetry")
+    assert (said["rack.name"], said["telemetry.sdk.name"]) == ("r12", "radiosonde")
     assert said["service.instance.id"]

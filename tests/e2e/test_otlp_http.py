@@ -14,9 +14,10 @@ from datasketches import kll_doubles_sketch
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 from opentelemetry.metrics import Observation
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from radiosonde.export.otlp import OtlpExporter
+from radiosonde.export.otlp_sender import Delivery
 from radiosonde.model import Exemplar, SeriesKey, Window
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink
 from tests.factories import (
@@ -383,34 +384,30 @@ def test_shutdown_ends_an_export_that_is_retrying(sink, exporter):
     deadline = time.monotonic() + 90
     while len(sink.answers) == 1000 and time.monotonic() < deadline:
         time.sleep(0.01)
-    exporter.shutdown(1.0)
+    exporter.shutdown()
     thread.join(8)
     assert not thread.is_alive()
     assert not results[0].ok
 
 
-class RecordingExporter(MetricExporter):
-    """Stands in for another exporter (gRPC, say); notes whether tracing was suppressed."""
+class RecordingSender:
+    """Stands in for another way of sending (gRPC, say); notes whether tracing was suppressed."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.suppressed: list[object] = []
 
-    def export(self, metrics_data, timeout_millis=10_000, **kwargs) -> MetricExportResult:
+    def send(self, request: bytes) -> Delivery:
         self.suppressed.append(get_value(_SUPPRESS_INSTRUMENTATION_KEY))
-        return MetricExportResult.SUCCESS
+        return Delivery(True)
 
-    def force_flush(self, timeout_millis=10_000) -> bool:
-        return True
-
-    def shutdown(self, timeout_millis=30_000, **kwargs) -> None:
+    def close(self) -> None:
         pass
 
 
 def test_our_own_requests_are_not_traced(sink):
     """While we export, instrumentations of HTTP clients are told to keep out; afterwards they are not."""
-    other = RecordingExporter()
-    exporter = OtlpExporter(metric_exporter=lambda: other)
+    other = RecordingSender()
+    exporter = OtlpExporter(make=lambda _: other)
     assert exporter.export_metrics(make_snapshot(make_window())).payload_bytes == 0
     exporter.shutdown()
     assert other.suppressed == [True]

@@ -2,6 +2,7 @@
 
 from radiosonde._settings.environment import files_are_public, model_tag, otlp_signals, variables_in_force
 from radiosonde._settings.kinds import ANY
+from radiosonde._settings.otlp_destination import Destination, otlp_destination, prefers_delta, resource_variables
 from radiosonde._settings.settings import (
     AUTO,
     MEMORY,
@@ -20,6 +21,7 @@ __all__ = [
     "AUTO",
     "MEMORY",
     "SPOOL_LABELS",
+    "Destination",
     "SettingProblem",
     "Settings",
     "bench_environment",
@@ -28,7 +30,10 @@ __all__ = [
     "files_are_public",
     "is_disabled",
     "model_tag",
+    "otlp_destination",
     "otlp_signals",
+    "prefers_delta",
+    "resource_variables",
     "variables",
     "variables_in_force",
 ]

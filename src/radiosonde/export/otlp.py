@@ -1,12 +1,12 @@
-"""OTLP over HTTP: metrics from snapshots, sketches as events, spans made after the fact, through OpenTelemetry's stock exporters.
+"""OTLP over HTTP: metrics from snapshots, sketches as events, spans made after the fact.
 
-The stock exporters read ``OTEL_EXPORTER_OTLP_*`` (endpoint, headers, timeout, compression, certificates, temporality)
-and ``Resource.create`` reads ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME``, so nothing is configured twice. No
-provider, no reader, no thread: the one consumer calls `OtlpExporter.export_metrics` when it is time. A call may take as
-long as ``OTEL_EXPORTER_OTLP_TIMEOUT`` (10 s) per request while the backend does not answer; the first request that fails
-ends the call.
+OpenTelemetry's SDK offers no way to feed it aggregates, so requests are written here, as the bytes they are, and sent by the standard
+library. ``OTEL_EXPORTER_OTLP_*`` (endpoint, headers, timeout, compression, certificates, temporality), ``OTEL_RESOURCE_ATTRIBUTES``
+and ``OTEL_SERVICE_NAME`` mean what they mean to OpenTelemetry's own exporter. No provider, no reader, no thread: the one consumer
+calls `OtlpExporter.export_metrics` when it is time. A call may take as long as ``OTEL_EXPORTER_OTLP_TIMEOUT`` (10 s) per
+request while the backend does not answer; the first request that fails ends the call.
 
-Everything is loaded by the first call that sends it: who sends no spans loads no exporter of spans.
+What sends a signal is made by the first call that sends it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from radiosonde._version import __version__
+from radiosonde._settings import otlp_destination, prefers_delta
+from radiosonde.export import otlp_points
 from radiosonde.export.builder import BlockBuilder
 from radiosonde.export.cardinality import MAX_SERIES
-from radiosonde.export.otlp_answers import ExportResponse, judging_session
-from radiosonde.export.otlp_resource import make_resource, with_resources
+from radiosonde.export.otlp_encoding import Frame
+from radiosonde.export.otlp_points import PointMaker
+from radiosonde.export.otlp_resource import make_resource
+from radiosonde.export.otlp_sender import Delivery, Sender, make_sender
+from radiosonde.export.otlp_spans import span_message
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Window
 from radiosonde.model.spans import KeptSpan
-from radiosonde.semconv.attributes import SCHEMA_URL
-
-if TYPE_CHECKING:
-    import requests
-    from opentelemetry.sdk._logs.export import LogRecordExporter
-    from opentelemetry.sdk.metrics.export import MetricExporter
-    from opentelemetry.sdk.trace.export import SpanExporter
 
 MAX_SPANS = 500
 """Spans per request, at 1 kB each."""
@@ -42,14 +37,18 @@ MAX_EVENTS = 63
 """Sketch events per request: at 6 kB each below 0.4 MB, and below every limit on batches that was met."""
 
 
+def sender_for(signal: str) -> Sender:
+    """Return what sends a signal where the environment says."""
+    return make_sender(otlp_destination(signal))
+
+
 class OtlpExporter:
     """Sends metrics, sketches and spans over OTLP/HTTP. For one thread; only `shutdown` may be called from another.
 
     Args:
         resource_attributes: added to OpenTelemetry's resource, over what the environment says.
         max_series: time series per export, see `radiosonde.export.cardinality`.
-        metric_exporter: makes the metric exporter; default: the stock one, configured by the environment.
-        log_exporter: makes the log exporter; likewise.
+        make: makes what sends the requests of a signal: ``metrics``, ``logs`` or ``traces``.
     """
 
     def __init__(
@@ -57,28 +56,13 @@ class OtlpExporter:
         *,
         resource_attributes: Mapping[str, str] | None = None,
         max_series: int = MAX_SERIES,
-        metric_exporter: Callable[[], MetricExporter] | None = None,
-        log_exporter: Callable[[], LogRecordExporter] | None = None,
+        make: Callable[[str], Sender] = sender_for,
     ) -> None:
-        self._resource_attributes = dict(resource_attributes or {})
-        self._max_series = max_series
-        self._make_metric_exporter = metric_exporter or self._stock_metric_exporter
-        self._make_log_exporter = log_exporter or self._stock_log_exporter
-        self._begin()
-
-    def _begin(self) -> None:
-        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-
-        from radiosonde.export.otlp_points import PointMaker
-
-        self._wire = _Wire()
-        self._builder = BlockBuilder(self._max_series)
-        self._resource = make_resource(self._resource_attributes)
-        self._scope = InstrumentationScope("radiosonde", __version__, SCHEMA_URL)
-        self._metrics = self._make_metric_exporter()
-        self._logs: LogRecordExporter | None = None
-        self._spans: SpanExporter | None = None
-        self._maker = PointMaker(self._metrics)
+        self._make = make
+        self._senders: dict[str, Sender] = {}
+        self._builder = BlockBuilder(max_series)
+        self._frame = Frame(*make_resource(resource_attributes or {}))
+        self._maker = PointMaker(prefers_delta())
 
     def export_metrics(self, snapshot: Snapshot) -> ExportResult:
         """Send the points of *snapshot*, some thousand per request.
@@ -86,25 +70,18 @@ class OtlpExporter:
         Delta temporality sends what was counted since the last delivery; what a failed call did not deliver is sent by
         the next one.
         """
-        from opentelemetry.sdk.metrics.export import MetricExportResult
-
-        from radiosonde.export.otlp_points import MAX_POINTS
-
         blocks = self._builder.build(snapshot)
         pending = list(self._maker.points(blocks, snapshot.start_ns, snapshot.time_ns))
+        told = _Told("metrics")
         sent = 0
-        self._wire.reset()
-        for start in range(0, len(pending), MAX_POINTS):
-            chunk = pending[start : start + MAX_POINTS]
-            request = self._maker.metrics(chunk, self._resource, self._scope)
-            with _untraced():
-                outcome = self._metrics.export(request)
-            if outcome is not MetricExportResult.SUCCESS:
-                return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("metrics"), blocks.cut)
+        for start in range(0, len(pending), otlp_points.MAX_POINTS):
+            chunk = pending[start : start + otlp_points.MAX_POINTS]
+            if not told.took(self._send("metrics", self._frame.request(self._maker.metrics(chunk)))):
+                return told.result(sent, cut=blocks.cut)
             for item in chunk:
                 self._maker.delivered(item, snapshot.time_ns)
             sent += len(chunk)
-        return ExportResult(True, sent, self._wire.payload_bytes, cut=blocks.cut, **self._wire.rejections())
+        return told.result(sent, cut=blocks.cut)
 
     def export_sketches(self, windows: Sequence[Window]) -> ExportResult:
         """Send the sketches of closed windows, one event each.
@@ -112,120 +89,80 @@ class OtlpExporter:
         After a failure send ``windows[result.windows:]`` again; events of the first of them may then arrive twice, alike
         in window, series, feature and kind.
         """
-        # The SDK for logs makes a resource when it is imported.
-        with_resources(partial(import_module, "opentelemetry.sdk._logs"))
-        from opentelemetry.sdk._logs.export import LogRecordExportResult
+        from radiosonde.export.otlp_events import sketch_events  # sketches are loaded where there are some
 
-        from radiosonde.export.otlp_events import sketch_events
-
-        logs = self._logs = self._logs or self._make_log_exporter()
-        records, damaged, ends = sketch_events(windows, self._resource, self._scope)
+        records, damaged, ends = sketch_events(windows)
+        told = _Told("logs")
         sent = 0
-        self._wire.reset()
         for start in range(0, len(records), MAX_EVENTS):
             batch = records[start : start + MAX_EVENTS]
-            with _untraced():
-                outcome = logs.export(batch)
-            if outcome is not LogRecordExportResult.SUCCESS:
-                complaint = self._wire.complaint("logs")
-                return ExportResult(
-                    False, sent, self._wire.payload_bytes, complaint, damaged, windows=bisect_right(ends, sent)
-                )
+            if not told.took(self._send("logs", self._frame.request(batch))):
+                return told.result(sent, cut=damaged, windows=bisect_right(ends, sent))
             sent += len(batch)
-        return ExportResult(
-            True, sent, self._wire.payload_bytes, cut=damaged, windows=len(windows), **self._wire.rejections()
-        )
+        return told.result(sent, cut=damaged, windows=len(windows))
 
     def export_spans(self, spans: Sequence[KeptSpan]) -> ExportResult:
         """Send spans; after a failure send ``spans[result.points:]`` again."""
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
-        from radiosonde.export.otlp_spans import readable_spans
-
-        exporter = self._spans = self._spans or self._stock_span_exporter()
+        told = _Told("traces")
         sent = 0
-        self._wire.reset()
         for start in range(0, len(spans), MAX_SPANS):
-            batch = readable_spans(spans[start : start + MAX_SPANS], self._resource, self._scope)
-            with _untraced():
-                outcome = exporter.export(batch)
-            if outcome is not SpanExportResult.SUCCESS:
-                return ExportResult(False, sent, self._wire.payload_bytes, self._wire.complaint("traces"))
+            batch = spans[start : start + MAX_SPANS]
+            if not told.took(self._send("traces", self._frame.request(map(span_message, batch)))):
+                return told.result(sent)
             sent += len(batch)
-        return ExportResult(True, sent, self._wire.payload_bytes, **self._wire.rejections())
+        return told.result(sent)
 
-    def shutdown(self, timeout_s: float = 5.0) -> None:
+    def _send(self, signal: str, request: bytes) -> Delivery:
+        sender = self._senders.get(signal)
+        if sender is None:
+            sender = self._senders[signal] = self._make(signal)
+        with _untraced():
+            return sender.send(request)
+
+    def shutdown(self) -> None:
         """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""
-        self._metrics.shutdown(timeout_millis=timeout_s * 1000)
-        if self._logs is not None:
-            self._logs.shutdown()  # type: ignore[no-untyped-call]
-        if self._spans is not None:
-            self._spans.shutdown()
-
-    def _stock_metric_exporter(self) -> MetricExporter:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-        return OTLPMetricExporter(session=self._wire.session())
-
-    def _stock_log_exporter(self) -> LogRecordExporter:
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-
-        return OTLPLogExporter(session=self._wire.session())
-
-    def _stock_span_exporter(self) -> SpanExporter:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        return OTLPSpanExporter(session=self._wire.session())
+        for sender in list(self._senders.values()):
+            sender.close()
 
 
-class _Wire:
-    """Sees the answers of the backend: the stock exporters tell success from failure and nothing else.
+class _Told:
+    """What a backend said to the requests of one call.
 
-    Attributes:
-        payload_bytes: bytes of answered requests since `reset`.
-        answer: the last answer; None when there was none.
-        rejected: points that were received and not kept, since `reset`.
+    Args:
+        signal: of the requests.
     """
 
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the answers seen."""
-        self.payload_bytes = self.rejected = 0
-        self.answer: ExportResponse | None = None
+    def __init__(self, signal: str) -> None:
+        self._signal = signal
+        self._payload_bytes = self._rejected = 0
         self._reason = ""
+        self._failed: Delivery | None = None
 
-    def rejections(self) -> dict[str, Any]:
-        """Return what was rejected since `reset`, as an `ExportResult` says it."""
-        if not self.rejected:
-            return {}
-        return {
-            "rejected": self.rejected,
-            "error": f"the OTLP backend rejected {self.rejected}: {self._reason or 'it says not why'}",
-        }
+    def took(self, delivery: Delivery) -> bool:
+        """Note what became of a request; return whether it was received."""
+        self._payload_bytes += delivery.payload_bytes
+        self._rejected += delivery.rejected
+        self._reason = delivery.reason or self._reason
+        if not delivery.ok:
+            self._failed = delivery
+        return delivery.ok
 
-    def session(self) -> requests.Session | None:
-        """Return a session that reports here; None where a plug-in may make one that holds credentials."""
-        from importlib.metadata import entry_points
+    def result(self, sent: int, **more: int) -> ExportResult:
+        """Return the result of the call: how many items were received, and why not the others."""
+        said: dict[str, Any] = {"payload_bytes": self._payload_bytes, **more}
+        if self._failed is not None:
+            return ExportResult(False, sent, error=self._complaint(self._failed), **said)
+        if self._rejected:
+            why = self._reason or "it says not why"
+            said |= {"rejected": self._rejected, "error": f"the OTLP backend rejected {self._rejected}: {why}"}
+        return ExportResult(True, sent, **said)
 
-        if entry_points(group="opentelemetry_otlp_credential_provider"):
-            return None
-        return judging_session(self._answered)
-
-    def complaint(self, signal: str) -> str:
-        """Return why the last request failed and what to do."""
-        variable = f"OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT)"
-        if self.answer is not None and self.answer.fault:
-            return f"the OTLP backend answered {signal} with {self.answer.fault}; check {variable} and its logs"
-        return f"no OTLP backend took the {signal}; start one, or check {variable}"
-
-    def _answered(self, response: requests.Response, answer: ExportResponse) -> None:
-        body = response.request.body
-        self.payload_bytes += len(body) if isinstance(body, bytes) else 0
-        self.answer = answer
-        self.rejected += answer.rejected
-        self._reason = answer.reason or self._reason
+    def _complaint(self, failed: Delivery) -> str:
+        """Return why a request failed and what to do."""
+        variable = f"OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_{self._signal.upper()}_ENDPOINT)"
+        if failed.is_answered:
+            return f"the OTLP backend answered {self._signal} with {failed.fault}; check {variable} and its logs"
+        return f"no OTLP backend took the {self._signal} ({failed.fault}); start one, or check {variable}"
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """Evaluates OTLP responses: accepted, rejected, or partially accepted. Reading is bounded in bytes and time.
 
-The stock exporters take every status below 400 for success and never look at the answer. A login page behind a redirect, a web
-page with status 200 and a backend that rejects all points would count as deliveries. And their HTTP library reads and unpacks
-an answer whole, of whatever size. So requests go through a session that follows no redirect, reads at most
-`MOST_BYTES` of an answer, unpacks no more than that, and gives an answer that is no OTLP answer a status that means failure.
+A login page behind a redirect, a web page with status 200 and a backend that rejects all points are no deliveries. So no redirect is
+followed, at most `MOST_BYTES` of an answer are read, no more than that is unpacked, and success is what says so.
 """
 
 from __future__ import annotations
@@ -11,21 +9,16 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from radiosonde._clock import NS, monotonic_ns
+from radiosonde._clock import monotonic_ns
+from radiosonde.export.wire import WireError, fields
 from radiosonde.model.names import plain_text
-
-if TYPE_CHECKING:
-    import requests
 
 MOST_BYTES: Final = 1 << 16
 """Of an answer, packed and unpacked. One that says how many points it rejected has some hundred bytes."""
 
 _READ_BYTES = 4096
-_USUAL_TIMEOUT_S = 10.0
-_REFUSED = 400
-"""Status that the stock exporters neither take for success nor try again."""
 
 
 class ExportResponse(NamedTuple):
@@ -44,36 +37,13 @@ class ExportResponse(NamedTuple):
     reason: str = ""
 
 
-def judging_session(answered: Callable[[requests.Response, ExportResponse], object]) -> requests.Session:
-    """Return a session whose answers are judged, and reported to *answered*."""
-    import requests
-
-    class Session(requests.Session):
-        def get_redirect_target(self, resp: requests.Response) -> None:
-            """Follow no redirect: an export that goes elsewhere is none."""
-
-        def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-            options["stream"] = True
-            response = super().send(request, **options)
-            body = _read(response, _seconds(options.get("timeout")))
-            response._content, response._content_consumed = body or b"", True  # noqa: SLF001 - nobody is to read on
-            answer = judge(response.status_code, response.headers.get("Content-Type", ""), body, request.url or "")
-            answered(response, answer)
-            if answer.fault and response.status_code < _REFUSED:
-                response.status_code, response.reason = _REFUSED, answer.fault
-            return response
-
-    return Session()
-
-
-def judge(status: int, content_type: str, body: bytes | None, address: str = "") -> ExportResponse:
+def judge(status: int, content_type: str, body: bytes | None) -> ExportResponse:
     """Return what an answer means.
 
     Args:
         status: of HTTP.
         content_type: of the body.
         body: what was read; None when it is too long or never ends.
-        address: where the request went; its last part names the signal.
     """
     if 300 <= status < 400:
         return ExportResponse(status, f"a redirect (HTTP {status}), which is not followed")
@@ -84,58 +54,62 @@ def judge(status: int, content_type: str, body: bytes | None, address: str = "")
     kind = content_type.partition(";")[0].strip().lower()
     if not body:
         return ExportResponse(status)
-    rejected = _rejected(kind, body, address.rstrip("/").rpartition("/")[2])
+    rejected = _rejected(kind, body)
     if rejected is None:
         return ExportResponse(status, f"HTTP {status} and {kind or 'something'} that is no OTLP answer")
     count, reason = rejected
     return ExportResponse(status, "", count, plain_text(reason))
 
 
-def _rejected(kind: str, body: bytes, signal: str) -> tuple[int, str] | None:
+def _rejected(kind: str, body: bytes) -> tuple[int, str] | None:
     """Return how many points were rejected, and why; None for what is no OTLP answer."""
     try:
         if kind == "application/json":
-            document = json.loads(body)
-            partial = document.get("partialSuccess") or {}
-            counts = [
-                int(partial.get(name) or 0) for name in ("rejectedDataPoints", "rejectedLogRecords", "rejectedSpans")
-            ]
-            return max(0, *counts), str(partial.get("errorMessage") or "")
-        if kind not in ("application/x-protobuf", ""):
-            return None
-        message = _response(signal)
-        message.ParseFromString(body)
-    except Exception:  # noqa: BLE001 - a body that somebody else wrote: whatever is wrong with it, it is no answer
+            return _rejected_in_json(body)
+        return _rejected_in_message(body) if kind in ("application/x-protobuf", "") else None
+    except (ValueError, TypeError, AttributeError, RecursionError):  # a body that somebody else wrote
         return None
-    said = message.partial_success
-    rejected = [getattr(said, name, 0) for name in ("rejected_data_points", "rejected_log_records", "rejected_spans")]
-    return max(0, *rejected), str(said.error_message)
 
 
-def _response(signal: str) -> Any:
-    """Return an empty answer of a signal. All three have the same fields on the wire."""
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
-    made = {"logs": ExportLogsServiceResponse, "traces": ExportTraceServiceResponse}
-    return made.get(signal, ExportMetricsServiceResponse)()
+def _rejected_in_json(body: bytes) -> tuple[int, str]:
+    partial = json.loads(body).get("partialSuccess") or {}
+    counts = [int(partial.get(name) or 0) for name in ("rejectedDataPoints", "rejectedLogRecords", "rejectedSpans")]
+    return max(0, *counts), str(partial.get("errorMessage") or "")
 
 
-def _read(response: requests.Response, timeout_s: float) -> bytes | None:
-    """Return the unpacked body; None when it is too long, never ends, or is damaged. The connection is then closed."""
-    body, deadline_ns = bytearray(), monotonic_ns() + round(timeout_s * NS)
-    read = getattr(response.raw, "read1", response.raw.read)  # at most one wait for the network
+def _rejected_in_message(body: bytes) -> tuple[int, str]:
+    """Read ``partial_success`` (1), and in it the count (1) and the message (2): alike for all three signals."""
+    count, reason = 0, ""
+    for number, partial in fields(body):
+        if number != 1:
+            continue
+        if isinstance(partial, int):
+            raise WireError("a number where a message should be")
+        for inner, value in fields(partial):
+            if inner == 1 and isinstance(value, int):
+                count = value if value < 1 << 63 else 0  # a negative one
+            elif inner == 2 and isinstance(value, bytes):
+                reason = value.decode("utf-8", "replace")
+    return count, reason
+
+
+def read_answer(read: Callable[[int], bytes], encoding: str, deadline_ns: int) -> bytes | None:
+    """Return the unpacked body; None when it is too long, never ends, or is damaged.
+
+    Args:
+        read: reads at most so many bytes, as soon as there are any.
+        encoding: ``Content-Encoding`` of the answer.
+        deadline_ns: on the monotonic clock.
+    """
+    body = bytearray()
     try:
-        while part := read(_READ_BYTES, decode_content=False):
+        while part := read(_READ_BYTES):
             body += part
             if len(body) > MOST_BYTES or monotonic_ns() > deadline_ns:
-                response.close()
                 return None
     except Exception:  # noqa: BLE001 - whatever the HTTP library and the network raise
-        response.close()
         return None
-    return _unpacked(bytes(body), response.headers.get("Content-Encoding", "").strip().lower())
+    return _unpacked(bytes(body), encoding.strip().lower())
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes | None:
@@ -149,9 +123,3 @@ def _unpacked(body: bytes, encoding: str) -> bytes | None:
     except zlib.error:
         return None
     return None if unpacker.unconsumed_tail else unpacked
-
-
-def _seconds(timeout: Any) -> float:
-    if isinstance(timeout, tuple):
-        timeout = max((each for each in timeout if each is not None), default=None)
-    return float(timeout) if isinstance(timeout, (int, float)) and timeout > 0 else _USUAL_TIMEOUT_S

@@ -4,8 +4,7 @@ Text and not bytes, because one collector renders bytes as hexadecimal and the o
 decodes base64. The body and not an attribute, because limits on attribute length truncate and bodies are exempt. The
 event's time is the end of its window in event time, which a replay may put years ago.
 
-Loaded by `radiosonde.export.otlp` at the first export; the logs API of OpenTelemetry is marked unstable and is used in
-this module alone.
+Each is a ``LogRecord`` of OTLP, written here (`radiosonde.export.wire`).
 """
 
 from __future__ import annotations
@@ -13,29 +12,25 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 
-from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.context import Context
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-
 from radiosonde._clock import wall_ns
 from radiosonde.errors import MergeError
 from radiosonde.export.labels import release_attributes
+from radiosonde.export.otlp_encoding import Value, any_value, attribute_messages
+from radiosonde.export.wire import fixed64, message, text, whole
 from radiosonde.model import Window
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import events
 from radiosonde.sketches import KINDS
 
 ENCODING = "base64"
+_INFO = 9
+"""Severity number."""
 
 
-def sketch_events(
-    windows: Sequence[Window], resource: Resource, scope: InstrumentationScope
-) -> tuple[list[ReadableLogRecord], int, list[int]]:
+def sketch_events(windows: Sequence[Window]) -> tuple[list[bytes], int, list[int]]:
     """Return one event per sketch, how many sketches are damaged or unknown, and after which event each window ends."""
     observed_ns = wall_ns()
-    records: list[ReadableLogRecord] = []
+    records: list[bytes] = []
     damaged = 0
     ends: list[int] = []
     for window in windows:
@@ -48,7 +43,7 @@ def sketch_events(
             except MergeError:
                 damaged += 1
                 continue
-            attributes: dict[str, str | int | bool] = {
+            attributes: dict[str, Value] = {
                 names.EVENT_NAME: events.SKETCH_WINDOW,
                 **dict(release_attributes(window.key)),
                 names.COHORT: window.key.cohort,
@@ -61,16 +56,14 @@ def sketch_events(
                 names.WINDOW_START: int(window.start_ns),
                 names.WINDOW_END: int(window.end_ns),
             }
-            record = LogRecord(
-                timestamp=int(window.end_ns),
-                observed_timestamp=observed_ns,
-                context=Context(),
-                severity_number=SeverityNumber.INFO,
-                body=b64encode(sketch).decode("ascii"),
-                attributes=attributes,
-                event_name=events.SKETCH_WINDOW,
+            records.append(
+                fixed64(1, int(window.end_ns))
+                + whole(2, _INFO)
+                + message(5, any_value(b64encode(sketch).decode("ascii")))
+                + attribute_messages(6, attributes.items())
+                + fixed64(11, observed_ns)
+                + text(12, events.SKETCH_WINDOW)
             )
-            records.append(ReadableLogRecord(record, resource, scope))
         ends.append(len(records))
     return records, damaged, ends
 

@@ -56,7 +56,7 @@ class OtlpStreams(BaseExporter):
         self._payload_bytes = self._series_cut = 0
 
     def prepare(self) -> None:
-        """Load OpenTelemetry: a third of a second of CPU, and 20 MiB."""
+        """Load what writes and sends requests."""
         self.client()
 
     def client(self) -> OtlpExporter:
@@ -131,7 +131,7 @@ class OtlpStreams(BaseExporter):
         self._spans.abandon()
         client, self._client = self._client, None
         if client is not None:
-            client.shutdown(timeout_s)
+            client.shutdown()
 
     def counts(self) -> ExportCounts:
         """Return what a backend has answered."""

@@ -1,30 +1,52 @@
-"""The resource of this process in OpenTelemetry's terms, whenever it is asked for.
+"""The resource of this process: what the environment says of it, what its detectors say, and what we know.
 
-`Resource.create` runs its detectors in a thread pool, which an ending interpreter refuses. A script that lives for less than an
-export interval asks for the first time at its exit, and so does the SDK for logs, which makes a resource when it is imported. The
-detectors then run one after the other, in the thread that asks.
+Where the environment names detectors (``OTEL_EXPERIMENTAL_RESOURCE_DETECTORS``), OpenTelemetry's SDK runs them, and nothing else loads it.
+It does so in a thread pool, which an ending interpreter refuses: a script that lives for less than an export interval asks for the
+first time at its exit. The detectors then run one after the other, in the thread that asks.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from radiosonde._settings import resource_variables
+from radiosonde._version import __version__
+from radiosonde.export.otlp_encoding import Value
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource, ResourceDetector
 
 Made = TypeVar("Made")
 
+_SDK = {"telemetry.sdk.language": "python", "telemetry.sdk.name": "radiosonde", "telemetry.sdk.version": __version__}
+_SERVICE_NAME = "service.name"
 
-def make_resource(attributes: Mapping[str, str]) -> Resource:
-    """Return what the environment and its detectors say of this process, with *attributes* over it."""
+
+def make_resource(attributes: Mapping[str, str]) -> tuple[dict[str, Value], str]:
+    """Return the attributes of this process, with *attributes* over the others, and the schema that their names follow."""
+    named, has_detectors = resource_variables()
+    found, schema_url = _detected(attributes) if has_detectors else ({**named, **attributes}, "")
+    if not found.get(_SERVICE_NAME):
+        found[_SERVICE_NAME] = "unknown_service" + (f":{Path(sys.executable).name}" if sys.executable else "")
+    return {**found, **_SDK}, schema_url
+
+
+def _detected(attributes: Mapping[str, str]) -> tuple[dict[str, Value], str]:
     from opentelemetry.sdk.resources import Resource
 
-    return with_resources(lambda: Resource.create(dict(attributes)))
+    resource = _with_resources(lambda: Resource.create(dict(attributes)))
+    plain = {
+        name: value if isinstance(value, (str, bool, int, float)) else str(value)
+        for name, value in resource.attributes.items()
+    }
+    return plain, resource.schema_url
 
 
-def with_resources(make: Callable[[], Made]) -> Made:
+def _with_resources(make: Callable[[], Made]) -> Made:
     """Return what *make* returns, which creates a resource on the way; called again where no thread can be started any more."""
     try:
         return make()

@@ -1,57 +1,58 @@
-"""Kept spans as the SDK's own span values, named and described like the live ones.
+"""Kept spans as OTLP messages, named and described like the live ones.
 
 What a live span has and these have not: the exception's message and stack (the ring holds its type only), and children
 for the stages, whose durations are events here because when a stage began is not recorded.
 
-The spans say that they are sampled, because they are sent. Their parent is told to be remote: it was not recorded, so for
-whoever reads the trace the prediction is where it enters this service.
+Their parent is told to be remote: it was not recorded, so for whoever reads the trace the prediction is where it enters this
+service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
-
 from radiosonde.export.labels import cohort_attributes
+from radiosonde.export.otlp_encoding import Value, attribute_messages
+from radiosonde.export.wire import fixed32, fixed64, message, text, whole
 from radiosonde.semconv import attributes
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-
     from radiosonde.model.spans import KeptSpan
 
+_INTERNAL = 1
+_STATUS_ERROR = 2
+_HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
-def readable_spans(spans: Iterable[KeptSpan], resource: Resource, scope: InstrumentationScope) -> list[ReadableSpan]:
-    """Return one span of the SDK for each of *spans*."""
-    return [_readable(span, resource, scope) for span in spans]
 
-
-def _readable(span: KeptSpan, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
-    sampled = TraceFlags(TraceFlags.SAMPLED)
-    parent = SpanContext(span.trace_id, span.parent_span_id, is_remote=True) if span.parent_span_id else None
-    return ReadableSpan(
-        name=f"predict {span.key.model}",
-        context=SpanContext(span.trace_id, span.span_id, is_remote=False, trace_flags=sampled),
-        parent=parent,
-        resource=resource,
-        attributes=_attributes(span),
-        events=[
-            Event(name, {attributes.PHASE: name, attributes.PHASE_DURATION: seconds}, timestamp=span.end_ns)
-            for name, seconds in span.phases_s
-        ],
-        status=Status(StatusCode.ERROR if span.error_type else StatusCode.UNSET),
-        start_time=span.start_ns,
-        end_time=span.end_ns,
-        instrumentation_scope=scope,
+def span_message(span: KeptSpan) -> bytes:
+    """Return the content of a ``Span``."""
+    parent, flags = b"", _HAS_IS_REMOTE
+    if span.parent_span_id:
+        parent, flags = message(4, span.parent_span_id.to_bytes(8, "big")), flags | _IS_REMOTE
+    return b"".join(
+        (
+            message(1, span.trace_id.to_bytes(16, "big")),
+            message(2, span.span_id.to_bytes(8, "big")),
+            parent,
+            text(5, f"predict {span.key.model}"),
+            whole(6, _INTERNAL),
+            fixed64(7, span.start_ns),
+            fixed64(8, span.end_ns),
+            attribute_messages(9, _attributes(span).items()),
+            *(message(11, _event(name, seconds, span.end_ns)) for name, seconds in span.phases_s),
+            message(15, whole(3, _STATUS_ERROR) if span.error_type else b""),
+            fixed32(16, flags),
+        )
     )
 
 
-def _attributes(span: KeptSpan) -> dict[str, str | bool | int | float]:
-    said: dict[str, str | bool | int | float] = {
+def _event(name: str, seconds: float, time_ns: int) -> bytes:
+    said = ((attributes.PHASE, name), (attributes.PHASE_DURATION, seconds))
+    return fixed64(1, time_ns) + text(2, name) + attribute_messages(3, said)
+
+
+def _attributes(span: KeptSpan) -> dict[str, Value]:
+    said: dict[str, Value] = {
         attributes.MODEL_NAME: span.key.model,
         attributes.MODEL_VERSION: span.key.version,
         attributes.VARIANT: span.key.variant,

@@ -10,13 +10,13 @@ has no encoder, and its schema is not a package.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable, Iterator
 
 from radiosonde.export.blocks import Block, Distribution, Scalars
 from radiosonde.export.builder import MetricBlocks
 from radiosonde.export.exposition import exemplar_labels, label_pairs, sample_suffix
 from radiosonde.export.labels import Attributes, Labels
+from radiosonde.export.wire import double, message, text, varint, whole, zigzag
 from radiosonde.model import LATENCY, Exemplar
 from radiosonde.model.window import Counts
 from radiosonde.semconv.prometheus import prometheus_name
@@ -35,12 +35,10 @@ def render_protobuf(blocks: MetricBlocks) -> bytes:
     for family in blocks.families.values():
         name = prometheus_name(family[0].metric)
         head = (
-            _text(1, name.family + sample_suffix(name))
-            + _text(2, family[0].metric.brief)
-            + _whole(3, _TYPES[name.kind])
+            text(1, name.family + sample_suffix(name)) + text(2, family[0].metric.brief) + whole(3, _TYPES[name.kind])
         )
-        body = head + b"".join(_message(4, metric) for block in family for metric in _metrics(block, name.kind))
-        families.append(_varint(len(body)) + body)
+        body = head + b"".join(message(4, metric) for block in family for metric in _metrics(block, name.kind))
+        families.append(varint(len(body)) + body)
     return b"".join(families)
 
 
@@ -49,9 +47,9 @@ def _metrics(block: Block, kind: str) -> Iterator[bytes]:
     if isinstance(block, Scalars):
         field = _VALUE_FIELD[kind]
         for labels, value in zip(pairs, block.values, strict=True):
-            yield labels + _message(field, _double(1, value))
+            yield labels + message(field, double(1, value))
     else:
-        yield pairs[0] + _message(7, _histogram(block))
+        yield pairs[0] + message(7, _histogram(block))
 
 
 def _pairs(labels: Labels) -> list[bytes]:
@@ -67,7 +65,7 @@ def _label_messages(field: int, row: Attributes) -> bytes:
 
 
 def _pair_messages(field: int, pairs: Iterable[tuple[str, str]]) -> bytes:
-    return b"".join(_message(field, _text(1, name) + _text(2, value)) for name, value in pairs)
+    return b"".join(message(field, text(1, name) + text(2, value)) for name, value in pairs)
 
 
 def _histogram(block: Distribution) -> bytes:
@@ -76,11 +74,9 @@ def _histogram(block: Distribution) -> bytes:
         cumulative += count
         exemplar = block.exemplars.get(bucket)
         parts.append(
-            _message(
-                3, _whole(1, cumulative) + _double(2, bound) + (_message(3, _exemplar(exemplar)) if exemplar else b"")
-            )
+            message(3, whole(1, cumulative) + double(2, bound) + (message(3, _exemplar(exemplar)) if exemplar else b""))
         )
-    counted = _whole(1, cumulative) + _double(2, block.total) + b"".join(parts)
+    counted = whole(1, cumulative) + double(2, block.total) + b"".join(parts)
     return counted if block.native is None else counted + _native(block.native)
 
 
@@ -102,45 +98,16 @@ def _native(counts: Counts) -> bytes:
         last = table[place]
     return b"".join(
         (
-            _whole(5, _zigzag(LATENCY.scale)),
-            _double(6, _ZERO_BOUND_S),
-            _whole(7, table[0]),
-            *(_message(12, _whole(1, _zigzag(offset)) + _whole(2, length)) for offset, length in spans),
-            *(_whole(13, _zigzag(delta)) for delta in deltas),
+            whole(5, zigzag(LATENCY.scale)),
+            double(6, _ZERO_BOUND_S),
+            whole(7, table[0]),
+            *(message(12, whole(1, zigzag(offset)) + whole(2, length)) for offset, length in spans),
+            *(whole(13, zigzag(delta)) for delta in deltas),
         )
     )
 
 
 def _exemplar(exemplar: Exemplar) -> bytes:
     seconds, nanos = divmod(exemplar.time_ns, 1_000_000_000)
-    time = _message(3, _whole(1, seconds) + _whole(2, nanos))
-    return _pair_messages(1, exemplar_labels(exemplar).items()) + _double(2, exemplar.value_s) + time
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
-
-
-def _zigzag(value: int) -> int:
-    return value << 1 if value >= 0 else (-value << 1) - 1
-
-
-def _whole(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _double(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 1) + struct.pack("<d", value)
-
-
-def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _text(field: int, text: str) -> bytes:
-    return _message(field, text.encode())
+    time = message(3, whole(1, seconds) + whole(2, nanos))
+    return _pair_messages(1, exemplar_labels(exemplar).items()) + double(2, exemplar.value_s) + time

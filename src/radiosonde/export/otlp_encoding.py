@@ -1,0 +1,50 @@
+"""What all OTLP messages have in common: attributes, resource, scope, and the frame of a request.
+
+The field numbers are those of ``opentelemetry/proto`` (stable since 1.0): ``common.proto``, ``resource.proto`` and the service of
+each signal, which agree in the frame: request, resource, scope, items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from radiosonde._version import __version__
+from radiosonde.export.wire import double, message, text, whole
+from radiosonde.semconv.attributes import SCHEMA_URL
+
+Value = str | bool | int | float
+
+
+def attribute_messages(field: int, attributes: Iterable[tuple[str, Value]]) -> bytes:
+    """Return attributes as fields number *field* of whatever they belong to."""
+    return b"".join(message(field, text(1, name) + message(2, any_value(value))) for name, value in attributes)
+
+
+def any_value(value: Value) -> bytes:
+    """Return the content of an ``AnyValue``."""
+    if isinstance(value, str):
+        return text(1, value)
+    if isinstance(value, bool):
+        return whole(2, value)
+    if isinstance(value, int):
+        return whole(3, value)
+    return double(4, value)
+
+
+class Frame:
+    """What surrounds the items of every request of a process: its resource and our scope.
+
+    Args:
+        resource: attributes of the process.
+        schema_url: what their names follow; empty where that is not known.
+    """
+
+    def __init__(self, resource: Mapping[str, Value], schema_url: str = "") -> None:
+        self._resource = message(1, attribute_messages(1, resource.items()))
+        self._schema = text(3, schema_url) if schema_url else b""
+        self._scope = message(1, text(1, "radiosonde") + text(2, __version__))
+
+    def request(self, items: Iterable[bytes]) -> bytes:
+        """Return the request of *items*, each a metric, a log record or a span."""
+        scoped = self._scope + b"".join(message(2, item) for item in items) + text(3, SCHEMA_URL)
+        return message(1, self._resource + message(2, scoped) + self._schema)
