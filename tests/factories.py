@@ -30,6 +30,7 @@ from radiosonde.model import (
     Statistics,
     Window,
 )
+from radiosonde.model.watched import IncidentEvent, Watched, WatchedFloor, WatchedIncident
 from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference
 
 START_NS = 1_362_096_000_000_000_000  # 2013-03-01T00:00:00Z
@@ -283,3 +284,41 @@ def make_full_snapshot(exemplars: Mapping[int, Exemplar] | None = None) -> Snaps
     )
     made = make_snapshot(window, references={("delays", "1"): reference}, losses={"torn": 1})
     return replace(made, runtime=make_runtime(loop_lags=make_durations([0.3]), pool_waits=make_durations([3.0])))
+
+
+def make_incident(number: int = 1, **changed: Any) -> WatchedIncident:
+    """Return an open incident of severity page on model delays."""
+    said = {
+        "id": f"20130301-{number:06x}", "model": "delays", "version": "", "variant": "", "name": "errors.rise", "kind": "errors",
+        "severity": "page", "place": "carrier=UA", "hypothesis": "backend", "ln_e": 27.5, "is_active": True,
+    }  # fmt: skip
+    return WatchedIncident(**{**said, **changed})
+
+
+def make_event(
+    kind: str = "opened", number: int = 1, incident: WatchedIncident | None = None, **changed: Any
+) -> IncidentEvent:
+    """Return an event of `make_incident`."""
+    incident = incident or make_incident(is_active=kind in ("opened", "changed"))
+    said = {
+        "event_id": f"{incident.id}-{number}", "kind": kind, "at_ns": START_NS + HOUR_NS, "incident": incident,
+        "title": "carrier=UA: failed calls rose from 0.1 % to 30 %", "verdict": "All versions are affected alike.",
+        "onset_ns": START_NS, "cohort": "carrier=UA",
+    }  # fmt: skip
+    return IncidentEvent(**{**said, **changed})
+
+
+def make_watched() -> Watched:
+    """Return what a watch knows that has looked once, and found an incident."""
+    return Watched(
+        is_leading=True,
+        last_look_ns=START_NS + HOUR_NS,
+        last_window_ns=START_NS,
+        looks={"done": 3, "failed": 1},
+        incidents=(make_incident(), make_incident(2, severity="ticket", is_active=False)),
+        floors=(WatchedFloor("delays", "failures", "share", "smallest", 0.013),),
+        results={("delays", "failures", "passed"): 1, ("delays", "failures", "not_checked"): 0},
+        statuses={"delays": "findings"},
+        notifications={("slack", "delivered"): 2},
+        pending={"slack": 1},
+    )

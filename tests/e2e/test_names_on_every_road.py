@@ -28,14 +28,11 @@ from radiosonde.export.otlp import OtlpExporter
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import SeriesKey
 from radiosonde.semconv import attributes as attribute_names
-from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
 from tests.e2e._receivers import attributes, free_port, otlp_sink, running, wait_for
 from tests.e2e.test_restarted_replica import REFERENCES, windows
-from tests.factories import make_durations, make_runtime, make_snapshot, make_window
+from tests.factories import make_durations, make_runtime, make_snapshot, make_watched, make_window
 
-OF_THE_WATCH = {metrics.INCIDENT_ACTIVE}
-"""Metrics that no model server exports."""
 UNITS = {"s": "seconds", "By": "bytes", "ms": "milliseconds", "m": "meters"}
 Samples = set[tuple[str, frozenset[tuple[str, str]]]]
 
@@ -61,7 +58,8 @@ def everything() -> Snapshot:
         losses={"ring_overwritten": 1}, labels={"joined": 2}, exports={"otlp.metrics": 3}, guarded={"fold": 4},
     )  # fmt: skip
     durations = make_durations([0.1])
-    return replace(snapshot, runtime=make_runtime(gpu_bytes=3, loop_lags=durations, pool_waits=durations))
+    runtime = make_runtime(gpu_bytes=3, loop_lags=durations, pool_waits=durations)
+    return replace(snapshot, runtime=runtime, watched=make_watched())
 
 
 def scraped(snapshot: Snapshot) -> Samples:
@@ -124,7 +122,7 @@ def test_a_scrape_and_the_translation_of_otlp_are_the_same_samples(monkeypatch):
     """Every sample of every metric, by name and by labels; no metric is left out of the comparison."""
     snapshot = everything()
     found = exported(snapshot, monkeypatch)
-    assert METRICS.keys() - found.keys() == OF_THE_WATCH
+    assert METRICS.keys() == found.keys()
     by_rule = {(name, frozenset(labels.items())) for metric in found.values() for name, labels in translated(metric)}
     assert by_rule == scraped(snapshot)
 

@@ -66,6 +66,12 @@ def _load_diagnose() -> CommandModule:
     return diagnose
 
 
+def _load_watch() -> CommandModule:
+    from radiosonde.cli import watch
+
+    return watch
+
+
 def _load_triage() -> CommandModule:
     from radiosonde.cli import triage
 
@@ -153,6 +159,7 @@ COMMANDS = (
     Command(
         "canary", "compare a new version with the old one during a rollout, always valid", _load_canary, "diagnosis"
     ),
+    Command("watch", "diagnose a store as it grows, keep incidents, and notify", _load_watch, "diagnosis"),
     Command("incident", "list, show, verify, acknowledge and mute incidents", _load_incident, "diagnosis"),
     Command(
         "baseline", "show, exclude and include intervals of the past that are no baseline", _load_baseline, "diagnosis"

@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
-        type=_subjects,
+        type=subjects,
         metavar="LIST",
         help=f"checks that a healthy model must have passed: {', '.join(SUBJECTS)}, separated by commas (default: "
         "errors,latency, and features if there is a fitted reference)",
@@ -117,7 +117,12 @@ def _with_holdings(diagnosis: Diagnosis, source: StoredSource) -> Diagnosis:
     return replace(diagnosis, missing=tuple(replace(gap, because=gap.because + said) for gap in diagnosis.missing))
 
 
-def _subjects(text: str) -> tuple[str, ...]:
+def subjects(text: str) -> tuple[str, ...]:
+    """Return the subjects that *text* lists, for argparse.
+
+    Raises:
+        ArgumentTypeError: one of them is none.
+    """
     named = tuple(word.strip() for word in text.split(",") if word.strip())
     unknown = [word for word in named if word not in SUBJECTS]
     if unknown:

@@ -4,7 +4,7 @@ One file for all models. Every key is declared once in `radiosonde.config.keys`;
 editors and ``radiosonde config check`` follow from the declarations.
 """
 
-from radiosonde.config.keys import Configuration, ModelConfig, Objectives
+from radiosonde.config.keys import Configuration, ModelConfig, Objectives, WatchConfig
 from radiosonde.config.locate import FILE_NAME, locate
 from radiosonde.config.parse import ConfigProblem, read, read_text
 
@@ -14,6 +14,7 @@ __all__ = [
     "Configuration",
     "ModelConfig",
     "Objectives",
+    "WatchConfig",
     "locate",
     "read",
     "read_text",

@@ -1,7 +1,7 @@
 """The keys of `radiosonde.toml`, each declared once: name, kind of values (type, unit, bounds), default, documentation, example.
 
 The file has two places for the keys of a model: ``[defaults]``, which holds for every model, and ``[model.NAME]``, which wins. A table inside
-them is a dataclass here. A new key is one field.
+them, or ``[watch]``, is a dataclass here. A new key is one field.
 """
 
 from __future__ import annotations
@@ -85,6 +85,88 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """What `radiosonde watch` does. Each field is documented by its declaration."""
+
+    alertmanagers: tuple[str, ...] = _key(
+        (),
+        values.addresses(8),
+        "Alertmanagers that get one alert for each open incident; all of them, where there are several.",
+        '["http://127.0.0.1:9093"]',
+    )
+    webhooks: tuple[str, ...] = _key(
+        (),
+        values.addresses(8),
+        "Addresses to which each event is sent as JSON.",
+        '["https://hooks.example.com/radiosonde"]',
+    )
+    webhook_template: str = _key(
+        "",
+        values.line(4096),
+        "JSON file that says what webhooks are sent, with ${title} and its like in its texts; relative to the folder of this file.",
+        '"webhook.json"',
+    )
+    slack: tuple[str, ...] = _key(
+        (), values.addresses(8), "Incoming webhooks of Slack, or of what takes its format.", '["env:SLACK_WEBHOOK"]'
+    )
+    pagerduty: tuple[str, ...] = _key(
+        (),
+        values.lines(8, 200),
+        "Routing keys of PagerDuty's Events API v2, or env:NAME to read one from a variable.",
+        '["env:PAGERDUTY_KEY"]',
+    )
+    pagerduty_url: str = _key(
+        "https://events.pagerduty.com/v2/enqueue",
+        values.line(2000),
+        "Where PagerDuty, or what takes its format, receives events.",
+        '"https://events.eu.pagerduty.com/v2/enqueue"',
+    )
+    notify: str = _key(
+        "ticket", values.choice("page", "ticket"), "Lowest severity of incidents that are notified.", '"page"'
+    )
+    per_hour: int = _key(
+        60,
+        values.whole(1, 10_000),
+        "Notifications an hour and channel at most, in the long run; more wait. A third of them may come at once.",
+        "60",
+    )
+    labels: tuple[str, ...] = _key(
+        (),
+        values.lines(10, 200),
+        "Labels NAME=VALUE that every alert gets, such as those by which Alertmanager groups.",
+        '["job=delays", "cluster=eu"]',
+    )
+    runbooks: str = _key(
+        "",
+        values.line(2000),
+        "Address under which the pages of `radiosonde assets runbooks` are served; the name of the alert is appended.",
+        '"https://wiki.example.com/runbooks/"',
+    )
+    dashboards: str = _key(
+        "",
+        values.line(2000),
+        "Address of a dashboard, with {model}, {version}, {from_ms} and {to_ms} where they belong.",
+        '"https://grafana.example.com/d/radiosonde-model?var-model={model}&from={from_ms}&to={to_ms}"',
+    )
+    traces: str = _key(
+        "",
+        values.line(2000),
+        "Address of a trace, with {trace_id} where it belongs.",
+        '"https://tempo.example.com/trace/{trace_id}"',
+    )
+    every: float = _key(
+        60.0,
+        values.duration("1s", "1d"),
+        "Time between two diagnoses at least; windows that are longer are waited for.",
+        '"60s"',
+    )
+    host: str = _key("127.0.0.1", values.line(255), "Address on which the watch serves its metrics.", '"0.0.0.0"')
+    port: int = _key(
+        9465, values.whole(0, 65_535), "Port on which the watch serves its metrics; 0 takes a free one.", "9465"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A whole file.
 
@@ -93,6 +175,7 @@ class Configuration:
         defaults: what holds for every model.
         models: keys of single models, those of *defaults* filled in.
         store: store to use where a command names none; relative to the file's folder.
+        watch: what `radiosonde watch` does.
         lines: line in which each declared key stands, by its dotted name.
     """
 
@@ -105,6 +188,7 @@ class Configuration:
         "Store to use where a command names none; relative to the folder of this file.",
         '"delays.sqlite"',
     )
+    watch: WatchConfig = field(default_factory=WatchConfig)
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, model: str) -> ModelConfig:
@@ -112,8 +196,8 @@ class Configuration:
         return self.models.get(model, self.defaults)
 
 
-_TABLES: Mapping[str, type] = {"slo": Objectives}
-"""Tables inside the keys of a model."""
+TABLES: Mapping[type, Mapping[str, type]] = {ModelConfig: {"slo": Objectives}, Configuration: {"watch": WatchConfig}}
+"""Tables of declared keys, by what holds them and their name."""
 
 
 class NamedKey(NamedTuple):
@@ -136,8 +220,8 @@ def declared_keys(owner: type) -> Iterator[NamedKey]:
         declared = declaration_of(item)
         if declared is not None:
             yield NamedKey((item.name,), declared, item.default)
-        elif item.name in _TABLES and owner is ModelConfig:
-            for inner in declared_keys(_TABLES[item.name]):
+        elif item.name in TABLES.get(owner, {}):
+            for inner in declared_keys(TABLES[owner][item.name]):
                 yield inner._replace(path=(item.name, *inner.path))
 
 

@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radiosonde.config.keys import Configuration, ModelConfig, declaration_of
+from radiosonde.config.keys import TABLES, Configuration, ModelConfig, declaration_of
 from radiosonde.errors import ConfigurationError
 
 MAX_BYTES = 256 * 1024
@@ -102,7 +102,7 @@ def _table(
     known = {
         item.name: declaration_of(item)
         for item in fields(filled)
-        if declaration_of(item) is not None or isinstance(filled, ModelConfig)
+        if declaration_of(item) is not None or item.name in TABLES.get(type(filled), {})
     }
     changes = {}
     for name, value in given.items():

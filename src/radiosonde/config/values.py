@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_ADDRESS = re.compile(r"https?://[^/\s]\S*|env:[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s|m|h|d|w)")
 
 
@@ -119,6 +120,52 @@ def lines(most: int, longest: int) -> ValueKind:
         return tuple(one.check(entry) for entry in value)
 
     return ValueKind("list of texts", "", bounds, check, {"type": "array", "maxItems": most, "items": dict(one.schema)})
+
+
+def whole(least: int, most: int) -> ValueKind:
+    """Return the kind of whole numbers from *least* to *most*."""
+    bounds = f"from {least} to {most}"
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"{_shown(value)} cannot be used; write a whole number {bounds}, without quotes")
+        return value
+
+    return ValueKind("number", "", bounds, check, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def choice(*words: str) -> ValueKind:
+    """Return the kind of one of *words*."""
+    bounds = " or ".join(words)
+
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{_shown(value)} cannot be used; write {bounds}, in quotes")
+        return str(value)
+
+    return ValueKind("text", "", bounds, check, {"type": "string", "enum": list(words)})
+
+
+def addresses(most: int) -> ValueKind:
+    """Return the kind of lists of up to *most* addresses of HTTP servers."""
+    one = line(2000)
+    bounds = f"up to {most} addresses that begin with http://, https:// or env:"
+
+    def address(value: Any) -> str:
+        text: str = one.check(value)
+        if not _ADDRESS.fullmatch(text):
+            raise ValueError(
+                f"{_shown(value)} is no address; write http://HOST..., https://HOST..., or env:NAME to read it from a variable"
+            )
+        return text
+
+    def check(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or len(value) > most:
+            raise ValueError(f"{_shown(value)} cannot be used; write a list of {bounds}")
+        return tuple(address(entry) for entry in value)
+
+    schema = {"type": "array", "maxItems": most, "items": {**one.schema, "pattern": f"^{_ADDRESS.pattern}$"}}
+    return ValueKind("list of texts", "", bounds, check, schema)
 
 
 def _shown(value: Any) -> str:

@@ -77,7 +77,7 @@ def check(
         for each in going_on(policy.known_bad, name, mine):
             because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
             whole.gap(view, "an excluded interval", because)
-        name_incidents(view.table, reports, policy.marks, window_length_ns(view.windows))
+        name_incidents(view, reports, policy.marks, window_length_ns(view.windows))
         whole.add_all(_attributed(view, reports))
         missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
     whole.gaps += lost
@@ -154,9 +154,9 @@ def _attributed(view: View, reports: Mapping[Check, Report]) -> Report:
     whole = Report()
     for each, report in reports.items():
         is_clear = not report.findings and not any(note.onset.ended_ns is None for note in report.notes)
-        if is_clear:
-            report.checked = [replace(said, about=each.about) for said in report.checked]
-        report.gaps = [replace(said, about=each.about) for said in report.gaps]
+        about = each.about if is_clear else ()
+        report.checked = [replace(said, about=about, name=each.name) for said in report.checked]
+        report.gaps = [replace(said, about=each.about, name=each.name) for said in report.gaps]
         whole.add_all(report)
     lost = "" if view.hole is None else hole_words(view.hole)
     whole.hypotheses += weigh(view.model, whole.findings, whole.checked, whole.gaps, lost)

@@ -273,6 +273,7 @@ class Checked:
         floors: the smallest changes it would have reported.
         weakened: what was lost on the way and makes the check see less than it could; ``""`` when nothing was.
         about: causes that it would have shown; empty where it found something.
+        name: name of the check, which stays.
     """
 
     check: str
@@ -281,6 +282,7 @@ class Checked:
     floors: tuple[Floor, ...] = ()
     weakened: str = ""
     about: tuple[Cause, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,7 @@ class NotChecked:
         because: the reason.
         subject: what a gate can insist on that is not covered because of it; ``all`` for every subject, ``""`` for none.
         about: causes of which nothing is known therefore.
+        name: name of the check, which stays; ``""`` where it is no check.
     """
 
     check: str
@@ -300,6 +303,7 @@ class NotChecked:
     because: str
     subject: str = ""
     about: tuple[Cause, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose.finding import Finding, Mark, State
     from radiosonde.diagnose.measures import MeasureTable
-    from radiosonde.diagnose.registry import Check, Report
+    from radiosonde.diagnose.registry import Check, Report, View
 
 _HOUR_NS = 3_600_000_000_000
 _DIGITS = 6
 
 
-def name_incidents(table: MeasureTable, reports: Mapping[Check, Report], marks: Iterable[Mark], window_ns: int) -> None:
+def name_incidents(view: View, reports: Mapping[Check, Report], marks: Iterable[Mark], window_ns: int) -> None:
     """Give the incidents in *reports* their ids, states and impacts, in place.
 
     Args:
-        table: the measures of the model.
+        view: the model.
         reports: what each check reported.
         marks: what people said about incidents, those in force.
         window_ns: length of the windows.
     """
-    mine = [mark for mark in marks if mark.model == table.model]
-    end_ns = int(table.end_ns.max())
+    mine = [mark for mark in marks if mark.model == view.model]
+    end_ns = max(window.end_ns for window in view.windows)
     for check, report in reports.items():
         given: dict[tuple[str, str], int] = {}
         ids = {}
@@ -51,11 +51,11 @@ def name_incidents(table: MeasureTable, reports: Mapping[Check, Report], marks: 
             if is_incident(finding):
                 key = (_day(_opened(finding)[0]), subject_of(finding))
                 given[key] = given.get(key, 0) + 1
-                ids[id(finding)] = _id(table.model, check.name, key, given[key])
+                ids[id(finding)] = _id(view.model, check.name, key, given[key])
         for part in (report.findings, report.notes):
             for index, finding in enumerate(part):
                 if id(finding) in ids:
-                    part[index] = _named(finding, ids[id(finding)], mine, check.name, (end_ns, window_ns), table)
+                    part[index] = _named(finding, ids[id(finding)], mine, check.name, (end_ns, window_ns), view.table)
 
 
 def is_incident(finding: Finding) -> bool:
@@ -90,9 +90,11 @@ def _named(
     finding: Finding, given: str, marks: Sequence[Mark], check: str, time: tuple[int, int], table: MeasureTable
 ) -> Finding:
     end_ns, window_ns = time
-    known = [mark for mark in marks if mark.incident == given or _is_known(mark, finding, check, window_ns)]
+    known = [
+        mark for mark in marks if mark.incident == given or is_known_again(mark.identity, finding, check, window_ns)
+    ]
     if finding.onset.ended_ns is not None:
-        state, mark = state_at(finding, end_ns), None
+        state, mark = _over(finding, end_ns), None
     else:
         mark = max(known, key=lambda each: (each.purpose == "mute", each.until_ns), default=None)
         state = "open" if mark is None else "muted" if mark.purpose == "mute" else "acknowledged"
@@ -100,8 +102,7 @@ def _named(
     return replace(finding, id=kept, check=check, state=state, mark=mark, impact=_impact(table, finding))
 
 
-def state_at(finding: Finding, end_ns: int) -> State:
-    """Return the state of *finding* when *end_ns* has been seen, whatever people said about it."""
+def _over(finding: Finding, end_ns: int) -> State:
     ended = finding.onset.ended_ns
     if ended is None:
         return "open"
@@ -109,9 +110,10 @@ def state_at(finding: Finding, end_ns: int) -> State:
     return "verified" if end_ns - ended >= took else "recovered"
 
 
-def _is_known(mark: Mark, finding: Finding, check: str, window_ns: int) -> bool:
+def is_known_again(identity: str, finding: Finding, check: str, window_ns: int) -> bool:
+    """Return whether *finding* of *check* is the incident that `identity_of` wrote as *identity*."""
     try:
-        said = json.loads(mark.identity)
+        said = json.loads(identity)
         if (said["check"], said["subject"]) != (check, subject_of(finding)):
             return False
         at, earliest, latest = (int(value) for value in said["onset"])

@@ -28,6 +28,7 @@ from radiosonde.export.self_blocks import self_blocks
 from radiosonde.export.series_blocks import release_units, series_units
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.export.steady import steady
+from radiosonde.export.watch_blocks import watch_blocks
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
 
@@ -66,6 +67,8 @@ class BlockBuilder:
         page = self._cache.open()
         features, unnamed = feature_units(snapshot, page, self._identities)
         own = [*runtime_blocks(snapshot, page), *self_blocks(snapshot, page, self._identities)]
+        if snapshot.watched is not None:
+            own += watch_blocks(snapshot.watched, page)
         ranked = [series_units(snapshot, page), release_units(snapshot, page, self._shown), features]
         if snapshot.runtimes:  # else they would take a share of the bound from the others
             ranked.append(runtime_units(snapshot, page))

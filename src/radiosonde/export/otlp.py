@@ -29,6 +29,7 @@ from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
 from radiosonde.model import Window
 from radiosonde.model.spans import KeptSpan
+from radiosonde.model.watched import IncidentEvent
 
 MAX_SPANS = 500
 """Spans per request, at 1 kB each."""
@@ -100,6 +101,14 @@ class OtlpExporter:
                 return told.result(sent, cut=damaged, windows=bisect_right(ends, sent))
             sent += len(batch)
         return told.result(sent, cut=damaged, windows=len(windows))
+
+    def export_incidents(self, events: Sequence[IncidentEvent]) -> ExportResult:
+        """Send events of incidents in one request."""
+        from radiosonde.export.otlp_incidents import incident_record  # of a watch alone
+
+        told = _Told("logs")
+        is_received = told.took(self._send("logs", self._frame.request(map(incident_record, events))))
+        return told.result(len(events) if is_received else 0)
 
     def export_spans(self, spans: Sequence[KeptSpan]) -> ExportResult:
         """Send spans; after a failure send ``spans[result.points:]`` again."""

@@ -15,6 +15,8 @@ from radiosonde.semconv.catalogue import METRICS
 def self_blocks(snapshot: Snapshot, page: LabelPage, identities: Identities) -> list[Block]:
     """Return the blocks that no bound cuts: a few dozen series, and two per model version."""
     own = snapshot.statistics
+    if own is None:
+        return []
     blocks: list[Block] = [
         scalar(page, name, value)
         for name, value in (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from radiosonde.model import RuntimeCounts, Statistics, Window
+from radiosonde.model.watched import Watched
 from radiosonde.reference.profile import Reference
 
 
@@ -18,15 +19,17 @@ class Snapshot:
         time_ns: when the snapshot was taken; wall clock.
         windows: cumulative windows, one per series key (and grid), without sketches.
         references: reference profile by (model, version), for the series that have one (provisional ones included).
-        statistics: our own counts.
+        statistics: our own counts; None for a process that observes nothing.
         runtime: health of the process since *start_ns*, levels as last seen; None where it is not counted.
         runtimes: health of each process that an agent speaks for, by the process's identity, since that began.
+        watched: what a watch knows; None for what is none.
     """
 
     start_ns: int
     time_ns: int
     windows: tuple[Window, ...]
     references: Mapping[tuple[str, str], Reference] = field(default_factory=dict)
-    statistics: Statistics = field(default_factory=Statistics)
+    statistics: Statistics | None = field(default_factory=Statistics)
     runtime: RuntimeCounts | None = None
     runtimes: Mapping[str, RuntimeCounts] = field(default_factory=dict)
+    watched: Watched | None = None

@@ -140,6 +140,9 @@ EXPORT_FAILED: Final = "export_failed"
 EXPORT_REJECTED: Final = "export_rejected"
 """Points, sketch events and spans that a backend reported as rejected (OTLP's partial success)."""
 
+NOTIFICATIONS_DROPPED: Final = "notifications_dropped"
+"""Notifications of ``radiosonde watch`` that their receiver refused, or did not take within a day, or that were more than may wait."""
+
 SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and exceeded the buffer."""
 

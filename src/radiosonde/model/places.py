@@ -50,7 +50,6 @@ PLACES: Final[Mapping[str, str]] = {
     "fold": "counting drained records",
     "close_window": "closing a window",
     "add_totals": "adding closed windows to the totals of a series",
-    "preview": "counting the features that wait for a provisional reference",
     "fold_tally": "adding what callers had counted of records they reclaimed",
     "reclaimed_rows": "keeping predictions that callers reclaimed for their labels",
     "labelled_rows": "keeping drained predictions for their labels",
@@ -78,6 +77,10 @@ PLACES: Final[Mapping[str, str]] = {
     "agent_counts": "reading what processes counted outside their rings",
     "agent_health": "reading the health of the processes",
     "agent_close_labels": "closing the agent's join store",
+    # In a watch.
+    "watch_turn": "a turn of the watch",
+    "watch_send": "sending a notification",
+    "watch_metrics": "sending the metrics of the watch over OTLP",
     # In the guard itself.
     "log": "logging, in the host's own handler or formatter",
 }

@@ -152,10 +152,75 @@ INCIDENT_KIND: Final = "radiosonde.incident.kind"
 """Kind of the finding."""
 
 INCIDENT_SEVERITY: Final = "radiosonde.incident.severity"
-"""`page`, `ticket` or `note`."""
+"""`page` or `ticket`."""
 
 INCIDENT_PLACE: Final = "radiosonde.incident.place"
 """Where it is: a cohort, a feature, a phase, or `all`."""
+
+INCIDENT_ID: Final = "radiosonde.incident.id"
+"""Id of the incident, as `radiosonde incident list` prints it. It stays over restarts and hosts."""
+
+INCIDENT_HYPOTHESIS: Final = "radiosonde.incident.hypothesis"
+"""Likeliest cause of the incident: `host`, `backend`, `version`, `data`, `traffic`, `labels`, `world`, `telemetry`, or
+`unknown`."""
+
+INCIDENT_EVIDENCE: Final = "radiosonde.incident.evidence"
+"""Evidence for the incident, the natural logarithm of an e-value, every look and place paid for."""
+
+INCIDENT_ONSET: Final = "radiosonde.incident.onset"
+"""Onset of the incident in event time, in nanoseconds since the Unix epoch."""
+
+INCIDENT_TITLE: Final = "radiosonde.incident.title"
+"""The incident in one line."""
+
+INCIDENT_VERDICT: Final = "radiosonde.incident.verdict"
+"""What the incident is and what it is not, in sentences."""
+
+INCIDENT_IMPACT: Final = "radiosonde.incident.impact"
+"""What the incident has cost so far."""
+
+INCIDENT_OWNER: Final = "radiosonde.incident.owner"
+"""Owner of the model, as declared in `radiosonde.toml`."""
+
+INCIDENT_FINDING: Final = "radiosonde.incident.finding"
+"""The whole finding as JSON, as `radiosonde incident show --json` prints it, without its figures; at most 32 KiB."""
+
+INCIDENT_EVENT_ID: Final = "radiosonde.incident.event_id"
+"""Id of the event. An event that is delivered twice, because its receiver's answer was lost, has the same one."""
+
+INCIDENT_RUNBOOK_URL: Final = "radiosonde.incident.runbook_url"
+"""What to do about incidents of this kind."""
+
+INCIDENT_DASHBOARD_URL: Final = "radiosonde.incident.dashboard_url"
+"""Dashboard of the model at the time of the incident."""
+
+INCIDENT_TRACE_URL: Final = "radiosonde.incident.trace_url"
+"""Trace of a call that the incident affected."""
+
+CHECK_NAME: Final = "radiosonde.check.name"
+"""Name of a check of the diagnosis."""
+
+CHECK_UNIT: Final = "radiosonde.check.unit"
+"""Unit of a detection floor: `share`, `sd`, `s`, ..."""
+
+CHECK_BOUND: Final = "radiosonde.check.bound"
+"""`smallest` or `largest` of the floors that a check has for its spans and places."""
+
+CHECK_RESULT: Final = "radiosonde.check.result"
+"""`passed`: the check was made; `not_checked`: it could not be."""
+
+WATCH_STATE: Final = "radiosonde.watch.state"
+"""Status of a model at the last diagnosis: `findings`, `healthy`, `not checked` or `stale`."""
+
+WATCH_RESULT: Final = "radiosonde.watch.result"
+"""`done` or `failed`."""
+
+WATCH_CHANNEL: Final = "radiosonde.watch.channel"
+"""Where a notification goes: `alertmanager`, `webhook`, `slack`, `pagerduty` or `otlp`, with a number where there are
+several."""
+
+WATCH_DELIVERY: Final = "radiosonde.watch.delivery"
+"""`delivered`; `failed`: an attempt that is made again; `dropped`: it is not made again."""
 
 SKETCH_KIND: Final = "radiosonde.sketch.kind"
 """Kind of the sketch."""

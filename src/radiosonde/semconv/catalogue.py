@@ -21,6 +21,13 @@ _SERIES: Final = (
 )
 _RELEASE: Final = ("radiosonde.model.name", "radiosonde.model.version", "radiosonde.variant")
 _VERSION: Final = ("radiosonde.model.name", "radiosonde.model.version")
+_INCIDENT: Final = (
+    "radiosonde.incident.id",
+    "radiosonde.incident.name",
+    "radiosonde.incident.kind",
+    "radiosonde.incident.severity",
+    "radiosonde.incident.place",
+)
 _RUNTIME: Final = ("radiosonde.process",)
 
 METRICS: Final = MappingProxyType(
@@ -339,14 +346,83 @@ METRICS: Final = MappingProxyType(
             name=metrics.INCIDENT_ACTIVE,
             instrument="gauge",
             unit="{incident}",
-            brief="1 while an incident is open.",
+            brief="1 while an incident is open, 0 for a day after it was.",
+            attributes=(*_RELEASE, *_INCIDENT),
+        ),
+        metrics.INCIDENT_EVIDENCE: MetricDefinition(
+            name=metrics.INCIDENT_EVIDENCE,
+            instrument="gauge",
+            unit="{nat}",
+            brief="Evidence for an open incident, the natural logarithm of an e-value.",
+            attributes=(*_RELEASE, *_INCIDENT, "radiosonde.incident.hypothesis"),
+        ),
+        metrics.CHECK_FLOOR: MetricDefinition(
+            name=metrics.CHECK_FLOOR,
+            instrument="gauge",
+            unit="{change}",
+            brief="The smallest change that a check would have reported by now with probability 0.9, in the unit of the attribute; infinite where it would report none.",
             attributes=(
-                *_RELEASE,
-                "radiosonde.incident.name",
-                "radiosonde.incident.kind",
-                "radiosonde.incident.severity",
-                "radiosonde.incident.place",
+                "radiosonde.model.name",
+                "radiosonde.check.name",
+                "radiosonde.check.unit",
+                "radiosonde.check.bound",
             ),
+        ),
+        metrics.CHECK_RESULTS: MetricDefinition(
+            name=metrics.CHECK_RESULTS,
+            instrument="gauge",
+            unit="{check}",
+            brief="Checks of the last diagnosis that were made, and those that could not be.",
+            attributes=("radiosonde.model.name", "radiosonde.check.name", "radiosonde.check.result"),
+        ),
+        metrics.WATCH_STATUS: MetricDefinition(
+            name=metrics.WATCH_STATUS,
+            instrument="gauge",
+            unit="{status}",
+            brief="1 for the status of a model at the last diagnosis, 0 for the others.",
+            attributes=("radiosonde.model.name", "radiosonde.watch.state"),
+        ),
+        metrics.WATCH_LAST_LOOK_TIMESTAMP: MetricDefinition(
+            name=metrics.WATCH_LAST_LOOK_TIMESTAMP,
+            instrument="gauge",
+            unit="s",
+            brief="When the last diagnosis was finished, in seconds since the Unix epoch. If it does not grow, nothing is known.",
+            attributes=(),
+        ),
+        metrics.WATCH_LAST_WINDOW_TIMESTAMP: MetricDefinition(
+            name=metrics.WATCH_LAST_WINDOW_TIMESTAMP,
+            instrument="gauge",
+            unit="s",
+            brief="End of the newest window of the last diagnosis in event time, in seconds since the Unix epoch.",
+            attributes=(),
+        ),
+        metrics.WATCH_LOOKS: MetricDefinition(
+            name=metrics.WATCH_LOOKS,
+            instrument="counter",
+            unit="{look}",
+            brief="Diagnoses, and those that failed because the source could not be read.",
+            attributes=("radiosonde.watch.result",),
+        ),
+        metrics.WATCH_LEADING: MetricDefinition(
+            name=metrics.WATCH_LEADING,
+            instrument="gauge",
+            unit="{watch}",
+            brief="1 for the watch that holds the lease of the source; 0 for one that stands by, which exports no incidents.",
+            attributes=(),
+        ),
+        metrics.WATCH_NOTIFICATIONS: MetricDefinition(
+            name=metrics.WATCH_NOTIFICATIONS,
+            instrument="counter",
+            unit="{notification}",
+            brief="Notifications by channel and what became of them.",
+            attributes=("radiosonde.watch.channel", "radiosonde.watch.delivery"),
+        ),
+        metrics.WATCH_PENDING: MetricDefinition(
+            name=metrics.WATCH_PENDING,
+            instrument="gauge",
+            unit="{notification}",
+            brief="Notifications that wait for their channel.",
+            attributes=("radiosonde.watch.channel",),
         ),
         metrics.RUNTIME_CPU_TIME: MetricDefinition(
             name=metrics.RUNTIME_CPU_TIME,

@@ -13,3 +13,15 @@ SKETCH_WINDOW: Final = "radiosonde.sketch.window"
 The body is the serialized sketch as base64 text, not bytes, because collectors render bytes differently. The
 event's name is repeated in the attribute `event.name`, because some back ends drop the field.
 """
+
+INCIDENT_OPENED: Final = "radiosonde.incident.opened"
+"""An incident has opened, or opened again."""
+
+INCIDENT_CHANGED: Final = "radiosonde.incident.changed"
+"""The severity, the place or the name of an open incident has changed, or somebody muted it."""
+
+INCIDENT_RECOVERED: Final = "radiosonde.incident.recovered"
+"""An incident is over, by evidence as strong as that which opened it."""
+
+INCIDENT_VERIFIED: Final = "radiosonde.incident.verified"
+"""An incident has stayed over for as long as it took to find it, at least an hour."""

@@ -290,9 +290,70 @@ Instrument: gauge. Unit: {model}.
 """
 
 INCIDENT_ACTIVE: Final = "radiosonde.incident.active"
-"""1 while an incident is open.
+"""1 while an incident is open, 0 for a day after it was.
 
 Instrument: gauge. Unit: {incident}.
+"""
+
+INCIDENT_EVIDENCE: Final = "radiosonde.incident.evidence"
+"""Evidence for an open incident, the natural logarithm of an e-value.
+
+Instrument: gauge. Unit: {nat}.
+"""
+
+CHECK_FLOOR: Final = "radiosonde.check.floor"
+"""The smallest change that a check would have reported by now with probability 0.9, in the unit of the attribute;
+infinite where it would report none.
+
+Instrument: gauge. Unit: {change}.
+"""
+
+CHECK_RESULTS: Final = "radiosonde.check.results"
+"""Checks of the last diagnosis that were made, and those that could not be.
+
+Instrument: gauge. Unit: {check}.
+"""
+
+WATCH_STATUS: Final = "radiosonde.watch.status"
+"""1 for the status of a model at the last diagnosis, 0 for the others.
+
+Instrument: gauge. Unit: {status}.
+"""
+
+WATCH_LAST_LOOK_TIMESTAMP: Final = "radiosonde.watch.last_look.timestamp"
+"""When the last diagnosis was finished, in seconds since the Unix epoch. If it does not grow, nothing is known.
+
+Instrument: gauge. Unit: s.
+"""
+
+WATCH_LAST_WINDOW_TIMESTAMP: Final = "radiosonde.watch.last_window.timestamp"
+"""End of the newest window of the last diagnosis in event time, in seconds since the Unix epoch.
+
+Instrument: gauge. Unit: s.
+"""
+
+WATCH_LOOKS: Final = "radiosonde.watch.looks"
+"""Diagnoses, and those that failed because the source could not be read.
+
+Instrument: counter. Unit: {look}.
+"""
+
+WATCH_LEADING: Final = "radiosonde.watch.leading"
+"""1 for the watch that holds the lease of the source; 0 for one that stands by, which exports no incidents.
+
+Instrument: gauge. Unit: {watch}.
+"""
+
+WATCH_NOTIFICATIONS: Final = "radiosonde.watch.notifications"
+"""Notifications by channel and what became of them.
+
+Instrument: counter. Unit: {notification}.
+"""
+
+WATCH_PENDING: Final = "radiosonde.watch.pending"
+"""Notifications that wait for their channel.
+
+Instrument: gauge. Unit: {notification}.
 """
 
 RUNTIME_CPU_TIME: Final = "radiosonde.runtime.cpu.time"

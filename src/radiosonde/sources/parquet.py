@@ -115,6 +115,11 @@ class SealedReader:
             row = connection.execute(f"SELECT max(written_ns) FROM {_files_of('windows')}", [files]).fetchone()  # noqa: S608
             return None if row is None or row[0] is None else int(row[0])
 
+    def mark(self) -> tuple[int, int]:
+        """Return what is another as soon as a file is added: their number, and when the newest was written."""
+        times = [Path(path).stat().st_mtime_ns for path in self._files("windows")]
+        return len(times), max(times, default=0)
+
     def _files(self, name: str) -> list[str]:
         return sorted(str(path) for path in self._folder.glob(f"process=*/{name}-*.parquet"))
 

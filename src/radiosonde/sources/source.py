@@ -57,6 +57,10 @@ class StoredParts(Protocol):
         """Return when the newest window was written, by the writer's wall clock; None without windows."""
         ...
 
+    def mark(self) -> tuple[int, int]:
+        """Return what is another as soon as a part is added. Cheap."""
+        ...
+
     @property
     def annotations_path(self) -> Path:
         """The SQLite file that holds what people said about these windows; there need not be one."""

@@ -154,6 +154,16 @@ class StoreReader:
             (written,) = connection.execute("SELECT max(written_ns) FROM windows").fetchone()
             return None if written is None else int(written)
 
+    def mark(self) -> tuple[int, int]:
+        """Return what is another as soon as a part is added: the store's number and its last window.
+
+        Raises:
+            StoreError: the store is missing, foreign, damaged or too new.
+        """
+        with reading(self._path) as connection:
+            (last,) = connection.execute("SELECT max(window_id) FROM windows").fetchone()
+            return store_number(connection), last or 0
+
     def _windows(self, connection: sqlite3.Connection, interval: Interval) -> Iterator[tuple[int, Window]]:
         condition, bounds = interval.condition()
         belonging = f"JOIN windows USING (window_id) WHERE {condition}"

@@ -116,8 +116,18 @@ def incident(severity: str, values: str) -> list[tuple[Any, ...]]:
         names.INCIDENT_NAME: "n",
         names.INCIDENT_KIND: "k",
         names.INCIDENT_PLACE: "p",
+        names.INCIDENT_ID: "20260101-aaaaaa",
     }
     return [(metrics.INCIDENT_ACTIVE, values, told)]
+
+
+def looks(last: str, leading: str = "1x60", other: str = "") -> list[tuple[Any, ...]]:
+    """Return a watch whose last look was at *last*, and perhaps *other* one beside it, which leads."""
+    one, two = {"instance": "a"}, {"instance": "b"}
+    made = [(metrics.WATCH_LAST_LOOK_TIMESTAMP, last, one), (metrics.WATCH_LEADING, leading, one)]
+    if other:
+        made += [(metrics.WATCH_LAST_LOOK_TIMESTAMP, other, two), (metrics.WATCH_LEADING, "1x60", two)]
+    return made
 
 
 FIRING: dict[str, list[Case]] = {
@@ -143,6 +153,12 @@ FIRING: dict[str, list[Case]] = {
     "RadiosondeThrottled": [(process(metrics.RUNTIME_CPU_THROTTLED_PERIODS, metrics.RUNTIME_CPU_PERIODS, 500), "1h")],
     "RadiosondeLosing": [(process(metrics.SDK_LOSSES, metrics.SDK_RECORDS, 50), "2h")],
     "RadiosondeSeriesCut": [([(metrics.SDK_CUT, "5x40")], "1h")],
+    "RadiosondeWatchSilent": [
+        (looks("0+300x12 3600x40"), "2h"),
+        (looks("0+300x12 stale", "1x12 stale"), "2h"),
+        # One hangs, and another of the job works: they may watch two stores.
+        (looks("0+300x12 3600x40", "1x60", other="0+300x60"), "2h"),
+    ],
     "RadiosondeIncidentPage": [(incident("page", "0x5 1x10"), "35m")],
     "RadiosondeIncidentTicket": [(incident("ticket", "0x5 1x10"), "35m")],
 }
@@ -186,6 +202,7 @@ SILENT: dict[str, list[Case]] = {
         ([(metrics.SDK_RECORDS, steady(1, 40)), (metrics.SDK_LOSSES, steady(1, 40), {names.LOSS_REASON: "x"})], "2h"),
     ],
     "RadiosondeSeriesCut": [([(metrics.SDK_CUT, "0x40")], "1h")],
+    "RadiosondeWatchSilent": [(looks("0+300x60"), "4h"), (looks("0+300x12 3600x40", "0x60", other="0+300x60"), "4h")],
     "RadiosondeIncidentPage": [(incident("ticket", "1x40"), "35m"), (incident("page", "1x5 0x40"), "2h")],
     "RadiosondeIncidentTicket": [(incident("note", "1x40"), "35m")],
 }

@@ -23,6 +23,8 @@ BURNS = {"Fast": (14.4, "1h", "5m"), "Slow": (6.0, "6h", "30m")}
 NEVER_EMPTY = 0.005
 """Share of missing or unseen values, in the reference and over the last week, below which a feature is one that has none."""
 LN_1000 = 6.9
+SILENT_S = 900
+"""Seconds without a look of a watch: fifteen windows of a minute."""
 
 
 def alerts(promql: Promql, options: AssetOptions) -> Group:
@@ -142,6 +144,13 @@ def _process(promql: Promql) -> Iterator[tuple[str, str]]:
     losses = f"sum by ({by}) (radiosonde:sdk:losses1h)"
     yield "RadiosondeLosing", f"{losses} >= 100 and {losses} > 0.01 * radiosonde:sdk:records1h"
     yield "RadiosondeSeriesCut", "radiosonde:sdk:series_cut > 0"
+    last, leading = series(metrics.WATCH_LAST_LOOK_TIMESTAMP), series(metrics.WATCH_LEADING)
+    yield (
+        "RadiosondeWatchSilent",
+        # Of one that hangs beside others, and of one whose series are gone.
+        f"""max by ({by}) (time() - ({last} and {leading} == 1)) > {SILENT_S}
+        or time() - max by ({by}) (max_over_time({last}[1d])) > {SILENT_S}""",
+    )
     for severity in ("page", "ticket"):
         yield (
             f"RadiosondeIncident{severity.title()}",

@@ -137,6 +137,14 @@ ALERTS: Final[dict[str, AlertText]] = {
         "Cohorts, features or versions are more than one export holds; the least used are left out.",
         ("Allow fewer cohort values, or raise `max_exported_series`.",),
     ),
+    "RadiosondeWatchSilent": AlertText(
+        "ticket", "15m", "15m", "radiosonde watch has not looked for {{ $value | humanizeDuration }}",
+        "The diagnosis that runs beside the data has not looked for a quarter of an hour, or its metrics are gone since less than a day. Until it does, "
+        "RadiosondeIncidentPage and RadiosondeIncidentTicket are silent whatever happens.",
+        ("Look whether `radiosonde watch` runs, and at what it prints.",
+         "Run `radiosonde watch STORE --once`: it says why it cannot look.",
+         "If the store has grown so large that a look takes minutes, run `radiosonde store seal`."),
+    ),
     "RadiosondeIncidentPage": AlertText(
         "page", "0m", "5m", f"{_of(names.INCIDENT_NAME)} at {_of(names.INCIDENT_PLACE)} of {_MODEL}",
         "A diagnosis that runs beside the data has found an incident that needs somebody now, and exports it as radiosonde_incident_active.",
