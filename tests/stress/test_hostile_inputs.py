@@ -41,8 +41,9 @@ CASES = int(os.environ.get("FUZZ_CASES", "300"))
 SHARDS = int(os.environ.get("FUZZ_SHARDS", "1"))
 FIRST_SEED = int(os.environ.get("FUZZ_SEED", "0"))
 
-ROUND = 150
-"""Cases that share one Radiosonde: its start, its end and its store take as long as some ten cases."""
+ROUND = max(1, min(300, CASES // (2 * SHARDS)))
+"""Cases that share one Radiosonde: its end, its store and the reading of its page take as long as some fifty cases. Every second
+round is a calm one."""
 
 FLUSH_S = 300.0
 """What the store of one round may take; no expectation."""
@@ -251,7 +252,11 @@ def _record(tried: Tried, value: Any) -> None:
 def _nested(tried: Tried, value: Any) -> None:
     inner = tried.rs.observe("inner", variant="nested")(lambda features: features)
     tried.count += 1
-    assert inner(value) is value
+    answer = inner(value)
+    if type(value).__name__ == "generator":  # the only answer that is wrapped: its end is the end of the call
+        assert list(answer) == [0.0, 1.0, 2.0], "a generator was changed"
+    else:
+        assert answer is value, "the caller of a nested function got another object"
 
 
 ACTS = {
@@ -281,7 +286,12 @@ class Flown:
         """Make the calls of a case, and check what can be checked of one."""
         guarded = dict(self.rs.statistics().guarded)
         tried = Tried(self.rs, case)
-        tried.make_calls()
+        try:
+            tried.make_calls()
+        except BaseException:  # its calls are of no other case
+            self.rs.pipeline().take_turn()
+            self.count = self.rs.statistics().records
+            raise
         self.count += tried.count
         self.failures += tried.failures
         del tried
@@ -404,7 +414,7 @@ def _no_room_for_a_callback() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-@pytest.mark.timeout(0 if "FUZZ_CASES" in os.environ else 600)
+@pytest.mark.timeout(1800 if "FUZZ_CASES" in os.environ else 600)
 def test_hostile_inputs_harm_nobody(shard, tmp_path):
     """Results and exceptions are untouched, calls, errors and rows are counted, and memory is bounded."""
     rounds = range(FIRST_SEED + shard, FIRST_SEED + max(SHARDS, CASES // ROUND), SHARDS)

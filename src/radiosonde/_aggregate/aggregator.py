@@ -14,7 +14,7 @@ scrape. One lock, held for one fold at most, never while anything is exported an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -131,7 +131,7 @@ class Aggregator:
         event_ns = np.where(headers["event_ns"] > 0, headers["event_ns"], headers["start_ns"])
         starts_ns = event_ns - event_ns % self._window_ns
         series = headers["series"]
-        with self._lock, np.errstate(over="ignore", invalid="ignore"):  # sums of answers may be infinite
+        with self._lock, np.errstate(all="ignore"):  # sums of answers may be infinite
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
             # Nothing of a replay is thinned, which the budget of a live server is not for; nor without a grid: the first
             # rows make the provisional reference, once.
@@ -249,7 +249,7 @@ class Aggregator:
         starts_ns = seconds_ns - seconds_ns % self._window_ns
         order = np.lexsort((counted.series, starts_ns))
         changes = (np.diff(starts_ns[order]) != 0) | (np.diff(counted.series[order]) != 0)
-        with self._lock, np.errstate(over="ignore", invalid="ignore"):  # sums of answers may be infinite
+        with self._lock, np.errstate(all="ignore"):  # sums of answers may be infinite
             self._watermark_ns = max(self._watermark_ns, int(seconds_ns.max()))
             for members in np.split(order, np.flatnonzero(changes) + 1):
                 part = counted.part(members)
@@ -389,7 +389,7 @@ class Aggregator:
             deadline_ns: monotonic clock, for these features: they are given up when it has passed.
         """
         now_ns = monotonic_ns()
-        with self._lock:
+        with self._lock, np.errstate(all="ignore"):
             if is_end:
                 for identity in list(self._backlogs):
                     self._settle(identity, deadline_ns)
@@ -444,7 +444,7 @@ class Aggregator:
         """
         from radiosonde.sketches.merge import merge_windows
 
-        with self._lock:
+        with self._lock, np.errstate(all="ignore"):
             parts = [window for total in self._totals.values() for window in total]
             parts += [state.freeze(with_sketches=False) for state in self._open.values()]
             parts += self._previews()
@@ -453,22 +453,24 @@ class Aggregator:
     def _previews(self) -> list[Window]:
         """Return the features that wait for a provisional reference, counted by interim ones."""
         self._interims = {}
-        found = []
+        found: list[Window] = []
         for backlog in self._backlogs.values():
-            preview = backlog.preview()
-            if preview is None:
-                continue
-            reference, groups = preview
-            for members in groups:
-                part = members[0]
-                stream = part.stream
-                self._interims[stream.model, stream.version] = reference
-                end_ns = part.start_ns + self._window_ns
-                state = SeriesState(stream, self._key(stream, part.cohort), part.start_ns, end_ns, self._process)
-                for rows in pieces(members):
-                    state.add_features(rows, part.weight, is_failed=part.is_failed)
-                found.append(state.freeze(with_sketches=False))
+            with self._guard("preview"):
+                found += self._preview(backlog)
         return found
+
+    def _preview(self, backlog: Backlog) -> Iterator[Window]:
+        reference, groups = backlog.preview() or (None, ())
+        for members in groups:
+            part = members[0]
+            stream = part.stream
+            if reference is not None:
+                self._interims[stream.model, stream.version] = reference
+            end_ns = part.start_ns + self._window_ns
+            state = SeriesState(stream, self._key(stream, part.cohort), part.start_ns, end_ns, self._process)
+            for rows in pieces(members):
+                state.add_features(rows, part.weight, is_failed=part.is_failed)
+            yield state.freeze(with_sketches=False)
 
     @property
     def interims(self) -> Mapping[tuple[str, str], Reference]:

@@ -50,7 +50,7 @@ class CompletedCalls:
         """
         try:
             recorder = self._recorders.get(series)
-        except TypeError:  # unhashable; it has a name all the same
+        except Exception:  # noqa: BLE001 - unhashable, or its hash or equality raises; it has a name all the same
             recorder = None
         if recorder is None:
             recorder = self._recorder(pipeline, *series)
@@ -67,14 +67,16 @@ class CompletedCalls:
             pipeline.guard.lose(losses.RECORD_FAILED)
             pipeline.guard.swallow("record", failure)
 
-    def _recorder(self, pipeline: Pipeline, name: str, version: str, variant: str) -> Recorder:
-        name, version, variant = name_of(name), name_of(version or ""), name_of(variant or "stable")
+    def _recorder(self, pipeline: Pipeline, name: object, version: object, variant: object) -> Recorder:
+        # Compared with None and not asked for their truth, which a missing value or an array does not have.
+        version = "" if version is None else name_of(version)
+        series = name_of(name), version, ("" if variant is None else name_of(variant)) or "stable"
         with self._lock:
             if len(self._recorders) >= pipeline.settings.max_series:
-                name, version, variant = OVERFLOW_COHORT, "", "stable"
+                series = OVERFLOW_COHORT, "", "stable"
                 pipeline.guard.lose(losses.COHORT_OVERFLOW)
-            recorder = self._recorders.get((name, version, variant))
+            recorder = self._recorders.get(series)
             if recorder is None:
-                recorder = self._recorder_for(Observed(name, version=version, variant=variant))
-                self._recorders[name, version, variant] = recorder
+                observed = Observed(series[0], version=series[1], variant=series[2])
+                recorder = self._recorders[series] = self._recorder_for(observed)
             return recorder

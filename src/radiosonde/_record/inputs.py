@@ -38,7 +38,7 @@ from radiosonde._record.tables import InputTable, table_of
 from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
-from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
+from radiosonde.reference.containers import EVERY, Plain, cut, part_of, plain_column
 from radiosonde.reference.values import is_masked
 
 SLOW_VALUES = 131_072
@@ -49,6 +49,12 @@ WIDE_VALUES = 1 << 21
 
 TEXT_ROWS = 2048
 """Texts of a batch that are summarised: 20 ms. Of larger ones every nth is kept."""
+
+ROW_VALUES = 12
+"""Values that cost as much as one row of a sequence does by itself, whatever it holds: an object of Python's is looked at."""
+
+SERIES_VALUES = 200
+"""The same for a row that is a pandas Series, whose labels are looked at too: 25 us."""
 
 TYPES_KNOWN = 64
 """Types whose reader is remembered; then they are forgotten, because a type may be made for every request."""
@@ -82,7 +88,7 @@ class InputWriter:
         self._encoder = Encoder(schema, guard)
         self._row_shapes = ((1, schema.width), (schema.width,)) if schema.is_plain else ()
         self._texts = list(schema.categorical)
-        self._getters: dict[type, Callable[[Any], tuple[object, ...]]] = {}
+        self._getters: dict[type, tuple[tuple[str, ...], Callable[[Any], Any]]] = {}
         self.by_type: dict[type, Writer] = {}
         self._forget_types()
 
@@ -206,13 +212,20 @@ class InputWriter:
         return [None if item is missing else item for item in values]
 
     def _attributes(self, value: object) -> Mapping[str, object]:
+        names, found = self._values_of(value)
+        return dict(zip(names, found, strict=True))
+
+    def _values_of(self, value: object) -> tuple[tuple[str, ...], tuple[object, ...]]:
+        """Return names and values of the attributes of an object that is a row; what they are is asked once a type."""
         kind = type(value)
-        getter = self._getters.get(kind)
-        names = attribute_names(value) or ()
-        if getter is None:
+        known = self._getters.get(kind)
+        if known is None:
+            if len(self._getters) >= TYPES_KNOWN:  # rows of a type made for each request, as of `DataFrame.itertuples`
+                self._getters.clear()
+            names = attribute_names(value) or ()
             pick = operator.attrgetter(*names)
-            getter = self._getters[kind] = pick if len(names) > 1 else lambda item: (pick(item),)
-        return dict(zip(names, getter(value), strict=True))
+            known = self._getters[kind] = (names, pick if len(names) > 1 else lambda item: (pick(item),))
+        return known[0], known[1](value)
 
     # Flat sequences --------------------------------------------------------------------------------------------------
 
@@ -269,8 +282,9 @@ class InputWriter:
         first = first_item(value)
         width = min(len(first), READ_VALUES) if is_wide and hasattr(type(first), "__len__") else schema.width
         # A value of a row by name costs about as much as two of a column.
-        kept, recorded = self.blocks.plan(len(value), index, -(-2 * len(value) * width // SLOW_VALUES))
-        rows = [self._guard.attempt(self._row_of, item, form) for item in value[kept]]
+        cost = 2 * width + (SERIES_VALUES if form is Form.SERIES else ROW_VALUES)
+        kept, recorded = self.blocks.plan(len(value), index, -(-len(value) * cost // SLOW_VALUES))
+        rows = [self._guard.attempt(self._row_of, item, form) for item in cut(value, kept)]
         unread = sum(isinstance(row, Exception) for row in rows)
         if unread:
             self._guard.lose(FEATURES_UNREADABLE, unread * recorded.step)
@@ -293,7 +307,8 @@ class InputWriter:
         if form is Form.MAPPING or row is not None:
             return self._by_name(as_mapping(item) if row is None else row)
         if form is Form.OBJECT:
-            return self._by_name(self._attributes(item))
+            names, found = self._values_of(item)
+            return found if is_by_value and names == self._schema.names else self._by_name(self._attributes(item))
         if form is Form.SEQUENCE:
             flat = flattened(item)
         else:

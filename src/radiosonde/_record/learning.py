@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from radiosonde._record.schema import Schema
-from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
+from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, attribute_names, head, recognise
 from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
 from radiosonde._record.tables import table_of
 from radiosonde.model.feature_names import feature_names
+from radiosonde.reference.containers import cut
 
 
 class Learned(NamedTuple):
@@ -107,19 +108,6 @@ def learn_flat(value: Any) -> Learned | None:
     return Learned(Numbered(count), alternative=Alternative(1, is_whole=False) if count > 1 else None)
 
 
-LOOKED_AT = 64
-"""Items of a sequence that are looked at to tell what it holds."""
-
-
-def head(value: Any) -> list[Any]:
-    """Return the first items of a flat sequence of any library as Python objects."""
-    part = value.iloc[:LOOKED_AT] if hasattr(type(value), "iloc") else value[:LOOKED_AT]
-    for convert in ("to_pylist", "to_list", "tolist"):
-        if hasattr(type(part), convert):
-            return list(getattr(part, convert)())
-    return list(part)
-
-
 def holds_texts(value: Any) -> bool:
     """Whether a flat sequence holds texts, as far as its first items show."""
     items = [item for item in head(value) if item is not None]
@@ -128,7 +116,7 @@ def holds_texts(value: Any) -> bool:
 
 def first_item(value: Sequence[Any]) -> Any:
     """Return the first item that is not None among the first `LOOKED_AT`."""
-    return next((item for item in value[:LOOKED_AT] if item is not None), None)
+    return next((item for item in cut(value, slice(LOOKED_AT)) if item is not None), None)
 
 
 def form_of_item(item: object) -> Form:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
+from radiosonde._record.answers_of_rows import Labels, Scores, answers_of_rows
 from radiosonde._record.blocks import first_row
 from radiosonde._record.outputs import (
     CONFIDENCES,
@@ -32,6 +33,7 @@ from radiosonde._record.outputs import (
 from radiosonde._record.shapes import Form, as_array, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
+from radiosonde.reference.containers import cut
 from radiosonde.reference.values import is_masked
 
 _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
@@ -46,10 +48,14 @@ COUNTING_NS = NS // 2
 read one by one, or of rows that take no memory, one piece more is a sample of the rest."""
 
 
+ROW_VALUES_READ = 1 << 18
+"""Numbers of answers in rows that are made an array of at a time: 2 MiB, and as much again to read it."""
+
+
 class _Answers(NamedTuple):
     """The answers of a batch, one a row, and how sure they are where that came in a column of its own."""
 
-    found: NDArray[Any] | list[Any]
+    found: NDArray[Any] | Sequence[Any]
     sure: NDArray[np.float64] | None = None
 
 
@@ -134,10 +140,10 @@ class BatchOutputReader:
 
     def _part_of(self, answers: _Answers, kept: slice, block: Block) -> int:
         """Read some rows of a batch; return their kind."""
-        kind = self._column(answers.found[kept], block)
+        found = answers.found
+        kind = self._column(found[kept] if isinstance(found, np.ndarray) else list(cut(found, kept)), block)
         if kind == OUTPUT_CLASS and answers.sure is not None:
-            sure = answers.sure[kept]
-            block[:, 1] = np.where((sure >= 0.0) & (sure <= 1.0 + PROBABILITY_SLACK), np.minimum(sure, 1.0), NAN)
+            block[:, 1] = bounded(answers.sure[kept])
         return kind
 
     def _column(self, found: NDArray[Any] | list[Any], block: Block) -> int:
@@ -256,6 +262,16 @@ class BatchOutputReader:
     def _list(self, values: list[Any], block: Block) -> int:
         """Read a list of answers, whose types may differ."""
         types = set(map(type, values))
+        if len(types) == 1 and types <= {list, tuple} and len(values[0]) * len(values) > ROW_VALUES_READ:
+            return self._pieces(values, max(1, ROW_VALUES_READ // len(values[0])), block)
+        alike = self._guard.attempt(answers_of_rows, values) if len(types) == 1 else None
+        if isinstance(alike, Labels) and self._reader.task != "regression":
+            return self._labels(alike, block)
+        if isinstance(alike, Scores):
+            self._reader.learn_task("regression", is_ambiguous=False)
+            return self._floats(alike.values, block)
+        if isinstance(alike, np.ndarray):
+            return self._column(alike, block)
         if types <= {int, float, type(None)} and float in types:
             return self._floats(_floats(values), block)
         if all(issubclass(each, np.generic) and not issubclass(each, (str, bytes)) for each in types):
@@ -270,6 +286,25 @@ class BatchOutputReader:
         if self._reader.task is None and float in types and not types & {str, bool}:
             self._reader.learn_task("regression", is_ambiguous=False)  # whole numbers among them are values too
         return self._each(values, block)
+
+    def _pieces(self, values: list[Any], rows: int, block: Block) -> int:
+        """Read wide rows, *rows* of them at a time."""
+        kinds = set()
+        for start in range(0, len(values), rows):
+            part = block[start : start + rows]
+            kind = self._list(values[start : start + rows], part)
+            if kind not in (OUTPUT_CLASS, OUTPUT_SCORE):
+                part[:] = (-1.0, NAN)
+            kinds.add(kind)
+        return next(kind for kind in (OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE, OUTPUT_NONE) if kind in kinds)
+
+    def _labels(self, alike: Labels, block: Block) -> int:
+        """Read rows that are each a text, with or without a confidence."""
+        self._reader.learn_task("classification", is_ambiguous=False)
+        kind = self._texts(alike.labels, block)
+        if alike.confidences is not None:
+            block[:, 1] = bounded(alike.confidences)
+        return kind
 
     def _texts(self, values: list[str], block: Block) -> int:
         known, of = self._reader.classes.codes, self._reader.classes.of
@@ -327,8 +362,14 @@ _NO_ANSWER = {OUTPUT_CLASS: -1.0, OUTPUT_SCORE: NAN, OUTPUT_UNREADABLE: -1.0}
 """What stands in a block for a row without an answer, by kind."""
 
 
-def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | list[Any] | None:
-    """Return the answers of a batch: an array, or a list where entries are missing or differ in type; None for neither.
+def bounded(confidences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return confidences within [0, 1]; what is no probability is NaN."""
+    is_chance = (confidences >= 0.0) & (confidences <= 1.0 + PROBABILITY_SLACK)
+    return np.where(is_chance, np.minimum(confidences, 1.0), NAN)
+
+
+def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | Sequence[Any] | None:
+    """Return the answers of a batch: an array, or a sequence where entries are missing or differ in type; None for neither.
 
     Args:
         value: of any library.
@@ -352,7 +393,7 @@ def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | list[Any
         return _dense(np.asarray(value.to_numpy()))
     form = recognise(value)
     if form is Form.SEQUENCE:
-        return list(value)
+        return value  # type: ignore[no-any-return] # not copied: a list of millions takes more than a batch may
     return _dense(as_array(value)) if form is Form.ARRAY else None
 
 
@@ -386,14 +427,14 @@ def _only_column(frame: Any, name: str) -> Any:
         return frame.iloc[:, 0]
 
 
-def _floats(values: NDArray[Any] | list[Any] | None) -> NDArray[np.float64]:
+def _floats(values: NDArray[Any] | Sequence[Any] | None) -> NDArray[np.float64]:
     """Return numbers as an array; missing ones are NaN.
 
     Raises:
         TypeError: some are no numbers.
         ValueError: so.
     """
-    if isinstance(values, list):
+    if values is not None and not isinstance(values, np.ndarray):
         values = np.array([NAN if each is None or type(each).__name__ in _MISSING_TYPES else each for each in values])
     return np.asarray(values).astype(np.float64) if np.asarray(values).dtype.kind in "fiub" else _no_numbers()
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from radiosonde.model.feature_names import feature_names
-from radiosonde.reference.containers import EVERY, part_of
+from radiosonde.reference.containers import EVERY, cut, part_of
 
 
 class Form(Enum):
@@ -49,8 +49,22 @@ class Form(Enum):
 _SCALARS = (bytes, bytearray, int, float, complex, bool, type(None), np.generic, type)
 
 
+_BUILT_IN: dict[type, Form] = {
+    list: Form.SEQUENCE,
+    tuple: Form.SEQUENCE,
+    dict: Form.MAPPING,
+    str: Form.TEXT,
+    np.ndarray: Form.ARRAY,
+    **dict.fromkeys((float, int, bool, bytes, complex, type(None)), Form.UNKNOWN),
+}
+"""Types that batches hold by the thousand: one look-up instead of thirty questions, 0.1 us instead of 3."""
+
+
 def recognise(value: object) -> Form:
     """Return the form of *value*, from its type and the names of its attributes."""
+    known = _BUILT_IN.get(type(value))
+    if known is not None:
+        return known
     if isinstance(value, np.ndarray):
         return Form.ARRAY
     if isinstance(value, str):
@@ -133,3 +147,17 @@ def attribute_names(value: object) -> tuple[str, ...] | None:
         if fields and not isinstance(fields, property):
             return tuple(getattr(item, "name", item) for item in fields)
     return None
+
+
+LOOKED_AT = 64
+"""Items of a sequence that are looked at to tell what it holds."""
+
+
+def head(value: Any) -> list[Any]:
+    """Return the first items of a flat sequence of any library as Python objects."""
+    first = slice(LOOKED_AT)
+    part = value.iloc[first] if hasattr(type(value), "iloc") else cut(value, first)
+    for convert in ("to_pylist", "to_list", "tolist"):
+        if hasattr(type(part), convert):
+            return list(getattr(part, convert)())
+    return list(part)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._record.shapes import Form, column_names, recognise
+from radiosonde._record.shapes import Form, column_names, head, recognise
 from radiosonde._record.summaries import WIDE_NAMES, summarise
 from radiosonde.model.feature_names import feature_names
 from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
@@ -23,6 +23,10 @@ CONVERTED_BYTES = 4 << 20
 
 EXPANDED_COLUMNS = 16
 """Axes of a column of vectors (columns by name, as tensors come) that are features of their own; longer ones are summarised."""
+
+
+OBJECT_VALUES = 12
+"""Values that cost as much as one object which is neither number nor text (a list, a struct): its conversion raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class InputTable:
         names: column names; None where columns are told by position.
         column: returns the kept rows of one column; None where `matrix` is given.
         matrix: returns the kept rows of all columns, a 2-D array or a scipy CSR matrix.
-        slow: columns whose values are read one by one, as far as is known.
+        slow: columns whose values are read one by one, as far as is known; one of objects counts as `OBJECT_VALUES`.
     """
 
     rows: int
@@ -75,7 +79,11 @@ def _of_frame(value: Any) -> InputTable:
         # By label where that names one column: it takes a tenth of the time.
         labels = list(value.columns) if value.columns.is_unique and value.columns.nlevels == 1 else None
         types = list(value.dtypes)
-        slow = sum(getattr(kind, "kind", "O") == "O" and str(kind) != "category" for kind in types)
+        slow = sum(
+            _weight(head(value.iloc[:, place]))
+            for place, kind in enumerate(types)
+            if getattr(kind, "kind", "O") == "O" and str(kind) != "category"
+        )
 
         def column(place: int, kept: slice) -> Plain:
             picked = value.iloc[:, place] if labels is None else value[labels[place]]
@@ -84,15 +92,32 @@ def _of_frame(value: Any) -> InputTable:
         return InputTable(rows, len(names), names, column, slow=slow)
     if library == "polars":
         series = value.get_columns()
-        slow = sum(not (kind.is_numeric() or kind.is_temporal()) for kind in value.dtypes)
+        slow = sum(
+            OBJECT_VALUES if kind.is_nested() else not (kind.is_numeric() or kind.is_temporal())
+            for kind in value.dtypes
+        )
         return InputTable(rows, len(names), names, lambda place, kept: plain_column(series[place], kept), slow=slow)
     if library == "pyarrow":
         kinds = [str(kind) for kind in value.schema.types]
-        slow = sum("string" in kind or "binary" in kind or "<" in kind for kind in kinds)
+        slow = sum(_arrow_weight(kind) for kind in kinds)
         return InputTable(
             rows, len(names), names, lambda place, kept: plain_column(value.column(place), kept), slow=slow
         )
     return InputTable(rows, len(names), names, lambda place, kept: plain_column(value[names[place]], kept))
+
+
+def _weight(items: list[Any]) -> int:
+    """Return how many values one of a column costs whose first *items* these are."""
+    return OBJECT_VALUES if any(type(item) not in _PLAIN for item in items) else 1
+
+
+_PLAIN = frozenset({str, float, int, bool, type(None)})
+
+
+def _arrow_weight(kind: str) -> int:
+    if "<" in kind and not kind.startswith("dictionary"):
+        return OBJECT_VALUES
+    return "string" in kind or "binary" in kind or "<" in kind
 
 
 def _of_array(value: Any) -> InputTable | None:
@@ -180,9 +205,8 @@ def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
         if len(shape) < 2:
             names.append(name)
             readers.append(_column_reader(column))
-            slow += (
-                isinstance(column, (list, tuple)) or getattr(getattr(column, "dtype", None), "kind", "f") not in "fiub"
-            )
+            if isinstance(column, (list, tuple)) or getattr(getattr(column, "dtype", None), "kind", "f") not in "fiub":
+                slow += _weight(head(column))
             continue
         width = int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
         if width <= EXPANDED_COLUMNS:

@@ -206,7 +206,7 @@ class Tallier:
         page, rows = _Page(*_NOWHERE), _Rows(np.zeros(len(outputs), dtype=np.int64), weights)
         if kind == OUTPUT_UNREADABLE:
             page.add(UNREADABLE, rows)
-        self._add_outputs(page, rows, np.full(len(outputs), kind), outputs)
+        self._add_outputs(page, rows, kind, outputs)
         return page.entries()
 
     def _add_singles(self, page: _Page, headers: NDArray[Any], is_single: NDArray[np.bool_]) -> None:
@@ -226,15 +226,18 @@ class Tallier:
         if outputs is None or not len(outputs.record):
             return
         rows = _Rows(outputs.record, headers["step"][outputs.record].astype(np.int64))
-        self._add_outputs(page, rows, headers["output_kind"][outputs.record], outputs.values)
+        kinds = headers["output_kind"][outputs.record]
+        for kind in (OUTPUT_CLASS, OUTPUT_SCORE):
+            chosen = kinds == kind
+            values = outputs.values if chosen.all() else outputs.values[chosen]
+            self._add_outputs(page, rows.part(chosen), kind, values)
 
-    def _add_outputs(self, page: _Page, rows: _Rows, kinds: NDArray[Any], outputs: NDArray[np.float64]) -> None:
-        first, second = outputs[:, 0], outputs[:, 1]
-        is_class, is_score = kinds == OUTPUT_CLASS, kinds == OUTPUT_SCORE
-        is_known = is_class & (first >= 0)
-        _add_classes(page, rows.part(is_known), first[is_known], second[is_known])
-        page.add(UNREADABLE, rows.part(is_class & ~is_known))
-        self._add_values(page, rows.part(is_score), first[is_score])
+    def _add_outputs(self, page: _Page, rows: _Rows, kind: int, outputs: NDArray[np.float64]) -> None:
+        """Count outputs of one kind."""
+        if kind == OUTPUT_CLASS:
+            _add_known_classes(page, rows, outputs)
+        elif kind == OUTPUT_SCORE:
+            self._add_values(page, rows, outputs[:, 0])
 
     def _add_values(self, page: _Page, rows: _Rows, values: NDArray[np.float64]) -> None:
         is_finite = np.isfinite(values)
@@ -287,13 +290,28 @@ def _add_answered(page: _Page, rows: _Rows) -> None:
     page.add(ANSWERED, _Rows(rows.records), totals=squares)
 
 
+def _add_known_classes(page: _Page, rows: _Rows, outputs: NDArray[np.float64]) -> None:
+    """Count classes and confidences, shape (rows, 2); a code below 0 is an output that could not be read."""
+    codes, confidences = outputs[:, 0], outputs[:, 1]
+    is_known = codes >= 0
+    if not is_known.all():
+        page.add(UNREADABLE, rows.part(~is_known))
+        rows, codes, confidences = rows.part(is_known), codes[is_known], confidences[is_known]
+    _add_classes(page, rows, codes, confidences)
+
+
 def _add_classes(page: _Page, rows: _Rows, codes: NDArray[Any], confidences: NDArray[Any]) -> None:
-    codes = np.where(codes < FIRST_HASHED, codes.astype(np.int64) + 1, 0)
+    is_beyond = codes >= FIRST_HASHED
+    codes = codes.astype(np.int64) + 1
+    if is_beyond.any():
+        codes[is_beyond] = 0
     _add_answered(page, rows)
     page.add(CLASSES, rows, code=codes)
     is_confident = ~np.isnan(confidences)
-    confident = confidences[is_confident].astype(np.float64)
-    page.add(CONFIDENCES, rows.part(is_confident), confidence_bin(confident), codes[is_confident], confident)
+    if not is_confident.all():
+        rows, codes, confidences = rows.part(is_confident), codes[is_confident], confidences[is_confident]
+    confidences = confidences.astype(np.float64, copy=False)
+    page.add(CONFIDENCES, rows, confidence_bin(confidences), codes, confidences)
 
 
 class _Page:
@@ -345,11 +363,12 @@ class _Page:
             key = self._series | kind << _KIND
             self._parts.append((self._seconds, key, np.array([weighted]), np.array([total])))
             return
-        places = np.zeros(count, dtype=np.int64) if bucket is None else bucket
         codes = size = 1
-        if code is not None:
+        if code is None:
+            places = np.zeros(count, dtype=np.int64) if bucket is None else bucket
+        else:
             codes = int(code.max()) + 1
-            places = places * codes + code
+            places = code if bucket is None else bucket * codes + code
         if self._groups is not None:
             size = int(places.max()) + 1
             places = places + size * (self._groups if rows.records is None else self._groups[rows.records])

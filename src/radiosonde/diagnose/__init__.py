@@ -1,7 +1,8 @@
 """Diagnosis: pure functions from windows (read through a source) to findings.
 
 ``check(windows, references)`` gives a `Diagnosis`; `print_diagnosis` and `render_html` show it, `Diagnosis.to_json` exports it. Nothing here
-reads a clock, a file or a setting, and nothing here knows where the windows came from.
+reads a clock or a setting, and nothing here knows where the windows came from. `radiosonde.diagnose.live` keeps a diagnosis up while windows come;
+its state is the only file that is written.
 """
 
 from radiosonde.diagnose.check import check

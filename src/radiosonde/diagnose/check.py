@@ -77,7 +77,7 @@ def check(
         for each in going_on(policy.known_bad, name, mine):
             because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
             whole.gap(view, "an excluded interval", because)
-        name_incidents(view, reports, policy.marks, window_length_ns(view.windows))
+        name_incidents(view.table, reports, policy.marks, window_length_ns(view.windows))
         whole.add_all(_attributed(view, reports))
         missing += missing_checks(name, required_subjects(name, references, require), whole.checked, whole.gaps)
     whole.gaps += lost

@@ -8,7 +8,7 @@ blocks before it. Two cautions: an estimate from *m* blocks is raised by twice i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
+Number = TypeVar("Number", bound=np.generic)
+
 _MIN_BLOCKS = 6
 _PRIOR_HITS = 2.0
+
+
+def widened(table: NDArray[Number], columns: int) -> NDArray[Number]:
+    """Return *table* with at least *columns* columns, the new ones zero; with room to spare, so that growing by one is cheap."""
+    made = np.zeros((*table.shape[:-1], max(columns, table.shape[-1] + table.shape[-1] // 2)), dtype=table.dtype)
+    made[..., : table.shape[-1]] = table
+    return made
 
 
 class Dispersion:
@@ -33,11 +42,17 @@ class Dispersion:
     """
 
     def __init__(self, places: int, blocks: int) -> None:
-        # Single precision: a ratio of sums needs no more, and these are most of the memory of a look at 28 days.
+        # A ratio needs no more than single precision. The sums do: added up block by block they must be what they are added up at once.
         self.ratio = np.ones((places, blocks + 1), dtype=np.float32)
-        self._errors, self._variances, self._blocks = (
-            np.zeros((places, blocks + 1), dtype=np.float32) for _ in range(3)
-        )
+        self._errors, self._variances = (np.zeros((places, blocks + 1)) for _ in range(2))
+        self._blocks = np.zeros((places, blocks + 1), dtype=np.float32)
+
+    def reserve(self, blocks: int) -> None:
+        """Make room for *blocks* blocks."""
+        if blocks + 1 > self.ratio.shape[1]:
+            for name in ("ratio", "_errors", "_variances", "_blocks"):
+                setattr(self, name, widened(getattr(self, name), blocks + 1))
+            self.ratio = np.maximum(self.ratio, 1.0)
 
     def fill(
         self, hits: Numbers, trials: Numbers, length: int, blocks: tuple[int, int], finer: Dispersion | None
@@ -69,7 +84,7 @@ class Dispersion:
             (self._variances, variance),
             (self._blocks, (is_known & (mine > 0)).astype(np.float64)),
         ):
-            sums[:, new] = sums[:, first : first + 1] + part.cumsum(axis=1)
+            sums[:, new] = np.concatenate([sums[:, first : first + 1], part], axis=1).cumsum(axis=1)[:, 1:]
         variances, counted = self._variances[:, new], self._blocks[:, new]
         estimate = (self._errors[:, new] + _PRIOR_HITS) / (variances + _PRIOR_HITS)
         doubt = 1 + 2 * np.sqrt(2 / np.maximum(counted, 1)) * variances / (variances + 5)

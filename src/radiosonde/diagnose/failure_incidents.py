@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from radiosonde.diagnose.arm_gate import ArmGate
 from radiosonde.diagnose.cover import Cover, find_cover
 from radiosonde.diagnose.error_signals import series_of, version_problems
 from radiosonde.diagnose.panel import Axis, Panel
 from radiosonde.diagnose.places import PlaceName, Places, make_places
-from radiosonde.diagnose.replay import Incident, find_onset, past_rates, recovery, replay
+from radiosonde.diagnose.replay import Incident, Replay, find_onset, past_rates, recovery
 from radiosonde.diagnose.spans import Alarm, Rule, SpanScan
 
 if TYPE_CHECKING:
@@ -51,6 +52,57 @@ class Failures(NamedTuple):
     slo: float | None = None
 
 
+class FailureReplay:
+    """The failing calls of a model whose table grows: everything that is known of them, kept up step by step.
+
+    Args:
+        table: the measures of the model so far.
+        slo: largest share of calls that may fail, as the model's owners declared.
+
+    Attributes:
+        replay: the incidents against the objective and the past.
+        may_be_worse: whether a version may be worse than the others.
+    """
+
+    def __init__(self, table: MeasureTable, slo: float | None = None) -> None:
+        self._slo = slo
+        self._places = make_places(table.keys, table.calls.sum(axis=1))
+        self._scale = _time_scale(table)
+        month_steps, burst_steps = self._scale
+        scan = SpanScan(self._places.members, table.failures, table.calls, month_steps, replace(RULE, slo=slo))
+        self.replay = Replay(scan, self._places, burst_steps).run()
+        self._gate = ArmGate(table.keys)
+        self._look_at_versions()
+
+    def _look_at_versions(self) -> None:
+        scan = self.replay.scan
+        self.may_be_worse = self._gate.advance(scan.hits, scan.trials, self.replay.changes)
+
+    def advance(self, table: MeasureTable, first: int) -> bool:
+        """Take over what is in *table* from step *first* on; return False where everything has to be counted anew.
+
+        The series of *table* must be those of before.
+        """
+        scan = self.replay.scan
+        if _time_scale(table) != self._scale or first > scan.size:
+            return False
+        if first < scan.size and not self.replay.rewind(first):
+            return False
+        scan.append(table.failures[:, first:], table.calls[:, first:])
+        self.replay.run()
+        self._look_at_versions()
+        return True
+
+    def found(self, table: MeasureTable) -> Failures:
+        """Return what is known; *table* is the one that was taken over last."""
+        replay, places = self.replay, self._places
+        known = [incident for incident in replay.incidents if incident.is_reported_by(table.size)]
+        incidents = [_settled(table, places, incident, replay.incidents) for incident in known]
+        incidents += _worse_versions(table, places, replay.scan) if self.may_be_worse else []
+        bursts = [incident for incident in replay.incidents if incident.is_burst]
+        return Failures(places, replay.scan, incidents, bursts, replay.looked, self._slo)
+
+
 def find_failures(table: MeasureTable, slo: float | None = None) -> Failures:
     """Return the incidents of failing calls in *table*.
 
@@ -58,14 +110,13 @@ def find_failures(table: MeasureTable, slo: float | None = None) -> Failures:
         table: the measures of the model.
         slo: largest share of calls that may fail, as the model's owners declared.
     """
-    places = make_places(table.keys, table.calls.sum(axis=1))
-    scan = SpanScan(places.members, table.failures, table.calls, table.steps_per_month, replace(RULE, slo=slo))
+    return FailureReplay(table, slo).found(table)
+
+
+def _time_scale(table: MeasureTable) -> tuple[float, int]:
+    """Return how many steps 28 days hold, and how many steps a burst lasts at most."""
     length_ns = float(np.median(table.end_ns - table.start_ns)) if table.size else 1.0
-    burst_steps = int(min(_BURST_STEPS, _BURST_NS // max(length_ns, 1)))
-    found, until = replay(scan, places, burst_steps)
-    incidents = [_settled(table, places, incident, found) for incident in found if not incident.is_burst]
-    incidents += _worse_versions(table, places, scan)
-    return Failures(places, scan, incidents, [incident for incident in found if incident.is_burst], until, slo)
+    return table.steps_per_month, int(min(_BURST_STEPS, _BURST_NS // max(length_ns, 1)))
 
 
 def _settled(table: MeasureTable, places: Places, incident: Incident, others: list[Incident]) -> Incident:

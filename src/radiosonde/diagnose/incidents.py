@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose.finding import Finding, Mark, State
     from radiosonde.diagnose.measures import MeasureTable
-    from radiosonde.diagnose.registry import Check, Report, View
+    from radiosonde.diagnose.registry import Check, Report
 
 _HOUR_NS = 3_600_000_000_000
 _DIGITS = 6
 
 
-def name_incidents(view: View, reports: Mapping[Check, Report], marks: Iterable[Mark], window_ns: int) -> None:
+def name_incidents(table: MeasureTable, reports: Mapping[Check, Report], marks: Iterable[Mark], window_ns: int) -> None:
     """Give the incidents in *reports* their ids, states and impacts, in place.
 
     Args:
-        view: the model.
+        table: the measures of the model.
         reports: what each check reported.
         marks: what people said about incidents, those in force.
         window_ns: length of the windows.
     """
-    mine = [mark for mark in marks if mark.model == view.model]
-    end_ns = max(window.end_ns for window in view.windows)
+    mine = [mark for mark in marks if mark.model == table.model]
+    end_ns = int(table.end_ns.max())
     for check, report in reports.items():
         given: dict[tuple[str, str], int] = {}
         ids = {}
@@ -51,11 +51,11 @@ def name_incidents(view: View, reports: Mapping[Check, Report], marks: Iterable[
             if is_incident(finding):
                 key = (_day(_opened(finding)[0]), subject_of(finding))
                 given[key] = given.get(key, 0) + 1
-                ids[id(finding)] = _id(view.model, check.name, key, given[key])
+                ids[id(finding)] = _id(table.model, check.name, key, given[key])
         for part in (report.findings, report.notes):
             for index, finding in enumerate(part):
                 if id(finding) in ids:
-                    part[index] = _named(finding, ids[id(finding)], mine, check.name, (end_ns, window_ns), view.table)
+                    part[index] = _named(finding, ids[id(finding)], mine, check.name, (end_ns, window_ns), table)
 
 
 def is_incident(finding: Finding) -> bool:
@@ -94,7 +94,7 @@ def _named(
         mark for mark in marks if mark.incident == given or is_known_again(mark.identity, finding, check, window_ns)
     ]
     if finding.onset.ended_ns is not None:
-        state, mark = _over(finding, end_ns), None
+        state, mark = state_at(finding, end_ns), None
     else:
         mark = max(known, key=lambda each: (each.purpose == "mute", each.until_ns), default=None)
         state = "open" if mark is None else "muted" if mark.purpose == "mute" else "acknowledged"
@@ -102,7 +102,8 @@ def _named(
     return replace(finding, id=kept, check=check, state=state, mark=mark, impact=_impact(table, finding))
 
 
-def _over(finding: Finding, end_ns: int) -> State:
+def state_at(finding: Finding, end_ns: int) -> State:
+    """Return the state of *finding* when *end_ns* has been seen, whatever people said about it."""
     ended = finding.onset.ended_ns
     if ended is None:
         return "open"

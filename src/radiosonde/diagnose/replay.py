@@ -16,12 +16,14 @@ A look knows only what came before it, so going through the history once gives t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from radiosonde.diagnose.cover import Cover, find_cover
+from radiosonde.diagnose.spans import Mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_INCIDENTS = 256
 _CHUNK = 2048
+_CHECKPOINTS = 16
 _LEAST_CALM = 3
 _LIKELY = 3.3
 _CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
@@ -42,7 +45,7 @@ _LARGER, _LONGER = 3, 2
 """How much larger and longer than what is known a burst may be: with two known, a third that is the largest so far is ordinary."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Incident:
     """A rise of a rate at a place, from its onset to its recovery.
 
@@ -56,6 +59,7 @@ class Incident:
         recovered: first step after it; None while it goes on.
         closed: the look that found it recovered; None while it goes on.
         hits: events from the onset to the alarm.
+        last_alarm: the alarm since which calm counts: a later one where it spread or came back.
     """
 
     alarm: Alarm
@@ -67,50 +71,140 @@ class Incident:
     recovered: int | None = None
     closed: int | None = None
     hits: float = 0.0
+    last_alarm: Alarm | None = None
 
     @property
     def is_burst(self) -> bool:
         """Whether it was over before it could be told from the bursts that are known."""
         return self.closed is not None and self.closed <= self.opened
 
+    def is_open_at(self, step: int) -> bool:
+        """Return whether the look at *step* does not know that it is over."""
+        return self.closed is None or self.closed > step
 
-def replay(scan: SpanScan, places: Places, burst_steps: int) -> tuple[list[Incident], int]:
-    """Return the incidents of the rate in *scan*, bursts included, in the order of their alarms, and the last step looked at.
+    def is_reported_by(self, size: int) -> bool:
+        """Return whether a look at the last of *size* steps reports it: it is no burst, and has been opened by then."""
+        return not self.is_burst and self.opened < size
 
-    The second value is less than the size where more than `MAX_INCIDENTS` came before.
 
-    Args:
-        scan: the rate.
+class _Checkpoint(NamedTuple):
+    """What was known when the first *looked* steps had been looked at."""
+
+    looked: int
+    changes: int
+    incidents: tuple[Incident, ...]
+    masks: tuple[tuple[int, Mask], ...]
+
+
+@dataclass
+class Replay:
+    """The incidents of one rate, step by step.
+
+    `run` looks at the steps that were added to the scan since the last time. Nothing that it decides at a step depends on later ones, so
+    one run over everything and a run after each step end in the same state.
+
+    Attributes:
+        scan: the rate, of which incidents are left out.
         places: its places.
         burst_steps: how many steps a burst lasts at most.
+        incidents: incidents, bursts included, in the order of their alarms.
+        looked: steps looked at; less than there are where more than `MAX_INCIDENTS` came before.
+        changes: a number that is another one whenever an incident was opened or widened: no two histories have the same.
     """
-    hits, trials = scan.hits.copy(), scan.trials.copy()
-    incidents: list[Incident] = []
-    step = 0
-    while step < scan.size:
-        end = min(step + _CHUNK, scan.size)
-        alarm = scan.first_alarm(step, end)
-        if alarm is None:
-            step = end
-            continue
-        if len(incidents) >= MAX_INCIDENTS:
-            return incidents, alarm.step
-        incident = _open(scan, places, alarm)
-        former = _same(incidents, incident)
+
+    scan: SpanScan
+    places: Places
+    burst_steps: int
+    incidents: list[Incident] = field(default_factory=list)
+    looked: int = 0
+    changes: int = 0
+    _serial: int = 0
+    _masks: list[tuple[int, Mask]] = field(default_factory=list)
+    _checkpoints: deque[_Checkpoint] = field(default_factory=lambda: deque(maxlen=_CHECKPOINTS))
+
+    def run(self) -> Replay:
+        """Look at all steps that were not looked at, and return self."""
+        kept = tuple(replace(incident) for incident in self.incidents)
+        self._checkpoints.append(_Checkpoint(self.looked, self.changes, kept, tuple(self._masks)))
+        self._go_on()
+        step, scan = self.looked, self.scan
+        while step < scan.size:
+            end = min(step + _CHUNK, scan.size)
+            alarm = scan.first_alarm(step, end)
+            if alarm is not None and len(self.incidents) >= MAX_INCIDENTS:
+                self.looked = alarm.step
+                return self
+            if alarm is not None:
+                self._take(alarm)
+            step = end if alarm is None else alarm.step
+        self.looked = scan.size
+        return self
+
+    def rewind(self, size: int) -> bool:
+        """Forget the steps from *size* on, in order to count them anew; return False where that is too long ago."""
+        while self._checkpoints and self._checkpoints[-1].looked > size:
+            self._checkpoints.pop()
+        if not self._checkpoints:
+            return False
+        kept = self._checkpoints.pop()
+        self.incidents, self._masks = list(kept.incidents), list(kept.masks)
+        self.looked, self.changes = kept.looked, kept.changes
+        self.scan.cut(size)
+        self.scan.set_masks([mask for _, mask in self._masks], 0)
+        return True
+
+    def _go_on(self) -> None:
+        """Carry what goes on into the steps that are new: they are left out, until calm is seen."""
+        is_new = False
+        for index, incident in enumerate(self.incidents):
+            if incident.closed is not None or incident.last_alarm is None:
+                continue
+            incident.recovered, incident.closed = recovery(
+                incident, incident.last_alarm, self.scan.raw_hits, self.scan.raw_trials
+            )
+            self._end_masks(index, None if incident.closed is None else incident.closed + 1)
+            is_new = True
+        if is_new:
+            self.scan.set_masks([mask for _, mask in self._masks], self.looked)
+
+    def _end_masks(self, index: int, end: int | None, before: int | None = None) -> None:
+        """Let the masks of an incident that go on end with *end*; with *before*, also those that end after it."""
+        for number, (whose, mask) in enumerate(self._masks):
+            is_later = mask.end is None or (before is not None and mask.end > before)
+            if whose == index and is_later:
+                self._masks[number] = (whose, mask._replace(end=end))
+
+    def _take(self, alarm: Alarm) -> None:
+        """Open an incident by *alarm*, or widen the one that it is a part of."""
+        scan, step = self.scan, alarm.step
+        incident = _open(scan, self.places, alarm)
+        former = _same(self.incidents, incident)
         if former is not None:
             wider = incident.cover.series.sum() > former.cover.series.sum()
             former.cover = incident.cover if wider else former.cover
+            if former.is_open_at(step):
+                # It was left out up to the calm that was seen so far, which is no longer what ends it.
+                self._end_masks(self.incidents.index(former), step + 1, before=step + 1)
+                scan.set_masks([mask for _, mask in self._masks], step + 1)
             incident = former
-        incident.recovered, incident.closed = recovery(incident, alarm, hits, trials)
+        incident.last_alarm = alarm
+        incident.recovered, incident.closed = recovery(incident, alarm, scan.raw_hits, scan.raw_trials)
         if former is None:
-            incident.opened = _opened(incidents, incident, burst_steps, scan.month_steps)
-            incidents.append(incident)
-        series = incident.cover.series | places.members[alarm.place]
-        scan.mask(
-            series, min(incident.onset, alarm.step), scan.size if incident.closed is None else incident.closed + 1
-        )
-        step = alarm.step
-    return incidents, scan.size
+            incident.opened = _opened(self.incidents, incident, self.burst_steps, scan.month_steps)
+            self.incidents.append(incident)
+        series = incident.cover.series | self.places.members[alarm.place]
+        end = None if incident.closed is None else incident.closed + 1
+        first = min(incident.onset, step)
+        self._masks.append((self.incidents.index(incident), Mask(series, first, end)))
+        scan.set_masks([mask for _, mask in self._masks], first)
+        self._serial += 1
+        self.changes = self._serial
+
+
+def replay(scan: SpanScan, places: Places, burst_steps: int) -> tuple[list[Incident], int]:
+    """Return what one run over everything in *scan* finds: the incidents, bursts included, and how many steps were looked at."""
+    made = Replay(scan, places, burst_steps).run()
+    return made.incidents, made.looked
 
 
 def _opened(incidents: list[Incident], new: Incident, burst_steps: int, month_steps: float) -> int:
@@ -122,6 +216,7 @@ def _opened(incidents: list[Incident], new: Incident, burst_steps: int, month_st
         for former in incidents
         if former.closed is not None
         and former.recovered is not None
+        and not former.is_open_at(new.alarm.step)
         and former.recovered - former.onset <= burst_steps
         and new.onset - former.onset <= month_steps
         and _LARGER * former.hits >= new.hits
@@ -173,7 +268,7 @@ def _same(incidents: list[Incident], new: Incident) -> Incident | None:
     """Return the earlier incident of which *new* is a part: the same fault spreading, or coming back before it was over for long."""
     for former in reversed(incidents):
         overlaps = bool((former.cover.series & new.cover.series).any())
-        if former.recovered is None:
+        if former.recovered is None or former.is_open_at(new.alarm.step):
             if abs(new.onset - former.onset) <= max(2, former.alarm.step - former.onset):
                 return former
         elif overlaps and new.onset - former.recovered <= max(former.recovered - former.onset, 10):

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from radiosonde.diagnose.dispersion import Dispersion
+from radiosonde.diagnose.dispersion import Dispersion, widened
 from radiosonde.diagnose.evidence import MIN_HITS, RATIO, above_ln_e, rise_ln_e
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
@@ -117,13 +119,27 @@ def scale_of(length: int) -> int:
     return 1 << (int(length * 1.1).bit_length() - 1)
 
 
+class Mask(NamedTuple):
+    """Series that are left out of all counts for some time, because they belong to an incident that is known.
+
+    Attributes:
+        series: which series.
+        start: first step.
+        end: first step after it; None while it goes on.
+    """
+
+    series: NDArray[np.bool_]
+    start: int
+    end: int | None
+
+
 @dataclass
 class SpanScan:
-    """Counts of all places over time, and the looks at them.
+    """Counts of all places over time, and the looks at them. Steps can be added at the end (`append`) and taken off it (`cut`).
 
     Attributes:
         members: series of each place, shape (places, series); the first place is the whole model.
-        hits: events per series and step, shape (series, steps); what is explained already is left out by `mask`.
+        hits: events per series and step, shape (series, steps); what is explained already is left out by `set_masks`.
         trials: trials, same shape.
         month_steps: steps in 28 days.
         rule: what counts as a rise.
@@ -134,24 +150,56 @@ class SpanScan:
     trials: Numbers
     month_steps: float
     rule: Rule
+    raw_hits: Numbers = field(init=False)
+    raw_trials: Numbers = field(init=False)
+    size: int = field(init=False)
     _weights: Numbers = field(init=False)
     _hits: Numbers = field(init=False)
     _trials: Numbers = field(init=False)
     _dispersion: dict[int, Dispersion] = field(init=False)
     _known: int = field(init=False, default=0)
+    _tables: tuple[Numbers, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hits, self.trials = self.hits.copy(), self.trials.copy()
+        self.size = int(self.hits.shape[1])
+        self._tables = tuple(part.astype(np.float64) for part in (self.hits, self.trials, self.hits, self.trials))
+        self._show()
         self._weights = self.members.astype(np.float64)
         count = self.members.shape[0]
         self._hits, self._trials = np.zeros((count, self.size + 1)), np.zeros((count, self.size + 1))
         self._dispersion = {length: Dispersion(count, self.size // length) for length in self.scales}
 
-    def mask(self, series: NDArray[np.bool_], start: int, end: int) -> None:
-        """Leave the *series* out of all counts from step *start* to *end*: they belong to an incident that is known."""
-        self.hits[series, start:end] = 0
-        self.trials[series, start:end] = 0
-        self._sum_up(min(start, self._known), self._known)
+    def _show(self) -> None:
+        self.hits, self.trials, self.raw_hits, self.raw_trials = (part[:, : self.size] for part in self._tables)
+
+    def append(self, hits: Numbers, trials: Numbers) -> None:
+        """Add steps at the end, of which nothing is masked; shapes (series, new steps)."""
+        old, self.size = self.size, self.size + hits.shape[1]
+        if self.size > self._tables[0].shape[1]:
+            self._tables = tuple(widened(part, self.size) for part in self._tables)
+        if self.size + 1 > self._hits.shape[1]:
+            self._hits, self._trials = widened(self._hits, self.size + 1), widened(self._trials, self.size + 1)
+        for table, new in zip(self._tables, (hits, trials, hits, trials), strict=True):
+            table[:, old : self.size] = new
+        self._show()
+        for length in self.scales:
+            if length not in self._dispersion:
+                self._dispersion[length] = Dispersion(self.members.shape[0], 0)
+            self._dispersion[length].reserve(self.size // length)
+
+    def cut(self, size: int) -> None:
+        """Take the steps from *size* on off."""
+        self.size, self._known = size, min(self._known, size)
+        self._show()
+
+    def set_masks(self, masks: Iterable[Mask], first: int) -> None:
+        """Leave out what *masks* say, and nothing else, from step *first* on."""
+        self.hits[:, first:], self.trials[:, first:] = self.raw_hits[:, first:], self.raw_trials[:, first:]
+        for mask in masks:
+            start, end = max(mask.start, first), self.size if mask.end is None else mask.end
+            self.hits[mask.series, start:end] = 0
+            self.trials[mask.series, start:end] = 0
+        self._sum_up(min(first, self._known), self._known)
 
     def extend(self, end: int) -> None:
         """Sum up what was counted before step *end*: nothing looks further than that, so what is masked later costs little."""
@@ -163,15 +211,12 @@ class SpanScan:
                 axis=1
             )
         self._known = end
-        finer = None
-        for length, dispersion in self._dispersion.items():
-            dispersion.fill(self._hits, self._trials, length, (start // length, end // length), finer)
-            finer = dispersion
+        for length in self._dispersion:
+            self._fill(length, start, end)
 
-    @property
-    def size(self) -> int:
-        """Number of steps."""
-        return int(self.hits.shape[1])
+    def _fill(self, length: int, start: int, end: int) -> None:
+        finer = self._dispersion.get(length // 2)
+        self._dispersion[length].fill(self._hits, self._trials, length, (start // length, end // length), finer)
 
     @property
     def scales(self) -> list[int]:
@@ -333,7 +378,7 @@ class SpanScan:
         self.extend(self.size)
         begin = self.size - length
         oldest = max(begin - int(self.month_steps), 0)
-        trials = float(self._trials[place, -1] - self._trials[place, begin])
+        trials = float(self._trials[place, self.size] - self._trials[place, begin])
         past_trials = float(self._trials[place, begin] - self._trials[place, oldest])
         at = np.array([place]), np.array([begin])
         return Latest(

@@ -61,8 +61,9 @@ def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
     A single row's confidence has been through single precision, a batch's has not: what lies within its rounding below
     a bin's edge counts as on it, so that 0.35 is in the same bin either way.
     """
-    bins = (np.clip(confidences, 0.0, 1.0) * CONFIDENCE_BINS + _SINGLE_ROUNDING).astype(np.int64)
-    return np.minimum(bins, CONFIDENCE_BINS - 1)
+    scaled = np.clip(confidences * CONFIDENCE_BINS + _SINGLE_ROUNDING, 0.0, CONFIDENCE_BINS - 1)
+    bins: NDArray[np.int64] = scaled.astype(np.int64)
+    return bins
 
 
 def one_confidence_bin(confidence: float) -> int:

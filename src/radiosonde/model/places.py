@@ -50,6 +50,7 @@ PLACES: Final[Mapping[str, str]] = {
     "fold": "counting drained records",
     "close_window": "closing a window",
     "add_totals": "adding closed windows to the totals of a series",
+    "preview": "counting the features that wait for a provisional reference",
     "fold_tally": "adding what callers had counted of records they reclaimed",
     "reclaimed_rows": "keeping predictions that callers reclaimed for their labels",
     "labelled_rows": "keeping drained predictions for their labels",

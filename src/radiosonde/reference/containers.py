@@ -61,8 +61,16 @@ def plain_column(column: Any, kept: slice = EVERY) -> Plain:
     if library == "pyarrow":
         return _of_arrow(column, kept)
     if isinstance(column, Sequence) and not isinstance(column, (array.array, memoryview)):
-        return list(column[kept])
+        return list(cut(column, kept))
     return _of_array(part_of(column, kept))
+
+
+def cut(values: Sequence[Any], kept: slice) -> Sequence[Any]:
+    """Return some items of a sequence, also of one that takes no slices (`collections.deque`)."""
+    try:
+        return values[kept]
+    except Exception:  # noqa: BLE001 - a sequence of the caller's may refuse with anything; item by item it raises what it raises
+        return [values[place] for place in range(*kept.indices(len(values)))]
 
 
 def part_of(value: Any, kept: slice) -> NDArray[Any]:

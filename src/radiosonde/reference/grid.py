@@ -271,7 +271,8 @@ def _just_below(low: NDArray[np.float64]) -> NDArray[np.float64]:
     feature that starts at zero would count as below. The price: a negative subnormal counts as zero in `count_sorted`.
     """
     tiny = np.finfo(np.float64).tiny
-    return np.where(np.abs(low) <= tiny, -tiny, np.nextafter(low, -np.inf))
+    with np.errstate(over="ignore"):  # below the lowest double lies minus infinity
+        return np.where(np.abs(low) <= tiny, -tiny, np.nextafter(low, -np.inf))
 
 
 def _numeric_codes(

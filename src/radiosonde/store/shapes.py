@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -230,15 +231,18 @@ class Pairs(Shape):
 class Lines(Shape):
     """Tables by several names: one struct per line that holds something, one at least, because the names are known."""
 
+    def __init__(self, kind: type, field: DeclaredField, name: str) -> None:
+        super().__init__(kind, field, name)
+        self._names = (*field.keys, "bin", *field.moments)
+
     def write(self, target: Target, group: Any, span: Span) -> None:
         """Write a list of structs."""
-        field = self.field
-        lines = target[self.name] = []
+        lines: list[Target] = []
         for names, table in self.value(group).items():
-            head = dict(zip(field.keys, names, strict=True))
-            places = np.flatnonzero(table.any(axis=1)).tolist() or [0]
-            for place, moments in zip(places, table[places].tolist(), strict=True):
-                lines.append({**head, "bin": place, **dict(zip(field.moments, moments, strict=True))})
+            places = np.nonzero(table.any(axis=1))[0].tolist() or [0]
+            values = zip(*map(repeat, names), places, *table[places].T.tolist())  # noqa: B905 - names repeat without end
+            lines += map(dict, map(zip, repeat(self._names), values))  # a third of the time of a comprehension
+        target[self.name] = lines
 
     def read(self, document: Document, values: Mapping[str, Any]) -> Any:
         """Return the tables by their names."""
@@ -319,9 +323,14 @@ class Sparse(Shape):
         return {self.name: pa.map_(pa.string(), table) if self.field.keys else table}
 
     def _sparse(self, table: NDArray[Any]) -> Target:
-        lines = table.reshape(-1, len(self.field.moments))
-        places = np.flatnonzero(lines.any(axis=1))
-        return {"places": places.tolist(), **dict(zip(self.field.moments, lines[places].T.tolist(), strict=True))}
+        moments = self.field.moments
+        if len(moments) == 1:
+            values = table.reshape(-1)
+            (places,) = values.nonzero()
+            return {"places": places.tolist(), moments[0]: values[places].tolist()}
+        lines = table.reshape(-1, len(moments))
+        (places,) = np.nonzero(lines.any(axis=1))
+        return {"places": places.tolist(), **dict(zip(moments, lines[places].T.tolist(), strict=True))}
 
     def _dense(self, found: Document, width: int, values: Mapping[str, Any]) -> NDArray[Any]:
         field = self.field

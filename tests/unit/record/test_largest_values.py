@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from radiosonde.reference.profile import Reference
 from radiosonde.testing import fly
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -58,4 +59,37 @@ def test_sums_that_overflow_warn_nobody(make, value, tmp_path):
         (window,) = rs.windows()
         assert int(window.output.value_counts.sum()) == made
         assert window.output.value_sum == pytest.approx(made * value)  # infinite
+        assert (rs.statistics().guarded, rs.losses()) == ({}, {})
+
+
+FEATURES = {
+    "the smallest": [-LARGEST] * 40,
+    "the largest": [LARGEST] * 40,
+    "both ends": [-LARGEST, LARGEST] * 20,
+    "both ends and between": [-LARGEST, 0.0, LARGEST, 1e-320] * 10,
+    "one among usual ones": [*range(39), -LARGEST],
+    "subnormal ones": [5e-324, -5e-324] * 20,
+    "beyond": [float("inf"), float("-inf"), -LARGEST, float("nan")] * 10,
+}
+
+
+@pytest.mark.parametrize("values", FEATURES.values(), ids=FEATURES)
+@pytest.mark.parametrize("is_known", [True, False], ids=["reference", "provisional"])
+@pytest.mark.parametrize("is_batch", [True, False], ids=["batch", "rows"])
+def test_features_at_the_ends_of_doubles_warn_nobody(values, is_known, is_batch, tmp_path):
+    """In a preview before there is a reference, in its grid, in a window and in the store: each row is in one cell."""
+    finite = [value for value in values if np.isfinite(value)]
+    reference = Reference.fit({"a": np.array(finite, dtype=float)}, model="m") if is_known else None
+    with fly(store=str(tmp_path / "store.sqlite")) as rs:
+        predict = rs.observe("m", features=["a"], reference=reference)(lambda rows: ["yes"] * len(rows))
+        if is_batch:
+            predict(np.array(values, dtype=float).reshape(-1, 1))
+        else:
+            for value in values:
+                predict([[float(value)]])
+        (preview,) = rs.windows()
+        assert preview.features.cells.sum() == len(values)
+        assert rs.flush(60)
+        (window,) = rs.windows()
+        assert window.features.cells.sum() == len(values)
         assert (rs.statistics().guarded, rs.losses()) == ({}, {})

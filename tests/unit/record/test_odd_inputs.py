@@ -77,11 +77,12 @@ READ = {
     "rare scalars": (lambda: {"a": uuid.UUID(int=1), "b": decimal.Decimal(1), "c": fractions.Fraction(1, 2)}, 1, 3),
     "instants": (lambda: {"a": dt.datetime(2020, 1, 1), "b": dt.date(2020, 1, 1), "c": dt.time(1)}, 1, 3),  # noqa: DTZ001
     "nested dict": (lambda: {"a": {"b": 1}}, 1, 1),
+    "deque of dicts": (lambda: collections.deque([{"wind": 1.0}] * 3), 3, 1),
+    "deque of rows": (lambda: collections.deque([[1.0, 2.0]] * 3), 3, 2),
     "complex numbers": (lambda: np.ones((3, 2), dtype=complex), 3, 2),
 }  # fmt: skip
 
 UNREAD = {
-    "deque of dicts": (lambda: collections.deque([{"wind": 1.0}] * 3), 3),
     "slots": (Slotted, 1),
     "bytes": (lambda: b"abc", 1),
     "lazy frame": (lambda: pl.LazyFrame({"a": [1, 2]}), 2),

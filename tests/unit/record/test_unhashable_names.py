@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from radiosonde.model import name_of
@@ -40,4 +42,39 @@ def test_a_name_whose_hash_raises_is_still_a_name(name):
         assert sum(window.calls for window in windows) == 6
         assert sum(sum(window.errors.values()) for window in windows) == 3
         assert {phase for window in windows for phase in window.latency.phases} == {name_of(name)}
+        assert not rs.statistics().guarded
+
+
+class Untrue:
+    """An object that has no truth value and is equal to nothing, as a missing value of pandas or an array."""
+
+    __hash__ = object.__hash__
+
+    def __bool__(self):
+        raise TypeError("neither true nor false")
+
+    def __eq__(self, other):
+        raise TypeError("equal to nothing")
+
+    def __str__(self):
+        return "untrue"
+
+
+ODD_SERIES = {
+    "unhashable": Unhashable("fetch"), "released": RELEASED, "list": [1], "no truth": Untrue(), "array": np.array([1, 2]),
+    "missing": pd.NA, "not a number": float("nan"), "bytes": b"caf\xe9", "numpy": np.str_("late"), "none": None,
+    "half a character": "\ud800", "nothing": "", "frame": pd.DataFrame({"a": [1, 2]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_SERIES.values(), ids=ODD_SERIES)
+@pytest.mark.parametrize("role", ["name", "version", "variant"])
+def test_completed_calls_of_any_name_count(odd, role):
+    """Name, version and variant of a call that was timed elsewhere may be anything: it is counted, three times in one series."""
+    given = {"name": "m", "version": "1", "variant": "canary"} | {role: odd}
+    with fly() as rs:
+        for _ in range(3):
+            rs.record(given["name"], 0.1, version=given["version"], variant=given["variant"])
+        windows = [window for window in rs.windows() if window.runtime is None]
+        assert [window.calls for window in windows] == [3]
         assert not rs.statistics().guarded

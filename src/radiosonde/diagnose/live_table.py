@@ -1,0 +1,230 @@
+"""The measures table of a model that is being served: it grows by the windows that come.
+
+The same numbers as `radiosonde.diagnose.measures.make_table` has of all windows at once. What comes late, because another process wrote its part
+of a window after ours, is added to its step. What is older than some days is kept by the hour, so memory and the cost of counting anew are
+bounded: 16 bytes per series and step, of three days of minutes and 28 of hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.diagnose.dispersion import widened
+from radiosonde.diagnose.measures import MeasureTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.model import SeriesKey, Window
+
+_HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
+FINE_NS, KEPT_NS = 2 * _DAY_NS, 30 * _DAY_NS
+"""How long windows are kept at their own length, and at all."""
+
+_COMPACTED_NS = 3 * _DAY_NS
+"""Age of the oldest fine step from which on a day of them is added up."""
+
+
+class Cell(NamedTuple):
+    """What was counted of one series in one step.
+
+    Attributes:
+        key: the series.
+        calls: calls.
+        errors: failed calls by type.
+    """
+
+    key: SeriesKey
+    calls: int
+    errors: dict[str, int]
+
+
+class Step(NamedTuple):
+    """What was counted in one step.
+
+    Attributes:
+        start_ns: start.
+        end_ns: end.
+        cells: one per series and part.
+    """
+
+    start_ns: int
+    end_ns: int
+    cells: tuple[Cell, ...]
+
+
+class Grown(NamedTuple):
+    """What adding windows did.
+
+    Attributes:
+        first: the first step that is new or different; the size where nothing is.
+        is_laid_out_anew: the series or older steps are others than before.
+    """
+
+    first: int
+    is_laid_out_anew: bool
+
+
+@dataclass
+class LiveTable:
+    """The table of one model.
+
+    Attributes:
+        model: its name.
+        keys: its series, in order.
+        size: number of steps.
+    """
+
+    model: str
+    keys: tuple[SeriesKey, ...] = ()
+    size: int = 0
+    _starts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _calls: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    _failures: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    _types: dict[str, dict[tuple[SeriesKey, int], int]] = field(default_factory=dict)
+    _row_of: dict[SeriesKey, int] = field(default_factory=dict)
+
+    @property
+    def last_ns(self) -> int:
+        """End of the last step; 0 without any."""
+        return int(self._ends[: self.size].max()) if self.size else 0
+
+    @property
+    def bounds_ns(self) -> tuple[int, int]:
+        """Start of the first and of the last step; zeros without any."""
+        return (int(self._starts[0]), int(self._starts[self.size - 1])) if self.size else (0, 0)
+
+    @staticmethod
+    def steps_of(windows: Iterable[Window]) -> list[Step]:
+        """Return what *windows* counted, in any order; parts of one window are cells of one step."""
+        steps: dict[int, tuple[int, list[Cell]]] = {}
+        for window in windows:
+            end_ns, cells = steps.get(window.start_ns, (0, []))
+            cells.append(Cell(window.key, window.calls, dict(window.errors)))
+            steps[window.start_ns] = max(end_ns, window.end_ns), cells
+        return [Step(start, end, tuple(cells)) for start, (end, cells) in sorted(steps.items())]
+
+    def know(self, keys: set[SeriesKey]) -> None:
+        """Make rows for *keys*, whether or not they served any calls."""
+        self._make_rows(keys)
+
+    def add(self, steps: Sequence[Step]) -> Grown:
+        """Add *steps*, ascending."""
+        anew = self._make_rows({cell.key for step in steps for cell in step.cells})
+        first, starts = self.size, self._starts[: self.size]
+        for step in steps:
+            at = int(np.searchsorted(starts, step.start_ns)) if self.size else 0
+            if at == self.size or starts[at] != step.start_ns:
+                anew |= at < self.size
+                self._insert(at, step)
+                starts = self._starts[: self.size]
+            self._count(at, step)
+            first = min(first, at)
+        return Grown(0 if anew else first, anew)
+
+    def steps(self, first: int) -> list[Step]:
+        """Return what was counted from step *first* on."""
+        errors: dict[tuple[SeriesKey, int], dict[str, int]] = {}
+        for name, counted in self._types.items():
+            for (key, start), number in counted.items():
+                errors.setdefault((key, start), {})[name] = number
+        made = []
+        for at in range(first, self.size):
+            start = int(self._starts[at])
+            cells = tuple(
+                Cell(self.keys[row], int(self._calls[row, at]), errors.get((self.keys[row], start), {}))
+                for row in np.flatnonzero(self._calls[:, at])
+            )
+            made.append(Step(start, int(self._ends[at]), cells))
+        return made
+
+    def table(self) -> MeasureTable:
+        """Return the table as it is; it shares memory with this one and is good until windows are added."""
+        at_of = {int(start): at for at, start in enumerate(self._starts[: self.size])}
+        types = {
+            name: np.array(
+                sorted((self._row_of[key], at_of[start], number) for (key, start), number in counted.items()), np.int64
+            )
+            for name, counted in sorted(self._types.items())
+        }
+        return self._measures(types)
+
+    def counts(self) -> MeasureTable:
+        """Return the table without the types of failures: all that the detectors read."""
+        return self._measures({})
+
+    def _measures(self, types: dict[str, NDArray[np.int64]]) -> MeasureTable:
+        size = self.size
+        return MeasureTable(
+            self.model, self.keys, self._starts[:size], self._ends[:size], self._calls[:, :size], self._failures[:, :size], types
+        )  # fmt: skip
+
+    def compact(self, fine_from_ns: int) -> bool:
+        """Add up the steps before *fine_from_ns* to hours, if they are old enough, and forget those that are too old; return whether that was done.
+
+        Args:
+            fine_from_ns: from here on steps are kept as they are: the start of what goes on.
+        """
+        if not self.size:
+            return False
+        last = self.last_ns
+        border = min(last - FINE_NS, max(fine_from_ns, last - 7 * _DAY_NS))
+        border -= border % _HOUR_NS
+        starts, ends = self._starts[: self.size], self._ends[: self.size]
+        fine = (ends - starts < _HOUR_NS) & (starts < border)
+        is_old = bool(fine.any()) and int(starts[fine][0]) < border - (_COMPACTED_NS - FINE_NS)
+        if not is_old and int(starts[0]) >= last - KEPT_NS - _DAY_NS:
+            return False
+        hours: dict[int, Step] = {}
+        for step in self.steps(0):
+            if step.start_ns < last - KEPT_NS:
+                continue
+            is_fine = step.end_ns - step.start_ns < _HOUR_NS and step.start_ns < border
+            start = step.start_ns - step.start_ns % _HOUR_NS if is_fine else step.start_ns
+            former = hours.get(start)
+            end = start + _HOUR_NS if is_fine else step.end_ns
+            cells = step.cells if former is None else former.cells + step.cells
+            hours[start] = Step(start, end, cells)
+        self.__init__(self.model)  # type: ignore[misc]
+        self.add([hours[start] for start in sorted(hours)])
+        return True
+
+    def _make_rows(self, keys: set[SeriesKey]) -> bool:
+        if keys <= self._row_of.keys():
+            return False
+        old = self._row_of
+        self.keys = tuple(sorted({*self.keys, *keys}))
+        self._row_of = {key: row for row, key in enumerate(self.keys)}
+        room = self._starts.size
+        for name in ("_calls", "_failures"):
+            table = np.zeros((len(self.keys), room))
+            for key, row in old.items():
+                table[self._row_of[key]] = getattr(self, name)[row]
+            setattr(self, name, table)
+        return True
+
+    def _insert(self, at: int, step: Step) -> None:
+        if self.size + 1 > self._starts.size:
+            self._starts, self._ends = (widened(part, self.size + 64) for part in (self._starts, self._ends))
+            self._calls, self._failures = (widened(part, self._starts.size) for part in (self._calls, self._failures))
+        for part in (self._starts, self._ends, self._calls, self._failures):
+            part[..., at + 1 : self.size + 1] = part[..., at : self.size].copy()
+            part[..., at] = 0
+        self._starts[at] = step.start_ns
+        self.size += 1
+
+    def _count(self, at: int, step: Step) -> None:
+        self._ends[at] = max(int(self._ends[at]), step.end_ns)
+        for key, calls, errors in step.cells:
+            row = self._row_of[key]
+            self._calls[row, at] += calls
+            for name, number in errors.items():
+                self._failures[row, at] += number
+                counted = self._types.setdefault(name, {})
+                counted[key, step.start_ns] = counted.get((key, step.start_ns), 0) + number
