@@ -17,7 +17,7 @@ SERVED  = tests/e2e tests/stress
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz oracle soak test-matrix check fmt docs bench lock clean
+.PHONY: help demo test test-slow test-backends fuzz oracle soak test-matrix check fmt docs bench lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ endif
 
 test-slow: .venv/.ready ## run the slow tests: servers, task queues, the demo, every documentation page
 	@exec $(RUN)python -m pytest -m slow tests
+
+test-backends: .venv-backends/.ready ## run the views in a real ClickHouse engine, beside DuckDB, on what a collector wrote
+	@exec .venv-backends/bin/python -m pytest $(or $(T),tests/backends)
 
 fuzz: .venv/.ready ## 20 000 hostile inputs, outputs and names in two processes (FUZZ_CASES=N, FUZZ_SEED=N: others)
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) FUZZ_SHARDS=2 $(RUN)python -m pytest -q -n 2 tests/stress/test_hostile_inputs.py
@@ -71,11 +74,12 @@ bench: .venv/.ready ## measure overhead beside its budgets (B="--help" lists the
 lock: $(UV) ## remake the locked requirements from pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --extra demo -o requirements/demo.txt pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev -c requirements/demo.txt -o requirements/dev.txt pyproject.toml
+	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev --group backends -c requirements/dev.txt -o requirements/backends.txt pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) -c requirements/dev.txt -o $(PEERS)/radiosonde_all.txt pyproject.toml
 	for needs in $(PEERS)/*.in; do $(UV) pip compile --upgrade $(COMPILE) -o $${needs%.in}.txt $$needs || exit 1; done
 
 clean: ## remove environments, caches and builds
-	rm -rf .tools .venv .venv-demo .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .tools .venv .venv-backends .venv-demo .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):
@@ -86,8 +90,9 @@ $(UV):
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/.ready: requirements/dev.txt $(PROJECT) | $(UV)
+.venv-backends/.ready: requirements/backends.txt $(PROJECT) | $(UV)
 .venv-demo/.ready: requirements/demo.txt $(PROJECT) | $(UV)
-.venv/.ready .venv-demo/.ready:
+.venv/.ready .venv-backends/.ready .venv-demo/.ready:
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<
 	VIRTUAL_ENV=$(@D) $(UV) pip install --quiet --no-deps -e .

@@ -1,4 +1,4 @@
-"""Write the assets that ship as they are into ``integrations/<backend>/``, and the page of alerts, ``docs/alerts.md``.
+"""Write the assets that ship as they are into ``integrations/<backend>/``, and the pages about them in ``docs``.
 
 python tools/generate_assets.py            write the files
 python tools/generate_assets.py --check    exit 1 and list those that are out of date
@@ -12,6 +12,7 @@ from _generated import run
 
 from radiosonde.assets import BACKENDS, AssetOptions
 from radiosonde.assets.prometheus.page import alerts_page
+from radiosonde.assets.views.page import views_page
 
 
 def generated() -> dict[str, str]:
@@ -21,7 +22,7 @@ def generated() -> dict[str, str]:
         for backend in BACKENDS
         for asset in backend.make(AssetOptions())
     }
-    return {**files, "docs/alerts.md": alerts_page()}
+    return {**files, "docs/alerts.md": alerts_page(), "docs/views.md": views_page()}
 
 
 def main(arguments: list[str] | None = None) -> int:

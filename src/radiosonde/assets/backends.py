@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from radiosonde.assets import alertmanager, prometheus
 from radiosonde.assets.asset import Backend
+from radiosonde.assets.views import clickhouse, duckdb
 
 BACKENDS = (
     Backend("prometheus", "recording rules, alerts, and scrape configurations", prometheus.make),
     Backend("alertmanager", "routing, grouping and inhibition of the alerts", alertmanager.make),
+    Backend("clickhouse", "views over the tables of OpenTelemetry's exporter", clickhouse.make),
+    Backend("duckdb", "the same views over sealed Parquet", duckdb.make),
 )

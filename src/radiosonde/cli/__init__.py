@@ -187,7 +187,10 @@ COMMANDS = (
         "serving",
     ),
     Command(
-        "assets", "write rules, alerts and routing for a backend: Prometheus, Alertmanager", _load_assets, "serving"
+        "assets",
+        "write rules, alerts, routing and views for a backend: Prometheus, Alertmanager, ClickHouse, DuckDB",
+        _load_assets,
+        "serving",
     ),
     Command("bench", "measure the overhead of observing your own model or server", _load_bench, "trying out"),
     Command(

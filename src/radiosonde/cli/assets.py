@@ -26,7 +26,7 @@ _OBJECTIVES = {key.path[0]: key.declared.kind for key in declared_keys(Objective
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command ``assets``."""
-    summary = "write rules, alerts and routing for a backend"
+    summary = "write rules, alerts, routing and views for a backend"
     parser = subparsers.add_parser(
         "assets",
         help=summary,

@@ -1,0 +1,247 @@
+"""Views for ClickHouse over the tables that OpenTelemetry's exporter writes: parameterised views of an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from radiosonde.assets.asset import Asset, AssetOptions
+from radiosonde.assets.names import UnknownNameError, check_attributes
+from radiosonde.assets.views.answers import ANSWERS
+from radiosonde.assets.views.counts import counts
+from radiosonde.assets.views.view import PREFIX, View, expanded, summary_lines
+from radiosonde.semconv import attributes as names
+from radiosonde.semconv import metrics
+from radiosonde.semconv.catalogue import METRICS
+
+_HEAD = """\
+-- Questions of a diagnosis, over the tables of OpenTelemetry's ClickHouse exporter. Made by: radiosonde assets clickhouse
+-- Each is a parameterised view of an interval, after t0 and up to t1. Run this file in the database of those tables:
+--
+--     clickhouse-client --database otel --queries-file views.sql
+--     SELECT * FROM radiosonde_drift(t0 = '2026-11-01 00:00:00', t1 = '2026-11-02 00:00:00') ORDER BY psi_z DESC
+--
+-- Names and columns are those of the views for DuckDB (radiosonde assets duckdb)."""
+
+_T0, _T1 = "{t0:DateTime64(9, 'UTC')}", "{t1:DateTime64(9, 'UTC')}"
+_PARAMETERS = f"t0 = {_T0}, t1 = {_T1}"
+
+_LOOK_BACK = "INTERVAL 1 HOUR"
+"""How long before t0 the last export of a living process may have been; exports come every few seconds."""
+
+_DELTA = 1
+"""`AggregationTemporality` of OTLP; 2 is cumulative."""
+
+_SERIES = (names.MODEL_NAME, names.MODEL_VERSION, names.VARIANT, names.COHORT)
+_RELEASE = _SERIES[:3]
+_FEATURE = (names.MODEL_NAME, names.MODEL_VERSION, names.REFERENCE_ID, names.FEATURE_NAME)
+
+_COLUMNS = {
+    names.MODEL_NAME: "model", names.MODEL_VERSION: "version", names.VARIANT: "variant", names.COHORT: "cohort",
+    names.REFERENCE_ID: "reference_id", names.FEATURE_NAME: "feature", names.FEATURE_CELL: "cell", names.PHASE: "phase",
+    names.ERROR_TYPE: "error_type", names.PREDICTION_CLASS: "class", names.LABEL_CLASS: "class", names.LABEL_LAG: "lag",
+    names.OUTCOME_RESULT: "result", names.CONFIDENCE_BIN: "bin",
+}  # fmt: skip
+
+
+def _increase() -> str:
+    """Return the increase of counters. A process's life is one instance and start: a restart begins another at zero."""
+    return f"""
+SELECT MetricName AS metric, instance, attributes, sum(increase) AS n
+FROM (
+  SELECT MetricName, Attributes AS attributes, ResourceAttributes['{names.SERVICE_INSTANCE_ID}'] AS instance, StartTimeUnix,
+    if(any(AggregationTemporality) = {_DELTA}, sumIf(Value, TimeUnix > {_T0}),
+      argMax(Value, TimeUnix) - if(StartTimeUnix >= {_T0}, 0, argMaxIf(Value, TimeUnix, TimeUnix <= {_T0}))) AS increase
+  FROM otel_metrics_sum
+  WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {_T0} - {_LOOK_BACK} AND TimeUnix <= {_T1}
+  GROUP BY MetricName, Attributes, instance, StartTimeUnix
+) AS lives
+GROUP BY metric, instance, attributes"""
+
+
+def _increase_of_histograms() -> str:
+    """Return the same of histograms, one row per bucket; the sum of the values is in every row of a histogram."""
+    return f"""
+SELECT metric, instance, attributes, bucket.1 AS lower, bucket.2 AS upper, sum(bucket.3) AS n, sum(increase) AS total
+FROM (
+  SELECT metric, instance, attributes, sum_end - sum_start AS increase,
+    arrayJoin(arrayZip(arrayConcat([0.], bounds), arrayConcat(bounds, [inf]),
+      arrayMap((count, i) -> toInt64(count) - toInt64(if(i <= length(counts_start), counts_start[i], 0)), counts_end, arrayEnumerate(counts_end)))) AS bucket
+  FROM (
+    SELECT MetricName AS metric, Attributes AS attributes, ResourceAttributes['{names.SERVICE_INSTANCE_ID}'] AS instance, StartTimeUnix AS started,
+      argMax(ExplicitBounds, TimeUnix) AS bounds, any(AggregationTemporality) = {_DELTA} AS is_delta, is_delta OR started >= {_T0} AS is_born,
+      if(is_delta, sumForEachIf(BucketCounts, TimeUnix > {_T0}), argMax(BucketCounts, TimeUnix)) AS counts_end,
+      if(is_born, [], argMaxIf(BucketCounts, TimeUnix, TimeUnix <= {_T0})) AS counts_start,
+      if(is_delta, sumIf(Sum, TimeUnix > {_T0}), argMax(Sum, TimeUnix)) AS sum_end,
+      if(is_born, 0, argMaxIf(Sum, TimeUnix, TimeUnix <= {_T0})) AS sum_start
+    FROM otel_metrics_histogram
+    WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {_T0} - {_LOOK_BACK} AND TimeUnix <= {_T1}
+    GROUP BY MetricName, Attributes, instance, StartTimeUnix
+  ) AS lives
+) AS buckets
+GROUP BY metric, instance, attributes, lower, upper"""
+
+
+def _columns(metrics_read: Iterable[str], attributes: Iterable[str]) -> str:
+    """Return attributes as columns.
+
+    Raises:
+        UnknownNameError: a metric carries no such attribute.
+    """
+    attributes = tuple(attributes)
+    for metric in metrics_read:
+        if metric not in METRICS:
+            raise UnknownNameError(f"no metric {metric!r} in the registry")
+        check_attributes(metric, attributes)
+    return ", ".join(f"attributes['{attribute}'] AS {_COLUMNS[attribute]}" for attribute in attributes)
+
+
+def _in(read: Iterable[str]) -> str:
+    return f"metric IN ({', '.join(repr(metric) for metric in read)})"
+
+
+def _sums(key: Iterable[str], figures: Mapping[str, Iterable[str]], more: str = "") -> str:
+    """Return figures by attributes; each adds up metrics, those with a minus before their name with that sign."""
+    read = [metric.removeprefix("-") for parts in figures.values() for metric in parts]
+    parts = [f"sum(multiIf({', '.join(map(_signed, added))}, 0)) AS {name}" for name, added in figures.items()]
+    keys = ", ".join([_columns(read, key), *([more] if more else [])])
+    return f"SELECT {keys}, {', '.join(parts)} FROM @increase WHERE {_in(read)} GROUP BY ALL"
+
+
+def _signed(part: str) -> str:
+    metric = part.removeprefix("-")
+    return f"metric = '{metric}', {'n' if metric == part else '-n'}"
+
+
+def _buckets(metric: str, key: Iterable[str], lower: str, upper: str, counted: str) -> str:
+    columns = _columns([metric], key)
+    return (
+        f"SELECT {columns}, lower AS {lower}, upper AS {upper}, n AS {counted} FROM @histograms WHERE {_in([metric])}"
+    )
+
+
+def _histogram_sum(metric: str) -> str:
+    return f"sum(if(metric = '{metric}' AND lower = 0, total, 0))"
+
+
+_BOUND = f"if(attributes['{names.TOTAL_LE}'] = '+Inf', inf, toFloat64OrZero(attributes['{names.TOTAL_LE}'])) AS le_s"
+_CALLS = {
+    "calls": [metrics.PREDICTION_CALLS],
+    "rows_in": [metrics.PREDICTION_ROWS],
+    "failed": [metrics.PREDICTION_FAILURES],
+}
+
+_PROCESS = f"if(attributes['{names.PROCESS}'] = '', instance, attributes['{names.PROCESS}']) AS process"
+"""An agent exports the health of its workers under its own instance."""
+
+INCREASES = (
+    View(
+        "increase",
+        "Increase of every counter of Radiosonde, by its attributes; exact over restarts, for cumulative and delta temporality.",
+        ("metric", "instance", "attributes", "n"),
+        _increase(),
+    ),
+    View(
+        "histograms",
+        "The same for histograms: one row per bucket.",
+        ("metric", "instance", "attributes", "lower", "upper", "n", "total"),
+        _increase_of_histograms(),
+    ),
+    View(
+        "levels",
+        "The last value of every gauge.",
+        ("metric", "instance", "attributes", "n"),
+        f"""
+SELECT MetricName AS metric, ResourceAttributes['{names.SERVICE_INSTANCE_ID}'] AS instance, Attributes AS attributes, argMax(Value, TimeUnix) AS n FROM otel_metrics_gauge
+WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {_T0} - {_LOOK_BACK} AND TimeUnix <= {_T1} GROUP BY metric, instance, attributes""",
+    ),
+)
+
+COUNTS = (
+    counts("calls", _sums(_SERIES, _CALLS)),
+    counts(
+        "cohort_calls",
+        """
+SELECT model, version, decodeURLComponent(splitByChar('=', part)[1]) AS dimension, decodeURLComponent(splitByChar('=', part)[2]) AS value, calls, failed
+FROM (SELECT model, version, arrayJoin(splitByChar(',', cohort)) AS part, calls, failed FROM @calls WHERE cohort != '')""",
+    ),
+    counts("error_types", _sums((*_SERIES, names.ERROR_TYPE), {"failed": [metrics.PREDICTION_ERRORS]})),
+    counts("durations", _buckets(metrics.PREDICTION_DURATION, _RELEASE, "lower_s", "bound_s", "calls")),
+    counts("totals", _sums(_RELEASE, {"calls": [metrics.PREDICTION_PHASE_CALLS]}, _BOUND)),
+    counts("phases", _sums((*_RELEASE, names.PHASE), {"seconds": [metrics.PREDICTION_PHASE_DURATION]}, _BOUND)),
+    counts("cells", _sums((*_FEATURE, names.FEATURE_CELL), {"rows_in": [metrics.FEATURE_CELL]})),
+    counts(
+        "reference_cells",
+        f"""
+SELECT model, version, reference_id, feature, cell, ratio, reference_rows
+FROM (
+  SELECT {_columns([metrics.FEATURE_REFERENCE_RATIO], (*_FEATURE, names.FEATURE_CELL))}, max(n) AS ratio
+  FROM @levels WHERE {_in([metrics.FEATURE_REFERENCE_RATIO])} GROUP BY model, version, reference_id, feature, cell
+) AS shares
+JOIN (
+  SELECT {_columns([metrics.FEATURE_REFERENCE_ROWS], _FEATURE[:3])}, max(n) AS reference_rows
+  FROM @levels WHERE {_in([metrics.FEATURE_REFERENCE_ROWS])} GROUP BY model, version, reference_id
+) AS sizes USING (model, version, reference_id)""",
+    ),
+    counts("predicted_classes", _sums((*_RELEASE, names.PREDICTION_CLASS), {"rows_in": [metrics.PREDICTION_CLASS]})),
+    counts(
+        "confidences",
+        f"""
+SELECT {_columns([metrics.PREDICTION_CONFIDENCE], _SERIES)}, sum(n) AS rows_in, sum(if(lower = 0, total, 0)) AS confidence_sum
+FROM @histograms WHERE {_in([metrics.PREDICTION_CONFIDENCE])} GROUP BY model, version, variant, cohort""",
+    ),
+    counts(
+        "values",
+        f"""
+SELECT {_columns([metrics.PREDICTION_VALUE_ROWS, metrics.PREDICTION_VALUE_DISTANCE], _RELEASE)},
+  sum(if(metric = '{metrics.PREDICTION_VALUE_ROWS}', n, 0)) AS rows_in,
+  sum(multiIf(metric = '{metrics.PREDICTION_VALUE_ROWS}', 0, attributes['{names.SIGN}'] = '{names.SIGN_VALUES[0]}', n, -n)) AS value_sum
+FROM @increase WHERE {_in([metrics.PREDICTION_VALUE_ROWS, metrics.PREDICTION_VALUE_DISTANCE])} GROUP BY model, version, variant""",
+    ),
+    counts(
+        "outcomes",
+        _sums(
+            (*_SERIES, names.LABEL_LAG, names.OUTCOME_RESULT),
+            {"rows_in": [metrics.OUTCOME_ROWS, f"-{metrics.OUTCOME_RETRACTIONS}"]},
+        ),
+    ),
+    counts(
+        "confidence_bins",
+        _sums(
+            (*_RELEASE, names.CONFIDENCE_BIN),
+            {
+                "rows_in": [metrics.OUTCOME_CONFIDENCE_ROWS],
+                "correct": [metrics.OUTCOME_CONFIDENCE_CORRECT, f"-{metrics.OUTCOME_CONFIDENCE_CORRECT_RETRACTIONS}"],
+                "expected": [metrics.OUTCOME_CONFIDENCE_EXPECTED],
+            },
+        ),
+    ),
+    counts("label_lags", _buckets(metrics.LABEL_LAG, (*_RELEASE, names.LABEL_CLASS), "lower_s", "bound_s", "rows_in")),
+    counts(
+        "processes",
+        f"""
+SELECT process, cpu, throttled, periods, gc, loop_lag, pool_wait, memory
+FROM (
+  SELECT {_PROCESS}, sumIf(n, metric = '{metrics.RUNTIME_CPU_TIME}') AS cpu,
+    sumIf(n, metric = '{metrics.RUNTIME_CPU_THROTTLED_PERIODS}') AS throttled, sumIf(n, metric = '{metrics.RUNTIME_CPU_PERIODS}') AS periods
+  FROM @increase WHERE startsWith(metric, 'radiosonde.runtime.') GROUP BY process
+) AS counters
+LEFT JOIN (
+  SELECT {_PROCESS}, {_histogram_sum(metrics.RUNTIME_GC_PAUSE)} AS gc, {_histogram_sum(metrics.RUNTIME_LOOP_LAG)} AS loop_lag,
+    {_histogram_sum(metrics.RUNTIME_POOL_WAIT)} AS pool_wait
+  FROM @histograms WHERE startsWith(metric, 'radiosonde.runtime.') GROUP BY process
+) AS waits USING (process)
+LEFT JOIN (SELECT {_PROCESS}, max(n) AS memory FROM @levels WHERE {_in([metrics.RUNTIME_MEMORY])} GROUP BY process) AS sizes USING (process)""",
+    ),
+)
+"""What answers read, from the metrics of the registry."""
+
+
+def make(_: AssetOptions) -> list[Asset]:
+    """Return the file."""
+    statements = [_statement(view) for view in (*INCREASES, *COUNTS, *ANSWERS)]
+    return [Asset("views.sql", "\n\n".join([_HEAD, *statements]) + "\n")]
+
+
+def _statement(view: View) -> str:
+    query = expanded(view, lambda name: f"{PREFIX}{name}({_PARAMETERS})")
+    return f"{summary_lines(view)}\nCREATE OR REPLACE VIEW {PREFIX}{view.name} AS\n{query};"

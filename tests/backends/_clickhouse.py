@@ -1,0 +1,179 @@
+"""A real ClickHouse engine (chDB, in this process) with the tables of OpenTelemetry's exporter, behind HTTP for a collector to insert into.
+
+`rotel` inserts as ClickHouse's HTTP interface takes it: the statement in the query of the URL, the rows in the body. chDB has no server, so
+a small one stands before it: it writes the rows to a file, and the engine reads them from there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.e2e._receivers import _accepts, free_port, running, wait_for
+
+_ATTRIBUTES = "Map(LowCardinality(String), String)"
+_EXEMPLARS = f"Exemplars Nested (FilteredAttributes {_ATTRIBUTES}, TimeUnix DateTime64(9), Value Float64, SpanId String, TraceId String)"
+_POINT = f"""
+    ResourceAttributes {_ATTRIBUTES}, ResourceSchemaUrl String, ScopeName String, ScopeVersion String, ScopeAttributes {_ATTRIBUTES},
+    ScopeDroppedAttrCount UInt32, ScopeSchemaUrl String, ServiceName LowCardinality(String), MetricName String, MetricDescription String,
+    MetricUnit String, Attributes {_ATTRIBUTES}, StartTimeUnix DateTime64(9), TimeUnix DateTime64(9), Flags UInt32, {_EXEMPLARS}"""
+_ORDER = "ENGINE = MergeTree ORDER BY (ServiceName, MetricName, Attributes, toUnixTimestamp64Nano(TimeUnix))"
+
+TABLES = (
+    f"CREATE TABLE otel_metrics_sum ({_POINT}, Value Float64, AggregationTemporality Int32, IsMonotonic Boolean) {_ORDER}",
+    f"CREATE TABLE otel_metrics_gauge ({_POINT}, Value Float64) {_ORDER}",
+    f"""CREATE TABLE otel_metrics_histogram ({_POINT}, Count UInt64, Sum Float64, BucketCounts Array(UInt64), ExplicitBounds Array(Float64),
+    Min Float64, Max Float64, AggregationTemporality Int32) {_ORDER}""",
+    f"""CREATE TABLE otel_logs (Timestamp DateTime64(9), TraceId String, SpanId String, TraceFlags UInt8, SeverityText LowCardinality(String),
+    SeverityNumber UInt8, ServiceName LowCardinality(String), Body String, ResourceSchemaUrl LowCardinality(String),
+    ResourceAttributes {_ATTRIBUTES}, ScopeSchemaUrl LowCardinality(String), ScopeName String, ScopeVersion LowCardinality(String),
+    ScopeAttributes {_ATTRIBUTES}, LogAttributes {_ATTRIBUTES}, EventName String) ENGINE = MergeTree ORDER BY (ServiceName, Timestamp)""",
+    f"""CREATE TABLE otel_traces (Timestamp DateTime64(9), TraceId String, SpanId String, ParentSpanId String, TraceState String,
+    SpanName LowCardinality(String), SpanKind LowCardinality(String), ServiceName LowCardinality(String), ResourceAttributes {_ATTRIBUTES},
+    ScopeName String, ScopeVersion String, SpanAttributes {_ATTRIBUTES}, Duration UInt64, StatusCode LowCardinality(String),
+    StatusMessage String, Events Nested (Timestamp DateTime64(9), Name LowCardinality(String), Attributes {_ATTRIBUTES}),
+    Links Nested (TraceId String, SpanId String, TraceState String, Attributes {_ATTRIBUTES}))
+    ENGINE = MergeTree ORDER BY (ServiceName, SpanName, Timestamp)""",
+)
+"""The columns of OpenTelemetry's exporter that rotel writes too."""
+
+_INSERT = re.compile(r"\s*INSERT INTO (\S+)\s*(\([^)]*\))?\s*(?:SETTINGS .*)?FORMAT (\w+)", re.IGNORECASE | re.DOTALL)
+
+
+class ClickHouse:
+    """A database ``otel`` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        from chdb.session import Session
+
+        self._folder = folder
+        self._session = Session(str(folder / "chdb"))
+        self._lock = threading.Lock()
+        self.errors: list[str] = []
+        self.run("CREATE DATABASE otel")
+        self.run("USE otel")
+        for statement in TABLES:
+            self.run(statement)
+
+    def run(self, statement: str, form: str = "TSV") -> bytes:
+        """Run one statement, and return its answer as the engine formats it."""
+        with self._lock:
+            return bytes(self._session.query(statement, form).bytes() or b"")
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Return rows by column."""
+        return [json.loads(line) for line in self.run(query, "JSONEachRow").splitlines()]
+
+    def view(self, name: str, t0: str = "2020-01-01", t1: str = "2040-01-01") -> list[dict[str, Any]]:
+        """Return the rows of a view of ours over an interval."""
+        return self.rows(f"SELECT * FROM radiosonde_{name}(t0 = '{_instant(t0)}', t1 = '{_instant(t1)}')")
+
+    def close(self) -> None:
+        """End the engine."""
+        self._session.close()
+
+    def accept(self, statement: str, body: bytes) -> bytes:
+        """Run what an HTTP client sent."""
+        insert = _INSERT.match(statement)
+        if insert is None:
+            return self.run(statement)
+        table, columns, form = insert.groups()
+        names = [name.strip(' `"') for name in columns.strip("()").split(",")]
+        types = {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {table}")}
+        structure = ", ".join(f"`{name}` {types[name]}" for name in names).replace("'", "''")
+        path = self._folder / "rows.bin"
+        with self._lock:
+            path.write_bytes(body)
+            self._session.query(f"INSERT INTO {table} {columns} SELECT * FROM file('{path}', {form}, '{structure}')")
+        return b""
+
+
+def _instant(text: str) -> str:
+    return text if " " in text else f"{text} 00:00:00"
+
+
+@contextmanager
+def clickhouse(folder: Path) -> Iterator[tuple[ClickHouse, str]]:
+    """Yield an engine, and the OTLP endpoint of a collector that writes into it."""
+    engine = ClickHouse(folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(engine))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        with _collector(server.server_port, folder) as endpoint:
+            yield engine, endpoint
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+        engine.close()
+
+
+@contextmanager
+def _collector(clickhouse_port: int, folder: Path) -> Iterator[str]:
+    port, grpc_port = free_port(), free_port()
+    command = [
+        Path(str(resources.files("rotel"))) / "rotel-agent",
+        "start",
+        *("--otlp-http-endpoint", f"127.0.0.1:{port}"),
+        *("--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}"),
+        *("--exporter", "clickhouse"),
+        *("--clickhouse-exporter-endpoint", f"http://127.0.0.1:{clickhouse_port}"),
+        *("--clickhouse-exporter-database", "otel"),
+        *("--clickhouse-exporter-compression", "none"),
+        *("--clickhouse-exporter-async-insert", "false"),
+        *("--batch-timeout", "100ms"),
+    ]
+    log = folder / "rotel.log"
+    with running(command, log) as process:
+        wait_for(lambda: process.poll() is not None or _accepts(port), "rotel to listen")
+        assert process.poll() is None, f"rotel ended: {log.read_text()}"
+        yield f"http://127.0.0.1:{port}"
+
+
+def _handler(engine: ClickHouse) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = (
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if not self._is_chunked()
+                else self._chunks()
+            )
+            asked: Mapping[str, list[str]] = parse_qs(urlsplit(self.path).query)
+            statement = asked["query"][0] if "query" in asked else body.decode()
+            try:
+                answer, status = engine.accept(statement, body), 200
+            except RuntimeError as error:
+                answer, status = str(error).encode(), 500
+                engine.errors.append(str(error))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def _is_chunked(self) -> bool:
+            return "chunked" in self.headers.get("Transfer-Encoding", "")
+
+        def _chunks(self) -> bytes:
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    return Handler
