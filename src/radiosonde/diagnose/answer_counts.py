@@ -46,54 +46,80 @@ class AnswerCounts(NamedTuple):
 
 def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
     """Return the answers in *windows*, which are of one version; None where none was counted."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for index, window in enumerate(windows):
+        alike.setdefault(window.output.classes, []).append(index)
+    outputs = [window.output for window in windows]
+    counted = {names: np.stack([outputs[index].class_counts for index in alike[names]]) for names in alike}
     totals: dict[str, float] = {}
-    edges: dict[tuple[float, ...], float] = {}
-    for window in windows:
-        output = window.output
-        for name, count in zip(output.classes, output.class_counts.tolist(), strict=True):
-            totals[name] = totals.get(name, 0.0) + count
-        if output.value_counts.size:
-            at = tuple(output.value_edges.tolist())
-            edges[at] = edges.get(at, 0.0) + float(output.value_counts.sum())
+    for classes_named, counts in counted.items():
+        for name, total in zip(classes_named, counts.sum(axis=0).tolist(), strict=True):
+            totals[name] = totals.get(name, 0.0) + total
     classes = sorted(totals, key=lambda name: (-totals[name], name))[:MAX_CLASSES]
-    values = max(sorted(edges), key=lambda at: edges[at], default=())
+    valued = _by_edges(outputs)
+    values = max(
+        sorted(valued), key=lambda at: sum(float(outputs[i].value_counts.sum()) for i in valued[at]), default=()
+    )
     chosen = sorted({len(values) // 5, len(values) // 2, len(values) - 1 - len(values) // 5}) if values else []
     names = (
         *(f"answers {name!r}" for name in classes),
         *(f"confidence below {bound:g}" for bound in CONFIDENCES),
         *(f"values of at most {values[index]:.4g}" for index in chosen),
     )
-    steps = np.unique([axis.index(window.start_ns) for window in windows])
-    hits, trials = np.zeros((len(names), steps.size)), np.zeros((len(names), steps.size))
+    steps, at = np.unique([axis.index(window.start_ns) for window in windows], return_inverse=True)
+    columns = _Columns(at, _worth(outputs), np.zeros((len(names), steps.size)), np.zeros((len(names), steps.size)))
+    first = len(classes)
     row_of = {name: row for row, name in enumerate(classes)}
-    for window in windows:
-        at_step = int(np.searchsorted(steps, axis.index(window.start_ns)))
-        _add(window.output, hits[:, at_step], trials[:, at_step], row_of, (values, chosen))
-    if not trials.any():
-        return None
-    return AnswerCounts(steps, names, tuple(classes), hits, trials)
-
-
-def _add(
-    output: OutputCounts, hits: Numbers, trials: Numbers, row_of: dict[str, int], values: tuple[tuple[float, ...], list[int]]
-) -> None:  # fmt: skip
-    """Add one window's answers to its column of *hits* and *trials*, in place."""
-    rows = float(output.class_counts.sum() + output.value_counts.sum())
-    worth = min(rows / output.weight_square_sum, 1.0) if output.weight_square_sum > 0 else 1.0
-    total = worth * float(output.class_counts.sum())
-    trials[: len(row_of)] += total
-    for name, count in zip(output.classes, output.class_counts.tolist(), strict=True):
-        if name in row_of:
-            hits[row_of[name]] += worth * count
-    first = len(row_of)
-    known = worth * output.confidence.sum(axis=0)
-    if known.size:
-        trials[first : first + len(CONFIDENCES)] += known.sum()
+    for classes_named, counts in counted.items():
+        members = alike[classes_named]
+        columns.add_trials(slice(0, first), members, counts.sum(axis=1))
+        for column, name in enumerate(classes_named):
+            if name in row_of:
+                columns.add_hits(row_of[name], members, counts[:, column])
+        confidence = np.stack([outputs[index].confidence for index in members]).sum(axis=1)
+        columns.add_trials(slice(first, first + len(CONFIDENCES)), members, confidence.sum(axis=1))
         for index, bound in enumerate(CONFIDENCES):
-            hits[first + index] += known[: round(bound * CONFIDENCE_BINS)].sum()
-    edges, chosen = values
-    if chosen and tuple(output.value_edges.tolist()) == edges:
-        first += len(CONFIDENCES)
-        trials[first:] += worth * float(output.value_counts.sum())
+            columns.add_hits(first + index, members, confidence[:, : round(bound * CONFIDENCE_BINS)].sum(axis=1))
+    if chosen:
+        members = valued[values]
+        tables = np.stack([outputs[index].value_counts for index in members])
+        columns.add_trials(slice(first + len(CONFIDENCES), None), members, tables.sum(axis=1))
         for index, edge in enumerate(chosen):
-            hits[first + index] += worth * float(output.value_counts[: edge + 1].sum())
+            columns.add_hits(first + len(CONFIDENCES) + index, members, tables[:, : edge + 1].sum(axis=1))
+    if not columns.trials.any():
+        return None
+    return AnswerCounts(steps, names, tuple(classes), columns.hits, columns.trials)
+
+
+class _Columns(NamedTuple):
+    """Hits and trials to be counted: *at* is the step of each window, *worth* the independent rows that a counted one is worth."""
+
+    at: NDArray[np.int64]
+    worth: Numbers
+    hits: Numbers
+    trials: Numbers
+
+    def add_hits(self, row: int, members: Sequence[int], rows: NDArray[np.int64]) -> None:
+        """Add *rows* of the windows *members* to the hits of a measure."""
+        self.hits[row] += self._by_step(members, rows)
+
+    def add_trials(self, measures: slice, members: Sequence[int], rows: NDArray[np.int64]) -> None:
+        """Add *rows* of the windows *members* to the trials of some measures."""
+        self.trials[measures] += self._by_step(members, rows)
+
+    def _by_step(self, members: Sequence[int], rows: NDArray[np.int64]) -> Numbers:
+        weights = self.worth[members] * rows
+        return np.bincount(self.at[members], weights, minlength=self.hits.shape[1]).astype(np.float64)
+
+
+def _by_edges(outputs: Sequence[OutputCounts]) -> dict[tuple[float, ...], list[int]]:
+    """Return the windows that counted values, by the edges between which they counted."""
+    found: dict[tuple[float, ...], list[int]] = {}
+    for index, output in enumerate(outputs):
+        if output.value_counts.size:
+            found.setdefault(tuple(output.value_edges.tolist()), []).append(index)
+    return found
+
+
+def _worth(outputs: Sequence[OutputCounts]) -> Numbers:
+    return np.array([output.evidence_ratio for output in outputs], dtype=np.float64)

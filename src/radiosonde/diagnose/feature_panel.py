@@ -11,7 +11,7 @@ weight; so they are made smaller by `FeatureCounts.evidence_ratio` first. Shares
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +43,14 @@ class Retained:
 
     def only(self, version: int) -> Retained:
         """Return the part of one version."""
-        keep = self.versions == version
+        return self._where(self.versions == version)
+
+    def until(self, step: int, number: NDArray[np.int64]) -> Retained:
+        """Return the part before *step*; *number* is the new index of each version, -1 for one that is left out."""
+        early = self._where((self.steps < step) & (number[self.versions] >= 0))
+        return replace(early, versions=number[early.versions])
+
+    def _where(self, keep: NDArray[np.bool_]) -> Retained:
         return Retained(self.steps[keep], self.versions[keep], self.values[keep], self.rows[keep])
 
 
@@ -74,6 +81,21 @@ class FeaturePanel:
     cells: NDArray[np.float64]
     retained: Mapping[str, Retained]
     unreadable_sketches: int
+
+    def until(self, axis: Axis) -> FeaturePanel:
+        """Return the panel over the first steps of its axis, which *axis* holds, with the versions that were there then."""
+        cells = self.cells[:, : axis.size]
+        held = np.flatnonzero(cells.any(axis=(1, 2, 3)))
+        number = np.full(len(self.versions), -1)
+        number[held] = np.arange(held.size)
+        retained = {name: each.until(axis.size, number) for name, each in self.retained.items()}
+        return replace(
+            self,
+            axis=axis,
+            versions=tuple(self.versions[index] for index in held),
+            cells=cells[held],
+            retained={name: each for name, each in retained.items() if each.steps.size},
+        )
 
     def is_categorical(self, feature: int) -> bool:
         """Return whether the reference says that *feature* is categorical."""

@@ -106,7 +106,7 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
     first, last = (pick(window.start_ns for window in view.windows) for pick in (min, max))
     able = [check for check, report in reports.items() if check.spoils and check.scales == "blocks" and report.checked]
     days = [back for back in _BACK_NS if able and last - back - first >= back]
-    looks = [dict(reports), *(_look_back(view, able, last - back) for back in days)]
+    looks = [dict(reports), *(_look_back(view, able, view.panel.axis.start_of(last - back)) for back in days)]
     ended = {
         (each.start_ns, each.end_ns): each for look in looks for each in _ended(view.model, look) if each.end_ns <= last
     }
@@ -122,13 +122,7 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
 
 def _look_back(view: View, checks: Sequence[Check], until_ns: int) -> dict[Check, Report]:
     """Return what *checks* would have reported at *until_ns*."""
-    earlier = replace(
-        view,
-        windows=[window for window in view.windows if window.end_ns <= until_ns],
-        runtime=[window for window in view.runtime if window.end_ns <= until_ns],
-        sketched=[window for window in view.sketched if window.end_ns <= until_ns],
-        beside=[span for span in view.beside if span[1] <= until_ns],
-    )
+    earlier = view.until(until_ns)
     reports = {check: Report() for check in checks}
     for check, report in reports.items():
         check.look(earlier, report)

@@ -50,9 +50,17 @@ class Axis:
         """Return the steps that *window* covers: one, or several where it was added up to an hour or a day."""
         return slice(self.index(window.start_ns), self.index(max(window.end_ns - 1, window.start_ns)) + 1)
 
+    def is_start_of(self, other: Axis) -> bool:
+        """Return whether the steps are the first ones of *other*."""
+        return (self.start_ns, self.step_ns) == (other.start_ns, other.step_ns) and self.size <= other.size
+
     def at_ns(self, step: int) -> int:
         """Return the start of *step*."""
         return self.start_ns + int(step) * self.step_ns
+
+    def start_of(self, time_ns: int) -> int:
+        """Return the start of the step that holds *time_ns*."""
+        return self.at_ns(self.index(time_ns))
 
     def steps(self, hours: float) -> int:
         """Return how many steps *hours* are, at least 1."""

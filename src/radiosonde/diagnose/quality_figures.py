@@ -11,10 +11,7 @@ from radiosonde.model.percent import percent
 from radiosonde.quality import assess, assess_residuals, calibration, class_weights, label_table, weighted_joint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from radiosonde.model import Window
-    from radiosonde.quality import Estimate, FeedState, LabelTable, LagCurve
+    from radiosonde.quality import Estimate, FeedState, LabelColumns, LabelTable, LagCurve
 
 RECENT_NS = 7 * 86_400 * 10**9
 """Length of the latest predictions; a third of the span when that is shorter."""
@@ -28,24 +25,23 @@ _NAMES = {
 
 
 def quality_figures(
-    model: str, windows: Sequence[Window], everything: LabelTable, curves: tuple[LagCurve, ...], feed: FeedState
+    model: str, labels: LabelColumns, everything: LabelTable, curves: tuple[LagCurve, ...], feed: FeedState
 ) -> list[QualityFigure]:
     """Return the figures of every version of *model*.
 
     Args:
         model: model name.
-        windows: its windows.
+        labels: labels and answers of its windows.
         everything: table of all of them.
         curves: lag curves, of all versions together: how late labels come depends on the world, not on the version.
         feed: state of the label feed; a broken one leaves nothing to say about the present.
     """
-    end = max(window.end_ns for window in windows)
-    start = min(window.start_ns for window in windows)
+    end, start = int(labels.end_ns.max()), int(labels.start_ns.min())
     since = end - min(RECENT_NS, (end - start) // 3)
     broken = f"labels {'stopped' if feed.is_stopped else 'became fewer'} at {iso(feed.at_ns)}" if feed.is_broken else ""
     figures: list[QualityFigure] = []
-    for version, variant in sorted({(window.key.version, window.key.variant) for window in windows}):
-        mine = [window for window in windows if (window.key.version, window.key.variant) == (version, variant)]
+    for version, variant in sorted({(key.version, key.variant) for key in labels.present}):
+        mine = labels.of(key for key in labels.keys if (key.version, key.variant) == (version, variant))
         recent = label_table(mine, as_of_ns=everything.as_of_ns, since_ns=since)
         if recent.rows.any():
             older = label_table(mine, as_of_ns=everything.as_of_ns, until_ns=since)

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.arm_search import ArmProblem
     from radiosonde.diagnose.finding import Severity
     from radiosonde.diagnose.panel import Panel
-    from radiosonde.model import Window
-    from radiosonde.quality import LabelTable, LagCurve, Weights
+    from radiosonde.quality import LabelColumns, LabelTable, LagCurve, Weights
 
 MIN_RISE, RATIO = 0.03, 0.25
 """Least rise that matters, and as a part of the rate before: finer than for raw outcomes, which move with coverage too."""
@@ -68,7 +67,7 @@ class CorrectedRate(NamedTuple):
 
 def corrected_rate(
     panel: Panel,
-    windows: Sequence[Window],
+    labels: LabelColumns,
     curves: tuple[LagCurve, ...],
     as_of_ns: int,
     explained: Sequence[ArmProblem],
@@ -77,7 +76,7 @@ def corrected_rate(
 
     Args:
         panel: counts of the model.
-        windows: its windows.
+        labels: labels and answers of its windows.
         curves: lag curves of its labels, none refused.
         as_of_ns: when labels were looked at.
         explained: versions that have a finding of their own; left out.
@@ -86,9 +85,8 @@ def corrected_rate(
     for problem in explained:
         blamed |= series_of(panel, problem)
     out = {key for key, is_blamed in zip(panel.keys, blamed, strict=True) if is_blamed}
-    rest = [window for window in windows if window.key not in out]
     axis = panel.axis
-    table = label_table(rest, as_of_ns=as_of_ns, step_ns=axis.step_ns)
+    table = label_table(labels.of({*labels.keys} - out), as_of_ns=as_of_ns, step_ns=axis.step_ns)
     if not table.pairs.size:
         return None
     steps = np.array([axis.index(int(middle)) for middle in (table.start_ns + table.end_ns) // 2])

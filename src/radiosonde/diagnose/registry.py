@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Literal
 
 from radiosonde.config import ModelConfig
 from radiosonde.diagnose import checks
+from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
 from radiosonde.diagnose.finding import Checked, Finding, Floor, NotChecked, Place, QualityFigure
 from radiosonde.diagnose.lost import Hole, hole_of, hole_words
 from radiosonde.diagnose.measures import MeasureTable, make_table
 from radiosonde.diagnose.panel import Panel, make_axis, make_panel
+from radiosonde.quality import LabelColumns, label_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -142,6 +144,35 @@ class View:
     def panel(self) -> Panel:
         """The windows in at most 1500 steps."""
         return make_panel(self.model, self.windows, make_axis(self.windows))
+
+    @cached_property
+    def features(self) -> list[FeaturePanel]:
+        """The features on the axis of the panel, one panel per grid."""
+        return make_feature_panels([*self.windows, *self.sketched], self.references, self.panel.axis)
+
+    @cached_property
+    def labels(self) -> LabelColumns:
+        """Labels and answers of the windows, read once for all tables that are made of them."""
+        return label_columns(self.windows)
+
+    def until(self, time_ns: int) -> View:
+        """Return what there was to see at *time_ns*: the windows that had ended.
+
+        Features are cut out of what is laid out already, if a step of the panel ends there.
+        """
+        earlier = replace(
+            self,
+            windows=[window for window in self.windows if window.end_ns <= time_ns],
+            runtime=[window for window in self.runtime if window.end_ns <= time_ns],
+            sketched=[window for window in self.sketched if window.end_ns <= time_ns],
+            beside=[span for span in self.beside if span[1] <= time_ns],
+        )
+        earlier.labels = self.labels.where(self.labels.end_ns <= time_ns)
+        axis = earlier.panel.axis if earlier.windows else None
+        if axis is not None and axis.is_start_of(self.panel.axis) and axis.at_ns(axis.size) <= time_ns:
+            cut = [panel.until(axis) for panel in self.features]
+            earlier.features = [panel for panel in cut if panel.versions]
+        return earlier
 
     @cached_property
     def table(self) -> MeasureTable:

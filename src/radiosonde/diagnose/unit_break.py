@@ -30,6 +30,8 @@ _MIN_OFF_VALUES = 6
 _QUIET = 100.0
 _LAG_BLOCKS = 4
 """A day: by then the detector has either risen over what was off, or fallen back."""
+_GROWTH = 1.2
+"""By how much the values of a feature without a lattice grow before one is fitted again."""
 
 
 class UnitBreak(NamedTuple):
@@ -64,13 +66,15 @@ def find_unit_break(held: Retained, size: int, *, block: int, warm_up: int) -> U
         warm_up: steps to learn the first lattice from; extended until 8 distinct values were seen.
     """
     lattice: Lattice | None = None
+    past = _Past(held)
     learned = warm_up
     detector = np.zeros(len(_OFF_SHARES))
     peak = 0.0
     for start in range(warm_up, size, block):
         if lattice is None or detector.max() < _QUIET:
             settled = max(start - _LAG_BLOCKS * block, learned)
-            lattice = _relearn(lattice, held, learned, settled)
+            if lattice is None or not lattice.holds(_between(held, learned, settled)).all():
+                lattice = past.fitted(settled, again=lattice is not None)
             learned = settled
         if lattice is None:
             continue
@@ -85,7 +89,7 @@ def find_unit_break(held: Retained, size: int, *, block: int, warm_up: int) -> U
                 return found
             detector[:] = 0
             learned = start + block
-            lattice = fit_lattice(np.unique(_between(held, 0, learned)))
+            lattice = past.fitted(learned)
     return None
 
 
@@ -98,11 +102,41 @@ def _between(held: Retained, low: int, high: int) -> NDArray[np.float64]:
     return held.values[slice(*np.searchsorted(held.steps, (low, high)))]
 
 
-def _relearn(lattice: Lattice | None, held: Retained, learned: int, settled: int) -> Lattice | None:
-    """Keep *lattice* while it holds what came between *learned* and *settled*; fit one to all before *settled* otherwise."""
-    if lattice is not None and bool(lattice.holds(_between(held, learned, settled)).all()):
+class _Past:
+    """The distinct values up to a step that only grows, and the lattice they lie on.
+
+    A feature without a lattice asks for one at every block. Sorting its whole past each time would cost the square of its length, so
+    values are merged into those known, and a fit that failed is tried again when a fifth more values have come.
+    """
+
+    def __init__(self, held: Retained) -> None:
+        self._held = held
+        self._until = 0
+        self._values: NDArray[np.float64] = np.empty(0)
+        self._fresh: list[NDArray[np.float64]] = []
+        self._waiting = 0
+        self._enough = 0.0
+
+    def fitted(self, settled: int, *, again: bool = True) -> Lattice | None:
+        """Return the lattice of all values before step *settled*; None without one, or where a new fit is not worth its cost.
+
+        Args:
+            settled: not before that of the last call.
+            again: fit even if few values have come since a fit failed.
+        """
+        fresh = _between(self._held, self._until, settled)
+        self._until = max(self._until, settled)
+        self._fresh.append(fresh)
+        self._waiting += fresh.size
+        if not again and self._values.size + self._waiting < self._enough:
+            return None
+        merged = np.concatenate([self._values, np.sort(np.concatenate(self._fresh))])
+        merged.sort(kind="stable")  # merges two ascending runs
+        self._values = merged[np.concatenate(([True], merged[1:] != merged[:-1]))] if merged.size else merged
+        self._fresh, self._waiting = [], 0
+        lattice = fit_lattice(self._values)
+        self._enough = 0.0 if lattice is not None else _GROWTH * self._values.size
         return lattice
-    return fit_lattice(np.unique(_between(held, 0, settled)))
 
 
 def _gains(off: int, total: int) -> NDArray[np.float64]:

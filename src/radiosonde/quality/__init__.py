@@ -7,6 +7,7 @@ assess(recent, curves, metric="error_rate").corrected  # Estimate(value=0.19, lo
 """
 
 from radiosonde.quality.cbpe import Calibration, calibration, expected_joint, mixed_joint
+from radiosonde.quality.columns import LabelColumns, label_columns
 from radiosonde.quality.estimate import Assessment, Estimate, assess, weighted_joint
 from radiosonde.quality.lags import LagCurve, LagDrift, coverage_by_age, curve_of, lag_curves, lag_drift, span_words
 from radiosonde.quality.residuals import assess_residuals
@@ -23,6 +24,7 @@ __all__ = [
     "Estimate",
     "FeedState",
     "Joint",
+    "LabelColumns",
     "LabelTable",
     "LagCurve",
     "LagDrift",
@@ -35,6 +37,7 @@ __all__ = [
     "coverage_by_age",
     "curve_of",
     "expected_joint",
+    "label_columns",
     "label_table",
     "lag_curves",
     "lag_drift",

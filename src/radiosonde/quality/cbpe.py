@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import CONFIDENCE_BINS
+from radiosonde.quality.columns import Array
 from radiosonde.quality.scores import Joint
-from radiosonde.quality.table import Array, LabelTable
+from radiosonde.quality.table import LabelTable
 from radiosonde.quality.weights import Weights
 
 _TRUST = 2.0

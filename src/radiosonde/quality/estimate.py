@@ -18,9 +18,10 @@ import numpy as np
 
 from radiosonde.model.percent import percent
 from radiosonde.quality.cbpe import Calibration, calibration, expected_joint, mixed_joint
+from radiosonde.quality.columns import Array
 from radiosonde.quality.lags import MIN_AT_RISK, LagCurve, lag_drift
 from radiosonde.quality.scores import METRICS, Joint, Score
-from radiosonde.quality.table import Array, LabelTable
+from radiosonde.quality.table import LabelTable
 from radiosonde.quality.weights import MIN_COVERAGE, Weights, class_weights
 
 Kind = Literal["raw", "corrected", "cbpe", "mixed"]

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import LAG
-from radiosonde.quality.table import Array, LabelTable
+from radiosonde.quality.columns import Array
+from radiosonde.quality.table import LabelTable
 
 MIN_AT_RISK = 30
 """Labels that the longest lag of a curve must be seen against."""

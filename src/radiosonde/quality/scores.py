@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import CONFIDENCE_BINS
-from radiosonde.quality.table import Array
+from radiosonde.quality.columns import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,23 +7,21 @@ minutes (43 200 windows) makes about 190 groups, whatever the number of series.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde.model import CONFIDENCE_BINS, LAG, LabelCounts, OutputCounts, Window
+from radiosonde.model import LAG, Window
 from radiosonde.model.bins import VALUE_CLASS
+from radiosonde.quality.columns import LINES, Array, Entries, Ints, LabelColumns, label_columns
 
 VALUE = VALUE_CLASS
 """The one label class of a regression."""
 
 _GROUPS_PER_AGE = 16
-_LINES = CONFIDENCE_BINS + 1
-
-Array = NDArray[np.float64]
 
 
 class Residuals(NamedTuple):
@@ -85,7 +83,7 @@ class LabelTable:
 
 
 def label_table(
-    windows: Iterable[Window],
+    windows: Iterable[Window] | LabelColumns,
     *,
     as_of_ns: int | None = None,
     since_ns: int = 0,
@@ -95,124 +93,83 @@ def label_table(
     """Reduce *windows* (of any series, parts welcome) to a table.
 
     Args:
-        windows: what to reduce; windows that end after *as_of_ns* are left out.
+        windows: what to reduce, or their columns (`label_columns`) if several tables are made of them; windows that end after *as_of_ns* are left out.
         as_of_ns: when the labels were looked at; default `latest_ns`. Never earlier than labels kept coming: what came
             after it cannot be taken out of a window again.
         since_ns: leave out windows that start earlier.
         until_ns: leave out windows that end later.
         step_ns: length of a group; 0: growing with its age.
     """
-    made = list(windows)
-    as_of = latest_ns(made) if as_of_ns is None else as_of_ns
+    columns = label_columns(windows)
+    as_of = columns.latest_ns if as_of_ns is None else as_of_ns
     last = as_of if until_ns is None else min(as_of, until_ns)
-    made = [window for window in made if window.start_ns >= since_ns and window.end_ns <= last]
-    group_of, bounds = _groups(made, as_of, step_ns)
-    labelled = [(group_of[w.start_ns, w.end_ns], w.labels) for w in made if w.labels is not None]
-    answered = [(group_of[w.start_ns, w.end_ns], w.output) for w in made]
-    classes = _classes(labelled, answered)
+    columns = columns.where((columns.start_ns >= since_ns) & (columns.end_ns <= last))
+    group, bounds = _groups(columns, as_of, step_ns)
     size = len(bounds)
-    rows = np.zeros(size)
-    for window in made:
-        rows[group_of[window.start_ns, window.end_ns]] += window.rows
-    pairs, joint = _joint(labelled, classes, size)
-    never = np.zeros(size)
-    for group, labels in labelled:
-        never[group] += labels.never
+    kept = np.flatnonzero(columns.known[np.unique(columns.known_of)].any(axis=0))
+    classes = tuple(columns.names[index] for index in kept)
+    place = np.zeros(len(columns.names), dtype=np.int64)
+    place[kept] = np.arange(kept.size)
+    pairs, joint = _joint(columns, group, place, size)
+    lags = _scattered(columns.lags, group, place, (size, len(classes), LAG.size))
+    residuals = _summed(columns.residuals, group, size)
     edges = np.array(bounds, dtype=np.int64).reshape(-1, 2)
     return LabelTable(
-        as_of, edges[:, 0], edges[:, 1], rows, classes, _lags(labelled, classes, size), pairs, joint,
-        _predicted(answered, classes, size), _residuals(labelled, size), never,
+        as_of, edges[:, 0], edges[:, 1], _summed(columns.rows, group, size), classes,
+        np.maximum(lags[..., 0], 0.0), pairs, joint, _scattered(columns.predicted, group, place, (size, len(classes), LINES)), Residuals(*residuals.T.copy()),
+        _summed(columns.never, group, size),
     )  # fmt: skip
 
 
-def latest_ns(windows: Sequence[Window]) -> int:
-    """Return the latest time that *windows* tell of: the end of the last one, or the earliest time its latest label can have come."""
-    latest = max((window.end_ns for window in windows), default=0)
-    lower_s = np.concatenate([[0.0], LAG.upper_bounds_s()[:-1]])
-    for window in windows:
-        if window.labels is not None and window.labels.lags.size:
-            held = np.flatnonzero((window.labels.lags > 0).any(axis=0))
-            if held.size:
-                latest = max(latest, window.start_ns + int(lower_s[held[-1]] * 1e9))
-    return latest
+def latest_ns(windows: Iterable[Window] | LabelColumns) -> int:
+    """Return the latest time that *windows* know of: the end of the last one, or the earliest time its latest label can have come."""
+    return label_columns(windows).latest_ns
 
 
-def _groups(
-    windows: Sequence[Window], as_of_ns: int, step_ns: int
-) -> tuple[dict[tuple[int, int], int], list[tuple[int, int]]]:
-    """Return the group of every (start, end), and the bounds of each group, oldest first."""
-    spans = sorted({(window.start_ns, window.end_ns) for window in windows}, key=lambda span: (-span[1], -span[0]))
-    number: dict[tuple[int, int], int] = {}
+def _summed(column: Array, group: Ints, size: int) -> Array:
+    """Return the sums of *column*, whose first axis is windows, over the windows of each group."""
+    total = np.zeros((size, *column.shape[1:]))
+    if group.size:
+        order = np.argsort(group, kind="stable")
+        present, first = np.unique(group[order], return_index=True)
+        total[present] = np.add.reduceat(column[order], first, axis=0)
+    return total
+
+
+def _scattered(entries: Entries, group: Ints, row: Ints, shape: tuple[int, int, int]) -> Array:
+    """Return the sums of *entries* by group, row and place; *row* is the new index of each of their rows."""
+    at = (group[entries.window], row[entries.row], entries.place)
+    flat = np.ravel_multi_index(at, shape) if entries.place.size else entries.place
+    size = int(np.prod(shape))
+    return np.stack([np.bincount(flat, values, minlength=size).reshape(shape) for values in entries.values.T], axis=-1)
+
+
+def _joint(columns: LabelColumns, group: Ints, place: Ints, size: int) -> tuple[NDArray[np.int64], Array]:
+    named = np.unique(columns.joint.row)
+    row = np.zeros(len(columns.pairs), dtype=np.int64)
+    row[named] = np.arange(named.size)
+    table = _scattered(columns.joint, group, row, (size, named.size, LINES))
+    # Lines of a part may be negative (a correction); a whole window's are not, up to rounding of the sums.
+    table[table[..., 0] <= 0] = 0.0
+    index = {name: int(place[number]) for number, name in enumerate(columns.names)}
+    pairs = [(index[columns.pairs[each][0]], index[columns.pairs[each][1]]) for each in named]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2), table
+
+
+def _groups(columns: LabelColumns, as_of_ns: int, step_ns: int) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+    """Return the group of every window, and the bounds of each group, oldest first."""
+    spans, span_of = np.unique(np.stack([columns.start_ns, columns.end_ns], axis=1), axis=0, return_inverse=True)
+    order = np.lexsort((-spans[:, 0], -spans[:, 1]))
+    number = np.zeros(len(spans), dtype=np.int64)
     bounds: list[tuple[int, int]] = []
-    for start, end in spans:
+    for each, (start, end) in zip(order.tolist(), spans[order].tolist(), strict=True):
         if bounds:
             low, high = bounds[-1]
             length = step_ns or (as_of_ns - high) // _GROUPS_PER_AGE
             if high - min(low, start) <= max(end - start, length):
                 bounds[-1] = (min(low, start), high)
-                number[start, end] = len(bounds) - 1
+                number[each] = len(bounds) - 1
                 continue
         bounds.append((start, end))
-        number[start, end] = len(bounds) - 1
-    last = len(bounds) - 1
-    return {span: last - group for span, group in number.items()}, bounds[::-1]
-
-
-def _classes(
-    labelled: Sequence[tuple[int, LabelCounts]], answered: Sequence[tuple[int, OutputCounts]]
-) -> tuple[str, ...]:
-    names: set[str] = set()
-    for _, labels in labelled:
-        names.update(labels.classes)
-        names.update(*labels.joint)
-    for _, output in answered:
-        names.update(output.classes)
-    return tuple(sorted(names))
-
-
-def _lags(labelled: Sequence[tuple[int, LabelCounts]], classes: tuple[str, ...], size: int) -> Array:
-    table = np.zeros((size, len(classes), LAG.size))
-    place = {name: index for index, name in enumerate(classes)}
-    for group, labels in labelled:
-        if labels.lags.size:
-            table[group, [place[name] for name in labels.classes]] += labels.lags
-    return np.maximum(table, 0.0)
-
-
-def _joint(
-    labelled: Sequence[tuple[int, LabelCounts]], classes: tuple[str, ...], size: int
-) -> tuple[NDArray[np.int64], Array]:
-    place = {name: index for index, name in enumerate(classes)}
-    names = sorted({pair for _, labels in labelled for pair in labels.joint})
-    number = {pair: index for index, pair in enumerate(names)}
-    table = np.zeros((size, len(names), _LINES, 3))
-    for group, labels in labelled:
-        for pair, counts in labels.joint.items():
-            table[group, number[pair]] += counts
-    # Lines of a part may be negative (a correction); a whole window's are not, up to rounding of the sums.
-    table[table[..., 0] <= 0] = 0.0
-    return np.array([(place[p], place[t]) for p, t in names], dtype=np.int64).reshape(-1, 2), table
-
-
-def _predicted(answered: Sequence[tuple[int, OutputCounts]], classes: tuple[str, ...], size: int) -> Array:
-    table = np.zeros((size, len(classes), _LINES, 2))
-    place = {name: index for index, name in enumerate(classes)}
-    for group, output in answered:
-        for row, name in enumerate(output.classes):
-            mine = table[group, place[name]]
-            mine[:-1, 0] += output.confidence[row]
-            mine[:-1, 1] += output.confidence_sums[row]
-            mine[-1, 0] += output.class_counts[row] - output.confidence[row].sum()
-    return table
-
-
-def _residuals(labelled: Sequence[tuple[int, LabelCounts]], size: int) -> Residuals:
-    parts = Residuals(*(np.zeros(size) for _ in range(4)))
-    for group, labels in labelled:
-        if VALUE in labels.classes and not labels.joint:
-            row = labels.classes.index(VALUE)
-            parts.rows[group] += labels.lags[row].sum() if labels.lags.size else labels.class_counts[row]
-            parts.sums[group] += labels.residual_sum
-            parts.absolute[group] += labels.residual_absolute_sum
-            parts.squares[group] += labels.residual_square_sum
-    return parts
+        number[each] = len(bounds) - 1
+    return len(bounds) - 1 - number[span_of.reshape(-1)], bounds[::-1]

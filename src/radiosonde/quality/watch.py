@@ -20,8 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from radiosonde.model import LAG, Window
+from radiosonde.quality.columns import Array, LabelColumns, label_columns
 from radiosonde.quality.lags import LagCurve, lag_curves
-from radiosonde.quality.table import Array, LabelTable, label_table, latest_ns
+from radiosonde.quality.table import LabelTable, label_table
 
 BASELINES = (0.5, 0.25, 0.125)
 """Part of the span that only teaches what is usual; the next one when labels went missing right at its end, or earlier."""
@@ -97,19 +98,20 @@ class _Cells(NamedTuple):
     span_s: float
 
 
-def watch_feed(windows: Sequence[Window], *, as_of_ns: int | None = None) -> FeedState:
+def watch_feed(windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None = None) -> FeedState:
     """Return the state of the label feed.
 
     Args:
-        windows: all windows of a model, all versions together.
+        windows: all windows of a model, all versions together, or their columns (`label_columns`).
         as_of_ns: when the labels were looked at; default `radiosonde.quality.latest_ns`.
     """
-    if not windows:
+    columns = label_columns(windows)
+    if not columns.rows.size:
         return _alive("there is not one window")
-    as_of = latest_ns(windows) if as_of_ns is None else as_of_ns
-    start = min(window.start_ns for window in windows)
+    as_of = columns.latest_ns if as_of_ns is None else as_of_ns
+    start = int(columns.start_ns.min())
     # Groups of equal length: arrivals are placed in time, and the rhythm of old ones tells what silence is usual.
-    table = label_table(windows, as_of_ns=as_of, step_ns=(as_of - start) // _GROUPS)
+    table = label_table(columns, as_of_ns=as_of, step_ns=(as_of - start) // _GROUPS)
     span_s = (as_of - start) / 1e9
     state = _alive("")
     for number, base_s in enumerate(part * span_s for part in BASELINES):

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde.quality.columns import Array
 from radiosonde.quality.lags import LagCurve
-from radiosonde.quality.table import Array, LabelTable
+from radiosonde.quality.table import LabelTable
 
 MIN_COVERAGE = 0.15
 """Share of its labels that the slowest class must have for a group of windows to count."""

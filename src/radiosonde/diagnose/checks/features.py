@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.data_findings import data_findings
 from radiosonde.diagnose.feature_floors import feature_floors
-from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
+from radiosonde.diagnose.feature_panel import FeaturePanel
 from radiosonde.diagnose.measured import cell_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def look(view: View, report: Report) -> None:
     """Look at the features of the model of *view*."""
-    panels = make_feature_panels([*view.windows, *view.sketched], view.references, view.panel.axis)
+    panels = view.features
     if not panels:
         report.gap(view, "features", "no features were recorded", "features")
         return

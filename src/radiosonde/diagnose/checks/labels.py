@@ -65,7 +65,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         return None
     panel, windows = view.panel, view.windows
     outcomes = int((panel.correct + panel.incorrect).sum())
-    table = label_table(windows)
+    table = label_table(view.labels)
     lagged = int(table.lags.sum())
     if max(outcomes, lagged) < MIN_CALLS:
         because = f"{count(max(outcomes, lagged), 'label')} came; it takes {MIN_CALLS}"
@@ -80,7 +80,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         report.gap(view, "label feed and quality", because)
         return None
     broken = None
-    feed = watch_feed(windows, as_of_ns=table.as_of_ns)
+    feed = watch_feed(view.labels, as_of_ns=table.as_of_ns)
     if feed.unknown:
         report.gap(view, "label feed", feed.unknown)
     else:
@@ -90,21 +90,21 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         broken = feed_finding(panel, windows, feed)
         report.add(broken)
         # Labels after a stop are not late but lost; what is known is what was known then.
-        table = label_table(windows, as_of_ns=feed.at_ns)
+        table = label_table(view.labels, as_of_ns=feed.at_ns)
     curves = lag_curves(table)
     doubt = next((curve.refused for curve in curves if curve.refused), "") or next(
         (f"labels of class {drift.name} no longer come as late as they did" for drift in lag_drift(table) if drift.is_material), ""
     )  # fmt: skip
     is_raw = bool(doubt) or not table.pairs.size or (feed.is_broken and not feed.is_stopped)
     report.add(*outcome_findings(panel, problems, shared=is_raw))
-    rate = None if is_raw else corrected_rate(panel, windows, curves, table.as_of_ns, problems)
+    rate = None if is_raw else corrected_rate(panel, view.labels, curves, table.as_of_ns, problems)
     if rate is not None:
         report.add(*corrected_drops(panel, rate, curves))
     floors = _raw_floors(panel) if is_raw else [] if rate is None else [_corrected_floor(panel.axis, rate)]
     report.passed(view, what, "labels", floors)
     if doubt:
         report.gap(view, "quality corrected for early labels", doubt)
-    report.quality.extend(quality_figures(view.model, windows, table, curves, feed))
+    report.quality.extend(quality_figures(view.model, view.labels, table, curves, feed))
     return broken
 
 
