@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from radiosonde._guard import Guard
 from radiosonde.model import class_text
+from radiosonde.model.classes import bare
 
 LARGEST: Final = 1e60
 """Numbers beyond it, on either side, are not compared: the square of an error, and the spread of such squares, would not be
@@ -56,10 +57,7 @@ def label_value(value: Any) -> str | float | bool | None:
     Nothing is named by missing values, containers, empty text, and numbers that are not finite. A whole number too large for an
     exact float becomes text. May raise what a foreign object raises.
     """
-    if hasattr(value, "as_py"):  # a scalar of pyarrow
-        value = value.as_py()
-    elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()  # a scalar of numpy, an array or tensor without dimensions
+    value = bare(value)
     if isinstance(value, (str, bytes)):
         # As a prediction's class is written.
         return class_text(value) or None

@@ -13,7 +13,6 @@ Measured per row of 30 (bench_record): array 0.2 us, dict 1.0 us.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,9 +22,9 @@ from numpy.typing import NDArray
 from radiosonde._guard import Guard
 from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, OTHER_WIDTH, UNREAD, Recorded, RowBlocks
 from radiosonde._record.encoding import Encoder, listed
-from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar
+from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar, rows_of_column
 from radiosonde._record.schema import INVALID, NAN, Schema
-from radiosonde._record.shapes import Form, as_mapping, attribute_names, recognise
+from radiosonde._record.shapes import Form, as_mapping, attribute_names, attribute_reader, recognise
 from radiosonde._record.summaries import (
     CHUNK_VALUES,
     READ_VALUES,
@@ -205,7 +204,7 @@ class InputWriter:
             values = [by_text.get(name, missing) for name in names]
             absent = sum(item is missing for item in values)
         if absent == len(names):
-            self._guard.lose(FEATURES_WIDTH)
+            self._lose_width(1, "none of its names is one of them")
             return None
         if len(value) > len(names) - absent:
             self._guard.lose(FEATURE_VALUES_UNKNOWN)
@@ -223,8 +222,7 @@ class InputWriter:
             if len(self._getters) >= TYPES_KNOWN:  # rows of a type made for each request, as of `DataFrame.itertuples`
                 self._getters.clear()
             names = attribute_names(value) or ()
-            pick = operator.attrgetter(*names)
-            known = self._getters[kind] = (names, pick if len(names) > 1 else lambda item: (pick(item),))
+            known = self._getters[kind] = (names, attribute_reader(names))
         return known[0], known[1](value)
 
     # Flat sequences --------------------------------------------------------------------------------------------------
@@ -247,7 +245,7 @@ class InputWriter:
             return self._table(
                 InputTable(count, 1, column=lambda _, kept: plain_column(value, kept), slow=1), slot, index
             )
-        self._guard.lose(FEATURES_WIDTH)
+        self._lose_width(1, f"it has {count} values")
         return OTHER_WIDTH
 
     def _text(self, value: str, slot: int, index: int) -> Recorded:
@@ -257,12 +255,17 @@ class InputWriter:
     def _series(self, value: Any, slot: int, index: int) -> Recorded:
         row = as_row(value)
         if row is None:
-            return self._flat(value, slot, index)
+            return self._column(value, slot, index)
         is_named = any(isinstance(label, str) for label in row)
         if is_named or not self._schema.known.isdisjoint(map(str, row)):
             recorded = self._named_row(row, slot)
             return FLAT_ROW if recorded is ONE_ROW and self.is_tentative and not is_named else recorded
-        return self._flat(value, slot, index)  # labelled by places in some frame
+        return self._column(value, slot, index)  # labelled by places in some frame
+
+    def _column(self, value: Any, slot: int, index: int) -> Recorded:
+        """Record a column of any library: of values, or of rows."""
+        rows = rows_of_column(value)
+        return self._flat(value, slot, index) if rows is None else self._sequence(rows, slot, index)
 
     def _sequence(self, value: Sequence[Any], slot: int, index: int) -> Recorded:
         if not len(value):
@@ -314,7 +317,7 @@ class InputWriter:
         else:
             flat = list(listed(plain_column(part_of(item, EVERY).reshape(-1))))
         if is_by_value and len(flat) != self._schema.width:
-            self._guard.lose(FEATURES_WIDTH)
+            self._lose_width(1, f"it has {len(flat)} values")
             return None
         return flat
 
@@ -329,9 +332,9 @@ class InputWriter:
         if table is not None:
             return self._table(table, slot, index)
         if not len(value.shape):
-            self._guard.lose(FEATURES_WIDTH)
+            self._lose_width(1, "it is one value")
             return NO_ROW
-        return self._flat(value, slot, index)
+        return self._column(value, slot, index)
 
     def _table(self, table: InputTable, slot: int, index: int) -> Recorded:
         schema, rows = self._schema, table.rows
@@ -341,7 +344,9 @@ class InputWriter:
             return self._wide_table(table, slot, index)
         places = self._places(table)
         if places is None:
-            self._guard.lose(FEATURES_WIDTH, rows)
+            self._lose_width(
+                rows, f"it has {table.width} columns" if table.names is None else "none of its columns is one of them"
+            )
             return self.blocks.reserve(rows, index)
         slow = max(table.slow, len(schema.categorical))
         kept, recorded = self.blocks.plan(rows, index, -(-rows * slow // SLOW_VALUES))
@@ -365,7 +370,9 @@ class InputWriter:
         places = [known.get(name) for name in schema.names]
         found = len(places) - places.count(None)
         if not found:
-            return None
+            # Columns that are numbered because they were given no names are told by their places, as those of an array are.
+            is_numbered = table.width == schema.width and table.names == list(map(str, range(table.width)))
+            return range(schema.width) if is_numbered and schema.reading == "columns" else None
         if table.width > found:
             self._guard.lose(FEATURE_VALUES_UNKNOWN, table.rows)
         return places
@@ -406,6 +413,14 @@ class InputWriter:
         return self.blocks.stored(recorded)
 
     # What cannot be read ---------------------------------------------------------------------------------------------
+
+    def _lose_width(self, rows: int, why: str) -> None:
+        """Count rows of other features than the schema's, and say so without a word of what the rows hold."""
+        self._guard.lose(FEATURES_WIDTH, rows)
+        self._guard.tell(
+            "features", "An input does not match the %d features of its model: %s; give observe(..., features=[...]) the names,"
+            " observe(..., input=a callable that returns a dict), or a new reference", self._schema.width, why,
+        )  # fmt: skip
 
     def _lazy(self, value: object, slot: int, index: int) -> Recorded:
         self._guard.lose(FEATURES_UNREADABLE)

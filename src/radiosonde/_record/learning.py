@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from radiosonde._record.encoding import listed
 from radiosonde._record.schema import Schema
 from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, attribute_names, head, recognise
 from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
 from radiosonde._record.tables import table_of
 from radiosonde.model.feature_names import feature_names
-from radiosonde.reference.containers import cut
+from radiosonde.reference.containers import cut, plain_column
 
 
 class Learned(NamedTuple):
@@ -87,7 +88,7 @@ def learn(value: Any) -> Learned | None:
         other = Alternative(table.rows * table.width, is_whole=True) if is_matrix else None
         return Learned(table.names or Numbered(table.width), alternative=other)
     if form is Form.ARRAY:
-        return learn_flat(value)
+        return _learn_column(value)
     if form is Form.SERIES:
         return _learn_series(value)
     if form is Form.SEQUENCE:
@@ -117,6 +118,34 @@ def holds_texts(value: Any) -> bool:
 def first_item(value: Sequence[Any]) -> Any:
     """Return the first item that is not None among the first `LOOKED_AT`."""
     return next((item for item in cut(value, slice(LOOKED_AT)) if item is not None), None)
+
+
+class ColumnOfRows(Sequence[Any]):
+    """A column of any library whose items are rows, as a sequence: cut first, then converted, so a cut costs what it holds."""
+
+    def __init__(self, column: Any) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return listed(plain_column(self._column, place))
+        return self[place : place + 1][0]
+
+
+def rows_of_column(value: Any) -> Sequence[Any] | None:
+    """Return a flat column of mappings, lists, arrays or objects as a sequence of rows; None for a column of values.
+
+    Of a column that holds both, it is one row, in which a list is a value that cannot be read.
+    """
+    kind = getattr(getattr(value, "dtype", None), "kind", "O")
+    if kind in "fiubcmM" or not hasattr(value, "__len__") or not len(value):
+        return None
+    rows = ColumnOfRows(value)
+    items = [item for item in rows[:LOOKED_AT] if item is not None]
+    return None if not items or any(is_scalar(form_of_item(item)) for item in items) else rows
 
 
 def form_of_item(item: object) -> Form:
@@ -170,7 +199,12 @@ def _learn_series(value: Any) -> Learned | None:
     labels = row_labels(value)
     if labels is not None:
         return Learned(feature_names(labels), alternative=None if is_named(labels) else _of_series(value))
-    return learn_flat(value)
+    return _learn_column(value)
+
+
+def _learn_column(value: Any) -> Learned | None:
+    rows = rows_of_column(value)
+    return learn_flat(value) if rows is None else _learn_sequence(rows)
 
 
 def _of_series(value: Any) -> Alternative | None:
@@ -178,14 +212,14 @@ def _of_series(value: Any) -> Alternative | None:
 
 
 def row_labels(value: Any) -> Sequence[Any] | None:
-    """Return the labels of a pandas Series that may be one row; None for a column: texts labelled by position."""
+    """Return the labels of a pandas Series that may be one row; None for a column: texts or rows labelled by position."""
     index = getattr(value, "index", None)
     if index is None or not hasattr(type(value), "to_dict"):
         return None
     labels: Sequence[Any] = index
     if is_named(labels):
         return labels
-    return None if holds_texts(value) else labels
+    return None if holds_texts(value) or rows_of_column(value) is not None else labels
 
 
 def is_named(labels: Sequence[Any]) -> bool:

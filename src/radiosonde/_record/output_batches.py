@@ -25,15 +25,15 @@ from radiosonde._record.outputs import (
     NAN,
     PROBABILITY_SLACK,
     SCORES,
-    SUM_SLACK,
     UNREADABLE,
     OutputReader,
     Summary,
 )
+from radiosonde._record.row_counts import SUM_SLACK
 from radiosonde._record.shapes import Form, as_array, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
-from radiosonde.reference.containers import cut
+from radiosonde.reference.containers import cut, with_doubles
 from radiosonde.reference.values import is_masked
 
 _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
@@ -115,7 +115,7 @@ class BatchOutputReader:
             return OUTPUT_NONE
         if isinstance(value, Mapping):
             return self._columns(value, rows)
-        names = None if isinstance(value, np.ndarray) else column_names(value)
+        names = value.dtype.names if isinstance(value, np.ndarray) else column_names(value)
         if names is not None and any(name in names for name in LABELS):
             return self._columns({name: value[name] for name in names}, rows)  # type: ignore[index]
         found = _entries(value, names)
@@ -417,7 +417,8 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 
 def _dense(array: NDArray[Any]) -> NDArray[Any] | None:
-    return array if array.ndim in (1, 2) else None
+    # Without what a subclass changes: the columns of a `numpy.matrix` are matrices again.
+    return with_doubles(np.asarray(array)) if array.ndim in (1, 2) else None
 
 
 def _only_column(frame: Any, name: str) -> Any:

@@ -29,6 +29,7 @@ What is unreadable is counted, told once a minute with what to do, and the predi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from itertools import takewhile
 from typing import Any, Final, Literal
 
@@ -37,17 +38,20 @@ from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
+from radiosonde._record.row_counts import SUM_SLACK, is_pair
 from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, class_text, losses
+from radiosonde.model.classes import bare, plain_class
+from radiosonde.model.names import has_own_text
+from radiosonde.reference.values import MISSING_TYPES
 
 NAN = float("nan")
 
 PROBABILITY_SLACK: Final = 1e-6
 """How far rounding may carry a probability above 1."""
 
-SUM_SLACK: Final = 1e-3
-"""How far from one the numbers of a distribution may add up to: more than half precision and rounded JSON are off by."""
+_EXACT: Final = 1 << 53
 
 LABELS: Final = ("label", "class", "prediction", "predicted", "class_name")
 CONFIDENCES: Final = ("confidence", "probability", "proba")
@@ -137,10 +141,14 @@ class OutputReader:
 
     def _reader_for(self, value: object) -> Callable[[Any], Summary]:
         if isinstance(value, np.generic):
-            return lambda item: self.read(item.item())
-        for plain in (str, int, float):  # enumerations with a type among them; bool cannot be derived from
+            # A long double's item is one itself, and the numbers that libraries add to numpy are no kind of its own.
+            is_odd = value.dtype.char == "g" or (value.dtype.kind == "V" and not isinstance(value, np.void))
+            return (lambda item: self.read(float(item))) if is_odd else self._scalar
+        if isinstance(value, Enum):
+            return lambda item: self.read(item.value)
+        for plain in (str, int, float):  # bool cannot be derived from
             if isinstance(value, plain):
-                return lambda item: self.read(plain(item.value if hasattr(item, "value") else item))
+                return lambda item: self.read(plain(item))
         if isinstance(value, bytes):
             return lambda item: self.read(item.decode("utf-8", "replace"))
         if hasattr(value, "to_pylist"):  # of Arrow, whose arrays become numpy's only where these hold the same bytes
@@ -160,10 +168,15 @@ class OutputReader:
             names = attribute_names(value) or ()
             return lambda item: self._mapping({name: getattr(item, name) for name in names})
         if type(value).__name__ in ("Decimal", "Fraction"):
-            return lambda item: self.read(float(item))
+            # As an integer where a double would be another one.
+            return lambda item: self.read(plain_class(item) if abs(item) > _EXACT else float(item))
         return self.unreadable
 
     # Plain values ----------------------------------------------------------------------------------------------------
+
+    def _scalar(self, value: np.generic) -> Summary:
+        item = value.item()
+        return self.unreadable(value) if type(item) is type(value) else self.read(item)
 
     def _label(self, value: Any) -> Summary:
         code = self.classes.codes.get(value)
@@ -253,6 +266,8 @@ class OutputReader:
         if self.declared and len(row) != self.declared:
             return self.unreadable(row, f"{len(row)} numbers for {self.declared} classes")
         try:
+            if type(row[0]) is not float:
+                row = [each if isinstance(each, (float, str)) else float(each) for each in row]  # Decimal, bfloat16
             confidence = max(row)
             if not (min(row) >= -PROBABILITY_SLACK and -SUM_SLACK <= sum(row) - 1.0 <= SUM_SLACK):
                 return self.unreadable(row, "its numbers do not add up to 1, so they are no probabilities of classes")
@@ -324,12 +339,14 @@ class OutputReader:
         return self._labelled(list(probabilities)[numbers.index(confidence)], min(confidence, 1.0))
 
     def _labelled(self, label: Any, confidence: Any) -> Summary:
-        label = label.item() if isinstance(label, np.generic) else label
+        label = plain_class(label)
         if self.task is None:
             self.learn_task("classification", is_ambiguous=confidence is None and type(label) is int)
-        if self.task == "regression" or (isinstance(label, float) and not label.is_integer()):
+        if self.task == "regression" or isinstance(label, float):
             return self.unreadable(label, "a label with a confidence is one of a classification, and names a class")
-        if isinstance(label, (Mapping, Sequence)) and not isinstance(label, (str, bytes)):
+        if type(label).__name__ in MISSING_TYPES:
+            return self.unreadable(label, "it is missing")
+        if not has_own_text(label):
             return self.unreadable(label, "a label is text, a number or a truth value")
         if isinstance(label, bytes):
             label = label.decode("utf-8", "replace")
@@ -337,7 +354,7 @@ class OutputReader:
         code = self.code(label) if code is None else code
         if confidence is None:
             return (OUTPUT_CLASS, code, NAN, NAN)
-        number = float(confidence)
+        number = float(bare(confidence))
         if not 0.0 <= number <= 1.0 + PROBABILITY_SLACK:
             return (OUTPUT_CLASS, code, NAN, NAN)
         return (OUTPUT_CLASS, code, min(number, 1.0), NAN)
@@ -347,16 +364,7 @@ class OutputReader:
             return self.read(value[0])
         if not len(value):
             return self.unreadable(value, "it is empty")
-        row = list(value)
-        if len(row) == 2 and isinstance(row[1], (float, np.floating)):
-            # A list of two numbers that add up to 1 is a distribution, a tuple of a whole number and another a pair.
-            is_pair = isinstance(row[0], (str, bytes)) or (
-                isinstance(row[0], (bool, int, np.integer, np.bool_))
-                and (isinstance(value, tuple) or abs(row[0] + row[1] - 1.0) > SUM_SLACK)
-            )
-            if is_pair:
-                return self._labelled(row[0], row[1])
-        return self._distribution(row)
+        return self._labelled(value[0], value[1]) if is_pair(value) else self._distribution(list(value))
 
     def unreadable(self, value: object, why: str = "nothing is known of such a type") -> Summary:
         """Count an answer that cannot be read, and tell why."""
@@ -378,6 +386,9 @@ def alone(value: Any) -> Any:
     """Return the only entry of a column of one row, of any library; other values as they are."""
     if value is None or isinstance(value, (str, bytes, int, float, np.generic, Mapping)):
         return value
-    listed = next((getattr(value, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(value, name)), None)
+    names = ("tolist", "to_list", "to_pylist", "as_py")
+    listed = next((getattr(value, name) for name in names if hasattr(value, name)), None)
     entries = value if listed is None else listed()
-    return alone(entries[0]) if isinstance(entries, (list, tuple)) and len(entries) == 1 else value
+    if isinstance(entries, (list, tuple)):
+        return alone(entries[0]) if len(entries) == 1 else value
+    return entries  # of an array or tensor without axes, or a scalar of pyarrow

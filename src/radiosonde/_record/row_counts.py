@@ -8,15 +8,16 @@ sums to one, else one answer a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from radiosonde._record.learning import form_of_item, is_scalar
 from radiosonde._record.shapes import Form, recognise
+from radiosonde.model.classes import bare
 
-SUM_SLACK = 1e-3
-"""How far the sum of probabilities may be from one."""
+SUM_SLACK: Final = 1e-3
+"""How far from one the numbers of a distribution may add up to: more than half precision and rounded JSON are off by."""
 
 _SHOWN = 4096
 """Longest flat answer that may be one row of probabilities."""
@@ -46,19 +47,43 @@ def answers_in(result: Any) -> int | None:
 
 
 def _in_mapping(result: Mapping[Any, Any]) -> int | None:
-    if "probabilities" in result or all(is_scalar(recognise(value)) for value in result.values()):
+    if "probabilities" in result:
+        return _in_probabilities(result["probabilities"])
+    if all(is_scalar(recognise(value)) for value in result.values()):
         return 1
     lengths = {len(value) for value in result.values() if recognise(value) in (Form.SEQUENCE, Form.ARRAY, Form.SERIES)}
     return lengths.pop() if len(lengths) == 1 else None
+
+
+def _in_probabilities(value: Any) -> int | None:
+    """Return the rows of probabilities: those of a matrix or of a list of rows, else one."""
+    form = recognise(value)
+    if form in (Form.ARRAY, Form.FRAME):
+        return answers_in(value) if form is Form.FRAME or len(getattr(value, "shape", ())) > 1 else 1
+    is_nested = form is Form.SEQUENCE and len(value) > 0 and not is_scalar(form_of_item(value[0]))
+    return len(value) if is_nested else 1
 
 
 def _in_sequence(result: Sequence[Any]) -> int | None:
     count = len(result)
     if not count or not is_scalar(form_of_item(result[0])):
         return count
-    if count == 2 and isinstance(result[0], (str, bool, int)) and isinstance(result[1], float):
-        return 1  # a label and its confidence
-    return _in_flat(result, count)
+    return 1 if is_pair(result) else _in_flat(result, count)
+
+
+def is_pair(value: Sequence[Any]) -> bool:
+    """Whether a sequence is a label and its confidence. May raise what its items raise.
+
+    A list of two numbers that add up to 1 is a distribution, a tuple of a whole number and another a pair.
+    """
+    if len(value) != 2:
+        return False
+    label, confidence = bare(value[0]), bare(value[1])
+    if not isinstance(confidence, (float, np.floating)):
+        return False
+    if isinstance(label, int):  # truth values too
+        return isinstance(value, tuple) or abs(label + float(confidence) - 1.0) > SUM_SLACK
+    return isinstance(label, (str, bytes))
 
 
 def _in_flat(result: Any, count: int) -> int:

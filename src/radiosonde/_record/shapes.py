@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import array
 import dataclasses
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,15 +35,16 @@ class Form(Enum):
     SERIES = auto()
     """one column of such a library: values of one row, or one value of many rows."""
     MAPPING = auto()
-    """one row by name: dict; or columns by name, where every value is a column."""
+    """one row by name: dict, row of a database, object whose names differ from one to the next; or columns by name, where every
+    value is a column."""
     SEQUENCE = auto()
     """list or tuple: one row of values, or rows of any readable kind."""
     OBJECT = auto()
-    """one row as attributes: dataclass, pydantic model, named tuple, plain object."""
+    """one row as attributes: dataclass, pydantic model, named tuple, object of attrs or msgspec, class with ``__slots__``."""
     TEXT = auto()
     """one text."""
     LAZY = auto()
-    """a query that is yet to be run (LazyFrame, Dask, Spark): it is not run for us."""
+    """a query that is yet to be run (LazyFrame, Dask, Spark, ibis, DuckDB): it is not run for us."""
     UNKNOWN = auto()
     """nothing we can read; an iterator, which is not consumed for us, is among them."""
 
@@ -78,7 +81,7 @@ def recognise(value: object) -> Form:
         return Form.MAPPING if isinstance(value, Mapping) else Form.UNKNOWN
     if isinstance(value, (array.array, memoryview)):
         return Form.ARRAY
-    if hasattr(kind, "__dask_graph__") or (hasattr(kind, "collect") and _has(value, "columns")):
+    if _is_query(value):
         return Form.LAZY
     if hasattr(kind, "num_row") and hasattr(kind, "num_col"):
         return Form.DMATRIX
@@ -86,6 +89,8 @@ def recognise(value: object) -> Form:
         return Form.FRAME
     if _is_series(kind):
         return Form.SERIES
+    if _has_own_names(value):
+        return Form.MAPPING
     if attribute_names(value) is not None:
         return Form.OBJECT
     if isinstance(value, Sequence):
@@ -108,6 +113,32 @@ def _is_label(value: object, name: str) -> bool:
     return _has(value, name) and not callable(getattr(type(value), name, None))
 
 
+def _is_query(value: object) -> bool:
+    kind = type(value)
+    if hasattr(kind, "__dask_graph__"):
+        return True
+    if not _has(value, "columns"):
+        return False
+    # pandas on Spark, ibis and DuckDB: their length and their columns are queries too.
+    library = kind.__module__.partition(".")[0]
+    return hasattr(kind, "collect") or hasattr(kind, "fetchall") or library in ("pyspark", "ibis")
+
+
+def _has_own_names(value: object) -> bool:
+    """Whether *value* is one row whose names are its own: two of one type may have different ones."""
+    kind = type(value)
+    if isinstance(value, SimpleNamespace):
+        return True
+    if hasattr(kind, "keys") and hasattr(kind, "__getitem__") and not hasattr(kind, "__array__"):  # columns have that
+        return True
+    settings = getattr(kind, "model_config", None)  # of pydantic
+    if isinstance(settings, dict) and settings.get("extra") == "allow":
+        return True
+    # Rows of SQLAlchemy and Spark; a named tuple has its names in its type.
+    fields = getattr(kind, "_fields", None)
+    return hasattr(kind, "asDict") or (hasattr(kind, "_asdict") and not isinstance(fields, tuple))
+
+
 def _is_series(kind: type) -> bool:
     library = kind.__module__.partition(".")[0]
     if library == "pyarrow":
@@ -126,7 +157,16 @@ def as_mapping(value: Any) -> Mapping[Any, object]:
         return value
     if isinstance(value, np.void):
         return {name: value[name] for name in value.dtype.names or ()}
-    mapping: Mapping[Any, object] = value.to_dict()
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
+    kind = type(value)
+    if isinstance(getattr(kind, "model_config", None), dict):
+        fields = {name: getattr(value, name) for name in attribute_names(value) or ()}
+        return {**fields, **(value.__pydantic_extra__ or {})}
+    converter = next((name for name in ("to_dict", "_asdict", "asDict") if hasattr(kind, name)), None)
+    mapping: Mapping[Any, object] = (
+        {name: value[name] for name in value.keys()} if converter is None else getattr(value, converter)()  # noqa: SIM118 -- no mapping: iterated, it may give values
+    )
     return mapping
 
 
@@ -138,7 +178,10 @@ def column_names(value: Any) -> list[str] | None:
 
 
 def attribute_names(value: object) -> tuple[str, ...] | None:
-    """Return the field names of a dataclass, pydantic model, named tuple or attrs instance; None for other objects."""
+    """Return the field names of an object that is a row: dataclass, pydantic model, named tuple, or of attrs, msgspec or slots.
+
+    None for other objects: what their attributes are for is unknown.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return tuple(item.name for item in dataclasses.fields(value))
     kind = type(value)
@@ -146,7 +189,42 @@ def attribute_names(value: object) -> tuple[str, ...] | None:
         fields = getattr(kind, holder, None)
         if fields and not isinstance(fields, property):
             return tuple(getattr(item, "name", item) for item in fields)
-    return None
+    return _slots(kind)
+
+
+_NO_ROWS = (
+    "__float__", "__int__", "__index__", "__fspath__", "__array__", "__iter__", "__len__", "__call__", "__await__", "__enter__",
+    "__getattr__",
+)  # fmt: skip
+"""What a class with slots may have if its objects are not rows: values, containers, functions, resources, stand-ins."""
+
+
+def _slots(kind: type) -> tuple[str, ...] | None:
+    """Return the public slots of a class whose objects have no other attributes; None for other classes."""
+    names: list[str] = []
+    for base in reversed(kind.__mro__[:-1]):
+        own = vars(base).get("__slots__")
+        if own is None:
+            return None
+        names += [own] if isinstance(own, str) else own
+    # Not `hasattr`, which also finds what types of types have: all of them can be called.
+    if "__dict__" in names or any(name in vars(base) for base in kind.__mro__[:-1] for name in _NO_ROWS):
+        return None
+    return tuple(name for name in names if not name.startswith("_")) or None
+
+
+def attribute_reader(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:
+    """Return what reads the attributes *names* of an object; one that is not set is None, a missing value."""
+    pick = operator.attrgetter(*names)
+
+    def read(item: Any) -> tuple[object, ...]:
+        try:
+            found = pick(item)
+        except AttributeError:
+            return tuple(getattr(item, name, None) for name in names)
+        return found if len(names) > 1 else (found,)
+
+    return read
 
 
 LOOKED_AT = 64

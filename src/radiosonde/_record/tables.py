@@ -173,6 +173,10 @@ def _of_dmatrix(value: Any) -> InputTable:
     rows, width = int(value.num_row()), int(value.num_col())
 
     def matrix(kept: slice) -> Any:
+        if "Quantile" in type(value).__name__:
+            raise TypeError(
+                "a quantised matrix has the bins of its values only; give observe(..., input=) the data that it is of"
+            )
         chosen = range(*kept.indices(rows))
         part = value if len(chosen) == rows else value.slice(list(chosen))
         stored = part.get_data().tocsr()
@@ -202,13 +206,13 @@ def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
     slow = 0
     for name, column in zip(feature_names(value), value.values(), strict=True):
         shape = getattr(column, "shape", ())
-        if len(shape) < 2:
+        width = int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
+        if width == 1:
             names.append(name)
-            readers.append(_column_reader(column))
+            readers.append(_column_reader(column) if len(shape) < 2 else _axis_reader(column, 0, 1))
             if isinstance(column, (list, tuple)) or getattr(getattr(column, "dtype", None), "kind", "f") not in "fiub":
                 slow += _weight(head(column))
             continue
-        width = int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
         if width <= EXPANDED_COLUMNS:
             names += [f"{name}[{place}]" for place in range(width)]
             readers += [_axis_reader(column, place, width) for place in range(width)]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
-from typing import Final
+from enum import Enum
+from typing import Any, Final
 
 from radiosonde.model.names import name_of
 
@@ -25,6 +26,10 @@ FIRST_HASHED: Final = 1 << 24
 
 _HASHES: Final = (1 << 31) - FIRST_HASHED
 
+_PLAIN: Final = frozenset({str, int, bool, bytes})
+_MOST_DIGITS: Final = 400
+"""Of a decimal that is written out as a whole number; bounds the time that ``Decimal("1e1000000")`` takes."""
+
 
 def class_text(value: object) -> str:
     """Return the name of the class that a label names: whole numbers without a point, everything else as `name_of` has it.
@@ -34,9 +39,37 @@ def class_text(value: object) -> str:
     return name_of(plain_class(value))
 
 
-def plain_class(value: object) -> object:
-    """Return what a class is named by: the integer of a whole number, everything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def plain_class(value: Any) -> Any:
+    """Return what a class is named by: the integer of a whole number, the double of another, everything else as it is.
+
+    So ``1``, ``1.0``, ``Decimal("1.00")``, ``Fraction(1)``, a member of an enumeration that is 1, and numpy's, PyTorch's and
+    pyarrow's ones are one class.
+    """
+    if type(value) in _PLAIN:
+        return value
+    try:
+        found = bare(value)
+        if isinstance(found, float):
+            return int(found) if found.is_integer() else found
+        if isinstance(found, (str, bytes, int)) or not hasattr(found, "as_integer_ratio"):
+            return found
+        if hasattr(found, "adjusted") and abs(found.adjusted()) > _MOST_DIGITS:
+            return found
+        whole, parts = found.as_integer_ratio()  # Decimal, Fraction, long double: a float would lose digits
+        return whole if parts == 1 else float(found)
+    except Exception:  # noqa: BLE001 - not finite; or a foreign object, which may raise anything
+        return value
+
+
+def bare(value: Any) -> Any:
+    """Return one value of any library, or a member of an enumeration, as Python has it. May raise what the value raises."""
+    if isinstance(value, Enum):
+        return value.value
+    if hasattr(value, "as_py"):  # a scalar of pyarrow
+        return value.as_py()
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()  # a scalar of numpy, an array or tensor without dimensions
+    return value
 
 
 def folded(predicted: str, label: str, known: Collection[str]) -> tuple[str, str]:

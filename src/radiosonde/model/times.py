@@ -62,10 +62,11 @@ def array_seconds(values: NDArray[Any]) -> NDArray[np.float64]:
     """
     unit, count = np.datetime_data(values.dtype)
     is_missing = np.isnat(values)
+    # Converted, not viewed: the bytes may be in the other order, or not where a whole number would be aligned.
     if unit in UNIT_SECONDS:
-        numbers = scaled(values.view(np.int64), unit, count)
+        numbers = scaled(values.astype(np.int64), unit, count)
     elif unit in ("Y", "M") and values.dtype.kind == "M":
-        numbers = values.astype("M8[s]").view(np.int64).astype(np.float64)
+        numbers = values.astype("M8[s]").astype(np.int64).astype(np.float64)
     else:
         numbers = np.full(values.shape, np.inf)
     numbers[is_missing] = np.nan

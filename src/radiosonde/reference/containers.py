@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def cut(values: Sequence[Any], kept: slice) -> Sequence[Any]:
     try:
         return values[kept]
     except Exception:  # noqa: BLE001 - a sequence of the caller's may refuse with anything; item by item it raises what it raises
-        return [values[place] for place in range(*kept.indices(len(values)))]
+        return list(islice(values, *kept.indices(len(values))))
 
 
 def part_of(value: Any, kept: slice) -> NDArray[Any]:
@@ -81,14 +82,28 @@ def part_of(value: Any, kept: slice) -> NDArray[Any]:
         value = value.detach()
         if hasattr(value, "cpu"):
             value = value.cpu()
-        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # numpy has none
+        if str(getattr(value, "dtype", "")).startswith(("torch.bfloat16", "torch.float8")):  # numpy has none
             value = value.float()
         value = value.numpy()
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
     return array if kept == EVERY else array[kept]
 
 
+def with_doubles(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of types that Python and numpy have no arithmetic of their own for as doubles; other arrays as they are.
+
+    Such are numpy's long doubles, whose items do not become Python's floats, and what JAX and ``ml_dtypes`` add (bfloat16, float8).
+    """
+    kind = values.dtype
+    is_added = kind.kind == "V" and kind.names is None and not issubclass(kind.type, np.void)
+    if is_added or kind.char == "g":
+        with np.errstate(all="ignore"):
+            return values.astype(np.float64)
+    return values
+
+
 def _of_array(values: NDArray[Any]) -> Plain:
+    values = with_doubles(values)
     if is_masked(values):
         mask = np.ma.getmaskarray(values)
         found = _of_array(np.ma.getdata(values))

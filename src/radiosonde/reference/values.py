@@ -70,6 +70,8 @@ def _numpy(value: np.generic) -> Plain:
         return float(value)
     if kind in "mM":
         return float(array_seconds(np.asarray(value).reshape(1))[0])
+    if kind == "V" and not isinstance(value, np.void):
+        return float(value)  # a number of a library's own, such as JAX's bfloat16
     return INVALID  # complex numbers, records
 
 
@@ -87,12 +89,13 @@ def _named(kind: type) -> Callable[[Any], Plain] | None:
     """Return the reader of a type that is known by name only."""
     if kind.__name__ in MISSING_TYPES:
         return lambda _: NAN
-    if kind.__module__.startswith("pandas."):
+    library = kind.__module__.partition(".")[0]  # pandas 3 moved its scalars from ``pandas._libs`` to ``pandas``
+    if library == "pandas":
         if hasattr(kind, "asm8"):  # Timestamp and Timedelta; before datetime and timedelta, which they are too
             return _pandas_time
         if hasattr(kind, "start_time"):
             return lambda value: _pandas_time(value.start_time)
-    if kind.__module__.startswith("pyarrow.") and hasattr(kind, "as_py"):
+    if library == "pyarrow" and hasattr(kind, "as_py"):
         return lambda value: plain(value.as_py())
     return None
 
@@ -102,9 +105,9 @@ _BY_CLASS: Final[tuple[tuple[type, Callable[[Any], Plain]], ...]] = (
     (str, str.__str__),  # a subclass may write itself otherwise
     (float, _number),
     (int, _number),
+    (bytes, _bytes),  # before numpy's scalars: its bytes are both
     (np.generic, _numpy),
     (np.ndarray, _array),
-    (bytes, _bytes),
     (Decimal, _decimal),
     ((dt.date), seconds),
     (dt.time, seconds),

@@ -39,6 +39,13 @@ class Slotted:
         self.wind, self.carrier = 1.0, "UA"
 
 
+class Unslotted:
+    """An object that may be anything, a row or a connection."""
+
+    def __init__(self):
+        self.wind, self.carrier = 1.0, "UA"
+
+
 Pair = collections.namedtuple("Pair", "wind carrier")  # noqa: PYI024 -- the untyped kind is what is tried
 
 READ = {
@@ -80,10 +87,11 @@ READ = {
     "deque of dicts": (lambda: collections.deque([{"wind": 1.0}] * 3), 3, 1),
     "deque of rows": (lambda: collections.deque([[1.0, 2.0]] * 3), 3, 2),
     "complex numbers": (lambda: np.ones((3, 2), dtype=complex), 3, 2),
+    "slots": (Slotted, 1, 2),
 }  # fmt: skip
 
 UNREAD = {
-    "slots": (Slotted, 1),
+    "attributes in a dictionary": (Unslotted, 1),
     "bytes": (lambda: b"abc", 1),
     "lazy frame": (lambda: pl.LazyFrame({"a": [1, 2]}), 2),
 }

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from typing import NamedTuple
 
@@ -19,10 +18,6 @@ from radiosonde.testing import fly
 from tests.unit.record.slots import last_header, last_token
 
 NAN = math.nan
-
-
-class Color(enum.Enum):
-    RED = 1
 
 
 class Verdict(pydantic.BaseModel):
@@ -196,7 +191,6 @@ UNREADABLE = {
     "empty list": [],
     "empty array": np.array([]),
     "object": object(),
-    "enum": Color.RED,
     "empty dict": {},
     "foreign dict": {"text": "hello"},
     "dict of unhashable label": {"label": {"late": 1}},
