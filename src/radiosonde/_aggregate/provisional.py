@@ -6,8 +6,9 @@ waiting; the end of the process makes do with what there is. Until then `Backlog
 reference, for whoever looks in the meantime (a scrape, a notebook): a view, in which every row is there once, and which
 closed windows never see.
 
-Rows that wait are bounded in bytes, and in the pieces they come in, which are put together first. At the bound every second one is dropped and the others stand for twice as many, and
-so does what comes: the window's counts then say that they are estimates.
+Rows that wait lie in memory of their own (`radiosonde._aggregate.row_memory`). They are bounded in bytes, and in the pieces they come
+in, which are put together first. At the bound every second one is dropped and the others stand for twice as many, and so does
+what comes: the window's counts then say that they are estimates.
 
 Rows of all streams that agree in model, version and features wait together, whatever process they come from, because
 counts add up only within one grid.
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_categories, as_numbers
+from radiosonde._aggregate.row_memory import RowMemory, room_for
 from radiosonde._clock import monotonic_ns, sleep
 from radiosonde._ring.text_codes import codes_of
 from radiosonde.reference.fit import fit_rows
@@ -77,17 +79,15 @@ class Backlog:
     Args:
         span_ns: event time they must cover.
         thinner: draws the rows that stay when they become too many.
-
-    Attributes:
-        size_bytes: bytes of the rows that wait.
     """
 
     def __init__(self, span_ns: int, thinner: Thinner) -> None:
         self._span_ns = span_ns
         self._thinner = thinner
         self._parts: list[Part] = []
+        self._memory: RowMemory | None = None
         self._step = 1
-        self._rows = self.size_bytes = 0
+        self._rows = 0
         self._first_ns = self._last_ns = 0
         self._interim: tuple[int, Reference] | None = None
 
@@ -102,28 +102,45 @@ class Backlog:
             self._first_ns = self._last_ns = part.start_ns
         self._first_ns, self._last_ns = min(self._first_ns, part.start_ns), max(self._last_ns, part.start_ns)
         self._rows += len(part.rows)
-        # A copy even where all stay: a view would keep the whole block.
-        self._keep(part._replace(rows=part.rows.copy()) if self._step == 1 else self._thinned(part, self._step))
+        memory = self._memory = self._memory or RowMemory(part.rows.shape[1], BACKLOG_BYTES)
+        part = self._thinned(part, self._step)
+        while not memory.has_room(len(part.rows)):
+            self._halve()
+            part = self._thinned(part, 2)
+        self._keep(part)
         if len(self._parts) > BACKLOG_PARTS:
-            self._parts = gathered(self._parts)
+            self._begin_anew([each._replace(rows=each.rows.copy()) for each in gathered(self._parts)])
             if len(self._parts) > BACKLOG_PARTS // 2:  # else they would have to be gathered at each of the next rows
                 self._halve()
-        while self.size_bytes > BACKLOG_BYTES or len(self._parts) > BACKLOG_PARTS:
+        while len(self._parts) > BACKLOG_PARTS:
             self._halve()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the rows that wait."""
+        return self._memory.size_bytes if self._memory is not None else 0
 
     def _halve(self) -> None:
         """Drop every second row; the others, and those to come, stand for twice as many."""
         self._step *= 2
-        parts, self._parts, self.size_bytes = self._parts, [], 0
-        for waiting in parts:
-            self._keep(self._thinned(waiting, 2))
+        # One after the other: each is copied to where it, or those before it, lay.
+        self._begin_anew(self._thinned(part, 2) for part in self._parts)
+
+    def _begin_anew(self, parts: Iterable[Part]) -> None:
+        """Keep these instead; a list of its own says so to whoever has saved the former one."""
+        self._parts = []
+        if self._memory is not None:
+            self._memory.clear()
+        for part in parts:
+            self._keep(part)
 
     def _keep(self, part: Part) -> None:
-        if len(part.rows):
-            self._parts.append(part)
-            self.size_bytes += part.rows.nbytes
+        if len(part.rows) and self._memory is not None:
+            self._parts.append(part._replace(rows=self._memory.append(part.rows)))
 
     def _thinned(self, part: Part, step: int) -> Part:
+        if step == 1:
+            return part
         return part._replace(rows=part.rows[self._thinner.positions(len(part.rows), step)], weight=part.weight * step)
 
     @property
@@ -147,20 +164,25 @@ class Backlog:
 
     def take(self) -> Iterator[Part]:
         """Yield what waits in pieces of some `PIECE_BYTES`, and forget each piece when the next one is asked for."""
-        self._parts = [
-            members[0]._replace(rows=rows) for members in _of_one_window(self._parts) for rows in pieces(members)
-        ]
+        self._parts = [part for members in _of_one_window(self._parts) for part in members]
         while self._parts:
-            yield self._parts[-1]
-            self._parts.pop()
+            members = self._last_piece()
+            yield members[0]._replace(rows=np.concatenate([part.rows for part in members]))
+            del self._parts[-len(members) :]
+
+    def _last_piece(self) -> list[Part]:
+        first, size_bytes = len(self._parts), 0
+        group = _group(self._parts[-1])
+        while first and size_bytes < PIECE_BYTES and _group(self._parts[first - 1]) == group:
+            first -= 1
+            size_bytes += self._parts[first].rows.nbytes
+        return self._parts[first:]
 
     def thin_to(self, rows: int) -> None:
         """Keep about *rows* of the rows that wait, each for as many more."""
         step = -(-sum(len(part.rows) for part in self._parts) // rows)
-        if step > 1:
-            parts, self._parts, self.size_bytes = self._parts, [], 0
-            for part in parts:
-                self._keep(self._thinned(part, step))
+        if step > 1:  # all are drawn before one is written: a backlog that was counted in part is in another order
+            self._begin_anew([self._thinned(part, step) for part in self._parts])
 
     def reference(self, deadline_ns: int | None = None) -> Reference:
         """Return the provisional reference of all that waits.
@@ -183,7 +205,7 @@ class Backlog:
         total = sum(len(part.rows) for part in parts)
         step = -(-total // FITTED_ROWS)
         parts = [part._replace(rows=part.rows[::step]) for part in parts] if step > 1 else parts
-        block = np.empty((sum(len(part.rows) for part in parts), len(stream.features)))
+        block = room_for(sum(len(part.rows) for part in parts), len(stream.features))
         categories = {}
         for position, name in enumerate(stream.features):
             if deadline_ns is not None:
@@ -214,9 +236,12 @@ class Backlog:
 
     def _gathered(self) -> list[Part]:
         """Return what waits, rows of one stream, cohort and weight together."""
-        return [
-            members[0]._replace(rows=np.concatenate([member.rows for member in members])) for members in self._groups()
-        ]
+        found = []
+        for members in self._groups():
+            rows = room_for(sum(len(member.rows) for member in members), members[0].rows.shape[1])
+            np.concatenate([member.rows for member in members], out=rows)
+            found.append(members[0]._replace(rows=rows))
+        return found
 
     def _groups(self) -> list[list[Part]]:
         groups: dict[tuple[int, str, int, bool], list[Part]] = {}
@@ -236,8 +261,12 @@ def gathered(parts: Iterable[Part]) -> list[Part]:
 def _of_one_window(parts: Iterable[Part]) -> list[list[Part]]:
     groups: dict[tuple[int, int, str, int, bool], list[Part]] = {}
     for part in parts:
-        groups.setdefault((id(part.stream), part.start_ns, part.cohort, part.weight, part.is_failed), []).append(part)
+        groups.setdefault(_group(part), []).append(part)
     return list(groups.values())
+
+
+def _group(part: Part) -> tuple[int, int, str, int, bool]:
+    return id(part.stream), part.start_ns, part.cohort, part.weight, part.is_failed
 
 
 def pieces(members: list[Part]) -> Iterator[NDArray[np.float64]]:

@@ -23,12 +23,12 @@ import itertools
 import json
 import mmap
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Self
 
 import numpy as np
 
+from radiosonde._ring.anonymous import anonymous_memory
 from radiosonde._ring.arena import BatchArena
 from radiosonde._ring.control import Control
 from radiosonde._ring.control import size_bytes as control_bytes
@@ -109,7 +109,7 @@ class Ring:
         self._descriptor = -1
         if spool is None:
             # Private: of a shared mapping even a page that is only looked at takes memory, and a drain looks at all marks.
-            self.memory = _anonymous(size_bytes)
+            self.memory = anonymous_memory(size_bytes)
             self.memory[: len(first_bytes)] = first_bytes
         else:
             self.file = spool.name(process, self.nonce)
@@ -191,13 +191,6 @@ class Ring:
 def _control_offset(header_pages: int, capacity: int, features: int) -> int:
     end = header_pages * PAGE_BYTES + capacity * (HEADER_BYTES + 8 * features)
     return -(-end // PAGE_BYTES) * PAGE_BYTES
-
-
-def _anonymous(size_bytes: int) -> mmap.mmap:
-    """Map memory that is nobody else's; Windows knows no other anonymous mapping."""
-    if sys.platform == "win32" or not hasattr(mmap, "MAP_PRIVATE"):
-        return mmap.mmap(-1, size_bytes)
-    return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _read_page(memory: mmap.mmap, file: RingFile) -> tuple[int, int, int, int, int, dict[str, object]]:
