@@ -14,9 +14,9 @@ from radiosonde._aggregate.stream import Stream
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._record.class_codes import MAX_CLASSES
 from radiosonde._ring import tally
+from radiosonde._ring.block import Block
 from radiosonde._ring.layout import IN_FLIGHT, OUTPUT_CLASS
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, NameReader
-from radiosonde._ring.reader import Block
 from radiosonde._ring.recall import CRASH_REPORT, recall
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, RingFile, Spool

@@ -35,8 +35,8 @@ from radiosonde._clock import NS, REPLAY_NS, monotonic_ns, thread_time_ns
 from radiosonde._guard import Guard
 from radiosonde._native import allocate_lock
 from radiosonde._ring.arena import BatchArena
+from radiosonde._ring.block import Block
 from radiosonde._ring.layout import FAILED, INPUT_ROW
-from radiosonde._ring.reader import Block
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
 from radiosonde.model.losses import FEATURES_UNFINISHED, WINDOWS_FAILED

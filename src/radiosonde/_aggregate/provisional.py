@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_categories, as_numbers
-from radiosonde._aggregate.row_memory import RowMemory, room_for
+from radiosonde._aggregate.row_memory import RowMemory
 from radiosonde._clock import monotonic_ns, sleep
+from radiosonde._ring.anonymous import room_for
 from radiosonde._ring.text_codes import codes_of
 from radiosonde.reference.fit import fit_rows
 

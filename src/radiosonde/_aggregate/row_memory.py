@@ -9,14 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._ring.anonymous import anonymous_memory
-
-
-def room_for(rows: int, width: int) -> NDArray[np.float64]:
-    """Return an array of *rows* x *width* that is not on the heap; it holds zeros."""
-    count = rows * width
-    memory = anonymous_memory(8 * max(count, 1))  # nothing of no size can be mapped
-    return np.frombuffer(memory, dtype=np.float64, count=count).reshape(rows, width)
+from radiosonde._ring.anonymous import room_for
 
 
 class RowMemory:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from radiosonde._aggregate.stream import Stream
-from radiosonde._ring.reader import Block
+from radiosonde._ring.block import Block
 
 PLACES = 3
 """Predictions per window and series that count as its slowest. Arbitrary; bounds what waits for the window's end."""

@@ -27,8 +27,8 @@ from radiosonde._aggregate.slowest import Slowest
 from radiosonde._aggregate.stream import Stream
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
+from radiosonde._ring.block import Block
 from radiosonde._ring.layout import FAILED, INPUT_ROW, prediction_id
-from radiosonde._ring.reader import Block
 from radiosonde.model import SeriesKey, policies
 from radiosonde.model.cells import cells_text
 from radiosonde.model.spans import BASELINE, ERROR, LOW_CONFIDENCE, OUT_OF_RANGE, REASONS, SLOW, KeptSpan

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.stream import Stream
 from radiosonde._clock import sleep
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
+from radiosonde._ring.block import Block
 from radiosonde._ring.layout import DONE, INPUT_ROW
-from radiosonde._ring.reader import Block, RingReader
+from radiosonde._ring.reader import RingReader
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.tally import CALLS, UNJOINABLE, UNSEEN_ROWS, calls_of, latency_edges_of, take_apart
 from radiosonde.model import losses

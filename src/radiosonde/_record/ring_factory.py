@@ -7,12 +7,14 @@ counted and logged, until there is room (`radiosonde._pipeline.spool_watch`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, Spool
 from radiosonde._ring.tally import LATENCY_EDGES
+from radiosonde._settings.configuration_file import locate
 from radiosonde.errors import ProfileError, SpoolError
 from radiosonde.model import losses
 from radiosonde.model.bins import LATENCY_EDGES_S, MOST_LATENCY_EDGES
@@ -81,14 +83,23 @@ def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str
 
 def _latency_edges(recorder: Recorder) -> list[float]:
     """Return the bounds of durations: those of the settings, and the latency objectives of `radiosonde.toml`."""
-    from radiosonde.config.latency_objectives import latency_objectives  # 9 ms that `import radiosonde` does without
-
     host = recorder.host
-    found = host.guard.attempt(latency_objectives, host.settings.store)
+    found = host.guard.attempt(_latency_objectives, host.settings.store)
     if isinstance(found, Exception):
         host.guard.tell("objectives", "%s; until then its latency objectives are no bucket bounds", found)
         found = frozenset()
     return sorted({*(host.settings.latency_edges or LATENCY_EDGES_S), *found})[:MOST_LATENCY_EDGES]
+
+
+def _latency_objectives(store: str | None) -> frozenset[float]:
+    path = locate([Path(store)] if store else [])
+    if path is None:
+        return frozenset()
+    from radiosonde.config.latency_objectives import (
+        latency_objectives,  # reads TOML, for those who have declared something
+    )
+
+    return latency_objectives(path)
 
 
 def leave_reference(spool: Spool, reference: Reference) -> str:

@@ -15,12 +15,12 @@ what an idle look would cost; `glance` reads a few, and a drain those of the slo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._ring.block import Block, Gathering
 from radiosonde._ring.layout import (
     HEADER,
     HEADER_BYTES,
@@ -41,41 +41,8 @@ PIECE = 500
 WAIT_S = 1.0
 """How long a drain waits for a writer that reclaims; one that is stopped meanwhile is drained the next time."""
 
-_WHOLE = np.dtype(("V", HEADER_BYTES))
-"""A header as one thing: joined field by field they would take ten times as long."""
-
 _SCANNED = 1024
 """Slots looked at in one go for the end of what was recorded."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Records copied out of a ring.
-
-    Attributes:
-        headers: structured array of `radiosonde._ring.layout.HEADER`, shape (records,). Its trace and span ids are those
-            of spans that exist, else 0, and its series is a plain code.
-        rows: feature rows, shape (records, features); meaningless where the header's batch is not 0.
-        indices: record indices, shape (records,).
-        parents: per record the ids (trace id high, low, span id) of the span around a prediction that made none, zeros
-            where nothing was around it, shape (records, 3); None when no record has any.
-        outputs: per record the outputs of its batch, shape (kept, 2), or None; None when no record is a batch with outputs.
-    """
-
-    headers: NDArray[np.void]
-    rows: NDArray[np.float64]
-    indices: NDArray[np.int64]
-    parents: NDArray[np.uint64] | None = None
-    outputs: NDArray[np.object_] | None = None
-
-    def __len__(self) -> int:
-        return len(self.headers)
-
-    def part(self, chosen: slice | NDArray[Any]) -> Self:
-        """Return the records at *chosen*: a slice is a view, a mask or positions are a copy."""
-        parents = None if self.parents is None else self.parents[chosen]
-        outputs = None if self.outputs is None else self.outputs[chosen]
-        return type(self)(self.headers[chosen], self.rows[chosen], self.indices[chosen], parents, outputs)
 
 
 class RingReader:
@@ -133,7 +100,7 @@ class RingReader:
     def joined(self, parts: Iterable[tuple[NDArray[Any], NDArray[np.int64]]]) -> list[Block]:
         """Return headers and indices that a writer has kept as blocks without rows."""
         return [
-            _parted(self._joined([Block(headers, np.empty((len(headers), 0)), indices)])) for headers, indices in parts
+            _parted(self._in_order(Block(headers, np.empty((len(headers), 0)), indices))) for headers, indices in parts
         ]
 
     def take_tallies(self) -> list[NDArray[Any]]:
@@ -186,16 +153,19 @@ class RingReader:
         # In this order: what is not taken below the head is in use by now, and what begins after it lies beyond.
         floor = self._ring.arena.oldest_used
         head = self._find_head()
-        pieces = [self._take_stragglers()]
-        while len(pieces) <= self._ring.capacity and self._cursor < head:
+        gathering = Gathering(self._ring.features, len(self._stragglers) + max(0, head - self._cursor))
+        gathering.add(self._take_stragglers())
+        for _ in range(self._ring.capacity):
             before = self._cursor
-            pieces.append(self._take_piece(head))
+            if before >= head:
+                break
+            gathering.add(self._take_piece(head))
             if self._cursor == before:
                 break  # a writer holds the lock and does not come to an end
         self._take_tally()
         if self._cursor >= head:
             self._ring.arena.floor = floor
-        return _parted(self._joined([piece for piece in pieces if piece is not None]))
+        return _parted(self._in_order(gathering.block()))
 
     def _take_tally(self) -> None:
         ring = self._ring
@@ -290,36 +260,16 @@ class RingReader:
                 self.batch_rows_lost += int(headers["rows"][place])
         return Block(headers, rows, indices, None, outputs)
 
-    def _joined(self, pieces: list[Block]) -> Block:
-        """Return the pieces as one block, in the order of the indices predictions began with."""
-        if not pieces:
-            nothing = np.empty(0, dtype=np.int64)
-            return Block(np.empty(0, dtype=HEADER), np.empty((0, self._ring.features)), nothing)
-        block = pieces[0] if len(pieces) == 1 else _concatenated(pieces)
+    def _in_order(self, block: Block) -> Block:
+        """Return the records in the order of the indices predictions began with."""
+        if not len(block):
+            return block
         is_moved = (block.headers["series"] & np.uint32(MOVED)) > 0
         if is_moved.any():
             block.indices[is_moved] = _first_indices(block.indices[is_moved], block.headers["rows_begun"][is_moved])
         if len(block) > 1 and not (np.diff(block.indices) > 0).all():
             block = block.part(np.argsort(block.indices, kind="stable"))
         return block
-
-
-def _concatenated(pieces: list[Block]) -> Block:
-    outputs = None
-    if any(piece.outputs is not None for piece in pieces):
-        outputs = np.full(sum(map(len, pieces)), None, dtype=np.object_)
-        end = 0
-        for piece in pieces:
-            start, end = end, end + len(piece)
-            if piece.outputs is not None:
-                outputs[start:end] = piece.outputs
-    return Block(
-        np.concatenate([piece.headers.view(_WHOLE) for piece in pieces]).view(HEADER),
-        np.concatenate([piece.rows for piece in pieces]),
-        np.concatenate([piece.indices for piece in pieces]),
-        None,
-        outputs,
-    )
 
 
 def _first_indices(indices: NDArray[np.int64], low: NDArray[np.uint32]) -> NDArray[np.int64]:

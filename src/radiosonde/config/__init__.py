@@ -4,8 +4,8 @@ One file for all models. Every key is declared once in `radiosonde.config.keys`;
 editors and ``radiosonde config check`` follow from the declarations.
 """
 
+from radiosonde._settings.configuration_file import FILE_NAME, locate
 from radiosonde.config.keys import Configuration, ModelConfig, Objectives, WatchConfig
-from radiosonde.config.locate import FILE_NAME, locate
 from radiosonde.config.parse import ConfigProblem, read, read_text
 
 __all__ = [

@@ -7,23 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from radiosonde.config.locate import locate
+from radiosonde.config.parse import read
 
 
-def latency_objectives(store: str | None) -> frozenset[float]:
-    """Return the objectives of all models in seconds; none where no configuration is in force.
-
-    Args:
-        store: the store of the process, beside which a configuration may lie.
+def latency_objectives(path: Path) -> frozenset[float]:
+    """Return the objectives of all models in the configuration at *path*, in seconds.
 
     Raises:
-        ConfigurationError: the configuration is not there or cannot be read.
+        ConfigurationError: it cannot be read.
     """
-    path = locate([Path(store)] if store else [])
-    if path is None:
-        return frozenset()
-    from radiosonde.config.parse import read  # TOML, for those who have declared something
-
     configuration, _ = read(path)
     declared = (configuration.defaults, *configuration.models.values())
     return frozenset(model.slo.p99 for model in declared if model.slo.p99 is not None)

@@ -9,8 +9,8 @@ import numpy as np
 
 from radiosonde._aggregate.stream import Stream
 from radiosonde._ring.arena import BatchArena
+from radiosonde._ring.block import Block
 from radiosonde._ring.layout import DONE, HEADER, INPUT_ROW
-from radiosonde._ring.reader import Block
 from radiosonde.reference.profile import Reference
 
 NS = 1_000_000_000

@@ -10,8 +10,8 @@ import pytest
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.thinning import Thinner
+from radiosonde._ring.block import Block
 from radiosonde._ring.layout import DONE, FAILED, HEADER, INPUT_ROW, OUTPUT_CLASS
-from radiosonde._ring.reader import Block
 from tests.factories import make_feature, make_reference
 from tests.unit.aggregate.blocks import NS, START_NS, stream
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde._ring.block import Block
 from radiosonde._ring.control import _COARSER_S
 from radiosonde._ring.layout import (
     DONE,
@@ -17,7 +18,6 @@ from radiosonde._ring.layout import (
     OUTPUT_SCORE,
     OUTPUT_UNREADABLE,
 )
-from radiosonde._ring.reader import Block
 from radiosonde._ring.tally import CHUNK, Outputs, Tallier, merge, take_apart
 from tests.factories import make_feature, make_reference
 from tests.unit.aggregate.blocks import NS, START_NS, stream
