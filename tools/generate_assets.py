@@ -10,9 +10,12 @@ import sys
 
 from _generated import run
 
-from radiosonde.assets import BACKENDS, AssetOptions
+from radiosonde.assets import BACKENDS, AssetOptions, runbooks
 from radiosonde.assets.prometheus.page import alerts_page
 from radiosonde.assets.views.page import views_page
+
+RUNBOOKS = ("docs/runbooks/", "integrations/prometheus/runbooks/")
+"""Folders of the runbooks: part of the documentation, and beside the rules, whose links lead there."""
 
 
 def generated() -> dict[str, str]:
@@ -20,9 +23,11 @@ def generated() -> dict[str, str]:
     files = {
         f"integrations/{backend.name}/{asset.path}": asset.content
         for backend in BACKENDS
+        if backend.name != "runbooks"
         for asset in backend.make(AssetOptions())
     }
-    return {**files, "docs/alerts.md": alerts_page(), "docs/views.md": views_page()}
+    pages = {folder + asset.path: asset.content for folder in RUNBOOKS for asset in runbooks.make(AssetOptions())}
+    return {**files, **pages, "docs/alerts.md": alerts_page(), "docs/views.md": views_page()}
 
 
 def main(arguments: list[str] | None = None) -> int:

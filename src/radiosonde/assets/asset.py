@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from radiosonde.config import Objectives
 
-RUNBOOKS = "https://radiosonde.example/alerts/"
-"""Where the page ``docs/alerts.md`` is served; one heading per alert."""
+RUNBOOKS = "runbooks/{alert}.md"
+"""Where the pages of ``radiosonde assets runbooks`` are, relative to the folder in which ``prometheus`` writes them too."""
 
 USUAL = Objectives(failures=0.01, p99=1.0)
 """Objectives of models for which none were declared."""
@@ -35,7 +35,7 @@ class AssetOptions:
         by: labels of the scrape (or resource attributes as labels) that are kept in every aggregation, beside our own.
         objectives: of all models but those in *models*.
         models: objectives of single models, by name.
-        runbooks: base URL of runbooks; the alert's anchor is appended as ``#name``.
+        runbooks: address of runbooks, see `runbook_url`.
         dashboards: base URL of the dashboards; empty for links relative to the host that shows the alert.
         datasource: name of the data source in dashboards.
     """
@@ -46,6 +46,11 @@ class AssetOptions:
     runbooks: str = RUNBOOKS
     dashboards: str = ""
     datasource: str = ""
+
+
+def runbook_url(address: str, alert: str) -> str:
+    """Return the address of the runbook of *alert*: its name in the place of ``{alert}``, or appended."""
+    return address.replace("{alert}", alert) if "{alert}" in address else f"{address}{alert}"
 
 
 class Backend(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radiosonde.assets import alertmanager, prometheus
+from radiosonde.assets import alertmanager, prometheus, runbooks
 from radiosonde.assets.asset import Backend
 from radiosonde.assets.views import clickhouse, duckdb
 
@@ -11,4 +11,5 @@ BACKENDS = (
     Backend("alertmanager", "routing, grouping and inhibition of the alerts", alertmanager.make),
     Backend("clickhouse", "views over the tables of OpenTelemetry's exporter", clickhouse.make),
     Backend("duckdb", "the same views over sealed Parquet", duckdb.make),
+    Backend("runbooks", "a page for each alert: cause, verification, roll-back, pitfalls", runbooks.make),
 )

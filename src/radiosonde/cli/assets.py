@@ -62,7 +62,10 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"objectives of single models (default: RADIOSONDE_CONFIG, else {FILE_NAME} here)",
     )
     parser.add_argument(
-        "--runbooks", default=RUNBOOKS, metavar="URL", help="page with one section per alert (default: ours)"
+        "--runbooks",
+        default=RUNBOOKS,
+        metavar="URL",
+        help="where the pages of `radiosonde assets runbooks` are served, {alert} for the name (default: runbooks/{alert}.md)",
     )
     parser.add_argument("--dashboards", default="", metavar="URL", help="Grafana, for links in alerts")
     parser.add_argument("--datasource", default="", metavar="NAME", help="data source of dashboards")

@@ -18,7 +18,7 @@ All of them need 8 days of history for what is compared with the last week; ever
 _ALERTS = """\
 Alerts on the recording rules of rules.yml. Made by: radiosonde assets prometheus
 severity page: somebody is called. ticket: somebody looks the next day. info: shown on dashboards, sent to nobody.
-Every alert has its section in the page that runbook_url names."""
+Every alert has a runbook at its runbook_url: radiosonde assets runbooks writes the pages; --runbooks says where you serve them."""
 
 
 def make(options: AssetOptions) -> list[Asset]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from radiosonde.assets.asset import AssetOptions
+from radiosonde.assets.asset import AssetOptions, runbook_url
 from radiosonde.assets.names import any_of, label, series
 from radiosonde.assets.prometheus.catalogue import ALERTS
 from radiosonde.assets.prometheus.features import USUAL
@@ -45,7 +45,7 @@ def _alert(name: str, expr: str, options: AssetOptions) -> Alert:
     annotations = {
         "summary": text.summary,
         "description": text.meaning,
-        "runbook_url": f"{options.runbooks}#{name.lower()}",
+        "runbook_url": runbook_url(options.runbooks, name),
         "dashboard_url": f"{options.dashboards}/d/radiosonde-model{place}",
     }
     return Alert(name, expr, text.severity, text.holds, text.keeps, annotations)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from radiosonde.assets.asset import runbook_url
 from radiosonde.errors import ConfigurationError
 from radiosonde.watch.channels.alertmanager import ALERT_NAMES, AlertmanagerFeed
 from radiosonde.watch.channels.otlp import OtlpEvents
@@ -90,7 +91,7 @@ def make_links(config: WatchConfig, example: Callable[[Finding], Exemplar | None
     _filled("traces", config.traces, trace_id="")
 
     def runbook(incident: WatchedIncident) -> str:
-        return f"{config.runbooks}{ALERT_NAMES[incident.severity]}" if config.runbooks else ""
+        return runbook_url(config.runbooks, ALERT_NAMES[incident.severity]) if config.runbooks else ""
 
     def dashboard(incident: WatchedIncident, onset_ns: int, ended_ns: int | None) -> str:
         to_ms: object = "now" if ended_ns is None else ended_ns // 1_000_000 + _MARGIN_MS
