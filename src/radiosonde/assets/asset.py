@@ -37,7 +37,6 @@ class AssetOptions:
         models: objectives of single models, by name.
         runbooks: address of runbooks, see `runbook_url`.
         dashboards: base URL of the dashboards; empty for links relative to the host that shows the alert.
-        datasource: name of the data source in dashboards.
     """
 
     by: tuple[str, ...] = ("job",)
@@ -45,7 +44,6 @@ class AssetOptions:
     models: Mapping[str, Objectives] = field(default_factory=dict)
     runbooks: str = RUNBOOKS
     dashboards: str = ""
-    datasource: str = ""
 
 
 def runbook_url(address: str, alert: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._settings import Settings
 from radiosonde.assets import BACKENDS, AssetOptions
 from radiosonde.assets.asset import RUNBOOKS, USUAL
 from radiosonde.assets.writing import stale, write
@@ -15,6 +16,7 @@ from radiosonde.config import FILE_NAME, Objectives, locate, read
 from radiosonde.config.keys import declared_keys
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import printable
+from radiosonde.model.bins import LATENCY_EDGES_S
 
 if TYPE_CHECKING:
     from radiosonde.cli import Subparsers
@@ -68,7 +70,6 @@ def add_parser(subparsers: Subparsers) -> None:
         help="where the pages of `radiosonde assets runbooks` are served, {alert} for the name (default: runbooks/{alert}.md)",
     )
     parser.add_argument("--dashboards", default="", metavar="URL", help="Grafana, for links in alerts")
-    parser.add_argument("--datasource", default="", metavar="NAME", help="data source of dashboards")
 
 
 def _backends() -> str:
@@ -127,5 +128,25 @@ def _options(args: argparse.Namespace) -> AssetOptions:
         declared = configuration.defaults.slo
         usual = replace(usual, **{key: value for key in _OBJECTIVES if (value := getattr(declared, key)) is not None})
         models = {name: model.slo for name, model in configuration.models.items() if model.slo != declared}
-    usual = replace(usual, **dict(args.slo))
-    return AssetOptions(args.by, usual, models, args.runbooks, args.dashboards.rstrip("/"), args.datasource)
+    given = dict(args.slo)
+    declared_p99 = {objectives.p99 for objectives in (usual, *models.values())}
+    if "p99" in given and given["p99"] not in declared_p99:
+        _check_bound(given["p99"])
+    usual = replace(usual, **given)
+    return AssetOptions(args.by, usual, models, args.runbooks, args.dashboards.rstrip("/"))
+
+
+def _check_bound(p99: float) -> None:
+    """Check that a bucket of the duration histogram ends at *p99* seconds; one that is declared in `radiosonde.toml` is made one by the server.
+
+    Raises:
+        ConfigurationError: none does, so that a rule would find no series and an alert never fire.
+    """
+    bounds = Settings.resolve().latency_edges or LATENCY_EDGES_S
+    if p99 in bounds:
+        return
+    near = [*[bound for bound in bounds if bound < p99][-1:], *[bound for bound in bounds if bound > p99][:1]]
+    raise ConfigurationError(
+        f"--slo p99: no bucket of radiosonde.prediction.duration ends at {p99:g} s, so the alert would never fire; declare slo.p99 in the "
+        f"{FILE_NAME} that the servers read, add it to RADIOSONDE_LATENCY_EDGES, or give {' or '.join(f'{bound:g}s' for bound in near)}"
+    )

@@ -76,6 +76,30 @@ def test_promtool_accepts_the_rules(options, tmp_path, require_program):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
+def test_amtool_accepts_the_routing_and_routes_by_it(options, tmp_path, require_program):
+    """By Alertmanager's own check; each tier goes to its receiver, and another's alerts do not come to ours as pages."""
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(files(options)["alertmanager/alertmanager.yml"])
+    amtool = require_program("amtool")
+
+    def said(*arguments: str) -> str:
+        ran = subprocess.run([amtool, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    assert "SUCCESS" in said("check-config", str(path))
+    ours, routed = "component=radiosonde", {}
+    for labels in (
+        ("severity=page", ours), ("severity=ticket", ours), ("severity=info", ours), ("severity=page",),
+        ("alertname=RadiosondeTelemetryAbsent", "severity=page", ours),
+    ):  # fmt: skip
+        routed[labels] = said("config", "routes", "test", f"--config.file={path}", *labels).strip()
+    assert list(routed.values()) == [
+        "radiosonde-page", "radiosonde-ticket", "radiosonde-shown", "radiosonde-ticket", "radiosonde-page",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_every_name_in_an_expression_exists(options):
     """Recorded series are recorded by a rule before, raw ones are in the registry."""
     families = {prometheus_name(metric).family for metric in METRICS.values()}
