@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +16,7 @@ import yaml
 from radiosonde.assets import AssetOptions, alertmanager
 from radiosonde.assets.prometheus import make as make_prometheus
 from tests.e2e._receivers import attributes, free_port, otlp_sink, prometheus, query, running, wait_for
-from tests.e2e._watched import Service, hook, until, watching
+from tests.e2e._watched import Service, Watch, hook, until, watching
 
 
 @pytest.fixture
@@ -232,3 +234,42 @@ def test_a_dry_run_prints_everything_and_changes_nothing(service, tmp_path):
     assert "--- webhook" in ran.stdout
     assert "RadiosondeIncidentPage" in ran.stdout
     assert service.path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_an_agent_runs_a_watch_and_starts_it_again(service, tmp_path, monkeypatch):
+    """The incident is told; a killed watch comes back without telling again; when the agent is killed its watch ends too."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "radiosonde.cli",
+        "agent",
+        "--spool",
+        tmp_path / "spool",
+        "--store",
+        service.path,
+        "--watch",
+    ]
+    with hook() as receiver:
+        (tmp_path / "radiosonde.toml").write_text(
+            f'[watch]\nwebhooks = ["{receiver.url}"]\nport = {port}\nevery = "1s"\n'
+        )
+        service.write(10)
+        log = tmp_path / "agent.log"
+        with running(command, log) as agent:
+            watch = Watch(agent, port, log)
+            until(lambda: receiver.taken, "the notification", watch)
+            (child,) = children(agent.pid)
+            os.kill(child, signal.SIGKILL)
+            until(lambda: children(agent.pid) not in ([], [child]), "the watch to be started again", watch)
+            watch.has_looked_at(service.write(1))
+            (child,) = children(agent.pid)
+            agent.kill()
+            wait_for(lambda: not Path(f"/proc/{child}").exists(), "the watch to end with its agent")
+        assert [each["event"] for each in receiver.taken] == ["opened"]
+
+
+def children(pid: int) -> list[int]:
+    """Return the process ids of the children of a process."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

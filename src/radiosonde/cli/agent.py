@@ -17,6 +17,7 @@ from radiosonde._pipeline._worker import told_to_end
 from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._ring.spool import Spool
 from radiosonde._settings import Settings
+from radiosonde.cli._agent_watch import AgentWatch
 
 TURN_EVERY_S = 0.05
 
@@ -58,6 +59,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--linger-s", type=float, metavar="S",
         help="exit if no process has written to the spool for this long and everything is durable (default: never)",
     )  # fmt: skip
+    parser.add_argument(
+        "--watch", action="store_true",
+        help="run `radiosonde watch` on the store beside it, and start it again when it ends ([watch] of radiosonde.toml configures it)",
+    )  # fmt: skip
     parser.add_argument("--nice", type=int, default=0, metavar="N", help="niceness (0 to 19; default: 0)")
 
 
@@ -87,24 +92,14 @@ def run(args: argparse.Namespace) -> int:
         make_exports=partial(AgentExports, settings, guard), settings=settings,
     )  # fmt: skip
     agent.exports.open()
-    ending = told_to_end()
-    print(f"draining {args.spool} into {agent.store}{agent.exports.said}", flush=True)
-    while not ending.wait(HURRIED_S if agent.is_filling else TURN_EVERY_S):
-        with guard("agent_turn"):
-            agent.turn()
-        if guard.failures_in_a_row("agent_turn") >= FAILED_TURNS:
-            print(
-                "radiosonde: every cycle fails (see the log above); exiting, so that a supervisor can restart it",
-                file=sys.stderr,
-            )
-            agent.exports.close()
-            return 2
-        if agent.is_superseded:
-            print(f"{args.spool} was removed, and another agent drains it now; ending", flush=True)
-            break
-        if args.linger_s is not None and agent.idle_s >= args.linger_s:
-            print(f"no process has written to {args.spool} for {args.linger_s:g} s; exiting", flush=True)
-            break
+    watch = AgentWatch(agent.store, is_wanted=args.watch, otlp=args.otlp)
+    try:
+        is_able = _drain(agent, args, guard, watch)
+    finally:
+        watch.close()
+    if not is_able:
+        agent.exports.close()
+        return 2
     with guard("agent_last_turn"):
         agent.turn()
     with guard("agent_last_commit"):
@@ -115,3 +110,26 @@ def run(args: argparse.Namespace) -> int:
     if not done:
         print("radiosonde: the last counts could not be stored; they are still in the rings", file=sys.stderr)
     return 0 if done else 2
+
+
+def _drain(agent: Agent, args: argparse.Namespace, guard: Guard, watch: AgentWatch) -> bool:
+    """Drain until it is time to end; return False where every cycle fails."""
+    ending = told_to_end()
+    print(f"draining {args.spool} into {agent.store}{agent.exports.said}", flush=True)
+    while not ending.wait(HURRIED_S if agent.is_filling else TURN_EVERY_S):
+        with guard("agent_turn"):
+            agent.turn()
+        watch.turn()
+        if guard.failures_in_a_row("agent_turn") >= FAILED_TURNS:
+            print(
+                "radiosonde: every cycle fails (see the log above); exiting, so that a supervisor can restart it",
+                file=sys.stderr,
+            )
+            return False
+        if agent.is_superseded:
+            print(f"{args.spool} was removed, and another agent drains it now; ending", flush=True)
+            break
+        if args.linger_s is not None and agent.idle_s >= args.linger_s:
+            print(f"no process has written to {args.spool} for {args.linger_s:g} s; exiting", flush=True)
+            break
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import uuid
@@ -103,6 +104,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE",
         help="SQLite file for incidents, lease and what waits (default: the first store itself)",
     )
+    parser.add_argument("--beside", type=int, help=argparse.SUPPRESS)  # process id of the agent that runs it
 
 
 def run(args: argparse.Namespace) -> int:
@@ -120,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         parts = _Parts(args, stores, config, configuration.path, path, guard)
         if args.once or args.dry_run:
             return _once(parts, is_dry=args.dry_run)
-        return _go_on(parts, config)
+        return _go_on(parts, config, args.beside)
 
 
 class _Parts:
@@ -189,7 +191,7 @@ def _show(parts: _Parts) -> None:
         print(f"--- {feed.name}\n{feed.show(known, wall_ns())}")
 
 
-def _go_on(parts: _Parts, config: WatchConfig) -> int:
+def _go_on(parts: _Parts, config: WatchConfig, parent: int | None) -> int:
     from radiosonde.export.metrics_page import MetricsPage
     from radiosonde.export.prometheus import PrometheusCollector
 
@@ -205,7 +207,7 @@ def _go_on(parts: _Parts, config: WatchConfig) -> int:
     for thread in threads:
         thread.start()
     try:
-        while not ending.wait(min(POLL_S, config.every)):
+        while not ending.wait(min(POLL_S, config.every)) and parent in (None, os.getppid()):
             with parts.guard("watch_turn"):
                 if parts.watcher.turn():
                     for thread in threads[1:]:
