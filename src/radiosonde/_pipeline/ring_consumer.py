@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.stream import Stream
 from radiosonde._clock import sleep
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
+from radiosonde._record.unended import settle as settle_unended
 from radiosonde._ring.block import Block
 from radiosonde._ring.layout import DONE, INPUT_ROW
 from radiosonde._ring.reader import RingReader
@@ -152,6 +153,8 @@ class RingConsumer:
             self._reclaimer.settle()
         writer = self.writer
         if writer is not None:
+            if writer.unended:
+                settle_unended(writer)
             self.stream.version = writer.recorder.settle_version()
         self._kept = None
 

@@ -115,12 +115,13 @@ class Handed:
         is_generator: it is stepped, each time in whatever context asks for the next item: a span is current in none.
     """
 
-    __slots__ = ("_idle_ns", "_is_generator", "_left_ns", "token", "writer")
+    __slots__ = ("_idle_ns", "_is_generator", "_left_ns", "token", "unended", "writer")
 
     def __init__(self, token: Token, *, is_generator: bool) -> None:
         self.token, self.writer, self._is_generator = token, self, is_generator
         self._left_ns, self._idle_ns = monotonic_ns(), 0
         writer: RecordWriter = token[WRITER]
+        self.unended = writer.unended
         with writer.recorder.host.guard("span_pause"):
             if token[SPAN] is not None and writer.spans is not None:
                 writer.spans.pause(token)

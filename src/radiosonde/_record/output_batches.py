@@ -341,7 +341,7 @@ class BatchOutputReader:
             return (OUTPUT_NONE, -1, NAN, NAN)
         summary = self._guard.attempt(self._reader.read, value)
         if isinstance(summary, Exception):
-            self._reader.unreadable(value, f"it raised {summary!r:.200}")
+            self._reader.unreadable(value, f"it raised {type(summary).__name__}")
             return UNREADABLE
         return summary
 

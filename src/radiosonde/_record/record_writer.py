@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,9 @@ from radiosonde._record.output_batches import BatchOutputReader
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.ring_factory import open_ring
 from radiosonde._record.row_counts import answers_in
-from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, WRITER, Token, leave
+from radiosonde._record.token import AT, CURRENT, ENDED, INDEX, OUTER, RECORDED, SPAN, START_NS, Token, is_within, leave
 from radiosonde._record.tracing import prediction_id
+from radiosonde._record.unended import Unended
 from radiosonde._ring.layout import (
     BATCH_OUTPUTS,
     BEGIN,
@@ -90,6 +92,7 @@ class RecordWriter:
         begin: ``begin(args, kwargs)`` returns a token, or None when it could not be recorded.
         finish: ``finish(token, result)`` marks the record done.
         fail: ``fail(token, error)`` marks it failed.
+        unended: calls that one of these could not be called for, because the stack was full.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class RecordWriter:
         self._tallier = Tallier(self._value_edges(), latency_edges_of(self.ring.schema))
         self.reclaimer = Reclaimer(self.ring, self._tallier, recorder.host.guard.lose, recorder.host.wake)
         self._answers = dict[int, NDArray[Any]]()  # by index, until the call ends
+        self.unended = Unended()
         plain = self._build_begin()
         traced = plain if spans is None else spans.around_begin(plain, self)
         self.begin = traced if recorder.observed.own_id is None else self._naming(traced, recorder.observed.own_id)
@@ -137,6 +141,7 @@ class RecordWriter:
         pack_features = struct.Struct(f"{row_bytes}s").pack_into
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
+            token = None
             try:
                 outer = get_current()
                 if outer is not None and outer[OUTER] is ENDED:
@@ -177,11 +182,13 @@ class RecordWriter:
                         if is_spooled:
                             memory[at + INPUT_KIND_OFFSET] = INPUT_ROW
                         return token
+                read_features(token, args, kwargs)
+            except RecursionError:  # no call fits on the stack any more, none of ours either
+                writer.unended[:0] = (losses.RECORD_FAILED if token is None else losses.FEATURES_UNREADABLE,)
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
                 guard.swallow("begin", error)
                 return None
-            read_features(token, args, kwargs)
             return token
 
         return begin
@@ -197,9 +204,10 @@ class RecordWriter:
         def begin_named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             token = begin(args, kwargs)
             if token is not None:
-                own_id = host.guard.attempt(select, args, kwargs)
-                if own_id is not None:
-                    host.alias(own_id, prediction_id(token))
+                with suppress(RecursionError):  # the prediction has begun, and counts without its id
+                    own_id = host.guard.attempt(select, args, kwargs)
+                    if own_id is not None:
+                        host.alias(own_id, prediction_id(token))
             return token
 
         return begin_named
@@ -347,6 +355,8 @@ class RecordWriter:
                     set_current(outer)
                 if span is not None and spans is not None:
                     spans.end(token, code, confidence, None)
+            except RecursionError:  # the wrapper leaves it to the consumer
+                raise
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
                 leave(token)
@@ -366,6 +376,8 @@ class RecordWriter:
                 leave(token)
                 if token[SPAN] is not None and spans is not None:
                     spans.end(token, -1, NAN, failure)
+            except RecursionError:  # the wrapper leaves it to the consumer
+                raise
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
                 leave(token)
@@ -378,17 +390,8 @@ class RecordWriter:
         ring, index, recorded = self.ring, token[INDEX], token[RECORDED]
         kind, code, confidence, score = summary
         fields = (
-            score,
-            elapsed_ns,
-            code,
-            confidence,
-            error,
-            kind,
-            recorded.kind,
-            recorded.step,
-            recorded.kept,
-            recorded.rows,
-        )
+            score, elapsed_ns, code, confidence, error, kind, recorded.kind, recorded.step, recorded.kept, recorded.rows,
+        )  # fmt: skip
         pack, arguments = END.pack_into, (ring.memory, token[AT] + END_OFFSET, *fields, index * 4 + 4 + state)
         answers = self._answers.pop(index, None) if self._answers else None
         # No call from here to the pack, and nothing allocated (`radiosonde._ring.ring`).
@@ -472,20 +475,6 @@ class RecordWriter:
             return None
         slot = token[1] & (self.ring.capacity - 1)
         return self.ring.rows[slot : slot + 1]
-
-
-def is_within(outer: Token | None, recorder: Recorder) -> bool:
-    """Say whether one of the predictions in progress, *outer* and those around it, is of the same model and variant.
-
-    Then the call is a part of that one: a method that calls its base's or a sibling, recursion. A shadow or a canary that
-    is asked beside the stable model is another variant, and counts.
-    """
-    while outer is not None and outer is not ENDED:
-        other = outer[WRITER].recorder
-        if other.name == recorder.name and other.variant == recorder.variant and other.host is recorder.host:
-            return True
-        outer = outer[OUTER]
-    return False
 
 
 def _read_nothing(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from radiosonde._record.outputs import OutputReader, Task
 from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.ring_factory import open_spooled_ring
 from radiosonde._record.schema import Schema
+from radiosonde._record.unended import Unended
 from radiosonde._ring.layout import PHASES
 from radiosonde.model import OVERFLOW_COHORT, checked_model, checked_name, losses, name_of
 from radiosonde.model.concealed import key_id
@@ -131,7 +132,10 @@ class Recorder:
         self._revive = revive
         self.name = self._counted(checked_model(observed.name))
         self.variant = self._named("stable" if observed.variant is None else observed.variant)
-        self._features = tuple(name if isinstance(name, str) else name_of(name) for name in observed.features)
+        # By the type: an object may raise when it is asked for its class.
+        self._features: tuple[Any, ...] = tuple(
+            name if issubclass(type(name), str) else name_of(name) for name in observed.features
+        )
         version = observed.version
         self._version = None if callable(version) else self._named_version(version)
         self._key = ""
@@ -254,6 +258,7 @@ class Recorder:
         self._count_changed([*schema.names, *self.observed.classes])
         outputs = OutputReader(classes, self.host.guard, task=self._task(reference), name=self.name)
         writer = RecordWriter(self, schema, outputs, self.host.spans_for(self))
+        writer.unended[:0] = self.writer.unended
         writer.inputs.is_tentative = (
             schema.is_open and self._learned is not None and self._learned.alternative is not None
         )
@@ -456,12 +461,17 @@ class FirstRecordWriter:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.unended = Unended()
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
         """Open the writer and begin there; nothing is recorded after a shutdown."""
         if self._recorder.host.is_shut:
             return None
-        writer = self._recorder.open_writer(args, kwargs)
+        try:
+            writer = self._recorder.open_writer(args, kwargs)
+        except RecursionError:
+            self.unended[:0] = (losses.RECORD_FAILED,)
+            return None
         return None if writer is None else writer.begin(args, kwargs)
 
     def finish(self, token: Token | None, result: object) -> None:

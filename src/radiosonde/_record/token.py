@@ -7,7 +7,10 @@ and right after it. It is never reset: the value is one small list per context, 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from radiosonde._record.recorder import Recorder
 
 Token = list[Any]
 
@@ -45,3 +48,17 @@ def leave(token: Token) -> None:
 def is_in_progress(token: Token) -> bool:
     """Say whether the prediction of *token* has begun and not ended."""
     return token[OUTER] is not ENDED
+
+
+def is_within(outer: Token | None, recorder: Recorder) -> bool:
+    """Say whether one of the predictions in progress, *outer* and those around it, is of the same model and variant.
+
+    Then the call is a part of that one: a method that calls its base's or a sibling, recursion. A shadow or a canary that
+    is asked beside the stable model is another variant, and counts.
+    """
+    while outer is not None and outer is not ENDED:
+        other = outer[WRITER].recorder
+        if other.name == recorder.name and other.variant == recorder.variant and other.host is recorder.host:
+            return True
+        outer = outer[OUTER]
+    return False

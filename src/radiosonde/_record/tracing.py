@@ -88,6 +88,10 @@ class LiveSpans:
                 with starting(model) as is_admitted:
                     if is_admitted:
                         start(token, writer)
+            except (
+                RecursionError
+            ):  # no call fits on the stack any more: the prediction has begun, and counts without a span
+                pass
             except Exception as error:  # noqa: BLE001 - hot path: a foreign span class may raise anything
                 guard.swallow("span_parent", error)
             return token

@@ -8,6 +8,9 @@ early has ended normally.
 A generator has no context of its own: each step runs in that of whoever asks for the next item, which may be another
 thread's. So the prediction is made the current one at each step, and what was current there is put back at each yield.
 
+Where the stack is full, what a wrapper calls may not fit while the function did; then what is to be recorded is left to the
+consumer (`radiosonde._record.unended`). The few lines for it stand at each place: a function for them would not fit either.
+
 A wrapper may be pickled by value (cloudpickle, dill; what Ray, Dask, Spark and joblib do with functions of a script): its code
 goes with the globals that it uses, so these are functions that can be imported, and its recorder, which is rebuilt on the
 other side (`radiosonde._record.recorder.Recorder.__reduce__`). What is called but is no function (a bound method, an object with
@@ -63,15 +66,29 @@ def _wrap_sync(function: Callable[..., Any], recorder: Recorder | Handed) -> Cal
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Any:
         writer = recorder.writer
-        token = writer.begin(args, kwargs)
+        try:
+            token = writer.begin(args, kwargs)
+        except RecursionError as error:  # nor would the function fit
+            writer.unended[:0] = (error.__class__,)
+            raise
         try:
             result = function(*args, **kwargs) if kwargs else function(*args)  # an empty ** is 30 ns
         except BaseException as error:
-            writer.fail(token, error)
+            try:
+                writer.fail(token, error)
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, error.__class__),)
+                    token[6] = token[0].unended.mark
             raise
-        if type(result) not in SETTLED and is_later(result):
-            return observe_later(token, result, _LATER)
-        writer.finish(token, result)
+        try:
+            if type(result) not in SETTLED and is_later(result):
+                return observe_later(token, result, _LATER)
+            writer.finish(token, result)
+        except RecursionError:
+            if token is not None:
+                token[0].unended[:0] = ((token, None),)
+                token[6] = token[0].unended.mark
         return result
 
     return observed
@@ -81,13 +98,27 @@ def _wrap_async(function: Callable[..., Any], recorder: Recorder | Handed) -> Ca
     @functools.wraps(function)
     async def observed(*args: Any, **kwargs: Any) -> Any:
         writer = recorder.writer
-        token = writer.begin(args, kwargs)
+        try:
+            token = writer.begin(args, kwargs)
+        except RecursionError as error:
+            writer.unended[:0] = (error.__class__,)
+            raise
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            writer.fail(token, error)
+            try:
+                writer.fail(token, error)
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, error.__class__),)
+                    token[6] = token[0].unended.mark
             raise
-        writer.finish(token, result)
+        try:
+            writer.finish(token, result)
+        except RecursionError:
+            if token is not None:
+                token[0].unended[:0] = ((token, None),)
+                token[6] = token[0].unended.mark
         return result
 
     return observed
@@ -96,9 +127,13 @@ def _wrap_async(function: Callable[..., Any], recorder: Recorder | Handed) -> Ca
 def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -> Callable[..., Any]:
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        before = current_token()
         writer = recorder.writer
-        token = writer.begin(args, kwargs)
+        try:
+            before = current_token()
+            token = writer.begin(args, kwargs)
+        except RecursionError as error:
+            writer.unended[:0] = (error.__class__,)
+            raise
         item = thrown = None
         try:
             inner = function(*args, **kwargs)
@@ -114,14 +149,29 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -
                 item = inner.send(sent) if thrown is None else inner.throw(thrown)
                 thrown = None
         except StopIteration as stop:
-            writer.finish(token, item)
+            try:
+                writer.finish(token, item)
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, None),)
+                    token[6] = token[0].unended.mark
             return stop.value
         except GeneratorExit:
-            writer.finish(token, item)
-            go_back(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
+            try:
+                writer.finish(token, item)
+                go_back(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, None),)
+                    token[6] = token[0].unended.mark
             raise
         except BaseException as error:
-            writer.fail(token, error)
+            try:
+                writer.fail(token, error)
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, error.__class__),)
+                    token[6] = token[0].unended.mark
             raise
         finally:
             thrown = None  # its traceback holds this frame: a cycle
@@ -132,9 +182,13 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -
 def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder | Handed) -> Callable[..., Any]:
     @functools.wraps(function)
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        before = current_token()
         writer = recorder.writer
-        token = writer.begin(args, kwargs)
+        try:
+            before = current_token()
+            token = writer.begin(args, kwargs)
+        except RecursionError as error:
+            writer.unended[:0] = (error.__class__,)
+            raise
         item = thrown = None
         try:
             inner = function(*args, **kwargs)
@@ -149,13 +203,28 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder | Han
                 item = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
                 thrown = None
         except StopAsyncIteration:
-            writer.finish(token, item)
+            try:
+                writer.finish(token, item)
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, None),)
+                    token[6] = token[0].unended.mark
         except GeneratorExit:
-            writer.finish(token, item)
-            go_back(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
+            try:
+                writer.finish(token, item)
+                go_back(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, None),)
+                    token[6] = token[0].unended.mark
             raise
         except BaseException as error:
-            writer.fail(token, error)
+            try:
+                writer.fail(token, error)
+            except RecursionError:
+                if token is not None:
+                    token[0].unended[:0] = ((token, error.__class__),)
+                    token[6] = token[0].unended.mark
             raise
         finally:
             thrown = None  # its traceback holds this frame: a cycle

@@ -47,6 +47,8 @@ PLACES: Final[Mapping[str, str]] = {
     "version": "working out a model's version",
     "deferred": "a function that a plug-in left to the consumer",
     "deferred_late": "a function that a plug-in left to the consumer, called at once because too many wait",
+    "full_stack": "counting a call for which there was no room on the stack",
+    "full_stack_end": "ending a prediction for which there was no room on the stack",
     "fold": "counting drained records",
     "close_window": "closing a window",
     "add_totals": "adding closed windows to the totals of a series",

@@ -268,3 +268,37 @@ def test_types_made_for_each_request_are_not_kept(form):
         assert len(inputs.by_type) <= TYPES_KNOWN
         (window,) = rs.windows()
         assert window.features.names == ("wind", "gusts")
+
+
+class Grudge(Exception):  # noqa: N818 - what it is called is no matter
+    """An exception that cannot be printed, and must not be: it may quote a value that people must not see."""
+
+    def __str__(self):
+        raise ValueError("no text for you")
+
+    __repr__ = __str__
+
+
+class Broken:
+    """An answer whose reading raises."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __array__(self, *_, **__):
+        raise self.kind("private")
+
+
+@pytest.mark.parametrize("kind", [Grudge, ValueError, RecursionError, MemoryError])
+@pytest.mark.parametrize(
+    "others", [["yes", "no"], [2.5, 3.5], [[0.5, 0.5], ("a", 0.5)]], ids=["texts", "values", "rows"]
+)
+def test_an_answer_that_raises_costs_its_row(kind, others, caplog):
+    """It is unreadable, once, whatever it raises; the other rows of the batch are read, and nothing of its text is logged."""
+    with fly() as rs:
+        rs.observe("m")(lambda _: [*others, Broken(kind)])(np.ones((len(others) + 1, 2)))
+        (window,) = rs.windows()
+        assert window.output.unreadable == 1
+        assert int(window.output.class_counts.sum()) + int(window.output.value_counts.sum()) == len(others)
+        assert rs.losses()["output_unreadable"] == 1
+    assert "private" not in caplog.text
