@@ -7,7 +7,8 @@ swallowed by the guard. A writer never changes; when the schema turns out to be 
 and the old one is drained to its end.
 
 Order of writes: the header (in flight) before the feature row, so that a reader that copies the slot's former record
-at that moment finds another mark afterwards and drops its torn copy.
+at that moment finds another mark afterwards and drops its torn copy. From taking an index to the pack that marks its slot nothing
+is called (`next` would be a call), so that nothing runs in between (`radiosonde._ring.ring`).
 """
 
 from __future__ import annotations
@@ -134,11 +135,10 @@ class RecordWriter:
         host, series_of, position = recorder.host, recorder.series_of, recorder.observed.position
         guard, anchor, make_room, memory = host.guard, host.anchor, self.reclaimer.make_room, ring.memory
         indices, room, base, mask = ring.indices, ring.room, ring.header_offset, ring.capacity - 1
-        get_ambient, get_current, set_current = AMBIENT.get, CURRENT.get, CURRENT.set
-        pack, pack_bare, now_ns = BEGIN.pack_into, BEGIN_BARE.pack_into, monotonic_ns
+        get_ambient, get_current, set_current, now_ns = AMBIENT.get, CURRENT.get, CURRENT.set, monotonic_ns
+        is_spooled, offset, row_bytes = ring.file is not None, ring.rows_offset, 8 * self.schema.width
+        pack, pack_bare, pack_features = BEGIN.pack_into, BEGIN_BARE.pack_into, struct.Struct(f"{row_bytes}s").pack_into
         one_row = (1, self.schema.width) if self.schema.is_plain and position >= 0 else None
-        is_spooled, rows_offset, row_bytes = ring.file is not None, ring.rows_offset, 8 * self.schema.width
-        pack_features = struct.Struct(f"{row_bytes}s").pack_into
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
             token = None
@@ -154,8 +154,7 @@ class RecordWriter:
                     if cohort or event_ns:
                         is_bare, series = False, series_of(cohort)
                 wall_ns = (start_ns := now_ns()) + anchor[0]
-                # No call from here to the pack, so that nothing runs in between (`radiosonde._ring.ring`); `next` would be one.
-                for index in indices:  # noqa: B007 - used below
+                for index in indices:  # noqa: B007 - used below; no call from here to the pack
                     break
                 if index >= room[0]:
                     make_room(index)
@@ -177,7 +176,7 @@ class RecordWriter:
                     except IndexError:  # given by keyword
                         value = None
                     if type(value) is ndarray and value.shape == one_row and value.dtype is float64:
-                        pack_features(memory, rows_offset + slot * row_bytes, value.tobytes())
+                        pack_features(memory, offset + slot * row_bytes, value.tobytes())
                         token[4] = ONE_ROW
                         if is_spooled:
                             memory[at + INPUT_KIND_OFFSET] = INPUT_ROW
@@ -188,7 +187,6 @@ class RecordWriter:
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
                 guard.swallow("begin", error)
-                return None
             return token
 
         return begin
