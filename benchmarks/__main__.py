@@ -35,6 +35,7 @@ PARTS = {
     "canary": ("quality.bench_canary", "false verdicts on healthy rollouts, rows until a bad cohort is named"),
     "store": ("speed.bench_store", "size of a store of 30 days and how long it takes to read, scaled"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
+    "fork": ("overhead.bench_fork", "p99 of os.fork() beside predictions and a store"),
     "presence": (
         "overhead.bench_presence",
         "resident memory with all carriers and with an agent; CPU until the first answer",

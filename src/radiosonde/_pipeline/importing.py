@@ -1,14 +1,17 @@
-"""Whether a thread is inside an import that Radiosonde began. A fork must not come then.
+"""Imports that Radiosonde began and that another thread is inside: a fork waits for them, and what it cannot wait for is undone in the child.
 
 A child that is forked while another thread imports inherits the lock of that module for ever: its own first import of it, at the
-latest the one at its exit, would wait for a thread that is not there. Python frees only the lock of imports as a whole. Imports
-of the host are the host's own; one of them may run for as long as the process does.
+latest the one at its exit, would wait for a thread that is not there. Python frees only the lock of imports as a whole. So a
+child whose parent did not wait forgets these locks and the modules that are there by half, and imports them anew. Imports of
+the host are the host's own; one of them may run for as long as the process does.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,22 +19,39 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OURS = str(Path(__file__).resolve().parents[1])
-_IMPORTING = "<frozen importlib"
+_MACHINERY = "<frozen importlib"
+_IMPORTING = "_find_and_load"
+"""Function of the machinery in which a module's lock is held; its argument ``name`` is the module."""
 
 
-def is_importing() -> bool:
-    """Return whether another thread than this is in an import that a module of Radiosonde began."""
+def imports_of_ours() -> frozenset[str]:
+    """Return the modules that other threads than this are importing because a module of Radiosonde began to."""
     mine = threading.get_ident()
-    return any(_is_in_import(frame) for ident, frame in sys._current_frames().items() if ident != mine)  # noqa: SLF001 - the documented way to see other threads' frames
+    frames = sys._current_frames()  # noqa: SLF001 - the documented way to see other threads' frames
+    return frozenset(name for ident, frame in frames.items() if ident != mine for name in _begun_by_us(frame))
 
 
-def _is_in_import(frame: FrameType | None) -> bool:
-    """Return whether a frame of ours stands right outside one of the import machinery."""
+def _begun_by_us(frame: FrameType | None) -> list[str]:
+    """Return the modules that a thread is inside, from the innermost to the outermost that a frame of ours asked for."""
+    names: list[str] = []
+    ours = 0
     is_inside = False
     while frame is not None:
-        name = frame.f_code.co_filename
-        if is_inside and name.startswith(_OURS):
-            return True
-        is_inside = name.startswith(_IMPORTING)
+        code = frame.f_code
+        if is_inside and code.co_filename.startswith(_OURS):
+            ours = len(names)
+        is_inside = code.co_filename.startswith(_MACHINERY)
+        if is_inside and code.co_name == _IMPORTING:
+            names.append(str(frame.f_locals.get("name", "")))
         frame = frame.f_back
-    return False
+    return names[:ours]
+
+
+def forget_imports(names: Iterable[str]) -> None:
+    """Make modules importable again whose import was cut off by a fork. In the child, before it imports anything."""
+    locks = getattr(importlib._bootstrap, "_module_locks", {})  # noqa: SLF001 - there is no other way
+    for name in names:
+        locks.pop(name, None)
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if getattr(spec, "_initializing", False):
+            del sys.modules[name]

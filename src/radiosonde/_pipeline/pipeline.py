@@ -18,9 +18,10 @@ from radiosonde._pipeline._worker import Worker, deliver_at_any_end, look_for_si
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
 from radiosonde._pipeline.forgiving import open_part
+from radiosonde._pipeline.fork_patience import PATIENCE
 from radiosonde._pipeline.hurry import in_a_hurry
 from radiosonde._pipeline.idle_models import IdleModels
-from radiosonde._pipeline.importing import is_importing
+from radiosonde._pipeline.importing import forget_imports, imports_of_ours
 from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
@@ -49,14 +50,12 @@ EXIT_TIMEOUT_S = 5.0
 _TURN_TIMEOUT_S = 10.0
 
 FORK_NS = NS // 10
-"""What a fork waits at most for our threads to come to rest. They go on in the parent, and the child begins without them."""
+"""What a fork waits at most, for all pipelines together, until our threads come to rest and imports that they have begun have ended. They
+go on in the parent, and the child begins without them."""
 
 SQLITE_S = 10.0
 """What a fork waits at most for a write to a SQLite file to end: our own work, a few milliseconds as a rule, and the disk's. Never for
 another process's lock (`radiosonde._sqlite_gate`)."""
-
-IMPORT_NS = 10 * NS
-"""What a fork waits at most for imports that our threads have begun; each ends by itself, after a fraction of a second."""
 
 IMPORT_LOOK_S = 0.005
 
@@ -94,6 +93,7 @@ class Pipeline:
         self._start_ns = wall_ns()
         self._spool: Spool | None = None
         self._held: list[OwnedLock | LockType] = []
+        self._importing: frozenset[str] = frozenset()
         self._has_labelled = False
         self._by_nonce: weakref.WeakValueDictionary[int, RingConsumer] = weakref.WeakValueDictionary()
         around = Surroundings(self.guard, self.process, self._consumer, self.snapshot, lambda: self.spool)
@@ -362,31 +362,35 @@ class Pipeline:
     def before_fork(self) -> None:
         """Hold still while the process forks: no turn is taken, nobody is inside SQLite, and nobody imports.
 
-        Turns are waited for as long as `FORK_NS`, SQLite as long as `SQLITE_S`. Imports of ours end by themselves and are
-        waited for until they have: a child that came amid one would hang (`radiosonde._pipeline.importing`).
+        Turns and imports are waited for as long as `FORK_NS`, SQLite as long as `SQLITE_S`. A child that comes amid an import
+        has to begin it anew (`radiosonde._pipeline.importing`).
         """
-        give_up_ns = monotonic_ns() + IMPORT_NS
-        missed = self._hold_for_fork()
-        while is_importing() and monotonic_ns() < give_up_ns:
-            self.after_fork_in_parent()  # who imports may need one of the locks to end
+        until_ns = PATIENCE.until_ns(FORK_NS)
+        missed = self._hold_for_fork(until_ns)
+        self._importing = imports_of_ours()
+        while self._importing and monotonic_ns() < until_ns:
+            self._let_go()  # who imports may need one of the locks to end
             sleep(IMPORT_LOOK_S)
-            missed = self._hold_for_fork()
-        if (
-            missed
-        ):  # the child begins with new locks and connections; what the parent's threads are at goes on in the parent
+            missed = self._hold_for_fork(until_ns)
+            self._importing = imports_of_ours()
+        if missed or self._importing:
+            # The child begins with new locks and connections; what the parent's threads are at goes on in the parent.
             self.guard.lose(losses.FORK_UNHELD)
 
-    def _hold_for_fork(self) -> int:
+    def _hold_for_fork(self, until_ns: int) -> int:
         """Take every lock that is free in time; return how many are not."""
         locks: list[OwnedLock | LockType] = [self._delivery.loading]
         if not self._turn.is_mine:
             locks.insert(0, self._turn)
-        deadline_ns = monotonic_ns() + FORK_NS
-        self._held = [lock for lock in locks if lock.acquire(timeout=_left_s(deadline_ns))]
+        self._held = [lock for lock in locks if lock.acquire(timeout=_left_s(until_ns))]
         return len(locks) - len(self._held) + (not GATE.hold(SQLITE_S))
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
+        PATIENCE.end()
+        self._let_go()
+
+    def _let_go(self) -> None:
         GATE.release()
         for lock in self._held:
             lock.release()
@@ -394,6 +398,8 @@ class Pipeline:
 
     def after_fork_in_child(self) -> None:
         """Start with empty state, new locks, no threads and a new identity; the parent's records are the parent's."""
+        PATIENCE.end()
+        forget_imports(self._importing)
         GATE.reset_in_child()
         self.guard.reset()
         for consumer in self._ring_consumers:

@@ -113,8 +113,9 @@ NAME_CHANGED: Final = "name_changed"
 per model, class, error, phase, feature and category, and for each scope of a cohort."""
 
 FORK_UNHELD: Final = "fork_unheld"
-"""Forks that did not wait for one of our threads to pause, because that took longer than 100 ms, or than ten seconds where the
-disk kept it from ending a write. No prediction is lost in the first case; in the second the child can store nothing and says so."""
+"""Forks that did not wait for one of our threads to pause or to end an import, because that took longer than 100 ms, or than ten
+seconds where the disk kept it from ending a write. No prediction is lost in the first case; in the second the child can store
+nothing and says so."""
 
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show codes instead."""
