@@ -87,7 +87,7 @@ class LiveTable:
     _ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     _calls: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     _failures: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    _types: dict[str, dict[tuple[SeriesKey, int], int]] = field(default_factory=dict)
+    _errors: dict[int, dict[SeriesKey, dict[str, int]]] = field(default_factory=dict)
     _row_of: dict[SeriesKey, int] = field(default_factory=dict)
 
     @property
@@ -130,15 +130,12 @@ class LiveTable:
 
     def steps(self, first: int) -> list[Step]:
         """Return what was counted from step *first* on."""
-        errors: dict[tuple[SeriesKey, int], dict[str, int]] = {}
-        for name, counted in self._types.items():
-            for (key, start), number in counted.items():
-                errors.setdefault((key, start), {})[name] = number
         made = []
         for at in range(first, self.size):
             start = int(self._starts[at])
+            errors = self._errors.get(start, {})
             cells = tuple(
-                Cell(self.keys[row], int(self._calls[row, at]), errors.get((self.keys[row], start), {}))
+                Cell(self.keys[row], int(self._calls[row, at]), errors.get(self.keys[row], {}))
                 for row in np.flatnonzero(self._calls[:, at])
             )
             made.append(Step(start, int(self._ends[at]), cells))
@@ -146,13 +143,12 @@ class LiveTable:
 
     def table(self) -> MeasureTable:
         """Return the table as it is; it shares memory with this one and is good until windows are added."""
-        at_of = {int(start): at for at, start in enumerate(self._starts[: self.size])}
-        types = {
-            name: np.array(
-                sorted((self._row_of[key], at_of[start], number) for (key, start), number in counted.items()), np.int64
-            )
-            for name, counted in sorted(self._types.items())
-        }
+        cells: dict[str, list[tuple[int, int, int]]] = {}
+        for at, start in enumerate(self._starts[: self.size]):
+            for key, errors in self._errors.get(int(start), {}).items():
+                for name, number in errors.items():
+                    cells.setdefault(name, []).append((self._row_of[key], at, number))
+        types = {name: np.array(sorted(counted), np.int64) for name, counted in sorted(cells.items())}
         return self._measures(types)
 
     def counts(self) -> MeasureTable:
@@ -226,5 +222,5 @@ class LiveTable:
             self._calls[row, at] += calls
             for name, number in errors.items():
                 self._failures[row, at] += number
-                counted = self._types.setdefault(name, {})
-                counted[key, step.start_ns] = counted.get((key, step.start_ns), 0) + number
+                counted = self._errors.setdefault(step.start_ns, {}).setdefault(key, {})
+                counted[name] = counted.get(name, 0) + number
