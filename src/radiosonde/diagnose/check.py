@@ -13,7 +13,7 @@ from radiosonde.diagnose.finding import Diagnosis, LeftOut, NotChecked, Place
 from radiosonde.diagnose.fold import fold
 from radiosonde.diagnose.hypotheses import weigh
 from radiosonde.diagnose.incidents import name_incidents
-from radiosonde.diagnose.known_bad import add_hidden, going_on, in_force, look_again, view_without
+from radiosonde.diagnose.known_bad import add_hidden, can_be_spoiled, going_on, in_force, look_again, view_without
 from radiosonde.diagnose.lost import hole_words, unseen_models
 from radiosonde.diagnose.policy import Policy
 from radiosonde.diagnose.registry import Report, View, all_checks
@@ -21,7 +21,7 @@ from radiosonde.diagnose.status import missing_checks, required_subjects, window
 from radiosonde.model import RUNTIME_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from radiosonde.diagnose.known_bad import KnownBad
     from radiosonde.diagnose.registry import Check
@@ -134,13 +134,13 @@ def _reports(view: View) -> tuple[dict[Check, Report], list[KnownBad]]:
     if again is None:
         return reports, []
     rest, ended = again
-    add_hidden(reports, _look(rest, window_ns), ended, window_ns)
+    add_hidden(reports, _look(rest, window_ns, can_be_spoiled), ended, window_ns)
     fold(reports, window_ns)
     return reports, ended
 
 
-def _look(view: View, window_ns: int) -> dict[Check, Report]:
-    reports = {each: Report() for each in all_checks()}
+def _look(view: View, window_ns: int, is_chosen: Callable[[Check], bool] = lambda _: True) -> dict[Check, Report]:
+    reports = {each: Report() for each in all_checks() if is_chosen(each)}
     for each, report in reports.items():
         each.look(view, report)
         if not view.wants_past:

@@ -8,9 +8,11 @@ outage of the store.
 An interval that reaches to the last window is not left out, because what goes on now must be looked at; its time does not lie before anything that
 it could spoil.
 
-Ended incidents take a second look: the checks look at everything first, which finds the incidents that are over; then, if there are any, at the
-windows without them. What only the second look finds was hidden by the past, and is added. Nothing that the first look found is taken away. A check
-of blocks looks for one change at a time, and today's may hide last week's; so these checks also say what they would have said two and six days ago.
+Ended incidents take a second look: the checks look at everything first, which finds the incidents that are over; then, if there are any, those
+whose baselines can be spoiled look at the windows without them. What only the second look finds was hidden by the past, and is added. Nothing that the
+first look found is taken away. A check of windows goes through time and leaves every incident of its measures out of what comes after; its second
+look would be the first one again, at the whole cost. A check of blocks compares with all of the past. It looks for one change at a time, too, and today's
+may hide last week's; so these checks also say what they would have said two and six days ago.
 """
 
 from __future__ import annotations
@@ -96,6 +98,11 @@ def view_without(view: View, intervals: Sequence[KnownBad]) -> View:
     )
 
 
+def can_be_spoiled(check: Check) -> bool:
+    """Return whether ended incidents are part of what *check* compares with, if they are not left out for it."""
+    return check.scales == "blocks"
+
+
 def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[KnownBad]] | None:
     """Return the view for a second look and the ended incidents left out of it; None where no second look is needed.
 
@@ -104,7 +111,7 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
         reports: what each check reported.
     """
     first, last = (pick(window.start_ns for window in view.windows) for pick in (min, max))
-    able = [check for check, report in reports.items() if check.spoils and check.scales == "blocks" and report.checked]
+    able = [check for check, report in reports.items() if check.spoils and can_be_spoiled(check) and report.checked]
     days = [back for back in _BACK_NS if able and last - back - first >= back]
     looks = [dict(reports), *(_look_back(view, able, view.panel.axis.start_of(last - back)) for back in days)]
     ended = {
@@ -144,9 +151,10 @@ def add_hidden(
 
     A finding of the first look that began in the time of an incident that is over was dated by that incident: the second look's takes its place.
     """
-    for check, report in reports.items():
+    for check, added in second.items():
+        report = reports[check]
         known = [*report.findings, *(note for note in report.notes if note.onset.ended_ns is None)]
-        for finding in second[check].findings:
+        for finding in added.findings:
             if finding.onset.ended_ns is not None or any(is_same(finding, each, window_ns) for each in known):
                 continue
             twins = [each for each in report.findings if each.name == finding.name]
