@@ -31,6 +31,14 @@ PARTS = {
     "runtime": ("speed.bench_runtime", "the health of the process, sampled"),
     "incidents": ("quality.bench_incidents", "false alarms, time to detect, place and onset of failing calls"),
     "catalogue": ("quality.bench_catalogue", "kind, place and onset of every incident of the catalogue"),
+    "latency": (
+        "quality.bench_latency",
+        "slow calls: found, place, phase, onset; how many are misdated by more than a day",
+    ),
+    "live": (
+        "quality.bench_live",
+        "what a look at a new window costs when detectors are kept up, by length of history",
+    ),
     "floors": ("quality.bench_floors", "whether a change as large as the detection floor is found"),
     "canary": ("quality.bench_canary", "false verdicts on healthy rollouts, rows until a bad cohort is named"),
     "store": ("speed.bench_store", "size of a store of 30 days and how long it takes to read, scaled"),

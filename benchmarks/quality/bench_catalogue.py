@@ -1,11 +1,13 @@
-"""Is each incident of the catalogue named for what it is: kind, place and onset of the findings of a whole diagnosis.
+"""Is each incident of the catalogue named for what it is: kind, place, onset and cause of the findings of a whole diagnosis.
 
 The members of `benchmarks.quality.incidents.catalogue`, a draw of each per round. Right is one finding of the true kind and no other finding; its place is exact;
-its onset is within a window, or 5 % of the time since. Intervals are Wilson's, of 95 %.
+its onset is within a window, or 5 % of the time since; its verdict is right if the likeliest cause is the true one. Every third member is looked at every three
+windows, too: its verdict must not become another one once it was right. Intervals are Wilson's, of 95 %.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,16 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.quality.incidents.catalogue import Incident
+    from radiosonde.diagnose.finding import Diagnosis
+
+
+_EVERY, _LOOK_WINDOWS = 3, 3
 
 
 class Named(NamedTuple):
-    """What became of one incident: found at all, its kind, its place and its onset right, alone, and what was said instead."""
+    """What became of one incident: found at all, its kind, its place, its onset and its verdict right, alone, and what was said instead."""
 
     found: bool
     kind: bool
     place: bool
     onset: bool
     alone: bool
+    verdict: bool
     said: str
 
 
@@ -42,26 +49,50 @@ def measure(rounds: int) -> Iterator[Figure]:
         ("place", [each.place for each in known], []),
         ("onset", [each.onset for each in known], []),
         ("alone", [each.alone for each in known], []),
-    ):
+        ("verdict", [each.verdict for each in known], sorted({incident.name for incident, each in seen if each.found and not each.verdict})),
+    ):  # fmt: skip
         low, high = wilson(values)
         said = f"{sum(values)} of {len(values)}, {100 * low:.0f} to {100 * high:.0f} %" + (f"; not: {', '.join(missed)}" if missed else "")  # fmt: skip
         yield Figure(f"catalogue-{what}", f"{what} right, {len({each.name for each, _ in seen})} incidents of a service", [sum(values) / max(len(values), 1)], unit="of 1", absolute=said)  # fmt: skip
+
+    looked = [(incident, flips(incident, 0)) for incident in list(catalogue())[::_EVERY]]
+    turned = [incident.name for incident, count in looked if count]
+    yield Figure("catalogue-flips", f"verdicts that became another one, looked at every {_LOOK_WINDOWS} windows", [len(turned)], unit="incidents", absolute=f"of {len(looked)}; {', '.join(turned) or 'none'}")  # fmt: skip
 
 
 def named(incident: Incident, seed: int) -> Named:
     """Return what a diagnosis says of a draw of *incident*."""
     windows = incident.build(np.random.default_rng((seed, 17)))
-    findings = check(windows, {}).findings
+    diagnosis = check(windows, {})
+    findings = diagnosis.findings
     mine = [each for each in findings if each.name.startswith(incident.finding)]
     said = ", ".join(f"{each.name}@{(each.onset.at_ns - START_NS) // MINUTE_NS}" for each in findings)
     if not mine:
-        return Named(bool(findings), kind=False, place=False, onset=False, alone=False, said=said)
+        return Named(bool(findings), kind=False, place=False, onset=False, alone=False, verdict=False, said=said)
     first = mine[0]
     at = (first.onset.at_ns - START_NS) / MINUTE_NS
     onset = HISTORY if not incident.name.startswith("memory grows") else 120
     close = abs(at - onset) <= max(1.0, 0.05 * (HISTORY + AFTER - onset))
     place = (first.where.version, first.where.cohort) == (incident.version, incident.cohort)
-    return Named(found=True, kind=True, place=place, onset=close, alone=len(findings) == 1, said=said)
+    verdict = likeliest(diagnosis) in incident.causes
+    return Named(found=True, kind=True, place=place, onset=close, alone=len(findings) == 1, verdict=verdict, said=said)
+
+
+def likeliest(diagnosis: Diagnosis) -> str:
+    """Return the cause that *diagnosis* holds most likely; ``""`` without one."""
+    return next((each.cause for each in diagnosis.hypotheses if each.state == "likely"), "")
+
+
+def flips(incident: Incident, seed: int) -> int:
+    """Return how often the verdict was another one than at the look before, from the first finding of the true kind on."""
+    windows = incident.build(np.random.default_rng((seed, 17)))
+    said: list[str] = []
+    for minute in range(HISTORY + _LOOK_WINDOWS, HISTORY + AFTER + 1, _LOOK_WINDOWS):
+        until_ns = START_NS + minute * MINUTE_NS
+        diagnosis = check([window for window in windows if window.end_ns <= until_ns], {})
+        if said or any(each.name.startswith(incident.finding) for each in diagnosis.findings):
+            said.append(likeliest(diagnosis))
+    return sum(before != after for before, after in pairwise(said))
 
 
 def wilson(values: Sequence[bool]) -> tuple[float, float]:

@@ -13,13 +13,26 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmarks._measure import Figure
-from benchmarks.quality.incidents.latency import tiered
-from benchmarks.quality.incidents.service import DAY, WORLDS, Traffic, calls, failing, plant, series
+from benchmarks.quality.incidents.latency import WORLDS as LATENCIES
+from benchmarks.quality.incidents.latency import slow, tiered, timed
+from benchmarks.quality.incidents.service import (
+    DAY,
+    MINUTE_NS,
+    START_NS,
+    WORLDS,
+    Traffic,
+    calls,
+    failing,
+    plant,
+    series,
+)
 from benchmarks.quality.incidents.traffic import WORLDS as VOLUMES
 from benchmarks.quality.incidents.traffic import make_volume_grid
 from radiosonde.diagnose.check import check
 from radiosonde.diagnose.failure_findings import failure_finding
 from radiosonde.diagnose.failure_incidents import find_failures
+from radiosonde.diagnose.latency_incidents import slow_spans
+from radiosonde.diagnose.measures import make_table
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.traffic_incidents import find_traffic, severity_of
 
@@ -37,6 +50,7 @@ PLACES = (
     ("v1", "plan=p0,region=r3", PlaceName("v1", "stable", "plan=p0,region=r3")),
 )
 RATES, HISTORIES, AFTER = (0.005, 0.05, 0.3), (180, 1440), 30
+SIDE_BY_SIDE = {"3 h": 180, "1 d": DAY, "3 d": 3 * DAY, "30 d": 30 * DAY}
 
 
 class Found(NamedTuple):
@@ -65,15 +79,37 @@ def measure(rounds: int) -> Iterator[Figure]:
     found = [_fault(place, rate, history, seed) for place in PLACES for rate in RATES for history in HISTORIES for seed in range(rounds)]  # fmt: skip
     known = [each for each in found if each.windows < 99]
     for rate in RATES:
-        for history in HISTORIES:
-            took = [_fault(PLACES[0], rate, history, seed).windows for seed in range(rounds)]
-            yield Figure(f"incidents-detect-{rate}-{history}", f"windows until {100 * rate:g} % of all calls failing are found, {history} min of history", took, unit="windows")  # fmt: skip
+        made = {words: [_fault(PLACES[0], rate, history, seed).windows for seed in range(rounds if history <= DAY else min(rounds, 3))] for words, history in SIDE_BY_SIDE.items()}  # fmt: skip
+        yield _side_by_side(f"incidents-detect-{rate}", f"{100 * rate:g} % of all calls failing", made)
+    made = {
+        words: [_slowed(history, seed) for seed in range(min(rounds, 3))] for words, history in SIDE_BY_SIDE.items()
+    }
+    yield _side_by_side("incidents-detect-slow", "2 % of calls ten times as slow", made)
     yield Figure("incidents-found", f"faults found within {AFTER} windows", [len(known) / len(found)], unit="of 1")
     yield Figure("incidents-place", "place exact, of those found", [np.mean([e.exact for e in known])], unit="of 1")
     yield Figure("incidents-onset", "onset within a window", [np.mean([e.off <= 1 for e in known])], unit="of 1")
     yield _cost(rounds)
     yield from _check_costs(rounds)
     yield from _traffic(rounds)
+
+
+def _side_by_side(key: str, what: str, took: dict[str, list[int]]) -> Figure:
+    """Return the windows until *what* is found, with the medians by length of history."""
+    medians = {words: float(np.median(each)) for words, each in took.items()}
+    said = ", ".join(f"{median:g} after {words}" for words, median in medians.items())
+    return Figure(key, f"windows until {what} are found", [number for each in took.values() for number in each], unit="windows", absolute=said)  # fmt: skip
+
+
+def _slowed(history: int, seed: int) -> int:
+    """Return the windows until two calls in a hundred that take ten times as long are found after *history* minutes; 99 for never."""
+    rng = np.random.default_rng((seed, history))
+    keys = series(2)
+    made = calls(rng, history + AFTER, keys, 1500.0)
+    tables = slow(LATENCIES["wandering"](rng, history + AFTER), 0.02, 10, history)
+    windows = timed(rng, Traffic(keys, made, np.zeros_like(made)), tables)
+    onset_ns = START_NS + history * MINUTE_NS
+    opened = [span.opened_ns for span in slow_spans(make_table("m", windows), windows).spans if span.opened_ns]
+    return min((round((at - onset_ns) / MINUTE_NS) for at in opened if at > onset_ns), default=99)
 
 
 def _traffic(rounds: int) -> Iterator[Figure]:

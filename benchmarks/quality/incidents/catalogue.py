@@ -33,6 +33,7 @@ class Incident(NamedTuple):
         version: version it is confined to; ``""`` for all.
         cohort: cohort it is confined to; ``""`` for all.
         build: makes its windows.
+        causes: what a right verdict holds most likely: one, or either of two that cannot be told apart by what is recorded.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Incident(NamedTuple):
     version: str
     cohort: str
     build: Callable[[np.random.Generator], list[Window]]
+    causes: tuple[str, ...] = ("host",)
 
 
 class Slow(NamedTuple):
@@ -97,12 +99,12 @@ def durations(seconds: list[float]) -> DurationCounts:
 def _failing(version: str, cohort: str, rate: float) -> Incident:
     kind = "version.errors" if version else "cohort.errors" if cohort else "errors.errors"
     place = f"{version or 'all'} {cohort or 'all'}"
-    return Incident(f"{100 * rate:g} % of calls fail, {place}", (kind,), version, cohort, lambda rng: timed(rng, plant(rng, served(rng), rate, HISTORY, version=version, cohort=cohort)))  # fmt: skip
+    return Incident(f"{100 * rate:g} % of calls fail, {place}", (kind,), version, cohort, lambda rng: timed(rng, plant(rng, served(rng), rate, HISTORY, version=version, cohort=cohort)), ("version",) if version else ("data",) if cohort else ("backend",))  # fmt: skip
 
 
 def _slow(share: float, factor: float, version: str = "", cohort: str = "") -> Incident:
     place = f"{version or 'all'} {cohort or 'all'}"
-    return Incident(f"{100 * share:g} % of calls take {factor:g} times as long, {place}", ("latency.",), version, cohort, lambda rng: timed(rng, served(rng), Slow(share, factor, version, cohort)))  # fmt: skip
+    return Incident(f"{100 * share:g} % of calls take {factor:g} times as long, {place}", ("latency.",), version, cohort, lambda rng: timed(rng, served(rng), Slow(share, factor, version, cohort)), ("version",) if version else ("backend", "data") if cohort else ("backend",))  # fmt: skip
 
 
 def _moved(factor: float, cohort: str = "") -> Incident:
@@ -114,7 +116,7 @@ def _moved(factor: float, cohort: str = "") -> Incident:
         traffic.failures[:] = np.minimum(traffic.failures, traffic.calls)
         return timed(rng, traffic)
 
-    return Incident(f"calls x {factor:g}, {cohort or 'all'}", ("traffic.",), "", cohort, build)
+    return Incident(f"calls x {factor:g}, {cohort or 'all'}", ("traffic.",), "", cohort, build, ("traffic",))
 
 
 def _stalled(field: str, seconds: list[float], *, slow: bool) -> Incident:
@@ -168,7 +170,7 @@ def catalogue() -> Iterator[Incident]:
     for factor in (0.2, 0.5):
         yield _moved(factor)
     yield _moved(2.0, "region=r2")
-    yield Incident("no call arrives", ("traffic.",), "", "", _silent)
+    yield Incident("no call arrives", ("traffic.",), "", "", _silent, ("traffic",))
     for slow in (False, True):
         yield _stalled("gc_pauses", [0.002] * 20 + [2.0] * 2, slow=slow)
         yield _stalled("gc_pauses", [0.002] * 20 + [0.3] * 6, slow=slow)
