@@ -70,7 +70,7 @@ class FailureReplay:
         self._scale = _time_scale(table)
         month_steps, burst_steps = self._scale
         scan = SpanScan(self._places.members, table.failures, table.calls, month_steps, replace(RULE, slo=slo))
-        self.replay = Replay(scan, self._places, burst_steps).run()
+        self.replay = Replay(scan, self._places, burst_steps, table.start_ns).run()
         self._gate = ArmGate(table.keys)
         self._look_at_versions()
 
@@ -88,6 +88,7 @@ class FailureReplay:
             return False
         if first < scan.size and not self.replay.rewind(first):
             return False
+        self.replay.starts = table.start_ns
         scan.append(table.failures[:, first:], table.calls[:, first:])
         self.replay.run()
         self._look_at_versions()

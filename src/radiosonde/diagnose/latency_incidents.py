@@ -94,11 +94,11 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
     for number in range(len(buckets)):
         scan = SpanScan(places.members, slow[number], calls, table.steps_per_month, rule)
         scans.append(scan)
-        incidents, _ = replay(scan, places, _BURST_STEPS)
+        incidents, _ = replay(scan, places, _BURST_STEPS, table.start_ns)
         found += [
             (_separation(incident, slow[number], calls), number, incident)
             for incident in incidents
-            if not incident.is_burst
+            if incident.is_reported_by(table.size)
         ]
     found.sort(key=lambda entry: -entry[0])
     chosen: list[tuple[int, Incident]] = []

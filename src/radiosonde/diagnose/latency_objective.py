@@ -72,7 +72,7 @@ def find_slow(table: MeasureTable, windows: Sequence[Window], bound_s: float) ->
     places = make_places(table.keys, calls.sum(axis=1))
     scan = SpanScan(places.members, slow, calls, table.steps_per_month, Rule(min_rise=_NEVER, slo=_ALLOWED))
     incidents, _ = replay(scan, places, _BURST_STEPS)
-    kept = [incident for incident in incidents if not incident.is_burst]
+    kept = [incident for incident in incidents if incident.is_reported_by(scan.size)]
     return LatencyObjective(bound_s, bucket, places, scan, calls, slow, kept)
 
 

@@ -102,7 +102,7 @@ def look_at_shortage(shortage: Shortage, runtime: Sequence[Window]) -> ShortageL
     places = make_places(keys, whole.sum(axis=1))
     rule = Rule(shortage.min_rise, shortage.objective, measures=len(SHORTAGES))
     scan = SpanScan(places.members, np.rint(lost), np.rint(whole), max(_MONTH_NS / distance, 1.0), rule)
-    found = [incident for incident in replay(scan, places, _BURST_STEPS)[0] if not incident.is_burst]
+    found = [incident for incident in replay(scan, places, _BURST_STEPS)[0] if incident.is_reported_by(scan.size)]
     length = next((each for each in scan.scales if each > 1 and not np.isnan(rate_floor(scan, each))), 0)
     floor = (rate_floor(scan, length), length) if length else (float("nan"), 0)
     return ShortageLook(shortage, keys, steps, lost, whole, found, floor)

@@ -9,7 +9,8 @@ A look knows only what came before it, so going through the history once gives t
 * *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
   incident had to be (10 is enough), over at least `_LEAST_CALM` windows. One quiet window never closes.
 * *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28 days, is how
-  this model lives. It is never opened; it is opened when it outlasts them.
+  this model lives. So is what comes at the time of day at which two of them came, whatever its length: a nightly job, the opening of a market on
+  Mondays. It is never opened; it is opened when it outlasts them.
 * *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same incident
   goes on.
 """
@@ -41,6 +42,7 @@ _LIKELY = 3.3
 _CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
 """Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none now
 would else take very long to show."""
+_DAY_NS, _SAME_TIME_NS = 86_400_000_000_000, 2_700_000_000_000
 _LARGER, _LONGER = 3, 2
 """How much larger and longer than what is known a burst may be: with two known, a third that is the largest so far is ordinary."""
 
@@ -107,6 +109,7 @@ class Replay:
         scan: the rate, of which incidents are left out.
         places: its places.
         burst_steps: how many steps a burst lasts at most.
+        starts: start of each step, in nanoseconds; None where the time of day is not known.
         incidents: incidents, bursts included, in the order of their alarms.
         looked: steps looked at; less than there are where more than `MAX_INCIDENTS` came before.
         changes: a number that is another one whenever an incident was opened or widened: no two histories have the same.
@@ -115,6 +118,7 @@ class Replay:
     scan: SpanScan
     places: Places
     burst_steps: int
+    starts: NDArray[np.int64] | None = None
     incidents: list[Incident] = field(default_factory=list)
     looked: int = 0
     changes: int = 0
@@ -190,7 +194,7 @@ class Replay:
         incident.last_alarm = alarm
         incident.recovered, incident.closed = recovery(incident, alarm, scan.raw_hits, scan.raw_trials)
         if former is None:
-            incident.opened = _opened(self.incidents, incident, self.burst_steps, scan.month_steps)
+            incident.opened = self._opened(incident)
             self.incidents.append(incident)
         series = incident.cover.series | self.places.members[alarm.place]
         end = None if incident.closed is None else incident.closed + 1
@@ -200,28 +204,42 @@ class Replay:
         self._serial += 1
         self.changes = self._serial
 
+    def _opened(self, new: Incident) -> int:
+        """Return the look that opens *new*: its alarm, or when it outlasts the second longest of what is known to come, and was as large."""
+        step = new.alarm.step
+        if new.alarm.is_objective:
+            return step
+        known = [
+            former
+            for former in self.incidents
+            if former.closed is not None
+            and former.recovered is not None
+            and not former.is_open_at(step)
+            and new.onset - former.onset <= self.scan.month_steps
+            and _LARGER * former.hits >= new.hits
+        ]
+        short = [each for each in known if (each.recovered or 0) - each.onset <= self.burst_steps]
+        looks = [step]
+        for alike in (short, [each for each in known if self._is_same_time(each, new)]):
+            lengths = sorted((each.closed or 0) - each.onset for each in alike)
+            looks += [new.onset + _LONGER * lengths[-2]] if len(lengths) >= 2 else []
+        return max(looks)
 
-def replay(scan: SpanScan, places: Places, burst_steps: int) -> tuple[list[Incident], int]:
+    def _is_same_time(self, former: Incident, new: Incident) -> bool:
+        """Return whether both came at the same time of the day, on different days."""
+        if self.starts is None:
+            return False
+        apart = int(self.starts[new.onset] - self.starts[former.onset])
+        off = (apart + _DAY_NS // 2) % _DAY_NS - _DAY_NS // 2
+        return apart > _DAY_NS // 2 and abs(off) <= _SAME_TIME_NS
+
+
+def replay(
+    scan: SpanScan, places: Places, burst_steps: int, starts: NDArray[np.int64] | None = None
+) -> tuple[list[Incident], int]:
     """Return what one run over everything in *scan* finds: the incidents, bursts included, and how many steps were looked at."""
-    made = Replay(scan, places, burst_steps).run()
+    made = Replay(scan, places, burst_steps, starts).run()
     return made.incidents, made.looked
-
-
-def _opened(incidents: list[Incident], new: Incident, burst_steps: int, month_steps: float) -> int:
-    """Return the look that opens *new*: its alarm, or when it outlasts the second longest of the bursts that were as large."""
-    if new.alarm.is_objective:
-        return new.alarm.step
-    lengths = sorted(
-        former.closed - former.onset
-        for former in incidents
-        if former.closed is not None
-        and former.recovered is not None
-        and not former.is_open_at(new.alarm.step)
-        and former.recovered - former.onset <= burst_steps
-        and new.onset - former.onset <= month_steps
-        and _LARGER * former.hits >= new.hits
-    )
-    return max(new.alarm.step, new.onset + _LONGER * lengths[-2]) if len(lengths) >= 2 else new.alarm.step
 
 
 def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:

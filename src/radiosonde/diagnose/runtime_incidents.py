@@ -172,7 +172,7 @@ def _incidents(health: ProcessHealth, rule: Rule) -> tuple[SpanScan, list[Incide
     scan = SpanScan(places.members, health.hits, health.trials, max(_MONTH_NS / distance, 1.0), rule)
     if not health.hits.any():
         return scan, []
-    return scan, [incident for incident in replay(scan, places, _BURST_STEPS)[0] if not incident.is_burst]
+    return scan, [incident for incident in replay(scan, places, _BURST_STEPS)[0] if incident.is_reported_by(scan.size)]
 
 
 def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_past: bool) -> Finding:

@@ -230,3 +230,44 @@ def test_a_place_that_the_simulator_plants_is_what_it_says():
     assert sum(is_member(key, "v2", "region=r1") for key in keys) == 2
     assert sum(is_member(key, "", "plan=p0,region=r1") for key in keys) == 2
     assert all(is_member(key, "", "") for key in keys)
+
+
+def at_two_every(days, count, *, minutes=60, rate=0.03):
+    """Return traffic of which a share fails for some minutes at two in the morning, *count* times, every so many days; and the onsets."""
+    total = (days * (count - 1) + 1) * 24 * HOUR + 20 * HOUR
+    rng, traffic = served(21, total, series(1), per_minute=120.0)
+    onsets = [number * days * 24 * HOUR + 2 * HOUR for number in range(count)]
+    for onset in onsets:
+        traffic = plant(rng, traffic, rate, onset, onset + minutes)
+    return rng, traffic, onsets
+
+
+@pytest.mark.parametrize(("days", "minutes", "rate"), [(1, 60, 0.03), (1, 150, 0.02), (7, 60, 0.03)])
+def test_what_comes_every_night_or_every_week_is_usual_from_the_third_time_on(days, minutes, rate):
+    """A job at two in the morning fails a share of the calls: known after two times, whether it comes every day or on one day of the week."""
+    _, traffic, onsets = at_two_every(days, 5, minutes=minutes, rate=rate)
+    found = find_failures(traffic.table())
+    assert [incident.onset for incident in found.incidents] == pytest.approx(onsets[:2], abs=3)
+
+
+def test_what_comes_every_night_is_found_where_it_lasts_or_grows_or_comes_at_another_time():
+    """Five nights are usual; by day, three times as long, or ten times as much is not, and is seen as soon as elsewhere."""
+    rng, traffic, onsets = at_two_every(1, 5)
+    last = onsets[-1] + 12 * HOUR
+    by_day = find_failures(plant(rng, traffic, 0.03, last, last + 60).table()).incidents[2:]
+    assert [(each.onset, each.opened - each.onset <= 4) for each in by_day] == [(pytest.approx(last, abs=3), True)]
+    longer = find_failures(plant(rng, traffic, 0.03, onsets[-1] + 60, onsets[-1] + 240).table()).incidents[2:]
+    assert [each.onset for each in longer] == [pytest.approx(onsets[-1], abs=3)]
+    larger = find_failures(plant(rng, traffic, 0.3, onsets[-1], onsets[-1] + 60).table()).incidents[2:]
+    assert [each.opened - onsets[-1] <= 3 for each in larger] == [True]
+
+
+def test_no_look_reports_a_burst_that_a_later_look_takes_back():
+    """A burst like the known ones is not reported while it lasts, either: what a look says is not withdrawn by the next."""
+    rng, traffic = served(22, 12 * HOUR, series(1), per_minute=300.0, rate=0.001)
+    for start in range(60, 600, 90):
+        traffic = plant(rng, traffic, 0.03, start, start + 3)
+    whole = find_failures(traffic.table())
+    kept = {incident.onset for incident in whole.incidents}
+    for last in range(400, 620):
+        assert {incident.onset for incident in find_failures(traffic.table(last)).incidents} <= kept, last

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.quality.incidents.latency import WORLDS, slow, timed
 from benchmarks.quality.incidents.latency import steady as steady_latency
 from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic, calls, series
+from benchmarks.quality.incidents.slowness import Slow, Slowness
 from radiosonde.diagnose import check
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.measures import make_table
@@ -98,3 +99,32 @@ def test_what_has_become_fast_again_is_a_note():
     (note,) = now.notes
     assert abs(note.onset.ended_ns - (START_NS + 4 * HOUR * MINUTE_NS)) <= 2 * MINUTE_NS
     assert [finding.name for finding in check(windows, {}, past=True).findings] == [note.name]
+
+
+def nightly(nights, **fault):
+    """Return windows of ten minutes in which a share of the calls is slow from two to five each night, and perhaps at another time."""
+    slow_nights = tuple(Slow(0.1, 6, night * 144 + 12, night * 144 + 30) for night in range(nights))
+    others = (Slow(0.1, 6, **fault),) if fault else ()
+    member = Slowness("nightly", (*slow_nights, *others), nights * 144, 10, 900.0)
+    return member.windows(np.random.default_rng(7))
+
+
+def test_calls_that_are_slow_every_night_are_usual_from_the_third_night_on():
+    """A backup at two in the morning slows calls down: two nights are incidents, the third and fourth are how this service lives."""
+    began = sorted((span.start_ns - START_NS) // (600 * 10**9) for span in spans_of(nightly(4)))
+    assert began == pytest.approx([12, 156], abs=1)
+
+
+def test_calls_that_are_slow_at_noon_are_found_however_slow_the_nights_are():
+    """The same slowness at another time of the day is none of the nights'."""
+    (now,) = [span for span in spans_of(nightly(4, start=3 * 144 + 72)) if span.end_ns is None]
+    assert (now.start_ns - START_NS) // (600 * 10**9) == pytest.approx(3 * 144 + 72, abs=1)
+
+
+@pytest.mark.parametrize("milder", [Slow(1.0, 1.25, 200), Slow(0.02, 4, 180), Slow(0.3, 1.6, 100, 160)])
+def test_a_later_fault_is_dated_to_its_own_start_after_days_of_a_milder_one(milder):
+    """Three weeks of hours: what was a little slower for days, and may be so still, does not date what became much slower since."""
+    member = Slowness("after a milder one", (milder, Slow(0.02, 12, 340)), 504, 60, 700.0)
+    windows = member.windows(np.random.default_rng(8))
+    open_since = [finding.onset.at_ns for finding in check(windows, {}).findings if finding.kind == "latency"]
+    assert min(abs(at - member.onset_ns()) for at in open_since) <= 60 * MINUTE_NS
