@@ -9,7 +9,7 @@ Joins name every column they return: ClickHouse fills the unmatched side of an o
 
 from __future__ import annotations
 
-from radiosonde.assets.views.view import View
+from radiosonde.assets.views.view import SqlView
 
 _QUANTILES = ((0.5, "p50_s"), (0.9, "p90_s"), (0.99, "p99_s"))
 _TAIL = 0.01
@@ -44,7 +44,7 @@ def _wilson(sign: str) -> str:
     )
 
 
-FAILURES = View(
+FAILURES = SqlView(
     "failures",
     "Failed calls and their share with a 95 % interval (Wilson), by series.",
     ("model", "version", "variant", "cohort", "calls", "failures", "failure_ratio", "low", "high"),
@@ -56,7 +56,7 @@ FROM (SELECT model, version, variant, cohort, sum(calls) AS n, sum(failed) AS fa
 WHERE n > 0""",
 )
 
-COHORTS = View(
+COHORTS = SqlView(
     "cohorts",
     "Failed calls by every dimension of the cohorts, against the other calls of the same version (two-proportion z).",
     ("model", "version", "dimension", "value", "calls", "failures", "failure_ratio", "other_failure_ratio", "z"),
@@ -71,7 +71,7 @@ JOIN (SELECT model, version, sum(calls) AS all_n, sum(failed) AS all_failures FR
 WHERE n > 0 AND all_n > n""",
 )
 
-ERRORS = View(
+ERRORS = SqlView(
     "errors",
     "Failed calls by type of the exception.",
     ("model", "version", "variant", "cohort", "error_type", "failures"),
@@ -80,14 +80,14 @@ SELECT model, version, variant, cohort, error_type, sum(failed) AS failures
 FROM @error_types GROUP BY model, version, variant, cohort, error_type HAVING sum(failed) > 0""",
 )
 
-LATENCY = View(
+LATENCY = SqlView(
     "latency",
     "Calls and quantiles of their duration, interpolated in the buckets of the histogram.",
     ("model", "version", "variant", "calls", "p50_s", "p90_s", "p99_s"),
     _quantiles("durations", "model, version, variant", "calls", "calls", _QUANTILES),
 )
 
-TAIL = View(
+TAIL = SqlView(
     "tail",
     "Mean seconds that the slowest calls spent in each phase: those above the highest bound that one call in a hundred exceeds.",
     ("model", "version", "variant", "phase", "bound_s", "tail_calls", "tail_ratio", "tail_mean_s"),
@@ -108,7 +108,7 @@ JOIN (
 GROUP BY p.model, p.version, p.variant, p.phase""",
 )
 
-DRIFT = View(
+DRIFT = SqlView(
     "drift",
     "Distance of each feature from its reference: PSI with its excess over noise, KS, total variation, JS in bits, W1 and location in cells (these and KS among the rows that have a value).",
     (
@@ -172,7 +172,7 @@ FROM (
 ) AS summed""",
 )
 
-CLASSES = View(
+CLASSES = SqlView(
     "classes",
     "Predicted classes and their shares.",
     ("model", "version", "variant", "class", "rows", "ratio"),
@@ -181,7 +181,7 @@ SELECT model, version, variant, class, n AS rows, n / sum(n) OVER (PARTITION BY 
 FROM (SELECT model, version, variant, class, sum(rows_in) AS n FROM @predicted_classes GROUP BY model, version, variant, class HAVING sum(rows_in) > 0) AS counted""",
 )
 
-CONFIDENCE = View(
+CONFIDENCE = SqlView(
     "confidence",
     "Mean confidence of the predicted class.",
     ("model", "version", "variant", "cohort", "rows", "mean_confidence"),
@@ -190,7 +190,7 @@ SELECT model, version, variant, cohort, sum(rows_in) AS rows, sum(confidence_sum
 FROM @confidences GROUP BY model, version, variant, cohort HAVING sum(rows_in) > 0""",
 )
 
-PREDICTED_VALUES = View(
+PREDICTED_VALUES = SqlView(
     "predicted_values",
     "Mean predicted value of regressions.",
     ("model", "version", "variant", "rows", "mean_value"),
@@ -199,7 +199,7 @@ SELECT model, version, variant, sum(rows_in) AS rows, sum(value_sum) / sum(rows_
 FROM @values GROUP BY model, version, variant HAVING sum(rows_in) > 0""",
 )
 
-QUALITY = View(
+QUALITY = SqlView(
     "quality",
     "Labelled rows and the share predicted wrong, by lag of the label: only equal lags can be compared.",
     ("model", "version", "variant", "cohort", "lag", "labelled", "wrong", "wrong_ratio"),
@@ -212,7 +212,7 @@ FROM (
 WHERE n > 0""",
 )
 
-CALIBRATION = View(
+CALIBRATION = SqlView(
     "calibration",
     "Expected calibration error over the 20 bins of confidence, the error a calibrated model would show by chance, and overconfidence.",
     ("model", "version", "variant", "labelled", "ece", "ece_noise", "overconfidence"),
@@ -226,7 +226,7 @@ FROM (
 GROUP BY model, version, variant""",
 )
 
-CANARY = View(
+CANARY = SqlView(
     "canary",
     "Every other variant of a model against its variant stable: failed calls, and wrong answers at equal lag of the label (two-proportion z).",
     ("model", "measure", "variant", "version", "rows", "stable_rows", "ratio", "stable_ratio", "difference", "z"),
@@ -243,7 +243,7 @@ FROM (
 WHERE n > 0 AND n_stable > 0""",
 )
 
-COMPARED = View(
+COMPARED = SqlView(
     "compared",
     "What releases are compared by: failed calls, and wrong answers by lag of the label.",
     ("model", "version", "variant", "measure", "all_in", "bad_in"),
@@ -255,7 +255,7 @@ SELECT model, version, variant, concat('wrong within ', lag) AS measure, sum(row
 FROM @outcomes GROUP BY model, version, variant, lag HAVING sum(rows_in) > 0""",
 )
 
-LABELS = View(
+LABELS = SqlView(
     "labels",
     "Labels that came, against the rows predicted in the same interval.",
     ("model", "version", "variant", "rows", "labelled", "label_ratio"),
@@ -266,14 +266,14 @@ LEFT JOIN (SELECT model, version, variant, sum(rows_in) AS n FROM @label_lags GR
   ON l.model = c.model AND l.version = c.version AND l.variant = c.variant""",
 )
 
-LABEL_LAG = View(
+LABEL_LAG = SqlView(
     "label_lag",
     "Age of predictions when their label came, by class of the label.",
     ("model", "class", "labelled", "p50_s", "p90_s"),
     _quantiles("label_lags", "model, class", "rows_in", "labelled", _QUANTILES[:2]),
 )
 
-HEALTH = View(
+HEALTH = SqlView(
     "health",
     "Health of each process: CPU, throttling, pauses of the garbage collector, lag of the event loop, waits for a thread, memory.",
     ("process", "cpu_s", "throttled_ratio", "gc_s", "loop_lag_s", "pool_wait_s", "memory_bytes"),

@@ -8,7 +8,7 @@ from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.names import UnknownNameError, check_attributes
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.counts import counts
-from radiosonde.assets.views.view import PREFIX, View, expanded, summary_lines
+from radiosonde.assets.views.view import PREFIX, SqlView, expanded, summary_lines
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
 from radiosonde.semconv.catalogue import METRICS
@@ -134,19 +134,19 @@ _PROCESS = f"if(attributes['{names.PROCESS}'] = '', instance, attributes['{names
 """An agent exports the health of its workers under its own instance."""
 
 INCREASES = (
-    View(
+    SqlView(
         "increase",
         "Increase of every counter of Radiosonde, by its attributes; exact over restarts, for cumulative and delta temporality.",
         ("metric", "instance", "attributes", "n"),
         _increase(),
     ),
-    View(
+    SqlView(
         "histograms",
         "The same for histograms: one row per bucket.",
         ("metric", "instance", "attributes", "lower", "upper", "n", "total"),
         _increase_of_histograms(),
     ),
-    View(
+    SqlView(
         "levels",
         "The last value of every gauge.",
         ("metric", "instance", "attributes", "n"),
@@ -242,6 +242,6 @@ def make(_: AssetOptions) -> list[Asset]:
     return [Asset("views.sql", "\n\n".join([_HEAD, *statements]) + "\n")]
 
 
-def _statement(view: View) -> str:
+def _statement(view: SqlView) -> str:
     query = expanded(view, lambda name: f"{PREFIX}{name}({_PARAMETERS})")
     return f"{summary_lines(view)}\nCREATE OR REPLACE VIEW {PREFIX}{view.name} AS\n{query};"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radiosonde.assets.views.view import View
+from radiosonde.assets.views.view import SqlView
 
 _SERIES = ("model", "version", "variant", "cohort")
 _RELEASE = ("model", "version", "variant")
@@ -43,7 +43,7 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
 """By name: what its rows are, and its columns. Rows need not be added up: answers do that."""
 
 
-def counts(name: str, query: str) -> View:
+def counts(name: str, query: str) -> SqlView:
     """Return the relation *name* of an engine."""
     summary, columns = COLUMNS[name]
-    return View(name, summary, columns, query)
+    return SqlView(name, summary, columns, query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.counts import counts
-from radiosonde.assets.views.view import PREFIX, View, expanded, summary_lines
+from radiosonde.assets.views.view import PREFIX, SqlView, expanded, summary_lines
 from radiosonde.model import CONFIDENCE_BINS
 from radiosonde.model.cells import SPECIAL_CELLS
 
@@ -189,6 +189,6 @@ def make(_: AssetOptions) -> list[Asset]:
     return [Asset("views.sql", "\n\n".join([_HEAD, files, *statements]) + "\n")]
 
 
-def _macro(view: View) -> str:
+def _macro(view: SqlView) -> str:
     query = expanded(view, lambda name: f"{PREFIX}{name}(t0, t1)")
     return f"{summary_lines(view)}\nCREATE OR REPLACE MACRO {PREFIX}{view.name}(t0, t1) AS TABLE\n{query};"

@@ -12,7 +12,7 @@ PREFIX = "radiosonde_"
 _CALL = re.compile(r"@(\w+)")
 
 
-class View(NamedTuple):
+class SqlView(NamedTuple):
     """A query over the interval ``[t0, t1)``.
 
     Attributes:
@@ -28,11 +28,11 @@ class View(NamedTuple):
     query: str
 
 
-def expanded(view: View, call: Callable[[str], str]) -> str:
+def expanded(view: SqlView, call: Callable[[str], str]) -> str:
     """Return the query of *view* with every ``@name`` replaced by *call* of the name."""
     return _CALL.sub(lambda found: call(found[1]), view.query.strip())
 
 
-def summary_lines(view: View) -> str:
+def summary_lines(view: SqlView) -> str:
     """Return the comment that stands above a view in a file."""
     return f"-- {view.summary}\n-- Columns: {', '.join(view.columns)}."
