@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from radiosonde.assets import AssetOptions
+from radiosonde.assets.grafana import make as make_dashboards
 from radiosonde.assets.prometheus import make
 from radiosonde.export.prometheus import PrometheusCollector
 from radiosonde.export.snapshot import Snapshot
@@ -29,10 +31,13 @@ from tests.factories import (
     make_snapshot,
     make_window,
 )
+from tests.unit.assets.dashboards import expressions, filled
 
 REFERENCE = replace(
     REFERENCES["delays", "1"], output=replace(REFERENCES["delays", "1"].output, predicted_counts=(30, 70))
 )
+OF_A_WATCH = re.compile(r"^(sum by .*\()?(radiosonde_(incident|check)_|ALERTS)")
+"""Queries of what `radiosonde watch` and alerts export."""
 NEEDS_DAYS = re.compile(r"usual_ratio7d$|^radiosonde:class:psi1h$")
 """Rules that compare with the last week."""
 
@@ -138,3 +143,13 @@ def test_distance_from_the_reference_is_that_of_numpy(live):
     assert shares.sum() == pytest.approx(1.0)
     psi = ((shares - reference) * np.log(shares / reference)).sum()
     assert float(found["value"][1]) == pytest.approx(psi, rel=1e-9)
+
+
+@pytest.mark.parametrize("dashboard", ["fleet.json", "model.json"])
+def test_every_panel_of_a_dashboard_has_data(live, dashboard):
+    """Each query as Grafana sends it where no filter is set; what only a watch exports is empty without one."""
+    (document,) = (json.loads(asset.content) for asset in make_dashboards(AssetOptions()) if asset.path == dashboard)
+    queries = [filled(expr) for expr in expressions(document)]
+    silent = [expr for expr in queries if not query(live, expr) and not OF_A_WATCH.search(expr)]
+    assert len(queries) > 5
+    assert silent == []

@@ -57,9 +57,11 @@ def test_all_that_eight_threads_record_is_counted(quick_switches):
         assert sum(window.calls for window in windows) == rs.statistics().records == 160_000
         assert sum(int(window.output.class_counts.sum()) for window in windows) == 160_000
         features = [window.features for window in windows if window.features]
-        assert (
-            sum(part.counted_rows for part in features) <= sum(int(part.cells[0].sum()) for part in features) <= 120_000
+        looked_at, stood_for = (
+            sum(part.counted_rows for part in features),
+            sum(int(part.cells[0].sum()) for part in features),
         )
+        assert 0 < looked_at <= stood_for <= 160_000
 
 
 def test_a_full_ring_loses_features_only():

@@ -37,6 +37,7 @@ class AssetOptions:
         models: objectives of single models, by name.
         runbooks: address of runbooks, see `runbook_url`.
         dashboards: base URL of the dashboards; empty for links relative to the host that shows the alert.
+        datasource: name of the data source that dashboards are preset to; empty for the default one.
     """
 
     by: tuple[str, ...] = ("job",)
@@ -44,6 +45,7 @@ class AssetOptions:
     models: Mapping[str, Objectives] = field(default_factory=dict)
     runbooks: str = RUNBOOKS
     dashboards: str = ""
+    datasource: str = ""
 
 
 def runbook_url(address: str, alert: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from radiosonde.assets import alertmanager, prometheus, runbooks
+from radiosonde.assets import alertmanager, grafana, prometheus, runbooks
 from radiosonde.assets.asset import Backend
 from radiosonde.assets.views import clickhouse, duckdb
 
 BACKENDS = (
     Backend("prometheus", "recording rules, alerts, and scrape configurations", prometheus.make),
     Backend("alertmanager", "routing, grouping and inhibition of the alerts", alertmanager.make),
+    Backend("grafana", "dashboards of all models and of one", grafana.make),
     Backend("clickhouse", "views over the tables of OpenTelemetry's exporter", clickhouse.make),
     Backend("duckdb", "the same views over sealed Parquet", duckdb.make),
     Backend("runbooks", "a page for each alert: cause, verification, roll-back, pitfalls", runbooks.make),

@@ -188,7 +188,7 @@ COMMANDS = (
     ),
     Command(
         "assets",
-        "write rules, alerts, routing and views for a backend: Prometheus, Alertmanager, ClickHouse, DuckDB",
+        "write rules, alerts, dashboards and views for Prometheus, Alertmanager, Grafana, ClickHouse, DuckDB",
         _load_assets,
         "serving",
     ),

@@ -28,7 +28,7 @@ _OBJECTIVES = {key.path[0]: key.declared.kind for key in declared_keys(Objective
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command ``assets``."""
-    summary = "write rules, alerts, routing and views for a backend"
+    summary = "write rules, alerts, routing, dashboards and views for a backend"
     parser = subparsers.add_parser(
         "assets",
         help=summary,
@@ -70,6 +70,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="where the pages of `radiosonde assets runbooks` are served, {alert} for the name (default: runbooks/{alert}.md)",
     )
     parser.add_argument("--dashboards", default="", metavar="URL", help="Grafana, for links in alerts")
+    parser.add_argument(
+        "--datasource",
+        default="",
+        metavar="NAME",
+        help="data source that dashboards are preset to (default: Grafana's)",
+    )
 
 
 def _backends() -> str:
@@ -133,7 +139,7 @@ def _options(args: argparse.Namespace) -> AssetOptions:
     if "p99" in given and given["p99"] not in declared_p99:
         _check_bound(given["p99"])
     usual = replace(usual, **given)
-    return AssetOptions(args.by, usual, models, args.runbooks, args.dashboards.rstrip("/"))
+    return AssetOptions(args.by, usual, models, args.runbooks, args.dashboards.rstrip("/"), args.datasource)
 
 
 def _check_bound(p99: float) -> None:
