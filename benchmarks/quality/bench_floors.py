@@ -87,7 +87,7 @@ def traffic(seed: int) -> bool | None:
     """A drop of all calls for three windows."""
     rng = np.random.default_rng((seed, 5))
     healthy = make_volume_grid(rng, WORLDS["season"](rng, 600, 1500.0), series(2, region=4), rough=0.05)
-    floor = find_traffic(healthy).floor
+    floor = find_traffic(healthy).floor.fall
     if np.isnan(floor):
         return None
     made = healthy.calls.copy()

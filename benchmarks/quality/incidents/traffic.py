@@ -123,3 +123,16 @@ def make_volume_grid(
     return TrafficGrid(
         START_NS, MINUTE_NS, tuple(keys), calls, volume.written.copy(), np.zeros(minutes), 0.01 * calls.sum(axis=0)
     )
+
+
+def in_longer_steps(grid: TrafficGrid, steps: int) -> TrafficGrid:
+    """Return *grid* with *steps* steps in one, as longer windows would count them."""
+    size = grid.known.size // steps * steps
+
+    def summed(table: Table) -> Table:
+        return np.asarray(table[..., :size].reshape(*table.shape[:-1], -1, steps).sum(axis=-1), dtype=np.float64)
+
+    known = grid.known[:size].reshape(-1, steps).any(axis=1)
+    return TrafficGrid(
+        grid.start_ns, grid.step_ns * steps, grid.keys, summed(grid.calls), known, summed(grid.failures), summed(grid.seconds)
+    )  # fmt: skip

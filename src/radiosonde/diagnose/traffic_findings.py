@@ -9,14 +9,15 @@ import numpy as np
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_traffic, look_before
 from radiosonde.diagnose.places import PlaceName
-from radiosonde.diagnose.traffic_incidents import severity_of, strain
-from radiosonde.diagnose.traffic_scan import BASE
+from radiosonde.diagnose.traffic_days import DAY_NS
+from radiosonde.diagnose.traffic_incidents import severity_of, strain, usual_steps
 from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.finding import Severity
+    from radiosonde.diagnose.traffic_days import DayChange
     from radiosonde.diagnose.traffic_incidents import TrafficIncident
     from radiosonde.diagnose.traffic_series import Rhythm, TrafficGrid
 
@@ -30,21 +31,23 @@ def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *,
     each, place = incident.excursion, incident.place
     calls = grid.calls[incident.rows].sum(axis=0)
     rest = grid.calls[~incident.rows].sum(axis=0)
-    now, was = _per_minute(grid, calls, each.onset, each.recovered), _before(grid, calls, each.onset)
+    inside, before = np.arange(grid.known.size)[each.onset : each.recovered], usual_steps(grid, each)
+    now, was = _per_minute(grid, calls, inside), _per_minute(grid, calls, before)
+    past = "at the same times of the days before" if grid.pace.needs_course else f"in the {before.size} steps before it"
     severity: Severity = severity_of(grid, incident)
     if each.recovered is not None and not wants_past:
         severity = "info"
-    whom = place.cohort or (f"version {place.version or '(no version)'}" if place != PlaceName() else "")
+    whom = whom_of(place)
     onset = _onset(grid, each.onset, each.recovered)
     where = Place(model, place.version, place.variant, place.cohort)
     came_with = strain(grid, each) if each.sign > 0 else ""
     evidence = [
         Evidence("calls_per_minute", now, "calls/min", f"{_amount(now)} calls a minute since the onset"),
-        Evidence("calls_per_minute_before", was, "calls/min", f"{_amount(was)} in the {2 * BASE} steps before it"),
+        Evidence("calls_per_minute_before", was, "calls/min", f"{_amount(was)} {past}"),
         Evidence("deviation", round(each.deviations, 1), "usual errors", f"{each.deviations:.0f} times the usual error of the forecast"),
     ]  # fmt: skip
     if whom:
-        other, former = _per_minute(grid, rest, each.onset, each.recovered), _before(grid, rest, each.onset)
+        other, former = _per_minute(grid, rest, inside), _per_minute(grid, rest, before)
         evidence.append(Evidence("others_per_minute", other, "calls/min", f"everything else: {_amount(other)} calls a minute, {_amount(former)} before"))  # fmt: skip
     if came_with:
         evidence.append(Evidence("strain", came_with, "", came_with))
@@ -63,16 +66,19 @@ def _ln_e(grid: TrafficGrid, deviations: float) -> float:
     return max(deviations**2 / 2 - float(np.log(looks)), 0.0)
 
 
-def silence_finding(model: str, rhythm: Rhythm, longest_ns: int) -> Finding:
-    """Return the finding that a model with pauses has not been called for longer than it ever paused."""
-    waited = rhythm.until_ns - rhythm.last_ns
+def silence_finding(model: str, rhythm: Rhythm, place: PlaceName = PlaceName()) -> Finding:  # noqa: B008 - immutable
+    """Return the finding that a model, or a cohort or version of it, has not called for longer than it ever paused."""
+    waited, longest_ns = rhythm.until_ns - rhythm.last_ns, int(rhythm.pauses.max())
     onset = Onset(rhythm.last_ns, rhythm.last_ns, min(rhythm.last_ns + longest_ns, rhythm.until_ns))
-    where = Place(model)
-    runs = rhythm.start_ns.size
+    where = Place(model, place.version, place.variant, place.cohort)
+    runs, is_whole = rhythm.start_ns.size, place == PlaceName()
+    whom = "" if is_whole else f"{whom_of(place)}: "
     return Finding(
-        "traffic.volume.all", "traffic", "page" if runs >= _MANY_RUNS else "ticket",
-        f"gone silent: no call for {_span(waited)}; the longest pause before was {_span(longest_ns)}",
-        "Everything else in the store goes on, so it is the callers, the schedule or the way to the model that fails, not the recording. ",
+        f"traffic.volume.{place.version}{place.cohort or ('' if place.version else 'all')}", "traffic",
+        "page" if is_whole and runs >= _MANY_RUNS else "ticket",
+        f"{whom}gone silent: no call for {_span(waited)}; the longest pause before was {_span(longest_ns)}",
+        "Everything else in the store goes on, so it is the callers, the schedule or the way to the model that fails, not the recording."
+        if is_whole else "Only these calls: the others go on as before, so look at their client, their route, their limits.",
         where, onset, confidence(float(np.log(runs * waited / max(longest_ns, 1)))),
         (
             Evidence("silence", round(waited / 1e9), "s", f"the last call was {_span(waited)} before the end of what was written"),
@@ -80,6 +86,33 @@ def silence_finding(model: str, rhythm: Rhythm, longest_ns: int) -> Finding:
         ),
         (look_at_traffic(where, onset), look_before(where, onset)),
     )  # fmt: skip
+
+
+def days_finding(model: str, place: PlaceName, change: DayChange, until_ns: int) -> Finding:
+    """Return the finding that the last days held fewer or more calls than as many ever did."""
+    where = Place(model, place.version, place.variant, place.cohort)
+    onset = Onset(change.start_ns, change.start_ns - DAY_NS, min(change.start_ns + DAY_NS, until_ns))
+    whom = f"{whom_of(place)}: " if place != PlaceName() else ""
+    days = "a day" if change.days == 1 else f"{change.days} days"
+    least = f"the {'least' if change.is_fall else 'most'} that {days} before held was {_amount(change.extreme)}"
+    numbers = f"{_amount(change.calls)} calls in {days}, {_amount(change.usual)} are usual"
+    return Finding(
+        f"traffic.volume.{place.version}{place.cohort or ('' if place.version else 'all')}", "traffic", "ticket",
+        f"{whom}{'fewer' if change.is_fall else 'more'} calls than ever: {numbers}",
+        f"Compared with whole days of the month before, or as much of them as today has come to; {least}.",
+        where, onset, confidence(max(change.deviations**2 / 2 - float(np.log(500.0)), 0.0)),
+        (
+            Evidence("calls", change.calls, "calls", numbers),
+            Evidence("extreme", change.extreme, "calls", least),
+            Evidence("deviation", round(change.deviations, 1), "sd", f"{change.deviations:.0f} times what counting alone makes of it"),
+        ),
+        (look_at_traffic(where, onset), look_before(where, onset)),
+    )  # fmt: skip
+
+
+def whom_of(place: PlaceName) -> str:
+    """Return *place* in words; ``""`` for the whole model."""
+    return place.cohort or (f"version {place.version or '(no version)'}" if place != PlaceName() else "")
 
 
 def _title(whom: str, now: float, was: float, came_with: str) -> str:
@@ -115,20 +148,17 @@ def _onset(grid: TrafficGrid, first: int, recovered: int | None) -> Onset:
     return Onset(at, at - grid.step_ns, at + grid.step_ns, ended)
 
 
-def _per_minute(grid: TrafficGrid, calls: NDArray[np.float64], first: int, last: int | None) -> float:
-    known = grid.known[first:last]
-    return float(calls[first:last][known].sum() / max(known.sum(), 1) * 60e9 / grid.step_ns)
-
-
-def _before(grid: TrafficGrid, calls: NDArray[np.float64], onset: int) -> float:
-    return _per_minute(grid, calls, max(onset - 2 * BASE, 0), onset)
+def _per_minute(grid: TrafficGrid, calls: NDArray[np.float64], steps: NDArray[np.int64]) -> float:
+    known = steps[grid.known[steps]]
+    return float(calls[known].sum() / max(known.size, 1) * 60e9 / grid.step_ns)
 
 
 def _timeline(grid: TrafficGrid, incident: TrafficIncident, label: str) -> Timeline:
     """Return calls a minute over the incident and twice as long before it, in at most `_POINTS` points."""
     each = incident.excursion
-    end = min((grid.known.size if each.recovered is None else each.recovered) + 2 * BASE, grid.known.size)
-    begin = max(each.onset - max(2 * (end - each.onset), 2 * BASE), 0)
+    some = max(2 * grid.pace.base, usual_steps(grid, each).size)
+    end = min((grid.known.size if each.recovered is None else each.recovered) + some, grid.known.size)
+    begin = max(each.onset - max(2 * (end - each.onset), some), 0)
     edges = np.arange(begin, end, max(1, -(-(end - begin) // _POINTS)))
     stops = [*edges[1:].tolist(), end]
     lines = []
@@ -136,7 +166,7 @@ def _timeline(grid: TrafficGrid, incident: TrafficIncident, label: str) -> Timel
         if rows.any():
             calls = grid.calls[rows].sum(axis=0)
             points = [
-                _per_minute(grid, calls, a, b) if grid.known[a:b].any() else None
+                _per_minute(grid, calls, np.arange(a, b)) if grid.known[a:b].any() else None
                 for a, b in zip(edges.tolist(), stops, strict=True)
             ]
             lines.append((name, points))

@@ -7,26 +7,33 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.places import PlaceName
-from radiosonde.diagnose.traffic_scan import BASE, Change, Excursion, Track, make_track, scan_track
+from radiosonde.diagnose.traffic_scan import MIN_FORECASTS, Change, Excursion, Scanned, Track, make_track, scan_track
 from radiosonde.model import OVERFLOW_COHORT, cohort_text, parse_cohort
 from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.finding import Severity
     from radiosonde.diagnose.traffic_series import TrafficGrid
+    from radiosonde.model import SeriesKey
 
     Numbers = NDArray[np.float64]
 
 ALL = Change(fall=float(np.log(1 / 0.7)), rise=float(np.log(2.0)))
 PART = Change(fall=float(np.log(1 / 0.6)), rise=float(np.log(1.8)))
+_NO_FLOOR = Change(float("nan"), float("nan"))
 MOST_COHORTS = 64
 _LEAST_CALLS = 20.0
-_MERGED = (1, 2, 5, 10, 30)
-_SURGE_STEPS, _SAME_STEPS = 10, 3
+_MERGED, _MERGED_MOST_NS = (1, 2, 5, 10, 30), 21_600_000_000_000
+_SAME_STEPS = 3
 _HALF = 0.47
 """Half of the calls, give or take the error of a forecast: fewer than five in eight are left."""
+_TWO_THIRDS = 1.05
+"""In long windows a holiday, which leaves two fifths, is as sudden as a fault."""
+
 _DAY_NS = 86_400_000_000_000
 _WEEKS_KNOWN_NS = 14 * _DAY_NS
 
@@ -45,6 +52,14 @@ class TrafficIncident(NamedTuple):
     excursion: Excursion
 
 
+class PartFloor(NamedTuple):
+    """The least change at *place* that would be reported once it lasts *steps* steps of the grid."""
+
+    place: PlaceName
+    floor: Change
+    steps: int
+
+
 class Traffic(NamedTuple):
     """What is known of the traffic of a model.
 
@@ -52,17 +67,20 @@ class Traffic(NamedTuple):
         incidents: incidents, those that are over included; bursts not.
         bursts: how many bursts this model was seen to have.
         forecasts: steps at which all calls were compared with a forecast.
-        floor: the least fall of all calls within three steps that would be reported now, as a logarithm; NaN where none.
+        floor: the least fall of all calls within a short span, and the least rise within a long one, that would be reported now, as
+            logarithms; NaN where none.
         cohorts: cohort values that were looked at.
-        steps: merged steps of the smallest cohort looked at; 1 where all are looked at step by step.
+        unseen: places that have too few calls, or too short a past, to know how many are usual, each with its series.
+        worst: the place of which least would be seen; None where none was looked at.
     """
 
     incidents: list[TrafficIncident]
     bursts: int
     forecasts: int
-    floor: float
+    floor: Change
     cohorts: int
-    steps: int
+    unseen: tuple[tuple[PlaceName, NDArray[np.bool_]], ...]
+    worst: PartFloor | None
 
 
 def find_traffic(grid: TrafficGrid) -> Traffic:
@@ -70,50 +88,59 @@ def find_traffic(grid: TrafficGrid) -> Traffic:
     at = np.flatnonzero(grid.known)
     total = grid.calls.sum(axis=0)
     everything = np.ones(len(grid.keys), dtype=bool)
-    if at.size <= 2 * BASE:
-        return Traffic([], 0, 0, float("nan"), 0, 1)
-    track = make_track(at, total[at], None, grid.start_ns, grid.step_ns)
+    if at.size <= 2 * grid.pace.base:
+        return Traffic([], 0, 0, _NO_FLOOR, 0, (), None)
+    track = make_track(at, total[at], None, (grid.start_ns, grid.step_ns), grid.pace)
     whole = scan_track((track,), ALL, grid.step_ns)
     found = [TrafficIncident(PlaceName(), everything, each) for each in whole.excursions]
-    cohorts = 0
-    longest = 1
-    for place, rows in _parts(grid):
+    cohorts, unseen, floors = 0, [], []
+    for place, rows in parts_of(grid.keys, grid.calls.sum(axis=1)):
         mine = grid.calls[rows].sum(axis=0)
-        merged = _merged(mine[at], total[at])
-        if merged is None:
+        merged = _merged(mine[at], total[at], grid.step_ns)
+        seen = None if merged is None else _scan_part(grid, mine, total - mine, merged)
+        if merged is None or seen is None or seen.forecasts < MIN_FORECASTS:
+            unseen.append((place, rows))
             continue
         cohorts += bool(place.cohort)
-        longest = max(longest, merged)
+        floors.append(PartFloor(place, seen.lasting, merged * grid.pace.long))
         found += [
             TrafficIncident(place, rows, each)
-            for each in _scan_part(grid, mine, total - mine, merged)
+            for each in seen.excursions
             if not (place.version and _is_rollout(grid, rows, each))
         ]
     incidents = [each for each in found if not each.excursion.is_burst and not _is_short(grid, each)]
     bursts = len(found) - len(incidents)
-    return Traffic(_folded(grid, incidents), bursts, whole.forecasts, whole.floor, cohorts, longest)
+    worst = max(floors, key=lambda each: (np.nan_to_num(each.floor.fall, nan=np.inf), each.place), default=None)
+    return Traffic(
+        _folded(grid, incidents),
+        bursts,
+        whole.forecasts,
+        Change(whole.floor.fall, whole.lasting.rise),
+        cohorts,
+        tuple(unseen),
+        worst,
+    )
 
 
-def _parts(grid: TrafficGrid) -> list[tuple[PlaceName, NDArray[np.bool_]]]:
-    """Return cohort values with others beside them, those with the most calls first, and the versions where there are several."""
+def parts_of(keys: Sequence[SeriesKey], calls: Numbers) -> list[tuple[PlaceName, NDArray[np.bool_]]]:
+    """Return cohort values with others beside them, those with the most *calls* first, and the versions where there are several."""
     found: dict[PlaceName, NDArray[np.bool_]] = {}
 
     def put(place: PlaceName, row: int) -> None:
-        found.setdefault(place, np.zeros(len(grid.keys), dtype=bool))[row] = True
+        found.setdefault(place, np.zeros(len(keys), dtype=bool))[row] = True
 
-    for row, key in enumerate(grid.keys):
+    for row, key in enumerate(keys):
         put(PlaceName(key.version, key.variant), row)
         if key.cohort != OVERFLOW_COHORT:
             for name, value in parse_cohort(key.cohort).items():
                 put(PlaceName(cohort=cohort_text({name: value})), row)
-    calls = grid.calls.sum(axis=1)
     parts = [(place, rows) for place, rows in found.items() if calls[rows].sum() < calls.sum()]
     parts.sort(key=lambda part: (not part[0].cohort, -calls[part[1]].sum(), part[0]))
     arms = [part for part in parts if not part[0].cohort]
     return [part for part in parts if part[0].cohort][:MOST_COHORTS] + arms
 
 
-def _merged(mine: Numbers, total: Numbers) -> int | None:
+def _merged(mine: Numbers, total: Numbers, step_ns: int) -> int | None:
     """Return how many steps of the grid are taken together so that the part and the rest have enough calls; None where none is enough."""
     served = mine > 0
     if not served.any():
@@ -121,28 +148,29 @@ def _merged(mine: Numbers, total: Numbers) -> int | None:
     # From its first call on: a cohort that is new has not been silent before.
     first = int(served.argmax())
     usual = min(float(np.median(part[first:])) or float(part[first:].mean()) for part in (mine, total - mine))
-    return next((merged for merged in _MERGED if merged * usual >= _LEAST_CALLS), None)
+    return next((each for each in _MERGED if each * usual >= _LEAST_CALLS and each * step_ns <= _MERGED_MOST_NS), None)
 
 
-def _scan_part(grid: TrafficGrid, mine: Numbers, rest: Numbers, merged: int) -> list[Excursion]:
-    """Return the excursions that both the calls of a part and their ratio to the rest show, in steps of the grid."""
+def _scan_part(grid: TrafficGrid, mine: Numbers, rest: Numbers, merged: int) -> Scanned | None:
+    """Return the excursions, None where the past is too short, that both the calls of a part and their ratio to the rest show, in steps of the grid."""
     size = grid.known.size // merged * merged
     known = grid.known[:size].reshape(-1, merged).all(axis=1)
     own, other = (part[:size].reshape(-1, merged).sum(axis=1) for part in (mine, rest))
     served = np.flatnonzero(own > 0)
     if not served.size:
-        return []
+        return None
     at = np.flatnonzero(known)
     at = at[at >= served[0]]
-    if at.size <= 2 * BASE:
-        return []
+    if at.size <= 2 * grid.pace.base:
+        return None
     step = grid.step_ns * merged
+    pace = grid.pace._replace(slots=max(min(grid.pace.slots, _DAY_NS // step), 1))
     tracks: tuple[Track, ...] = (
-        make_track(at, own[at], None, grid.start_ns, step),
-        make_track(at, own[at], other[at], grid.start_ns, step),
+        make_track(at, own[at], None, (grid.start_ns, step), pace),
+        make_track(at, own[at], other[at], (grid.start_ns, step), pace),
     )
-    found = scan_track(tracks, PART, step).excursions
-    for each in found:
+    found = scan_track(tracks, PART, step)
+    for each in found.excursions:
         for name in ("onset", "alarm", "opened", "recovered", "closed"):
             value = getattr(each, name)
             setattr(each, name, None if value is None else value * merged)
@@ -152,13 +180,13 @@ def _scan_part(grid: TrafficGrid, mine: Numbers, rest: Numbers, merged: int) -> 
 def _is_rollout(grid: TrafficGrid, rows: NDArray[np.bool_], excursion: Excursion) -> bool:
     """Return whether a change of a version's share is what rollouts do: it rises, or ends, or falls because another one rises or is born."""
     later = slice(excursion.onset, excursion.recovered)
-    before = slice(max(excursion.onset - 2 * BASE, 0), excursion.onset)
+    before = usual_steps(grid, excursion)
     if excursion.sign > 0 or not grid.calls[rows, later][:, -3:].sum():
         return True
     for arm in {(key.version, key.variant) for row, key in enumerate(grid.keys) if not rows[row]}:
         mine = np.array([(key.version, key.variant) == arm for key in grid.keys])
         calls = grid.calls[mine].sum(axis=0)
-        now, was = float(calls[later].mean()), float(calls[before].mean())
+        now, was = float(calls[later].mean()), float(calls[before].mean()) if before.size else 0.0
         if now > 0 and (not was or np.log(now / was) >= PART.rise):
             return True
     return False
@@ -189,21 +217,44 @@ def _is_same_time(one: TrafficIncident, other: TrafficIncident) -> bool:
 def _goes_with(grid: TrafficGrid, incident: TrafficIncident, cohorts: list[TrafficIncident]) -> bool:
     """Return whether calls outside *cohorts* move with *incident*, by half as much at least."""
     rest = grid.calls[~np.logical_or.reduce([other.rows for other in cohorts])].sum(axis=0)
-    return incident.excursion.sign * _moved(rest, incident.excursion) >= incident.excursion.depth / 2
+    return incident.excursion.sign * _moved(grid, rest, incident.excursion) >= incident.excursion.depth / 2
 
 
-def _moved(calls: Numbers, excursion: Excursion) -> float:
-    before = calls[max(excursion.onset - BASE, 0) : excursion.onset].mean() if excursion.onset else 0.0
-    return float(np.log((calls[excursion.onset : excursion.recovered].mean() + 0.5) / (before + 0.5)))
+def _moved(grid: TrafficGrid, calls: Numbers, excursion: Excursion) -> float:
+    """Return by how much *calls* changed with *excursion*, as a logarithm."""
+    inside, before = _inside(grid, excursion), usual_steps(grid, excursion)
+    if grid.pace.needs_course:  # of a day, only the times that are compared
+        inside = inside[: max(_DAY_NS // grid.step_ns, 1)]
+    else:
+        before = before[-grid.pace.base :]
+    was = calls[before].mean() if before.size else 0.0
+    return float(np.log((calls[inside].mean() + 0.5) / (was + 0.5)))
+
+
+def usual_steps(grid: TrafficGrid, excursion: Excursion) -> NDArray[np.int64]:
+    """Return the steps that say how many calls were usual: those before *excursion*, or the same times of up to three days before.
+
+    The latter where a level needs the course of the day.
+    """
+    if not grid.pace.needs_course:
+        return np.arange(max(excursion.onset - 2 * grid.pace.base, 0), excursion.onset)
+    day = max(_DAY_NS // grid.step_ns, 1)
+    inside = _inside(grid, excursion)[:day]
+    earlier = [inside - day * back for back in (1, 2, 3) if inside[0] >= day * back]
+    return np.concatenate(earlier) if earlier else np.arange(0)
+
+
+def _inside(grid: TrafficGrid, excursion: Excursion) -> NDArray[np.int64]:
+    return np.arange(excursion.onset, grid.known.size if excursion.recovered is None else excursion.recovered)
 
 
 def _is_short(grid: TrafficGrid, incident: TrafficIncident) -> bool:
-    """Return whether a rise of all calls is too short to call for anybody: below ten steps, and no failures or slow calls came with it."""
+    """Return whether a rise of all calls is too short to call for anybody: a few steps, and no failures or slow calls came with it."""
     each = incident.excursion
     if each.sign < 0 or strain(grid, each):
         return False
     last = int(np.flatnonzero(grid.known)[-1]) + 1 if each.recovered is None else each.recovered
-    return last - each.onset < _SURGE_STEPS
+    return last - each.onset < grid.pace.surge
 
 
 def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
@@ -217,18 +268,18 @@ def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
     day = (grid.start_ns + each.onset * grid.step_ns + _DAY_NS // 2) % _DAY_NS - _DAY_NS // 2
     if abs(day) <= 2 * grid.step_ns and each.depth <= np.log(3.0):
         return "info" if each.onset * grid.step_ns < _WEEKS_KNOWN_NS else "ticket"
+    most = _TWO_THIRDS if grid.pace.needs_course else _HALF
+    gone = -_moved(grid, grid.calls.sum(axis=0), each) if each.sign < 0 else 0.0
     if incident.place != PlaceName():
-        is_half = each.sign < 0 and -_moved(grid.calls.sum(axis=0), each) >= _HALF
-        return "page" if is_half else "ticket"
+        return "page" if gone >= most and not grid.pace.needs_course else "ticket"
     if each.sign < 0:
-        return "page" if max(each.depth, -_moved(grid.calls.sum(axis=0), each)) >= _HALF else "ticket"
+        return "page" if max(each.depth, gone) >= most else "ticket"
     return "page" if strain(grid, each) else "ticket"
 
 
 def strain(grid: TrafficGrid, excursion: Excursion) -> str:
     """Return what came with a rise of traffic: failures, slow calls, or ``""``."""
-    inside = slice(excursion.onset, excursion.recovered)
-    before = slice(max(excursion.onset - 2 * BASE, 0), excursion.onset)
+    inside, before = slice(excursion.onset, excursion.recovered), usual_steps(grid, excursion)
     total = grid.calls.sum(axis=0)
     calls, former = total[inside].sum(), total[before].sum()
     if not calls or not former:

@@ -5,7 +5,8 @@ processes and the windows of other models. They count when they covered most of 
 With companions, a step in which anything was written and the model was not is a step without calls. Where nothing was written, or without
 companions, such a step is *unknown* and takes part in nothing: a restart and a store that was away are no loss of traffic.
 
-Steps are as long as one window, or as several where calls are few, so that a step usually holds at least `MIN_CALLS` calls.
+Steps are as long as one window, or as several where calls are few, so that a step usually holds at least `MIN_CALLS` calls: at most six hours, and
+part a day evenly.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.status import window_length_ns
+from radiosonde.diagnose.traffic_scan import Pace, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
     from radiosonde.model import SeriesKey, Window
 
 MIN_CALLS = 10.0
-_MERGED = (1, 2, 3, 5, 10)
-_LONGEST_STEP_NS = 600_000_000_000
+_MERGED, _MERGED_MOST_NS = (2, 3, 5, 10), 600_000_000_000
+_LONG_STEPS_NS = tuple(minutes * 60_000_000_000 for minutes in (30, 60, 120, 180, 360))
 _MOST_STEPS = 45_000
-_MONTH_NS, _HOUR_NS = 28 * 86_400_000_000_000, 3_600_000_000_000
+_DAY_NS, _HOUR_NS = 86_400_000_000_000, 3_600_000_000_000
+_MONTH_NS = 28 * _DAY_NS
 _COVERED = 0.8
+_LONGER, _SLACK_STEPS, _CHANCE = 1.5, 3, 7.0
 
 
 class TrafficGrid(NamedTuple):
@@ -52,6 +56,11 @@ class TrafficGrid(NamedTuple):
     failures: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
+    @property
+    def pace(self) -> Pace:
+        """How many steps a forecast takes."""
+        return pace_of(self.step_ns)
+
 
 class Rhythm(NamedTuple):
     """When a model is called that has long pauses: its distinct starts of windows, the end of the last, and the end of all that was written."""
@@ -60,6 +69,17 @@ class Rhythm(NamedTuple):
     last_ns: int
     until_ns: int
     step_ns: int
+
+    @property
+    def pauses(self) -> NDArray[np.int64]:
+        """Times between the starts of successive windows with calls."""
+        return np.diff(self.start_ns)
+
+    def allowed_ns(self, places: int) -> int:
+        """Return how long no call may come: longer than any pause, by as much as chance makes of random arrivals at one of *places* now and then."""
+        pauses = self.pauses
+        chance = (_CHANCE + float(np.log(places))) * float(pauses.std())
+        return int(max(_LONGER * pauses.max(), pauses.max() + chance)) + _SLACK_STEPS * self.step_ns
 
 
 def written_until(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> int:
@@ -79,7 +99,7 @@ def _covers(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> boo
 
 
 def make_rhythm(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Rhythm:
-    """Return when the model of *windows* was called."""
+    """Return when the model of *windows* was called, or when a part of it was, of which *windows* are."""
     called = [window for window in windows if window.calls] or list(windows)
     starts = np.unique([window.start_ns for window in called])
     last = max(window.end_ns for window in called)
@@ -89,7 +109,7 @@ def make_rhythm(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) ->
 def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> TrafficGrid | None:
     """Lay out *windows*; None where they cannot be.
 
-    Windows longer than ten minutes cannot, nor too few calls for steps of ten minutes, nor windows that are all a month older than
+    Windows longer than six hours cannot, nor too few calls for steps of six hours, nor windows that are all a month older than
     what was written last.
 
     Args:
@@ -97,25 +117,34 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> T
         beside: start and end of windows of other models and of the processes.
     """
     length = max(window_length_ns(windows), 1)
-    if length > _LONGEST_STEP_NS:
-        return None
     until = written_until(windows, beside)
     first = max(min(window.start_ns for window in windows), until - _MONTH_NS)
     kept = [window for window in windows if window.start_ns >= first]
     if not kept:  # a replay of another year, beside processes that live now
         return None
-    for merged in _MERGED:
-        step = merged * length
-        if step > _LONGEST_STEP_NS:
-            return None
+    for step in _steps(length):
         grid = _laid_out(kept, beside, step, until)
         if grid is None or _usual(grid) >= MIN_CALLS:
             return grid
     return None
 
 
+def _steps(length: int) -> list[int]:
+    """Return the lengths of steps that are tried for windows of *length*, ascending."""
+    short = [merged * length for merged in _MERGED if merged * length <= _MERGED_MOST_NS]
+    longer = [step for step in _LONG_STEPS_NS if step > length and step % length == 0]
+    is_even = _DAY_NS % length == 0 and length <= _LONG_STEPS_NS[-1]
+    first = [length] if length <= _MERGED_MOST_NS or is_even else []
+    return [*first, *short, *longer]
+
+
 def _usual(grid: TrafficGrid) -> float:
-    """Return the calls in most steps of a quiet hour: the lower fifth, over the hours with calls, of their medians. A batch job has none."""
+    """Return the calls in most steps of a quiet hour: the lower fifth, over the hours with calls, of their medians. A batch job has none.
+
+    Of steps that are longer than ten minutes it is the lower fifth of all, those without calls too.
+    """
+    if grid.step_ns > _MERGED_MOST_NS:
+        return float(np.quantile(grid.calls.sum(axis=0)[grid.known], 0.2)) if grid.known.any() else 0.0
     per_hour = max(_HOUR_NS // grid.step_ns, 1)
     known = np.flatnonzero(grid.known)
     total = grid.calls.sum(axis=0)[known]

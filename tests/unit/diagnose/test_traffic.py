@@ -201,7 +201,7 @@ def test_the_floor_is_honest():
     for seed in range(40):
         rng = np.random.default_rng((seed, 5))
         healthy = make_volume_grid(rng, WORLDS["season"](rng, 600, 1500.0), KEYS, rough=0.05)
-        floor = find_traffic(healthy).floor
+        floor = find_traffic(healthy).floor.fall
         for part in hits:
             calls = healthy.calls.copy()
             calls[:, -3:] = rng.binomial(calls[:, -3:].astype(int), np.exp(-part * floor))
