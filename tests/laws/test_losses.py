@@ -128,6 +128,14 @@ def _(folder, patch):
         return rs.losses()
 
 
+@provokes(losses.PHASE_INVALID)
+def _(folder, patch):
+    """A time that is none."""
+    with fly() as rs:
+        rs.record("delays", 0.1, phases={"queue": None})
+        return rs.losses()
+
+
 @provokes(losses.PHASE_OVERFLOW)
 def _(folder, patch):
     """Seven phases."""

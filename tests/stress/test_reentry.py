@@ -55,11 +55,17 @@ def test_a_signal_handler_that_predicts(tmp_path):
     ended = run(
         """
         import contextvars
-        handled, calls, batch = [], [], np.zeros((50, 3))
+        handled, calls, nested, over, batch = [], [], [], [], np.zeros((50, 3))
         @rs.observe("interrupts")
         def interrupt(rows): return ["a"] * len(rows)
+        def again():
+            if not over: signal.setitimer(signal.ITIMER_REAL, 0.003)
         def handle(*_):
             handled.append(None)  # handlers interrupt each other: counting is appending
+            nested.append(None)
+            # One timer a handler, and ten of them in each other: while one flushes to a slow disk, a timer that goes on
+            # by itself would pile them up to the interpreter's recursion limit.
+            if len(nested) < 10: again()
             # In contexts of their own: inside a prediction of the same model they would be a part of that one.
             contextvars.Context().run(interrupt, ROW if len(handled) % 2 else batch)
             calls.append(None)
@@ -67,10 +73,10 @@ def test_a_signal_handler_that_predicts(tmp_path):
             if len(handled) % 7 == 0:
                 contextvars.Context().run(predict, batch)
                 calls.append(None)
+            nested.pop()
+            if len(nested) == 9: again()
         signal.signal(signal.SIGALRM, handle)
-        # Handlers pile up while one of them flushes: at every millisecond, a slow disk would pile them up to the
-        # interpreter's recursion limit.
-        signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+        again()
         count = 0
         begun = time.monotonic()
         while time.monotonic() - begun < 3:
@@ -78,11 +84,12 @@ def test_a_signal_handler_that_predicts(tmp_path):
             predict(batch)
             count += 2
             if count % 400 == 0: rs.flush()
+        over.append(None)
         signal.setitimer(signal.ITIMER_REAL, 0)
         rs.flush()
         found = rs.statistics()
         expected = count + len(calls)
-        assert len(handled) > 100
+        assert len(handled) > 30
         assert found.records == expected, (expected, found)
         assert found.guarded == {}, found
         print(found.records)

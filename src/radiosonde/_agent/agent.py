@@ -358,12 +358,16 @@ class Agent:
         )
 
     def close(self) -> bool:
-        """Drain once more, commit, let the spool go; return whether all is durable."""
-        self._looked_ns = 0
-        self.turn()
-        self._joiner.join()
-        self._health.end_all()
-        done = self.commit(is_end=True)
+        """Drain once more, commit, export what was committed, let the spool go; return whether all is durable."""
+        self._looked_ns, done = 0, False
+        with self._guard("agent_last_turn"):
+            self.turn()
+            self._joiner.join()
+            self._health.end_all()
+        with self._guard("agent_last_commit"):
+            done = self.commit(is_end=True)
+        # After the one last commit: what was drained last, and rows that waited for a provisional reference, go out too.
+        self.exports.close()
         with self._guard("agent_close_labels"):
             self._label_queue.close()
         self._writer.close()

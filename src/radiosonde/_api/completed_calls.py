@@ -34,7 +34,7 @@ class CompletedCalls:
         pipeline: Pipeline,
         series: tuple[str, str, str],
         times: tuple[int, float],
-        phases: Mapping[str, float],
+        phases: Mapping[str, float] | None,
         error: BaseException | type[BaseException] | str | None,
         span: SpanContext | None,
     ) -> None:

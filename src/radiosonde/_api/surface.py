@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -63,6 +62,9 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+LONGEST_CALL_S = 1e9
+"""Duration that `record` takes at most: 31 years, whose nanoseconds fit their field."""
 
 
 class Surface(Session):
@@ -325,21 +327,25 @@ class Surface(Session):
             span: context of the OpenTelemetry span of this call; exemplars refer to it.
 
         Raises:
-            ConfigurationError: the duration is negative or not finite, or *start* is invalid.
+            ConfigurationError: the duration is negative, longer than 31 years or no number, or *start* is invalid.
         """
         pipeline = self._pipeline
         if pipeline is None or self._is_off:
             if self.is_off:
                 return
             pipeline = self.pipeline()
-        if not 0 <= duration_s < math.inf:
+        try:
+            is_usable = 0 <= duration_s < LONGEST_CALL_S
+        except (TypeError, ValueError):  # no number, or a missing one
+            is_usable = False
+        if not is_usable:
             raise ConfigurationError(f"record got a duration of {duration_s!r}; give seconds, 0 or more")
         if type(start) is float and 0.0 < start < LATEST_S:  # without a call: a web server asks this of every request
             start_ns = round(start * NS)
         else:
             start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
         completed = self._completed or self._load_completed()
-        completed.record(pipeline, (name, version, variant), (start_ns, duration_s), phases or {}, error, span)
+        completed.record(pipeline, (name, version, variant), (start_ns, duration_s), phases, error, span)
 
     def _load_completed(self) -> CompletedCalls:
         from radiosonde._api.completed_calls import CompletedCalls  # at first use: imports everything that records

@@ -6,10 +6,11 @@ A web server does this for every request, so the whole slot is one pack: eight p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from radiosonde._clock import NS
+from radiosonde._clock import LATEST_S, NS
 from radiosonde._record.ambient import AMBIENT
 from radiosonde._ring.layout import (
     COMPLETED_CALL,
@@ -21,11 +22,13 @@ from radiosonde._ring.layout import (
     OUTPUT_NONE,
     PHASES,
 )
+from radiosonde.model import losses
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from radiosonde._record.record_writer import RecordWriter
+    from radiosonde._record.recorder import Recorder
 
 _NAN = float("nan")
 
@@ -34,7 +37,7 @@ def record_completed_call(
     writer: RecordWriter,
     start_ns: int,
     duration_s: float,
-    phases_s: Mapping[str, float],
+    phases_s: Mapping[str, float] | None,
     error: BaseException | type[BaseException] | str | None,
     span: SpanContext | None,
 ) -> None:
@@ -44,7 +47,7 @@ def record_completed_call(
         writer: whose ring.
         start_ns: wall clock at its start.
         duration_s: how long it took, in seconds.
-        phases_s: seconds by phase.
+        phases_s: seconds by phase; None for none.
         error: the exception, its type, or the name of what went wrong; None for success.
         span: context of the span that stands for the call, None when it has none.
     """
@@ -57,13 +60,7 @@ def record_completed_call(
         trace_id, span_id = span.trace_id.to_bytes(16, "little"), span.span_id
         if span.trace_flags & 1:
             series |= LIVE_SPAN
-    phases, codes = [0.0] * PHASES, recorder.phases.codes
-    for name, seconds in phases_s.items():
-        code = codes.get(name, PHASES)
-        if code >= PHASES:  # a new one, or one too many, which is counted
-            code = recorder.phase_code(name)
-        if code >= 0:
-            phases[code] = seconds
+    phases = _phases(recorder, phases_s) if phases_s is not None else [0.0] * PHASES
     error_code = 0 if error is None else recorder.error_code(error)
     state, duration_ns, pack = DONE if error is None else FAILED, round(duration_s * NS), COMPLETED_CALL.pack_into
     # No call from here to the pack, so that no other thread runs in between (`radiosonde._ring.ring`).
@@ -78,3 +75,33 @@ def record_completed_call(
         error_code, OUTPUT_NONE, INPUT_NONE, 1, 1, 1,
         index * 4 + 4 + state,
     )  # fmt: skip
+
+
+def _phases(recorder: Recorder, phases_s: Mapping[str, float]) -> list[float]:
+    """Return the seconds of each phase. What is no time is counted as a loss: packed, it would cost the whole record."""
+    phases, codes, lose = [0.0] * PHASES, recorder.phases.codes, recorder.host.guard.lose
+    if not hasattr(phases_s, "items"):
+        lose(losses.PHASE_INVALID)
+        return phases
+    for name, seconds in phases_s.items():
+        code = codes.get(name, PHASES)
+        if code >= PHASES:  # a new one, or one too many, which is counted
+            code = recorder.phase_code(name)
+        if code >= 0:
+            phases[code] = seconds
+    try:
+        if min(phases) >= 0.0 and sum(phases) < LATEST_S:  # not NaN either
+            return phases
+    except Exception:  # noqa: BLE001, S110 - something that cannot be compared or added: each by itself
+        pass
+    found = [recorder.host.guard.attempt(_seconds, seconds) for seconds in phases]
+    invalid = sum(isinstance(seconds, Exception) for seconds in found)
+    lose(losses.PHASE_INVALID, invalid)
+    return [0.0 if isinstance(seconds, Exception) else seconds for seconds in found]
+
+
+def _seconds(value: Any) -> float:
+    seconds = math.nan if isinstance(value, (str, bytes)) else float(value)
+    if not 0.0 <= seconds < LATEST_S:
+        raise ValueError
+    return seconds

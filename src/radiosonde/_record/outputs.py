@@ -145,7 +145,7 @@ class OutputReader:
             is_odd = value.dtype.char == "g" or (value.dtype.kind == "V" and not isinstance(value, np.void))
             return (lambda item: self.read(float(item))) if is_odd else self._scalar
         if isinstance(value, Enum):
-            return lambda item: self.read(item.value)
+            return lambda item: self._within(item, item.value)
         for plain in (str, int, float):  # bool cannot be derived from
             if isinstance(value, plain):
                 return lambda item: self.read(plain(item))
@@ -154,7 +154,7 @@ class OutputReader:
         if hasattr(value, "to_pylist"):  # of Arrow, whose arrays become numpy's only where these hold the same bytes
             return lambda item: self._sequence(item.to_pylist())
         if hasattr(value, "as_py"):
-            return lambda item: self.read(item.as_py())
+            return lambda item: self._within(item, item.as_py())
         form = recognise(value)
         if form is Form.ARRAY:
             return lambda item: self._array(as_array(item))
@@ -172,11 +172,15 @@ class OutputReader:
             return lambda item: self.read(plain_class(item) if abs(item) > _EXACT else float(item))
         return self.unreadable
 
+    def _within(self, value: object, found: object) -> Summary:
+        """Read what an object holds; a missing value in one is an answer that cannot be read, not none."""
+        return self.unreadable(value, "it is missing") if found is None else self.read(found)
+
     # Plain values ----------------------------------------------------------------------------------------------------
 
     def _scalar(self, value: np.generic) -> Summary:
         item = value.item()
-        return self.unreadable(value) if type(item) is type(value) else self.read(item)
+        return self.unreadable(value) if type(item) is type(value) else self._within(value, item)
 
     def _label(self, value: Any) -> Summary:
         code = self.classes.codes.get(value)
@@ -361,7 +365,7 @@ class OutputReader:
 
     def _sequence(self, value: Sequence[Any]) -> Summary:
         if len(value) == 1:
-            return self.read(value[0])
+            return self._within(value, value[0])
         if not len(value):
             return self.unreadable(value, "it is empty")
         return self._labelled(value[0], value[1]) if is_pair(value) else self._distribution(list(value))

@@ -132,9 +132,9 @@ class Recorder:
         self._revive = revive
         self.name = self._counted(checked_model(observed.name))
         self.variant = self._named("stable" if observed.variant is None else observed.variant)
-        # By the type: an object may raise when it is asked for its class.
+        # By the type: an object may raise when it is asked for its class, and a kind of text for its hash.
         self._features: tuple[Any, ...] = tuple(
-            name if issubclass(type(name), str) else name_of(name) for name in observed.features
+            name if type(name) is str else name_of(name) for name in observed.features
         )
         version = observed.version
         self._version = None if callable(version) else self._named_version(version)

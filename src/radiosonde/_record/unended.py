@@ -46,7 +46,7 @@ def settle(writer: RecordWriter) -> None:
             guard.lose(entry)
         elif isinstance(entry, type):
             with guard("full_stack", losses.RECORD_FAILED):
-                record_completed_call(writer, wall_ns(), 0.0, {}, entry, None)
+                record_completed_call(writer, wall_ns(), 0.0, None, entry, None)
         else:
             with guard("full_stack_end", losses.RECORD_FAILED):
                 _end(writer, *entry)

@@ -100,12 +100,6 @@ def run(args: argparse.Namespace) -> int:
     if not is_able:
         agent.exports.close()
         return 2
-    with guard("agent_last_turn"):
-        agent.turn()
-    with guard("agent_last_commit"):
-        # Before the exporters close: what was published last, and rows that wait for a provisional reference, go out too.
-        agent.commit(is_end=True)
-    agent.exports.close()
     done = agent.close()
     if not done:
         print("radiosonde: the last counts could not be stored; they are still in the rings", file=sys.stderr)

@@ -60,6 +60,9 @@ CATEGORY_OVERFLOW: Final = "category_overflow"
 PHASE_OVERFLOW: Final = "phase_overflow"
 """Phases beyond the slot's six."""
 
+PHASE_INVALID: Final = "phase_invalid"
+"""Times of phases given to ``record`` that are no seconds: negative, not finite, or no number."""
+
 STAGE_OUTSIDE: Final = "stage_outside"
 """``stage`` blocks entered outside of a prediction."""
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from radiosonde.errors import ConfigurationError
+from radiosonde.model import losses
 from radiosonde.testing import fly
 
 START_S = 1_362_096_000
@@ -75,7 +78,7 @@ def test_the_last_prediction_stays_the_current_one(rs):
     assert rs.current().id == made
 
 
-@pytest.mark.parametrize("duration_s", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("duration_s", [-1.0, math.nan, math.inf, 1e300, 1e10, "1", None, pd.NA, np.ones(2), 10**400])
 def test_a_duration_that_is_none_is_refused(rs, duration_s):
     """Negative and unbounded durations would spoil every quantile."""
     with pytest.raises(ConfigurationError, match="give seconds"):
@@ -99,3 +102,38 @@ def test_nothing_is_recorded_after_the_end():
         rs.record("job", 0.1)
     rs.record("job", 0.1)
     assert rs.statistics().losses["record_failed"] == 1
+
+
+PHASE_TIMES = {
+    "text": "0.1", "none": None, "not a number": math.nan, "negative": -0.1, "infinite": math.inf, "too large": 1e39,
+    "missing": pd.NA, "a list": [0.1], "bytes": b"1", "two": np.ones(2), "an object": object(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("time", PHASE_TIMES.values(), ids=PHASE_TIMES)
+def test_a_time_of_a_phase_that_is_none_costs_that_phase(rs, time):
+    """The call counts, and so do its other phases; the next calls count as ever."""
+    for _ in range(3):
+        rs.record("job", 0.5, phases={"queue": time, "predict": 0.25})
+    rs.record("job", 0.5, phases={"queue": np.float32(0.125)})
+    (window,) = rs.windows()
+    assert window.calls == 4
+    sums = dict(zip(window.latency.phases, window.latency.phase_sums_s.sum(axis=1), strict=True))
+    assert sums == pytest.approx({"queue": 0.125, "predict": 0.75})
+    assert rs.losses() == {losses.PHASE_INVALID: 3}
+
+
+@pytest.mark.parametrize("phases", [[("queue", 0.1)], "queue", np.ones(2), 7], ids=lambda phases: type(phases).__name__)
+def test_phases_that_are_no_mapping_cost_the_phases(rs, phases):
+    """The call counts."""
+    rs.record("job", 0.5, phases=phases)
+    (window,) = rs.windows()
+    assert (window.calls, rs.losses()) == (1, {losses.PHASE_INVALID: 1})
+
+
+@pytest.mark.parametrize("phases", [None, {}, pd.Series({"queue": 0.1}), pd.Series(dtype=float)], ids=repr)
+def test_phases_by_name_may_be_any_mapping(rs, phases):
+    """Nothing asks for their truth, which a Series does not have."""
+    rs.record("job", 0.5, phases=phases)
+    (window,) = rs.windows()
+    assert (window.calls, rs.losses()) == (1, {})

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pydantic
 import pytest
 
@@ -388,3 +390,30 @@ def test_a_row_that_is_no_row_of_probabilities_is_unreadable(classes, task):
     summaries = [reader.read(np.array([0, 1, 1, 0, 1])), reader.read([0.25, 0.5, 0.25])]
     assert [kind for kind, *_ in summaries] == [OUTPUT_UNREADABLE, OUTPUT_UNREADABLE]
     assert guard.losses()[losses.OUTPUT_UNREADABLE] == 2
+
+
+class Unknown(enum.Enum):
+    """An answer whose value is missing."""
+
+    NOTHING = None
+
+
+MISSING = {
+    "a moment of numpy's": np.datetime64("NaT"), "a duration of numpy's": np.timedelta64("NaT"), "of pandas": pd.NA,
+    "a moment of pandas": pd.NaT, "not a number": NAN, "masked": np.ma.masked, "of Arrow": pa.scalar(None),
+    "a number of Arrow": pa.scalar(None, pa.float64()), "in a list": [None], "in a tuple": (None,), "in lists": [[None]],
+    "in an array": np.array([None]), "in an Arrow array": pa.array([None]), "in a Series": pd.Series([None]),
+    "in a dict": {"label": None}, "as probabilities": {"probabilities": np.datetime64("NaT")}, "an enum": Unknown.NOTHING,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize("task", [None, "classification", "regression"])
+def test_a_missing_value_is_an_answer_that_cannot_be_read(answer, task):
+    """Whatever holds it: it is counted, and by its name; only None itself is no answer."""
+    with fly() as rs:
+        rs.observe("m", task=task)(lambda _: answer)(np.ones((1, 2)))
+        rs.observe("n", task=task)(lambda _: None)(np.ones((1, 2)))
+        windows = {window.key.model: window.output for window in rs.windows()}
+        assert {model: output.unreadable for model, output in windows.items()} == {"m": 1, "n": 0}
+        assert rs.losses() == {losses.OUTPUT_UNREADABLE: 1}
