@@ -421,7 +421,8 @@ class Recorder:
 
     def error_code(self, error: BaseException | type[BaseException] | str) -> int:
         """Return the code of an exception's type, or of what somebody else calls an error."""
-        kind = type(error) if isinstance(error, BaseException) else error
+        # By the type: an object may raise when it is asked for its class, as `isinstance` does.
+        kind = type(error) if issubclass(type(error), BaseException) else error
         code = self.errors.find(kind)
         if code is None:
             code, overflowed = self.errors.add(kind, self.host.guard.lose, name=_error_name(kind))
@@ -445,7 +446,8 @@ def _kind_of(schema: Schema) -> str:
 
 
 def _error_name(kind: object) -> object:
-    return kind.__qualname__ if isinstance(kind, type) and kind.__module__ == "builtins" else kind
+    is_type = issubclass(type(kind), type)
+    return kind.__qualname__ if is_type and kind.__module__ == "builtins" else kind  # type: ignore[attr-defined]
 
 
 class _Resting(NamedTuple):

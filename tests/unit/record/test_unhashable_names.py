@@ -60,7 +60,16 @@ class Untrue:
         return "untrue"
 
 
+class Classless:
+    """An object that raises when it is asked for its class."""
+
+    @property
+    def __class__(self):
+        raise ValueError("of no class")
+
+
 ODD_SERIES = {
+    "of no class": Classless,
     "unhashable": Unhashable("fetch"), "released": RELEASED, "list": [1], "no truth": Untrue(), "array": np.array([1, 2]),
     "missing": pd.NA, "not a number": float("nan"), "bytes": b"caf\xe9", "numpy": np.str_("late"), "none": None,
     "half a character": "\ud800", "nothing": "", "frame": pd.DataFrame({"a": [1, 2]}),
@@ -68,13 +77,30 @@ ODD_SERIES = {
 
 
 @pytest.mark.parametrize("odd", ODD_SERIES.values(), ids=ODD_SERIES)
-@pytest.mark.parametrize("role", ["name", "version", "variant"])
+@pytest.mark.parametrize("role", ["name", "version", "variant", "error"])
 def test_completed_calls_of_any_name_count(odd, role):
-    """Name, version and variant of a call that was timed elsewhere may be anything: it is counted, three times in one series."""
-    given = {"name": "m", "version": "1", "variant": "canary"} | {role: odd}
+    """Name, version, variant and error of a call timed elsewhere may be anything: it is counted, three times in one series."""
+    odd = odd() if odd is Classless else odd  # not before: pytest asks parameters for their class
+    given = {"name": "m", "version": "1", "variant": "canary", "error": None} | {role: odd}
     with fly() as rs:
         for _ in range(3):
-            rs.record(given["name"], 0.1, version=given["version"], variant=given["variant"])
+            rs.record(given["name"], 0.1, version=given["version"], variant=given["variant"], error=given["error"])
         windows = [window for window in rs.windows() if window.runtime is None]
         assert [window.calls for window in windows] == [3]
+        assert not rs.statistics().guarded
+
+
+@pytest.mark.parametrize("odd", ODD_SERIES.values(), ids=ODD_SERIES)
+@pytest.mark.parametrize("role", ["version", "variant", "classes", "features"])
+def test_observed_functions_of_any_name_count(odd, role):
+    """What `observe` is told may be anything, too."""
+    odd = odd() if odd is Classless else odd
+    given = {role: [odd, "other"] if role in ("classes", "features") else odd}
+    with fly() as rs:
+        predict = rs.observe("m", **given)(lambda row: "other")
+        for _ in range(3):
+            predict([1.0, 2.0])
+        windows = [window for window in rs.windows() if window.runtime is None]
+        assert [window.calls for window in windows] == [3]
+        assert int(windows[0].output.class_counts.sum()) == 3
         assert not rs.statistics().guarded
