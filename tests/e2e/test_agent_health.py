@@ -24,6 +24,7 @@ from radiosonde.model.addition import add
 from radiosonde.store.reader import Interval, StoreReader
 from tests.e2e._prefork import PROGRAMS, agent, ended, stop
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink, wait_for
+from tests.slow import mostly_slow
 
 # No collection but those that are asked for, so that their number is known.
 APP = """
@@ -158,7 +159,7 @@ def exported(sink: OtlpSink) -> dict[str, int]:
     return {attributes(point.attributes)["radiosonde.process"]: point.count for point in points}
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", mostly_slow(list(SERVERS), quick=("gthread",)))
 def test_each_worker_s_health_is_told_by_the_agent(server: str, tmp_path: Path, sink: OtlpSink) -> None:
     """Pauses and waits exactly, lag and CPU against what the worker went through; of a worker that is killed too."""
     spool, told = tmp_path / "spool", {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint, "OTEL_EXPORTER_OTLP_COMPRESSION": "none",

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.matrix.run import ENVIRONMENTS
+from tests.slow import mostly_slow
 
 FOLDER = Path(__file__).parents[2] / "examples"
 IS_ROW = Path(sys.prefix).is_relative_to(ENVIRONMENTS)
@@ -76,6 +77,10 @@ NEEDS = {
 SERVERS = {"21_bentoml", "22_mlserver", "23_litserve", "24_ray", "25_kserve"}
 
 
+QUICK = {"01_decorate", "02_reference", "04_labels", "05_fastapi_server", "07_store_and_diagnose", "09_backfill"}
+"""Examples that the quick part of the suite runs."""
+
+
 def run(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run an example in an empty folder, with warnings as errors, temporary files inside it, and our variables unset.
 
@@ -96,7 +101,7 @@ def test_every_example_has_its_promise() -> None:
     assert [int(name[:2]) for name in names] == list(range(1, len(names) + 1))
 
 
-@pytest.mark.parametrize("name", sorted(PROMISED))
+@pytest.mark.parametrize("name", mostly_slow(sorted(PROMISED), quick=QUICK))
 def test_an_example_ends_well_and_shows_what_it_promises(name: str, tmp_path: Path) -> None:
     """An example exits with 0, warns of nothing, and prints the facts it was written to show."""
     lacking = [module for module in NEEDS.get(name, ()) if importlib.util.find_spec(module) is None]

@@ -21,6 +21,7 @@ from radiosonde.export.prometheus import PrometheusCollector
 from radiosonde.model import losses, name_of
 from radiosonde.testing import fly
 from tests.e2e._receivers import otlp_sink
+from tests.slow import mostly_slow
 
 
 class Phase(enum.Enum):
@@ -54,6 +55,9 @@ HOSTILE = {
     "list": ["\ud800"],
     "type": Phase,
 }
+
+QUICK = ("surrogateescape", "control", "long", "enum", "object")
+"""Names that the quick part of the suite tries."""
 
 
 def as_model(rs, bad, model):
@@ -175,7 +179,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("bad", mostly_slow(HOSTILE, quick=QUICK))
 def test_a_hostile_name_harms_no_carrier_and_no_neighbour(bad, tmp_path, monkeypatch):
     """In every place page, backend and store have the name that the door gives, and the neighbour's beside it."""
     store = tmp_path / "flights.sqlite"

@@ -59,6 +59,9 @@ FORMS = {
     "polars": lambda rows: [pl.DataFrame(rows, schema=["email", "ssn", "age"], orient="row", strict=False)],
 }
 
+QUICK = {"dict", "rows of dicts", "pandas"}
+"""Forms that the quick part of the suite tries."""
+
 
 def fitted(key=""):
     """Return a profile with two features that people must not see."""
@@ -80,7 +83,12 @@ def planted_in(content):
 
 
 @pytest.mark.parametrize(
-    ("form", "key"), [*((form, PII_KEY) for form in FORMS), ("dict", ""), ("list", ""), ("objects", "")]
+    ("form", "key"),
+    [
+        *(pytest.param(form, PII_KEY, marks=() if form in QUICK else pytest.mark.slow) for form in FORMS),
+        ("dict", ""),
+        *(pytest.param(form, "", marks=pytest.mark.slow) for form in ("list", "objects")),
+    ],
 )
 def test_no_carrier_holds_a_byte_of_what_people_must_not_see(form, key, tmp_path, monkeypatch, caplog):
     """Store, its log, Parquet, labels, spool, profile, OTLP bodies, page, logs, black box and reports."""

@@ -40,6 +40,7 @@ def diagnose(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
 
 
+@pytest.mark.slow
 def test_every_printed_query_runs_and_every_printed_diagnosis_is_quiet_about_its_finding(store, tmp_path):
     """SQL answers with rows where there are any; the same diagnosis before the onset does not show the finding."""
     report = tmp_path / "report.html"

@@ -19,8 +19,8 @@ REQUESTS = 40
     ("app", "server", "parameter"),
     [
         ("tests.e2e._unaware:api", "uvicorn", "{carrier}"),
-        ("tests.e2e._unaware:api", "gunicorn", "{carrier}"),
-        ("tests.e2e._unaware:web", "gthread", "<carrier>"),
+        pytest.param("tests.e2e._unaware:api", "gunicorn", "{carrier}", marks=pytest.mark.slow),
+        pytest.param("tests.e2e._unaware:web", "gthread", "<carrier>", marks=pytest.mark.slow),
     ],
     ids=["FastAPI, uvicorn", "FastAPI, gunicorn", "Flask, gthread"],
 )

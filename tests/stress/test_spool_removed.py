@@ -21,6 +21,7 @@ import pytest
 
 from radiosonde._ring.names import NameReader
 from radiosonde.store.reader import Interval, StoreReader
+from tests.slow import mostly_slow
 
 WORKER = """
 import collections, json, resource, sys, threading
@@ -230,7 +231,7 @@ REMOVALS = {
 }
 
 
-@pytest.mark.parametrize("act", REMOVALS.values(), ids=REMOVALS)
+@pytest.mark.parametrize("act", mostly_slow(REMOVALS, quick=list(REMOVALS)[:2]))
 def test_what_is_removed_under_a_living_worker_costs_no_count(spool, agent, start, tmp_path, act):
     """A new ring is there soon, the old one is counted to its end, and calls that were in flight are, too."""
     worker = start(spool)

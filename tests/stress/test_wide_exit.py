@@ -18,7 +18,7 @@ WIDE = {
 }
 
 
-@pytest.mark.parametrize("width", [600, 3000, 10_000])
+@pytest.mark.parametrize("width", [600, 3000, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("container", WIDE)
 def test_calls_of_wide_rows_are_stored_at_an_ordinary_exit(tmp_path, container, width):
     """Two models, 40 calls each, every tenth an error; nothing else is done, and the program ends."""
