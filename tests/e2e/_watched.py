@@ -147,7 +147,7 @@ def watching(store: Path, folder: Path, *options: str, name: str = "watch") -> I
     """Run ``radiosonde watch`` on *store*, with a look a second; yield it when it serves its metrics."""
     port, log = free_port(), folder / f"{name}.log"
     command: Sequence[str | Path] = [
-        sys.executable, "-m", "radiosonde.cli", "watch", store, "--every", "1s", "--port", str(port), *options,
+        sys.executable, "-m", "radiosonde.cli", "watch", store, "--every", "1s", "--cpu", "0.9", "--port", str(port), *options,
     ]  # fmt: skip
     with running(command, log) as process:
         watch = Watch(process, port, log)

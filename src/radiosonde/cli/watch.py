@@ -22,6 +22,7 @@ from radiosonde._settings.environment import in_force
 from radiosonde.cli._stores import add_stores, policy_of, stores_of
 from radiosonde.cli.diagnose import subjects
 from radiosonde.config import Configuration, WatchConfig, locate, read
+from radiosonde.config.keys import CPU
 from radiosonde.config.values import parse_duration
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS
 from radiosonde.diagnose.finding import iso
@@ -71,6 +72,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TIME",
         help="time between two looks at least (default: watch.every, else 60s)",
     )
+    parser.add_argument(
+        "--cpu",
+        type=_share,
+        metavar="SHARE",
+        help="share of a core for diagnoses without an occasion (default: watch.cpu, else 0.01)",
+    )
     parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
@@ -78,6 +85,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="LIST",
         help=f"checks that a healthy model must have passed, of {', '.join(SUBJECTS)}",
     )
+    _add_outputs(parser)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what goes out, and where things are kept."""
     parser.add_argument(
         "--alertmanager", action="append", default=[], metavar="URL", help="send alerts there too; may be repeated"
     )
@@ -145,7 +157,10 @@ class _Parts:
         options = WatchOptions(
             config.every, SEVERITIES[config.notify], lambda look: make_links(config, look.example), _tell
         )
-        looker = StoreLooker(stores, policy_of, model=args.model, require=args.require)
+        is_whole = args.once or args.dry_run
+        looker = StoreLooker(
+            stores, policy_of, model=args.model, require=args.require, share=None if is_whole else config.cpu
+        )
         self.watcher = Watcher(looker, self.state, self.lease, self.channels, self.counts, options, guard)
         self.watcher.feeds = [feed.name for feed in feeds]
         self.queues = [QueueSender(each, self.state, guard, self.counts, config.per_hour) for each in self.channels]
@@ -239,7 +254,7 @@ def _configuration(stores: Sequence[Path]) -> Configuration:
 
 
 def _with_options(config: WatchConfig, args: argparse.Namespace) -> WatchConfig:
-    given = {"every": args.every, "port": args.port, "host": args.host}
+    given = {"every": args.every, "port": args.port, "host": args.host, "cpu": args.cpu}
     return replace(
         config,
         alertmanagers=(*config.alertmanagers, *args.alertmanager),
@@ -268,6 +283,14 @@ def _exporter(settings: Settings, me: str) -> OtlpExporter:
             attributes.SERVICE_INSTANCE_ID: me,
         }
     )
+
+
+def _share(text: str) -> float:
+    try:
+        share: float = CPU.check(float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return share
 
 
 def _seconds(text: str) -> float:

@@ -84,6 +84,10 @@ class ModelConfig:
     slo: Objectives = field(default_factory=Objectives)
 
 
+CPU = values.share(0.001, 1.0)
+"""Shares of a core for a watch."""
+
+
 @dataclass(frozen=True, slots=True)
 class WatchConfig:
     """What `radiosonde watch` does. Each field is documented by its declaration."""
@@ -159,6 +163,13 @@ class WatchConfig:
         values.duration("1s", "1d"),
         "Time between two diagnoses at least; windows that are longer are waited for.",
         '"60s"',
+    )
+    cpu: float = _key(
+        0.01,
+        CPU,
+        "Share of a core for diagnoses without an occasion, in the long run. Failures are looked at in every window whatever it is; with many models "
+        "and features, other kinds of incidents are found sooner with a larger one.",
+        "0.05",
     )
     host: str = _key("127.0.0.1", values.line(255), "Address on which the watch serves its metrics.", '"0.0.0.0"')
     port: int = _key(

@@ -18,7 +18,7 @@ from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.model import Window
 from radiosonde.store import Interval, ReferenceRow, SeriesSummary
 from radiosonde.store.annotations import SIDECAR
-from radiosonde.store.reader import SUMMARY
+from radiosonde.store.reader import SPANS, SUMMARY
 from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, FeaturePart, window_from
 
 if TYPE_CHECKING:
@@ -119,6 +119,19 @@ class SealedReader:
         """Return what is another as soon as a file is added: their number, and when the newest was written."""
         times = [Path(path).stat().st_mtime_ns for path in self._files("windows")]
         return len(times), max(times, default=0)
+
+    def spans(self) -> set[tuple[str, int, int]]:
+        """Return model, start and end of all windows, each once.
+
+        Raises:
+            StoreError: a file is damaged or of another making.
+        """
+        files = self._files("windows")
+        if not files:
+            return set()
+        with self._querying() as connection:
+            query = SPANS.replace("FROM windows", f"FROM {_files_of('windows')}")
+            return set(connection.execute(query, [files]).fetchall())
 
     def _files(self, name: str) -> list[str]:
         return sorted(str(path) for path in self._folder.glob(f"process=*/{name}-*.parquet"))

@@ -57,6 +57,10 @@ class StoredParts(Protocol):
         """Return when the newest window was written, by the writer's wall clock; None without windows."""
         ...
 
+    def spans(self) -> set[tuple[str, int, int]]:
+        """Return model, start and end of all windows, each once."""
+        ...
+
     def mark(self) -> tuple[int, int]:
         """Return what is another as soon as a part is added. Cheap."""
         ...

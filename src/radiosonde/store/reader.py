@@ -50,17 +50,24 @@ class Interval:
         end_ns: only windows that start before this instant; None for no bound.
         model: only this model; None for all.
         runtime: ask for the health of the processes instead of what the models did.
+        after: only parts whose number in their store is higher; None for no bound. For one SQLite store, whose numbers ascend.
     """
 
     start_ns: int | None = None
     end_ns: int | None = None
     model: str | None = None
     runtime: bool = False
+    after: int | None = None
 
     def condition(self) -> tuple[str, list[int | str]]:
         """Return the WHERE clause over ``windows`` and its parameters, for SQLite and DuckDB alike."""
         kind = "model = ?" if self.runtime else "model <> ?"
-        bounds = (("end_ns > ?", self.start_ns), ("start_ns < ?", self.end_ns), ("model = ?", self.model))
+        bounds = (
+            ("end_ns > ?", self.start_ns),
+            ("start_ns < ?", self.end_ns),
+            ("model = ?", self.model),
+            ("window_id > ?", self.after),
+        )
         chosen = [(kind, RUNTIME_MODEL), *((clause, value) for clause, value in bounds if value is not None)]
         return " AND ".join(clause for clause, _ in chosen), [value for _, value in chosen]
 
@@ -72,6 +79,9 @@ SUMMARY = f"""
     FROM windows WHERE model <> '{RUNTIME_MODEL}' GROUP BY model, version, variant ORDER BY model, version, variant
 """  # noqa: S608 - our own text
 """What is in a store, one row per model, version and variant; SQLite and DuckDB both run it."""
+
+
+SPANS = "SELECT DISTINCT model, start_ns, end_ns FROM windows"
 
 
 class SeriesSummary(NamedTuple):
@@ -163,6 +173,15 @@ class StoreReader:
         with reading(self._path) as connection:
             (last,) = connection.execute("SELECT max(window_id) FROM windows").fetchone()
             return store_number(connection), last or 0
+
+    def spans(self) -> set[tuple[str, int, int]]:
+        """Return model, start and end of all windows, each once.
+
+        Raises:
+            StoreError: the store is missing, foreign, damaged or too new.
+        """
+        with reading(self._path) as connection:
+            return set(connection.execute(SPANS).fetchall())
 
     def _windows(self, connection: sqlite3.Connection, interval: Interval) -> Iterator[tuple[int, Window]]:
         condition, bounds = interval.condition()

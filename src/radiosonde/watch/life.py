@@ -121,12 +121,12 @@ class Moment(NamedTuple):
     Attributes:
         now_ns: wall clock.
         window_ns: length of the windows.
-        before_ns: end of the newest window of the look before in event time; 0 for the first look at this store.
+        before_ns: of a model: end of the newest window of the diagnosis before in event time; 0 for the first of this store.
     """
 
     now_ns: int
     window_ns: int
-    before_ns: int
+    before_ns: Callable[[str], int]
 
 
 def turn(known: Mapping[str, KnownIncident], diagnosis: Diagnosis, moment: Moment, links: Links) -> Turned:
@@ -202,7 +202,8 @@ def _step(
     state: State = "verified" if finding.state == "verified" else "recovered"
     if before is None:
         opened_ns = finding.onset.at_ns if finding.opened_ns is None else finding.opened_ns
-        if not moment.before_ns or opened_ns <= moment.before_ns:
+        before_ns = moment.before_ns(finding.where.model)
+        if not before_ns or opened_ns <= before_ns:
             return None, None
         # It opened and ended since the last look, as after an outage of the source: told once, as over.
         return "recovered", KnownIncident(shown, state, identity, over_ns=moment.now_ns)

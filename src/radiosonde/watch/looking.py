@@ -1,24 +1,45 @@
-"""Looks at a source: sees whether it has grown, and runs the engine over its whole windows.
+"""Looks at stores as they grow: which models are worth a diagnosis now, and what all of them say together.
 
-A window whose end has not come by the wall clock is left out: an agent writes it in parts every few seconds, and half a minute of calls
-would be taken for a drop. Windows of a replay, whose event time is of another year, are all whole.
+A diagnosis of one model reads all its windows: two seconds for 200 features and two days of minutes. Twenty of them a minute would take
+two thirds of a core, so a look is made of two parts:
+
+* At every window the parts that were written since are taken over by detectors that are kept up (`radiosonde.diagnose.live`), a millisecond a
+  model. Whatever changes there makes the model urgent: it is diagnosed at once.
+* The other models are diagnosed in turn, the one looked at longest ago first, as often as a share of a core affords. With few models or
+  features that is at every window.
+
+A window whose end has not come by the wall clock is left out of a diagnosis: an agent writes it in parts every few seconds, and half a minute of
+calls would be taken for a drop. Windows of a replay, whose event time is of another year, are all whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from radiosonde._clock import NS
+from radiosonde._clock import NS, monotonic_ns, thread_time_ns
 from radiosonde.diagnose import Diagnosis, Finding, Freshness, Policy, check
+from radiosonde.diagnose.live import LiveDiagnosis
 from radiosonde.diagnose.status import window_length_ns
 from radiosonde.errors import StoreError
-from radiosonde.model import RUNTIME_MODEL, Exemplar, Window, parse_cohort
+from radiosonde.model import RUNTIME_MODEL, Exemplar, Window
+from radiosonde.reference.codec import from_text
+from radiosonde.reference.profile import Reference
 from radiosonde.sources import StoredSource, open_source
+from radiosonde.store import Interval
+from radiosonde.store.reader import StoreReader
+from radiosonde.watch.answers import Answer, example_of, examples_of, put_together
 
 SETTLES_NS = 5 * NS
 """How long the parts of a window may take to be written."""
+LATE_NS = 3600 * NS
+"""Parts that are this much older than the newest are no late ones but hours that were added up."""
+MOST_CREDIT_S = 600.0
+"""Seconds of the past whose share of a core may be used at once."""
+ONE_LOOK_NS = NS
+"""CPU time after which a look leaves other models to the next."""
 
 PolicyOf = Callable[[Sequence[Path], StoredSource], Policy]
 
@@ -27,13 +48,17 @@ class Look(NamedTuple):
     """What a look found.
 
     Attributes:
-        diagnosis: the answer of the engine.
+        diagnosis: what is known of all models, each as of its last diagnosis.
         window_ns: length of the windows.
+        before_ns: end of the newest window of the diagnosis before, by model; those looked at for the first time are absent.
+        is_partial: there is more to look at as soon as possible.
         example: of a finding: a call that it affected; None where none is known.
     """
 
     diagnosis: Diagnosis
     window_ns: int
+    before_ns: Mapping[str, int]
+    is_partial: bool
     example: Callable[[Finding], Exemplar | None]
 
 
@@ -49,14 +74,28 @@ class Looker(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is remembered between two looks."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    grown: set[str] = field(default_factory=set)
+    urgent: set[str] = field(default_factory=set)
+    newest_ns: dict[str, int] = field(default_factory=dict)
+    read: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    held: list[Window] = field(default_factory=list)  # parts of windows that have not ended
+    policy: Policy | None = None
+
+
 class StoreLooker:
-    """Diagnoses stores, each time from all their windows.
+    """Diagnoses stores.
 
     Args:
         stores: as for `open_source`; a folder may get new stores meanwhile.
         policy_of: returns what people have declared, asked at each look.
         model: this model only; None for all.
         require: as for `check`.
+        share: share of a core for diagnoses that are not urgent; None to diagnose every model at every look.
     """
 
     def __init__(
@@ -66,22 +105,28 @@ class StoreLooker:
         *,
         model: str | None = None,
         require: Collection[str] | None = None,
+        share: float | None = None,
     ) -> None:
         self._stores, self._policy_of = list(stores), policy_of
-        self._model, self._require = model, require
+        self._model, self._require, self._share = model, require, share
+        self._known, self._live = _Known(), LiveDiagnosis()
         self._seen: object = None
+        self._credit_ns, self._credited_ns = 0.0, monotonic_ns()
+        self._references: dict[str, Reference] = {}
 
     def has_grown(self, now_ns: int) -> bool:
-        """Say whether a place has other parts than at the last look.
+        """Say whether a place has other parts than at the last look, or a model still waits.
 
         Raises:
             StoreError: a store cannot be read.
         """
         del now_ns
+        if self._known.urgent or (self._known.grown and self._can_afford()):
+            return True
         return self._marks(open_source(self._stores, sketches=False)) != self._seen
 
     def look(self, now_ns: int) -> Look:
-        """Diagnose all windows that have ended.
+        """Take over what came, and diagnose what is worth it.
 
         Raises:
             StoreError: a store cannot be read.
@@ -89,27 +134,156 @@ class StoreLooker:
         """
         source = open_source(self._stores, sketches=False)
         marks = self._marks(source)
-        windows = [
-            window
-            for window in (
-                *source.windows(None, now_ns - SETTLES_NS, self._model),
-                *source.runtime_windows(None, now_ns - SETTLES_NS),
-            )
-            if window.end_ns <= now_ns - SETTLES_NS
-        ]
-        written_ns = source.last_written_ns()
-        diagnosis = check(
-            windows,
-            source.references(),
-            model=self._model,
-            require=self._require,
-            freshness=None if written_ns is None else Freshness(written_ns, now_ns),
-            policy=self._policy_of(self._stores, source),
-        )
+        policy = self._policy_of(self._stores, source)
+        self._live.policy = policy
+        spans = self._spans(source)
+        self._take_over(source, policy, {model for model, _, _ in spans}, now_ns - SETTLES_NS)
+        before = {model: answer.diagnosis.end_ns for model, answer in self._known.answers.items()}
+        began_ns, runtime = thread_time_ns(), None
+        for model in self._worth_it():
+            runtime = self._runtime(source, now_ns) if runtime is None else runtime
+            beside = {(start, end) for name, start, end in spans if name != model}
+            self._diagnose(model, source, policy, (now_ns, runtime, beside))
+            if self._share is not None and thread_time_ns() - began_ns > ONE_LOOK_NS:
+                break
         self._seen = marks
-        counting = [window for window in windows if window.key.model != RUNTIME_MODEL]
-        examples = examples_of(counting)
-        return Look(diagnosis, window_length_ns(counting), lambda finding: example_of(examples, finding))
+        return self._put_together(source, now_ns, before)
+
+    def _put_together(self, source: StoredSource, now_ns: int, before: Mapping[str, int]) -> Look:
+        answers = self._known.answers
+        window_ns = max((answer.window_ns for answer in answers.values()), default=0)
+        written_ns = source.last_written_ns()
+        is_stale = written_ns is not None and Freshness(written_ns, now_ns).is_stale(window_ns)
+        diagnosis = put_together(list(answers.values()), written_ns, is_stale=is_stale and bool(answers))
+        is_partial = bool(self._known.urgent) or any(model not in answers for model in self._known.grown)
+        examples = {each: call for answer in answers.values() for each, call in answer.examples.items()}
+        return Look(diagnosis, window_ns, before, is_partial, lambda finding: examples.get(finding.id))
+
+    # What came ------------------------------------------------------------------------------------------------------
+
+    def _take_over(self, source: StoredSource, policy: Policy, models: Collection[str], until_ns: int) -> None:
+        """Feed the detectors that are kept up with the parts written since the last look."""
+        known = self._known
+        came: list[Window] = []
+        for place in source.places:
+            number, last = place.mark()
+            former = known.read.get(place.path)
+            known.read[place.path] = (number, last)
+            if former == (number, last):
+                continue
+            is_followed = isinstance(place, StoreReader) and former is not None and former[0] == number
+            if not is_followed:
+                known.grown |= set(models)  # a new place, or one that has no order
+                continue
+            came += [window for _, window in place.parts(Interval(model=self._model, after=former[1] if former else 0))]
+        if policy != known.policy:
+            known.policy = policy
+            known.grown |= set(models)
+            known.urgent |= {model for model, answer in known.answers.items() if answer.diagnosis.incidents}
+        for window in came:
+            known.grown.add(window.key.model)
+            known.newest_ns[window.key.model] = max(known.newest_ns.get(window.key.model, 0), window.end_ns)
+        whole = [window for window in (*known.held, *came) if window.end_ns <= until_ns]
+        known.held = [window for window in (*known.held, *came) if window.end_ns > until_ns]
+        fresh = [
+            window
+            for window in whole
+            if window.key.model in known.answers and window.end_ns > known.newest_ns[window.key.model] - LATE_NS
+        ]
+        known.urgent |= {change.model for change in self._live.advance(fresh) if change.what != "verified"}
+
+    def _worth_it(self) -> Iterator[str]:
+        """Yield the models to be diagnosed now: urgent ones, then those that grew, the one looked at longest ago first."""
+        known = self._known
+        for model in sorted(known.urgent):
+            known.urgent.discard(model)
+            known.grown.discard(model)
+            yield model
+        waiting = sorted(
+            known.grown, key=lambda each: (known.answers[each].looked_ns if each in known.answers else 0, each)
+        )
+        for model in waiting:
+            if model in known.answers and not self._can_afford():
+                return
+            known.grown.discard(model)
+            yield model
+
+    def _can_afford(self) -> bool:
+        if self._share is None:
+            return True
+        now = monotonic_ns()
+        earned = self._share * (now - self._credited_ns)
+        self._credit_ns = min(self._credit_ns + earned, self._share * MOST_CREDIT_S * NS)
+        self._credited_ns = now
+        return self._credit_ns > 0
+
+    # One model ------------------------------------------------------------------------------------------------------
+
+    def _diagnose(
+        self, model: str, source: StoredSource, policy: Policy, given: tuple[int, list[Window], set[tuple[int, int]]]
+    ) -> None:
+        now_ns, runtime, beside = given
+        began_ns = thread_time_ns()
+        stored = source.windows(model=model)
+        windows = [window for window in stored if window.end_ns <= now_ns - SETTLES_NS]
+        if not windows:
+            return
+        # Other models are there by their times alone: that they were served says that somebody was counting.
+        others = [
+            replace(
+                windows[0],
+                key=windows[0].key._replace(model=""),
+                start_ns=start,
+                end_ns=end,
+                calls=0,
+                errors={},
+                features=None,
+            )
+            for start, end in beside
+            if end <= now_ns - SETTLES_NS
+        ]
+        diagnosis = check(
+            [*windows, *others, *runtime],
+            self._references_of(source, model),
+            model=model,
+            require=self._require,
+            policy=policy,
+        )
+        former = self._known.answers.get(model)
+        if former is None:
+            self._live.advance(windows)  # from here on it is kept up
+        examples = examples_of(windows)
+        called = {each.id: call for each in diagnosis.incidents if (call := example_of(examples, each)) is not None}
+        answer = Answer(model, diagnosis, window_length_ns(windows), monotonic_ns(), called)
+        self._known.answers[model] = answer
+        newest_ns = max(window.end_ns for window in stored)
+        self._known.newest_ns[model] = max(self._known.newest_ns.get(model, 0), newest_ns)
+        if len(stored) > len(windows):
+            self._known.grown.add(model)  # a window has not ended yet
+        self._credit_ns -= thread_time_ns() - began_ns
+
+    def _references_of(self, source: StoredSource, model: str) -> dict[tuple[str, str], Reference]:
+        """Return the references of *model*, parsed once each."""
+        rows = sorted(
+            (row for place in source.places for row in place.references() if row.model == model),
+            key=lambda row: (row.written_ns, row),
+        )
+        newest = {(row.model, row.version): row for row in rows}
+        for (name, version), row in newest.items():
+            if row.document not in self._references:
+                origin = f"the stored reference of {name} {version}"
+                self._references[row.document] = from_text(row.document, origin=origin)
+        return {key: self._references[row.document] for key, row in newest.items()}
+
+    @staticmethod
+    def _runtime(source: StoredSource, now_ns: int) -> list[Window]:
+        found = source.runtime_windows(None, now_ns - SETTLES_NS)
+        return [window for window in found if window.end_ns <= now_ns - SETTLES_NS]
+
+    def _spans(self, source: StoredSource) -> set[tuple[str, int, int]]:
+        """Return model, start and end of all windows, each once."""
+        found = {span for place in source.places for span in place.spans()}
+        return {span for span in found if span[0] != RUNTIME_MODEL and self._model in (None, span[0])}
 
     @staticmethod
     def _marks(source: StoredSource) -> object:
@@ -117,35 +291,3 @@ class StoreLooker:
             return [(place.path, place.mark()) for place in source.places]
         except OSError as error:
             raise StoreError(f"{error.filename}: {error.strerror}; check that the store is still there") from error
-
-
-Examples = list[tuple[Window, Exemplar]]
-
-
-def examples_of(windows: Sequence[Window]) -> Examples:
-    """Return the traced calls of *windows*, the latest windows last."""
-    return [(window, each) for window in windows for each in window.latency.exemplars.values() if each.trace_id]
-
-
-def example_of(examples: Examples, finding: Finding) -> Exemplar | None:
-    """Return the slowest traced call at the place of *finding* since its onset; None where there is none."""
-    where, onset = finding.where, finding.onset
-    cohort = dict(_dimensions(where.cohort))
-    chosen = [
-        each
-        for window, each in examples
-        if window.key.model == where.model
-        and where.version in ("", window.key.version)
-        and where.variant in ("", window.key.variant)
-        and cohort.items() <= dict(_dimensions(window.key.cohort)).items()
-        and window.end_ns > onset.at_ns
-        and (onset.ended_ns is None or window.start_ns < onset.ended_ns)
-    ]
-    return max(chosen, key=lambda each: each.value_s, default=None)
-
-
-def _dimensions(cohort: str) -> Collection[tuple[str, str]]:
-    try:
-        return list(parse_cohort(cohort).items())
-    except ValueError:  # the overflow, or one that somebody named by hand
-        return [("", cohort)]

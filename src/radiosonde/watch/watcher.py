@@ -118,7 +118,7 @@ class Watcher:
         # Of the watch itself, while the state cannot be reached.
         self._untold: list[tuple[KnownIncident, IncidentEvent]] = []
         self._failing_ns = 0  # wall clock of the first of the failures in a row
-        self._end_ns = self._last_look_ns = 0
+        self._end_ns = self._kept_end_ns = self._last_look_ns = 0
         self._not_before_ns = self._tried_ns = 0  # monotonic
         self._window_ns = 0
         self._looks = Counter(done=0, failed=0)
@@ -144,7 +144,8 @@ class Watcher:
         self._tried_ns, began_ns, now_ns = monotonic_ns(), thread_time_ns(), wall_ns()
         known = self._remembered()
         look = self._looker.look(now_ns)
-        turned = turn(known, look.diagnosis, Moment(now_ns, look.window_ns, self._end_ns), self._options.links(look))
+        moment = Moment(now_ns, look.window_ns, lambda model: look.before_ns.get(model, self._kept_end_ns))
+        turned = turn(known, look.diagnosis, moment, self._options.links(look))
         for own, event in (*self._untold, *self._sighted(now_ns)):
             turned.known[own.incident.id] = own
             turned.changed.add(own.incident.id)
@@ -153,7 +154,8 @@ class Watcher:
         changed = {each: turned.known[each].to_text() for each in turned.changed}
         dropped = self._state.save(Step(changed, turned.forgotten, self._notes(turned), now_ns, end_ns))
         cost_ns = thread_time_ns() - began_ns
-        self._not_before_ns = self._tried_ns + max(int(self._options.every_s * NS), int(cost_ns / MOST_SHARE))
+        every_ns = 0 if look.is_partial else int(self._options.every_s * NS)
+        self._not_before_ns = self._tried_ns + max(every_ns, int(cost_ns / MOST_SHARE))
         if dropped is None:
             self._lease.is_held = False
             self._known = self._shown = None
@@ -257,6 +259,7 @@ class Watcher:
         if self._known is None:
             kept = self._state.load()
             self._known, self._end_ns = {}, kept.end_ns
+            self._kept_end_ns = kept.end_ns
             self._last_look_ns = self._last_look_ns or kept.looked_ns
             for incident, text in kept.incidents.items():
                 known = self._guard.attempt(known_from_text, text)

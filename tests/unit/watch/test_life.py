@@ -27,7 +27,7 @@ class History:
         """Return kind and event id of what is told."""
         self.now_ns += int(minutes * MINUTE_NS)
         known = {each: known_from_text(text) for each, text in self.kept.items()}
-        turned = turn(known, found, Moment(self.now_ns, MINUTE_NS, self.before_ns), LINKS)
+        turned = turn(known, found, Moment(self.now_ns, MINUTE_NS, lambda model: self.before_ns), LINKS)
         self.before_ns = max(self.before_ns, found.end_ns)
         for each in turned.changed:
             self.kept[each] = turned.known[each].to_text()
