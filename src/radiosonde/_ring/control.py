@@ -78,6 +78,7 @@ class Control:
     def __init__(self, memory: mmap.mmap, offset: int, capacity: int) -> None:
         self._words = memoryview(memory)[offset : offset + WORDS_BYTES].cast("Q")
         self.left = np.frombuffer(memory, dtype=np.bool_, count=capacity, offset=offset + WORDS_BYTES)
+        self._flags = memoryview(memory)[offset + WORDS_BYTES : offset + WORDS_BYTES + capacity]
         first = offset + WORDS_BYTES + _padded(capacity)
         self._buffers = [
             np.frombuffer(memory, dtype=ENTRY, count=ENTRIES, offset=first + number * TALLY_BYTES)
@@ -108,6 +109,28 @@ class Control:
         self._words[_DISPLACED] = count
 
     # The writer ------------------------------------------------------------------------------------------------------
+
+    def has_left(self, start: int, stop: int) -> bool:
+        """Whether the consumer has left a record of these behind that was in flight.
+
+        A caller asks once a segment, which at full rate is its p99.9: as bytes, this takes a tenth of what numpy's `any` takes.
+        """
+        capacity = len(self._flags)
+        first, last = start % capacity, stop % capacity
+        if stop - start >= capacity:
+            first, last = 0, capacity
+        if first <= last:
+            return b"\1" in bytes(self._flags[first:last])
+        return b"\1" in bytes(self._flags[first:]) or b"\1" in bytes(self._flags[:last])
+
+    def give(self, upto: int) -> None:
+        """Take the records below *upto* out of the ring, all of which the consumer has taken: `reclaim` without entries."""
+        words = self._words
+        opened = words[_OPEN]
+        if words[_SEALED] == opened + 4:
+            words[_SEALED] = 0  # a consumer was killed while it sealed this tally
+        place = _COMMITS + (opened & 3)
+        words[place] = upto << _COUNT_BITS | words[place] & _COUNT_MASK
 
     def reclaim(self, upto: int, entries: NDArray[Any]) -> int:
         """Take the records below *upto* out of the ring; *entries* count those of them the consumer has not taken.

@@ -318,9 +318,9 @@ class Reclaimer:
     def _reclaim(self, upto: int) -> None:
         ring, control = self._ring, self._ring.control
         start, taken = control.given, control.taken
-        if taken >= upto > start and not control.left.any():
+        if taken >= upto > start and not control.has_left(start, upto):
             ring.given[0] = max(ring.given[0], upto)
-            control.reclaim(upto, _NOTHING)
+            control.give(upto)
             return
         while start < upto:
             slot = start & (ring.capacity - 1)
@@ -472,9 +472,6 @@ class Reclaimer:
             position = int.from_bytes(ended.header[_BATCH], "little")
             if position:
                 ring.arena.release(position - 1)
-
-
-_NOTHING = Tallier().count(np.empty(0, dtype=HEADER))
 
 
 def batch_outputs(ring: Ring, header: Any) -> NDArray[np.float64] | None:
