@@ -32,9 +32,9 @@ Result = TypeVar("Result")
 _ADVICE = {
     "SQLITE_BUSY": f"another process has held the store for over {BUSY_TIMEOUT_S:g} s; stop it, or write to another file",
     "SQLITE_CANTOPEN": "check that the path is a file this user may read and write",
-    "SQLITE_CORRUPT": "the file is damaged; move it aside, a new one is made at the next write",
+    "SQLITE_CORRUPT": "the file is damaged; move it aside, and a new one is created at the next write",
     "SQLITE_FULL": "the disk is full; free space, or lower the store's max_bytes",
-    "SQLITE_IOERR": "the disk failed or is full; look at the system log",
+    "SQLITE_IOERR": "the disk failed or is full; check the system log",
     "SQLITE_NOTADB": "the file is not a Radiosonde store, or is damaged; move it aside or give another path",
     "SQLITE_PERM": "check that this user may write the file and its folder",
     "SQLITE_READONLY": "check that this user may write the file and its folder",
@@ -101,7 +101,7 @@ def told(path: Path) -> Iterator[None]:
     except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
         name = getattr(error, "sqlite_errorname", "")
         advice = next(
-            (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; report this"
+            (text for code, text in _ADVICE.items() if name.startswith(code)), "nothing was changed; please report this"
         )
         raise StoreError(f"{path}: {error}: {advice}") from error
 
@@ -125,7 +125,7 @@ def is_ours(connection: sqlite3.Connection, path: Path, *, application_id: int, 
             f"upgrade with `pip install --upgrade radiosonde`"
         )
     if application or found or tables:
-        raise StoreError(f"{path} is a SQLite database of another application: give the store a path of its own")
+        raise StoreError(f"{path} is a SQLite database of another application: choose another path for the store")
     return False
 
 

@@ -100,7 +100,7 @@ def test_a_young_rollout_goes_on_and_a_generous_margin_promotes_it(stores):
     done = canary(store)
     assert done.returncode == 3, done.stdout + done.stderr
     assert done.stdout.startswith("KEEP GOING")
-    assert "more rows if alike" in " ".join(done.stdout.split())
+    assert "more rows if there is no difference" in " ".join(done.stdout.split())
     easy = canary(store, "--margin", "errors=0.2", "--margin", "latency=100", "--require", "errors")
     assert easy.returncode == 0, easy.stdout + easy.stderr
     assert easy.stdout.startswith("PROMOTE")
@@ -153,7 +153,7 @@ def test_a_store_that_nobody_writes_to_is_stale(stores, tmp_path):
         (["--share", "10"], "between 0 and 1"),
         (["--margin", "latency=0.5"], "above 1"),
         (["--margin", "errors"], "a share between 0 and 1"),
-        (["--margin", "speed=1"], "names no measure"),
+        (["--margin", "speed=1"], "is not a measure"),
         (["--require", "happiness"], "choose from errors"),
         (["--since", "2027-01-01", "--until", "2026-01-01"], "swap them"),
     ],

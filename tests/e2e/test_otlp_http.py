@@ -372,7 +372,7 @@ def test_no_backend_is_a_failed_result(monkeypatch):
     result = exporter.export_metrics(make_snapshot(make_window()))
     exporter.shutdown()
     assert (result.ok, result.points, result.payload_bytes) == (False, 0, 0)
-    assert "no OTLP backend took the metrics" in result.error
+    assert "no OTLP backend accepted the metrics" in result.error
 
 
 def test_shutdown_ends_an_export_that_is_retrying(sink, exporter):

@@ -317,7 +317,7 @@ def test_numbers_that_could_mean_either_are_told_of_once(answer, is_told, caplog
         for _ in range(3):
             predict(np.zeros((3, 2)) if isinstance(answer, np.ndarray) else [1.0])
         rs.observe("other", task="regression")(lambda features: 3)([1.0])
-    said = [each.getMessage() for each in caplog.records if "nothing says what they are" in each.getMessage()]
+    said = [each.getMessage() for each in caplog.records if "no task is declared" in each.getMessage()]
     assert len(said) == is_told
     assert all("'prices'" in each and "task=" in each for each in said)
 

@@ -62,7 +62,7 @@ def test_a_full_disk_costs_the_file_and_not_the_telemetry(tmp_path: Path) -> Non
     )
     assert (ended.returncode, ended.stdout) == (0, "{'spool_failed': 1}\n"), ended.stderr
     assert "cannot be made" in ended.stderr
-    assert "lie in memory and are lost if the process is killed" in ended.stderr
+    assert "are in memory and are lost if the process is killed" in ended.stderr
     assert list(stored_calls(store).values()) == [20]
     assert list(spool.glob("*.ring*")) == []
 
@@ -86,7 +86,7 @@ def test_a_full_disk_under_a_worker_of_an_agent(tmp_path: Path) -> None:
         FOLDER=str(tmp_path / "spool"),
     )
     assert (ended.returncode, ended.stdout) == (0, "{'spool_failed': 2}\n"), ended.stderr
-    assert "lie in memory and are lost if the process is killed" in ended.stderr
+    assert "are in memory and are lost if the process is killed" in ended.stderr
 
 
 def test_a_spool_that_is_taken_away(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_spool_that_is_taken_away(tmp_path: Path) -> None:
         FOLDER=str(tmp_path / "spool"),
     )
     assert (ended.returncode, ended.stdout) == (0, "{'spool_failed': 1}\n"), ended.stderr
-    assert "name a writable folder" in ended.stderr
+    assert "choose a writable folder" in ended.stderr
     assert list(stored_calls(store).values()) == [25]
 
 

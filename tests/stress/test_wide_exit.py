@@ -81,5 +81,5 @@ def test_features_that_are_given_up_are_told(tmp_path):
         RADIOSONDE_MAX_FEATURES="10000",
     )
     assert ended.returncode == 0, ended.stderr
-    assert "The features of 40 rows of wide could not be counted before the exit's deadline" in ended.stderr
+    assert "The features of 40 rows of wide could not be counted before the exit deadline" in ended.stderr
     assert list(stored_calls(store).values()) == [40]

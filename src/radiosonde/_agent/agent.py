@@ -177,7 +177,7 @@ class Agent:
         Rings that have lost their names are drained on; what writers leave in the spool from now on is found there.
         """
         self._guard.tell(
-            "removed", "Files of %s were removed while it was drained; its agent takes it again", self._spool.folder
+            "removed", "Files of %s were removed while it was drained; it is attached again", self._spool.folder
         )
         try:
             Spool(self._spool.folder)  # makes the folder

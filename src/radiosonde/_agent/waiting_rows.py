@@ -59,7 +59,7 @@ class WaitingRows:
             if lost:
                 self._guard.lose(FEATURES_UNFINISHED, lost)
                 self._guard.tell(
-                    "waiting rows", "%d rows that waited for a provisional reference cannot be read from %s (%s)",
+                    "waiting rows", "%d rows waiting for a provisional reference cannot be read from %s (%s)",
                     lost, self._path, failure or "it is shorter than what was committed",
                 )  # fmt: skip
         return parts
@@ -81,7 +81,7 @@ class WaitingRows:
         failure = self._guard.attempt(lambda: self._write(waiting))
         self._is_spoilt = isinstance(failure, Exception)
         if self._is_spoilt:
-            self._guard.tell("waiting rows", "Rows that wait for a provisional reference cannot be kept: %s", failure)
+            self._guard.tell("waiting rows", "Rows waiting for a provisional reference cannot be saved: %s", failure)
         return {"number": self._number, "bytes": self._bytes, "rows": rows}
 
     def committed(self) -> None:

@@ -280,7 +280,7 @@ class Aggregator:
         self._guard.lose(FEATURES_UNFINISHED, lost)
         self._guard.tell(
             "features unfinished",
-            "The features of %d rows of %s could not be counted before the exit's deadline; calls, errors and latency are. "
+            "The features of %d rows of %s could not be counted before the exit deadline; calls, errors and latency were. "
             "Give the model a reference, or observe fewer features (max_features)",
             lost,
             backlog.model,

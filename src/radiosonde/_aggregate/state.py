@@ -42,7 +42,7 @@ class SeriesState:
         """Add feature rows, each of which stands for *weight* rows, of calls that raised or of others; the stream's grid is known."""
         if self._features is None:
             if self._stream.grid is None:
-                raise ValueError("features cannot be counted before the grid is known")
+                raise ValueError("features cannot be counted before the grid is set")
             self._features = FeatureState(self._stream, self._stream.grid)
         self._features.update(rows, weight)
         if is_failed:

@@ -72,7 +72,7 @@ def instrument_app(app: object, options: dict[str, Any]) -> None:
     entry = next((known[root] for root in roots if root in known), None)
     if entry is None:
         raise ConfigurationError(
-            f"a {type(app).__module__}.{type(app).__qualname__} is no app of {', '.join(sorted(known)) or 'any plug-in'}; "
+            f"a {type(app).__module__}.{type(app).__qualname__} is not an application of {', '.join(sorted(known)) or 'any plug-in'}; "
             "give the application object itself"
         )
     entry.load()(app, **options)

@@ -47,7 +47,7 @@ def selector(
         source = named[0]
     if source not in names:
         raise ConfigurationError(
-            f"{what}={source!r} is no parameter of {getattr(function, '__qualname__', function)}; "
+            f"{what}={source!r} is not a parameter of {getattr(function, '__qualname__', function)}; "
             f"it has {', '.join(names) or 'none'}"
         )
     position, wanted, parameter = names.index(source), source, parameters[source]

@@ -85,14 +85,16 @@ class LabelReader:
         if len(text) > LONGEST_ID:
             return Refusal(INVALID_ID, f"the id has {len(text)} characters, {LONGEST_ID} are allowed")
         if text:
-            return Refusal(INVALID_ID, f"{_shown(text)} holds characters that are no text")
-        return Refusal(INVALID_ID, f"{_shown(identity)} is no id; give the prediction id, your own id, or a receipt")
+            return Refusal(INVALID_ID, f"{_shown(text)} contains characters that are not valid text")
+        return Refusal(
+            INVALID_ID, f"{_shown(identity)} is not an id; pass the prediction id, your own id, or a receipt"
+        )
 
     def _receipt(self, text: str, now_ns: int) -> str | Refusal:
         if self._keys is None:
             return Refusal(
                 f"{RECEIPT}unknown_key",
-                "there are no keys here to verify receipts; set RADIOSONDE_RECEIPT_KEYS as where they were made",
+                "no keys are configured to verify receipts; set RADIOSONDE_RECEIPT_KEYS to the value used where they were issued",
             )
         try:
             verify(text, self._keys, now_ns)
@@ -108,7 +110,7 @@ class LabelReader:
             if instant.tzinfo is None and not self._naive_utc:
                 return Refusal(
                     INVALID_TIME,
-                    f"{_shown(time)} has no time zone, so it names no instant; write it with its offset, as in +00:00",
+                    f"{_shown(time)} has no time zone; add its offset, as in +00:00",
                 )
             instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
         if instant is None or not 0 < instant < LATEST_S:
@@ -141,7 +143,7 @@ def _value(value: Any) -> str | float | bool | Refusal:
         return said
     return Refusal(
         INVALID_VALUE,
-        f"{_shown(value)} is no label; give text, a finite number or a truth value, and leave unlabelled rows out",
+        f"{_shown(value)} is not a label; pass text, a finite number or a boolean, and leave out unlabelled rows",
     )
 
 

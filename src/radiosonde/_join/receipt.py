@@ -178,7 +178,7 @@ def verify(text: object, keys: ReceiptKeys, now_ns: int) -> Receipt:
         ReceiptError: it is refused; ``reason`` is one of `REFUSALS`.
     """
     if not isinstance(text, str) or not text.startswith(PREFIX) or not text.isascii():
-        raise ReceiptError(MALFORMED, "this is no receipt; give what current().receipt() returned, whole")
+        raise ReceiptError(MALFORMED, "this is not a receipt; pass what current().receipt() returned, unchanged")
     stop = text.find(".", len(PREFIX), _KEY_END)
     length = _LENGTHS.get(text[stop + 1 : stop + 3])
     if stop < 0 or length is None:
@@ -190,7 +190,8 @@ def verify(text: object, keys: ReceiptKeys, now_ns: int) -> Receipt:
     key = text[len(PREFIX) : stop]
     if key not in keys:
         raise ReceiptError(
-            UNKNOWN_KEY, f"no key {key!r} is here to verify the receipt; keep a key as long as its receipts are good"
+            UNKNOWN_KEY,
+            f"no key {key!r} is configured to verify the receipt; keep a key until its receipts have expired",
         )
     signed = text[:-TAG_CHARACTERS]
     if not hmac.compare_digest(keys.tag(key, signed), text[-TAG_CHARACTERS:]):
@@ -198,9 +199,11 @@ def verify(text: object, keys: ReceiptKeys, now_ns: int) -> Receipt:
     try:
         receipt, expires_s = _decode(signed[stop + 3 :])
     except (struct.error, IndexError, ValueError):
-        raise ReceiptError(MALFORMED, "the receipt is signed and unreadable; its signer has another layout") from None
+        raise ReceiptError(
+            MALFORMED, "the receipt is signed correctly but unreadable; it was issued by another version of Radiosonde"
+        ) from None
     if now_ns >= expires_s * NS:
-        raise ReceiptError(EXPIRED, "the receipt has expired; raise receipt_ttl_s for labels that come so late")
+        raise ReceiptError(EXPIRED, "the receipt has expired; raise receipt_ttl_s if labels arrive this late")
     return receipt
 
 
@@ -209,7 +212,7 @@ def _incomplete(text: str, stop: int) -> ReceiptError:
     cut_at = _KEY_END if stop < 0 else stop + 3
     if len(text) < cut_at:
         return ReceiptError(TRUNCATED, f"only {len(text)} characters of the receipt are left; keep it whole")
-    return ReceiptError(MALFORMED, "the receipt begins with something else than a key id and its length")
+    return ReceiptError(MALFORMED, "the receipt does not begin with a key id and its length")
 
 
 def _length(key: str, payload: bytes) -> int:
@@ -292,5 +295,5 @@ def _read_texts(payload: bytes, at: int, count: int) -> list[str]:
         texts.append(payload[at + 1 : end].decode("utf-8", "surrogatepass"))
         at = end
     if at != len(payload):
-        raise ValueError("something follows the last text")
+        raise ValueError("unexpected bytes follow the last text")
     return texts

@@ -72,5 +72,7 @@ def _read(column: Any) -> list[Any]:
         raise ConfigurationError(f"label got {length} labels, {MOST_LABELS} are allowed; give them in parts")
     items = list(islice(column, length + 1))
     if len(items) != length:
-        raise ConfigurationError(f"label got a {type(column).__name__} that says it has {length} items and has others")
+        raise ConfigurationError(
+            f"label got a {type(column).__name__} that reports {length} items but contains another number"
+        )
     return items

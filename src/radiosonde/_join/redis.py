@@ -88,7 +88,7 @@ class RedisJoinStore:
             client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
         except ValueError as error:
             raise ConfigurationError(
-                f"no address of a Redis server: {error}; give redis://host:port/database"
+                f"not an address of a Redis server: {error}; give redis://host:port/database"
             ) from error
         self._client, self._keys = client, RedisKeys(prefix)
         self._max_age_s, self._wait_s = max_age_s, wait_s
@@ -184,7 +184,7 @@ class RedisJoinStore:
                         return step(pipe)
                     except redis.WatchError:
                         continue
-        raise StoreError(f"{ATTEMPTS} joins in a row were overtaken by others: let fewer processes join")
+        raise StoreError(f"{ATTEMPTS} joins in a row conflicted with other processes: join from fewer processes")
 
     def _join(self, pipe: Any, owner: str, now_ns: int, limit: int) -> tuple[bool, Batch | None]:
         """Return (nothing is left to try, what to hand out)."""

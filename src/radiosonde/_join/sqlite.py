@@ -102,7 +102,7 @@ class SqliteJoinStore:
         with self._lock, self._file.writing() as connection:
             if _used_bytes(connection) > 2 * self._max_bytes:
                 raise StoreError(
-                    f"{self._file.path} is full of labels that nobody joins: let the server that predicts use it too, "
+                    f"{self._file.path} is full of labels that no process joins: configure the model server to use it too, "
                     "or raise its max_bytes"
                 )
             write_received(connection, rows)

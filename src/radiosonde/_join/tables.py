@@ -152,7 +152,9 @@ class JoinFile:
             return connection
         self.close()
         if not self.path.parent.is_dir():
-            raise StoreError(f"folder {self.path.parent} does not exist: make it, or give the join store another path")
+            raise StoreError(
+                f"folder {self.path.parent} does not exist: create it, or choose another path for the join store"
+            )
         with suppress(OSError):  # whatever is wrong with the path, SQLite says it below
             # Labels and predictions are nobody else's business. SQLite gives its log the mode of the file.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, file_mode()))

@@ -37,7 +37,7 @@ class WaitingRoom:
     def add(self, label: Received) -> Received | None:
         """Let a label wait; return the one that has to go for it, if the room is full."""
         if label.id is None:
-            raise ValueError("a label without an id waits for nothing")
+            raise ValueError("a label without an id cannot wait for a prediction")
         self._number += 1
         self._labels[self._number] = label
         for wake in wakes_of(label.id):

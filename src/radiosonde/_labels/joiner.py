@@ -91,7 +91,9 @@ class Joiner:
                 return
             failure = self._guard.attempt(self._label_queue.acknowledge, batch)
             if isinstance(failure, Exception):
-                self._guard.tell("labels", "A batch of labels cannot be acknowledged, and comes again: %s", failure)
+                self._guard.tell(
+                    "labels", "A batch of labels cannot be acknowledged and will be delivered again: %s", failure
+                )
                 return
             self._counted = ""
 

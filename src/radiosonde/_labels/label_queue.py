@@ -150,7 +150,7 @@ class LabelQueue:
             what = "an id" if not isinstance(own_id, str) else "a value"
             self._guard.tell(
                 f"label {what}",
-                "A label is invalid: %s of type %s is none; give text, a number or a UUID as id, and text, a finite number or a "
+                "A label is invalid: %s of type %s is not supported; give text, a number or a UUID as id, and text, a finite number or a "
                 "truth value as value",
                 what,
                 type(prediction_id if what == "an id" else value).__name__,
@@ -273,7 +273,7 @@ class LabelQueue:
     def _verified(self, text: str) -> Receipt | None:
         if self._keys is None:
             self._guard.tell(
-                "receipt", "A label by receipt was refused: there are no keys; set RADIOSONDE_RECEIPT_KEYS"
+                "receipt", "A label by receipt was refused: no keys are configured; set RADIOSONDE_RECEIPT_KEYS"
             )
             return None
         try:

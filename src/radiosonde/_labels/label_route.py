@@ -124,14 +124,16 @@ class LabelRoute:
             if labels:
                 self._receive(labels)
         except StoreError as error:
-            return _refusal(503, f"the labels cannot be kept now, send them again: {error}", (("Retry-After", "10"),))
+            return _refusal(
+                503, f"the labels cannot be stored now; send them again later: {error}", (("Retry-After", "10"),)
+            )
         return LabelResponse(202, _page({"received": len(labels)}))
 
     def _refuse(self, refusals: Sequence[tuple[int, Refusal]]) -> LabelResponse:
         counts = Counter(refusal.reason for _, refusal in refusals)
         self._refused(counts)
         items = [{"index": place, "reason": why.reason, "message": why.message} for place, why in refusals[:SHOWN]]
-        error = "no label was received: correct or leave out the refused ones, and send the rest again"
+        error = "no label was accepted: correct or remove the refused ones, then send the request again"
         return LabelResponse(400, _page({"error": error, "received": 0, "refused": counts, "labels": items}))
 
 
@@ -145,12 +147,12 @@ def too_large() -> LabelResponse:
 
 def cut_short() -> LabelResponse:
     """Return the answer to a request whose body ended early."""
-    return _refusal(400, "the body is shorter than was said; send it again")
+    return _refusal(400, "the body is shorter than its Content-Length; send it again")
 
 
 def not_found() -> LabelResponse:
     """Return the answer to a request for another path."""
-    return _refusal(404, "labels are posted to .../labels")
+    return _refusal(404, "send labels by POST to .../labels")
 
 
 def not_allowed() -> LabelResponse:

@@ -110,8 +110,8 @@ class Launcher:
     def _fail(self, spool: Spool, why: str) -> None:
         self._guard.lose(losses.AGENT_FAILED)
         self._guard.tell(
-            "agent", "The agent could not be started: %s (its log is %s); what is recorded stays in the rings of %s until "
-            "it is overwritten. Start it by hand: radiosonde agent --spool %s",
+            "agent", "The agent could not be started: %s (its log is %s); records stay in the rings of %s until "
+            "they are overwritten. Start it manually: radiosonde agent --spool %s",
             why, spool.folder / AGENT_LOG, spool.folder, spool.folder,
         )  # fmt: skip
 
@@ -126,7 +126,7 @@ def _spawn(spool: Spool, settings: Settings) -> int:
     import subprocess
 
     if "python" not in Path(sys.executable or "").name.lower():
-        raise SpoolError(f"{sys.executable or 'this program'} is not a Python interpreter that could run it")
+        raise SpoolError(f"{sys.executable or 'this program'} is not a Python interpreter")
     folder = str(spool.folder.absolute())
     # -P: what lies in the server's working directory must not stand in for a module.
     command = [sys.executable, "-P", "-m", "radiosonde.cli", "agent", "--spool", folder, "--linger-s", str(LINGER_S)]

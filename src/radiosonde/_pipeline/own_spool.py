@@ -24,7 +24,7 @@ def open_spool(folder: str, guard: Guard) -> Spool:
         guard.lose(losses.SPOOL_PRUNED, pruned)
         guard.tell(
             "pruned",
-            "%d rings of dead processes were removed from %s; the newest stay for radiosonde blackbox",
+            "%d rings of dead processes were removed from %s; the newest are kept for radiosonde blackbox",
             pruned,
             spool.folder,
         )

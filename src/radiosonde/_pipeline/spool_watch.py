@@ -76,7 +76,7 @@ class SpoolWatch:
                 self._guard.lose(losses.SPOOL_UNDRAINED, lost)
                 self._guard.tell(
                     "undrained",
-                    "%d predictions found no room in the spool and are lost; free some space on its disk",
+                    "%d predictions were lost because the spool is full; free space on its disk",
                     lost,
                 )
 
@@ -89,7 +89,7 @@ class SpoolWatch:
         failure = self._guard.attempt(writer.recorder.reopen, writer)
         if isinstance(failure, Exception):
             self._guard.tell(
-                "spool", "%s; until then rings lie in memory and are lost if the process is killed", failure
+                "spool", "%s; until then rings are in memory and are lost if the process is killed", failure
             )
             spool = self._guard.attempt(self._spool)
             return isinstance(spool, Spool) and is_held(spool.folder / AGENT_LOCK)
@@ -106,7 +106,7 @@ class SpoolWatch:
             return
         made = self._guard.attempt(self._parcel, consumer)
         if isinstance(made, Exception):
-            self._guard.tell("spool", "%s; what is recorded waits in memory for room", made)
+            self._guard.tell("spool", "%s; records wait in memory until there is space", made)
             return
         try:
             consumer.hand_over(made)
@@ -130,7 +130,7 @@ class SpoolWatch:
         page = {**consumer.ring.schema, "version": stream.version, "reference": reference}
         ring = Ring(consumer.ring.features, total_bytes=0, schema=page, spool=spool, process=self._process)
         if ring.file is None:
-            raise SpoolError(f"{spool.folder} took no ring; name another spool")
+            raise SpoolError(f"{spool.folder} accepted no ring; choose another spool")
         try:
             ring.names = NameWriter(ring.file.beside(NAMES))
             for table, names in (

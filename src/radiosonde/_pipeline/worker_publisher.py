@@ -84,7 +84,7 @@ class WorkerPublisher:
         self._launcher = launcher
         self._health = health
         self._counts_page = _OwnPage(
-            guard, COUNTS, losses.SPOOL_FAILED, "this process's losses are in its own statistics only"
+            guard, COUNTS, losses.SPOOL_FAILED, "losses of this process are only in its own statistics"
         )
         self._health_page = _OwnPage(
             guard, HEALTH, losses.HEALTH_UNSHARED, "the agent does not count this process's health"
@@ -101,7 +101,7 @@ class WorkerPublisher:
                 self._health.sample(everything=is_last)
         failure = self._guard.attempt(self._look)
         if isinstance(failure, Exception):  # the folder went away, or may no longer be entered
-            self._guard.tell("spool", "The spool cannot be used (%s); make it usable again", failure)
+            self._guard.tell("spool", "The spool cannot be used (%s); check the folder and its permissions", failure)
 
     def _look(self) -> None:
         spool = self._spool()
@@ -115,7 +115,7 @@ class WorkerPublisher:
             self._launcher.look(spool, monotonic_ns())
         elif not is_held(spool.folder / AGENT_LOCK):
             self._guard.tell(
-                "agent", "No agent drains %s, so only counts of what is recorded are kept; start: radiosonde agent --spool %s",
+                "agent", "No agent drains %s, so only counts are kept, without features; start: radiosonde agent --spool %s",
                 spool.folder, spool.folder,
             )  # fmt: skip
 

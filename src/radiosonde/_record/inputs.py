@@ -425,8 +425,8 @@ class InputWriter:
     def _lazy(self, value: object, slot: int, index: int) -> Recorded:
         self._guard.lose(FEATURES_UNREADABLE)
         self._guard.tell(
-            "features", "Features of type %s are a query that has not run, and Radiosonde does not run it; collect it before"
-            " the call, or give observe(..., input=...)", type(value).__name__,
+            "features", "Features of type %s are a lazy query, which Radiosonde does not run; collect it before"
+            " the call, or pass observe(..., input=...)", type(value).__name__,
         )  # fmt: skip
         return UNREAD
 

@@ -120,7 +120,7 @@ class BatchOutputReader:
             return self._columns({name: value[name] for name in names}, rows)  # type: ignore[index]
         found = _entries(value, names)
         if found is None or len(found) != rows:
-            return self._unreadable(value, f"it does not have one answer for each of {rows} rows", rows)
+            return self._unreadable(value, f"it does not have one output for each of {rows} rows", rows)
         return _Answers(found)
 
     def _columns(self, value: Mapping[Any, Any], rows: int) -> _Answers | int:
@@ -161,7 +161,7 @@ class BatchOutputReader:
             return self._whole_numbers(found, block)
         if found.ndim in (1, 2) and kind in "OTUS":
             return self._list(found.tolist(), block)
-        return self._unreadable(found, "its type and shape are no answers to rows", len(found))
+        return self._unreadable(found, "its type and shape do not match one output per row", len(found))
 
     # Numbers ---------------------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class BatchOutputReader:
             return self._values(array, block)
         block[:] = (-1.0, NAN)
         if not known.size:
-            return self._unreadable(array, "no answer is finite", len(array))
+            return self._unreadable(array, "no output is finite", len(array))
         lowest, highest = float(known.min()), float(known.max())
         whole = known == np.floor(known)
         if reader.are_labels(lowest, highest, is_whole=bool(whole.all())):
@@ -199,7 +199,7 @@ class BatchOutputReader:
             is_second = chances > 0.5
             block[read, 0] = reader.codes_of_columns(is_second.astype(np.intp))
             block[read, 1] = np.minimum(np.where(is_second, chances, 1.0 - chances), 1.0)
-        return self._part(array, read, "a number names no class and is no probability")
+        return self._part(array, read, "a number is neither a class nor a probability")
 
     def _values(self, array: NDArray[Any], block: Block) -> int:
         block[:, 0], block[:, 1] = array, NAN
@@ -219,7 +219,7 @@ class BatchOutputReader:
     def _matrix(self, array: NDArray[Any], block: Block) -> int:
         reader, width = self._reader, array.shape[1]
         if reader.task == "regression":
-            return self._unreadable(array, "the task is regression, whose answer to a row is one number", len(array))
+            return self._unreadable(array, "the task is regression, whose output for a row is one number", len(array))
         if width < 2 or (reader.declared and width != reader.declared):
             return self._unreadable(array, f"{width} columns for {reader.declared} classes", len(array))
         # Column by column, masks added up: argmax along a short last axis, and writing through masks, are several times
@@ -243,7 +243,7 @@ class BatchOutputReader:
             read[:] = False
         if not read.any():
             return self._unreadable(
-                array, "its rows do not add up to 1, so they are no probabilities of classes", len(array)
+                array, "its rows do not add up to 1, so they are not class probabilities", len(array)
             )
         if reader.task is None:
             reader.learn_task("classification", is_ambiguous=False)
@@ -441,4 +441,4 @@ def _floats(values: NDArray[Any] | Sequence[Any] | None) -> NDArray[np.float64]:
 
 
 def _no_numbers() -> NDArray[np.float64]:
-    raise TypeError("these are no numbers")
+    raise TypeError("these are not numbers")

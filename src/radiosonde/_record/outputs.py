@@ -128,8 +128,8 @@ class OutputReader:
         if is_ambiguous:
             meaning, other = ("classes", "regression") if task == "classification" else ("values", "classification")
             self._guard.tell(
-                f"task {self._name}", "Model %r answers numbers, and nothing says what they are: they are counted as %s; give"
-                " observe(..., task=%r) if they are not, and task=%r to confirm it", self._name, meaning, other, task,
+                f"task {self._name}", "Model %r answers numbers, and no task is declared: they are counted as %s; pass"
+                " observe(..., task=%r) if they are not, or task=%r to confirm", self._name, meaning, other, task,
             )  # fmt: skip
 
     def read(self, value: object) -> Summary:
@@ -200,7 +200,7 @@ class OutputReader:
         return (OUTPUT_SCORE, -1, NAN, number)
 
     def _no_value(self, value: object) -> Summary:
-        return self.unreadable(value, "the task is regression, whose answers are numbers")
+        return self.unreadable(value, "the task is regression, whose outputs are numbers")
 
     def _float_of_classifier(self, value: float) -> Summary:
         if not -np.inf < value < np.inf:
@@ -209,9 +209,9 @@ class OutputReader:
         if self.are_labels(value, value, is_whole=is_whole):
             if is_whole:
                 return self._label(value)
-            return self.unreadable(value, "a number between two whole ones names no class")
+            return self.unreadable(value, "a number that is not whole is not a class")
         if not 0.0 <= value <= 1.0 + PROBABILITY_SLACK:
-            return self.unreadable(value, "it is no probability of the second class")
+            return self.unreadable(value, "it is not a probability of the second class")
         self.learn_columns(2)
         if value > 0.5:
             return (OUTPUT_CLASS, self.columns[1], min(value, 1.0), NAN)
@@ -266,7 +266,7 @@ class OutputReader:
 
     def _distribution(self, row: list[Any]) -> Summary:
         if self.task == "regression":
-            return self.unreadable(row, "the task is regression, whose answer to a row is one number")
+            return self.unreadable(row, "the task is regression, whose output for a row is one number")
         if self.declared and len(row) != self.declared:
             return self.unreadable(row, f"{len(row)} numbers for {self.declared} classes")
         try:
@@ -274,10 +274,10 @@ class OutputReader:
                 row = [each if isinstance(each, (float, str)) else float(each) for each in row]  # Decimal, bfloat16
             confidence = max(row)
             if not (min(row) >= -PROBABILITY_SLACK and -SUM_SLACK <= sum(row) - 1.0 <= SUM_SLACK):
-                return self.unreadable(row, "its numbers do not add up to 1, so they are no probabilities of classes")
+                return self.unreadable(row, "its numbers do not add up to 1, so they are not class probabilities")
             column = row.index(confidence)
         except (TypeError, ValueError):
-            return self.unreadable(row, "it is no row of numbers")
+            return self.unreadable(row, "it is not a row of numbers")
         if self.task is None:
             self.learn_task("classification", is_ambiguous=False)
         if column >= len(self.columns):
@@ -325,7 +325,7 @@ class OutputReader:
             (each for each in (score, label if is_value else None, confidence, label) if each is not None), None
         )
         if number is None:
-            return self.unreadable(value, "it has none of the names that are read")
+            return self.unreadable(value, "it has none of the supported keys")
         if self.task is None:
             self.learn_task("regression", is_ambiguous=False)
         return self.read(float(number))
@@ -336,9 +336,7 @@ class OutputReader:
         if self.task == "regression" or not (
             min(numbers) >= -PROBABILITY_SLACK and -SUM_SLACK <= total - 1.0 <= SUM_SLACK
         ):
-            return self.unreadable(
-                probabilities, "its numbers do not add up to 1, so they are no probabilities of classes"
-            )
+            return self.unreadable(probabilities, "its numbers do not add up to 1, so they are not class probabilities")
         confidence = max(numbers)
         return self._labelled(list(probabilities)[numbers.index(confidence)], min(confidence, 1.0))
 
@@ -347,11 +345,11 @@ class OutputReader:
         if self.task is None:
             self.learn_task("classification", is_ambiguous=confidence is None and type(label) is int)
         if self.task == "regression" or isinstance(label, float):
-            return self.unreadable(label, "a label with a confidence is one of a classification, and names a class")
+            return self.unreadable(label, "a label with a confidence must be a class")
         if type(label).__name__ in MISSING_TYPES:
             return self.unreadable(label, "it is missing")
         if not has_own_text(label):
-            return self.unreadable(label, "a label is text, a number or a truth value")
+            return self.unreadable(label, "a label must be text, a number or a boolean")
         if isinstance(label, bytes):
             label = label.decode("utf-8", "replace")
         code = self.classes.codes.get(label)
@@ -370,7 +368,7 @@ class OutputReader:
             return self.unreadable(value, "it is empty")
         return self._labelled(value[0], value[1]) if is_pair(value) else self._distribution(list(value))
 
-    def unreadable(self, value: object, why: str = "nothing is known of such a type") -> Summary:
+    def unreadable(self, value: object, why: str = "the type is not supported") -> Summary:
         """Count an answer that cannot be read, and tell why."""
         return self.unreadable_rows(value, why, 1)
 

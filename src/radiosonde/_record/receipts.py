@@ -36,8 +36,8 @@ def issue(token: Token) -> str:
             host.guard.lose(losses.RECEIPT_UNISSUED)  # the variable has been logged; a request must not fail for it
             return ""
         raise ConfigurationError(
-            "there is no key to sign receipts with; set RADIOSONDE_RECEIPT_KEYS, or start(receipt_keys=...), to what this "
-            f"prints: {MAKE_ONE}"
+            "no key is configured to sign receipts; set RADIOSONDE_RECEIPT_KEYS, or start(receipt_keys=...), to the output "
+            f"of: {MAKE_ONE}"
         )
     keys = ReceiptKeys.parse(host.settings.receipt_keys)
     if is_in_progress(token):
@@ -82,4 +82,4 @@ def _read(token: Token) -> Receipt | str:
         return Receipt(*said, classes.name_of(code), confidence, math.nan, tuple(classes.names), outputs.declared)
     if kind == OUTPUT_SCORE and math.isfinite(score):
         return Receipt(*said, value=score)
-    return "its output has neither class nor value; give observe(..., output=...)"
+    return "its output has neither a class nor a value; give observe(..., output=...)"

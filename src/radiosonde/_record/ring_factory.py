@@ -36,7 +36,7 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
             return open_spooled_ring(recorder, schema, outputs)
         except (SpoolError, ProfileError, OSError) as error:
             host.guard.lose(losses.SPOOL_FAILED)
-            host.guard.tell("spool", "%s; until then rings lie in memory and are lost if the process is killed", error)
+            host.guard.tell("spool", "%s; until then rings are in memory and are lost if the process is killed", error)
     return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=_page(recorder, schema, outputs))
 
 
@@ -86,7 +86,7 @@ def _latency_edges(recorder: Recorder) -> list[float]:
     host = recorder.host
     found = host.guard.attempt(_latency_objectives, host.settings.store)
     if isinstance(found, Exception):
-        host.guard.tell("objectives", "%s; until then its latency objectives are no bucket bounds", found)
+        host.guard.tell("objectives", "%s; until then its latency objectives are not used as bucket bounds", found)
         found = frozenset()
     return sorted({*(host.settings.latency_edges or LATENCY_EDGES_S), *found})[:MOST_LATENCY_EDGES]
 

@@ -162,7 +162,7 @@ def _of_sparse(value: Any) -> InputTable | None:
         if value.format in ("csr", "lil"):
             return value[kept].tocsr()
         if value.nnz * 16 > CONVERTED_BYTES:
-            raise TypeError(f"a sparse matrix in {value.format} format has no rows to choose; give it as CSR")
+            raise TypeError(f"a sparse matrix in {value.format} format has no rows to select; convert it to CSR")
         return value.tocsr()[kept]
 
     return InputTable(rows, width, matrix=matrix)

@@ -226,7 +226,9 @@ def read_page(path: Path, kind: PageKind[Value]) -> Value | None:
     if is_ours and (layout, record_bytes) != (kind.layout, kind.record.itemsize):
         raise SpoolError(f"{path} was written by another version of Radiosonde; drain it with that version")
     if not is_ours or len(content) != kind.size_bytes:
-        raise SpoolError(f"{path} is torn, or not a {kind.name} page of Radiosonde; remove it if its process is gone")
+        raise SpoolError(
+            f"{path} is damaged, or not a {kind.name} page of Radiosonde; remove it if its process is gone"
+        )
     if not generation:
         return None
     return kind.unpack(np.frombuffer(content[kind.place(generation)], kind.record)[0])

@@ -137,7 +137,7 @@ def read_crash_report(path: Path) -> Recollection:
             found[part] = tuple(Recalled(**each) for each in found[part])
         return Recollection(**found)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SpoolError(f"{path} is torn or no crash report of Radiosonde's; remove it") from error
+        raise SpoolError(f"{path} is damaged, or not a crash report of Radiosonde; remove it") from error
 
 
 @dataclass(slots=True)

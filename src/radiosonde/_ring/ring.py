@@ -195,7 +195,7 @@ def _control_offset(header_pages: int, capacity: int, features: int) -> int:
 
 def _read_page(memory: mmap.mmap, file: RingFile) -> tuple[int, int, int, int, int, dict[str, object]]:
     """Return features, capacity, header pages, nonce, pid and schema of a ring file, after checking all of them."""
-    torn = SpoolError(f"{file.path} is torn or no ring of Radiosonde's; remove it if its process is gone")
+    torn = SpoolError(f"{file.path} is damaged, or not a ring of Radiosonde; remove it if its process is gone")
     if len(memory) < PAGE_BYTES:
         raise torn
     magic, version, header_bytes, capacity, features, header_pages, length, nonce, pid, _ = PAGE.unpack_from(memory)

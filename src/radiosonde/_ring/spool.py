@@ -94,7 +94,7 @@ class Spool:
         self.folder = Path(folder)
         if not IS_SUPPORTED:
             raise SpoolError(
-                f"a spool needs Linux, whose file locks tell which writers live; leave spool={str(folder)!r} out "
+                f"a spool needs Linux, whose file locks show which writers are alive; leave spool={str(folder)!r} out "
                 "(RADIOSONDE_SPOOL), and each process drains itself"
             )
         try:
@@ -102,12 +102,12 @@ class Spool:
             found = self.folder.stat()
         except OSError as error:
             raise SpoolError(
-                f"the spool {self.folder} cannot be used: {error.strerror}; name a writable folder"
+                f"the spool {self.folder} cannot be used: {error.strerror}; choose a writable folder"
             ) from error
         # Features lie in here as they are: nobody else may read them, and nobody else may plant a ring.
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise SpoolError(
-                f"the spool {self.folder} must belong to the server's user alone: "
+                f"the spool {self.folder} must be accessible to the server's user only: "
                 f"chown it to uid {os.geteuid()} and chmod 700 it"
             )
         self._identity = found.st_dev, found.st_ino
@@ -252,8 +252,8 @@ def create_file(path: Path, size_bytes: int, first_bytes: bytes = b"") -> int:
         if descriptor >= 0:
             os.close(descriptor)
         temporary.unlink(missing_ok=True)
-        advice = "free some space or name another spool" if error.errno == errno.ENOSPC else "name a writable folder"
-        raise SpoolError(f"{path} cannot be made: {error.strerror}; {advice}") from error
+        advice = "free space, or choose another spool" if error.errno == errno.ENOSPC else "choose a writable folder"
+        raise SpoolError(f"{path} cannot be created: {error.strerror}; {advice}") from error
     return descriptor
 
 
@@ -298,6 +298,6 @@ def hold(path: Path) -> IO[bytes]:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
-            raise SpoolError(f"another agent drains {path.parent}; one is enough, end it first") from error
-        raise SpoolError(f"{path} cannot be made: {error.strerror}; name a writable folder") from error
+            raise SpoolError(f"another agent drains {path.parent}; only one may; stop it first") from error
+        raise SpoolError(f"{path} cannot be created: {error.strerror}; choose a writable folder") from error
     return file

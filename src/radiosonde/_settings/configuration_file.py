@@ -26,7 +26,7 @@ def locate(stores: Iterable[Path] = (), environment: Mapping[str, str] | None = 
     if named:
         path = Path(named).expanduser()
         if not path.is_file():
-            raise ConfigurationError(f"{VARIABLE} is {named!r}, which is no file; correct it or unset it")
+            raise ConfigurationError(f"{VARIABLE} is {named!r}, which is not a file; correct it or unset it")
         return path
     for store in stores:
         for folder in ([store] if store.is_dir() else []) + [store.absolute().parent]:

@@ -82,8 +82,8 @@ def _as_number(kind: type[int | float]) -> Callable[[str], Any]:
 def ages(least_days: float, most_days: float, count: int) -> Kind:
     """Return the kind of *count* ages in days, each above the one before."""
     return _growing(
-        f"{count} numbers of days that grow",
-        f"it must be {count} numbers of days that grow, from {least_days:g} to {most_days:g}",
+        f"{count} increasing numbers of days",
+        f"it must be {count} increasing numbers of days, from {least_days:g} to {most_days:g}",
         lambda kept: len(kept) == count and least_days <= kept[0] and kept[-1] <= most_days,
     )
 
@@ -91,8 +91,8 @@ def ages(least_days: float, most_days: float, count: int) -> Kind:
 def edges(most: int) -> Kind:
     """Return the kind of ascending bounds in seconds, *most* of them at most."""
     return _growing(
-        f"1 to {most} numbers of seconds that grow",
-        f"it must be 1 to {most} numbers of seconds that grow, each above 0",
+        f"1 to {most} increasing numbers of seconds",
+        f"it must be 1 to {most} increasing numbers of seconds, each above 0",
         lambda kept: 1 <= len(kept) <= most and kept[0] > 0 and kept[-1] < math.inf,
     )
 
@@ -235,10 +235,10 @@ def key() -> Kind:
 
     def check(value: Any) -> str:
         if not isinstance(value, str):
-            raise ValueError("it must be a text, better a long random one")
+            raise ValueError("it must be a text, preferably long and random")
         return value
 
-    return Kind("text, better a long random one", "str", str, check)
+    return Kind("text, preferably long and random", "str", str, check)
 
 
 def _pairs(given: str, without_name: str | None = None) -> dict[str, str]:

@@ -329,7 +329,7 @@ _CONFLICTS = (
     _Conflict(
         ("labels", "agent"),
         lambda settings: bool(settings.agent) and settings.labels == MEMORY,
-        "labels in memory cannot reach the agent; leave RADIOSONDE_LABELS out, or name a place",
+        "labels in memory cannot reach the agent; unset RADIOSONDE_LABELS, or set it to a file or a Redis address",
     ),
 )
 

@@ -162,7 +162,10 @@ COMMANDS = (
     Command("watch", "diagnose a store as it grows, keep incidents, and notify", _load_watch, "diagnosis"),
     Command("incident", "list, show, verify, acknowledge and mute incidents", _load_incident, "diagnosis"),
     Command(
-        "baseline", "show, exclude and include intervals of the past that are no baseline", _load_baseline, "diagnosis"
+        "baseline",
+        "show, exclude and include intervals of the past to exclude from baselines",
+        _load_baseline,
+        "diagnosis",
     ),
     Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config, "diagnosis"),
     Command("reference", "build a reference profile from training data, or show one", _load_reference, "data"),
@@ -284,7 +287,9 @@ def _parser(chosen: Command | None, module: CommandModule | None) -> argparse.Ar
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"radiosonde {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, help="one of those below")
+    subparsers = parser.add_subparsers(
+        metavar="COMMAND", dest="command", required=True, help="one of the commands below"
+    )
     for command in COMMANDS:
         if command is chosen and module is not None:
             module.add_parser(subparsers)

@@ -47,7 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
         type=_labels,
         default=("job",),
         metavar="A,B",
-        help="labels of your scrape that every figure keeps, such as job,namespace (default: job)",
+        help="scrape labels to keep in every series, such as job,namespace (default: job)",
     )
     parser.add_argument(
         "--slo",
@@ -86,7 +86,7 @@ def _labels(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     wrong = [name for name in names if not _LABEL.fullmatch(name)]
     if wrong or not names:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no list of label names; write --by job,namespace")
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a list of label names; write --by job,namespace")
     return names
 
 
@@ -95,7 +95,7 @@ def _objective(text: str) -> tuple[str, float]:
     kind = _OBJECTIVES.get(key.strip())
     if kind is None:
         raise argparse.ArgumentTypeError(
-            f"{printable(key)!r} is no objective; write one of {', '.join(_OBJECTIVES)}, as in failures=0.01"
+            f"{printable(key)!r} is not an objective; write one of {', '.join(_OBJECTIVES)}, as in failures=0.01"
         )
     try:
         return key.strip(), kind.check(value.strip() if kind.unit else float(value))

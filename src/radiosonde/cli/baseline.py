@@ -1,4 +1,4 @@
-"""``radiosonde baseline``: intervals of the past that are no baseline, because something is known to have been wrong in them.
+"""``radiosonde baseline``: intervals of the past to exclude from baselines, because something is known to have been wrong in them.
 
 Ended incidents are left out by themselves; this is for what no check finds: load tests, replays, outages of a caller.
 """
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     excluding.add_argument("store", type=Path, nargs="?", metavar="STORE", help=HELP)
     excluding.add_argument("start", type=time_ns, metavar="FROM", help="start (ISO 8601; UTC without a time zone)")
     excluding.add_argument("end", type=time_ns, metavar="TO", help="end")
-    excluding.add_argument("--why", required=True, metavar="TEXT", help="the reason, for those who come later")
+    excluding.add_argument("--why", required=True, metavar="TEXT", help="the reason, shown to others")
     excluding.add_argument("--model", default="", help="exclude it for this model only (default: all)")
     including = commands.add_parser(
         "include", help="undo an exclusion", description="Undo an exclusion, by the number that baseline show lists."
@@ -78,7 +78,7 @@ def _exclude(args: argparse.Namespace, source: StoredSource) -> int:
     if args.start >= args.end:
         raise ConfigurationError("FROM must be before TO; swap them")
     if not args.why.strip():
-        raise ConfigurationError("--why is empty; say why the interval is no baseline")
+        raise ConfigurationError("--why is empty; state why the interval is not a baseline")
     held = [summary for place in source.places for summary in place.summaries()]
     models = sorted({summary.model for summary in held})
     if args.model and args.model not in models:
@@ -98,7 +98,7 @@ def _exclude(args: argparse.Namespace, source: StoredSource) -> int:
     )
     if mine and args.end >= max(each.end_ns for each in mine):
         print(
-            "it reaches to the last window: it takes effect when later windows exist, and what goes on now is looked at"
+            "it reaches to the last window: it takes effect when later windows exist; ongoing incidents are still checked"
         )
     return 0
 

@@ -141,7 +141,7 @@ def _share(text: str) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; pass a number between 0 and 1, as in --share 0.1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; pass a number between 0 and 1, as in --share 0.1")
     return share
 
 
@@ -152,7 +152,7 @@ def _margin(text: str) -> tuple[str, float]:
     except ValueError:
         value = float("nan")
     if name not in SUBJECTS:
-        raise argparse.ArgumentTypeError(f"{text!r} names no measure; choose from {', '.join(SUBJECTS)}, as in errors=0.005")  # fmt: skip
+        raise argparse.ArgumentTypeError(f"{text!r} is not a measure; choose from {', '.join(SUBJECTS)}, as in errors=0.005")  # fmt: skip
     if name == "latency" and not 1 < value <= 100:
         raise argparse.ArgumentTypeError(f"{text!r}: a factor of the p99 is above 1 and at most 100, as in latency=1.3")
     if name != "latency" and not 0 < value < 1:

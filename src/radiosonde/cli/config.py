@@ -30,7 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="Exit code: 0 no mistakes, 1 mistakes, 2 there is no file or it cannot be read.",
     )
     showing = commands.add_parser(
-        "show", help="print what is in force", description="Print what a radiosonde.toml declares about each model."
+        "show",
+        help="print the effective configuration",
+        description="Print what a radiosonde.toml declares about each model.",
     )
     showing.add_argument("--json", action="store_true", help="print it as JSON")
     for command in (checking, showing):
@@ -67,7 +69,7 @@ def _file(given: Path | None) -> Path:
     found = locate([given or Path()])
     if found is None:
         raise ConfigurationError(
-            f"there is no {FILE_NAME} in {(given or Path()).absolute()}; make one (see docs/configuration.md), name it, or set RADIOSONDE_CONFIG"
+            f"there is no {FILE_NAME} in {(given or Path()).absolute()}; make one (see docs/configuration.md), pass its path, or set RADIOSONDE_CONFIG"
         )
     return found
 
@@ -107,7 +109,7 @@ def _show(configuration: Configuration, problems: list[ConfigProblem], *, as_jso
             origin = f"  # line {line}" if line else ""
             print(printable(f"{key} = {_toml(value)}{origin}" if value not in (None, "", []) else f"# {key}: not set"))
     for problem in problems:
-        print(printable(f"# not in force: {problem.words(configuration.path)}"))
+        print(printable(f"# ignored: {problem.words(configuration.path)}"))
 
 
 def _values(table: ModelConfig) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _farewell(plan: Plan) -> str:
     server = Path(radiosonde_demo.__file__).with_name("server.py")
     moments = [f"{_utc(since_s)}  {what}" for since_s, what in plan.incidents.moments()]
     if plan.stop_labels:
-        moments.append(f"{_utc(plan.labels_until_s)}  landings are not reported any more")
+        moments.append(f"{_utc(plan.labels_until_s)}  landings are no longer reported")
     again = "radiosonde demo (make demo)" if plan.healthy else "radiosonde demo --healthy (make demo DEMO=--healthy)"
     told = "\n  ".join(moments or ["nothing: this was a healthy flight"])
     return f"""

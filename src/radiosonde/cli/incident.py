@@ -60,20 +60,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "list", help="list incidents, open ones first", description="List incidents: state, duration, impact."
     )
     listing.add_argument("store", type=Path, nargs="*", metavar="STORE", help=HELP)
-    listing.add_argument("--open", action="store_true", dest="only_open", help="only those that go on")
+    listing.add_argument("--open", action="store_true", dest="only_open", help="only open ones")
     showing = commands.add_parser("show", help="show one incident", description="Show one incident, open or over.")
     verifying = commands.add_parser(
         "verify",
         help="test whether a fix worked",
-        description="Test whether the rate since the fix is back to what was usual, and say which rate would have been noticed.",
-        epilog="Exit code: 0 fixed, 1 not fixed, 2 could not run, 3 cannot be told yet.",
+        description="Test whether the rate since the fix is back to its usual value, and report the smallest rate that would have been detected.",
+        epilog="Exit code: 0 fixed, 1 not fixed, 2 could not run, 3 not yet known.",
     )
     acking = commands.add_parser(
-        "ack", help="say that somebody is at it", description="Acknowledge an open incident: it stays a finding."
+        "ack",
+        help="acknowledge an incident: somebody is working on it",
+        description="Acknowledge an open incident: it stays a finding.",
     )
     muting = commands.add_parser(
         "mute",
-        help="let it call for nobody",
+        help="mute an incident for some time",
         description="Mute an open incident: diagnose lists it apart and does not exit with 1 because of it, until the time is over.",
     )
     reopening = commands.add_parser("reopen", help="undo ack and mute", description="Undo ack and mute of an incident.")
@@ -84,7 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         command.add_argument(
             "--for", type=_seconds, required=True, dest="length_s", metavar="TIME", help="how long: 30m, 2h, 3d"
         )
-        command.add_argument("--why", required=True, metavar="TEXT", help="the reason, for those who come later")
+        command.add_argument("--why", required=True, metavar="TEXT", help="the reason, shown to others")
     verifying.add_argument(
         "--since", type=time_ns, metavar="TIME", help="moment of the fix (default: the most likely one)"
     )
@@ -131,7 +133,7 @@ def _find(diagnosis: Diagnosis, given: str) -> Finding:
         return chosen[0]
     if chosen:
         raise ConfigurationError(
-            f"{given!r} is part of several ids: {', '.join(sorted({each.id for each in chosen}))}; give more of it"
+            f"{given!r} is part of several ids: {', '.join(sorted({each.id for each in chosen}))}; use a longer part of it"
         )
     ids = ", ".join(each.id for each in known[:10])
     raise ConfigurationError(
@@ -199,14 +201,14 @@ def _verify_by_state(finding: Finding, *, as_json: bool) -> int:
         terminal.print(f"{answer.upper()}  {finding.id}  {finding.title}", style="bold")
         _print(
             terminal,
-            f"by its state ({finding.state}): no single rate measures it, so nothing can be said about what would have been noticed",
+            f"by its state ({finding.state}): no single rate measures it, so its detection power is unknown",
         )
     return VERIFY_CODES[answer]
 
 
 def _print_verification(finding: Finding, done: Verification) -> None:
     terminal = console()
-    words = {"fixed": "FIXED", "not fixed": "NOT FIXED", "unknown": "CANNOT BE TOLD YET"}[done.answer]
+    words = {"fixed": "FIXED", "not fixed": "NOT FIXED", "unknown": "NOT YET KNOWN"}[done.answer]
     terminal.print(f"{words}  {finding.id}  {finding.title}", style="bold")
     moment = "" if done.is_given else " (the most likely moment; --since gives another)"
     if done.trials:
@@ -221,12 +223,12 @@ def _print_verification(finding: Finding, done: Verification) -> None:
     usual = "not known" if math.isnan(done.usual) else percent(done.usual)
     _print(terminal, f"during the incident: {percent(done.during)}; before it: {usual}")
     noticed = "no rate, however large," if math.isnan(done.noticed) else f"{percent(done.noticed)} or more"
-    _print(terminal, f"power: {noticed} would have been noticed with probability 0.9")
+    _print(terminal, f"power: {noticed} would have been detected with probability 0.9")
     if done.answer == "unknown":
         if math.isnan(done.needed):
             _print(
                 terminal,
-                "the rate before the incident is too close to that during it: this test cannot tell them apart",
+                "the rate before the incident is too close to that during it: this test cannot distinguish them",
             )
             return
         time = "" if math.isnan(done.needed_s) else f", about {duration_words(done.needed_s)}"
@@ -246,10 +248,10 @@ def _print(terminal: Console, text: str) -> None:
 def _mark(source: StoredSource, finding: Finding, args: argparse.Namespace) -> int:
     if finding.onset.ended_ns is not None:
         raise ConfigurationError(
-            f"incident {finding.id} is over since {iso(finding.onset.ended_ns)}: there is nothing to {args.incident_command}"
+            f"incident {finding.id} ended at {iso(finding.onset.ended_ns)}: there is nothing to {args.incident_command}"
         )
     if not args.why.strip():
-        raise ConfigurationError(f"--why is empty; say why you {args.incident_command} it")
+        raise ConfigurationError(f"--why is empty; state why you {args.incident_command} it")
     now = wall_ns()
     until = now + int(args.length_s * 1e9)
     identity = identity_of(finding, finding.check)

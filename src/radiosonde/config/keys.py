@@ -50,13 +50,13 @@ class Objectives:
     p99: float | None = _key(
         None,
         values.duration("1ms", "1h"),
-        "Bound of the 99th percentile of the latency. More than one call in a hundred above it is a finding, whatever the past was.",
+        "Bound of the 99th percentile of the latency. More than one call in a hundred above it is a finding, whatever the history.",
         '"250ms"',
     )
     labels: float | None = _key(
         None,
         values.duration("1m", "1000w"),
-        "Largest age of the newest prediction that has a label. Older is a finding, also where no label ever came.",
+        "Largest age of the newest prediction that has a label. An older one is a finding, even if no label ever arrived.",
         '"36h"',
     )
 

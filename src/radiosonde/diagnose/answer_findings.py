@@ -81,11 +81,11 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     what = name if departure.measure < len(arm.counts.classes) else f"gives {name}"
     title = f"{whom}the model {what} in {percent(share)} of the rows, usually {percent(departure.usual)}"
     verdict = (
-        "Nearly all answers are alike: look at the model file that is loaded, at its threshold, and at features that arrive blank or in another order. "
+        "Nearly all answers are the same: check which model file is loaded, its threshold, and whether features arrive empty or in another order. "
         if is_degenerate(share, departure.usual)
         else "The answers moved. Where features moved at the same time, it is the inputs; where none did, the model or its version. "
     )
-    verdict += "Whether the answers are wrong is not known before their labels come."
+    verdict += "Whether the answers are wrong is unknown until their labels arrive."
     evidence = [
         Evidence("share", share, "share", f"{name}: {hits:.0f} of {trials:.0f} rows since the onset"),
         Evidence("usual", departure.usual, "share", f"usual at these hours: {percent(departure.usual)}"),
@@ -159,8 +159,8 @@ def reference_finding(arm: AnswerArm, reference: Reference) -> Finding | None:
     return Finding(
         f"answers.reference.{arm.version if not arm.is_single else 'all'}", "answers", "ticket",
         f"{whom}the model {name} in {percent(share)} of the rows of the last day, {percent(usual)} in the reference",
-        f"Compared with the {kind} of the reference, not with the past: it may have been so from the first call on. Other inputs, another "
-        "threshold, or classes in another order do this.",
+        f"Compared with the {kind} of the reference, not with the past: it may have been the case from the first call. Different inputs, another "
+        "threshold, or classes in another order cause this.",
         arm.where, onset, confidence(ln_e),
         (Evidence("share", share, "share", f"{name}: {percent(share)} of {rows:.0f} rows of the last day"), Evidence("reference", usual, "share", f"{percent(usual)} of the {kind} of the reference")),
         (look_before(arm.where, onset),), (_timeline(arm, counts.names.index(name)),),

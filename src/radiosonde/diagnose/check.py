@@ -75,7 +75,7 @@ def check(
             LeftOut(Place(name), each.start_ns, each.end_ns, each.why, each.number) for each in (*excluded, *ended)
         ]
         for each in going_on(policy.known_bad, name, mine):
-            because = f"exclusion {each.number} reaches to the last window, and what goes on now is looked at"
+            because = f"exclusion {each.number} reaches to the last window; ongoing incidents are still checked"
             whole.gap(view, "an excluded interval", because)
         name_incidents(view.table, reports, policy.marks, window_length_ns(view.windows))
         whole.add_all(_attributed(view, reports))

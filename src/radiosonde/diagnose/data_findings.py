@@ -75,8 +75,8 @@ def _missing(panel: FeaturePanel, group: Sequence[Signal]) -> Finding:
     ended = ", and stopped again" if over else ", not yet confirmed" if severity == "info" else ""
     title = f"{names[0]}{several}: missing values rose from {percent(signal.before)} to {percent(signal.after)}{ended}"
     verdict = (
-        "The pipeline delivers no value where it used to. "
-        + ("Several features at once: look at what they share (one feed, one join). " if len(names) > 1 else "")
+        "The pipeline no longer delivers this value. "
+        + ("Several features at once: check what they share (a feed, a join). " if len(names) > 1 else "")
         + _spread_over(panel, signal)
     )
     evidence = [
@@ -94,13 +94,13 @@ def _over_and_short(panel: FeaturePanel, signal: Signal) -> tuple[bool, bool]:
 def _unseen(panel: FeaturePanel, signal: Signal) -> Finding:
     name = panel.names[signal.feature]
     what = (
-        "categories the reference does not know"
+        "categories that are not in the reference"
         if panel.is_categorical(signal.feature)
         else "values that are not numbers"
     )
     title = f"{name}: {what} rose from {percent(signal.before)} to {percent(signal.after)}"
     verdict = (
-        "A value was renamed, added upstream or encoded differently; the model cannot have learned it. "
+        "A value was renamed, added upstream or encoded differently; the model was not trained on it. "
         + _spread_over(panel, signal)
     )
     evidence = [
@@ -131,9 +131,8 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
             if fit.by == "lattice"
             else "the quantiles before and after line up"
         )
-        verdict = (
-            f"Undoing that conversion, {how}: a unit or scale change upstream, not drift of the world. "
-            + _spread_over(panel, signal)
+        verdict = f"Undoing that conversion, {how}: a unit or scale change upstream, not drift. " + _spread_over(
+            panel, signal
         )
         evidence.append(
             Evidence(
@@ -145,23 +144,23 @@ def _break(panel: FeaturePanel, breaks: Sequence[Signal]) -> Finding:
         )
         evidence.append(Evidence("fit", round(fit.share, 4), "share", f"{how} (by {fit.by})"))
     elif signal.check == "unit":
-        title = f"{name}: the values left the grid they always sat on"
+        title = f"{name}: the values no longer lie on their grid"
         verdict = "The resolution or unit of the source changed; no common conversion explains it. " + _spread_over(
             panel, signal
         )
     elif signal.check == "stuck":
         shown = f"{signal.after:.6g}" if name in panel.retained else f"cell {int(signal.after)}"
         title = f"{name} is stuck at {shown}"
-        verdict = "Every row has the same value for far longer than ever before: a frozen source, cache or default. "
+        verdict = (
+            "Every row has had the same value for far longer than ever before: a frozen source, a cache or a default. "
+        )
     elif signal.check == "range":
         title = f"{name}: {percent(signal.after)} of the values are outside the reference range"
-        verdict = "A sentinel, a scale error, or a season the reference has not seen: its values are not recorded, so cells alone cannot tell. "
+        verdict = "A sentinel, a scale error, or a season the reference has not seen: its values are not recorded, so the cells cannot distinguish these. "
         severity = "ticket"
     else:
         title = f"{name}: {percent(signal.after)} of the values are far outside anything seen before"
-        verdict = "A sentinel, a scale error or a corrupt source; seasons do not do this. " + _spread_over(
-            panel, signal
-        )
+        verdict = "A sentinel, a scale error or a corrupt source; not seasonal. " + _spread_over(panel, signal)
     evidence.extend(_statistic(s) for s in breaks)
     if fit is None and all(_over_and_short(panel, signal)):
         # One cloudburst is a record, not a fault.
@@ -174,10 +173,10 @@ def _drift(panel: FeaturePanel, signal: Signal) -> Finding:
     what = "level" if signal.check == "location" else "spread"
     title = f"{name}: its {what} moved from {signal.before:+.2f} to {signal.after:+.2f} reference standard deviations"
     intact = name in panel.retained
-    verdict = "A change of the world (a season, another public), not of the plumbing" + (
-        ": the values still sit on their grid, nothing is missing and nothing out of range. "
+    verdict = "A real change of the inputs (a season, other users), not a pipeline fault" + (
+        ": the values still lie on their grid, none is missing and none is out of range. "
         if intact
-        else " as far as cells can tell. "
+        else " as far as the cells show. "
     )
     severity: Severity = "ticket" if signal.ln_e >= TICKET_LN_E else "info"
     return _finding(panel, signal, signal.check, (title, verdict), [_statistic(signal)], severity, kind="drift")
@@ -187,7 +186,7 @@ def _category(panel: FeaturePanel, signal: Signal) -> Finding:
     name, value = panel.names[signal.feature], signal.check.removeprefix("category:")
     title = f"{name}: the share of {value} moved from {percent(signal.before)} to {percent(signal.after)}"
     severity: Severity = "ticket" if signal.ln_e >= TICKET_LN_E else "info"
-    verdict = "Traffic is composed differently, or two categories were confused upstream. "
+    verdict = "The traffic mix changed, or two categories were swapped upstream. "
     return _finding(panel, signal, "category", (title, verdict), [_statistic(signal)], severity, kind="drift")
 
 

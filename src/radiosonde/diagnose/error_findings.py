@@ -105,7 +105,7 @@ def _rise(panel: Panel, rise: RateRise, hits: NDArray[np.int64], totals: NDArray
         shares.append((panel.arm_name(arm), int(hits[mine][:, inside].sum()), int(totals[mine][:, inside].sum())))
     title = f"all cohorts: wrong answers rose from {percent(rise.step.before)} to {percent(rise.step.after)}"
     alike = "all versions alike" if len(panel.arms) > 1 else "there is one version only"
-    text = f"{alike.capitalize()}, so not one model version: data, infrastructure or a harder public is where to look."
+    text = f"{alike.capitalize()}, so not a single model version: check data, infrastructure, or whether inputs became harder."
     evidence = [
         Evidence("rate", hit / max(total, 1), "share", f"version {name}: {hit} of {total} since the onset")
         for name, hit, total in shares

@@ -195,7 +195,7 @@ def _words(profile: FeatureProfile | None, cells: list[int], width: int) -> str:
     if cells == [NULL]:
         return "missing"
     if cells == [UNSEEN]:
-        return "a value that the reference does not know"
+        return "a value that is not in the reference"
     if profile is None:
         numbers = [cell for cell in cells if cell >= 0]
         return f"in cells {numbers[0]} to {numbers[-1]} of {width - len(SPECIAL_CELLS)}" if numbers else "outside the reference range"  # fmt: skip

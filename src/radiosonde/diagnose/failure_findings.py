@@ -163,7 +163,9 @@ def _verdict(table: MeasureTable, incident: Incident, lead: PlaceName, evidence:
     others = next((item for item in evidence if item.name == "rate_others"), None)
     if lead.version or lead.variant:
         if others is None:
-            return "Only this version serves these calls, so its own code and what it depends on cannot be told apart. "
+            return (
+                "Only this version serves these calls, so its own code and its dependencies cannot be distinguished. "
+            )
         elsewhere = next((item for item in evidence if item.name == "rate_elsewhere"), None)
         spared = (
             f" and version {arm_name(table, lead.version, lead.variant)} serves every other cohort as before"
@@ -181,12 +183,12 @@ def _verdict(table: MeasureTable, incident: Incident, lead: PlaceName, evidence:
     elif several:
         alike = (
             "All versions alike"
-            + (" that have enough calls to tell" if untested else "")
+            + (" that have enough calls to decide" if untested else "")
             + ", so not one model version"
         )
     else:
         alike = "There is one version only"
-    doubt = f"; too few calls to tell: {untested}" if untested else ""
+    doubt = f"; too few calls to decide: {untested}" if untested else ""
     place = (
         "what this cohort's requests share" if lead.cohort else "data, infrastructure or what all versions depend on"
     )

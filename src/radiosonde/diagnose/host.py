@@ -93,7 +93,7 @@ class HostComparison(NamedTuple):
         if cpu and self.other is not None and self.other.calls:
             cpu += f" ({_ms(self.other.cpu_per_call_s)} {self.word})"
         if self.other is None:
-            said = f"nothing is known of it {self.word}: {', '.join(changed + usual)}"
+            said = f"not recorded {self.word}: {', '.join(changed + usual)}"
         else:
             said = ", ".join(changed) if changed else f"no change: {', '.join(usual)}"
         return Evidence("host", round(self.now.throttled, 4), "share", f"host: {said}{cpu}")

@@ -94,14 +94,14 @@ def weigh(
     if lost:
         said.append(("telemetry", True, _PASSED, lost))
     else:
-        said.append(("telemetry", False, _PASSED, "no process wrote down a loss"))
+        said.append(("telemetry", False, _PASSED, "no process reported a loss"))
     made = []
     for cause in CAUSES:
         sides = [_strongest(said, cause, speaks_for=side) for side in (True, False)]
         score = sum(fact.weight for fact in sides[0]) - sum(fact.weight for fact in sides[1])
         reasons = [gap.because for gap in gaps if cause in gap.about]
         state: State = "possible" if sides[0] else "ruled out" if sides[1] else "not checked"
-        because = (reasons[0] if reasons else "no check of it could be made") if state == "not checked" else ""
+        because = (reasons[0] if reasons else "it could not be checked") if state == "not checked" else ""
         made.append(Hypothesis(model, cause, state, round(score, 2), sides[0], sides[1], because))
     best = max((each.score for each in made if each.speaks_for), default=0.0)
     return tuple(

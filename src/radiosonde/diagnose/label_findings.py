@@ -26,15 +26,13 @@ def feed_finding(panel: Panel, windows: Sequence[Window], feed: FeedState) -> Fi
     if feed.is_stopped:
         title = f"labels stopped at {at}"
         came = "next to none" if feed.arrived >= 0.5 else "none"
-        evidence = (
-            f"{count} labels were to be expected since then, by traffic and by how late labels came before; {came} came"
-        )
+        evidence = f"{count} labels were expected since then, from traffic and the usual label lag; {came} came"
     else:
         title = f"labels come at {percent(feed.share)} of the usual rate since {at}"
-        evidence = f"{count} labels were to be expected since then, by traffic and by how late labels came before; about {feed.arrived:,.0f} came".replace(",", " ")  # fmt: skip
+        evidence = f"{count} labels were expected since then, from traffic and the usual label lag; about {feed.arrived:,.0f} came".replace(",", " ")  # fmt: skip
     verdict = (
-        "The label pipeline, not the model: predictions go on as before. Whether they are right is not known since then; "
-        "a quality figure from the labels that are here would be about older predictions and the quickest labels only."
+        "The label pipeline, not the model: predictions continue as before. Whether they are correct is unknown since then; "
+        "quality computed from the labels that arrived would describe older predictions and the fastest labels only."
     )
     return Finding(
         "label.feed.all", "label", "ticket", title, verdict, where, onset, confidence(feed.ln_e),

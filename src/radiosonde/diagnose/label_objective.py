@@ -63,9 +63,9 @@ def stale_finding(model: str, age: LabelAge) -> Finding:
         title = f"the newest prediction with a label is {shown} old; the objective is {bound}"
         text = f"the newest prediction with a label was made at {iso(age.newest_ns)}, {shown} before the last window"
     else:
-        title = f"no label came in {shown}; the objective is {bound}"
-        text = f"predictions are recorded since {iso(age.newest_ns)}, and none has a label"
-    verdict = "The label pipeline, not the model: labels are later than declared. Whether newer predictions are right is not known."
+        title = f"no label arrived in {shown}; the objective is {bound}"
+        text = f"predictions have been recorded since {iso(age.newest_ns)}, and none has a label"
+    verdict = "The label pipeline, not the model: labels are later than declared. Whether newer predictions are correct is unknown."
     return Finding(
         "label.stale.all", "label", "ticket", title, verdict, where, onset, _COUNTED,
         (Evidence("label_age", age.age_ns / 1e9, "s", text), objective_evidence(age)),

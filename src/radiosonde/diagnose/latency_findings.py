@@ -169,7 +169,7 @@ def _verdict(panel: Panel, slower: Slower, phase: str, names: Sequence[str], evi
     ]
     parts = [part for part in [_alike(panel, slower, evidence), *(f"{name} is unchanged" for name in quiet)] if part]
     if not phase:
-        return f"Several phases, or what no phase accounts for ({'; '.join(parts) or 'see evidence'})."
+        return f"Several phases, or time outside all phases ({'; '.join(parts) or 'see evidence'})."
     return f"The time is lost in {phase}" + (f"; {'; '.join(parts)}." if parts else ".")
 
 
@@ -179,7 +179,7 @@ def _computing(host: HostComparison | None) -> str:
         return ""
     now, other = host.now.cpu_per_call_s, host.other.cpu_per_call_s
     if now <= _SAME_RATIO * other + _SAME_S:
-        return f" Calls wait there, they do not compute: a call takes {_ms(now)} of CPU, {_ms(other)} {host.word}."
+        return f" Calls wait there rather than compute: a call takes {_ms(now)} of CPU, {_ms(other)} {host.word}."
     return f" Calls compute more: a call takes {_ms(now)} of CPU, {_ms(other)} {host.word}."
 
 

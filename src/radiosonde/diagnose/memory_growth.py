@@ -116,7 +116,7 @@ def _finding(model: str, process: str, growth: Growth, limit: int) -> Finding:
     return Finding(
         f"runtime.memory.{process}", "runtime", severity,
         f"memory of process {process} is at {percent(growth.used)} of its limit and reaches it in {left}",
-        "It grows steadily: something is kept that should be let go of (a cache without a bound, a list that is appended to). At the limit the process is killed.",
+        "It grows steadily: something is never released (an unbounded cache, a list that only grows). At the limit the process is killed.",
         where, onset, confidence(min(growth.z**2 / 2, 40.0)),
         (
             Evidence("used", growth.used, "share", f"{percent(growth.used)} of {limit / 1e6:,.0f} MB in use"),

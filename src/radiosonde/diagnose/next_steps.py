@@ -105,7 +105,7 @@ def look_at_traffic(where: Place, onset: Onset) -> NextStep:
 def look_before(where: Place, onset: Onset) -> NextStep:
     """Return the diagnosis of the time before the onset, which should come out without this finding."""
     return NextStep(
-        "the same diagnosis on the time before the onset, which should not show this",
+        "the same diagnosis for the time before the onset, which should not show this",
         f"radiosonde diagnose STORE --model {_shell(where.model)} --until {iso(onset.earliest_ns)}",
     )
 

@@ -65,8 +65,8 @@ class Shortage(NamedTuple):
 
 SHORTAGES = (
     Shortage("throttling", "of the periods throttled by the CPU limit", lambda c: c.throttled_periods, lambda c: c.periods, 0.5, 0.1, True, "The CPU limit of the control group holds the processes back. Raise the limit or add replicas."),
-    Shortage("run_queue", "of the time that threads could run spent waiting for a core", lambda c: c.run_delay_s, lambda c: c.cpu_s + c.run_delay_s, 0.6, 0.15, True, "Other programs, or too many threads of its own, take the cores. Give the processes cores of their own, or fewer threads."),
-    Shortage("saturation", "of the cores in use", lambda c: c.cpu_s, lambda c: c.cores * c.observed_s, 0.95, 0.3, True, "The processes use all the CPU they may. Add replicas or cores."),
+    Shortage("run_queue", "of the time that threads could run spent waiting for a core", lambda c: c.run_delay_s, lambda c: c.cpu_s + c.run_delay_s, 0.6, 0.15, True, "Other programs, or too many threads of its own, use the cores. Dedicate cores to the processes, or reduce threads."),
+    Shortage("saturation", "of the cores in use", lambda c: c.cpu_s, lambda c: c.cores * c.observed_s, 0.95, 0.3, True, "The processes use all of their CPU. Add replicas or cores."),
     Shortage("memory_stall", "of the time with tasks waiting for memory", lambda c: c.memory_stalled_s, lambda c: c.observed_s if c.cpu_stalled_s or c.memory_stalled_s else 0.0, 0.2, 0.05, False, "The kernel reclaims memory: the limit is too low for what is in use, or something leaks."),
     Shortage("io_stall", "of the time with tasks waiting for input and output", lambda c: c.io_stalled_s, lambda c: c.observed_s if c.cpu_stalled_s or c.io_stalled_s else 0.0, 0.5, 0.15, False, "A disk or a network file system is slow or busy."),
 )  # fmt: skip
@@ -165,7 +165,7 @@ def _finding(
         words = f"a call takes {1000 * now:.3g} ms of CPU, {1000 * other:.3g} ms {host.word}"
         evidence.append(Evidence("cpu_per_call", now, "s", words))
         if is_own:
-            verdict = f"The calls themselves compute more ({words}), so the model or its load is the cause and this is what comes of it."
+            verdict = f"The calls themselves compute more ({words}), so the model or its load is the cause and this is a consequence."
     is_note = is_own or (ended is not None and not wants_past)
     return Finding(
         f"runtime.{shortage.name}.{processes[0] if alone else 'all'}", "runtime", "info" if is_note else "page",

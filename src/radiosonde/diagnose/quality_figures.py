@@ -84,16 +84,16 @@ def quality_words(figure: QualityFigure) -> str:
         f"/{figure.where.variant}" if figure.where.variant not in {"", "stable"} else ""
     )
     if best.refused:
-        text = f"{who}: {name} is not known: {best.refused}"
+        text = f"{who}: {name} is unknown: {best.refused}"
         if figure.cbpe is not None and not figure.cbpe.refused:
-            text += f"; confidence alone leads to expect {_number(figure.cbpe.value)}, if the truth behind it has not changed"
+            text += f"; confidence alone predicts {_number(figure.cbpe.value)}, if the relation of inputs and labels has not changed"
         return text
     text = (
         f"{who}: {name} {_number(best.value)} ({_number(best.low)} to {_number(best.high)}) of predictions from "
         f"{_day(figure.since_ns)} to {_day(best.until_ns)}, from {percent(best.coverage)} of their labels"
     )
     if abs(figure.raw.value - best.value) > (best.high - best.low) / 4:
-        text += f"; arrived labels as they are would say {_number(figure.raw.value)}"
+        text += f"; arrived labels alone give {_number(figure.raw.value)}"
     return text
 
 

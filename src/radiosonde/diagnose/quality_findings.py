@@ -119,7 +119,7 @@ def corrected_drops(panel: Panel, rate: CorrectedRate, curves: tuple[LagCurve, .
     return [
         Finding(
             "quality.corrected.all", "quality", severity,
-            f"wrong answers rose from {percent(split.before, 3)} to {percent(split.after, 3)}, early labels corrected for",
+            f"wrong answers rose from {percent(split.before, 3)} to {percent(split.after, 3)}, corrected for missing labels",
             _verdict(split), where, onset, confidence(step.ln_e), _evidence(split),
             (look_at_outcomes(where, onset), look_before(where, onset)),
             (Timeline("corrected error rate", "share", axis.starts(), (("all", rates),)),),
@@ -157,19 +157,19 @@ def _split(table: LabelTable, curves: tuple[LagCurve, ...], inside: NDArray[np.b
 def _verdict(split: _Split) -> str:
     beyond = (split.after - split.foreseen) / max(split.after - split.before, 1e-9)
     if beyond <= _LEAST:
-        return "The scores foresaw it: predictions moved to where the model was always weaker. The inputs changed, not what is true of them."
+        return "The scores predicted it: predictions moved to where the model was always weaker. The inputs changed (covariate shift), not their relation to the labels."
     if beyond >= _MOST and split.moved <= _SAME_SCORES:
-        return "The scores are spread as before and are wrong more often: what is true of the same inputs has changed (concept drift), or what a label means."
+        return "The distribution of scores is unchanged, but they are wrong more often: the relation of inputs and labels has changed (concept drift), or the meaning of a label."
     return (
-        "Scores moved, and are wrong more often than before at the same score: a change of the class shares, of what is true of the inputs, or corrupt "
-        "features; labels by score alone do not tell these apart."
+        "Scores moved, and are wrong more often than before at the same score: a change of class shares, concept drift, or corrupt "
+        "features; labels by score alone cannot distinguish these."
     )
 
 
 def _evidence(split: _Split) -> tuple[Evidence, ...]:
     return (
-        Evidence("error_before", round(split.before, 5), "share", f"{percent(split.before, 3)} of the answers were wrong before, each label weighted by what it stands for"),
+        Evidence("error_before", round(split.before, 5), "share", f"{percent(split.before, 3)} of the answers were wrong before, with labels weighted for their lag"),
         Evidence("error_after", round(split.after, 5), "share", f"{percent(split.after, 3)} are wrong since"),
-        Evidence("error_foreseen", round(split.foreseen, 5), "share", f"{percent(split.foreseen, 3)} is what the scores since would have been wrong before"),
+        Evidence("error_foreseen", round(split.foreseen, 5), "share", f"{percent(split.foreseen, 3)} would be expected from the new scores at the former error rates"),
         Evidence("scores_moved", round(split.moved, 5), "share", f"{percent(split.moved, 3)} of the predictions have moved to other scores (0 is none, 100 % all)"),
     )  # fmt: skip

@@ -53,9 +53,9 @@ class Watched(NamedTuple):
 
 
 WATCHED = (
-    Watched("gc_pauses", "garbage collections", 1.0, "Every thread of the process stands still while it collects: many long-lived objects, or a cache that grows. Freeze what is loaded at start (gc.freeze), or raise the thresholds."),
+    Watched("gc_pauses", "garbage collections", 1.0, "All threads of the process are paused during a collection: many long-lived objects, or a cache that grows. Freeze what is loaded at start (gc.freeze), or raise the thresholds."),
     Watched("loop_lags", "turns of the event loop", 0.5, "Something blocks the event loop, so every request of the process waits for it: a call that computes or waits without await. Move it to a thread or a process."),
-    Watched("pool_waits", "waits for a thread of the pool", 1.0, "Work queues for the thread pool: more requests at a time than it has threads, or threads that wait for something slow."),
+    Watched("pool_waits", "waits for a thread of the pool", 1.0, "Work waits for the thread pool: more requests at a time than it has threads, or threads that wait for something slow."),
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 Five answers, each with an exit code of its own, so that a gate in a pipeline can tell them apart:
 
 * ``findings`` (1): something of severity page or ticket is open.
-* ``not checked`` (3): a check that is required could not be made, or there was nothing to look at.
+* ``not checked`` (3): a check that is required could not be made, or there was nothing to check.
 * ``stale`` (4): nothing has been written for three windows and ten minutes. By the writer's clock, because event time may be of
   another year, as in a replay. Not asked when the caller asked for the past.
 * ``healthy`` (0): every required check was made and the data are fresh.
@@ -78,6 +78,6 @@ def missing_checks(
             continue
         reasons = [gap.because for gap in not_checked if gap.where.model == model and gap.subject in (subject, "all")]
         missing.append(
-            NotChecked(subject, Place(model), "; ".join(reasons) or "no check of it could be made", subject=subject)
+            NotChecked(subject, Place(model), "; ".join(reasons) or "it could not be checked", subject=subject)
         )
     return missing

@@ -176,7 +176,7 @@ def status_words(diagnosis: Diagnosis) -> str:
 def span_words(diagnosis: Diagnosis) -> str:
     """Return what was looked at: the span and the calls."""
     if not diagnosis.windows:
-        return "nothing to look at"
+        return "nothing to check"
     return f"{_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls"
 
 
@@ -189,7 +189,7 @@ def reasons(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.is_stale and diagnosis.written_ns is not None:
         found.append(
             f"nothing has been written since {_time(diagnosis.written_ns)} UTC: the server or its telemetry has stopped. "
-            "What is said here is of the time before; --until asks for the past and takes it as it is"
+            "This report covers the time before; use --until to diagnose the past"
         )
     return found
 

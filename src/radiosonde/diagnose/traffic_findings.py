@@ -81,7 +81,7 @@ def silence_finding(model: str, rhythm: Rhythm, place: PlaceName = PlaceName()) 
         if is_whole else "Only these calls: the others go on as before, so look at their client, their route, their limits.",
         where, onset, confidence(float(np.log(runs * waited / max(longest_ns, 1)))),
         (
-            Evidence("silence", round(waited / 1e9), "s", f"the last call was {_span(waited)} before the end of what was written"),
+            Evidence("silence", round(waited / 1e9), "s", f"the last call was {_span(waited)} before the end of the data"),
             Evidence("longest_pause", round(longest_ns / 1e9), "s", f"the longest of {runs - 1} pauses was {_span(longest_ns)}"),
         ),
         (look_at_traffic(where, onset), look_before(where, onset)),
@@ -127,19 +127,17 @@ def _title(whom: str, now: float, was: float, came_with: str) -> str:
 
 def _verdict(incident: TrafficIncident, now: float, was: float, came_with: str, severity: Severity) -> str:
     each, place = incident.excursion, incident.place
-    turn = " It began at the turn of the day and is no more than a weekend or a holiday makes: a note." if severity == "info" and each.recovered is None else ""  # fmt: skip
+    turn = " It began at midnight and is no larger than a weekend or a holiday would cause: a note." if severity == "info" and each.recovered is None else ""  # fmt: skip
     if place.cohort:
-        return f"Only these callers: the other cohorts go on as before, so look at their client, their route, their limits.{turn}"
+        return f"Only these callers: the other cohorts continue as before, so check their client, their route and their limits.{turn}"
     if place != PlaceName():
-        return (
-            f"The split between versions changed, and no version began, ended or took over: look at the router.{turn}"
-        )
+        return f"The split between versions changed, and no version began, ended or took over: check the router.{turn}"
     if each.sign > 0:
         if came_with:
-            return f"Load, perhaps retries: more calls came, and with them {came_with}. The model is not known to be at fault."
+            return f"Load, perhaps retries: more calls arrived, together with {came_with}. There is no evidence of a fault of the model."
         return f"More calls than usual; neither failures nor slow calls came with them.{turn}"
     what = "no call arrives" if now < _GONE * was else "fewer calls arrive"
-    return f"The callers or the way to the model: {what}, in all cohorts alike as far as they are known. What does arrive is counted.{turn}"
+    return f"The callers or the path to the model: {what}, in all known cohorts alike. Calls that arrive are counted.{turn}"
 
 
 def _onset(grid: TrafficGrid, first: int, recovered: int | None) -> Onset:

@@ -59,7 +59,7 @@ class Verification(NamedTuple):
         low: lower bound of the rate since the fix.
         high: upper bound.
         trials: calls since the fix.
-        noticed: smallest rate that would have been noticed with probability 0.9; NaN where none would.
+        noticed: smallest rate that would have been detected with probability 0.9; NaN where none would.
         needed: calls that are missing for an answer if the rate is what was usual; 0 when there is one, NaN where none is enough.
         needed_s: how long they take at the traffic since the fix; NaN without traffic.
         noun: what the rate is a share of.

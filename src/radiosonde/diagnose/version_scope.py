@@ -56,9 +56,7 @@ def scope_words(names: Sequence[str], scope: VersionScope) -> str:
         spared = rest - set(scope.versions) if scope.versions else ()
         affected = f"Version {_listed(names, scope.versions or rest)} is affected"
         unharmed = f", version {_listed(names, spared)} is not" if spared else ""
-        return (
-            f"{affected}{unharmed}; version {_listed(names, scope.untested)} has too few rows since the onset to tell."
-        )
+        return f"{affected}{unharmed}; version {_listed(names, scope.untested)} has too few rows since the onset to decide."
     if scope.versions:
         return f"Only version {_listed(names, scope.versions)} is affected: its own preprocessing."
     return "All versions alike: upstream of the model."

@@ -30,7 +30,7 @@ class MetricsPage:
             self._server, self._thread = serve(collector, port, host)
         except OSError as error:
             raise ConfigurationError(
-                f"prometheus_port {port} of prometheus_host {host} cannot be listened on ({error}); end what listens there, give "
+                f"prometheus_port {port} of prometheus_host {host} is not available ({error}); stop what listens there, choose "
                 "another port, or an address of this machine"
             ) from error
 

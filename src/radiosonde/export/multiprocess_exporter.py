@@ -39,7 +39,7 @@ class MultiprocessExporter(BaseExporter):
         """
         if not Path(self._folder).is_dir():
             raise ConfigurationError(
-                f"PROMETHEUS_MULTIPROC_DIR is {self._folder}, which is no folder; make it before the server starts, or unset "
+                f"PROMETHEUS_MULTIPROC_DIR is {self._folder}, which is not a folder; create it before the server starts, or unset "
                 "the variable"
             )
 
@@ -83,7 +83,7 @@ def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Exporte
     if folder is None:
         return
     if not Path(folder).is_dir():
-        said = f"Prometheus: PROMETHEUS_MULTIPROC_DIR is {folder}, which is no folder; make it before the server starts"
+        said = f"Prometheus: PROMETHEUS_MULTIPROC_DIR is {folder}, which is not a folder; create it before the server starts"
         yield ExporterHealth("fix", said, f"mkdir -p {shlex.quote(folder)}")
     elif not os.access(folder, os.W_OK):
         yield ExporterHealth(

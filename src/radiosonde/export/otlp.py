@@ -162,7 +162,7 @@ class _Told:
         if self._failed is not None:
             return ExportResult(False, sent, error=self._complaint(self._failed), **said)
         if self._rejected:
-            why = self._reason or "it says not why"
+            why = self._reason or "no reason given"
             said |= {"rejected": self._rejected, "error": f"the OTLP backend rejected {self._rejected}: {why}"}
         return ExportResult(True, sent, **said)
 
@@ -171,7 +171,7 @@ class _Told:
         variable = f"OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_{self._signal.upper()}_ENDPOINT)"
         if failed.is_answered:
             return f"the OTLP backend answered {self._signal} with {failed.fault}; check {variable} and its logs"
-        return f"no OTLP backend took the {self._signal} ({failed.fault}); start one, or check {variable}"
+        return f"no OTLP backend accepted the {self._signal} ({failed.fault}); start one, or check {variable}"
 
 
 @contextmanager

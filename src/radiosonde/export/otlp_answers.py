@@ -50,13 +50,13 @@ def judge(status: int, content_type: str, body: bytes | None) -> ExportResponse:
     if not 200 <= status < 300:
         return ExportResponse(status, f"HTTP {status}")
     if body is None:
-        return ExportResponse(status, f"HTTP {status} and more than {MOST_BYTES} bytes, or no end of them")
+        return ExportResponse(status, f"HTTP {status} and a body of more than {MOST_BYTES} bytes")
     kind = content_type.partition(";")[0].strip().lower()
     if not body:
         return ExportResponse(status)
     rejected = _rejected(kind, body)
     if rejected is None:
-        return ExportResponse(status, f"HTTP {status} and {kind or 'something'} that is no OTLP answer")
+        return ExportResponse(status, f"HTTP {status} and {kind or 'something'} that is not an OTLP response")
     count, reason = rejected
     return ExportResponse(status, "", count, plain_text(reason))
 

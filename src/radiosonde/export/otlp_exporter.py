@@ -181,18 +181,18 @@ def _endpoint(signal: str, variables: Mapping[str, str]) -> ExporterHealth:
         status = _post_nothing(address, headers)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        hint = "; 4317 is the port of gRPC, Radiosonde speaks HTTP on 4318" if ":4317" in address else ""
+        hint = "; 4317 is the gRPC port, Radiosonde uses HTTP on 4318" if ":4317" in address else ""
         said = (
-            f"OTLP: no answer from {shown} ({reason}){hint}; until it answers metrics wait and sketches are dropped "
-            "beyond a bound: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
+            f"OTLP: no response from {shown} ({reason}){hint}; until it responds, metrics wait and the oldest "
+            "sketches are dropped: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
         )
         return ExporterHealth("fix", said, f"curl -v {shlex.quote(shown)}")
     if status in (401, 403):
-        return ExporterHealth("fix", f"OTLP: {shown} refuses us ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
+        return ExporterHealth("fix", f"OTLP: {shown} refused the request ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
     if status >= 300:
-        said = f"OTLP: {shown} answers {status}; it is no OTLP/HTTP endpoint for {signal}"
+        said = f"OTLP: {shown} answers {status}; it is not an OTLP/HTTP endpoint for {signal}"
         return ExporterHealth("fix", said, f"curl -v {shlex.quote(shown)}")
-    return ExporterHealth("ok", f"OTLP: {shown} takes {signal}")
+    return ExporterHealth("ok", f"OTLP: {shown} accepts {signal}")
 
 
 def _unusable(variables: Mapping[str, str]) -> Iterator[ExporterHealth]:
@@ -205,7 +205,7 @@ def _unusable(variables: Mapping[str, str]) -> Iterator[ExporterHealth]:
         kind = found[1]
         if kind == "PROTOCOL":
             if text != "http/protobuf":
-                yield ExporterHealth("note", f"OTLP: {name} is {text}; Radiosonde speaks http/protobuf only")
+                yield ExporterHealth("note", f"OTLP: {name} is {text}; Radiosonde supports http/protobuf only")
         elif kind == "COMPRESSION":
             if text.lower() not in ("none", "gzip", "deflate"):
                 yield ExporterHealth("fix", f"OTLP: {name} is {text}; use gzip, deflate or none")

@@ -165,7 +165,7 @@ def _left_s(deadline_ns: int) -> float:
 def _address(endpoint: str) -> SplitResult:
     address = urlsplit(endpoint)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError(f"{endpoint} is no address that begins with http:// or https://")
+        raise ValueError(f"{endpoint} is not an address that begins with http:// or https://")
     return address
 
 

@@ -94,8 +94,8 @@ class RegistryExporter(_Scraped):
             prometheus_client.REGISTRY.register(collector)
         except ValueError as error:
             raise ConfigurationError(
-                "Prometheus' default registry has these metrics already; shut the other Radiosonde of this process "
-                "down, or start with prometheus=False"
+                "Prometheus' default registry has these metrics already; shut down the other Radiosonde of this "
+                "process, or start with prometheus=False"
             ) from error
         self._registered = collector
 
@@ -189,7 +189,7 @@ def page_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Ex
         if _is_our_page(port):
             yield ExporterHealth("ok", f"Prometheus: a running Radiosonde serves port {port}")
             return
-        said = f"Prometheus: port {port} of {host} cannot be listened on ({error.strerror})"
+        said = f"Prometheus: port {port} of {host} is not available ({error.strerror})"
         yield ExporterHealth("fix", said, f"ss -ltnp 'sport = :{port}'")
 
 

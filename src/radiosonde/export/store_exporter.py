@@ -126,7 +126,9 @@ class StoreExporter(BaseExporter):
             self._pruned = store.pruned
         if store.refused:
             self._guard.lose(losses.STORE_REFUSED, len(store.refused))
-            self._guard.tell("store rows", "%d windows hold names or numbers that no store can", len(store.refused))
+            self._guard.tell(
+                "store rows", "%d windows contain names or numbers that cannot be stored", len(store.refused)
+            )
             self._refused += len(store.refused)
         return written
 

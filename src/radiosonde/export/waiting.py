@@ -131,7 +131,7 @@ class Waiting(Generic[Item]):
         if lost:
             self._guard.tell(
                 f"dropped {self._reason}",
-                "The oldest %d that waited were dropped (%s): what a store or backend that does not answer costs is bounded",
+                "The oldest %d waiting items were dropped (%s): the queue for a store or backend that does not respond is bounded",
                 len(lost),
                 self._reason,
             )

@@ -7,7 +7,7 @@ labelled rows where there are any: expected accuracy of a bin is read, at the bi
 
 Blind to concept drift by construction: it takes P(label | score) for unchanged. It says what the *inputs* did to the model.
 
-`mixed` puts labels where they have come and, for the rest, the posterior given that no label has come *yet*: a row still
+`mixed` puts labels where they have come and, for the rest, the posterior given that no label has arrived *yet*: a row still
 without one after most negatives have theirs is more likely to be a positive. The least noisy figure of all, but a share of
 (1 - coverage) of it still believes that nothing has changed.
 """

@@ -129,9 +129,7 @@ def refusal(
     """Return why labels of *table* cannot be weighted; ``""`` when they can."""
     if not table.lags.any():
         return (
-            "no label of these predictions has come"
-            if not table.joint.any()
-            else "these windows hold no lags of labels"
+            "no label of these predictions has arrived" if not table.joint.any() else "these windows hold no label lags"
         )
     for curve in curves:
         if curve.refused:
@@ -139,7 +137,7 @@ def refusal(
     for drift in lag_drift(table):
         if drift.is_material:
             pace = "slower" if drift.z > 0 else "faster"
-            return f"labels of class {drift.name} have become {pace}: what arrived labels stand for is not known"
+            return f"labels of class {drift.name} have become {pace}: arrived labels cannot be weighted"
     if missing := _unlabelled(table, curves):
         return missing
     if not weights.mature.any():
@@ -156,12 +154,12 @@ def _unlabelled(table: LabelTable, curves: tuple[LagCurve, ...]) -> str:
     known = {curve.name for curve in curves}
     for row, name in enumerate(table.classes):
         if name not in known and counts[row] > _RARE * counts.sum():
-            return f"no label of class {name} has come yet, so how late they come is not known"
+            return f"no label of class {name} has arrived yet, so their lag is unknown"
     return ""
 
 
 def _few(labels: float) -> str:
-    return f"{int(labels)} labels have come; it takes {MIN_AT_RISK}"
+    return f"{int(labels)} labels have arrived; at least {MIN_AT_RISK} are needed"
 
 
 class _Basis(NamedTuple):
@@ -185,7 +183,7 @@ def _measured(basis: _Basis, weights: Weights, kind: Kind, refused: str) -> Esti
     joint = weighted_joint(table, weights)
     score = METRICS[metric](joint, basis.positive)
     if refused or not np.isfinite(score.value):
-        return refusing(kind, refused or "these rows cannot say it", coverage, rows, until)
+        return refusing(kind, refused or "these rows do not determine it", coverage, rows, until)
     variance = _variance(table, weights, score)
     mass = np.einsum("gk,gkb->kb", weights.values[:, table.pairs[:, 1]] ** 2, table.joint[..., 0])
     kish = float(joint.rows.sum()) ** 2 / max(float(mass.sum()), 1e-12)
@@ -216,12 +214,12 @@ def _modelled(basis: _Basis, joint: Joint, kind: Kind, refused: str) -> Estimate
     until = int(table.end_ns.max()) if table.end_ns.size else 0
     coverage = overall_coverage(table.rows, weights.coverage, table.lags.sum(axis=(0, 2)))
     if not table.predicted[:, :, :-1, 0].any():
-        return refusing(kind, "the answers carry no confidence", coverage, rows, until)
+        return refusing(kind, "the outputs have no confidence", coverage, rows, until)
     score = METRICS[metric](joint, basis.positive)
     if metric == "recall" and "" in joint.classes:
         refused = refused or "with more than two classes confidence does not say which class was missed"
     if refused or not np.isfinite(score.value):
-        return refusing(kind, refused or "these rows cannot say it", coverage, rows, until)
+        return refusing(kind, refused or "these rows do not determine it", coverage, rows, until)
     variance = float((score.influence**2 * joint.rows).sum())
     for row in range(len(table.classes)):
         right = np.flatnonzero((joint.pairs[:, 0] == row) & joint.is_right)

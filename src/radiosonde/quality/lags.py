@@ -102,7 +102,9 @@ def _curve(name: str, events: Array, at_risk: Array) -> LagCurve:
     shares, variances = np.ones(LAG.size), np.zeros(LAG.size)
     if not enough.size:
         labels = int(at_risk.max(initial=0))
-        refused = f"{labels} labels of class {name} are old enough to tell how late labels come; it takes {MIN_AT_RISK}"
+        refused = (
+            f"{labels} labels of class {name} are old enough to estimate label lags; at least {MIN_AT_RISK} are needed"
+        )
         return LagCurve(name, labels, shares, variances, 0.0, 1.0, refused)
     last = int(enough[-1])
     d, n = events[1 : last + 1], np.maximum(at_risk[1 : last + 1], 1e-12)
@@ -116,8 +118,8 @@ def _curve(name: str, events: Array, at_risk: Array) -> LagCurve:
     refused = ""
     if unseen > MAX_UNSEEN:
         refused = (
-            f"labels of class {name} still come at the age of the oldest predictions ({span_words(_UPPER_S[last])}); "
-            "how many come later is not known"
+            f"labels of class {name} still arrive at the age of the oldest predictions ({span_words(_UPPER_S[last])}); "
+            "how many arrive later is unknown"
         )
     return LagCurve(name, int(events.sum()), shares, variances, float(_UPPER_S[last]), unseen, refused)
 

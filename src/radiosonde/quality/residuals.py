@@ -33,7 +33,9 @@ def assess_residuals(
     """
     weights = class_weights(table, curves, min_coverage=min_coverage)
     rows = table.residuals.rows
-    few = "" if rows.sum() >= MIN_AT_RISK else f"{int(rows.sum())} labels have come; it takes {MIN_AT_RISK}"
+    few = (
+        "" if rows.sum() >= MIN_AT_RISK else f"{int(rows.sum())} labels have arrived; at least {MIN_AT_RISK} are needed"
+    )
     refused = refusal(table, curves, weights, min_coverage=min_coverage) or few
     every = np.ones(rows.size)
     made = []
@@ -47,7 +49,7 @@ def assess_residuals(
         until = int(table.end_ns[used].max()) if used.any() else 0
         held = int(rows[used].sum())
         if reason or not held:
-            made.append(refusing(kind, reason or "no label has come", coverage, held, until))
+            made.append(refusing(kind, reason or "no label has arrived", coverage, held, until))
             continue
         value, spread = _score(table, values, metric)
         low = value - _Z * spread if metric == "bias" else max(value - _Z * spread, 0.0)

@@ -107,7 +107,7 @@ def watch_feed(windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None
     """
     columns = label_columns(windows)
     if not columns.rows.size:
-        return _alive("there is not one window")
+        return _alive("there are no windows")
     as_of = columns.latest_ns if as_of_ns is None else as_of_ns
     start = int(columns.start_ns.min())
     # Groups of equal length: arrivals are placed in time, and the rhythm of old ones tells what silence is usual.
@@ -186,7 +186,7 @@ def _cells(table: LabelTable, start_ns: int, base_s: float, span_s: float) -> _C
     as_of = start_ns + int(base_s * 1e9)
     curves = tuple(curve for curve in lag_curves(table, as_of_ns=as_of) if curve.labels >= 1 and curve.horizon_s > 0)
     if not curves:
-        return "too few labels came in the first part of the time to know how many to expect"
+        return "too few labels arrived in the first part of the period to know how many to expect"
     begin = (table.start_ns - start_ns) / 1e9
     length = (table.end_ns - table.start_ns) / 1e9
     rates = []

@@ -93,9 +93,9 @@ def from_text(text: bytes | str, *, origin: str) -> Reference:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ProfileError(f"{origin} is damaged or no reference profile: {error}; build it again") from error
+        raise ProfileError(f"{origin} is damaged, or not a reference profile: {error}; build it again") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ProfileError(f"{origin} is JSON but no reference profile; make one with: radiosonde reference build")
+        raise ProfileError(f"{origin} is JSON but not a reference profile; build one with: radiosonde reference build")
     version = document.get("schema_version")
     if not isinstance(version, int) or version < 1:
         raise ProfileError(f"{origin} is damaged: schema_version is {version!r}; build it again")

@@ -102,7 +102,9 @@ def open_table(frame: Any) -> ReferenceTable:  # frames of three libraries, a ma
         arrays = {name: values if hasattr(values, "__len__") else [values] for name, values in columns.items()}
         lengths = sorted({len(values) for values in arrays.values()})
         if len(lengths) > 1:
-            raise ConfigurationError(f"columns have different lengths: {lengths}; give every row every column")
+            raise ConfigurationError(
+                f"columns have different lengths: {lengths}; pass one value per row in every column"
+            )
         return MemoryTable({name: from_any(name, values) for name, values in arrays.items()}, sum(lengths))
     library = type(frame).__module__.partition(".")[0]
     if library == "pandas" and hasattr(frame, "columns"):
@@ -139,7 +141,7 @@ class MemoryTable(ReferenceTable):
 
 def unusable(name: str, kind: object) -> str:
     """Return the sentence for a column that is neither numbers nor text."""
-    return f"column {name!r} is {kind}, neither numbers nor text; convert it, or leave it out with features=[...]"
+    return f"column {name!r} is {kind}, neither numbers nor text; convert it, or exclude it with features=[...]"
 
 
 def from_any(name: str, values: Any) -> Column | str:  # a column of any library

@@ -116,7 +116,7 @@ def retained(serialized: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]
     """
     try:
         if len(serialized) < _EMPTY_BYTES or serialized[2] != _FAMILY:
-            raise ValueError("its bytes are those of something else")
+            raise ValueError("its bytes are not a sketch of this kind")
         if serialized[3] & 0b1:
             return np.empty(0), np.empty(0, dtype=np.int64)
         if serialized[3] & 0b100:

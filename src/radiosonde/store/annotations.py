@@ -97,7 +97,7 @@ def add_annotation(path: Path, said: Annotation) -> Annotation:
         (held,) = connection.execute("SELECT count(*) FROM annotations").fetchone()
         if held >= MAX_ANNOTATIONS:
             raise StoreError(
-                f"{path} holds {held} annotations, as many as it may: delete old rows of its table `annotations`"
+                f"{path} holds {held} annotations, the maximum: delete old rows of its table `annotations`"
             )
         connection.execute(
             f"INSERT INTO annotations ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our own text

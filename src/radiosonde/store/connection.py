@@ -86,7 +86,7 @@ def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.
         StoreError: the folder is missing, the file is foreign, damaged, too new, locked, or cannot be written.
     """
     if not path.parent.is_dir():
-        raise StoreError(f"folder {path.parent} does not exist: make it, or give the store another path")
+        raise StoreError(f"folder {path.parent} does not exist: create it, or choose another path for the store")
     with told(path), when_free(partial(_begun, path, kept)) as connection:
         is_done = False
         try:

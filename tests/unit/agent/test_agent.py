@@ -166,7 +166,7 @@ def test_a_second_agent_is_refused(spool: Path) -> None:
             capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == f"radiosonde: another agent drains {spool}; one is enough, end it first\n"
+    assert done.stderr == f"radiosonde: another agent drains {spool}; only one may; stop it first\n"
 
 
 def test_a_torn_ring_is_told_once_and_the_others_are_drained(spool: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -217,7 +217,7 @@ def test_a_torn_crash_report_does_not_hide_the_others(spool: Path, capsys: pytes
     assert main(["blackbox", str(spool), "--json"]) == 2
     found = json.loads(capsys.readouterr().out)
     assert found["rings"] == []
-    assert ["is torn or no crash report" in each for each in found["unreadable"]] == [True, True]
+    assert ["is damaged, or not a crash report" in each for each in found["unreadable"]] == [True, True]
 
 
 def test_the_oldest_crash_reports_go_first(spool: Path) -> None:

@@ -46,7 +46,7 @@ def test_quantiles_are_numpys_and_left_out_where_too_few_calls_say_them():
             found(),
             "Observing adds 5.00 us (give or take 1.00 us) to a call of 100.0 us (5 %), 0.5 times what one Histogram.record costs. Every call was counted.",
         ),
-        (found(added_us=0.5), "adds nothing that can be told from noise (1.00 us) to a call of 100.0 us"),
+        (found(added_us=0.5), "is not measurable above noise (1.00 us) for a call of 100.0 us"),
         (found(added_us=-0.5), "adds nothing that can be told from noise"),
         (
             found(bare_us=1.0, added_us=4.0),

@@ -31,9 +31,9 @@ libraries ok    numpy 2.0.0 (>=1.26)
 settings  ok    in force: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:43210
                 RADIOSONDE_STORE=flights.sqlite
 server    ok    one process, according to the environment
-export    FIX   OTLP: no answer from http://127.0.0.1:43210/v1/metrics ([Errno 111] Connection
-                refused); until it answers metrics wait and sketches are dropped beyond a bound:
-                start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT
+export    FIX   OTLP: no response from http://127.0.0.1:43210/v1/metrics ([Errno 111] Connection
+                refused); until it responds, metrics wait and the oldest sketches are dropped: start
+                the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT
                 $ curl -v http://127.0.0.1:43210/v1/metrics
           off   Prometheus: prometheus-client's default registry; RADIOSONDE_PROMETHEUS_PORT=9464
                 serves /metrics without code

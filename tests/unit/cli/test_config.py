@@ -38,7 +38,7 @@ def test_show_prints_what_is_in_force_with_its_line(file, capsys):
     shown = capsys.readouterr().out
     assert '[model.a]\nowner = "ML"  # line 2\n' in shown
     assert 'slo.p99 = "250ms"  # line 4\n# slo.labels: not set' in shown
-    assert "# not in force: radiosonde.toml:5: model.a.slo.labels: 3 has no unit" in shown
+    assert "# ignored: radiosonde.toml:5: model.a.slo.labels: 3 has no unit" in shown
     assert main(["config", "show", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "radiosonde.config/1"

@@ -149,16 +149,16 @@ def test_what_is_over_is_not_muted(mended, capsys):
     (incident,) = listed(mended, capsys)
     assert incident["state"] in ("recovered", "verified")
     assert main(["incident", "mute", mended, incident["id"], "--for", "2h", "--why", "x"]) == 2
-    assert "is over since" in capsys.readouterr().err
+    assert "ended at" in capsys.readouterr().err
 
 
 def test_verify_says_whether_the_fix_worked_and_what_it_would_have_noticed(ill, mended, capsys):
-    """0 fixed, 1 not fixed, 3 cannot be told yet; each with its power."""
+    """0 fixed, 1 not fixed, 3 not yet known; each with its power."""
     (over,), (going_on,) = listed(mended, capsys), listed(ill, capsys)
     assert main(["incident", "verify", mended, over["id"]]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("FIXED  ")
-    assert "would have been noticed with probability 0.9" in shown
+    assert "would have been detected with probability 0.9" in shown
     assert main(["incident", "verify", ill, going_on["id"], "--since", "2026-01-01T06:00Z"]) == 1
     assert capsys.readouterr().out.startswith("NOT FIXED  ")
     assert main(["incident", "verify", ill, going_on["id"]]) == 1

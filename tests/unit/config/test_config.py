@@ -165,7 +165,7 @@ def test_it_is_found_by_the_variable_or_beside_the_store(tmp_path):
     other = tmp_path / "other.toml"
     other.touch()
     assert locate([store], {"RADIOSONDE_CONFIG": str(other)}) == other
-    with pytest.raises(ConfigurationError, match="which is no file; correct it or unset it"):
+    with pytest.raises(ConfigurationError, match="which is not a file; correct it or unset it"):
         locate([store], {"RADIOSONDE_CONFIG": str(tmp_path / "gone.toml")})
 
 

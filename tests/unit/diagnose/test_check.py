@@ -81,7 +81,7 @@ def test_a_version_that_left_before_the_onset_is_not_called_unaffected(reference
     ]
     (finding,) = check(made, references).findings
     assert (finding.name, finding.where.version) == ("data.unit.wind_speed", "")
-    assert "Version v2 is affected; version v1 has too few rows since the onset to tell." in finding.verdict
+    assert "Version v2 is affected; version v1 has too few rows since the onset to decide." in finding.verdict
 
 
 def test_errors_of_one_carrier_on_one_version_name_both(references):

@@ -70,7 +70,7 @@ def at(*cells):
         (at(4, 5), None, "age", "between 4 and 6"),
         (at(-3), None, "age", "> 10"),
         (None, [0.0, 0.0, 1.0, 0.0, 0.0], "plan", "= old"),
-        (None, [0.0, 0.0, 0.0, 0.0, 1.0], "plan", "a value that the reference does not know"),
+        (None, [0.0, 0.0, 0.0, 0.0, 1.0], "plan", "a value that is not in the reference"),
     ],
 )
 def test_a_value_that_failing_calls_share_is_named_in_the_finding(age, plan, feature, value):

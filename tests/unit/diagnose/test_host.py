@@ -174,7 +174,7 @@ def test_the_verdict_is_the_machine_when_it_is_to_blame():
 @pytest.mark.parametrize(
     ("since", "said"),
     [
-        ({}, "Calls wait there, they do not compute: a call takes 300 ms of CPU, 300 ms before."),
+        ({}, "Calls wait there rather than compute: a call takes 300 ms of CPU, 300 ms before."),
         ({"cpu_s": 9.0}, "Calls compute more: a call takes 450 ms of CPU, 300 ms before."),
     ],
 )

@@ -50,7 +50,7 @@ def test_a_stopped_feed_is_a_finding_with_its_time(stopped):
 def test_a_stopped_feed_leaves_no_quality_figure_to_print(stopped):
     """The reason stands where the figure would; what confidence leads to expect is called that."""
     said = text(stopped)
-    assert "error rate is not known: labels stopped at 2013-03-21T11:55Z; confidence alone leads to expect 0.1" in said
+    assert "error rate is not known: labels stopped at 2013-03-21T11:55Z; confidence alone predicts 0.1" in said
     assert all(np.isnan(figure.corrected.value) and np.isnan(figure.raw.value) for figure in stopped.quality)
     assert "error rate is not known" in render_html(stopped, title="t", command=str)
     document = json.loads(json.dumps(stopped.to_json(), allow_nan=False))
@@ -76,7 +76,7 @@ def test_a_healthy_feed_gives_figures_with_interval_and_coverage():
 def test_quality_of_predictions_too_young_for_the_slow_class_is_refused():
     """After 20 days of history with a median lag of 10, the curve itself is not known; the report says which."""
     diagnosis = check(windows(stream(20, seed=4), as_of_s=20 * DAY_S), {})
-    assert "error rate is not known: labels of class 1 still come at the age of the oldest predictions" in text(
+    assert "error rate is unknown: labels of class 1 still arrive at the age of the oldest predictions" in text(
         diagnosis
     )
     assert any(gap.check == "quality corrected for early labels" for gap in diagnosis.not_checked)
@@ -111,7 +111,7 @@ def test_scores_that_foresee_the_errors_are_not_called_concept_drift():
     assert (finding.name, finding.severity) == ("answers.shift.all", "page")
     assert any(entry.text.startswith("explains: wrong answers rose from") for entry in finding.evidence)
     assert (note.name, note.severity) == ("quality.corrected.all", "info")
-    assert note.verdict.startswith("The scores foresaw it")
+    assert note.verdict.startswith("The scores predicted it")
 
 
 @pytest.mark.parametrize("seed", range(4))

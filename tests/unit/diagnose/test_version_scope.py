@@ -31,8 +31,8 @@ def test_only_these_versions_needs_rows_of_the_others(rises, trials, versions, u
     [
         ((), (), "All versions alike: upstream of the model."),
         ((1,), (), "Only version b is affected: its own preprocessing."),
-        ((1,), (0,), "Version b is affected, version c is not; version a has too few rows since the onset to tell."),
-        ((), (0,), "Version b, c is affected; version a has too few rows since the onset to tell."),
+        ((1,), (0,), "Version b is affected, version c is not; version a has too few rows since the onset to decide."),
+        ((), (0,), "Version b, c is affected; version a has too few rows since the onset to decide."),
     ],
 )
 def test_the_sentence_claims_no_more_than_was_seen(versions, untested, words):

@@ -133,7 +133,7 @@ def test_inputs_of_one_column_are_features(rs):
 
 
 def test_images_count_with_their_batch(rs):
-    """What is no row of features is not read; batch size and classes are counted all the same."""
+    """What is not a row of features is not read; batch size and classes are counted all the same."""
     nodes = [helper.make_node("GlobalAveragePool", ["x"], ["p"]), helper.make_node("Flatten", ["p"], ["f"]),
              helper.make_node("Softmax", ["f"], ["y"])]  # fmt: skip
     session = graph(nodes, [("x", TensorProto.FLOAT, [None, 3, 8, 8])], [("y", TensorProto.FLOAT, [None, 3])])

@@ -117,7 +117,7 @@ def test_a_single_column_is_a_value(rs):
 
 
 def test_images_and_keywords_count_with_their_batch(rs):
-    """What is no row of features is not read; classes are."""
+    """What is not a row of features is not read; classes are."""
     images = torch.zeros(5, 3, 8, 8)
     images[:2, 1], images[2:, 2] = 1.0, 1.0
     net = Pool().eval()

@@ -66,7 +66,7 @@ def test_a_joiner_that_is_always_overtaken_gives_up_and_says_so(stores, monkeypa
     monkeypatch.setattr(redis_store, "join_labels", look)
     monkeypatch.setattr(redis_store, "ATTEMPTS", 3)
     stores[0].receive([Label(id_of(CLASSES, 1), "yes", NOW_NS)])
-    with pytest.raises(StoreError, match="3 joins in a row were overtaken"):
+    with pytest.raises(StoreError, match="3 joins in a row conflicted"):
         stores[0].join("me", now_ns=NOW_NS)
     assert stores[0].waiting == 1
 

@@ -53,7 +53,7 @@ def test_other_files_are_refused(tmp_path):
     connection.close()
     for name, says in (
         ("windows", "database of another application"), ("text", "not a database: .* move it aside"),
-        ("newer", "schema 2, this version"), ("nowhere/a", "folder .*nowhere does not exist: make it"), ("", "check that the path"),
+        ("newer", "schema 2, this version"), ("nowhere/a", "folder .*nowhere does not exist: create it"), ("", "check that the path"),
     ):  # fmt: skip
         with pytest.raises(StoreError, match=says):
             SqliteJoinStore(tmp_path / name)
@@ -104,7 +104,7 @@ def test_labels_that_nobody_joins_are_refused_in_the_end(path):
     while sum(connection.execute("SELECT count(*) FROM received").fetchone()) < 8000:
         store.receive(labels)
     connection.close()
-    with pytest.raises(StoreError, match="full of labels that nobody joins: let the server"):
+    with pytest.raises(StoreError, match="full of labels that no process joins: configure the model server"):
         store.receive(labels)
     assert path.stat().st_size < 4 << 20
     store.close()

@@ -156,7 +156,7 @@ def test_a_taken_port_is_an_error_at_start():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"prometheus_port {port} .* give another port"):
+        with pytest.raises(ConfigurationError, match=f"prometheus_port {port} .* choose another port"):
             flight.start(prometheus_port=port)
     assert not registered()
     flight.start(prometheus_port=port)
@@ -169,7 +169,7 @@ def test_a_taken_port_is_an_error_at_start():
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0", "localhost"])
 def test_the_page_is_served_where_it_is_told(host, free_port):
-    """The address is a setting; what cannot be listened on is an error that names it."""
+    """The address is a setting; what is not available is an error that names it."""
     flight = Flight(Guard(reraise=True), environment={"RADIOSONDE_PROMETHEUS_HOST": host})
     flight.start(prometheus_port=free_port)
     try:
@@ -178,7 +178,7 @@ def test_the_page_is_served_where_it_is_told(host, free_port):
             assert b"radiosonde_" in answer.read()
     finally:
         flight.shutdown()
-    with pytest.raises(ConfigurationError, match=r"prometheus_host 203\.0\.113\.1 cannot be listened on"):
+    with pytest.raises(ConfigurationError, match=r"prometheus_host 203\.0\.113\.1 is not available"):
         flight.start(prometheus_port=free_port, prometheus_host="203.0.113.1")
 
 

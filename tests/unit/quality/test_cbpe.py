@@ -59,4 +59,4 @@ def test_answers_without_confidence_lead_to_nothing():
     """A reason instead of a figure."""
     output = OutputCounts(("a", "b"), np.array([5, 5]), np.zeros((2, 20), np.int64), np.zeros((2, 20)), np.empty(0), np.empty(0, np.int64))  # fmt: skip
     made = label_table([window(START_NS, START_NS + 10**9, 10, output, None)])
-    assert assess(made, ()).cbpe.refused == "the answers carry no confidence"
+    assert assess(made, ()).cbpe.refused == "the outputs have no confidence"

@@ -60,7 +60,7 @@ def test_a_class_that_never_was_a_label_is_a_reason_to_refuse(seen):
     table = label_table(seen)
     only_zero = replace(table, lags=table.lags * np.array([1.0, 0.0])[None, :, None])
     found = assess(only_zero, lag_curves(only_zero))
-    assert found.corrected.refused == "no label of class 1 has come yet, so how late they come is not known"
+    assert found.corrected.refused == "no label of class 1 has arrived yet, so their lag is unknown"
     assert found.mixed.refused
 
 
@@ -77,8 +77,8 @@ def test_no_label_at_all():
     ]
     table = label_table(made)
     found = assess(table, lag_curves(table), metric="accuracy")
-    assert found.corrected.refused == "no label of these predictions has come"
-    assert found.raw.refused == "0 labels have come; it takes 30"
+    assert found.corrected.refused == "no label of these predictions has arrived"
+    assert found.raw.refused == "0 labels have arrived; at least 30 are needed"
     assert found.cbpe.value == pytest.approx(0.8)
     assert found.cbpe.low < 0.8 < found.cbpe.high
 

@@ -48,7 +48,7 @@ def test_the_share_is_that_of_the_reverse_time_product_limit_by_hand():
 
 def test_a_curve_that_the_windows_are_too_young_for_is_refused():
     """Twenty days cannot tell how long positives with a median of ten take; ninety can."""
-    assert "still come at the age of the oldest predictions" in curves(stream(20, seed=2), 20)["1"].refused
+    assert "still arrive at the age of the oldest predictions" in curves(stream(20, seed=2), 20)["1"].refused
     assert curves(stream(20, seed=2), 20)["0"].refused == ""
 
 
@@ -57,7 +57,8 @@ def test_too_few_labels_tell_nothing():
     counts = np.zeros(LAG.size, np.int64)
     counts[40] = 10
     assert (
-        curve_of(counts, "1").refused == "10 labels of class 1 are old enough to tell how late labels come; it takes 30"
+        curve_of(counts, "1").refused
+        == "10 labels of class 1 are old enough to estimate label lags; at least 30 are needed"
     )
 
 

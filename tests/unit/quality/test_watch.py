@@ -29,7 +29,7 @@ def test_a_feed_that_has_been_dead_for_most_of_the_time_is_found_too(stopped_d):
 
 def test_no_windows_and_too_few_labels_are_unknown_not_well():
     """Nothing is claimed of a feed that nothing is known of."""
-    assert watch_feed([]).unknown == "there is not one window"
+    assert watch_feed([]).unknown == "there are no windows"
     made = windows(hours(0.01, 1), as_of_s=DAY_S, step_s=60.0)
     state = watch_feed(made)
     assert "too few labels" in state.unknown

@@ -294,7 +294,7 @@ def test_where_the_features_are(rs):
     rs.observe("first of all")(lambda *args: 1)([6.0], "more")
     assert last_row() == [6.0]
     assert rs.losses() == {}
-    with pytest.raises(ConfigurationError, match="is no parameter of"):
+    with pytest.raises(ConfigurationError, match="is not a parameter of"):
         rs.observe("m", input="nothing")(two)
 
 

@@ -53,7 +53,7 @@ def test_an_edited_number_is_damage(saved):
 def test_a_truncated_file_is_damage(saved, length):
     """A file cut anywhere raises ProfileError with its path."""
     saved.write_bytes(saved.read_bytes()[:length])
-    with pytest.raises(ProfileError, match=r"delays.reference.json is damaged or no reference profile"):
+    with pytest.raises(ProfileError, match=r"delays.reference.json is damaged, or not a reference profile"):
         Reference.load(saved)
 
 
@@ -69,7 +69,7 @@ def test_foreign_json_is_refused(saved, content):
 def test_what_is_no_json_is_refused(saved, content):
     """Binary files and nests too deep to parse raise ProfileError as well."""
     saved.write_bytes(content)
-    with pytest.raises(ProfileError, match="damaged or no reference profile"):
+    with pytest.raises(ProfileError, match="damaged, or not a reference profile"):
         Reference.load(saved)
 
 

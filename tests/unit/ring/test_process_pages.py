@@ -152,7 +152,7 @@ def test_what_is_no_page_is_refused_with_what_to_do(case: Case, tmp_path: Path) 
     page.close()
     content = path.read_bytes()
     torn, newer = (
-        f"is torn, or not a {case.kind.name} page",
+        f"is damaged, or not a {case.kind.name} page",
         "by another version of Radiosonde; drain it with that version",
     )
     for damaged, says in (

@@ -50,7 +50,7 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) ->
 def test_a_file_is_no_spool(tmp_path: Path) -> None:
     """A path that is a file cannot be a spool."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SpoolError, match="name a writable folder"):
+    with pytest.raises(SpoolError, match="choose a writable folder"):
         Spool(tmp_path / "file")
 
 
@@ -153,11 +153,11 @@ def damage(content: bytearray, how: str) -> bytes:
     ("how", "message"),
     [
         ("empty", "cannot be read"),
-        ("short page", "torn or no ring"),
-        ("cut", "torn or no ring"),
-        ("foreign", "torn or no ring"),
+        ("short page", "damaged, or not a ring"),
+        ("cut", "damaged, or not a ring"),
+        ("foreign", "damaged, or not a ring"),
         ("newer", "layout 99, this version reads 2"),
-        ("names", "torn or no ring"),
+        ("names", "damaged, or not a ring"),
     ],
 )
 def test_a_damaged_ring_is_named_with_what_to_do(tmp_path: Path, how: str, message: str) -> None:
@@ -188,7 +188,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
     """A folder without write permission gives a message, not a traceback from deep inside."""
     (tmp_path / "s").mkdir(mode=0o500)
-    with pytest.raises(SpoolError, match="name a writable folder"):
+    with pytest.raises(SpoolError, match="choose a writable folder"):
         make_ring(tmp_path / "s")
 
 

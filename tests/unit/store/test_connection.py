@@ -46,7 +46,7 @@ def damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (foreign, "database of another application: give the store a path of its own"),
+        (foreign, "database of another application: choose another path for the store"),
         (newer, "schema 4, this version of Radiosonde reads up to 3: upgrade"),
         (no_database, "file is not a database: .* move it aside"),
         (damaged, "malformed: the file is damaged; move it aside"),
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path, make, says,
 
 def test_a_missing_folder_is_named(tmp_path):
     """The writer does not make folders: a mistyped path would be served without a word."""
-    with pytest.raises(StoreError, match=r"folder .*nowhere does not exist: make it"):
+    with pytest.raises(StoreError, match=r"folder .*nowhere does not exist: create it"):
         StoreWriter(tmp_path / "nowhere" / "a.sqlite")
 
 

@@ -198,7 +198,7 @@ _REASONS: Mapping[Subject, str] = {
     "errors": "no calls were counted",
     "latency": "no durations were counted",
     "labels": "no labels of the new version's predictions have arrived",
-    "confidence": "the new version's answers carry no confidence",
+    "confidence": "the outputs of the new version have no confidence",
 }
 
 

@@ -17,15 +17,15 @@ _EVENTS: dict[Subject, str] = {
     "errors": "of calls fail",
     "latency": "of calls take as long as the old p99",
     "labels": "of labelled answers are wrong",
-    "confidence": "of answers are less sure than three in four of the old version's",
+    "confidence": "of answers have a lower confidence than three in four of the old version's",
 }
 FASTEST_RISE_S = 0.0013
 _MEANING: dict[Status, str] = {
-    "promote": "nothing that is required is worse: promote, or go on to the next share",
+    "promote": "nothing required is worse: promote, or continue with the next share",
     "worse": "roll back, or stop the rollout",
     "keep going": "not decided yet: keep the canary running",
-    "stale": "nothing has been written lately: the server or its telemetry has stopped",
-    "mismatch": "the new version does not get the calls it should: mend the split first; only failures can be compared",
+    "stale": "nothing was written recently: the server or its telemetry has stopped",
+    "mismatch": "the new version does not get its share of calls: fix the split first; only failures can be compared",
 }
 
 
@@ -93,7 +93,7 @@ def margin_words(judged: Judged) -> str:
 def verdict_words(judged: Judged, *, is_blocked: bool = False) -> str:
     """Return the verdict; *is_blocked* where the split is wrong, so that it cannot be given."""
     if is_blocked:
-        return "not judged: the split is wrong"
+        return "not compared: the split is wrong"
     if judged.verdict == "worse":
         whole = all(not place.cohort for place in judged.places)
         return "worse" if whole else f"worse in {', '.join(place.cohort or 'all' for place in judged.places[:3])}"
@@ -102,8 +102,8 @@ def verdict_words(judged: Judged, *, is_blocked: bool = False) -> str:
     if judged.verdict == "better":
         return "better"
     if judged.rows_to_go is None:
-        return "keep going: no number of rows can be given"
-    return f"keep going: about {rounded(judged.rows_to_go)} more rows if alike"
+        return "keep going: the number of rows cannot be estimated"
+    return f"keep going: about {rounded(judged.rows_to_go)} more rows if there is no difference"
 
 
 def place_words(judged: Judged, place: WorsePlace) -> str:

@@ -30,7 +30,7 @@ def look(view: View, report: Report) -> None:
     floor = float("nan") if rows is None else smallest_share(rows, _LEAST_CLUSTERED)
     if rows is None or isnan(floor):
         seen = 0 if rows is None else round(float(rows.failed[0].sum()))
-        because = f"the features of {count(seen, 'failing row')} were counted; too few to know what they share"
+        because = f"the features of {count(seen, 'failing row')} were counted; too few to find what they share"
         report.gap(view, "what failing calls share", because)
         return
     onset = Onset(start_ns, start_ns, start_ns, whole_span=True)
@@ -39,7 +39,7 @@ def look(view: View, report: Report) -> None:
         report.add(
             Finding(
                 f"errors.shared.{shared.feature}", "errors", "info", shared.words,
-                "Over the whole time. An input that the model or the code before it does not expect, or one that goes with it.",
+                "Over the whole period. Either the model or its preprocessing does not expect this input, or the cause is correlated with it.",
                 where, onset, confidence(shared.ln_e),
                 (Evidence("share", shared.share, "share", shared.words),),
                 (look_at_errors(where, onset), look_before(where, onset)),

@@ -34,22 +34,22 @@ def look(view: View, report: Report) -> None:
         report.add(failure_finding(table, found, incident, wants_past=view.wants_past, shared=shared))
     if found.looked_until < table.size:
         because = (
-            f"failures came and went {len(found.incidents) + len(found.bursts)} times; what is later was not looked at"
+            f"failures came and went {len(found.incidents) + len(found.bursts)} times; later incidents were not checked"
         )
-        report.gap(view, "failures at the end of the time", because, "errors")
+        report.gap(view, "failures at the end of the period", because, "errors")
         return
     floors = _floors(view, found)
     is_blind = bool(floors) and all(np.isnan(floor.value) for floor in floors)
     if not calls or (is_blind and not found.incidents):
         held = f"there {'is' if calls == 1 else 'are'} {count(calls, 'call')} in {count(table.size, 'window')}"
-        because = f"{held}: nothing would have been reported yet, however many failed; it takes {RULE.objective_trials:.0f} calls"
+        because = f"{held}: no failure rate would be reported yet; it needs {RULE.objective_trials:.0f} calls"
         report.gap(view, "failures", because, "errors")
         return
     cohorts = len({key.cohort for key in table.keys if key.cohort})
     what = f"failures of {count(calls, 'call')} by {count(len(table.arms), 'version')} and {count(cohorts, 'cohort')}"
     report.passed(view, what, "errors", floors, _overflowed(view))
     if len(table.arms) < 2:
-        because = "there is one version only; a canary gives the comparison"
+        because = "there is only one version; a canary would provide a comparison"
         report.gap(view, "versions against each other", because)
 
 
@@ -100,7 +100,7 @@ def _overflowed(view: View) -> str:
     if not hidden:
         return ""
     share = hidden / max(float(table.calls.sum()), 1.0)
-    return f"{percent(share)} of the calls are of cohorts beyond the bound and cannot be told apart"
+    return f"{percent(share)} of the calls belong to cohorts beyond the limit and cannot be distinguished"
 
 
 CHECK = Check(
@@ -110,7 +110,7 @@ CHECK = Check(
     measures=("failure rate",),
     baselines=("objective", "past", "peers"),
     scales="windows",
-    severity="page from 2 % of the place's calls or 0.5 % of all, or from the model's objective; else ticket; a note when it is over",
+    severity="page from 2 % of the place's calls or 0.5 % of all, or from the model's objective; else ticket; note once it has ended",
     look=look,
     about=("version", "backend"),
     measured=failure_rate,

@@ -47,7 +47,7 @@ def _thinned(view: View) -> str:
     rows, counted = sum(int(part.cells[0].sum()) for part in known), sum(part.counted_rows for part in known)
     if rows <= counted:
         return ""
-    return f"features of {percent(counted / rows)} of the rows were looked at; the rest was thinned to stay within the CPU budget"
+    return f"features of {percent(counted / rows)} of the rows were counted; the rest was sampled out to stay within the CPU budget"
 
 
 def _add_gaps(view: View, features: FeaturePanel, report: Report) -> None:
@@ -55,20 +55,18 @@ def _add_gaps(view: View, features: FeaturePanel, report: Report) -> None:
         because = "there is no reference profile; make one with radiosonde reference build"
         report.gap(view, "range, level and spread", because)
     elif features.provisional:
-        because = (
-            "the reference is provisional, made of the first rows seen: what was wrong from the start looks normal"
-        )
+        because = "the reference is provisional, built from the first rows: a fault present from the start looks normal"
         report.gap(view, "features against training data", because)
     numeric = [feature for index, feature in enumerate(features.names) if not features.is_categorical(index)]
     blind = [feature for feature in numeric if feature not in features.retained]
     if blind:
-        because = "no sketches hold its values (pii or switched off); cells alone see large conversions only"
+        because = "it has no sketches (pii, or disabled); cells alone detect only large conversions"
         report.gap(view, "units of " + ", ".join(blind), because)
     smooth = [
         feature for feature in numeric if feature in features.retained and not has_lattice(features.retained[feature])
     ]
     if smooth:
-        because = "values are too fine or too few to sit on a grid; only the level can show a changed unit"
+        because = "values do not form a grid; a changed unit can only be detected from the level"
         report.gap(view, "units by grid of " + ", ".join(smooth), because)
     if features.unreadable_sketches:
         report.gap(view, "some sketches", f"{features.unreadable_sketches} could not be read")

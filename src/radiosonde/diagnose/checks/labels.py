@@ -39,7 +39,7 @@ def look(view: View, report: Report) -> None:
         return
     what = f"age of the newest label against its objective of {duration_words(age.bound_ns / 1e9)}"
     if not age.is_stale and not age.has_labels:
-        because = f"no label came yet, and the first prediction is {duration_words(age.age_ns / 1e9)} old"
+        because = f"no label has arrived yet, and the first prediction is {duration_words(age.age_ns / 1e9)} old"
         report.gap(view, what, because)
         return
     floor = Floor(age.bound_ns / 1e9, "s", f"no label of the last {duration_words(age.bound_ns / 1e9)}")
@@ -76,7 +76,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
     if not lagged:
         report.passed(view, what, "labels", _raw_floors(panel))
         report.add(*outcome_findings(panel, problems, shared=True))
-        because = "the windows hold no label lags, so what early labels stand for is not known"
+        because = "the windows hold no label lags, so early labels cannot be weighted"
         report.gap(view, "label feed and quality", because)
         return None
     broken = None
@@ -85,7 +85,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         report.gap(view, "label feed", feed.unknown)
     else:
         floors = [] if feed.is_broken else [_silence(feed.floor_s)]
-        report.passed(view, "arrival of labels against what traffic and their usual lags lead to expect", floors=floors)
+        report.passed(view, "arrival of labels, compared with what traffic and usual lags predict", floors=floors)
     if feed.is_broken:
         broken = feed_finding(panel, windows, feed)
         report.add(broken)
@@ -93,7 +93,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         table = label_table(view.labels, as_of_ns=feed.at_ns)
     curves = lag_curves(table)
     doubt = next((curve.refused for curve in curves if curve.refused), "") or next(
-        (f"labels of class {drift.name} no longer come as late as they did" for drift in lag_drift(table) if drift.is_material), ""
+        (f"labels of class {drift.name} no longer have their former lag" for drift in lag_drift(table) if drift.is_material), ""
     )  # fmt: skip
     is_raw = bool(doubt) or not table.pairs.size or (feed.is_broken and not feed.is_stopped)
     report.add(*outcome_findings(panel, problems, shared=is_raw))
@@ -130,7 +130,7 @@ def _floor(axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64], r
 
 def _silence(floor_s: float) -> Floor:
     text = (
-        "nothing yet, however long no label comes"
+        "nothing yet, however long labels are missing"
         if isnan(floor_s)
         else f"no label for {length_words(round(floor_s * 1e9))}"
     )
@@ -144,7 +144,7 @@ CHECK = Check(
     measures=("arrival hazard", "error rate"),
     baselines=("objective", "past", "peers"),
     scales="blocks",
-    severity="ticket; a rise that is over is a note",
+    severity="ticket; note for a rise that has ended",
     look=look,
     about=("labels", "world"),
 )

@@ -23,7 +23,7 @@ def look(view: View, report: Report) -> None:
         because = (
             f"there are {longest} windows with the health of processes; it takes {MIN_POINTS}"
             if limited
-            else "no process has a memory limit, or nobody counted it"
+            else "no process has a memory limit, or it was not recorded"
         )
         report.gap(view, "memory towards its limit", because)
         return

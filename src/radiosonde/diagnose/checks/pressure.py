@@ -18,7 +18,7 @@ def look(view: View, report: Report) -> None:
     mine = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
     found, floors = shortage_findings(view.model, view.windows, mine, wants_past=view.wants_past) if mine else ([], [])
     if not floors:
-        because = "nobody counted run queues, throttling or stalls (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
+        because = "run queues, throttling and stalls were not recorded (RADIOSONDE_RUNTIME is off, or Radiosonde was an older version)"
         report.gap(view, "shortage of CPU, memory, or input and output", because)
         return
     report.add(*found)
@@ -32,7 +32,7 @@ CHECK = Check(
     measures=("share of time lost",),
     baselines=("objective", "past"),
     scales="windows",
-    severity="page where it explains slow calls of the same time; else a note",
+    severity="page if it explains slow calls at the same time; else note",
     look=look,
     about=("host",),
     explains=("tail_latency",),

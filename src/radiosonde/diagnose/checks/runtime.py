@@ -18,7 +18,7 @@ def look(view: View, report: Report) -> None:
     lived = [window for window in view.runtime if window.runtime is not None and window.runtime.observed_s]
     processes = {window.process for window in lived if speaker_of(window) in serving}
     if not processes:
-        because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
+        because = "the health of the processes was not recorded (RADIOSONDE_RUNTIME is off, or Radiosonde was an older version)"
         report.gap(view, "the processes that serve it", because)
         return
     found, floors = runtime_findings(view.model, view.windows, view.runtime, wants_past=view.wants_past)
@@ -34,7 +34,7 @@ CHECK = Check(
     measures=("share of durations above a bound",),
     baselines=("objective", "past"),
     scales="windows",
-    severity="page against the objective; ticket against the past; a note when it is over",
+    severity="page against the objective; ticket against the past; note once it has ended",
     look=look,
     about=("host",),
     explains=("tail_latency", "pressure"),

@@ -41,7 +41,7 @@ def look(view: View, report: Report) -> None:
     if not phases:
         report.gap(view, "latency by phase", "no phases were recorded; mark them with radiosonde.stage(...)")
     if found and not view.runtime:
-        because = "nobody counted the health of the processes (RADIOSONDE_RUNTIME is off, or Radiosonde was older)"
+        because = "the health of the processes was not recorded (RADIOSONDE_RUNTIME is off, or Radiosonde was an older version)"
         report.gap(view, "the machine while calls were slow", because)
 
 
@@ -82,7 +82,7 @@ CHECK = Check(
     measures=("share of calls above a bound", "seconds per phase"),
     baselines=("objective", "past", "peers"),
     scales="windows",
-    severity="page; a note when it is over",
+    severity="page; note once it has ended",
     look=look,
     about=("backend", "version", "host"),
     measured=slow_rate,

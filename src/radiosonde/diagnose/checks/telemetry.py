@@ -65,8 +65,8 @@ def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
         ln_e = -since.size * float(np.log(max(1 - share, 0.5 / before.size)))
         made.append(
             Finding(
-                f"telemetry.silent.{process}", "telemetry", "ticket", f"process {process} lives and counts no call any more",
-                "The other processes go on. Either it gets no calls (a load balancer took it out), or its calls are no longer recorded; what it served is not in any figure here.",
+                f"telemetry.silent.{process}", "telemetry", "ticket", f"process {process} is alive but no longer counts calls",
+                "The other processes continue. Either it gets no calls (a load balancer removed it), or its calls are no longer recorded; calls it served are missing from all figures.",
                 Place(view.model), onset, confidence(ln_e), (Evidence("silent_windows", float(since.size), "windows", said),),
                 (look_at_health(onset), look_before(Place(view.model), onset)),
             )
@@ -93,7 +93,7 @@ def _clocks(view: View, lived: Sequence[Window]) -> list[Finding]:
         made.append(
             Finding(
                 f"telemetry.clock.{process}", "telemetry", "info", f"the clock of process {process} was set back by about {spent[place] - lengths[place]:.0f} s",
-                "Calls of that time are counted in a window that they do not belong to: rates and onsets there are off by as much.",
+                "Calls at that time are counted in the wrong window: rates and onsets are off by as much.",
                 Place(view.model), onset, confidence(30.0), (Evidence("observed", spent[place], "s", said),), (look_at_health(onset),),
             )
         )  # fmt: skip
@@ -109,11 +109,11 @@ def _thin(view: View) -> list[Finding]:
     if not rows or worth >= _THIN_ROWS or worth >= _THIN_SHARE * rows:
         return []
     onset = Onset(starts[0], starts[0], starts[0], whole_span=True)
-    said = f"{rows:.0f} rows came in the last {len(starts)} windows; what was looked at is worth {worth:.0f}"
+    said = f"{rows:.0f} rows came in the last {len(starts)} windows; the sample is equivalent to {worth:.0f}"
     return [
         Finding(
-            "telemetry.thin", "telemetry", "info", f"features are sampled too thin: {percent(worth / rows)} of the rows",
-            "The CPU budget of the host leaves too few rows to see a change of a feature; raise RADIOSONDE_CPU_BUDGET, or observe fewer features.",
+            "telemetry.thin", "telemetry", "info", f"too few rows are sampled: {percent(worth / rows)} of the rows",
+            "The CPU budget leaves too few rows to detect a change of a feature; raise RADIOSONDE_CPU_BUDGET, or observe fewer features.",
             Place(view.model), onset, confidence(30.0), (Evidence("worth", worth, "rows", said),), (look_at_health(onset),),
         )
     ]  # fmt: skip
@@ -126,7 +126,7 @@ CHECK = Check(
     measures=("windows with calls", "seconds by the monotonic clock", "rows looked at"),
     baselines=("past", "peers"),
     scales="windows",
-    severity="ticket for a process that counts no calls; else a note",
+    severity="ticket for a process that counts no calls; else note",
     look=look,
     about=("telemetry",),
     spoils=False,
