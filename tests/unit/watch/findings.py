@@ -41,7 +41,7 @@ def diagnosis(*findings: Finding, model: str = "m", **changed: Any) -> Diagnosis
 
 
 def unseen() -> Diagnosis:
-    """Return a diagnosis that had nothing to look at."""
+    """Return a diagnosis that had nothing to check."""
     gap = NotChecked("everything", Place(""), "there is no window", "all")
     return Diagnosis((), (), (), (), 0, 0, 0, 0, missing=(gap,))
 
