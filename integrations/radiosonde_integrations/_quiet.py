@@ -23,7 +23,7 @@ def quiet(default: Default) -> Callable[[Callable[..., Result]], Callable[..., R
             try:
                 return function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - the request is not ours to fail
-                tell(function.__qualname__, error)
+                warn(function.__qualname__, error)
                 return default
 
         return quietly
@@ -31,7 +31,7 @@ def quiet(default: Default) -> Callable[[Callable[..., Result]], Callable[..., R
     return decorate
 
 
-def tell(place: str, error: Exception) -> None:
+def warn(place: str, error: Exception) -> None:
     """Log an error of ours, once for each *place*."""
     if place not in _TOLD:
         _TOLD.add(place)

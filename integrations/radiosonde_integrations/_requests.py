@@ -26,7 +26,7 @@ import radiosonde.plugin
 from radiosonde.model.series import REQUEST_METHODS
 from radiosonde.semconv import attributes
 from radiosonde_integrations._options import RequestOptions, baggage_entry, query_values, queue_s
-from radiosonde_integrations._quiet import quiet, tell
+from radiosonde_integrations._quiet import quiet, warn
 from radiosonde_integrations._remote import enter_trace, leave_trace
 
 MAX_IDS = 10
@@ -107,7 +107,7 @@ class ObservedRequest:
             self.predictions = radiosonde.plugin.collect()
         except Exception as error:  # noqa: BLE001 - the request is not ours to fail
             self.is_begun = False
-            tell("ObservedRequest", error)
+            warn("ObservedRequest", error)
             return
         # From here on nothing raises: what is entered would stay behind in a thread that serves others.
         self.is_begun = True
@@ -149,7 +149,7 @@ class ObservedRequest:
                 if receipt:
                     headers.append((options.receipt_header, receipt))
         except Exception as error:  # noqa: BLE001 - the request is not ours to fail
-            tell("response_headers", error)
+            warn("response_headers", error)
             return ()
         return headers
 
@@ -189,7 +189,7 @@ class ObservedRequest:
             try:
                 radiosonde.plugin.defer(self._record_in_path if self._of_path else self._record)
             except Exception as failure:  # noqa: BLE001 - the request is not ours to fail
-                tell("end", failure)
+                warn("end", failure)
 
     def _record_in_path(self) -> None:
         """Record the request under what of its cohort is in the path, which was entered in the endpoint's context only."""

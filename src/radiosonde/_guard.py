@@ -94,7 +94,7 @@ class Guard:
         """Count *error* under *place* and log it at most once a minute; re-raise it if told so at construction."""
         with self._lock:
             self._errors[place] += 1
-        self.tell(
+        self.warn(
             place,
             "Radiosonde failed while %s: %r. Predictions are not affected; some telemetry is missing. For the traceback, set "
             "the logger radiosonde to DEBUG",
@@ -105,7 +105,7 @@ class Guard:
         if self.reraise:
             raise error
 
-    def tell(self, topic: str, message: str, *values: object, error: Exception | None = None) -> None:
+    def warn(self, topic: str, message: str, *values: object, error: Exception | None = None) -> None:
         """Log a warning at most once a minute per *topic*; the traceback of *error* goes to level DEBUG.
 
         What interrupts its own thread's logging, as a signal handler or a finaliser that predicts may, is logged when that
@@ -253,7 +253,7 @@ class Breaker:
         if self._kinds:
             ended = self._kinds.pop(self._name(kind), None)
             if ended is not None and ended.failures >= FAILURES_BEFORE_PAUSE:
-                self._tell(kind, "works again after %d failures", ended.failures)
+                self._warn(kind, "works again after %d failures", ended.failures)
 
     def failed(self, kind: str, error: Exception) -> None:
         """Take note of a failure.
@@ -267,7 +267,7 @@ class Breaker:
             self._pause(known, monotonic_ns())
         if known.failures >= FAILURES_BEFORE_PAUSE:
             wait_s = (known.retry_ns - monotonic_ns()) / NS
-            self._tell(kind, "failed %d times in a row and is tried again in %.0f s", known.failures, wait_s)
+            self._warn(kind, "failed %d times in a row and is tried again in %.0f s", known.failures, wait_s)
         self.guard.swallow(self.place, error)
 
     def _known(self, kind: str) -> _Kind | None:
@@ -281,9 +281,9 @@ class Breaker:
         known.retry_ns = now_ns + round(known.pause_s * NS)
         known.pause_s = min(2 * known.pause_s, LONGEST_PAUSE_S)
 
-    def _tell(self, kind: str, message: str, *values: object) -> None:
+    def _warn(self, kind: str, message: str, *values: object) -> None:
         what = f"{self.subject} ({kind})" if kind else self.subject
-        self.guard.tell(
+        self.guard.warn(
             f"{self.place} {what} {message}", f"For %s, %s {message}", what, PLACES.get(self.place, self.place), *values
         )
 

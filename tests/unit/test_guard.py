@@ -201,7 +201,7 @@ def test_topics_of_the_log_are_bounded():
     """A warning about each of very many rings does not grow the guard for ever."""
     guard = Guard()
     for number in range(5000):
-        guard.tell(f"ring {number}", "one")
+        guard.warn(f"ring {number}", "one")
     assert len(guard._logged_ns) <= 1024
 
 
@@ -289,11 +289,11 @@ def test_what_interrupts_logging_is_logged_after_it(host_logs_with):
     guard = Guard()
 
     def interrupt():
-        guard.tell("topic 2", "second %d", 2)
+        guard.warn("topic 2", "second %d", 2)
         fail(guard)
 
-    host = host_logs_with(Interrupted({"first": interrupt, "second": lambda: guard.tell("topic 3", "third")}))
-    guard.tell("topic 1", "first")
+    host = host_logs_with(Interrupted({"first": interrupt, "second": lambda: guard.warn("topic 3", "third")}))
+    guard.warn("topic 1", "first")
     assert host.seen == ["first", "second", "Radios", "third"]
     assert guard.errors() == {"fold": 1}
 
@@ -307,8 +307,8 @@ def test_logging_goes_on_after_a_handler_that_raised(host_logs_with):
 
     host = host_logs_with(Interrupted({"first": interrupt}))
     with pytest.raises(KeyboardInterrupt):
-        guard.tell("topic 1", "first")
-    guard.tell("topic 2", "second")
+        guard.warn("topic 1", "first")
+    guard.warn("topic 2", "second")
     assert host.seen == ["first", "second"]
 
 
@@ -319,7 +319,7 @@ def test_no_interruption_of_logging_is_lost(host_logs_with):
 
     def tell():
         topic = f"{next(topics):06}"
-        guard.tell(topic, topic)
+        guard.warn(topic, topic)
 
     assert interrupt_everywhere(module, tell, tell) > 50
     assert sorted(host.seen) == [f"{topic:06}" for topic in range(next(topics))]

@@ -176,7 +176,7 @@ class Agent:
 
         Rings that have lost their names are drained on; what writers leave in the spool from now on is found there.
         """
-        self._guard.tell(
+        self._guard.warn(
             "removed", "Files of %s were removed while it was drained; it is attached again", self._spool.folder
         )
         try:
@@ -184,7 +184,7 @@ class Agent:
             lock = _claim(self._spool)
         except SpoolError as error:
             self.is_superseded = is_held(self._spool.folder / AGENT_LOCK)
-            self._guard.tell("superseded", "%s", error)
+            self._guard.warn("superseded", "%s", error)
             return
         self._lock.close()
         self._lock = lock
@@ -272,7 +272,7 @@ class Agent:
         self._is_durable = not isinstance(written, Exception)
         self._health.committed(is_durable=self._is_durable)
         if not self._is_durable:
-            self._guard.tell("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
+            self._guard.warn("store", "The agent's store cannot be written (%s); its counts wait in memory", written)
             self._hold()
             return False
         self._lost.settle()
@@ -309,7 +309,7 @@ class Agent:
         died = ring.in_flight()
         self._guard.lose(losses.DIED_IN_FLIGHT, count)
         # Ids only: values stay in the spool.
-        self._guard.tell(
+        self._guard.warn(
             f"died {ring.identity}", "Process %s died with %d predictions in flight (%s); radiosonde blackbox %s",
             ring.file.process, count, ", ".join(died[:3]), self._spool.folder,
         )  # fmt: skip

@@ -117,7 +117,7 @@ class SpoolRings:
         except SpoolError as error:
             self._refused.add(file.path)
             if file.path.exists():  # a writer that drains itself may have removed it meanwhile
-                self._guard.tell(str(file.path), "%s", error)
+                self._guard.warn(str(file.path), "%s", error)
             return
         if ring.drained_by != AGENT:
             ring.close()

@@ -58,7 +58,7 @@ class WaitingRows:
             lost = rows - sum(len(part.rows) * part.weight for part in parts)
             if lost:
                 self._guard.lose(FEATURES_UNFINISHED, lost)
-                self._guard.tell(
+                self._guard.warn(
                     "waiting rows", "%d rows waiting for a provisional reference cannot be read from %s (%s)",
                     lost, self._path, failure or "it is shorter than what was committed",
                 )  # fmt: skip
@@ -81,7 +81,7 @@ class WaitingRows:
         failure = self._guard.attempt(lambda: self._write(waiting))
         self._is_spoilt = isinstance(failure, Exception)
         if self._is_spoilt:
-            self._guard.tell("waiting rows", "Rows waiting for a provisional reference cannot be saved: %s", failure)
+            self._guard.warn("waiting rows", "Rows waiting for a provisional reference cannot be saved: %s", failure)
         return {"number": self._number, "bytes": self._bytes, "rows": rows}
 
     def committed(self) -> None:

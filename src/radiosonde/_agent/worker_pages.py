@@ -28,6 +28,6 @@ def read_pages(spool: Spool, kind: PageKind[Value], guard: Guard) -> Iterator[tu
             value = read_page(path, kind)
         except SpoolError as error:
             if path.exists():
-                guard.tell(str(path), "%s", error)
+                guard.warn(str(path), "%s", error)
             continue
         yield path, is_alive, value

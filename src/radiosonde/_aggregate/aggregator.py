@@ -278,7 +278,7 @@ class Aggregator:
             self._count_backlog(identity, backlog, deadline_ns)
             return
         self._guard.lose(FEATURES_UNFINISHED, lost)
-        self._guard.tell(
+        self._guard.warn(
             "features unfinished",
             "The features of %d rows of %s could not be counted before the exit deadline; calls, errors and latency were. "
             "Give the model a reference, or observe fewer features (max_features)",

@@ -45,7 +45,7 @@ def instrument(
     for name, entry in instrumentors(names):
         has_turned = guard.attempt(partial(_turn, entry, options or {}, undo=undo))
         if isinstance(has_turned, Exception):
-            guard.tell(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, has_turned)
+            guard.warn(f"plug-in {name}", "The plug-in for %s failed: %r; the others work", name, has_turned)
         elif has_turned:
             done.append(name)
     return tuple(done)

@@ -79,19 +79,19 @@ class Joiner:
     def _deliver(self) -> None:
         failure = self._guard.attempt(self._label_queue.deliver)
         if isinstance(failure, Exception):
-            self._guard.tell("labels", "Labels wait: %s", failure)
+            self._guard.warn("labels", "Labels wait: %s", failure)
 
     def _join(self, references: Mapping[tuple[str, str], Reference]) -> None:
         for _ in range(BATCHES):
             batch = self._guard.attempt(self._label_queue.join, self._owner)
             if isinstance(batch, Exception):
-                self._guard.tell("labels", "Labels cannot be joined: %s", batch)
+                self._guard.warn("labels", "Labels cannot be joined: %s", batch)
                 return
             if batch is None or not self._count(batch, references):
                 return
             failure = self._guard.attempt(self._label_queue.acknowledge, batch)
             if isinstance(failure, Exception):
-                self._guard.tell(
+                self._guard.warn(
                     "labels", "A batch of labels cannot be acknowledged and will be delivered again: %s", failure
                 )
                 return
@@ -104,7 +104,7 @@ class Joiner:
             if known is True:
                 return True
             if isinstance(known, Exception):
-                self._guard.tell("store", "Labels wait for the store: %s", known)
+                self._guard.warn("store", "Labels wait for the store: %s", known)
                 return False
             outcomes = [self._bounded(outcome) for outcome in batch.outcomes]
             self._sink.take(self._aggregator.update_outcomes(outcomes))
@@ -155,7 +155,7 @@ class Joiner:
         known = {outcome.predicted, *outcome.classes}
         alike = next((name for name in known if name.casefold() == label.casefold()), None)
         if alike is not None:
-            self._guard.tell(
+            self._guard.warn(
                 f"label case {outcome.key.model}",
                 "Labels of model %r say %r where it answers %r, and count as wrong answers; write them as it does",
                 outcome.key.model,

@@ -131,7 +131,7 @@ class LabelQueue:
         text = Guard.attempt(id_text, own_id)
         if not isinstance(text, str):
             self._guard.lose(losses.OWN_ID_UNREADABLE)
-            self._guard.tell(
+            self._guard.warn(
                 "id",
                 "An own id cannot be read (a %s); give observe(..., id=...) or alias() text, a whole number or a UUID",
                 type(own_id).__name__,
@@ -148,7 +148,7 @@ class LabelQueue:
         if not isinstance(own_id, str) or plain is None or isinstance(plain, Exception):
             self._results[INVALID] += 1
             what = "an id" if not isinstance(own_id, str) else "a value"
-            self._guard.tell(
+            self._guard.warn(
                 f"label {what}",
                 "A label is invalid: %s of type %s is not supported; give text, a number or a UUID as id, and text, a finite number or a "
                 "truth value as value",
@@ -272,14 +272,14 @@ class LabelQueue:
 
     def _verified(self, text: str) -> Receipt | None:
         if self._keys is None:
-            self._guard.tell(
+            self._guard.warn(
                 "receipt", "A label by receipt was refused: no keys are configured; set RADIOSONDE_RECEIPT_KEYS"
             )
             return None
         try:
             return verify(text, self._keys, wall_ns())
         except ReceiptError as error:
-            self._guard.tell(f"receipt {error.reason}", "A label by receipt was refused: %s", error)
+            self._guard.warn(f"receipt {error.reason}", "A label by receipt was refused: %s", error)
             return None
 
     def join(self, owner: str) -> Batch | None:
@@ -304,7 +304,7 @@ class LabelQueue:
             batch.results.values()
         )  # others may label what this process predicts
         if invalid := batch.results.get(INVALID, 0):
-            self._guard.tell(
+            self._guard.warn(
                 "label invalid",
                 "%d labels are invalid: their text says that there is none (NA, null), or is no number where the model answers "
                 "numbers; docs/labels.md says what equals what",

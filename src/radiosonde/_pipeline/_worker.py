@@ -197,11 +197,11 @@ def add_fork_handler(handler: ForkHandler) -> None:
 
 
 def _tell_all(what: str) -> Callable[[], None]:
-    def tell() -> None:
+    def call_all() -> None:
         for handler in list(_FORK_HANDLERS):
             getattr(handler, what)()
 
-    return tell
+    return call_all
 
 
 _EXIT = ProcessExit(_tell_all("at_exit"), _tell_all("before_exec"))

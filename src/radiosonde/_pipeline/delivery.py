@@ -156,7 +156,7 @@ class Delivery:
         for each in self._exporters:
             failure = self._guard.attempt(each.open)
             if isinstance(failure, Exception):
-                self._guard.tell(f"setting {each.setting}", "%s", failure)
+                self._guard.warn(f"setting {each.setting}", "%s", failure)
 
     def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan] = ()) -> None:
         """Give every exporter closed windows, and spans."""

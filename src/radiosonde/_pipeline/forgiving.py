@@ -17,7 +17,7 @@ def report_problems(settings: Settings, guard: Guard) -> None:
     """Log and count the variables that cannot be used."""
     for problem in settings.problems:
         guard.lose(losses.SETTINGS_IGNORED)
-        guard.tell(f"setting {problem.variable}", "%s (radiosonde doctor shows all)", problem.message)
+        guard.warn(f"setting {problem.variable}", "%s (radiosonde doctor shows all)", problem.message)
 
 
 def open_part(settings: Settings, guard: Guard, setting: str, part: Callable[[], object]) -> None:
@@ -31,4 +31,4 @@ def open_part(settings: Settings, guard: Guard, setting: str, part: Callable[[],
     except RadiosondeError as error:
         if setting not in settings.from_environment:
             raise
-        guard.tell(f"setting {setting}", "%s", error)
+        guard.warn(f"setting {setting}", "%s", error)

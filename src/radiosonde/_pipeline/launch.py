@@ -109,7 +109,7 @@ class Launcher:
 
     def _fail(self, spool: Spool, why: str) -> None:
         self._guard.lose(losses.AGENT_FAILED)
-        self._guard.tell(
+        self._guard.warn(
             "agent", "The agent could not be started: %s (its log is %s); records stay in the rings of %s until "
             "they are overwritten. Start it manually: radiosonde agent --spool %s",
             why, spool.folder / AGENT_LOG, spool.folder, spool.folder,

@@ -22,7 +22,7 @@ def open_spool(folder: str, guard: Guard) -> Spool:
         pruned = prune_dead(spool)
     if pruned:
         guard.lose(losses.SPOOL_PRUNED, pruned)
-        guard.tell(
+        guard.warn(
             "pruned",
             "%d rings of dead processes were removed from %s; the newest are kept for radiosonde blackbox",
             pruned,

@@ -74,7 +74,7 @@ class SpoolWatch:
             lost = consumer.give_up()
             if lost:
                 self._guard.lose(losses.SPOOL_UNDRAINED, lost)
-                self._guard.tell(
+                self._guard.warn(
                     "undrained",
                     "%d predictions were lost because the spool is full; free space on its disk",
                     lost,
@@ -88,14 +88,14 @@ class SpoolWatch:
         is_removed = consumer.ring.file is not None
         failure = self._guard.attempt(writer.recorder.reopen, writer)
         if isinstance(failure, Exception):
-            self._guard.tell(
+            self._guard.warn(
                 "spool", "%s; until then rings are in memory and are lost if the process is killed", failure
             )
             spool = self._guard.attempt(self._spool)
             return isinstance(spool, Spool) and is_held(spool.folder / AGENT_LOCK)
         if is_removed:
             self._guard.lose(losses.SPOOL_REMOVED)
-            self._guard.tell(
+            self._guard.warn(
                 "spool", "Files of a living process were removed from the spool (%s); a new ring was opened. Leave what "
                 "ends in .ring, .arena and .names to the agent", consumer.ring.file.path if consumer.ring.file else "",
             )  # fmt: skip
@@ -106,7 +106,7 @@ class SpoolWatch:
             return
         made = self._guard.attempt(self._parcel, consumer)
         if isinstance(made, Exception):
-            self._guard.tell("spool", "%s; records wait in memory until there is space", made)
+            self._guard.warn("spool", "%s; records wait in memory until there is space", made)
             return
         try:
             consumer.hand_over(made)

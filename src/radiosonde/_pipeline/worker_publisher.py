@@ -52,7 +52,7 @@ class _OwnPage(Generic[Value]):
                 if not self._is_lost:
                     self._guard.lose(self._loss)
                 self._is_lost = True
-                self._guard.tell(self._kind.name, "%s (until then %s)", made, self._consequence)
+                self._guard.warn(self._kind.name, "%s (until then %s)", made, self._consequence)
                 return
             self._page = made
         self._page.write(value)
@@ -101,7 +101,7 @@ class WorkerPublisher:
                 self._health.sample(everything=is_last)
         failure = self._guard.attempt(self._look)
         if isinstance(failure, Exception):  # the folder went away, or may no longer be entered
-            self._guard.tell("spool", "The spool cannot be used (%s); check the folder and its permissions", failure)
+            self._guard.warn("spool", "The spool cannot be used (%s); check the folder and its permissions", failure)
 
     def _look(self) -> None:
         spool = self._spool()
@@ -114,7 +114,7 @@ class WorkerPublisher:
         if self._launcher is not None:
             self._launcher.look(spool, monotonic_ns())
         elif not is_held(spool.folder / AGENT_LOCK):
-            self._guard.tell(
+            self._guard.warn(
                 "agent", "No agent drains %s, so only counts are kept, without features; start: radiosonde agent --spool %s",
                 spool.folder, spool.folder,
             )  # fmt: skip

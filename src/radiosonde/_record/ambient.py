@@ -64,7 +64,7 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
             import hashlib  # 5 ms, and most processes never hash a cohort
 
             text = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-            guard.tell(
+            guard.warn(
                 f"cohort {name}",
                 "Cohort dimension %r has no allow-list, so its values are hashed; "
                 "start(cohorts={%r: [...]}) or RADIOSONDE_COHORTS=%s=a|b|* lets values through",

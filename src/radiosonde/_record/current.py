@@ -109,12 +109,12 @@ class Prediction:
         guard = writer.recorder.host.guard
         if not is_in_progress(self._token):
             guard.lose(losses.FEATURES_UNREADABLE)
-            guard.tell("features", "features() was called after the prediction had ended; call it inside the function")
+            guard.warn("features", "features() was called after the prediction had ended; call it inside the function")
             return
         failure = guard.attempt(writer.record_features, self._token, value)
         if isinstance(failure, Exception):
             guard.lose(losses.FEATURES_UNREADABLE)
-            guard.tell("features", "Features could not be read (%s)", type(failure).__name__)
+            guard.warn("features", "Features could not be read (%s)", type(failure).__name__)
 
 
 def _duration_ns(token: Token) -> int | None:

@@ -356,7 +356,7 @@ class InputWriter:
         for place in places:
             column = self._guard.attempt(table.read, place, kept) if place is not None else None
             if isinstance(column, Exception):
-                self._guard.tell("features", "A column of features cannot be read (%s)", type(column).__name__)
+                self._guard.warn("features", "A column of features cannot be read (%s)", type(column).__name__)
                 column = np.full(recorded.kept, INVALID)
             columns.append(column)
         return self._store_columns(columns, recorded, slot)
@@ -417,14 +417,14 @@ class InputWriter:
     def _lose_width(self, rows: int, why: str) -> None:
         """Count rows of other features than the schema's, and say so without a word of what the rows hold."""
         self._guard.lose(FEATURES_WIDTH, rows)
-        self._guard.tell(
+        self._guard.warn(
             "features", "An input does not match the %d features of its model: %s; give observe(..., features=[...]) the names,"
             " observe(..., input=a callable that returns a dict), or a new reference", self._schema.width, why,
         )  # fmt: skip
 
     def _lazy(self, value: object, slot: int, index: int) -> Recorded:
         self._guard.lose(FEATURES_UNREADABLE)
-        self._guard.tell(
+        self._guard.warn(
             "features", "Features of type %s are a lazy query, which Radiosonde does not run; collect it before"
             " the call, or pass observe(..., input=...)", type(value).__name__,
         )  # fmt: skip
@@ -432,7 +432,7 @@ class InputWriter:
 
     def _unreadable(self, value: object, slot: int, index: int) -> Recorded:
         self._guard.lose(FEATURES_UNREADABLE)
-        self._guard.tell(
+        self._guard.warn(
             "features", "Features of type %s cannot be read; give observe(..., input=a callable that returns a dict)",
             type(value).__name__,
         )  # fmt: skip

@@ -66,7 +66,7 @@ class Codes:
             self.codes[name] = encode(len(self.names))
             self.names.append(name)
 
-    def tell(self, listener: Callable[[int, str], None]) -> None:
+    def subscribe(self, listener: Callable[[int, str], None]) -> None:
         """Call *listener* with every code and its name: those there are now, and each new one before it is handed out."""
         with self._lock:
             for code, name in enumerate(self.names):

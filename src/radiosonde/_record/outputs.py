@@ -127,7 +127,7 @@ class OutputReader:
         self._settle()
         if is_ambiguous:
             meaning, other = ("classes", "regression") if task == "classification" else ("values", "classification")
-            self._guard.tell(
+            self._guard.warn(
                 f"task {self._name}", "Model %r answers numbers, and no task is declared: they are counted as %s; pass"
                 " observe(..., task=%r) if they are not, or task=%r to confirm", self._name, meaning, other, task,
             )  # fmt: skip
@@ -376,7 +376,7 @@ class OutputReader:
         """Count *rows* answers that cannot be read, and tell why."""
         if rows:
             self._guard.lose(losses.OUTPUT_UNREADABLE, rows)
-            self._guard.tell(
+            self._guard.warn(
                 "output", "An output of type %s of model %r cannot be read: %s; give observe(..., output=a callable that returns"
                 " a label, a probability row, a number, or a dict with label and confidence), or task=",
                 type(value).__name__, self._name, why,

@@ -59,7 +59,7 @@ def _issue(token: Token, keys: ReceiptKeys) -> str:
         except ReceiptError as error:
             why = error
     host.guard.lose(losses.RECEIPT_UNISSUED)
-    host.guard.tell("receipt", "No receipt for a prediction of %r: %s", token[0].recorder.name, why)
+    host.guard.warn("receipt", "No receipt for a prediction of %r: %s", token[0].recorder.name, why)
     return ""
 
 

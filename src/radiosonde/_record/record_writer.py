@@ -235,7 +235,7 @@ class RecordWriter:
                 self._place(token, lost)
                 guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
                 # Its type alone: what it says may quote a value that people must not see.
-                guard.tell(
+                guard.warn(
                     "features", "Features could not be read (%s); give observe(..., input=...)", type(error).__name__
                 )
 
@@ -448,7 +448,7 @@ class RecordWriter:
     def _unreadable(self, rows: int, error: Exception) -> Summary:
         guard = self.recorder.host.guard
         guard.lose(losses.OUTPUT_UNREADABLE, rows or 1)
-        guard.tell("output", "An output could not be read (%s); give observe(..., output=...)", type(error).__name__)
+        guard.warn("output", "An output could not be read (%s); give observe(..., output=...)", type(error).__name__)
         return UNREADABLE
 
     def record_features(self, token: Token, value: object) -> None:

@@ -291,7 +291,7 @@ class Recorder:
         own = key_id(self.host.settings.pii_key)
         foreign = [feature.name for feature in reference.features if feature.key_id not in ("", own)]
         if foreign:
-            self.host.guard.tell(
+            self.host.guard.warn(
                 f"pii key {self.name}",
                 "The profile of %s hashes the categories of %s under another key: all their values count as unseen; set "
                 "RADIOSONDE_PII_KEY to the key that it was fitted with",
@@ -302,7 +302,7 @@ class Recorder:
         most = self.host.settings.max_features
         schema = learned.schema(most)
         if schema.reading == "wide":
-            self.host.guard.tell(
+            self.host.guard.warn(
                 "wide", "The features of %s are %d, more than %d, and are recorded as a summary of each row; name those that"
                 " matter with observe(..., features=[...]), or raise max_features", self.name, len(learned.names), most,
             )  # fmt: skip

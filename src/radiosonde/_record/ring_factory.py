@@ -36,7 +36,7 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
             return open_spooled_ring(recorder, schema, outputs)
         except (SpoolError, ProfileError, OSError) as error:
             host.guard.lose(losses.SPOOL_FAILED)
-            host.guard.tell("spool", "%s; until then rings are in memory and are lost if the process is killed", error)
+            host.guard.warn("spool", "%s; until then rings are in memory and are lost if the process is killed", error)
     return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=_page(recorder, schema, outputs))
 
 
@@ -86,7 +86,7 @@ def _latency_edges(recorder: Recorder) -> list[float]:
     host = recorder.host
     found = host.guard.attempt(_latency_objectives, host.settings.store)
     if isinstance(found, Exception):
-        host.guard.tell("objectives", "%s; until then its latency objectives are not used as bucket bounds", found)
+        host.guard.warn("objectives", "%s; until then its latency objectives are not used as bucket bounds", found)
         found = frozenset()
     return sorted({*(host.settings.latency_edges or LATENCY_EDGES_S), *found})[:MOST_LATENCY_EDGES]
 
@@ -127,7 +127,7 @@ def _write_names(ring: Ring, recorder: Recorder, schema: Schema, outputs: Output
     ]
     tables += [(codes, CATEGORIES, feature) for feature, codes in enumerate(schema.codes) if codes is not None]
     for codes, table, feature in tables:
-        codes.tell(_listener(writer, guard, table, feature))
+        codes.subscribe(_listener(writer, guard, table, feature))
 
 
 def _listener(writer: NameWriter, guard: Guard, table: int, feature: int) -> Callable[[int, str], None]:

@@ -53,7 +53,7 @@ class MultiprocessExporter(BaseExporter):
         failure = guard.attempt(self._files.publish)
         if isinstance(failure, Exception):
             guard.lose(losses.EXPORT_FAILED)
-            guard.tell("prometheus_folder", "Metrics cannot be written into %s: %s", self._folder, failure)
+            guard.warn("prometheus_folder", "Metrics cannot be written into %s: %s", self._folder, failure)
         else:
             self._exports += 1
 

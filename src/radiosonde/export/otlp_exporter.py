@@ -118,12 +118,12 @@ class OtlpStreams(BaseExporter):
             self._guard.lose(losses.SKETCH_EVENTS_DROPPED, result.cut)
         if result.rejected:  # received, so it would not be taken the next time either
             self._guard.lose(losses.EXPORT_REJECTED, result.rejected)
-            self._guard.tell(f"{carrier} rejected", "Export in part: %s", result.error)
+            self._guard.warn(f"{carrier} rejected", "Export in part: %s", result.error)
         elif result.ok:
             self._exports[carrier] += 1
         else:
             self._guard.lose(losses.EXPORT_FAILED)
-            self._guard.tell(carrier, "Export failed: %s", result.error)
+            self._guard.warn(carrier, "Export failed: %s", result.error)
 
     def close(self, timeout_s: float) -> None:
         """Count what was not delivered and close the connections."""

@@ -84,7 +84,7 @@ class RegistryExporter(_Scraped):
         self._awaited = None
         failure = self._guard.attempt(self._register)
         if isinstance(failure, Exception):
-            self._guard.tell(f"setting {self.setting}", "%s", failure)
+            self._guard.warn(f"setting {self.setting}", "%s", failure)
 
     def _register(self) -> None:
         import prometheus_client

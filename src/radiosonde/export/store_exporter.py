@@ -107,7 +107,7 @@ class StoreExporter(BaseExporter):
         written = self._guard.attempt(self._write_batch, windows, references, [] if batch is None else [batch.id])
         self._is_stored = not isinstance(written, Exception)
         if isinstance(written, Exception):
-            self._guard.tell("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
+            self._guard.warn("store", "The store cannot be written (%s); %d windows wait", written, len(windows))
             self._waiting.settle(0)
             self._lost.keep()
             return False
@@ -126,7 +126,7 @@ class StoreExporter(BaseExporter):
             self._pruned = store.pruned
         if store.refused:
             self._guard.lose(losses.STORE_REFUSED, len(store.refused))
-            self._guard.tell(
+            self._guard.warn(
                 "store rows", "%d windows contain names or numbers that cannot be stored", len(store.refused)
             )
             self._refused += len(store.refused)

@@ -129,7 +129,7 @@ class Waiting(Generic[Item]):
             lost.append(item)
         self._lose(lost)
         if lost:
-            self._guard.tell(
+            self._guard.warn(
                 f"dropped {self._reason}",
                 "The oldest %d waiting items were dropped (%s): the queue for a store or backend that does not respond is bounded",
                 len(lost),

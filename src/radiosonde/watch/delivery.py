@@ -116,7 +116,7 @@ class QueueSender:
         try:
             return self._next()
         except StoreError as error:
-            self._guard.tell(f"outbox {self.name}", "Notifications for %s wait: %s", self.name, error)
+            self._guard.warn(f"outbox {self.name}", "Notifications for %s wait: %s", self.name, error)
             return BROKEN_S
 
     def _next(self) -> float:
@@ -155,7 +155,7 @@ class QueueSender:
             self._drop(delivery, answer.said)
             return 0.0
         self._counts.add(self.name, "failed")
-        self._guard.tell(f"channel {self.name}", "A notification for %s is sent again: %s", self.name, answer.said)
+        self._guard.warn(f"channel {self.name}", "A notification for %s is sent again: %s", self.name, answer.said)
         if answer.wait_s is not None and answer.wait_s > back_s:
             self._state.postpone(delivery, wall_ns() + int(answer.wait_s * NS))
         return 0.0  # another incident may be due
@@ -163,7 +163,7 @@ class QueueSender:
     def _drop(self, delivery: Delivery, why: str) -> None:
         self._counts.add(self.name, "dropped")
         self._guard.lose(losses.NOTIFICATIONS_DROPPED)
-        self._guard.tell(f"dropped {self.name}", "A notification for %s is dropped: %s", self.name, why)
+        self._guard.warn(f"dropped {self.name}", "A notification for %s is dropped: %s", self.name, why)
         self._settle(delivery)
 
     def _settle(self, delivery: Delivery) -> None:
@@ -209,7 +209,7 @@ class FeedSender:
             self._failures = 0
             return AGAIN_S
         self._counts.add(self.name, "failed")
-        self._guard.tell(f"channel {self.name}", "Alerts for %s are sent again: %s", self.name, answer.said)
+        self._guard.warn(f"channel {self.name}", "Alerts for %s are sent again: %s", self.name, answer.said)
         self._failures += 1
         return min(AGAIN_S, FIRST_S * 2.0 ** min(self._failures, 5))
 

@@ -35,7 +35,7 @@ class OtlpMetrics:
             self._exporter = self._exporter or self._make()
             result = self._exporter.export_metrics(self._snapshot())
             if not result.ok:
-                self._guard.tell("watch metrics", "Export failed: %s", result.error)
+                self._guard.warn("watch metrics", "Export failed: %s", result.error)
         return self._every_s
 
     def close(self) -> None:

@@ -64,7 +64,7 @@ class Lease:
             self.is_held = self._state.take_lease(wall_ns(), LEASE_NS)
         except StoreError as error:
             # Nobody else can have it either. What was known stays known.
-            self._guard.tell("lease", "The watch cannot reach its state: %s", error)
+            self._guard.warn("lease", "The watch cannot reach its state: %s", error)
         return RENEW_S
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Lease:
         if self.is_held:
             failed = self._guard.attempt(self._state.give_back)
             if isinstance(failed, Exception):
-                self._guard.tell("lease", "The lease could not be given back and runs out by itself: %s", failed)
+                self._guard.warn("lease", "The lease could not be given back and runs out by itself: %s", failed)
         self.is_held = False
 
 
@@ -222,7 +222,7 @@ class Watcher:
         self._looks["failed"] += 1
         self._failing_ns = self._failing_ns or now_ns
         self._not_before_ns = monotonic_ns() + int(min(self._options.every_s, RENEW_S) * NS)
-        self._guard.tell("look", "The watch could not look: %s", error)
+        self._guard.warn("look", "The watch could not look: %s", error)
         known = self._known
         if known is None or any(each.incident.name == NAME and each.is_open for each in known.values()):
             return False
@@ -264,7 +264,7 @@ class Watcher:
             for incident, text in kept.incidents.items():
                 known = self._guard.attempt(known_from_text, text)
                 if isinstance(known, Exception):
-                    self._guard.tell("kept incident", "What is kept of incident %s cannot be read: %s", incident, known)
+                    self._guard.warn("kept incident", "What is kept of incident %s cannot be read: %s", incident, known)
                 else:
                     self._known[incident] = known
         return self._known

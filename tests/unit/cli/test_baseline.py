@@ -67,7 +67,7 @@ def test_an_interval_is_excluded_listed_honoured_and_included_again(store, capsy
     ("arguments", "hint"),
     [
         (["exclude", *SPAN[::-1], "--why", "x"], "swap them"),
-        (["exclude", *SPAN, "--why", " "], "say why"),
+        (["exclude", *SPAN, "--why", " "], "state why"),
         (["exclude", "2020-01-01", "2020-01-02", "--why", "x"], "the store has windows from 2026-01-01T00:00Z"),
         (["exclude", *SPAN, "--why", "x", "--model", "n"], "it has 'm'"),
         (["include", "3"], "none is in force"),

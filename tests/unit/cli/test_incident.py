@@ -132,7 +132,7 @@ def test_an_acknowledged_incident_is_still_a_finding_and_both_are_undone(ill, ca
     [
         (["--for", "2", "--why", "x"], "such as 250ms"),
         (["--for", "1s", "--why", "x"], "from 1m to 90d"),
-        (["--for", "2h", "--why", ""], "say why"),
+        (["--for", "2h", "--why", ""], "state why"),
         (["--why", "x"], "--for"),
     ],
 )
