@@ -61,7 +61,7 @@ def test_a_full_disk_costs_the_file_and_not_the_telemetry(tmp_path: Path) -> Non
         RADIOSONDE_SPOOL=str(spool),
     )
     assert (ended.returncode, ended.stdout) == (0, "{'spool_failed': 1}\n"), ended.stderr
-    assert "cannot be made" in ended.stderr
+    assert "cannot be created" in ended.stderr
     assert "are in memory and are lost if the process is killed" in ended.stderr
     assert list(stored_calls(store).values()) == [20]
     assert list(spool.glob("*.ring*")) == []
@@ -97,7 +97,7 @@ def test_a_spool_that_is_taken_away(tmp_path: Path) -> None:
         rs.start(spool=os.environ["FOLDER"])
         for _ in range(10): predict(ROW)
         os.rename(os.environ["FOLDER"], os.environ["FOLDER"] + ".away")
-        open(os.environ["FOLDER"], "w").close()  # so that it cannot be made anew
+        open(os.environ["FOLDER"], "w").close()  # so that it cannot be created anew
         for _ in range(10): predict(ROW)
         later = rs.observe("later")(lambda rows: "yes")
         for _ in range(5): later(ROW)

@@ -104,7 +104,7 @@ def verdict(results: Results) -> str:
     median = results.bare.caller_us["p50"] or results.bare.mean_us
     added, noise = results.added_us, results.noise_us
     if abs(added) <= noise:
-        cost = f"The overhead of observing is not measurable above noise ({_us(noise)}) for a call of {_us(median)}"
+        cost = f"Observing adds no measurable overhead (noise {_us(noise)}) to a call of {_us(median)}"
     else:
         cost = f"Observing adds {_us(added)} (give or take {_us(noise)}) to a call of {_us(median)} ({percent(results.added_ratio)})"
         if results.histogram_us:

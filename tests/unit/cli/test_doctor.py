@@ -152,7 +152,7 @@ def test_an_unreachable_collector_is_something_to_do(doctor, free_port):
     code, found = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://user:pass@127.0.0.1:{free_port}")
     ((said, command),) = to_fix(found)
     assert code == 1
-    assert f"no answer from http://***@127.0.0.1:{free_port}/v1/metrics" in said
+    assert f"no response from http://***@127.0.0.1:{free_port}/v1/metrics" in said
     assert command == found["next"] == f"curl -v 'http://***@127.0.0.1:{free_port}/v1/metrics'"
     assert "pass@" not in json.dumps(found)
 

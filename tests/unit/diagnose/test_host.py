@@ -100,7 +100,7 @@ def test_what_is_not_unmistakable_is_evidence_only(since, before):
 def test_nothing_known_before_blames_nobody():
     """Health that began to be counted with the onset is told as it is."""
     found = host(served(), lived(since=THROTTLED)[ONSET:])
-    assert "nothing is known of it before" in found.evidence().text
+    assert "not recorded before" in found.evidence().text
     assert not found.is_to_blame
 
 

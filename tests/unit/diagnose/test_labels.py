@@ -50,9 +50,9 @@ def test_a_stopped_feed_is_a_finding_with_its_time(stopped):
 def test_a_stopped_feed_leaves_no_quality_figure_to_print(stopped):
     """The reason stands where the figure would; what confidence leads to expect is called that."""
     said = text(stopped)
-    assert "error rate is not known: labels stopped at 2013-03-21T11:55Z; confidence alone predicts 0.1" in said
+    assert "error rate is unknown: labels stopped at 2013-03-21T11:55Z; confidence alone predicts 0.1" in said
     assert all(np.isnan(figure.corrected.value) and np.isnan(figure.raw.value) for figure in stopped.quality)
-    assert "error rate is not known" in render_html(stopped, title="t", command=str)
+    assert "error rate is unknown" in render_html(stopped, title="t", command=str)
     document = json.loads(json.dumps(stopped.to_json(), allow_nan=False))
     assert document["quality"][0]["corrected"]["value"] is None
     assert document["quality"][0]["corrected"]["refused"] == "labels stopped at 2013-03-21T11:55Z"

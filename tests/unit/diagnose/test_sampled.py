@@ -78,7 +78,7 @@ def test_a_window_that_changed_its_step_is_worth_less_than_its_rows():
     assert both.features.evidence_ratio * 800 == pytest.approx(145.45, abs=0.01)
 
 
-@pytest.mark.parametrize(("says_so", "weakened"), [(True, "features of 10 % of the rows were looked at"), (False, "")])
+@pytest.mark.parametrize(("says_so", "weakened"), [(True, "features of 10 % of the rows were counted"), (False, "")])
 def test_features_that_were_thinned_are_said_beside_the_check_they_weaken(says_so, weakened):
     """A tenth of the rows was looked at: whoever reads that the features passed reads that, too."""
     checked = check(healthy(1, says_so=says_so), {("delays", "1"): REFERENCE}).checked

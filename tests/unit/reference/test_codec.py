@@ -61,7 +61,7 @@ def test_a_truncated_file_is_damage(saved, length):
 def test_foreign_json_is_refused(saved, content):
     """JSON of something else says how to make a profile."""
     saved.write_bytes(content)
-    with pytest.raises(ProfileError, match="no reference profile; make one with: radiosonde reference build"):
+    with pytest.raises(ProfileError, match="not a reference profile; build one with: radiosonde reference build"):
         Reference.load(saved)
 
 

@@ -177,7 +177,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
     try:
-        with pytest.raises(SpoolError, match="cannot be made"):
+        with pytest.raises(SpoolError, match="cannot be created"):
             create_file(tmp_path / "big.ring", 1 << 20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
