@@ -291,6 +291,6 @@ def test_doctor_asks_the_endpoint_that_each_signal_has(monkeypatch, capsys):
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
         assert main(["doctor"]) == 1
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"{sink.endpoint}/v1/metrics takes metrics" in shown
+    assert f"{sink.endpoint}/v1/metrics accepts metrics" in shown
     assert "/v1/logs" in shown
     assert "OTLP: traces are not exported" in shown

@@ -11,7 +11,7 @@ libraries ok    numpy 2.0.0 (>=1.26)
 settings  ok    in force: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:43210
                 RADIOSONDE_STORE=flights.sqlite
 server    ok    one process, according to the environment
-export    ok    OTLP: http://127.0.0.1:43210/v1/metrics takes metrics
+export    ok    OTLP: http://127.0.0.1:43210/v1/metrics accepts metrics
           off   Prometheus: prometheus-client's default registry; RADIOSONDE_PROMETHEUS_PORT=9464
                 serves /metrics without code
           ok    store: flights.sqlite will be created
@@ -54,7 +54,7 @@ libraries FIX   numpy 2.0.0 is not supported (>=99,<100) and not observed
 settings  ok    in force: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:43210
                 RADIOSONDE_STORE=flights.sqlite
 server    ok    one process, according to the environment
-export    ok    OTLP: http://127.0.0.1:43210/v1/metrics takes metrics
+export    ok    OTLP: http://127.0.0.1:43210/v1/metrics accepts metrics
           off   Prometheus: prometheus-client's default registry; RADIOSONDE_PROMETHEUS_PORT=9464
                 serves /metrics without code
           ok    store: flights.sqlite will be created
@@ -77,7 +77,7 @@ server    FIX   4 worker processes (the command) without an agent: each exports 
                 scrape reaches only one of them; set RADIOSONDE_SPOOL=/var/lib/radiosonde
                 RADIOSONDE_AGENT=true for the server and run the agent beside it
                 $ radiosonde agent --spool /var/lib/radiosonde
-export    ok    OTLP: http://127.0.0.1:43210/v1/metrics takes metrics
+export    ok    OTLP: http://127.0.0.1:43210/v1/metrics accepts metrics
           off   Prometheus: prometheus-client's default registry; RADIOSONDE_PROMETHEUS_PORT=9464
                 serves /metrics without code
           ok    store: flights.sqlite will be created
@@ -100,7 +100,7 @@ libraries off   not installed: no-such-library
 settings  ok    in force: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:43210
                 RADIOSONDE_STORE=flights.sqlite
 server    ok    one process, according to the environment
-export    ok    OTLP: http://127.0.0.1:43210/v1/metrics takes metrics
+export    ok    OTLP: http://127.0.0.1:43210/v1/metrics accepts metrics
           off   Prometheus: prometheus-client's default registry; RADIOSONDE_PROMETHEUS_PORT=9464
                 serves /metrics without code
           ok    store: flights.sqlite will be created

@@ -140,7 +140,7 @@ def test_a_healthy_server_is_fine_and_the_next_command_starts_it(doctor, tmp_pat
     assert got == [("/v1/metrics", "Bearer abc", "0")]
     said = [line["said"] for line in found["lines"] if line["state"] == "ok"]
     assert f"numpy {NUMPY} (>=1.26)" in said
-    assert f"OTLP: {address}/v1/metrics takes metrics" in said
+    assert f"OTLP: {address}/v1/metrics accepts metrics" in said
     assert f"store: {tmp_path}/flights.sqlite will be created" in said
     assert not (tmp_path / "flights.sqlite").exists()
     assert found["next"] == "opentelemetry-instrument uvicorn server:app"
@@ -157,7 +157,7 @@ def test_an_unreachable_collector_is_something_to_do(doctor, free_port):
     assert "pass@" not in json.dumps(found)
 
 
-@pytest.mark.parametrize(("status", "words"), [(403, "refuses us (403)"), (404, "answers 404"), (500, "answers 500")])
+@pytest.mark.parametrize(("status", "words"), [(403, "refused the request (403)"), (404, "answers 404"), (500, "answers 500")])
 def test_a_collector_that_does_not_take_metrics(doctor, status, words):
     """Refused, another path, broken: each in its own words."""
     with answering(status) as (address, _):
