@@ -157,7 +157,9 @@ def test_an_unreachable_collector_is_something_to_do(doctor, free_port):
     assert "pass@" not in json.dumps(found)
 
 
-@pytest.mark.parametrize(("status", "words"), [(403, "refused the request (403)"), (404, "answers 404"), (500, "answers 500")])
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "refused the request (403)"), (404, "answers 404"), (500, "answers 500")]
+)
 def test_a_collector_that_does_not_take_metrics(doctor, status, words):
     """Refused, another path, broken: each in its own words."""
     with answering(status) as (address, _):
