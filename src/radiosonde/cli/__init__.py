@@ -191,7 +191,7 @@ COMMANDS = (
     ),
     Command(
         "assets",
-        "write rules, alerts, dashboards and views for Prometheus, Alertmanager, Grafana, ClickHouse, DuckDB",
+        "write rules, alerts, dashboards and views for Prometheus, Grafana, ClickHouse and DuckDB",
         _load_assets,
         "serving",
     ),

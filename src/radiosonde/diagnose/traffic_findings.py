@@ -77,7 +77,7 @@ def silence_finding(model: str, rhythm: Rhythm, place: PlaceName = PlaceName()) 
         f"traffic.volume.{place.version}{place.cohort or ('' if place.version else 'all')}", "traffic",
         "page" if is_whole and runs >= _MANY_RUNS else "ticket",
         f"{whom}gone silent: no call for {_span(waited)}; the longest pause before was {_span(longest_ns)}",
-        "Everything else in the store goes on, so it is the callers, the schedule or the way to the model that fails, not the recording."
+        "Everything else in the store continues, so the callers, the schedule or the path to the model failed, not the recording."
         if is_whole else "Only these calls: the others go on as before, so look at their client, their route, their limits.",
         where, onset, confidence(float(np.log(runs * waited / max(longest_ns, 1)))),
         (

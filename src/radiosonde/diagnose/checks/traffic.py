@@ -70,7 +70,7 @@ def _look_at_seldom(view: View, report: Report, beside: list[tuple[int, int]]) -
     _report(view, report, seen)
     report.passed(view, f"pauses between calls ({count(seen.rhythm.pauses.size, 'pause')})", "", [_pause_floor(seen)])
     if seen.floor is None:
-        because = f"calls are too few, or windows too long, to know how many are usual; by day it takes {MIN_DAYS} days and about 40 calls in a week"
+        because = f"there are too few calls, or windows are too long, to know the usual number; by day it takes {MIN_DAYS} days and about 40 calls in a week"
         report.gap(view, "how many calls come", because)
     else:
         report.passed(view, "calls by day", "", [_day_floor(seen)])
@@ -126,7 +126,7 @@ def _day_floor(seen: Seldom, where: str = "") -> Floor:
 
 def _floors(grid: TrafficGrid, found: Traffic) -> list[Floor]:
     if np.isnan(found.floor.fall):
-        text = "nothing yet, whatever is missing"
+        text = "no drop would be reported yet"
         return [Floor(float("nan"), "share", text)]
     short, lasting = (
         length_words(steps * grid.step_ns) for steps in (grid.pace.short, max(grid.pace.long, grid.pace.surge))
@@ -152,7 +152,7 @@ CHECK = Check(
     measures=("calls", "calls of a cohort or version over those of the others", "pauses between calls", "calls by day"),
     baselines=("past", "peers"),
     scales="windows",
-    severity="page when half of all calls are gone (in windows above ten minutes, two thirds), or a rise brings failures or slow calls; else ticket; a note when it is over",
+    severity="page when half of all calls are gone (in windows above ten minutes, two thirds), or a rise brings failures or slow calls; else ticket; note once it has ended",
     look=look,
     about=("traffic",),
     spoils=False,  # weekends and peaks end, too, and are usual for every other check
