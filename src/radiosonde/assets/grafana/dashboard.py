@@ -41,7 +41,7 @@ class Query(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class DashboardPanel:
     """A panel.
 
     Attributes:
@@ -67,7 +67,7 @@ class Panel:
     links: Mapping[str, str] = field(default_factory=dict)
 
 
-class Row(NamedTuple):
+class DashboardRow(NamedTuple):
     """Panels under one heading.
 
     Attributes:
@@ -77,7 +77,7 @@ class Row(NamedTuple):
     """
 
     title: str
-    panels: Sequence[Panel]
+    panels: Sequence[DashboardPanel]
     height: int = 8
 
 
@@ -121,7 +121,7 @@ def recorded(name: str, matchers: Mapping[str, str], more: str = "") -> str:
 
 
 def dashboard_json(
-    uid: str, title: str, rows: Sequence[Row], variables: Sequence[Variable], options: AssetOptions
+    uid: str, title: str, rows: Sequence[DashboardRow], variables: Sequence[Variable], options: AssetOptions
 ) -> str:
     """Return a dashboard.
 
@@ -151,7 +151,7 @@ def dashboard_json(
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _panels(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _panels(rows: Sequence[DashboardRow]) -> list[dict[str, Any]]:
     panels: list[dict[str, Any]] = []
     top = 0
     for row in rows:
@@ -177,7 +177,7 @@ def _panels(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return panels  # fmt: skip
 
 
-def _panel(panel: Panel) -> dict[str, Any]:
+def _panel(panel: DashboardPanel) -> dict[str, Any]:
     return {
         "type": panel.kind,
         "title": panel.title,
@@ -190,7 +190,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
     }
 
 
-def _target(query: Query, letter: str, panel: Panel) -> dict[str, Any]:
+def _target(query: Query, letter: str, panel: DashboardPanel) -> dict[str, Any]:
     at_once = query.at_once or panel.kind != "timeseries"
     return {
         "refId": letter,
@@ -204,7 +204,7 @@ def _target(query: Query, letter: str, panel: Panel) -> dict[str, Any]:
     }
 
 
-def _defaults(panel: Panel) -> dict[str, Any]:
+def _defaults(panel: DashboardPanel) -> dict[str, Any]:
     drawn = {
         "drawStyle": "line",
         "lineWidth": 1,

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from radiosonde.assets.asset import AssetOptions
-from radiosonde.assets.grafana.dashboard import Panel, Query, Row, dashboard_json, filters, legend, recorded
+from radiosonde.assets.grafana.dashboard import (
+    DashboardPanel,
+    DashboardRow,
+    Query,
+    dashboard_json,
+    filters,
+    legend,
+    recorded,
+)
 from radiosonde.assets.grafana.model import UID as MODEL_UID
 from radiosonde.assets.names import label, series
 from radiosonde.assets.prometheus.rules import Promql
@@ -19,19 +27,19 @@ def fleet(options: AssetOptions) -> str:
     return dashboard_json(UID, "Radiosonde / Fleet", _rows(options), [], options)
 
 
-def _rows(options: AssetOptions) -> list[Row]:
+def _rows(options: AssetOptions) -> list[DashboardRow]:
     return [
-        Row(
+        DashboardRow(
             "What was found?",
             [
-                Panel(
+                DashboardPanel(
                     "Open incidents",
                     "Exported by radiosonde watch. The value is the evidence in nats; 7 comes by chance once in a thousand looks.",
                     [Query(series(metrics.INCIDENT_EVIDENCE))],
                     kind="table",
                     width=16,
                 ),
-                Panel(
+                DashboardPanel(
                     "Alerts",
                     "Alerts of Radiosonde that are firing.",
                     [Query('ALERTS{component="radiosonde", alertstate="firing"}')],
@@ -39,11 +47,11 @@ def _rows(options: AssetOptions) -> list[Row]:
                 ),
             ],
         ),
-        Row("How is each model?", _by_model(options)),
+        DashboardRow("How is each model?", _by_model(options)),
     ]
 
 
-def _by_model(options: AssetOptions) -> list[Panel]:
+def _by_model(options: AssetOptions) -> list[DashboardPanel]:
     """Return panels of a series per model, each of which links to the dashboard of the model."""
     scraped, by = filters(options), Promql(options.by).labels(names.MODEL_NAME)
     model = f"${{__field.labels.{label(names.MODEL_NAME)}}}"
@@ -84,7 +92,7 @@ def _by_model(options: AssetOptions) -> list[Panel]:
             "short",
         ),
     )
-    return [Panel(title, text, [Query(expr, _MODEL)], unit, links=links) for title, text, expr, unit in drawn]
+    return [DashboardPanel(title, text, [Query(expr, _MODEL)], unit, links=links) for title, text, expr, unit in drawn]
 
 
 def _within_a_day() -> str:

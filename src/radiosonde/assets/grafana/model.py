@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from radiosonde.assets.asset import AssetOptions
-from radiosonde.assets.grafana.dashboard import Panel, Query, Row, Variable, dashboard_json, filters, legend, recorded
+from radiosonde.assets.grafana.dashboard import (
+    DashboardPanel,
+    DashboardRow,
+    Query,
+    Variable,
+    dashboard_json,
+    filters,
+    legend,
+    recorded,
+)
 from radiosonde.assets.names import Part, check_attributes, label, series
 from radiosonde.assets.prometheus.rules import Promql
 from radiosonde.semconv import attributes as names
@@ -45,7 +54,7 @@ class _Rows:
         self._version = filters(options, (names.MODEL_NAME, "model"), (names.MODEL_VERSION, "version"))
         self._release = {**self._version, label(names.VARIANT): "$variant"}
 
-    def all(self) -> list[Row]:
+    def all(self) -> list[DashboardRow]:
         """Return them in the order of triage."""
         return [
             self._findings(),
@@ -63,21 +72,23 @@ class _Rows:
     def _of(self, record: str, more: str = "") -> str:
         return recorded(record, self._release, more)
 
-    def _findings(self) -> Row:
+    def _findings(self) -> DashboardRow:
         by = label(names.CHECK_RESULT)
         alerts = recorded("ALERTS", self._model, 'component="radiosonde"')
-        return Row(
+        return DashboardRow(
             "What was found?",
             [
-                Panel(
+                DashboardPanel(
                     "Open incidents",
                     "Exported by radiosonde watch. The value is the evidence in nats; 7 comes by chance once in a thousand looks.",
                     [Query(recorded(series(metrics.INCIDENT_EVIDENCE), self._model))],
                     kind="table",
                     width=12,
                 ),
-                Panel("Alerts", "Alerts of Radiosonde that are pending or firing.", [Query(alerts)], kind="table"),
-                Panel(
+                DashboardPanel(
+                    "Alerts", "Alerts of Radiosonde that are pending or firing.", [Query(alerts)], kind="table"
+                ),
+                DashboardPanel(
                     "Checks",
                     "Checks of the last look. Silence means health only where a check was made.",
                     [Query(f"sum by ({by}) ({recorded(series(metrics.CHECK_RESULTS), self._model)})", f"{{{{{by}}}}}")],
@@ -87,19 +98,19 @@ class _Rows:
             ],
         )
 
-    def _traffic(self) -> Row:
+    def _traffic(self) -> DashboardRow:
         rows = self._increase(metrics.PREDICTION_ROWS, (names.COHORT,))
-        return Row(
+        return DashboardRow(
             "Is there traffic?",
             [
-                Panel(
+                DashboardPanel(
                     "Calls",
                     "Calls per second, by version and variant.",
                     [Query(f"{self._of('radiosonde:calls:increase5m')} / 300", _RELEASE)],
                     "reqps",
                     width=12,
                 ),
-                Panel(
+                DashboardPanel(
                     "Rows by cohort",
                     f"Predicted rows per second of the {_MOST} largest cohorts.",
                     [Query(f"topk({_MOST}, {rows} / 300)", legend(names.COHORT))],
@@ -109,28 +120,28 @@ class _Rows:
             ],
         )
 
-    def _failures(self) -> Row:
+    def _failures(self) -> DashboardRow:
         by = (names.MODEL_VERSION, names.COHORT)
         failed, calls = (
             self._increase(metric, by) for metric in (metrics.PREDICTION_FAILURES, metrics.PREDICTION_CALLS)
         )
         errors = self._increase(metrics.PREDICTION_ERRORS, (names.ERROR_TYPE,))
-        return Row(
+        return DashboardRow(
             "Does it fail, and for whom?",
             [
-                Panel(
+                DashboardPanel(
                     "Failures by version",
                     "Share of calls that raised, over five minutes.",
                     [Query(self._of("radiosonde:failures:ratio5m"), _RELEASE)],
                     "percentunit",
                 ),
-                Panel(
+                DashboardPanel(
                     "Failures by cohort",
                     f"The {_MOST} cohorts with the largest share of failed calls.",
                     [Query(f"topk({_MOST}, {failed} / ({calls} > 0))", legend(*by))],
                     "percentunit",
                 ),
-                Panel(
+                DashboardPanel(
                     "Errors by type",
                     "Failed calls in five minutes, by type of the exception.",
                     [Query(errors, legend(names.ERROR_TYPE))],
@@ -139,13 +150,13 @@ class _Rows:
             ],
         )
 
-    def _latency(self) -> Row:
+    def _latency(self) -> DashboardRow:
         buckets = self._increase(metrics.PREDICTION_DURATION, ("le",), "bucket")
         total = f'{label(names.PHASE)}!="total"'
-        return Row(
+        return DashboardRow(
             "Is it slow, and in which phase?",
             [
-                Panel(
+                DashboardPanel(
                     "Latency",
                     "Median, 95th and 99th percentile of all selected releases. A dot is a call that has a trace.",
                     [
@@ -154,13 +165,13 @@ class _Rows:
                     ],
                     "s",
                 ),
-                Panel(
+                DashboardPanel(
                     "p99 by version",
                     "99th percentile over five minutes.",
                     [Query(self._of("radiosonde:duration:p99_5m"), _RELEASE)],
                     "s",
                 ),
-                Panel(
+                DashboardPanel(
                     "Seconds of slow calls by phase",
                     "Seconds that slow calls of the last hour spent in each phase; the phase that grows is the one to look at.",
                     [Query(self._of("radiosonde:tail:seconds1h", total), legend(names.PHASE, names.MODEL_VERSION))],
@@ -170,24 +181,24 @@ class _Rows:
             ],
         )
 
-    def _canary(self) -> Row:
-        return Row(
+    def _canary(self) -> DashboardRow:
+        return DashboardRow(
             "Is the canary worse than the stable version?",
             [
-                Panel(
+                DashboardPanel(
                     "Failures by variant",
                     "Share of calls that raised, over the last hour.",
                     [Query(self._of("radiosonde:failures:ratio1h"), _RELEASE)],
                     "percentunit",
                 ),
-                Panel(
+                DashboardPanel(
                     "Wrong answers at equal lag",
                     "Share of wrong answers of the canary less that of the stable version, by age of the prediction when its label came.",
                     [Query(self._of("radiosonde:canary:wrong_change"), legend(names.LABEL_LAG, names.MODEL_VERSION))],
                     "percentunit",
                     floor=None,
                 ),
-                Panel(
+                DashboardPanel(
                     "Evidence of a difference",
                     "Natural logarithm of the evidence; above 6.9 a difference is found, however often it was looked at.",
                     [
@@ -201,13 +212,15 @@ class _Rows:
             ],
         )
 
-    def _features(self) -> Row:
-        def top(title: str, text: str, record: str, unit: str = "percentunit", floor: float | None = 0.0) -> Panel:
+    def _features(self) -> DashboardRow:
+        def top(
+            title: str, text: str, record: str, unit: str = "percentunit", floor: float | None = 0.0
+        ) -> DashboardPanel:
             expr = recorded(record, self._version)
             ranked = f"topk({_MOST}, {expr})" if floor is not None else f"topk({_MOST}, abs({expr})) * 0 + {expr}"
-            return Panel(title, text, [Query(ranked, _FEATURE)], unit, floor=floor)
+            return DashboardPanel(title, text, [Query(ranked, _FEATURE)], unit, floor=floor)
 
-        return Row(
+        return DashboardRow(
             "Did the features change?",
             [
                 top("Missing", "Share of missing values in the last hour.", "radiosonde:feature:null_ratio1h"),
@@ -229,23 +242,23 @@ class _Rows:
             ],
         )
 
-    def _answers(self) -> Row:
-        return Row(
+    def _answers(self) -> DashboardRow:
+        return DashboardRow(
             "Did the answers change?",
             [
-                Panel(
+                DashboardPanel(
                     "Predicted classes",
                     "Share of each class over the last hour.",
                     [Query(self._of("radiosonde:class:ratio1h"), legend(names.PREDICTION_CLASS, names.MODEL_VERSION))],
                     "percentunit",
                 ),
-                Panel(
+                DashboardPanel(
                     "Confidence",
                     "Mean confidence of the predicted class over the last hour.",
                     [Query(self._of("radiosonde:confidence:mean1h"), _RELEASE)],
                     "percentunit",
                 ),
-                Panel(
+                DashboardPanel(
                     "Predicted value",
                     "Mean predicted value of a regression over the last hour.",
                     [Query(self._of("radiosonde:value:mean1h"), _RELEASE)],
@@ -254,32 +267,32 @@ class _Rows:
             ],
         )
 
-    def _labels(self) -> Row:
+    def _labels(self) -> DashboardRow:
         aged = legend(names.LABEL_LAG, names.MODEL_VERSION, names.VARIANT)
-        return Row(
+        return DashboardRow(
             "Are the answers right, and do labels come?",
             [
-                Panel(
+                DashboardPanel(
                     "Wrong answers",
                     "Share of labelled rows that were wrong, by age of the prediction when its label came. Compare equal ages only.",
                     [Query(self._of("radiosonde:outcomes:wrong_ratio1d"), aged)],
                     "percentunit",
                     width=6,
                 ),
-                Panel(
+                DashboardPanel(
                     "Calibration error",
                     "Mean distance of confidence and share of right answers over the last day.",
                     [Query(self._of("radiosonde:calibration:error1d"), _RELEASE)],
                     "percentunit",
                     width=6,
                 ),
-                Panel(
+                DashboardPanel(
                     "Mean absolute error",
                     "Of a regression, over the last day.",
                     [Query(self._of("radiosonde:residuals:mean_absolute1d"), _RELEASE)],
                     width=6,
                 ),
-                Panel(
+                DashboardPanel(
                     "Labels",
                     "Labels that came in six hours, and the median age of their predictions.",
                     [
@@ -291,11 +304,13 @@ class _Rows:
             ],
         )
 
-    def _host(self) -> Row:
-        return Row(
+    def _host(self) -> DashboardRow:
+        return DashboardRow(
             "Is it the host?",
             [
-                Panel(title, text, [Query(recorded(record, self._scraped), self._scraped_legend())], unit, width=6)
+                DashboardPanel(
+                    title, text, [Query(recorded(record, self._scraped), self._scraped_legend())], unit, width=6
+                )
                 for title, text, record, unit in (
                     ("CPU", "Cores in use by all processes.", "radiosonde:cpu:cores5m", "short"),
                     (
@@ -315,16 +330,16 @@ class _Rows:
             ],
         )
 
-    def _sdk(self) -> Row:
-        return Row(
+    def _sdk(self) -> DashboardRow:
+        return DashboardRow(
             "Can the telemetry be trusted?",
             [
-                Panel(
+                DashboardPanel(
                     "Losses",
                     "What was not recorded or not exported in the last hour, by reason. None is usual.",
                     [Query(recorded("radiosonde:sdk:losses1h", self._scraped), legend(names.LOSS_REASON))],
                 ),
-                Panel(
+                DashboardPanel(
                     "Own errors and series left out",
                     "Errors of Radiosonde that were swallowed in the last hour, and time series beyond the cardinality bound.",
                     [
@@ -332,7 +347,7 @@ class _Rows:
                         Query(recorded("radiosonde:sdk:series_cut", self._scraped), "series left out"),
                     ],
                 ),
-                Panel(
+                DashboardPanel(
                     "CPU of the consumer",
                     "Cores that Radiosonde's own thread uses.",
                     [Query(recorded("radiosonde:sdk:cpu_cores5m", self._scraped), self._scraped_legend())],
