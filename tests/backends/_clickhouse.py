@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from radiosonde.assets import AssetOptions
+from radiosonde.assets.collector import make
 from tests.e2e._receivers import _accepts, free_port, running, wait_for
 
 _ATTRIBUTES = "Map(LowCardinality(String), String)"
@@ -120,19 +122,20 @@ def clickhouse(folder: Path) -> Iterator[tuple[ClickHouse, str]]:
 
 @contextmanager
 def _collector(clickhouse_port: int, folder: Path) -> Iterator[str]:
+    """Run rotel with the environment that ships, but for addresses, and for what the server before the engine cannot do."""
+    (shipped,) = (asset.content for asset in make(AssetOptions()) if asset.path == "rotel.env")
     port, grpc_port = free_port(), free_port()
-    command = [
-        Path(str(resources.files("rotel"))) / "rotel-agent",
-        "start",
-        *("--otlp-http-endpoint", f"127.0.0.1:{port}"),
-        *("--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}"),
-        *("--exporter", "clickhouse"),
-        *("--clickhouse-exporter-endpoint", f"http://127.0.0.1:{clickhouse_port}"),
-        *("--clickhouse-exporter-database", "otel"),
-        *("--clickhouse-exporter-compression", "none"),
-        *("--clickhouse-exporter-async-insert", "false"),
-        *("--batch-timeout", "100ms"),
-    ]
+    own = {
+        "ROTEL_OTLP_HTTP_ENDPOINT": f"127.0.0.1:{port}",
+        "ROTEL_OTLP_GRPC_ENDPOINT": f"127.0.0.1:{grpc_port}",
+        "ROTEL_CLICKHOUSE_EXPORTER_ENDPOINT": f"http://127.0.0.1:{clickhouse_port}",
+        "ROTEL_CLICKHOUSE_EXPORTER_COMPRESSION": "none",
+        "ROTEL_CLICKHOUSE_EXPORTER_ASYNC_INSERT": "false",
+    }
+    variables = dict(line.split("=", 1) for line in shipped.splitlines() if line and not line.startswith("#"))
+    assert own.keys() <= variables.keys()
+    program = Path(str(resources.files("rotel"))) / "rotel-agent"
+    command = ["env", *(f"{name}={value}" for name, value in (variables | own).items()), program, "start"]
     log = folder / "rotel.log"
     with running(command, log) as process:
         wait_for(lambda: process.poll() is not None or _accepts(port), "rotel to listen")

@@ -159,3 +159,18 @@ def test_an_objective_of_its_own_gives_a_model_a_rule_of_its_own():
     assert not [
         rule for rule in silent if rule.get("alert", "").startswith(("RadiosondeFailures", "RadiosondeLatency"))
     ]
+
+
+def test_the_collectors_pipelines_name_what_is_configured():
+    """Every signal reaches ClickHouse, metrics Prometheus too, and the limit on memory comes first."""
+    document = yaml.safe_load(files(AssetOptions())["otel-collector/collector.yaml"])
+    service = document["service"]
+    assert set(service["extensions"]) <= document["extensions"].keys()
+    assert service["pipelines"].keys() == {"metrics", "logs", "traces"}
+    for signal, pipeline in service["pipelines"].items():
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) <= document[kind].keys(), signal
+        assert pipeline["processors"][0] == "memory_limiter"
+        assert "clickhouse" in pipeline["exporters"]
+        assert ("prometheus" in pipeline["exporters"]) == (signal == "metrics")
+    assert all(text.rstrip() for text in files(AssetOptions()).values())

@@ -36,6 +36,9 @@ In ClickHouse, it is a parameterised view in the database of the tables:
     clickhouse-client --database otel --queries-file views-clickhouse/views.sql
     SELECT * FROM radiosonde_drift(t0 = '2026-11-01 00:00:00', t1 = '2026-11-02 00:00:00') ORDER BY psi_z DESC
 
+`radiosonde assets otel-collector` writes the configuration of a Collector that sends metrics to Prometheus and ClickHouse, and sketches and spans to
+ClickHouse; and `rotel.env`, which does the latter with [rotel](https://github.com/streamfold/rotel).
+
 Both files made without options are in [`integrations`](../integrations). A table in ClickHouse's list of partitions is read for the interval and
 the hour before it, so partition by day, as the exporter does.
 
