@@ -36,6 +36,9 @@ _OTHER = (
     (b"ORC", "an ORC file", "write it as Parquet"),
 )
 PARQUET: Final = b"PAR1"
+_BLANK: Final = ("\n", "\r\n", "\r")
+_MOST_BLANK: Final = 1000
+"""Blank lines before the header that are passed over. Arbitrary; bounds the time that a file of nothing else takes."""
 
 
 class Text(NamedTuple):
@@ -156,7 +159,7 @@ def _check(head: bytes, encoding: str, path: Path) -> None:
 
 
 def read_header(text: Text, wanted: Sequence[str | None], path: Path) -> tuple[str, list[str], int]:
-    """Read the header; return the delimiter, the names of the columns, and how many lines that took.
+    """Read the header; return the delimiter, the names of the columns, and how many lines that took, blank ones before it included.
 
     The delimiter is the one that makes columns of the *wanted* names; where none does, the one that makes the most columns.
     A first line ``sep=;``, which Excel writes and reads, says it.
@@ -165,9 +168,11 @@ def read_header(text: Text, wanted: Sequence[str | None], path: Path) -> tuple[s
         ConfigurationError: the first line is no header of a CSV file.
     """
     line, taken = text.lines.readline(_HEAD_BYTES), 1
+    while line in _BLANK and taken < _MOST_BLANK:
+        line, taken = text.lines.readline(_HEAD_BYTES), taken + 1
     if line.lower().startswith("sep=") and len(line.strip()) == 5:
         text = text._replace(delimiter=text.delimiter or line.strip()[4])
-        line, taken = text.lines.readline(_HEAD_BYTES), 2
+        line, taken = text.lines.readline(_HEAD_BYTES), taken + 1
     while line.count('"') % 2 and (more := text.lines.readline(_HEAD_BYTES)) and len(line) < _HEAD_BYTES:
         line, taken = line + more, taken + 1  # a quoted name may hold the end of a line
     best: list[str] = []

@@ -130,13 +130,16 @@ def _csv(
     delimiter, header, before = read_header(text, (columns.identity, columns.label, columns.time), path)
     seen = f" (it was read as {text.encoding} with the delimiter {delimiter!r}; --encoding and --delimiter change that)"
     identity, label, time = _places(header, columns, path, seen)
-    reader = csv.reader(text.lines, delimiter=delimiter)
+    # Strictly: a quote that is never closed makes one field of all lines after it.
+    reader = csv.reader(text.lines, delimiter=delimiter, strict=True)
     needed = max(identity, label) + 1
     while True:
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            yield Row(f"line {before + reader.line_num}", fault=str(error))
+            advice = "; a quoted field ends with a quote, and a quote inside is written twice"
+            is_quote = "limit" not in str(error)
+            yield Row(f"line {before + reader.line_num}", fault=f"{error}{advice if is_quote else ''}")
             continue
         if fields is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -85,6 +86,8 @@ ROWS = [["id", "label", "note"], *([own, label, "a,b;c\td\ne"] for own, label in
         ("l.tsv", written(ROWS, delimiter="\t").encode(), []),
         ("l.txt", written(ROWS, delimiter="|").encode(), []),
         ("l.csv", b"sep=;\r\n" + written(ROWS, delimiter=";").encode(), []),
+        ("l.csv", b"\r\n\r\n" + written(ROWS).replace("\r\n", "\r\n\r\n").encode(), []),
+        ("l.csv", b"\n" + written(ROWS, delimiter=";", end="\r").encode("utf-8"), []),
         ("l.csv", written(ROWS, delimiter="\x01").encode(), ["--delimiter", "\x01"]),
         ("l.csv", written(ROWS).encode("cp1252"), ["--encoding", "cp1252"]),
         ("l.csv", written(ROWS).encode("utf-16-le"), ["--encoding", "utf-16-le"]),
@@ -103,6 +106,25 @@ def test_a_text_file_is_read_however_it_is_written(served, tmp_path, capsys, nam
     file.write_bytes(data)
     assert main(["label", str(file), "--to", str(store), *options]) == 0, capsys.readouterr()
     assert counted(rs) == ({"joined": 4}, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "read"),
+    [('b,"ok\nc,ok\nd,ok\n', 1), ('b,"ok" x\nc,ok\n', 2), ('"b""x,ok\nc,ok\n', 1), ('b,o"k\nc,ok\n', 3)],
+    ids=["never closed", "text after it", "closed in the wrong place", "inside of a field"],
+)
+def test_a_quote_in_the_wrong_place_costs_its_rows_and_is_told(served, tmp_path, capsys, bad, read):
+    """What the strict reader of the csv module refuses is rejected with its line; no row disappears in the label of another."""
+    text = f"id,label\na,ok\n{bad}"
+    with pytest.raises(csv.Error) if read < 3 else contextlib.nullcontext():
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    _, store, _ = served(list("abcd"), ["ok"] * 4)
+    file = tmp_path / "l.csv"
+    file.write_text(text)
+    assert main(["label", str(file), "--to", str(store)]) == 0
+    said = "".join(capsys.readouterr())
+    assert f"{read} " in said
+    assert ("a quote inside is written twice" in said) == (read < 3)
 
 
 @pytest.mark.parametrize(
