@@ -42,8 +42,8 @@ test-backends: .venv-backends/.ready ## run the views in a real ClickHouse engin
 fuzz: .venv/.ready ## 20 000 hostile inputs, outputs and names in two processes (FUZZ_CASES=N, FUZZ_SEED=N: others)
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) FUZZ_SHARDS=2 $(RUN)python -m pytest -q -n 2 tests/stress/test_hostile_inputs.py
 
-oracle: .venv/.ready ## 5 000 drawn tables and 5 000 drawn feeds of labels, held against pandas and scikit-learn (ORACLE_EXAMPLES=N: others)
-	ORACLE_EXAMPLES=$(or $(ORACLE_EXAMPLES),5000) $(RUN)python -m pytest -q -n 2 tests/property/test_table_oracle.py
+oracle: .venv/.ready ## 5 000 drawn tables and feeds of labels and 250 kills, held against pandas and scikit-learn (ORACLE_EXAMPLES=N: others)
+	ORACLE_EXAMPLES=$(or $(ORACLE_EXAMPLES),5000) $(RUN)python -m pytest -q -n 2 tests/property/test_table_oracle.py tests/property/test_killed_oracle.py
 
 soak: .venv/.ready ## serve under a steady load for ten minutes: memory, descriptors and counts (SOAK_S=N: as many seconds)
 	SOAK_S=$(or $(SOAK_S),600) $(RUN)python -m pytest -q -s tests/stress/test_soak.py

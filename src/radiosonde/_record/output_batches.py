@@ -296,7 +296,7 @@ class BatchOutputReader:
             if kind not in (OUTPUT_CLASS, OUTPUT_SCORE):
                 part[:] = (-1.0, NAN)
             kinds.add(kind)
-        return next(kind for kind in (OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE, OUTPUT_NONE) if kind in kinds)
+        return next(kind for kind in (OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE) if kind in kinds)
 
     def _labels(self, alike: Labels, block: Block) -> int:
         """Read rows that are each a text, with or without a confidence."""
@@ -323,8 +323,6 @@ class BatchOutputReader:
     def _each(self, values: Iterable[Any], block: Block) -> int:
         summaries = [self._one(value) for value in values]
         kinds = {summary[0] for summary in summaries}
-        if kinds <= {OUTPUT_NONE}:
-            return OUTPUT_NONE
         # The task makes all readable ones of a kind.
         kind = next((each for each in (OUTPUT_SCORE, OUTPUT_CLASS) if each in kinds), OUTPUT_UNREADABLE)
         block[:, 0] = [

@@ -166,7 +166,7 @@ class OutputReader:
             return self._sequence
         if form is Form.OBJECT:
             names = attribute_names(value) or ()
-            return lambda item: self._mapping({name: getattr(item, name) for name in names})
+            return lambda item: self._mapping({name: getattr(item, name, None) for name in names})
         if type(value).__name__ in ("Decimal", "Fraction"):
             # As an integer where a double would be another one.
             return lambda item: self.read(plain_class(item) if abs(item) > _EXACT else float(item))

@@ -343,10 +343,30 @@ def test_bad_outputs_of_a_batch(results, unreadable, lost):
 
 
 def test_no_output_of_a_batch():
-    """A batch that returns nothing, or a list of nothing, has no outputs."""
-    for results in (None, [None, None, None]):
+    """A batch that returns nothing has no outputs; one that returns nothing for each of its rows lacks as many answers."""
+    output, lost = counted(None)
+    assert (output.classes, output.unreadable, lost) == ((), 0, {})
+    for results in (
+        [None, None, None],
+        (pd.NA, None, pd.NaT),
+        np.array([None] * 3),
+        pd.Series([None] * 3),
+        pa.nulls(3),
+    ):
         output, lost = counted(results)
-        assert (output.classes, output.unreadable, lost) == ((), 0, {})
+        assert (output.classes, output.unreadable, lost) == ((), 3, {losses.OUTPUT_UNREADABLE: 3})
+
+
+@pytest.mark.parametrize(
+    "answer", [[None], (None,), np.array([None]), pd.Series([None]), pa.nulls(1), [pd.NA]], ids=repr
+)
+def test_a_batch_of_one_row_lacks_its_answer_like_any_other(answer):
+    """What holds nothing is a missing answer, and nothing at all is none."""
+    with fly() as rs:
+        rs.observe("m")(lambda _: answer)([{"a": 1.0}])
+        (window,) = rs.windows()
+        assert (window.rows, window.output.classes, window.output.unreadable) == (1, (), 1)
+        assert rs.losses() == {losses.OUTPUT_UNREADABLE: 1}
 
 
 def test_classes_beyond_the_bound_share_one_code():
