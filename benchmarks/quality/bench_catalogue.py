@@ -1,7 +1,7 @@
 """Is each incident of the catalogue named for what it is: kind, place, onset and cause of the findings of a whole diagnosis.
 
 The members of `benchmarks.quality.incidents.catalogue`, a draw of each per round. Right is one finding of the true kind and no other finding; its place is exact;
-its onset is within a window, or 5 % of the time since; its verdict is right if the likeliest cause is the true one. Every third member is looked at every three
+its onset is within a window, or 5 % of the time since; its verdict is right if the likeliest cause is the true one. Every fourth member is looked at every five
 windows, too: its verdict must not become another one once it was right. Intervals are Wilson's, of 95 %.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.finding import Diagnosis
 
 
-_EVERY, _LOOK_WINDOWS = 3, 3
+_EVERY, _LOOK_WINDOWS = 4, 5
 
 
 class Named(NamedTuple):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from radiosonde.diagnose.finding import Finding
-    from radiosonde.diagnose.live_table import Step
+    from radiosonde.diagnose.live_table import CountedStep
     from radiosonde.model import Window
 
 CHECKS = ("failures",)
@@ -47,7 +47,7 @@ CHECKS = ("failures",)
 What = Literal["opened", "changed", "recovered", "verified", "withdrawn"]
 
 
-class Change(NamedTuple):
+class IncidentChange(NamedTuple):
     """What is different since the last look.
 
     Attributes:
@@ -81,7 +81,7 @@ class _Watched:
         if self.table.size:
             self.count_anew()
 
-    def advance(self, grown: Grown, steps: list[Step], known_bad: tuple[KnownBad, ...]) -> None:
+    def advance(self, grown: Grown, steps: list[CountedStep], known_bad: tuple[KnownBad, ...]) -> None:
         """Take over the new *steps*, which made the table grow as *grown* says."""
         in_force = _in_force(known_bad, self.table)
         if self.failures is None or in_force != self.excluded or (self.excluded and grown.is_laid_out_anew):
@@ -188,8 +188,8 @@ class LiveDiagnosis:
         return 0 if watched is None else watched.table.size
 
     def advance(
-        self, windows: Iterable[Window], deliver: Callable[[tuple[Change, ...]], None] | None = None
-    ) -> tuple[Change, ...]:
+        self, windows: Iterable[Window], deliver: Callable[[tuple[IncidentChange, ...]], None] | None = None
+    ) -> tuple[IncidentChange, ...]:
         """Take over *windows*, write the state down, and return what changed.
 
         Args:
@@ -206,7 +206,7 @@ class LiveDiagnosis:
             if window.key.model != RUNTIME_MODEL and not window.is_of_sketches:
                 mine.setdefault(window.key.model, []).append(window)
         written, anew = [], []
-        changes: list[Change] = []
+        changes: list[IncidentChange] = []
         for model in sorted(mine):
             watched = self._watched.get(model)
             if watched is None:
@@ -239,7 +239,7 @@ class LiveDiagnosis:
         watched.look(self.policy)
         return (0 if is_compacted or grown.is_laid_out_anew else grown.first), is_compacted
 
-    def _compare(self, model: str, watched: _Watched) -> list[Change]:
+    def _compare(self, model: str, watched: _Watched) -> list[IncidentChange]:
         """Return what of *model* differs from what was reported, and remember it as reported."""
         found = {each.id: each for each in watched.findings}
         changes = []
@@ -252,13 +252,13 @@ class LiveDiagnosis:
             if former is None and over:
                 continue  # it was over before anybody looked
             if former != now:
-                changes.append(Change(_what(former, now), each.id, model, each))
+                changes.append(IncidentChange(_what(former, now), each.id, model, each))
                 self._reported[each.id] = now
         for gone in [each for each in self._reported.values() if each.model == model and each.incident not in found]:
             del self._reported[gone.incident]
             self._forgotten.append(gone.incident)
             if gone.state == "open":
-                changes.append(Change("withdrawn", gone.incident, model, None))
+                changes.append(IncidentChange("withdrawn", gone.incident, model, None))
         return changes
 
 
@@ -278,7 +278,7 @@ def _in_force(known_bad: Iterable[KnownBad], table: LiveTable) -> tuple[KnownBad
     return tuple(each for each in known_bad if each.model in ("", table.model) and first < each.end_ns <= last)
 
 
-def _outside(steps: Iterable[Step], intervals: Iterable[KnownBad]) -> list[Step]:
+def _outside(steps: Iterable[CountedStep], intervals: Iterable[KnownBad]) -> list[CountedStep]:
     return [
         step
         for step in steps

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from radiosonde._files import prepare
 from radiosonde._sqlite import commit, is_ours, switch_to_wal, told
-from radiosonde.diagnose.live_table import Cell, Step
+from radiosonde.diagnose.live_table import Cell, CountedStep
 from radiosonde.model import SeriesKey
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class LiveState:
         """Return the series of *model*."""
         return {key for key in self._numbers if key.model == model}
 
-    def steps(self, model: str) -> list[Step]:
+    def steps(self, model: str) -> list[CountedStep]:
         """Return the steps of *model*, ascending."""
         key_of = {number: key for key, number in self._numbers.items()}
         with told(self._name):
@@ -103,7 +103,9 @@ class LiveState:
                 "SELECT start_ns, end_ns, cells FROM steps WHERE model = ? ORDER BY start_ns", (model,)
             ).fetchall()
         return [
-            Step(start, end, tuple(Cell(key_of[number], calls, errors) for number, calls, errors in json.loads(cells)))
+            CountedStep(
+                start, end, tuple(Cell(key_of[number], calls, errors) for number, calls, errors in json.loads(cells))
+            )
             for start, end, cells in rows
         ]
 
@@ -114,7 +116,7 @@ class LiveState:
         return {row[0]: Reported(*row) for row in rows}
 
     def save(
-        self, steps: Iterable[tuple[str, Sequence[Step]]], reported: Iterable[Reported], forgotten: Iterable[str], anew: Iterable[str] = ()
+        self, steps: Iterable[tuple[str, Sequence[CountedStep]]], reported: Iterable[Reported], forgotten: Iterable[str], anew: Iterable[str] = ()
     ) -> None:  # fmt: skip
         """Write everything down in one transaction.
 
@@ -149,5 +151,5 @@ class LiveState:
                 self._connection.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?)", (number, *key))
                 self._numbers[key] = number
 
-    def _text(self, step: Step) -> str:
+    def _text(self, step: CountedStep) -> str:
         return json.dumps([[self._numbers[cell.key], cell.calls, cell.errors] for cell in step.cells])

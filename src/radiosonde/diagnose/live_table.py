@@ -44,7 +44,7 @@ class Cell(NamedTuple):
     errors: dict[str, int]
 
 
-class Step(NamedTuple):
+class CountedStep(NamedTuple):
     """What was counted in one step.
 
     Attributes:
@@ -101,20 +101,20 @@ class LiveTable:
         return (int(self._starts[0]), int(self._starts[self.size - 1])) if self.size else (0, 0)
 
     @staticmethod
-    def steps_of(windows: Iterable[Window]) -> list[Step]:
+    def steps_of(windows: Iterable[Window]) -> list[CountedStep]:
         """Return what *windows* counted, in any order; parts of one window are cells of one step."""
         steps: dict[int, tuple[int, list[Cell]]] = {}
         for window in windows:
             end_ns, cells = steps.get(window.start_ns, (0, []))
             cells.append(Cell(window.key, window.calls, dict(window.errors)))
             steps[window.start_ns] = max(end_ns, window.end_ns), cells
-        return [Step(start, end, tuple(cells)) for start, (end, cells) in sorted(steps.items())]
+        return [CountedStep(start, end, tuple(cells)) for start, (end, cells) in sorted(steps.items())]
 
     def know(self, keys: set[SeriesKey]) -> None:
         """Make rows for *keys*, whether or not they served any calls."""
         self._make_rows(keys)
 
-    def add(self, steps: Sequence[Step]) -> Grown:
+    def add(self, steps: Sequence[CountedStep]) -> Grown:
         """Add *steps*, ascending."""
         anew = self._make_rows({cell.key for step in steps for cell in step.cells})
         first, starts = self.size, self._starts[: self.size]
@@ -128,7 +128,7 @@ class LiveTable:
             first = min(first, at)
         return Grown(0 if anew else first, anew)
 
-    def steps(self, first: int) -> list[Step]:
+    def steps(self, first: int) -> list[CountedStep]:
         """Return what was counted from step *first* on."""
         made = []
         for at in range(first, self.size):
@@ -138,7 +138,7 @@ class LiveTable:
                 Cell(self.keys[row], int(self._calls[row, at]), errors.get(self.keys[row], {}))
                 for row in np.flatnonzero(self._calls[:, at])
             )
-            made.append(Step(start, int(self._ends[at]), cells))
+            made.append(CountedStep(start, int(self._ends[at]), cells))
         return made
 
     def table(self) -> MeasureTable:
@@ -177,7 +177,7 @@ class LiveTable:
         is_old = bool(fine.any()) and int(starts[fine][0]) < border - (_COMPACTED_NS - FINE_NS)
         if not is_old and int(starts[0]) >= last - KEPT_NS - _DAY_NS:
             return False
-        hours: dict[int, Step] = {}
+        hours: dict[int, CountedStep] = {}
         for step in self.steps(0):
             if step.start_ns < last - KEPT_NS:
                 continue
@@ -186,7 +186,7 @@ class LiveTable:
             former = hours.get(start)
             end = start + _HOUR_NS if is_fine else step.end_ns
             cells = step.cells if former is None else former.cells + step.cells
-            hours[start] = Step(start, end, cells)
+            hours[start] = CountedStep(start, end, cells)
         self.__init__(self.model)  # type: ignore[misc]
         self.add([hours[start] for start in sorted(hours)])
         return True
@@ -205,7 +205,7 @@ class LiveTable:
             setattr(self, name, table)
         return True
 
-    def _insert(self, at: int, step: Step) -> None:
+    def _insert(self, at: int, step: CountedStep) -> None:
         if self.size + 1 > self._starts.size:
             self._starts, self._ends = (widened(part, self.size + 64) for part in (self._starts, self._ends))
             self._calls, self._failures = (widened(part, self._starts.size) for part in (self._calls, self._failures))
@@ -215,7 +215,7 @@ class LiveTable:
         self._starts[at] = step.start_ns
         self.size += 1
 
-    def _count(self, at: int, step: Step) -> None:
+    def _count(self, at: int, step: CountedStep) -> None:
         self._ends[at] = max(int(self._ends[at]), step.end_ns)
         for key, calls, errors in step.cells:
             row = self._row_of[key]
