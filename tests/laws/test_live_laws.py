@@ -56,7 +56,9 @@ def warm(live: LiveDiagnosis) -> dict[str, Finding]:
     return {each.id: each for each in live.incidents}
 
 
-@settings(max_examples=12, derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate))  # each example is a hundred looks
+@settings(
+    max_examples=12, derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
+)  # each example is a hundred looks
 @given(
     seed=st.integers(0, 10_000),
     faults=st.lists(
