@@ -17,6 +17,7 @@ from radiosonde.model import parse_cohort
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from radiosonde.diagnose.finding import Severity
     from radiosonde.diagnose.latency_incidents import SlowSpan
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.panel import Panel
@@ -52,13 +53,17 @@ def latency_findings(
     for span in spans:
         near = _near(table, windows, span)
         close = make_panel(panel.model, near, make_axis(near))
-        since = slower_since(close, near, span)
+        since, is_new = slower_since(close, near, span), False
+        if since is None and span.place.cohort:
+            close, since = _of_new_callers(panel, table, windows, span)
+            is_new = since is not None
         if since is None:
             continue
         arm = None if since.arm is None else close.arms[since.arm]
         named.add(arm)
         host = host_of(windows, runtime, span.start_ns, span.end_ns or int(table.end_ns[-1]), arm)
-        made.append(replace(_finding(close, since, host, wants_past=wants_past), opened_ns=span.opened_ns))
+        finding = replace(_finding(close, since, host, wants_past=wants_past), opened_ns=span.opened_ns)
+        made.append(_about_new_callers(finding) if is_new else finding)
     for slower in slower_arms(panel, windows):
         arm = None if slower.arm is None else panel.arms[slower.arm]
         if arm in named:
@@ -67,6 +72,31 @@ def latency_findings(
         host = host_of(windows, runtime, start_ns, end_ns, arm)
         made.append(_finding(panel, slower, host, wants_past=wants_past))
     return made
+
+
+def _of_new_callers(
+    panel: Panel, table: MeasureTable, windows: Sequence[Window], span: SlowSpan
+) -> tuple[Panel, Slower | None]:
+    """Return the change of the tail of all calls that a cohort without a past of its own makes; None where it has one, or where that is little."""
+    wanted = parse_cohort(span.place.cohort).items()
+    before = any(
+        window.calls and window.start_ns < span.earliest_ns and wanted <= parse_cohort(window.key.cohort).items()
+        for window in windows
+    )
+    if before:
+        return panel, None
+    of_all = span._replace(place=span.place._replace(cohort=""))
+    near = _near(table, windows, of_all)
+    close = make_panel(panel.model, near, make_axis(near))
+    since = slower_since(close, near, of_all)
+    return close, None if since is None else since._replace(cohort=span.place.cohort)
+
+
+def _about_new_callers(finding: Finding) -> Finding:
+    """Return *finding* as one on callers of whom nobody knows how long their calls usually take."""
+    said = "These callers are new: how long their calls usually take is not known, and they are compared with all calls before. "
+    severity: Severity = "ticket" if finding.severity == "page" else finding.severity
+    return replace(finding, severity=severity, verdict=said + finding.verdict)
 
 
 def _near(table: MeasureTable, windows: Sequence[Window], span: SlowSpan) -> list[Window]:

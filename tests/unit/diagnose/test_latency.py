@@ -128,3 +128,23 @@ def test_a_later_fault_is_dated_to_its_own_start_after_days_of_a_milder_one(mild
     windows = member.windows(np.random.default_rng(8))
     open_since = [finding.onset.at_ns for finding in check(windows, {}).findings if finding.kind == "latency"]
     assert min(abs(at - member.onset_ns()) for at in open_since) <= 60 * MINUTE_NS
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.5, 30), (0.8, 10)])
+def test_callers_that_are_new_and_slow_are_found_and_said_to_be_new(share, factor):
+    """A cohort that did not exist before has no past; what its calls do to the tail of all is still reported."""
+    rng = np.random.default_rng(31)
+    keys, minutes, born = series(1, region=4), 400, 300
+    made = calls(rng, minutes, keys, 600.0, swing=0.0)
+    made[3, :born] = 0
+    traffic = Traffic(keys, made, np.zeros_like(made))
+    usual = steady_latency(rng, minutes)
+    newcomers = slow(usual, share, factor, born)
+    windows = [
+        *timed(rng, Traffic(keys[:3], made[:3], np.zeros_like(made[:3])), usual),
+        *(window for window in timed(rng, traffic, newcomers) if window.key == keys[3]),
+    ]
+    (finding,) = [each for each in check(windows, {}).findings if each.kind == "latency"]
+    assert finding.severity == "ticket"
+    assert "These callers are new" in finding.verdict
+    assert (finding.where.cohort, finding.onset.at_ns) == ("region=r3", START_NS + born * MINUTE_NS)

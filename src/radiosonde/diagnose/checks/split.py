@@ -1,0 +1,126 @@
+"""Does one cohort get another share of the newest version than all others? The ratio test of `radiosonde.diagnose.canary.ratio`, in a diagnosis.
+
+Callers that are drawn at random give every cohort the same share. Where all cohorts differ, the split is meant to be uneven, which is said and is no
+finding. Where one or a few stand out and the rest are alike, their callers do not reach the version, or leave it: comparisons of the versions are biased.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.canary import NothingToCompare, make_rollout
+from radiosonde.diagnose.canary.places import make_places
+from radiosonde.diagnose.canary.ratio import check_ratio
+from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
+from radiosonde.diagnose.next_steps import look_at_traffic, look_before
+from radiosonde.diagnose.registry import Check, count
+from radiosonde.errors import ConfigurationError
+from radiosonde.model.percent import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.canary.ratio import Mismatch, Ratio
+    from radiosonde.diagnose.canary.rollout import Rollout
+    from radiosonde.diagnose.registry import Report, View
+
+    Counts = NDArray[np.int64]
+
+_WHAT = "the split of versions between cohorts"
+_FEWEST, _MOST_ALONE, _RECENT = 3, 3, 20
+_LEAST_ODDS = 1.25
+
+
+def look(view: View, report: Report) -> None:
+    """Look at how the calls of the model of *view* are divided between versions, if it has several."""
+    served = [window for window in view.windows if window.calls]
+    if len({(window.key.version, window.key.variant) for window in served}) < 2:
+        report.gap(view, _WHAT, "there is one version only")
+        return
+    try:
+        rollout = make_rollout(served, None, None)
+    except (NothingToCompare, ConfigurationError) as reason:
+        report.gap(view, _WHAT, str(reason))
+        return
+    new, old, _ = rollout.counted(lambda window, _: window.calls)
+    if not (new[:, -_RECENT:].any() and old[:, -_RECENT:].any()):
+        return  # the rollout is over
+    both = new.any(axis=1) & old.any(axis=1)
+    if both.sum() < _FEWEST:
+        report.gap(view, _WHAT, f"both versions serve {count(int(both.sum()), 'cohort')}; it takes {_FEWEST} to compare")  # fmt: skip
+        return
+    alone, rest = _standing_out(rollout.cohorts, new, old)
+    if rest.mismatches:
+        because = (
+            "cohorts get shares of the versions of their own, as if that were meant; versions are compared within each"
+        )
+        report.gap(view, _WHAT, because)
+        return
+    for each in alone:
+        report.add(_finding(rollout, each))
+    text = f"a cohort whose odds to get a version are {_LEAST_ODDS:.3g} times those of the others"
+    report.passed(view, f"{_WHAT} ({count(rest.cohorts, 'cohort')} alike)", "", [Floor(_LEAST_ODDS, "odds", text)])
+
+
+def _standing_out(cohorts: Sequence[str], new: Counts, old: Counts) -> tuple[list[Mismatch], Ratio]:
+    """Return the few places whose share differs, and the ratio of the rest; where that still differs, nobody stands out."""
+    left = np.flatnonzero(new.any(axis=1) & old.any(axis=1))
+    alone: list[Mismatch] = []
+    most = max(left.size // _MOST_ALONE, 1)
+    whole = left.size
+    while True:
+        places = make_places([cohorts[row] for row in left.tolist()], (new + old)[left].sum(axis=1).astype(np.float64))
+        ratio = check_ratio(new[left], old[left], places, None, uneven=False)
+        ratio = ratio._replace(mismatches=tuple(each for each in ratio.mismatches if _odds(each) >= _LEAST_ODDS))
+        if not ratio.mismatches:
+            return alone, ratio
+        # Each place is held against all others, so one that stands out makes the others differ, too: the farthest one is it.
+        worst = max(ratio.mismatches, key=_odds)
+        rest = left[~places.members[places.names.index(worst.cohort)]]
+        if whole - rest.size > most or rest.size < 2:
+            return alone, ratio
+        alone.append(worst)
+        left = rest
+
+
+def _odds(each: Mismatch) -> float:
+    share, expected = (np.clip(part, 1e-6, 1 - 1e-6) for part in (each.share, each.expected))
+    ratio = float(share / (1 - share) * (1 - expected) / expected)
+    return max(ratio, 1 / ratio)
+
+
+def _finding(rollout: Rollout, each: Mismatch) -> Finding:
+    start_ns = rollout.axis.start_ns
+    onset = Onset(start_ns, start_ns, start_ns, whole_span=True)
+    where = Place(rollout.model, rollout.new.version, rollout.new.variant, each.cohort)
+    shares = f"{percent(each.share)} of its calls, {percent(each.expected)} elsewhere"
+    return Finding(
+        f"traffic.ratio.{rollout.new.version}{each.cohort}", "traffic", "ticket",
+        f"{each.cohort} gets another share of version {rollout.new}: {shares}",
+        "The other cohorts are alike, so their callers are drawn at random and these are not, or they leave: look at the router, and at what these "
+        "callers see of the version. Until then comparisons of the versions are biased.",
+        where, onset, confidence(each.ln_e),
+        (
+            Evidence("share", each.share, "share", f"version {rollout.new} gets {shares}"),
+            Evidence("odds", round(_odds(each), 2), "times", f"the odds differ by a factor of {_odds(each):.3g}"),
+        ),
+        (look_at_traffic(where, onset), look_before(where, onset)),
+    )  # fmt: skip
+
+
+CHECK = Check(
+    name="split",
+    watches="how calls are divided between versions",
+    subject="",
+    measures=("share of the newest version by cohort",),
+    baselines=("peers",),
+    scales="windows",
+    severity="ticket where one or a few cohorts get another share than all others",
+    look=look,
+    about=("traffic", "version"),
+    spoils=False,
+)
