@@ -65,7 +65,9 @@ class Plan:
         if not FIRST_DAY <= self.start <= last <= LAST_DAY:
             raise ConfigurationError(f"{self.start:%Y-%m-%d} and {self.days} days: choose days of March 2013")
         if self.days < FEWEST_DAYS:
-            raise ConfigurationError(f"{self.days} days are too few to tell an incident: choose at least {FEWEST_DAYS}")
+            raise ConfigurationError(
+                f"{self.days} days are too few to detect an incident: choose at least {FEWEST_DAYS}"
+            )
 
     @property
     def end(self) -> datetime:

@@ -47,7 +47,7 @@ _DECLARED = (
     "The command that restores the previous version, the flag and the owner, as declared in `radiosonde.toml`",
     "radiosonde config show",
 )
-_ACK = ("Say that somebody is at it", 'radiosonde incident ack STORE ID --for 2h --why "rolling back"')
+_ACK = ("Acknowledge it, so that others know", 'radiosonde incident ack STORE ID --for 2h --why "rolling back"')
 _EXCLUDE = (
     "When it is over, keep that time out of every baseline",
     'radiosonde baseline exclude STORE 2026-01-01T13:00Z 2026-01-01T15:00Z --why "outage"',

@@ -191,7 +191,7 @@ COMMANDS = (
     ),
     Command(
         "assets",
-        "write rules, alerts, dashboards and views for Prometheus, Grafana, ClickHouse and DuckDB",
+        "write rules, alerts, dashboards and views for Prometheus, Grafana, ClickHouse, DuckDB",
         _load_assets,
         "serving",
     ),

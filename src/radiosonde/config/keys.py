@@ -43,8 +43,8 @@ class Objectives:
     failures: float | None = _key(
         None,
         values.share(1e-6, 0.9),
-        "Largest share of calls that may fail. More is a finding, whatever the past was. Without it, more than 5 % of at "
-        "least 20 calls is one.",
+        "Largest share of calls that may fail. A larger share is a finding, whatever the history. Without it, more than "
+        "5 % of at least 20 calls is one.",
         "0.01",
     )
     p99: float | None = _key(

@@ -155,7 +155,7 @@ def addresses(most: int) -> ValueKind:
         text: str = one.check(value)
         if not _ADDRESS.fullmatch(text):
             raise ValueError(
-                f"{_shown(value)} is no address; write http://HOST..., https://HOST..., or env:NAME to read it from a variable"
+                f"{_shown(value)} is not an address; write http://HOST..., https://HOST..., or env:NAME to read it from a variable"
             )
         return text
 

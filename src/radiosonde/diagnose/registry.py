@@ -192,7 +192,7 @@ class View:
             return ""
         return (
             f"there are {count(calls, 'call')} in {count(self.panel.axis.size, 'step')} of time; "
-            f"it takes {MIN_CALLS} calls in {MIN_STEPS} steps to know what is usual"
+            f"{MIN_CALLS} calls in {MIN_STEPS} steps are needed to know what is usual"
         )
 
 

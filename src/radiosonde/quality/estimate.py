@@ -143,7 +143,7 @@ def refusal(
     if not weights.mature.any():
         rows = [row for row in weights.curves if weights.coverage[:, row].max() <= weights.slowest + 1e-12]
         name = table.classes[rows[0]] if rows else ""
-        return f"at most {percent(weights.slowest)} of the labels of class {name} are here, estimated; it takes {percent(min_coverage)}"
+        return f"at most {percent(weights.slowest)} of the labels of class {name} have arrived, estimated; {percent(min_coverage)} are needed"
     labels = float(table.lags[weights.mature].sum())
     return _few(labels) if labels < MIN_AT_RISK else ""
 

@@ -32,7 +32,7 @@ def blinded(source: str, since_ns: int, now_ns: int, why: str) -> tuple[KnownInc
         kind="opened",
         at_ns=now_ns,
         incident=shown,
-        title="radiosonde watch cannot read its source: nothing is known of any model",
+        title="radiosonde watch cannot read its source: the state of all models is unknown",
         verdict=f"{why[:1000]}. Until it can, silence is not health.",
         onset_ns=since_ns,
     )

@@ -136,10 +136,10 @@ def test_a_requirement_that_no_check_covers_exits_with_3_and_is_named(healthy, c
     assert main(["diagnose", str(healthy), "--require", "errors,latency,features,labels"]) == 0
     capsys.readouterr()
     assert main(["diagnose", str(without_labels), "--require", "errors,labels", "--html", str(report)]) == 3
-    assert "labels not checked (delays): 0 labels came" in " ".join(capsys.readouterr().out.split())
+    assert "labels not checked (delays): 0 labels arrived" in " ".join(capsys.readouterr().out.split())
     page = report.read_text(encoding="utf-8")
     assert "not checked" in page
-    assert "0 labels came" in page
+    assert "0 labels arrived" in page
 
 
 def make_windows_store(path: Path, **changes: object) -> Path:

@@ -99,7 +99,7 @@ def test_the_screen_says_what_was_ruled_out_and_by_which_fact(screen):
     lines = shown[shown.index("\nCauses") :].splitlines()[2:10]
     assert lines[0].startswith("  likely       a model version: version v2 fails on region=r1")
     assert any(line.startswith("  ruled out    the host: the other versions") for line in lines)
-    assert any(line.startswith("  not checked  the labels: 0 labels came") for line in lines)
+    assert any(line.startswith("  not checked  the labels: 0 labels arrived") for line in lines)
     assert max(map(len, lines)) <= 100
 
 

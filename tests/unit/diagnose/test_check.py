@@ -170,7 +170,7 @@ def test_too_little_traffic_is_said_and_not_called_healthy_silence(references):
     diagnosis = check(made, references)
     assert diagnosis.status == "not checked"
     assert {gap.check for gap in diagnosis.missing} == {"latency", "features"}
-    assert all("it takes 200 calls in 16 steps" in gap.because for gap in diagnosis.missing)
+    assert all("200 calls in 16 steps are needed" in gap.because for gap in diagnosis.missing)
 
 
 def test_one_version_without_labels_phases_or_reference_lists_what_was_not_checked():

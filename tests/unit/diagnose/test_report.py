@@ -57,7 +57,7 @@ def finding(**changes):
 
 def diagnosis(*findings, notes=()):
     """Return a diagnosis of two days."""
-    gap = NotChecked("labelled outcomes", Place("delays"), "0 labels came; it takes 200")
+    gap = NotChecked("labelled outcomes", Place("delays"), "0 labels arrived; at least 200 are needed")
     return Diagnosis(
         findings,
         tuple(notes),
@@ -114,7 +114,7 @@ def test_the_text_says_what_where_since_when_how_sure_and_what_next():
     )
     assert "█" not in block[: caret.index("▲")]
     assert "Not checked" in shown
-    assert "because 0 labels came" in shown
+    assert "because 0 labels arrived" in shown
 
 
 def test_no_line_is_wider_than_the_terminal_except_commands_which_are_never_broken():

@@ -32,7 +32,7 @@ def test_below_fifteen_percent_of_the_slow_class_nothing_is_told(seen):
     found = assess(last, lag_curves(table))
     assert np.isnan(found.corrected.value)
     assert found.corrected.refused.startswith("at most 1.")
-    assert found.corrected.refused.endswith("% of the labels of class 1 are here, estimated; it takes 15 %")
+    assert found.corrected.refused.endswith("% of the labels of class 1 have arrived, estimated; 15 % are needed")
     assert found.raw.kind == "raw"
     assert found.raw.value < 0.1
     assert found.cbpe.refused == ""

@@ -252,7 +252,7 @@ def test_secrets_are_read_from_variables():
 @pytest.mark.parametrize("text", ["job", "=x", "a b=c", "9=x"])
 def test_a_label_that_is_none_is_said(text):
     """Alertmanager would refuse every alert."""
-    with pytest.raises(ConfigurationError, match="is no label"):
+    with pytest.raises(ConfigurationError, match="is not a label"):
         make_feeds(WatchConfig(labels=(text,)), {})
 
 

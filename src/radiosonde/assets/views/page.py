@@ -15,7 +15,7 @@ The questions of a diagnosis, as views with the same names, columns and formulas
 
 * **DuckDB** reads the Parquet files that `radiosonde store seal` writes. Bounds are those of windows.
 * **ClickHouse** reads the tables `otel_metrics_sum`, `otel_metrics_gauge` and `otel_metrics_histogram` that OpenTelemetry's exporter writes.
-  Bounds are those of exports. Counters are added up by instance and start, so a restart is no fall, with cumulative and with delta
+  Bounds are those of exports. Counters are added up by instance and start, so a restart is not a decrease, with cumulative and with delta
   temporality.
 
 ```console

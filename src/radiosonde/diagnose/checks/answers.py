@@ -29,7 +29,9 @@ def look(view: View, report: Report) -> None:
         return
     rows = round(sum(float(arm.counts.trials.max(axis=0).sum()) for arm in arms))
     if rows < MIN_CALLS or max(arm.past.start_ns.size for arm in arms) < 2 * len(arms[0].past.scales):
-        report.gap(view, "answers", f"there are {count(rows, 'answered row')}; it takes {MIN_CALLS}, over some time")
+        report.gap(
+            view, "answers", f"there are {count(rows, 'answered row')}; at least {MIN_CALLS} are needed, over some time"
+        )
         return
     step_ns = view.panel.axis.step_ns
     found = _departures(view, arms, step_ns)

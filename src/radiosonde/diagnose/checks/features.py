@@ -28,7 +28,9 @@ def look(view: View, report: Report) -> None:
     for features in panels:
         rows = round(float(features.cells[:, :, 0].sum()))
         if rows < MIN_CALLS:
-            because = f"{count(rows, 'row')} were counted on one of {len(panels)} grids; it takes {MIN_CALLS}"
+            because = (
+                f"{count(rows, 'row')} were counted on one of {len(panels)} grids; at least {MIN_CALLS} are needed"
+            )
             report.gap(view, "features", because, "features")
             continue
         found, moved = data_findings(features)

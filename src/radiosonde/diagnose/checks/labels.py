@@ -68,7 +68,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
     table = label_table(view.labels)
     lagged = int(table.lags.sum())
     if max(outcomes, lagged) < MIN_CALLS:
-        because = f"{count(max(outcomes, lagged), 'label')} came; it takes {MIN_CALLS}"
+        because = f"{count(max(outcomes, lagged), 'label')} arrived; at least {MIN_CALLS} are needed"
         report.gap(view, "labelled outcomes", because, "labels")
         return None
     what = f"{count(max(outcomes, lagged), 'label')} by version, cohort and lag"

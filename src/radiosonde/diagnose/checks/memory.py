@@ -21,7 +21,7 @@ def look(view: View, report: Report) -> None:
     found, limited = growth_findings(view.model, mine)
     if not limited or longest < MIN_POINTS:
         because = (
-            f"there are {longest} windows with the health of processes; it takes {MIN_POINTS}"
+            f"there are {longest} windows with the health of processes; at least {MIN_POINTS} are needed"
             if limited
             else "no process has a memory limit, or it was not recorded"
         )

@@ -54,7 +54,9 @@ def _look_at_objective(view: View, report: Report) -> list[Finding]:
     bound = duration_words(bound_s)
     if calls < MIN_CALLS:
         report.gap(
-            view, f"p99 against its objective of {bound}", f"there are {count(calls, 'call')}; it takes {MIN_CALLS}"
+            view,
+            f"p99 against its objective of {bound}",
+            f"there are {count(calls, 'call')}; at least {MIN_CALLS} are needed",
         )
         return []
     found = find_slow(view.table, view.windows, bound_s)

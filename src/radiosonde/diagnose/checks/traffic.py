@@ -64,13 +64,13 @@ def _look_at_seldom(view: View, report: Report, beside: list[tuple[int, int]]) -
     seen = look_at_whole(view.windows, beside)
     if seen.rhythm is None:
         called = count(len({window.start_ns for window in view.windows if window.calls}), "window")
-        because = f"calls came in {called}; it takes about 100 windows of ten calls, or 7 runs with pauses between them, to know what is usual"
+        because = f"calls came in {called}; about 100 windows of ten calls, or 7 runs with pauses between them, are needed to know what is usual"
         report.gap(view, "traffic", because)
         return
     _report(view, report, seen)
     report.passed(view, f"pauses between calls ({count(seen.rhythm.pauses.size, 'pause')})", "", [_pause_floor(seen)])
     if seen.floor is None:
-        because = f"there are too few calls, or windows are too long, to know the usual number; by day it takes {MIN_DAYS} days and about 40 calls in a week"
+        because = f"there are too few calls, or windows are too long, to know the usual number; by day, {MIN_DAYS} days and about 40 calls in a week are needed"
         report.gap(view, "how many calls come", because)
     else:
         report.passed(view, "calls by day", "", [_day_floor(seen)])

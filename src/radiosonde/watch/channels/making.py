@@ -67,7 +67,7 @@ def make_feeds(config: WatchConfig, variables: Mapping[str, str]) -> list[Alertm
         name, separator, value = text.partition("=")
         if not separator or not name.strip().isidentifier():
             raise ConfigurationError(
-                f"watch.labels has {text!r}, which is no label; write NAME=VALUE, as in job=delays"
+                f"watch.labels has {text!r}, which is not a label; write NAME=VALUE, as in job=delays"
             )
         labels[name.strip()] = value.strip()
     severities = SEVERITIES[config.notify]
