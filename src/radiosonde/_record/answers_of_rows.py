@@ -20,14 +20,14 @@ from radiosonde._record.outputs import CONFIDENCES, LABELS, SCORES
 from radiosonde._record.shapes import attribute_names
 
 
-class Labels(NamedTuple):
+class LabelColumn(NamedTuple):
     """A text a row, and how sure it is where all rows say it."""
 
     labels: list[str]
     confidences: NDArray[np.float64] | None
 
 
-class Scores(NamedTuple):
+class ScoreColumn(NamedTuple):
     """A value a row."""
 
     values: NDArray[np.float64]
@@ -36,7 +36,7 @@ class Scores(NamedTuple):
 Matrix = NDArray[np.float64]
 
 
-def answers_of_rows(values: Sequence[Any]) -> Labels | Scores | Matrix | None:
+def answers_of_rows(values: Sequence[Any]) -> LabelColumn | ScoreColumn | Matrix | None:
     """Return the answers of rows of one type as columns, None where they are not all alike. May raise what they raise.
 
     Args:
@@ -53,20 +53,22 @@ def answers_of_rows(values: Sequence[Any]) -> Labels | Scores | Matrix | None:
     return None if fields is None else _of_names(values, fields, operator.attrgetter)
 
 
-def _of_sequences(values: Sequence[Any]) -> Labels | Matrix | None:
+def _of_sequences(values: Sequence[Any]) -> LabelColumn | Matrix | None:
     width = len(values[0])
     if set(map(len, values)) != {width} or not width:
         return None
     types = [set(map(type, map(operator.itemgetter(place), values))) for place in range(min(width, 2))]
     if types == [{str}, {float}] and width == 2:
         labels, confidences = zip(*values, strict=True)
-        return Labels(list(labels), np.array(confidences))
+        return LabelColumn(list(labels), np.array(confidences))
     if types[0] != {float} or set(map(type, chain.from_iterable(values))) != {float}:
         return None
     return np.fromiter(chain.from_iterable(values), np.float64, len(values) * width).reshape(-1, width)
 
 
-def _of_names(values: Sequence[Any], names: Any, getter: Callable[[str], Any]) -> Labels | Scores | Matrix | None:
+def _of_names(
+    values: Sequence[Any], names: Any, getter: Callable[[str], Any]
+) -> LabelColumn | ScoreColumn | Matrix | None:
     """Return the answers of rows by name, which `radiosonde._record.outputs.OutputReader` looks for in the same order."""
     if "probabilities" in names:
         rows = list(map(getter("probabilities"), values))
@@ -79,9 +81,9 @@ def _of_names(values: Sequence[Any], names: Any, getter: Callable[[str], Any]) -
         labels = list(map(getter(label), values))
         sure = None if confidence is None else _floats(values, getter(confidence))
         is_plain = set(map(type, labels)) == {str} and (confidence is None or sure is not None)
-        return Labels(labels, sure) if is_plain else None
+        return LabelColumn(labels, sure) if is_plain else None
     scores = None if score is None else _floats(values, getter(score))
-    return None if scores is None else Scores(scores)
+    return None if scores is None else ScoreColumn(scores)
 
 
 def _floats(values: Sequence[Any], get: Callable[[Any], Any]) -> NDArray[np.float64] | None:

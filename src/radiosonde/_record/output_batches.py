@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
-from radiosonde._record.answers_of_rows import Labels, Scores, answers_of_rows
+from radiosonde._record.answers_of_rows import LabelColumn, ScoreColumn, answers_of_rows
 from radiosonde._record.blocks import first_row
 from radiosonde._record.outputs import (
     CONFIDENCES,
@@ -265,9 +265,9 @@ class BatchOutputReader:
         if len(types) == 1 and types <= {list, tuple} and len(values[0]) * len(values) > ROW_VALUES_READ:
             return self._pieces(values, max(1, ROW_VALUES_READ // len(values[0])), block)
         alike = self._guard.attempt(answers_of_rows, values) if len(types) == 1 else None
-        if isinstance(alike, Labels) and self._reader.task != "regression":
+        if isinstance(alike, LabelColumn) and self._reader.task != "regression":
             return self._labels(alike, block)
-        if isinstance(alike, Scores):
+        if isinstance(alike, ScoreColumn):
             self._reader.learn_task("regression", is_ambiguous=False)
             return self._floats(alike.values, block)
         if isinstance(alike, np.ndarray):
@@ -298,7 +298,7 @@ class BatchOutputReader:
             kinds.add(kind)
         return next(kind for kind in (OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE) if kind in kinds)
 
-    def _labels(self, alike: Labels, block: Block) -> int:
+    def _labels(self, alike: LabelColumn, block: Block) -> int:
         """Read rows that are each a text, with or without a confidence."""
         self._reader.learn_task("classification", is_ambiguous=False)
         kind = self._texts(alike.labels, block)
