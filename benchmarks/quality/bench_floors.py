@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks._measure import Figure
 from benchmarks.quality.incidents.features import feature_panel, shifted, with_missing
 from benchmarks.quality.incidents.latency import BOUNDS_S, steady, timed
-from benchmarks.quality.incidents.service import DAY, Traffic, calls, failing, series
-from benchmarks.quality.incidents.traffic import WORLDS, make_volume_grid
+from benchmarks.quality.incidents.service import DAY, START_NS, Traffic, calls, failing, series
+from benchmarks.quality.incidents.traffic import WORLDS, in_longer_steps, make_volume_grid
 from benchmarks.quality.label_stream import DAY_S, Stream, stream, windows
 from radiosonde.diagnose.check import check
 from radiosonde.diagnose.data_findings import data_findings
@@ -25,6 +25,7 @@ from radiosonde.diagnose.floors import rate_floor
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.measures import make_table
 from radiosonde.diagnose.runtime_incidents import WATCHED, look_at_durations
+from radiosonde.diagnose.traffic_days import DAY_NS, Days, day_change, floor_of
 from radiosonde.diagnose.traffic_incidents import find_traffic
 from radiosonde.quality import watch_feed
 from tests.factories import make_durations, make_runtime_window
@@ -93,6 +94,32 @@ def traffic(seed: int) -> bool | None:
     made = healthy.calls.copy()
     made[:, -3:] = rng.binomial(made[:, -3:].astype(int), np.exp(-floor))
     return any(each.place.parts == 0 for each in find_traffic(healthy._replace(calls=made)).incidents)
+
+
+def traffic_by_hour(seed: int) -> bool | None:
+    """A drop of all calls for two windows of an hour, after sixteen days."""
+    rng = np.random.default_rng((seed, 6))
+    minutes = 16 * DAY + 8 * 60
+    healthy = in_longer_steps(make_volume_grid(rng, WORLDS["lull"](rng, minutes, 300.0), series(2, region=4)), 60)
+    floor = find_traffic(healthy).floor.fall
+    if np.isnan(floor):
+        return None
+    made = healthy.calls.copy()
+    made[:, -2:] = rng.binomial(made[:, -2:].astype(int), np.exp(-floor))
+    return any(each.place.parts == 0 for each in find_traffic(healthy._replace(calls=made)).incidents)
+
+
+def job(seed: int) -> bool | None:
+    """Fewer calls of a nightly job, one night."""
+    rng = np.random.default_rng((seed, 7))
+    start_ns = START_NS + np.arange(14, dtype=np.int64) * DAY_NS
+    calls = rng.poisson(3000 * rng.lognormal(0.0, 0.05, 14)).astype(float)
+    floor = floor_of(Days(start_ns, calls, calls, int(start_ns[-1]) + DAY_NS))
+    if floor is None or floor[2] > 1:
+        return None
+    calls[-1] = rng.poisson(floor[0] * float(np.median(calls[:-1])))
+    change = day_change(Days(start_ns, calls, calls, int(start_ns[-1]) + DAY_NS))
+    return change is not None and change.is_fall
 
 
 def runtime(seed: int) -> bool | None:
@@ -181,6 +208,8 @@ CHECKS: dict[str, tuple[str, Callable[[int], bool | None]]] = {
     "failures-60": ("failing calls, an hour, 0.1 % before", lambda seed: failures(seed, 60, 1e-3, 600.0)),
     "failures-500": ("failing calls, eight hours, 1 % before", lambda seed: failures(seed, 500, 1e-2, 100.0)),
     "latency": ("slow calls, half an hour", latency),
+    "traffic-hours": ("all calls dropping, two windows of an hour", traffic_by_hour),
+    "traffic-job": ("calls of a nightly job, one night", job),
     "traffic": ("all calls dropping, three windows", traffic),
     "runtime": ("long garbage collections", runtime),
     "missing": ("missing values of a feature, a day", missing),
