@@ -39,6 +39,10 @@ PARTS = {
         "quality.bench_live",
         "what a look at a new window costs when detectors are kept up, by length of history",
     ),
+    "watch": (
+        "quality.bench_watch",
+        "what radiosonde watch costs for 20 models of 200 features, and how soon it finds a fault",
+    ),
     "floors": ("quality.bench_floors", "whether a change as large as the detection floor is found"),
     "canary": ("quality.bench_canary", "false verdicts on healthy rollouts, rows until a bad cohort is named"),
     "store": ("speed.bench_store", "size of a store of 30 days and how long it takes to read, scaled"),

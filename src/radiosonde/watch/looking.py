@@ -14,6 +14,7 @@ calls would be taken for a drop. Windows of a replay, whose event time is of ano
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from radiosonde.sources import StoredSource, open_source
 from radiosonde.store import Interval
 from radiosonde.store.reader import StoreReader
 from radiosonde.watch.answers import Answer, example_of, examples_of, put_together
+from radiosonde.watch.frugal import frugal_windows
 
 SETTLES_NS = 5 * NS
 """How long the parts of a window may take to be written."""
@@ -41,6 +43,8 @@ MOST_CREDIT_S = 600.0
 ONE_LOOK_NS = NS
 """CPU time after which a look leaves other models to the next."""
 
+Spans = set[tuple[int, int]]
+"""Start and end of windows."""
 PolicyOf = Callable[[Sequence[Path], StoredSource], Policy]
 
 
@@ -121,6 +125,13 @@ class StoreLooker:
             StoreError: a store cannot be read.
         """
         del now_ns
+        began_ns = thread_time_ns()
+        try:
+            return self._has_grown()
+        finally:
+            self._credit_ns -= thread_time_ns() - began_ns
+
+    def _has_grown(self) -> bool:
         if self._known.urgent or (self._known.grown and self._can_afford()):
             return True
         return self._marks(open_source(self._stores, sketches=False)) != self._seen
@@ -132,22 +143,27 @@ class StoreLooker:
             StoreError: a store cannot be read.
             ConfigurationError: the configuration cannot be read.
         """
+        began_ns = thread_time_ns()
         source = open_source(self._stores, sketches=False)
         marks = self._marks(source)
         policy = self._policy_of(self._stores, source)
         self._live.policy = policy
-        spans = self._spans(source)
-        self._take_over(source, policy, {model for model, _, _ in spans}, now_ns - SETTLES_NS)
+        spans = functools.cache(lambda: self._spans(source))  # read where something is diagnosed, and at first
+        self._take_over(source, policy, lambda: {model for model, _, _ in spans()}, now_ns - SETTLES_NS)
         before = {model: answer.diagnosis.end_ns for model, answer in self._known.answers.items()}
-        began_ns, runtime = thread_time_ns(), None
+        runtime = None
         for model in self._worth_it():
             runtime = self._runtime(source, now_ns) if runtime is None else runtime
-            beside = {(start, end) for name, start, end in spans if name != model}
-            self._diagnose(model, source, policy, (now_ns, runtime, beside))
+            times = {
+                is_mine: {span[1:] for span in spans() if (span[0] == model) is is_mine} for is_mine in (True, False)
+            }
+            self._diagnose(model, source, policy, (now_ns, runtime, times[True], times[False]))
             if self._share is not None and thread_time_ns() - began_ns > ONE_LOOK_NS:
                 break
         self._seen = marks
-        return self._put_together(source, now_ns, before)
+        look = self._put_together(source, now_ns, before)
+        self._credit_ns -= thread_time_ns() - began_ns
+        return look
 
     def _put_together(self, source: StoredSource, now_ns: int, before: Mapping[str, int]) -> Look:
         answers = self._known.answers
@@ -161,7 +177,9 @@ class StoreLooker:
 
     # What came ------------------------------------------------------------------------------------------------------
 
-    def _take_over(self, source: StoredSource, policy: Policy, models: Collection[str], until_ns: int) -> None:
+    def _take_over(
+        self, source: StoredSource, policy: Policy, models: Callable[[], Collection[str]], until_ns: int
+    ) -> None:
         """Feed the detectors that are kept up with the parts written since the last look."""
         known = self._known
         came: list[Window] = []
@@ -173,12 +191,12 @@ class StoreLooker:
                 continue
             is_followed = isinstance(place, StoreReader) and former is not None and former[0] == number
             if not is_followed:
-                known.grown |= set(models)  # a new place, or one that has no order
+                known.grown |= set(models())  # a new place, or one that has no order
                 continue
             came += [window for _, window in place.parts(Interval(model=self._model, after=former[1] if former else 0))]
         if policy != known.policy:
             known.policy = policy
-            known.grown |= set(models)
+            known.grown |= set(models())
             known.urgent |= {model for model, answer in known.answers.items() if answer.diagnosis.incidents}
         for window in came:
             known.grown.add(window.key.model)
@@ -220,11 +238,10 @@ class StoreLooker:
     # One model ------------------------------------------------------------------------------------------------------
 
     def _diagnose(
-        self, model: str, source: StoredSource, policy: Policy, given: tuple[int, list[Window], set[tuple[int, int]]]
+        self, model: str, source: StoredSource, policy: Policy, given: tuple[int, list[Window], Spans, Spans]
     ) -> None:
-        now_ns, runtime, beside = given
-        began_ns = thread_time_ns()
-        stored = source.windows(model=model)
+        now_ns, runtime, mine, beside = given
+        stored = frugal_windows(source, model, max((end for _, end in mine), default=0))
         windows = [window for window in stored if window.end_ns <= now_ns - SETTLES_NS]
         if not windows:
             return
@@ -260,7 +277,6 @@ class StoreLooker:
         self._known.newest_ns[model] = max(self._known.newest_ns.get(model, 0), newest_ns)
         if len(stored) > len(windows):
             self._known.grown.add(model)  # a window has not ended yet
-        self._credit_ns -= thread_time_ns() - began_ns
 
     def _references_of(self, source: StoredSource, model: str) -> dict[tuple[str, str], Reference]:
         """Return the references of *model*, parsed once each."""

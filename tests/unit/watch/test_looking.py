@@ -9,11 +9,13 @@ import pytest
 
 from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic, calls, failing, plant, series
 from radiosonde.diagnose import KnownBad, Policy, check
-from radiosonde.model import Exemplar
+from radiosonde.model import Exemplar, SeriesKey
 from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
 from radiosonde.store.seal import seal
+from radiosonde.watch.frugal import frugal_windows
 from radiosonde.watch.looking import SETTLES_NS, StoreLooker
+from tests.factories import HOUR_NS, make_features, make_reference, make_window
 
 MINUTES = 320
 LATER_NS = START_NS + 10**6 * MINUTE_NS
@@ -133,6 +135,26 @@ def test_a_folder_gets_new_stores_and_sealed_hours(tmp_path):
     seal(tmp_path / "two.sqlite", tmp_path / "sealed", everything=True)
     assert looker.has_grown(LATER_NS) is True
     assert told(looker.look(LATER_NS).diagnosis) == before
+
+
+@pytest.mark.parametrize("most", [1, 30_000, 40_000, 3_000_000_000])
+def test_frugal_windows_are_the_windows(tmp_path, most):
+    """Each once, over four days in parts, with the same counts in smaller numbers."""
+    reference = make_reference()
+    windows = []
+    for hour in range(0, 96, 5):
+        cells = {"wind": [most, 1, 0, 0, 0, 0], "carrier": [most, 0, 0, 1]}
+        start_ns = START_NS + hour * HOUR_NS
+        window = make_window(SeriesKey("a", "1"), features=make_features(reference, cells))
+        windows.append(replace(window, start_ns=start_ns, end_ns=start_ns + 2 * HOUR_NS))
+    write(tmp_path / "store.sqlite", windows)
+    source = open_source(tmp_path / "store.sqlite")
+    for last_ns in (windows[-1].end_ns, START_NS, windows[-1].end_ns + 100 * HOUR_NS):
+        found = frugal_windows(source, "a", last_ns)
+        assert [window.start_ns for window in found] == [window.start_ns for window in windows]
+        for window, stored in zip(found, source.windows(), strict=True):
+            assert np.array_equal(window.features.cells, stored.features.cells)
+            assert window.features.cells.nbytes <= stored.features.cells.nbytes
 
 
 def test_what_people_declare_is_taken_at_the_next_look(store):

@@ -1,0 +1,131 @@
+"""What `radiosonde watch` costs: 20 models of 200 features, a window of a minute each, with and without anything to find.
+
+The CPU of a look at a window in which nothing is wrong, its share of a core with what diagnoses without an occasion may take, the windows from the
+beginning of a fault to its incident, and the memory of a watch as a process of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._measure import Figure
+from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic
+from radiosonde.diagnose import Policy
+from radiosonde.model import SeriesKey
+from radiosonde.store import StoreWriter
+from radiosonde.watch.looking import StoreLooker
+from tests.factories import make_feature, make_features, make_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from radiosonde.model import Window
+
+MODELS, FEATURES, MINUTES, LOOKS = 20, 200, 60, 10
+TWO_DAYS = 2880
+SHARE = 0.01
+LATER_NS = START_NS + 10**6 * MINUTE_NS
+NAMES = [f"f{number:03d}" for number in range(FEATURES)]
+REFERENCE = make_reference([make_feature(name, (10,) * 10 + (0,) * 4) for name in NAMES])
+BLANK = make_features(REFERENCE, {name: [1] * 10 + [0] * 4 for name in NAMES})
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """Yield the cost of a quiet window, the windows until a fault is found, and the memory."""
+    del rounds
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "store.sqlite"
+        long = Path(folder) / "long.sqlite"
+        for first in range(0, TWO_DAYS, 120):
+            _write(long, range(first, first + 120), rng, models=1)
+        yield Figure("watch-memory", "resident memory of a watch, two days of minutes", [_memory_mib(long)], unit="MiB")
+        _write(store, range(MINUTES), rng)
+        looker = StoreLooker([store], lambda stores, source: Policy(), share=SHARE)
+        began, look = time.process_time(), looker.look(LATER_NS)
+        while look.is_partial:
+            look = looker.look(LATER_NS)
+        first = time.process_time() - began
+        quiet = []
+        for minute in range(MINUTES, MINUTES + LOOKS):
+            _write(store, [minute], rng)
+            looker._credit_ns = -1e12
+            began = time.process_time()
+            looker.look(LATER_NS)
+            quiet.append(1000 * (time.process_time() - began))
+        yield Figure(
+            "watch-look", "CPU of a look at a quiet window", quiet, unit="ms", absolute=f"the first {first:.1f} s"
+        )
+        # Diagnoses in turn take what is left of the share.
+        shares = [100 * max(SHARE, cost / 1000 / 60) for cost in quiet]
+        yield Figure("watch-share", "of a core, with diagnoses in turn, at windows of a minute", shares, unit="%")
+        yield Figure(
+            "watch-detect",
+            "windows until 30 % failures are found",
+            [_windows_until_found(store, looker, rng)],
+            unit="windows",
+        )
+
+
+def _windows_until_found(store: Path, looker: StoreLooker, rng: np.random.Generator) -> float:
+    for windows in range(1, 20):
+        _write(store, [MINUTES + LOOKS + windows], rng, failing=0.3)
+        if looker.look(LATER_NS).diagnosis.findings:
+            return float(windows)
+    return float("nan")
+
+
+def _write(
+    store: Path, minutes: Iterable[int], rng: np.random.Generator, failing: float = 0.001, models: int = MODELS
+) -> None:
+    windows: list[Window] = []
+    for minute in minutes:
+        for model in range(models):
+            key = SeriesKey(f"m{model:02d}", "v1", "stable", "")
+            rate = failing if model == 7 else 0.001
+            traffic = Traffic([key], np.array([[1500.0]]), np.array([[float(rng.binomial(1500, rate))]]))
+            cells = np.zeros_like(BLANK.cells)
+            cells[:, :10] = rng.multinomial(1500, [0.1] * 10, size=FEATURES)
+            (window,) = traffic.windows()
+            at = {"start_ns": START_NS + minute * MINUTE_NS, "end_ns": START_NS + (minute + 1) * MINUTE_NS}
+            windows.append(replace(window, **at, features=replace(BLANK, cells=cells)))
+    writer = StoreWriter(store)
+    writer.write(windows, {(window.key.model, "v1"): REFERENCE for window in windows})
+    writer.close()
+
+
+def _memory_mib(store: Path) -> float:
+    """Return the most that a watch had in memory after it has looked at all models."""
+    command = [
+        sys.executable,
+        "-m",
+        "radiosonde.cli",
+        "watch",
+        str(store),
+        "--every",
+        "1s",
+        "--port",
+        "0",
+        "--cpu",
+        "0.9",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        most, deadline = 0, time.monotonic() + 40
+        while time.monotonic() < deadline and process.poll() is None:
+            found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+            most = max(most, int(found[1]) if found else 0)
+            time.sleep(1)
+        return most / 1024
+    finally:
+        process.terminate()
+        process.wait(30)
