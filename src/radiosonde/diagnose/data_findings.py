@@ -241,7 +241,7 @@ def _spread_over(panel: FeaturePanel, signal: Signal) -> str:
 
 
 def _timeline(panel: FeaturePanel, signal: Signal, check: str) -> Timeline:
-    cells = panel.cells.sum(axis=0)[:, signal.feature]
+    cells = panel.pooled[:, signal.feature]
     rows = cells.sum(axis=1)
     held = panel.retained.get(panel.names[signal.feature])
     if check == "missing":
@@ -269,7 +269,7 @@ def _line(
 
 
 def _bars(panel: FeaturePanel, signal: Signal) -> Bars:
-    cells = panel.cells.sum(axis=0)[:, signal.feature]
+    cells = panel.pooled[:, signal.feature]
     inside = np.zeros(panel.axis.size, dtype=bool)
     inside[signal.start : signal.end] = True
     names, before = panel.cell_table(signal.feature, cells[~inside].sum(axis=0))

@@ -69,7 +69,7 @@ class Signal:
 
 def find_signals(panel: FeaturePanel) -> list[Signal]:
     """Return the signals of *panel*: of all versions together, and of single versions where together hides them."""
-    signals = [_blamed(panel, signal, []) for signal in _scope(panel, panel.cells.sum(axis=0), None)]
+    signals = [_blamed(panel, signal, []) for signal in _scope(panel, panel.pooled, None)]
     if len(panel.versions) > 1:
         together = {(signal.feature, signal.check) for signal in signals}
         alone: dict[tuple[int, str], list[tuple[int, Signal]]] = {}
@@ -273,7 +273,7 @@ def _quantile_fit(panel: FeaturePanel, feature: int, held: Retained | None, step
     profile = panel.profiles[feature]
     if profile is None or len(profile.bounds) < 4:
         return None
-    counts = panel.cells.sum(axis=0)[:, feature]
+    counts = panel.pooled[:, feature]
     edges = np.array([profile.low, *profile.bounds])
     quantiles = []
     for rows in (counts[: step.start].sum(axis=0), counts[step.start : step.end].sum(axis=0)):

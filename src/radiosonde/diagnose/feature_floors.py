@@ -41,7 +41,7 @@ _WORDS = {"missing": "more missing values", "unseen": "more unseen values"}
 
 def feature_floors(panel: FeaturePanel) -> list[Floor]:
     """Return the floors of *panel*, all versions together."""
-    cells = panel.cells.sum(axis=0)
+    cells = panel.pooled
     contrasts = make_contrasts(panel)
     made = [
         floor for name in _WORDS for floor in _shares(panel, cells, [each for each in contrasts if each.name == name])

@@ -82,6 +82,11 @@ class FeaturePanel:
     retained: Mapping[str, Retained]
     unreadable_sketches: int
 
+    @property
+    def pooled(self) -> NDArray[np.float64]:
+        """The cells of all versions together, shape (steps, features, body + 4); of one version they are no copy. Not to be written to."""
+        return self.cells[0] if len(self.cells) == 1 else np.asarray(self.cells.sum(axis=0), dtype=np.float64)
+
     def until(self, axis: Axis) -> FeaturePanel:
         """Return the panel over the first steps of its axis, which *axis* holds, with the versions that were there then."""
         cells = self.cells[:, : axis.size]
