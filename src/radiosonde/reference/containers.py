@@ -8,6 +8,7 @@ only when a value of its own is in hand.
 from __future__ import annotations
 
 import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -71,7 +72,9 @@ def cut(values: Sequence[Any], kept: slice) -> Sequence[Any]:
     try:
         return values[kept]
     except Exception:  # noqa: BLE001 - a sequence of the caller's may refuse with anything; item by item it raises what it raises
-        return list(islice(values, *kept.indices(len(values))))
+        rows = kept.indices(len(values))
+        # A deque finds its middle by going there; a sequence of the caller's own is asked for no more than is kept.
+        return list(islice(values, *rows)) if isinstance(values, deque) else [values[place] for place in range(*rows)]
 
 
 def part_of(value: Any, kept: slice) -> NDArray[Any]:
