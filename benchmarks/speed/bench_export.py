@@ -21,7 +21,7 @@ from benchmarks._measure import Figure, interleave
 from benchmarks.speed.bench_record import still_flight
 from benchmarks.workloads import arrays, model, reference
 from radiosonde.export.otlp import OtlpExporter
-from radiosonde.export.otlp_sender import Delivery
+from radiosonde.export.otlp_sender import SendResult
 from radiosonde.export.prometheus import PrometheusCollector
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class _Nowhere:
     def __init__(self) -> None:
         self.requests: list[bytes] = []
 
-    def send(self, request: bytes) -> Delivery:
+    def send(self, request: bytes) -> SendResult:
         self.requests.append(request)
-        return Delivery(True)
+        return SendResult(True)
 
     def close(self) -> None:
         return

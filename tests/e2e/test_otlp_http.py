@@ -17,7 +17,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from radiosonde.export.otlp import OtlpExporter
-from radiosonde.export.otlp_sender import Delivery
+from radiosonde.export.otlp_sender import SendResult
 from radiosonde.model import Exemplar, SeriesKey, Window
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink
 from tests.factories import (
@@ -396,9 +396,9 @@ class RecordingSender:
     def __init__(self) -> None:
         self.suppressed: list[object] = []
 
-    def send(self, request: bytes) -> Delivery:
+    def send(self, request: bytes) -> SendResult:
         self.suppressed.append(get_value(_SUPPRESS_INSTRUMENTATION_KEY))
-        return Delivery(True)
+        return SendResult(True)
 
     def close(self) -> None:
         pass

@@ -23,7 +23,7 @@ from radiosonde.export.cardinality import MAX_SERIES
 from radiosonde.export.otlp_encoding import Frame
 from radiosonde.export.otlp_points import PointMaker
 from radiosonde.export.otlp_resource import make_resource
-from radiosonde.export.otlp_sender import Delivery, Sender, make_sender
+from radiosonde.export.otlp_sender import Sender, SendResult, make_sender
 from radiosonde.export.otlp_spans import span_message
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
@@ -121,7 +121,7 @@ class OtlpExporter:
             sent += len(batch)
         return told.result(sent)
 
-    def _send(self, signal: str, request: bytes) -> Delivery:
+    def _send(self, signal: str, request: bytes) -> SendResult:
         sender = self._senders.get(signal)
         if sender is None:
             sender = self._senders[signal] = self._make(signal)
@@ -145,9 +145,9 @@ class _Told:
         self._signal = signal
         self._payload_bytes = self._rejected = 0
         self._reason = ""
-        self._failed: Delivery | None = None
+        self._failed: SendResult | None = None
 
-    def took(self, delivery: Delivery) -> bool:
+    def took(self, delivery: SendResult) -> bool:
         """Note what became of a request; return whether it was received."""
         self._payload_bytes += delivery.payload_bytes
         self._rejected += delivery.rejected
@@ -166,7 +166,7 @@ class _Told:
             said |= {"rejected": self._rejected, "error": f"the OTLP backend rejected {self._rejected}: {why}"}
         return ExportResult(True, sent, **said)
 
-    def _complaint(self, failed: Delivery) -> str:
+    def _complaint(self, failed: SendResult) -> str:
         """Return why a request failed and what to do."""
         variable = f"OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_{self._signal.upper()}_ENDPOINT)"
         if failed.is_answered:

@@ -52,7 +52,7 @@ class Transport(Protocol):
         """Give the connection back."""
 
 
-class Delivery(NamedTuple):
+class SendResult(NamedTuple):
     """What became of a request.
 
     Attributes:
@@ -75,7 +75,7 @@ class Delivery(NamedTuple):
 class Sender(Protocol):
     """Sends the requests of one signal. For one thread; only `close` may be called from another."""
 
-    def send(self, request: bytes) -> Delivery:
+    def send(self, request: bytes) -> SendResult:
         """Send one request. Does not raise."""
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class OtlpSender:
         self._closed = allocate_lock()  # held until `close`: what waits for it waits for that
         self._closed.acquire()
 
-    def send(self, request: bytes) -> Delivery:
+    def send(self, request: bytes) -> SendResult:
         """Send one request, again if that may help, within the time of the destination."""
         body = _compressed(request, self._destination.compression)
         deadline_ns = monotonic_ns() + round(self._destination.timeout_s * NS)
@@ -110,7 +110,7 @@ class OtlpSender:
             self._transport.close()
         return delivery
 
-    def _send(self, body: bytes, deadline_ns: int) -> Delivery:
+    def _send(self, body: bytes, deadline_ns: int) -> SendResult:
         for attempt in range(_MOST_TRIES):
             pause_s = 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311 - spreads the retries of many processes
             delivery, wait_s = self._try(body, deadline_ns)
@@ -128,16 +128,18 @@ class OtlpSender:
         self._closed.release()
         return True
 
-    def _try(self, body: bytes, deadline_ns: int) -> tuple[Delivery, float | None]:
+    def _try(self, body: bytes, deadline_ns: int) -> tuple[SendResult, float | None]:
         """Return what became of the request, and how long to wait before the next try: None for never, 0 for the usual time."""
         try:
             reply = self._transport.post(body, self._headers, deadline_ns)
         except ValueError as error:  # a certificate that is not trusted is one, too
-            return Delivery(False, fault=str(error)), None
+            return SendResult(False, fault=str(error)), None
         except OSError as error:
-            return Delivery(False, fault=str(error) or type(error).__name__), 0.0
+            return SendResult(False, fault=str(error) or type(error).__name__), 0.0
         answer = _answer(reply, deadline_ns)
-        delivery = Delivery(not answer.fault, len(body), answer.fault, answer.rejected, answer.reason, is_answered=True)
+        delivery = SendResult(
+            not answer.fault, len(body), answer.fault, answer.rejected, answer.reason, is_answered=True
+        )
         return delivery, _retry_after_s(reply.headers.get("retry-after", "")) if answer.status in _LATER else None
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ def look(view: View, report: Report) -> None:
         return  # the rollout is over
     both = new.any(axis=1) & old.any(axis=1)
     if both.sum() < _FEWEST:
-        report.gap(view, _WHAT, f"both versions serve {count(int(both.sum()), 'cohort')}; it takes {_FEWEST} to compare")  # fmt: skip
+        report.gap(view, _WHAT, f"both versions serve {count(int(both.sum()), 'cohort')}; at least {_FEWEST} are needed")  # fmt: skip
         return
     alone, rest = _standing_out(rollout.cohorts, new, old)
     if rest.mismatches:
