@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,23 @@ def test_a_version_that_fails_for_one_region_is_worse_there(stores, columns, tmp
     assert (document["status"], document["exit_code"], document["old"], document["new"]) == ("worse", 1, "1/stable", "2/canary")  # fmt: skip
     assert [place["cohort"] for place in failures["places"]] == ["region=ie"]
     assert failures["places"][0]["hits"] == failures["places"][0]["trials"] > 20
+
+
+def test_an_excluded_interval_is_left_out_and_said(stores, tmp_path):
+    """Minutes that people excluded are in no figure; text, JSON and HTML list them with the reason."""
+    store, page = tmp_path / "store.sqlite", tmp_path / "canary.html"
+    shutil.copy(stores("ie"), store)
+    before = json.loads(canary(store, "--json").stdout)
+    subprocess.run(
+        [sys.executable, "-m", "radiosonde.cli", "baseline", "exclude", str(store), "2026-03-01T00:24", "2026-03-01T00:28", "--why", "drill"],
+        env=ENVIRONMENT, check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    after = json.loads(canary(store, "--json").stdout)
+    assert (before["without"], len(after["without"])) == ([], 1)
+    assert before["calls_old"] + before["calls_new"] - after["calls_old"] - after["calls_new"] == 4 * 300
+    shown = " ".join(canary(store, "--html", page).stdout.split())
+    assert "is excluded: drill" in shown
+    assert "is excluded: drill" in page.read_text("utf-8")
 
 
 def test_a_young_rollout_goes_on_and_a_generous_margin_promotes_it(stores):

@@ -29,7 +29,9 @@ from radiosonde.diagnose.canary import (
 )
 from radiosonde.diagnose.canary.html import render_canary
 from radiosonde.diagnose.canary.text import print_canary
+from radiosonde.diagnose.finding import iso
 from radiosonde.diagnose.known_bad import in_force, without
+from radiosonde.diagnose.lost import hole_of, hole_words
 from radiosonde.diagnose.status import window_length_ns
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
@@ -81,8 +83,14 @@ def run(args: argparse.Namespace) -> int:
     terminal = None if args.json else console()
     stores = stores_of(args.store)
     source = open_source(stores, sketches=False)
-    windows = _windows(source, args)
+    given = _windows(source, args)
+    model = given[0].key.model
+    excluded = in_force(exclusions(source), model, given)
+    windows = without(given, excluded)
     report = _report(windows, args, is_stale=_is_stale(source, windows, args))
+    hole = hole_of(model, windows, list(source.runtime_windows(args.since, args.until)))
+    left_out = [f"{iso(each.start_ns)} to {iso(each.end_ns)} is excluded: {each.why}" for each in excluded]
+    report = replace(report, without=(*left_out, *([] if hole is None else [hole_words(hole)])))
     if terminal is None:
         json.dump(report.to_json(), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")
@@ -106,7 +114,7 @@ def _windows(source: StoredSource, args: argparse.Namespace) -> list[Window]:
     ]
     models = sorted({window.key.model for window in found})
     if len(models) == 1:
-        return without(found, in_force(exclusions(source), models[0], found))
+        return found
     if models:
         raise ConfigurationError(f"the store has several models; name one with --model: {', '.join(models)}")
     held = sorted({summary.model for place in source.places for summary in place.summaries()})

@@ -25,6 +25,7 @@ def render_canary(report: CanaryReport) -> str:
         _table(report),
         _list("Sample ratio", [] if report.ratio is None else words.ratio_lines(report.ratio)),
         _list("Not judged", [f"{words.NAMES[gap.subject]}: {gap.because}" for gap in report.not_judged]),
+        _list("Not compared", list(report.without)),
         "<footer>Made by <code>radiosonde canary</code>. Verdicts are valid at every look. Times are event time, UTC.</footer>",
     ]
     return html_page(title, "".join(body))

@@ -48,10 +48,12 @@ def print_canary(report: CanaryReport, terminal: Console, *, next_command: str) 
         for place in judged.places if judged in report.worse else ():
             terminal.print()
             _wrapped(terminal, words.place_words(judged, place), 10, "WORSE")
-    if report.not_judged:
+    if report.not_judged or report.without:
         terminal.print()
     for gap in report.not_judged:
         _wrapped(terminal, f"{words.NAMES[gap.subject]}: {gap.because}", 16, "not judged")
+    for said in report.without:
+        _wrapped(terminal, said, 16, "not compared")
     terminal.print(f"\nnext: {next_command}", highlight=False, soft_wrap=True)
 
 

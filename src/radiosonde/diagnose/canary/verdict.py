@@ -137,6 +137,7 @@ class CanaryReport:
         required: measures without which nothing is promoted.
         waiting: why nothing can be compared yet; ``""`` otherwise.
         is_stale: nothing was written lately.
+        without: what is not in the comparison: excluded intervals and what was lost, in words.
     """
 
     model: str
@@ -152,6 +153,7 @@ class CanaryReport:
     required: tuple[Subject, ...] = DEFAULT_REQUIRED
     waiting: str = ""
     is_stale: bool = False
+    without: tuple[str, ...] = ()
 
     @property
     def is_mismatch(self) -> bool:
