@@ -21,6 +21,7 @@ from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_libraries import library_lines
 from radiosonde.cli._checkup_server import Server, read_server, server_lines, variables_of
 from radiosonde.cli._checkup_settings import reference_lines, variable_lines
+from radiosonde.cli._checkup_watch import watch_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +83,7 @@ def _look(variables: Mapping[str, str], server: Server) -> list[CheckupLine]:
         *server_lines(settings, server),
         *export_lines(settings, variables, server),
         *reference_lines(settings),
+        *watch_lines(settings, variables),
     ]
 
 
