@@ -16,6 +16,7 @@ from radiosonde._clock import wall_ns
 from radiosonde.cli._stores import add_stores, filled_in, policy_of, stores_of, time_ns
 from radiosonde.cli._terminal import console, write_report
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
+from radiosonde.diagnose.feature_panel import KLL_KIND
 from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("--since must be before --until; swap them")
     terminal = None if args.json else console()
     stores = stores_of(args.store)
-    source = open_source(stores)
+    source = open_source(stores, sketches=(KLL_KIND,))
     # A window that only overlaps the interval would bring in what is outside it.
     windows = [
         window

@@ -50,9 +50,10 @@ class Axis:
         """Return the steps that *window* covers: one, or several where it was added up to an hour or a day."""
         return slice(self.index(window.start_ns), self.index(max(window.end_ns - 1, window.start_ns)) + 1)
 
-    def is_start_of(self, other: Axis) -> bool:
-        """Return whether the steps are the first ones of *other*."""
-        return (self.start_ns, self.step_ns) == (other.start_ns, other.step_ns) and self.size <= other.size
+    def until(self, time_ns: int) -> Axis | None:
+        """Return the steps before *time_ns*; None where no step begins there, or the axis does."""
+        size, rest = divmod(time_ns - self.start_ns, self.step_ns)
+        return None if rest or not 0 < size <= self.size else Axis(self.start_ns, self.step_ns, size)
 
     def at_ns(self, step: int) -> int:
         """Return the start of *step*."""

@@ -158,7 +158,8 @@ class View:
     def until(self, time_ns: int) -> View:
         """Return what there was to see at *time_ns*: the windows that had ended.
 
-        Features are cut out of what is laid out already, if a step of the panel ends there.
+        Steps stay as long as they are, though the windows of that time have been added up to longer ones since. Features are cut out of
+        what is laid out already, if a step of the panel ends there.
         """
         earlier = replace(
             self,
@@ -168,8 +169,9 @@ class View:
             beside=[span for span in self.beside if span[1] <= time_ns],
         )
         earlier.labels = self.labels.where(self.labels.end_ns <= time_ns)
-        axis = earlier.panel.axis if earlier.windows else None
-        if axis is not None and axis.is_start_of(self.panel.axis) and axis.at_ns(axis.size) <= time_ns:
+        axis = self.panel.axis.until(time_ns)
+        if axis is not None and earlier.windows:
+            earlier.panel = make_panel(self.model, earlier.windows, axis)
             cut = [panel.until(axis) for panel in self.features]
             earlier.features = [panel for panel in cut if panel.versions]
         return earlier

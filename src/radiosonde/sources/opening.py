@@ -15,13 +15,14 @@ LABELS = "labels.sqlite"
 """End of the name of a join store, beside a store or in a spool."""
 
 
-def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool = True) -> StoredSource:
+def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool | Sequence[str] = True) -> StoredSource:
     """Open what *paths* name as one source.
 
     Args:
         paths: one or more of: a SQLite store; a folder of sealed hours (it holds ``process=...`` folders); any other
             folder, which stands for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``.
-        sketches: read the sketches too. They are most of the bytes, and no check needs them.
+        sketches: kinds of sketches to read too (`radiosonde.sketches.KINDS`); True for all. They are most of the bytes, and checks
+            need those of quantiles alone.
 
     Raises:
         StoreError: a path is missing, or is none of these.
@@ -35,7 +36,7 @@ def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool = Tr
     return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
 
 
-def _places(path: Path, *, sketches: bool) -> list[StoredParts]:
+def _places(path: Path, *, sketches: bool | Sequence[str]) -> list[StoredParts]:
     if not path.is_dir():
         with reading(path):  # says now what is wrong with it
             return [StoreReader(path, sketches=sketches)]

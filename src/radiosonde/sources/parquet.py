@@ -6,7 +6,7 @@ Python object per number, which is what makes weeks of windows a matter of secon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.model import Window
 from radiosonde.store import Interval, ReferenceRow, SeriesSummary
 from radiosonde.store.annotations import SIDECAR
-from radiosonde.store.reader import SPANS, SUMMARY
+from radiosonde.store.reader import SPANS, SUMMARY, chosen_kinds
 from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, FeaturePart, window_from
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class SealedReader:
 
     Args:
         folder: what `radiosonde store seal --out` wrote.
-        sketches: read the sketches too.
+        sketches: kinds of sketches to read too; True for all.
     """
 
-    def __init__(self, folder: Path, *, sketches: bool = True) -> None:
+    def __init__(self, folder: Path, *, sketches: bool | Sequence[str] = True) -> None:
         self._folder = folder
         self._sketches = sketches
 
@@ -146,9 +146,10 @@ class SealedReader:
             table = connection.sql(query, params=[files]).to_arrow_table()
             parts = _group_features(table)
         if self._sketches and (files := self._files("sketches")):
-            query = f"SELECT s.* FROM {_files_of('s')} SEMI JOIN windows USING (window_id)"  # noqa: S608 - our own text
+            chosen, kinds = chosen_kinds(self._sketches)
+            query = f"SELECT s.* FROM {_files_of('s')} SEMI JOIN windows USING (window_id) WHERE true{chosen}"  # noqa: S608 - our own text
             sketches: dict[int, dict[tuple[str, str], bytes]] = {}
-            for window_id, feature, kind, body in connection.execute(query, [files]).fetchall():
+            for window_id, feature, kind, body in connection.execute(query, [files, *kinds]).fetchall():
                 sketches.setdefault(window_id, {})[feature, kind] = body
             for window_id, bodies in sketches.items():
                 parts.setdefault(window_id, FeaturePart()).sketches = bodies

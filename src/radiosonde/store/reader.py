@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, Window
@@ -104,10 +104,10 @@ class StoreReader:
 
     Args:
         path: the SQLite file.
-        sketches: read the sketches too. They are most of a store's bytes and no check needs them.
+        sketches: kinds of sketches to read too; True for all. They are most of a store's bytes.
     """
 
-    def __init__(self, path: str | Path, *, sketches: bool = True) -> None:
+    def __init__(self, path: str | Path, *, sketches: bool | Sequence[str] = True) -> None:
         self._path = Path(path)
         self._sketches = sketches
 
@@ -193,8 +193,9 @@ class StoreReader:
         features = groupby(connection.execute(query, bounds), itemgetter(0))
         sketches: Iterator[tuple[int, Iterator[Row]]] = iter(())
         if self._sketches:
-            query = f"SELECT window_id, feature, kind, body FROM sketches {belonging} ORDER BY window_id"  # noqa: S608 - our own text
-            sketches = groupby(connection.execute(query, bounds), itemgetter(0))
+            chosen, kinds = chosen_kinds(self._sketches)
+            query = f"SELECT window_id, feature, kind, body FROM sketches {belonging}{chosen} ORDER BY window_id"  # noqa: S608 - our own text
+            sketches = groupby(connection.execute(query, [*bounds, *kinds]), itemgetter(0))
         feature_groups, sketch_groups = _Ordered(features), _Ordered(sketches)
         names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
         query = f"SELECT {names} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608 - our own text
@@ -209,6 +210,13 @@ class StoreReader:
                     f"table windows, window_id {row[0]}"
                 ) from error
             yield row[0], window
+
+
+def chosen_kinds(sketches: Literal[True] | Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return what to add to a condition on table ``sketches``, for SQLite and DuckDB alike, and its parameters; nothing for True."""
+    if isinstance(sketches, bool):
+        return "", ()
+    return f" AND kind IN ({', '.join('?' * len(sketches))})", sketches
 
 
 class _Ordered:

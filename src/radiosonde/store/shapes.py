@@ -90,7 +90,7 @@ class Plain(Shape):
         if not field.axes:
             return lambda found, _: cast(found)
         if field.is_tuple:
-            return lambda found, _: tuple(cast(value) for value in found)
+            return lambda found, _: tuple(map(cast, found))
         if len(field.axes) == 1:
             return lambda found, _: np.array(found, dtype=field.dtype)
         sizes = [axis_size(self.kind, axis) for axis in field.axes]

@@ -53,14 +53,22 @@ def test_features_are_those_of_the_earlier_windows(until):
     assert np.array_equal(earlier.labels.end_ns, [window.end_ns for window in earlier.windows])
 
 
-def test_a_panel_of_other_steps_is_not_cut():
-    """Where the earlier windows have other steps, they are laid out by themselves."""
+def test_where_no_step_ends_features_are_laid_out_by_themselves():
+    """A step that had begun is not cut in two."""
     rng = np.random.default_rng(1)
-    made = [hour(rng, at, "1") for at in range(HOURS)]
-    long = [
-        replace(hour(rng, HOURS + 30 * at, "1"), end_ns=START_NS + (HOURS + 30 * at + 30) * HOUR_NS) for at in range(70)
-    ]
-    view = View("delays", [*made, *long], (), {("delays", "1"): REFERENCE})
-    earlier = view.until(START_NS + HOURS * HOUR_NS)
-    assert earlier.panel.axis.step_ns != view.panel.axis.step_ns
-    assert earlier.features[0].cells.sum() == HOURS * 40
+    view = View("delays", [hour(rng, at, "1") for at in range(HOURS)], (), {("delays", "1"): REFERENCE})
+    earlier = view.until(START_NS + 40 * HOUR_NS + HOUR_NS // 2)
+    assert "features" not in vars(earlier)
+    assert earlier.features[0].cells.sum() == 40 * 40
+
+
+def test_steps_stay_where_only_longer_windows_are_left():
+    """The last days are hours, those before were added up: seen two days ago, the days are spread over steps of an hour."""
+    rng = np.random.default_rng(2)
+    days = [replace(hour(rng, 24 * day, "1"), end_ns=START_NS + 24 * (day + 1) * HOUR_NS) for day in range(2)]
+    view = View("delays", [*days, *(hour(rng, 48 + at, "1") for at in range(HOURS))], (), {("delays", "1"): REFERENCE})
+    earlier = view.until(START_NS + 48 * HOUR_NS)
+    assert (earlier.panel.axis.step_ns, earlier.panel.axis.size) == (HOUR_NS, 48)
+    assert earlier.panel.calls.sum() == 2 * 20
+    assert earlier.features[0].cells[0, :, 0].sum() == pytest.approx(2 * 20)
+    assert earlier.features[0].cells.shape[1] == 48

@@ -130,3 +130,16 @@ def test_a_join_store_in_a_folder_is_no_store_of_windows(name, tmp_path):
     (tmp_path / "flights.sqlite").unlink()
     with pytest.raises(StoreError, match="no store in folder"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize("kinds", [("kll_double",), ("hll",), ("kll_double", "frequent"), ("none",)])
+def test_chosen_kinds_of_sketches_are_read_from_sqlite_and_parquet(tmp_path, kinds):
+    """And nothing else of a window changes for it."""
+    sketches = {("wind", kind): kind.encode() for kind in ("kll_double", "hll", "frequent")}
+    StoreWriter(tmp_path / "a.sqlite").write([make_part(sketches=sketches)])
+    (window,) = open_source(tmp_path / "a.sqlite", sketches=kinds).windows()
+    seal(tmp_path / "a.sqlite", tmp_path / "sealed", everything=True)
+    (sealed,) = open_source(tmp_path / "sealed", sketches=kinds).windows()
+    for found in (window, sealed):
+        assert set(found.features.sketches) == {("wind", kind) for kind in kinds if kind != "none"}
+        assert found.features.cells.sum() == 1

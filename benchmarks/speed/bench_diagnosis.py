@@ -1,0 +1,67 @@
+"""How long ``radiosonde diagnose`` takes as a store grows, and how large the store is.
+
+Stores of 4 to 30 days, made by `benchmarks.speed.stored_days` with late labels and sketches, diagnosed by the command in a process of
+its own: CPU seconds, imports included. A line through the shorter ones foretells the longest: a growth that is not linear shows as a
+ratio above 1.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._measure import Figure
+from benchmarks.speed.stored_days import fill, hour_of_minutes
+
+DAYS = (4, 8, 16, 30)
+MOST_ROUNDS = 3
+MIB = 1 << 20
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """Yield CPU seconds and MiB by days, and the longest beside what the shorter ones lead to expect."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        minutes, reference = hour_of_minutes(folder / "made.sqlite")
+        seconds = {}
+        for days in DAYS:
+            path = folder / f"{days}.sqlite"
+            parts = fill(path, days, minutes, reference)
+            mib = path.stat().st_size / MIB
+            seconds[days] = [_diagnosed_s(path) for _ in range(min(rounds, MOST_ROUNDS))]
+            path.unlink()
+            said = f"{parts} parts, {mib:.0f} MiB"
+            yield Figure(
+                f"diagnose-{days}-days",
+                f"diagnosing {days} days of minutes, 13 series",
+                seconds[days],
+                unit="s CPU",
+                absolute=said,
+            )
+            yield Figure(
+                f"diagnose-{days}-days-store", f"the store of {days} days", [mib], unit="MiB", absolute=f"{parts} parts"
+            )
+        *shorter, longest = DAYS
+        slope, base = np.polyfit(shorter, [float(np.median(seconds[days])) for days in shorter], 1)
+        ratio = float(np.median(seconds[longest])) / float(base + slope * longest)
+        growth = f"{base:.1f} s and {1000 * slope:.0f} ms a day"
+        yield Figure(
+            "diagnose-growth", f"{longest} days beside a line through the shorter", [ratio], unit="x", absolute=growth
+        )
+
+
+def _diagnosed_s(path: Path) -> float:
+    """Return the CPU seconds of a diagnosis, which must have looked at the model."""
+    command = [sys.executable, "-m", "radiosonde", "diagnose", str(path), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1, 4):  # healthy, findings, or old by the clock of today
+        raise RuntimeError(f"radiosonde diagnose ended with {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
