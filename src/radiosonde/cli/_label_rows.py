@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
-class LabelColumns(NamedTuple):
+class ColumnChoice(NamedTuple):
     """Names of the columns; None to detect them from the file.
 
     Attributes:
@@ -70,7 +70,7 @@ class FileFormat(NamedTuple):
 
 
 def read_rows(
-    path: Path, columns: LabelColumns, progress: Progress | None, reading: FileFormat
+    path: Path, columns: ColumnChoice, progress: Progress | None, reading: FileFormat
 ) -> Generator[Row, None, None]:
     """Yield the rows of a Parquet file or of a CSV file with a header.
 
@@ -92,7 +92,7 @@ def read_rows(
         yield from _csv(text, path, columns, reading, progress)
 
 
-def _places(found: Sequence[str], columns: LabelColumns, path: Path, seen: str = "") -> tuple[int, int, int | None]:
+def _places(found: Sequence[str], columns: ColumnChoice, path: Path, seen: str = "") -> tuple[int, int, int | None]:
     """Return the positions of the three columns. Names match case-insensitively if that is unambiguous."""
     identity = next(
         (name for name in ([columns.identity] if columns.identity else _IDS) if _place(found, name) >= 0), None
@@ -124,7 +124,7 @@ def _place(found: Sequence[str], name: str) -> int:
 
 
 def _csv(
-    text: Text, path: Path, columns: LabelColumns, reading: FileFormat, progress: Progress | None
+    text: Text, path: Path, columns: ColumnChoice, reading: FileFormat, progress: Progress | None
 ) -> Generator[Row, None, None]:
     total_bytes = path.stat().st_size
     delimiter, header, before = read_header(text, (columns.identity, columns.label, columns.time), path)
@@ -174,7 +174,7 @@ def _pointed(text: str) -> str:
     return text.replace(".", "").replace(",", ".") if _COMMA_NUMBER.fullmatch(text.strip()) else text
 
 
-def _parquet(path: Path, columns: LabelColumns, progress: Progress | None) -> Generator[Row, None, None]:
+def _parquet(path: Path, columns: ColumnChoice, progress: Progress | None) -> Generator[Row, None, None]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -28,7 +28,7 @@ from radiosonde._pipeline.forgiving import report_problems
 from radiosonde._receipt_keys import ReceiptKeys
 from radiosonde._settings import Settings
 from radiosonde.cli._label_report import invalid_sentence, sentences, unmet_sentence
-from radiosonde.cli._label_rows import BATCH_ROWS, FileFormat, LabelColumns, Progress, Row, read_rows
+from radiosonde.cli._label_rows import BATCH_ROWS, ColumnChoice, FileFormat, Progress, Row, read_rows
 from radiosonde.cli._terminal import progress_bar, require_rich
 from radiosonde.errors import ConfigurationError, StoreError
 
@@ -151,7 +151,7 @@ def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings
         )
     keys = ReceiptKeys.parse(settings.receipt_keys) if settings.receipt_keys else None
     reader = LabelReader(keys, naive_utc=args.utc)
-    columns = LabelColumns(args.id_column, args.label_column, args.time_column)
+    columns = ColumnChoice(args.id_column, args.label_column, args.time_column)
     loading = _Loading(reader, is_strict=args.strict)
     with ExitStack() as ends:
         progress = ends.enter_context(_progress(f"reading {args.file.name}"))

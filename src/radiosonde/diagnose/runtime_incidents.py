@@ -36,7 +36,7 @@ _LONG_S = 0.1
 _MONTH_NS, _BURST_STEPS, _POINTS = 28 * 86_400_000_000_000, 10, 96
 
 
-class Watched(NamedTuple):
+class WatchedDurations(NamedTuple):
     """A table of durations.
 
     Attributes:
@@ -53,9 +53,9 @@ class Watched(NamedTuple):
 
 
 WATCHED = (
-    Watched("gc_pauses", "garbage collections", 1.0, "All threads of the process are paused during a collection: many long-lived objects, or a cache that grows. Freeze what is loaded at start (gc.freeze), or raise the thresholds."),
-    Watched("loop_lags", "turns of the event loop", 0.5, "Something blocks the event loop, so every request of the process waits for it: a call that computes or waits without await. Move it to a thread or a process."),
-    Watched("pool_waits", "waits for a thread of the pool", 1.0, "Work waits for the thread pool: more requests at a time than it has threads, or threads that wait for something slow."),
+    WatchedDurations("gc_pauses", "garbage collections", 1.0, "All threads of the process are paused during a collection: many long-lived objects, or a cache that grows. Freeze what is loaded at start (gc.freeze), or raise the thresholds."),
+    WatchedDurations("loop_lags", "turns of the event loop", 0.5, "Something blocks the event loop, so every request of the process waits for it: a call that computes or waits without await. Move it to a thread or a process."),
+    WatchedDurations("pool_waits", "waits for a thread of the pool", 1.0, "Work waits for the thread pool: more requests at a time than it has threads, or threads that wait for something slow."),
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ class ProcessHealth(NamedTuple):
         trials: all durations, same shape.
     """
 
-    watched: Watched
+    watched: WatchedDurations
     bound_s: float
     keys: tuple[SeriesKey, ...]
     start_ns: NDArray[np.int64]
@@ -122,7 +122,7 @@ class DurationsLook(NamedTuple):
     has_any: bool
 
 
-def look_at_durations(watched: Watched, runtime: Sequence[Window]) -> DurationsLook:
+def look_at_durations(watched: WatchedDurations, runtime: Sequence[Window]) -> DurationsLook:
     """Look at the table *watched* of *runtime*, windows with the health of processes."""
     floor, has_any = (float("nan"), 0), False
     for bound_s in (watched.never_s, _LONG_S):
@@ -138,13 +138,13 @@ def look_at_durations(watched: Watched, runtime: Sequence[Window]) -> DurationsL
     return DurationsLook(health, incidents, floor, has_any)
 
 
-def _floor(watched: Watched, rate: float, length: int) -> Floor:
+def _floor(watched: WatchedDurations, rate: float, length: int) -> Floor:
     noun = f"{watched.noun} above {watched.never_s:g} s"
     text = f"{percent(rate)} of the {noun} for {length} windows" if length else f"nothing yet of {noun}"
     return Floor(rate, "share", text)
 
 
-def _counted(watched: Watched, bound_s: float, runtime: Sequence[Window]) -> ProcessHealth:
+def _counted(watched: WatchedDurations, bound_s: float, runtime: Sequence[Window]) -> ProcessHealth:
     keys = tuple(sorted({_key(window) for window in runtime}))
     row_of = {key: row for row, key in enumerate(keys)}
     starts = np.array([window.start_ns for window in runtime])

@@ -14,7 +14,7 @@ Examples = list[tuple[Window, Exemplar]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What the last diagnosis of a model said.
 
     Attributes:
@@ -32,7 +32,7 @@ class Answer:
     examples: Mapping[str, Exemplar] = field(default_factory=dict)
 
 
-def put_together(answers: Sequence[Answer], written_ns: int | None, *, is_stale: bool) -> Diagnosis:
+def put_together(answers: Sequence[ModelAnswer], written_ns: int | None, *, is_stale: bool) -> Diagnosis:
     """Return the answers about single models as one, the worst findings first."""
     parts = [answer.diagnosis for answer in answers if answer.diagnosis.windows]
     return Diagnosis(

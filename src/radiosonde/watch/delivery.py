@@ -22,9 +22,9 @@ from radiosonde.watch.channels.channel import masked, post
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
-    from radiosonde.watch.channels.channel import Answer, Channel
+    from radiosonde.watch.channels.channel import Channel, SendResult
     from radiosonde.watch.life import KnownIncident
-    from radiosonde.watch.state import Delivery, WatchState
+    from radiosonde.watch.state import PendingDelivery, WatchState
 
 FIRST_S, LONGEST_S = 2.0, 300.0
 GIVE_UP_NS = 86_400 * NS
@@ -146,7 +146,7 @@ class QueueSender:
             return 0.0
         return self._answered(delivery, self._channel.send(event), back_s)
 
-    def _answered(self, delivery: Delivery, answer: Answer, back_s: float) -> float:
+    def _answered(self, delivery: PendingDelivery, answer: SendResult, back_s: float) -> float:
         if answer.outcome == "delivered":
             self._counts.add(self.name, "delivered")
             self._settle(delivery)
@@ -160,13 +160,13 @@ class QueueSender:
             self._state.postpone(delivery, wall_ns() + int(answer.wait_s * NS))
         return 0.0  # another incident may be due
 
-    def _drop(self, delivery: Delivery, why: str) -> None:
+    def _drop(self, delivery: PendingDelivery, why: str) -> None:
         self._counts.add(self.name, "dropped")
         self._guard.lose(losses.NOTIFICATIONS_DROPPED)
         self._guard.warn(f"dropped {self.name}", "A notification for %s is dropped: %s", self.name, why)
         self._settle(delivery)
 
-    def _settle(self, delivery: Delivery) -> None:
+    def _settle(self, delivery: PendingDelivery) -> None:
         self._settled.add(delivery.delivery_id)
         self._state.remove(delivery)
         self._settled.discard(delivery.delivery_id)

@@ -31,7 +31,7 @@ from radiosonde.reference.profile import Reference
 from radiosonde.sources import StoredSource, open_source
 from radiosonde.store import Interval
 from radiosonde.store.reader import StoreReader
-from radiosonde.watch.answers import Answer, example_of, examples_of, put_together
+from radiosonde.watch.answers import ModelAnswer, example_of, examples_of, put_together
 from radiosonde.watch.frugal import frugal_windows
 
 SETTLES_NS = 5 * NS
@@ -82,7 +82,7 @@ class Looker(Protocol):
 class _Known:
     """What is remembered between two looks."""
 
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, ModelAnswer] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
     urgent: set[str] = field(default_factory=set)
     newest_ns: dict[str, int] = field(default_factory=dict)
@@ -271,7 +271,7 @@ class StoreLooker:
             self._live.advance(windows)  # from here on it is kept up
         examples = examples_of(windows)
         called = {each.id: call for each in diagnosis.incidents if (call := example_of(examples, each)) is not None}
-        answer = Answer(model, diagnosis, window_length_ns(windows), monotonic_ns(), called)
+        answer = ModelAnswer(model, diagnosis, window_length_ns(windows), monotonic_ns(), called)
         self._known.answers[model] = answer
         newest_ns = max(window.end_ns for window in stored)
         self._known.newest_ns[model] = max(self._known.newest_ns.get(model, 0), newest_ns)

@@ -74,7 +74,7 @@ class Owner(NamedTuple):
     began: str
 
 
-class Kept(NamedTuple):
+class KeptState(NamedTuple):
     """What an earlier watch, or an earlier step of this one, left.
 
     Attributes:
@@ -106,7 +106,7 @@ class Note(NamedTuple):
     event: str
 
 
-class Delivery(NamedTuple):
+class PendingDelivery(NamedTuple):
     """A notification that waits."""
 
     delivery_id: int
@@ -119,7 +119,7 @@ class Delivery(NamedTuple):
     next_ns: int
 
 
-class Step(NamedTuple):
+class StoredStep(NamedTuple):
     """What a step of a watch changes.
 
     Attributes:
@@ -185,7 +185,7 @@ class WatchState:
             if _has_tables(connection):
                 connection.execute("DELETE FROM watch_lease WHERE holder = ?", (self._mine.holder,))
 
-    def load(self) -> Kept:
+    def load(self) -> KeptState:
         """Return what is kept.
 
         Raises:
@@ -193,12 +193,12 @@ class WatchState:
         """
         with reading(self.path) as connection:
             if not _has_tables(connection):
-                return Kept({}, 0, 0)
+                return KeptState({}, 0, 0)
             found = dict(connection.execute("SELECT incident, document FROM watch_incidents").fetchall())
             looked = connection.execute("SELECT looked_ns, end_ns FROM watch_looks").fetchone()
-            return Kept(found, *(looked or (0, 0)))
+            return KeptState(found, *(looked or (0, 0)))
 
-    def save(self, step: Step) -> int | None:
+    def save(self, step: StoredStep) -> int | None:
         """Write a step if this watch holds the lease; return how many notifications were dropped for lack of room, None where it does not.
 
         Raises:
@@ -214,7 +214,7 @@ class WatchState:
             connection.execute("INSERT OR REPLACE INTO watch_looks VALUES (1, ?, ?)", (step.looked_ns, step.end_ns))
             return sum(_put(connection, note, step.looked_ns) for note in step.notes)
 
-    def next_delivery(self, channel: str, now_ns: int) -> Delivery | None:
+    def next_delivery(self, channel: str, now_ns: int) -> PendingDelivery | None:
         """Return the notification of *channel* that is due, or else the one that will be next.
 
         Raises:
@@ -224,9 +224,9 @@ class WatchState:
             if not _has_tables(connection):
                 return None
             row = connection.execute(_DUE, (channel, now_ns)).fetchone()
-            return None if row is None else Delivery(*row)
+            return None if row is None else PendingDelivery(*row)
 
-    def begin(self, delivery: Delivery, next_ns: int) -> bool:
+    def begin(self, delivery: PendingDelivery, next_ns: int) -> bool:
         """Count an attempt, the next of which comes at *next_ns*; return whether this watch may make it.
 
         Raises:
@@ -241,7 +241,7 @@ class WatchState:
             )
             return changed.rowcount == 1
 
-    def postpone(self, delivery: Delivery, next_ns: int) -> None:
+    def postpone(self, delivery: PendingDelivery, next_ns: int) -> None:
         """Make the next attempt not before *next_ns*.
 
         Raises:
@@ -252,7 +252,7 @@ class WatchState:
                 "UPDATE watch_outbox SET next_ns = ? WHERE delivery_id = ?", (next_ns, delivery.delivery_id)
             )
 
-    def remove(self, delivery: Delivery) -> None:
+    def remove(self, delivery: PendingDelivery) -> None:
         """Forget a notification: it was delivered, or is dropped.
 
         Raises:

@@ -22,7 +22,7 @@ from radiosonde.model.watched import IncidentEvent, Watched
 from radiosonde.watch.blind import NAME, blinded, sighted
 from radiosonde.watch.life import KnownIncident, Links, Moment, Turned, known_from_text, shown_incidents, turn
 from radiosonde.watch.showing import floors_of, results_of, statuses_of
-from radiosonde.watch.state import Note, Step
+from radiosonde.watch.state import Note, StoredStep
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
@@ -152,7 +152,7 @@ class Watcher:
             turned.events.append(event)
         end_ns = max(self._end_ns, look.diagnosis.end_ns)
         changed = {each: turned.known[each].to_text() for each in turned.changed}
-        dropped = self._state.save(Step(changed, turned.forgotten, self._notes(turned), now_ns, end_ns))
+        dropped = self._state.save(StoredStep(changed, turned.forgotten, self._notes(turned), now_ns, end_ns))
         cost_ns = thread_time_ns() - began_ns
         every_ns = 0 if look.is_partial else int(self._options.every_s * NS)
         self._not_before_ns = self._tried_ns + max(every_ns, int(cost_ns / MOST_SHARE))
@@ -240,7 +240,7 @@ class Watcher:
         """Keep an event of the watch itself: now, where the state can be reached although the source cannot, or with the next look."""
         known = dict(self._known or {})
         notes = self._notes(Turned(known, set(), set(), [event]))
-        step = Step({own.incident.id: own.to_text()}, (), notes, self._last_look_ns, self._end_ns)
+        step = StoredStep({own.incident.id: own.to_text()}, (), notes, self._last_look_ns, self._end_ns)
         saved = self._guard.attempt(self._state.save, step)
         if isinstance(saved, Exception):
             self._untold.append((own, event))

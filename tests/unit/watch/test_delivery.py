@@ -9,9 +9,9 @@ from radiosonde._guard import Guard
 from radiosonde.errors import StoreError
 from radiosonde.model import losses
 from radiosonde.watch import delivery as deliveries
-from radiosonde.watch.channels.channel import Answer
+from radiosonde.watch.channels.channel import SendResult
 from radiosonde.watch.delivery import DeliveryCounts, QueueSender, Rate, SendingThread
-from radiosonde.watch.state import Note, Step, WatchState, owner
+from radiosonde.watch.state import Note, StoredStep, WatchState, owner
 from tests.e2e._receivers import wait_for
 from tests.factories import make_event, make_incident
 
@@ -21,7 +21,7 @@ class Receiver:
 
     name = "slack"
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: SendResult) -> None:
         self.answers, self.had = list(answers), []
 
     def takes(self, event):
@@ -29,7 +29,7 @@ class Receiver:
 
     def send(self, event):
         self.had.append(event.event_id)
-        return self.answers.pop(0) if self.answers else Answer("delivered")
+        return self.answers.pop(0) if self.answers else SendResult("delivered")
 
     def show(self, event):
         return event.title
@@ -52,7 +52,7 @@ def keep(state: WatchState, *numbers: int, written_ns: int | None = None) -> Non
         Note("slack", f"i{number}", "opened", True, make_event(incident=make_incident(number)).to_text())
         for number in numbers
     ]
-    assert state.save(Step({}, (), notes, written_ns or wall_ns(), 1)) == 0
+    assert state.save(StoredStep({}, (), notes, written_ns or wall_ns(), 1)) == 0
 
 
 def sender(state: WatchState, receiver: Receiver, per_hour: int = 10_000) -> QueueSender:
@@ -73,7 +73,7 @@ def test_what_is_delivered_is_removed(state):
 def test_what_fails_is_tried_again_later_and_later(state):
     """The next attempt is in the store before this one is made, twice as far away each time, and no more than five minutes."""
     keep(state, 1)
-    receiver = Receiver(*[Answer("retry", "503")] * 12)
+    receiver = Receiver(*[SendResult("retry", "503")] * 12)
     mine, waits = sender(state, receiver), []
     for _ in range(10):
         mine.turn()
@@ -88,13 +88,13 @@ def test_what_fails_is_tried_again_later_and_later(state):
 def test_a_receiver_says_how_long_it_wants_to_be_left_alone(state):
     """Retry-After wins over our own interval."""
     keep(state, 1)
-    sender(state, Receiver(Answer("retry", "429", 500.0))).turn()
+    sender(state, Receiver(SendResult("retry", "429", 500.0))).turn()
     assert state.next_delivery("slack", 0).next_ns - wall_ns() > 400 * NS
 
 
 @pytest.mark.parametrize(
     ("receiver", "written_ns"),
-    [(Receiver(Answer("refused", "400")), None), (Receiver(), 1)],
+    [(Receiver(SendResult("refused", "400")), None), (Receiver(), 1)],
     ids=["refused", "older than a day"],
 )
 def test_what_is_given_up_is_counted(state, receiver, written_ns):
@@ -109,7 +109,7 @@ def test_what_is_given_up_is_counted(state, receiver, written_ns):
 
 def test_a_damaged_row_is_dropped_and_holds_up_nothing(state):
     """The next notification leaves."""
-    state.save(Step({}, (), [Note("slack", "a", "opened", True, "no JSON")], wall_ns(), 1))
+    state.save(StoredStep({}, (), [Note("slack", "a", "opened", True, "no JSON")], wall_ns(), 1))
     keep(state, 2)
     receiver = Receiver()
     mine = sender(state, receiver)

@@ -13,7 +13,7 @@ import pytest
 from radiosonde.store import StoreWriter
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.watch import state as states
-from radiosonde.watch.state import Note, Owner, Step, WatchState, owner
+from radiosonde.watch.state import Note, Owner, StoredStep, WatchState, owner
 
 S = 1_000_000_000
 LONG = 30 * S
@@ -34,9 +34,9 @@ def state(tmp_path) -> WatchState:
     return made
 
 
-def step(*notes: Note, **incidents: str) -> Step:
+def step(*notes: Note, **incidents: str) -> StoredStep:
     """Return a step with these notifications."""
-    return Step(incidents, (), notes, 5, 7)
+    return StoredStep(incidents, (), notes, 5, 7)
 
 
 @pytest.mark.parametrize(
