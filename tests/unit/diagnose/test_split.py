@@ -61,7 +61,7 @@ def test_a_random_split_is_no_finding_and_says_its_floor(seed):
 def test_one_version_is_not_looked_at_and_two_cohorts_cannot_be():
     """Nothing to compare, and too little to know who stands out."""
     keys = series(2, region=2)
-    assert "it takes 3" in look_at([0.2, 0.4], keys).gaps[0].because
+    assert "serve 2 cohorts" in look_at([0.2, 0.4], keys).gaps[0].because
     one = look_at([0.0, 0.0], keys)
     assert "one version only" in one.gaps[0].because
     assert one.checked == []
