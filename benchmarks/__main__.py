@@ -46,7 +46,7 @@ PARTS = {
     "floors": ("quality.bench_floors", "whether a change as large as the detection floor is found"),
     "canary": ("quality.bench_canary", "false verdicts on healthy rollouts, rows until a bad cohort is named"),
     "store": ("speed.bench_store", "size of a store of 30 days and how long it takes to read, scaled"),
-    "diagnosis": ("speed.bench_diagnosis", "how long a diagnosis takes as a store grows to 30 days"),
+    "diagnosis": ("quality.bench_stored_days", "how long a diagnosis takes as a store grows to 30 days"),
     "memory": ("speed.bench_memory", "the ring, and memory per feature and series"),
     "fork": ("overhead.bench_fork", "p99 of os.fork() beside predictions and a store"),
     "presence": (
