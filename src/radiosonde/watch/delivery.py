@@ -22,7 +22,7 @@ from radiosonde.watch.channels.channel import masked, post
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
-    from radiosonde.watch.channels.channel import Channel, SendResult
+    from radiosonde.watch.channels.channel import Channel, ChannelResult
     from radiosonde.watch.life import KnownIncident
     from radiosonde.watch.state import PendingDelivery, WatchState
 
@@ -146,7 +146,7 @@ class QueueSender:
             return 0.0
         return self._answered(delivery, self._channel.send(event), back_s)
 
-    def _answered(self, delivery: PendingDelivery, answer: SendResult, back_s: float) -> float:
+    def _answered(self, delivery: PendingDelivery, answer: ChannelResult, back_s: float) -> float:
         if answer.outcome == "delivered":
             self._counts.add(self.name, "delivered")
             self._settle(delivery)

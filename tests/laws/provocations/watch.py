@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from radiosonde._guard import Guard
 from radiosonde.model import losses
-from radiosonde.watch.channels.channel import SendResult
+from radiosonde.watch.channels.channel import ChannelResult
 from radiosonde.watch.delivery import DeliveryCounts, QueueSender
 from radiosonde.watch.state import Note, StoredStep, WatchState, owner
 from tests.factories import make_event
@@ -17,7 +17,7 @@ class Refusing:
     name = "refusing"
 
     def send(self, event):
-        return SendResult("refused", "400")
+        return ChannelResult("refused", "400")
 
 
 @provokes(losses.NOTIFICATIONS_DROPPED)

@@ -9,7 +9,7 @@ from radiosonde._guard import Guard
 from radiosonde.errors import StoreError
 from radiosonde.model import losses
 from radiosonde.watch import delivery as deliveries
-from radiosonde.watch.channels.channel import SendResult
+from radiosonde.watch.channels.channel import ChannelResult
 from radiosonde.watch.delivery import DeliveryCounts, QueueSender, Rate, SendingThread
 from radiosonde.watch.state import Note, StoredStep, WatchState, owner
 from tests.e2e._receivers import wait_for
@@ -21,7 +21,7 @@ class Receiver:
 
     name = "slack"
 
-    def __init__(self, *answers: SendResult) -> None:
+    def __init__(self, *answers: ChannelResult) -> None:
         self.answers, self.had = list(answers), []
 
     def takes(self, event):
@@ -29,7 +29,7 @@ class Receiver:
 
     def send(self, event):
         self.had.append(event.event_id)
-        return self.answers.pop(0) if self.answers else SendResult("delivered")
+        return self.answers.pop(0) if self.answers else ChannelResult("delivered")
 
     def show(self, event):
         return event.title
@@ -73,7 +73,7 @@ def test_what_is_delivered_is_removed(state):
 def test_what_fails_is_tried_again_later_and_later(state):
     """The next attempt is in the store before this one is made, twice as far away each time, and no more than five minutes."""
     keep(state, 1)
-    receiver = Receiver(*[SendResult("retry", "503")] * 12)
+    receiver = Receiver(*[ChannelResult("retry", "503")] * 12)
     mine, waits = sender(state, receiver), []
     for _ in range(10):
         mine.turn()
@@ -88,13 +88,13 @@ def test_what_fails_is_tried_again_later_and_later(state):
 def test_a_receiver_says_how_long_it_wants_to_be_left_alone(state):
     """Retry-After wins over our own interval."""
     keep(state, 1)
-    sender(state, Receiver(SendResult("retry", "429", 500.0))).turn()
+    sender(state, Receiver(ChannelResult("retry", "429", 500.0))).turn()
     assert state.next_delivery("slack", 0).next_ns - wall_ns() > 400 * NS
 
 
 @pytest.mark.parametrize(
     ("receiver", "written_ns"),
-    [(Receiver(SendResult("refused", "400")), None), (Receiver(), 1)],
+    [(Receiver(ChannelResult("refused", "400")), None), (Receiver(), 1)],
     ids=["refused", "older than a day"],
 )
 def test_what_is_given_up_is_counted(state, receiver, written_ns):

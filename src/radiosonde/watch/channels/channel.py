@@ -33,7 +33,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class SendResult(NamedTuple):
+class ChannelResult(NamedTuple):
     """What became of an attempt.
 
     Attributes:
@@ -60,7 +60,7 @@ class Channel(Protocol):
         """Say whether the channel tells such an event."""
         ...
 
-    def send(self, event: IncidentEvent) -> SendResult:
+    def send(self, event: IncidentEvent) -> ChannelResult:
         """Make one attempt. May take some seconds."""
         ...
 
@@ -91,7 +91,7 @@ class PostingChannel:
         """Return the request for *event*."""
         raise NotImplementedError
 
-    def send(self, event: IncidentEvent) -> SendResult:
+    def send(self, event: IncidentEvent) -> ChannelResult:
         """Post the request."""
         return post(self.request(event))
 
@@ -114,23 +114,23 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
-def post(request: Request) -> SendResult:
+def post(request: Request) -> ChannelResult:
     """Post *request* and return what became of it."""
     headers = {"Content-Type": "application/json", "User-Agent": f"radiosonde/{__version__}", **request.headers}
     try:
         asked = urllib.request.Request(request.url, request.body, headers, method="POST")  # noqa: S310 - the scheme is checked by the configuration
         with _OPENER.open(asked, timeout=TIMEOUT_S) as answer:
             answer.read(_ANSWER_BYTES)
-            return SendResult("delivered")
+            return ChannelResult("delivered")
     except urllib.error.HTTPError as error:
         with error:
             text = error.read(_ANSWER_BYTES).decode("utf-8", "replace").strip()
             said = f"{masked(request.url)} answers {error.code} {text[:200]}".strip()
             outcome: Literal["retry", "refused"] = "refused" if error.code in _REFUSED else "retry"
-            return SendResult(outcome, said, _wait_s(error.headers.get("Retry-After", "")))
+            return ChannelResult(outcome, said, _wait_s(error.headers.get("Retry-After", "")))
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        return SendResult("retry", f"no answer from {masked(request.url)} ({reason})")
+        return ChannelResult("retry", f"no answer from {masked(request.url)} ({reason})")
 
 
 def masked(url: str) -> str:

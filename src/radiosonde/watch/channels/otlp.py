@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from radiosonde.model.watched import IncidentEvent
-from radiosonde.watch.channels.channel import SendResult
+from radiosonde.watch.channels.channel import ChannelResult
 
 if TYPE_CHECKING:
     from radiosonde.export.otlp import OtlpExporter
@@ -29,13 +29,13 @@ class OtlpEvents:
         """Take every event."""
         return True
 
-    def send(self, event: IncidentEvent) -> SendResult:
+    def send(self, event: IncidentEvent) -> ChannelResult:
         """Send one record."""
         self._exporter = self._exporter or self._make()
         result = self._exporter.export_incidents([event])
         if result.rejected:
-            return SendResult("refused", result.error)
-        return SendResult("delivered") if result.ok else SendResult("retry", result.error)
+            return ChannelResult("refused", result.error)
+        return ChannelResult("delivered") if result.ok else ChannelResult("retry", result.error)
 
     def show(self, event: IncidentEvent) -> str:
         """Return the event's name and title."""
