@@ -174,7 +174,7 @@ def test_a_kill_in_the_middle_of_a_step_keeps_all_of_it_or_nothing(tmp_path, at)
         "    if left[0] < 0: os.kill(os.getpid(), 9)\n"
         "    return put(*given)\n"
         "s._put = dying\n"
-        "mine.save(s.Step({'i': '{}'}, (), [s.Note('slack', str(n), 'opened', True, '{}') for n in range(3)], 5, 7))\n"
+        "mine.save(s.StoredStep({'i': '{}'}, (), [s.Note('slack', str(n), 'opened', True, '{}') for n in range(3)], 5, 7))\n"
     )
     ran = subprocess.run([sys.executable, "-c", script, path, str(at)], timeout=120, check=False, env={**os.environ})
     kept = WatchState(path, owner("you"))
