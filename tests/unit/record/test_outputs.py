@@ -358,7 +358,9 @@ def test_no_output_of_a_batch():
 
 
 @pytest.mark.parametrize(
-    "answer", [[None], (None,), np.array([None]), pd.Series([None]), pa.nulls(1), [pd.NA]], ids=repr
+    "answer",
+    [[None], (None,), np.array([None]), pd.Series([None]), pa.nulls(1), [pd.NA]],
+    ids=["list", "tuple", "array", "series", "Arrow", "list of pandas"],
 )
 def test_a_batch_of_one_row_lacks_its_answer_like_any_other(answer):
     """What holds nothing is a missing answer, and nothing at all is none."""
