@@ -147,7 +147,7 @@ def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path, capsys: pytest.
     code, found = blackbox(tmp_path, capsys)
     assert code == 1
     assert len(found["rings"]) == 1
-    assert "other-00000000.ring is torn" in found["unreadable"][0]
+    assert "other-00000000.ring is damaged" in found["unreadable"][0]
 
 
 def test_traced_predictions_are_told_like_any_other(
