@@ -283,7 +283,7 @@ class RecordWriter:
         inputs = self.inputs
         if not inputs.is_tentative and not isinstance(recorded, Unread):
             return recorded
-        answers = self.recorder.host.guard.attempt(answers_in, result)
+        answers = self.recorder.host.guard.attempt(answers_in, result, self.outputs.task)
         if not isinstance(answers, int) or not 0 < answers <= MOST_ROWS:
             return recorded
         found = recorded

@@ -23,8 +23,13 @@ _SHOWN = 4096
 """Longest flat answer that may be one row of probabilities."""
 
 
-def answers_in(result: Any) -> int | None:
-    """Return for how many rows *result* is, None when it does not show. May raise what the result raises."""
+def answers_in(result: Any, task: str | None = None) -> int | None:
+    """Return for how many rows *result* is, None when it does not show. May raise what the result raises.
+
+    Args:
+        result: what the function returned.
+        task: of the model; numbers of a regression are neither a label with its confidence nor a distribution.
+    """
     if result is None:
         return None
     form = recognise(result)
@@ -39,10 +44,10 @@ def answers_in(result: Any) -> int | None:
         return 1
     if form in (Form.ARRAY, Form.SERIES) and isinstance(shape, (tuple, list)):
         if len(shape) == 1:
-            return _in_flat(result, int(shape[0]))
+            return _in_flat(result, int(shape[0]), task)
         return int(shape[0]) if len(shape) else 1
     if form in (Form.SEQUENCE, Form.SERIES, Form.ARRAY) and hasattr(type(result), "__len__"):
-        return _in_sequence(result)
+        return _in_sequence(result, task)
     return None
 
 
@@ -64,11 +69,11 @@ def _in_probabilities(value: Any) -> int | None:
     return len(value) if is_nested else 1
 
 
-def _in_sequence(result: Sequence[Any]) -> int | None:
+def _in_sequence(result: Sequence[Any], task: str | None) -> int | None:
     count = len(result)
     if not count or not is_scalar(form_of_item(result[0])):
         return count
-    return 1 if is_pair(result) else _in_flat(result, count)
+    return 1 if task != "regression" and is_pair(result) else _in_flat(result, count, task)
 
 
 def is_pair(value: Sequence[Any]) -> bool:
@@ -86,8 +91,8 @@ def is_pair(value: Sequence[Any]) -> bool:
     return isinstance(label, (str, bytes))
 
 
-def _in_flat(result: Any, count: int) -> int:
-    if not 1 < count <= _SHOWN:
+def _in_flat(result: Any, count: int, task: str | None) -> int:
+    if not 1 < count <= _SHOWN or task == "regression":
         return count
     numbers = result.tolist() if hasattr(result, "tolist") else list(result)
     if not all(type(number) is float or isinstance(number, np.floating) for number in numbers):

@@ -135,7 +135,7 @@ def test_a_function_without_a_signature(function):
 @pytest.mark.parametrize("what", ["input", "id"])
 def test_a_parameter_that_is_not_there(what):
     """The message says which argument was wrong, and what parameters there are."""
-    with fly() as rs, pytest.raises(ConfigurationError, match=f"{what}='wind' is no parameter .* it has rows, top"):
+    with fly() as rs, pytest.raises(ConfigurationError, match=f"{what}='wind' is not a parameter .* it has rows, top"):
 
         @rs.observe("delays", **{what: "wind"})
         def predict(rows, top=1):

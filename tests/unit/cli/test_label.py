@@ -133,8 +133,8 @@ def test_decimals_naive_times_and_missing_fields_of_parquet(tmp_path, store, cap
         load(path, store)
     store.is_closed = False
     assert load(path, store, "--utc") == 0
-    assert store.labels == [Label("7", "1.50", 1_362_096_000 * NS), Label("9", "2.50", 1_362_096_000 * NS)]
-    assert "first row 2: None is no label" in capsys.readouterr().out
+    assert store.labels == [Label("7", "1.5", 1_362_096_000 * NS), Label("9", "2.5", 1_362_096_000 * NS)]
+    assert "first row 2: None is not a label" in capsys.readouterr().out
 
 
 def test_bad_rows_are_counted_by_reason_and_the_rest_is_received(csv, store, capsys):
@@ -255,7 +255,7 @@ def test_a_bar_shows_how_far_it_is(csv, tmp_path, monkeypatch):
     seen = []
     path = csv("id,label\n" + "".join(f"{row},yes\n" for row in range(2_500)))
     for _ in rows.read_rows(
-        path, rows.LabelColumns(), lambda done, total: seen.append((done, total)), rows.FileFormat()
+        path, rows.ColumnChoice(), lambda done, total: seen.append((done, total)), rows.FileFormat()
     ):
         pass
     size_bytes = path.stat().st_size
@@ -265,7 +265,7 @@ def test_a_bar_shows_how_far_it_is(csv, tmp_path, monkeypatch):
     table = tmp_path / "labels.parquet"
     pq.write_table(pa.table({"id": list(range(12_000)), "label": ["yes"] * 12_000}), table)
     for _ in rows.read_rows(
-        table, rows.LabelColumns(), lambda done, total: seen.append((done, total)), rows.FileFormat()
+        table, rows.ColumnChoice(), lambda done, total: seen.append((done, total)), rows.FileFormat()
     ):
         pass
     assert seen == [(10_000, 12_000), (12_000, 12_000)]

@@ -58,10 +58,16 @@ def test_a_random_split_is_no_finding_and_says_its_floor(seed):
     assert "odds" in report.checked[0].floors[0].text
 
 
-def test_one_version_is_not_looked_at_and_two_cohorts_cannot_be():
-    """Nothing to compare, and too little to know who stands out."""
-    keys = series(2, region=2)
-    assert "serve 2 cohorts" in look_at([0.2, 0.4], keys).gaps[0].because
-    one = look_at([0.0, 0.0], keys)
+@pytest.mark.parametrize("shares", [[0.2, 0.4], [0.2, 0.2, 0.5], [0.2, 0.2, 0.5, 0.2]])
+def test_few_cohorts_cannot_be_told_apart(shares):
+    """Two of three are alike by chance: too little to know who stands out."""
+    report = look_at(shares, series(2, region=len(shares)))
+    assert not report.findings
+    assert f"serve {len(shares)} cohorts" in report.gaps[0].because
+
+
+def test_one_version_is_not_looked_at():
+    """Nothing to compare."""
+    one = look_at([0.0, 0.0], series(2, region=2))
     assert "one version only" in one.gaps[0].because
     assert one.checked == []

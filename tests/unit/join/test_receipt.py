@@ -25,7 +25,7 @@ def test_a_rotated_key_still_verifies_and_no_longer_signs():
     old, new = sign(receipt, before, 2 * EVENT_NS), sign(receipt, during, 2 * EVENT_NS)
     assert (old[:7], new[:7]) == ("rs1.k1.", "rs1.k2.")
     assert verify(old, during, EVENT_NS) == verify(new, during, EVENT_NS) == verify(new, after, EVENT_NS)
-    with pytest.raises(ReceiptError, match="no key 'k1' is here") as raised:
+    with pytest.raises(ReceiptError, match="no key 'k1' is configured") as raised:
         verify(old, after, EVENT_NS)
     assert raised.value.reason == "unknown_key"
     assert isinstance(raised.value, RadiosondeError)

@@ -167,7 +167,7 @@ def test_the_caller_gets_what_it_would_get_one_frame_deeper(name, raises, option
         assert model.runs <= counted + lost <= 6 + len(ROOM)
         assert lost <= 6 or not is_known  # opening the ring takes fifty frames
         assert rs.statistics().in_flight == 0
-        assert set(rs.statistics().guarded) <= (set() if is_known else {"schema", "open_writer", "log"})
+        assert set(rs.statistics().guarded) <= (set() if is_known else {"schema", "open_writer", "log", "span_tracer"})
 
 
 @pytest.mark.parametrize("style", ["function", "coroutine", "generator"])

@@ -439,3 +439,17 @@ def test_a_missing_value_is_an_answer_that_cannot_be_read(answer, task):
         windows = {window.key.model: window.output for window in rs.windows()}
         assert {model: output.unreadable for model, output in windows.items()} == {"m": 1, "n": 0}
         assert rs.losses() == {losses.OUTPUT_UNREADABLE: 1}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[0, 0.0], [3, 2.5], (1, 0.9), [0.4, 0.6], np.array([0.4, 0.6]), pd.Series([0.25, 0.75]), [True, 0.5]],
+    ids=repr,
+)
+def test_two_numbers_of_a_regression_are_two_rows(answer):
+    """They are neither a class with its confidence nor a distribution, whatever they look like."""
+    with fly() as rs:
+        rs.observe("m", task="regression")(lambda rows: answer)(np.zeros((2, 2)))
+        (window,) = rs.windows()
+    assert (window.rows, int(window.output.value_counts.sum()), window.output.unreadable) == (2, 2, 0)
+    assert window.output.value_sum == pytest.approx(float(np.sum(answer)))

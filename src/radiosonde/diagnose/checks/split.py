@@ -2,6 +2,7 @@
 
 Callers that are drawn at random give every cohort the same share. Where all cohorts differ, the split is meant to be uneven, which is said and is no
 finding. Where one or a few stand out and the rest are alike, their callers do not reach the version, or leave it: comparisons of the versions are biased.
+Of fewer than five cohorts, it cannot be told which are the rest: two of three are alike by chance.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 _WHAT = "the split of versions between cohorts"
-_FEWEST, _MOST_ALONE, _RECENT = 3, 3, 20
+_FEWEST, _MOST_ALONE, _RECENT = 5, 3, 20
 _LEAST_ODDS = 1.25
 
 
