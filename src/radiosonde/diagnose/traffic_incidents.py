@@ -262,7 +262,8 @@ def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
 
     Somebody is woken when half of all calls or more are gone, or when a rise brings failures or slow calls. A level that changes at the turn of
     the day (UTC) and keeps a third is a weekend or a holiday until the second week is known: a note. From then on the weekday is in the forecast, and what still differs is
-    a holiday or a fault: a ticket.
+    a holiday or a fault: a ticket. In steps of an hour or so, an evening or a night that is unlike the others is a note as well,
+    until it has lasted a day or two thirds of the calls are gone.
     """
     each = incident.excursion
     day = (grid.start_ns + each.onset * grid.step_ns + _DAY_NS // 2) % _DAY_NS - _DAY_NS // 2
@@ -270,6 +271,8 @@ def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
         return "info" if each.onset * grid.step_ns < _WEEKS_KNOWN_NS else "ticket"
     most = _TWO_THIRDS if grid.pace.needs_course else _HALF
     gone = -_moved(grid, grid.calls.sum(axis=0), each) if each.sign < 0 else 0.0
+    if grid.pace.needs_course and each.sign < 0 and incident.place == PlaceName() and gone < most:
+        return "ticket" if _inside(grid, each).size * grid.step_ns >= _DAY_NS else "info"
     if incident.place != PlaceName():
         return "page" if gone >= most and not grid.pace.needs_course else "ticket"
     if each.sign < 0:

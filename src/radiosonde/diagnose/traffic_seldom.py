@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.traffic_days import DayChange, day_change, floor_of, lay_out_days, quietest_ns
-from radiosonde.diagnose.traffic_series import Rhythm, make_rhythm, written_until
+from radiosonde.diagnose.traffic_series import Rhythm, covering, make_rhythm, written_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +66,8 @@ def _look(
     beside: Sequence[tuple[int, int]],
     places: int,
 ) -> Seldom:
+    everything = [*windows, *others]
+    beside = covering(everything, beside)
     spans = [*beside, *((window.start_ns, window.end_ns) for window in others)]
     rhythm: Rhythm | None = make_rhythm(windows, spans)
     least = _LEAST_PAUSES if place == PlaceName() else _LEAST_OF_PART
@@ -73,7 +75,6 @@ def _look(
         rhythm = None
     allowed = 0 if rhythm is None else rhythm.allowed_ns(places)
     silent = rhythm is not None and rhythm.until_ns - rhythm.last_ns > allowed
-    everything = [*windows, *others]
     until, cut = written_until(everything, beside), quietest_ns(everything)
     written = [*spans, *((window.start_ns, window.end_ns) for window in windows)]
     days = lay_out_days(windows, cut, written, until)

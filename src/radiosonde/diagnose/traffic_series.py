@@ -88,6 +88,11 @@ def written_until(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) 
     return max([last, *(end for _, end in beside)]) if _covers(windows, beside) else last
 
 
+def covering(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """Return *beside* where it was written while *windows* were, else nothing: of a replay, health is of another time than calls."""
+    return beside if _covers(windows, beside) else ()
+
+
 def _covers(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> bool:
     if not beside:
         return False
