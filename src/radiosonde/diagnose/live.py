@@ -73,7 +73,6 @@ class _Watched:
     seen: LiveTable = field(init=False)
     failures: FailureReplay | None = None
     findings: list[Finding] = field(default_factory=list)
-    is_counted_anew: bool = False
     _changes: int = -1
 
     def __post_init__(self) -> None:
@@ -102,7 +101,7 @@ class _Watched:
             self.seen = LiveTable(self.table.model)
             self.seen.add(_outside(self.table.steps(0), self.excluded))
         self.failures = FailureReplay(self.seen.counts(), self.slo) if self.seen.size else None
-        self._changes, self.is_counted_anew = -1, True
+        self._changes = -1
 
     def look(self, policy: Policy) -> None:
         """Bring `findings` up to date."""

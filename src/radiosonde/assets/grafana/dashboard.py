@@ -31,13 +31,11 @@ class Query(NamedTuple):
         expr: PromQL; variables as ``$name``.
         legend: of each series; labels in double braces.
         exemplars: show those of the series.
-        at_once: the last value alone, for tables and single figures.
     """
 
     expr: str
     legend: str = ""
     exemplars: bool = False
-    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +189,15 @@ def _panel(panel: DashboardPanel) -> dict[str, Any]:
 
 
 def _target(query: Query, letter: str, panel: DashboardPanel) -> dict[str, Any]:
-    at_once = query.at_once or panel.kind != "timeseries"
+    is_drawn_over_time = panel.kind == "timeseries"
     return {
         "refId": letter,
         "datasource": SOURCE,
         "expr": query.expr,
         "legendFormat": query.legend or "__auto",
         "exemplar": query.exemplars,
-        "instant": at_once,
-        "range": not at_once,
+        "instant": not is_drawn_over_time,
+        "range": is_drawn_over_time,
         "format": "table" if panel.kind == "table" else "time_series",
     }
 
