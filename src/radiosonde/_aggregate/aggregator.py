@@ -1,12 +1,12 @@
 """Folds blocks into windows of event time, closes windows, keeps the running total.
 
 A window closes when the watermark (the largest event time seen) has passed its end by a tenth of its length, or when
-nothing came for it for its length in wall time. What comes later opens a further part of the same window: parts are
-deltas and add up, so closing early is never wrong. Parts of windows behind the watermark (late rows) are held for a
+no record arrived for its length in wall time. Later records open a further part of the same window: parts are deltas and add up, so closing
+early is never wrong. Parts of windows behind the watermark (late rows) are held for a
 while, because every row on its own would make a part.
 
-Calls, rows, errors, durations, phases and outputs count every record. Features count the rows that the budget allows
-(`radiosonde._aggregate.sampling_controller` says how many, `radiosonde._aggregate.thinning` which), each for as many as it stands for.
+Calls, rows, errors, durations, phases and outputs count every record. Features are sampled within the CPU budget
+(`radiosonde._aggregate.sampling_controller` sets the rate, `radiosonde._aggregate.thinning` selects the rows) and weighted.
 
 Threads: `fold` and `close` belong to the consumer; `update_outcomes` may be called by any thread and `snapshot` from a
 scrape. One lock, held for one fold at most, never while anything is exported and never by the caller of a prediction.
@@ -50,7 +50,7 @@ OPEN_WINDOWS = 1000
 one of 30 features takes 90 kB."""
 
 LARGEST_SHARE = 64
-"""Rows that one row may stand for because the features of others were given up; what is left is spread over later ones."""
+"""Largest weight added to a row for rows whose features were lost; the remainder is spread over later rows."""
 
 WAITING_BYTES = 32 << 20
 """Bytes of rows of all models together that wait for provisional references; beyond it the oldest one is made early."""
@@ -64,17 +64,17 @@ class Aggregator:
     Args:
         window_s: length of a window in seconds of event time.
         process: identity of this process in the windows.
-        tail_sampler: chooses predictions that get a span after the fact; None makes none.
-        sampling: how many rows' features may be counted; default: all.
-        thinner: which ones.
-        guard: contains what fails while a window closes, so that it costs that window only.
+        tail_sampler: selects predictions that get a span after they ended; None: no spans.
+        sampling: sets the sampling rate of features; default: all rows.
+        thinner: selects the rows.
+        guard: contains failures while a window closes, so that they cost that window only.
         provisional_s: event time that the rows of a provisional reference must cover, in seconds.
 
     Attributes:
         tail_sampler: as given.
-        counted_rows: rows whose features were looked at.
+        counted_rows: rows whose features were counted.
         closed: windows closed.
-        step: how many rows each row counted in the last fold stands for, at most.
+        step: largest weight of a row in the last fold.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class Aggregator:
         series = headers["series"]
         with self._lock, np.errstate(all="ignore"):  # sums of answers may be infinite
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
-            # Nothing of a replay is thinned, which the budget of a live server is not for; nor without a grid: the first
-            # rows make the provisional reference, once.
+            # # A replay is not sampled, because the budget is for live servers; nor are rows without a grid: the first rows form the
+            # provisional reference, once.
             is_live = event_ns >= headers["start_ns"] - REPLAY_NS
             offered = int(headers["kept"][is_live].sum())
             live_step = self._sampling.offer(offered, monotonic_ns()) if offered and stream.grid is not None else 1
             self.step = live_step
             counted, self._row_ns = self.counted_rows, 0
-            if self.tail_sampler is not None:  # looks at all records, not at those that are counted
+            if self.tail_sampler is not None:  # sees all records, not only the sampled ones
                 self.tail_sampler.keep(stream, block)
             if (starts_ns == starts_ns[0]).all() and (series == series[0]).all():
                 step = live_step if is_live.any() else 1
@@ -168,7 +168,7 @@ class Aggregator:
             part = part.part(~is_batch)
         if len(part):
             self._add_singles(stream, state, part, step, has_failed=has_failed)
-        if has_grid:  # making the provisional reference is not what a row costs
+        if has_grid:  # building the provisional reference is not part of the cost of a row
             self._row_ns += thread_time_ns() - began_ns
 
     def _add_batches(self, stream: Stream, state: SeriesState, part: Block, step: int, *, has_failed: bool) -> None:
@@ -220,13 +220,13 @@ class Aggregator:
         if backlog.is_ready or identity in self._provisional:
             self._settle(identity)
         elif sum(each.size_bytes for each in self._backlogs.values()) > WAITING_BYTES:
-            self._settle(next(iter(self._backlogs)))  # the oldest: by what there is
+            self._settle(next(iter(self._backlogs)))  # the oldest: with the rows it has
 
     @staticmethod
     def _add_standing(
         stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int, *, is_failed: bool
     ) -> None:
-        """Add feature rows, which stand for those of their series that nobody has looked at, too."""
+        """Add feature rows, weighted for the rows of their series that were not counted."""
         cohort = state.key.cohort
         if cohort not in stream.unseen:
             state.add_features(rows, weight, is_failed=is_failed)
@@ -241,7 +241,7 @@ class Aggregator:
             state.add_features(rows[rest:], weight + share, is_failed=is_failed)
 
     def add_tally(self, stream: Stream, entries: NDArray[Any]) -> None:
-        """Add what a writer has counted of records it reclaimed (`radiosonde._ring.tally`)."""
+        """Add a writer's counts of reclaimed records (`radiosonde._ring.tally`)."""
         if not len(entries):
             return
         counted = take_apart(entries)
@@ -261,8 +261,7 @@ class Aggregator:
     def _settle(self, identity: _Identity, deadline_ns: int | None = None) -> None:
         """Make the provisional reference from the backlog and count the backlog by it.
 
-        With a deadline, a sample is counted of what is not counted by half of the time; what is not counted by the deadline is
-        lost, and counted as that.
+        With a deadline, rows not counted by half of the time are sampled; rows not counted by the deadline are a counted loss.
         """
         backlog = self._backlogs.pop(identity)
         if deadline_ns is None:
@@ -287,7 +286,7 @@ class Aggregator:
         )
 
     def _count_backlog(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> None:
-        # Streams of one version share it, whatever process they come from: counts add up only within one grid.
+        # Streams of one version share it across processes: counts add up only within one grid.
         reference = self._provisional.get(identity)
         if reference is None:
             reference = self._provisional[identity] = backlog.reference(deadline_ns)
@@ -313,15 +312,15 @@ class Aggregator:
         )
 
     def let_go(self, stream: Stream) -> None:
-        """Let go of the arena of a stream that has no more rows; those that wait for a reference go on waiting."""
+        """Release the arena of a finished stream; rows that wait for a reference are kept."""
         with self._lock:
             stream.arena = BatchArena(0)
 
     def update_outcomes(self, outcomes: Sequence[Outcome]) -> list[Window]:
         """Count outcomes in the windows of their predictions, which this process need not have made; any thread.
 
-        They are parts of windows, closed at once: whoever joins makes the outcomes of one batch durable in one
-        transaction, and what waited here for more would belong to several.
+        They are parts of windows, closed at once: the joiner makes the outcomes of one batch durable in one transaction, and outcomes held
+        back here would belong to several.
 
         Returns:
             The parts, one per window, series and grid; they are in the totals already.
@@ -363,7 +362,7 @@ class Aggregator:
     def _state(self, stream: Stream, start_ns: int, cohort: str) -> SeriesState:
         key = self._key(stream, cohort)
         grid = stream.grid.id if stream.grid is not None else ""
-        # A state of its own per stream: codes of classes and phases mean something else in each. Windows merge by name.
+        # One state per stream: codes of classes and phases differ between streams. Windows merge by name.
         place = (start_ns, key, grid, id(stream))
         state = self._open.get(place)
         if state is None:
@@ -384,9 +383,9 @@ class Aggregator:
         """Take out the windows that are due (or all) and return them frozen, with sketches.
 
         Args:
-            everything: all that are open.
-            is_end: nothing will come after this: features that wait for a provisional reference are counted by what there is.
-            deadline_ns: monotonic clock, for these features: they are given up when it has passed.
+            everything: close all open windows.
+            is_end: no records follow: features that wait for a provisional reference are counted with the rows there are.
+            deadline_ns: monotonic time after which these features are dropped.
         """
         now_ns = monotonic_ns()
         with self._lock, np.errstate(all="ignore"):
@@ -433,12 +432,12 @@ class Aggregator:
                 self._totals[key] = merge_windows([*self._totals.get(key, ()), *parts], by=_key)
 
     def totals(self, keys: Iterable[SeriesKey]) -> list[Window]:
-        """Return what was closed of these series since the start, summed; several of a series counted on several grids."""
+        """Return the sums of the closed windows of these series since the start; several for a series with several grids."""
         with self._lock:
             return [window for key in keys for window in self._totals.get(key, ())]
 
     def snapshot(self) -> tuple[Window, ...]:
-        """Return the cumulative windows since the start, what is still open included, without sketches.
+        """Return the cumulative windows since the start, including open ones, without sketches.
 
         One per series, unless it was counted on several grids: those never add up.
         """
@@ -489,8 +488,8 @@ class Aggregator:
 
     @property
     def series(self) -> int:
-        """Number of series known."""
-        # Copied first: the consumer adds to both while somebody asks.
+        """Number of series."""
+        # Copied first: the consumer adds to both concurrently.
         return len({*list(self._totals), *(key for _, key, *_ in list(self._open))})
 
 

@@ -14,9 +14,9 @@ _POOL = ""
 class Allowance:
     """Grants spans, at most *per_minute* in any 60 seconds of the monotonic clock.
 
-    Every reason has a tenth for itself, the baseline a fifth; what is left is for whoever comes first, but for the
-    baseline, which always wants more. What was granted counts for a minute from that moment. A token bucket would be
-    smaller, but to hold a bound in *any* minute its capacity and its rate can each be only half of it.
+    Every reason has a reserved tenth, the baseline a fifth; the rest is granted first come, first served, except to the baseline, which is
+    always in demand. A grant counts for one minute. A token bucket would be smaller, but to hold a bound in *any* minute its capacity and
+    its rate can each be only half of it.
 
     Memory: at most *per_minute* entries.
     """
@@ -30,7 +30,7 @@ class Allowance:
         self._granted: deque[tuple[int, str, int]] = deque()
 
     def grant(self, reason: str, wanted: int) -> int:
-        """Return how many of *wanted* spans may be made for *reason* now; they are counted as made."""
+        """Return how many of *wanted* spans are granted for *reason* now; they count as used."""
         now_ns = monotonic_ns()
         while self._granted and self._granted[0][0] <= now_ns - _MINUTE_NS:
             _, share, count = self._granted.popleft()

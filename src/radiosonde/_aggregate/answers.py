@@ -58,7 +58,7 @@ class AnswerState:
             self._add_values(outputs[:, 0], weight)
 
     def add(self, counted: tally.Counted) -> None:
-        """Add what a writer has counted of records it reclaimed."""
+        """Add a writer's counts of reclaimed records."""
         answered, classes, values = (counted.of(kind) for kind in (tally.ANSWERED, tally.CLASSES, tally.VALUES))
         self._counted_rows += int(answered.counts.sum())
         self._weight_square_sum += int(answered.totals.sum())

@@ -1,10 +1,10 @@
 """Reads the features of sampled batches and rows from the arena into one array.
 
 Counting the cells of a hundred rows takes 130 us and of a thousand 600 us, so small batches are counted together; what
-a batch costs by itself is a view and a copy. Gathered are at most `GATHERED_ROWS` rows, which stay in a second-level cache.
+the fixed cost of a batch is a view and a copy. At most `GATHERED_ROWS` rows are gathered, which fit into a second-level cache.
 
-A block is copied before it is judged: what is whole after the copy was whole during it. The features of blocks that were
-overwritten are not looked at, and other rows stand for them. Outputs were copied when the records were taken.
+A block is copied before it is validated: a block that is whole after the copy was whole during it. The features of overwritten blocks are
+not counted, and other rows are weighted for them. Outputs were copied when the records were taken.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class BatchPart(NamedTuple):
 
     Attributes:
         rows: feature rows, shape (rows, features).
-        weight: how many rows each stands for.
+        weight: weight of each row.
     """
 
     rows: NDArray[np.float64]
@@ -48,8 +48,8 @@ class Batches:
     Args:
         stream: whose arena they are in.
         headers: their headers.
-        thinner: chooses among them.
-        step: how many rows one row may stand for.
+        thinner: selects rows.
+        step: largest weight of a row.
 
     Attributes:
         unseen_rows: rows of batches whose features were overwritten before they were read; complete after `parts`.
@@ -103,7 +103,7 @@ def _one(blocks: list[NDArray[np.float64]], columns: int) -> NDArray[np.float64]
 
 
 def by_result(headers: NDArray[Any], *, has_failed: bool) -> list[tuple[bool, NDArray[Any]]]:
-    """Return the headers of calls that answered and, if there are any, those of calls that raised."""
+    """Return the headers of successful calls and, if there are any, those of failed calls."""
     if not has_failed:
         return [(False, headers)]
     failed = (headers["mark"] & 3) == FAILED

@@ -27,8 +27,8 @@ def as_categories(
     """Return a column of a categorical feature as codes: NaN missing, infinite invalid.
 
     Args:
-        column: as it stands in the ring.
-        names: text by the code in the ring.
+        column: values as encoded in the ring.
+        names: texts by code.
         code: gives the code wanted for a text.
     """
     texts = codes_of(column)

@@ -1,11 +1,10 @@
 """Accumulates feature cells, fingerprints and sketches of one series in one window.
 
-Cells count every row they are given as many times as it stands for: exactly, if nothing is thinned. KLL sees the same
-rows, unweighted, so of a window in which the share of rows that are looked at changed it tells more of one part than of
-another; it is for exploring. Fingerprints are of the rows that stand for themselves alone. Distinct values and
-frequent items cost 0.75 us a value where the rest together costs 0.03 (bench_total), so they see at most
-`SKETCHED_ROWS` rows a window; `sketched_rows` says how many. Each fold gives a quarter of what is left of them, so they
-come from all over the window and not from its first second. Those rows wait until the window is frozen, and are sketched
+Cells count every row with its weight: exactly, if nothing is sampled. KLL sees the same rows unweighted, so a window in which the sampling
+rate changed over-represents one part; it is for exploration. Fingerprints cover the rows of weight one only. Distinct values and frequent
+items cost 0.75 us per value where the rest together costs 0.03 (bench_total), so they see at most `SKETCHED_ROWS` rows per window;
+`sketched_rows` holds the number. Each fold uses a quarter of the remaining allowance, so the rows are spread over the window instead of its
+first second. Those rows wait until the window is frozen, and are sketched
 then: that is half a KiB a feature while the window is open, where its two sketches would be four.
 """
 
@@ -26,19 +25,19 @@ if TYPE_CHECKING:
     from radiosonde._aggregate.stream import Stream
 
 SKETCHED_ROWS = 64
-"""Rows a window feeds to the distinct and frequent-items sketches: at most 1.5 ms for 30 features, and 3 840 rows an hour
-at one window a minute, enough to see a stuck value or a new category of one in a hundred."""
+"""Largest number of rows per window for the distinct and frequent-items sketches: at most 1.5 ms for 30 features, and 3 840 rows an hour at
+one window a minute, enough to detect a stuck value or a new category of one in a hundred."""
 
 KLL_ROWS = 16_384
-"""Rows of a batch that a KLL sketch sees; its own error exceeds what more rows would add."""
+"""Largest number of rows of a batch for a KLL sketch; its own error exceeds the gain of more rows."""
 
 FAILED_ROWS = 64
-"""Rows of failing calls that are counted of one fold; the others are stood for. So what an outage costs beside counting the features of
-all calls is bounded: 0.2 ms a fold for 30 features."""
+"""Largest number of rows of failed calls counted per fold; these are weighted for the others. Bounds the extra cost of an outage: 0.2 ms
+per fold for 30 features."""
 
 HELD_ROWS = 512
-"""Rows of a sample that wait to be counted together: 30 columns and their sketches cost 0.2 ms a time (0.7 ms where the
-caches are cold), which is what 500 rows cost. 4 KiB a feature while sampling is on; every snapshot counts them."""
+"""Rows of a sample that are buffered to be counted together: the fixed cost of 30 columns and their sketches is 0.2 ms (0.7 ms with cold
+caches), the cost of 500 rows. 4 KiB per feature while sampling is on; every snapshot counts them."""
 
 
 class FeatureState:
@@ -65,7 +64,7 @@ class FeatureState:
         self._thinner = Thinner()
 
     def update(self, rows: NDArray[np.float64], weight: int = 1) -> None:
-        """Add feature rows, shape (rows, features), each of which stands for *weight* rows."""
+        """Add feature rows, shape (rows, features), each of weight *weight*."""
         self._counted_rows += len(rows)
         self._weight_square_sum += weight * weight * len(rows)
         if weight == 1:
@@ -77,11 +76,11 @@ class FeatureState:
             self._count_held()
 
     def update_failed(self, rows: NDArray[np.float64], weight: int) -> None:
-        """Count rows of calls that raised, each of which stands for *weight* rows; `update` counts them among the others."""
+        """Count rows of failed calls, each of weight *weight*; `update` counts them among all rows."""
         if not self._failed_cells.size:
             self._failed_cells = np.zeros_like(self._cells)
         step = -(-len(rows) // FAILED_ROWS)
-        # Drawn, not each *step*th: what callers send may have a rhythm.
+        # Random, not every *step*th row: traffic may be periodic.
         thinned = rows if step == 1 else rows[self._thinner.positions(len(rows), step)]
         columns = np.array(self._stream.to_grid(thinned), order="F")
         columns.sort(axis=0)

@@ -18,10 +18,10 @@ _PENDING = 1024
 
 
 class OutcomeCells:
-    """Cell tables of one grid. Owner: whoever holds the aggregator's lock.
+    """Cell tables of one grid. Guarded by the aggregator's lock.
 
     Args:
-        features: feature names; each row of bytes is as long.
+        features: feature names, one per byte of a row.
         body: body cells of the grid where they are known, so that tables are as wide as those of the features.
     """
 
@@ -89,7 +89,7 @@ class OutcomeCells:
 
 
 def residual(label: str | float, predicted: str, confidence: float, value: float, classes: tuple[str, ...]) -> float:
-    """Return what the prediction missed the label by, see `radiosonde.model.LabelCounts`; NaN when it cannot be known."""
+    """Return the residual of the prediction, see `radiosonde.model.LabelCounts`; NaN when it is unknown."""
     if not math.isnan(value):
         return float(label) - value
     if len(classes) == 2 and predicted in classes:

@@ -38,7 +38,7 @@ class _LabelLags:
 
 
 class OutcomeState:
-    """Counts of labels. Owner: whoever holds the aggregator's lock.
+    """Counts of labels. Guarded by the aggregator's lock.
 
     Args:
         body: body cells of the grid, where this process knows it.
@@ -123,7 +123,7 @@ class OutcomeState:
             cells.add(name, outcome.cells, missed, sign)
 
     def _count_class(self, outcome: Outcome, name: str, lag_s: float, sign: int) -> None:
-        # Of classes beyond the bound too: see `radiosonde.model.classes`.
+        # Includes classes beyond the bound: see `radiosonde.model.classes`.
         is_correct = name == outcome.predicted
         key = ("correct" if is_correct else "incorrect", LAGS[bisect_left(_LAG_LIMITS_S, lag_s)])
         (self._outcomes if sign > 0 else self._retractions)[key] += 1

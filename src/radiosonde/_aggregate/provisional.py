@@ -1,17 +1,15 @@
 """Buffers rows until a provisional reference can be built from the first hour of traffic.
 
-It is made when there are `PROVISIONAL_ROWS` rows *and* they cover the time asked for (an hour by default), and by nothing
-else: a reference of the first eleven rows calls a third of ordinary traffic outside. A flush and a commit leave the rows
-waiting; the end of the process makes do with what there is. Until then `Backlog.preview` counts what waits by an interim
-reference, for whoever looks in the meantime (a scrape, a notebook): a view, in which every row is there once, and which
-closed windows never see.
+It is built when there are `PROVISIONAL_ROWS` rows *and* they cover the configured time (an hour by default), never earlier: against a
+reference of the first eleven rows a third of ordinary traffic is outside. A flush and a commit keep the rows waiting; the end of the
+process uses the rows there are. Until then `Backlog.preview` counts the waiting rows with an interim reference, for a scrape or a notebook:
+a view that holds every row once, and does not affect closed windows.
 
-Rows that wait lie in memory of their own (`radiosonde._aggregate.row_memory`). They are bounded in bytes, and in the pieces they come
-in, which are put together first. At the bound every second one is dropped and the others stand for twice as many, and so does
-what comes: the window's counts then say that they are estimates.
+Waiting rows are kept in separate memory (`radiosonde._aggregate.row_memory`). They are bounded in bytes, and in the number of pieces, which
+are joined first. At the bound every second row is dropped, and the weight of the others and of later rows doubles: the window's counts are
+then marked as estimates.
 
-Rows of all streams that agree in model, version and features wait together, whatever process they come from, because
-counts add up only within one grid.
+Rows of all streams that agree in model, version and features wait together, across processes, because counts add up only within one grid.
 """
 
 from __future__ import annotations
@@ -64,7 +62,7 @@ class OutOfTimeError(Exception):
 
 
 class Part(NamedTuple):
-    """Rows of one stream, window and cohort, each of which stands for *weight* rows; of calls that raised, or of others."""
+    """Rows of one stream, window and cohort, each of weight *weight*; of failed or of successful calls."""
 
     stream: Stream
     start_ns: int
@@ -122,13 +120,13 @@ class Backlog:
         return self._memory.size_bytes if self._memory is not None else 0
 
     def _halve(self) -> None:
-        """Drop every second row; the others, and those to come, stand for twice as many."""
+        """Drop every second row; double the weight of the others and of later rows."""
         self._step *= 2
         # One after the other: each is copied to where it, or those before it, lay.
         self._begin_anew(self._thinned(part, 2) for part in self._parts)
 
     def _begin_anew(self, parts: Iterable[Part]) -> None:
-        """Keep these instead; a list of its own says so to whoever has saved the former one."""
+        """Replace the parts by a new list, so that holders of the former list keep it unchanged."""
         self._parts = []
         if self._memory is not None:
             self._memory.clear()
@@ -155,16 +153,16 @@ class Backlog:
         return list({id(part.stream): part.stream for part in self._parts}.values())
 
     def parts(self) -> list[Part]:
-        """Return what waits."""
+        """Return the waiting rows."""
         return self._parts
 
     @property
     def estimated_rows(self) -> int:
-        """Rows that those that wait stand for."""
+        """Total weight of the waiting rows."""
         return sum(len(part.rows) * part.weight for part in self._parts)
 
     def take(self) -> Iterator[Part]:
-        """Yield what waits in pieces of some `PIECE_BYTES`, and forget each piece when the next one is asked for."""
+        """Yield the waiting rows in pieces of about `PIECE_BYTES`; each piece is released when the next one is requested."""
         self._parts = [part for members in _of_one_window(self._parts) for part in members]
         while self._parts:
             members = self._last_piece()
@@ -217,11 +215,11 @@ class Backlog:
         return fit_rows(stream.features, block, categories=categories, model=stream.model, between=between)
 
     def preview(self) -> tuple[Reference, list[list[Part]]] | None:
-        """Return an interim reference and what waits, its streams counting by that reference; None when nothing waits.
+        """Return an interim reference and the waiting rows, with streams that use that reference; None when nothing waits.
 
-        Parts of one stream, cohort and weight are together; see `pieces` for how to count them.
+        Parts of one stream, cohort and weight are joined; see `pieces` for counting them.
 
-        The reference is made anew whenever the rows have doubled, so that those who follow its identity see few of them.
+        The reference is rebuilt when the number of rows has doubled, so that its identity changes rarely.
         """
         if not self._parts:
             return None
@@ -236,7 +234,7 @@ class Backlog:
         ]
 
     def _gathered(self) -> list[Part]:
-        """Return what waits, rows of one stream, cohort and weight together."""
+        """Return the waiting rows, grouped by stream, cohort and weight."""
         found = []
         for members in self._groups():
             rows = room_for(sum(len(member.rows) for member in members), members[0].rows.shape[1])
@@ -252,7 +250,7 @@ class Backlog:
 
 
 def gathered(parts: Iterable[Part]) -> list[Part]:
-    """Return the parts with those of one stream, window, cohort, weight and result together: a trickle makes one of each row."""
+    """Return the parts grouped by stream, window, cohort, weight and result: low traffic adds one part per row."""
     return [
         members[0]._replace(rows=np.concatenate([each.rows for each in members])) if len(members) > 1 else members[0]
         for members in _of_one_window(parts)
@@ -273,8 +271,8 @@ def _group(part: Part) -> tuple[int, int, str, int, bool]:
 def pieces(members: list[Part]) -> Iterator[NDArray[np.float64]]:
     """Yield the rows of parts, some `PIECE_BYTES` at a time: counting costs by the piece, and holds it several times over.
 
-    Every carrier counts what waits for each snapshot, in its own thread, whose heap keeps what it once had: with all rows at once
-    each thread held 10 MiB more for ever.
+    Every carrier counts the waiting rows for each snapshot, in its own thread, whose heap keeps its peak: with all rows at once each thread
+    kept 10 MiB more.
     """
     waiting: list[NDArray[np.float64]] = []
     size_bytes = 0

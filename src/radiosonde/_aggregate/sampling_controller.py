@@ -1,20 +1,20 @@
 """Sampling controller: features are sampled 1-in-N to hold the CPU of all threads to a share of one core.
 
-Calls, rows, errors, durations, phases and outputs are counted of every record, whatever they cost. What the budget leaves after
-that, and after looking at the rings, closing windows, storing and exporting, is what features may cost; the
-step that follows from it is how many rows one row that is looked at stands for.
+Calls, rows, errors, durations, phases and outputs are counted for every record, at any cost. Features get the rest of the budget after that
+and after polling the rings, closing windows, storing and exporting. The resulting step is the sampling interval: features are sampled
+1-in-step and weighted by it.
 
     step >= (CPU seconds a row costs) * (rows per second) / (CPU seconds a second that rows may cost)
 
-Each of the three is measured and smoothed over seconds, so that the step follows the load and not the last drain; what
-rows cost beyond their allowance is taken back over the next seconds. A rising load acts at once (`offer` is told before
-rows are looked at), a falling one when its average has fallen. Steps are 1, 2, 3, 4, 6, 8, 12...: rungs are what keeps
-them from changing with every drain, and few weights in a window are what keeps its sample worth its size.
+Each of the three is measured and smoothed over seconds, so that the step follows the load and not the last drain; overspending on rows is
+recovered over the next seconds. A rising load acts at once (`offer` is called before rows are counted), a falling one when its average has
+fallen. Steps are 1, 2, 3, 4, 6, 8, 12...: discrete steps do not change with every drain, and a window with few distinct weights has a
+larger effective sample size.
 
-Outside the budget: what a process does once (imports, the provisional reference of its first 1 000 rows). A lump of
+Outside the budget: one-time work (imports, the provisional reference of the first 1 000 rows). A lump of
 work counts as at most `LUMP_S` seconds of budget, so a second of imports does not starve the first minute.
 
-Pure: fed with a clock and CPU times, asks for neither. For one thread at a time.
+Pure: clock and CPU times are arguments. For one thread at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import math
 from radiosonde._clock import NS
 
 HORIZON_S = 10.0
-"""Time over which other work is averaged, and over which rows pay back what they have overspent."""
+"""Time over which other work is averaged, and over which overspending on rows is recovered."""
 
 RATE_S = 1.0
 """Time over which the load is averaged: with a drain a second at least, shorter would be no average."""
@@ -36,10 +36,10 @@ LUMP_S = 2.0
 """Seconds of budget that one lump of work counts as at most, and the most that rows can owe."""
 
 FLOOR_RATIO = 0.1
-"""Share of the budget that rows may always use: where everything else costs more than the budget, few rows say more than none."""
+"""Share of the budget reserved for rows: if everything else exceeds the budget, a few rows are better than none."""
 
 FIRST_ROW_S = 3e-6
-"""What a row is thought to cost before one was looked at: 30 features cost 0.7 us in a large drain, more in small ones."""
+"""Initial estimate of the cost of a row: 30 features cost 0.7 us in a large drain, more in small ones."""
 
 EASE_RATIO = 0.85
 """A lower step is taken only when the load is this far below it."""
@@ -48,10 +48,10 @@ LARGEST_STEP = 1 << 16
 
 
 class SamplingController:
-    """The step rows are thinned by. Owner: whoever holds the turn.
+    """Sets the sampling step of rows. Guarded by the turn's lock.
 
     Args:
-        budget_ratio: CPU seconds per second that all our threads may use together; infinite: the step stays 1.
+        budget_ratio: CPU seconds per second for all threads of Radiosonde together; infinite: the step stays 1.
         now_ns: monotonic clock.
     """
 
@@ -78,7 +78,7 @@ class SamplingController:
         return self._cost_s / self._cost_rows
 
     def offer(self, rows: int, now_ns: int) -> int:
-        """Announce *rows* that could be looked at and return the step for them."""
+        """Announce *rows* that could be counted and return the step for them."""
         if not self.is_bounded:
             return 1
         self._offered += rows
@@ -87,18 +87,18 @@ class SamplingController:
         return self.step
 
     def note(self, rows: int, spent_ns: int) -> None:
-        """Tell that *rows* were looked at for *spent_ns* of CPU."""
+        """Record that counting *rows* took *spent_ns* of CPU time."""
         self._spent_s += spent_ns / NS
         if rows:
             self._cost_s += spent_ns / NS
             self._cost_rows += rows
 
     def turn(self, now_ns: int, spent_ns: int) -> None:
-        """End a turn: choose the step for what comes next.
+        """End a turn: choose the step for the next one.
 
         Args:
             now_ns: monotonic clock.
-            spent_ns: CPU of all our threads since the last turn, with what `note` was told.
+            spent_ns: CPU time of all threads of Radiosonde since the last turn, including the time passed to `note`.
         """
         elapsed_s = (now_ns - self._turned_ns) / NS
         if not self.is_bounded or elapsed_s <= 0:
@@ -109,7 +109,7 @@ class SamplingController:
         owed_s = self._debt_s + self._spent_s - self._allowance * elapsed_s
         self._debt_s = min(max(owed_s, -self._budget), LUMP_S * self._budget)
         self._allowance = max(FLOOR_RATIO * self._budget, self._budget - self._other - self._debt_s / HORIZON_S)
-        if self._spent_s:  # else what rows cost is remembered for the next ones
+        if self._spent_s:  # else the cost of rows is kept for the next turn
             kept = 1 - _weight(elapsed_s, COST_S)
             self._cost_s, self._cost_rows = kept * self._cost_s, kept * self._cost_rows
         self._turned_ns, self._offered, self._spent_s = now_ns, 0, 0.0

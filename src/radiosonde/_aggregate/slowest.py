@@ -11,11 +11,11 @@ from radiosonde._aggregate.stream import Stream
 from radiosonde._ring.block import Block
 
 PLACES = 3
-"""Predictions per window and series that count as its slowest. Arbitrary; bounds what waits for the window's end."""
+"""Predictions per window and series that count as its slowest. Arbitrary; bounds the memory until the window's end."""
 
 
 class Candidate(NamedTuple):
-    """A record of its own that may turn out to be among the slowest."""
+    """A copied record that may be among the slowest."""
 
     stream: Stream
     record: Block
@@ -24,7 +24,7 @@ class Candidate(NamedTuple):
 class Slowest:
     """Ranks the durations of one window and series; costs one maximum per block once the window has begun.
 
-    What is taken out keeps its place in the ranking: further parts of the window have to beat it.
+    A removed record keeps its place in the ranking: further parts of the window have to exceed it.
     """
 
     def __init__(self) -> None:

@@ -39,7 +39,7 @@ class SeriesState:
         self.opened_ns = self.touched_ns = monotonic_ns()
 
     def add_features(self, rows: NDArray[np.float64], weight: int, *, is_failed: bool = False) -> None:
-        """Add feature rows, each of which stands for *weight* rows, of calls that raised or of others; the stream's grid is known."""
+        """Add feature rows of weight *weight*, of failed or of successful calls; the stream must have a grid."""
         if self._features is None:
             if self._stream.grid is None:
                 raise ValueError("features cannot be counted before the grid is set")
@@ -54,11 +54,11 @@ class SeriesState:
         return self._features is not None
 
     def is_late(self, watermark_ns: int) -> bool:
-        """Say whether this part holds only what came behind the watermark: a few rows."""
+        """Return whether this part holds only the few rows that arrived after the watermark."""
         return self.traffic.calls == 0 or watermark_ns > self.end_ns + (self.end_ns - self.start_ns)
 
     def freeze(self, *, with_sketches: bool) -> Window:
-        """Return what was counted as a value."""
+        """Return the counts as a frozen window."""
         return Window(
             key=self.key,
             start_ns=self.start_ns,

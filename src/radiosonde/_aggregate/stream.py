@@ -32,15 +32,15 @@ class Stream:
         phases: phase names by code.
         features: feature names.
         categories: per feature the texts by code, or None for a number.
-        is_open: any feature may hold numbers and texts (`radiosonde._ring.text_codes`); its grid says which count.
-        arena: where rows of batches are.
+        is_open: any feature may hold numbers and texts (`radiosonde._ring.text_codes`); the grid determines which count.
+        arena: holds the rows of batches.
         nonce: of the ring, part of its predictions' ids.
         reference: the profile whose grid counts the cells; None until a provisional one is made.
         reference_id: its identity (kept, because working it out hashes the whole profile).
         grid: its compiled cells.
-        unseen: rows by cohort whose features nobody has looked at and for which other rows are to stand.
-        latency_edges_s: bounds of the duration histogram that the writer has counted by.
-        outside: which cells are outside what the reference has seen, shape (features, width); None when it cannot say.
+        unseen: number of rows by cohort whose features were not counted, to be added to the weight of other rows.
+        latency_edges_s: bounds of the writer's duration histogram.
+        outside: cells outside the range of the reference, shape (features, width); None when unknown.
     """
 
     model: str
@@ -76,7 +76,7 @@ class Stream:
         return self.classes[code] if code < len(self.classes) else OVERFLOW_CLASS
 
     def leave_unseen(self, cohort: str, rows: int) -> None:
-        """Add *rows* (or take them away) that other rows of the cohort are to stand for."""
+        """Add (or subtract) *rows* that other rows of the cohort are to be weighted for."""
         left = self.unseen.pop(cohort, 0) + rows
         if left:
             self.unseen[cohort] = left
@@ -133,14 +133,14 @@ class Stream:
         return changed
 
     def _to_grid_codes(self, position: int) -> NDArray[np.float64]:
-        """Return the grid's code by code, those of names that came since included; the last one is for no name."""
+        """Return the grid's code by code, including names added since; the last one is for a missing name."""
         names, found = self.categories[position] or (), self._grid_codes[position]
         if len(found) <= len(names) and self.grid is not None:
             found = self._grid_codes[position] = grid_codes(names, self.grid.codes[position] or {})
         return found
 
     def texts(self, position: int, values: NDArray[np.float64]) -> list[str | None] | None:
-        """Return the categories of a feature's values as they stand in the ring; None when it is numeric."""
+        """Return the categories of a feature by code in the ring; None when it is numeric."""
         names = self.categories[position]
         is_text = names is not None if not self.is_open or self.grid is None else self.grid.codes[position] is not None
         if not is_text:
@@ -164,8 +164,8 @@ def _coder(known: Mapping[str, int]) -> Callable[[str], float]:
 def _outside(reference: Reference, grid: ReferenceGrid) -> NDArray[np.bool_] | None:
     """Return which cells are outside: below, above, unseen, and missing where the reference misses nothing.
 
-    A provisional reference cannot say: of 30 features drawn like its own thousand rows, one in 17 rows has a value
-    beyond their extremes.
+    Unknown for a provisional reference: with 30 features distributed like its own thousand rows, one in 17 rows has a value beyond their
+    extremes.
     """
     if reference.provisional:
         return None

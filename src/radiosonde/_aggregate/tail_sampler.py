@@ -1,18 +1,17 @@
 """Selects the predictions that get a span after the fact, from drained records.
 
-A prediction inside a trace that does not record made no span. Most are worth none; these are: errors, the slowest of each
-window and series, those hardly surer than chance, those with input outside the reference, and a few at random to
+A prediction inside a trace that is not recording has no span. Most need none; these do: errors, the slowest of each window and series,
+those with a confidence close to chance, those with input outside the reference, and a few at random to
 compare them with. `Allowance` bounds them per minute; those beyond it are counted (``spans_bounded``).
 
-What it costs: a block that holds nothing to keep pays five vector operations over its headers and one look at
-`SAMPLE_ROWS` of its rows (about 0.1 ms a block, whatever its size). Input out of range is found only there and among the
+Cost: a block without a prediction to keep takes five vector operations over its headers and one pass over `SAMPLE_ROWS` of its rows (about
+0.1 ms per block of any size). Input out of range is found only there and among the
 rows chosen for another reason: assigning the cells of every row would cost as much again as counting them all.
 
 The baseline is one record a block, drawn uniformly from it, as often as its share of the allowance allows: it is spread
 evenly over time, not over predictions.
 
-The ids of a span that is made are written into the block's headers, so that whoever looks there for something to point
-to (exemplars) finds only spans that exist.
+The ids of a created span are written into the block's headers, so that exemplars refer only to spans that exist.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from radiosonde.model.cells import cells_text
 from radiosonde.model.spans import BASELINE, ERROR, LOW_CONFIDENCE, OUT_OF_RANGE, REASONS, SLOW, KeptSpan
 
 SAMPLE_ROWS = 64
-"""Rows of a block that are looked at for input out of range."""
+"""Rows of a block that are checked for input out of range."""
 
 WINDOWS = 1000
 """Windows and series whose slowest are remembered; the oldest beyond it are forgotten."""
@@ -57,8 +56,8 @@ class TailSampler:
     """Chooses and makes spans after the fact. Owner: the consumer thread.
 
     Args:
-        per_minute: bound on spans.
-        guard: counts what is beyond the bound.
+        per_minute: largest number of spans per minute.
+        guard: counts spans beyond the bound.
         seed: for tests.
     """
 
@@ -72,15 +71,15 @@ class TailSampler:
         self._kept: list[KeptSpan] = []
 
     def take(self) -> list[KeptSpan]:
-        """Return the spans kept since the last time. Bounded by the allowance, as long as somebody takes them."""
+        """Return the spans kept since the last call. Bounded by the allowance if called regularly."""
         kept, self._kept = self._kept, []
         return kept
 
     # At once ---------------------------------------------------------------------------------------------------------
 
     def keep(self, stream: Stream, block: Block) -> None:
-        """Choose from a block; the ids of the spans made are in its headers afterwards."""
-        # Guarded here: what fails in here must cost spans, not the counts of the block.
+        """Select from a block; the ids of the created spans are in its headers afterwards."""
+        # Guarded here: a failure must cost spans, not the counts of the block.
         with self._guard("span_keep"):
             self._keep(stream, block)
 
@@ -113,7 +112,7 @@ class TailSampler:
         if not len(places):
             return
         granted = self._allowance.grant(reason, len(places))
-        # At random, not the first: an incident has more to show than how it began.
+        # At random, not the first ones, which show only the beginning of an incident.
         chosen[places if granted == len(places) else self._random.choice(places, granted, replace=False)] = True
 
     def _out_of_range(self, stream: Stream, block: Block, places: Places) -> Places:
@@ -130,7 +129,7 @@ class TailSampler:
             return places[:0]
         if len(self._baseline_due_ns) > WINDOWS:
             self._baseline_due_ns.clear()  # rings come and go where an agent drains them
-        # With jitter, so that of many streams not always the same come first to what is granted.
+        # With jitter, so that the grants do not always go to the same streams.
         self._baseline_due_ns[stream.nonce] = now_ns + round(self._baseline_every_ns * self._random.uniform(0.5, 1.5))
         return self._random.choice(places, 1)
 
@@ -152,7 +151,7 @@ class TailSampler:
         slowest.add(stream, block)
 
     def release(self, start_ns: int, key: SeriesKey) -> list[KeptSpan]:
-        """Return the slowest of a window (or of its part) that closes; they are among what `take` returns, too."""
+        """Return the slowest of a closing window (or part of it); `take` returns them, too."""
         with self._guard("span_release"):
             return self._release(start_ns, key)
         return []
@@ -199,7 +198,7 @@ class TailSampler:
         return span
 
     def _id(self, width_bytes: int) -> int:
-        # Zero is no id.
+        # Zero is not a valid id.
         return int.from_bytes(self._random.bytes(width_bytes), "little") or 1
 
 

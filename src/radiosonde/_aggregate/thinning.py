@@ -6,11 +6,11 @@ others. Beside the obvious other ways:
 * every step-th row from one random row on is unbiased too, but where the order of rows is periodic in the step
   (round-robin clients, a loop over test cases) a whole drain sees one phase of it: right on average, useless in a window;
 * a coin per row has the variance of the binomial, this has less: strata are the order of time, and what is near in time
-  is alike; and the rows that strata stand for are the rows that came, to within one step, where those of coins scatter;
+  is alike; and the weights of strata add up to the actual number of rows, to within one step, where those of coins scatter;
 * a hash of the record's index is a coin that could agree with the order of rows.
 
-Rows of one batch are often alike (one user, one request), and looking into a batch costs as much as looking at a few
-rows. So of many batches some are chosen, and of those some rows: about `ROWS_A_BATCH`, the size that is best for a
+Rows of one batch are often alike (one user, one request), and opening a batch costs as much as reading a few rows. Of many batches some are
+therefore selected, and of those some rows: about `ROWS_A_BATCH`, the optimal size for a
 correlation of 0.05 within batches at a cost of eight rows a batch (sqrt(8 * 0.95 / 0.05) = 12; Cochran, "Sampling
 Techniques", chapter 10).
 """
@@ -51,8 +51,8 @@ class Thinner:
     def batches(self, sizes: NDArray[np.int64], step: int) -> list[tuple[int, int]]:
         """Return (position, step within it) of the chosen ones of batches of *sizes* rows.
 
-        A batch whose inner step is *i* was chosen with probability i/j, where j is *step* rounded down to a multiple of
-        i: each of its rows stands for j.
+        A batch whose inner step is *i* was selected with probability i/j, where j is *step* rounded down to a multiple of i: each of its
+        rows has weight j.
         """
         if step == 1:
             return [(position, 1) for position in range(len(sizes))]

@@ -72,7 +72,7 @@ class TrafficState:
             )
 
     def add(self, counted: tally.Counted, error_names: Sequence[str]) -> None:
-        """Add what a writer has counted of records it reclaimed."""
+        """Add a writer's counts of reclaimed records."""
         calls = counted.of(tally.CALLS)
         self.calls += int(calls.counts.sum())
         self.rows += int(calls.totals.sum())

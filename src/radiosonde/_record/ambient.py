@@ -23,7 +23,7 @@ OTHER = "other"
 
 
 class Ambient(NamedTuple):
-    """What is in force.
+    """The scope in force.
 
     Attributes:
         dimensions: admitted cohort dimensions.
@@ -46,7 +46,7 @@ def admit(dimensions: Mapping[str, object], allowed: Mapping[str, Sequence[str]]
 
     A value on its dimension's allow-list passes, another becomes ``other``; ``"*"`` on the list lets all pass. A
     dimension without a list is hashed (8 hex digits): cells stay distinguishable and nothing personal leaks. None is
-    left out; what has no text of its own (a container, an array, an object known by its address) is left out and counted.
+    left out; a value without a stable text (a container, an array, an object printed with its address) is left out and counted.
     """
     admitted = {}
     for name, value in dimensions.items():
@@ -131,7 +131,7 @@ def to_ns(timestamp: object) -> int:
     """Return nanoseconds since the epoch of an aware datetime or of seconds since the epoch.
 
     Raises:
-        ConfigurationError: a naive datetime, or what is no instant from 1970 to 2259.
+        ConfigurationError: a naive datetime, or a time outside 1970 to 2259.
     """
     moment: Any = timestamp
     if isinstance(timestamp, datetime):

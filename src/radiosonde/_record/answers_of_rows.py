@@ -1,8 +1,8 @@
 """Reads the answers of a batch that come as one small object a row, all alike, as columns.
 
-`predict_proba(...).tolist()` is a list of lists, and a service answers a list of pairs, dicts or pydantic models. Read one by
-one each costs 2 to 4 us, 200 ms of 60 000; as columns, a twentieth. Only rows are taken whose reading is beyond doubt: of one
-type, with the same names, texts as labels and floats as numbers. Everything else is for `radiosonde._record.outputs`, which
+`predict_proba(...).tolist()` is a list of lists, and a service returns a list of pairs, dicts or pydantic models. Reading rows one by one
+costs 2 to 4 us each, 200 ms for 60 000 rows; reading columns costs a twentieth of that. Only unambiguous rows are read as columns: rows of
+one type, with the same names, strings as labels and floats as numbers. Everything else is left to `radiosonde._record.outputs`, which
 reads value by value, and whose results these are too.
 """
 
@@ -21,7 +21,7 @@ from radiosonde._record.shapes import attribute_names
 
 
 class LabelColumn(NamedTuple):
-    """A text a row, and how sure it is where all rows say it."""
+    """One label per row, with its confidence where every row has one."""
 
     labels: list[str]
     confidences: NDArray[np.float64] | None
@@ -37,7 +37,7 @@ Matrix = NDArray[np.float64]
 
 
 def answers_of_rows(values: Sequence[Any]) -> LabelColumn | ScoreColumn | Matrix | None:
-    """Return the answers of rows of one type as columns, None where they are not all alike. May raise what they raise.
+    """Return the answers of rows of one type as columns, or None if the rows differ. Exceptions of the rows propagate.
 
     Args:
         values: one object a row, all of the same type, at least one.
@@ -69,7 +69,7 @@ def _of_sequences(values: Sequence[Any]) -> LabelColumn | Matrix | None:
 def _of_names(
     values: Sequence[Any], names: Any, getter: Callable[[str], Any]
 ) -> LabelColumn | ScoreColumn | Matrix | None:
-    """Return the answers of rows by name, which `radiosonde._record.outputs.OutputReader` looks for in the same order."""
+    """Return the answers of rows by name, in the same order of names as `radiosonde._record.outputs.OutputReader`."""
     if "probabilities" in names:
         rows = list(map(getter("probabilities"), values))
         found = _of_sequences(rows) if set(map(type, rows)) in ({list}, {tuple}) else None

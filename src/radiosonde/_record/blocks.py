@@ -15,7 +15,7 @@ from radiosonde.reference.containers import EVERY
 
 
 class Recorded(NamedTuple):
-    """What became of a call's features.
+    """The result of recording the features of one call.
 
     Attributes:
         rows: rows of the call.
@@ -33,11 +33,11 @@ class Recorded(NamedTuple):
 
 
 MOST_ROWS = (1 << 32) - 1
-"""Rows of one call that a slot can say. What claims more (``range(10**12)``, a broadcast array) is not taken for a batch."""
+"""Largest number of rows that a slot can hold. A value that claims more (``range(10**12)``, a broadcast array) is not a batch."""
 
 ONE_ROW = Recorded(1, 0, 1, 1, INPUT_ROW)
 FLAT_ROW = Recorded(1, 0, 1, 1, INPUT_ROW)
-"""The same of a flat sequence that may be many rows of one value; told apart by identity."""
+"""The same for a flat sequence that may be many rows of one value; compared by identity."""
 
 NO_ROW = Recorded(1, 0, 1, 1, INPUT_NONE)
 
@@ -46,7 +46,7 @@ class Unread(Recorded):
     """The same of an input that does not show how many rows it has; its answers do.
 
     Attributes:
-        loss: what the one row that it was taken for was counted as; empty where nothing was given that could be lost.
+        loss: the loss counted for the single row that it was assumed to be; empty if the call had no input.
     """
 
     loss: str
@@ -75,7 +75,7 @@ class RowBlocks:
     Args:
         ring: whose slots and arena.
         width: values of a row.
-        guard: counts what finds no room.
+        guard: counts rows that do not fit.
     """
 
     def __init__(self, ring: Ring, width: int, guard: Guard) -> None:
@@ -84,7 +84,7 @@ class RowBlocks:
         self._guard = guard
 
     def reserve(self, rows: int, index: int, least_step: int = 1) -> Recorded:
-        """Reserve the arena's block of a batch, no more than every *least_step*-th row; its features are not yet written.
+        """Reserve a block of the arena for a batch, at most every *least_step*-th row; features are written later.
 
         Raises:
             ValueError: no batch has so many rows.
@@ -124,14 +124,14 @@ class RowBlocks:
         return self._ring.arena.block(recorded.position - 1, recorded.kept, self._width)
 
     def store(self, block: NDArray[Any], recorded: Recorded, slot: int) -> Recorded:
-        """Write the kept rows and say that they are there."""
+        """Write the kept rows and mark the block complete."""
         with np.errstate(all="ignore"):
             self.target(recorded, slot)[:] = block
         return self.stored(recorded)
 
     @staticmethod
     def stored(recorded: Recorded) -> Recorded:
-        """Return what is to be said of a call whose kept rows have been written."""
+        """Return the result for a call whose kept rows have been written."""
         if recorded.rows == 1:
             return ONE_ROW
         return recorded._replace(kind=INPUT_ROW) if recorded.position else recorded
@@ -140,8 +140,7 @@ class RowBlocks:
 def first_row(index: int, step: int) -> int:
     """Return the first kept row of batch *index* thinned to every *step*-th row: uniform over ``range(step)``.
 
-    Uniform over any batches there are, say every tenth record: one multiplication alone is not, a second one after a
-    fold is.
+    Uniform for any pattern of batches, for example every tenth record: one multiplication is not enough, a second one after a fold is.
     """
     if step == 1:
         return 0

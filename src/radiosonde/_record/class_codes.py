@@ -1,7 +1,7 @@
 """Codes of the classes that one model answers with.
 
-The first `MAX_CLASSES` classes (or all declared ones, if they are more) get a code of their own and a name in every table.
-What comes after is coded by the hash of its name; see `radiosonde.model.classes`.
+The first `MAX_CLASSES` classes (or all declared ones, if there are more) get a code each and a name in every table. Later classes are coded
+by the hash of their name; see `radiosonde.model.classes`.
 
 Which values are one class: those of one text (`radiosonde.model.class_text`), so 1, 1.0 and ``"1"`` are; and a truth value
 is the class of its number, 1 or 0, where the model has that class and none of the truth value's own name, and the other
@@ -19,7 +19,7 @@ MAX_CLASSES = 100
 """Predicted classes per model that get a code of their own; bounds the class tables and the metrics' label values."""
 
 _NAMES_KEPT = 1024
-"""Names of hashed classes kept for receipts and spans, which are asked for right after the prediction; at most 256 kB."""
+"""Names of hashed classes kept for receipts and spans, which are requested right after the prediction; at most 256 kB."""
 
 _SAME = {"True": "1", "False": "0", "1": "True", "0": "False"}
 

@@ -46,10 +46,10 @@ def record_completed_call(
     Args:
         writer: whose ring.
         start_ns: wall clock at its start.
-        duration_s: how long it took, in seconds.
+        duration_s: duration in seconds.
         phases_s: seconds by phase; None for none.
-        error: the exception, its type, or the name of what went wrong; None for success.
-        span: context of the span that stands for the call, None when it has none.
+        error: the exception, its type, or the name of the error; None for success.
+        span: context of the span of the call, None when it has none.
     """
     recorder, ring = writer.recorder, writer.ring
     ambient, event_ns, series = AMBIENT.get(), 0, 0
@@ -78,7 +78,7 @@ def record_completed_call(
 
 
 def _phases(recorder: Recorder, phases_s: Mapping[str, float]) -> list[float]:
-    """Return the seconds of each phase. What is no time is counted as a loss: packed, it would cost the whole record."""
+    """Return the seconds of each phase. An invalid duration is counted as a loss: packing it would lose the whole record."""
     phases, codes, lose = [0.0] * PHASES, recorder.phases.codes, recorder.host.guard.lose
     if not hasattr(phases_s, "items"):
         lose(losses.PHASE_INVALID)

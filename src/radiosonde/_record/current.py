@@ -36,7 +36,7 @@ class Prediction:
 
     @property
     def id(self) -> str:
-        """Prediction id: 32 hex digits, time-ordered; what `radiosonde.label` takes."""
+        """Prediction id: 32 hex digits, time-ordered, as accepted by `radiosonde.label`."""
         return prediction_id(self._token)
 
     @property
@@ -71,7 +71,7 @@ class Prediction:
         return is_in_progress(self._token)
 
     def receipt(self) -> str:
-        """Return a signed receipt of this prediction: what `radiosonde.label` takes in place of the id, and needs no store.
+        """Return a signed receipt of this prediction, which `radiosonde.label` accepts in place of the id and needs no store.
 
         Call it after the observed function has returned, soon (its record is read from the ring), with keys in the
         settings. At most 200 characters; good for ``receipt_ttl_s``.
@@ -92,8 +92,8 @@ class Prediction:
         """Let *own_id* mean this prediction too: `radiosonde.label` then takes either.
 
         Args:
-            own_id: a request id, an order number, a UUID: text, a whole number, or anything with a text of its own. What is
-                no id is counted as the loss ``own_id_unreadable``.
+            own_id: a request id, an order number or a UUID: text, a whole number, or any value with a stable text. Other values are counted
+                as the loss ``own_id_unreadable``.
         """
         writer: RecordWriter = self._token[0]
         writer.recorder.host.alias(own_id, self.id)
@@ -118,10 +118,10 @@ class Prediction:
 
 
 def _duration_ns(token: Token) -> int | None:
-    """Return how long a prediction took; None while it is in progress, and when its slot was given away."""
+    """Return the duration of a prediction; None while it is in progress, and after its slot was reused."""
     ring = token[0].ring
     first_word = (token[INDEX] & (ring.capacity - 1)) * 16
-    # Two words of the slot, not a row of the structured array over it: a web server asks this of every request.
+    # Reads two words of the slot instead of a row of the structured array: a web server calls this for every request.
     index, state = divmod(ring.words[first_word + MARK_WORD], 4)
     if index != token[INDEX] + 1 or state < DONE:
         return None
@@ -151,14 +151,14 @@ class Collected(Scope, Sequence[Prediction]):
         return len(self.tokens)
 
     def ids(self, most: int) -> list[str]:
-        """Return the ids of the first *most* predictions; a web server asks this of every request."""
+        """Return the ids of the first *most* predictions; a web server calls this for every request."""
         ids = []
         for token in self.tokens[:most]:
             ids.append(layout.prediction_id(token[WALL_NS], token[0].ring.nonce, token[INDEX]))  # noqa: PERF401 - a function less
         return ids
 
     def summary(self) -> tuple[str, str, int, int, int]:
-        """Return what the predictions were made by and when; a web server asks this of every request.
+        """Return the model and time of the predictions; a web server calls this for every request.
 
         Returns:
             Version and variant of the first, empty when there is none. Then of those that have ended: start of the first and
@@ -217,7 +217,7 @@ class Stage:
         self._start_ns = monotonic_ns()
 
     def _enter_phase(self, token: Token) -> None:
-        """Leave word in the slot which phase the prediction is in, for whoever reads it after a crash."""
+        """Write the phase of the prediction into its slot, so that it can be read after a crash."""
         writer: RecordWriter = token[0]
         ring, at, code = writer.ring, token[AT] + ERROR_OFFSET, writer.recorder.phase_code(self._name) + 1
         (self._outer,) = _CODE.unpack_from(ring.memory, at)
@@ -249,7 +249,7 @@ def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:
     ring, at = writer.ring, token[AT] + PHASE_OFFSET + 4 * code
     (before_s,) = _PHASE.unpack_from(ring.memory, at)
     seconds = before_s + elapsed_ns / NS
-    # No call between looking and the pack: the slot cannot be reclaimed in between (`radiosonde._ring.ring`).
+    # No call between the check and the pack: the slot cannot be reclaimed in between (`radiosonde._ring.ring`).
     if token[INDEX] >= ring.given[0]:
         _PHASE.pack_into(ring.memory, at, seconds)
     else:

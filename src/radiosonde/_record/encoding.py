@@ -24,7 +24,7 @@ class Encoder:
 
     Args:
         schema: names and kinds of the features.
-        guard: counts what is lost.
+        guard: counts losses.
     """
 
     def __init__(self, schema: Schema, guard: Guard) -> None:
@@ -32,12 +32,12 @@ class Encoder:
         self._guard = guard
 
     def number(self, position: int, value: object) -> float:
-        """Return what stands for one value of the feature at *position*."""
+        """Encode one value of the feature at *position*."""
         number = self._guard.attempt(self._schema.number, position, value, self._guard.lose)
         return INVALID if isinstance(number, Exception) else number
 
     def column(self, position: int, column: Plain) -> NDArray[np.float64]:
-        """Return what stands for a column of values."""
+        """Encode a column of values."""
         if isinstance(column, np.ndarray):
             return self._schema.categories(position, column, self._guard.lose)
         if isinstance(column, Coded):
@@ -73,7 +73,7 @@ class Encoder:
         return summary
 
     def numbers(self, column: Plain) -> NDArray[np.float64]:
-        """Return values as numbers whatever their feature; texts, and what cannot be converted, are `INVALID`."""
+        """Return values as numbers for any feature; texts and values that cannot be converted become `INVALID`."""
         if isinstance(column, np.ndarray):
             return column
         if isinstance(column, Coded):
@@ -86,7 +86,7 @@ class Encoder:
 
 
 def listed(column: Plain) -> Sequence[Any]:
-    """Return a column's values one by one, None for what a code does not name."""
+    """Return a column's values one by one, None where a code has no name."""
     if isinstance(column, Coded):
         return [column.values[code] if code >= 0 else None for code in column.codes.tolist()]
     return column.tolist() if isinstance(column, np.ndarray) else column

@@ -1,12 +1,12 @@
 """Copies a call's features into the ring: a row into its slot, a batch into the arena.
 
 The readers for the commonest inputs (a float array of one row, a dict) are the hot path and written for it; everything
-else is a flat sequence of values, a table, or a sequence of rows, and is read by one way for each. What cannot be read is
-counted by reason, and the prediction still counts.
+else is a flat sequence of values, a table, or a sequence of rows, with one reader for each. Inputs that cannot be read are counted by
+reason, and the prediction still counts.
 
-The rows of a batch that are kept are chosen from its number of rows before any of them is read: no more than fit into half
-the arena, and no more than `SLOW_VALUES` values that have to be read one by one. So what a batch costs its caller is
-bounded, whatever its size and container (``docs/limits.md``).
+The rows of a batch to keep are chosen by their number before any of them is read: at most what fits into half the arena, and at most
+`SLOW_VALUES` values that have to be read one by one. The cost of a batch to its caller is therefore bounded for any size and container
+(``docs/limits.md``).
 
 Measured per row of 30 (bench_record): array 0.2 us, dict 1.0 us.
 """
@@ -41,7 +41,7 @@ from radiosonde.reference.containers import EVERY, Plain, cut, part_of, plain_co
 from radiosonde.reference.values import is_masked
 
 SLOW_VALUES = 131_072
-"""Values of a batch read one by one: 10 to 20 ms. Of larger batches every nth row is kept, and stands for n."""
+"""Largest number of values of a batch read one by one: 10 to 20 ms. Larger batches are sampled 1-in-n and weighted by n."""
 
 WIDE_VALUES = 1 << 21
 """Values of a batch of wide rows that are summarised: 10 ms. Of larger ones every nth row is kept."""
@@ -50,10 +50,10 @@ TEXT_ROWS = 2048
 """Texts of a batch that are summarised: 20 ms. Of larger ones every nth is kept."""
 
 ROW_VALUES = 12
-"""Values that cost as much as one row of a sequence does by itself, whatever it holds: an object of Python's is looked at."""
+"""Number of values with the same cost as the fixed part of one row, which is a Python object that is inspected."""
 
 SERIES_VALUES = 200
-"""The same for a row that is a pandas Series, whose labels are looked at too: 25 us."""
+"""The same for a row that is a pandas Series, whose labels are inspected too: 25 us."""
 
 TYPES_KNOWN = 64
 """Types whose reader is remembered; then they are forgotten, because a type may be made for every request."""
@@ -69,8 +69,8 @@ class InputWriter:
 
     Args:
         schema: names and kinds of the features.
-        ring: where to.
-        guard: counts what is lost.
+        ring: the destination.
+        guard: counts losses.
 
     Attributes:
         blocks: places for rows.
@@ -104,7 +104,7 @@ class InputWriter:
         return self._dict_with_texts if self._texts else self._dict
 
     def write(self, value: object, slot: int, index: int) -> Recorded:
-        """Copy the features of *value* into *slot* (or the arena) and say what became of them."""
+        """Copy the features of *value* into *slot* (or the arena) and return the result."""
         writer = self.by_type.get(type(value))
         if writer is None:
             if len(self.by_type) >= TYPES_KNOWN:
@@ -164,7 +164,7 @@ class InputWriter:
         return self._mapping(value, slot, index)
 
     def _notice_texts(self) -> None:
-        """Let the fast path for dicts look up texts in the features that have turned out to hold some."""
+        """Make the fast path for dicts encode texts in the features that have held texts."""
         if self._schema.text_features > len(self._texts):
             codes = enumerate(self._schema.codes)
             self._texts = [(place, known) for place, known in codes if known is not None and known.names]
@@ -215,7 +215,7 @@ class InputWriter:
         return dict(zip(names, found, strict=True))
 
     def _values_of(self, value: object) -> tuple[tuple[str, ...], tuple[object, ...]]:
-        """Return names and values of the attributes of an object that is a row; what they are is asked once a type."""
+        """Return names and values of the attributes of an object that is a row; the names are determined once per type."""
         kind = type(value)
         known = self._getters.get(kind)
         if known is None:
@@ -302,7 +302,7 @@ class InputWriter:
         return self._store_columns([list(column) for column in zip(*readable, strict=True)], recorded, slot)
 
     def _row_of(self, item: Any, form: Form) -> Sequence[object] | None:
-        """Return the values of one row of a sequence; None when it has another width, counted. May raise what the item raises."""
+        """Return the values of one row of a sequence; None, counted, if its width differs. Exceptions of the item propagate."""
         is_by_value = self._schema.reading == "columns"
         if form is Form.MAPPING and type(item) is dict and is_by_value and item.keys() == self._schema.known:
             return self._schema.pick(item)
@@ -370,7 +370,7 @@ class InputWriter:
         places = [known.get(name) for name in schema.names]
         found = len(places) - places.count(None)
         if not found:
-            # Columns that are numbered because they were given no names are told by their places, as those of an array are.
+            # Columns numbered for want of names are identified by position, like columns of an array.
             is_numbered = table.width == schema.width and table.names == list(map(str, range(table.width)))
             return range(schema.width) if is_numbered and schema.reading == "columns" else None
         if table.width > found:
@@ -412,10 +412,10 @@ class InputWriter:
             self.blocks.target(recorded, slot)[start : start + step] = summarise(numbers_of.reshape(-1, table.width))
         return self.blocks.stored(recorded)
 
-    # What cannot be read ---------------------------------------------------------------------------------------------
+    # Unreadable inputs ---------------------------------------------------------------------------------------------
 
     def _lose_width(self, rows: int, why: str) -> None:
-        """Count rows of other features than the schema's, and say so without a word of what the rows hold."""
+        """Count rows whose features differ from the schema, and log it without any value of the rows."""
         self._guard.lose(FEATURES_WIDTH, rows)
         self._guard.warn(
             "features", "An input does not match the %d features of its model: %s; give observe(..., features=[...]) the names,"
@@ -440,7 +440,7 @@ class InputWriter:
 
 
 def count_rows(value: object) -> int | None:
-    """Return the rows of an input that is not recorded, None when it does not show; may raise what it raises."""
+    """Return the number of rows of an input that is not recorded, None if unknown; its exceptions propagate."""
     form = recognise(value)
     table = table_of(value, form)
     if table is not None:

@@ -1,10 +1,10 @@
-"""Bounded, append-only tables from values to small codes: what the hot path writes instead of text.
+"""Bounded, append-only tables from values to small codes, which the hot path writes instead of text.
 
 Looking up is one `dict.get` on `codes`; adding takes a lock, which is re-entrant because a finaliser may predict while
 it is held. Codes are never reused or removed, so a reader may index `names` with any code it has seen.
 
-A value becomes a name here, once, by `radiosonde.model.names`: what is in `names` is safe for every carrier. A value is
-remembered beside its name only while that is small and there are few, because a request may choose it.
+A value is converted to a name once, by `radiosonde.model.names`; `names` are safe for every carrier. A value is kept next to its name only
+if it is small and there are few, because requests may choose it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Codes:
         overflow_name: name of the overflow code.
         longest: characters of a name.
         room: characters that may still be added to all tables that share this one-element list; None: any number.
-        encode: turns a code into what stands for it in `codes`, and what `add` returns.
+        encode: converts a code to the form kept in `codes` and returned by `add`.
 
     Attributes:
         codes: code by value, encoded.
         names: name by code.
-        overflow: code of what no longer fits, -1 while everything does.
+        overflow: code of values that no longer fit; -1 while all fit.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Codes:
         return len(self.names) >= self._bound or (self._room is not None and self._room[0] <= 0)
 
     def find(self, value: object) -> Any:
-        """Return the code of *value*; None when it has none yet, or cannot be looked up (its hash raises)."""
+        """Return the code of *value*; None if it has none yet, or cannot be hashed."""
         try:
             return self.codes.get(value)
         except Exception:  # noqa: BLE001 - a user's ``__hash__`` and ``__eq__`` may raise anything
@@ -99,9 +99,9 @@ class Codes:
         Two values of the same name (the integer 1 and the text ``"1"``) share a code.
 
         Args:
-            value: what is looked up.
+            value: the value.
             lose: counts a name that had to be changed, once for each new name.
-            name: what it is named by; None: by itself.
+            name: the value it is named by; None: *value* itself.
         """
         text, is_changed = checked_name(value if name is None else name, self._longest)
         with self._lock:
@@ -122,7 +122,7 @@ class Codes:
         try:
             if _is_small(value):
                 self.codes[value] = code
-        except Exception:  # noqa: BLE001, S110 - as in `find`; it is looked up by its name every time
+        except Exception:  # noqa: BLE001, S110 - as in `find`; it is found by its name every time
             pass
 
 
@@ -133,5 +133,5 @@ def _is_small(value: Any) -> bool:
     if isinstance(value, int):
         return value.bit_length() <= _SHORT_BITS
     if isinstance(value, float):
-        return value == value  # noqa: PLR0124 - each NaN would be a value of its own
+        return value == value  # noqa: PLR0124 - each NaN would be a separate value
     return isinstance(value, _SMALL)

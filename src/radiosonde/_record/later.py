@@ -5,14 +5,14 @@ are plain functions. Their prediction lasts until the awaited work has ended, an
 
 What the caller gets stays what the function returned, as far as it can be observed there:
 
-* a coroutine, generator or asynchronous generator becomes one of ours around it, of the same type and name. There is no other
-  way to see it end, and its type is what frameworks ask for;
+* a coroutine, generator or asynchronous generator is wrapped in one of the same type and name. There is no other way to observe its end,
+  and frameworks check its type;
 * a future or task of asyncio or `concurrent.futures` is returned itself, with a callback;
-* another awaitable gets a stand-in that is an instance of the same class for ``isinstance`` and hands every attribute on. One that
-  can also be entered, iterated or called is returned itself, unobserved: its output is unreadable, and told.
+* another awaitable gets a proxy that is an instance of the same class for ``isinstance`` and forwards every attribute. One that can also be
+  entered, iterated or called is returned itself, unobserved: its output is unreadable, and a warning is logged.
 
-Between the return and the first step a prediction is nobody's: predictions that begin then are not inside it. The time until
-that step is none of the work's, and is not counted.
+Between the return and the first step the prediction is not current: predictions that begin then are not nested in it. The time until that
+step is not part of its duration.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Types(set[type]):
-    """The set below, which is that of the process wherever a wrapper is unpickled."""
+    """The set below; a wrapper that is unpickled uses the set of its process."""
 
     def __reduce__(self) -> Any:
         return _settled, ()
@@ -44,13 +44,13 @@ def _settled() -> set[type]:
 SETTLED: set[type] = _Types((
     str, int, float, bool, dict, list, tuple, type(None), np.ndarray, np.float64, np.int64, np.str_, np.bool_,
 ))  # fmt: skip
-"""Types of results that are there when they are returned; the wrapper asks this set itself."""
+"""Types of results that are complete when returned; the wrapper checks this set itself."""
 
 _MOST_SETTLED = 1024
-"""Types remembered; bounds what is kept alive of types that are made while a process runs."""
+"""Largest number of types kept; bounds the memory of types that are created while a process runs."""
 
 _MORE = ("__aenter__", "__enter__", "__aiter__", "__iter__", "__next__", "__call__")
-"""Methods that Python looks up on the type, where a stand-in has none."""
+"""Methods that Python looks up on the type, where a proxy has none."""
 
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 
@@ -66,8 +66,8 @@ class Wraps(NamedTuple):
 
 
 def is_later(result: object) -> bool:
-    """Say whether *result* is awaited or is a generator; remember its type if not."""
-    kind = type(result)  # the type alone: a user's object may raise whatever it is asked
+    """Return whether *result* is awaited or is a generator; remember its type if not."""
+    kind = type(result)  # the type alone: a user's object may raise on any attribute access
     if _has(kind, "__await__") or issubclass(kind, _GENERATORS) or _is_future(kind):
         return True
     if len(SETTLED) < _MOST_SETTLED:
@@ -76,12 +76,12 @@ def is_later(result: object) -> bool:
 
 
 def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
-    """Return what the caller gets in place of *result*, whose prediction ends when it does.
+    """Return the value for the caller in place of *result*; the prediction ends when *result* does.
 
     Args:
-        token: of the prediction; None where it is not recorded.
-        result: what `is_later` said yes to.
-        wraps: what to put around it.
+        token: token of the prediction; None if it is not recorded.
+        result: a value for which `is_later` returned true.
+        wraps: the wrappers to use.
     """
     if token is None:
         return result
@@ -94,7 +94,7 @@ def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
         result.add_done_callback(handed.end_with)
         return result
     elif _has(kind, *_MORE):
-        handed.finish(handed.begin(), result)  # unreadable: counted and told
+        handed.finish(handed.begin(), result)  # unreadable: counted and logged
         return result
     else:
         wrap = wraps.coroutine
@@ -108,11 +108,11 @@ def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
 
 
 class Handed:
-    """A prediction that has begun and is handed on: stands where the wrappers have a recorder and its writer.
+    """A prediction that has begun and continues in the awaited work; used by wrappers in place of a recorder and its writer.
 
     Args:
-        token: of the prediction.
-        is_generator: it is stepped, each time in whatever context asks for the next item: a span is current in none.
+        token: token of the prediction.
+        is_generator: each step runs in the context of the consumer, so a span is current in none.
     """
 
     __slots__ = ("_idle_ns", "_is_generator", "_left_ns", "token", "unended", "writer")
@@ -130,7 +130,7 @@ class Handed:
             CURRENT.set(outer)
 
     def begin(self, args: Any = (), kwargs: Any = None) -> Token:
-        """Go on with the prediction, in the context of whoever awaits it or takes its first item."""
+        """Resume the prediction in the context that awaits it or takes its first item."""
         token = self.token
         self._idle_ns = monotonic_ns() - self._left_ns
         token[START_NS] += self._idle_ns
@@ -154,15 +154,14 @@ class Handed:
         self.token[WRITER].fail(self.token, error)
 
     def end_with(self, future: Any) -> None:
-        """End it with what became of *future*; called by the future, in whatever thread sets it."""
+        """End it with the outcome of *future*; called by the future, in the thread that sets it."""
         from asyncio import CancelledError
 
         token = self.token
         # The work of a future goes on by itself: there is no time to leave out, and no context that it is current in.
         token[OUTER] = None
         with token[WRITER].recorder.host.guard("future"):
-            # Not `exception()`, where there is a way around it: that tells the future that somebody looks after its error,
-            # and it would no longer log it.
+            # # Avoids `exception()` if possible: it marks the error as retrieved, and the future would no longer log it.
             cancelled = CancelledError() if future.cancelled() else None
             error = cancelled or (future._exception if hasattr(future, "_exception") else future.exception())  # noqa: SLF001
             if error is not None:
@@ -172,12 +171,12 @@ class Handed:
 
 
 def current_token() -> Token | None:
-    """Return the token of the current prediction, ended or not. A wrapper asks here: a context variable cannot be pickled."""
+    """Return the token of the current prediction, ended or not. Wrappers call this because a context variable cannot be pickled."""
     return CURRENT.get()
 
 
 def go_back(before: Token | None) -> None:
-    """Make what was the current prediction the current one again."""
+    """Restore the previous current prediction."""
     CURRENT.set(before)
 
 
@@ -191,7 +190,7 @@ def enter(token: Token | None) -> Token | None:
 
 
 def _has(kind: type, *methods: str) -> bool:
-    # Not `hasattr`, which also finds what types of types have: all of them can be called.
+    # Not `hasattr`, which also finds attributes of the metaclass: every type can be called.
     return any(name in vars(base) for base in kind.__mro__ for name in methods)
 
 

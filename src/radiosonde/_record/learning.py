@@ -1,6 +1,6 @@
 """Learns the schema of rows from the first input: names or width, and how to extract values.
 
-It does not teach what a feature holds (`radiosonde._ring.text_codes`), and some of it may be wrong: a flat list of three
+The kinds of features are not learned (`radiosonde._ring.text_codes`), and the guess may be wrong: a flat list of three
 numbers is a row of three features or three rows of one, a matrix is many rows or one image. The first answer decides
 (`radiosonde._record.row_counts`); until then the reading is tentative.
 """
@@ -22,12 +22,12 @@ from radiosonde.reference.containers import cut, plain_column
 
 
 class Learned(NamedTuple):
-    """What a value teaches.
+    """The schema learned from one value.
 
     Attributes:
         names: feature names by column; the numbered ones of a value without names.
         is_text: a row is one text.
-        alternative: the rows of the other reading, as `Schema` takes them apart; None when there is no other.
+        alternative: the rows of the other reading, as `Schema` splits them; None when there is no other.
     """
 
     names: Sequence[str]
@@ -35,7 +35,7 @@ class Learned(NamedTuple):
     alternative: Alternative | None = None
 
     def schema(self, most: int) -> Schema:
-        """Return the schema: the names, or what summarises more than *most* of them."""
+        """Return the schema: the names, or the names of the summary if there are more than *most*."""
         return make_schema(self.names, most, is_text=self.is_text)
 
 
@@ -51,7 +51,7 @@ class Alternative(NamedTuple):
 
 
 class Numbered(Sequence[str]):
-    """The names of features that have none, made when they are asked for: there may be 10**12 of them."""
+    """Generated names of unnamed features, created on access: there may be 10**12 of them."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -74,7 +74,7 @@ def make_schema(names: Sequence[str], most: int, *, is_text: bool = False, is_wh
 
 
 def learn(value: Any) -> Learned | None:
-    """Return what *value* teaches, None when it has no readable row. May raise what the user's object raises."""
+    """Learn the schema from *value*; return None if it has no readable row. Exceptions of the user's object propagate."""
     form = recognise(value)
     if form is Form.TEXT:
         return Learned((), is_text=True)
@@ -100,7 +100,7 @@ def learn(value: Any) -> Learned | None:
 
 
 def learn_flat(value: Any) -> Learned | None:
-    """Return what a flat sequence of values teaches: one row of them; of texts, a text a row."""
+    """Learn from a flat sequence: numbers are one row, texts are one row each."""
     count = len(value) if getattr(value, "shape", (1,)) else 0
     if not count:
         return None
@@ -187,7 +187,7 @@ def flattened(row: Any) -> list[Any]:
 
 
 def row_width(item: Any, form: Form) -> int:
-    """Return how many values an item of a sequence of rows has, nested ones counted."""
+    """Return the number of values of an item of a sequence of rows, including nested ones."""
     if form is Form.ARRAY:
         return int(np.prod([int(axis) for axis in getattr(item, "shape", np.shape(item))], dtype=np.int64))
     if is_nested(item):

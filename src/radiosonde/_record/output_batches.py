@@ -1,7 +1,7 @@
 """Reads the outputs of a batch row by row; unreadable rows do not affect the others.
 
-Arrays of numbers are read whole. Everything else (lists, columns of objects or text, what has missing entries) is read as a
-list of values; text is looked up value by value, never made an array of: that would take the rows times the longest text.
+Arrays of numbers are read whole. Everything else (lists, columns of objects or text, columns with missing entries) is read as a list of
+values. Text is encoded value by value and never converted to an array, which would need the rows times the longest text.
 
 A matrix is one of distributions if at least half of its rows are (see `radiosonde._record.outputs`); then the rows that
 are not are unreadable one by one. Otherwise all are: of a matrix of anything else some rows add up to one by chance.
@@ -44,8 +44,8 @@ PIECE_ROWS = 1 << 14
 """Rows of a batch too large for the arena that are read at a time: a quarter of a MiB, whatever the batch has."""
 
 COUNTING_NS = NS // 2
-"""What counting the answers of one batch may take: those of millions of rows of numbers or texts. Of answers that are objects, which are
-read one by one, or of rows that take no memory, one piece more is a sample of the rest."""
+"""Time limit for counting the answers of one batch: enough for millions of rows of numbers or texts. Of answers that are objects, which are
+read one by one, or of rows that take no memory, one more piece is read as a sample of the rest."""
 
 
 ROW_VALUES_READ = 1 << 18
@@ -53,7 +53,7 @@ ROW_VALUES_READ = 1 << 18
 
 
 class _Answers(NamedTuple):
-    """The answers of a batch, one a row, and how sure they are where that came in a column of its own."""
+    """The answers of a batch, one per row, with confidences where they came in a separate column."""
 
     found: NDArray[Any] | Sequence[Any]
     sure: NDArray[np.float64] | None = None
@@ -63,8 +63,8 @@ class BatchOutputReader:
     """Reads the outputs of a model's batches.
 
     Args:
-        reader: reads single rows, and holds what is known of the answers.
-        guard: counts what cannot be read.
+        reader: reads single rows, and holds the task and the classes.
+        guard: counts unreadable answers.
     """
 
     def __init__(self, reader: OutputReader, guard: Guard) -> None:
@@ -88,9 +88,8 @@ class BatchOutputReader:
         Args:
             value: what the function returned for *rows* rows.
             rows: rows of the call.
-            index: of its record, which draws the sample of what cannot be read in time.
-            take: is given the kind of each piece, its rows, shape (rows, 2), which are written over afterwards, and how many
-                each stands for.
+            index: index of its record, which seeds the sample of rows that cannot be read in time.
+            take: called with the kind of each piece, its rows, shape (rows, 2), which are overwritten afterwards, and their weight.
         """
         began_ns, answers = monotonic_ns(), self._answers(value, rows)
         if isinstance(answers, int):
@@ -110,7 +109,7 @@ class BatchOutputReader:
         return OUTPUT_NONE
 
     def _answers(self, value: object, rows: int) -> _Answers | int:
-        """Return the answers of a batch; the kind of what has none."""
+        """Return the answers of a batch, or the kind of a result without answers."""
         if value is None:
             return OUTPUT_NONE
         if isinstance(value, Mapping):
@@ -310,7 +309,7 @@ class BatchOutputReader:
         known, of = self._reader.classes.codes, self._reader.classes.of
         codes = list(map(known.get, values))
         if None in codes:
-            # What is no class by its own text (new, too long, beyond the bound) is worked out once, however often it is there.
+            # A text that is not a known class (new, too long, beyond the bound) is resolved once, regardless of its frequency.
             others = dict.fromkeys(value for value, code in zip(values, codes, strict=True) if code is None)
             others.update((value, of(value)) for value in others)
             codes = [others[value] if code is None else code for value, code in zip(values, codes, strict=True)]
@@ -334,7 +333,7 @@ class BatchOutputReader:
         return kind
 
     def _one(self, value: Any) -> Summary:
-        """Read one row; what its object raises costs that row alone."""
+        """Read one row; an exception of its object loses that row only."""
         if type(value).__name__ in _MISSING_TYPES:
             return (OUTPUT_NONE, -1, NAN, NAN)
         summary = self._guard.attempt(self._reader.read, value)
@@ -357,11 +356,11 @@ class BatchOutputReader:
 
 
 _NO_ANSWER = {OUTPUT_CLASS: -1.0, OUTPUT_SCORE: NAN, OUTPUT_UNREADABLE: -1.0}
-"""What stands in a block for a row without an answer, by kind."""
+"""Placeholder in a block for a row without an answer, by kind."""
 
 
 def bounded(confidences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return confidences within [0, 1]; what is no probability is NaN."""
+    """Return confidences within [0, 1]; other values become NaN."""
     is_chance = (confidences >= 0.0) & (confidences <= 1.0 + PROBABILITY_SLACK)
     return np.where(is_chance, np.minimum(confidences, 1.0), NAN)
 
@@ -415,7 +414,7 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 
 def _dense(array: NDArray[Any]) -> NDArray[Any] | None:
-    # Without what a subclass changes: the columns of a `numpy.matrix` are matrices again.
+    # As a plain array: the columns of a `numpy.matrix` would be matrices again.
     return with_doubles(np.asarray(array)) if array.ndim in (1, 2) else None
 
 

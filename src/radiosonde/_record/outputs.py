@@ -1,7 +1,7 @@
 """Encodes an output as four numbers per row: kind, class code, confidence, score.
 
-What the answers are follows from the task: what ``observe`` was told, else the reference, else the declared classes (then
-it is a classification), else the first answers, which is said once where they are numbers that could mean either.
+Answers are read according to the task: the argument of ``observe``, else the reference, else the declared classes (then it is a
+classification), else the first answers. If these are numbers that could mean either, the choice is logged once.
 
 ====================================  ==================================  ==================================================
 answer                                regression                          classification
@@ -22,8 +22,8 @@ A row is a distribution if no number is negative and they add up to one within `
 there are declared classes. So labels per class (multi-label), sigmoids, intervals, quantiles, embeddings, boxes and logits
 are none, and no class is made up for them.
 
-What is unreadable is counted, told once a minute with what to do, and the prediction still counts. ``output=`` of
-``observe`` turns it into one of the above.
+An unreadable answer is counted and logged once a minute with what to do, and the prediction still counts. ``output=`` of ``observe``
+converts it to one of the above.
 """
 
 from __future__ import annotations
@@ -72,19 +72,19 @@ class OutputReader:
     """Reads the outputs of one model.
 
     Attributes:
-        task: what the answers are; None until it is known.
+        task: classification or regression; None until it is known.
         classes: codes of the classes.
         declared: how many classes were declared.
         columns: class code by column of a probability row.
-        two_columns: whether the model answers two probabilities, as far as is known; `radiosonde._record.record_writer`
-            then reads them itself and puts this to False when something else comes.
-        by_type: reads an answer of a type; a plain dictionary, which the hot path asks itself.
+        two_columns: whether all answers so far were two probabilities; `radiosonde._record.record_writer` then reads them itself and sets
+            this to False at the first other answer.
+        by_type: reader by type of answer; a plain dictionary that the hot path reads directly.
 
     Args:
         classes: names of the classes, in the order of a probability matrix's columns; may be empty.
-        guard: counts what cannot be read.
-        task: as declared, or as the reference has it; None: neither says it.
-        name: of the model, for what is told.
+        guard: counts unreadable answers.
+        task: as declared, or from the reference; None: unknown.
+        name: model name, for log messages.
     """
 
     def __init__(self, classes: Sequence[str], guard: Guard, *, task: Task | None, name: str = "") -> None:
@@ -120,7 +120,7 @@ class OutputReader:
         self.by_type.update({str: label, bool: whole if self.task else label, int: whole, float: number})
 
     def learn_task(self, task: Task, *, is_ambiguous: bool) -> None:
-        """Take the task from the first answers, unless it is known; say so where they could mean the other one too."""
+        """Take the task from the first answers unless it is known; log the choice if they are ambiguous."""
         if self.task is not None:
             return
         self.task = task
@@ -133,7 +133,7 @@ class OutputReader:
             )  # fmt: skip
 
     def read(self, value: object) -> Summary:
-        """Return the summary of a single row's output; may raise what the user's object raises."""
+        """Return the summary of a single row's output; exceptions of the user's object propagate."""
         reader = self.by_type.get(type(value))
         if reader is None:
             reader = self.by_type[type(value)] = self._reader_for(value)
@@ -141,7 +141,7 @@ class OutputReader:
 
     def _reader_for(self, value: object) -> Callable[[Any], Summary]:
         if isinstance(value, np.generic):
-            # A long double's item is one itself, and the numbers that libraries add to numpy are no kind of its own.
+            # The item of a long double is a long double, and number types that libraries add to numpy have no kind of their own.
             is_odd = value.dtype.char == "g" or (value.dtype.kind == "V" and not isinstance(value, np.void))
             return (lambda item: self.read(float(item))) if is_odd else self._scalar
         if isinstance(value, Enum):
@@ -173,7 +173,7 @@ class OutputReader:
         return self.unreadable
 
     def _within(self, value: object, found: object) -> Summary:
-        """Read what an object holds; a missing value in one is an answer that cannot be read, not none."""
+        """Read the answer inside an object; a missing value in it is an unreadable answer, not an absent one."""
         return self.unreadable(value, "it is missing") if found is None else self.read(found)
 
     # Plain values ----------------------------------------------------------------------------------------------------
@@ -369,11 +369,11 @@ class OutputReader:
         return self._labelled(value[0], value[1]) if is_pair(value) else self._distribution(list(value))
 
     def unreadable(self, value: object, why: str = "the type is not supported") -> Summary:
-        """Count an answer that cannot be read, and tell why."""
+        """Count an unreadable answer and log the reason."""
         return self.unreadable_rows(value, why, 1)
 
     def unreadable_rows(self, value: object, why: str, rows: int) -> Summary:
-        """Count *rows* answers that cannot be read, and tell why."""
+        """Count *rows* unreadable answers and log the reason."""
         if rows:
             self._guard.lose(losses.OUTPUT_UNREADABLE, rows)
             self._guard.warn(

@@ -1,11 +1,11 @@
 """Propagates cohorts, event times and collectors to pool threads.
 
-A thread of ``ThreadPoolExecutor`` runs in a context of its own, which is empty: a prediction that ``with cohort(...)`` hands to
-a pool (``submit``, ``map``, ``loop.run_in_executor``) would count under no cohort, and nobody would know. So the first scope that
-is entered has pools hand on what is in force where work is submitted. Only that: no other context variable of the host, and
-not the prediction in progress, so what a pool predicts is no part of it. Where no scope is open nothing changes.
+A thread of ``ThreadPoolExecutor`` runs in its own, empty context: a prediction submitted to a pool inside ``with cohort(...)`` (``submit``,
+``map``, ``loop.run_in_executor``) would silently count under no cohort. The first scope that is entered therefore makes pools propagate the
+scopes in force where work is submitted. No other context variable of the host is propagated, nor the prediction in progress, so predictions
+in a pool are not nested in it. Without an open scope nothing changes.
 
-Not reached: other processes, plain threads (which live on after the scope), and pools of other libraries.
+Not covered: other processes, plain threads (which may outlive the scope), and pools of other libraries.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 from radiosonde._record.ambient import AMBIENT, Ambient
 
 _MARK = "hands_on_radiosonde_scopes"
-"""Attribute of the method that does; `functools.wraps` hands it on to whatever is put around it."""
+"""Attribute that marks the patched method; `functools.wraps` copies it to further wrappers."""
 
 
 _pool: Any = None
 
 
 def hand_on_scopes() -> None:
-    """Have thread pools hand on the scopes in force, unless they do; a web server asks for it in every request."""
+    """Make thread pools propagate the scopes in force, unless they already do; a web server calls this in every request."""
     global _pool  # noqa: PLW0603 - importing it takes 5 ms, and most processes open no scope
     if _pool is None:
         from concurrent.futures.thread import ThreadPoolExecutor
 
         _pool = ThreadPoolExecutor
     submit = _pool.submit
-    if not hasattr(submit, _MARK):  # the first time, or whoever put something else there has taken ours away with it
+    if not hasattr(submit, _MARK):  # the first time, or another library has replaced our patch
         _pool.submit = _handing_on(submit)
 
 

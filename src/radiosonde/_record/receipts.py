@@ -1,7 +1,7 @@
 """Creates the receipt of a finished prediction from its slot.
 
-What is wrong every time (no keys, a call inside the prediction) is raised, because the first try shows it. What depends on
-the traffic (a batch, a slot given away, a cohort with a long name) is not: a request must not fail for a receipt, so the
+Permanent mistakes (no keys, a call inside the prediction) raise, because the first try shows them. Conditions that depend on traffic (a
+batch, a reused slot, a cohort with a long name) do not: a request must not fail for a receipt, so the
 caller gets ``""`` and the loss is counted.
 """
 

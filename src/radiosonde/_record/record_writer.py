@@ -2,13 +2,13 @@
 
 `begin` runs before the user's function, `finish` or `fail` after it. They are closures over locals, built once, because
 that is the cheapest thing Python calls: an attribute of ``self`` per use would add 0.3 us to a record of 1.2 us
-(bench_record). They never raise: what goes wrong in reading a value is a counted loss, and what goes wrong in here is
-swallowed by the guard. A writer never changes; when the schema turns out to be another one, the recorder opens a new writer
+(bench_record). They never raise: a value that cannot be read is a counted loss, and errors in this module are swallowed by the guard. A
+writer never changes; when the schema turns out to differ, the recorder opens a new writer
 and the old one is drained to its end.
 
-Order of writes: the header (in flight) before the feature row, so that a reader that copies the slot's former record
-at that moment finds another mark afterwards and drops its torn copy. From taking an index to the pack that marks its slot nothing
-is called (`next` would be a call), so that nothing runs in between (`radiosonde._ring.ring`).
+Order of writes: the header (in flight) before the feature row, so that a reader that is copying the slot's former record finds a changed
+mark afterwards and drops its torn copy. No function is called between taking an index and the pack that marks its slot (`next` would be a
+call), so that no other code runs in between (`radiosonde._ring.ring`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _ROWS_OFFSET = 44
 float64 = dtype("float64")
 
 ARENA_WAKES = 8
-"""Wakes of the consumer each time the arena of batches is filled: batches may be large, so what comes next may be half of it."""
+"""Number of times the consumer is woken while the arena is filled once: a single batch may take half of it."""
 
 
 class RecordWriter:
@@ -124,7 +124,7 @@ class RecordWriter:
         self.fail = self._build_fail()
 
     def _value_edges(self) -> tuple[float, ...]:
-        """Return the edges of values that whoever drains the ring counts by, too."""
+        """Return the edges of values, which the consumer of the ring uses too."""
         reference = self.recorder.host.reference_for(self.recorder)
         if reference is None or self.schema.names != tuple(feature.name for feature in reference.features):
             return ()
@@ -182,7 +182,7 @@ class RecordWriter:
                             memory[at + INPUT_KIND_OFFSET] = INPUT_ROW
                         return token
                 read_features(token, args, kwargs)
-            except RecursionError:  # no call fits on the stack any more, none of ours either
+            except RecursionError:  # the stack is full: no call fits, including our own
                 writer.unended[:0] = (losses.RECORD_FAILED if token is None else losses.FEATURES_UNREADABLE,)
             except Exception as error:  # noqa: BLE001 - hot path: our bug must not reach the caller
                 guard.lose(losses.RECORD_FAILED)
@@ -211,7 +211,7 @@ class RecordWriter:
         return begin_named
 
     def _build_features(self) -> Callable[[Token, tuple[Any, ...], dict[str, Any]], None]:
-        """Return what reads the features of a call; nothing where the function records them itself."""
+        """Return the reader of features; a no-op if the function records them itself."""
         observed, ring, guard, write = self.recorder.observed, self.ring, self.recorder.host.guard, self._write
         select, position, mask = observed.select, observed.position, ring.capacity - 1
         is_spooled, memory, given = ring.file is not None, ring.memory, ring.given
@@ -234,7 +234,7 @@ class RecordWriter:
                 lost = self._unrecorded(self._rows_of(value), token[INDEX], UNREAD)
                 self._place(token, lost)
                 guard.lose(losses.FEATURES_UNREADABLE, lost.rows or 1)
-                # Its type alone: what it says may quote a value that people must not see.
+                # Its type alone: its message may quote a hidden value.
                 guard.warn(
                     "features", "Features could not be read (%s); give observe(..., input=...)", type(error).__name__
                 )
@@ -246,7 +246,7 @@ class RecordWriter:
         return self.inputs.write if self.schema.width else self._learn
 
     def _learn(self, value: object, slot: int, index: int) -> Recorded:
-        """Open a writer for the schema of *value* (this one has none) and say how many rows were not recorded for it."""
+        """Open a writer for the schema of *value* (this one has none) and return the number of rows that were not recorded."""
         rows = self._rows_of(value)
         if self.recorder.relearn(value, 1 if rows is None else rows):
             return self._unrecorded(rows, index, LEARNED_FROM)
@@ -258,14 +258,14 @@ class RecordWriter:
         return rows if isinstance(rows, int) and 0 <= rows <= MOST_ROWS else None
 
     def _unrecorded(self, rows: int | None, index: int, unread: Unread) -> Recorded:
-        """Return what is to be said of an input of which nothing is recorded but its rows; *unread* where they are unknown."""
+        """Return the result for an input of which only the number of rows is recorded; *unread* if it is unknown."""
         if rows is None:
             return unread
         reserved = self.recorder.host.guard.attempt(self.inputs.blocks.reserve, rows, index)
         return NO_ROW._replace(rows=rows) if isinstance(reserved, Exception) else reserved  # no memory for the answers
 
     def _place(self, token: Token, recorded: Recorded) -> None:
-        """Remember what became of a call's features, in its header too unless its slot was reclaimed meanwhile."""
+        """Store the result for a call's features, in its header too unless its slot was reclaimed meanwhile."""
         ring, at, former, pack = self.ring, token[AT], token[RECORDED].position, _ROWS_AND_BATCH.pack_into
         token[RECORDED] = recorded
         if former and former != recorded.position:
@@ -321,7 +321,7 @@ class RecordWriter:
                     if convert is not None:
                         result = convert(result)
                     if recorded is ONE_ROW and type(result) is ndarray and outputs.two_columns:
-                        # The commonest output, taken apart here: two calls less are 0.1 us (bench_record).
+                        # The commonest output, read inline: saves two calls, 0.1 us (bench_record).
                         try:
                             ((first, second),) = result.tolist()
                             is_plain = first >= 0.0 <= second and 0.999 <= first + second <= 1.001  # `SUM_SLACK`
@@ -461,7 +461,7 @@ class RecordWriter:
         self._place(token, self._write(value, slot, index))
 
     def _wake_for_arena(self) -> None:
-        """Have the arena looked at once an eighth of it has been filled since the last time."""
+        """Wake the consumer when an eighth of the arena has been filled since the last time."""
         arena = self.ring.arena
         if arena.reserved - self._arena_woken >= arena.size // ARENA_WAKES:
             self._arena_woken = arena.reserved
@@ -476,11 +476,11 @@ class RecordWriter:
 
 
 def _read_nothing(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Stand in for what reads features, where the function records them itself."""
+    """No-op reader of features, for functions that record them themselves."""
 
 
 def _make_no_room(values: int) -> None:
-    """Stand in for `Reclaimer.free_arena` of a writer that was let go."""
+    """No-op for `Reclaimer.free_arena` of a released writer."""
 
 
 def _write_nothing(token: Token | None, outcome: object) -> None:

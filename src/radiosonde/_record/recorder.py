@@ -46,7 +46,7 @@ KNOWN: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary(
 
 
 class Host(Protocol):
-    """What a recorder needs of the pipeline that drains it."""
+    """Interface that a recorder needs from the pipeline."""
 
     settings: Settings
     guard: Guard
@@ -83,16 +83,16 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What ``observe`` was told about a function.
+    """The arguments of ``observe`` for one function.
 
     Attributes:
-        name: model name; like the others, any value: `radiosonde.model.names` says what it is called.
-        version: model version, or what tells it: called once, in the consumer's thread; None: unknown.
+        name: model name; any value, like the others: `radiosonde.model.names` converts it to a name.
+        version: model version, or a callable that returns it, called once in the consumer's thread; None: unknown.
         variant: ``stable``, ``canary``, ``shadow``, ...; None: ``stable``.
         select: takes the features out of ``(args, kwargs)``; None when the function records them itself.
         position: index of the features among the positional arguments, -1 when only *select* knows.
-        output: turns the result into something `OutputReader` reads; None takes it as it is.
-        task: what the answers are; None when unknown.
+        output: converts the result to a form that `OutputReader` reads; None: no conversion.
+        task: classification or regression; None when unknown.
         classes: class names in column order.
         features: feature names in column order.
         own_id: takes the caller's own id of the prediction out of ``(args, kwargs)``; None: there is none.
@@ -119,8 +119,8 @@ class Recorder:
 
     Args:
         host: the pipeline.
-        observed: what is known of the function.
-        revive: returns the recorder of a key in the process that unpickles it; a function that can be imported.
+        observed: the arguments of ``observe``.
+        revive: returns the recorder for a key in the process that unpickles it; an importable function.
 
     Attributes:
         writer: where calls are recorded now.
@@ -132,7 +132,7 @@ class Recorder:
         self._revive = revive
         self.name = self._counted(checked_model(observed.name))
         self.variant = self._named("stable" if observed.variant is None else observed.variant)
-        # By the type: an object may raise when it is asked for its class, and a kind of text for its hash.
+        # By the type: an object may raise when its class is read, and a subclass of str when it is hashed.
         self._features: tuple[Any, ...] = tuple(
             name if type(name) is str else name_of(name) for name in observed.features
         )
@@ -144,7 +144,7 @@ class Recorder:
         self.reset()
 
     def __reduce__(self) -> Any:
-        """Pickle what is observed, and not how: the other side records into its own pipeline, or nowhere if that is off.
+        """Pickle the arguments of ``observe`` only: the other process records into its own pipeline, or not at all if that is off.
 
         The key makes it one recorder there, however often it is unpickled: a worker of Ray or Spark does that for each task.
         """
@@ -160,7 +160,7 @@ class Recorder:
         KNOWN[key] = self
 
     def held_by(self, wrapper: Callable[..., Any]) -> None:
-        """Note that *wrapper* records its calls here. Once the last one is gone, nobody begins a call any more.
+        """Register *wrapper*. After the last one is gone, no further call begins.
 
         Writers and their recorder hold each other, and so wait for a full collection of garbage, which comes seldom in a process
         that has loaded much. A wrapper is in no such cycle: it goes when its user lets it go.
@@ -170,12 +170,12 @@ class Recorder:
 
     @property
     def is_released(self) -> bool:
-        """Whether all wrappers that recorded here are gone. One that stands on the stack of a call is not."""
+        """Whether all wrappers of this recorder are gone. A wrapper on the stack of a running call is not."""
         return self._was_held and not self._holders
 
     @property
     def version(self) -> str:
-        """Model version; empty until `settle_version` has asked for it."""
+        """Model version; empty until `settle_version` has resolved it."""
         return self._version or ""
 
     def settle_version(self) -> str:
@@ -226,7 +226,7 @@ class Recorder:
         writer.let_go(self.writer.begin)
 
     def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter | None:
-        """Open the writer for the schema that the reference, the names or this call's features tell.
+        """Open the writer for the schema given by the reference, the names or this call's features.
 
         A schema that cannot be used costs the features: the writer is opened without one, and later features teach it. Returns
         None, counted, where no writer can be opened. Does not raise.
@@ -267,7 +267,7 @@ class Recorder:
         return writer
 
     def _task(self, reference: Reference | None) -> Task | None:
-        """Return what was declared, else what the reference says, else what the answers so far taught."""
+        """Return the declared value, else that of the reference, else the one learned from the answers so far."""
         if self.observed.task is not None:
             return self.observed.task
         if reference is not None and reference.task != "unknown":
@@ -328,7 +328,7 @@ class Recorder:
         return True
 
     def _take_up(self, learned: Learned) -> bool:
-        """Open a writer for what was learned; return whether one could be opened. Under the lock."""
+        """Open a writer for the learned schema; return whether one could be opened. Under the lock."""
         before, self._learned = self._learned, learned
         if self._try_to_open(self._schema_learned(learned), self.host.reference_for(self)) is None:
             self._learned = before
@@ -336,10 +336,10 @@ class Recorder:
         return True
 
     def missed(self, writer: RecordWriter, value: object, calls: int) -> None:
-        """Take note of a call whose features do not fit the schema; learn it anew when most of *calls* did not.
+        """Count a call whose features do not fit the schema; learn a new schema when most of *calls* did not fit.
 
-        The first call may have been a warm-up with anything. Asked at the 8th, 64th, 512th ... miss only, so a model of
-        many shapes opens a handful of writers.
+        The first call may have been a warm-up with unusual input. Checked at the 8th, 64th, 512th ... miss only, so a model of many shapes
+        opens few writers.
         """
         self._misses = misses = self._misses + 1
         is_asked = misses >= 8 and not misses & (misses - 1) and misses.bit_length() % 3 == 1
@@ -365,7 +365,7 @@ class Recorder:
                 self._try_to_open(learned.alternative.schema(self.host.settings.max_features), None)
 
     def retrace(self, spans: LiveSpans | None) -> None:
-        """Open a writer that makes live spans, or one that does not: the tracer provider was set or taken away."""
+        """Open a writer with or without live spans after the tracer provider was set or removed."""
         with self._lock:
             if isinstance(self.writer, RecordWriter) and self.writer.spans is not spans:
                 writer = RecordWriter(self, self.writer.schema, self.writer.outputs, spans)
@@ -373,7 +373,7 @@ class Recorder:
                 self.writer = writer
 
     def rest(self, writer: RecordWriter) -> None:
-        """Let go of a writer that nobody calls; the next call opens another one of the same schema and classes."""
+        """Release an idle writer; the next call opens another one of the same schema and classes."""
         with self._lock:
             if self.writer is writer:
                 self._resting = _Resting(writer.schema, writer.outputs, writer.inputs.is_tentative)
@@ -420,8 +420,8 @@ class Recorder:
         return int(code)
 
     def error_code(self, error: BaseException | type[BaseException] | str) -> int:
-        """Return the code of an exception's type, or of what somebody else calls an error."""
-        # By the type: an object may raise when it is asked for its class, as `isinstance` does.
+        """Return the code of an exception's type, or of an error name."""
+        # By the type: an object may raise when its class is read, as `isinstance` does.
         kind = type(error) if issubclass(type(error), BaseException) else error
         code = self.errors.find(kind)
         if code is None:
@@ -441,7 +441,7 @@ class Recorder:
 
 
 def _kind_of(schema: Schema) -> str:
-    """Return what a breaker tells schemas apart by."""
+    """Return the key that a breaker uses for a schema."""
     return f"{schema.width} features, schema {hash(schema.names) & 0xFFFF_FFFF:08x}" if schema.width else "no features"
 
 
@@ -451,7 +451,7 @@ def _error_name(kind: object) -> object:
 
 
 class _Resting(NamedTuple):
-    """What is kept of a writer that was let go."""
+    """The state kept from a released writer."""
 
     schema: Schema
     outputs: OutputReader

@@ -58,13 +58,13 @@ def open_spooled_ring(recorder: Recorder, schema: Schema, outputs: OutputReader)
     except OSError:
         ring.close()
         if ring.file is not None and spool is not None:
-            spool.remove(ring.file)  # with half of its names, and nobody to write into it
+            spool.remove(ring.file)  # with half of its names, and without a writer
         raise
     return ring
 
 
 def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str, object]:
-    """Return what a reader in another process needs to know."""
+    """Return the metadata that a reader in another process needs."""
     host = recorder.host
     return {
         "model": recorder.name,
@@ -82,7 +82,7 @@ def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str
 
 
 def _latency_edges(recorder: Recorder) -> list[float]:
-    """Return the bounds of durations: those of the settings, and the latency objectives of `radiosonde.toml`."""
+    """Return the bucket bounds of durations: the settings' bounds and the latency objectives of `radiosonde.toml`."""
     host = recorder.host
     found = host.guard.attempt(_latency_objectives, host.settings.store)
     if isinstance(found, Exception):

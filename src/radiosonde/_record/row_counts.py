@@ -24,11 +24,11 @@ _SHOWN = 4096
 
 
 def answers_in(result: Any, task: str | None = None) -> int | None:
-    """Return for how many rows *result* is, None when it does not show. May raise what the result raises.
+    """Return the number of rows of *result*, None if unknown. Exceptions of the result propagate.
 
     Args:
-        result: what the function returned.
-        task: of the model; numbers of a regression are neither a label with its confidence nor a distribution.
+        result: return value of the function.
+        task: task of the model; numbers of a regression are neither a label with its confidence nor a distribution.
     """
     if result is None:
         return None
@@ -61,7 +61,7 @@ def _in_mapping(result: Mapping[Any, Any]) -> int | None:
 
 
 def _in_probabilities(value: Any) -> int | None:
-    """Return the rows of probabilities: those of a matrix or of a list of rows, else one."""
+    """Return the number of rows of probabilities: the rows of a matrix or of a list, else one."""
     form = recognise(value)
     if form in (Form.ARRAY, Form.FRAME):
         return answers_in(value) if form is Form.FRAME or len(getattr(value, "shape", ())) > 1 else 1
@@ -77,7 +77,7 @@ def _in_sequence(result: Sequence[Any], task: str | None) -> int | None:
 
 
 def is_pair(value: Sequence[Any]) -> bool:
-    """Whether a sequence is a label and its confidence. May raise what its items raise.
+    """Whether a sequence is a label and its confidence. Exceptions of its items propagate.
 
     A list of two numbers that add up to 1 is a distribution, a tuple of a whole number and another a pair.
     """

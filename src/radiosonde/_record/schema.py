@@ -1,8 +1,7 @@
 """The schema of a feature row: names, order, and codes for texts. Rows never change it.
 
-Known from the reference profile, from ``features=``, or learned from the first value seen. Of a learned schema only the
-names are learned, never what a feature holds: see `radiosonde._ring.text_codes`. A reference's categories have the codes
-that are their cells, in its order.
+Taken from the reference profile, from ``features=``, or learned from the first value. Only the names are learned, never the kinds of
+features: see `radiosonde._ring.text_codes`. The code of a reference's category is the number of its cell, in the order of the profile.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ MAX_CATEGORIES = 4096
 """Category codes per feature. The cells need twenty or so; the rest names unseen values for the frequent-items sketch."""
 
 CATEGORY_BYTES = 2 << 20
-"""Characters of all categories of one model together, the reference's apart. Arbitrary; bounds what requests make us keep."""
+"""Largest total of characters of all categories of one model, besides the reference's. Arbitrary; bounds memory that requests control."""
 
 Reading = Literal["columns", "wide", "texts"]
 """How a row is taken apart.
@@ -46,7 +45,7 @@ class Schema:
     """Names and kinds of the features of one model.
 
     Attributes:
-        names: feature names in column order, as a row says them.
+        names: feature names in column order, as rows spell them.
         public_names: the same, safe for every carrier.
         width: number of features.
         is_open: nothing is known but the names; any feature may hold numbers and texts.
@@ -54,20 +53,20 @@ class Schema:
         is_whole: an array of two or more axes is one row; otherwise its first axis counts rows.
         is_plain: a row of numbers in column order is recorded as it is.
         text_features: features that have held a text so far, the categorical ones of a reference included.
-        codes: per feature the codes of its texts, None for a feature that a reference says is a number.
-        categorical: positions of the features that a reference says are categorical, with their codes.
-        pii: names of the features whose values people must not see.
-        hidden: positions of those.
+        codes: per feature the codes of its texts, None for a feature that is numeric in the reference.
+        categorical: positions of the features that are categorical in the reference, with their codes.
+        pii: names of the features with hidden values.
+        hidden: positions of the features with hidden values.
         pick: takes the values in column order out of a mapping (a tuple, also for one feature).
         pack: packs a row of floats into a buffer at an offset.
 
     Args:
         names: feature names; those written alike are numbered.
         categories: per feature the categories of the reference, None for a number; None when there is no reference.
-        pii: features whose values people must not see.
+        pii: features with hidden values.
         reading: how a row is taken apart.
         is_whole: an array of two or more axes is one row.
-        pii_key: hashes the categories that people must not see.
+        pii_key: key for hashing hidden categories.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class Schema:
 
     @classmethod
     def of_reference(cls, reference: Reference, pii_key: str = "") -> Schema:
-        """Return the schema of a reference profile; *pii_key* hashes the categories that people must not see."""
+        """Return the schema of a reference profile; hidden categories are hashed with *pii_key*."""
         return cls(
             [feature.name for feature in reference.features],
             [feature.categories if feature.kind == "categorical" else None for feature in reference.features],
@@ -116,11 +115,11 @@ class Schema:
         )
 
     def number(self, position: int, value: object, lose: Callable[[str], None]) -> float:
-        """Return what stands in the ring for one value of one feature: a number, or the code of a text.
+        """Encode one value of one feature for the ring: a number, or the code of a text.
 
-        Missing (None, NaN, NaT, NA, masked) is NaN; infinities, text in a feature that a reference says is a number, and
-        objects that are neither number nor text are `INVALID`. Of a value that people must not see only these are told apart:
-        a number is 0, a category that the profile does not know `INVALID`. Raises what the value's own conversion raises.
+        Missing (None, NaN, NaT, NA, masked) is NaN; infinities, text in a numeric feature of a reference, and objects that are neither
+        number nor text are `INVALID`. For a hidden value only these are distinguished: a number is 0, a category missing from the profile
+        is `INVALID`. Exceptions of the value's conversion propagate.
         """
         found = plain(value)
         codes = self.codes[position]
@@ -137,7 +136,7 @@ class Schema:
     def categories(
         self, position: int, numbers: NDArray[np.float64], lose: Callable[[str], None]
     ) -> NDArray[np.float64]:
-        """Return numbers of a feature as what stands in the ring: as they are, or as codes where it is categorical."""
+        """Encode numbers of a feature for the ring: unchanged, or as codes if it is categorical."""
         finite = np.isfinite(numbers)
         if self.codes[position] is None or self.is_open:
             return np.where(finite, 0.0, numbers) if position in self.hidden else numbers

@@ -1,8 +1,8 @@
 """Recognises what people pass to models, without importing any of their libraries: by shape, not by type.
 
-`recognise` is asked once per type and answers with a form; the form is remembered (`radiosonde._record.inputs`), so a
-later call costs one dictionary lookup. It looks at what the class has and at the instance's own attributes, and evaluates
-no property: a property of a lazy frame may warn, or compute.
+`recognise` is called once per type and returns a form, which is remembered (`radiosonde._record.inputs`), so that a later call costs one
+dictionary lookup. It inspects the class and the instance's own attributes and evaluates no property: a property of a lazy frame may warn,
+or compute.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Form(Enum):
     TEXT = auto()
     """one text."""
     LAZY = auto()
-    """a query that is yet to be run (LazyFrame, Dask, Spark, ibis, DuckDB): it is not run for us."""
+    """a query that has not been run (LazyFrame, Dask, Spark, ibis, DuckDB); Radiosonde does not run it."""
     UNKNOWN = auto()
-    """nothing we can read; an iterator, which is not consumed for us, is among them."""
+    """an unsupported value, such as an iterator, which Radiosonde does not consume."""
 
 
 _SCALARS = (bytes, bytearray, int, float, complex, bool, type(None), np.generic, type)
@@ -60,7 +60,7 @@ _BUILT_IN: dict[type, Form] = {
     np.ndarray: Form.ARRAY,
     **dict.fromkeys((float, int, bool, bytes, complex, type(None)), Form.UNKNOWN),
 }
-"""Types that batches hold by the thousand: one look-up instead of thirty questions, 0.1 us instead of 3."""
+"""Types that batches hold by the thousand: one lookup instead of thirty checks, 0.1 us instead of 3."""
 
 
 def recognise(value: object) -> Form:
@@ -180,7 +180,7 @@ def column_names(value: Any) -> list[str] | None:
 def attribute_names(value: object) -> tuple[str, ...] | None:
     """Return the field names of an object that is a row: dataclass, pydantic model, named tuple, or of attrs, msgspec or slots.
 
-    None for other objects: what their attributes are for is unknown.
+    None for other objects: the purpose of their attributes is unknown.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return tuple(item.name for item in dataclasses.fields(value))
@@ -196,7 +196,7 @@ _NO_ROWS = (
     "__float__", "__int__", "__index__", "__fspath__", "__array__", "__iter__", "__len__", "__call__", "__await__", "__enter__",
     "__getattr__",
 )  # fmt: skip
-"""What a class with slots may have if its objects are not rows: values, containers, functions, resources, stand-ins."""
+"""Attributes of classes with slots whose objects are not rows: values, containers, functions, resources, proxies."""
 
 
 def _slots(kind: type) -> tuple[str, ...] | None:
@@ -207,14 +207,14 @@ def _slots(kind: type) -> tuple[str, ...] | None:
         if own is None:
             return None
         names += [own] if isinstance(own, str) else own
-    # Not `hasattr`, which also finds what types of types have: all of them can be called.
+    # Not `hasattr`, which also finds attributes of the metaclass: every type can be called.
     if "__dict__" in names or any(name in vars(base) for base in kind.__mro__[:-1] for name in _NO_ROWS):
         return None
     return tuple(name for name in names if not name.startswith("_")) or None
 
 
 def attribute_reader(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ...]]:
-    """Return what reads the attributes *names* of an object; one that is not set is None, a missing value."""
+    """Return a function that reads the attributes *names* of an object; an unset attribute is None, a missing value."""
     pick = operator.attrgetter(*names)
 
     def read(item: Any) -> tuple[object, ...]:
@@ -228,7 +228,7 @@ def attribute_reader(names: tuple[str, ...]) -> Callable[[Any], tuple[object, ..
 
 
 LOOKED_AT = 64
-"""Items of a sequence that are looked at to tell what it holds."""
+"""Number of items inspected to determine the contents of a sequence."""
 
 
 def head(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ projections. The projections are a count sketch (Charikar, Chen and Farach-Colto
 is the sum of the values at positions *j*, *j* + 16, *j* + 32, ..., each with the sign of a hash of its position. Squared and
 summed they are the squared norm on average, so a shift of the row in any direction shows in some of them; and they cost
 one multiplication a value, where a dense projection would cost sixteen. Rows wider than `READ_VALUES` are read at evenly
-spaced positions, the same in every row of that width; `row.values` tells the true width.
+spaced positions, the same in every row of that width; `row.values` holds the true width.
 
 A text becomes `TEXT_NAMES`: characters, words, and of its first `READ_CHARACTERS` characters the shares of digits, capital
 letters, white space and what is not ASCII. No part of the text itself is kept.
@@ -51,7 +51,7 @@ def stride_of(width: int) -> int:
 def summarise(matrix: NDArray[Any]) -> NDArray[np.float64]:
     """Return the summaries of rows of numbers, shape (rows, features) to (rows, `WIDE_NAMES`).
 
-    Infinite values, and what could not be read, count as missing.
+    Infinite and unreadable values count as missing.
     """
     rows, width = matrix.shape
     found = np.empty((rows, len(WIDE_NAMES)))
@@ -146,7 +146,7 @@ _CLASSES[0xC0:] = _NOT_ASCII
 
 
 def summarise_texts(texts: Sequence[object]) -> NDArray[np.float64]:
-    """Return the summaries of texts, shape (texts, `TEXT_NAMES`); what is no text is missing throughout."""
+    """Return the summaries of texts, shape (texts, `TEXT_NAMES`); a row of another type is missing throughout."""
     found = np.full((len(texts), len(TEXT_NAMES)), math.nan)
     for place, text in enumerate(texts):
         if not isinstance(text, str):

@@ -1,7 +1,7 @@
-"""Inputs of many rows as tables: how many rows and columns there are, and any rows of any columns on demand.
+"""Inputs of many rows as tables: the numbers of rows and columns, and any rows of any columns on demand.
 
-Making a table touches no value. What is read is chosen afterwards, from the number of rows, so the work in the caller is
-proportional to the rows that are kept (`radiosonde._record.inputs`).
+Creating a table reads no value. The rows to read are chosen afterwards, from the number of rows, so the work in the caller is proportional
+to the rows that are kept (`radiosonde._record.inputs`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class InputTable:
     Attributes:
         rows: number of rows.
         width: number of columns.
-        names: column names; None where columns are told by position.
+        names: column names; None where columns are identified by position.
         column: returns the kept rows of one column; None where `matrix` is given.
         matrix: returns the kept rows of all columns, a 2-D array or a scipy CSR matrix.
-        slow: columns whose values are read one by one, as far as is known; one of objects counts as `OBJECT_VALUES`.
+        slow: columns known to be read value by value; a column of objects counts as `OBJECT_VALUES`.
     """
 
     rows: int
@@ -57,7 +57,7 @@ class InputTable:
 
 
 def table_of(value: Any, form: Form) -> InputTable | None:
-    """Return *value* as a table, None when it is one row or none that can be read. May raise what the value raises."""
+    """Return *value* as a table, None if it is one row or unreadable. Exceptions of the value propagate."""
     if form is Form.FRAME:
         return _of_frame(value)
     if form is Form.SPARSE:
@@ -107,7 +107,7 @@ def _of_frame(value: Any) -> InputTable:
 
 
 def _weight(items: list[Any]) -> int:
-    """Return how many values one of a column costs whose first *items* these are."""
+    """Return the cost of one value of a column with these first *items*, in plain values."""
     return OBJECT_VALUES if any(type(item) not in _PLAIN for item in items) else 1
 
 
@@ -180,7 +180,7 @@ def _of_dmatrix(value: Any) -> InputTable:
         chosen = range(*kept.indices(rows))
         part = value if len(chosen) == rows else value.slice(list(chosen))
         stored = part.get_data().tocsr()
-        # What it does not store is missing, not zero.
+        # Values that it does not store are missing, not zero.
         dense = np.full((len(chosen), width), np.nan)
         row = np.repeat(np.arange(len(chosen)), np.diff(stored.indptr))
         dense[row, stored.indices] = stored.data
@@ -235,9 +235,7 @@ def _axis_reader(column: Any, place: int, width: int) -> Callable[[slice], Plain
 
 
 def _summary_readers(column: Any, width: int) -> list[Callable[[slice], Plain]]:
-    made: list[
-        tuple[slice, NDArray[np.float64]]
-    ] = []  # the last summary: one of all columns is asked for after the other
+    made: list[tuple[slice, NDArray[np.float64]]] = []  # the last summary: callers request one column after the other
 
     def reader(place: int) -> Callable[[slice], Plain]:
         def read(kept: slice) -> Plain:
@@ -252,7 +250,7 @@ def _summary_readers(column: Any, width: int) -> list[Callable[[slice], Plain]]:
 
 
 def column_length(column: Any) -> int | None:
-    """Return the rows of a value that may be a column; None for a scalar, a text, or what has no length."""
+    """Return the number of rows of a value that may be a column; None for a scalar, a text, or a value without a length."""
     if isinstance(column, (str, bytes, bytearray, Mapping)) or column is None:
         return None
     shape = getattr(column, "shape", None)

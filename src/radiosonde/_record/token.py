@@ -38,7 +38,7 @@ CURRENT: ContextVar[Token | None] = ContextVar("radiosonde_current", default=Non
 
 
 def leave(token: Token) -> None:
-    """Mark a prediction ended, whatever became of its record, so that its context goes on with the one around it."""
+    """Mark a prediction ended, even if its record was lost, so that the enclosing prediction becomes current."""
     outer = token[OUTER]
     token[OUTER] = ENDED
     if outer is not None and outer is not ENDED:
@@ -53,8 +53,8 @@ def is_in_progress(token: Token) -> bool:
 def is_within(outer: Token | None, recorder: Recorder) -> bool:
     """Say whether one of the predictions in progress, *outer* and those around it, is of the same model and variant.
 
-    Then the call is a part of that one: a method that calls its base's or a sibling, recursion. A shadow or a canary that
-    is asked beside the stable model is another variant, and counts.
+    Then the call is part of that one: a method that calls its base's or a sibling, recursion. A shadow or a canary called beside the stable
+    model is another variant, and counts.
     """
     while outer is not None and outer is not ENDED:
         other = outer[WRITER].recorder

@@ -1,8 +1,8 @@
 """Live spans: one per prediction that the user's provider samples, with a child span per stage.
 
-Only the API is used, and only where the user has loaded it and set a provider: no provider of ours, no global touched.
-A prediction inside a trace that is not recording asks no sampler and makes no span (asking costs 3.4 us, more than all
-the rest together); it writes the ids of the span around it into its slot, so that the consumer can make a span of it
+Only the API is used, and only if the user has loaded it and set a provider; no provider or global is set. A prediction inside a trace that
+is not recording calls no sampler and creates no span (which costs 3.4 us, more than all the rest together); it writes the ids of the
+enclosing span into its slot, so that the consumer can create a span for it
 afterwards. A prediction with no trace around it is a root, and the provider's sampler decides.
 """
 
@@ -32,7 +32,7 @@ _NO_PROVIDER = {"ProxyTracerProvider", "NoOpTracerProvider"}
 
 
 def find_provider() -> Any:
-    """Return the tracer provider the user has set, or None. Never imports OpenTelemetry: who set one has loaded it."""
+    """Return the tracer provider the user has set, or None. Never imports OpenTelemetry: setting a provider has loaded it."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
@@ -41,11 +41,11 @@ def find_provider() -> Any:
 
 
 class LiveSpans:
-    """Makes the live spans of all writers under one tracer provider.
+    """Creates the live spans of all writers for one tracer provider.
 
     Args:
         provider: the user's tracer provider.
-        guard: swallows what a broken provider raises.
+        guard: swallows exceptions of a broken provider.
         cells_of: returns the cells string of a recorded row for a writer, or None without a grid.
     """
 
@@ -58,7 +58,7 @@ class LiveSpans:
         self._cells_of = cells_of
         self._trace, self._context = trace, context
         self.tracer = provider.get_tracer("radiosonde", __version__)
-        # `get_current_span` reads this key and then asks whether the value is an instance of an abstract class, which is
+        # `get_current_span` reads this key and then checks whether the value is an instance of an abstract class, which is
         # 0.4 us of its 0.5 (bench_record). The key is private to OpenTelemetry, so it is found by what it does: it is
         # the one that a context with a span in it holds.
         (self._span_key,) = trace.set_span_in_context(trace.INVALID_SPAN, context.Context())
@@ -104,8 +104,8 @@ class LiveSpans:
         ids, is_live = span.get_span_context(), span.is_recording()
         is_sent = is_live and ids.trace_flags & 1
         if not is_sent:
-            # Refused by its sampler, or recorded for nobody but local readers: what can be pointed to later is the span
-            # around it. A refused root has none; a span made of it later begins a trace of its own.
+            # # Dropped by its sampler, or recorded for local readers only: later references use the enclosing span. A dropped root has
+            # none; a span created for it later begins a new trace.
             ids = self._trace.get_current_span().get_span_context()
         layout.SPAN_IDS.pack_into(
             writer.ring.memory, token[AT] + layout.SPAN_IDS_OFFSET, ids.trace_id.to_bytes(16, "little"), ids.span_id
@@ -114,7 +114,7 @@ class LiveSpans:
             writer.ring.words[(token[INDEX] & (writer.ring.capacity - 1)) * 16 + layout.SERIES_WORD] |= layout.LIVE_SPAN
         if not is_live:
             return
-        # A generator's frames run in whatever context asks for the next item: nothing is attached there.
+        # A generator's frames run in the context of its consumer: nothing is attached there.
         attached = (
             None if recorder.observed.is_generator else self._context.attach(self._trace.set_span_in_context(span))
         )
@@ -144,7 +144,7 @@ class LiveSpans:
         finally:
             with self._guard("span_end"):
                 span.end()
-            token[SPAN] = None  # what was attached holds the caller's context, and a token may be kept
+            token[SPAN] = None  # the attached context holds the caller's context, and a token may be kept
 
     def _describe(self, span: Any, token: Token, code: int, confidence: float, error: BaseException | None) -> None:
         writer = token[0]
@@ -169,7 +169,7 @@ class LiveSpans:
     def open_stage(self, token: Token, name: str) -> Any:
         """Return the entered context manager of a span around a stage of the prediction."""
         span, attached = token[SPAN]
-        # A generator's span is nobody's current one, see `_start`.
+        # A generator's span is never the current one, see `_start`.
         parent = None if attached is not None else self._trace.set_span_in_context(span)
         name = name_of(name)
         scope = self.tracer.start_as_current_span(name, context=parent, attributes={attributes.PHASE: name})
@@ -183,10 +183,10 @@ def prediction_id(token: Token) -> str:
 
 
 def _cheapest_get(context: Any) -> Callable[[], Any]:
-    """Return what gives OpenTelemetry's current context, without its two calls on the way if that can be (40 ns).
+    """Return a function that returns OpenTelemetry's current context, if possible without its two intermediate calls (40 ns).
 
     It keeps the context in a context variable, and `attach` returns the variable's token; a runtime of another kind
-    keeps it elsewhere, and is asked as it wants to be.
+    keeps it elsewhere, and is used through its own methods.
     """
     token = context.attach(context.get_current())
     context.detach(token)
@@ -197,7 +197,7 @@ def _cheapest_get(context: Any) -> Callable[[], Any]:
             if isinstance(Context().run(variable.get), context.Context):
                 get = variable.get
         except LookupError:
-            pass  # a variable without a default is empty in a new thread, and its runtime knows what that means
+            pass  # a variable without a default is empty in a new thread; its runtime handles that
     return get
 
 

@@ -1,11 +1,11 @@
 """Calls of observed functions whose stack was full when they were to be recorded.
 
-A wrapper takes one frame. Where the application's stack is all but full the function may still fit, and what records it may
-not. Then the caller gets what it would have got one frame deeper without us: the function's own result or exception. What is to
-be recorded is kept here, by operations that call nothing, and the consumer's thread, whose stack is its own, writes it.
+A wrapper takes one frame. When the application's stack is almost full, the function may still fit while recording does not. The caller then
+still gets the function's own result or exception. The call to record is appended here, by operations that call nothing, and the consumer's
+thread, which has its own stack, writes it.
 
-So a wrapper may only use item and slice assignments to say it (``unended[:0] = (...,)``). A call of any kind, Python's or C's, takes a frame
-or is counted as one.
+A wrapper may therefore only use item and slice assignments (``unended[:0] = (...,)``). A call of any kind, in Python or C, takes a frame or
+is counted as one.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ Entry = str | type[BaseException] | tuple[Token, type[BaseException] | None]
 
 
 class Unended(list[Entry]):
-    """What waits. Any thread adds, the consumer takes.
+    """Pending calls. Any thread adds, the consumer removes.
 
     Attributes:
-        mark: for the place of a token that says whether it is in progress.
+        mark: value of a token's state once its call is pending here.
     """
 
     mark: Final = ENDED
 
 
 def settle(writer: RecordWriter) -> None:
-    """Write what waits. How long these calls took is not known: there was no room to ask the clock, and they count as 0."""
+    """Write the pending calls. Their duration counts as 0, because there was no room to read the clock."""
     recorder, unended = writer.recorder, writer.unended
     guard = recorder.host.guard
     while unended:
@@ -59,5 +59,5 @@ def _end(writer: RecordWriter, token: Token, error: type[BaseException] | None) 
     kind, code, confidence, score = UNREADABLE if error is None else NOTHING
     error_code = 0 if error is None else writer.recorder.error_code(error)
     fields: tuple[Any, ...] = (score, 0, code, confidence, error_code, kind, *recorded[4:1:-1], recorded.rows)
-    # Ends nothing that has ended: how far `finish` came is not known.
+    # Has no effect on a call that has ended: `finish` may have run partly.
     writer.reclaimer.end(token[INDEX], (*fields, DONE if error is None else FAILED), recorded.position)

@@ -1,20 +1,20 @@
 """The four wrappers: sync, async, generator, async generator. Explicit and short, chosen once at decoration.
 
-Each adds exactly one frame to a traceback, hands exceptions on as the same object, and returns what the function
-returned; what a plain function returns to be awaited or iterated is left to `radiosonde._record.later`. For generators the
+Each adds exactly one frame to a traceback, propagates exceptions as the same object, and returns the function's result; a result of a plain
+function that is awaited or iterated is left to `radiosonde._record.later`. For generators the
 prediction lasts from the first `next` to exhaustion, and the last item yielded is its output; a generator that is closed
 early has ended normally.
 
-A generator has no context of its own: each step runs in that of whoever asks for the next item, which may be another
-thread's. So the prediction is made the current one at each step, and what was current there is put back at each yield.
+A generator has no context of its own: each step runs in the context of its consumer, which may be in another thread. The prediction
+therefore becomes current at each step, and the previous one is restored at each yield.
 
-Where the stack is full, what a wrapper calls may not fit while the function did; then what is to be recorded is left to the
-consumer (`radiosonde._record.unended`). The few lines for it stand at each place: a function for them would not fit either.
+When the stack is full, a call made by a wrapper may not fit although the function did; the record is then left to the consumer
+(`radiosonde._record.unended`). The lines for it are repeated at each place, because a function would not fit either.
 
 A wrapper may be pickled by value (cloudpickle, dill; what Ray, Dask, Spark and joblib do with functions of a script): its code
-goes with the globals that it uses, so these are functions that can be imported, and its recorder, which is rebuilt on the
-other side (`radiosonde._record.recorder.Recorder.__reduce__`). What is called but is no function (a bound method, an object with
-``__call__``, a partial) has no name that pickle could look up; its wrapper is an object that can be pickled if it can.
+includes the globals that it uses, so these are importable functions, and its recorder, which is rebuilt in the other process
+(`radiosonde._record.recorder.Recorder.__reduce__`). A callable that is not a function (a bound method, an object with ``__call__``, a
+partial) has no name that pickle could look up; its wrapper is an object that can be pickled if the callable can.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]
 
 
 class ObservedCallable:
-    """What stands for an observed callable that is no function. Calling it costs 40 ns more than a function (bench_record)."""
+    """Wrapper of an observed callable that is not a function. Calling it costs 40 ns more than a function (bench_record)."""
 
     def __init__(self, observed: Callable[..., Any], function: Callable[..., Any], recorder: Recorder) -> None:
         functools.update_wrapper(self, function)
@@ -145,7 +145,7 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -
                 except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
                     thrown = _without_our_frame(error)
                 before = enter(token)
-                # Outside of the handler, so that what is raised inside gets the context it would have without us.
+                # Outside of the handler, so that exceptions raised inside get the same context as in the bare function.
                 item = inner.send(sent) if thrown is None else inner.throw(thrown)
                 thrown = None
         except StopIteration as stop:
@@ -233,7 +233,7 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder | Han
 
 
 def _without_our_frame(thrown: BaseException) -> BaseException:
-    """Return what a consumer threw as the consumer threw it: the frame it has just been thrown into is ours."""
+    """Return an exception that a consumer threw, without the frame of the wrapper it was thrown into."""
     trace = thrown.__traceback__
     return thrown.with_traceback(trace.tb_next if trace is not None else None)
 

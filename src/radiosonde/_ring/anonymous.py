@@ -1,4 +1,4 @@
-"""Memory of our own from the operating system, which returns to it as a whole, whatever the heap looks like by then."""
+"""Anonymous memory mapped from the operating system, returned to it as a whole regardless of heap fragmentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def anonymous_memory(size_bytes: int) -> mmap.mmap:
-    """Map memory that is nobody else's; Windows knows no other anonymous mapping. Pages that are not written take none."""
+    """Map private memory; Windows has no other anonymous mapping. Untouched pages take no memory."""
     if sys.platform == "win32" or not hasattr(mmap, "MAP_PRIVATE"):
         return mmap.mmap(-1, size_bytes)
     return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

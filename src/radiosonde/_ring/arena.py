@@ -3,12 +3,12 @@
 A batch's call takes one slot of the ring like any other; its rows would take hundreds, so they are copied here and the
 slot's header holds the position. Positions count up for ever (position modulo size is the place), so a reader knows
 that a block is whole when no more than ``size`` values have been reserved since its position. The mapping is made at
-the first batch: servers that predict single rows never pay for it. Its first 64 bytes hold the head, the floor and the oldest block in use, for
-other processes; with a spool it is a file.
+the first batch: servers that predict single rows never pay for it. Its first 64 bytes hold the head, the floor and the oldest block in use,
+for other processes; with a spool it is a file.
 
-The floor is the position below which nobody needs the blocks any more. A writer that would go over it first has the
-outputs of what lies there counted (`radiosonde._ring.reclaim`); only features are lost by being overwritten. A block is in
-use from its reservation until its record has ended; the oldest in use is shared, too, and the consumer leaves it above the floor.
+The floor is the position below which blocks are no longer needed. Before a writer overwrites blocks above it, their outputs are counted
+(`radiosonde._ring.reclaim`); only features are lost. A block is in use from its reservation until its record has ended; the position of the
+oldest block in use is shared too, and the consumer keeps the floor below it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BatchArena:
         path: file to map; None maps anonymous memory.
 
     Attributes:
-        make_room: called before a block of that many values would overwrite what is still needed.
+        make_room: called before a block of that many values would overwrite blocks that are still needed.
     """
 
     def __init__(self, size_bytes: int, path: Path | None = None) -> None:
@@ -80,13 +80,13 @@ class BatchArena:
 
     @property
     def oldest_used(self) -> int:
-        """Position of the oldest block in use; that of the next block where there is none."""
-        reserved = self.reserved  # first: what is reserved after this lies beyond
+        """Position of the oldest block in use; the position of the next block if there is none."""
+        reserved = self.reserved  # first: blocks reserved after this lie beyond
         used = 0 if self._shared is None else int(self._shared[2])
         return min(reserved, used - 1) if used else reserved
 
     def release(self, position: int) -> None:
-        """Say that the record of the block at *position* has ended, or lives on in another block."""
+        """Release the block at *position*, whose record has ended or has moved to another block."""
         self._used.pop(position, None)
         self._share_oldest()
 
@@ -99,7 +99,7 @@ class BatchArena:
         self.floor = self.oldest_used
 
     def _share_oldest(self) -> None:
-        """Share the oldest position in use. Without a lock: a signal handler that ends a batch may interrupt whoever holds it."""
+        """Share the oldest position in use. Without a lock: a signal handler that ends a batch may interrupt the holder of one."""
         shared = self._shared
         while shared is not None:
             oldest = min(list(self._used), default=-1) + 1
@@ -118,7 +118,7 @@ class BatchArena:
     def reserve(self, values: int, *, keep: bool = False) -> int:
         """Return the position of a new block of *values* float64, or -1 when it is refused.
 
-        It is in use until `release`. With *keep*, nobody may go over it meanwhile; else only its features are lost.
+        It is in use until `release`. With *keep* it is not overwritten meanwhile; without, overwriting loses its features only.
 
         Refused are blocks above `largest`, and a reservation that interrupts another one on the same thread (a signal
         handler or finaliser that predicts): waiting there would be waiting for oneself.
@@ -138,7 +138,7 @@ class BatchArena:
         """Reserve a block; with *may_wait*, return -1 where it would go over one in use, because others were faster."""
         thread = get_ident()
         with self._lock:
-            if self._owner:  # this thread's: a signal handler interrupted it since `reserve` asked
+            if self._owner:  # held by this thread: a signal handler interrupted it since the check in `reserve`
                 return -1
             self._owner = thread
             try:
@@ -151,7 +151,7 @@ class BatchArena:
                     self._head += self.size - place
                 position = self._head
                 self._used[position] = keep
-                self._share_oldest()  # before the head: whoever finds the head finds this block in use
+                self._share_oldest()  # before the head: a reader of the new head finds this block in use
                 self._head = position + values
                 self._shared[0] = self._head
             finally:  # no memory, or an exception raised by a signal handler

@@ -1,7 +1,7 @@
 """Records copied out of a ring, and how the pieces that a drain takes are put together.
 
-A drain may take a megabyte or two, which is gone after its turn. On the heap of the thread that drains, the room for it would stay with
-the process: pieces are small, and what they are put together in is mapped and goes back to the system as a whole.
+A drain may take a megabyte or two, which is released after its turn. On the heap of the draining thread that memory would stay with the
+process; therefore pieces are small, and the buffer that joins them is mapped and returns to the system as a whole.
 """
 
 from __future__ import annotations

@@ -6,15 +6,15 @@
     left     capacity bytes: 1 where a slot's record is below `taken` and was not taken, because it was still in flight
     buffers  3 x `TALLY_BYTES` of entries (`radiosonde._ring.tally.ENTRY`)
 
-``taken``: the consumer has taken all records below it, but for those that are left and those the writer had reclaimed.
-``open``: number of the open tally times 4, plus the buffer it is in. ``commit`` of a buffer: the index below which records
-are reclaimed, times 2**24, plus how many entries of the buffer hold. ``sealed``: like ``open``, the tally that the consumer
+``taken``: the consumer has taken all records below it, except pending records and those the writer had reclaimed.
+``open``: number of the open tally times 4, plus the buffer it is in. ``commit`` of a buffer: the index below which records are reclaimed,
+times 2**24, plus the number of valid entries of the buffer. ``sealed``: like ``open``, the tally that the consumer
 counts; 0 for none. ``displaced``: predictions in flight whose slot was reclaimed.
 
-A writer appends entries behind those that hold and then sets the commit: one word says both that they hold and whose records
-they are, so a process killed at any instruction leaves each record to exactly one of the two. The consumer seals a tally,
-counts it, makes that durable together with the tally's number, and only then gives the buffer back: whoever takes over
-from a consumer that was killed knows by the number whether the sealed tally was counted.
+A writer appends entries after the valid ones and then sets the commit: one word publishes both the entries and the records they replace, so
+a process killed at any instruction leaves each record to exactly one of the two. The consumer seals a tally, counts it, makes that durable
+together with the tally's number, and only then returns the buffer: the successor of a killed consumer knows by the number whether the
+sealed tally was counted.
 
 A tally that outgrows its buffer is merged into the spare one, seconds becoming minutes, hours and days until it fits: exact
 counts in coarser windows. Everything here is under the ring's lock (`radiosonde._ring.slot_lock`), except `given`.
@@ -55,7 +55,7 @@ class Tally(NamedTuple):
     """A sealed tally.
 
     Attributes:
-        number: counts up; the consumer remembers the last it has made durable.
+        number: increasing; the consumer remembers the last number it made durable.
         entries: see `radiosonde._ring.tally`.
     """
 
@@ -92,7 +92,7 @@ class Control:
 
     @property
     def taken(self) -> int:
-        """Index below which the consumer has taken what was done."""
+        """Index below which the consumer has taken all finished records."""
         return self._words[_TAKEN]
 
     @taken.setter
@@ -113,7 +113,7 @@ class Control:
     def has_left(self, start: int, stop: int) -> bool:
         """Whether the consumer has left a record of these behind that was in flight.
 
-        A caller asks once a segment, which at full rate is its p99.9: as bytes, this takes a tenth of what numpy's `any` takes.
+        A caller checks once per segment, which at full rate is its p99.9: on bytes, this takes a tenth of the time of numpy's `any`.
         """
         capacity = len(self._flags)
         first, last = start % capacity, stop % capacity
@@ -133,10 +133,10 @@ class Control:
         words[place] = upto << _COUNT_BITS | words[place] & _COUNT_MASK
 
     def reclaim(self, upto: int, entries: NDArray[Any]) -> int:
-        """Take the records below *upto* out of the ring; *entries* count those of them the consumer has not taken.
+        """Reclaim the records below *upto*; *entries* count those that the consumer has not taken.
 
         Returns:
-            Calls that could not be counted because the tally is full whatever is merged: thousands of series at once.
+            Number of calls not counted because the tally is full even after merging: thousands of series at once.
         """
         if self._words[_SEALED] == self._words[_OPEN] + 4:
             self._words[_SEALED] = 0  # a consumer was killed while it sealed this tally
@@ -150,16 +150,16 @@ class Control:
         return 0 if fitting is entries else calls_of(entries[len(fitting) :])
 
     def add(self, entries: NDArray[Any]) -> int:
-        """Count what was counted elsewhere; return the calls that could not be, as `reclaim` does."""
+        """Add entries counted elsewhere; return the number of calls not counted, like `reclaim`."""
         parts = range(0, len(entries), ENTRIES // 2)
         return sum(self.reclaim(self.given, entries[start : start + ENTRIES // 2]) for start in parts)
 
     def open_tally(self) -> NDArray[Any]:
-        """Return a copy of what writers have counted since the last tally was sealed."""
+        """Return a copy of the entries counted by writers since the last tally was sealed."""
         return self._buffers[self._words[_OPEN] & 3][: self._opened].copy()
 
     def drop_open_tally(self) -> None:
-        """Forget what `open_tally` returns: it was counted elsewhere."""
+        """Discard the entries returned by `open_tally`: they were counted elsewhere."""
         self._words[_COMMITS + (self._words[_OPEN] & 3)] = self.given << _COUNT_BITS
 
     def _merge(self, number: int, held: int, wanted: int) -> tuple[int, int]:
@@ -172,7 +172,7 @@ class Control:
             if length_s == _COARSER_S[-1] and len(entries):
                 entries["second"] = entries["second"].max()
             entries = merge(entries)
-        if len(entries) > wanted:  # many classes in many series: what they are made of goes before how many there are
+        if len(entries) > wanted:  # many classes in many series: details are dropped before counts
             kind = take_apart(entries).kind
             entries = entries[(kind != CONFIDENCES) & (kind != PHASE_SUMS)]
         entries = entries[:wanted]
@@ -186,7 +186,7 @@ class Control:
     # The consumer ----------------------------------------------------------------------------------------------------
 
     def seal(self, counted: int = 0) -> Tally | None:
-        """Return what writers have counted since the last tally; None while there is nothing, or one is still sealed.
+        """Seal and return the entries counted by writers since the last tally; None if empty, or while one is still sealed.
 
         Args:
             counted: number of the last tally that is durably counted: one that was sealed and not given back is given back
@@ -199,10 +199,10 @@ class Control:
             opened = words[_OPEN]
             if not words[_COMMITS + (opened & 3)] & _COUNT_MASK:
                 return None
-            # Numbers begin at 1: 0 is no tally.
+            # Numbers begin at 1: 0 means no tally.
             words[_SEALED] = opened + 4
         sealed = words[_SEALED]
-        if sealed == words[_OPEN] + 4:  # else somebody was killed before this
+        if sealed == words[_OPEN] + 4:  # else a consumer was killed before this
             fresh = next(each for each in range(_BUFFERS) if each != sealed & 3)
             words[_COMMITS + fresh] = self.given << _COUNT_BITS
             words[_OPEN] = sealed & ~3 | fresh

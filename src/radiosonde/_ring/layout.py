@@ -9,8 +9,8 @@
     tallies  3 x `TALLY_BYTES`, see `radiosonde._ring.tally_log`
 
 A record's index counts up from 0 for the life of the ring; its slot is ``index % capacity``. The last word of a header
-is the mark: ``(index + 1) * 4 + state``. Whoever finds another index in the mark of a slot than expected knows that
-the record is gone (larger) or not begun (smaller), and whoever copies a slot looks at the mark again afterwards.
+is the mark: ``(index + 1) * 4 + state``. If the index in a slot's mark differs from the expected one, the record is gone (larger) or has
+not begun (smaller). A reader that copies a slot checks the mark again afterwards.
 
 The header is written twice, and both writes end with the mark because `struct.pack_into` clears its span and then
 fills it front to back: until the last eight bytes arrive a reader in another process sees a mark of zero. That order
@@ -33,15 +33,15 @@ PHASES: Final = 6
 """Named phases per prediction that a slot has room for."""
 
 WAKES: Final = 2
-"""How often the writer wakes the consumer of its own process each time it fills the ring: at each half, so that the other half
-is free while the first is drained. A consumer that looks by itself instead takes the interpreter lock from the callers for
-every look at rings that are nearly empty (bench_served)."""
+"""Number of times the writer wakes the consumer of its own process while it fills the ring once: at each half, so that the other half is
+free while the first is drained. A polling consumer would take the interpreter lock from the callers for every poll of nearly empty rings
+(bench_served)."""
 
 SEGMENTS: Final = 8
 """Parts of a ring that its writer reclaims one at a time. One of them is kept free ahead of the writers."""
 
 LARGEST_SEGMENT: Final = 1000
-"""Slots of a segment at most: bounds what one call pays for reclaiming (bench_tail). Two chunks of a tally."""
+"""Largest number of slots of a segment: bounds the cost of reclaiming for one call (bench_tail). Two chunks of a tally."""
 
 PAGE: Final = struct.Struct("<8sIIQIIQQQQ")
 """magic, version, header bytes, capacity, features, header offset in pages, schema bytes, nonce, pid, 0."""
@@ -94,8 +94,8 @@ SERIES_WORD: Final = 5
 """Index of the word with the series (its low half) among the header's words."""
 
 OUTPUT_NONE, OUTPUT_CLASS, OUTPUT_SCORE, OUTPUT_UNREADABLE = range(4)
-"""What the output fields hold: nothing, class_code (and confidence), score, nothing readable. A batch has them by row in
-its block: column 0 class code or score, column 1 confidence."""
+"""Contents of the output fields: nothing, class_code (and confidence), score, or an unreadable output. A batch has them per row in its
+block: column 0 class code or score, column 1 confidence."""
 
 BATCH_OUTPUTS: Final = 2
 """Output columns of a batch's block, behind its features."""
@@ -163,10 +163,10 @@ if set(_WHOLE) != {HEADER_BYTES}:
 def prediction_id(start_ns: int, nonce: int, index: int) -> str:
     """Return the id of a prediction: 32 hex digits, time-ordered, unique over processes without coordination.
 
-    64 bits of wall-clock nanoseconds, the ring's 32 random bits, the low 32 bits of the record's index: all of it is in
-    the slot already, so an id costs nothing until somebody asks for it.
+    64 bits of wall-clock nanoseconds, the ring's 32 random bits, the low 32 bits of the record's index. All of them are in the slot
+    already, so an id costs nothing until it is used.
     """
-    return _ID.pack(start_ns, nonce, index & 0xFFFFFFFF).hex()  # a third of what formatting three numbers takes
+    return _ID.pack(start_ns, nonce, index & 0xFFFFFFFF).hex()  # a third of the time of formatting three numbers
 
 
 def slots_for(total_bytes: int, features: int) -> int:

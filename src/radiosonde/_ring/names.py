@@ -1,8 +1,8 @@
 """The texts behind a ring's codes, in an append-only file beside it: cohorts, classes, error types, phases, categories.
 
 A record is ``<HHIHI`` (table, feature, code, bytes, CRC-32 of the text) and the text in UTF-8. It is one `os.write` to
-a descriptor in append mode, made before the code is first used in the ring, so whoever finds a code in a slot finds its
-text here, also after ``kill -9``: what was written is the kernel's. A torn last record (a full disk) ends the reading.
+a descriptor in append mode, made before the code is first used in the ring, so the text of every code in a slot is found here, also after
+``kill -9``: written bytes belong to the kernel. Reading ends at a torn last record (a full disk).
 
 Bounded by the tables' own bounds (`radiosonde._record.intern.Codes`); texts longer than `LONGEST_BYTES` are cut.
 """
@@ -43,7 +43,7 @@ class NameWriter:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         remember(path, self._descriptor)
-        self._lock = RLock()  # a descriptor that was closed may be somebody else's file by then
+        self._lock = RLock()  # the number of a closed descriptor may be reused for another file
 
     def append(self, name: Name) -> None:
         """Write one name.
@@ -65,7 +65,7 @@ class NameWriter:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
-        """Close the file; what is appended afterwards is for nobody and goes nowhere."""
+        """Close the file; later appends are ignored."""
         with self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
@@ -73,11 +73,11 @@ class NameWriter:
 
 
 class NameReader:
-    """Reads the names of a ring, and later what has been added since.
+    """Reads the names of a ring incrementally.
 
     Args:
         path: the file; a missing one has no names (yet).
-        is_kept: keep it open from one reading to the next, because somebody may remove it meanwhile; `close` it then.
+        is_kept: keep it open between reads, because it may be removed meanwhile; requires `close`.
     """
 
     def __init__(self, path: Path, *, is_kept: bool = False) -> None:

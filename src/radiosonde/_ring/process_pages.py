@@ -5,12 +5,11 @@
     header   64 bytes: magic, layout, bytes of a record, pid, generation (one byte); the rest is zero
     records  two of the same size
 
-Totals, not increments: a reader that comes late, comes twice or follows one that was killed still finds everything.
+Totals, not increments: a reader that reads late, reads twice or succeeds a killed reader still finds everything.
 
 The writer fills the record that is not in force, then puts it in force by writing the generation, one byte. A process killed
 at any instruction therefore leaves its last whole record, and a reader that finds the same generation before and after
-has read one; neither needs a lock. The file is locked like a ring (`radiosonde._ring.spool`): once nobody holds the lock, its
-record is final.
+has read one; neither needs a lock. The file is locked like a ring (`radiosonde._ring.spool`): once the lock is free, its record is final.
 
 Records are numpy structures and not JSON: their size is known before the first write, so the space is claimed on the disk
 once, and writing cannot fail later. The layout is a checksum of the structure. A version of the library with another field
@@ -38,13 +37,13 @@ from radiosonde.model.fields import FIXED_AXES, FLOAT, INT, declarations
 _HEADER: Final = struct.Struct("<8sIIQB39x")
 _GENERATION: Final = 24
 _TRIES: Final = 100
-"""A reader meets a writer at most once a second; more than a few meetings in a row cannot be."""
+"""Largest number of retries of a read. A writer writes at most once a second, so few conflicts in a row are possible."""
 
 Value = TypeVar("Value")
 
 
 class PageKind(NamedTuple, Generic[Value]):
-    """What a page holds.
+    """Contents of a page of counts.
 
     Attributes:
         name: of the kind, in messages; also the suffix of its files.
@@ -111,7 +110,7 @@ COUNTS: Final[PageKind[Mapping[str, int]]] = PageKind(
 
 
 class HealthReading(NamedTuple):
-    """What a page of health holds.
+    """Contents of a page of health.
 
     Attributes:
         time_ns: when the totals were taken, wall clock.
@@ -182,7 +181,7 @@ class ProcessPage(Generic[Value]):
 
     Args:
         path: the file to create.
-        kind: what it holds.
+        kind: type of its contents.
 
     Raises:
         SpoolError: it cannot be created.
@@ -197,12 +196,12 @@ class ProcessPage(Generic[Value]):
 
     @property
     def is_removed(self) -> bool:
-        """Whether somebody removed the file."""
+        """Whether the file was removed."""
         return is_removed(self._path)
 
     def write(self, value: Value) -> None:
-        """Replace what was written before; readers find the one or the other."""
-        following = self._generation % 254 + 1  # odd and even in turn; 0: nothing was written yet
+        """Replace the contents; readers find either the previous or the new ones."""
+        following = self._generation % 254 + 1  # alternately odd and even; 0: nothing was written yet
         self._memory[self._kind.place(following)] = self._kind.pack(value).tobytes()
         self._memory[_GENERATION] = self._generation = following
 
@@ -212,7 +211,7 @@ class ProcessPage(Generic[Value]):
 
 
 def read_page(path: Path, kind: PageKind[Value]) -> Value | None:
-    """Return what the page at *path* holds; None when nothing was written yet.
+    """Return the contents of the page at *path*; None when nothing was written yet.
 
     Raises:
         SpoolError: it is gone, torn, foreign or has another layout.

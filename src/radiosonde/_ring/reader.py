@@ -1,15 +1,15 @@
 """Reader side of a ring: takes finished records and tallies, and tracks records in flight.
 
 Predictions end in another order than they begin. The reader takes every record that is done in ``[taken, head)``,
-moves on to the head, and leaves the few that were still running to look at again. So a prediction of 800 ms holds
-nobody up, and the number of stragglers is the number of predictions in flight. What a writer had to reclaim comes as a
-tally (`radiosonde._ring.tally`): counts, no rows.
+moves on to the head, and keeps the few that were still running as stragglers for later drains. A prediction of 800 ms therefore delays no
+other, and the number of stragglers is the number of predictions in flight. Records that a writer had to reclaim arrive as a tally
+(`radiosonde._ring.tally`): counts, no rows.
 
 Records are taken under the ring's lock, `PIECE` at a time, and copied as bytes: numpy keeps the interpreter lock over so
 few, and a caller that needs room waits for one piece.
 
-Bounds: at most ``capacity`` records a drain. Marks lie a cache line apart, so reading all of them (8192 slots: 50 us) is
-what an idle look would cost; `glance` reads a few, and a drain those of the slots that are in question.
+Bounds: at most ``capacity`` records per drain. Marks lie a cache line apart, so reading all of them (8192 slots) would cost 50 us per idle
+poll; `glance` reads a few, and a drain reads those of the slots in question.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WAIT_S = 1.0
 """How long a drain waits for a writer that reclaims; one that is stopped meanwhile is drained the next time."""
 
 _SCANNED = 1024
-"""Slots looked at in one go for the end of what was recorded."""
+"""Slots scanned at a time for the end of the records."""
 
 
 class RingReader:
@@ -52,7 +52,7 @@ class RingReader:
         overwritten: records that were overwritten before anybody took them.
         abandoned: indices that were taken and never written.
         in_flight: predictions in progress at the last drain.
-        tallies: what writers have counted of reclaimed records since the last `take_tallies`.
+        tallies: counts of reclaimed records since the last `take_tallies`.
         batch_rows_lost: rows of batches whose outputs were overwritten.
     """
 
@@ -68,13 +68,13 @@ class RingReader:
         self.batch_rows_lost = 0
 
     def progress(self) -> tuple[int, tuple[int, ...], int]:
-        """Return the cursor, the stragglers and the last tally: what `resume` takes, in another process perhaps."""
+        """Return the cursor, the stragglers and the last tally, for `resume`, possibly in another process."""
         return self._cursor, tuple(sorted(self._stragglers)), self._tallied
 
     def resume(self, cursor: int, stragglers: Iterable[int], tallied: int = 0) -> None:
         """Go on where another reader of this ring has left off.
 
-        What that one took and did not make durable is taken again, where writers have not given its slots away since.
+        Records that it took and did not make durable are taken again, unless writers have reused their slots since.
         """
         ring, control = self._ring, self._ring.control
         if not ring.lock.acquire(WAIT_S):
@@ -93,7 +93,7 @@ class RingReader:
             ring.lock.release()
 
     def mark_durable(self, tallied: int) -> None:
-        """Give back the tally up to number *tallied*: it will never be asked for again."""
+        """Return the buffers of the tallies up to number *tallied*, which are no longer needed."""
         self._durable = tallied
         self._ring.control.give_back(tallied)
 
@@ -104,7 +104,7 @@ class RingReader:
         ]
 
     def take_tallies(self) -> list[NDArray[Any]]:
-        """Return what writers have counted of reclaimed records since the last call."""
+        """Return the counts of reclaimed records since the last call."""
         taken, self.tallies = self.tallies, []
         return taken
 
@@ -114,14 +114,14 @@ class RingReader:
         return max(0, (int(marks.max()) >> 2) - max(self._cursor, self._ring.control.given))
 
     def glance(self) -> int:
-        """Return about how many records have begun since the last drain, from a dozen marks where `waiting` reads all.
+        """Estimate how many records have begun since the last drain, from a dozen marks where `waiting` reads all.
 
         Slots are marked in the order of their indices, but for the few that were just reserved, so bisection finds the
         newest to within a sixteenth; never more than there are.
         """
         words, mask, cursor = self._ring.words, self._ring.capacity - 1, max(self._cursor, self._ring.control.given)
         stride = HEADER_BYTES // 8
-        # Doubling first, because most looks find few.
+        # Doubling first, because most polls find few.
         enough, above = 0, 32
         while above <= mask and words[(cursor + above - 1 & mask) * stride + MARK_WORD] >> 2 >= cursor + above:
             enough, above = above, 2 * above
@@ -134,7 +134,7 @@ class RingReader:
         return enough
 
     def _find_head(self) -> int:
-        """Return the index after the newest record; what lies behind a gap of `_SCANNED` slots is found by a later drain."""
+        """Return the index after the newest record; records behind a gap of `_SCANNED` slots are found by a later drain."""
         capacity, marks = self._ring.capacity, self._ring.headers["mark"]
         cursor = max(self._cursor, self._ring.control.given)
         head = start = cursor
@@ -145,12 +145,12 @@ class RingReader:
             if newest <= start:
                 break
             head, start = max(head, newest), start + high - low
-        # Nothing new, it seems: but slots that were taken and never marked may lie before what is.
+        # Apparently nothing new, but slots that were taken and never marked may precede new records.
         return head if head > cursor else max(head, int(marks.max()) >> 2)  # numpy 1 shifts no unsigned scalar
 
     def drain(self) -> Block:
         """Return the records that are done and have not been returned yet, in the order of their indices."""
-        # In this order: what is not taken below the head is in use by now, and what begins after it lies beyond.
+        # In this order: untaken records below the head are in use by now, and records that begin later lie beyond it.
         floor = self._ring.arena.oldest_used
         head = self._find_head()
         gathering = Gathering(self._ring.features, len(self._stragglers) + max(0, head - self._cursor))
@@ -180,7 +180,7 @@ class RingReader:
             self.tallies.append(tally.entries)
 
     def _take_stragglers(self) -> Block | None:
-        """Take what was in flight at an earlier drain and has ended; what was reclaimed meanwhile is a writer's."""
+        """Take stragglers of earlier drains that have ended; those reclaimed meanwhile are counted by the writer."""
         ring, left = self._ring, self._ring.control.left
         self.in_flight = 0
         if not self._stragglers or not ring.lock.acquire(WAIT_S):
@@ -221,7 +221,7 @@ class RingReader:
                 return None
             slot = start & (ring.capacity - 1)
             size = min(PIECE, head - start, ring.capacity - slot)
-            # Marks first: who was done before the copy is whole in it. Ended meanwhile: looked at the next time.
+            # Marks first: a record done before the copy is whole in it. One that ends meanwhile is taken by the next drain.
             marks = ring.headers["mark"][slot : slot + size].copy()
             at, row_at = ring.header_offset + slot * HEADER_BYTES, ring.rows_offset + slot * 8 * ring.features
             headers = np.frombuffer(bytearray(ring.memory[at : at + size * HEADER_BYTES]), dtype=HEADER)
@@ -229,7 +229,7 @@ class RingReader:
             wanted = np.arange(start, start + size)
             held = (marks >> np.uint64(2)).astype(np.int64) - 1
             is_done = (held == wanted) & ((marks & np.uint64(3)) > IN_FLIGHT)
-            # Nobody writes over what is taken, except a signal handler that predicts more than there is room for.
+            # Records being taken are overwritten only by a signal handler that predicts more than there is room for.
             is_torn = is_done & (ring.headers["mark"][slot : slot + size] != marks)
             is_done &= ~is_torn
             if not is_done.all():
@@ -281,7 +281,7 @@ def _first_indices(indices: NDArray[np.int64], low: NDArray[np.uint32]) -> NDArr
 def _parted(block: Block) -> Block:
     """Leave in the headers the ids of live spans only, and put those of surrounding spans into `Block.parents`.
 
-    Once, right here, so that whoever finds a span id in a header may point to it.
+    Done once, here, so that any span id in a header may be referenced.
     """
     headers = block.headers
     if not len(headers) or (not headers["span_id"].any() and not (headers["series"] > SERIES_MASK).any()):

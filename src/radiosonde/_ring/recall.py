@@ -1,7 +1,7 @@
 """Decodes the last predictions of a ring and those in flight, for the flight recorder.
 
-Reads only: it moves no cursor and takes no lock, so it may look at a living process too. What changes while it is
-copied is left out (its mark tells).
+Read-only: it moves no cursor and takes no lock, so it may be used on a living process too. Records that change during the copy, as their
+marks show, are left out.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Recalled:
         start_ns: wall clock at the start, nanoseconds since the epoch.
         event_ns: event time, 0 when it is the start.
         state: ``in flight``, ``done`` or ``failed``.
-        duration_s: how long it took, None while in flight.
+        duration_s: duration in seconds, None while in flight.
         cohort: cohort cell.
         rows: rows of the call.
         phases_s: seconds by finished phase.
         phase: phase in progress, ``""`` for none.
         features: per shown row the value of each feature by name, as text; empty when no features were recorded.
-        output: what was answered, as text; ``""`` for nothing.
+        output: the output as text; ``""`` for none.
         error: type of the exception, ``""`` for none.
     """
 
@@ -73,13 +73,13 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What one ring remembers.
+    """Records read from one ring.
 
     Attributes:
         process: identity of the process that wrote it.
-        pid: its process id when it made the ring.
-        is_alive: whether it still lives.
-        model, version, variant: whose predictions these are.
+        pid: its process id when it created the ring.
+        is_alive: whether it is still running.
+        model, version, variant: the series of these predictions.
         in_flight: predictions that had begun and not ended, oldest first.
         last: the newest ended predictions, newest first.
     """
@@ -121,11 +121,11 @@ def recall(file: RingFile, *, last: int = 10) -> Recollection:
 
 
 CRASH_REPORT = ".crash.json"
-"""Suffix of what the agent leaves in the spool of a ring whose process died in the middle of a prediction."""
+"""Suffix of the file that the agent leaves in the spool for a ring whose process died during a prediction."""
 
 
 def read_crash_report(path: Path) -> Recollection:
-    """Return what the agent wrote down of a dead process before it removed the ring.
+    """Return the crash report that the agent wrote about a dead process before it removed the ring.
 
     Raises:
         SpoolError: the file is torn or foreign.

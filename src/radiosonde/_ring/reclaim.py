@@ -1,16 +1,16 @@
 """Writer side of a full ring: reclaims undrained slots and adds their records to a tally.
 
-A consumer that is starved (one caller in a closed loop holds the interpreter lock; an agent's core is busy) does not come in
-time. So a writer that enters a segment of the ring makes the next one free: what the consumer has taken is simply given away;
-what it has not is counted into a tally (`radiosonde._ring.tally`) which the consumer adds up later. The features of these
-records are not looked at, and the window says so; everything else is exact.
+A starved consumer (one caller in a closed loop holds the interpreter lock; an agent's core is busy) drains too late. A writer that enters a
+segment of the ring therefore frees the next one: slots that the consumer has taken are reused; other records are counted into a tally
+(`radiosonde._ring.tally`) that the consumer adds later. The features of these records are not counted, which the window states; everything
+else is exact.
 
-A prediction that is still in flight holds nobody up. Its header and features are put aside, and when it ends it is written
-once more, with the id it began with.
+A prediction that is still in flight delays no other. Its header and features are moved aside, and when it ends it is written again, with
+its original id.
 
-Who comes here: any thread that records, and a signal handler or finaliser that interrupts one of them here. One works, under
-the ring's lock; the others go on as long as there is room and wait when there is none. What interrupts its own thread here
-has one segment of room; a handler that predicts more than that overwrites records, which are counted.
+Callers: any thread that records, and a signal handler or finaliser that interrupts one of them here. One of them reclaims, under the ring's
+lock; the others continue while there is room and wait when there is none. Code that interrupts its own thread here has one segment of room;
+a handler that predicts more than that overwrites records, which are counted.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from radiosonde._ring.ring import Ring
 
 AGAIN_S = 0.005
-"""How long a writer without room waits before it looks again."""
+"""How long a writer without room waits before it retries."""
 
 PATIENCE_NS = 10 * NS
-"""How long a writer waits for room at most, and an index that was taken is waited for until somebody writes it. Other threads of
-the process always come to an end; with many of them beside one that is busy in Python it may take a second."""
+"""Longest wait of a writer for room, and for the write to an index that was taken. Other threads of the process always finish; with many of
+them beside one that is busy in Python it may take a second."""
 
 PROCESS_NS = NS // 4
 """How long a writer without room waits for an agent that is taking records out this moment. Longer is a process that is stopped:
@@ -67,7 +67,7 @@ RESTED_NS = 5 * NS
 """How long writers do not wait for that process again."""
 
 BUSY_S = 0.02
-"""How long a prediction that was displaced waits to be written; after it, somebody else writes it."""
+"""How long a displaced prediction waits to be written; later another thread writes it."""
 
 DISPLACED_BYTES = 4 << 20
 """Bytes of features kept of predictions in flight; those beyond keep only their header."""
@@ -90,7 +90,7 @@ class _Displaced:
 
 
 class _Ended(NamedTuple):
-    """A displaced prediction that has ended and waits for its new slot: index and mark there, and what is written."""
+    """A displaced prediction that has ended and waits for its new slot: index and mark there, and the fields to write."""
 
     place: int
     mark: int
@@ -101,10 +101,10 @@ class Reclaimer:
     """Makes room in one ring. Any thread of the writing process.
 
     Args:
-        ring: whose.
-        tallier: counts records whose slots are taken, by the edges that whoever drains the ring counts by.
-        lose: counts a loss by its name.
-        wake: has the consumer look at the ring.
+        ring: the ring.
+        tallier: counts records whose slots are reclaimed, by the same edges as the consumer of the ring.
+        lose: counts a named loss.
+        wake: wakes the consumer.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class Reclaimer:
         self._waiting: deque[_Ended] = deque()
         self._woken = 0
         self._stuck = -1, 0
-        self._resting_ns = 0  # until then nobody waits
+        self._resting_ns = 0  # no writer waits before this time
         ring.arena.make_room = self.free_arena
 
-    # What writers call -----------------------------------------------------------------------------------------------
+    # For writers -----------------------------------------------------------------------------------------------
 
     def make_room(self, index: int) -> None:
         """See that *index* has a slot, and that the next segment is free when its first index is taken."""
@@ -145,10 +145,10 @@ class Reclaimer:
             self._wait_for_room(index)
 
     def _wait_for_room(self, index: int) -> None:
-        """Reclaim, or wait for whoever does, until *index* has a slot."""
+        """Reclaim, or wait for the thread that does, until *index* has a slot."""
         ring, began_ns = self._ring, monotonic_ns()
         while index >= ring.control.given + ring.capacity and not ring.lock.is_mine:
-            # Not longer at a time: what is waited for is room, not the lock, which sixteen others may wait for, too.
+            # In short waits: the condition is room, not the lock, which sixteen others may wait for, too.
             if ring.lock.acquire(AGAIN_S):
                 self._advance(index)
             elif ring.lock.is_refused_by_process and began_ns < self._resting_ns:
@@ -156,7 +156,7 @@ class Reclaimer:
             if self._has_waited(began_ns) or self._interrupts(1):
                 break
         if index >= ring.control.given + ring.capacity:
-            # Records are overwritten, which whoever comes to them finds and counts.
+            # Records are overwritten; the reader detects and counts this.
             ring.given[0] = max(ring.given[0], index + ring.segment - ring.capacity)
             ring.room[0] = max(ring.room[0], index + ring.segment)
 
@@ -190,8 +190,8 @@ class Reclaimer:
     def _interrupts(self, own: int) -> bool:
         """Say whether this thread has interrupted itself in `make_room`, beside *own* calls of it.
 
-        It has taken an index there which it writes only after whoever asks has returned: waiting for it would not end. Asked of
-        the frames and not noted, because a signal handler may run before the first statement of a function.
+        It has taken an index there that it writes only after the caller has returned: waiting for it would not end. Determined from the
+        frames and not from a flag, because a signal handler may run before the first statement of a function.
         """
         code, frame, found = Reclaimer.make_room.__code__, sys._getframe(1), 0  # noqa: SLF001 - there is no other way
         walked: FrameType | None = frame
@@ -205,15 +205,15 @@ class Reclaimer:
 
         Args:
             index: of the record.
-            fields: what `radiosonde._ring.layout.END` takes, with the state in the place of the mark.
+            fields: the fields of `radiosonde._ring.layout.END`, with the state in place of the mark.
             position: arena position + 1 of its batch, 0 for a single row.
-            answers: what `radiosonde._ring.tally.Tallier.answers` counted of a batch too large for the arena.
+            answers: result of `radiosonde._ring.tally.Tallier.answers` for a batch too large for the arena.
         """
         self._late.append((index, fields, position, answers))
         self.settle()
 
     def settle(self) -> None:
-        """Write what has ended late, if nobody holds the lock for long; the consumer calls this, too.
+        """Write displaced predictions that have ended, unless the lock is held for long; the consumer calls this, too.
 
         Not to be called between taking an index and writing it: it may wait for that index.
         """
@@ -255,16 +255,16 @@ class Reclaimer:
 
     @property
     def has_uncounted(self) -> bool:
-        """Whether predictions have ended that nobody has taken out of the ring, or lie counted in it."""
+        """Whether the ring holds ended predictions, or counts of them, that were not taken."""
         control, marks = self._ring.control, self._ring.headers["mark"]
         indices = (marks >> np.uint64(2)).astype(np.int64) - 1
         is_untaken = (indices >= control.given) & ((indices >= control.taken) | control.left)
         return control.has_open_tally or bool(((marks & np.uint64(3) > IN_FLIGHT) & is_untaken).any())
 
     def hand_over(self, successor: Ring) -> None:
-        """Count all that has ended in the ring into the tally of *successor*: nobody else takes records out of this one.
+        """Count all ended records of the ring into the tally of *successor*; the ring has no other consumer.
 
-        What is in flight ends in this ring, and is handed over the next time.
+        Records in flight end in this ring, and are handed over by the next call.
         """
         ring = self._ring
         if not ring.lock.acquire(BUSY_S):
@@ -284,7 +284,7 @@ class Reclaimer:
             ring.lock.release()
 
     def give_up(self) -> int:
-        """Return how many calls lie in the ring that will never be counted: nobody takes records out of it any more."""
+        """Return the number of calls in the ring that will never be counted, because it has no consumer any more."""
         ring = self._ring
         if not ring.lock.acquire(BUSY_S):
             return 0
@@ -299,7 +299,7 @@ class Reclaimer:
     # Under the lock --------------------------------------------------------------------------------------------------
 
     def _advance(self, index: int) -> None:
-        """Reclaim what is in the way of *index* and of the segment behind its own; give the lock back."""
+        """Reclaim the records that block *index* and the segment after its own; release the lock."""
         ring = self._ring
         try:
             if index >= ring.room[0] or index >= ring.control.given + ring.capacity:
@@ -311,7 +311,7 @@ class Reclaimer:
         ring = self._ring
         boundary = (index // ring.segment + 1) * ring.segment
         self._reclaim(boundary + ring.segment - ring.capacity)
-        # Never beyond what is copied: a writer looks at nothing else. (`given` is ahead of it.)
+        # Never beyond what is copied: writers check nothing else. (`given` is ahead of it.)
         ring.room[0] = max(ring.room[0], min(boundary, ring.control.given + ring.capacity))
         self._write_waiting()
 
@@ -325,7 +325,7 @@ class Reclaimer:
         while start < upto:
             slot = start & (ring.capacity - 1)
             size = min(CHUNK, upto - start, ring.capacity - slot)
-            # Before it is looked at: what ends from now on is ended in `_end_late`.
+            # Before it is inspected: records that end from now on end in `_end_late`.
             ring.given[0] = max(ring.given[0], start + size)
             reclaimed = self._reclaim_chunk(start, slot, size, taken)
             start += reclaimed
@@ -355,7 +355,7 @@ class Reclaimer:
             self._lose_some(losses.RING_ABANDONED, is_untaken & is_unwritten)
         is_ended = is_untaken & is_own & (state > IN_FLIGHT)
         ended = headers[is_ended]
-        # In another process nobody could take them: there they are counted as no longer joinable, and so are too many here.
+        # An agent could not take them: with an agent, and beyond a bound here, they are counted as no longer joinable.
         is_kept = not self._is_shared and self._keep_joinable(ended, wanted[is_ended])
         uncounted = control.reclaim(start + size, self._tallier.count(ended, self._outputs(ended), is_joinable=is_kept))
         if uncounted:
@@ -364,7 +364,7 @@ class Reclaimer:
         return size
 
     def _written(self, start: int, is_unwritten: NDArray[np.bool_]) -> int:
-        """Return how many records of a chunk may be reclaimed: those before the first whose writer has not come to write it.
+        """Return how many records of a chunk may be reclaimed: those before the first that has not been written yet.
 
         It was preempted, and comes soon; one that does not come in `PATIENCE_NS` never will.
         """
@@ -437,7 +437,7 @@ class Reclaimer:
                 END.pack_into(ring.memory, at + END_OFFSET, *fields[:-1], index * 4 + 4 + fields[-1])
                 if position:
                     ring.arena.release(position - 1)
-            return  # overwritten: whoever reclaims its slot counts it
+            return  # overwritten: counted when its slot is reclaimed
         if found.row is not None:
             self._kept_bytes -= len(found.row)
         elif not position and fields[_KIND_FIELD] == INPUT_ROW:

@@ -6,13 +6,13 @@ have been taken by the consumer or reclaimed by a writer (`radiosonde._ring.recl
 Cost of a record on the writing side: one step of an `itertools.count` and two `struct.pack_into`; no lock, so a
 signal handler, a finaliser or a forked child can never deadlock here.
 
-Atomic under the interpreter lock: CPython looks whether another thread or a signal handler wants to run after calls, at
-the start of functions and at backward jumps. So between ``for index in ring.indices: break`` and the write of the header no
-other thread runs, nor between looking at `given` and the write that ends a record. Keep calls out of these places. `deque.append` of a tuple would be cheaper by
-0.2 us, but keeps the caller's objects alive, cannot be read by another process, and is gone with the process.
+Atomic under the interpreter lock: CPython switches to another thread or a signal handler only after calls, at the start of functions and at
+backward jumps. So between ``for index in ring.indices: break`` and the write of the header no
+other thread runs, nor between looking at `given` and the write that ends a record. Keep calls out of these places. `deque.append` of a
+tuple would be cheaper by 0.2 us, but keeps the caller's objects alive, cannot be read by another process, and is gone with the process.
 
-With a spool folder the mapping is a file there (`radiosonde._ring.spool`): what is written to it survives ``kill -9``,
-because the pages are the kernel's, and another process can read it at any time (`Ring.attach`).
+With a spool folder the mapping is a file there (`radiosonde._ring.spool`): its contents survive ``kill -9``, because the pages belong to
+the kernel, and another process can read it at any time (`Ring.attach`).
 
 Threads: any number of writers (each slot has one writer at a time); one reader, see `radiosonde._ring.reader`.
 """
@@ -55,7 +55,7 @@ class Ring:
         features: float64 values in a feature row.
         total_bytes: size aimed at; the number of slots is the power of two below it.
         schema: names a reader in another process needs (model, version, features, classes); written once as JSON.
-        spool: where the ring becomes a file; None keeps it in anonymous memory, which dies with the process.
+        spool: folder of the ring's file; None keeps it in anonymous memory, which is lost with the process.
         process: identity of the writing process, part of the file's name.
 
     Raises:
@@ -68,8 +68,8 @@ class Ring:
         nonce: random 32 bits, part of every prediction id made from this ring.
         capacity: slots, a power of two.
         segment: slots of a segment, the part that is reclaimed at a time.
-        control: what writers and the consumer tell each other.
-        lock: held by whoever takes records out.
+        control: state shared by writers and the consumer.
+        lock: held while records are taken out.
         schema: the names, as given.
         header_offset: byte offset of slot 0's header.
         rows_offset: byte offset of slot 0's feature row.
@@ -108,7 +108,7 @@ class Ring:
         self.names: NameWriter | None = None
         self._descriptor = -1
         if spool is None:
-            # Private: of a shared mapping even a page that is only looked at takes memory, and a drain looks at all marks.
+            # Private: reading a page of a shared mapping takes memory, and a drain reads all marks.
             self.memory = anonymous_memory(size_bytes)
             self.memory[: len(first_bytes)] = first_bytes
         else:
@@ -131,7 +131,7 @@ class Ring:
             SpoolError: the file is torn, foreign, or from a newer version.
         """
         ring = cls.__new__(cls)
-        ring.names, ring._descriptor = None, -1  # noqa: SLF001 - our own, before anybody has it
+        ring.names, ring._descriptor = None, -1  # noqa: SLF001 - our own class, before it is returned
         try:
             with file.path.open("r+b") as opened:
                 ring.memory = mmap.mmap(opened.fileno(), 0)
@@ -146,12 +146,12 @@ class Ring:
         except SpoolError:
             ring.close()
             raise
-        ring._view(features, capacity, header_pages)  # noqa: SLF001 - our own, before anybody has it
+        ring._view(features, capacity, header_pages)  # noqa: SLF001 - our own class, before it is returned
         ring.arena = BatchArena.attach(file.beside(ARENA))
         return ring
 
     def close(self) -> None:
-        """Let go of what `attach` opened for taking records; or of the files of a ring that nobody writes any more.
+        """Release the files opened by `attach`, or those of a ring without a writer.
 
         The mapping goes with the last view of it.
         """
@@ -184,7 +184,7 @@ class Ring:
 
     @property
     def is_removed(self) -> bool:
-        """Whether one of the files that this process made for it is there no more: who looks for them finds half a ring."""
+        """Whether one of the files that this process created for the ring was removed, which leaves half a ring to readers."""
         return self.file is not None and any(is_removed(self.file.beside(suffix)) for suffix in SUFFIXES)
 
 

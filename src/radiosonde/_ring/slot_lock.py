@@ -1,7 +1,7 @@
 """Lock for taking records out of a ring: held by its consumer or a reclaiming writer.
 
-A lock within the process, and with an agent a POSIX lock on one byte of the ring's file beside it, which the kernel takes
-away from a process that dies. Held for microseconds, never while anything else is waited for. Recording takes neither.
+A lock within the process, and with an agent also a POSIX lock on one byte of the ring's file, which the kernel releases when a process
+dies. Held for microseconds, never while waiting for anything else. Recording takes neither.
 
 A thread that holds it can be interrupted by a signal handler or a finaliser that predicts and comes here again: it is
 refused at once, because waiting would be waiting for itself.
@@ -21,7 +21,7 @@ from radiosonde._native import OwnedLock, sleep
 from radiosonde._ring.spool import is_locked
 
 _PLACE = 1
-"""Byte of the ring's file that is locked; byte 0 says that the writer lives (`radiosonde._ring.spool`)."""
+"""Byte of the ring's file that is locked; byte 0 is locked while the writer lives (`radiosonde._ring.spool`)."""
 
 _AGAIN_S = 0.0002
 
@@ -43,12 +43,12 @@ class SlotLock:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this thread holds the lock: what asks has interrupted it."""
+        """Whether this thread holds the lock: the caller has interrupted it."""
         return self._mutex.is_mine
 
     @property
     def is_written(self) -> bool:
-        """Whether the process that writes the ring lives, for another one; also when the file has lost its name."""
+        """Whether the process that writes the ring lives, as seen by another process; also after the file was removed."""
         return self._descriptor is not None and is_locked(self._descriptor)
 
     def acquire(self, wait_s: float) -> bool:

@@ -11,15 +11,15 @@
       <identity>.reference.json  reference profiles the rings' models are read against
       agent.lock                 held by the one agent
       agent.starting             held by the process that is starting one (RADIOSONDE_AGENT=auto)
-      agent.log                  what an agent started like that has to say
-      agent.sqlite               what the agent has counted, unless it was told another store
+      agent.log                  log of an agent started like that
+      agent.sqlite               windows of the agent, unless it is given another store
 
 ``process`` is the writer's ``service.instance.id``, ``nonce`` the ring's 8 hex digits. A file is made under a temporary
-name, filled, locked, and renamed, so a reader never meets half a ring.
+name, filled, locked, and renamed, so a reader never finds half a ring.
 
-Who lives: a writer holds a POSIX record lock on the first byte of its ring file for as long as it lives. The kernel takes the lock away
-when the process dies, whatever killed it, and a forked child does not inherit it, which ``flock`` would allow. A
-process id would not do: it may be given to another process, or belong to another container.
+Liveness: a writer holds a POSIX record lock on the first byte of its ring file for as long as it lives. The kernel releases the lock when
+the process dies for any reason, and a forked child does not inherit it, unlike ``flock``. A process id would not work: it may be reused by
+another process, or belong to another container.
 
 Space is claimed with `os.posix_fallocate` before the file is mapped: writing to a mapped hole on a full disk would be
 SIGBUS, which is the end of the model server.
@@ -46,20 +46,20 @@ from radiosonde._ring.layout import MAGIC, PAGE, PAGE_BYTES
 from radiosonde.errors import SpoolError
 
 IS_SUPPORTED = hasattr(fcntl, "lockf") and hasattr(os, "posix_fallocate")
-"""Whether this system has what a spool rests on: record locks of the layout below, and space that is claimed."""
+"""Whether this system supports a spool: record locks of the layout below, and allocation of disk space."""
 
 RING, ARENA, NAMES = ".ring", ".arena", ".names"
 
 SUFFIXES = (ARENA, NAMES, RING)
-"""Of the files of one ring. The ring itself is removed last: without it nobody would look for the others."""
+"""Suffixes of the files of one ring. The ring itself is removed last, because the others are found through it."""
 
 AGENT_LOCK, AGENT_STARTING, AGENT_LOG = "agent.lock", "agent.starting", "agent.log"
 
 _LIVES = 0
-"""Byte of a file whose lock says that its writer lives; others are free for other locks (`radiosonde._ring.slot_lock`)."""
+"""Byte of a file that is locked while its writer lives; others are free for other locks (`radiosonde._ring.slot_lock`)."""
 
 SELF, AGENT = "self", "agent"
-"""Who drains a ring, as its page says: the process that writes it, or the agent of the spool."""
+"""Consumer of a ring, as recorded in its page: the process that writes it, or the agent of the spool."""
 
 
 class RingFile(NamedTuple):
@@ -87,7 +87,7 @@ class Spool:
         folder: its path.
 
     Raises:
-        SpoolError: it cannot be made, is no folder, belongs to somebody else, or others may write to it.
+        SpoolError: it cannot be created, is not a folder, belongs to another user, or is writable by others.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -104,7 +104,7 @@ class Spool:
             raise SpoolError(
                 f"the spool {self.folder} cannot be used: {error.strerror}; choose a writable folder"
             ) from error
-        # Features lie in here as they are: nobody else may read them, and nobody else may plant a ring.
+        # Features are stored here unchanged: no other user may read them or plant a ring.
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise SpoolError(
                 f"the spool {self.folder} must be accessible to the server's user only: "
@@ -139,14 +139,14 @@ class Spool:
                 yield RingFile(path, process, int(nonce, 16))
 
     def remove(self, ring: RingFile) -> None:
-        """Remove a ring and what belongs to it; what is gone already is no error."""
+        """Remove a ring and its files; missing files are not an error."""
         for suffix in SUFFIXES:
             ring.beside(suffix).unlink(missing_ok=True)
             _OWN.pop(ring.beside(suffix), None)
 
     @staticmethod
     def let_go(ring: RingFile) -> None:
-        """Leave a ring that this process writes no more to whoever drains the spool."""
+        """Leave a ring that this process no longer writes to the consumer of the spool."""
         for suffix in SUFFIXES:
             _OWN.pop(ring.beside(suffix), None)
 
@@ -157,14 +157,14 @@ class Spool:
 
 
 KEPT_DEAD = 20
-"""Dead processes whose rings nobody is to drain are kept for the flight recorder: the newest of them."""
+"""Number of dead processes without a consumer whose rings are kept for the flight recorder, the newest ones."""
 
 
 def prune_dead(spool: Spool, keep: int = KEPT_DEAD) -> int:
-    """Remove the rings of processes that drained themselves and died, except of the newest *keep*; return how many.
+    """Remove the rings of dead processes that drained themselves, except of the newest *keep*; return the number.
 
-    Called where a process begins to write into the spool, so a server that crashes in a loop does not fill the disk.
-    What an agent is to drain is left to it, whoever is alive.
+    Called when a process begins to write into the spool, so that a server that crashes in a loop does not fill the disk. Rings for an agent
+    are always left to it.
     """
     dead: dict[str, list[RingFile]] = {}
     for ring in spool.rings():
@@ -178,7 +178,7 @@ def prune_dead(spool: Spool, keep: int = KEPT_DEAD) -> int:
 
 
 def _drains_itself(path: Path) -> bool:
-    """Say whether the page of a ring names its writer as its consumer; a torn one names nobody."""
+    """Return whether the page of a ring names its writer as its consumer; false for a torn page."""
     with suppress(OSError, ValueError), path.open("rb") as file:
         page = file.read(PAGE_BYTES)
         if len(page) == PAGE_BYTES and page.startswith(MAGIC):
@@ -194,7 +194,7 @@ def _changed_ns(path: Path) -> int:
 
 
 class _Owned(NamedTuple):
-    """A file that a process made: which process, and what tells the file from another one of its name."""
+    """A file that a process created: the process, and the identity of the file."""
 
     pid: int
     identity: tuple[int, int]
@@ -205,7 +205,7 @@ _OWN: dict[Path, _Owned] = {}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from one that took its place; None for no file."""
+    """Return the identity of a file, which differs from that of a replacement; None for a missing file."""
     with suppress(OSError):
         found = path.stat()
         return found.st_dev, found.st_ino
@@ -221,14 +221,14 @@ def remember(path: Path, descriptor: int) -> None:
 def is_own(path: Path) -> bool:
     """Say whether this process made the file at *path*.
 
-    It must not open it again: closing any descriptor of a file lets go of all locks that a process holds on it.
+    It must not open it again: closing any descriptor of a file releases all locks that the process holds on it.
     """
     owned = _OWN.get(path)
     return owned is not None and owned.pid == os.getpid()
 
 
 def is_removed(path: Path) -> bool:
-    """Say whether this process made a file at *path* that is there no more, or that another one has replaced."""
+    """Return whether this process created a file at *path* that was removed or replaced."""
     return is_own(path) and _OWN[path].identity != _identity(path)
 
 
@@ -262,9 +262,9 @@ _FLOCK = struct.Struct("hhqqi4x")
 
 
 def is_held(path: Path) -> bool:
-    """Say whether a living process (another one than this) holds the lock on *path*; a missing file is held by nobody.
+    """Return whether another living process holds the lock on *path*; false for a missing file.
 
-    Asks the kernel without taking the lock, so two readers that ask at once do not deceive each other.
+    Queries the kernel without taking the lock, so that concurrent readers do not mislead each other.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
 """Mergeable counts of records whose slots were reclaimed.
 
-A tally is an array of `ENTRY`. An entry says how often something happened in one second of event time in one series, and
-for some kinds a sum. Tallies of disjoint records concatenate, and `merge` adds up entries of one key. A second divides
-every window, so a reader assigns an entry to a window of its own choosing.
+A tally is an array of `ENTRY`. An entry is the count of one kind of event in one second of event time in one series, with a sum for some
+kinds. Tallies of disjoint records concatenate, and `merge` adds entries of one key. A second divides every window length, so a reader can
+assign an entry to a window of any length.
 
 Counted are calls, rows, errors, batch sizes, durations, phases, classes with their confidences, and values: everything of
 a record but its features and its ids.
@@ -33,7 +33,7 @@ from radiosonde.model import FIRST_HASHED, LATENCY
 from radiosonde.model.bins import LATENCY_EDGES_S, VALUE_EDGES, batch_bucket, confidence_bin, latency_edge
 
 ENTRY: Final = np.dtype([("second", "<i8"), ("key", "<u8"), ("count", "<i8"), ("total", "<f8")])
-"""One count: second of event time, key (see `Counted`), how often, and a sum."""
+"""One count: second of event time, key (see `Counted`), count, and a sum."""
 
 (
     CALLS, ERRORS, SIZES, DURATIONS, PHASE_SUMS, CLASSES, CONFIDENCES, VALUES, UNREADABLE, ANSWERED, UNSEEN_ROWS, UNJOINABLE,
@@ -48,14 +48,14 @@ ENTRY: Final = np.dtype([("second", "<i8"), ("key", "<u8"), ("count", "<i8"), ("
 * ``CLASSES`` (code: class + 1, 0 for all beyond the bound): rows.
 * ``CONFIDENCES`` (code: likewise, bucket: confidence): rows; sum of confidences.
 * ``VALUES`` (bucket: place among the edges): rows; sum of values.
-* ``UNREADABLE``: rows whose output could not be understood.
-* ``ANSWERED``: outputs looked at; sum of the squares of their weights.
-* ``UNSEEN_ROWS``: rows that had features nobody has looked at.
-* ``UNJOINABLE``: predictions that a label could have come for.
+* ``UNREADABLE``: rows with an unreadable output.
+* ``ANSWERED``: outputs read; sum of the squares of their weights.
+* ``UNSEEN_ROWS``: rows whose features were not counted.
+* ``UNJOINABLE``: predictions that could have been labelled.
 """
 
 LATENCY_EDGES: Final = "latency_edges_s"
-"""Key of a ring's schema: bounds of durations, because whoever drains the ring may have been given others."""
+"""Key of a ring's schema: bounds of durations, because the consumer of the ring may be configured with others."""
 
 CHUNK: Final = 500
 """Records counted in one go."""
@@ -87,7 +87,7 @@ class Outputs(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Entries taken apart: series code, kind, code, bucket, how often, and what adds up to; arrays of one length."""
+    """Columns of entries: series code, kind, code, bucket, count, and sum; arrays of one length."""
 
     series: NDArray[np.int64]
     kind: NDArray[np.int64]
@@ -113,12 +113,12 @@ def take_apart(entries: NDArray[Any]) -> Counted:
 
 
 def calls_of(entries: NDArray[Any]) -> int:
-    """Return how many calls *entries* count."""
+    """Return the number of calls in *entries*."""
     return int(take_apart(entries).of(CALLS).counts.sum())
 
 
 def merge(entries: NDArray[Any]) -> NDArray[Any]:
-    """Return *entries* with those of one second and key added up."""
+    """Return *entries* with those of one second and key added."""
     order = np.lexsort((entries["key"], entries["second"]))
     sorted_entries = entries[order]
     is_first = np.ones(len(order), dtype=np.bool_)
@@ -133,7 +133,7 @@ def merge(entries: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Rows(NamedTuple):
-    """Rows to be counted: which record of the chunk each belongs to (None: one of each record), how often each counts."""
+    """Rows to count: the record of the chunk of each (None: one row per record), and the weight of each."""
 
     records: NDArray[np.int64] | None = None
     weights: NDArray[np.int64] | None = None
@@ -151,7 +151,7 @@ class Tallier:
 
     Args:
         value_edges: ascending edges of values; empty takes `VALUE_EDGES`.
-        latency_edges_s: ascending edges of durations, as they stand in the ring's schema.
+        latency_edges_s: ascending edges of durations, from the ring's schema.
     """
 
     def __init__(self, value_edges: tuple[float, ...] = (), latency_edges_s: Sequence[float] = LATENCY_EDGES_S) -> None:
@@ -195,12 +195,12 @@ class Tallier:
         return page.entries()
 
     def answers(self, kind: int, outputs: NDArray[np.float64], weight: int = 1) -> NDArray[Any]:
-        """Return the tally of answers to rows of one batch, in no series and second yet: `placed` says which.
+        """Return the tally of the answers of one batch, without series and second, which `placed` sets.
 
         Args:
             kind: `radiosonde._ring.layout.OUTPUT_CLASS`, ``OUTPUT_SCORE`` or ``OUTPUT_UNREADABLE``; of others nothing is counted.
             outputs: class code or score, and confidence, shape (rows, 2).
-            weight: how many rows each stands for.
+            weight: weight of each row.
         """
         weights = None if weight == 1 else np.full(len(outputs), weight)
         page, rows = _Page(*_NOWHERE), _Rows(np.zeros(len(outputs), dtype=np.int64), weights)
@@ -251,7 +251,7 @@ _NOWHERE = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
 
 
 def placed(entries: NDArray[Any], header: Any) -> NDArray[Any]:
-    """Return what `Tallier.answers` counted, in the second and the series of the record with that header."""
+    """Return the result of `Tallier.answers`, in the second and the series of the record with that header."""
     moved: NDArray[Any] = entries.copy()
     moved["second"] = (int(header["event_ns"]) or int(header["start_ns"])) // _NS
     moved["key"] |= np.uint64((int(header["series"]) & SERIES_MASK) << _SERIES)
@@ -259,7 +259,7 @@ def placed(entries: NDArray[Any], header: Any) -> NDArray[Any]:
 
 
 def unjoinable(headers: NDArray[Any]) -> NDArray[Any]:
-    """Return the tally that says of predictions, counted elsewhere, that no label can come for them any more."""
+    """Return the tally that marks predictions counted elsewhere as no longer joinable."""
     if not len(headers):
         return np.empty(0, dtype=ENTRY)
     page = _page_of(headers)
@@ -338,7 +338,7 @@ class _Page:
         self._seconds, self._series = seconds[order][is_new], series[order][is_new] << _SERIES
 
     def count(self, rows: _Rows) -> int:
-        """Return how many *rows* are."""
+        """Return the number of *rows*."""
         return self._records if rows.records is None else len(rows.records)
 
     def add(
@@ -384,7 +384,7 @@ class _Page:
         self._parts.append((seconds, found | series | kind << _KIND, counts, sums))
 
     def entries(self) -> NDArray[Any]:
-        """Return what was counted."""
+        """Return the entries."""
         if not self._parts:
             return np.empty(0, dtype=ENTRY)
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
@@ -397,7 +397,7 @@ class _Page:
 def _summed(
     places: NDArray[np.int64], weights: NDArray[np.int64] | None, totals: NDArray[Any] | None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return the places that occur, how often each does (weighted), and what *totals* add up to there."""
+    """Return the distinct places, the weighted count of each, and the sum of *totals* at each."""
     names = None
     if int(places.max()) >= _DENSE:
         names, places = np.unique(places, return_inverse=True)
