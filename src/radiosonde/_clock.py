@@ -1,6 +1,6 @@
 """All access to the clocks. Durations use the monotonic clock, points in time the wall clock.
 
-A recorded start is ``monotonic now + anchor``; the anchor (wall minus monotonic) is taken anew at every drain, so one
+A recorded start is ``monotonic now + anchor``; the anchor (wall minus monotonic) is updated at every drain, so one
 clock read on the hot path serves both purposes, and a wall clock that jumps moves later records without ever making a
 duration negative.
 """
@@ -21,11 +21,11 @@ NS = 1_000_000_000
 
 LATEST_S = 9_151_488_000.0
 """Seconds since the epoch below which a number is a time: the beginning of 2260. Nanoseconds are kept in 64 bits, which end in April
-2262, and the longest window (a year) must end before that. What is in milliseconds lies above it."""
+2262, and the longest window (a year) must end before that. Times in milliseconds lie above it."""
 
 REPLAY_NS = 3600 * NS
-"""A prediction whose event time is this far behind the clock is part of a replay, a backfill or a batch job over old rows. There
-nobody waits for an answer: it may wait for its consumer, and the budget of CPU that a server keeps does not thin it."""
+"""A prediction whose event time is this far behind the clock is part of a replay, a backfill or a batch job over old rows. Its latency does
+not matter: it may wait for its consumer, and it is not sampled to keep a server's CPU budget."""
 
 
 def anchor_ns() -> int:

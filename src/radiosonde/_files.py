@@ -1,9 +1,8 @@
 """Creates all files of the project, readable only by their owner unless the environment asks for the umask.
 
-Stores, labels, Parquet files and profiles hold what users of a model are like. A server's umask is usually 022, which lets every
-account of the machine read what it writes; so a file is made with mode 0600. ``RADIOSONDE_PUBLIC_FILES=true`` leaves the mode to
-the umask. What lies in a spool is its owner's alone in any case. The mode of a file that is there already is its owner's choice,
-and is left alone.
+Stores, labels, Parquet files and profiles hold data about the users of a model. A server's umask is usually 022, which makes its files
+readable by every account of the machine; files are therefore created with mode 0600. ``RADIOSONDE_PUBLIC_FILES=true`` leaves the mode to
+the umask. Files in a spool are always private to their owner. The mode of an existing file is not changed.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def opener(path: str, flags: int) -> int:
 
 
 def prepare(path: Path) -> None:
-    """Make an empty file for somebody who would make it with the umask, as SQLite does; where it cannot be made, they say so."""
+    """Create an empty file for a library that would create it with the umask, as SQLite does; that library reports errors."""
     if not path.exists():
         with suppress(OSError):
             os.close(opener(os.fspath(path), os.O_CREAT | os.O_RDWR))

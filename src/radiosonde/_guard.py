@@ -1,13 +1,13 @@
 """The one place that swallows exceptions. Counts them by place, and logs each place at most once a minute.
 
-A host's prediction must never see an exception of ours, and we must never hide one from ourselves. So every entry into
-our code from the outside (the wrapper, the consumer thread, a scrape, an exit hook) is one block:
+A host's prediction must never see an exception of Radiosonde, and Radiosonde must never hide one in its tests. Every entry into its code
+from the outside (the wrapper, the consumer thread, a scrape, an exit hook) is therefore one block:
 
     with guard("join"):
         ...
 
 An `Exception` that leaves the block ends there; a `BaseException` does not: KeyboardInterrupt, SystemExit and asyncio's
-CancelledError belong to the host. In tests the guard is told to re-raise, so that bugs are loud for us and silent for hosts.
+CancelledError belong to the host. In tests the guard is configured to re-raise, so that bugs fail tests and stay silent in hosts.
 Places are registered in `radiosonde.model.places`. The closures of the hot path cannot afford a block; they catch, and call
 `Guard.swallow`.
 
@@ -43,17 +43,17 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Seconds until a breaker tries again: at first, and at most after doubling at each failed try."""
 
 MOST_KINDS = 64
-"""Kinds of calls that one breaker tells apart; further ones share a breaker."""
+"""Largest number of kinds of calls of one breaker; further kinds share one state."""
 
 _LOG_EVERY_NS = 60 * NS
 _MOST_TOPICS = 1024
 
 
 class Guard:
-    """Counts errors of our own and losses by name.
+    """Counts internal errors and losses by name.
 
     Args:
-        reraise: raise what `swallow` is given (for tests).
+        reraise: re-raise in `swallow` (for tests).
     """
 
     def __init__(self, *, reraise: bool = False) -> None:
@@ -77,8 +77,8 @@ class Guard:
 
         Args:
             place: a name from `radiosonde.model.places`.
-            loss: what is lost if the block raises, a name from `radiosonde.model.losses`.
-            count: how many of them.
+            loss: name of the loss if the block raises, from `radiosonde.model.losses`.
+            count: number lost.
         """
         block = self._blocks.get(place)
         if block is None or loss:  # the others are made once: a block costs no allocation
@@ -91,7 +91,7 @@ class Guard:
             self._losses[reason] += count
 
     def swallow(self, place: str, error: Exception) -> None:
-        """Count *error* under *place* and log it at most once a minute; re-raise it if told so at construction."""
+        """Count *error* under *place* and log it at most once a minute; re-raise it if so configured."""
         with self._lock:
             self._errors[place] += 1
         self.warn(
@@ -108,9 +108,9 @@ class Guard:
     def warn(self, topic: str, message: str, *values: object, error: Exception | None = None) -> None:
         """Log a warning at most once a minute per *topic*; the traceback of *error* goes to level DEBUG.
 
-        What interrupts its own thread's logging, as a signal handler or a finaliser that predicts may, is logged when that
-        has ended. Python's locks of logging may be taken again, but those of a handler of the host's may not be (that of a
-        `queue.Queue`), and a buffered file raises.
+        A message from code that interrupts logging in its own thread (a signal handler or a finaliser that predicts) is logged when that
+        has ended. Python's logging locks are reentrant, but those of the host's handlers may not be (that of a `queue.Queue`), and a
+        buffered file raises.
         """
         now_ns = monotonic_ns()
         last_ns = self._logged_ns.get(topic)
@@ -127,17 +127,17 @@ class Guard:
             unlogged.append(line)
             return
         unlogged = deque([line])
-        while unlogged:  # asked again after the thread's entry is gone: until then something may have interrupted
+        while unlogged:  # checked again after the thread's entry is removed, because of interruptions until then
             self._unlogged[thread] = unlogged
             try:
                 while unlogged:
                     self._log(*unlogged.popleft())
-            finally:  # the host's log handler may raise what is its own (`KeyboardInterrupt`)
+            finally:  # the host's log handler may raise (`KeyboardInterrupt`)
                 self._unlogged.pop(thread, None)
 
     def _log(self, message: str, values: tuple[object, ...], error: Exception | None) -> None:
         try:
-            import logging  # 4 ms of `import radiosonde`, for what most processes never say
+            import logging  # saves 4 ms of `import radiosonde`; most processes never log
 
             logger = logging.getLogger("radiosonde")
             logger.warning(message, *values)
@@ -149,7 +149,7 @@ class Guard:
 
     @staticmethod
     def attempt(function: Callable[..., Result], *arguments: object) -> Result | Exception:
-        """Call code of the user's that may raise anything (a ``__float__``); return what it raised instead of raising.
+        """Call user code that may raise anything (a ``__float__``); return its exception instead of raising.
 
         For inputs with a defined result, so nothing is counted here and nothing is re-raised in tests.
         """
@@ -159,7 +159,7 @@ class Guard:
             return error
 
     def failures_in_a_row(self, place: str) -> int:
-        """Return how often *place* has failed since its last success."""
+        """Return the number of failures of *place* since its last success."""
         return self._blocks[place].failures_in_a_row
 
     def losses(self) -> Mapping[str, int]:
@@ -168,13 +168,13 @@ class Guard:
             return dict(self._losses)
 
     def errors(self) -> Mapping[str, int]:
-        """Return the errors of our own so far, by place."""
+        """Return the internal errors so far, by place."""
         with self._lock:
             return dict(self._errors)
 
 
 class _Block:
-    """What `Guard.__call__` returns. Without a loss one object serves all threads: it holds a count and nothing else."""
+    """Context manager of `Guard.__call__`. Without a loss one object serves all threads: its only state is a count."""
 
     __slots__ = ("_count", "_guard", "_loss", "_place", "failures_in_a_row")
 
@@ -214,7 +214,7 @@ class Breaker:
 
     After `FAILURES_BEFORE_PAUSE` failures in a row of one kind, calls of that kind are not admitted for `FIRST_PAUSE_S`
     seconds. Then one is (the breaker is half open): its success ends the pause, its failure doubles it, up to
-    `LONGEST_PAUSE_S`. Both are logged. What is not admitted is counted as ``calls_paused``.
+    `LONGEST_PAUSE_S`. Both are logged. Calls that are not admitted are counted as ``calls_paused``.
 
         with breaker(type(value).__name__) as is_admitted:
             if is_admitted:
@@ -233,7 +233,7 @@ class Breaker:
         self._kinds: dict[str, _Kind] = {}  # only of calls that fail
 
     def __call__(self, kind: str = "") -> _Trial:
-        """Return a context manager that says whether the call is admitted, and swallows what it raises."""
+        """Return a context manager that reports whether the call is admitted, and swallows its exceptions."""
         return _Trial(self, kind)
 
     def admits(self, kind: str) -> bool:

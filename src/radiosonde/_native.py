@@ -1,13 +1,12 @@
 """Locks, threads and waits of the operating system, independent of monkey-patching.
 
 gevent and eventlet replace those of the standard library by ones that switch to other greenlets of the same thread, before
-Radiosonde is imported or afterwards. A thread of our own must be a thread, or its waits stop every greenlet of the server;
-and what it shares with greenlets must be a lock of the kernel's, because theirs belong to one thread.
+Radiosonde is imported or afterwards. Radiosonde's threads must be real threads, or their waits would stop every greenlet of the server; and
+locks shared with greenlets must be kernel locks, because the replacements belong to one thread.
 
-So what is imported here is the original: as it is where nothing has been patched yet, and else out of a second instance of
-the built-in module. A greenlet never switches while it holds a lock of ours: nothing under our locks waits for anything
-that is patched, and `radiosonde._clock.sleep` is the original, too. Then no greenlet asks for a lock that another one of
-its thread holds.
+This module therefore imports the originals: directly if nothing has been patched yet, else from a second instance of the built-in module. A
+greenlet never switches while it holds a lock of Radiosonde: nothing under these locks waits for patched objects, and
+`radiosonde._clock.sleep` is the original, too. Therefore no greenlet waits for a lock that another greenlet of its thread holds.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def is_patched() -> bool:
 
 
 def _original(module: ModuleType, name: str) -> Any:
-    """Return what *module* had under that name before anybody replaced it."""
+    """Return the original attribute of *module*, before any patching."""
     found = getattr(module, name)
     if isinstance(found, (BuiltinFunctionType, type)) and found.__module__ in (module.__name__, "_thread"):
         return found
@@ -91,14 +90,14 @@ class LockType(Protocol):
 class OwnedLock:
     """A lock that refuses the thread that holds it, at once.
 
-    A signal handler or a finaliser that asks for it in the middle of its own thread's work would wait for itself. It may
-    interrupt after any call, the one that takes the lock included, before the owner is noted. So there is a lock below that
-    its thread may take again: what interrupts there takes it, and gives it back before the other goes on.
+    A signal handler or a finaliser that acquires it in the middle of its own thread's work would deadlock. It may interrupt after any call,
+    including the acquisition itself, before the owner is set. The underlying lock is therefore reentrant: interrupting code acquires and
+    releases it before the interrupted code continues.
     """
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._owner = 0  # written by who holds the lock
+        self._owner = 0  # written by the holder of the lock
 
     @property
     def is_mine(self) -> bool:
@@ -110,7 +109,7 @@ class OwnedLock:
         thread = get_ident()
         if self._owner == thread or not self._lock.acquire(timeout=timeout):
             return False
-        if self._owner:  # this thread's, which was interrupted since it was asked above
+        if self._owner:  # held by this thread, which was interrupted since the check above
             self._lock.release()
             return False
         self._owner = thread
@@ -154,7 +153,7 @@ class Thread:
     """A daemon thread of the operating system.
 
     Args:
-        target: what it does.
+        target: the function to run.
         name: its name.
     """
 
@@ -184,7 +183,7 @@ class Thread:
 
     @property
     def is_current(self) -> bool:
-        """Whether this is the thread that asks."""
+        """Whether this is the current thread."""
         return self.ident == get_ident()
 
     def join(self, timeout_s: float) -> bool:

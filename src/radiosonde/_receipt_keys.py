@@ -1,6 +1,6 @@
 """Signing keys of receipts: the first signs, all verify, so that keys can be rotated.
 
-Nothing here shows a secret: not a ``repr``, not a message. What is kept of one is the state of its hash.
+No ``repr`` or message shows a secret. Only the state of its hash is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TAG_CHARACTERS = 22
 """Characters of a tag: the first 16 bytes of an HMAC-SHA256, base64url without padding."""
 
 MAKE_ONE = """python -c "import secrets; print('k1=' + secrets.token_hex(32))\""""
-"""What makes a key, for messages."""
+"""Command that creates a key, for messages."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,8}")
 _TAG_BYTES = 16
@@ -94,7 +94,7 @@ class ReceiptKeys:
         Raises:
             KeyError: there is no such key.
         """
-        # A copy of the keyed state costs half of what making it anew would (bench_receipt).
+        # A copy of the keyed state costs half as much as creating it (bench_receipt).
         state = self._states[key].copy()
         state.update(text.encode("ascii"))
         return base64.urlsafe_b64encode(state.digest()[:_TAG_BYTES])[:TAG_CHARACTERS].decode("ascii")

@@ -1,6 +1,6 @@
 """Shared handling of SQLite files: waiting for other processes, identification, WAL mode, and advice for errors.
 
-Loaded only by what opens such a file: `sqlite3` is no part of `import radiosonde`.
+Loaded only when such a file is opened: `import radiosonde` does not load `sqlite3`.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """The agent: drains the rings of all processes in a spool and exports for all of them.
 
-Everything after the ring is the same code as in the model server; what differs is where rings come from (files), and
-that the agent may be killed at any time. So nothing is counted but what is durable: every few seconds the windows
-counted so far are written to the store as parts, *with* the position reached in every ring, in one transaction. An agent
-that starts finds both there and goes on; what the former one had drained since its last commit is still in the rings.
+Everything after the ring is the same code as in the model server, except that rings come from files and that the agent may be killed at any
+time. Only durable records are therefore counted: every few seconds the windows counted so far are written to the store as parts, *with* the
+position reached in every ring, in one transaction. A new agent reads both and continues; records drained by the former one since its last
+commit are still in the rings.
 
-* Nothing lost, nothing doubled, as long as no ring goes once around between two commits; so a commit also comes when a
-  ring is half full of what is not durable. What is overwritten beyond that is counted (``ring_overwritten``).
-* A ring whose writer is dead is drained to its last published slot, the predictions in flight are told and counted,
-  and its files are removed after the commit that contains it.
-* The cumulative metrics go on after a restart too: each commit writes the totals of the series it changed, so a start
-  takes a time that does not grow with the store, and what retention or sealing took out of the store stays counted.
-* What processes counted outside their rings (losses, label results, health) is taken from the pages they leave in the spool.
+* Nothing is lost or counted twice as long as no ring wraps around between two commits; a commit is therefore also made when a ring is half
+  full of records that are not durable. Records overwritten beyond that are counted (``ring_overwritten``).
+* A ring whose writer is dead is drained to its last published slot, its predictions in flight are logged and counted, and its files are
+  removed after the commit that contains it.
+* The cumulative metrics continue after a restart: each commit writes the totals of the series it changed, so the time of a start does not
+  grow with the store, and windows removed by retention or sealing stay counted.
+* Counts of processes outside their rings (losses, label results, health) are read from their pages in the spool.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
 IDENTITY, STORE = "agent.id", "agent.sqlite"
 
 COMMIT_EVERY_NS = 5 * NS
-"""Nanoseconds between commits at most; what a power cut would cost, and the shortest part of a window."""
+"""Largest interval between commits; the loss by a power cut, and the shortest part of a window."""
 
 LOOK_EVERY_NS = NS
-"""Nanoseconds between looks at the pages of counts and of health."""
+"""Interval between reads of the pages of counts and of health."""
 
 HEALTH, WAITING = "health", "waiting"
 """Keys of the processes' health, and of rows that wait for a reference, in the counts that one agent leaves to the next."""
@@ -75,18 +75,18 @@ class Agent:
         guard: counts errors and losses.
         store: path of the store; default: ``agent.sqlite`` in the spool.
         window_s: length of a window in seconds of event time.
-        label_queue: takes the predictions that may be labelled, and joins; default: a join store in the spool.
-        make_exports: makes what exports its snapshots and commits, of a function that returns a snapshot and the identity
-            of the agents of this spool; default: nothing is exported.
-        settings: what is in force otherwise; default: the defaults, with labels in the spool.
+        label_queue: receives the joinable predictions, and joins; default: a join store in the spool.
+        make_exports: creates the exports of its snapshots and commits from a function that returns a snapshot and the identity of the
+            agents of this spool; default: nothing is exported.
+        settings: all other settings; default: the defaults, with labels in the spool.
 
     Raises:
         SpoolError: another agent drains this spool.
         StoreError: the store cannot be opened.
 
     Attributes:
-        exports: what exports its snapshots and commits; to be opened by whoever runs the agent.
-        is_superseded: whether the spool was removed under it and is another agent's now: close this one.
+        exports: exports its snapshots and commits; opened by the caller.
+        is_superseded: whether the spool was removed and belongs to another agent now: close this one.
     """
 
     def __init__(
@@ -172,9 +172,9 @@ class Agent:
             self._health.look()
 
     def _claim_again(self) -> None:
-        """Take the spool again whose files somebody removed, or see that another agent was faster.
+        """Acquire the spool again after its files were removed, or detect that another agent was faster.
 
-        Rings that have lost their names are drained on; what writers leave in the spool from now on is found there.
+        Rings whose files were removed are still drained; new rings are found in the new spool.
         """
         self._guard.warn(
             "removed", "Files of %s were removed while it was drained; it is attached again", self._spool.folder
@@ -206,7 +206,7 @@ class Agent:
     # Commits ---------------------------------------------------------------------------------------------------------
 
     def is_due(self, *, has_ended: bool) -> bool:
-        """Return whether to commit now: a writer has died, time has passed, or a ring is half full of what is not durable."""
+        """Return whether to commit now: a writer has died, the interval is over, or a ring is half full of uncommitted records."""
         if has_ended or monotonic_ns() - self._committed_ns >= COMMIT_EVERY_NS:
             return True
         return self._is_durable and self._source.is_half_undurable
@@ -231,23 +231,23 @@ class Agent:
         return self._writer.was_joined(batch.id)
 
     def write(self, references: Mapping[tuple[str, str], Reference], batch: Batch | None = None) -> bool:
-        """Make durable what was counted, *batch* included; return whether it is."""
+        """Commit the counts, *batch* included; return whether that succeeded."""
         return self.commit(batch)
 
     def commit(self, batch: Batch | None = None, *, is_end: bool = False) -> bool:
-        """Make durable what was counted and how far; return whether it is.
+        """Commit the counts and the positions; return whether that succeeded.
 
         Features that wait for a provisional reference are not counted yet; they are kept for the next agent
         (`radiosonde._agent.waiting_rows`).
 
         Args:
             batch: labels whose outcomes were taken; remembered with them.
-            is_end: nothing will be drained after this; what waits is counted by what there is.
+            is_end: this is the last commit; waiting rows are counted with the rows there are.
         """
         # One part per window, not one per process; while the store fails, bounded by the windows, not by the attempts.
         self._uncommitted = merge_windows([*self._uncommitted, *self._aggregator.close(everything=True, is_end=is_end)])
         self._untold |= {window.key for window in self._uncommitted}
-        # Of finished rings too: whoever finds their files after a crash between this commit and their removal must know.
+        # Includes finished rings: a successor may find their files after a crash between this commit and their removal.
         progress, finished = self._source.progress(), self._source.finished
         for ring in finished:
             self._tell_death(ring)
@@ -289,7 +289,7 @@ class Agent:
         return True
 
     def _hold(self) -> None:
-        """Keep what could not be written, as much as may wait."""
+        """Keep unwritten windows up to the bound."""
         self._lost.keep()
         kept = newest_within(self._uncommitted, WAITING_BYTES)
         if len(kept) < len(self._uncommitted):
@@ -299,7 +299,7 @@ class Agent:
         self._uncommitted = kept
 
     def _tell_death(self, ring: AttachedRing) -> None:
-        """Count the predictions that were in flight in a ring whose writer died, once, before the commit that says so."""
+        """Count the predictions that were in flight in a ring whose writer died, once, before the commit that records it."""
         if ring.is_told:
             return
         ring.is_told = True
@@ -358,7 +358,7 @@ class Agent:
         )
 
     def close(self) -> bool:
-        """Drain once more, commit, export what was committed, let the spool go; return whether all is durable."""
+        """Drain once more, commit, export, release the spool; return whether everything is durable."""
         self._looked_ns, done = 0, False
         with self._guard("agent_last_turn"):
             self.turn()
@@ -366,7 +366,7 @@ class Agent:
             self._health.end_all()
         with self._guard("agent_last_commit"):
             done = self.commit(is_end=True)
-        # After the one last commit: what was drained last, and rows that waited for a provisional reference, go out too.
+        # After the last commit: includes the last drained records, and rows that waited for a provisional reference.
         self.exports.close()
         with self._guard("agent_close_labels"):
             self._label_queue.close()

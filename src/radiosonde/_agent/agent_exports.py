@@ -1,7 +1,7 @@
 """Exports of an agent besides its store: the exporters of `radiosonde.export.carriers`.
 
-The store is the agent's own business: what is counted is durable first, and exported afterwards. A window reaches an agent
-in parts, some per commit; a carrier of windows gets it once, when nothing more comes for it.
+The agent writes the store itself: counts are durable first, and exported afterwards. A window is committed in parts; a carrier of windows
+gets it once, when it is complete.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class AgentExports:
     """The exporters of one agent.
 
     Args:
-        settings: which are on. The store and prometheus-client's registry are left out: the agent writes a store by itself,
-            and nobody but a page asks its registry.
-        guard: counts what is lost.
-        snapshot: returns everything the agents of a spool have counted.
+        settings: select the exporters. The store and prometheus-client's registry are excluded: the agent writes a store itself, and only a
+            page reads its registry.
+        guard: counts losses.
+        snapshot: returns all counts of the agents of a spool.
         process: identity of the agents of a spool.
 
     Attributes:
-        tail_sampler: chooses predictions that get a span after the fact; None where nobody takes spans.
+        tail_sampler: selects predictions that get a span after they ended; None if no exporter accepts spans.
     """
 
     def __init__(self, settings: Settings, guard: Guard, snapshot: Callable[[], Snapshot], process: str) -> None:
@@ -59,7 +59,7 @@ class AgentExports:
 
     @property
     def said(self) -> str:
-        """What is exported where, for people."""
+        """Description of the exports, for log messages."""
         pages = [each.page for each in self._exporters if isinstance(each, PageExporter) and each.page is not None]
         others = [each.setting.upper() for each in self._exporters if each.interval_s is not None]
         return "".join(f", {each}" for each in [*(f"metrics on {page.url}" for page in pages), *others])
@@ -74,7 +74,7 @@ class AgentExports:
         self._delivery.start()
 
     def take(self, parts: Sequence[Window]) -> None:
-        """Take what a commit made durable.
+        """Accept the windows of a commit.
 
         Spans come after the commit: records that are drained again after a kill would make the same spans again.
         """
@@ -85,11 +85,11 @@ class AgentExports:
         return self._delivery.flush(monotonic_ns() + round(timeout_s * NS))
 
     def counts(self) -> ExportCounts:
-        """Return what was delivered."""
+        """Return the delivery counts."""
         return self._delivery.counts()
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
-        """Deliver what there is once more and end the threads; what cannot be delivered is counted."""
+        """Deliver a last time and end the threads; undelivered items are counted."""
         self._delivery.export(self._gatherer.rest())
         self.flush(timeout_s)
         self._delivery.stop(monotonic_ns() + round(timeout_s * NS))
@@ -100,12 +100,12 @@ class _Gatherer:
     """Puts parts of windows together until nothing more comes for them."""
 
     def __init__(self) -> None:
-        # By window and grid, the one added to last at the end: when, what, and its bytes.
+        # By window and grid, most recently added last: time, window, and its bytes.
         self._held: dict[Hashable, tuple[int, Window, int]] = {}
         self._bytes = 0
 
     def add(self, parts: Sequence[Window]) -> list[Window]:
-        """Add what one commit made durable; return the windows that are over."""
+        """Add the windows of one commit; return those that are complete."""
         now_ns = monotonic_ns()
         for part in parts:
             place: Hashable = (key_and_bounds(part), "" if part.features is None else part.features.grid)
@@ -123,7 +123,7 @@ class _Gatherer:
         return over
 
     def rest(self) -> list[Window]:
-        """Return what is held, as it is."""
+        """Return all held windows."""
         rest = [window for _, window, _ in self._held.values()]
         self._held.clear()
         self._bytes = 0

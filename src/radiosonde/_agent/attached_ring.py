@@ -37,14 +37,14 @@ class AttachedRing(RingConsumer):
 
     Args:
         ring: the ring.
-        stream: what its codes stand for; grows as names are read.
-        declared_classes: as of `RingConsumer`.
+        stream: names of its codes; grows as names are read.
+        declared_classes: see `RingConsumer`.
         file: the ring's file.
         tables: names of the stream, by table and feature.
 
     Attributes:
         file: the ring's file.
-        drained_by: who is to drain it, as its page says.
+        drained_by: its consumer, as recorded in its page.
         is_finished: whether its writer is dead and everything it published has been drained.
         is_told: whether the predictions that died with it have been counted.
     """
@@ -73,7 +73,7 @@ class AttachedRing(RingConsumer):
 
     @property
     def is_over(self) -> bool:
-        """Whether its writer is dead. Asked of the open file: its name may have been removed."""
+        """Whether its writer is dead. Checked on the open file: its name may have been removed."""
         return not self.ring.lock.is_written
 
     @property
@@ -98,7 +98,7 @@ class AttachedRing(RingConsumer):
         super().close()
 
     def progress(self) -> RingProgress:
-        """Return how far it was drained."""
+        """Return the position reached."""
         cursor, stragglers, tally_number = self.reader.progress()
         return RingProgress(*self.identity, cursor, stragglers, tally_number)
 
@@ -108,12 +108,12 @@ class AttachedRing(RingConsumer):
             table = self._tables.get((name.table, name.feature))
             if table is None:
                 continue
-            # A name that could not be written leaves a gap; its code stands for itself.
+            # A name that could not be written leaves a gap; its code is used as the name.
             _cover(table, name.code)
             table[name.code] = name.text
 
     def drain(self, guard: Guard) -> Block:
-        """Take what is done, with a name for every code in it."""
+        """Take the finished records, with a name for every code in them."""
         block = super().drain(guard)
         self.read_names()  # after the drain: a name is on disk before its code is in the ring
         headers = block.headers
@@ -141,11 +141,11 @@ class AttachedRing(RingConsumer):
         """Return the ids of the predictions that were in progress when the writer died, as far as the ring knows them."""
         try:
             return [each.id for each in recall(self.file, last=0).in_flight]
-        except SpoolError:  # somebody removed its file
+        except SpoolError:  # its file was removed
             return []
 
     def count_in_flight(self) -> int:
-        """Return how many predictions were in progress when the writer died."""
+        """Return the number of predictions in progress when the writer died."""
         ring = self.ring
         marks = ring.headers["mark"]
         is_flying = ((marks & np.uint64(3)) == IN_FLIGHT) & (marks >> np.uint64(2) > ring.control.given)
@@ -153,7 +153,7 @@ class AttachedRing(RingConsumer):
         return int(np.count_nonzero(is_flying)) + ring.control.displaced
 
     def write_crash_report(self, spool: Spool) -> None:
-        """Write what the ring remembers beside it before it is removed; `radiosonde blackbox` shows it."""
+        """Write a crash report next to the ring before it is removed; `radiosonde blackbox` shows it."""
         path = self.file.path.with_suffix(CRASH_REPORT)
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(recall(self.file, last=10))))
@@ -200,7 +200,7 @@ def attach(spool: Spool, file: RingFile) -> AttachedRing:
 
 
 def _cover(table: list[str], code: int) -> None:
-    """Make the table reach *code*: a name that could not be written leaves a gap; its code stands for itself."""
+    """Extend the table to *code*: a name that could not be written leaves a gap; its code is used as the name."""
     table.extend(f"#{missing}" for missing in range(len(table), code + 1))
 
 

@@ -1,9 +1,9 @@
 """Counts outside of the rings, summed over all processes of a spool and over restarts of the agent.
 
-Three parts: what agents before this one had (from the store), what this agent's own guard counts, and the pages of counts
-the processes leave in the spool (`radiosonde._ring.process_pages`). The page of a dead process is final: it is added to the first
+Three parts: the counts of former agents (from the store), those of this agent's own guard, and the pages of counts that processes leave in
+the spool (`radiosonde._ring.process_pages`). The page of a dead process is final: it is added to the first
 part in a commit, remembered there as absorbed, and removed after it; an agent killed between the two finds it absorbed.
-Rings that were counted to their end are remembered likewise, so that the predictions that died in them are told once.
+Rings that were counted to their end are remembered likewise, so that the predictions lost in them are counted once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CumulativeCounts:
     Args:
         spool: where processes leave their pages.
         guard: this agent's own counts.
-        stored: what `document` returned in the last commit before.
+        stored: result of `document` in the last commit of a former agent.
         labels: returns this agent's own label results.
 
     Attributes:
@@ -67,7 +67,7 @@ class CumulativeCounts:
 
     @property
     def has_living(self) -> bool:
-        """Whether a process that left counts lives."""
+        """Whether a process with a page of counts is alive."""
         return bool(self._living)
 
     @property
@@ -76,7 +76,7 @@ class CumulativeCounts:
         return not self._dead
 
     def document(self, buried: Iterable[Identity]) -> dict[str, Any]:
-        """Return what the next agent is to know, with the rings that end in this commit."""
+        """Return the state for the next agent, with the rings that end in this commit."""
         self._being_absorbed = {path.stem for path in self._dead}
         pages = {path.stem for path in self._spool.pages(COUNTS.suffix)}
         self._absorbed &= pages  # a page that is not there any more need not be known
@@ -88,7 +88,7 @@ class CumulativeCounts:
         }
 
     def committed(self, buried: Iterable[Identity]) -> None:
-        """Take over what the last `document` said, and remove the pages it absorbed."""
+        """Adopt the last `document`, and remove the pages it absorbed."""
         self.buried |= set(buried)
         absorbed = [path for path in self._dead if path.stem in self._being_absorbed]
         with self._lock:
@@ -107,7 +107,7 @@ class CumulativeCounts:
         return Counter(own | {LABEL + result: count for result, count in self._labels().items()})
 
     def sums(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-        """Return losses by reason (zeros included), label results, and errors of ours by place."""
+        """Return losses by reason (zeros included), label results, and internal errors by place."""
         with self._lock:
             total = sum(self._living.values(), self._final())
         parts = [

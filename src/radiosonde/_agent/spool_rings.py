@@ -1,4 +1,4 @@
-"""The rings that other processes left in a spool: found, attached, and let go once what was in them is durable."""
+"""The rings that other processes left in a spool: found, attached, and released once their records are durable."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class SpoolRings:
 
     Args:
         spool: the folder.
-        guard: logs what cannot be attached.
-        progress: how far the rings were drained at the last commit of a former agent, by process and nonce.
+        guard: logs rings that cannot be attached.
+        progress: positions of the rings at the last commit of a former agent, by process and nonce.
         was_counted: returns whether a ring was counted to its end by a former agent.
 
     Attributes:
-        has_living: whether a process wrote into a ring at the last look.
+        has_living: whether a process wrote into a ring at the last poll.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SpoolRings:
         """Note that the writer of *ring* is dead and all it published was drained; its files go after the next commit."""
         if not isinstance(ring, AttachedRing) or ring.is_finished:
             return False
-        # What could not be sealed yet is counted after the next commit.
+        # Tallies that could not be sealed yet are counted after the next commit.
         ring.is_finished = not ring.ring.control.has_open_tally
         return True
 
@@ -85,7 +85,7 @@ class SpoolRings:
         return any(ring.is_half_undurable for ring in self._rings)
 
     def progress(self) -> list[RingProgress]:
-        """Return how far each ring was drained: first of `rings`, in their order, then of rings that are not drained.
+        """Return the position of each ring: first of `rings`, in their order, then of rings that are not drained.
 
         Rings that lie there and cannot be attached may only be unreadable for the moment.
         """
@@ -104,7 +104,7 @@ class SpoolRings:
             self._spool.remove(ring.file)
 
     def close(self) -> None:
-        """Let go of the files; what was not drained stays in the spool."""
+        """Release the files; undrained records stay in the spool."""
         for ring in self._rings:
             ring.close()
 

@@ -1,9 +1,9 @@
 """Keeps feature rows that wait for a provisional reference in a file of the spool, so that an agent can be killed meanwhile.
 
-Rows wait for up to an hour of traffic (`radiosonde._aggregate.provisional`), and the rings that they came from are
-reused long before. So each commit appends what began to wait since the last one, and the commit's transaction says how
-many bytes of which file count: whatever a killed agent wrote beyond them is not read. When rows were thinned or counted,
-what still waits is written anew under another name, and the old file is removed after the commit that names the new one.
+Rows wait for up to an hour of traffic (`radiosonde._aggregate.provisional`), and their rings are reused long before. Each commit therefore
+appends the rows that began to wait since the last one, and the commit's transaction records the file and its valid length: bytes that a
+killed agent wrote beyond it are not read. When rows were thinned or counted, the remaining rows are written to a new file, and the old one
+is removed after the commit that names the new one.
 
 A file is a sequence of records: one line of JSON, then the bytes of its rows as float64. A stream is described once, and
 again when its categories have grown. No `fsync`: the file has to survive its process; a power cut may cost its last
@@ -49,7 +49,7 @@ class WaitingRows:
         self._streams: dict[int, tuple[Stream, int]] = {}
 
     def load(self, stored: Mapping[str, Any]) -> list[Part]:
-        """Return what waited at the last commit, of which *stored* is what `save` returned; count what is not there."""
+        """Return the rows that waited at the last commit, given the result *stored* of `save`; count missing rows."""
         self._number = int(stored.get("number", 0))
         size, rows = int(stored.get("bytes", 0)), int(stored.get("rows", 0))
         parts: list[Part] = []
@@ -65,7 +65,7 @@ class WaitingRows:
         return parts
 
     def save(self, backlogs: Iterable[Backlog]) -> dict[str, int]:
-        """Write what waits; return what the commit is to remember.
+        """Write the waiting rows; return the state to commit.
 
         The rows are in the answer in any case: those that could not be written are lost if the agent ends before the next
         commit, and its successor says so.
@@ -95,7 +95,7 @@ class WaitingRows:
         return self._folder / f"{self._number}{SUFFIX}"
 
     def _is_whole(self) -> bool:
-        """Whether the file still holds what was written: somebody may have removed it."""
+        """Whether the file still holds the written rows: it may have been removed."""
         return not self._parts or (self._path.exists() and self._path.stat().st_size == self._bytes)
 
     def _write(self, waiting: Sequence[Sequence[Part]]) -> None:

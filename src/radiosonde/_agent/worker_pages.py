@@ -1,4 +1,4 @@
-"""Reads the pages that worker processes leave in a spool, for whoever adds them up."""
+"""Reads the pages that worker processes leave in a spool."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Value = TypeVar("Value")
 
 
 def read_pages(spool: Spool, kind: PageKind[Value], guard: Guard) -> Iterator[tuple[Path, bool, Value | None]]:
-    """Yield each page of *kind* that can be read: its path, whether its process lives, and what it holds.
+    """Yield each readable page of *kind*: its path, whether its process lives, and its contents.
 
-    A page that cannot be read is logged and left out. Whether the process lives is asked before the page is read, so what it wrote
-    before it died is in the page.
+    An unreadable page is logged and skipped. Whether the process lives is checked before the page is read, so the page of a dead process is
+    final.
     """
     for path in spool.pages(kind.suffix):
         is_alive = is_held(path)

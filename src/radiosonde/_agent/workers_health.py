@@ -1,14 +1,14 @@
 """Runtime health of the processes that an agent drains, as windows and metrics per process.
 
-A process samples itself once a second and leaves its totals in the spool (`radiosonde._ring.process_pages`); the agent looks once
-a second, counts what was added since its last look into the window of wall time in which the process sampled, and writes a
-window when it is over: one row per process and window, as the process would write itself. Losses travel the same way
+A process samples itself once a second and publishes its totals in the spool (`radiosonde._ring.process_pages`). The agent polls once a
+second, counts the increase since its last poll into the window of wall time in which the process sampled, and writes a window when it is
+over: one row per process and window, as the process would write itself. Losses travel the same way
 (`radiosonde._agent.cumulative_counts`); a ring would have to be sized for the longest absence of an agent, and a page of totals
 bridges any.
 
-Exactly once: with the windows of a commit goes, per process, the total up to their end. An agent that starts subtracts it from the
-page. So what an agent that was killed had only in memory is counted by the next one, at the latest in the window in which that one
-looks first; and a dead process's page that was counted and not removed has nothing to add.
+Exactly once: a commit stores, per process, the total up to the end of its windows. A new agent subtracts it from the page. Counts that a
+killed agent had only in memory are therefore counted by the next one, at the latest in the window of its first poll; and a dead process's
+page that was counted and not removed adds nothing.
 
 Bounds: 12 kB in the spool and in memory per process, 1 kB in the commit. While the store cannot be written, windows do not end:
 the one that is open takes what comes. A dead process's page is removed after the commit that counts it; its metrics are
@@ -49,9 +49,9 @@ class _Worker:
 
     Attributes:
         counted: total up to the end of the last window that ended.
-        document: of *counted*, as it is committed; None while that is nothing.
-        seen: total at the last look.
-        start_ns: of the open window; 0 without one.
+        document: committed form of *counted*; None while that is empty.
+        seen: total at the last poll.
+        start_ns: start of the open window; 0 without one.
         peaks: largest of each level within the open window.
         died_ns: when its last window was committed, monotonic; 0 while its page is there.
     """
@@ -69,8 +69,8 @@ class WorkersHealth:
 
     Args:
         spool: where processes leave their pages.
-        guard: says what cannot be read.
-        stored: what `document` returned in the last commit before.
+        guard: logs unreadable pages.
+        stored: result of `document` in the last commit of a former agent.
         window_s: length of a window in seconds.
         agent: identity of the agent.
     """
@@ -95,7 +95,7 @@ class WorkersHealth:
             if reading is not None:
                 self._take(process, worker, reading)
             if is_alive:
-                self.has_living, worker.died_ns = True, 0  # its page may have been removed, and made anew
+                self.has_living, worker.died_ns = True, 0  # its page may have been removed and created again
             elif process not in self._dead:
                 self._end(process, worker)
                 self._dead[process] = path
@@ -127,7 +127,7 @@ class WorkersHealth:
         worker.start_ns, worker.peaks = 0, {}
 
     def end_all(self) -> None:
-        """End the open windows; the agent is about to exit, and whoever comes next goes on from there."""
+        """End the open windows; the agent is about to exit, and its successor continues from there."""
         for process, worker in self._workers.items():
             if not worker.died_ns:
                 self._end(process, worker)
@@ -136,7 +136,7 @@ class WorkersHealth:
         """Let dead processes go that were shown long enough."""
         now_ns = monotonic_ns()
         for process, worker in self._workers.items():
-            if not worker.died_ns and process not in pages:  # somebody else removed its page
+            if not worker.died_ns and process not in pages:  # its page was removed by another process
                 self._end(process, worker)
                 worker.died_ns = now_ns
         newest_first = sorted(self._buried(), key=lambda each: -each[1].died_ns)
@@ -160,7 +160,7 @@ class WorkersHealth:
         return tuple(self._ended)
 
     def document(self) -> dict[str, Any]:
-        """Return what the next agent is to know: totals up to the end of the last window, by process whose page may be there."""
+        """Return the state for the next agent: totals up to the end of the last window, by process that may have a page."""
         pages = {path.stem for path in self._spool.pages(HEALTH.suffix)}
         # Pages that lie there and cannot be read may only be unreadable for the moment.
         self._stored = {process: document for process, document in self._stored.items() if process in pages}
@@ -172,7 +172,7 @@ class WorkersHealth:
         return {**self._stored, **known}
 
     def committed(self, *, is_durable: bool) -> None:
-        """Take note of what became of the last `windows` and `document`; remove the pages of the dead that are counted."""
+        """Adopt the committed `windows` and `document`; remove the counted pages of dead processes."""
         self._is_durable = is_durable
         if not is_durable:
             return

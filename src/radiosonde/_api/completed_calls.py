@@ -26,7 +26,7 @@ class CompletedCalls:
 
     def __init__(self, recorder_for: Callable[[Observed], Recorder]) -> None:
         self._recorder_for = recorder_for
-        self._lock = threading.RLock()  # a finaliser may interrupt whoever holds it
+        self._lock = threading.RLock()  # a finaliser may interrupt the holder
         self._recorders: dict[tuple[str, str, str], Recorder] = {}
 
     def record(
@@ -41,12 +41,12 @@ class CompletedCalls:
         """Record one call.
 
         Args:
-            pipeline: counts it.
-            series: name, version and variant of what was called.
-            times: when it began, in nanoseconds since the epoch, and how long it took, in seconds.
+            pipeline: counts the call.
+            series: name, version and variant of the model.
+            times: start in nanoseconds since the epoch, and duration in seconds.
             phases: seconds by phase.
-            error: what went wrong, None for success.
-            span: context of the span of this very call.
+            error: the error, None for success.
+            span: context of the span of this call.
         """
         try:
             recorder = self._recorders.get(series)
@@ -68,7 +68,7 @@ class CompletedCalls:
             pipeline.guard.swallow("record", failure)
 
     def _recorder(self, pipeline: Pipeline, name: object, version: object, variant: object) -> Recorder:
-        # Compared with None and not asked for their truth, which a missing value or an array does not have.
+        # Compared with None, because a missing value or an array has no truth value.
         version = "" if version is None else name_of(version)
         series = name_of(name), version, ("" if variant is None else name_of(variant)) or "stable"
         with self._lock:

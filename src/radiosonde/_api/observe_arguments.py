@@ -16,7 +16,7 @@ from radiosonde.reference.profile import Reference
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SHOWN = 200
-"""Characters of what cannot be used in a message."""
+"""Largest number of characters of an invalid value in a message."""
 
 _TASKS = (None, "classification", "regression")
 
@@ -77,10 +77,10 @@ def _shown(value: object) -> str:
 
 
 def check_function(function: object) -> None:
-    """Check what is decorated.
+    """Check the decorated object.
 
     Raises:
-        ConfigurationError: it is no function.
+        ConfigurationError: it is not a function.
     """
     if isinstance(function, (type, staticmethod, classmethod, property)):
         raise ConfigurationError(
@@ -104,7 +104,7 @@ def own_name(function: Callable[..., object]) -> str:
 
 
 def unobserved(function: Function) -> Function:
-    """Return *function* as it is, checked: what decorates where all is off."""
+    """Return *function* unchanged after the checks: the decorator when Radiosonde is off."""
     check_function(function)
     return function
 

@@ -23,7 +23,7 @@ _lock = RLock()  # a finaliser may unpickle
 
 
 def revive(key: str, observed: Observed) -> Recorder | Off:
-    """Return the recorder of *key* in this process; what stands in for one where Radiosonde is off."""
+    """Return the recorder of *key* in this process; a no-op recorder when Radiosonde is off."""
     from radiosonde._api.surface import SURFACE  # which imports this module
 
     if SURFACE.is_off:
@@ -48,7 +48,7 @@ class Off:
         self.writer = self
 
     def held_by(self, wrapper: object) -> None:
-        """Do nothing: nothing is held here that could be let go."""
+        """Do nothing: no resource is held."""
 
     def __reduce__(self) -> Any:
         return revive, (self._key, self._observed)  # it may be on where it goes next

@@ -21,7 +21,7 @@ def selector(
 
     Args:
         function: the called function.
-        source: where the features are.
+        source: location of the features.
         what: name of the argument, for error messages.
 
     Raises:
@@ -33,7 +33,7 @@ def selector(
         return partial(_asked, source), -1
     try:
         parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # compiled functions say nothing of their parameters
+    except (TypeError, ValueError):  # compiled functions have no signature
         if source is None:
             return first, 0
         raise ConfigurationError(

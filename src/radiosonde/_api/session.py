@@ -48,7 +48,7 @@ class Session:
         return self._pipeline
 
     def _make(self, settings: Settings) -> Pipeline:
-        from radiosonde._pipeline.pipeline import Pipeline  # at first use: imports the rest of us
+        from radiosonde._pipeline.pipeline import Pipeline  # at first use: imports the rest of the package
 
         pipeline = Pipeline(settings, self._guard)
         add_fork_handler(pipeline)
@@ -94,7 +94,7 @@ class Session:
         with self._lock:
             self._is_off = True
             if self._pipeline is not None:
-                self._pipeline.is_shut = True  # what was decorated before records nothing
+                self._pipeline.is_shut = True  # functions decorated before record nothing
                 if self._pipeline.is_recording:
                     self.shutdown()
 

@@ -104,7 +104,7 @@ class Surface(Session):
         id: str | Callable[..., object] | None = ...,
     ) -> Callable[[Function], Function]: ...
 
-    def observe(  # noqa: PLR0913 - each is a question every user of a decorator asks; all have defaults
+    def observe(  # noqa: PLR0913 - each is commonly needed; all have defaults
         self,
         name: str | Callable[..., Any] | None = None,
         *,
@@ -340,7 +340,7 @@ class Surface(Session):
             is_usable = False
         if not is_usable:
             raise ConfigurationError(f"record got a duration of {duration_s!r}; give seconds, 0 or more")
-        if type(start) is float and 0.0 < start < LATEST_S:  # without a call: a web server asks this of every request
+        if type(start) is float and 0.0 < start < LATEST_S:  # inline: a web server does this for every request
             start_ns = round(start * NS)
         else:
             start_ns = wall_ns() - round(duration_s * NS) if start is None else to_ns(start)
@@ -415,7 +415,7 @@ class Surface(Session):
         Raises:
             ConfigurationError: a library has no plug-in.
         """
-        from radiosonde._api import plugins  # reads the metadata of what is installed: not at import
+        from radiosonde._api import plugins  # reads the metadata of installed packages: not at import
 
         return () if self.is_off else plugins.instrument(libraries, self.pipeline().guard, undo=False, options=options)
 

@@ -33,7 +33,7 @@ class Tags:
     """Tags by object identity. A tag is removed together with its object."""
 
     def __init__(self) -> None:
-        self._lock = RLock()  # a finaliser may interrupt whoever holds it
+        self._lock = RLock()  # a finaliser may interrupt the holder
         self._tags: dict[int, Tag] = {}
 
     def of(self, model: object) -> Tag:

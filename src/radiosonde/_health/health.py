@@ -1,13 +1,13 @@
 """Runtime health of this process, sampled by the consumer: CPU, throttling, memory, collector, loops, pools.
 
-Three tables are filled where things happen: the garbage collector's pauses in its own callback, the lag of an asyncio
-loop by a timer in it, and waits for a thread by whoever submits the work. They are cumulative and never emptied; a sample takes
-what was added since the last one, so nothing is lost and no lock is taken for it. The rest is read from the kernel.
+Three tables are filled at the source: the garbage collector's pauses in its own callback, the lag of an asyncio loop by a timer in it, and
+waits for a thread by the submitter of the work. They are cumulative and never emptied; a sample takes the increase since the last one, so
+nothing is lost and no lock is taken. The rest is read from the kernel.
 
 Where an agent drains the rings, the same samples are taken and their totals left in the spool (`radiosonde._pipeline.worker_publisher`);
 the agent makes the windows (`radiosonde._agent.workers_health`).
 
-Costs 60 us a sample, 0.2 ms each five seconds for pressure and run queues, and 1 us per run of the collector (bench ``runtime-cpu``).
+Cost: 60 us per sample, 0.2 ms every five seconds for pressure and run queues, and 1 us per run of the collector (bench ``runtime-cpu``).
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     import asyncio
 
 BEAT_EVERY_S = 0.25
-"""Seconds between looks at an asyncio loop: a stall of a quarter of a second is always seen, a shorter one in proportion."""
+"""Interval of the timer in an asyncio loop: a stall of a quarter of a second is always detected, a shorter one in proportion."""
 
 SAMPLE_EVERY_NS = NS // 2
 """Samples closer together than this are one."""
 
 GPU_EVERY_NS = 10 * NS
-"""NVML is asked less often: a call may take a millisecond."""
+"""NVML is queried less often: a call may take a millisecond."""
 
 CONTENTION_EVERY_NS = 5 * NS
-"""Pressure and run queues are asked less often: a dozen files of the kernel, 0.2 ms."""
+"""Pressure and run queues are read less often: a dozen files of the kernel, 0.2 ms."""
 
 _STEPS = 1 << LATENCY.scale
 
@@ -69,12 +69,12 @@ class DurationTable:
         self._sum_ns += max(duration_ns, 0)
 
     def snapshot(self) -> DurationCounts:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         return DurationCounts(np.array(self._counts, dtype=np.int64), self._sum_ns / NS)
 
 
 class HealthSampler:
-    """Counts the health of this process into windows of wall time. Owner: whoever takes the pipeline's turn.
+    """Counts the health of this process into windows of wall time. Guarded by the lock of the pipeline's turn.
 
     Args:
         window_s: length of a window in seconds.
@@ -85,7 +85,7 @@ class HealthSampler:
         self._window_ns = round(window_s * NS)
         self._process = process
         self._pauses, self._lags, self._waits = DurationTable(), DurationTable(), DurationTable()
-        self._tables = self._snapshots()  # what came before the start counts too
+        self._tables = self._snapshots()  # counts from before the start are included
         self._pause_began_ns = 0
         # Guards adding to lags and waits. Re-entrant: a finaliser may submit work in the middle of it. Never taken by the
         # collector's callback: a child forked while another thread held it would stop at its first collection.
@@ -108,7 +108,9 @@ class HealthSampler:
         self._memory_bytes = self._memory_limit_bytes = 0
         self._gpu = probes.gpu_probe()
         self._gpu_bytes = 0
-        self._gpu_asked_ns = -GPU_EVERY_NS  # so that the first sample asks, also where the monotonic clock is young
+        self._gpu_asked_ns = (
+            -GPU_EVERY_NS
+        )  # so that the first sample reads it, also if the monotonic clock has just started
         self._throttling = probes.throttling(self._stat) if self._stat else probes.Throttling()
         self._cpu_ns, self._sampled_ns = process_time_ns(), monotonic_ns()
         self._start_ns = wall_ns()
@@ -117,7 +119,7 @@ class HealthSampler:
         gc.callbacks.append(self._on_collection)
 
     def stop(self) -> None:
-        """Take the hooks back; loops stop being looked at with their next beat."""
+        """Remove the hooks; timers in loops stop at their next run."""
         self.is_running, self._is_over = False, True
         if self._on_collection in gc.callbacks:
             gc.callbacks.remove(self._on_collection)
@@ -150,7 +152,7 @@ class HealthSampler:
 
     def _beat_later(self, loop: asyncio.AbstractEventLoop) -> None:
         due_ns = monotonic_ns() + round(BEAT_EVERY_S * NS)
-        # Bound to nothing of the caller's: its context would live as long as the loop.
+        # In an empty context: the caller's context would live as long as the loop.
         loop.call_later(BEAT_EVERY_S, self._beat, weakref.ref(loop), due_ns, context=_empty_context())
 
     def _beat(self, watched: weakref.ref[asyncio.AbstractEventLoop], due_ns: int) -> None:
@@ -162,7 +164,7 @@ class HealthSampler:
             self._beat_later(loop)
 
     def queued(self, function: Callable[..., Returned]) -> Callable[..., Returned]:
-        """Return *function* such that its call counts the time since now: what it waited for a thread."""
+        """Wrap *function* so that its call counts the time since now: its wait for a thread."""
         submitted_ns = monotonic_ns()
 
         @functools.wraps(function, updated=())
@@ -177,7 +179,7 @@ class HealthSampler:
     # Windows ---------------------------------------------------------------------------------------------------------
 
     def sample(self, *, everything: bool = False) -> list[Window]:
-        """Count what happened since the last sample; return the window that ended, or with *everything* the open one."""
+        """Count the increase since the last sample; return the window that ended, or with *everything* the open one."""
         if not self.is_running:
             self.start()
             return []
@@ -197,7 +199,7 @@ class HealthSampler:
         return [*ended, *(self._close() if everything else ())]
 
     def _since(self, now_ns: int, *, is_last: bool) -> RuntimeCounts:
-        """Return what was added since the last sample."""
+        """Return the increase since the last sample."""
         waited = Contention(memory_bytes=self._memory_bytes, memory_limit_bytes=self._memory_limit_bytes)
         if is_last or now_ns - self._contention_ns >= CONTENTION_EVERY_NS:
             waited, self._contention_ns = self._contention.look(), now_ns
@@ -236,7 +238,7 @@ class HealthSampler:
 
 
 def runtime_window(process: str, start_ns: int, window_ns: int, runtime: RuntimeCounts, agent: str = "") -> Window:
-    """Return a window that holds the health of a process and nothing else; *agent* counts what it predicts."""
+    """Return a window with the health of a process only; its predictions are counted by *agent*."""
     nothing = TrafficState()
     return Window(
         key=RUNTIME_KEY._replace(cohort=agent),

@@ -1,7 +1,7 @@
 """Probes of contention: run-queue delay of this process, pressure stall information, and memory of its control group.
 
-Read from ``/proc/self/task/*/schedstat``, ``/proc/pressure`` or the group's ``*.pressure``, and the group's memory files. What the kernel does
-not say counts as nothing. A read costs 10 to 30 us a file, so the threads of which the delay is read are bounded.
+Read from ``/proc/self/task/*/schedstat``, ``/proc/pressure`` or the group's ``*.pressure``, and the group's memory files. Values that the
+kernel does not provide count as zero. A read costs 10 to 30 us a file, so the threads of which the delay is read are bounded.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import NamedTuple
 from radiosonde._clock import NS
 
 MAX_THREADS = 32
-"""Threads whose delay is read; of more than that the others wait as these do, or nobody knows."""
+"""Largest number of threads whose delay is read; the delay of others is not measured."""
 
 _KINDS = ("cpu", "memory", "io")
 
 
 class Contention(NamedTuple):
-    """What was added since the last look, in seconds, and memory as it is.
+    """Increase since the last read, in seconds, and the current memory.
 
     Attributes:
         run_delay_s: threads ready to run, without a core.
         cpu_stalled_s: some task waited for a core.
         memory_stalled_s: some task waited for memory.
         io_stalled_s: some task waited for input or output.
-        memory_bytes: memory of the group; 0 where nobody says.
+        memory_bytes: memory of the group; 0 if unknown.
         memory_limit_bytes: its limit; 0 without one.
     """
 
@@ -39,7 +39,7 @@ class Contention(NamedTuple):
 
 
 class ContentionProbe:
-    """Looks at what this process and its group wait for. Owner: whoever samples.
+    """Measures the stalls of this process and its group. For the sampling thread only.
 
     Args:
         root: where ``proc`` and ``sys`` are; for tests.
@@ -52,10 +52,10 @@ class ContentionProbe:
         self._memory = _memory_files(group)
         self._delays: dict[str, int] = {}
         self._stalls: list[int | None] = [None] * len(_KINDS)
-        self.look()  # what came before is not ours
+        self.look()  # discards the time before the start
 
     def look(self) -> Contention:
-        """Return what was added since the last call."""
+        """Return the increase since the last call."""
         stalled = []
         for place, file in enumerate(self._pressures):
             total = None if file is None else _pressure_total_us(file)
@@ -66,7 +66,7 @@ class ContentionProbe:
         return Contention(self._run_delay_s(), cpu, memory, io, used if limit else 0, limit)
 
     def _run_delay_s(self) -> float:
-        """Return the delay of all threads since the last look; a thread that is new brings all of its own."""
+        """Return the delay of all threads since the last read; a new thread adds its total."""
         try:
             threads = os.listdir(self._tasks)[:MAX_THREADS]  # noqa: PTH208 - twice as fast as Path.iterdir
         except OSError:
@@ -106,7 +106,7 @@ def _pressure_file(root: Path, group: Path | None, kind: str) -> Path | None:
 
 
 def _pressure_total_us(file: Path) -> int | None:
-    """Return the microseconds in which some task was stalled; None when the kernel does not say."""
+    """Return the microseconds in which some task was stalled; None when unknown."""
     try:
         line = next(line for line in file.read_text().splitlines() if line.startswith("some "))
         return int(line.rpartition("total=")[2])

@@ -1,6 +1,6 @@
 """Probes of the operating system: CPU limit of the cgroup, resident memory, GPU memory.
 
-All of it is optional: where the kernel or a library does not tell, nothing is counted, and nothing is told either.
+All probes are optional: values that the kernel or a library does not provide are silently omitted.
 Files under ``/proc`` and ``/sys`` cost 10 to 30 us a read; where there are none, memory and limits are unknown.
 """
 
@@ -24,7 +24,7 @@ class Throttling(NamedTuple):
     throttled_s: float = 0.0
 
     def since(self, before: Throttling) -> Throttling:
-        """Return what was added since *before*; a group that was made anew counts from zero."""
+        """Return the increase since *before*; a recreated group counts from zero."""
         if self.periods < before.periods:
             return self
         return Throttling(
@@ -60,7 +60,7 @@ def cpu_limit(root: Path = Path("/")) -> CpuLimit:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may run on; where the system does not say, how many there are."""
+    """Return the number of cores this process may run on; if unknown, the number of cores."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
@@ -77,7 +77,7 @@ def throttling(stat: Path) -> Throttling:
 
 
 def rss_bytes() -> int:
-    """Return the resident memory of this process; 0 when the kernel does not tell."""
+    """Return the resident memory of this process; 0 when unknown."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - a third of the time of Path.read_bytes
             return int(file.read().split()[1]) * mmap.PAGESIZE
@@ -86,7 +86,7 @@ def rss_bytes() -> int:
 
 
 def gpu_probe() -> Callable[[], int] | None:
-    """Return what asks NVML for the bytes in use on all devices; None without pynvml, driver or device."""
+    """Return a function that queries NVML for the bytes in use on all devices; None without pynvml, driver or device."""
     try:
         import pynvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:

@@ -34,7 +34,7 @@ def encode_batch(batch: Batch) -> tuple[str, bytes]:
 
 
 def decode_batch(batch_id: str, document: str | bytes, cells: bytes) -> Batch:
-    """Return what `encode_batch` wrote."""
+    """Decode the result of `encode_batch`."""
     written = json.loads(document)
     sharing = [
         (SeriesKey(*key), tuple(classes), tuple(features), grid, width)
@@ -72,6 +72,6 @@ def encode_stated(all_stated: Iterable[Stated]) -> list[str]:
 
 
 def decode_stated(document: str | bytes) -> Stated:
-    """Return what `encode_stated` wrote."""
+    """Decode the result of `encode_stated`."""
     has_cells, *statements = json.loads(document)
     return Stated(tuple(Statement(*statement) for statement in statements), has_cells)

@@ -1,7 +1,7 @@
 """Parses labels from files and requests. Nothing is guessed; each rejection has a reason.
 
-What passes can be stored and compared: text without lone surrogates and no longer than a class name, numbers that are finite,
-a time that is an instant. Whether its prediction is known is the join store's to say.
+An accepted label can be stored and compared: text without lone surrogates and no longer than a class name, finite numbers, a valid time.
+Whether its prediction is known is determined by the join store.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Refusal(NamedTuple):
 
     Attributes:
         reason: one word for counting.
-        message: a sentence for whoever wrote it.
+        message: a sentence for the sender.
     """
 
     reason: str
@@ -47,8 +47,8 @@ class LabelReader:
     """Reads labels; the same for all of them.
 
     Args:
-        keys: what verifies receipts; without keys they are refused.
-        naive_utc: take times without a zone for UTC, instead of refusing them.
+        keys: keys that verify receipts; without keys receipts are refused.
+        naive_utc: read times without a zone as UTC, instead of refusing them.
     """
 
     def __init__(self, keys: ReceiptKeys | None = None, *, naive_utc: bool = False) -> None:
@@ -60,8 +60,8 @@ class LabelReader:
 
         Args:
             identity: prediction id, the caller's own id, or a receipt, which is verified here and passed on as it is.
-            value: what really happened.
-            time: when it became known: ISO 8601 with its zone, or seconds since the epoch; None or empty: now.
+            value: the actual outcome.
+            time: time at which it became known: ISO 8601 with its zone, or seconds since the epoch; None or empty: now.
             now_ns: wall clock.
         """
         known_as = self._identity(identity, now_ns)

@@ -1,6 +1,6 @@
 """Joins labels with stored predictions: the part shared by all join stores.
 
-A store hands in the labels and a `JoinLookup` to look things up on, and writes down what comes out, in one transaction.
+A store passes the labels and a `JoinLookup`, and writes the result, in one transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from radiosonde._join.store import EXPIRED, INVALID, UNKNOWN, Batch, Label
 from radiosonde.model import Outcome, id_text
 
 MAX_AGE_S = 30 * 86_400.0
-"""Age at which a prediction is given up, counted from its start: the id tells it."""
+"""Age at which a prediction expires, counted from its start, which is part of the id."""
 
 WAIT_S = 3_600.0
 """How long a label waits for a prediction that is not there: drains, spools and clocks of other hosts are slower than some
@@ -39,8 +39,8 @@ class Received(NamedTuple):
     Attributes:
         id: prediction id or the caller's own; None when it cannot be one.
         value: text, number or truth value; None when it is none.
-        time_ns: when the label became known.
-        since_ns: when its prediction was first looked for in vain; 0: not yet.
+        time_ns: time at which the label became known.
+        since_ns: time of the first unsuccessful lookup of its prediction; 0: not yet.
     """
 
     id: str | None
@@ -50,28 +50,28 @@ class Received(NamedTuple):
 
 
 class JoinLookup(Protocol):
-    """What joining needs to look up."""
+    """Lookups that joining needs."""
 
     def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Return the prediction ids of those *names* that are somebody's own ids."""
+        """Return the prediction ids of those *names* that are callers' own ids."""
 
     def chunks(self, places: Sequence[Place]) -> Iterable[Sequence[PredictionChunk]]:
-        """Return what is kept at each place."""
+        """Return the stored chunks at each place."""
 
     def stated(self, nonce: int, keys: Sequence[Key]) -> Mapping[Key, Stated]:
-        """Return what was stated before for those of *keys* that have a label."""
+        """Return the earlier statements for those of *keys* that have a label."""
 
 
 @dataclass
 class Findings:
-    """What came out.
+    """The result of joining.
 
     Attributes:
         outcomes: to be counted.
         results: labels by result.
-        stated: what is to be kept for each labelled prediction, by nonce and key.
+        stated: statements to store for each labelled prediction, by nonce and key.
         unfound: labels whose prediction is not there.
-        witness: is told each label with its prediction and what became of it.
+        witness: called with each label, its prediction and the result.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -94,7 +94,7 @@ _Sought = tuple[Received, Key]
 
 
 def readable(label: Label) -> Received:
-    """Return a label as it is kept; what cannot be read is kept too, and counted as invalid when its turn comes."""
+    """Return a label in stored form; an unreadable label is stored too, and counted as invalid when it is joined."""
     value = Guard.attempt(label_value, label.value)
     time_ns = int(label.time_ns)
     own = id_text(label.prediction_id) if -(1 << 63) <= time_ns < 1 << 63 else None
@@ -102,7 +102,7 @@ def readable(label: Label) -> Received:
 
 
 def target_of(prediction_id: str) -> tuple[int, Key] | None:
-    """Return nonce and key of a prediction id; None when it is not one of ours."""
+    """Return nonce and key of a prediction id; None for an id of another form."""
     parts = parse_id(prediction_id)
     if parts is None or parts[0] >> 63:
         return None
@@ -110,7 +110,7 @@ def target_of(prediction_id: str) -> tuple[int, Key] | None:
 
 
 def known_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
-    """Yield (own id, prediction id, its start) of callers' names; one that means no prediction of ours means nothing."""
+    """Yield (own id, prediction id, its start) of callers' names; names of other targets are skipped."""
     for own, prediction_id in names:
         target, text = target_of(prediction_id), id_text(own)
         if target is not None and text is not None:
@@ -118,7 +118,7 @@ def known_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, in
 
 
 def join_labels(labels: Sequence[Received], lookup: JoinLookup, found: Findings | None = None) -> Findings:
-    """Join *labels* with what *lookup* finds, each with all that was stated for its prediction before, into *found*."""
+    """Join *labels* with the predictions and earlier statements found by *lookup*, into *found*."""
     found = Findings() if found is None else found
     sought: dict[Place, list[_Sought]] = {}
     nameless: list[Received] = []
@@ -131,7 +131,7 @@ def join_labels(labels: Sequence[Received], lookup: JoinLookup, found: Findings 
             nameless.append(label)
         else:
             sought.setdefault(place_of(target[0], target[1][0]), []).append((label, target[1]))
-    # Text that reads like one of our ids may be a caller's own id all the same (a UUID, a trace id).
+    # Text in the form of a prediction id may still be a caller's own id (a UUID, a trace id).
     nameless += _join_at(sought, lookup, found)
     if nameless:
         aliases = lookup.aliases([label.id for label in nameless if label.id is not None])
@@ -142,7 +142,7 @@ def join_labels(labels: Sequence[Received], lookup: JoinLookup, found: Findings 
             if target is None:
                 found.unfound.append(label)
             else:
-                # From now on by our id, so that it waits for the right page; the meaning of a name never changes.
+                # From now on by prediction id, so that it waits for the right page; the meaning of a name never changes.
                 renamed.setdefault(place_of(target[0], target[1][0]), []).append((label._replace(id=alias), target[1]))
         found.unfound += _join_at(renamed, lookup, found)
     return found
@@ -162,7 +162,7 @@ def _join_page(
     nonce: int, labels: list[_Sought], chunks: Sequence[PredictionChunk], lookup: JoinLookup, found: Findings
 ) -> list[Received]:
     pairs: list[tuple[_Sought, FoundPrediction]] = []
-    # A prediction may be there twice, from its ring and from a receipt: the one with cells says more.
+    # A prediction may be stored twice, from its ring and from a receipt: the one with cells is preferred.
     for chunk in sorted(chunks, key=lambda each: each.cells.shape[1], reverse=True):
         if not labels:
             break
@@ -199,10 +199,10 @@ class Patience:
 
     Attributes:
         now_ns: the moment.
-        oldest_ns: start of the oldest prediction that may still be there.
+        oldest_ns: start of the oldest prediction that may still be stored.
         wait_ns: how long a label waits.
         horizons_ns: by nonce, start of the youngest prediction that was dropped before it was too old.
-        has_aliases: whether callers use ids of their own. If none do, an id that reads like an old one of ours is that.
+        has_aliases: whether callers use their own ids. If not, an id in the form of an expired prediction id is one.
     """
 
     now_ns: int
@@ -220,7 +220,7 @@ class Patience:
 
     @property
     def waited_out_ns(self) -> int:
-        """A label that was first looked at before this has waited long enough."""
+        """A label first looked up before this time has expired."""
         return self.now_ns - self.wait_ns
 
     def fate(self, label: Received) -> str | None:
@@ -245,11 +245,11 @@ class Patience:
 
 
 class GivenUp(NamedTuple):
-    """What a chunk leaves behind when it is given up.
+    """The result of expiring a chunk.
 
     Attributes:
-        outcomes: one for each prediction whose label never came.
-        rest: what is kept for the next time, because there was no room; None when nothing is.
+        outcomes: one for each prediction without a label.
+        rest: the part kept for the next call, for lack of room; None for nothing.
         gone: keys of the rows that are not kept.
     """
 
@@ -262,8 +262,8 @@ def give_up(chunk: PredictionChunk, siblings: Iterable[PredictionChunk], labelle
     """Give up a chunk whose predictions are too old; its labels did not come.
 
     Args:
-        chunk: what is given up.
-        siblings: what else is kept of its page: a prediction in two chunks goes with the last of them.
+        chunk: the expired chunk.
+        siblings: the other chunks of its page: a prediction in two chunks expires with the last of them.
         labelled: keys that have a label.
         room: bound on the outcomes.
     """

@@ -1,7 +1,7 @@
 """Compares label values with outputs: one rule, independent of the source of the label.
 
-`radiosonde.label`, files, requests and receipts all end here, when the label meets its prediction and the model's classes are
-known. Nothing is decided before that: ``1e5`` in a file is the class ``1e5`` of one model and the number 100000 of another.
+`radiosonde.label`, files, requests and receipts all end here, when the label is joined and the model's classes are known. Nothing is
+decided earlier: ``1e5`` in a file is the class ``1e5`` of one model and the number 100000 of another.
 ``docs/labels.md`` has the rule as a table.
 
 A class is named, in this order:
@@ -12,8 +12,8 @@ A class is named, in this order:
 3. by its position among the declared classes. Classes learned from answers have none: they are in the order in which they
    happened to come.
 
-What names no known class is a class of its own, written as the known ones are. Text that says that there is no label (the texts
-that pandas reads as missing) is none, unless a class is called so. A number with leading zeros is a code, which equals itself alone.
+A value that matches no known class is a new class, formatted like the known ones. Text for a missing label (the texts that pandas reads as
+missing) is no label, unless a class has that name. A number with leading zeros is a code, which equals only itself.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _TRUTHS: Final = ({"True", "False"}, {"0", "1"})
 
 
 def label_value(value: Any) -> str | float | bool | None:
-    """Return a label's value as text, number or truth value; None for what names nothing.
+    """Return a label's value as text, number or truth value; None for a missing or unsupported value.
 
-    Nothing is named by missing values, containers, empty text, and numbers that are not finite. A whole number too large for an
-    exact float becomes text. May raise what a foreign object raises.
+    Unsupported are missing values, containers, empty text, and numbers that are not finite. A whole number too large for an exact float
+    becomes text. Exceptions of foreign objects propagate.
     """
     value = bare(value)
     if isinstance(value, (str, bytes)):
@@ -71,19 +71,19 @@ def label_value(value: Any) -> str | float | bool | None:
         return float(value) if math.isfinite(value) else None
     if value is None or _names_nothing(value):
         return None
-    str(value)  # raises what the object raises
+    str(value)  # exceptions of the object propagate
     return class_text(value)
 
 
 def _names_nothing(value: Any) -> bool:
-    # NaN, and pandas' NA and NaT, differ from themselves or refuse to say.
+    # NaN, and pandas' NA and NaT, differ from themselves or raise.
     if Guard.attempt(lambda: bool(value != value)) is not False:  # noqa: PLR0124
         return True
     return isinstance(value, (list, dict, tuple, set, frozenset, bytearray)) or bool(getattr(value, "ndim", None))
 
 
 def finite_number(value: Any) -> float | None:
-    """Return the number that a label of a regression names; None for what is none, and beyond `LARGEST`.
+    """Return the number of a regression label; None for other values, and beyond `LARGEST`.
 
     Text is read as in the rule above: ``.5``, ``1.``, ``+1``, ``5e-1``, ``true``. A decimal comma is not guessed.
     """
@@ -99,11 +99,11 @@ def finite_number(value: Any) -> float | None:
 
 
 def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
-    """Return the class that a label names by the rule above; None for what names none.
+    """Return the class of a label by the rule above; None for a value that is no class.
 
     Args:
         value: the label.
-        classes: names of the classes that are known.
+        classes: names of the known classes.
         declared: how many of them, the first, have a position.
     """
     if type(value) is str and value in classes:
@@ -137,7 +137,7 @@ def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
 
 
 def is_unclear(value: Any, predicted: str, declared: int) -> bool:
-    """Say whether only the names of all classes could tell which one a label means, where *predicted* is the one that is known.
+    """Return whether a label is ambiguous without the names of all classes, given only the name *predicted*.
 
     A position among *declared* classes is so, and a truth value; not where the classes' own names are numbers.
     """
@@ -169,7 +169,7 @@ def _is_whole(name: str) -> bool:
 
 
 def _reading(text: str) -> Decimal | None:
-    """Return the number that a text reads as; None for a code and for what is none. Truth values are 1 and 0."""
+    """Return the number in a text; None for a code and for other text. Truth values are 1 and 0."""
     truth = _WORDS.get(text.lower())
     if truth is not None:
         return Decimal(truth)

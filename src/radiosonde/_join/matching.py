@@ -1,6 +1,6 @@
 """Computes the outcome of a label for its prediction: pure, the same in every store.
 
-A prediction keeps every distinct value that was stated for it, with the first and the last time it was. In force is the
+A prediction keeps every distinct value stated for it, with the first and the last time. In force is the
 value of the largest ``(last time, text)``; its lag counts from the first time it was stated, so that a job that sends
 all labels again every night does not make them late. Both depend only on the set of statements, never on their order.
 The value an older statement loses to must be kept too: A at 1, B at 3, A at 5 is A known since 1.
@@ -18,11 +18,11 @@ from radiosonde.model import FIRST_HASHED, OTHER_WRONG, OVERFLOW_CLASS, Outcome,
 from radiosonde.model.series import OVERFLOW_COHORT
 
 VALUES_KEPT = 16
-"""Distinct values kept of one prediction, the newest; beyond it the lag of a value stated long ago starts anew."""
+"""Number of distinct values kept per prediction, the newest ones; beyond it the lag of an older value starts again."""
 
 
 class LaneCodes:
-    """What a lane's codes mean, looked up once for all its predictions."""
+    """Decoded names of a lane, looked up once for all its predictions."""
 
     def __init__(self, names: LaneNames) -> None:
         self.names = names
@@ -50,7 +50,7 @@ class FoundPrediction(NamedTuple):
     """A prediction that was found for a label.
 
     Attributes:
-        lane: what its codes mean.
+        lane: names of its codes.
         event_ns: event time.
         score: predicted value, NaN none.
         confidence: confidence, NaN none.
@@ -82,7 +82,7 @@ class Statement(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """What was stated for a prediction.
+    """The values stated for a prediction.
 
     Attributes:
         statements: by distinct value, the one in force first.
@@ -94,12 +94,12 @@ class Stated(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What became of a label.
+    """The result for a label.
 
     Attributes:
         result: one of `radiosonde._join.store.RESULTS`.
-        outcome: what is to be counted, if anything.
-        stated: what the prediction has been said to be by now; None when the label was not one of its statements.
+        outcome: the outcome to count, if any.
+        stated: all values stated for the prediction so far; None when the label was not one of its statements.
     """
 
     result: str
@@ -108,7 +108,7 @@ class Match(NamedTuple):
 
 
 def match(value: str | float | None, time_ns: int, prediction: FoundPrediction, stated: Stated | None) -> Match:
-    """Match a label's value, known since *time_ns*, with its prediction and with what was *stated* for it before."""
+    """Match a label's value, known since *time_ns*, with its prediction and the values *stated* for it before."""
     if not prediction.is_answered:
         return Match(UNANSWERED)
     label: str | float | None
@@ -150,7 +150,7 @@ def outcome_of(
     former: str | float | None = None,
     former_lag_s: float = math.nan,
 ) -> Outcome:
-    """Return the outcome of a prediction whose label is *label*; None says that it never came."""
+    """Return the outcome of a prediction with the label *label*; None: it never arrived."""
     lane = prediction.lane
     has_class = prediction.class_code >= 0
     if prediction.class_code >= FIRST_HASHED:

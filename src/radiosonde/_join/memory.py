@@ -54,7 +54,7 @@ class MemoryJoinStore:
 
     Args:
         capacity: predictions per lane; the oldest go beyond it, and their labels are expired.
-        max_age_s: age at which a prediction is given up.
+        max_age_s: age at which a prediction expires.
         wait_s: how long a label waits for its prediction.
 
     Attributes:
@@ -127,9 +127,9 @@ class MemoryJoinStore:
         return len(self._received) + len(self._room)
 
     def close(self) -> None:
-        """See `JoinStore`. What is in memory stays as long as the store does."""
+        """See `JoinStore`. The contents stay in memory as long as the store exists."""
 
-    # What `join_labels` looks up -------------------------------------------------------------------------------------
+    # Lookups for `join_labels` -------------------------------------------------------------------------------------
 
     def aliases(self, names: Sequence[str]) -> Mapping[str, str]:
         """See `JoinLookup`."""
@@ -162,7 +162,7 @@ class MemoryJoinStore:
         return found
 
     def _age(self, oldest_ns: int, room: int) -> Iterator[Outcome]:
-        """Give up what is too old, oldest first; yield an outcome for each label that never came."""
+        """Expire old predictions, oldest first; yield an outcome for each missing label."""
         for nonce, kept in list(self._kept.items()):
             while room > 0 and kept and kept[0].newest_ns < oldest_ns:
                 first = self._forget(nonce)
@@ -198,7 +198,7 @@ class MemoryJoinStore:
         for place, codes in enumerate(known):
             merged = merged_lane(codes.names, names)
             if merged is not None:
-                # Chunks that came before keep their codes: what these mean is not changed by names added later.
+                # Earlier chunks keep their codes: added names do not change their meaning.
                 known[place] = LaneCodes(merged)
                 return known[place]
         known.append(LaneCodes(names))

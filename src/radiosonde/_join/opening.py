@@ -15,7 +15,7 @@ def open_join_store(target: str | None, *, max_age_s: float = MAX_AGE_S, wait_s:
     Args:
         target: None: in memory; an address that begins with ``redis://`` or ``rediss://``: on that Redis; else the path of a
             SQLite file, made when missing.
-        max_age_s: age at which a prediction is given up.
+        max_age_s: age at which a prediction expires.
         wait_s: how long a label waits for its prediction.
 
     Raises:
@@ -24,7 +24,7 @@ def open_join_store(target: str | None, *, max_age_s: float = MAX_AGE_S, wait_s:
     """
     if target is None:
         return MemoryJoinStore(max_age_s=max_age_s, wait_s=wait_s)
-    # Imported here: sqlite3 and redis are no part of what a process without a store loads.
+    # Imported here: a process without a store does not load sqlite3 and redis.
     if target.startswith(_REDIS):
         from radiosonde._join.redis import RedisJoinStore
 

@@ -1,7 +1,7 @@
 """Layout of predictions in a join store: fixed pages of indices, so that an id leads to a few kilobytes.
 
-A page is `PAGE_ROWS` consecutive indices of one ring. What one `remember` brings of a page is a chunk of it; a record
-that ends late (a straggler) is a small chunk of its own page instead of making a chunk's range overlap all others.
+A page is `PAGE_ROWS` consecutive indices of one ring. The predictions of one page in one `remember` are a chunk; a record that ends late (a
+straggler) is a small chunk of its own page, so that ranges of chunks do not overlap.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE_ROWS = 1 << PAGE_SHIFT
 about ten microseconds to write, a hundredth of one for each of a page's predictions."""
 
 LOW_BITS = 0xFFFFFFFF
-"""What an id holds of an index. Pages count by it too; it divides them evenly."""
+"""Modulus of the index in an id. Pages use it too; it is a multiple of their size."""
 
 Place = tuple[int, int]
 """(nonce, page)."""
@@ -35,10 +35,10 @@ class PredictionChunk(NamedTuple):
     """Predictions of one lane and one page.
 
     Attributes:
-        lane: what the codes mean.
+        lane: names of the codes.
         rows: see `Predictions.rows`.
         cells: see `Predictions.cells`.
-        mark: how the store calls it.
+        mark: the store's key for it.
     """
 
     lane: LaneCodes
@@ -110,7 +110,7 @@ def encode_lane(names: LaneNames) -> str:
 
 
 def decode_lane(document: str | bytes) -> LaneNames:
-    """Return what `encode_lane` wrote."""
+    """Decode the result of `encode_lane`."""
     fields: dict[str, Any] = json.loads(document)
     for name in ("cohorts", "classes", "features"):
         fields[name] = tuple(fields[name])
@@ -120,8 +120,8 @@ def decode_lane(document: str | bytes) -> LaneNames:
 def merged_lane(known: LaneNames, new: LaneNames) -> LaneNames | None:
     """Return the names that serve the codes of both; None when one code means two things.
 
-    Names of a lane are added while it runs. A receipt names its prediction's class and cohort alone: such a lane has the
-    same nonce and codes of its own.
+    Names of a lane are added while it runs. A receipt holds only its prediction's class and cohort: such a lane has the same nonce and its
+    own codes.
     """
     if (known.model, known.version, known.variant, known.declared, known.features, known.grid) != (
         new.model, new.version, new.variant, new.declared, new.features, new.grid,

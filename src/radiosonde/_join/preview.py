@@ -1,7 +1,7 @@
 """Previews the results of labels before they are received.
 
-For whoever loads a file of labels: a column that is not the one meant, or classes written otherwise than the model writes them,
-cost every label, and are seen here and not a day later.
+For loading a file of labels: a wrong column, or classes spelled differently from the model's, would cost every label, and is detected here
+instead of a day later.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from radiosonde._join.matching import FoundPrediction, Match
 from radiosonde._join.store import INVALID, Label
 
 MOST_NAMES = 1000
-"""Distinct names and values that are told apart; a column of labels may be really an identifier."""
+"""Largest number of distinct names and values; a column of labels may really be an identifier."""
 
 
 @dataclass
 class Preview:
-    """What is known of some labels; one may be added up over many `preview` calls.
+    """Preview of some labels; may be accumulated over many `preview` calls.
 
     Attributes:
-        labels: how many were looked at.
-        met: how many of their predictions are known.
+        labels: number of labels.
+        met: number of labels with a known prediction.
         invalid: labels that their prediction cannot be compared with, by (model, value).
         named: labels that name a class, by (model, class).
         classes: by model, the classes that its answers have; none for a model that answers numbers.

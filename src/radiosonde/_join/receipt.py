@@ -28,15 +28,14 @@ texts  model, version, variant (where flagged), cohort; a class: its own text (w
        with its length and that many bytes of UTF-8, lone surrogates passed through
 =====  =====================================================================================================
 
-What is left out, because it does not fit: the cells of the features (labels by receipt count in every table but those of
-features by label), and the class names of a model with so many that the text would be too long. Then the receipt says the
-predicted class alone: a label that names its class is right as ever, one that means a position or a truth value is refused
-(see `Receipt.truth`) and never counted wrongly. Names that are too long even so are refused when signing; they are
-never cut, because a cut name is another series.
+Omitted for lack of space: the cells of the features (labels by receipt count in every table except features by label), and the class names
+of a model with so many that the text would be too long. Then the receipt holds the predicted class only: a label that names its class
+works, one that gives a position or a truth value is refused (see `Receipt.truth`) and never counted wrongly. Names that are still too long
+are refused when signing; they are never truncated, because a truncated name is another series.
 
-The tag is over the text, not over the bytes it stands for, and is compared as text before anything is decoded: so nobody
-without the key can make the decoder read anything, and base64's spare bits and skipped characters give no second text
-for the same receipt. The length tells a truncated receipt from a forged one; until the tag agrees it is a hint, no more.
+The tag covers the text, not the decoded bytes, and is compared as text before anything is decoded: the decoder never reads input from
+anyone without the key, and base64's spare bits and skipped characters allow no second text for the same receipt. The length distinguishes a
+truncated receipt from a forged one; it is only a hint until the tag matches.
 """
 
 from __future__ import annotations
@@ -66,11 +65,11 @@ LONGEST: Final = 200
 MALFORMED: Final = "malformed"
 """Not a receipt, or not one of this layout."""
 TRUNCATED: Final = "truncated"
-"""Shorter than it says it is."""
+"""Shorter than its length field."""
 UNKNOWN_KEY: Final = "unknown_key"
 """Signed with a key that is not among those here."""
 FORGED: Final = "forged"
-"""Its tag is not that of its text: changed, or signed by somebody else."""
+"""Its tag does not match its text: changed, or signed with another key."""
 EXPIRED: Final = "expired"
 """Signed here, and too old."""
 UNFIT: Final = "unfit"
@@ -96,7 +95,7 @@ _KEY_END = len(PREFIX) + 9
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a label needs of its prediction.
+    """The data of a prediction that a label needs.
 
     Attributes:
         prediction_id: 32 hex digits.
@@ -119,20 +118,20 @@ class Receipt:
     declared: int = 0
 
     def truth(self, label: str | float) -> str | float | None:
-        """Return what *label* names: a class by its name, or a number; None when it names neither for this prediction."""
+        """Return the class name or number of *label*; None when it is neither for this prediction."""
         if not math.isnan(self.value):
             return finite_number(label)
         if self.classes:
             return class_name(label, self.classes, min(self.declared, len(self.classes)))
         name = class_name(label, (self.predicted,), 0)
-        # Without the names nobody knows which class a position or a truth value means, unless it is the predicted one.
+        # Without the names, a position or a truth value is ambiguous unless it is the predicted class.
         if name is None or name == self.predicted:
             return name
         return None if is_unclear(label, self.predicted, self.declared) else name
 
     def predictions(self) -> Predictions:
-        """Return the prediction as a join store keeps it: a chunk of one row, without cells."""
-        start_ns, nonce, index = parse_id(self.prediction_id) or (0, 0, 0)  # what was signed has an id
+        """Return the prediction in stored form: a chunk of one row, without cells."""
+        start_ns, nonce, index = parse_id(self.prediction_id) or (0, 0, 0)  # a signed prediction has an id
         classes = self.classes if self.predicted in self.classes else (*self.classes, self.predicted)
         code = classes.index(self.predicted) if math.isnan(self.value) else -1
         model, version, variant, cohort = self.key
@@ -143,7 +142,7 @@ class Receipt:
 
 
 def is_receipt(text: object) -> bool:
-    """Say whether *text* looks like a receipt, of whatever worth."""
+    """Return whether *text* has the form of a receipt, valid or not."""
     return isinstance(text, str) and text.startswith(PREFIX)
 
 
@@ -236,7 +235,7 @@ def _encode(receipt: Receipt, expires_ns: int) -> bytes:
             parts.append(_CONFIDENCE.pack(receipt.confidence))
         place = receipt.classes.index(receipt.predicted) if receipt.predicted in receipt.classes else _OWN_TEXT
         own = () if place < _OWN_TEXT else (receipt.predicted,)
-        # More than 255 of anything is too long anyway; a byte keeps that from being an error of its own.
+        # More than 255 of anything is too long anyway; clamping to a byte avoids a separate error.
         counts = (min(place, _OWN_TEXT), min(len(receipt.classes), 255), min(receipt.declared, 255))
         names = _texts(*own, *receipt.classes)
         parts.append(bytes(counts))
@@ -252,7 +251,7 @@ def _encode(receipt: Receipt, expires_ns: int) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _texts(*texts: str) -> bytes:
-    """Return texts with their lengths; one longer than its byte can say is longer than a receipt, and ends up so here."""
+    """Return texts with their lengths; a text longer than a byte can express makes the receipt too long."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     return b"".join(bytes((min(len(text), 255),)) + text for text in encoded)
 

@@ -11,11 +11,11 @@ from radiosonde._guard import Guard
 from radiosonde.errors import ConfigurationError
 
 MOST_LABELS = 1 << 24
-"""Labels of one call. Bounds what is made of something that only says how long it is, such as a range."""
+"""Largest number of labels of one call. Bounds the expansion of a value that only has a length, such as a range."""
 
 
 def is_column(value: Any) -> bool:
-    """Say whether *value* is a column of ids, not one id. What raises when it is asked is none."""
+    """Return whether *value* is a column of ids, not one id; false for an object that raises."""
     return Guard.attempt(_is_column, value) is True
 
 

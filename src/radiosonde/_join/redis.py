@@ -1,11 +1,11 @@
 """A join store on Redis: for many hosts.
 
-Every call is one ``MULTI`` transaction; a join watches the counter of joins, and whatever it decided upon not finding something,
-so that of two joiners one wins and the other begins anew. What `receive` returned for outlives this process; whether it
-outlives the Redis server is that server's setting: ``appendonly yes`` (and ``appendfsync always`` for a power cut), with
+Every call is one ``MULTI`` transaction; a join watches the counter of joins, and every key whose absence it relies on, so that of two
+joiners one wins and the other retries. Received labels survive this process; whether they survive the Redis server depends on its settings:
+``appendonly yes`` (and ``appendfsync always`` for a power cut), with
 ``maxmemory-policy noeviction``, or Redis throws labels away.
 
-Keys of predictions expire by themselves a day after they are given up, should nobody join.
+Keys of predictions expire by themselves a day after their maximum age, even without a joiner.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TIMEOUT_S = 5.0
 """How long the server may take to answer."""
 
 ATTEMPTS = 100
-"""Times a transaction begins anew because another client came in between; each is a few milliseconds."""
+"""Largest number of retries of a transaction after a conflict with another client; each takes a few milliseconds."""
 
 WAITING = 1 << 20
 """Labels that wait for their predictions; beyond it those that have waited longest are unknown."""
@@ -72,8 +72,8 @@ class RedisJoinStore:
 
     Args:
         url: ``redis://[user:password@]host[:port][/database]``, or ``rediss://`` with TLS.
-        prefix: what all keys begin with.
-        max_age_s: age at which a prediction is given up.
+        prefix: prefix of all keys.
+        max_age_s: age at which a prediction expires.
         wait_s: how long a label waits for its prediction.
 
     Raises:
@@ -111,7 +111,7 @@ class RedisJoinStore:
             pipe.execute()
 
     def alias(self, names: Sequence[tuple[str, str]]) -> None:
-        """See `JoinStore`. The first meaning of a name stays; a target that is no id of ours means nothing."""
+        """See `JoinStore`. The first meaning of a name stays; a target that is not a prediction id is ignored."""
         known = list(known_names(names))
         with self._told():
             pipe = self._client.pipeline()
@@ -166,7 +166,7 @@ class RedisJoinStore:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn any error of the client into a `StoreError` that says what to do next, without the address's password."""
+        """Convert any error of the client to a `StoreError` with what to do next, without the password of the address."""
         try:
             yield
         except (redis.RedisError, OSError) as error:
@@ -187,7 +187,7 @@ class RedisJoinStore:
         raise StoreError(f"{ATTEMPTS} joins in a row conflicted with other processes: join from fewer processes")
 
     def _join(self, pipe: Any, owner: str, now_ns: int, limit: int) -> tuple[bool, Batch | None]:
-        """Return (nothing is left to try, what to hand out)."""
+        """Return (nothing is left to try, the batch)."""
         keys = self._keys
         leased = self._leased(pipe, owner, now_ns)
         if leased is not None:
@@ -222,7 +222,7 @@ class RedisJoinStore:
             pipe.hset(keys.batches, batch.id, json.dumps([owner, now_ns]))
         pipe.incr(keys.joins)
         pipe.execute()
-        # Labels that begin to wait, and predictions that had their labels, make no batch: on to the next ones.
+        # Labels that begin to wait, and predictions that had their labels, form no batch: continue with the next ones.
         return batch is not None, batch
 
     def _leased(self, pipe: Any, owner: str, now_ns: int) -> Batch | None:
@@ -244,7 +244,7 @@ class RedisJoinStore:
     def _unfound(
         self, pipe: Any, lookup: RedisLookup, found: Findings, now_ns: int
     ) -> tuple[list[Received], list[Received]]:
-        """Return the labels that wait from now on, and those whose prediction has come while they were looked for."""
+        """Return the labels that wait from now on, and those whose prediction arrived during the lookup."""
         if not found.unfound:
             return [], []
         pipe.watch(*dict.fromkeys(key for label in found.unfound for key in self._keys.sources(label)))
@@ -274,7 +274,7 @@ class RedisJoinStore:
     def _age(
         self, pipe: Any, lookup: RedisLookup, found: Findings, now_ns: int, room: int
     ) -> Iterator[tuple[PredictionChunk, GivenUp]]:
-        """Give up what is too old, oldest first; yield each chunk with what it leaves behind."""
+        """Expire old predictions, oldest first; yield each chunk with its result."""
         oldest_ns = now_ns - round(self._max_age_s * NS)
         members = pipe.zrangebyscore(self._keys.ages, "-inf", oldest_ns, start=0, num=1 + room // 16)
         gone: set[str] = set()

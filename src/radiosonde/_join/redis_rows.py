@@ -37,7 +37,7 @@ for place = 3, #KEYS do
     redis.call('DEL', KEYS[place])
 end
 """
-"""Let labels that wait be looked at again. Keys: waiting, received, then the sets of who waits for what."""
+"""Requeue waiting labels. Keys: waiting, received, then the sets of waiting labels by page or name."""
 
 
 class RedisKeys:
@@ -54,7 +54,7 @@ class RedisKeys:
         return f"{self.prefix}page:{place[0]}:{place[1]}"
 
     def stated(self, place: Place) -> str:
-        """Return the key of what was said of a page's predictions."""
+        """Return the key of the statements for a page's predictions."""
         return f"{self.prefix}stated:{place[0]}:{place[1]}"
 
     def lane(self, digest: bytes) -> str:
@@ -70,7 +70,7 @@ class RedisKeys:
         return f"{self.prefix}batch:{batch_id}"
 
     def wake(self, wake: Place | str) -> str:
-        """Return the key of who waits for a page or a name."""
+        """Return the key of the labels that wait for a page or a name."""
         return f"{self.prefix}wake:{wake[0]}:{wake[1]}" if isinstance(wake, tuple) else f"{self.prefix}wake:id:{wake}"
 
     def sources(self, label: Received) -> list[str]:
@@ -165,7 +165,7 @@ def drop_chunk(pipe: Any, keys: RedisKeys, mark: ChunkMark) -> None:
 
 
 def write_stated(pipe: Any, keys: RedisKeys, stated: Mapping[tuple[int, Key], Stated], ttl_s: int) -> None:
-    """Keep what was stated."""
+    """Store statements."""
     pages: dict[str, dict[str, str]] = {}
     for (nonce, key), document in zip(stated, encode_stated(stated.values()), strict=True):
         pages.setdefault(keys.stated(place_of(nonce, key[0])), {})[_field(key)] = document
@@ -175,7 +175,7 @@ def write_stated(pipe: Any, keys: RedisKeys, stated: Mapping[tuple[int, Key], St
 
 
 def drop_stated(pipe: Any, keys: RedisKeys, place: Place, gone: Sequence[Key]) -> None:
-    """Forget what was stated for predictions that are gone."""
+    """Delete the statements for removed predictions."""
     if gone:
         pipe.hdel(keys.stated(place), *[_field(key) for key in gone])
 
@@ -192,7 +192,7 @@ def write_waiting(pipe: Any, keys: RedisKeys, labels: Iterable[Received], ttl_s:
 
 
 def wake(pipe: Any, keys: RedisKeys, wakes: Iterable[Place | str]) -> None:
-    """Let labels that wait be looked at again."""
+    """Requeue waiting labels."""
     names = [keys.waiting, keys.received, *dict.fromkeys(keys.wake(wake) for wake in wakes)]
     pipe.eval(WAKE, len(names), *names)
 
@@ -203,7 +203,7 @@ def encode_label(label: Received) -> str:
 
 
 def decode_labels(documents: Sequence[bytes]) -> list[Received]:
-    """Return what `encode_label` wrote."""
+    """Decode the result of `encode_label`."""
     return [Received(*fields) for fields in json.loads(b"[" + b",".join(documents) + b"]")]
 
 

@@ -54,9 +54,9 @@ class SqliteJoinStore:
 
     Args:
         path: the file; made when missing, its folder must exist. Readable by its owner only.
-        max_age_s: age at which a prediction is given up.
+        max_age_s: age at which a prediction expires.
         wait_s: how long a label waits for its prediction.
-        max_bytes: bound on the file; labels that nobody joins may take as much again before they are refused.
+        max_bytes: bound on the file; unjoined labels may take as much again before they are refused.
 
     Attributes:
         pruned: predictions this object dropped to stay within *max_bytes*.
@@ -74,7 +74,7 @@ class SqliteJoinStore:
         self._lock = allocate_lock()
         self.pruned = 0
         with self._lock, self._file.reading():
-            pass  # opens or makes the file now, where the caller can still say so to a person
+            pass  # opens or creates the file now, so that errors reach the caller
 
     def remember(self, predictions: Sequence[Predictions]) -> None:
         """See `JoinStore`."""
@@ -89,7 +89,7 @@ class SqliteJoinStore:
                         wake(connection, "(nonce, page)", [place])
 
     def alias(self, names: Sequence[tuple[str, str]]) -> None:
-        """See `JoinStore`. The first meaning of a name stays; a target that is no id of ours means nothing."""
+        """See `JoinStore`. The first meaning of a name stays; a target that is not a prediction id is ignored."""
         rows = list(known_names(names))
         with self._lock, self._file.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO aliases VALUES (?, ?, ?)", rows)
@@ -115,7 +115,7 @@ class SqliteJoinStore:
     def join(self, owner: str, *, now_ns: int, limit: int = 10_000) -> Batch | None:
         """See `JoinStore`."""
         with self._lock:
-            # Labels that begin to wait make no batch: on to the next ones, each time in a transaction of its own.
+            # Labels that begin to wait form no batch: continue with the next ones, in a separate transaction each time.
             while self._has_work(owner, now_ns):
                 with self._file.writing() as connection:
                     batch = _leased(connection, owner, now_ns)
@@ -142,7 +142,7 @@ class SqliteJoinStore:
             return int(connection.execute(statement).fetchone()[0])
 
     def close(self) -> None:
-        """Close the file; what is in it stays. Any later call opens it again."""
+        """Close the file and keep its contents. Any later call opens it again."""
         with self._lock:
             GATE.enter()
             try:
@@ -191,7 +191,7 @@ class SqliteJoinStore:
 
     @staticmethod
     def _age(connection: sqlite3.Connection, lookup: SqliteLookup, oldest_ns: int, room: int) -> Iterator[Outcome]:
-        """Give up what is too old, oldest first; yield an outcome for each label that never came."""
+        """Expire old predictions, oldest first; yield an outcome for each missing label."""
         nonces = []
         for place, number, newest_ns in lookup.oldest(1 + room // 16):
             if room <= 0 or newest_ns >= oldest_ns:

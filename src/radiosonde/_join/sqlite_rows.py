@@ -25,7 +25,7 @@ _CHUNK = "SELECT lane, rows, cells, fragment FROM fragments"
 _LABEL = "id, value, time_ns, since_ns"
 
 LANES_KNOWN = 256
-"""Lanes whose numbers are remembered; each receipt may bring one of its own."""
+"""Largest number of cached lanes; each receipt may add one."""
 
 
 class SqliteLookup:
@@ -79,7 +79,7 @@ class LaneNumbers:
         self._known: dict[LaneNames, int] = {}
 
     def number(self, connection: sqlite3.Connection, names: LaneNames) -> int:
-        """Return the number of the lane whose codes mean *names*, writing down what is new of them."""
+        """Return the number of the lane with *names*, after storing new names."""
         if connection is not self._connection or len(self._known) >= LANES_KNOWN:
             self._connection = connection  # a new connection may be to another file
             self._known.clear()
@@ -134,7 +134,7 @@ def drop_lanes(connection: sqlite3.Connection, nonces: Iterable[int]) -> None:
 
 
 def write_stated(connection: sqlite3.Connection, stated: Mapping[tuple[int, Key], Stated]) -> None:
-    """Keep what was stated."""
+    """Store statements."""
     documents = encode_stated(stated.values())
     rows = [(nonce, *key, document) for (nonce, key), document in zip(stated, documents, strict=True)]
     rows.sort()  # one walk through the tree instead of a search each
@@ -142,7 +142,7 @@ def write_stated(connection: sqlite3.Connection, stated: Mapping[tuple[int, Key]
 
 
 def drop_stated(connection: sqlite3.Connection, nonce: int, keys: Iterable[Key]) -> None:
-    """Forget what was stated for predictions that are gone."""
+    """Delete the statements for removed predictions."""
     connection.executemany(
         "DELETE FROM labelled WHERE nonce = ? AND low = ? AND start_ns = ?", [(nonce, *key) for key in keys]
     )
@@ -184,7 +184,7 @@ def take_waiting(connection: sqlite3.Connection, waited_out_ns: int, limit: int)
 
 
 def wake(connection: sqlite3.Connection, column: str, wanted: Iterable[object]) -> None:
-    """Let labels that wait be looked at again: by ``id``, or by ``(nonce, page)``."""
+    """Requeue waiting labels: by ``id``, or by ``(nonce, page)``."""
     for each in wanted:
         values = each if isinstance(each, tuple) else (each,)
         where = f"{column} = (?, ?)" if isinstance(each, tuple) else f"{column} = ?"

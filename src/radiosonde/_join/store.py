@@ -6,13 +6,13 @@ Laws, which one test suite holds every store to (`tests/laws/test_join_laws.py`)
   prediction ends with the label of the largest ``(time_ns, text of the value)`` among those received for it, and with the
   lag of the first time that value was stated.
 * Every received label ends in exactly one of `RESULTS`, or still waits for its prediction.
-* What `receive` has returned for is durable: ``kill -9`` right after it loses nothing (a store in memory excepted).
-* A batch that was joined and not acknowledged is handed out again, the same, to the next `join` of the same owner (or to
+* Labels are durable when `receive` returns: ``kill -9`` right after it loses nothing (except with a store in memory).
+* A batch that was joined and not acknowledged is returned again, unchanged, to the next `join` of the same owner (or to
   anybody, once its owner has been silent for `LEASE_S`); one that was acknowledged never is. The caller makes counting it
   and remembering its id one transaction, and so counts each outcome once.
 
-Predictions are kept in chunks (a few thousand rows as one blob), because a row of its own for each would cost more than
-recording it: the prediction id ends in the ring's nonce and the record's index, and that is the whole index.
+Predictions are kept in chunks (a few thousand rows as one blob), because a database row per prediction would cost more than recording it.
+The prediction id ends in the ring's nonce and the record's index, which serve as the index.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ the lag, which is an outcome with a former of the same label."""
 UNKNOWN: Final = "unknown"
 """No such prediction, and none came within the time a label waits."""
 EXPIRED: Final = "expired"
-"""Its prediction is older than what is kept (the id tells its time). Where callers use ids of their own, it waits before
-that is said: text of theirs may read like an old id of ours."""
+"""Its prediction has expired, according to the time in the id. If callers use their own ids, the label first waits, because such an id may
+have the form of an expired prediction id."""
 INVALID: Final = "invalid"
 """The id or the value cannot be read."""
 UNANSWERED: Final = "unanswered"
@@ -67,7 +67,7 @@ PREDICTION: Final = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class LaneNames:
-    """What a chunk's codes stand for.
+    """The names of a chunk's codes.
 
     Attributes:
         nonce: the ring's nonce, the middle of its prediction ids.
@@ -109,9 +109,9 @@ class Label(NamedTuple):
     """A label as it was received.
 
     Attributes:
-        prediction_id: 32 hex digits of ours, or the caller's own id.
-        value: what really happened: text, truth value or number.
-        time_ns: when it became known, nanoseconds since the epoch.
+        prediction_id: prediction id (32 hex digits), or the caller's own id.
+        value: the actual outcome: text, truth value or number.
+        time_ns: time at which it became known, nanoseconds since the epoch.
     """
 
     prediction_id: str
@@ -121,11 +121,11 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one `join` made of some labels.
+    """The result of one `join`.
 
     Attributes:
         id: unique over all stores and processes.
-        outcomes: what is to be counted, in any order.
+        outcomes: outcomes to count, in any order.
         results: labels by `RESULTS`, only those above 0.
     """
 
@@ -144,21 +144,21 @@ class JoinStore(Protocol):
         """Keep predictions until their labels come or they are too old."""
 
     def alias(self, names: Sequence[tuple[str, str]]) -> None:
-        """Let (the caller's own id, our prediction id) mean the same."""
+        """Add aliases: pairs of a caller's own id and the prediction id."""
 
     def receive(self, labels: Sequence[Label]) -> None:
         """Take labels; durable when this returns."""
 
     def preview(self, labels: Sequence[Label], into: Preview) -> None:
-        """Add to *into* what joining *labels* would find now; nothing is received or changed."""
+        """Add to *into* the result that joining *labels* would have now; nothing is changed."""
 
     def join(self, owner: str, *, now_ns: int, limit: int = 10_000) -> Batch | None:
-        """Join up to *limit* received labels, and give up what is too old; None when there is nothing to do.
+        """Join up to *limit* received labels, and expire old predictions; None when there is nothing to do.
 
         Args:
-            owner: identity of who will acknowledge; stays the same over its restarts.
-            now_ns: wall clock; what ages are counted from.
-            limit: bound on the labels (and on the predictions given up) in the batch.
+            owner: identity of the joiner, which acknowledges; stable over its restarts.
+            now_ns: wall clock; the reference for ages.
+            limit: bound on the labels (and on the expired predictions) in the batch.
         """
 
     def acknowledge(self, batch_id: str) -> None:
@@ -166,7 +166,7 @@ class JoinStore(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Received labels that have no result yet: their prediction was not seen, or nobody has joined since they came."""
+        """Received labels without a result: their prediction was not seen, or they were not joined yet."""
 
     def close(self) -> None:
-        """Let go of the store; what it keeps stays there."""
+        """Close the store; its contents are kept."""

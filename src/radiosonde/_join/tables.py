@@ -1,9 +1,9 @@
 """The tables of a join store in SQLite, and its one connection.
 
 Unlike the windows' store (`radiosonde.store.connection`) it keeps a connection open: it is written at every turn of the
-consumer, and closing the last connection of a file in WAL mode checkpoints it to the disk each time. So this file does
-what an open connection asks for: it is closed before a fork (`radiosonde._sqlite_gate`), the one of a parent that forked
-unannounced is never touched, nor closed, in the child, and it is opened anew when the file was moved away or replaced.
+consumer, and closing the last connection of a file in WAL mode checkpoints it to the disk each time. So this file does what an open
+connection requires: it is closed before a fork (`radiosonde._sqlite_gate`), a connection inherited through an unannounced fork is neither
+used nor closed in the child, and it is reopened when the file was moved or replaced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE_BYTES = 16384
 """A fragment of a thousand predictions is 44 to 100 kB."""
 
 TABLES = (
-    # What the codes of a fragment mean.
+    # Names of the codes of a fragment.
     """
     CREATE TABLE lanes (
         lane     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -51,7 +51,7 @@ TABLES = (
     """,
     "CREATE INDEX fragments_by_place ON fragments (nonce, page)",
     "CREATE INDEX fragments_by_age ON fragments (newest_ns)",
-    # Labels in the order they came; since_ns: first looked for in vain. NULL: cannot be read.
+    # Labels in order of arrival; since_ns: first unsuccessful lookup. NULL: unreadable.
     "CREATE TABLE received (seq INTEGER PRIMARY KEY, id TEXT, value TEXT, time_ns INTEGER NOT NULL, since_ns INTEGER NOT NULL)",
     # Labels whose prediction is not there yet; nonce and page are NULL when the id is a caller's own.
     """
@@ -63,7 +63,7 @@ TABLES = (
     "CREATE INDEX waiting_by_place ON waiting (nonce, page)",
     "CREATE INDEX waiting_by_id ON waiting (id)",
     "CREATE INDEX waiting_by_age ON waiting (since_ns)",
-    # What was said of a prediction: [has cells, [value, first ns, last ns], ...], the one in force first.
+    # Statements for a prediction: [has cells, [value, first ns, last ns], ...], the one in force first.
     """
     CREATE TABLE labelled (
         nonce    INTEGER NOT NULL,
@@ -85,12 +85,12 @@ TABLES = (
         cells     BLOB    NOT NULL
     )
     """,
-    # Per lane the youngest prediction that was dropped for want of room.
+    # Per lane the youngest prediction that was dropped for lack of room.
     "CREATE TABLE horizons (nonce INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL)",
 )
 
 LOG_PAGES = 256
-"""Pages of the write-ahead log (4 MiB) after which it is copied into the file; a fork waits for what is left of it."""
+"""Pages of the write-ahead log (4 MiB) after which it is checkpointed; a fork waits for the rest of it."""
 
 
 class JoinFile:
@@ -119,7 +119,7 @@ class JoinFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to look at things with, outside a transaction.
+        """Yield a connection for reading, outside a transaction.
 
         Raises:
             StoreError: as for `writing`.
@@ -155,8 +155,8 @@ class JoinFile:
             raise StoreError(
                 f"folder {self.path.parent} does not exist: create it, or choose another path for the join store"
             )
-        with suppress(OSError):  # whatever is wrong with the path, SQLite says it below
-            # Labels and predictions are nobody else's business. SQLite gives its log the mode of the file.
+        with suppress(OSError):  # SQLite reports any problem with the path below
+            # Labels and predictions are private. SQLite gives its log the mode of the file.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, file_mode()))
         connection = sqlite3.connect(self.path, timeout=BUSY_STATEMENT_S, isolation_level=None, check_same_thread=False)
         try:

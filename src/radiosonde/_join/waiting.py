@@ -12,7 +12,7 @@ _SLACK = 1024
 
 
 def wakes_of(prediction_id: str) -> list[Place | str]:
-    """Return what a label with this id waits for: its page, if it reads like an id of ours, and the name itself."""
+    """Return the keys that a label with this id waits for: its page, if it has the form of a prediction id, and the name itself."""
     target = target_of(prediction_id)
     return [prediction_id] if target is None else [prediction_id, place_of(target[0], target[1][0])]
 
@@ -35,7 +35,7 @@ class WaitingRoom:
         return len(self._labels)
 
     def add(self, label: Received) -> Received | None:
-        """Let a label wait; return the one that has to go for it, if the room is full."""
+        """Add a waiting label; return the label evicted for it, if the room is full."""
         if label.id is None:
             raise ValueError("a label without an id cannot wait for a prediction")
         self._number += 1

@@ -1,9 +1,9 @@
 """Converts joined labels to windows, each outcome exactly once.
 
 The join store hands out a batch of outcomes again and again until it is acknowledged. Its outcomes are counted into
-windows of their own, which are written to the store together with the batch's id in one transaction; only then is the
-batch acknowledged. A process that dies in between leaves a batch that is handed to another, which asks its store
-whether it knows the id, and counts it if not. Without a store there is nothing that outlives the process's own counters,
+separate windows, which are written to the store together with the batch's id in one transaction; only then is the batch acknowledged. If
+the process dies in between, another process gets the batch, checks whether its store has the id, and counts it if not. Without a store
+nothing outlives the process's own counters,
 and a batch is acknowledged when it is in them.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from radiosonde.reference.profile import Reference
 
 BATCHES = 200
-"""Batches joined in one go: what a step of the storing thread may take of a backlog."""
+"""Largest number of batches joined in one step of the storing thread."""
 
 
 class DurableSink(Protocol):
@@ -44,11 +44,11 @@ class DurableSink(Protocol):
         """Say whether the outcomes of *batch* are among the windows written."""
 
     def write(self, references: Mapping[tuple[str, str], Reference], batch: Batch | None = None) -> bool:
-        """Write what was taken, and the batch's id with it; return whether that is done."""
+        """Write the taken windows together with the batch's id; return whether that succeeded."""
 
 
 class Joiner:
-    """Joins what waits in a label queue and counts it. For one thread at a time."""
+    """Joins and counts the labels of a label queue. For one thread at a time."""
 
     def __init__(
         self, label_queue: LabelQueue, aggregator: Aggregator, sink: DurableSink, guard: Guard, owner: str
@@ -60,18 +60,18 @@ class Joiner:
             guard,
             owner,
         )
-        # By model: classes that are not declared, predicted ones and those of labels apart.
+        # By model: undeclared classes, separately for predictions and labels.
         self._predicted: dict[str, Codes] = {}
         self._labels: dict[str, Codes] = {}
         self._counted = ""  # the batch that is in the windows already and could not be written yet
 
     def deliver(self) -> None:
-        """Hand the join store what waits, and leave the join to others. Does not raise: an unreachable store is tried again."""
+        """Pass the queue to the join store, without joining. Does not raise: an unreachable store is retried."""
         with self._guard("deliver_labels"):
             self._deliver()
 
     def join(self, references: Mapping[tuple[str, str], Reference] | None = None) -> None:
-        """Hand the join store what waits, join, count, acknowledge. Does not raise."""
+        """Pass the queue to the join store, join, count, acknowledge. Does not raise."""
         self.deliver()
         with self._guard("join"):
             self._join(references or {})
@@ -109,7 +109,7 @@ class Joiner:
             outcomes = [self._bounded(outcome) for outcome in batch.outcomes]
             self._sink.take(self._aggregator.update_outcomes(outcomes))
             self._counted = batch.id
-        # A join store in memory dies with the windows that wait: nothing to be careful about, and no disk in this thread.
+        # A join store in memory is lost together with the waiting windows: no ordering is needed, and no disk in this thread.
         return not self._label_queue.is_durable or self._sink.write(references, batch)
 
     def _bounded(self, outcome: Outcome) -> Outcome:

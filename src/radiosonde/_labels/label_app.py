@@ -56,7 +56,7 @@ class LabelApp:
         given = headers.get(b"authorization")
         authorization = None if given is None else given.decode("latin-1")
         if not self._route.admits(authorization):
-            return self._route.answer(b"", authorization)  # not before reading what a stranger sends
+            return self._route.answer(b"", authorization)  # before reading the body of an unauthorized request
         body = bytearray()
         more = True
         while more:
@@ -98,8 +98,8 @@ class LabelApp:
 def _elsewhere(path: str, method: str) -> LabelResponse | None:
     """Return the answer to a request that does not post labels, None when it does.
 
-    Only the end of the path is looked at: what a mounted application is told of the rest differs between frameworks, between
-    their versions, and behind a proxy.
+    Only the end of the path is checked: the path passed to a mounted application differs between frameworks, between their versions, and
+    behind a proxy.
     """
     if not path.endswith(PATH):
         return not_found()

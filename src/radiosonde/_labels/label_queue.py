@@ -1,8 +1,8 @@
 """Queues labels from any thread for the join store, and counts them by result.
 
 Three queues, each bounded and each emptied by `LabelQueue.deliver`: predictions that wait for labels (from the consumer),
-the callers' own names for predictions, and labels. What a store that does not answer leaves behind waits here, and what
-goes beyond the bound is a counted loss. `LabelQueue.receive` goes past the queue: it returns when the labels are durable.
+the callers' own names for predictions, and labels. While a store does not respond, entries wait here; entries beyond the bound are a
+counted loss. `LabelQueue.receive` bypasses the queue: it returns when the labels are durable.
 
 One thread at a time is inside the store, held by one lock; `put` never takes it.
 """
@@ -41,16 +41,16 @@ BATCH_LABELS = 1000
 traffic wait behind them for as long."""
 
 REFUSED = "refused"
-"""A receipt that was not signed by our keys, is damaged or has expired. Never reaches a store."""
+"""A receipt that was not signed with our keys, is damaged or has expired. Never reaches a store."""
 
 
 class LabelQueue:
-    """The queues in front of the join store, and the counts of what became of labels.
+    """The queues in front of the join store, and the counts of label results.
 
     Args:
         guard: counts errors and losses.
         open_store: opens the join store, at first use.
-        keys: what receipts are verified with; None refuses them all.
+        keys: keys that verify receipts; None refuses all receipts.
         is_durable: whether the join store outlives the process.
         id_key: hashes callers' own ids before the store gets them; empty: they are stored as they are.
     """
@@ -81,7 +81,7 @@ class LabelQueue:
     # Any thread ------------------------------------------------------------------------------------------------------
 
     def put(self, prediction_id: object, value: object, time_ns: int | None) -> None:
-        """Queue a label. Costs an append; what cannot be a label is counted as invalid."""
+        """Queue a label. Costs an append; an unsupported value is counted as invalid."""
         label = self._label(prediction_id, value, time_ns)
         if label is None:
             return
@@ -91,7 +91,7 @@ class LabelQueue:
         self._labels.append(label)
 
     def receive(self, labels: Sequence[tuple[object, object, int | None]]) -> int:
-        """Hand labels to the store now; return how many it took. They are durable when this returns.
+        """Pass labels to the store now; return the number accepted. They are durable when this returns.
 
         Raises:
             StoreError: the store cannot be reached; none was taken.
@@ -103,7 +103,7 @@ class LabelQueue:
         return len(readable)
 
     def preview(self, labels: Sequence[Label], into: Preview) -> None:
-        """Add to *into* what the store would make of *labels*; those by receipt bring their prediction along.
+        """Add to *into* the result that joining *labels* would have; a receipt includes its prediction.
 
         Raises:
             StoreError: the store cannot be reached.
@@ -127,7 +127,7 @@ class LabelQueue:
         by_receipt.preview(brought, into)
 
     def alias(self, own_id: object, prediction_id: str) -> None:
-        """Let the caller's own id mean a prediction too; what is no id by `radiosonde.model.id_text` is counted and told."""
+        """Register the caller's own id for a prediction; a value refused by `radiosonde.model.id_text` is counted and logged."""
         text = Guard.attempt(id_text, own_id)
         if not isinstance(text, str):
             self._guard.lose(losses.OWN_ID_UNREADABLE)
@@ -170,8 +170,8 @@ class LabelQueue:
     def needs_cells(self) -> bool:
         """Whether predictions should be kept with the cells of their features.
 
-        A store that others reach may get their labels at any time. One in memory gets those of this process alone: until
-        the first has come, most processes never label, and each cell would be paid for nothing.
+        A shared store may get labels at any time. A store in memory gets labels of this process only; most processes never label, so the
+        cost of cells is avoided until the first label.
         """
         return self.is_durable or self._has_labels
 
@@ -204,7 +204,7 @@ class LabelQueue:
         self._forgone += count
 
     def _count_forgone(self) -> None:
-        """Count what labels cannot find; under the lock."""
+        """Count predictions that labels cannot find; under the lock."""
         if not self._has_labels:
             return
         forgone, pruned = self._forgone, getattr(self._store, "pruned", 0)  # Redis keeps its own bounds
@@ -219,7 +219,7 @@ class LabelQueue:
         """Hand the store everything that waits.
 
         Raises:
-            StoreError: it cannot be reached; what it did not take goes on waiting.
+            StoreError: it cannot be reached; the rest keeps waiting.
         """
         if not (self._predictions or self._names or self._labels or self._has_labels):
             return
@@ -248,7 +248,7 @@ class LabelQueue:
             raise
 
     def _deliver_labels(self, labels: Sequence[Label]) -> None:
-        """Give the store *labels*; what a receipt says of its prediction goes before its label."""
+        """Pass *labels* to the store; the prediction of a receipt precedes its label."""
         plain: list[Label] = []
         said: list[Predictions] = []
         results: Counter[str] = Counter()
@@ -268,7 +268,7 @@ class LabelQueue:
             store.remember(said)
         if plain:
             store.receive(plain)
-        self._results.update(results)  # last: what raised above comes again
+        self._results.update(results)  # last: labels of a call that raised above are retried
 
     def _verified(self, text: str) -> Receipt | None:
         if self._keys is None:
@@ -302,7 +302,7 @@ class LabelQueue:
         self._results.update(batch.results)
         self._has_labels = self._has_labels or any(
             batch.results.values()
-        )  # others may label what this process predicts
+        )  # other processes may label these predictions
         if invalid := batch.results.get(INVALID, 0):
             self._guard.warn(
                 "label invalid",
@@ -331,8 +331,10 @@ class LabelQueue:
             self._opened()
 
     def close(self) -> None:
-        """Close the store; what still waits is counted as lost."""
-        if self.is_durable and self._rows:  # others may label them as long as the store lives, and find nothing
+        """Close the store; entries still waiting are counted as lost."""
+        if (
+            self.is_durable and self._rows
+        ):  # other processes may label them while the store exists, and would not find them
             self._guard.lose(losses.PREDICTIONS_UNJOINABLE, self._rows)
         elif self._rows:
             self.forgo(self._rows)
@@ -358,7 +360,7 @@ def _identity(prediction_id: object, id_key: str) -> str | None:
 def _stored_id(text: str | None, id_key: str) -> str | None:
     """Return an id as the store has it: a caller's own is hashed under *id_key*, if there is one.
 
-    What reads like an id of ours (32 hexadecimal digits) stays: nobody could tell which of the two it is.
+    Text in the form of a prediction id (32 hexadecimal digits) stays unchanged, because it is ambiguous.
     """
     if not id_key or text is None or parse_id(text) is not None:
         return text

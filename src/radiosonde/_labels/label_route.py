@@ -1,8 +1,8 @@
 """Implements ``POST /labels`` without a web framework: from the bytes of a request to a status and a body.
 
 The body is JSON: ``{"id" or "receipt": ..., "label": ..., "time": ...}``, or a list of such, at most `MOST_LABELS`. ``time`` may
-be left out. All of a request is taken or nothing: whoever gets anything but 202 sends it again, and what was counted
-already counts once.
+be omitted. A request is accepted as a whole or not at all: on any status but 202 the client sends it again, and labels that were counted
+already count once.
 
 ======  ==========================================================================================
 status  when
@@ -43,7 +43,7 @@ _BODY = 'send {"id": ..., "label": ...} or a list of such; "receipt" in place of
 
 
 class LabelResponse(NamedTuple):
-    """What a request is answered.
+    """The response to a request.
 
     Attributes:
         status: of HTTP.
@@ -60,13 +60,13 @@ class LabelRoute:
     """Answers requests; for any thread, as far as *receive* is.
 
     Args:
-        token: what a request must bear: ``Authorization: Bearer TOKEN``.
-        receive: keeps labels; they are durable when it returns. Raises `StoreError` when they cannot be kept.
-        keys: what verifies receipts; without keys they are refused.
-        refused: is told how many labels were refused, by reason.
+        token: bearer token of requests: ``Authorization: Bearer TOKEN``.
+        receive: stores labels; they are durable when it returns. Raises `StoreError` when they cannot be stored.
+        keys: keys that verify receipts; without keys receipts are refused.
+        refused: called with the number of refused labels, by reason.
 
     Raises:
-        ConfigurationError: the token is empty, or cannot stand in a header.
+        ConfigurationError: the token is empty, or not valid in a header.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class LabelRoute:
             return _refusal(401, "send 'Authorization: Bearer TOKEN' with the token of this service", _BEARER)
         if len(body) > MOST_BYTES:
             return too_large()
-        # Whatever a body may do to the parser (nesting, digits, encodings) is one refusal.
+        # Any failure of the parser (nesting, digits, encodings) is one refusal.
         document = Guard.attempt(json.loads, body)
         if isinstance(document, Exception):
             return _refusal(400, f"the body is not JSON; {_BODY}")

@@ -1,12 +1,12 @@
 """The consumer thread of a process: starts lazily, stops at a fork, ends within a deadline.
 
-It can be entered twice, and what happens then:
+Reentrancy:
 
 * `start` while it runs: nothing.
 * `start` from two threads at once: the lock lets one make the thread.
 * `start` in a forked child: the parent's thread is not there; `reset_after_fork` has forgotten it, so a new one is made.
-* `stop` from `atexit` while a scrape or a flush waits: both hold no lock while they wait.
-* `stop` from the thread itself (a callback that shuts down): joins nobody.
+* `stop` from `atexit` while a scrape or a flush waits: neither holds a lock while it waits.
+* `stop` from the thread itself (a callback that shuts down): joins no thread.
 
 The thread is a daemon: an exit that skips `atexit` (``os._exit``, a signal's default action) must not hang on it.
 """
@@ -36,7 +36,7 @@ class Worker:
     """Calls *step* every *interval_s* seconds, and at once when woken.
 
     Args:
-        step: what to do; must not raise (the pipeline guards it).
+        step: the function to call; must not raise (the pipeline guards it).
         interval_s: seconds between calls.
         name: name of the thread.
 
@@ -93,7 +93,7 @@ class Worker:
     def ask(self, timeout_s: float) -> bool:
         """Have the thread take a step that begins after this call; return whether the step ended in time.
 
-        A step that hangs is left behind on its daemon thread: the caller's deadline holds whatever the step waits for.
+        A step that hangs is abandoned on its daemon thread, so the caller's deadline always holds.
         """
         done = allocate_lock()
         done.acquire()
@@ -158,7 +158,7 @@ class Ending:
 
 
 def told_to_end() -> Ending:
-    """Return what SIGTERM and SIGINT set, for a process that is ours alone. Call in the main thread."""
+    """Return an event that SIGTERM and SIGINT set, for a process of Radiosonde only. Call in the main thread."""
     ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
@@ -166,7 +166,7 @@ def told_to_end() -> Ending:
 
 
 class ForkHandler(Protocol):
-    """What has to act around a fork and at the exit."""
+    """Handlers to call around a fork and at exit."""
 
     def before_fork(self) -> None:
         """Hold still."""
@@ -188,9 +188,9 @@ _FORK_HANDLERS: weakref.WeakSet[ForkHandler] = weakref.WeakSet()
 
 
 def add_fork_handler(handler: ForkHandler) -> None:
-    """Call *handler* around every fork and at the exit, as long as somebody else holds it.
+    """Call *handler* around every fork and at exit, while another reference to it exists.
 
-    The hooks are registered once per process: neither can be taken back, and each would keep what it calls alive.
+    The hooks are registered once per process: they cannot be unregistered, and each would keep its callback alive.
     """
     _register_once()
     _FORK_HANDLERS.add(handler)
@@ -230,7 +230,7 @@ def look_for_signals() -> None:
 
 
 def deliver_at_any_end() -> None:
-    """See that whatever ends this process lets it deliver first: a signal, or the end of a child of a pool.
+    """Deliver before this process ends by a signal or as a child of a pool.
 
     To be called when something is decorated, and again when something is recorded: a pool's child forgets finalizers when it
     begins, and may have set its signals.

@@ -1,8 +1,8 @@
 """Scheduling of drains.
 
-A turn has a price of its own, a few milliseconds in a server whose requests have left nothing of ours in the caches, and each
-holds up the request or two that it meets. A turn a second is met by one request in a hundred at three hundred a second, which
-is a served model's p99 (bench_served). So few records wait longer than many.
+A turn has a fixed cost, a few milliseconds in a server with cold caches, and delays the concurrent request or two. At three hundred
+requests a second, a turn a second delays one request in a hundred, which is a served model's p99 (bench_served). Few records therefore wait
+longer than many.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 from radiosonde._clock import NS
 
 OFTEN_NS = NS
-"""Records wait this long, and a look, where many do: folding few at a time costs more per record than folding many."""
+"""Longest wait of many records, besides the polling interval: folding few at a time costs more per record than folding many."""
 
 SELDOM_S = 5.0
 """Seconds that a few records wait, where windows are long."""
 
 TURNS_A_WINDOW = 12
-"""Turns that there are in a window at least, down to one each `OFTEN_NS`: what a window is late by is a share of it."""
+"""Smallest number of turns per window, down to one per `OFTEN_NS`: bounds the delay of a window to a share of its length."""
 
 MANY = 1_000
-"""Records of one function, or functions left to the consumer, that are worth a turn: they cost several times its own price."""
+"""Number of records of one function, or of deferred functions, that justify a turn: they cost several times its fixed cost."""
 
 
 class Cadence:
@@ -37,7 +37,7 @@ class Cadence:
 
         Args:
             waited_ns: time since the last one.
-            waiting: the most that waits anywhere: records of a ring, functions left by callers.
-            is_awaited: somebody waits for what a turn does, however little: a label to be joined.
+            waiting: the largest backlog: records of a ring, or deferred functions.
+            is_awaited: a turn is needed for any amount of work: a label waits to be joined.
         """
         return waited_ns >= (OFTEN_NS if is_awaited or waiting >= MANY else self._seldom_ns)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Surroundings(NamedTuple):
-    """What a consumer is composed with.
+    """The result of composing a consumer.
 
     Attributes:
         guard: counts errors and losses.
@@ -57,9 +57,9 @@ class Composition(NamedTuple):
     """A consumer.
 
     Attributes:
-        parts: what it is composed of.
-        draining: what becomes of the records.
-        drained_by: who drains the rings, as their pages say.
+        parts: its parts.
+        draining: consumes the records.
+        drained_by: consumer of the rings, as recorded in their pages.
     """
 
     parts: Parts
@@ -68,7 +68,7 @@ class Composition(NamedTuple):
 
 
 def compose(settings: Settings, around: Surroundings) -> Composition:
-    """Return the consumer that the settings ask for; nothing is opened and no thread is started."""
+    """Return the consumer for the settings; nothing is opened and no thread is started."""
     if not settings.agent:
         return _own_rings(settings, around)
     return _left_to_agent(settings, around)
@@ -111,7 +111,7 @@ def _parts(
 ) -> Parts:
     guard, process = around.guard, around.process
     sampling = SamplingController(settings.cpu_budget, monotonic_ns())
-    # Where nobody would send them, no spans are made.
+    # Without an exporter for them, no spans are created.
     bound = settings.spans_per_minute if any(each.takes_spans for each in exporters) else 0
     tail_sampler = TailSampler(bound, guard) if bound else None
     aggregator = Aggregator(

@@ -1,8 +1,8 @@
 """Functions deferred to the consumer thread, with the cohort and event time of their caller.
 
 `put` is for any thread and costs an append; `run` is the consumer's. Nothing is lost: when too much waits, for the
-consumer is stuck or was never started, the caller does it itself. Of the caller's context nothing else is kept: a copy would hold,
-for seconds, whatever an application has put into a context variable, a request's body say.
+consumer is stuck or was never started, the caller does it itself. Nothing else of the caller's context is kept: a copy would retain, for
+seconds, all context variables of the application, such as a request's body.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from radiosonde._guard import Guard
 from radiosonde._record.ambient import AMBIENT, Ambient
 
 MOST = 10_000
-"""Functions that wait at most; a request with what it knows is a kilobyte or two."""
+"""Largest number of pending functions; a request with its context is a kilobyte or two."""
 
 SLICE = 64
 """Functions called without offering the interpreter lock, some 10 us each. Few and long holds, bounded: a server that waits
@@ -27,8 +27,8 @@ class Deferred:
     """Functions to be called soon.
 
     Args:
-        guard: takes what they raise.
-        start: what makes somebody call `run` from now on; called at the first `put`.
+        guard: handles their exceptions.
+        start: starts the consumer that calls `run`; called at the first `put`.
     """
 
     def __init__(self, guard: Guard, start: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class Deferred:
             start()
 
     def run(self) -> None:
-        """Call what waits, in order."""
+        """Call the pending functions, in order."""
         for number in range(len(self._waiting)):
             try:
                 ambient, function = self._waiting.popleft()

@@ -1,8 +1,7 @@
 """Delivers windows and snapshots to the enabled exporters, with one thread for each that flushes.
 
-A backend that hangs for its whole timeout, or a disk that takes seconds for a sync, hangs in a thread of its own: rings are
-drained meanwhile. Labels that go to a join store share the thread of the store, because what they join is written with the
-windows in one transaction.
+A backend that hangs for its whole timeout, or a disk that takes seconds for a sync, blocks a separate thread only: rings are drained
+meanwhile. Labels for a join store share the thread of the store, because their outcomes are written with the windows in one transaction.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from radiosonde.model.spans import KeptSpan
 
 STORE_TURN_S = 10.0
-"""What whoever closes windows waits for a store that works."""
+"""Longest wait of the thread that closes windows for a working store."""
 
 
 class Delivery:
@@ -37,9 +36,9 @@ class Delivery:
 
     Args:
         settings: whether a variable of the environment asked for an exporter, whose errors then raise nothing.
-        guard: counts what is lost.
-        exporters: where windows and spans go.
-        labels: hands labels to a join store, or joins them with what is in one; None where turns do it.
+        guard: counts losses.
+        exporters: the exporters of windows and spans.
+        labels: passes labels to a join store, or joins them from one; None if turns do it.
 
     Attributes:
         was_opened: whether the exporters have been opened.
@@ -94,10 +93,10 @@ class Delivery:
             self._storer.wake()
 
     def let_store_catch_up(self) -> None:
-        """Give the storing thread its turn when more windows wait for it than may wait in an outage.
+        """Wait for the storing thread when more windows are pending than the limit for an outage.
 
-        Whoever closes windows faster than the disk takes them (a backfill) waits here. A store that does not come back from
-        a write in time is taken for one that is down.
+        A caller that closes windows faster than the disk takes them (a backfill) waits here. A store whose write does not finish in time
+        counts as down.
         """
         if self._store is not None and self._store.is_crowded and not self._storer.ask(STORE_TURN_S):
             self._store.give_up()
@@ -120,8 +119,8 @@ class Delivery:
         return done
 
     def _flush(self, exporter: Exporter) -> None:
-        # Not when the thread starts: what takes long to import would compete with the first predictions, and a process
-        # that exports once a minute has a minute for it.
+        # # Not when the thread starts: slow imports would compete with the first predictions, and a process that exports once a minute has
+        # a minute for them.
         with self.loading, self._guard("export_prepare"):
             exporter.prepare()
         with self._guard("export"):
@@ -151,7 +150,7 @@ class Delivery:
             raise
 
     def open_what_can_be(self) -> None:
-        """Open the exporters at the first prediction, each by itself, once: there is nobody to hear of errors."""
+        """Open the exporters at the first prediction, each separately, once; errors have no caller to be raised to."""
         self.was_opened = True
         for each in self._exporters:
             failure = self._guard.attempt(each.open)
@@ -167,14 +166,14 @@ class Delivery:
             self.wake_store()
 
     def counts(self) -> ExportCounts:
-        """Return what all exporters have delivered."""
+        """Return the delivery counts of all exporters."""
         each = [exporter.counts() for exporter in self._exporters]
         exports = sum((Counter(counts.exports) for counts in each), Counter[str]())
         cut = sum(counts.series_cut for counts in each)
         return ExportCounts(dict(exports), sum(counts.payload_bytes for counts in each), cut)
 
     def close(self, timeout_s: float) -> None:
-        """Close what was opened."""
+        """Close the opened exporters."""
         for each in self._exporters:
             with self._guard("close_exporters"):
                 each.close(timeout_s)
@@ -194,13 +193,13 @@ class Delivery:
         return self._store is not None and self._store.was_counted(batch)
 
     def write(self, references: References, batch: Batch | None = None) -> bool:
-        """Write what was taken, and the batch's id with it; return whether that is done."""
+        """Write the taken windows together with the batch's id; return whether that succeeded."""
         return self._store is None or self._store.write(references, batch)
 
     # Fork --------------------------------------------------------------------------------------------------------------
 
     def abandon(self) -> None:
-        """Let go of what is the parent's, in a forked child."""
+        """Release the parent's resources in a forked child."""
         for each in self._exporters:
             each.abandon()
 

@@ -21,7 +21,7 @@ def report_problems(settings: Settings, guard: Guard) -> None:
 
 
 def open_part(settings: Settings, guard: Guard, setting: str, part: Callable[[], object]) -> None:
-    """Call what opens the part of a setting.
+    """Open the part that a setting asks for.
 
     Raises:
         RadiosondeError: it cannot be opened, and no variable of the environment asked for it.

@@ -1,4 +1,4 @@
-"""How long one fork waits for our threads: a bound for all pipelines of the process together."""
+"""Bound on the wait of one fork for the threads of all pipelines of the process together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from radiosonde._clock import monotonic_ns
 
 
 class ForkPatience:
-    """Counts from the first pipeline that a fork tells of itself until the fork is over. For the thread that forks."""
+    """Counts from the first pipeline that a fork notifies until the fork is over. For the forking thread."""
 
     def __init__(self) -> None:
         self._until_ns = 0

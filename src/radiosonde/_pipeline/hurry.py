@@ -1,12 +1,12 @@
 """Waits less for the interpreter lock: for a turn whose ring fills faster than it is drained, for a flush and for an exit.
 
-numpy lets go of the lock in every longer operation and then waits a whole switch interval for it, if the other threads are
+numpy releases the lock in every longer operation and then waits a whole switch interval for it, if the other threads are
 busy in Python: sixty times 5 ms for one turn, in which a caller at full rate writes 30 000 records, and seconds for the last
 turn of an exit, which has five. The interval is the interpreter's, so it is shortened only meanwhile and put back
 afterwards; callers lose the lock for the same few dozen microseconds, more often (bench_tail).
 
 It can be entered by several threads at once, and by a signal handler that interrupts one of them: the last to leave puts the
-interval back, unless somebody else has set it meanwhile. A child that is forked meanwhile puts it back itself.
+interval back, unless other code has changed it meanwhile. A child that is forked meanwhile restores it itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Lets go of the ring of a model that nobody has called for an hour. The next call opens another one of the same schema.
+"""Releases the ring of a model that was not called for an hour. The next call opens another one of the same schema.
 
-A process may hold many models of which few are asked (a model per customer, one per day): each took a ring of some MiB for as long
-as the process lives. What is lost is nothing but the few milliseconds in which a ring is opened.
+A process may hold many models of which few are used (a model per customer, one per day). Each would keep a ring of some MiB for the life of
+the process. The cost is the few milliseconds in which a ring is opened again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Imports that Radiosonde began and that another thread is inside: a fork waits for them, and what it cannot wait for is undone in the child.
+"""Imports of Radiosonde in progress in another thread: a fork waits for them, and the child undoes those that take too long.
 
 A child that is forked while another thread imports inherits the lock of that module for ever: its own first import of it, at the
 latest the one at its exit, would wait for a thread that is not there. Python frees only the lock of imports as a whole. So a
-child whose parent did not wait forgets these locks and the modules that are there by half, and imports them anew. Imports of
-the host are the host's own; one of them may run for as long as the process does.
+child whose parent did not wait discards these locks and the partly imported modules, and imports them again. Imports of the host are left
+alone; one of them may run for as long as the process does.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _IMPORTING = "_find_and_load"
 def imports_of_ours() -> frozenset[str]:
     """Return the modules that other threads than this are importing because a module of Radiosonde began to."""
     mine = threading.get_ident()
-    frames = sys._current_frames()  # noqa: SLF001 - the documented way to see other threads' frames
+    frames = sys._current_frames()  # noqa: SLF001 - the documented way to read other threads' frames
     return frozenset(name for ident, frame in frames.items() if ident != mine for name in _begun_by_us(frame))
 
 
 def _begun_by_us(frame: FrameType | None) -> list[str]:
-    """Return the modules that a thread is inside, from the innermost to the outermost that a frame of ours asked for."""
+    """Return the modules that a thread is importing, from the innermost to the outermost that Radiosonde requested."""
     names: list[str] = []
     ours = 0
     is_inside = False

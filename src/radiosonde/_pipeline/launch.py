@@ -2,12 +2,12 @@
 
 Called by the consumer's thread once a second, never by a prediction. Exactly one: a process starts an agent only while it
 holds ``agent.starting``, keeps that until the agent holds ``agent.lock``, and an agent that finds that lock taken ends.
-The agent gets a new session, so that what ends the server's process group leaves it alone; no open file of the server
-(a listening socket kept open would keep the port); and this process's settings as its environment. An agent that dies is
-started again, after a wait that doubles up to `LONGEST_WAIT_S`, because one that cannot run would otherwise be tried for ever.
-What fails costs a message and a counted loss; what is recorded meanwhile is in the rings.
+The agent gets a new session, so that signals to the server's process group do not reach it; no open file of the server (an inherited
+listening socket would keep the port); and this process's settings as its environment. An agent that dies is started again, after a wait
+that doubles up to `LONGEST_WAIT_S`, because one that cannot run would otherwise be retried endlessly. A failed start costs a message and a
+counted loss; records stay in the rings meanwhile.
 
-A double fork would spare us reaping it, but a fork runs the host's own fork hooks, and `subprocess` does not.
+A double fork would avoid reaping it, but a fork runs the host's own fork hooks, and `subprocess` does not.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _LONG_UP_NS = 60 * NS
 """An agent that ran this long did not fail at its start: the next one is not waited for."""
 
 _LOG_BYTES = 1 << 20
-"""A log beyond this is begun anew at the next start."""
+"""A larger log is truncated at the next start."""
 
 
 class Launcher:
     """Sees to it that there is an agent. For one thread.
 
     Args:
-        settings: what the agent is told.
+        settings: settings of the agent.
         guard: counts starts that failed.
     """
 
@@ -101,7 +101,7 @@ class Launcher:
         if self._pid:
             try:
                 ended, _ = os.waitpid(self._pid, os.WNOHANG)
-            except ChildProcessError:  # somebody who waits for all children, as a prefork master does, has seen its end
+            except ChildProcessError:  # reaped by code that waits for all children, as a prefork master does
                 ended = self._pid
             if ended:
                 self._pid = 0
@@ -128,7 +128,7 @@ def _spawn(spool: Spool, settings: Settings) -> int:
     if "python" not in Path(sys.executable or "").name.lower():
         raise SpoolError(f"{sys.executable or 'this program'} is not a Python interpreter")
     folder = str(spool.folder.absolute())
-    # -P: what lies in the server's working directory must not stand in for a module.
+    # -P: files in the server's working directory must not shadow modules.
     command = [sys.executable, "-P", "-m", "radiosonde.cli", "agent", "--spool", folder, "--linger-s", str(LINGER_S)]
     path = spool.folder / AGENT_LOG
     whole = path.exists() and path.stat().st_size > _LOG_BYTES

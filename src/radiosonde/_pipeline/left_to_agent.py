@@ -20,7 +20,7 @@ class LeftToAgent:
     """Leaves the rings of this process to an agent; see `radiosonde._pipeline.parts.Draining`.
 
     Args:
-        parts: what it is composed of.
+        parts: the parts of the consumer.
         publisher: publishes its counts and its health.
     """
 
@@ -32,25 +32,25 @@ class LeftToAgent:
 
     @property
     def cpu_ns(self) -> int:
-        """CPU time of all our threads."""
+        """CPU time of all threads of Radiosonde."""
         return self._parts.thread.cpu_ns + self._parts.delivery.cpu_ns
 
     def attached(self) -> None:
         """Start nothing: the agent finds the ring in the spool."""
 
     def wake(self) -> None:
-        """Wake nobody: the agent looks by itself."""
+        """Do nothing: the agent polls."""
 
     def open(self) -> None:
         """Open nothing: the agent stores and exports."""
 
     def look(self) -> None:
-        """Do what callers left to us, publish our counts and health, and hand labels over."""
+        """Run deferred functions, publish counts and health, and pass labels on."""
         self._parts.catch_up()
         over = [ring for ring in self._parts.rings if ring.is_over]
         with self._parts.guard("spool_watch"):
             self._watch.look()
-        for ring in over:  # asked before: what was recorded last has been handed over, if that is needed
+        for ring in over:  # checked before: the last records have been handed over, if that is needed
             if (ring.ring.is_shared and not ring.ring.is_removed) or not ring.has_uncounted:  # its agent removes it
                 self._parts.rings.let_go(ring)
                 if ring.ring.file is not None:
@@ -67,7 +67,7 @@ class LeftToAgent:
         return 0
 
     def take_turn(self, *, everything: bool = False, is_end: bool = False, timeout_s: float = 0.0) -> bool:
-        """Do what callers left to us; the agent drains."""
+        """Run deferred functions; the agent drains."""
         self._parts.catch_up()
         return True
 
@@ -75,7 +75,7 @@ class LeftToAgent:
         """Return nothing: the agent exports the health of all processes."""
 
     def end(self) -> None:
-        """Hand over what the agent cannot find, and publish the counts and the health once more."""
+        """Hand over the records that the agent cannot find, and publish the counts and the health a last time."""
         with self._parts.guard("spool_end"):
             self._watch.end()
         self._publisher.end()

@@ -28,10 +28,10 @@ _HURRIED_TURNS = 10
 
 
 class OwnRings:
-    """Drains the rings of this process; see `radiosonde._pipeline.parts.Draining`, and hands on what it counts: `radiosonde._pipeline.turn.WindowSink`.
+    """Drains the rings of this process and delivers the windows; see `parts.Draining` and `turn.WindowSink`.
 
     Args:
-        parts: what it is composed of.
+        parts: the parts of the consumer.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -47,12 +47,12 @@ class OwnRings:
 
     @property
     def lag_s(self) -> float:
-        """How long the oldest record of the last drain had waited."""
+        """Age of the oldest record of the last drain."""
         return self._turn.lag_s
 
     @property
     def cpu_ns(self) -> int:
-        """CPU time of all our threads, and of turns in others."""
+        """CPU time of all threads of Radiosonde, and of turns in other threads."""
         return self._parts.thread.cpu_ns + self._parts.delivery.cpu_ns + self._visited_ns
 
     def attached(self) -> None:
@@ -60,7 +60,7 @@ class OwnRings:
         self._parts.delivery.start()
 
     def wake(self) -> None:
-        """Let the consumer's thread look at the rings now."""
+        """Wake the consumer's thread."""
         self._parts.thread.wake()
 
     def open(self) -> None:
@@ -137,7 +137,7 @@ class OwnRings:
             parts.turn.release()
         return True
 
-    # What becomes of windows -----------------------------------------------------------------------------------------
+    # Windows -----------------------------------------------------------------------------------------
 
     def is_due(self, *, has_ended: bool) -> bool:
         """Return True: windows that are due are handed on in every turn."""
@@ -152,7 +152,7 @@ class OwnRings:
         parts = self._parts
         windows = self._close(everything=extent.everything, is_end=extent.is_end, until_ns=extent.until_ns)
         if is_whole and parts.health is not None:
-            # A flush leaves the health's window open, an end does not: nobody flushes to see half a second of it.
+            # A flush leaves the health's window open, an end does not: half a second of it is of no use to a flush.
             with parts.guard("health_sample"):
                 windows += parts.health.sample(everything=extent.everything and extent.is_end)
         parts.delivery.export(windows, parts.tail_sampler.take() if parts.tail_sampler else ())
@@ -160,7 +160,7 @@ class OwnRings:
     def _close(self, *, everything: bool, is_end: bool, until_ns: int) -> list[Window]:
         if not (everything and is_end):
             return self._parts.aggregator.close(everything=everything)
-        # Half of the time there is: what features were counted has to be frozen, written and exported, too.
+        # Half of the time: the counted features have to be frozen, written and exported, too.
         now_ns = monotonic_ns()
         return self._parts.aggregator.close(everything=True, is_end=True, deadline_ns=now_ns + (until_ns - now_ns) // 2)
 

@@ -1,6 +1,6 @@
 """Parts of a consumer, and its two modes: draining by itself, or leaving its rings to an agent.
 
-`compose` is the one place that asks which. Everything else calls a `Draining` and knows no mode.
+`compose` is the only place that chooses. All other code calls a `Draining` and is independent of the mode.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a process's consumer is composed of.
+    """The parts of a process's consumer.
 
     Attributes:
-        settings: what is on.
+        settings: the settings.
         guard: counts errors and losses.
         process: identity of the process.
         thread: the consumer's thread.
         turn: held during a turn.
-        rings: what is drained; grows as models are opened.
-        deferred: what callers leave to the consumer.
-        sampling: how many rows' features may be counted.
-        tail_sampler: chooses predictions that get a span after the fact; None makes none.
+        rings: the rings to drain; grows as models are opened.
+        deferred: functions that callers left to the consumer.
+        sampling: sets the sampling rate of features.
+        tail_sampler: selects predictions that get a span after they ended; None: no spans.
         aggregator: counts.
         health: samples the health of the process; None where it is not wanted.
         label_queue: predictions that wait for labels, and labels.
@@ -68,41 +68,41 @@ class Parts:
     spool: Callable[[], Spool | None]
 
     def catch_up(self) -> None:
-        """Do what callers left to us. Versions first: one that is worked out late would split the series of its requests."""
+        """Run deferred functions. Versions first: one that is resolved late would split the series of its requests."""
         for ring in list(self.rings):
             ring.settle()
         self.deferred.run()
 
 
 class Draining(Protocol):
-    """What becomes of the records of a process."""
+    """Consumer of the records of a process."""
 
     @property
     def lag_s(self) -> float:
-        """How long the oldest record of the last drain had waited."""
+        """Age of the oldest record of the last drain."""
 
     @property
     def cpu_ns(self) -> int:
         """CPU time spent, of all threads."""
 
     def attached(self) -> None:
-        """A ring was opened: start what drains it."""
+        """Start the consumer after a ring was opened."""
 
     def wake(self) -> None:
         """A ring fills. Called by its writer."""
 
     def open(self) -> None:
-        """Open what records end in.
+        """Open the destinations of records.
 
         Raises:
             RadiosondeError: it cannot be opened.
         """
 
     def look(self) -> None:
-        """See what has changed around us. Once a second, in the consumer's thread."""
+        """Check for external changes. Once a second, in the consumer's thread."""
 
     def step(self) -> None:
-        """Drain what is due. Each time the consumer's thread wakes."""
+        """Drain the rings that are due. Called each time the consumer's thread wakes."""
 
     def make_room(self, ring: RingConsumer) -> int:
         """Drain *ring* if it is half full, for a replay; return the monotonic clock after it, 0 if nothing was done."""
@@ -112,8 +112,8 @@ class Draining(Protocol):
 
         Args:
             everything: close every window, due or not.
-            is_end: nothing is recorded any more.
-            timeout_s: how long to wait for another's turn to end.
+            is_end: recording has ended.
+            timeout_s: longest wait for another thread's turn.
         """
 
     def runtime(self) -> RuntimeCounts | None:

@@ -2,12 +2,12 @@
 
 Python runs handlers in the main thread, between two instructions. A signal that comes when the main thread has given up the
 interpreter lock and is just about to wait does not interrupt the wait: its handler runs when the wait is over, an hour later
-perhaps. A process that says it is ready and is told to end at once runs into that, on a busy machine one in ten. With the default
-action it would have ended.
+perhaps. A process that reports ready and is terminated at once is affected, on a busy machine one in ten. With the default action it would
+have ended.
 
 Python writes the number of each signal to a file descriptor, which is a pipe here unless the host has one of its own
-(`signal.set_wakeup_fd`). An event loop that sets one is woken by it, and need not be interrupted. What sets one is not told of ours,
-and ours comes back when it is taken away.
+(`signal.set_wakeup_fd`). An event loop that sets one is woken by it, and need not be interrupted. Code that sets one does not see ours, and
+ours is restored when that one is removed.
 
 Where the main thread is in native code, it is interrupted in vain until that returns.
 """
@@ -25,7 +25,7 @@ _READ_BYTES = 4096
 
 
 class PendingSignals:
-    """The pipe, and what has come through it."""
+    """The pipe, and the signals read from it."""
 
     def __init__(self) -> None:
         self._read = self._write = -1
@@ -45,7 +45,7 @@ class PendingSignals:
         _conceal(self)
 
     def arrived(self) -> set[int]:
-        """Return the numbers of the signals that have come since this was asked last. Any thread."""
+        """Return the numbers of the signals that arrived since the last call. Any thread."""
         found: set[int] = set()
         if self._pid == os.getpid():
             with suppress(OSError):  # BlockingIOError: none has
@@ -54,7 +54,7 @@ class PendingSignals:
         return found
 
     def reset(self) -> None:
-        """Forget the pipe of a parent, in a forked child: what is written there would be taken for the parent's."""
+        """Discard the parent's pipe in a forked child: bytes written to it would be read as the parent's signals."""
         if self._pid in (0, os.getpid()):
             return
         previous = _set_wakeup_fd(-1)
@@ -70,13 +70,13 @@ class PendingSignals:
         return descriptor != -1 and descriptor == self._write
 
     def renew(self) -> None:
-        """Set the pipe again: somebody has taken another descriptor away."""
+        """Set the pipe again after another descriptor was removed."""
         if self._pid == os.getpid():
             _set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
 
 def interrupt_main_thread(number: int) -> None:
-    """Send a signal to the main thread, which ends what it waits for."""
+    """Send a signal to the main thread, which interrupts its wait."""
     main = threading.main_thread().ident
     if main is not None:
         with suppress(ProcessLookupError):
@@ -87,7 +87,7 @@ _set_wakeup_fd = signal.set_wakeup_fd
 
 
 def _conceal(pending: PendingSignals) -> None:
-    """Have nobody see our descriptor: Trio warns of one that it finds, and others would put it back as if it were theirs."""
+    """Hide our descriptor: Trio warns about a descriptor it finds, and other code would restore it as its own."""
     current = signal.set_wakeup_fd
     if getattr(current, "is_radiosonde", False):
         return

@@ -1,7 +1,7 @@
 """The pipeline of one process: entry points for recorders and users, threads, shutdown, and the consumer.
 
-What becomes of the records is composed by `radiosonde._pipeline.compose` and hidden behind a `Draining`: the process drains
-its rings itself, or leaves them to an agent. Nothing here knows which.
+The consumer of the records is composed by `radiosonde._pipeline.compose` and hidden behind a `Draining`: the process drains its rings
+itself, or leaves them to an agent. This module does not depend on which.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ if TYPE_CHECKING:
     from radiosonde.export.snapshot import Snapshot
 
 LOOK_EVERY_S = 0.25
-"""How often the consumer looks whether anything is due. Rings that fill need no look: their writers wake it."""
+"""Polling interval of the consumer. Rings that fill need no polling: their writers wake it."""
 
 EXIT_TIMEOUT_S = 5.0
-"""What an exit waits for the consumer, the last export and the sender together."""
+"""Longest wait of an exit for the consumer, the last export and the sender together."""
 
 _TURN_TIMEOUT_S = 10.0
 
 FORK_NS = NS // 10
-"""What a fork waits at most, for all pipelines together, until our threads come to rest and imports that they have begun have ended. They
-go on in the parent, and the child begins without them."""
+"""Longest wait of a fork, for all pipelines together, until the threads of Radiosonde pause and their imports have ended. They continue in
+the parent, and the child begins without them."""
 
 SQLITE_S = 10.0
-"""What a fork waits at most for a write to a SQLite file to end: our own work, a few milliseconds as a rule, and the disk's. Never for
-another process's lock (`radiosonde._sqlite_gate`)."""
+"""Longest wait of a fork for a write to a SQLite file of this process, usually a few milliseconds plus the disk's time. Never for another
+process's lock (`radiosonde._sqlite_gate`)."""
 
 IMPORT_LOOK_S = 0.005
 
@@ -64,14 +64,14 @@ class Pipeline:
     """Everything behind the recorders of one process.
 
     Args:
-        settings: what is on.
+        settings: the settings.
         guard: counts errors and losses.
 
     Attributes, beside the two:
         is_shut: whether `shutdown` has ended recording until `configure`.
-        deferred: what callers leave to the consumer, which does it before it drains next.
-        health: samples the health of the process; None where it is not wanted.
-        drained_by: who drains the rings, as their pages say.
+        deferred: functions that callers left to the consumer, which runs them before the next drain.
+        health: samples the health of the process; None if disabled.
+        drained_by: consumer of the rings, as recorded in their pages.
         anchor: one-element list, wall minus monotonic clock; recorders read it on every call.
     """
 
@@ -111,7 +111,7 @@ class Pipeline:
         return self._ring_consumers.were_there and not self.is_shut
 
     def configure(self, settings: Settings) -> None:
-        """Begin anew with other settings; nothing is recording."""
+        """Reset with other settings; nothing is recording."""
         self._delivery.close(EXIT_TIMEOUT_S)  # of a start that failed
         self.settings = settings
         self.is_shut = False
@@ -123,10 +123,10 @@ class Pipeline:
         for recorder in list(self._recorders):
             recorder.reset()
 
-    # What recorders need ---------------------------------------------------------------------------------------------
+    # For recorders ---------------------------------------------------------------------------------------------
 
     def add(self, recorder: Recorder) -> None:
-        """Remember a recorder, so that a fork can reset it, and see that whatever ends the process delivers what it records."""
+        """Register a recorder, so that a fork can reset it, and install the exit handlers that deliver its records."""
         self._recorders.add(recorder)
         deliver_at_any_end()
 
@@ -144,7 +144,7 @@ class Pipeline:
         self._draining.attached()
 
     def wake(self) -> None:
-        """Let the consumer look at the rings now."""
+        """Wake the consumer."""
         self._draining.wake()
 
     @property
@@ -160,7 +160,7 @@ class Pipeline:
         return self._spool
 
     def reference_for(self, recorder: Recorder) -> Reference | None:
-        """Return the profile given to ``observe``, or the one in the settings, or None; a bad file is told and counted."""
+        """Return the profile given to ``observe``, or the one in the settings, or None; a bad file is logged and counted."""
         if recorder.observed.reference is not None:
             return recorder.observed.reference
         path = self.settings.references.get(recorder.name) or self.settings.references.get("*")
@@ -180,7 +180,7 @@ class Pipeline:
     # Turns -----------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open spool, profiles and exporters now; errors are the caller's to see, unless a variable is to blame.
+        """Open spool, profiles and exporters now; errors are raised to the caller, unless an environment variable causes them.
 
         Raises:
             RadiosondeError: store, spool or Prometheus cannot be opened, or a reference profile cannot be read.
@@ -209,7 +209,7 @@ class Pipeline:
         return 0 if ring is None else self._draining.make_room(ring)
 
     def _look_around(self) -> None:
-        """Once a second: see what has changed around us."""
+        """Check for external changes, once a second."""
         self._draining.look()
         recorders = list(self._recorders)
         for recorder in recorders:
@@ -219,15 +219,15 @@ class Pipeline:
             self._idle_models.look(recorders, self._looked_ns)
 
     def take_turn(self, *, everything: bool = False, timeout_s: float = _TURN_TIMEOUT_S) -> bool:
-        """Drain all rings, join labels, close what is due; return whether the turn could be taken.
+        """Drain all rings, join labels, close windows that are due; return whether the turn could be taken.
 
         Args:
             everything: close every window, due or not.
-            timeout_s: how long to wait for another's turn to end.
+            timeout_s: longest wait for another thread's turn.
         """
         return self._draining.take_turn(everything=everything, is_end=self.is_shut, timeout_s=timeout_s)
 
-    # What users call -------------------------------------------------------------------------------------------------
+    # For users -------------------------------------------------------------------------------------------------
 
     def label(self, prediction_id: object, value: object, time_ns: int | None) -> None:
         """Queue a label."""
@@ -235,7 +235,7 @@ class Pipeline:
         self._labelled()
 
     def receive(self, labels: Sequence[tuple[object, object, int | None]]) -> int:
-        """Hand labels to the join store now; return how many it took. They are durable when this returns.
+        """Pass labels to the join store now; return the number accepted. They are durable when this returns.
 
         Raises:
             StoreError: the join store cannot be reached; none was taken.
@@ -250,7 +250,7 @@ class Pipeline:
         self._labelled()
 
     def _labelled(self) -> None:
-        """See that somebody takes the label: a process may label that has predicted nothing."""
+        """Start the consumer for a label: a process may label without predicting."""
         self._has_labelled = True
         if not self.is_shut:
             if self._delivery.takes_labels:
@@ -290,7 +290,7 @@ class Pipeline:
         )
 
     def statistics(self) -> Statistics:
-        """Return our own counts."""
+        """Return the counts of Radiosonde itself."""
         rings = self._ring_consumers
         feature_rows = rings.feature_rows
         delivered = self._delivery.counts()
@@ -329,7 +329,7 @@ class Pipeline:
         was_recording = self.is_recording or self._has_labelled
         self.is_shut = True
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
-        # First of all, so that what begins from now on is not recorded and what has begun is drained below.
+        # First, so that later calls are not recorded and calls in progress are drained below.
         for recorder in list(self._recorders):
             recorder.reset()
         done = self._consumer.stop(timeout_s)
@@ -360,25 +360,25 @@ class Pipeline:
             self.flush(EXIT_TIMEOUT_S)
 
     def before_fork(self) -> None:
-        """Hold still while the process forks: no turn is taken, nobody is inside SQLite, and nobody imports.
+        """Pause while the process forks: no turn is taken, no thread is inside SQLite, and none imports.
 
-        Turns and imports are waited for as long as `FORK_NS`, SQLite as long as `SQLITE_S`. A child that comes amid an import
-        has to begin it anew (`radiosonde._pipeline.importing`).
+        Waits at most `FORK_NS` for turns and imports, and `SQLITE_S` for SQLite. A child forked during an import has to repeat it
+        (`radiosonde._pipeline.importing`).
         """
         until_ns = PATIENCE.until_ns(FORK_NS)
         missed = self._hold_for_fork(until_ns)
         self._importing = imports_of_ours()
         while self._importing and monotonic_ns() < until_ns:
-            self._let_go()  # who imports may need one of the locks to end
+            self._let_go()  # a thread that imports may need one of the locks to finish
             sleep(IMPORT_LOOK_S)
             missed = self._hold_for_fork(until_ns)
             self._importing = imports_of_ours()
         if missed or self._importing:
-            # The child begins with new locks and connections; what the parent's threads are at goes on in the parent.
+            # The child begins with new locks and connections; the work of the parent's threads continues in the parent.
             self.guard.lose(losses.FORK_UNHELD)
 
     def _hold_for_fork(self, until_ns: int) -> int:
-        """Take every lock that is free in time; return how many are not."""
+        """Acquire every lock that is free in time; return the number of the others."""
         locks: list[OwnedLock | LockType] = [self._delivery.loading]
         if not self._turn.is_mine:
             locks.insert(0, self._turn)

@@ -1,8 +1,8 @@
 """Exit of pool workers, which run no `atexit` hooks: `multiprocessing` and billiard (Celery).
 
 Forked children of `multiprocessing` ran finalizers of its own only, before Python 3.14. Workers of billiard's pools, which are
-Celery's, end by ``os._exit`` past even those, at a warm shutdown and when they are recycled; so the last step of theirs is
-wrapped. Nothing is imported here: what has not been imported has no children.
+Celery's, end by ``os._exit`` without even those, at a warm shutdown and when they are recycled; so their last step is wrapped. Nothing is
+imported here: a library that has not been imported has no children.
 """
 
 from __future__ import annotations

@@ -1,23 +1,23 @@
-"""The exit of a process: what it counted is delivered within a deadline, then it ends as it would have ended.
+"""The exit of a process: its counts are delivered within a deadline, then it ends in the original way.
 
-A process that becomes another program by ``os.exec*`` ends without either, so the two functions that the others call are wrapped.
-The call may fail and the process go on, so what was counted is delivered and nothing is shut.
+A process that becomes another program by ``os.exec*`` ends without either, so the two functions that the others call are wrapped. The call
+may fail and the process continue, so the counts are delivered and nothing is shut down.
 
 An ordinary exit runs `ProcessExit.act` as an `atexit` hook. A signal that ends the process runs no hook, so `ProcessExit.arm`
-puts a handler where SIGTERM, SIGHUP or SIGINT would take their default action, which is to end the process. The handler
-delivers and ends the process by the same signal; whoever waits for it sees the status it expects.
+installs a handler where SIGTERM, SIGHUP or SIGINT would take their default action, which is to end the process. The handler delivers and
+ends the process by the same signal, so that its parent sees the expected status.
 
 The host's own handlers stay in charge:
 
 * A handler of the host's and an ignored signal are left as they are. One that raises SystemExit leads to an ordinary exit.
 * A handler that the host sets later replaces this one, and gets this one as the previous handler.
-* Many servers (uvicorn, and everybody who follows the manual) restore the default action after a graceful end and send
-  themselves the signal again. So `signal.signal` is wrapped: the default action of these signals means delivering first.
+* Many servers (uvicorn, and all that follow the manual) restore the default action after a graceful end and send themselves the signal
+  again. `signal.signal` is therefore wrapped: the default action of these signals delivers first.
   `loop.remove_signal_handler` of asyncio comes by there, too.
 
-The handler runs in the main thread at any instruction of it, one that holds a lock of ours included. Therefore another
-thread delivers. The handler waits for it, unless it has interrupted code of ours: then it returns, so that this code can
-let go of its locks, and the process ends as soon as all is delivered.
+The handler runs in the main thread at any instruction, also while that thread holds a lock of Radiosonde. Therefore another thread
+delivers. The handler waits for it, unless it has interrupted code of Radiosonde: then it returns, so that this code can release its locks,
+and the process ends as soon as everything is delivered.
 
 A repetition within `SAME_SIGNAL_S` is the same signal, sent to a process and to its group; a later one ends the process at
 once. Python lets only the main thread set handlers: a process that decorates and predicts in other threads only is not
@@ -51,15 +51,15 @@ SAME_SIGNAL_S = 1.0
 """Seconds within which the signal again is taken for the same one."""
 
 LONGEST_WAIT_S = 15.0
-"""What the handler waits at most for the thread that delivers, which has a deadline of its own."""
+"""Longest wait of the handler for the delivering thread, which has its own deadline."""
 
 
 class ProcessExit:
     """Has everything delivered once when the process ends.
 
     Args:
-        deliver: delivers what the process counted, within a deadline.
-        flush: the same where the process may go on.
+        deliver: delivers the counts of the process within a deadline.
+        flush: the same for a process that may continue.
     """
 
     def __init__(self, deliver: Callable[[], None], flush: Callable[[], None]) -> None:
@@ -69,12 +69,12 @@ class ProcessExit:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what a parent was doing when it forked."""
-        self._acting: LockType | None = None  # held while somebody delivers
+        """Reset the state inherited from the parent after a fork."""
+        self._acting: LockType | None = None  # held during a delivery
         self._actor = 0
         self._signal = self._signalled_ns = 0
         self._is_delivered = False
-        self._ours: set[int] = set()  # signals whose handler was ours at the last look
+        self._ours: set[int] = set()  # signals whose handler was ours at the last check
         self._untaken: set[int] = set()
         self._pending.reset()
 
@@ -105,7 +105,7 @@ class ProcessExit:
         self.act()
         if getattr(sys, "last_type", None) is KeyboardInterrupt and not (hasattr(sys, "ps1") or sys.flags.interactive):
             with suppress(KeyboardInterrupt):
-                exec("raise KeyboardInterrupt", {})  # noqa: S102 - a constant; what sets the flag
+                exec("raise KeyboardInterrupt", {})  # noqa: S102 - a constant; sets the flag
 
     # Signals -----------------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class ProcessExit:
             self.take_note()
 
     def look(self) -> None:
-        """Interrupt the main thread where it has not run the handler of a signal that came before the last look.
+        """Interrupt the main thread if it has not run the handler of a signal that arrived before the last check.
 
         For the consumer's thread, a few times a second.
         """
@@ -140,7 +140,7 @@ class ProcessExit:
             interrupt_main_thread(number)
 
     def take_note(self) -> None:
-        """Note which signals have come for our handler; one that was in force only before or only after is not concerned."""
+        """Record which signals have arrived for our handler, if it was installed both before and after."""
         ours = set() if self._signal else {number for number in ENDING_SIGNALS if signal.getsignal(number) == self.take}
         self._untaken = (self._untaken | self._pending.arrived()) & self._ours & ours
         self._ours = ours
@@ -165,7 +165,7 @@ class ProcessExit:
             return
         try:
             done.acquire(True, LONGEST_WAIT_S)
-        finally:  # whatever another handler raises meanwhile
+        finally:  # also if another handler raises meanwhile
             self._end()
 
     def _deliver_for_signal(self, done: LockType) -> None:
@@ -219,7 +219,7 @@ def _flushing_first(leaving: ProcessExit, become: Callable[..., NoReturn]) -> Ca
 
 
 def _wrap_signal(leaving: ProcessExit) -> None:
-    """Have the default action of an ending signal mean delivering first, whoever restores it from now on."""
+    """Make the default action of an ending signal deliver first, whichever code restores it from now on."""
     current = signal.signal
     if getattr(current, "is_radiosonde", False):
         return

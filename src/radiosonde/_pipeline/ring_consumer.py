@@ -33,33 +33,33 @@ in Python each of the hundred numpy calls of a slice may wait a switch interval 
 hold is one sketch update, about 100 us (bench_tail)."""
 
 LOOKS_AHEAD = 3
-"""Looks for which there must be room: a look that comes late, and the first copies of the drain. One look is a turn of the
-agent's, or here a wake by the writer (`radiosonde._ring.layout.WAKES`, `radiosonde._record.record_writer.ARENA_WAKES`)."""
+"""Number of polls for which there must be room: a late poll, and the first copies of the drain. One poll is a turn of the agent, or here a
+wake by the writer (`radiosonde._ring.layout.WAKES`, `radiosonde._record.record_writer.ARENA_WAKES`)."""
 
 RECORD_LOOKS_AHEAD = 4
 """The same for single records, whose callers hold the interpreter lock that the drain needs: with three, a caller at full
-rate overwrote one record in 400 (bench_tail). So a first look drains what a fifth of the ring waits in."""
+rate overwrote one record in 400 (bench_tail). A first poll therefore drains a ring that is a fifth full."""
 
 
 class RingConsumer:
     """Drains one ring. Owner: the consumer thread.
 
     Args:
-        ring: this process's own, or another's.
-        stream: what is known of it.
+        ring: a ring of this or of another process.
+        stream: the stream of the ring.
         declared_classes: how many of its classes have a position (those learned from answers have none).
-        writer: the record writer, where it is of this process.
+        writer: the record writer, if it belongs to this process.
 
     Attributes:
-        tallies: what writers have counted of records they reclaimed, until it is folded.
+        tallies: writers' counts of reclaimed records, until they are folded.
         joinable: those of them that may be labelled.
-        is_closed: whether its files are closed, because nobody writes into it any more.
+        is_closed: whether its files are closed, because it has no writer any more.
     """
 
     def __init__(self, ring: Ring, stream: Stream, declared_classes: int, writer: RecordWriter | None = None) -> None:
         self.ring = ring
         self.stream = stream
-        # Held until it has been drained once; then a writer that nobody can call any more is let go (`is_over`).
+        # Held until it has been drained once; then an unreachable writer is released (`is_over`).
         self._kept = writer
         self._writer = None if writer is None else weakref.ref(writer)
         self._reclaimer = None if writer is None else writer.reclaimer
@@ -72,7 +72,7 @@ class RingConsumer:
         self.joinable: list[Block] = []
         self._lost: dict[str, int] = {}
         self._arena_seen = 0
-        self._looked = 0, 0  # values and records that waited at the last look
+        self._looked = 0, 0  # values and records that waited at the last poll
         self._declared_classes = declared_classes
         self._names: LaneNames | None = None
 
@@ -101,16 +101,16 @@ class RingConsumer:
 
     @property
     def is_half_full(self) -> bool:
-        """Whether half of the ring or of the arena waits: what is recorded next may need the other half."""
+        """Whether half of the ring or of the arena is filled: the next records may need the other half."""
         arena, ring = self.ring.arena, self.ring
         return 2 * (arena.reserved - self._arena_seen) >= arena.size > 0 or 2 * self.reader.glance() >= ring.capacity
 
     @property
     def is_filling(self) -> bool:
-        """Whether the ring or the arena would be full `LOOKS_AHEAD` looks from now: then it is drained out of turn.
+        """Whether the ring or the arena would be full `LOOKS_AHEAD` polls from now: then it is drained out of turn.
 
-        To be asked once a look. What matters is how much came since the last one: at a fixed share, say a quarter, a
-        steady load that fills the ring in a second would be drained four times in it, and a drain is what costs.
+        Call once per poll. The criterion is the growth since the last one: with a fixed share, say a quarter, a steady load that fills the
+        ring in a second would be drained four times in it, and drains are expensive.
         """
         arena, ring = self.ring.arena, self.ring
         values, records = arena.reserved - self._arena_seen, self.reader.glance()
@@ -122,7 +122,7 @@ class RingConsumer:
 
     @property
     def waiting(self) -> int:
-        """About how many records, or rows of batches, waited at the last look and were not drained since."""
+        """Estimated number of records, or rows of batches, that waited at the last poll and were not drained since."""
         values, records = self._looked
         return max(records, values // max(1, self.ring.features))
 
@@ -133,7 +133,7 @@ class RingConsumer:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody can write into the ring any more: its function, or the schema that it was made for, is gone."""
+        """Whether the ring has no writer any more: its function, or the schema that it was created for, is gone."""
         if self._kept is not None or self._writer is None:
             return False
         writer = self._writer()
@@ -148,7 +148,7 @@ class RingConsumer:
             writer.recorder.let_go(writer)
 
     def settle(self) -> None:
-        """See that the version is known, which may take long, and that what callers had to leave is written."""
+        """Resolve the version, which may take long, and write the records that callers could not."""
         if self._reclaimer is not None:
             self._reclaimer.settle()
         writer = self.writer
@@ -160,25 +160,25 @@ class RingConsumer:
 
     @property
     def has_uncounted(self) -> bool:
-        """Whether predictions have ended in a ring of this process that nobody has taken out."""
+        """Whether a ring of this process holds ended predictions that were not taken."""
         return self._reclaimer is not None and self._reclaimer.has_uncounted
 
     def hand_over(self, successor: Ring) -> None:
-        """Count what has ended in a ring of this process that nobody drains into the tally of *successor*."""
+        """Count the ended predictions of an undrained ring of this process into the tally of *successor*."""
         if self._reclaimer is not None:
             self._reclaimer.hand_over(successor)
 
     def give_up(self) -> int:
-        """Return how many calls lie in a ring of this process that nobody will count."""
+        """Return the number of calls in a ring of this process that will never be counted."""
         return self._reclaimer.give_up() if self._reclaimer is not None and self._reclaimer.has_uncounted else 0
 
     def drain(self, guard: Guard) -> Block:
-        """Take what is done and count what was lost."""
+        """Take the finished records and count losses."""
         reader = self.reader
         self.settle()
         self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()
-        if self._reclaimer is not None:  # what is taken here is counted here: there is no commit to wait for
+        if self._reclaimer is not None:  # records are counted in this process: there is no commit to wait for
             reader.mark_durable(reader.progress()[2])
             self.joinable += reader.joined(self._reclaimer.take_joinable())
         lost = {losses.RING_OVERWRITTEN: reader.overwritten, losses.BATCH_OVERWRITTEN: reader.batch_rows_lost}
@@ -194,7 +194,7 @@ class RingConsumer:
         return block
 
     def _noted(self, entries: NDArray[Any]) -> NDArray[Any]:
-        """Take a tally into our own counts and return it."""
+        """Add a tally to the counts of Radiosonde itself and return it."""
         counted = take_apart(entries)
         calls, sizes = counted.of(CALLS), counted.of(UNSEEN_ROWS)
         self.records += int(calls.counts.sum())
@@ -208,11 +208,11 @@ class RingConsumer:
         return None if grid is None else cells_text(grid.assign(self.stream.to_grid(row))[0], grid.width)
 
     def predictions(self, block: Block, *, with_cells: bool) -> Predictions | None:
-        """Return what of a slice may be labelled: single rows that ended with a result. None if nothing may.
+        """Return the joinable predictions of a slice: single rows that ended with a result. None if there are none.
 
         Args:
             block: the slice.
-            with_cells: keep the cells of their features: 0.2 us a row, a fifth of the budget at 10 000 rows/s.
+            with_cells: keep the cells of their features: 0.2 us per row, a fifth of the budget at 10 000 rows/s.
         """
         headers = block.headers
         chosen = ((headers["mark"] & 3) == DONE) & (headers["batch"] == 0) & (headers["rows"] == 1)
@@ -237,7 +237,7 @@ class RingConsumer:
         return stream.grid.ordinals(stream.to_grid(rows))
 
     def _record_names(self) -> LaneNames:
-        """Return what the codes stand for; the same object until something was added."""
+        """Return the names of the codes; the same object until a name is added."""
         stream, names = self.stream, self._names
         grid = "" if stream.grid is None else stream.grid.id
         if (
@@ -269,14 +269,14 @@ def slices(block: Block) -> list[Block]:
 def fold_in_slices(
     consumer: RingConsumer, block: Block, aggregator: Aggregator, guard: Guard, label_queue: LabelQueue
 ) -> None:
-    """Hand a drained block to the aggregator and count what could not be folded or was overwritten meanwhile.
+    """Pass a drained block to the aggregator and count records that could not be folded or were overwritten meanwhile.
 
     Args:
-        consumer: what was drained.
-        block: what came out.
-        aggregator: counts it.
-        guard: counts what goes wrong.
-        label_queue: takes the predictions that may be labelled.
+        consumer: the drained ring.
+        block: the drained records.
+        aggregator: counts them.
+        guard: counts errors.
+        label_queue: receives the joinable predictions.
     """
     tallies, consumer.tallies = consumer.tallies, []
     for entries in tallies:

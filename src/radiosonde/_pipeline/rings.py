@@ -1,8 +1,8 @@
 """The rings of one process, including released rings that still have records.
 
-A model that is made anew every few seconds, a function that is decorated in every request, and a schema that turned out to be
-another one each leave a ring behind that nobody can write into any more. Once it is drained to its end, its mapping, its
-descriptors and its files are let go; its counts and its reference profile stay, because the totals go on.
+A model that is recreated every few seconds, a function that is decorated in every request, and a schema that was replaced each leave a ring
+without a writer. Once it is fully drained, its mapping, its descriptors and its files are released; its counts and its reference profile
+stay, because the totals continue.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Rings(list[AnyRing]):
 
     @property
     def were_there(self) -> bool:
-        """Whether there is a ring, or was one: what was in those that are gone may wait in open windows."""
+        """Whether there is or was a ring: records of released rings may be in open windows."""
         return bool(self) or self._past.last is not None
 
     def let_go(self, ring: AnyRing) -> None:
@@ -91,7 +91,7 @@ class Rings(list[AnyRing]):
     def _consistent(self) -> tuple[_Past, list[AnyRing]]:
         """Return the counts of rings that are gone, and the rings that are not in them.
 
-        Without a lock: a signal handler that asks would wait for the thread it interrupts.
+        Without a lock: a signal handler that calls this would wait for the thread it interrupts.
         """
         while True:
             past = self._past
@@ -105,9 +105,9 @@ class RingsOfProcess:
 
     Args:
         rings: the rings; recorders add to them.
-        aggregator: counts what was in them.
+        aggregator: counts their records.
         spool: returns the spool, None without one; may raise.
-        guard: contains what fails.
+        guard: contains failures.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Finds the user's tracer provider, and keeps what makes live spans under it. The user may set one at any time."""
+"""Finds the user's tracer provider and keeps the maker of live spans for it. The user may set one at any time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class SpanSource:
-    """Makes live spans under the tracer provider in force.
+    """Creates live spans with the current tracer provider.
 
     Args:
-        guard: swallows what a broken provider raises.
+        guard: swallows exceptions of a broken provider.
         cells_of: returns the cells string of a recorded row for a writer, or None without a grid.
     """
 

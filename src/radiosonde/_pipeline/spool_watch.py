@@ -1,14 +1,14 @@
 """Sees that the rings of this process lie in the spool, where they are found: once a second, in the consumer's thread.
 
-A ring does not where the spool was full or could not be used when it was opened, and where somebody has removed its files or the
-whole folder since. It is written on all the same, in memory or into a file without a name. So a new ring is opened in its
+A ring is outside the spool if the spool was full or unusable when it was opened, or if its files or the whole folder were removed since.
+Writing continues in memory or into a file without a name. A new ring is therefore opened in its
 place as soon as that is possible.
 
-Where an agent drains, what is left in the old ring has to get there, too. It is counted, as a writer counts what it reclaims
-(`radiosonde._ring.reclaim`), into the tally of a small ring of its own, which the agent finds in the spool, counts and removes
-like that of a dead process. Features and ids are not in it. An agent that has the old ring open goes on to drain it; each record
-goes to exactly one of the two. While there is no room for a ring either, such small rings are left only if an agent is there
-to remove them, and at the exit; what finds no room even then is a loss with a name.
+With an agent, the records left in the old ring have to reach it, too. They are counted, as a writer counts reclaimed records
+(`radiosonde._ring.reclaim`), into the tally of a separate small ring, which the agent finds in the spool, counts and removes like that of a
+dead process. It holds no features and ids. An agent that has the old ring open continues to drain it; each record goes to exactly one of
+the two. While there is no room for a ring either, such small rings are created only if an agent is running to remove them, and at exit;
+records without room even then are a named loss.
 
 The files themselves cannot be given back: Linux links no file that has lost its last name.
 """
@@ -36,11 +36,11 @@ class SpoolWatch:
     """Looks after the rings of one process.
 
     Args:
-        guard: counts what is lost.
+        guard: counts losses.
         rings: the rings.
         spool: returns the spool, None without one; may raise.
         process: identity of the process.
-        is_drained_here: whether the process takes out what its rings hold, wherever they lie.
+        is_drained_here: whether the process drains its own rings, in or outside the spool.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SpoolWatch:
         self._is_drained_here = is_drained_here
 
     def look(self) -> None:
-        """Open new rings for those that are not in the spool, and hand over what these hold."""
+        """Open new rings for those that are not in the spool, and hand over the records of the old ones."""
         for consumer in list(self._rings):
             if _is_found(consumer.ring):
                 continue
@@ -64,7 +64,7 @@ class SpoolWatch:
                 self._hand_over(consumer)
 
     def end(self) -> None:
-        """Hand everything over, or count what cannot be; nothing is recorded any more."""
+        """Hand over all records, or count the loss; recording has ended."""
         if self._is_drained_here:
             return
         for consumer in list(self._rings):
@@ -81,7 +81,7 @@ class SpoolWatch:
                 )
 
     def _reopen(self, consumer: RingConsumer) -> bool:
-        """Open a new ring in the place of one; return whether what it holds is to be handed over now."""
+        """Open a new ring in place of one; return whether its records are to be handed over now."""
         writer = consumer.writer
         if writer is None or writer.recorder.writer is not writer:
             return True  # replaced already
@@ -146,5 +146,5 @@ class SpoolWatch:
 
 
 def _is_found(ring: Ring) -> bool:
-    """Whether somebody who looks into the spool finds the ring there."""
+    """Whether the ring is visible in the spool."""
     return ring.file is not None and not ring.is_removed

@@ -1,8 +1,8 @@
-"""One turn of a consumer: find rings, drain them, fold what came out, let rings go, join labels, hand on windows.
+"""One turn of a consumer: find rings, drain them, fold the records, release rings, join labels, deliver windows.
 
-A model server that drains its own rings and an agent that drains those of others take the same turn. They differ in where
-rings come from (`RingSource`) and in what becomes of the windows (`WindowSink`): a server hands them on in every turn, an agent
-commits them every few seconds together with the position reached in each ring.
+A model server that drains its own rings and an agent that drains those of others take the same turn. They differ in the source of rings
+(`RingSource`) and in the sink of windows (`WindowSink`): a server delivers them in every turn, an agent commits them every few seconds
+together with the position reached in each ring.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class RingSource(Protocol):
         """Return the rings to drain."""
 
     def ended(self, ring: RingConsumer) -> bool:
-        """Note that *ring* was drained after its writer had gone; return whether its counts are to be handed on now."""
+        """Record that *ring* was drained after its writer had gone; return whether its counts are to be delivered now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What a turn covers.
+    """The scope of a turn.
 
     Attributes:
         everything: close every window, due or not.
@@ -52,7 +52,7 @@ class Extent:
 
 
 class WindowSink(Protocol):
-    """What becomes of the windows that a consumer counts."""
+    """Destination of the windows of a consumer."""
 
     def is_due(self, *, has_ended: bool) -> bool:
         """Return whether windows are handed on in this turn.
@@ -74,18 +74,18 @@ class WindowSink(Protocol):
 
 
 class Turn:
-    """Takes turns. Owner: whoever holds the consumer's lock, or the agent's only thread.
+    """Takes turns. Guarded by the consumer's lock; in the agent, used by its only thread.
 
     Args:
         source: finds the rings.
-        sink: takes the windows.
+        sink: receives the windows.
         aggregator: counts.
         label_queue: takes the predictions that may be labelled.
         joiner: joins labels before windows are handed on; None where another thread does.
         guard: counts errors and losses.
 
     Attributes:
-        lag_s: how long the oldest record of the last drain had waited.
+        lag_s: age of the oldest record of the last drain.
     """
 
     def __init__(
@@ -120,10 +120,10 @@ class Turn:
         self._sink.hand_on(extent, is_whole=is_whole)
 
     def _drain(self, ring: RingConsumer) -> bool:
-        """Drain a ring and count what came out; return whether its counts are to be handed on now."""
-        if ring.is_closed:  # in a turn between the choice of rings and this one
+        """Drain a ring and count the records; return whether its counts are to be delivered now."""
+        if ring.is_closed:  # by a turn between the selection of rings and this one
             return False
-        is_over = ring.is_over  # asked first: what its writer published last is in this drain
+        is_over = ring.is_over  # checked first: the last records of its writer are in this drain
         block = ring.drain(self._guard)
         if len(block):
             self.lag_s = max(0.0, (wall_ns() - int(block.headers["start_ns"].min())) / NS)

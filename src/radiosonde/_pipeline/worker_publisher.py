@@ -1,8 +1,8 @@
 """Worker side of agent mode: publishes counts and health in the spool, and checks for an agent.
 
-Once a second, by the consumer's thread, and at the exit. The health is sampled here and not by the agent from outside: pauses,
-lag and waits are known to nobody else, and ``/proc`` and the control group of another process may belong to another container,
-are gone when it is dead, and would leave its last second out.
+Once a second, by the consumer's thread, and at exit. The health is sampled here and not by the agent: pauses, lag and waits can only be
+measured inside the process, and ``/proc`` and the control group of another process may belong to another container, are gone when it is
+dead, and would miss its last second.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Value = TypeVar("Value")
 
 
 class _OwnPage(Generic[Value]):
-    """A page of this process, created at the first value and again where somebody removed it.
+    """A page of this process, created at the first value and again after it was removed.
 
     Args:
         guard: counts and logs where it cannot be created.
-        kind: what it holds.
+        kind: type of its contents.
         loss: counted once where it cannot be created; it is tried again with each value.
         consequence: of that, for the log.
     """
@@ -43,7 +43,7 @@ class _OwnPage(Generic[Value]):
         self._is_lost = False
 
     def publish(self, spool: Spool, process: str, value: Value) -> None:
-        """Replace what the page holds."""
+        """Replace the contents of the page."""
         if self._page is not None and self._page.is_removed:
             self.close()
         if self._page is None:
@@ -58,22 +58,22 @@ class _OwnPage(Generic[Value]):
         self._page.write(value)
 
     def close(self) -> None:
-        """Release the file; what it holds is final."""
+        """Release the file; its contents are final."""
         if self._page is not None:
             self._page.close()
         self._page = None
 
 
 class WorkerPublisher:
-    """Publishes what an agent cannot know of this process in a spool.
+    """Publishes counts and health of this process in a spool for the agent.
 
     Args:
         guard: its losses and errors, which are left in the spool.
         process: identity of the process.
         spool: returns the spool, None without one; may raise.
         labels: returns the label results of the process.
-        health: samples the health of the process; None where it is not wanted.
-        launcher: starts an agent where none runs; None where somebody else does.
+        health: samples the health of the process; None if disabled.
+        launcher: starts an agent if none runs; None if it is started otherwise.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class WorkerPublisher:
         )
 
     def look(self, *, is_last: bool = False) -> None:
-        """Leave the counts and the health; start an agent, or say that there is none.
+        """Publish the counts and the health; start an agent, or log that none is running.
 
         Args:
             is_last: the process is about to exit.
         """
-        if self._health is not None:  # the agent makes windows of the totals; those made here are for nobody
+        if self._health is not None:  # the agent creates windows from the totals; those created here are discarded
             with self._guard("health_publish"):
                 self._health.sample(everything=is_last)
         failure = self._guard.attempt(self._look)
@@ -125,7 +125,7 @@ class WorkerPublisher:
         return counts | {GUARDED + place: count for place, count in self._guard.errors().items() if count}
 
     def end(self) -> None:
-        """Leave the last counts, and an agent for what is in the rings; the process is about to exit."""
+        """Publish the last counts and start an agent for the remaining records; the process is about to exit."""
         self.look(is_last=True)
         self._counts_page.close()
         self._health_page.close()

@@ -16,8 +16,8 @@ def locate(stores: Iterable[Path] = (), environment: Mapping[str, str] | None = 
     """Return the configuration in force for *stores*; None where there is none.
 
     Args:
-        stores: stores or folders of stores; of a folder, the file in it comes before the one beside it.
-        environment: variables; those of the process by default.
+        stores: stores or folders of stores; the file in a folder takes precedence over the one beside it.
+        environment: variables; default: the process's environment.
 
     Raises:
         ConfigurationError: `RADIOSONDE_CONFIG` names no file.

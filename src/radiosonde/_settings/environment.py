@@ -1,6 +1,6 @@
 """The environment: the only module that reads it. Nothing is read at import.
 
-OpenTelemetry's own variables are read by OpenTelemetry's rules: what they do not define is not an error.
+OpenTelemetry's own variables are read by OpenTelemetry's rules: undefined values are not an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OTHER_VARIABLES = {
     "RADIOSONDE_MODEL_VERSION": "their version",
     "RADIOSONDE_PUBLIC_FILES": "`true`: stores, labels, Parquet files and profiles get the umask's mode instead of 0600",
 }
-"""Variables that are no settings: what each says."""
+"""Variables that are not settings, with their documentation."""
 
 
 def in_force(environment: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -26,7 +26,7 @@ def in_force(environment: Mapping[str, str] | None) -> Mapping[str, str]:
 
 
 def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables of the environment that concern us, by name: ours, OpenTelemetry's, those of servers."""
+    """Return the relevant variables of the environment by name: Radiosonde's, OpenTelemetry's, and those of servers."""
     env = in_force(environment)
     return {
         name: env[name]
@@ -36,12 +36,12 @@ def variables_in_force(environment: Mapping[str, str] | None = None) -> dict[str
 
 
 def files_are_public(environment: Mapping[str, str] | None = None) -> bool:
-    """Say whether files are to be made with the umask's mode. Asked at each file: files are made before settings are resolved."""
+    """Return whether files get the umask's mode. Read for each file: files are created before settings are resolved."""
     return in_force(environment).get("RADIOSONDE_PUBLIC_FILES", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def model_tag(environment: Mapping[str, str] | None = None) -> tuple[str | None, str | None, str | None]:
-    """Return the name, version and variant that the environment gives to models nobody has tagged."""
+    """Return the name, version and variant that the environment sets for untagged models."""
     env = in_force(environment)
     name, version, variant = (env.get(f"RADIOSONDE_MODEL_{part}") or None for part in ("NAME", "VERSION", "VARIANT"))
     return name, version, variant
@@ -63,7 +63,7 @@ def otel_service_name(env: Mapping[str, str]) -> str | None:
 
 
 def otel_interval_s(env: Mapping[str, str]) -> float | None:
-    """Return the seconds between exports; None where nothing usable says so: OpenTelemetry falls back to its default."""
+    """Return the seconds between exports; None for an unset or invalid variable: OpenTelemetry falls back to its default."""
     interval_ms = env.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
     return int(interval_ms) / 1000 if interval_ms.isdecimal() and int(interval_ms) > 0 else None
 
@@ -74,9 +74,9 @@ OTLP_SIGNALS = ("metrics", "logs", "traces")
 def otlp_signals(environment: Mapping[str, str] | None = None) -> frozenset[str]:
     """Return the signals that OpenTelemetry's variables send out over OTLP, where OTLP is on.
 
-    Each has variables of its own: ``OTEL_LOGS_EXPORTER`` decides on logs (our sketches), if it is set. If not, logs go out where they have
-    an endpoint, their own or the common one. If there is neither, they go to localhost, as OpenTelemetry has it, unless another
-    signal has an endpoint of its own: then that is all there is.
+    Each has its own variables: ``OTEL_LOGS_EXPORTER`` decides on logs (the sketches), if it is set. If not, logs are exported if they have
+    an endpoint, their own or the common one. If there is neither, they go to localhost, as in OpenTelemetry, unless another signal has its
+    own endpoint: then only that signal is exported.
     """
     env, prefix = in_force(environment), "OTEL_EXPORTER_OTLP"
     is_common = bool(env.get(f"{prefix}_ENDPOINT", "").strip())
@@ -94,7 +94,7 @@ def otlp_signals(environment: Mapping[str, str] | None = None) -> frozenset[str]
 
 
 def otel_takes_metrics(env: Mapping[str, str]) -> bool | None:
-    """Return whether OpenTelemetry's variables say that metrics go out over OTLP."""
+    """Return whether OpenTelemetry's variables enable the export of metrics over OTLP."""
     exporters = [name.strip() for name in env.get("OTEL_METRICS_EXPORTER", "").split(",")]
     named = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
     return "metrics" in otlp_signals(env) and (bool(named) or any(name.startswith("otlp") for name in exporters))

@@ -27,8 +27,8 @@ class Kind:
     """One kind of values.
 
     Attributes:
-        values: what values there are, for people.
-        accepts: what ``start`` takes, as a type annotation.
+        values: description of the valid values.
+        accepts: type annotation of the argument of ``start``.
         read: turns the text of a variable into a value.
         check: returns the value to be kept, of one that was read or given.
     """
@@ -98,7 +98,7 @@ def edges(most: int) -> Kind:
 
 
 def _growing(values: str, must: str, is_allowed: Callable[[tuple[float, ...]], bool]) -> Kind:
-    """Return the kind of numbers, each above the one before; *must* says what is expected where they are refused."""
+    """Return the kind of increasing numbers; *must* describes the expected values in errors."""
 
     def read(given: str) -> tuple[float, ...]:
         try:
@@ -156,7 +156,7 @@ def host() -> Kind:
 
     def check(value: Any) -> str:
         kept = value.strip().strip("[]") if isinstance(value, str) else ""
-        # A colon is that of a port, unless there are the two that an address of version 6 has at least.
+        # A colon precedes a port, unless there are two, as in any IPv6 address.
         if not re.fullmatch(r"[\w.-]{1,253}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[\w:.%-]*", kept, re.ASCII):
             raise ValueError("it must be an address or a name without scheme and port, like 0.0.0.0")
         return kept
@@ -231,7 +231,7 @@ def receipt_keys() -> Kind:
 
 
 def key() -> Kind:
-    """Return the kind of keys of hashes: any text, for a key that was refused would leave in clear what it should hide."""
+    """Return the kind of hash keys: any text, because a refused key would leave values unhashed."""
 
     def check(value: Any) -> str:
         if not isinstance(value, str):

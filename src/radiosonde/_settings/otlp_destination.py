@@ -24,12 +24,12 @@ class Destination:
     Attributes:
         signal: ``metrics``, ``logs`` or ``traces``.
         endpoint: URL of the signal.
-        headers: beside those of every request, names in lower case.
+        headers: additional headers, names in lower case.
         timeout_s: for one request and its retries together.
         compression: ``gzip``, ``deflate``, or nothing.
-        certificate: file (or folder) of the authorities to trust; None trusts the system's and those of `certifi`, if it is installed.
+        certificate: file (or folder) of trusted authorities; None trusts the system's and those of `certifi`, if it is installed.
         client_certificate: file of our own certificate.
-        client_key: file of its key, where that is another one.
+        client_key: file of its key, if separate.
         credential_provider: entry point that makes a ``requests`` session which holds credentials.
         may_have_proxy: whether the environment or the system may name a proxy.
     """
@@ -61,7 +61,7 @@ def otlp_destination(signal: str, environment: Mapping[str, str] | None = None) 
         headers=_headers(value("HEADERS")),
         timeout_s=_seconds(value("TIMEOUT")),
         compression=compression if compression in ("gzip", "deflate") else "",
-        # The last two are what HTTP libraries of Python go by, where the others say nothing.
+        # The last two are used by Python's HTTP libraries, and apply when the others are not set.
         certificate=value("CERTIFICATE") or env.get("REQUESTS_CA_BUNDLE") or env.get("CURL_CA_BUNDLE") or None,
         client_certificate=value("CLIENT_CERTIFICATE") or None,
         client_key=value("CLIENT_KEY") or None,
@@ -73,7 +73,7 @@ def otlp_destination(signal: str, environment: Mapping[str, str] | None = None) 
 def prefers_delta(environment: Mapping[str, str] | None = None) -> dict[str, bool]:
     """Return whether counters and histograms are to be sent as deltas.
 
-    Our counters are what OpenTelemetry calls observable, which ``lowmemory`` leaves cumulative.
+    The counters correspond to OpenTelemetry's observable counters, which ``lowmemory`` leaves cumulative.
     """
     preferred = in_force(environment).get(f"{_PREFIX}_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
     return {"counter": preferred == "delta", "histogram": preferred in ("delta", "lowmemory")}

@@ -5,8 +5,8 @@ name, and, by ``tools/generate_settings.py``, ``docs/settings.md`` and the keywo
 A new setting is one field here.
 
 Resolved once, at first use: arguments of ``start`` first, then ``RADIOSONDE_*``, then ``OTEL_*``. A wrong argument is a
-programmer's error and raises. A wrong variable never does, for whoever deploys an application cannot mend its code: it is a
-problem, which is logged and counted by whoever resolved the settings, and the default is in force.
+programmer's error and raises. A wrong variable never does, because operators cannot change the code: it is a problem, which is logged and
+counted by the caller, and the default applies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from radiosonde._settings.kinds import Kind
 from radiosonde.errors import ConfigurationError
 
 AUTO: Literal["auto"] = "auto"
-"""For ``agent``: the first process that finds none starts one."""
+"""Value of ``agent``: the first process that finds no agent starts one."""
 
 MEMORY = "memory"
 
@@ -36,14 +36,14 @@ _YEAR_S = 31_536_000
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSetting:
-    """What is declared of a setting beside its name, type and default.
+    """The declaration of a setting besides its name, type and default.
 
     Attributes:
-        kind: its values.
-        doc: what it does.
-        variable: our variable that sets it; empty: an argument only.
-        otel: reads it from OpenTelemetry's variables; returns None where they say nothing.
-        otel_variables: names of those, for people.
+        kind: kind of its values.
+        doc: its documentation.
+        variable: the environment variable that sets it; empty: an argument only.
+        otel: reads it from OpenTelemetry's variables; returns None if they are not set.
+        otel_variables: names of those, for documentation.
         is_secret: its value is shown nowhere.
     """
 
@@ -60,7 +60,7 @@ class SettingProblem(NamedTuple):
 
     Attributes:
         variable: its name.
-        message: what is wrong with it, and what is in force instead.
+        message: the problem, and the value used instead.
     """
 
     variable: str
@@ -85,10 +85,10 @@ def _setting(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. What each field does is in its declaration, and in ``docs/settings.md``.
+    """All settings. Each field is documented in its declaration, and in ``docs/settings.md``.
 
     Attributes:
-        problems: variables that cannot be used; the defaults of what they set are in force.
+        problems: invalid variables; the defaults apply.
         from_environment: names of the settings that a variable has set.
 
     Raises:
@@ -274,10 +274,10 @@ class Settings:
     def resolve(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
         """Return the settings in force: *arguments* that are not None win over the environment.
 
-        A variable that cannot be used is among the `problems` of what is returned.
+        An invalid variable is listed in `problems` of the result.
 
         Raises:
-            ConfigurationError: an argument is unknown or cannot be used; the message says which and why.
+            ConfigurationError: an argument is unknown or invalid; the message says which and why.
         """
         given = _given(arguments)
         values, problems = _read(env_.in_force(environment))
@@ -299,9 +299,9 @@ class _Conflict(NamedTuple):
     """Two settings that cannot be in force together.
 
     Attributes:
-        names: the settings; the first that a variable has set gives way.
-        is_met: says whether settings have it; only `names` are looked at.
-        message: what is wrong and what to do.
+        names: the settings; the first one set by a variable is reset.
+        is_met: whether settings have the conflict; may depend on `names` only.
+        message: the problem and what to do.
     """
 
     names: tuple[str, ...]
@@ -335,12 +335,12 @@ _CONFLICTS = (
 
 
 def declarations() -> list[tuple[Field[Any], DeclaredSetting]]:
-    """Return every setting: its field, and what is declared of it."""
+    """Return every setting: its field and its declaration."""
     return [(item, item.metadata[_DECLARED]) for item in fields(Settings) if _DECLARED in item.metadata]
 
 
 def variables() -> tuple[str, ...]:
-    """Return the names of our own variables; any other name that begins like these is a misspelling."""
+    """Return the names of Radiosonde's variables; any other name with their prefix is a misspelling."""
     return tuple(
         sorted({declared.variable for _, declared in declarations() if declared.variable} | {*env_.OTHER_VARIABLES})
     )
@@ -353,7 +353,7 @@ def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Return this process's environment with *settings* in it, for an agent that is to do as this process was told."""
+    """Return this process's environment with *settings* added, for an agent with the same settings."""
     told = {
         "RADIOSONDE_STORE": settings.store and os.path.abspath(settings.store),  # noqa: PTH100 - the same in text
         "RADIOSONDE_STORE_TIERS": ",".join(f"{age:.17g}" for age in settings.store_tiers),
@@ -368,10 +368,10 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 def bench_environment(store: str, *, disabled: bool = False) -> dict[str, str]:
-    """Return this process's environment for a benchmark: the user's settings, but for where anything is written or sent to.
+    """Return this process's environment for a benchmark: the user's settings, except all destinations of data.
 
     Args:
-        store: path of a store of its own.
+        store: path of a separate store.
         disabled: switch everything off.
     """
     places = {"AGENT", "DISABLED", "LABELS", "OTLP", "PROMETHEUS_HOST", "PROMETHEUS_PORT", "SPOOL", "STORE"}
@@ -385,7 +385,7 @@ def bench_environment(store: str, *, disabled: bool = False) -> dict[str, str]:
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that say something, checked."""
+    """Return the given arguments, checked."""
     declared = {item.name: declared for item, declared in declarations()}
     unknown = sorted(set(arguments) - declared.keys())
     if unknown:
@@ -400,7 +400,7 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(name: str, declared: DeclaredSetting, value: Any) -> Any:
     try:
         return declared.kind.check(value)
-    except ConfigurationError:  # says all by itself, and shows no secret
+    except ConfigurationError:  # is complete, and shows no secret
         raise
     except ValueError as error:
         said = f"{name}: {error}" if declared.is_secret else f"{name} is {value!r}; {error}"
@@ -408,14 +408,14 @@ def _checked(name: str, declared: DeclaredSetting, value: Any) -> Any:
 
 
 def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingProblem]]:
-    """Return what the variables set, and those that cannot be used."""
+    """Return the values set by variables, and the invalid variables."""
     problems: list[SettingProblem] = []
     read = {item.name: _value(env, declared, problems) for item, declared in declarations()}
     return {name: value for name, value in read.items() if value is not None}, problems
 
 
 def _value(env: Mapping[str, str], declared: DeclaredSetting, problems: list[SettingProblem]) -> Any:
-    """Return what the environment says of one setting, None where it says nothing that can be used."""
+    """Return the value of one setting in the environment, None if it is unset or invalid."""
     given = env.get(declared.variable, "").strip() if declared.variable else ""
     if given:
         try:

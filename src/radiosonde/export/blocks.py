@@ -79,7 +79,7 @@ def scalar(page: LabelPage, name: str, value: float, attributes: Attributes = ()
 def scalars(
     page: LabelPage, name: str, base: Attributes, attribute: str, counts: Mapping[str, int] | Mapping[str, float]
 ) -> Scalars:
-    """Return a block of one point per item of *counts*, told apart by *attribute*."""
+    """Return a block of one point per item of *counts*, distinguished by *attribute*."""
     items = tuple(counts)
     labels = page.get((name, base, items), lambda: Labels(tuple((*base, (attribute, item)) for item in items)))
     return Scalars(METRICS[name], labels, tuple(counts.values()))

@@ -6,7 +6,7 @@ a series give a wrong error rate):
 * a *series* unit per series key: traffic, latency, output, outcomes;
 * a *release* unit per model, version and variant: phases, batch sizes, calibration, joint counts, label lag;
 * a *feature* unit per model, version and feature: its cells and their reference, over all variants and cohorts;
-* what is constant and for people, in the room that is left: the meaning of cells, the output of references.
+* constant descriptions, in the remaining room: the meaning of cells, the output of references.
 
 Every stream that can be known beforehand is present from the first export on, zeros included, because the increase of a
 counter that is born at 5 is 0 in Prometheus: counters born late lose exactly the rare evidence.
@@ -50,7 +50,7 @@ class BlockBuilder:
     """Makes blocks, and keeps their labels from one snapshot to the next.
 
     Args:
-        max_series: time series per export, counted as Prometheus counts them; what is beyond is cut, see `cardinality`.
+        max_series: time series per export, counted as Prometheus counts them; series beyond it are cut, see `cardinality`.
     """
 
     __slots__ = ("_cache", "_identities", "_max_series", "_references", "_shown")

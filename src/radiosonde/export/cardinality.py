@@ -1,8 +1,8 @@
 """Bounds the number of exported time series: units with the least traffic are dropped first, and counted.
 
-A backend that is fed without bound fails for everybody, and cutting arbitrary points would make what is left wrong. Each
-kind of unit (series, releases, features) is granted an equal share of the bound, filled by rank; what one kind leaves
-over goes to the others, in that order. So neither a cohort explosion silences drift, nor five hundred features the
+Unbounded export makes a backend fail for all its users, and cutting arbitrary points would make the rest wrong. Each kind of unit (series,
+releases, features) is granted an equal share of the bound, filled by rank; the unused part of a share goes to the others, in that order. So
+neither a cohort explosion silences drift, nor five hundred features the
 outcomes of a canary.
 """
 

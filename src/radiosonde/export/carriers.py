@@ -17,6 +17,6 @@ CARRIERS: list[Carrier] = [
 
 
 def make_exporters(context: ExportContext) -> list[Exporter]:
-    """Return the exporters that the settings ask for."""
+    """Return the exporters that the settings select."""
     made = [carrier.make(context) for carrier in CARRIERS]
     return [exporter for exporter in made if exporter is not None]

@@ -3,11 +3,11 @@
 An exporter is one file of this package and one line in `radiosonde.export.carriers`, with its setting. It knows windows,
 spans and snapshots, and nothing of rings or threads. The laws that all of them keep are in ``tests/laws/test_exporter_laws.py``:
 
-* `export` never blocks and never raises; it keeps what it is given, bounded.
-* `flush` delivers what is kept. It may take as long as the backend lets it, so it has a thread of its own. A delivery that
-  fails is counted, and what could be delivered later is kept.
-* `close` ends within its timeout; what was not delivered by then is counted. Closing twice is closing once, and an exporter
-  that was closed can be opened again.
+* `export` never blocks and never raises; it queues its arguments, bounded.
+* `flush` delivers the queue. It may take as long as the backend, so it has a separate thread. A failed delivery is counted, and items that
+  may be delivered later are kept.
+* `close` ends within its timeout; items not delivered by then are counted. Closing is idempotent, and a closed exporter can be opened
+  again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ References = Mapping[tuple[str, str], "Reference"]
 
 @dataclass(frozen=True, slots=True)
 class ExportContext:
-    """What exporters are made from.
+    """The context from which exporters are created.
 
     Attributes:
-        settings: what is on, and where.
-        guard: counts what is lost.
-        snapshot: returns everything counted since the start, for carriers of cumulative metrics.
+        settings: the settings.
+        guard: counts losses.
+        snapshot: returns all counts since the start, for carriers of cumulative metrics.
         references: returns the profiles that the windows are read against.
         process: identity of the process.
     """
@@ -49,7 +49,7 @@ class ExportContext:
 
 @dataclass(frozen=True, slots=True)
 class ExportCounts:
-    """What an exporter has delivered.
+    """Delivery counts of an exporter.
 
     Attributes:
         exports: successful exports by carrier.
@@ -67,7 +67,7 @@ class Exporter(Protocol):
 
     Attributes:
         setting: name of the setting that turns it on.
-        interval_s: seconds between calls of `flush`; None: there is nothing to flush, others come and ask.
+        interval_s: seconds between calls of `flush`; None: a pull carrier, without `flush`.
         takes_spans: whether `export` keeps spans.
     """
 
@@ -83,26 +83,26 @@ class Exporter(Protocol):
         """
 
     def prepare(self) -> None:
-        """Load what `flush` needs; called before each, in its thread. The first may come while the interpreter ends."""
+        """Load the libraries for `flush`; called before each, in its thread. The first call may come while the interpreter ends."""
 
     def export(self, windows: Sequence[Window], spans: Sequence[KeptSpan]) -> None:
         """Keep closed windows, and spans made after the fact, until `flush`. The consumer's thread."""
 
     def flush(self) -> None:
-        """Deliver what is kept, and a snapshot if the carrier is cumulative. For one thread at a time."""
+        """Deliver the queue, and a snapshot if the carrier is cumulative. For one thread at a time."""
 
     def close(self, timeout_s: float) -> None:
-        """Count what was not delivered and close what was opened."""
+        """Count undelivered items and release resources."""
 
     def counts(self) -> ExportCounts:
-        """Return what was delivered so far."""
+        """Return the delivery counts so far."""
 
     def abandon(self) -> None:
-        """Let go of what is the parent's, in a forked child; sockets and connections are not touched."""
+        """Release the parent's resources in a forked child; sockets and connections are not touched."""
 
 
 class BaseExporter:
-    """An exporter that has nothing to do; carriers override what concerns them."""
+    """A no-op exporter; carriers override the methods they need."""
 
     setting = ""
     interval_s: float | None = None
@@ -132,12 +132,12 @@ class BaseExporter:
 
 
 class ExporterHealth(NamedTuple):
-    """What ``radiosonde doctor`` says of a carrier.
+    """The report of ``radiosonde doctor`` on a carrier.
 
     Attributes:
-        state: ``ok``; ``off``: nobody asked for it; ``note``: works, could be better; ``fix``: something to do.
+        state: ``ok``; ``off``: not configured; ``note``: works, with a remark; ``fix``: requires action.
         said: one sentence.
-        command: what to type next; empty for nothing.
+        command: the next command to run; empty for none.
     """
 
     state: Literal["ok", "off", "note", "fix"]
@@ -151,8 +151,8 @@ class Carrier(NamedTuple):
     Attributes:
         name: for people.
         setting: name of the setting that turns it on.
-        make: returns the exporter, None where the settings do not ask for one. Opens nothing and imports little.
-        health: says whether the carrier would work with these settings and variables. Tries it, and changes nothing.
+        make: returns the exporter, None if the settings do not select it. Opens nothing and imports little.
+        health: reports whether the carrier would work with these settings and variables. Tries it, and changes nothing.
     """
 
     name: str

@@ -40,7 +40,7 @@ def render(blocks: MetricBlocks, *, openmetrics: bool) -> bytes:
 
 
 def sample_suffix(name: PrometheusName) -> str:
-    """Return what a scalar sample's name has beyond the family's."""
+    """Return the suffix of a scalar sample's name after the family's."""
     return "_total" if name.kind == "counter" else ""
 
 

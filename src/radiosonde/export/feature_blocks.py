@@ -1,7 +1,7 @@
 """Features as blocks: cell counts beside the shares of their reference, over all variants and cohorts.
 
-No cohort here: fifty features of fourteen cells in twenty cohorts are 14 000 series for what sketch events, spans and the
-store answer without any. Counts of different grids are not added; a grid that no reference of the snapshot names
+No cohort here: fifty features of fourteen cells in twenty cohorts are 14 000 series, for questions that sketch events, spans and the store
+answer without any. Counts of different grids are not added; a grid that no reference of the snapshot names
 cannot be labelled, is left out and counted.
 """
 

@@ -1,9 +1,8 @@
 """Label sets of points, cached between exports.
 
-The labels of a stream never change, and spelling them out is nine tenths of the cost of an export: joining them anew took
-27 to 32 times as long as looking them up. So each group of streams keeps one `Labels`, which holds the attributes and,
-once an exporter has asked, what it made of them. A `LabelCache` forgets what an export no longer used: models and
-versions come and go, and memory must follow.
+The labels of a stream never change, and encoding them is nine tenths of the cost of an export: encoding took 27 to 32 times as long as a
+lookup. Each group of streams therefore keeps one `Labels`, which holds the attributes and their encoded form per exporter. A `LabelCache`
+drops entries that an export no longer used, so that memory follows the models and versions in use.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ class Labels:
 
     Attributes:
         rows: attributes per point.
-        edges: bucket bounds of a histogram, part of what is spelled out; empty otherwise.
-        spelled: what exporters made of the rows, by exporter; theirs to fill.
+        edges: bucket bounds of a histogram, part of the encoded form; empty otherwise.
+        spelled: encoded rows, by exporter; filled by exporters.
     """
 
     __slots__ = ("edges", "rows", "spelled")
@@ -58,7 +57,7 @@ class LabelCache:
         return LabelPage(self._kept)
 
     def close(self, page: LabelPage) -> None:
-        """End an export: keep what it used and forget the rest."""
+        """End an export: keep the entries it used and drop the rest."""
         self._kept = page.used
 
 
@@ -95,13 +94,13 @@ def series_attributes(key: SeriesKey) -> Attributes:
 
 @lru_cache(maxsize=4096)
 def cohort_attributes(cohort: str) -> tuple[tuple[str, str], ...]:
-    """Return each dimension of a cohort as an attribute of its own, ``radiosonde.cohort.NAME``, at most `MOST_DIMENSIONS`.
+    """Return each dimension of a cohort as a separate attribute, ``radiosonde.cohort.NAME``, at most `MOST_DIMENSIONS`.
 
     Names are made fit for a label; of two that become one, the first has it. All of them are in the packed text too.
     """
     try:
         dimensions = parse_cohort(cohort)
-    except ValueError:  # a cohort that somebody named by hand: it has no dimensions
+    except ValueError:  # a hand-written cohort name: it has no dimensions
         return ()
     found: dict[str, str] = {}
     for name, value in dimensions.items():

@@ -1,9 +1,8 @@
-"""Keeps what the store did not take, to be written into it as soon as it takes windows again: a hole must not look like silence.
+"""Records windows that the store did not accept, to be written as soon as it recovers: a gap must not look like no traffic.
 
-One entry per model and reason, however long the outage: how many windows and calls, and the span they lie in. The entries are
-windows of `RUNTIME_KEY` (`radiosonde.model.lost`), so they travel, merge and age like all others. They leave this list only when
-the transaction that holds them is committed. A process that ends while its store is still down has nowhere to write; what it
-lost is in its log.
+One entry per model and reason for an outage of any length: the numbers of windows and calls, and their span of time. The entries are
+windows of `RUNTIME_KEY` (`radiosonde.model.lost`), so they are stored, merged and deleted like all others. They leave this list only when
+their transaction is committed. A process that ends while its store is still down cannot write them; its losses are in its log.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class _Entry:
 
 
 class LostWindows:
-    """What one process has lost since it last could say so.
+    """The losses of one process since the last committed ones.
 
     Args:
         process: identity of the process.
@@ -64,17 +63,17 @@ class LostWindows:
                 entry.calls += window.calls
 
     def windows(self) -> list[Window]:
-        """Return what is to be written with the next windows; `settle` or `keep` must follow."""
+        """Return the entries to write with the next windows; `settle` or `keep` must follow."""
         with self._lock:
             self._written, self._entries = self._entries, {}
         return [_window(self._process, place, entry) for place, entry in self._written.items()]
 
     def settle(self) -> None:
-        """Forget what was written."""
+        """Drop the written entries."""
         self._written = {}
 
     def keep(self) -> None:
-        """Keep what could not be written, together with what was lost meanwhile."""
+        """Keep the unwritten entries, merged with losses that occurred meanwhile."""
         with self._lock:
             for place, entry in self._written.items():
                 newer = self._entries.get(place)
@@ -86,7 +85,7 @@ class LostWindows:
 
 
 def _window(process: str, place: tuple[str, str], entry: _Entry) -> Window:
-    """Return the window that says what was lost at *place*."""
+    """Return the window with the losses at *place*."""
     none, tables = np.zeros(0, dtype=np.int64), np.zeros((0, CONFIDENCE_BINS), dtype=np.int64)
     return Window(
         key=RUNTIME_KEY,

@@ -1,11 +1,11 @@
 """prometheus-client's multiprocess mode: telemetry of each process, in the files that its `MultiProcessCollector` adds up.
 
-In that mode a page is made of the files in one folder, and a custom collector, as ours is everywhere else, is on none. So each
-process writes its samples into files of its own there, as prometheus-client's metrics do, and they are on the application's page.
+In that mode a page is generated from the files in one folder, without custom collectors such as Radiosonde's. Each process therefore writes
+its samples into its own files there, as prometheus-client's metrics do, and they are on the application's page.
 
-A counter, a histogram and a sum that may fall stay when their process ends: they were counted. A gauge is that of a process that
-lives: of the one that wrote last, or the sum over all; files of dead processes are removed by whoever writes next. Behind an
-agent it alone writes, under one name that it keeps over its restarts, as its totals go on.
+Counters, histograms and non-monotonic sums are kept when their process ends. Gauges belong to living processes: the last written one, or
+the sum over all; files of dead processes are removed by the next writer. With an agent, only the agent writes, under one name that is
+stable over its restarts, because its totals continue.
 
 Costs: a snapshot, and a microsecond for each sample that has changed, each time it is published.
 """
@@ -104,7 +104,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _file_of(metric: MetricDefinition) -> str:
-    """Return the beginning of the name of a metric's file, which says how it is added up."""
+    """Return the prefix of the name of a metric's file, which determines its aggregation."""
     kind = prometheus_name(metric).kind
     if kind != "gauge":
         return kind

@@ -1,4 +1,4 @@
-"""The carrier of prometheus-client's multiprocess mode: see `radiosonde.export.multiprocess` for what is written, and how."""
+"""The carrier of prometheus-client's multiprocess mode: see `radiosonde.export.multiprocess` for the files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MultiprocessExporter(BaseExporter):
         self._exports = 0
 
     def open(self) -> None:
-        """Look whether the folder is there: prometheus-client makes none, and so the application had to.
+        """Check that the folder exists: prometheus-client does not create it, so the application must.
 
         Raises:
             ConfigurationError: it is not there.
@@ -44,7 +44,7 @@ class MultiprocessExporter(BaseExporter):
             )
 
     def flush(self) -> None:
-        """Write everything counted so far; a failure is counted, told, and tried again the next time."""
+        """Write all counts so far; a failure is counted, logged, and retried the next time."""
         if self._files is None:
             from radiosonde.export.multiprocess import MultiprocessFiles
 
@@ -64,7 +64,7 @@ class MultiprocessExporter(BaseExporter):
             files.close()
 
     def counts(self) -> ExportCounts:
-        """Return how often all was written."""
+        """Return the number of complete writes."""
         return ExportCounts({"prometheus.files": self._exports})
 
     def abandon(self) -> None:

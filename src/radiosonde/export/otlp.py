@@ -2,11 +2,11 @@
 
 OpenTelemetry's SDK offers no way to feed it aggregates, so requests are written here, as the bytes they are, and sent by the standard
 library. ``OTEL_EXPORTER_OTLP_*`` (endpoint, headers, timeout, compression, certificates, temporality), ``OTEL_RESOURCE_ATTRIBUTES``
-and ``OTEL_SERVICE_NAME`` mean what they mean to OpenTelemetry's own exporter. No provider, no reader, no thread: the one consumer
-calls `OtlpExporter.export_metrics` when it is time. A call may take as long as ``OTEL_EXPORTER_OTLP_TIMEOUT`` (10 s) per
+and ``OTEL_SERVICE_NAME`` have the same meaning as for OpenTelemetry's own exporter. No provider, no reader, no thread: the exporter's
+thread calls `OtlpExporter.export_metrics` at each interval. A call may take as long as ``OTEL_EXPORTER_OTLP_TIMEOUT`` (10 s) per
 request while the backend does not answer; the first request that fails ends the call.
 
-What sends a signal is made by the first call that sends it.
+The sender of a signal is created by the first call that needs it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_EVENTS = 63
 
 
 def sender_for(signal: str) -> Sender:
-    """Return what sends a signal where the environment says."""
+    """Return the sender of a signal, configured by the environment."""
     return make_sender(otlp_destination(signal))
 
 
@@ -47,9 +47,9 @@ class OtlpExporter:
     """Sends metrics, sketches and spans over OTLP/HTTP. For one thread; only `shutdown` may be called from another.
 
     Args:
-        resource_attributes: added to OpenTelemetry's resource, over what the environment says.
+        resource_attributes: added to OpenTelemetry's resource; they override the environment.
         max_series: time series per export, see `radiosonde.export.cardinality`.
-        make: makes what sends the requests of a signal: ``metrics``, ``logs`` or ``traces``.
+        make: creates the sender of a signal: ``metrics``, ``logs`` or ``traces``.
     """
 
     def __init__(
@@ -68,8 +68,7 @@ class OtlpExporter:
     def export_metrics(self, snapshot: Snapshot) -> ExportResult:
         """Send the points of *snapshot*, some thousand per request.
 
-        Delta temporality sends what was counted since the last delivery; what a failed call did not deliver is sent by
-        the next one.
+        Delta temporality sends the increase since the last successful delivery, so the next call includes that of a failed one.
         """
         blocks = self._builder.build(snapshot)
         pending = list(self._maker.points(blocks, snapshot.start_ns, snapshot.time_ns))
@@ -135,7 +134,7 @@ class OtlpExporter:
 
 
 class _Told:
-    """What a backend said to the requests of one call.
+    """The responses of a backend to the requests of one call.
 
     Args:
         signal: of the requests.
@@ -148,7 +147,7 @@ class _Told:
         self._failed: SendResult | None = None
 
     def took(self, delivery: SendResult) -> bool:
-        """Note what became of a request; return whether it was received."""
+        """Add the result of a request; return whether it was received."""
         self._payload_bytes += delivery.payload_bytes
         self._rejected += delivery.rejected
         self._reason = delivery.reason or self._reason
@@ -157,7 +156,7 @@ class _Told:
         return delivery.ok
 
     def result(self, sent: int, **more: int) -> ExportResult:
-        """Return the result of the call: how many items were received, and why not the others."""
+        """Return the result of the call: the number of received items, and the reason for the others."""
         said: dict[str, Any] = {"payload_bytes": self._payload_bytes, **more}
         if self._failed is not None:
             return ExportResult(False, sent, error=self._complaint(self._failed), **said)
@@ -176,7 +175,7 @@ class _Told:
 
 @contextmanager
 def _untraced() -> Iterator[None]:
-    """Keep instrumentations of HTTP clients from tracing our own requests, as the SDK does."""
+    """Keep instrumentations of HTTP clients from tracing the exporter's requests, as the SDK does."""
     from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
     token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))

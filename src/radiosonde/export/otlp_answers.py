@@ -1,7 +1,7 @@
 """Evaluates OTLP responses: accepted, rejected, or partially accepted. Reading is bounded in bytes and time.
 
-A login page behind a redirect, a web page with status 200 and a backend that rejects all points are no deliveries. So no redirect is
-followed, at most `MOST_BYTES` of an answer are read, no more than that is unpacked, and success is what says so.
+A login page behind a redirect, a web page with status 200 and a backend that rejects all points are not deliveries. Redirects are therefore
+not followed, at most `MOST_BYTES` of a response are read and decompressed, and only an explicit success counts.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from radiosonde.export.wire import WireError, fields
 from radiosonde.model.names import plain_text
 
 MOST_BYTES: Final = 1 << 16
-"""Of an answer, packed and unpacked. One that says how many points it rejected has some hundred bytes."""
+"""Largest response, compressed and decompressed. One that reports rejected points has some hundred bytes."""
 
 _READ_BYTES = 4096
 
 
 class ExportResponse(NamedTuple):
-    """What became of a request.
+    """The result of a request.
 
     Attributes:
-        status: of HTTP, as it came.
-        fault: why it is no success; empty for one.
+        status: HTTP status.
+        fault: reason for the failure; empty for success.
         rejected: points, events or spans that were received and not kept.
-        reason: what the backend says about those.
+        reason: the backend's message about those.
     """
 
     status: int
@@ -38,12 +38,12 @@ class ExportResponse(NamedTuple):
 
 
 def judge(status: int, content_type: str, body: bytes | None) -> ExportResponse:
-    """Return what an answer means.
+    """Interpret a response.
 
     Args:
         status: of HTTP.
-        content_type: of the body.
-        body: what was read; None when it is too long or never ends.
+        content_type: content type of the body.
+        body: the bytes read; None when it is too long or endless.
     """
     if 300 <= status < 400:
         return ExportResponse(status, f"a redirect (HTTP {status}), which is not followed")
@@ -62,12 +62,12 @@ def judge(status: int, content_type: str, body: bytes | None) -> ExportResponse:
 
 
 def _rejected(kind: str, body: bytes) -> tuple[int, str] | None:
-    """Return how many points were rejected, and why; None for what is no OTLP answer."""
+    """Return the number of rejected points and the reason; None if the body is not an OTLP response."""
     try:
         if kind == "application/json":
             return _rejected_in_json(body)
         return _rejected_in_message(body) if kind in ("application/x-protobuf", "") else None
-    except (ValueError, TypeError, AttributeError, RecursionError):  # a body that somebody else wrote
+    except (ValueError, TypeError, AttributeError, RecursionError):  # a foreign body
         return None
 
 
@@ -107,7 +107,7 @@ def read_answer(read: Callable[[int], bytes], encoding: str, deadline_ns: int) -
             body += part
             if len(body) > MOST_BYTES or monotonic_ns() > deadline_ns:
                 return None
-    except Exception:  # noqa: BLE001 - whatever the HTTP library and the network raise
+    except Exception:  # noqa: BLE001 - any error of the HTTP library and the network
         return None
     return _unpacked(bytes(body), encoding.strip().lower())
 

@@ -16,7 +16,7 @@ Value = str | bool | int | float
 
 
 def attribute_messages(field: int, attributes: Iterable[tuple[str, Value]]) -> bytes:
-    """Return attributes as fields number *field* of whatever they belong to."""
+    """Return attributes as fields number *field* of their parent message."""
     return b"".join(message(field, text(1, name) + message(2, any_value(value))) for name, value in attributes)
 
 
@@ -32,11 +32,11 @@ def any_value(value: Value) -> bytes:
 
 
 class Frame:
-    """What surrounds the items of every request of a process: its resource and our scope.
+    """The envelope of every request of a process: its resource and the instrumentation scope.
 
     Args:
         resource: attributes of the process.
-        schema_url: what their names follow; empty where that is not known.
+        schema_url: schema of their names; empty if unknown.
     """
 
     def __init__(self, resource: Mapping[str, Value], schema_url: str = "") -> None:

@@ -28,7 +28,7 @@ _INFO = 9
 
 
 def sketch_events(windows: Sequence[Window]) -> tuple[list[bytes], int, list[int]]:
-    """Return one event per sketch, how many sketches are damaged or unknown, and after which event each window ends."""
+    """Return one event per sketch, the number of damaged or unknown sketches, and the index of each window's last event."""
     observed_ns = wall_ns()
     records: list[bytes] = []
     damaged = 0
@@ -69,7 +69,7 @@ def sketch_events(windows: Sequence[Window]) -> tuple[list[bytes], int, list[int
 
 
 def _values_seen(kind: str, sketch: bytes, sketched_rows: int) -> int:
-    """Return how many values a sketch was fed; kinds that do not count them were fed the window's sketched rows.
+    """Return the number of values in a sketch; for kinds that do not count them, the window's sketched rows.
 
     Raises:
         MergeError: the sketch is damaged or of an unknown kind.

@@ -39,7 +39,7 @@ class OtlpStreams(BaseExporter):
     """The OTLP streams of one process.
 
     Args:
-        context: how often, and what the resource says of the service.
+        context: interval, and the service attributes of the resource.
     """
 
     setting = "otlp"
@@ -56,11 +56,11 @@ class OtlpStreams(BaseExporter):
         self._payload_bytes = self._series_cut = 0
 
     def prepare(self) -> None:
-        """Load what writes and sends requests."""
+        """Load the encoder and the sender."""
         self.client()
 
     def client(self) -> OtlpExporter:
-        """Return what speaks to the backend, made at first use."""
+        """Return the client of the backend, created at first use."""
         if self._client is None:
             from radiosonde.export.otlp import OtlpExporter
 
@@ -75,7 +75,7 @@ class OtlpStreams(BaseExporter):
             self._sketched.put(window for window in windows if window.features and window.features.sketches)
 
     def flush(self) -> None:
-        """Send a snapshot, and what waits. A signal that fails costs the others nothing."""
+        """Send a snapshot and the queue. A failing signal does not affect the others."""
         client = self.client()
         if "metrics" in self._signals:
             with self._guard("otlp_metrics"):
@@ -91,7 +91,7 @@ class OtlpStreams(BaseExporter):
             for run in [windows] if self._context.settings.sketch_cohorts and windows else in_runs(windows):
                 sent = run if self._context.settings.sketch_cohorts else without_cohorts(run)
                 result = client.export_sketches(sent)
-                # What was added up is delivered together, or sent again.
+                # Merged windows are delivered together, or retried.
                 partly = result.windows if sent is run else 0
                 delivered += len(run) if result.ok else partly
                 self._count("otlp.sketches", result)
@@ -126,7 +126,7 @@ class OtlpStreams(BaseExporter):
             self._guard.warn(carrier, "Export failed: %s", result.error)
 
     def close(self, timeout_s: float) -> None:
-        """Count what was not delivered and close the connections."""
+        """Count undelivered items and close the connections."""
         self._sketched.abandon()
         self._spans.abandon()
         client, self._client = self._client, None
@@ -134,12 +134,12 @@ class OtlpStreams(BaseExporter):
             client.shutdown()
 
     def counts(self) -> ExportCounts:
-        """Return what a backend has answered."""
+        """Return the counts of backend responses."""
         return ExportCounts(dict(self._exports), self._payload_bytes, self._series_cut)
 
 
 def _resource(context: ExportContext) -> dict[str, str]:
-    """Return the resource attributes that are ours to say."""
+    """Return the resource attributes set by Radiosonde."""
     from radiosonde.semconv import attributes
 
     said = {attributes.SERVICE_INSTANCE_ID: context.process}
@@ -196,7 +196,7 @@ def _endpoint(signal: str, variables: Mapping[str, str]) -> ExporterHealth:
 
 
 def _unusable(variables: Mapping[str, str]) -> Iterator[ExporterHealth]:
-    """Yield what is not supported of OpenTelemetry's variables for OTLP."""
+    """Yield the unsupported OpenTelemetry variables for OTLP."""
     for name, value in sorted(variables.items()):
         found = _VARIABLE.fullmatch(name)
         text = value.strip()

@@ -1,7 +1,7 @@
 """HTTP for OTLP, by the standard library: one connection that is kept, TLS, proxies, and a deadline for the whole of a request.
 
-``requests``, which OpenTelemetry's exporter goes by, takes 7 MiB and half a second of a small machine's CPU; ``http.client`` a
-third of that, and a host that serves or scrapes anything has loaded it. What ``requests`` did is kept: the variables for proxies
+``requests``, which OpenTelemetry's exporter uses, takes 7 MiB and half a second of a small machine's CPU; ``http.client`` a third of that,
+and a host that serves or scrapes anything has loaded it. These features of ``requests`` are kept: the variables for proxies
 (``HTTPS_PROXY``, ``NO_PROXY`` and so on), authorities from `certifi` beside the system's, a name and password in the address.
 Nothing is read from ``.netrc``.
 
@@ -103,7 +103,7 @@ class HttpTransport:
         return connection
 
     def _context(self) -> ssl.SSLContext:
-        """Return whom we trust and who we are.
+        """Return the TLS context: trusted authorities and the client certificate.
 
         Raises:
             ValueError: a file of certificates cannot be used.
@@ -199,7 +199,7 @@ def _tls(destination: Destination) -> ssl.SSLContext:
     named = destination.certificate
     if named is None:
         context = ssl.create_default_context()
-        with suppress(ImportError):  # slim containers have no authorities but those of certifi
+        with suppress(ImportError):  # slim containers have certifi's authorities only
             import certifi
 
             context.load_verify_locations(certifi.where())

@@ -1,7 +1,7 @@
 """Events of incidents as log records: the whole finding as attributes, and links to runbook, dashboard and trace.
 
 Each is a ``LogRecord`` of OTLP. Severity numbers are those of OpenTelemetry's log data model: a page is an
-error, a ticket a warning, and what is over is information.
+error, a ticket a warning, and a resolved incident is information.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@ Points are written as the bytes they are on the wire (`radiosonde.export.wire`),
 are kept with the labels. OpenTelemetry's SDK offers no way to feed it aggregates, and building a request of its objects took four
 times as long (bench_export) and 11 MiB.
 
-Delta points are made by subtracting, stream by stream, what was last *delivered*: an export that fails leaves its
-streams' baselines, and the next one carries both intervals. A stream that did not change sends no delta, but for
-its first point.
+Delta points are computed by subtracting, stream by stream, the last *delivered* values: a failed export leaves its streams' baselines, and
+the next one covers both intervals. An unchanged stream sends no delta, except for its first point.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ MAX_POINTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A point to deliver, and what to remember once it is.
+    """A point to deliver, and the baseline to store after delivery.
 
     Attributes:
         metric: the metric.
@@ -53,7 +52,7 @@ class Pending:
 
 
 class PointMaker:
-    """Makes points of one temporality, and remembers what was delivered.
+    """Creates points of one temporality, and stores the delivered values.
 
     Args:
         is_delta: whether counters, and whether histograms, are to be deltas.
@@ -69,7 +68,7 @@ class PointMaker:
     def points(self, blocks: MetricBlocks, start_ns: int, time_ns: int) -> Iterator[Pending]:
         """Yield the points of *blocks*, which were counted from *start_ns* until *time_ns*."""
         if start_ns != self._start_ns:
-            # Counting began anew: what was delivered before is not part of these counts.
+            # Counting was restarted: earlier deliveries are not part of these counts.
             self._start_ns = start_ns
             self._delivered.clear()
         for family in blocks.families.values():
@@ -145,7 +144,7 @@ class PointMaker:
         yield Pending(block.metric, point, stream, value)
 
     def _change(self, stream: Stream, value: Value, time_ns: int) -> tuple[int, Value] | None:
-        """Return (start, difference to what was delivered), or None when nothing changed."""
+        """Return (start, difference to the delivered value), or None when nothing changed."""
         known = self._delivered.get(stream)
         if known is None:
             return self._start_ns, value
@@ -154,13 +153,13 @@ class PointMaker:
             self._delivered[stream] = (time_ns, value)
             return None
         delta = tuple(new - old for new, old in zip(value, before, strict=True))
-        # A count that fell was taken away and begun anew (a series that was evicted): all of it is new.
+        # A count that fell was reset (a series that was evicted): all of it is new.
         if any(step < 0 for step in delta):
             return start_ns, value
         return start_ns, delta
 
     def _forget(self, blocks: MetricBlocks) -> None:
-        """Forget the longest gone; what the bound cuts is kept as long as can be, lest it counts twice on its return."""
+        """Drop the baselines unused for longest; kept as long as possible, because a stream that returns would count twice."""
         present = sum(block.series for family in blocks.families.values() for block in family) + blocks.cut
         if len(self._delivered) > 2 * present:
             by_time = sorted(self._delivered.items(), key=lambda item: item[1][0])

@@ -1,8 +1,8 @@
-"""The resource of this process: what the environment says of it, what its detectors say, and what we know.
+"""The resource of this process: attributes from the environment, from detectors, and from Radiosonde.
 
 Where the environment names detectors (``OTEL_EXPERIMENTAL_RESOURCE_DETECTORS``), OpenTelemetry's SDK runs them, and nothing else loads it.
-It does so in a thread pool, which an ending interpreter refuses: a script that lives for less than an export interval asks for the
-first time at its exit. The detectors then run one after the other, in the thread that asks.
+It does so in a thread pool, which an ending interpreter refuses: a script shorter than an export interval needs the resource for the first
+time at exit. The detectors then run sequentially in the calling thread.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _detected(attributes: Mapping[str, str]) -> tuple[dict[str, Value], str]:
 
 
 def _with_resources(make: Callable[[], Made]) -> Made:
-    """Return what *make* returns, which creates a resource on the way; called again where no thread can be started any more."""
+    """Return the result of *make*, which creates a resource; called again without threads when no thread can be started."""
     try:
         return make()
     except RuntimeError:

@@ -1,8 +1,8 @@
-"""Sends the requests of one OTLP signal: compresses, retries what may succeed later, and says what became of it.
+"""Sends the requests of one OTLP signal: compresses, retries transient failures, and returns the result.
 
 The rules are those of OpenTelemetry's own exporter: the time of a destination (10 s by default) is for a request and its retries
-together; 429, 502, 503, 504 and connections that fail are tried again, after 1, 2, 4 ... seconds or what ``Retry-After`` says.
-What carries the bytes is a `Transport`: `radiosonde.export.otlp_http`, or a session of ``requests`` that a credential provider made.
+together; 429, 502, 503, 504 and failed connections are retried, after 1, 2, 4 ... seconds or the time in ``Retry-After``. The bytes are
+sent by a `Transport`: `radiosonde.export.otlp_http`, or a session of ``requests`` that a credential provider made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LATER = frozenset((429, 502, 503, 504))
 
 
 class Reply(NamedTuple):
-    """What came back, its body not read yet.
+    """A response with an unread body.
 
     Attributes:
         status: of HTTP.
@@ -44,8 +44,8 @@ class Transport(Protocol):
         """Send *body* and return the answer.
 
         Raises:
-            OSError: no connection, or none that answers in time.
-            ValueError: there is nothing to send to, whatever one waits.
+            OSError: no connection, or no response in time.
+            ValueError: the destination is invalid; a retry cannot succeed.
         """
 
     def close(self) -> None:
@@ -53,15 +53,15 @@ class Transport(Protocol):
 
 
 class SendResult(NamedTuple):
-    """What became of a request.
+    """The result of a request.
 
     Attributes:
         ok: it was received.
         payload_bytes: of the request on the wire, if a backend answered.
         fault: why it was not received.
         rejected: points, events or spans that were received and not kept.
-        reason: what the backend says about those.
-        is_answered: whether a backend answered.
+        reason: the backend's message about those.
+        is_answered: whether a backend responded.
     """
 
     ok: bool
@@ -97,7 +97,7 @@ class OtlpSender:
             self._headers.setdefault("content-encoding", destination.compression)
         self._is_closed = False
         self._busy = allocate_lock()
-        self._closed = allocate_lock()  # held until `close`: what waits for it waits for that
+        self._closed = allocate_lock()  # held until `close`; waiting for it is waiting for `close`
         self._closed.acquire()
 
     def send(self, request: bytes) -> SendResult:
@@ -129,7 +129,7 @@ class OtlpSender:
         return True
 
     def _try(self, body: bytes, deadline_ns: int) -> tuple[SendResult, float | None]:
-        """Return what became of the request, and how long to wait before the next try: None for never, 0 for the usual time."""
+        """Return the result of the request and the wait before a retry: None for no retry, 0 for the default."""
         try:
             reply = self._transport.post(body, self._headers, deadline_ns)
         except ValueError as error:  # a certificate that is not trusted is one, too
@@ -154,7 +154,7 @@ class OtlpSender:
 
 
 def make_sender(destination: Destination) -> Sender:
-    """Return what sends to *destination*."""
+    """Return a sender for *destination*."""
     transport: Transport
     if destination.credential_provider:
         from radiosonde.export.otlp_session import SessionTransport
@@ -182,7 +182,7 @@ def _compressed(body: bytes, compression: str) -> bytes:
 
 
 def _retry_after_s(text: str) -> float:
-    """Return the seconds that ``Retry-After`` asks for, 0 where it asks for none."""
+    """Return the seconds of ``Retry-After``, 0 if absent."""
     text = text.strip()
     if text.isdecimal():
         return float(text[:9])

@@ -1,7 +1,7 @@
 """OTLP through a session of ``requests`` that a credential provider makes: OpenTelemetry's plug-ins for backends that want tokens.
 
 ``OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER`` (or that of a signal) names an entry point of the group
-``opentelemetry_otlp_credential_provider``. ``requests`` is loaded for those who name one, and for nobody else.
+``opentelemetry_otlp_credential_provider``. ``requests`` is loaded only if one is named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _GROUP = "opentelemetry_otlp_credential_provider"
 
 
 class SessionTransport:
-    """Posts to one address by a session that somebody else made. See `radiosonde.export.otlp_sender.Transport`."""
+    """Posts to one address with a given session. See `radiosonde.export.otlp_sender.Transport`."""
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination

@@ -1,10 +1,9 @@
 """Kept spans as OTLP messages, named and described like the live ones.
 
-What a live span has and these have not: the exception's message and stack (the ring holds its type only), and children
-for the stages, whose durations are events here because when a stage began is not recorded.
+Unlike live spans they lack the exception's message and stack (the ring holds its type only), and children for the stages, whose durations
+are events here because their start is not recorded.
 
-Their parent is told to be remote: it was not recorded, so for whoever reads the trace the prediction is where it enters this
-service.
+Their parent is marked remote: it was not recorded, so in the trace the prediction is the entry into this service.
 """
 
 from __future__ import annotations

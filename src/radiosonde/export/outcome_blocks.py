@@ -1,7 +1,7 @@
 """Label metrics as blocks: outcomes per series, and calibration, joint counts and lag per release.
 
-Everything is a counter, so that a window of time is computed with `increase` and a restart is no fall. What a correction takes
-back from a count has a counter of its own, a retraction; the count in force is the difference. Labelled rows per feature
+Everything is a counter, so that a window of time is computed with `increase` and a restart is not a fall. Amounts subtracted by corrections
+have a separate counter, the retractions; the current count is the difference. Labelled rows per feature
 cell stay in the store: thirty features of fourteen cells by two labels and their residuals are 1 700 series a version.
 """
 
@@ -37,7 +37,7 @@ _NO_CONFIDENCE = "none"
 
 
 class ShownClasses:
-    """The classes of each release that are told apart: the most frequent when they were chosen, and from then on.
+    """The classes of each release with their own series: the most frequent ones when they were chosen, and unchanged from then on.
 
     A class that lost its place to a more frequent one would take its counts to ``__other__``, where they would look like
     an increase. Two exports at once both choose from the same counts.
@@ -103,7 +103,7 @@ def outcome_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window])
     )
     found = add_up(part.outcomes.items() for part in _labels(windows))
     yield Scalars(METRICS[metrics.OUTCOME_ROWS], labels, [found.get(outcome, 0) for outcome in _OUTCOMES])
-    # Labels of their own, because exporters keep what they spelled, the metric's name included, with the labels.
+    # Separate labels, because exporters cache the encoded form, including the metric's name, with the labels.
     taken_back = page.get((metrics.OUTCOME_RETRACTIONS, base), lambda: Labels(labels.rows))
     found = add_up(part.retractions.items() for part in _labels(windows))
     yield Scalars(METRICS[metrics.OUTCOME_RETRACTIONS], taken_back, [found.get(outcome, 0) for outcome in _OUTCOMES])
@@ -164,7 +164,7 @@ def joint_blocks(
 
 
 def _folded(tables: Iterable[Mapping[tuple[str, str], Sums]], known: tuple[str, ...]) -> dict[tuple[str, str], Sums]:
-    """Return the sum of joint tables, over the pairs that are told apart."""
+    """Return the sum of joint tables, over the pairs of classes with their own series."""
     total: dict[tuple[str, str], Sums] = {}
     for part in tables:
         for pair, table in part.items():
@@ -210,7 +210,7 @@ def _joint(
     parts: tuple[Mapping[tuple[str, str], Sums], Mapping[tuple[str, str], Sums]],
     classes: tuple[str, ...],
 ) -> Iterator[Block]:
-    """Yield all pairs of *classes*, zeros included: what was ever counted, which is what is in force and retracted, and the latter."""
+    """Yield all pairs of *classes*, zeros included: the total count (current plus retracted), and the retracted count."""
     pairs = tuple((predicted, label) for predicted in classes for label in classes)
     if OVERFLOW_CLASS in classes:
         pairs = (*pairs, (OVERFLOW_CLASS, OTHER_WRONG))

@@ -1,11 +1,12 @@
 """Prometheus: one collector, three ways to the scrape.
 
-* `metrics_app`: a WSGI application, which also speaks protobuf for native histograms (`radiosonde.export.protobuf`); the fast way, because the text is rendered from kept prefixes (`radiosonde.export.exposition`).
-* `PrometheusCollector.collect`: prometheus-client's protocol, for those who have a registry of their own.
-* `serve`: prometheus-client's own HTTP server, with `metrics_app` as what it serves.
+* `metrics_app`: a WSGI application, which also supports protobuf for native histograms (`radiosonde.export.protobuf`); the fast way,
+  because the text is rendered from kept prefixes (`radiosonde.export.exposition`).
+* `PrometheusCollector.collect`: prometheus-client's protocol, for a custom registry.
+* `serve`: prometheus-client's own HTTP server, with `metrics_app`.
 
-All are made from the same blocks. The multiprocess mode of prometheus-client knows no custom collectors; for it the same
-blocks are written into its files (`radiosonde.export.multiprocess`).
+All use the same blocks. The multiprocess mode of prometheus-client does not support custom collectors; for it the same blocks are written
+into its files (`radiosonde.export.multiprocess`).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class PrometheusCollector(Collector):
         return self.render(openmetrics=openmetrics), OPENMETRICS if openmetrics else TEXT
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metric families, as prometheus-client's registry asks for them."""
+        """Yield the metric families for prometheus-client's registry."""
         for family in self._builder.build(self._snapshot()).families.values():
             name = prometheus_name(family[0].metric)
             metric = Metric(name.family, family[0].metric.brief, name.kind, name.unit)
@@ -89,8 +90,8 @@ class PrometheusCollector(Collector):
 def metrics_app(collector: PrometheusCollector) -> WSGIApplication:
     """Return a WSGI application that answers scrapes.
 
-    A ``GET`` of everything is rendered from kept prefixes and packed at zlib's quickest, where the scraper takes gzip. What else
-    prometheus-client's own application answers (``name[]=``, other methods, ``/favicon.ico``) is left to it.
+    A ``GET`` of all metrics is rendered from cached prefixes and compressed at zlib's fastest level, if the scraper accepts gzip. All other
+    requests (``name[]=``, other methods, ``/favicon.ico``) are left to prometheus-client's own application.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
@@ -115,7 +116,7 @@ def serve(collector: PrometheusCollector, port: int, host: str = "127.0.0.1") ->
     """Serve ``/metrics`` on a thread of prometheus-client; end it with ``server.shutdown()`` and ``server_close()``.
 
     Args:
-        collector: what to serve.
+        collector: the collector to serve.
         port: TCP port; 0 takes a free one, see ``server.server_port``.
         host: address to listen on; the default admits this machine only.
 
@@ -123,7 +124,7 @@ def serve(collector: PrometheusCollector, port: int, host: str = "127.0.0.1") ->
         OSError: the port is taken.
     """
     server, thread = start_http_server(port, addr=host, registry=CollectorRegistry(auto_describe=False))
-    server.set_app(metrics_app(collector))  # before anybody can know the port that is told here
+    server.set_app(metrics_app(collector))  # before the port is known to anyone
     return server, thread
 
 

@@ -1,6 +1,6 @@
-"""Prometheus scrapes: a collector in prometheus-client's default registry, and a ``/metrics`` page on a port of its own.
+"""Prometheus scrapes: a collector in prometheus-client's default registry, and a ``/metrics`` page on a separate port.
 
-Both are asked and deliver nothing by themselves. A scrape takes a snapshot, in its own thread.
+Both are pulled. A scrape takes a snapshot, in its own thread.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class _Scraped(BaseExporter):
 class RegistryExporter(_Scraped):
     """A collector in prometheus-client's default registry.
 
-    The registry is nobody's as long as the host has not imported the library, which costs 35 ms of CPU and 5 MiB. The collector
-    is registered as soon as it has.
+    The registry is unused until the host has imported the library, which costs 35 ms of CPU and 5 MiB. The collector is registered as soon
+    as it has.
     """
 
     setting = "prometheus"
@@ -104,7 +104,7 @@ class RegistryExporter(_Scraped):
         self.abandon()
 
     def abandon(self) -> None:
-        """Unregister the collector: a forked child has one of its own."""
+        """Unregister the collector: a forked child has its own."""
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited.cancel()
@@ -162,7 +162,7 @@ def make_page(context: ExportContext) -> PageExporter | None:
 
 
 def registry_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
-    """Say whether the registry is used, where there is no page."""
+    """Report whether the registry is used, if there is no page."""
     if settings.prometheus_port is None:
         where = "prometheus-client's default registry" if settings.prometheus else "off"
         yield ExporterHealth(

@@ -1,7 +1,8 @@
 """Blocks as Prometheus' protobuf exposition, which alone can carry native histograms. Sent to scrapers that prefer it.
 
 Durations are counted in base-2 exponential buckets of scale 3, which is schema 3 of a native histogram: the buckets are handed on as they
-are, beside the classic ones. The lowest, which holds all that is shorter than its bound, is the zero bucket; the highest holds all that is longer.
+are, beside the classic ones. The lowest, which holds all that is shorter than its bound, is the zero bucket; the highest holds all that is
+longer.
 
 The messages are few and flat (``io.prometheus.client.MetricFamily``, each after its length), so they are written here: prometheus-client
 has no encoder, and its schema is not a package.
@@ -88,7 +89,7 @@ def _native(counts: Counts) -> bytes:
     for place in range(1, len(table)):
         if not table[place]:
             continue
-        index = place + 1 + LATENCY.offset  # Prometheus' index is that of the upper bound
+        index = place + 1 + LATENCY.offset  # Prometheus uses the index of the upper bound
         if spans and index == end:
             spans[-1] = (spans[-1][0], spans[-1][1] + 1)
         else:

@@ -1,4 +1,4 @@
-"""References as blocks: what a cell means, and the shares of the output that the figures of now are compared with.
+"""References as blocks: the meaning of cells, and the reference shares of the output for comparison.
 
 All of it is constant as long as the reference is: the blocks are made once, and an exposition keeps their lines.
 """

@@ -11,11 +11,11 @@ class ExportResult:
 
     Attributes:
         ok: everything was delivered.
-        points: points (or events, or spans) that were received; none of them is to be sent again.
-        rejected: how many of those the backend did not keep.
+        points: points (or events, or spans) that were received and must not be sent again.
+        rejected: number of those that the backend did not keep.
         windows: sketches only: windows, counted from the first, whose events were all delivered; the rest may be sent again.
-        payload_bytes: bytes on the wire that a backend answered, after compression; 0 where the exporter does not tell.
-        error: why not, and what to do; empty when *ok* and nothing was rejected.
+        payload_bytes: compressed bytes of requests with a response; 0 if the exporter does not report them.
+        error: the reason and what to do; empty when *ok* and nothing was rejected.
         cut: time series (or sketches) left out before sending: beyond the bound, unnamed, or damaged.
     """
 

@@ -27,7 +27,7 @@ def runtime_blocks(snapshot: Snapshot, page: LabelPage) -> Iterator[Block]:
 
 
 def runtime_units(snapshot: Snapshot, page: LabelPage) -> list[Unit]:
-    """Return the blocks of each process that an agent speaks for, told apart by its identity; the first are cut last."""
+    """Return the blocks of each process of an agent, distinguished by its identity; the first are cut last."""
     return [
         unit((rank,), _blocks(runtime, page, ((names.PROCESS, process),)))
         for rank, (process, runtime) in enumerate(snapshot.runtimes.items())

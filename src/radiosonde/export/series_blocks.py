@@ -1,4 +1,4 @@
-"""Series and releases as blocks: traffic, latency and phases, output; what labels add is in `outcome_blocks`.
+"""Series and releases as blocks: traffic, latency and phases, output; blocks of labels are in `outcome_blocks`.
 
 Windows of one series on two grids are added up: only cells depend on the grid. The explicit bounds of histograms are the
 same for all windows of a series in one process.
@@ -43,11 +43,11 @@ BATCH_EDGES = tuple(float(2**power - 1) for power in _BATCH_POWERS)
 
 _OCTAVE = 1 << LATENCY.scale
 _LOWEST_OCTAVE = 7
-"""Octaves of `LATENCY` that the first ``total_le`` holds: everything up to 2**-13 s; nobody looks for a tail there."""
+"""Octaves of `LATENCY` that the first ``total_le`` holds: everything up to 2**-13 s, where tails do not matter."""
 _OCTAVE_STARTS = [0, *range(_LOWEST_OCTAVE * _OCTAVE, LATENCY.size, _OCTAVE)]
 _OCTAVE_ENDS = [*_OCTAVE_STARTS[1:], LATENCY.size]
 TOTAL_LE = (*(repr(float(LATENCY.upper_bounds_s()[end - 1])) for end in _OCTAVE_ENDS[:-1]), "+Inf")
-"""The 24 values of ``radiosonde.total_le``; the last octave of `LATENCY` also holds what is longer, hence ``+Inf``."""
+"""The 24 values of ``radiosonde.total_le``; the last octave of `LATENCY` also holds longer durations, therefore ``+Inf``."""
 TOTAL_PHASE = "total"
 
 BORN_CLASSES = 20

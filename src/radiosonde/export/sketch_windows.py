@@ -1,7 +1,7 @@
-"""Which windows the sketch events are made of: by default one per model version and variant, its cohorts added up.
+"""Windows for sketch events: by default one per model version and variant, summed over cohorts.
 
-Fifty features in sixty series are nine thousand events a minute, and a backend can merge sketches of cohorts as well as we can but not
-pay for receiving them. Merged in the exporter's thread, before the windows are sent.
+Fifty features in sixty series are nine thousand events a minute. A backend could merge sketches of cohorts, but receiving them is
+expensive. Merged in the exporter's thread, before the windows are sent.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ def in_runs(windows: Sequence[Window]) -> Iterator[list[Window]]:
 def without_cohorts(windows: Sequence[Window]) -> list[Window]:
     """Return windows of one span of time with the features of all cohorts of a release and grid added up.
 
-    Only features are added; nobody looks at the rest. Windows with a damaged sketch are returned as they are, and counted where they
-    are sent.
+    Only features are summed; the rest is not used. Windows with a damaged sketch are returned unchanged, and counted when they are sent.
     """
     groups: dict[tuple[SeriesKey, str], list[Window]] = {}
     for window in windows:

@@ -19,10 +19,10 @@ class Snapshot:
         time_ns: when the snapshot was taken; wall clock.
         windows: cumulative windows, one per series key (and grid), without sketches.
         references: reference profile by (model, version), for the series that have one (provisional ones included).
-        statistics: our own counts; None for a process that observes nothing.
-        runtime: health of the process since *start_ns*, levels as last seen; None where it is not counted.
-        runtimes: health of each process that an agent speaks for, by the process's identity, since that began.
-        watched: what a watch knows; None for what is none.
+        statistics: the counts of Radiosonde itself; None for a process that observes nothing.
+        runtime: health of the process since *start_ns*, with the last levels; None if it is not counted.
+        runtimes: health of each process of an agent, by the process's identity, since its start.
+        watched: state of a watch; None for other processes.
     """
 
     start_ns: int

@@ -1,7 +1,7 @@
 """Keeps sums of floats from falling by rounding.
 
-The sum of a counter is made anew for each export, over windows that have closed in between, so it is added up in another
-order and may come out a few units in the last place lower. Prometheus takes any fall for a restart and adds the whole value
+The sum of a counter is computed for each export, over windows that have closed in between, so the order of additions changes and the result
+may be a few units in the last place lower. Prometheus treats any fall as a restart and adds the whole value
 to `increase`. Such a fall is therefore held at the former value. A larger one is real (a series was forgotten and began
 again) and is exported as it is.
 """
@@ -21,7 +21,7 @@ _KEPT = "steady"
 
 
 def steady(block: Block) -> Block:
-    """Return *block* with float sums no lower than at the export before, but for real falls."""
+    """Return *block* with float sums no lower than at the previous export, except for real falls."""
     if isinstance(block, Distribution):
         (total,) = _held(block.labels, (block.total,))
         return block if total == block.total else replace(block, total=total)

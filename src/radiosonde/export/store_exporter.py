@@ -75,7 +75,7 @@ class StoreExporter(BaseExporter):
         self._waiting.put(windows)
 
     def flush(self) -> None:
-        """Write what waits; what cannot be written waits on."""
+        """Write the waiting windows; unwritten ones keep waiting."""
         self.write(self._references())
 
     def was_counted(self, batch: Batch) -> bool:
@@ -87,7 +87,7 @@ class StoreExporter(BaseExporter):
         return self._opened().was_joined(batch.id)
 
     def write(self, references: References, batch: Batch | None = None) -> bool:
-        """Write what waits; return whether none waits any more.
+        """Write the waiting windows; return whether none is left.
 
         Args:
             references: the profiles that the windows are read against.
@@ -138,23 +138,23 @@ class StoreExporter(BaseExporter):
         return self._waiting.is_crowded
 
     def give_up(self) -> None:
-        """Take a store that does not come back from a write for one that is down, which bounds what waits for it."""
+        """Treat a store whose write does not finish as down, which bounds the queue."""
         self._waiting.give_up()
 
     def has_kept_all(self) -> bool:
-        """Return whether the last write went well, and no window was lost since this was asked last."""
+        """Return whether the last write succeeded and no window was lost since the last call."""
         told, self._told_lost = self._told_lost, self._waiting.lost + self._refused
         return self._is_stored and told == self._told_lost
 
     def close(self, timeout_s: float) -> None:
-        """Count what still waits and close the file."""
+        """Count waiting windows as lost and close the file."""
         self._waiting.abandon()
         if self._store is not None:
             self._store.close()
         self._store = None
 
     def counts(self) -> ExportCounts:
-        """Return how often the store was written."""
+        """Return the number of writes."""
         return ExportCounts({"store": self._exports} if self._exports else {}, self._payload_bytes)
 
 
@@ -164,7 +164,7 @@ def make(context: ExportContext) -> StoreExporter | None:
 
 
 def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
-    """Say whether the store can be written, and what it holds."""
+    """Report whether the store can be written, and its contents."""
     from radiosonde.store.reader import StoreReader
 
     if settings.store is None:

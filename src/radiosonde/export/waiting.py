@@ -1,11 +1,10 @@
 """Bounded buffer of items for a store or a backend, oldest first; every dropped item is counted.
 
-What was put is delivered, waits, or was dropped and counted: the three add up at any time. One thread puts, another takes
-and settles; what is in the hands of an exporter is not dropped, so at most twice the bound is in memory while an export
-is under way.
+Every item put was delivered, waits, or was dropped and counted: the three add up at any time. One thread puts, another takes and settles;
+items taken by an exporter are not dropped, so at most twice the bound is in memory during an export.
 
-A patient queue drops nothing before whoever delivers has failed: closing a year of windows at once (a backfill, a flush) makes
-more of them than the bound allows, and is no outage. Whoever puts asks `is_crowded` and lets the other have its turn.
+A patient queue drops nothing before a delivery has failed: closing a year of windows at once (a backfill, a flush) exceeds the bound
+without an outage. The producer checks `is_crowded` and waits for the consumer.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ class Waiting(Generic[Item]):
     """One such queue.
 
     Args:
-        guard: counts what is dropped.
-        reason: under this name.
-        bound: how much may wait, by *size*.
-        size: of an item; by default every one is 1.
+        guard: counts dropped items.
+        reason: name of the loss.
+        bound: largest total of *size* of waiting items.
+        size: returns the size of an item; default: 1.
         patient: drop nothing as long as delivery does not fail.
         dropped: called with the items that were dropped, under the lock.
 
@@ -98,7 +97,7 @@ class Waiting(Generic[Item]):
         return [item for item, _ in taken]
 
     def settle(self, delivered: int) -> None:
-        """Say how many of those taken were delivered, counted from the first; the others wait again."""
+        """Mark the first *delivered* of the taken items as delivered; the others wait again."""
         with self._lock:
             rest, self._in_hand = self._in_hand[delivered:], []
             self._waiting.extendleft(reversed(rest))
@@ -107,13 +106,13 @@ class Waiting(Generic[Item]):
             self._bound()
 
     def give_up(self) -> None:
-        """Take whoever delivers for one that has failed: it does not come back from a delivery."""
+        """Treat the consumer as failed: its delivery does not finish."""
         with self._lock:
             self._drops = True
             self._bound()
 
     def abandon(self) -> None:
-        """Count what still waits as lost: there is nobody left to deliver it."""
+        """Count waiting items as lost: they will not be delivered."""
         with self._lock:
             lost = [item for item, _ in (*self._in_hand, *self._waiting)]
             self._waiting.clear()

@@ -1,4 +1,4 @@
-"""What a watch knows as blocks: incidents, detection floors, what was not checked, and whether the watch itself looks."""
+"""State of a watch as blocks: incidents, detection floors, gaps, and whether the watch itself is running."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Protobuf's wire format, as far as our messages need it. The messages are few, flat and known: writing them here saves loading protobuf.
+"""The part of Protobuf's wire format that OTLP messages need.
 
-A field is its number and kind, then its content. What proto3 leaves out when it is zero, the callers leave out.
+The messages are few, flat and known: encoding them here saves loading protobuf.
+
+A field is its number and kind, then its content. Callers omit zero values, as proto3 does.
 """
 
 from __future__ import annotations
