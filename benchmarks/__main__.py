@@ -54,7 +54,7 @@ PARTS = {
         "resident memory with all carriers and with an agent; CPU until the first answer",
     ),
 }
-TIMEOUT_S = 900
+TIMEOUT_S = 3600
 ROUNDS = 15
 
 

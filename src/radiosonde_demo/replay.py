@@ -1,7 +1,7 @@
 """Replay flights against the server in event order: a prediction when a flight is due, its label when it has landed.
 
 The clock of the replay is the flights' own; three weeks pass in under two minutes. Several requests are in flight at
-once, so that a slow answer (an incident adds 80 ms to one in fifty) holds up no other flight; order is kept in what is
+once, so that a slow answer (an incident adds 300 ms to one in fifty) holds up no other flight; order is kept in what is
 sent, and a label always waits for the answer that tells the id of its prediction.
 """
 

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     report = _report(windows, args, is_stale=_is_stale(source, windows, args))
     hole = hole_of(model, windows, list(source.runtime_windows(args.since, args.until)))
     left_out = [f"{iso(each.start_ns)} to {iso(each.end_ns)} is excluded: {each.why}" for each in excluded]
-    report = replace(report, without=(*left_out, *([] if hole is None else [hole_words(hole)])))
+    report = replace(report, without=(*left_out, *report.without, *([] if hole is None else [hole_words(hole)])))
     if terminal is None:
         json.dump(report.to_json(), sys.stdout, indent=2, allow_nan=False)
         sys.stdout.write("\n")

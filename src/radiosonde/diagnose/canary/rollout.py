@@ -1,7 +1,8 @@
 """Lays out a rollout: which versions are compared, over which steps, and what was counted in each cohort.
 
 Steps are windows: of the axis that begins with the first window of the new version. Nothing is merged up to `_MOST_CELLS` cells, so that looking after
-every window and looking once at the end see the same steps. What the old version did in the day before says what is usual.
+every window and looking once at the end see the same steps. What the old version did in the day before says what is usual; ended incidents of that
+day are left out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from radiosonde.diagnose.canary.ended import ended_incidents
+from radiosonde.diagnose.known_bad import without
 from radiosonde.diagnose.panel import Axis
 from radiosonde.diagnose.status import window_length_ns
 from radiosonde.errors import ConfigurationError
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from radiosonde.diagnose.known_bad import KnownBad
     from radiosonde.model import SeriesKey, Window
 
     Counts = NDArray[np.int64]
 
 _HISTORY_NS = 86_400_000_000_000
+_PAST_NS = 2 * _HISTORY_NS
+"""Where ended incidents are looked for: the day that is compared with, and a day that shows what an incident is."""
 _MOST_CELLS, _MOST_STEPS = 2_000_000, 20_000
 
 
@@ -57,7 +63,8 @@ class Rollout:
         axis: steps from the first window of the new version on.
         cohorts: cohort cells, the rows of all tables.
         windows: windows on the axis, each with whether it is the new version's, its row and its step.
-        before: windows of the old version in the day before, each with its row.
+        before: windows of the old version in the day before, each with its row, without its ended incidents.
+        ended: those incidents.
     """
 
     model: str
@@ -67,6 +74,7 @@ class Rollout:
     cohorts: tuple[str, ...]
     windows: tuple[tuple[Window, bool, int, int], ...]
     before: tuple[tuple[Window, int], ...]
+    ended: tuple[KnownBad, ...] = ()
 
     def counted(self, count: Callable[[Window, int], int]) -> tuple[Counts, Counts, Counts]:
         """Return *count* of each window and step, summed: of the new version, of the old one, and of the old one before the first step.
@@ -77,10 +85,13 @@ class Rollout:
         new, old = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for window, is_new, row, step in self.windows:
             (new if is_new else old)[row, step] += count(window, step)
-        first = min((window.start_ns for window, _ in self.before), default=self.axis.start_ns)
-        known = np.zeros((len(self.cohorts), -(-(self.axis.start_ns - first) // self.axis.step_ns)), dtype=np.int64)
+        # Steps without a window were left out or not recorded: no step without an event, which would look like the end of a cluster.
+        begin, step_ns = self.axis.start_ns, self.axis.step_ns
+        held = sorted({(window.start_ns - begin) // step_ns for window, _ in self.before})
+        column = {step: index for index, step in enumerate(held)}
+        known = np.zeros((len(self.cohorts), len(held)), dtype=np.int64)
         for window, row in self.before:
-            known[row, (window.start_ns - first) // self.axis.step_ns] += count(window, 0)
+            known[row, column[(window.start_ns - begin) // step_ns]] += count(window, 0)
         return new, old, known
 
 
@@ -98,9 +109,14 @@ def make_rollout(windows: Sequence[Window], old: str | None, new: str | None) ->
     served = [
         window for window in windows if window.start_ns >= begin and (after.has(window.key) or before.has(window.key))
     ]
-    earlier = [
-        window for window in windows if before.has(window.key) and begin - _HISTORY_NS <= window.start_ns < begin
+    past = [
+        window
+        for window in windows
+        if before.has(window.key) and begin - _PAST_NS <= window.start_ns and window.end_ns <= begin
     ]
+    day_ns = begin - _HISTORY_NS
+    ended = tuple(each for each in ended_incidents(model, past) if each.end_ns > day_ns)
+    earlier = without([window for window in past if window.start_ns >= day_ns], ended)
     cohorts = tuple(sorted({window.key.cohort for window in served}))
     row_of = {cohort: row for row, cohort in enumerate(cohorts)}
     axis = _axis(served, begin, last, len(cohorts))
@@ -110,6 +126,7 @@ def make_rollout(windows: Sequence[Window], old: str | None, new: str | None) ->
         model, before, after, axis, cohorts,
         tuple((window, after.has(window.key), row_of[window.key.cohort], axis.index(window.start_ns)) for window in served),
         tuple((window, row_of[window.key.cohort]) for window in earlier if window.key.cohort in row_of),
+        ended,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from radiosonde.diagnose.canary.evidence import dispersions
 from radiosonde.diagnose.canary.measures import SUBJECTS, make_measures
 from radiosonde.diagnose.canary.places import find_worse, make_places
 from radiosonde.diagnose.canary.ratio import check_ratio
+from radiosonde.diagnose.finding import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -137,7 +138,7 @@ class CanaryReport:
         required: measures without which nothing is promoted.
         waiting: why nothing can be compared yet; ``""`` otherwise.
         is_stale: nothing was written lately.
-        without: what is not in the comparison: excluded intervals and what was lost, in words.
+        without: what is not in the comparison: ended incidents of the old version, excluded intervals and what was lost, in words.
     """
 
     model: str
@@ -232,6 +233,7 @@ def judge_rollout(
         tuple(judge_measure(each, places, rollout.axis.at_ns) for each in usable.values()),
         tuple(NotJudged(subject, _REASONS[subject] if subject not in measures else "both versions never served the same cohort") for subject in SUBJECTS if subject not in usable),
         tuple(subject for subject in SUBJECTS if subject in required),
+        without=tuple(f"{iso(each.start_ns)} to {iso(each.end_ns)} is no baseline: {each.why} of {rollout.old}" for each in rollout.ended),
     )  # fmt: skip
 
 
