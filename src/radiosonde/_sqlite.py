@@ -19,8 +19,8 @@ BUSY_TIMEOUT_S = 5.0
 """How long a writer waits for another process's transaction, each a few milliseconds, before its batch is refused."""
 
 CACHE_KIB = 512
-"""Of pages that a connection keeps, where SQLite's usual 2 MiB were a tenth of what we take of a host's memory. The system keeps what it
-reads of the file anyway: labels joined a second are the same (bench_join)."""
+"""Page cache of a connection. SQLite's default of 2 MiB would be a tenth of Radiosonde's memory in a host. The operating system caches the
+file anyway: the rate of joined labels is the same (bench_join)."""
 
 _RETRY_S = 0.01
 
@@ -43,9 +43,9 @@ _ADVICE = {
 
 @contextmanager
 def when_free(begin: Callable[[], Result]) -> Iterator[Result]:
-    """Give what *begin* returns, inside the gate; it is called again while another process is busy.
+    """Yield the result of *begin*, inside the gate; *begin* is retried while another process is busy.
 
-    Between the calls nobody is inside: a fork may come then. So *begin* closes what it has opened when it raises.
+    Between the calls the gate is open for a fork. *begin* must therefore close what it has opened when it raises.
 
     Raises:
         sqlite3.OperationalError: the other process was busy for `BUSY_TIMEOUT_S`.
@@ -71,10 +71,10 @@ def _enter_when_free(begin: Callable[[], Result]) -> Result:
 
 
 def commit(connection: sqlite3.Connection) -> None:
-    """Commit, as often as it takes: a file without a write-ahead log is committed only when nobody reads it.
+    """Commit with retries: a file without a write-ahead log is committed only when it has no readers.
 
     Raises:
-        sqlite3.OperationalError: somebody has read for `BUSY_TIMEOUT_S`.
+        sqlite3.OperationalError: a reader was active for `BUSY_TIMEOUT_S`.
     """
     until_ns = monotonic_ns() + round(BUSY_TIMEOUT_S * NS)
     while True:
@@ -95,7 +95,7 @@ def is_busy(error: BaseException) -> bool:
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turn any SQLite error inside into a `StoreError` that says what to do next."""
+    """Convert any SQLite error in the block to a `StoreError` with what to do next."""
     try:
         yield
     except (sqlite3.Error, OverflowError) as error:  # the latter: an integer beyond 64 bits
@@ -112,7 +112,7 @@ def is_ours(connection: sqlite3.Connection, path: Path, *, application_id: int, 
     Raises:
         StoreError: the database is something else, or its schema is newer than *version*.
     """
-    # One statement is one moment: read apart, a store that another process makes meanwhile would look like neither.
+    # One statement is atomic: with two, a store that another process creates meanwhile would match neither case.
     application, found, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
         "FROM pragma_application_id, pragma_user_version"
@@ -132,7 +132,7 @@ def is_ours(connection: sqlite3.Connection, path: Path, *, application_id: int, 
 def switch_to_wal(connection: sqlite3.Connection) -> None:
     """Set the write-ahead log and the bound of the cache, outside a transaction.
 
-    A failure to switch is no loss: the journal is then the slower one, and the next writer tries again. In WAL mode
+    A failure to switch is harmless: the slower journal is used, and the next writer retries. In WAL mode
     ``synchronous = NORMAL`` loses at most the last transactions on a power cut, none when a process is killed, and never
     breaks the file.
     """

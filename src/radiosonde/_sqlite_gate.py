@@ -1,15 +1,15 @@
-"""Keeps `os.fork` apart from SQLite: a process forks while no thread of ours has a SQLite file in hand.
+"""Keeps `os.fork` apart from SQLite: a process forks while no thread of Radiosonde uses a SQLite file.
 
-A child inherits what SQLite keeps for the whole process: its mutexes, the locks of files it believes in, the index of a
-write-ahead log. The locks themselves stay with the parent. A child that is forked while a thread is in a transaction finds
-the mutexes locked for ever, or writes past locks that it does not have and damages the file.
+A child inherits SQLite's process-wide state: its mutexes, its record of file locks, the index of a write-ahead log. The locks themselves
+stay with the parent. A child that is forked while a thread is in a transaction deadlocks on the mutexes, or writes without holding the
+locks and damages the file.
 
-So whatever opens a file of ours does it inside `SqliteGate.enter` and `leave`. A fork holds the gate: nobody enters, those
-inside are waited for, and connections that are kept open are closed. What is waited for is our own work, a few milliseconds
-of writing and what the disk takes. Another process's lock is never waited for inside: statements give up after
-`BUSY_STATEMENT_S`, and are tried again from outside (`radiosonde._sqlite.when_free`).
+Every use of a file is therefore inside `SqliteGate.enter` and `leave`. A fork closes the gate, waits for the threads inside, and closes
+connections that are kept open. The wait is for this process's own work, a few milliseconds of writing plus the disk's time. A lock of
+another process is never waited for inside: statements give up after `BUSY_STATEMENT_S`, and are retried from outside
+(`radiosonde._sqlite.when_free`).
 
-If somebody is still inside when the fork cannot wait any longer, the child must not use SQLite at all: entering raises.
+If a thread is still inside when the fork cannot wait any longer, the child must not use SQLite at all: entering raises.
 The child's windows then wait in memory and are counted as lost at its end, ``store_failed``.
 """
 
@@ -32,14 +32,14 @@ class Kept(Protocol):
     """Keeps a connection open between transactions."""
 
     def close(self) -> None:
-        """Close the connection; the next transaction opens another. Called while nobody is inside the gate."""
+        """Close the connection; the next transaction opens another. Called while no thread is inside the gate."""
 
     def disown(self) -> None:
         """Forget a connection of the parent's without closing it, in a forked child."""
 
 
 class SqliteGate:
-    """Who is inside, and whether somebody may enter. One for the process, as SQLite's own state is."""
+    """Counts the threads inside, and admits others. One per process, like SQLite's own state."""
 
     def __init__(self) -> None:
         self._kept: weakref.WeakSet[Kept] = weakref.WeakSet()
@@ -71,7 +71,7 @@ class SqliteGate:
             self._inside[thread] += 1
 
     def leave(self) -> None:
-        """End what `enter` has begun."""
+        """Leave the section begun by `enter`."""
         thread = get_ident()
         self._inside[thread] -= 1
         if not self._inside[thread]:
@@ -84,7 +84,7 @@ class SqliteGate:
     # Fork ----------------------------------------------------------------------------------------------------------------
 
     def hold(self, timeout_s: float) -> bool:
-        """Let nobody in and wait until nobody is inside; return whether that was so in time. `release` must follow.
+        """Close the gate and wait until no thread is inside; return whether that succeeded in time. `release` must follow.
 
         Several may hold it in one thread, one for each pipeline of the process. They wait for the same writers, so none waits
         longer than the first of them. A thread that is inside itself, and was interrupted, does not wait for itself.

@@ -9,8 +9,8 @@
             (window,) = rs.windows()
             assert window.calls == 1
 
-Errors of Radiosonde's own are raised instead of swallowed; the environment is not read; nothing is exported unless a
-setting asks for it; every row is counted, whatever it costs, unless a ``cpu_budget`` is given.
+Internal errors of Radiosonde are raised instead of swallowed; the environment is not read; nothing is exported unless a setting enables it;
+every row is counted without sampling, unless a ``cpu_budget`` is given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Flight", "fly"]
 
 
 class Flight(Surface):
-    """The functions of `radiosonde` with a pipeline of their own, and what it has counted."""
+    """The functions of `radiosonde` with a separate pipeline, and its counts."""
 
     def windows(self) -> tuple[Window, ...]:
         """Drain, and return the cumulative windows so far: one per series, without sketches."""

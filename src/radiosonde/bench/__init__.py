@@ -1,6 +1,6 @@
 """``radiosonde bench``: measures the overhead of observing the user's own model or server.
 
 One process calls the model, bare and observed in turns, and times each call; for a server two processes serve, one with
-Radiosonde switched off, and requests go to both in turns. Turns are short, so that whatever else the machine does falls on both.
-The benchmark has settings of its own: nothing is written into the user's store, spool, labels or backend.
+Radiosonde switched off, and requests go to both in turns. Turns are short, so that other load on the machine affects both. The benchmark
+has separate settings: nothing is written into the user's store, spool, labels or backend.
 """

@@ -1,7 +1,7 @@
 """The process that measures a function: ``python -m radiosonde.bench._child FOLDER``.
 
-Its orders are ``FOLDER/orders.json``. It writes how far it is to ``progress``, and to ``results.json`` what it found or why it could not.
-SIGINT ends it after the block at hand, with the rounds there are.
+It reads ``FOLDER/orders.json``, writes its progress to ``progress``, and results or the error to ``results.json``. SIGINT ends it after the
+current block, with the completed rounds.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _measure(orders: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _fitting(target: Target, rows: list[Any] | None, orders: dict[str, Any]) -> list[Call]:
-    """Return the calls in the form that is said or, where rows of a file meet a signature that says nothing, in the first that works."""
+    """Return the calls in the given form or, for rows of a file and an uninformative signature, in the first form that works."""
     given = calls(target, rows, orders["form"], orders["batch"])
     forms = ("frame", "array", "list") if rows is not None and orders["form"] == "auto" else ()
     if not forms or _takes(target, given):

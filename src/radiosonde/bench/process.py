@@ -20,17 +20,17 @@ from radiosonde.errors import ConfigurationError, RadiosondeError
 from radiosonde.sources import open_source
 
 STOP_S: Final = 20.0
-"""How long a child may take to end after Ctrl-C: its block, and writing down what it has."""
+"""Time limit for a child to end after Ctrl-C: its current block, and writing its results."""
 
 
 class Orders(NamedTuple):
-    """What to measure.
+    """The parameters of a measurement.
 
     Attributes:
         target: ``module:function``.
-        input: path of a file of rows; None: rows are made up.
-        form: what a row is given as; see `radiosonde.bench.rows.FORMS`.
-        batch: rows of a call.
+        input: path of a file of rows; None: rows are generated.
+        form: how a row is passed; see `radiosonde.bench.rows.FORMS`.
+        batch: rows per call.
         seconds: how long to measure.
         reference: path of a reference profile.
     """
@@ -55,7 +55,7 @@ def measure(orders: Orders, progress: Callable[[int, int], None] | None) -> Resu
         folder = Path(name)
         (folder / "orders.json").write_text(json.dumps(orders._asdict()), encoding="utf-8")
         store = folder / "windows.sqlite"
-        # What the user's code prints goes to stderr: stdout is for the results.
+        # Output of the user's code goes to stderr: stdout is for the results.
         child = subprocess.Popen(
             [sys.executable, "-m", "radiosonde.bench._child", name],
             env=bench_environment(str(store)), stdin=subprocess.DEVNULL, stdout=2, start_new_session=True,
@@ -102,7 +102,7 @@ def _found(folder: Path, code: int) -> dict[str, Any]:
 
 
 def counted_calls(store: Path, model: str, wait_s: float = 0.0) -> int:
-    """Return the calls of *model* in a store; looked for again for *wait_s* while there is none."""
+    """Return the calls of *model* in a store; retries for *wait_s* while there are none."""
     until_s = time.monotonic() + wait_s
     while True:
         if store.exists():

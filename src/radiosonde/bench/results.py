@@ -23,7 +23,7 @@ class MeasuredArm:
 
     Attributes:
         calls: calls that were timed.
-        caller_us: microseconds a call takes in its caller, by quantile; None where too few calls say it.
+        caller_us: microseconds per call in its caller, by quantile; None for too few calls.
         mean_us: the mean.
         cpu_us: CPU of all threads of the process, per call, in microseconds; None where it cannot be seen.
         per_s: calls per second, one after the other.
@@ -51,18 +51,18 @@ class MeasuredArm:
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured.
+    """The results of a measurement.
 
     Attributes:
-        target: what was called.
+        target: the function called.
         bare, observed: the two arms.
         added_us: what observing adds to the median call and to the mean, microseconds: the median over rounds, so that a round
             that something else disturbed does not count.
         added_cpu_us: CPU of all threads that it adds per call.
         noise_us: half of the 95 % interval of *added_us*: a difference smaller than that is not known to be one.
-        memory_mib: resident memory that observing adds, beyond its imports; None where it cannot be seen.
-        made, counted: observed calls, and those that the store says were made.
-        losses: what was lost, by reason.
+        memory_mib: resident memory that observing adds, beyond its imports; None if unknown.
+        made, counted: observed calls, and calls counted in the store.
+        losses: losses by reason.
         histogram_us: one ``Histogram.record`` of OpenTelemetry's SDK with three attributes, in the same rounds.
         rounds: rounds that were measured.
         was_interrupted: whether Ctrl-C ended it early.
@@ -84,7 +84,7 @@ class Results:
 
     @property
     def added_ratio(self) -> float:
-        """What observing adds to the median call, as a share of it."""
+        """Overhead of observing relative to the median call."""
         median = self.bare.caller_us["p50"] or self.bare.mean_us
         return self.added_us / median if median else 0.0
 
@@ -94,13 +94,13 @@ class Results:
 
 
 def results_of(document: Mapping[str, Any]) -> Results:
-    """Return what `Results.document` wrote."""
+    """Decode the result of `Results.document`."""
     own = {name: value for name, value in document.items() if name in Results.__dataclass_fields__}
     return Results(**{**own, "bare": MeasuredArm(**document["bare"]), "observed": MeasuredArm(**document["observed"])})
 
 
 def verdict(results: Results) -> str:
-    """Return what it comes to, in a sentence or two."""
+    """Return a summary in a sentence or two."""
     median = results.bare.caller_us["p50"] or results.bare.mean_us
     added, noise = results.added_us, results.noise_us
     if abs(added) <= noise:
@@ -121,7 +121,7 @@ def verdict(results: Results) -> str:
 
 
 def lines(results: Results) -> Sequence[tuple[str, str, str, str]]:
-    """Return a table: what, bare, observed, and what observing adds."""
+    """Return a table: quantity, bare, observed, and the overhead."""
     bare, observed = results.bare, results.observed
     table = [
         (

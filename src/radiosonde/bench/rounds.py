@@ -1,8 +1,8 @@
 """Calls a model bare and observed in turns and times each call (in the process of `radiosonde.bench._child`).
 
 A round is a bare block and an observed block, each a fraction of a second, in an order that changes from round to round. After an
-observed block the consumer drains what it left, and that CPU counts as the block's. What observing adds is the median over the
-rounds of the differences of their medians.
+observed block the consumer drains its records, and that CPU time counts for the block. The overhead is the median over the rounds of the
+differences of their medians.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Runner = Callable[[Callable[..., Any], Sequence[Call], int, int], NDArray[np.int
 
 
 def runner_for(function: Callable[..., Any]) -> Runner:
-    """Return what calls *function* again and again and returns what each call took."""
+    """Return a function that calls *function* repeatedly and returns the duration of each call."""
     if inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function):
         run = _async_items if inspect.isasyncgenfunction(function) else _async_calls
         return lambda *block: asyncio.run(run(*block))
@@ -112,8 +112,8 @@ class Rounds:
 
     Args:
         target: bare and observed.
-        calls: what it is called with, in turns.
-        drain: drains what the observed calls left.
+        calls: arguments of the calls, used in turn.
+        drain: drains the records of the observed calls.
     """
 
     def __init__(self, target: Target, calls: Sequence[Call], drain: Callable[[], object]) -> None:
@@ -127,7 +127,7 @@ class Rounds:
         self.rounds = 0
 
     def warm_up(self) -> None:
-        """Call both arms until caches, branches and our reference are what they stay."""
+        """Call both arms until caches, branch prediction and the reference are in a steady state."""
         until_ns = time.perf_counter_ns() + round(WARM_UP_S * 1e9)
         self._run(self._target.bare, self._calls, 0, 1)
         before = resident_mib()
@@ -160,11 +160,11 @@ class Rounds:
 
     @property
     def made(self) -> int:
-        """Observed calls so far, those of the warm-up too."""
+        """Observed calls so far, including the warm-up."""
         return self._warm + self._arms["observed"].calls
 
     def results(self, name: str, counted: int | None, losses: dict[str, int], *, was_interrupted: bool) -> Results:
-        """Return what was found."""
+        """Return the results."""
         bare, observed = self._arms["bare"], self._arms["observed"]
         added_us, noise_us = difference(bare.took_ns, observed.took_ns)
         cpu = [
@@ -180,10 +180,10 @@ class Rounds:
 
 
 def difference(bare: Sequence[NDArray[np.int64]], observed: Sequence[NDArray[np.int64]]) -> tuple[float, float]:
-    """Return what observing adds to a median call, and how far that may be off, in microseconds.
+    """Return the overhead of observing on a median call, and its margin of error, in microseconds.
 
-    The median of what single rounds say, and half of its 95 % interval, by their interquartile range, which a few disturbed rounds
-    do not move. For a normal distribution the standard error of a median is 1.253 sd / sqrt(n) and the range is 1.349 sd, so it is
+    The median over rounds, and half of its 95 % interval, by the interquartile range, which is robust against a few disturbed rounds. For a
+    normal distribution the standard error of a median is 1.253 sd / sqrt(n) and the range is 1.349 sd, so it is
     1.96 * 1.253 / 1.349 = 1.82 ranges over the root of their number (McGill, Tukey, Larsen 1978).
     """
     rounds = [
@@ -195,7 +195,7 @@ def difference(bare: Sequence[NDArray[np.int64]], observed: Sequence[NDArray[np.
 
 
 def resident_mib() -> float | None:
-    """Return the resident memory of this process; None where the system does not say."""
+    """Return the resident memory of this process; None if unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -206,7 +206,7 @@ def resident_mib() -> float | None:
 
 
 class Histogram:
-    """A histogram of OpenTelemetry's SDK: what one record costs is what people know."""
+    """A histogram of OpenTelemetry's SDK, as a familiar reference for costs."""
 
     def __init__(self) -> None:
         from opentelemetry.sdk.metrics import MeterProvider

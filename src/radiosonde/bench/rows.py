@@ -26,7 +26,7 @@ MOST_ROWS: Final = 1000
 """Rows that are taken in turns; more would measure the memory that holds them."""
 
 WIDTH: Final = 30
-"""Values of a list whose length nobody says."""
+"""Number of values of a list of unknown length."""
 
 FORMS: Final = ("auto", "dict", "list", "array", "frame", "kwargs")
 
@@ -90,10 +90,10 @@ def calls(target: Target, rows: Sequence[Any] | None, form: str, batch: int) -> 
     """Return the calls that give *rows* to the target in turns.
 
     Args:
-        target: what is called.
-        rows: as read from a file; None: they are made up.
-        form: one of `FORMS`: what a row is given as.
-        batch: rows of a call.
+        target: the function to call.
+        rows: rows of a file; None: they are generated.
+        form: one of `FORMS`: how a row is passed.
+        batch: rows per call.
 
     Raises:
         ConfigurationError: nothing says what rows the target takes, or they do not fit it.

@@ -1,7 +1,7 @@
-"""`radiosonde.toml`: what people declare about their models: objectives, owners, contacts, the way back.
+"""`radiosonde.toml`: declarations about models: objectives, owners, contacts, rollback commands.
 
-One file for all models. Every key is declared once in `radiosonde.config.keys`; the reader, the page of the documentation, the JSON schema for
-editors and ``radiosonde config check`` follow from the declarations.
+One file for all models. Every key is declared once in `radiosonde.config.keys`; the reader, the page of the documentation, the JSON schema
+for editors and ``radiosonde config check`` follow from the declarations.
 """
 
 from radiosonde._settings.configuration_file import FILE_NAME, locate

@@ -1,7 +1,7 @@
 """The keys of `radiosonde.toml`, each declared once: name, kind of values (type, unit, bounds), default, documentation, example.
 
-The file has two places for the keys of a model: ``[defaults]``, which holds for every model, and ``[model.NAME]``, which wins. A table inside
-them, or ``[watch]``, is a dataclass here. A new key is one field.
+The file has two places for the keys of a model: ``[defaults]``, which holds for every model, and ``[model.NAME]``, which wins. A table
+inside them, or ``[watch]``, is a dataclass here. A new key is one field.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _DECLARED = "radiosonde.config"
 
 @dataclass(frozen=True, slots=True)
 class DeclaredKey:
-    """What is declared of a key beside its name and default.
+    """The declaration of a key besides its name and default.
 
     Attributes:
-        kind: its values.
-        doc: what it does.
-        example: a value as it stands in the file.
+        kind: kind of its values.
+        doc: its documentation.
+        example: an example value in the syntax of the file.
     """
 
     kind: ValueKind
@@ -90,7 +90,7 @@ CPU = values.share(0.001, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class WatchConfig:
-    """What `radiosonde watch` does. Each field is documented by its declaration."""
+    """Settings of `radiosonde watch`. Each field is documented by its declaration."""
 
     alertmanagers: tuple[str, ...] = _key(
         (),
@@ -182,12 +182,12 @@ class Configuration:
     """A whole file.
 
     Attributes:
-        path: the file; None where there is none.
-        defaults: what holds for every model.
-        models: keys of single models, those of *defaults* filled in.
-        store: store to use where a command names none; relative to the file's folder.
-        watch: what `radiosonde watch` does.
-        lines: line in which each declared key stands, by its dotted name.
+        path: the file; None if there is none.
+        defaults: defaults for every model.
+        models: keys by model, completed by *defaults*.
+        store: default store of commands; relative to the file's folder.
+        watch: settings of `radiosonde watch`.
+        lines: line of each declared key, by its dotted name.
     """
 
     path: Path | None = None
@@ -203,12 +203,12 @@ class Configuration:
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, model: str) -> ModelConfig:
-        """Return what is declared about *model*."""
+        """Return the declarations about *model*."""
         return self.models.get(model, self.defaults)
 
 
 TABLES: Mapping[type, Mapping[str, type]] = {ModelConfig: {"slo": Objectives}, Configuration: {"watch": WatchConfig}}
-"""Tables of declared keys, by what holds them and their name."""
+"""Tables of declared keys, by their parent class and name."""
 
 
 class NamedKey(NamedTuple):
@@ -237,6 +237,6 @@ def declared_keys(owner: type) -> Iterator[NamedKey]:
 
 
 def declaration_of(item: Field[Any]) -> DeclaredKey | None:
-    """Return the declaration of a field; None for a table and for what is not in the file."""
+    """Return the declaration of a field; None for a table and for a field that is not in the file."""
     declared: DeclaredKey | None = item.metadata.get(_DECLARED)
     return declared

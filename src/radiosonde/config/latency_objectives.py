@@ -1,6 +1,6 @@
 """The latency objectives that are declared, for the model server: each is a bucket bound of its duration histogram.
 
-A rule that asks how many calls were slower than an objective needs a bound exactly there.
+A rule that counts the calls slower than an objective needs a bound exactly there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Reads `radiosonde.toml`: every mistake with its line and what to write instead; what is right is in force nevertheless.
+"""Reads `radiosonde.toml`: every mistake is reported with its line and a correction; valid keys are used nevertheless.
 
-`tomllib` keeps no line numbers, so the text is cut into statements: the shortest runs of lines that `tomllib` accepts by themselves. A header or
-an assignment is complete in itself, and a part of one never is, whatever strings and lists it holds. Cost: each line is parsed once more, those of
-a value over *n* lines *n* times; the size of the file is bounded by `MAX_BYTES`.
+`tomllib` keeps no line numbers, so the text is cut into statements: the shortest runs of lines that `tomllib` accepts by themselves. A
+header or an assignment is complete in itself, and a part of one never is, whatever strings and lists it holds. Cost: each line is parsed
+once more, those of a value over *n* lines *n* times; the size of the file is bounded by `MAX_BYTES`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ConfigProblem(NamedTuple):
     Attributes:
         line: its line, from 1 on.
         key: the dotted name of the key; ``""`` where the file is not TOML.
-        message: what is wrong and what to do.
+        message: the problem and what to do.
     """
 
     line: int
@@ -46,7 +46,7 @@ class ConfigProblem(NamedTuple):
 
 
 def read(path: Path) -> tuple[Configuration, list[ConfigProblem]]:
-    """Return the configuration in the file at *path*, and what in it cannot be used, by line.
+    """Return the configuration in the file at *path*, and its mistakes by line.
 
     Raises:
         ConfigurationError: the file cannot be read.
@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[Configuration, list[ConfigProblem]]:
 
 
 def read_text(text: str) -> tuple[Configuration, list[ConfigProblem]]:
-    """Return the configuration in *text*, and what in it cannot be used, by line."""
+    """Return the configuration in *text*, and its mistakes by line."""
     text = text.replace("\r\n", "\n")
     try:
         document = tomllib.loads(text)
@@ -95,7 +95,7 @@ def read_text(text: str) -> tuple[Configuration, list[ConfigProblem]]:
 def _table(
     filled: Any, given: Any, path: tuple[str, ...], lines: Mapping[tuple[str, ...], int], problems: list[ConfigProblem]
 ) -> Any:
-    """Return *filled* with the keys of the table *given*; what cannot be used is left as it was."""
+    """Return *filled* with the keys of the table *given*; invalid keys keep their value."""
     if not isinstance(given, dict):
         problems.append(_problem(path, lines, f"it must be a table; write [{'.'.join(path)}]"))
         return filled

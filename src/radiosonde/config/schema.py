@@ -19,10 +19,10 @@ def make_schema() -> dict[str, Any]:
     model = _object(ModelConfig)
     document = _object(Configuration)
     document["properties"] |= {
-        "defaults": {**model, "description": "What holds for every model."},
+        "defaults": {**model, "description": "Defaults for every model."},
         "model": {
             "type": "object",
-            "description": "What holds for one model, by its name.",
+            "description": "Declarations for one model, by its name.",
             "additionalProperties": model,
         },
     }

@@ -1,7 +1,7 @@
 """Kinds of values in `radiosonde.toml`: how each is validated, described and expressed as a JSON schema.
 
-`ValueKind.check` raises ValueError with a complete sentence that says what to write instead. TOML has types, so a number in quotes is a
-mistake and not a number.
+`ValueKind.check` raises ValueError with a complete sentence and the correction. TOML has types, so a number in quotes is a mistake and not
+a number.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class ValueKind:
     Attributes:
         type: name of the type, for people.
         unit: unit of the value that `check` returns, or ``""``.
-        bounds: what values are allowed, for people.
-        check: returns the value to be kept.
+        bounds: description of the valid values.
+        check: validates and converts a value.
         schema: the JSON schema of a value.
     """
 
@@ -39,7 +39,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as ``250ms``, ``30s``, ``15m``, ``36h``, ``7d`` or ``2w``.
 
     Raises:
-        ValueError: *text* is no duration.
+        ValueError: *text* is not a duration.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:

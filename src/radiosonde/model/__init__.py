@@ -95,7 +95,7 @@ _LATER = {
         "Window",
     ),
 }
-"""What nobody needs before something was recorded: making these dataclasses is a quarter of `import radiosonde`."""
+"""Names loaded on first use: creating these dataclasses is a quarter of the time of `import radiosonde`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """Adds and subtracts groups of counts field by field, as declared in `radiosonde.model.fields`.
 
-Integers add exactly, float sums add, tables whose rows have names are united by name. The result does not depend on the order
-of the parts. Sketches have laws of their own, which live a floor above: `add` is given the function that merges them.
+Integers add exactly, float sums add, tables with named rows are merged by name. The result does not depend on the order of the parts.
+Sketches are merged by a function that is passed to `add`, because they belong to a higher layer.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def add(parts: Sequence[Group], merge_sketches: MergeSketches | None = None) -> 
 
 
 Rule = Callable[[list[Any], Sequence[Any], Mapping[str, Any], MergeSketches | None], Any]
-"""Adds the values of one field, given the groups, the fields summed before, and what merges sketches."""
+"""Adds the values of one field, given the groups, the fields summed before, and the function that merges sketches."""
 
 
 @cache
@@ -95,7 +95,7 @@ def _sum_rule(kind: type, field: DeclaredField, called: str) -> Rule:
 
 
 def subtract(total: Group, before: Group) -> Group:
-    """Return what came to *total* after *before*, an earlier total of the same thing; levels are those of *total*.
+    """Return the increase of *total* since *before*, an earlier total of the same kind; levels are those of *total*.
 
     Raises:
         MergeError: the group holds fields that cannot be subtracted: names, mappings or sketches.
@@ -117,7 +117,7 @@ def subtract(total: Group, before: Group) -> Group:
 
 
 def emptied(group: Group, *, keep: Collection[str] = ()) -> Group:
-    """Return a group that adds nothing to those it fits: counts are 0 and tables empty, what must be alike is as in *group*.
+    """Return the neutral element of addition: counts are 0 and tables empty, fields that must be equal are those of *group*.
 
     Args:
         group: is not written to.
@@ -146,12 +146,12 @@ def _nothing(value: Any, *, is_by_name: bool) -> Any:
 
 
 def sum_counts(parts: Sequence[NDArray[Any]], what: str) -> NDArray[Any]:
-    """Add arrays of one shape; an array without elements has no say.
+    """Add arrays of one shape; empty arrays are ignored.
 
     Raises:
         MergeError: the shapes differ.
     """
-    if len(parts) == 2 and parts[0].shape == parts[1].shape:  # nearly always: a total and what comes to it
+    if len(parts) == 2 and parts[0].shape == parts[1].shape:  # nearly always: a total and an increase
         both: NDArray[Any] = parts[0] + parts[1]
         return both
     if len({part.shape for part in parts}) > 1:
@@ -209,7 +209,7 @@ _SIZE = attrgetter("size")
 def _sum_rows(
     union: tuple[str, ...], names: Sequence[tuple[str, ...]], tables: Sequence[NDArray[Any]], what: str
 ) -> NDArray[Any]:
-    """Add tables whose first axis is named, row by name; tables without rows have no say."""
+    """Add tables with a named first axis, row by name; tables without rows are ignored."""
     if names.count(union) == len(names) and all(map(_SIZE, tables)):
         return sum_counts(tables, what)
     named = [(rows, table) for rows, table in zip(names, tables, strict=True) if table.size]
@@ -242,7 +242,7 @@ def _sum_extended(kind: type, field: DeclaredField, values: list[Any], parts: Se
 
 
 def cells_width(kind: type, part: Any) -> int:
-    """Return how many cells the widest table of *part* has."""
+    """Return the number of cells of the widest table of *part*."""
     width = 0
     for values_of, is_keyed, place in _cell_tables(kind):
         value = values_of(part)
@@ -253,7 +253,7 @@ def cells_width(kind: type, part: Any) -> int:
 
 @cache
 def _cell_tables(kind: type) -> list[tuple[Callable[[Any], Any], bool, int]]:
-    """Return of each cell table of *kind* what gets it, whether it is one by key, and the axis of its cells."""
+    """Return, for each cell table of *kind*, its getter, whether it is a mapping by key, and the axis of its cells."""
     extended = [field for field in declarations(kind) if field.merge is Merge.EXTEND]
     return [(attrgetter(field.name), bool(field.keys), field.axes.index(CELL)) for field in extended]
 
@@ -303,7 +303,7 @@ def _same(_: str, values: Sequence[Any]) -> Any:
 
 
 def _common_rule(kind: type, field: DeclaredField) -> Rule:
-    """Return the rule of edges: those that all parts have; a part that counted nothing between its edges has no say."""
+    """Return the common edges of all parts; a part without counts between its edges is ignored."""
     axis = f"{field.axes[0]}+1"
     (counted,) = (each.name for each in declarations(kind) if axis in each.axes)
 
@@ -357,7 +357,7 @@ def _latest_rule(kind: type) -> Rule:
 
 
 def _latest(parts: Sequence[Mapping[int, Any]]) -> dict[int, Any]:
-    """Return per key the exemplar with the latest time; ties go by the other fields, so that order does not matter."""
+    """Return per key the exemplar with the latest time; ties are broken by the other fields, so that order does not matter."""
     found: dict[int, Any] = {}
     for part in parts:
         for key, exemplar in part.items():

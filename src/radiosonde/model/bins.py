@@ -20,7 +20,7 @@ LATENCY_EDGES_S: Final = (
 300 ms, which are usual objectives, among them."""
 
 MOST_LATENCY_EDGES: Final = 40
-"""Bounds that may be set, those of objectives included."""
+"""Largest number of configurable bounds, including those of objectives."""
 
 LAG_EDGES_S: Final = (
     *(1.0, 10.0, 60.0, 600.0, 3600.0, 14_400.0, 43_200.0),
@@ -29,7 +29,7 @@ LAG_EDGES_S: Final = (
 """Upper bounds of the label-lag histogram in seconds, inclusive: one second to a year."""
 
 VALUE_CLASS: Final = "value"
-"""What stands for the class of a label where labels are numbers."""
+"""Class name used for labels that are numbers."""
 
 BATCH_BUCKETS: Final = 21
 """Batch sizes by power of two, up to a million rows and more."""
@@ -56,10 +56,10 @@ def batch_bucket(rows: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the bin of each confidence; 1 (and what rounding carries above it) belongs to the last.
+    """Return the bin of each confidence; 1 (and values rounded above it) belongs to the last.
 
-    A single row's confidence has been through single precision, a batch's has not: what lies within its rounding below
-    a bin's edge counts as on it, so that 0.35 is in the same bin either way.
+    A single row's confidence was rounded to single precision, a batch's was not: a value within that rounding below a bin's edge counts as
+    on it, so that 0.35 is in the same bin either way.
     """
     scaled = np.clip(confidences * CONFIDENCE_BINS + _SINGLE_ROUNDING, 0.0, CONFIDENCE_BINS - 1)
     bins: NDArray[np.int64] = scaled.astype(np.int64)

@@ -1,8 +1,8 @@
 """Base-2 exponential buckets of fixed geometry for latencies and label lags, so that any two tables add up cell by cell.
 
 Latency: scale 3 is a growth of 2**(1/8) = 1.09 per bucket: a quantile read from the table is off by at most 4.5 % (half a
-bucket, geometrically). The range is 2**-20 s (0.95 us) to 2**10 s (17 min), 240 buckets; what is shorter or longer is
-counted in the first or last one. Bucket *i* is ``(2**((i+OFFSET)/8), 2**((i+1+OFFSET)/8)]`` seconds, which is
+bucket, geometrically). The range is 2**-20 s (0.95 us) to 2**10 s (17 min), 240 buckets; shorter and longer durations are counted in the
+first and last one. Bucket *i* is ``(2**((i+OFFSET)/8), 2**((i+1+OFFSET)/8)]`` seconds, which is
 OpenTelemetry's ExponentialHistogram mapping at scale 3 with offset -160.
 
 Label lag: scale 2 is a growth of 2**(1/4) = 1.19 per bucket, from 1 s to 2**25 s (388 days), 100 buckets.

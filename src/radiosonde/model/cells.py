@@ -26,8 +26,8 @@ BELOW, ABOVE, NULL, UNSEEN = -4, -3, -2, -1
 """Column offsets from the end of a cell row."""
 
 MOST_BODY_CELLS = 256 - len(SPECIAL_CELLS)
-"""Body cells a one-byte ordinal can tell apart. The special cells are counted from the end there too (252 is below, 255
-unseen), so that a row of bytes means the same whatever the width of the table it is counted into."""
+"""Largest number of body cells in a one-byte ordinal. The special cells are counted from the end there too (252 is below, 255 unseen), so
+that a row of bytes does not depend on the width of the table."""
 
 Number = TypeVar("Number", np.int64, np.float64)
 
@@ -52,7 +52,7 @@ def widened(table: NDArray[Number], width: int) -> NDArray[Number]:
 
     Args:
         table: shape (features, columns, ...).
-        width: columns asked for.
+        width: number of columns of the result.
     """
     missing = width - table.shape[1]
     if missing <= 0:

@@ -34,13 +34,13 @@ _MOST_DIGITS: Final = 400
 def class_text(value: object) -> str:
     """Return the name of the class that a label names: whole numbers without a point, everything else as `name_of` has it.
 
-    A model trained on integers may answer 1, 1.0 or numpy's 1; its reference and its labels must say the same.
+    A model trained on integers may return 1, 1.0 or numpy's 1; its reference and its labels must use the same name.
     """
     return name_of(plain_class(value))
 
 
 def plain_class(value: Any) -> Any:
-    """Return what a class is named by: the integer of a whole number, the double of another, everything else as it is.
+    """Return the value that names a class: the integer of a whole number, the double of another number, other values unchanged.
 
     So ``1``, ``1.0``, ``Decimal("1.00")``, ``Fraction(1)``, a member of an enumeration that is 1, and numpy's, PyTorch's and
     pyarrow's ones are one class.
@@ -62,7 +62,7 @@ def plain_class(value: Any) -> Any:
 
 
 def bare(value: Any) -> Any:
-    """Return one value of any library, or a member of an enumeration, as Python has it. May raise what the value raises."""
+    """Return one value of any library, or a member of an enumeration, as a Python value. Exceptions of the value propagate."""
     if isinstance(value, Enum):
         return value.value
     if hasattr(value, "as_py"):  # a scalar of pyarrow

@@ -1,20 +1,20 @@
 """Keyed hashes of personal values.
 
-A value becomes a keyed hash (BLAKE2b, 64 bits). The key stays with its owner: in the environment of what fits profiles and of
-what serves the model. Without it the few million values that an address or a number can have would be found by trying them all,
-which is why nothing is hashed without a key.
+A value becomes a keyed hash (BLAKE2b, 64 bits). The key is set in the environment of the processes that fit profiles and serve the model.
+Without a key, the few million possible values of an address or a number could be found by brute force; therefore nothing is hashed without
+one.
 """
 
 from __future__ import annotations
 
 
 def conceal(text: str, key: str, *, size_bytes: int = 8) -> str:
-    """Return hexadecimal digits that stand for *text* under *key*: equal texts have equal ones."""
+    """Return the keyed hash of *text* in hexadecimal digits: equal texts have equal hashes."""
     return _hash(text, key, size_bytes)
 
 
 def key_id(key: str) -> str:
-    """Return 8 hexadecimal digits that tell one key from another and say nothing else of it; ``""`` for no key."""
+    """Return 8 hexadecimal digits that identify a key without revealing it; ``""`` for no key."""
     return _hash("", key, 4) if key else ""
 
 

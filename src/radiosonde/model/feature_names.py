@@ -1,7 +1,7 @@
 """Canonical text of features and categories, independent of the container.
 
-A column label that is no text is written as `radiosonde.model.names` writes it. Labels that are written alike (a duplicate, or the integer 1 beside the text ``"1"``)
-are numbered from the second on: ``a``, ``a#2``, ``a#3``.
+A column label that is no text is written as `radiosonde.model.names` writes it. Labels that are written alike (a duplicate, or the integer
+1 beside the text ``"1"``) are numbered from the second on: ``a``, ``a#2``, ``a#3``.
 
 The category rule, which holds in references and in production:
 
@@ -45,7 +45,7 @@ def feature_names(labels: Iterable[object]) -> list[str]:
 
 
 def _written(label: object) -> str:
-    """Return the text of a label; raises what the label raises: a row with such a name teaches nothing."""
+    """Return the text of a label; its exceptions propagate: a row with such a name is not learned from."""
     str(label)
     return name_of(label)
 

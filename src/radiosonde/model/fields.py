@@ -1,12 +1,12 @@
 """Declarations of window fields, in the metadata of each dataclass field.
 
-What a declaration says is all that the rest of the library knows about a field. Adding windows and subtracting totals
+The rest of the library uses only the declaration of a field. Adding windows and subtracting totals
 (`radiosonde.model.addition`), the documents of SQLite and the columns of Parquet (`radiosonde.store`), reading both back, the
 table in ``docs/store.md`` and the strategies of the property tests are derived from it. A new signal is therefore one
 field with a default and the line that counts it.
 
-Plain metadata rather than a table of specifications beside the classes: the declaration stands next to the type and the
-default, and a field without one cannot be written.
+Plain metadata instead of a separate table of specifications: the declaration is next to the type and the default, and a field without one
+is an error.
 
 Axes are named. Those in `FIXED_AXES` have one size everywhere. Any other axis belongs to its group: the field whose only
 axis it is (``classes`` for ``class``) names its rows, and ``edge+1`` is one longer than ``edge``.
@@ -43,10 +43,10 @@ CELL = "cell"
 
 
 class Merge(Enum):
-    """What the sum of two windows holds of a field."""
+    """Rule for a field in the sum of two windows."""
 
     SUM = "sum"
-    """Numbers add; tables add by the names of their first axis, mappings by key; one without elements has no say."""
+    """Numbers add; tables add by the names of their first axis, mappings by key; empty ones are ignored."""
     EXTEND = "extend, sum"
     """As `SUM`, after narrower cell tables got the body cells that never occurred in them."""
     UNION = "union"
@@ -54,10 +54,10 @@ class Merge(Enum):
     ALIKE = "equal"
     """Part of the geometry: windows that differ in it do not add up."""
     GIVEN = "equal where given"
-    """As `ALIKE`, but an empty one has no say."""
+    """As `ALIKE`, but empty values are ignored."""
     COMMON = "those common to all"
     """Edges of bins: the sum has the edges that all parts have, and counts between them; so windows from before and after a change
-    of edges add up. A part that counted nothing has no say."""
+    of edges add up. A part without counts is ignored."""
     SAME = "kept if equal"
     """The common value, or the empty one."""
     SMALLEST = "min"
@@ -67,7 +67,7 @@ class Merge(Enum):
     SKETCH = "sketch"
     """Serialized sketches by (feature, kind), merged by their own law."""
     GROUP = "by field"
-    """A group of fields, each by its own rule; None has no say."""
+    """A group of fields, each by its own rule; None is ignored."""
 
 
 class Pool(Enum):
@@ -75,9 +75,9 @@ class Pool(Enum):
 
     ADD = "adds"
     ESTIMATE = "adds, estimated"
-    """Rows stand for others under load: multiply by the group's ``evidence_ratio`` before taking them for independent."""
+    """Rows are weighted under load: multiply by the group's ``evidence_ratio`` before treating them as independent."""
     NET = "adds, net"
-    """A part may hold negative counts, because a correction takes back what an earlier part holds: pool first, then read."""
+    """A part may hold negative counts, because a correction subtracts counts of an earlier part: pool before reading."""
     LEVEL = "largest"
     APART = "kept apart"
     """Belongs to one series, grid or process."""
@@ -95,7 +95,7 @@ class Stored(Enum):
     ROWS = "rows"
     """A map from the name of a row to the row, trimmed."""
     SPAN = "span"
-    """A struct of its own with ``scale``, ``offset`` and trimmed ``counts``; null for a table without elements."""
+    """A separate struct with ``scale``, ``offset`` and trimmed ``counts``; null for an empty table."""
     PAIRS = "pairs"
     """A mapping by several names: a list of structs with one field per name, and ``rows``."""
     LINES = "lines"
@@ -117,7 +117,7 @@ class DeclaredField:
     Attributes:
         name: of the field.
         dtype: type of one element.
-        axes: of the table, outermost first; none for a single value.
+        axes: axes of the table, outermost first; none for a single value.
         merge: see `Merge`.
         pool: see `Pool`.
         stored: see `Stored`.
@@ -127,11 +127,11 @@ class DeclaredField:
         keys: names of the parts of a key, for a mapping.
         moments: names of the entries of axis ``moment``.
         group: class of the fields below, for `Merge.GROUP`.
-        alike: name of what must be equal for windows to add up; fields of one name are compared with each other.
-        absent: gives the value where a store does not say, from the fields before it; by default that of the dataclass.
-        read_by: who reads the field.
+        alike: name of a property that must be equal for windows to add up; fields with the same name are compared.
+        absent: computes the value missing from a store from the fields before it; default: the default of the dataclass.
+        read_by: the reader of the field.
         is_tuple: whether values are tuples, not arrays.
-        default: value where a store does not say, made anew by each call; None: a store that does not say is damaged.
+        default: creates the value missing from a store; None: a store without it is damaged.
     """
 
     name: str
@@ -167,10 +167,10 @@ def declared(
 
     Args:
         dtype: type of one element.
-        axes: of its table, outermost first.
-        merge: what the sum of two windows holds.
+        axes: axes of its table, outermost first.
+        merge: rule for the sum of two windows.
         stored: shape in a document.
-        more: further attributes of `Declared`. *read_by* is required, so that nothing is counted that nobody reads.
+        more: further attributes of `Declared`. *read_by* is required, so that every counted field has a reader.
     """
     pool = more.pop("pool", _POOLS.get(merge, Pool.ADD))
     return {"declared": (dtype, axes, merge, pool, stored, more)}
@@ -183,7 +183,7 @@ def counted_group(kind: type, *, read_by: str = "see its fields", **more: Any) -
 
 @cache
 def declarations(kind: type) -> tuple[DeclaredField, ...]:
-    """Return what the fields of *kind*, a dataclass, are declared as, in their order.
+    """Return the declarations of the fields of *kind*, a dataclass, in their order.
 
     Raises:
         TypeError: a field has no declaration.
@@ -224,7 +224,7 @@ def naming(kind: type, axis: str) -> str | None:
 
 @cache
 def axis_size(kind: type, axis: str) -> Callable[[Mapping[str, Any]], int]:
-    """Return what gives the size of *axis* in a group of *kind*, from those of its fields that name axes (`names_first`).
+    """Return a function for the size of *axis* in a group of *kind*, from the fields that name axes (`names_first`).
 
     Edges make one bin more than there are of them; edges that may be left out make none when they are. Cells have no size of
     their own: -1.

@@ -1,7 +1,7 @@
 """The names of all losses. A loss without a name here cannot be counted, and a test triggers each.
 
-The prediction itself (its result, its exception) is never among them: only telemetry is lost. What a setting leaves out on
-purpose is in `radiosonde.model.policies`, and time series beyond the cardinality bound are a level, not a count.
+The prediction itself (its result, its exception) is never lost, only telemetry. Omissions on purpose, by a setting, are in
+`radiosonde.model.policies`, and time series beyond the cardinality bound are a level, not a count.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ COHORT_OVERFLOW: Final = "cohort_overflow"
 """Predictions of a cohort beyond the bound, counted under ``__overflow__``."""
 
 COHORT_INVALID: Final = "cohort_invalid"
-"""Cohort dimensions whose value has no text of its own: a container, an array, an object known by its address."""
+"""Cohort dimensions whose value has no stable text: a container, an array, an object printed with its address."""
 
 CATEGORY_OVERFLOW: Final = "category_overflow"
 """Values of a categorical feature beyond the bound on codes, counted as unseen."""
@@ -116,9 +116,8 @@ NAME_CHANGED: Final = "name_changed"
 per model, class, error, phase, feature and category, and for each scope of a cohort."""
 
 FORK_UNHELD: Final = "fork_unheld"
-"""Forks that did not wait for one of our threads to pause or to end an import, because that took longer than 100 ms, or than ten
-seconds where the disk kept it from ending a write. No prediction is lost in the first case; in the second the child can store
-nothing and says so."""
+"""Forks that did not wait for a thread of Radiosonde to pause or to end an import, because that took longer than 100 ms, or than ten
+seconds for a write to the disk. No prediction is lost in the first case; in the second the child cannot store anything and logs it."""
 
 NAMES_LOST: Final = "names_lost"
 """Names that could not be written beside a ring in the spool; readers show codes instead."""

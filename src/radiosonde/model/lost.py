@@ -1,7 +1,7 @@
 """Windows that were counted and never stored, as the process that lost them writes it down once the store takes windows again.
 
-Counted by model, because a diagnosis is of one. Calls beside windows, because windows add up to longer ones as they grow old,
-and a share of calls stays what it was.
+Counted by model, because a diagnosis covers one model. Calls are counted besides windows, because windows are merged into longer ones as
+they age, while the share of calls does not change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from radiosonde.model.fields import INT, Stored, declared
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LostCounts:
-    """What is missing in the span of the window that holds this.
+    """The losses in the span of the containing window.
 
     Attributes:
         windows: windows by (model, reason); reasons are names of `radiosonde.model.losses`.

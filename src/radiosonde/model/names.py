@@ -25,7 +25,7 @@ REPLACED: Final = "\ufffd"
 """Stands for each character that no name may hold."""
 
 _HASHED = 1 << 16
-"""Characters at either end that tell long texts apart: hashing all of a text that a request chose could take seconds."""
+"""Number of characters at either end that distinguish long texts: hashing all of a text chosen by a request could take seconds."""
 
 _LONGEST_BITS = 1024
 """Longer integers are not written out: Python refuses the longest ones, and takes long for the others."""
@@ -41,10 +41,10 @@ _CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 def name_of(value: object) -> str:
-    r"""Return the name that *value* stands for: valid UTF-8, no control characters, at most `LONGEST_NAME` characters.
+    r"""Return the name of *value*: valid UTF-8, no control characters, at most `LONGEST_NAME` characters.
 
-    Text is itself, bytes are UTF-8, an enum member is its value where that is text or a number, and everything else is what
-    ``str`` makes of it. Defined for every object; raises nothing. ``name_of(name_of(value)) == name_of(value)``.
+    Text is unchanged, bytes are decoded as UTF-8, an enum member is its value if that is text or a number, and other values are converted
+    by ``str``. Defined for every object; never raises. ``name_of(name_of(value)) == name_of(value)``.
 
     >>> name_of("late"), name_of(7), name_of(b"late"), name_of(None)
     ('late', '7', 'late', 'None')
@@ -67,23 +67,23 @@ def checked_name(value: object, longest: int = LONGEST_NAME) -> tuple[str, bool]
 
 
 def checked_model(value: object) -> tuple[str, bool]:
-    """Return the name of a model and whether it was changed: like `checked_name`, and no name that stands for something else."""
+    """Return the name of a model and whether it was changed: like `checked_name`, without reserved names."""
     name, is_changed = checked_name(value)
     return (f"{name}~{_digest(name)}", True) if name == RUNTIME_MODEL else (name, is_changed)
 
 
 def plain_text(value: object, longest: int = LONGEST_NAME) -> str:
-    """Return what *value* says, for people: like a name, but without the hash, and of any length asked for."""
+    """Return *value* for messages: like a name, but without the hash, and of the given length."""
     return _FORBIDDEN.sub(REPLACED, _joined(_text(value)[:longest]))
 
 
 def printable(text: str) -> str:
-    """Return a page of text as it can be shown and encoded: `REPLACED` for each character but line feed and tab that is no text."""
+    """Return multi-line text that can be shown and encoded: `REPLACED` for each control character except line feed and tab."""
     return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(REPLACED, text)
 
 
 def has_own_text(value: object) -> bool:
-    """Say whether a single value says what it is: not a container, an array or an object that is told by its address."""
+    """Return whether a value has a stable text: not a container, an array or an object printed with its address."""
     kind = type(value)
     try:
         if isinstance(value, _CONTAINERS) or getattr(value, "ndim", None):
@@ -94,7 +94,7 @@ def has_own_text(value: object) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Return the text of any object. Classes of text and numbers that write themselves otherwise are not asked."""
+    """Return the text of any object. Overridden ``__str__`` of subclasses of text and numbers is ignored."""
     try:
         if isinstance(value, Enum) and isinstance(value.value, (str, bytes, int, float)):
             value = value.value
@@ -121,7 +121,7 @@ def _text(value: Any) -> str:
 
 
 def _written_out(container: Any) -> str:
-    """Return a container as ``repr`` writes it, and a large one cut: writing out what a request sends could take seconds."""
+    """Return the ``repr`` of a container, truncated if large: formatting input of a request could take seconds."""
     import reprlib  # rarely needed
 
     writer = reprlib.Repr()
@@ -131,12 +131,12 @@ def _written_out(container: Any) -> str:
 
 
 def _joined(text: str) -> str:
-    """Return *text* with each pair of surrogates made the character that it stands for."""
+    """Return *text* with each pair of surrogates replaced by its character."""
     return _PAIR.sub(lambda pair: pair.group().encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
 
 
 def _digest(text: str) -> str:
-    import hashlib  # 5 ms of import, and most processes never meet a bad name
+    import hashlib  # 5 ms of import; most processes never need it
 
     ends = f"{len(text)} {text[:_HASHED]}{text[_HASHED:][-_HASHED:]}"
     return hashlib.blake2b(ends.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

@@ -1,8 +1,8 @@
 """Canonical text of a caller's own id, independent of its type and of where it is given.
 
 `observe(id=)`, ``alias``, `label`, files and requests of labels, and the stores behind them all pass an id through
-`id_text`, so that an order number meets its label as an ``int`` in a request, an ``int64`` in a frame, a float in a column with
-gaps, and text in a file.
+`id_text`, so that an order number matches as an ``int`` in a request, an ``int64`` in a frame, a float in a column with gaps, and text in a
+file.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _NO_IDS = (bool, list, tuple, dict, set, frozenset, bytearray, memoryview, BaseE
 
 
 def id_text(value: Any) -> str | None:
-    """Return the one text of an id, None for what is no id.
+    """Return the canonical text of an id, None for other values.
 
     * Text: without white space around it, in Unicode's composed form (NFC). A UUID is written in lower case, without braces;
       ``17.0``, which is how a column of whole numbers with gaps is written, is ``17``.
     * Whole numbers of any library, and floats and decimals that are whole: their digits.
-    * Bytes: their UTF-8 text. Anything else that has a text of its own (a UUID, a ULID, an ObjectId): that text.
+    * Bytes: their UTF-8 text. Any other value with a stable text (a UUID, a ULID, an ObjectId): that text.
     * No ids: missing values, empty text, text of more than `LONGEST_ID` characters, text that holds a NUL or is not valid
       Unicode, truth values, containers, floats that are not whole or beyond 2**53, whole numbers of more than 128 bits.
 
-    May raise what a foreign object's ``__str__`` raises.
+    Exceptions of a foreign object's ``__str__`` propagate.
     """
     if type(value) is not str:
         value = _text(value)
@@ -75,19 +75,19 @@ def _text(value: Any) -> str | None:
         return str(value)
     if isinstance(value, int):
         return str(int(value)) if value.bit_length() <= _LARGEST_BITS else None
-    if isinstance(value, float) or hasattr(value, "is_finite"):  # a Decimal, whose module nobody else may have loaded
+    if isinstance(value, float) or hasattr(value, "is_finite"):  # a Decimal, whose module may not be loaded
         return _digits(value)
     if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")  # what is no UTF-8 is refused with the other surrogates
+        return value.decode("utf-8", "surrogateescape")  # invalid UTF-8 is refused with the other surrogates
     if hasattr(value, "__len__") or _is_missing(value):  # an array, a frame
         return None
     kind: Any = type(value)
-    # `object`'s own text is an address, which is no id.
+    # The default text of an object is its address, which is not an id.
     return None if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__ else str(value)
 
 
 def _is_missing(value: Any) -> bool:
-    """Say whether *value* is pandas' NA or NaT, which are not equal to themselves or refuse to say."""
+    """Return whether *value* is pandas' NA or NaT, which are not equal to themselves or raise when compared."""
     try:
         return bool(value != value)  # noqa: PLR0124
     except TypeError:

@@ -1,4 +1,4 @@
-"""Names of what a setting leaves out on purpose. It is counted like a loss, and is none: nothing is missing that was promised."""
+"""Names of omissions by configuration. They are counted like losses, but are intended."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from radiosonde.model.window import Window
 
 RUNTIME_KEY = SeriesKey(RUNTIME_MODEL)
-"""Of a process that counts its predictions itself. Where an agent does, the agent's identity stands for the cohort: whose
-health goes with whose calls must be known, and the windows of calls have the agent as their process."""
+"""Key for a process that counts its predictions itself. With an agent, the cohort holds the agent's identity, because the windows of calls
+have the agent as their process, and health has to be matched with them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class DurationCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RuntimeCounts:
-    """What a process had to live with. Parts add up; levels keep the largest.
+    """Health of a process. Parts add up; levels keep the largest.
 
     Attributes:
         observed_s: wall seconds of the process that this covers; ``cpu_s / observed_s`` is cores used.
@@ -61,13 +61,13 @@ class RuntimeCounts:
         rss_bytes: largest resident memory seen.
         gpu_bytes: largest use of GPU memory seen, all devices and all processes; 0 without NVML.
         gc_pauses: runs of the garbage collector.
-        loop_lags: how late a timer of the asyncio loop came, four times a second.
-        pool_waits: how long work for a thread pool waited for a thread.
+        loop_lags: delay of a timer of the asyncio loop, four times a second.
+        pool_waits: time that work for a thread pool waited for a thread.
         run_delay_s: seconds in which threads of the process were ready to run and had no core, summed over threads.
         cpu_stalled_s: seconds in which some task of the control group, or of the machine, waited for a core (pressure stall information).
         memory_stalled_s: likewise for memory.
         io_stalled_s: likewise for input and output.
-        cores: most cores that the process may use; 0 where nobody said.
+        cores: largest number of cores that the process may use; 0 if unknown.
         memory_bytes: largest use of memory of the control group; 0 where it has no limit.
         memory_limit_bytes: its limit; 0 where there is none.
     """

@@ -1,7 +1,7 @@
 """Series keys: model, version, variant and cohort cell.
 
 The cohort is canonical text (``carrier=UA,plan=pro``, dimensions sorted by name, ``""`` for none), because text is
-what every carrier (OTLP attribute, Prometheus label, SQL column) holds in the end; keeping it as text from the drain
+the form in every carrier (OTLP attribute, Prometheus label, SQL column); keeping it as text from the drain
 on means that equality, hashing and merging need no second representation.
 """
 
@@ -16,8 +16,8 @@ OVERFLOW_COHORT = "__overflow__"
 """The one cohort that everything beyond the cardinality bound is counted under."""
 
 REQUEST_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "_OTHER"})
-"""What the name of a request begins with, followed by a space and its route, or by why it has none in brackets. The name says the
-kind, so that every store and every carrier that holds a name can tell."""
+"""Prefix of the name of a request, followed by a space and its route, or by the reason for a missing route in brackets. The kind is part of
+the name, so that every store and every carrier can distinguish it."""
 
 _ESCAPES = {"%": "%25", ",": "%2C", "=": "%3D"}
 

@@ -16,7 +16,7 @@ _OBJECT_BYTES = 64
 
 
 def held_bytes(group: Any) -> int:
-    """Return about how many bytes a window, or a group of its fields, holds: arrays and bodies exactly, the rest roughly.
+    """Estimate the bytes of a window, or of a group of its fields: arrays and bodies exactly, the rest roughly.
 
     Names are counted although windows of a series share them: the bound may be reached early, never late.
     """

@@ -14,7 +14,7 @@ LOW_CONFIDENCE: Final = "low_confidence"
 """The model was hardly surer than chance."""
 
 OUT_OF_RANGE: Final = "out_of_range"
-"""A feature was outside what the reference has seen."""
+"""A feature was outside the range of the reference."""
 
 SLOW: Final = "slow"
 """Among the slowest of its window."""
@@ -28,7 +28,7 @@ REASONS: Final = (ERROR, LOW_CONFIDENCE, OUT_OF_RANGE, SLOW, BASELINE)
 
 @dataclass(frozen=True, slots=True)
 class KeptSpan:
-    """One prediction whose trace was not recorded and that is worth a span.
+    """One prediction that was selected for a span and whose trace was not recorded.
 
     Attributes:
         trace_id: of the surrounding trace; where there was none, a new one.

@@ -14,20 +14,20 @@ class Statistics:
         records: predictions drained from the rings.
         rows: predicted rows drained.
         in_flight: predictions that have begun and not ended.
-        losses: what was not recorded or not exported, by reason, zeros included; the reasons are listed in
+        losses: telemetry not recorded or not exported, by reason, zeros included; the reasons are listed in
             `radiosonde.model.losses`.
         labels: labels by result, zeros included: ``joined``, ``duplicate``, ``unknown``, ``invalid``, ``unanswered``.
         series: series in memory.
         windows_open: windows still being filled.
         windows_closed: windows handed to the store and the exporters.
         drain_lag_s: age of the oldest record at the last drain, in seconds.
-        consumer_cpu_s: CPU seconds that our threads have used, and turns of theirs that were taken in others.
+        consumer_cpu_s: CPU seconds of Radiosonde's threads, including turns taken in other threads.
         exports: successful exports by carrier (``otlp.metrics``, ``otlp.sketches``, ``store``, ``prometheus``).
         exported_bytes: bytes handed to carriers, where the carrier knows.
         series_cut: time series that the cardinality bound left out of the last OTLP export.
         spans_bounded: predictions that qualified for a span after the fact and got none, because of ``spans_per_minute``.
         sampling_ratio: share of rows whose features were counted (1.0: all).
-        guarded: errors of our own that were swallowed, by place.
+        guarded: internal errors that were swallowed, by place.
     """
 
     records: int = 0

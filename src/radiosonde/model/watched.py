@@ -1,4 +1,4 @@
-"""What a watch knows, and the events of an incident's life, as plain values: exporters carry them without knowing a diagnosis."""
+"""State of a watch and events of incidents, as plain values, so that exporters do not depend on the diagnosis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WatchedIncident:
         place: cohort, feature, phase, or ``all``.
         hypothesis: likeliest cause, or ``unknown``.
         ln_e: natural logarithm of the e-value.
-        is_active: it is open, and nobody has muted it.
+        is_active: it is open and not muted.
     """
 
     id: str
@@ -50,22 +50,22 @@ class IncidentEvent:
 
     Attributes:
         event_id: the incident's id and the number of the event.
-        kind: what happened.
-        at_ns: wall clock of the diagnosis that noticed it.
+        kind: type of the event.
+        at_ns: wall clock of the diagnosis that detected it.
         incident: the incident.
         title: one line.
-        verdict: what it is and what it is not.
-        onset_ns: since when, in event time.
+        verdict: interpretation of the incident.
+        onset_ns: onset in event time.
         ended_ns: until when; None while it lasts.
         cohort: cohort it is about; ``""`` for all.
         feature: feature it is about; ``""`` for none.
-        phase: phase it is about; ``""`` for none.
-        impact: what it has cost so far.
-        owner: who owns the model; ``""`` where nobody is declared.
-        contacts: where to reach them.
+        phase: affected phase; ``""`` for none.
+        impact: cost so far.
+        owner: owner of the model; ``""`` if not declared.
+        contacts: contacts of the owner.
         rollback: command that restores the previous version.
-        runbook_url: what to do; ``""`` for none.
-        dashboard_url: where to look; ``""`` for none.
+        runbook_url: runbook; ``""`` for none.
+        dashboard_url: dashboard; ``""`` for none.
         trace_url: an affected call; ``""`` for none.
         trace_id: its trace, 32 hexadecimal digits; ``""`` for none.
         span_id: its span, 16 hexadecimal digits.
@@ -96,7 +96,7 @@ class IncidentEvent:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody need act any more: it has ended, or somebody muted it."""
+        """Whether no action is needed: it has ended or was muted."""
         return not self.incident.is_active
 
     def to_text(self) -> str:
@@ -143,18 +143,18 @@ class WatchedFloor:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a watch exports.
+    """The exported state of a watch.
 
     Attributes:
         is_leading: it holds the lease of its source. Otherwise it exports no incidents, floors, results and statuses.
         last_look_ns: when the last diagnosis was finished, by wall clock; 0 before the first.
         last_window_ns: end of the newest window of that diagnosis in event time; 0 without any.
-        looks: diagnoses by result.
-        incidents: open ones, and those that were open a day ago.
+        looks: number of diagnoses by result.
+        incidents: incidents that are open or were open within a day.
         floors: detection floors.
         results: checks by model, check and result.
         statuses: status by model.
-        notifications: notifications by channel and what became of them.
+        notifications: notifications by channel and result.
         pending: notifications that wait, by channel.
     """
 

@@ -8,7 +8,7 @@ Arrays are never written to after construction; they are not made read-only beca
 the window itself on the drain path.
 
 Each field is declared here once, with its axes, its merge rule and its place in a store (`radiosonde.model.fields`); addition,
-storage and reading back are derived from that. A new field needs a default, which is what older stores are read as.
+storage and reading back are derived from that. A new field needs a default, which is used when reading older stores.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ Sums = NDArray[np.float64]
 
 
 def evidence_ratio(estimated_rows: int, weight_square_sum: int) -> float:
-    """Return what counts must be multiplied by before they are taken for a number of independent rows, at most 1.
+    """Return the factor by which counts have to be multiplied to get a number of independent rows, at most 1.
 
-    Rows of weights *w* say as much of a share as (sum w)**2 / (sum w**2) rows would (Kish, "Survey Sampling", 1965), and
-    the counts sum to (sum w): so the ratio is (sum w) / (sum w**2). With one step it is 1/step; of a window that counted
-    its first half whole and its second by tens it is less than the share of rows that were looked at.
+    Rows of weights *w* have an effective sample size of (sum w)**2 / (sum w**2) (Kish, "Survey Sampling", 1965), and the counts sum to (sum
+    w), so the ratio is (sum w) / (sum w**2). With one step it is 1/step; for a window sampled 1-in-1 in its first half and 1-in-10 in its
+    second it is less than the share of sampled rows.
 
     Args:
-        estimated_rows: the sum of the weights, which is what the counts sum to.
-        weight_square_sum: the sum of their squares; 0 is not known, and taken for weights of 1.
+        estimated_rows: the sum of the weights, which equals the sum of the counts.
+        weight_square_sum: the sum of their squares; 0 is unknown, and treated as weights of 1.
     """
     return min(1.0, estimated_rows / weight_square_sum) if weight_square_sum > 0 else 1.0
 
 
 def _answers(output: Mapping[str, Any]) -> int:
-    """Return the rows whose class or value was counted; a store from before samples were noted had looked at all of them."""
+    """Return the rows whose class or value was counted; all rows in a store of a version without sampling counts."""
     return int(output["class_counts"].sum()) + int(output["value_counts"].sum())
 
 
@@ -58,7 +58,7 @@ def _first_row(features: Mapping[str, Any]) -> int:
 
 
 class Exemplar(NamedTuple):
-    """One prediction that fell into a latency bucket and that has a span, live or made after the fact."""
+    """One prediction in a latency bucket that has a span, live or created afterwards."""
 
     value_s: float
     time_ns: int
@@ -101,7 +101,7 @@ class LatencyCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputCounts:
-    """What the model answered.
+    """Outputs of the model.
 
     Attributes:
         classes: names of the predicted classes (``str`` of the label), in the order of the tables below.
@@ -112,10 +112,10 @@ class OutputCounts:
         value_edges: ascending edges of a regression value or raw score, shape (edges,); empty for classification.
         value_counts: rows per bin ``(-inf, e0], (e0, e1], ..., (en, inf)``, shape (edges + 1,), or (0,).
         value_sum: sum of the finite values.
-        unreadable: rows whose output could not be understood.
-        counted_rows: rows whose class or value was really looked at; under load some stand for others. 0: not known,
-            from a version that counted all.
-        weight_square_sum: sum over these of the square of how many rows each stands for.
+        unreadable: rows with an unreadable output.
+        counted_rows: rows whose class or value was read; under load rows are sampled and weighted. 0: unknown, from a version that counted
+            all.
+        weight_square_sum: sum over these of the squared weight.
         value_parts: the sum of the finite values in two parts that only grow, shape (2,): of the positive ones, and of the
             negative ones' absolute values. Values that a writer has added up in a bin count with the sign of their sum, so
             the difference is exact and the parts may both be smaller.
@@ -168,15 +168,15 @@ class FeatureCounts:
         names: feature names, in the order of the rows of *cells*.
         cells: rows per feature and cell, shape (features, body + 4); see `radiosonde.model.cells`.
         fingerprints: per feature the sum modulo 2**64 of a hash of every value (order-free), shape (features,) uint64;
-            of the rows that stand for themselves alone, so it identifies the data only where `is_exact`.
+            of the rows of weight one, so it identifies the data only where `is_exact`.
         sketched_rows: rows that were fed to the sketches (at most `rows`; the rest was thinned to bound the cost).
         sketches: serialized sketches by (feature, kind); kinds are listed in `radiosonde.sketches.KINDS`. They see the
-            rows that were looked at, unweighted.
-        counted_rows: rows that were really looked at. Under load one stands for several, and the sum of a feature's
-            cells over this is how many on average. 0: not known, from a version that did not say.
-        weight_square_sum: sum over these rows of the square of how many rows each stands for.
-        failed_cells: rows of calls that raised, by feature and cell; they are among those of *cells*. Same shape, or without
-            elements where no call failed. Of many failing calls a sample is looked at, each row weighted by what it stands for.
+            sampled rows, unweighted.
+        counted_rows: rows that were read. Under load rows are sampled, and the sum of a feature's cells divided by this is the average
+            weight. 0: unknown, from a version without it.
+        weight_square_sum: sum over these rows of the squared weight.
+        failed_cells: rows of failed calls, by feature and cell; included in *cells*. Same shape, or empty if no call failed. Many failed
+            calls are sampled and weighted.
     """
 
     grid: str = field(
@@ -244,7 +244,7 @@ class FeatureCounts:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every row was looked at: cells are counts then, not estimates, and fingerprints identify the data."""
+        """Whether every row was read: then cells are counts, not estimates, and fingerprints identify the data."""
         return self.weight_square_sum == self.counted_rows
 
     @property
@@ -289,13 +289,13 @@ class LabelCounts:
             (label is the second class) minus its probability; for more (or when the classes are not known), (label is
             the predicted class) minus confidence. Rows without a confidence have none.
         never: predictions whose label did not come within the join's age limit.
-        correct_retractions: per confidence bin the correct rows of *calibration* that a correction took back, shape
+        correct_retractions: per confidence bin the correct rows of *calibration* subtracted by corrections, shape
             (CONFIDENCE_BINS,). A table and its retractions add up to what was ever counted, which only grows: carriers
             export that, and the retractions, as two counters.
-        joint_retractions: what corrections took back from *joint*, in the same form.
+        joint_retractions: counts of *joint* subtracted by corrections, in the same form.
         residuals_counted: regression: of all labels ever counted, the sum of (label - value) where it is positive, of its
             absolute value where it is negative, and of its square, shape (3,).
-        residuals_retracted: what corrections took back from *residuals_counted*, shape (3,).
+        residuals_retracted: amounts of *residuals_counted* subtracted by corrections, shape (3,).
         lag_sums_s: sum of the lags of *lag_counts* in seconds, per class, shape (classes,), or (0,) from a former version. A
             lag that is not known, or below zero, adds nothing.
     """
@@ -470,6 +470,6 @@ class Window:
 
     @property
     def is_of_sketches(self) -> bool:
-        """Whether this part holds sketches and counts nothing: a store keeps those of many windows in one (`radiosonde.store.compact`)."""
+        """Whether this part holds only sketches: a store keeps those of many windows in one (`radiosonde.store.compact`)."""
         features = self.features
         return self.calls == 0 and self.labels is None and features is not None and not features.cells.any()

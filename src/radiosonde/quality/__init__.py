@@ -2,7 +2,7 @@
 
 table = label_table(windows)  # all there is: it teaches how late labels come
 curves = lag_curves(table)
-recent = label_table(windows, as_of_ns=table.as_of_ns, since_ns=since_ns)  # what is to be judged
+recent = label_table(windows, as_of_ns=table.as_of_ns, since_ns=since_ns)  # the windows to assess
 assess(recent, curves, metric="error_rate").corrected  # Estimate(value=0.19, low=0.17, high=0.21, coverage=0.4, ...)
 """
 

@@ -1,15 +1,15 @@
 """Performance without labels: the error rate expected from calibrated confidences, and its mix with partial labels.
 
-A model that says 0.8 and is calibrated is right in 8 of 10 such answers; so the expected confusion table of any rows
+A calibrated model with a confidence of 0.8 is correct in 8 of 10 answers; the expected confusion table of any rows therefore
 follows from their confidence alone (confidence-based performance estimation, CBPE). Confidence is calibrated by bin from
 labelled rows where there are any: expected accuracy of a bin is read, at the bin's mean confidence, off the line through
 (mean confidence, accuracy) of the bins. Twenty bins lose nothing against calibrating row by row.
 
-Blind to concept drift by construction: it takes P(label | score) for unchanged. It says what the *inputs* did to the model.
+Blind to concept drift by construction: it assumes that P(label | score) is unchanged. It shows the effect of the *inputs* on the model.
 
 `mixed` puts labels where they have come and, for the rest, the posterior given that no label has arrived *yet*: a row still
 without one after most negatives have theirs is more likely to be a positive. The least noisy figure of all, but a share of
-(1 - coverage) of it still believes that nothing has changed.
+(1 - coverage) of it still assumes that nothing has changed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from radiosonde.quality.table import LabelTable
 from radiosonde.quality.weights import Weights
 
 _TRUST = 2.0
-"""Rows of a bin that a confidence taken at its word is worth: a bin with few labels stays close to it."""
+"""Prior weight, in rows of a bin, of an uncalibrated confidence: a bin with few labels stays close to it."""
 
 _TRUST_SLOPE = 200.0
-"""Rows of a bin, spread evenly over it, that a slope of 1 is worth."""
+"""Prior weight of a slope of 1, in rows spread evenly over a bin."""
 
 _SPREAD = 1 / (12 * CONFIDENCE_BINS**2)
 _CENTRES = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
@@ -59,7 +59,7 @@ class Calibration:
 def calibration(classes: tuple[str, ...], joint: Joint | None = None) -> Calibration:
     """Return the calibration of *classes* that the labelled rows of *joint* show; without any, confidence at its word.
 
-    *joint* may name other classes too: what it predicted and is not among *classes* is left out.
+    *joint* may name other classes too: predictions of classes outside *classes* are omitted.
 
     The line of a bin is the least-squares line of being right on confidence, which the sums of a bin give exactly.
     """
@@ -88,8 +88,8 @@ def calibration(classes: tuple[str, ...], joint: Joint | None = None) -> Calibra
 def expected_joint(table: LabelTable, calibrated: Calibration) -> Joint:
     """Return the table of labels that the confidences of all rows lead to expect.
 
-    With two classes a wrong answer is the other one. With more it is not known which: wrong answers are filed under the
-    label ``""``, and recall of a class cannot be told.
+    With two classes a wrong answer is the other one. With more it is unknown which: wrong answers are counted under the label ``""``, and
+    recall of a class is unavailable.
     """
     rows, sums = table.predicted.sum(axis=0)[..., 0], table.predicted.sum(axis=0)[..., 1]
     return _joint(table, rows, sums, _right(rows, sums, calibrated))
@@ -120,7 +120,7 @@ def mixed_joint(table: LabelTable, weights: Weights, calibrated: Calibration) ->
 
 
 def _right(rows: Array, sums: Array, calibrated: Calibration) -> Array:
-    """Return the expected share of right answers, shape (..., classes, 21); what has no confidence is taken like the rest."""
+    """Return the expected share of correct answers, shape (..., classes, 21); rows without confidence get the average."""
     centres = np.append(_CENTRES, 0.0)
     mean = np.where(rows > 0, np.divide(sums, rows, out=np.zeros_like(sums), where=rows > 0), centres)
     right = np.empty_like(rows)

@@ -1,6 +1,6 @@
-"""What windows counted of labels and answers, as columns: read once, then added up over any groups in one pass of numpy.
+"""Counts of labels and answers of windows, as columns: read once, then summed over any groups in one numpy pass.
 
-A diagnosis asks for several tables of the same windows: by age, by step, by version, as they were days ago. Label counts of a window are
+A diagnosis needs several tables of the same windows: by age, by step, by version, as of days ago. Label counts of a window are
 nearly all zero (five labels in a minute, tables of thousands of places), so tables are kept as occupied places and their values.
 """
 
@@ -52,8 +52,8 @@ class LabelColumns:
     """Labels and answers of windows, in their order.
 
     Attributes:
-        keys: the distinct series, those of windows that were left out among them.
-        key_of: series of each window by index, shape (windows,).
+        keys: the distinct series, including those of excluded windows.
+        key_of: index of the series of each window, shape (windows,).
         start_ns: start of each window, same shape.
         end_ns: end, same shape.
         rows: predicted rows, same shape.
@@ -107,7 +107,7 @@ class LabelColumns:
 
     @cached_property
     def latest_ns(self) -> int:
-        """The latest time that the windows know of: the end of the last one, or the earliest time its latest label can have come."""
+        """The latest time in the windows: the end of the last one, or the earliest possible arrival of its latest label."""
         came = self.lags.values[:, 0] > 0
         lower_ns = (np.concatenate([[0.0], LAG.upper_bounds_s()[:-1]]) * 1e9).astype(np.int64)
         earliest = self.start_ns[self.lags.window[came]] + lower_ns[self.lags.place[came]]

@@ -1,8 +1,8 @@
 """A quality estimate with its interval and coverage, or the reason for its absence.
 
-`assess` gives one score four ways: *raw* (arrived labels as they are), *corrected* (each weighted by what it stands for),
-*cbpe* (no labels, confidence only) and *mixed* (labels where they have come, confidence for the rest). *corrected* is the one to
-alarm on; *mixed* is the least noisy level; *raw* is shown to say how far off it is; *cbpe* is all there is before any label.
+`assess` estimates one score in four ways: *raw* (arrived labels, unweighted), *corrected* (labels weighted for missing ones), *cbpe* (no
+labels, confidence only) and *mixed* (arrived labels, confidence for the rest). *corrected* is the one to alert on; *mixed* is the least
+noisy level; *raw* is shown for comparison; *cbpe* is the only one before any label.
 
 Intervals are 95 %: sampling variance by the delta method (the larger of independent rows, and of the spread between groups of
 windows, which knows that rows of one hour are alike) plus the variance of the weights, which have been estimated too.
@@ -40,10 +40,10 @@ class Estimate:
         low: lower end of its 95 % interval.
         high: upper end.
         coverage: estimated share of final labels that has arrived for the predictions it is about; NaN unknown.
-        rows: labelled rows it rests on; for *cbpe* and *mixed* all rows.
-        kind: how it was made.
-        refused: why there is no figure; ``""`` when there is one.
-        until_ns: end of the newest windows that it is about.
+        rows: labelled rows in the estimate; for *cbpe* and *mixed* all rows.
+        kind: kind of estimate.
+        refused: reason for a missing figure; ``""`` otherwise.
+        until_ns: end of the newest windows in the estimate.
     """
 
     value: float
@@ -87,9 +87,9 @@ def assess(
         table: the predictions to judge.
         curves: lag curves, from all windows there are.
         metric: name in `radiosonde.quality.scores.METRICS`.
-        positive: class that a precision, recall or AUC is about; of two classes the second in sorted order by default.
-        min_coverage: least coverage of the slowest class; below it nothing is told.
-        calibrated: calibration of the confidence from mature windows; None takes confidence at its word.
+        positive: class for precision, recall or AUC; of two classes the second in sorted order by default.
+        min_coverage: least coverage of the slowest class; below it there is no estimate.
+        calibrated: calibration of the confidence from mature windows; None: confidence is used uncalibrated.
     """
     weights = class_weights(table, curves, min_coverage=min_coverage)
     held = calibrated or calibration(table.classes)
@@ -115,7 +115,7 @@ def assess(
 
 
 def weighted_joint(table: LabelTable, weights: Weights) -> Joint:
-    """Return the labelled rows of *table*, each counted as often as it stands for."""
+    """Return the labelled rows of *table*, weighted for missing labels."""
     if not table.pairs.size:
         return Joint(table.classes, table.pairs, np.zeros((0, *table.joint.shape[2:])))
     return Joint(
@@ -163,7 +163,7 @@ def _few(labels: float) -> str:
 
 
 class _Basis(NamedTuple):
-    """What a score is asked of."""
+    """Inputs of a score."""
 
     table: LabelTable
     metric: str

@@ -7,7 +7,7 @@ at most *x* of predictions at least *x* old, the share with a lag of exactly *x*
 ``F(x-) / F(x) = 1 - d(x) / n(x)``, and F is the product of these ratios from the longest lag down.
 
 Only lags up to the age of the oldest predictions can be known: F is the share of *those*. Where much is still to come at
-that age, the curve says so in `LagCurve.refused` and nothing may be weighted with it. Buckets are those of
+that age, `LagCurve.refused` holds the reason and the curve must not be used for weights. Buckets are those of
 `radiosonde.model.LAG`; a window counts for a bucket once it is older than the whole bucket.
 """
 
@@ -39,7 +39,7 @@ class LagCurve:
 
     Attributes:
         name: label class.
-        labels: labels it was made of.
+        labels: number of labels in the curve.
         shares: F at the upper bound of each bucket of `LAG`, shape (100,); 1 from the horizon on.
         variances: variance of log F, same shape (Greenwood's formula in reverse time).
         horizon_s: longest lag that could be seen.
@@ -80,8 +80,8 @@ def lag_curves(table: LabelTable, *, as_of_ns: int | None = None) -> tuple[LagCu
     """Estimate the lag curve of every class of *table* that is a label.
 
     Args:
-        table: windows; the more, the older, the better: use all there are, not only those to be judged.
-        as_of_ns: pretend that it is this time, and use only what was certain then.
+        table: windows; use all available ones, not only those to assess: more and older windows improve the curve.
+        as_of_ns: compute the curve as of this time, from data that was certain then.
     """
     complete = _UPPER_S[None, :] <= table.youngest_s(as_of_ns)[:, None]
     events = np.einsum("gj,gcj->cj", complete, table.lags)
@@ -125,7 +125,7 @@ def _curve(name: str, events: Array, at_risk: Array) -> LagCurve:
 
 
 def _unseen(shares: Array, last: int) -> float:
-    """Estimate what comes beyond bucket *last*: the mass of its octave, declining as it did over the octave before.
+    """Estimate the mass beyond bucket *last*: the mass of its octave, declining at the rate of the octave before.
 
     A bound for any lag whose logarithm has a log-concave density (lognormal, gamma, Weibull): those decline ever faster.
     """
@@ -159,7 +159,7 @@ def span_words(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LagDrift:
-    """Whether labels of newer predictions come later (or earlier) than those of older ones did.
+    """Whether labels of newer predictions arrive later (or earlier) than those of older ones.
 
     Attributes:
         name: label class.
@@ -175,7 +175,7 @@ class LagDrift:
 
     @property
     def is_material(self) -> bool:
-        """Whether weights made of the older lags are wrong for the newer predictions."""
+        """Whether weights from the older lags are wrong for the newer predictions."""
         return self.gap > 0.1 and abs(self.z) > 6.0
 
 

@@ -62,7 +62,7 @@ def _score(
 ) -> tuple[float, float]:
     """Return a score and its standard error.
 
-    The spread between groups is all there is for it: windows hold no fourth powers, and rows of one window are alike anyway.
+    It is estimated from the spread between groups: windows hold no fourth powers, and rows of one window are correlated anyway.
     """
     parts = table.residuals
     sums = {"bias": parts.sums, "mae": parts.absolute, "rmse": parts.squares}[metric]

@@ -1,6 +1,6 @@
 """Scores of a classifier as functions of one table: (predicted class, label class) by confidence bin, weighted or not.
 
-Each score comes with its *influence*: how much one more row in a cell moves it, ``d score / d rows``. The influences of a
+Each score comes with its *influence*: its derivative by the rows of a cell, ``d score / d rows``. The influences of a
 table times its rows add up to 0 (scores do not change when all rows are doubled), and
 ``sum(influence**2 * sum of squared weights)`` is the sampling variance of the score: the delta method without derivatives
 by hand in every caller.
@@ -55,7 +55,7 @@ class Joint:
 
 
 class Score(NamedTuple):
-    """A score and what a row in each cell does to it; NaN where the table cannot say (no such rows).
+    """A score and its influence per cell; NaN if the table has no such rows.
 
     Attributes:
         value: the score.
@@ -129,7 +129,7 @@ def auc(joint: Joint, positive: str | None = None) -> Score:
         return _unknown(joint)
     known = _with_confidence(joint)[:, :-1]
     rows = joint.rows[:, :-1] * known
-    # Confidence is that of the predicted class: where that is the other one, bin j of it is bin 19 - j of the score.
+    # Confidence refers to the predicted class: for the other class, bin j of it is bin 19 - j of the score.
     is_flipped = joint.pairs[:, 0] != first
     by_score = np.where(is_flipped[:, None], rows[:, ::-1], rows)
     is_positive = joint.pairs[:, 1] == first

@@ -38,7 +38,7 @@ class LabelTable:
     """Labels of predictions by age group, oldest group first.
 
     Attributes:
-        as_of_ns: when the labels were looked at.
+        as_of_ns: time of the label counts.
         start_ns: start of each group, shape (groups,).
         end_ns: end of each group, same shape.
         rows: predicted rows, same shape.
@@ -93,9 +93,9 @@ def label_table(
     """Reduce *windows* (of any series, parts welcome) to a table.
 
     Args:
-        windows: what to reduce, or their columns (`label_columns`) if several tables are made of them; windows that end after *as_of_ns* are left out.
-        as_of_ns: when the labels were looked at; default `latest_ns`. Never earlier than labels kept coming: what came
-            after it cannot be taken out of a window again.
+        windows: windows to reduce, or their columns (`label_columns`) for several tables; windows that end after *as_of_ns* are left out.
+        as_of_ns: time of the label counts; default `latest_ns`. Must not be earlier than the last label: later labels cannot be removed
+            from a window.
         since_ns: leave out windows that start earlier.
         until_ns: leave out windows that end later.
         step_ns: length of a group; 0: growing with its age.
@@ -122,7 +122,7 @@ def label_table(
 
 
 def latest_ns(windows: Iterable[Window] | LabelColumns) -> int:
-    """Return the latest time that *windows* know of: the end of the last one, or the earliest time its latest label can have come."""
+    """Return the latest time in *windows*: the end of the last one, or the earliest possible arrival of its latest label."""
     return label_columns(windows).latest_ns
 
 

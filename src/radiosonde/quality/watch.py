@@ -2,12 +2,12 @@
 
 Windows hold no arrival times, but a label in bucket *(l, u]* of a window at *t* came between *t + l* and *t + u*. A stop at
 *S* therefore empties, in every window, the buckets beyond *S - t*, and halves the one it cuts through: that pattern is sharp
-in young windows, and its Poisson likelihood tells *S*. The likelihood ratio of "from S on only a share r of the expected
-labels come" against "as ever" is maximised over S and r and divided by the dispersion of earlier arrivals in blocks as long
+in young windows, and its Poisson likelihood determines *S*. The likelihood ratio of "from S on only a share r of the expected labels
+arrives" against "no change" is maximised over S and r and divided by the dispersion of earlier arrivals in blocks as long
 as the silence: a feed that delivers once a day is as silent every afternoon, and is not reported for it.
 
-What is expected comes from the windows as they could be seen before the first moment tried (the first of `BASELINES`), so that a
-stall does not teach that labels are fast. ``ln_e = m / 2 * ln(1 + 2 LLR / (m * dispersion)) - ln(tries)`` with *m* earlier blocks:
+The expectation is computed from the windows as of before the first candidate time (the first of `BASELINES`), so that a stall does not make
+labels appear fast. ``ln_e = m / 2 * ln(1 + 2 LLR / (m * dispersion)) - ln(tries)`` with *m* earlier blocks:
 Student's shape, since the dispersion is an estimate; a model and not a bound, like the step scans of diagnosis.
 """
 
@@ -154,8 +154,8 @@ def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks
 def _silence_floor(cells: _Cells, gaps: Array, tried: Sequence[_Fit], base_s: float, looks: int) -> float:
     """Return the shortest silence that would have been reported, in seconds.
 
-    The labels of a silence are taken out of *cells* and the moments of *gaps* that can say enough are tried on the rest: a silence shorter than
-    the shortest of these gaps is seen by it, too.
+    The labels of a silence are taken out of *cells* and the moments of *gaps* that can say enough are tried on the rest: a silence shorter
+    than the shortest of these gaps is seen by it, too.
     """
     enough = [index for index, fit in enumerate(tried) if fit.ln_e_if_silent >= LEAST_LN_E][:_TELLING]
     if not enough:

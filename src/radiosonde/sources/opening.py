@@ -1,4 +1,4 @@
-"""Opens a path as a source, with errors that say what to do."""
+"""Opens a path as a source; errors include what to do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LABELS = "labels.sqlite"
 
 
 def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool | Sequence[str] = True) -> StoredSource:
-    """Open what *paths* name as one source.
+    """Open *paths* as one source.
 
     Args:
         paths: one or more of: a SQLite store; a folder of sealed hours (it holds ``process=...`` folders); any other
-            folder, which stands for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``.
+            folder, for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``.
         sketches: kinds of sketches to read too (`radiosonde.sketches.KINDS`); True for all. They are most of the bytes, and checks
             need those of quantiles alone.
 
@@ -32,13 +32,13 @@ def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool | Se
         for path in ([paths] if isinstance(paths, str | Path) else paths)
         for place in _places(Path(path), sketches=sketches)
     ]
-    # SQLite first: `StoredSource` says why.
+    # SQLite first: see `StoredSource`.
     return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
 
 
 def _places(path: Path, *, sketches: bool | Sequence[str]) -> list[StoredParts]:
     if not path.is_dir():
-        with reading(path):  # says now what is wrong with it
+        with reading(path):  # raises errors early
             return [StoreReader(path, sketches=sketches)]
     if _is_sealed(path):
         return [SealedReader(path, sketches=sketches)]

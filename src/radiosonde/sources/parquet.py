@@ -1,7 +1,7 @@
 """Reading sealed hours: DuckDB finds the rows, Arrow hands over whole columns, numpy cuts them into windows.
 
-The columns of a list are one flat array and a row of offsets, so a window's table is a slice: nothing is turned into a
-Python object per number, which is what makes weeks of windows a matter of seconds.
+The columns of a list are one flat array and an array of offsets, so a window's table is a slice: no Python object is created per number, so
+weeks of windows are read in seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SealedReader:
     """Reads a folder of sealed hours.
 
     Args:
-        folder: what `radiosonde store seal --out` wrote.
+        folder: output folder of `radiosonde store seal --out`.
         sketches: kinds of sketches to read too; True for all.
     """
 
@@ -86,7 +86,7 @@ class SealedReader:
             return [ReferenceRow(*row) for row in connection.execute(query, [files]).fetchall()]
 
     def summaries(self) -> list[SeriesSummary]:
-        """Return what is in the folder, per model, version and variant.
+        """Return a summary of the folder, per model, version and variant.
 
         Raises:
             StoreError: a file is damaged or of another making.
@@ -116,7 +116,7 @@ class SealedReader:
             return None if row is None or row[0] is None else int(row[0])
 
     def mark(self) -> tuple[int, int]:
-        """Return what is another as soon as a file is added: their number, and when the newest was written."""
+        """Return a value that changes when a file is added: the number of files and the newest modification time."""
         times = [Path(path).stat().st_mtime_ns for path in self._files("windows")]
         return len(times), max(times, default=0)
 
@@ -184,7 +184,7 @@ class _Querying:
 
 
 def _files_of(alias: str) -> str:
-    # The process is a column of the files; the folder's name is the same for engines that look there.
+    # The process is a column of the files; the folder's name repeats it for engines that use partitions.
     return f"read_parquet(?, hive_partitioning = false, union_by_name = true) AS {alias}"
 
 
@@ -214,7 +214,7 @@ def _group_features(table: pa.Table) -> dict[int, FeaturePart]:
 
 
 def _slices(column: pa.Array) -> Callable[[int, int], Any]:
-    """Return what cuts the rows from a start to an end out of *column*; None where a file of a former version had none."""
+    """Return a function that slices rows of *column*; None if a file of a former version lacks it."""
     import pyarrow as pa
 
     present = column.is_valid().to_numpy(zero_copy_only=False)

@@ -1,6 +1,6 @@
 """The source interface, and the source that combines several.
 
-A source gives *parts*: windows as their processes wrote them. Parts with the same key and bounds add up to the window
+A source yields *parts*: windows as their processes wrote them. Parts with the same key and bounds add up to the window
 (`radiosonde.sketches.merge.merge_windows`), which is left to the reader because what to merge over differs.
 """
 
@@ -46,7 +46,7 @@ class StoredParts(Protocol):
         ...
 
     def summaries(self) -> list[SeriesSummary]:
-        """Return what is there, per model, version and variant."""
+        """Return a summary, per model, version and variant."""
         ...
 
     def held_bytes(self) -> int:
@@ -62,12 +62,12 @@ class StoredParts(Protocol):
         ...
 
     def mark(self) -> tuple[int, int]:
-        """Return what is another as soon as a part is added. Cheap."""
+        """Return a value that changes when a part is added. Cheap."""
         ...
 
     @property
     def annotations_path(self) -> Path:
-        """The SQLite file that holds what people said about these windows; there need not be one."""
+        """The SQLite file with the annotations of these windows; may be missing."""
         ...
 
 
@@ -101,7 +101,7 @@ class StoredSource:
     def last_written_ns(self) -> int | None:
         """Return when the newest window of all places was written, by the writer's wall clock; None without windows.
 
-        Windows with the health of a process count: a server that lives and is not asked is not stale.
+        Windows with the health of a process count: a live server without traffic is not stale.
 
         Raises:
             StoreError: a place has become unreadable.
@@ -109,7 +109,7 @@ class StoredSource:
         return max((at for place in self.places if (at := place.last_written_ns()) is not None), default=None)
 
     def annotations(self) -> list[Annotation]:
-        """Return what people said about these windows, withdrawn or not, in the order in which it was written.
+        """Return the annotations of these windows, including withdrawn ones, in the order of writing.
 
         Raises:
             StoreError: a place has become unreadable.

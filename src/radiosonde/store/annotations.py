@@ -1,8 +1,9 @@
-"""What people say about stored windows: intervals that are no baseline, incidents that are acknowledged or muted.
+"""Annotations of stored windows by people: intervals excluded as baselines, and incidents that are acknowledged or muted.
 
-In a table of the store, and not in a file beside it: it travels with the windows it is about, every reader of the store sees the same, and writing it
-is one transaction. The table is made by the first annotation and the schema version stays: what only reads and writes windows does not mind a table
-more, and a server of a former version must go on writing after a newer command has said something. Nothing is ever deleted: what is withdrawn says when.
+Annotations are kept in a table of the store instead of a separate file: they stay with their windows, every reader of the store sees the
+same ones, and writing one is one transaction. The first annotation creates the table without a new schema version: an additional table does
+not affect code that reads and writes windows, and a server of a former version must be able to write after a newer command has annotated.
+Rows are never deleted: withdrawn annotations have a time of withdrawal.
 
 A folder of sealed hours has no SQLite file; there the table is in ``annotations.sqlite`` inside the folder.
 """
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS annotations (
     purpose       TEXT    NOT NULL,  -- exclude: an interval that is no baseline; ack, mute: an incident
     model         TEXT    NOT NULL,  -- '': every model
     incident      TEXT    NOT NULL,  -- its id; '' for an interval
-    identity      TEXT    NOT NULL,  -- by what the incident is known again: check, feature, and its onset; JSON
+    identity      TEXT    NOT NULL,  -- identifies the incident again: check, feature, and its onset; JSON
     start_ns      INTEGER NOT NULL,  -- exclude: event time; ack, mute: wall clock
     end_ns        INTEGER NOT NULL,
     why           TEXT    NOT NULL,
@@ -45,19 +46,19 @@ _COLUMNS = "annotation_id, purpose, model, incident, identity, start_ns, end_ns,
 
 
 class Annotation(NamedTuple):
-    """Something that a person said.
+    """An annotation by a person.
 
     Attributes:
         annotation_id: its number in the store.
         purpose: ``exclude``, ``ack`` or ``mute``.
         model: the model; ``""`` for every model.
         incident: id of the incident; ``""`` for an interval.
-        identity: by what the incident is known again, as JSON; ``""`` for an interval.
+        identity: identifies the incident in later diagnoses, as JSON; ``""`` for an interval.
         start_ns: start; event time of an interval, wall clock otherwise.
         end_ns: end; a mute or an acknowledgement is over then.
         why: the reason.
-        author: who said it.
-        written_ns: when, by wall clock.
+        author: the author.
+        written_ns: wall clock of the annotation.
         withdrawn_ns: when it was taken back; None while it is in force.
     """
 
@@ -75,7 +76,7 @@ class Annotation(NamedTuple):
 
 
 def read_annotations(path: Path) -> list[Annotation]:
-    """Return everything said in the store at *path*, withdrawn or not, in its order.
+    """Return all annotations in the store at *path*, including withdrawn ones, in order.
 
     Raises:
         StoreError: the store cannot be read.
@@ -87,7 +88,7 @@ def read_annotations(path: Path) -> list[Annotation]:
 
 
 def add_annotation(path: Path, said: Annotation) -> Annotation:
-    """Write *said* to the store at *path*, and return it with its number.
+    """Write the annotation *said* to the store at *path*, and return it with its number.
 
     Raises:
         StoreError: the store cannot be written, or holds too many annotations.

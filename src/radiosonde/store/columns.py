@@ -107,7 +107,7 @@ def _pairs(document: Any, kind: pa.DataType) -> Any:
 
 
 def _numbers(document: Any, kind: pa.DataType) -> Any:
-    """Return *document* with texts that stand for numbers as numbers, wherever its type asks for one."""
+    """Return *document* with texts converted to numbers wherever its type is numeric."""
     if document is None:
         return None
     if pa.types.is_floating(kind):

@@ -6,13 +6,13 @@ slot being a minute, an hour or a day by the age of its oldest part. Age is coun
 a replay of last year's traffic keeps its minutes. A label that comes late joins the part that holds its prediction, because its
 slot is as old as that part.
 
-Sketches are nine tenths of a store and grow no further with their rows, so they move to longer slots sooner than counts do: into
-a part of their own that spans the hour, then the day, and counts nothing. A checker of units sees them an hour, or a day, coarser
-than the counts beside them; to drop them would leave it nothing, and to add the counts up too would hide when a fault began.
+Sketches are nine tenths of a store and their size does not depend on their rows, so they move to longer slots sooner than counts: into a
+separate part that spans the hour, then the day, and holds no counts. The check of units sees them at a resolution of an hour or a day.
+Dropping them would disable that check, and merging the counts too would hide the onset of a fault.
 
-Each call of `compact` is one step in the caller's write transaction: the parts and their sum are never both there, nor neither,
-whatever instant the process is killed at, and readers go on reading what was there before. A bounded number of parts is added
-at a time, so other writers wait for milliseconds.
+Each call of `compact` is one step in the caller's write transaction: exactly one of the parts and their sum exists, even if the process is
+killed at any instant, and readers continue with the previous state. A bounded number of parts is merged at a time, so other writers wait
+for milliseconds.
 
 While a sealer is at work (or was killed at it) nothing is compacted: parts that are in Parquet already are recognised by their
 ids, which a sum does not keep.
@@ -51,7 +51,7 @@ _SKETCH_INDEX = """
     CREATE INDEX IF NOT EXISTS windows_of_sketches
     ON windows (model, version, variant, cohort, start_ns, end_ns, process, grid, written_ns) WHERE sketched_rows > 0
 """
-# Parts whose sketches are to be added up to one of a longer slot; those of a slot with a single part are as few as they can be.
+# Parts whose sketches are to be merged into one of a longer slot; a slot with a single part needs no merge.
 _SKETCHED = """
     SELECT group_concat(window_id), start_ns - start_ns % :length AS slot_ns
     FROM windows WHERE sketched_rows > 0 AND end_ns - start_ns < :length
@@ -62,8 +62,8 @@ _SKETCHED = """
 _LATE_INDEX = """
     CREATE INDEX IF NOT EXISTS windows_of_labels ON windows (written_ns) WHERE calls = 0 AND labels IS NOT NULL
 """
-# The index holds all it asks for, so a store of a gigabyte is looked through in milliseconds. A part that is longer than the
-# slot is not cut: parts as long as it are its slot. In no order: parts that do not add up must not keep others waiting.
+# # The query is covered by the index, so a store of a gigabyte is scanned in milliseconds. A part that is longer than the slot is not
+# split: its slot has its length. Unordered: parts that cannot be merged must not block others.
 _DUE = """
     SELECT group_concat(window_id), slot_ns
     FROM (SELECT window_id, process, model, version, variant, cohort, grid, written_ns,
@@ -73,7 +73,7 @@ _DUE = """
     HAVING count(*) > 1 AND min(written_ns) < :older
     ORDER BY random() LIMIT :slots
 """
-# Parts that hold labels alone, by the part that holds the predictions: whoever joined may be another process than predicted.
+# Parts with labels only, by the part with the predictions: the joiner may be another process than the predictor.
 _LATE = """
     SELECT holder, group_concat(window_id)
     FROM (SELECT window_id,
@@ -120,7 +120,7 @@ class Tiers:
 
 
 def compact(connection: sqlite3.Connection, now_ns: int, tiers: Tiers, slots: int) -> int:
-    """Add up the parts of at most *slots* slots and return how many parts are fewer; 0 when nothing is due.
+    """Merge the parts of at most *slots* slots and return the decrease in parts; 0 when nothing is due.
 
     Args:
         connection: in a write transaction.
@@ -152,14 +152,14 @@ def compact(connection: sqlite3.Connection, now_ns: int, tiers: Tiers, slots: in
 
 
 def _add_up(connection: sqlite3.Connection, window_ids: list[int], slot: tuple[int, int] | None = None) -> int:
-    """Put the sum of some parts in their place; return how many parts are fewer.
+    """Replace some parts by their sum; return the decrease in parts.
 
     Parts whose geometry differs (another grid, other edges) do not add up and stay beside each other.
 
     Args:
         connection: in a write transaction.
-        window_ids: the parts; the process of the first is that of the sum.
-        slot: start and end that the sum spans at least.
+        window_ids: the parts; the sum gets the process of the first.
+        slot: smallest start and end of the sum.
     """
     from radiosonde.sketches.merge import merge_windows  # loads datasketches, which a store does not need
 
@@ -180,7 +180,7 @@ def _add_up(connection: sqlite3.Connection, window_ids: list[int], slot: tuple[i
 
 
 def _lift_sketches(connection: sqlite3.Connection, window_ids: list[int], slot: tuple[int, int]) -> int:
-    """Put the sum of the sketches of some parts into a part of its own; return how many parts have none any more but that one.
+    """Move the sum of the sketches of some parts into a separate part; return the decrease in parts with sketches.
 
     Args:
         connection: in a write transaction.

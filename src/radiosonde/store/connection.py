@@ -1,8 +1,8 @@
-"""Connections to a store: opened for one transaction, closed after it, errors told with what to do next.
+"""Connections to a store: opened for one transaction and closed after it; errors include what to do next.
 
-A server keeps no connection. SQLite must not be carried across ``fork`` (the child would believe in file locks that only
-its parent holds), it notices neither a deleted nor a replaced file, and it would have to be closed by the thread
-that exits. What that costs, once a window: closing copies the write-ahead log into the file, which waits for the disk.
+A server keeps no connection. A SQLite connection must not be used across ``fork`` (the child would rely on file locks that only its parent
+holds), it detects neither a deleted nor a replaced file, and the exiting thread would have to close it. The cost, once per window: closing
+checkpoints the write-ahead log, which waits for the disk.
 
 The agent, which commits every few seconds or faster, keeps one (`KeptConnection`): the log is then copied when it has
 grown to `LOG_PAGES`, and a commit waits for no disk.
@@ -109,7 +109,7 @@ def writing(path: Path, kept: KeptConnection | None = None) -> Iterator[sqlite3.
 
 
 def _begun(path: Path, kept: KeptConnection | None) -> sqlite3.Connection:
-    """Return a connection in a write transaction; one of its own is closed if that fails."""
+    """Return a connection in a write transaction; a connection opened here is closed if that fails."""
     connection = _open_to_write(path) if kept is None else kept.take()
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -138,7 +138,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def look_up(path: Path, find: Callable[[sqlite3.Connection], Found]) -> Found:
-    """Return what *find* finds in the store at *path*: `reading` for a process that may be forked meanwhile.
+    """Return the result of *find* on the store at *path*: `reading` for a process that may be forked meanwhile.
 
     Raises:
         StoreError: as for `reading`.
@@ -183,7 +183,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from one that took its place; None for no file."""
+    """Return the identity of a file, which differs from that of a replacement; None for a missing file."""
     with suppress(OSError):
         found = path.stat()
         return found.st_dev, found.st_ino
@@ -191,7 +191,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _settle(connection: sqlite3.Connection, path: Path) -> None:
-    """Set what cannot be set inside a transaction."""
+    """Apply settings that cannot be changed inside a transaction."""
     if not is_store(connection, path):
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
@@ -203,7 +203,7 @@ def _give_back(connection: sqlite3.Connection) -> None:
     pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
     if free <= pages * _FREE_RATIO:
         return
-    # The batch is committed: that another process is busy now is no reason to tell the caller it was not.
+    # The batch is committed: another process being busy now must not be reported as a failure.
     with suppress(sqlite3.OperationalError):
         # executescript, because execute() steps a statement without columns once, which frees one page.
         connection.executescript("PRAGMA incremental_vacuum")

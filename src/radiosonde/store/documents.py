@@ -3,8 +3,8 @@
 A field lies at ``column.name`` (`DeclaredField.at`); by default the column has the name of its group in `Window`. A column with
 names below it is a document of one group: its fields in the order of their declarations.
 
-A store of a former version may hold a field in another place (`DeclaredField.formerly`), or not at all: the field then has the
-default of its dataclass field, or what the declaration says instead. A field without either must be there.
+A store of a former version may hold a field in another place (`DeclaredField.formerly`), or not at all: the field then has the default of
+its dataclass field, or the one of its declaration. A field without either is required.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FieldLocation(NamedTuple):
 
 @cache
 def places() -> tuple[FieldLocation, ...]:
-    """Return where every field of a window lies, but for groups, whose fields are there."""
+    """Return the place of every field of a window; groups are replaced by their fields."""
     return tuple(_places("", Window))
 
 

@@ -34,14 +34,14 @@ REFUSALS = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-"""What encoding or inserting a row raises that no store can hold: it is about the row, not about the store."""
+"""Exceptions for a row that no store can hold, as opposed to failures of the store."""
 
 Part = tuple[list[Row], list[Row], list[Row]]
 """Rows of the three tables that belong to one window, in the order of `_INSERTS`."""
 
 
 def encoded(window: Window, process: str, written_ns: int) -> Part | None:
-    """Return the rows of *window*; None for one that holds what no row can, which is no reason to lose its neighbours."""
+    """Return the rows of *window*; None for one that no row can hold, so that its neighbours are kept."""
     features = window.features
     try:
         return (
@@ -76,7 +76,7 @@ def _insert_all(connection: sqlite3.Connection, parts: list[Part]) -> None:
 
 @contextmanager
 def savepoint(connection: sqlite3.Connection) -> Iterator[None]:
-    """Take back what is inserted inside when a row is refused, which is raised on."""
+    """Roll back the inserts of the block when a row is refused; the exception propagates."""
     connection.execute("SAVEPOINT part")
     try:
         yield
@@ -98,7 +98,7 @@ def insert_rows(connection: sqlite3.Connection, statement: str, rows: list[Row])
     connection.execute("SAVEPOINT batch")
     try:
         connection.executemany(statement, rows)
-    except UnicodeEncodeError:  # a lone surrogate in some name; rare, so not looked for beforehand
+    except UnicodeEncodeError:  # a lone surrogate in some name; rare, so not checked beforehand
         connection.execute("ROLLBACK TO batch")
         connection.executemany(statement, readable(rows))
     connection.execute("RELEASE batch")

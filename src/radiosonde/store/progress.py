@@ -1,7 +1,7 @@
 """Read positions of rings and ids of label batches that were counted into this store.
 
 Written in the transaction that writes the windows counted from it, so the two can never disagree: an agent that is
-killed between two of them starts again where the last one ended, and what it had drained since is still in the ring.
+killed between two of them resumes after the last one, and the records it had drained since are still in the ring.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class RingProgress(NamedTuple):
     Attributes:
         process: identity of the process that writes the ring.
         nonce: the ring's nonce.
-        cursor: index of the first record that has not been looked at.
+        cursor: index of the first record that has not been read.
         stragglers: indices below the cursor that were still in flight.
         tally: number of the last tally of reclaimed records that was counted.
     """
@@ -34,8 +34,8 @@ class RingProgress(NamedTuple):
     tally: int = 0
 
 
-# The column `stragglers` holds the list of them, as in the first stores, or with the number of the tally ``{"tally": 7,
-# "stragglers": [9]}`` once a ring has had one: a column more would be an upgrade of every store for this alone.
+# # The column `stragglers` holds the list of them, as in the first stores, or with the number of the tally ``{"tally": 7, "stragglers":
+# [9]}`` once a ring has had one: another column would require an upgrade of every store.
 
 
 def write_progress(connection: sqlite3.Connection, rings: Iterable[RingProgress]) -> None:

@@ -1,7 +1,7 @@
 """The reading end of a SQLite store: window parts as they were written, one snapshot per question.
 
-Three cursors ordered by window id are walked side by side, so memory is the answer and one window. What decides the
-time is JSON parsing, so the cells of a window are parsed in one go.
+Three cursors ordered by window id are read in parallel, so memory is bounded by the result and one window. The time is dominated by JSON
+parsing, so the cells of a window are parsed in one call.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class ReferenceRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Which windows are asked for.
+    """Selects windows.
 
     Attributes:
         start_ns: only windows that end after this instant; None for no bound.
         end_ns: only windows that start before this instant; None for no bound.
         model: only this model; None for all.
-        runtime: ask for the health of the processes instead of what the models did.
-        after: only parts whose number in their store is higher; None for no bound. For one SQLite store, whose numbers ascend.
+        runtime: select the health of the processes instead of the windows of models.
+        after: only parts with a higher number in their store; None for no bound. For one SQLite store, whose numbers ascend.
     """
 
     start_ns: int | None = None
@@ -78,7 +78,7 @@ SUMMARY = f"""
            CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(rows) AS BIGINT) AS rows
     FROM windows WHERE model <> '{RUNTIME_MODEL}' GROUP BY model, version, variant ORDER BY model, version, variant
 """  # noqa: S608 - our own text
-"""What is in a store, one row per model, version and variant; SQLite and DuckDB both run it."""
+"""Summary of a store, one row per model, version and variant; runs on SQLite and DuckDB."""
 
 
 SPANS = "SELECT DISTINCT model, start_ns, end_ns FROM windows"
@@ -141,7 +141,7 @@ class StoreReader:
             return [ReferenceRow(*row) for row in connection.execute("SELECT * FROM reference_profiles")]
 
     def summaries(self) -> list[SeriesSummary]:
-        """Return what is in the store, per model, version and variant.
+        """Return a summary of the store, per model, version and variant.
 
         Raises:
             StoreError: the store is missing, foreign, damaged or too new.
@@ -165,7 +165,7 @@ class StoreReader:
             return None if written is None else int(written)
 
     def mark(self) -> tuple[int, int]:
-        """Return what is another as soon as a part is added: the store's number and its last window.
+        """Return a value that changes when a part is added: the store's number and its last window.
 
         Raises:
             StoreError: the store is missing, foreign, damaged or too new.
@@ -213,14 +213,14 @@ class StoreReader:
 
 
 def chosen_kinds(sketches: Literal[True] | Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Return what to add to a condition on table ``sketches``, for SQLite and DuckDB alike, and its parameters; nothing for True."""
+    """Return the additional condition on table ``sketches``, for SQLite and DuckDB, and its parameters; empty for True."""
     if isinstance(sketches, bool):
         return "", ()
     return f" AND kind IN ({', '.join('?' * len(sketches))})", sketches
 
 
 class _Ordered:
-    """Groups by ascending id, handed out to somebody who asks for ascending ids and may find one missing."""
+    """Groups by ascending id, for a caller that requests ascending ids, some of which may be missing."""
 
     def __init__(self, groups: Iterator[tuple[int, Iterator[Row]]]) -> None:
         self._groups = groups

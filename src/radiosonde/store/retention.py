@@ -1,6 +1,6 @@
 """Bounds the store: windows are removed by age, and the oldest first if the file grows.
 
-Age is counted from ``written_ns`` and not from event time: a replay of last year's traffic is not born too old.
+Age is counted from ``written_ns`` and not from event time, so that a replay of last year's traffic is kept.
 Every function runs inside the caller's transaction and returns how many windows it removed.
 """
 
@@ -55,7 +55,7 @@ def drop_windows(connection: sqlite3.Connection, window_ids: list[int]) -> None:
 
 
 def _drop(connection: sqlite3.Connection, chosen: str, bound: int) -> None:
-    """Remove the windows that the query *chosen* names, what belongs to them, and references nobody names any more."""
+    """Remove the windows selected by the query *chosen*, their features and sketches, and references no longer in use."""
     window_ids = [window_id for (window_id,) in connection.execute(chosen, (bound,))]
     drop_windows(connection, window_ids)
     # The newest reference of a model version stays: it may have been fitted long before the first window.

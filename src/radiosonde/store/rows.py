@@ -2,7 +2,7 @@
 
 JSON columns are strict JSON (any ``json_each`` or ``JSON_EXTRACT`` reads them): a sum that is not finite is written as
 the text ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``. Floats are written with the digits that give the same double
-back. Fingerprints are the same 64 bits read as a signed integer, because that is what SQLite has.
+back. Fingerprints are the same 64 bits read as a signed integer, which is SQLite's integer type.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ WINDOW_COLUMNS = tuple(
 """Columns of table ``windows``, in the order of `window_row`."""
 
 _NUMBERS = frozenset({INT, FLAG, TEXT})
-"""Types whose single values are a column's value as they are; a float may be what SQLite cannot hold, and is JSON."""
+"""Types whose single values are stored unchanged; a float may be NaN, which SQLite cannot hold, and is JSON."""
 
 
 def _is_json(column: str) -> bool:
@@ -120,7 +120,7 @@ def to_json(document: Any) -> str:
 
 
 def window_row(window: Window, *, process: str, written_ns: int) -> Row:
-    """Return the columns of *window* after ``window_id``; *process* stands in where the window names none."""
+    """Return the columns of *window* after ``window_id``; *process* is used if the window names none."""
     model, version, variant, cohort = window.key
     given = {
         "process": window.process or process,
@@ -135,7 +135,7 @@ def window_row(window: Window, *, process: str, written_ns: int) -> Row:
 
 @cache
 def _writers() -> list[tuple[str, Callable[[Window], Any] | None]]:
-    """Return what makes the value of each column; None for those that are no field alone."""
+    """Return the encoder of each column; None for columns of several fields."""
     given = {"process", "written_ns", *SeriesKey._fields}
     return [(column, None if column in given else _writer(column)) for column in WINDOW_COLUMNS[1:]]
 
@@ -191,9 +191,9 @@ def parsed_features(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def features_query(present: Collection[str]) -> str:
-    """Return the SELECT list, for a group of ``features``, of what `parsed_group` reads; *present* columns are in the store.
+    """Return the SELECT list for `parsed_group`, for a group of ``features``; *present* columns are in the store.
 
-    One row per window instead of one per feature, which is most of what reading a store took.
+    One row per window instead of one per feature, which dominated the time of reading a store.
     """
     columns = [
         "NULL" if place.path[0] not in present else _GROUPED[_kind_of(place.field)].format(place.path[0])
@@ -203,7 +203,7 @@ def features_query(present: Collection[str]) -> str:
 
 
 def parsed_group(row: Row) -> dict[str, Any]:
-    """Return what `parsed_features` does, from a row of what `features_query` asks for."""
+    """Return the result of `parsed_features` from a row of `features_query`."""
     positions, columns, *texts = row[0], {}, *row[1:]
     count = positions.count(",") + 1
     for place, text in zip(_PER_FEATURE, texts, strict=True):
@@ -267,7 +267,7 @@ def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
 
     Args:
         columns: values by column name, documents parsed.
-        part: its features and sketches; not looked at when the row has no grid.
+        part: its features and sketches; ignored when the row has no grid.
     """
     features = _features_from(part) if columns["grid"] is not None else {}
     values: dict[str, Any] = {}
@@ -298,7 +298,7 @@ def readable(rows: Iterable[Row]) -> list[Row]:
 
 
 def payload_bytes(rows: Iterable[Row]) -> int:
-    """Return what *rows* hold, in bytes: text and blobs by length, numbers as eight."""
+    """Return the size of *rows* in bytes: text and blobs by length, numbers as eight."""
     return sum(0 if cell is None else len(cell) if isinstance(cell, str | bytes) else 8 for row in rows for cell in row)
 
 
@@ -321,7 +321,7 @@ def _features_from(part: FeaturePart) -> dict[str, Any]:
 
 
 def _no_rows(declared: DeclaredField) -> Any:
-    """Return the table of no features; nothing was counted, so no row says how wide it was."""
+    """Return the empty table of features; its width is unknown, because nothing was counted."""
     if declared.default is not None:
         return declared.default()
     return np.zeros((0, len(SPECIAL_CELLS)) if CELL in declared.axes else 0, dtype=declared.dtype)

@@ -1,8 +1,8 @@
 """The tables of a store, and the identification of its files.
 
-A store is one SQLite file that a person can read with the ``sqlite3`` shell: names in full, JSON where a table would
-only be in the way. ``application_id`` says that the file is ours, ``user_version`` which schema it has. A store of a
-former version is brought to this one by its next writer, in place; until then it is read as it is.
+A store is one SQLite file that is readable with the ``sqlite3`` shell: unabbreviated names, JSON where a table would be impractical.
+``application_id`` identifies the file as a store, ``user_version`` is its schema version. A store of a former version is upgraded in place
+by its next writer; until then it is read unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FIRST_TABLES = (
     """
     CREATE TABLE windows (
         window_id     INTEGER PRIMARY KEY AUTOINCREMENT,
-        process       TEXT    NOT NULL,  -- who counted: service.instance.id
+        process       TEXT    NOT NULL,  -- counting process: service.instance.id
         start_ns      INTEGER NOT NULL,  -- event time since the Unix epoch, inclusive
         end_ns        INTEGER NOT NULL,  -- exclusive
         model         TEXT    NOT NULL,
@@ -47,12 +47,12 @@ FIRST_TABLES = (
         reference_id  TEXT,
         provisional   INTEGER,
         sketched_rows INTEGER,
-        written_ns    INTEGER NOT NULL   -- wall clock; what retention goes by
+        written_ns    INTEGER NOT NULL   -- wall clock; used by retention
     )
     """,
     "CREATE INDEX windows_by_start ON windows (start_ns)",
     "CREATE INDEX windows_by_written ON windows (written_ns)",
-    # No foreign keys: each connection would have to ask for them, and all three tables are only ever written together.
+    # No foreign keys: each connection would have to enable them, and the three tables are always written together.
     """
     CREATE TABLE features (
         window_id   INTEGER NOT NULL,
@@ -76,7 +76,7 @@ FIRST_TABLES = (
         PRIMARY KEY (model, version, reference_id)
     )
     """,
-    # What left for Parquet. A row here and the deletion of the windows it names are one transaction.
+    # Sealed segments. Inserting a row and deleting its windows are one transaction.
     """
     CREATE TABLE sealed (
         process TEXT    NOT NULL,
@@ -92,7 +92,7 @@ FIRST_TABLES = (
     CREATE TABLE drained (
         process    TEXT    NOT NULL,
         nonce      INTEGER NOT NULL,
-        cursor     INTEGER NOT NULL,     -- first record not looked at yet
+        cursor     INTEGER NOT NULL,     -- first record not read yet
         stragglers TEXT    NOT NULL,     -- records below it that were still in flight
         PRIMARY KEY (process, nonce)
     ) WITHOUT ROWID
@@ -109,7 +109,7 @@ FIRST_TABLES = (
 
 STEPS: Mapping[int, tuple[str, ...]] = {
     2: (
-        # What `labels` had no room for: joint counts, lags in force, labelled cells. NULL: no label, or counted by version 1.
+        # Additions to `labels`: joint counts, lags in force, labelled cells. NULL: no label, or counted by version 1.
         "ALTER TABLE windows ADD COLUMN label_tables TEXT",
         # Health of the process, in windows of the model `__runtime__` only. NULL: a window of a real model.
         "ALTER TABLE windows ADD COLUMN runtime TEXT",
@@ -130,7 +130,7 @@ STEPS: Mapping[int, tuple[str, ...]] = {
                json_extract(runtime, '$.gc_pauses.sum_s') AS gc_pause_s, window_id
         FROM windows WHERE runtime IS NOT NULL
         """,
-        # Batches of joined labels whose outcomes are among the windows: what was acknowledged too late comes again.
+        # Batches of joined labels whose outcomes are among the windows: a batch acknowledged too late is returned again.
         "CREATE TABLE joined (batch TEXT PRIMARY KEY, written_ns INTEGER NOT NULL) WITHOUT ROWID",
         # For people: outcomes per window part, those that corrections took back subtracted.
         """
@@ -148,16 +148,16 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         GROUP BY window_id, result, lag
         """,
     ),
-    # How many rows the features were sampled from: formerly in the document `output`. A new version, not just a column more: a
-    # reader of version 2 would take every sampled row for one that stands for itself. Windows that lie here keep the numbers
-    # where they are, and readers look there too: an upgrade must not take longer the more a store holds.
+    # # Number of rows that the features were sampled from: formerly in the document `output`. A new version, not only a new column, because
+    # a reader of version 2 would ignore the weights of sampled rows. Existing windows keep the numbers in place, and readers support both:
+    # the time of an upgrade must not depend on the size of the store.
     3: (
         "ALTER TABLE windows ADD COLUMN feature_rows INTEGER",
         "ALTER TABLE windows ADD COLUMN feature_weight_square_sum INTEGER",
     ),
 }
-"""Statements that make a store of the version before into this one, by version. They only add: a reader of a store that
-has not been written to since finds what is missing empty, or where it was (`DeclaredField.formerly`)."""
+"""Statements that upgrade a store from the version before, by version. They only add: a reader of a store that was not upgraded treats
+missing columns as empty, or reads the former place (`DeclaredField.formerly`)."""
 
 SCHEMA_VERSION = max(STEPS)
 
@@ -176,7 +176,7 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring a store to this schema; *connection* is in a write transaction. Costs a look at the version when it is there."""
+    """Upgrade a store to this schema; *connection* is in a write transaction. Only reads the version if it is current."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for step in range(version + 1, SCHEMA_VERSION + 1):
         for statement in STEPS[step]:
@@ -211,6 +211,6 @@ def is_store(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def store_number(connection: sqlite3.Connection) -> int:
-    """Return the number that tells this store from every other."""
+    """Return the unique number of this store."""
     (number,) = connection.execute("SELECT value FROM meta WHERE name = 'store_number'").fetchone()
     return int(number)

@@ -3,16 +3,15 @@
     OUT/process=<id>/windows-2013-03-01T05-<store>-0001.parquet     features-...   sketches-...
     OUT/references/<hash>.parquet
 
-No row is ever counted twice or lost, whatever instant the sealer dies at:
+No row is ever counted twice or lost, even if the sealer dies at any instant:
 
 1. the rows of one hour are read and written to files whose names depend only on store, process, hour and segment:
-   under a hidden name, synced, renamed; ``windows-`` last, for without it nobody looks at the others;
-2. one transaction notes the segment in table ``sealed`` and deletes exactly those rows.
+   under a hidden name, synced, renamed; ``windows-`` last, because readers ignore the others without it;
+2. one transaction records the segment in table ``sealed`` and deletes exactly those rows.
 
-A sealer that dies between 1 and 2 leaves rows in both places. Readers of both drop what they have seen already (ids
-are unique, see `radiosonde.store.schema`), and the next run writes the same segment again, over the old files. Parts
-that arrive for an hour already sealed get the next segment. A lock file keeps two sealers apart; writers are never
-locked out but for the deletion.
+A sealer that dies between 1 and 2 leaves rows in both places. Readers of both drop duplicates (ids are unique, see
+`radiosonde.store.schema`), and the next run writes the same segment again, over the old files. Parts that arrive for an hour already sealed
+get the next segment. A lock file prevents concurrent sealers; writers are locked out only during the deletion.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class SealedHour:
-    """What one segment holds.
+    """Contents of one segment.
 
     Attributes:
-        process: who counted the windows.
+        process: the process that counted the windows.
         hour_ns: start of the hour, nanoseconds since the epoch.
         segment: 1 for the first sealing of this hour, then counting up.
         windows: window parts in it.

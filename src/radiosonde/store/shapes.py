@@ -1,7 +1,7 @@
 """The shapes in which fields of a window lie in documents, written and read without losing a bit.
 
-A document holds only what both carriers can: in SQLite it is JSON text, in Parquet a struct with the same field names,
-so ``latency.counts`` means the same in either. Each `Stored` has its class here, which knows both directions and the type
+A document holds only types that both carriers support: in SQLite it is JSON text, in Parquet a struct with the same field names, so
+``latency.counts`` is valid in both. Each `Stored` has a class here that implements both directions and the type
 of the column; which field has which shape is declared with the field (`radiosonde.model.fields`).
 
 Reading takes lists or numpy arrays alike: the SQLite side hands over parsed JSON, the Parquet side slices of columns. Floats
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 Target = dict[str, Any]
 Span = tuple[int, int]
-"""First and end bucket of what a document's trimmed tables hold."""
+"""First and end bucket of a document's trimmed tables."""
 
 _CASTS: Mapping[str, Callable[[Any], Any]] = {INT: int, FLOAT: float, "bool": bool, TEXT: str}
 
@@ -105,7 +105,7 @@ class Plain(Shape):
 
 
 class SpanHead(Shape):
-    """Scale and offset of the trimmed tables of a document; stands before the first of them."""
+    """Scale and offset of the trimmed tables of a document; precedes the first of them."""
 
     def write(self, target: Target, group: Any, span: Span) -> None:
         """Write where the trimmed tables begin."""
@@ -286,7 +286,7 @@ class Moments(Shape):
 
 
 class WidthHead(Shape):
-    """How many cells the sparse tables of a document are wide; stands before the first of them."""
+    """Width of the sparse tables of a document in cells; precedes the first of them."""
 
     def write(self, target: Target, group: Any, span: Span) -> None:
         """Write the width."""
@@ -298,10 +298,10 @@ class WidthHead(Shape):
 
 
 class Sparse(Shape):
-    """Cell tables without what is zero: a part made by a trickle of labels fills few cells."""
+    """Cell tables without zeros: a part with few labels fills few cells."""
 
     def write(self, target: Target, group: Any, span: Span) -> None:
-        """Write the occupied places and what is there."""
+        """Write the occupied places and their values."""
         value = self.value(group)
         target[self.name] = (
             {name: self._sparse(table) for name, table in value.items()} if self.field.keys else self._sparse(value)
@@ -388,18 +388,18 @@ SHAPES: Mapping[Stored, type[Shape]] = {
     Stored.SPARSE: Sparse,
     Stored.EXEMPLARS: Exemplars,
 }
-"""All but `Stored.GROUP`, which is a document of its own (`radiosonde.store.documents`)."""
+"""All except `Stored.GROUP`, which is a separate document (`radiosonde.store.documents`)."""
 
 HEADS: Mapping[Stored, type[Shape]] = {
     Stored.TRIMMED: SpanHead,
     Stored.ROWS: SpanHead,
     Stored.SPARSE: WidthHead,
 }
-"""What stands in a document before the first field of a shape."""
+"""Header of a document before the first field of a shape."""
 
 
 def plain(field: DeclaredField) -> Callable[[Any], Any]:
-    """Return what makes a value of *field* into what JSON can hold."""
+    """Return the function that converts a value of *field* for JSON."""
     cast = _CASTS.get(field.dtype, int)
     if field.keys:
         return lambda value: {name: cast(held) for name, held in value.items()}
@@ -421,7 +421,7 @@ def occupied(table: NDArray[Any]) -> Span:
 
 
 def untrimmed(table: NDArray[Any], axis: str, document: Document) -> NDArray[Any]:
-    """Return *table* with the buckets that *document* says were left out.
+    """Return *table* with the buckets that *document* omitted.
 
     Raises:
         StoreError: they are other buckets than this version of Radiosonde counts with.

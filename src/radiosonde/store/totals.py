@@ -4,8 +4,8 @@ Both are written in the transaction that writes the windows they include and the
 disagree. An agent starts in a time that does not grow with the store, and its cumulative metrics do not go back when
 retention or ``radiosonde store seal`` takes windows out.
 
-The tables are made when first needed: a store written by a version without them is upgraded where it lies, and one
-without rows says so (an empty list), upon which its windows are summed up once.
+The tables are created when first needed: a store of a version without them is upgraded in place, and for one without rows (an empty list)
+its windows are summed once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _COLUMNS = WINDOW_COLUMNS[1:]
 
 @dataclass(frozen=True, slots=True)
 class CumulativeState:
-    """What one agent leaves to the next.
+    """The state that one agent passes to the next.
 
     Attributes:
         totals: cumulative windows; when writing: all of every series that changed.
@@ -93,7 +93,7 @@ def write_cumulative_state(
 
 
 def read_cumulative_state(path: Path, process: str) -> CumulativeState:
-    """Return what the agents before have left; empty when they left nothing.
+    """Return the state of former agents; empty if there is none.
 
     Raises:
         StoreError: the store cannot be read.

@@ -1,9 +1,8 @@
 """Writes closed windows to a store, one transaction per batch.
 
 Any thread of any number of processes may write. A batch is stored whole or not at all; when it cannot be stored the
-caller gets a `StoreError` and counts the loss. Nothing outlives a call but a lock and the encoded references (and, where
-asked for, the connection), see `radiosonde.store.connection` for why. Forks wait for a write (`radiosonde._sqlite_gate`); a
-child makes a writer of its own.
+caller gets a `StoreError` and counts the loss. Only a lock and the encoded references (and, if requested, the connection) outlive a call;
+see `radiosonde.store.connection` for the reason. Forks wait for a write (`radiosonde._sqlite_gate`); a child creates its own writer.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _KNOWN_REFERENCE = f"{_INSERT_REFERENCE} NOTHING"
 
 COMPACT_EVERY_NS = 60 * 1_000_000_000
 FEW_PARTS = 200
-"""Parts a store may have been given before it is worth looking for some that add up."""
+"""Number of parts written between searches for parts to merge."""
 COMPACTED_SLOTS = 50
 """Slots added up in one transaction."""
 
@@ -59,7 +58,7 @@ class StoreWriter:
 
     Attributes:
         pruned: windows removed so far to stay within age and size.
-        refused: windows of the last write that hold what no store can.
+        refused: windows of the last write that no store can hold.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class StoreWriter:
         self.pruned = 0
         self.refused: Sequence[Window] = ()
         with writing(self._path, self._kept):
-            pass  # opens or makes the store now, where the caller can still say so to a person
+            pass  # opens or creates the store now, so that errors reach the caller
 
     @property
     def path(self) -> Path:
@@ -104,9 +103,9 @@ class StoreWriter:
 
         Args:
             windows: parts of windows; equal ones are stored again, because parts are deltas.
-            references: the profiles the windows are read against, by (model, version); known ones cost a look-up.
-            drained: how far all rings were counted with these windows (the agent's); None leaves what is there.
-            cumulative: what the next agent takes over, likewise.
+            references: reference profiles of the windows, by (model, version); known ones cost a lookup.
+            drained: positions of all rings as of these windows (agent only); None keeps the stored ones.
+            cumulative: state for the next agent, likewise.
             joined: ids of the batches of labels whose outcomes are among the windows.
 
         Raises:
@@ -147,9 +146,9 @@ class StoreWriter:
             return look_up(self._path, partial(has_joined, batch_id=batch_id))
 
     def compact(self, now_ns: int | None = None, progress: Callable[[int], None] | None = None) -> int:
-        """Add up all parts that are due by their age, and return how many parts are fewer.
+        """Merge all parts that are due by their age, and return the decrease in parts.
 
-        In steps of milliseconds, each a transaction: others write in between, and what ends it loses nothing.
+        In steps of milliseconds, each a transaction: others write in between, and an interruption loses nothing.
 
         Args:
             now_ns: wall clock; by default the writer's.
@@ -168,7 +167,7 @@ class StoreWriter:
         return fewer
 
     def _compact_some(self, now_ns: int) -> None:
-        """Add up some parts, once a while: as often as needed to keep up with what is written, in steps that take little."""
+        """Merge some parts from time to time: often enough to keep up with writes, in small steps."""
         if now_ns - self._compacted_ns < COMPACT_EVERY_NS:
             return
         self._compacted_ns = now_ns
