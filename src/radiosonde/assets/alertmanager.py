@@ -1,4 +1,4 @@
-"""Alertmanager: everything of one model is one notification, and what explains more silences what explains less."""
+"""Alertmanager: all alerts of one model are one notification, and a more specific alert inhibits its consequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backend is: a name, and a function from options to files."""
+"""The interface of a backend: a name, and a function from options to files."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Asset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AssetOptions:
-    """What assets are made for.
+    """Options of assets.
 
     Attributes:
         by: labels of the scrape (or resource attributes as labels) that are kept in every aggregation, beside our own.
-        objectives: of all models but those in *models*.
+        objectives: objectives of all models except those in *models*.
         models: objectives of single models, by name.
         runbooks: address of runbooks, see `runbook_url`.
         dashboards: base URL of the dashboards; empty for links relative to the host that shows the alert.

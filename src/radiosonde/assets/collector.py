@@ -1,4 +1,4 @@
-"""OpenTelemetry Collector: metrics to Prometheus and ClickHouse, sketches and spans to ClickHouse; and the same for rotel, by environment."""
+"""OpenTelemetry Collector: metrics to Prometheus and ClickHouse, sketches and spans to ClickHouse; also for rotel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make(_: AssetOptions) -> list[Asset]:
             }
         },
         "processors": {
-            # First, so that it refuses what it could not hold: senders try again.
+            # First, so that it refuses data beyond its memory: senders retry.
             "memory_limiter": {"check_interval": "1s", "limit_percentage": 75, "spike_limit_percentage": 20},
             "batch": {"timeout": "5s", "send_batch_size": 10_000, "send_batch_max_size": 20_000},
         },

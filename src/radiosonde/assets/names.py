@@ -1,4 +1,4 @@
-"""Names of series and labels for queries, looked up in the registry; what it does not declare raises `UnknownNameError`.
+"""Names of series and labels for queries, looked up in the registry; undeclared names raise `UnknownNameError`.
 
 Queries are checked as they are made: a metric must exist, only histograms have parts, and a metric can be selected and grouped only by
 attributes that it carries. A query whose label is misspelt returns nothing in every backend, so nothing else would find it.
@@ -22,7 +22,7 @@ _META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 class UnknownNameError(LookupError):
-    """A query names what the registry does not declare."""
+    """A query uses a name that the registry does not declare."""
 
 
 def series(metric: str, matchers: Matchers | None = None, part: Part = "") -> str:
@@ -31,7 +31,7 @@ def series(metric: str, matchers: Matchers | None = None, part: Part = "") -> st
     Args:
         metric: dotted name.
         matchers: by attribute (``le`` for buckets), see `Matchers`.
-        part: of a histogram.
+        part: part of a histogram.
 
     Raises:
         UnknownNameError: the registry has no such metric, part or attribute.

@@ -1,7 +1,7 @@
-"""Runbooks: a page for each alert, with the commands that find the cause, show that a fix worked, and undo what was changed.
+"""Runbooks: a page for each alert, with the commands that find the cause, verify a fix, and roll it back.
 
-Every step is a command of ours; `tests/unit/assets/test_runbooks.py` runs each through the command line's own parser. What differs between
-alerts is in the catalogue of alerts, what is common to a subject is here.
+Every step is a command of Radiosonde; `tests/unit/assets/test_runbooks.py` runs each through the command line's own parser. What differs
+between alerts is in the catalogue of alerts, what is common to a subject is here.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.prometheus.catalogue import ALERTS, AlertText
 
 Step = tuple[str, str]
-"""What to see, and the command that shows it."""
+"""A step: its purpose, and the command."""
 
 
 class Subject(NamedTuple):
-    """What the runbooks of one kind of alert have in common.
+    """The common text of the runbooks of one kind of alert.
 
     Attributes:
         find: steps that find the cause.
         verify: steps that show whether it is over.
         rollback: steps that undo or contain.
-        pitfalls: what misleads.
+        pitfalls: misleading observations.
     """
 
     find: tuple[Step, ...]

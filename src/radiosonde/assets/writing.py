@@ -30,7 +30,7 @@ def write(assets: Sequence[Asset], folder: Path) -> list[Path]:
 
 
 def stale(assets: Sequence[Asset], folder: Path) -> list[Path]:
-    """Return the files of *folder* that are missing, or differ from what they would be."""
+    """Return the files of *folder* that are missing or stale."""
     found = []
     for asset in assets:
         path = folder / asset.path

@@ -1,7 +1,7 @@
 """Writes YAML: mappings, lists, texts, numbers and flags, which is all that rules and routes need.
 
-A writer of its own, because PyYAML is no dependency of the library, and because a file that people read and keep under version control wants
-its queries as blocks of lines. Texts are quoted as in JSON, of which YAML is a superset.
+A separate writer, because PyYAML is not a dependency of the library, and because queries in version-controlled files are more readable as
+blocks of lines. Texts are quoted as in JSON, of which YAML is a superset.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _entry(key: str, item: Any) -> Iterator[str]:
 
 
 def _is_block(text: str) -> bool:
-    """Return whether a text is some lines that YAML keeps as they stand."""
+    """Return whether a text consists of lines that a YAML block keeps unchanged."""
     lines = text.split("\n")
     return len(lines) > 1 and all(line.isprintable() and line.strip() == line != "" for line in lines)
 
@@ -61,5 +61,5 @@ def _scalar(value: Any) -> str:
 
 
 def _escaped(character: str) -> str:
-    """Return the escape of what YAML does not take as it is."""
+    """Return the escape of a character that YAML does not accept."""
     return f"\\U{ord(character):08x}"

@@ -145,7 +145,7 @@ def _load_demo() -> CommandModule:
 
 
 class Command(NamedTuple):
-    """One command: its name, its line in ``radiosonde --help``, what imports its module, and the group in which it is listed."""
+    """One command: its name, its line in ``radiosonde --help``, the import of its module, and its group in the help."""
 
     name: str
     summary: str
@@ -185,7 +185,7 @@ COMMANDS = (
     ),
     Command(
         "doctor",
-        "report what would be observed in this environment, and how to fix what would not",
+        "report what would be observed in this environment, and how to fix problems",
         _load_doctor,
         "serving",
     ),
@@ -206,14 +206,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code.
 
     Args:
-        argv: arguments after the program name; those of the process by default.
+        argv: arguments after the program name; default: those of the process.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     with safe_streams():
         try:
             code = _run(arguments)
-            sys.stdout.flush()  # a disk that is full says so now, or never
-        except BaseException as error:  # noqa: BLE001 - whatever happens in a command gets an exit code here
+            sys.stdout.flush()  # raises now if the disk is full
+        except BaseException as error:  # noqa: BLE001 - every error of a command gets an exit code here
             code = _failed(error)
         with suppress(OutputError, ValueError):
             sys.stderr.flush()
@@ -228,9 +228,9 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: BaseException) -> int:
-    """Report what ended the command, and return its exit code. 0 and 1 are results, so neither is returned.
+    """Report the error that ended the command, and return its exit code. 0 and 1 are results, so neither is returned.
 
-    The one place that decides this; what a command raises needs no other.
+    The only place that maps exceptions of commands to exit codes.
     """
     if isinstance(error, SystemExit):
         # argparse leaves with 0 after --help and 2 after a usage error, which it has printed.
@@ -262,12 +262,12 @@ def _failed(error: BaseException) -> int:
 def _complain(sentence: str, *, above: str = "") -> None:
     try:
         sys.stderr.write(f"{above}radiosonde: {sentence}\n")
-    except (OutputError, ValueError):  # nobody is there to be told
+    except (OutputError, ValueError):  # stderr is closed
         discard(sys.stderr)
 
 
 def _bringing(module: str) -> str:
-    """Return what to install for a missing module: one of our extras, or the module itself."""
+    """Return what to install for a missing module: an extra of Radiosonde, or the module itself."""
     package = module.partition(".")[0]
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
     return package if extra is None else f"'radiosonde[{extra}]'"

@@ -1,7 +1,7 @@
-"""The watch beside an agent: ``radiosonde watch`` on the agent's store, as a process of its own that is started again when it ends.
+"""The watch of an agent: ``radiosonde watch`` on the agent's store, as a separate process that is restarted when it ends.
 
-Not a thread of the agent: a diagnosis holds the interpreter for a second at a time, and at full rate a ring wraps around in 90 ms. And what
-a diagnosis costs in memory is given back when its process is started anew.
+Not a thread of the agent: a diagnosis holds the interpreter lock for a second at a time, and at full rate a ring wraps around in 90 ms. The
+memory of a diagnosis is also released when its process is restarted.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class AgentWatch:
     """Keeps a watch running. For one thread.
 
     Args:
-        store: what it watches.
-        is_wanted: run one; otherwise nothing is done.
+        store: the store to watch.
+        is_wanted: run a watch; otherwise do nothing.
         otlp: let it export over OTLP.
     """
 
@@ -61,10 +61,10 @@ class AgentWatch:
             )
         if monotonic_ns() >= self._not_before_ns:
             self._began_ns = monotonic_ns()
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own program
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - this program
 
     def close(self) -> None:
-        """End the watch: it gives its lease back, and what it had not sent waits in the store."""
+        """End the watch: it releases its lease, and unsent notifications stay in the store."""
         process, self._process = self._process, None
         if process is None:
             return

@@ -12,10 +12,10 @@ class CheckupLine(NamedTuple):
     """The result of one check.
 
     Attributes:
-        topic: what it is part of: ``libraries``, ``settings``, ``export``, ``server``, ``reference``.
-        state: ``ok``; ``off``: nobody asked for it; ``note``: works, could be better; ``fix``: something to do.
+        topic: section: ``libraries``, ``settings``, ``export``, ``server``, ``reference``.
+        state: ``ok``; ``off``: not configured; ``note``: works, with a remark; ``fix``: requires action.
         said: one sentence.
-        command: what to type next; ``""`` for nothing.
+        command: the next command to run; ``""`` for none.
     """
 
     topic: str

@@ -1,6 +1,6 @@
 """Checks of the exporters: OTLP endpoint, Prometheus port, store, labels and spool, each actually tried.
 
-Nothing is made or changed: an OTLP backend gets a request without a metric, files are looked at and not created.
+Nothing is created or changed: an OTLP backend gets a request without a metric, files are checked and not created.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOCAL_COLLECTOR = "http://localhost:4318"
 
 
 def export_lines(settings: Settings, variables: Mapping[str, str], server: Server) -> Iterator[CheckupLine]:
-    """Yield one line per exporter, and those of labels and spool."""
+    """Yield one line per exporter, and lines for labels and spool."""
     for carrier in CARRIERS:
         for health in carrier.health(settings, variables):
             line = CheckupLine("export", *health)
@@ -70,7 +70,7 @@ def _labels(settings: Settings) -> CheckupLine:
     if not target.startswith(("redis://", "rediss://")):
         path = Path(target)
         if settings.spool is not None and path.parent == Path(settings.spool) and not path.parent.exists():
-            # Whoever makes the spool makes its folder.
+            # The folder is created together with the spool.
             return CheckupLine("export", "ok", f"labels: predictions will wait for them in {target}")
         fault = unwritable(path)
         if fault:

@@ -1,6 +1,6 @@
 """Checks of the libraries: plug-ins, supported and installed versions, and disabled plug-ins.
 
-The libraries themselves are never imported: their versions are read from the metadata of what is installed.
+The libraries themselves are never imported: their versions are read from the metadata of installed packages.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[s
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             yield CheckupLine(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
-        elif importlib.util.find_spec(library) is None:  # of the top: looks for it and imports nothing
+        elif importlib.util.find_spec(library) is None:  # top level only: searches without importing
             absent.append(library)
         else:
             blocked.append(library)
         return
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is what there is to say of it
+    except Exception as error:  # noqa: BLE001 - any error of a plug-in is reported
         yield CheckupLine(TOPIC, "fix", f"{library}: its plug-in cannot be loaded ({error})", EXTRA)
         return
     from packaging.requirements import Requirement  # comes with opentelemetry-instrumentation, as the plug-in did
@@ -74,7 +74,7 @@ def _plugin(entry: EntryPoint, off: set[str], absent: list[str], blocked: list[s
         except PackageNotFoundError:
             absent.append(requirement.name)
             return
-        # The lowest version first, as people write it; the set of bounds has no order of its own.
+        # The lowest version first, as is usual; the set of bounds is unordered.
         bounds = ",".join(sorted(map(str, requirement.specifier), reverse=True))
         supported = f" ({bounds})" if bounds else ""
         if not requirement.specifier.contains(found, prereleases=True):

@@ -1,6 +1,6 @@
 """Parses the command that starts a server: its variables, its prefixes, and its number of worker processes.
 
-The command is looked at and not run, so what a configuration file computes is not known.
+The command is parsed and not run, so values computed by a configuration file are unknown.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class WorkerOption(NamedTuple):
 
     Attributes:
         options: names of the option.
-        per_core: whether it makes one per core when nobody says.
-        variable: variable that says it too; empty: none.
+        per_core: whether the default is one per core.
+        variable: environment variable for the option; empty: none.
     """
 
     options: tuple[str, ...]
@@ -78,8 +78,8 @@ class Server(NamedTuple):
         variables: set in it, before the program and as options of `opentelemetry-instrument`.
         program: name of the program that serves; empty without a command.
         is_instrumented: whether `opentelemetry-instrument` is in it.
-        workers: worker processes; 0: a file says, which was not run.
-        place: what says so; empty: nothing does.
+        workers: worker processes; 0: set by a file, which was not run.
+        place: origin of the value; empty: none.
     """
 
     words: tuple[str, ...]
@@ -118,7 +118,7 @@ def read_server(words: Sequence[str], variables: Mapping[str, str]) -> Server:
 
 
 def variables_of(server: Server, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that the server will see."""
+    """Return the environment variables of the server."""
     seen = {**variables, **server.variables}
     return {**DISTRO_DEFAULTS, **seen} if server.is_instrumented and distro() else seen
 

@@ -20,7 +20,7 @@ def variable_lines(variables: Mapping[str, str]) -> Iterator[CheckupLine]:
     ours = known_variables()
     for name in variables:
         if name.startswith(_OURS) and name not in ours:
-            # Without what all have in common, which would make any two alike.
+            # Without the common prefix, which would make any two names similar.
             known = {each.removeprefix(_OURS): each for each in ours}
             near = difflib.get_close_matches(name.removeprefix(_OURS), known, 1)
             said = f"{name} is unknown and has no effect" + (f"; did you mean {known[near[0]]}?" if near else "")

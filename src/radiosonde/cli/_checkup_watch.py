@@ -21,7 +21,7 @@ TIMEOUT_S = 1.0
 
 
 def watch_lines(settings: Settings, variables: Mapping[str, str]) -> Iterator[CheckupLine]:
-    """Yield what there is to say of a watch on the store of *settings*; nothing without a store, or where nobody has thought of one."""
+    """Yield the lines about a watch on the store of *settings*; none without a store, or if no watch was configured."""
     if settings.store is None:
         return
     store = Path(settings.store)
@@ -30,7 +30,7 @@ def watch_lines(settings: Settings, variables: Mapping[str, str]) -> Iterator[Ch
         config = WatchConfig() if path is None else read(path)[0].watch
         held = WatchState(store, owner("doctor")).lease() if store.is_file() else None
         if held is None and config == WatchConfig():
-            return  # nobody has thought of one
+            return  # no watch was configured
         make_channels(config, Path() if path is None else path.absolute().parent, variables, None)
         make_feeds(config, variables)
         make_links(config, lambda finding: None)

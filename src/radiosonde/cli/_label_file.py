@@ -1,6 +1,7 @@
 """Opens a file of labels and detects its format. Errors say what to do about unreadable formats.
 
-What a file is is seen in its first bytes, never in its name: Parquet; text, plain or packed by gzip, bzip2 or xz, in UTF-8 or UTF-16.
+The format is detected from the first bytes, never from the name: Parquet; text, plain or compressed by gzip, bzip2 or xz, in UTF-8 or
+UTF-16.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ class Text(NamedTuple):
     """A text file of labels.
 
     Attributes:
-        lines: its text; bytes that are no text stay apart from it as lone surrogates.
-        raw: the file itself, whose position tells how much was read.
-        delimiter: what stands between two fields; None: the header tells.
-        encoding: of the text.
+        lines: its text; undecodable bytes are kept as lone surrogates.
+        raw: the file itself, whose position is the progress.
+        delimiter: field delimiter; None: detected from the header.
+        encoding: encoding of the text.
     """
 
     lines: IO[str]
@@ -73,8 +74,8 @@ def open_text(path: Path, encoding: str | None, delimiter: str | None) -> Iterat
 
     Args:
         path: the file.
-        encoding: of the text; None: by its mark of byte order, else UTF-8.
-        delimiter: a name in `DELIMITERS` or the character itself; None: the header tells.
+        encoding: encoding of the text; None: from its byte order mark, else UTF-8.
+        delimiter: a name in `DELIMITERS` or the character itself; None: detected from the header.
 
     Raises:
         ConfigurationError: the file cannot be read, or is no text in this encoding.
@@ -159,10 +160,10 @@ def _check(head: bytes, encoding: str, path: Path) -> None:
 
 
 def read_header(text: Text, wanted: Sequence[str | None], path: Path) -> tuple[str, list[str], int]:
-    """Read the header; return the delimiter, the names of the columns, and how many lines that took, blank ones before it included.
+    """Read the header; return the delimiter, the names of the columns, and the number of lines read, including blank ones before it.
 
-    The delimiter is the one that makes columns of the *wanted* names; where none does, the one that makes the most columns.
-    A first line ``sep=;``, which Excel writes and reads, says it.
+    The delimiter is the one that yields columns of the *wanted* names; otherwise the one that yields the most columns. A first line
+    ``sep=;``, which Excel writes and reads, sets it.
 
     Raises:
         ConfigurationError: the first line is no header of a CSV file.

@@ -35,7 +35,7 @@ def unmet_sentence(file: Path, labels: int, place: str) -> str:
 
 
 def invalid_sentence(preview: Preview) -> str:
-    """Return which labels cannot be compared with their predictions, and what to do."""
+    """Report labels that cannot be compared with their predictions, and what to do."""
     parts = []
     for model in sorted({model for model, _ in preview.invalid}):
         counts = Counter({value: count for (name, value), count in preview.invalid.items() if name == model})

@@ -1,6 +1,6 @@
 """Reads the rows of a file of labels, one at a time: CSV with the standard library, Parquet with pyarrow. Memory is bounded.
 
-Nothing is typed here by the look of a field: see `radiosonde._join.label_values`.
+Types are not guessed from the form of a field: see `radiosonde._join.label_values`.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class FileFormat(NamedTuple):
     """How a text file is read; anything not given is detected.
 
     Attributes:
-        encoding: of its text; None: by the mark of byte order, else UTF-8.
-        delimiter: between fields; None: the header tells.
+        encoding: encoding of its text; None: from the byte order mark, else UTF-8.
+        delimiter: field delimiter; None: detected from the header.
         decimal: the decimal mark of its numbers.
-        numbers_only: refuse a label that is no number.
+        numbers_only: refuse a label that is not a number.
     """
 
     encoding: str | None = None
@@ -74,13 +74,13 @@ def read_rows(
 ) -> Generator[Row, None, None]:
     """Yield the rows of a Parquet file or of a CSV file with a header.
 
-    A field of a text file is a text: what it equals, the model's classes decide when it meets its prediction.
+    A field of a text file is text; it is matched with the model's classes when it is joined.
 
     Args:
         path: the file.
         columns: names of the columns.
-        progress: told bytes or rows read so far.
-        reading: how a text file is read.
+        progress: called with the bytes or rows read so far.
+        reading: options for reading a text file.
 
     Raises:
         ConfigurationError: there is no such file, it cannot be read, a column is missing, or pyarrow is.
@@ -144,7 +144,7 @@ def _csv(
         if fields is None:
             return
         if progress is not None and reader.line_num % 1000 == 0:
-            progress(text.raw.tell(), total_bytes)  # of the bytes: a text being iterated does not tell
+            progress(text.raw.tell(), total_bytes)  # in bytes: the position of a text is unavailable during iteration
         place = f"line {before + reader.line_num}"
         if not fields:
             continue  # an empty line

@@ -1,4 +1,4 @@
-"""Which store a command reads, and what people have declared about the models in it.
+"""The store that a command reads, and the declarations about its models.
 
 A store that a command line does not name is the one of `RADIOSONDE_STORE`, or the key `store` of the configuration.
 """
@@ -54,7 +54,7 @@ def stores_of(given: Sequence[Path]) -> list[Path]:
 
 
 def policy_of(stores: Sequence[Path], source: StoredSource) -> Policy:
-    """Return what people have declared about the models in *stores*, in the configuration and in *source* itself.
+    """Return the declarations about the models in *stores*, from the configuration and from *source* itself.
 
     Raises:
         ConfigurationError: `RADIOSONDE_CONFIG` names no file, or the configuration cannot be read.
@@ -96,7 +96,7 @@ def time_ns(text: str) -> int:
     """Return the nanoseconds since the Unix epoch of an ISO 8601 time, for argparse; UTC without a time zone.
 
     Raises:
-        ArgumentTypeError: *text* is no time, or one that no store can hold.
+        ArgumentTypeError: *text* is not a time, or one that no store can hold.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -124,7 +124,7 @@ def filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], st
 
 
 def author() -> str:
-    """Return the name under which this user speaks; ``""`` where the system has none."""
+    """Return the name of the current user; ``""`` if the system has none."""
     with suppress(OSError, KeyError):
         return getpass.getuser()
     return ""

@@ -1,12 +1,12 @@
 """Output streams of commands: sanitised for terminals, encodable in every locale, with defined errors.
 
-What commands print holds names and texts of requests, and stores that somebody else has written. A terminal obeys what is in
-them: an escape sequence changes its title, hides lines, or types for the user. So while a command runs, stdout and stderr let
-no control character through but line feed and tab. rich writes escape sequences of its own; its console gets the stream
-behind (`styled_stdout`), and cleans what it is given itself (`radiosonde.cli._terminal`).
+Output contains names and texts from requests, and from stores of other users. A terminal interprets escape sequences in them, which may
+change its title, hide lines, or inject input. While a command runs, stdout and stderr therefore pass no control character except line feed
+and tab. rich writes its own escape sequences; its console gets the underlying stream (`styled_stdout`), and its input is cleaned before
+(`radiosonde.cli._terminal`).
 
-A locale that cannot encode a character (``LANG=C``) gets one that looks alike for those that we draw with, and its escape in
-Python's notation for all others, instead of a traceback.
+If the locale cannot encode a character (``LANG=C``), a similar one replaces drawing characters, and Python's escape notation all others,
+instead of a traceback.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class OutputError(Exception):
     """stdout or stderr cannot be written to.
 
     Attributes:
-        reason: what the system said.
+        reason: error message of the system.
     """
 
     def __init__(self, reason: OSError) -> None:
@@ -106,7 +106,7 @@ def discard(stream: TextIO) -> None:
 
 
 def _reconfigured(stream: TextIO | None) -> str | None:
-    """Make a stream replace what it cannot encode. Return its previous error handler, None if it cannot be configured."""
+    """Make a stream replace unencodable characters. Return its previous error handler, None if it cannot be configured."""
     reconfigure = getattr(stream, "reconfigure", None)
     if stream is None or reconfigure is None:
         return None

@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the files, or compare with them, and return the exit code.
 
     Raises:
-        ConfigurationError: the configuration cannot be read, or declares what cannot be used.
+        ConfigurationError: the configuration cannot be read or is invalid.
     """
     (backend,) = (backend for backend in BACKENDS if backend.name == args.backend)
     folder = args.out or Path(args.backend)
@@ -143,7 +143,9 @@ def _options(args: argparse.Namespace) -> AssetOptions:
 
 
 def _check_bound(p99: float) -> None:
-    """Check that a bucket of the duration histogram ends at *p99* seconds; one that is declared in `radiosonde.toml` is made one by the server.
+    """Check that a bucket of the duration histogram ends at *p99* seconds.
+
+    The server adds a bound for each objective in `radiosonde.toml`.
 
     Raises:
         ConfigurationError: none does, so that a rule would find no series and an alert never fire.

@@ -1,6 +1,6 @@
 """``radiosonde baseline``: intervals of the past to exclude from baselines, because something is known to have been wrong in them.
 
-Ended incidents are left out by themselves; this is for what no check finds: load tests, replays, outages of a caller.
+Ended incidents are excluded automatically; this is for periods that no check finds: load tests, replays, outages of a caller.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     excluding = commands.add_parser(
         "exclude",
         help="exclude an interval",
-        description="Exclude an interval from every baseline: every check sees it as time in which nothing was recorded. "
+        description="Exclude an interval from every baseline: every check treats it as time in which nothing was recorded. "
         "An interval that reaches to the last window takes effect when later windows exist.",
         epilog="Exit code: 0 excluded, 2 could not be written.",
     )

@@ -1,7 +1,7 @@
 """``radiosonde bench module:function``: measure the overhead of observing the user's own model or server.
 
-Exit codes: 0 measured, whatever it found; 2 it cannot be measured, and why; 130 interrupted before there was anything to report.
-An interrupt later ends the measurement, and what there is is reported.
+Exit codes: 0 measured, with any result; 2 cannot be measured, with the reason; 130 interrupted before there was a result. A later interrupt
+ends the measurement and reports the results so far.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure what *args* name, print it and return the exit code.
+    """Measure the target in *args*, print the results and return the exit code.
 
     Raises:
         ConfigurationError: it cannot be measured.

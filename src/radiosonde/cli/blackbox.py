@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(found: list[Recollection]) -> Iterator[str]:
-    # The dead with something in flight first: that is what one came for.
+    # Dead processes with predictions in flight first: they are the likely reason for the call.
     for each in sorted(found, key=lambda one: (one.is_alive, not one.in_flight)):
         named = " ".join(part for part in (each.model, each.version, each.variant) if part)
         yield f"{named}  process {each.process} (pid {each.pid}), {'alive' if each.is_alive else 'DEAD'}"

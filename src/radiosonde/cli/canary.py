@@ -1,6 +1,6 @@
 """``radiosonde canary STORE``: is the new version worse, better, or as good as the old one?
 
-Exit 0 promote, 1 worse, 2 could not run, 3 keep going, 4 nothing was written lately, 5 the split is not what it should be.
+Exit 0 promote, 1 worse, 2 could not run, 3 keep going, 4 no recent data, 5 the traffic split differs from the configured one.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add ``canary`` to the command line."""
     parser = subparsers.add_parser(
         "canary",
-        help="compare a new version with the old one during a rollout; ask as often as you like",
-        description="Compare a new version of a model with the old one: failures, p99 latency, wrong answers, confidence, for each cohort. The verdict is valid however often it is asked for.",
+        help="compare a new version with the old one during a rollout; may be repeated at any time",
+        description="Compare a new version of a model with the old one: failures, p99 latency, wrong answers, confidence, for each cohort. The verdict remains valid under repeated use.",
         epilog=_EXIT_CODES,
     )
     add_stores(parser)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         StoreError: the store cannot be read.
-        ConfigurationError: the model or the versions cannot be told, the report cannot be written, or the extra ``desk`` is not installed.
+        ConfigurationError: the model or the versions are ambiguous, the report cannot be written, or the extra ``desk`` is not installed.
     """
     terminal = None if args.json else console()
     stores = stores_of(args.store)

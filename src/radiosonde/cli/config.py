@@ -26,13 +26,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     checking = commands.add_parser(
         "check",
         help="list every mistake with its line",
-        description="List every mistake of a radiosonde.toml with its line and what to write instead.",
+        description="List every mistake of a radiosonde.toml with its line and a correction.",
         epilog="Exit code: 0 no mistakes, 1 mistakes, 2 there is no file or it cannot be read.",
     )
     showing = commands.add_parser(
         "show",
         help="print the effective configuration",
-        description="Print what a radiosonde.toml declares about each model.",
+        description="Print the effective configuration of each model in radiosonde.toml.",
     )
     showing.add_argument("--json", action="store_true", help="print it as JSON")
     for command in (checking, showing):
@@ -125,5 +125,5 @@ def _values(table: ModelConfig) -> dict[str, Any]:
 
 
 def _toml(value: Any) -> str:
-    """Return *value* as TOML, whose basic strings and lists of them are those of JSON."""
+    """Return *value* as TOML, whose basic strings and lists have the syntax of JSON."""
     return json.dumps(value, ensure_ascii=False)

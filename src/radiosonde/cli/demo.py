@@ -1,7 +1,6 @@
 """``radiosonde demo``: an observed model server with real flights and three incidents.
 
-Exit codes: 0 the flight landed and was diagnosed, whatever the diagnosis found (finding is what the demo is for);
-2 it could not be flown; 130 it was interrupted.
+Exit codes: 0 the replay was completed and diagnosed, with or without findings; 2 it could not be run; 130 it was interrupted.
 """
 
 from __future__ import annotations

@@ -69,14 +69,14 @@ def run(args: argparse.Namespace) -> int:
     terminal = None if args.json else console()
     stores = stores_of(args.store)
     source = open_source(stores, sketches=(KLL_KIND,))
-    # A window that only overlaps the interval would bring in what is outside it.
+    # A window that only overlaps the interval would include data outside it.
     windows = [
         window
         for window in (
             *source.windows(args.since, args.until, args.model),
             *source.runtime_windows(args.since, args.until),
         )
-        if window.lost is not None  # what is missing of the interval is missing, whatever else it is missing from
+        if window.lost is not None  # a loss that overlaps the interval counts
         or (
             (args.since is None or window.start_ns >= args.since)
             and (args.until is None or window.end_ns <= args.until)

@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add ``doctor`` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
-        help="report what would be observed in this environment, and how to fix what would not",
+        help="report what would be observed in this environment, and how to fix problems",
         description="Report what would be observed in this environment, where it would be exported, and how to fix problems. Run it where "
         "the server runs, with the server's environment.",
         epilog="Exit code: 0 no action needed, 1 action needed, 2 could not run.",

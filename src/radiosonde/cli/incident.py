@@ -1,6 +1,6 @@
 """``radiosonde incident``: list incidents, show one, verify its fix, acknowledge or mute it.
 
-Incidents are computed from the windows at each call; what people say about them is kept in the store (`radiosonde.store.annotations`).
+Incidents are computed from the windows at each call; annotations by people are kept in the store (`radiosonde.store.annotations`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SHORTEST_S, _LONGEST_S = 60.0, 90 * 86_400.0
 
 
 class _Looked(NamedTuple):
-    """A store, and what a diagnosis of it says."""
+    """A store and its diagnosis."""
 
     stores: list[Path]
     source: StoredSource
@@ -70,7 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     acking = commands.add_parser(
         "ack",
-        help="acknowledge an incident: somebody is working on it",
+        help="acknowledge an incident, to show that it is being worked on",
         description="Acknowledge an open incident: it stays a finding.",
     )
     muting = commands.add_parser(
@@ -192,7 +192,7 @@ def _verify(looked: _Looked, finding: Finding, since_ns: int | None, *, as_json:
 
 
 def _verify_by_state(finding: Finding, *, as_json: bool) -> int:
-    """Answer for incidents that no single rate measures: by what their check says now."""
+    """Verify incidents without a single rate by the current result of their check."""
     answer = {"verified": "fixed", "recovered": "unknown"}.get(finding.state, "not fixed")
     if as_json:
         _dump({"schema": VERIFY_SCHEMA, "id": finding.id, "answer": answer, "state": finding.state})

@@ -1,12 +1,11 @@
 """``radiosonde label FILE``: load labels from a CSV or Parquet file into the join store.
 
-Rows that cannot be read are counted by reason and left out; the rest is received in chunks, each durable when the next
-begins. So a run that was broken off is simply run again: what was received already counts once.
+Unreadable rows are counted by reason and skipped; the rest is received in chunks, each durable when the next begins. An interrupted run can
+simply be repeated: labels received already count once.
 
-Each chunk is looked up before it is received, so that what a file gets wrong as a whole is said at once: ids that no
-prediction has, values that their model cannot be compared with, classes that it writes otherwise. A file none of whose ids is
-known ends with a code of its own, `UNMET`: its labels are kept as long as any label waits, and are most likely the wrong file,
-column or store.
+Each chunk is looked up before it is received, so that systematic mistakes of a file are reported at once: ids without a prediction, values
+that cannot be compared with their model's, classes with another spelling. A file without any known id ends with a separate exit code,
+`UNMET`: its labels wait like all others, and the file, column or store is most likely wrong.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings
     Args:
         args: of this command's parser.
         open_store: opens the join store at a path or address.
-        settings: where the store is, and what verifies receipts.
+        settings: path of the store, and the keys of receipts.
 
     Raises:
         ConfigurationError: the file cannot be read, no store is named, a row is refused with ``--strict``, or all are.
@@ -157,7 +156,7 @@ def load(args: argparse.Namespace, open_store: Callable[[str], Intake], settings
         progress = ends.enter_context(_progress(f"reading {args.file.name}"))
         reading = FileFormat(args.encoding, args.delimiter, args.decimal, args.label_type == "number")
         rows = ends.enter_context(closing(read_rows(args.file, columns, progress, reading)))
-        first = next(rows, None)  # a file that cannot be read is told before a store is made for it
+        first = next(rows, None)  # an unreadable file is reported before a store is created for it
         store = ends.enter_context(closing(open_store(target)))
         loading.run(first, rows, store)
     return loading.conclude(args.file, target)

@@ -119,7 +119,7 @@ def _print_findings(terminal: Console, diagnosis: Diagnosis) -> None:
 
 
 def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, TriageLine]], store: str) -> None:
-    """Print the largest deviations if nothing is significant, what was ruled out, and the next command."""
+    """Print the largest deviations if nothing is significant, the causes ruled out, and the next command."""
     if not (diagnosis.findings or diagnosis.muted) and diagnosis.windows:
         moved.sort(key=lambda entry: -max(entry[1].ratio, 1 / entry[1].ratio))
         largest = "; ".join(f"{model}: {line.now} ({line.usual})" for model, line in moved[:3]) or "none above 50 %"

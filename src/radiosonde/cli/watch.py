@@ -55,22 +55,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "watch",
         help="diagnose a store as it grows, keep incidents, and notify",
         description="Diagnose stores at each new window, keep incidents over restarts, serve them as metrics, and send events to what "
-        "[watch] of radiosonde.toml declares. Of several watches of one store one works, and another takes over when it ends. "
+        "[watch] of radiosonde.toml declares. Of several watches of one store one is active, and another takes over when it ends. "
         "Exits on SIGTERM or Ctrl-C; it can be killed and restarted at any time.",
         epilog="Exit code: 0 ended, 2 could not run; with --once that of diagnose, or 3 where another watch holds the lease.",
     )
     add_stores(parser)
-    parser.add_argument("--once", action="store_true", help="look once, send what there is to send, and exit")
+    parser.add_argument("--once", action="store_true", help="diagnose once, send notifications, and exit")
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="keep nothing and send nothing; print what would be sent for what is open",
+        help="write and send nothing; print the notifications for open incidents",
     )
     parser.add_argument(
         "--every",
         type=_seconds,
         metavar="TIME",
-        help="time between two looks at least (default: watch.every, else 60s)",
+        help="shortest time between two diagnoses (default: watch.every, else 60s)",
     )
     parser.add_argument(
         "--cpu",
@@ -89,7 +89,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what goes out, and where things are kept."""
+    """Add the options for output and state."""
     parser.add_argument(
         "--alertmanager", action="append", default=[], metavar="URL", help="send alerts there too; may be repeated"
     )
@@ -108,13 +108,13 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--otlp",
         action="store_true",
-        help="send metrics and events over OTLP (default: if OTEL_EXPORTER_OTLP_* say so)",
+        help="send metrics and events over OTLP (default: according to OTEL_EXPORTER_OTLP_*)",
     )
     parser.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="SQLite file for incidents, lease and what waits (default: the first store itself)",
+        help="SQLite file for incidents, lease and notifications (default: the first store itself)",
     )
     parser.add_argument("--beside", type=int, help=argparse.SUPPRESS)  # process id of the agent that runs it
 
@@ -153,7 +153,7 @@ class _Parts:
         folder = Path() if declared is None else declared.absolute().parent
         self.channels: list[Channel] = make_channels(config, folder, variables, otlp)
         feeds = make_feeds(config, variables)
-        make_links(config, lambda finding: None)  # now, where a person reads what is wrong with it
+        make_links(config, lambda finding: None)  # now, so that the user sees errors
         options = WatchOptions(
             config.every, SEVERITIES[config.notify], lambda look: make_links(config, look.example), _tell
         )
@@ -195,7 +195,7 @@ def _once(parts: _Parts, *, is_dry: bool) -> int:
 
 
 def _show(parts: _Parts) -> None:
-    """Print what would be sent, by channel."""
+    """Print the notifications, by channel."""
     known = list(parts.watcher.known() or ())
     for each in known:
         event = event_from_text(each.event)
@@ -230,7 +230,7 @@ def _go_on(parts: _Parts, config: WatchConfig, parent: int | None) -> int:
     finally:
         for thread in threads:
             thread.stop()
-        for thread in threads[::-1]:  # the lease last: what is sent meanwhile is sent under it
+        for thread in threads[::-1]:  # the lease last: it covers all sending
             thread.join(ENDING_S)
         page.close(ENDING_S)
     return 0
@@ -248,7 +248,7 @@ def _configuration(stores: Sequence[Path]) -> Configuration:
         return Configuration()
     configuration, problems = read(path)
     mine = [each for each in problems if each.key.startswith("watch") or not each.key]
-    if mine:  # a channel that is not there tells nobody, and nobody sees that
+    if mine:  # a missing channel would silently drop notifications
         raise ConfigurationError(f"{mine[0].words(path)}; radiosonde config check lists all mistakes")
     return configuration
 

@@ -29,8 +29,8 @@ BODY_CELLS = 10
 DISPLAY_RANKS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _DECILES = tuple((step + 1) / BODY_CELLS for step in range(BODY_CELLS))
 _CATEGORY_LIMIT = 100_000
-"""Distinct categories kept while counting; beyond it the rarer half is forgotten. A category with more than 1/50 000
-of the rows is found whatever the order, and the second pass counts the chosen ones exactly."""
+"""Distinct categories kept while counting; beyond it the rarer half is dropped. A category with more than 1/50 000 of the rows is found in
+any order, and the second pass counts the chosen ones exactly."""
 
 
 class NumberFit:

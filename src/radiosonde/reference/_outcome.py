@@ -133,7 +133,7 @@ def class_name(value: float, *, truth: bool) -> str:
 
 
 def infer_task(outcomes: Iterable[OutcomeFit]) -> Task:
-    """Return the task that the target, or else the prediction, looks like; ``unknown`` without either."""
+    """Infer the task from the target, or else the prediction; ``unknown`` without either."""
     for outcome in outcomes:
         return "classification" if outcome.looks_like_classes else "regression"
     return "unknown"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ParquetTable(ReferenceTable):
-    """A Parquet file; each pass reads it anew, so memory is bounded by a batch (and a row group's pages)."""
+    """A Parquet file; each pass reads it again, so memory is bounded by a batch (and a row group's pages)."""
 
     def __init__(self, path: Path) -> None:
         """Open *path* and read its footer.

@@ -1,8 +1,7 @@
-"""One column of a table, of whatever library, as plain values: numbers, coded values, or a list to be read one by one.
+"""One column of a table of any library as plain values: numbers, coded values, or a list to be read value by value.
 
-Only the rows that are kept are touched: the library cuts them out first, by a slice where it has one, so a frame of a
-million rows costs what the rows cost that go into the arena. Types are told by their names, and a library is imported
-only when a value of its own is in hand.
+Only the rows to keep are read: the library selects them first, by a slice if possible, so the cost of a frame of a million rows is that of
+the rows copied into the arena. Types are identified by name, and a library is imported only for values of its types.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Coded:
     """A column that names its values by code.
 
     Attributes:
-        values: what the codes stand for.
+        values: values of the codes.
         codes: per row an index into *values*, -1 for missing.
     """
 
@@ -52,7 +51,7 @@ MOST_SHARED = 4096
 
 
 def plain_column(column: Any, kept: slice = EVERY) -> Plain:
-    """Return the kept rows of a column. May raise what the library raises."""
+    """Return the kept rows of a column. Exceptions of the library propagate."""
     if isinstance(column, np.ndarray):
         return _of_array(column[kept])
     library = type(column).__module__.partition(".")[0]
@@ -71,9 +70,9 @@ def cut(values: Sequence[Any], kept: slice) -> Sequence[Any]:
     """Return some items of a sequence, also of one that takes no slices (`collections.deque`)."""
     try:
         return values[kept]
-    except Exception:  # noqa: BLE001 - a sequence of the caller's may refuse with anything; item by item it raises what it raises
+    except Exception:  # noqa: BLE001 - a caller's sequence may raise anything; its items are then read one by one
         rows = kept.indices(len(values))
-        # A deque finds its middle by going there; a sequence of the caller's own is asked for no more than is kept.
+        # Indexing a deque in the middle is slow; of a caller's own sequence only the kept items are read.
         return list(islice(values, *rows)) if isinstance(values, deque) else [values[place] for place in range(*rows)]
 
 
@@ -181,7 +180,7 @@ def _of_arrow(column: pa.ChunkedArray[Any] | pa.Array[Any], kept: slice) -> Plai
             return [column[row].as_py() for row in rows]
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-        if isinstance(column, pa.ChunkedArray):  # some versions keep chunks of what exceeds one
+        if isinstance(column, pa.ChunkedArray):  # some versions return chunks for large columns
             column = pa.concat_arrays(column.chunks)
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
@@ -219,7 +218,7 @@ def _sharing_texts(rows: int, piece: Callable[[int], list[Any]]) -> list[Any]:
     different.
 
     Args:
-        rows: how many there are.
+        rows: number of rows.
         piece: returns `PIECE_ROWS` values from a row on.
     """
     shared: dict[str, str] = {}

@@ -78,7 +78,7 @@ def fit(
 
 
 def _hashed(feature: FeatureProfile, key: str) -> FeatureProfile:
-    """Return a categorical feature that people must not see with hashes for categories, others as they are."""
+    """Return a hidden categorical feature with hashed categories, other features unchanged."""
     if not feature.pii or feature.kind != "categorical":
         return feature
     return replace(feature, categories=tuple(conceal(name, key) for name in feature.categories), key_id=key_id(key))
@@ -104,7 +104,7 @@ def fit_rows(
         between: called between features, some milliseconds apart: for a thread that should offer the interpreter lock.
 
     Returns:
-        A reference with ``provisional=True`` and unknown task. Categories are ranked anew by frequency, so their codes
+        A reference with ``provisional=True`` and unknown task. Categories are ranked again by frequency, so their codes
         are those of the new grid, not the indices in *block*.
 
     Raises:

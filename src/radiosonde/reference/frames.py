@@ -1,8 +1,8 @@
 """Reading training rows: pandas, polars, a mapping of arrays, or Parquet, as batches of two plain column types.
 
 A column becomes `Numbers` (float64, NaN for missing) or `Texts` (integer codes and a vocabulary, -1 for missing),
-whatever it was stored as. None of pandas, polars and pyarrow is imported here until a frame of theirs (or a path)
-shows that it is there. Parquet is read batch by batch, so the file may exceed memory; other frames are memory already
+from any storage type. pandas, polars and pyarrow are imported only for one of their frames (or a path). Parquet is read batch by batch, so
+the file may exceed memory; other frames are memory already
 and are cut into batches without a copy.
 """
 
@@ -122,7 +122,7 @@ class MemoryTable(ReferenceTable):
     """Columns that are in memory already."""
 
     def __init__(self, columns: dict[str, Column | str], rows: int) -> None:
-        """Take *columns*; text in place of a column says why it cannot be used, if it is asked for."""
+        """Use *columns*; text in place of a column is the reason why it cannot be used, raised on access."""
         self._columns = columns
         self.names = tuple(columns)
         self.rows = rows
@@ -145,9 +145,9 @@ def unusable(name: str, kind: object) -> str:
 
 
 def from_any(name: str, values: Any) -> Column | str:  # a column of any library
-    """Return a column as numbers or texts by the rules that production is read by; text says why it is neither.
+    """Return a column as numbers or texts by the same rules as in production; text is the reason why it is neither.
 
-    A categorical column of pandas is categories whatever they are; any other is numbers unless some of it is text.
+    A categorical column of pandas has categories of any type; any other is numeric unless it contains text.
     """
     if len(getattr(values, "shape", (1,))) != 1:
         return unusable(name, f"an array of shape {values.shape}")
@@ -155,7 +155,7 @@ def from_any(name: str, values: Any) -> Column | str:  # a column of any library
     if isinstance(column, Coded):
         return from_codes(column)
     if isinstance(column, list):
-        if set(map(type, column)) <= {str, type(None)}:  # the usual case: each text is looked at once
+        if set(map(type, column)) <= {str, type(None)}:  # the usual case: each text is read once
             texts = list(dict.fromkeys(column))
             places = {text: place for place, text in enumerate(texts)}
             return from_codes(Coded(texts, np.fromiter(map(places.__getitem__, column), dtype=np.intp)))
@@ -170,7 +170,7 @@ def from_any(name: str, values: Any) -> Column | str:  # a column of any library
     kind = getattr(values, "dtype", getattr(values, "type", type(values).__name__))
     if (
         len(numbers) and np.isinf(numbers).all() and getattr(kind, "kind", "") != "f"
-    ):  # infinite is also what is no number
+    ):  # infinite also marks values that are not numbers
         return unusable(name, kind)
     return Numbers(numbers, truth)
 
@@ -182,7 +182,7 @@ def is_truth(values: Any) -> bool:
 
 
 def from_codes(column: Coded) -> Texts:
-    """Return coded values as categories; those of one name are one."""
+    """Return coded values as categories; values with the same name are merged."""
     codes: dict[str, int] = {}
     table = [
         -1 if (text := _category(plain(value))) is None else codes.setdefault(text, len(codes))

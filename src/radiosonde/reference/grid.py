@@ -133,7 +133,7 @@ class ReferenceGrid:
         """Return the rows per feature and cell of columns that are sorted already, and where their finite values are.
 
         A sorted column is counted by one binary search of its thresholds, which costs nothing beside the sort; and a
-        KLL sketch takes sorted values in less than half the time. So whoever feeds both sorts once.
+        KLL sketch takes sorted values in less than half the time. Callers that feed both therefore sort once.
 
         Args:
             columns: values, shape (rows, features), every column ascending (NaN last, as `numpy.sort` leaves it).
@@ -180,7 +180,7 @@ class ReferenceGrid:
     def ordinals(self, block: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return the cell of each value in one byte, shape (rows, features); see `MOST_BODY_CELLS` for the code.
 
-        (rows, 0), which stands for unknown cells, where a feature has more body cells than a byte can name.
+        (rows, 0), for unknown cells, if a feature has more body cells than a byte can number.
 
         Raises:
             ValueError: the block does not have one column per feature.
@@ -210,12 +210,12 @@ def fingerprints(block: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Return an order-free hash of each column: the sum modulo 2**64 of a mix of every value's bits.
 
     Sums add over any split of the rows, so the fingerprint of a merged window is the sum of its parts, and two sides
-    that saw the same multiset of values agree whatever the order; one changed value shows (but for 2**-64). It catches
+    that saw the same multiset of values agree in any order; one changed value is detected (except with probability 2**-64). It catches
     what no marginal count can: swapped equal-frequency categories, misaligned rows, stale joins. All NaNs are one
     value, and so are ``-0.0`` and ``0.0``; a column's position enters the mix. It is not a cryptographic hash.
 
-    The mix is Fibonacci multiplication, a fold of the high half, and a second multiplication, because a sum of linear
-    mixes would not tell {a + d, b - d} from {a, b}.
+    The mix is Fibonacci multiplication, a fold of the high half, and a second multiplication, because a sum of linear mixes would not
+    distinguish {a + d, b - d} from {a, b}.
 
     Args:
         block: float64, shape (rows, features).
@@ -251,7 +251,7 @@ _FOLD = np.uint64(32)
 def _thresholds(features: Sequence[FeatureProfile]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return lowest values (features, 1) and bounds (features, widest); short rows repeat their last bound.
 
-    Repeating makes whatever exceeds the last bound exceed the padding too, so ``above`` is one code for all. A feature
+    With repeated bounds, a value that exceeds the last bound exceeds the padding too, so ``above`` is one code for all. A feature
     without bounds gets minus infinity throughout: every finite value is above.
     """
     steps = max((feature.body for feature in features), default=0)

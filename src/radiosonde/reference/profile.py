@@ -1,4 +1,4 @@
-"""The reference profile: what the model saw in training, as one value that travels with the model artifact.
+"""The reference profile: the distribution of the training data, as one value that is shipped with the model artifact.
 
 A profile is plain frozen data. Fitting lives in `radiosonde.reference.fit`, the JSON file in
 `radiosonde.reference.codec`, and assigning values to cells in `radiosonde.reference.grid`.
@@ -38,8 +38,8 @@ class FeatureProfile:
         counts: reference rows per cell, in the order of `cell_names`.
         p0: smoothed reference share per cell, same order: ``(n + .5) / (N + .5 * cells)``; > 0, sums to 1.
         quantiles: the reference quantiles at 0, 1 %, 5 %, 25 %, 50 %, 75 %, 95 %, 99 %, 100 % (numeric; for people).
-        pii: people must not see its values: no sketch holds any, and the profile none either, see `without_values`.
-        key_id: of a ``pii`` feature whose categories are hashes: tells under which key (`radiosonde.model.concealed`).
+        pii: its values are hidden: neither sketches nor the profile hold any, see `without_values`.
+        key_id: of a ``pii`` feature with hashed categories: identifies the key (`radiosonde.model.concealed`).
         weights: log-likelihood-ratio weight per cell for each alternative (name to weights), see `radiosonde.reference.weights`.
     """
 
@@ -120,7 +120,7 @@ class Reference:
 
     @property
     def id(self) -> str:
-        """Identity of the whole profile, the time of its making left out; what windows call ``reference_id``."""
+        """Identity of the whole profile, without the time of its creation; ``reference_id`` in windows."""
         from radiosonde.reference.codec import identity
 
         return identity(self)
@@ -150,8 +150,8 @@ class Reference:
             score: column of the model's confidence in [0, 1].
             model: name of the model the profile is for; ``""`` fits any.
             task: ``classification`` or ``regression``; inferred from the target (or prediction) when None.
-            features: feature columns in the model's order; all other columns by default.
-            pii: features whose values nobody may see: the profile counts only how many rows have one, and no sketch is made.
+            features: feature columns in the model's order; default: all other columns.
+            pii: features with hidden values: the profile counts only how many rows have one, and no sketch is made.
             pii_key: keeps categories of such features as hashes under this key, which the model server needs too
                 (``RADIOSONDE_PII_KEY``).
             progress: called with (rows done, rows to do); every row is read twice.
@@ -174,7 +174,7 @@ class Reference:
         return fit(cls, frame, options, progress)
 
     def save(self, path: str | Path) -> None:
-        """Write the profile as one JSON file; a reader sees the old file or the new one, never half of it.
+        """Write the profile as one JSON file, atomically: a reader sees the old or the new file.
 
         Raises:
             ProfileError: the file cannot be written.
@@ -198,7 +198,7 @@ class Reference:
 def safely_named(
     features: Sequence[FeatureProfile], output: OutputProfile
 ) -> tuple[tuple[FeatureProfile, ...], OutputProfile]:
-    """Return both with features, categories and classes called as the model server calls them, see `radiosonde.model.names`."""
+    """Return both with features, categories and classes named as in the model server, see `radiosonde.model.names`."""
     renamed = tuple(
         replace(feature, name=name_of(feature.name), categories=tuple(map(name_of, feature.categories)))
         for feature in features
@@ -209,8 +209,8 @@ def safely_named(
 def without_values(feature: FeatureProfile, rows: int) -> FeatureProfile:
     """Return a ``pii`` feature without anything that is a value of it, others as they are.
 
-    Bounds and quantiles of a number are values of rows, and so are categories unless they are hashes. What stays of them is how many
-    rows have a value, none, or one that is not of the feature's kind.
+    Bounds and quantiles of a number are values of rows, and so are categories unless they are hashes. Only the numbers of rows with a
+    value, without one, or with one of another kind remain.
     """
     is_safe = feature.key_id if feature.kind == "categorical" else not feature.bounds and not feature.quantiles
     if not feature.pii or is_safe or not feature.counts:

@@ -1,8 +1,8 @@
 """Converts a feature value to the number stored in the ring.
 
-`plain` maps every Python object to a double, a text, or one of two marks; it never imports the library a value is of,
-and never asks a value for more than its class promises (a size-one array has ``__float__``, and warns when it is used).
-What the numbers mean is in `radiosonde.model.times` and `radiosonde.model.feature_names`.
+`plain` maps every Python object to a double, a text, or one of two markers; it never imports the library of a value, and uses only the
+attributes of its class (a size-one array has ``__float__``, and warns when it is used). The meaning of the numbers is documented in
+`radiosonde.model.times` and `radiosonde.model.feature_names`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INVALID: Final = float("inf")
 """Stands for a value that is neither number, text nor missing: an infinity, a list, a conversion that failed."""
 
 MISSING_TYPES: Final = frozenset({"NAType", "NaTType", "MaskedConstant"})
-"""Types of pandas' NA and NaT and numpy's masked, which raise or warn when asked; named, so that nothing is imported."""
+"""Types of pandas' NA and NaT and numpy's masked, which raise or warn when used; by name, so that nothing is imported."""
 
 Plain = float | str
 """A finite double, NaN for missing, `INVALID`, or a text."""
@@ -36,17 +36,17 @@ def is_masked(value: object) -> bool:
     """Whether *value* is a masked array of numpy's.
 
     Does not mention ``np.ma``, which numpy 2 imports at first mention. That takes milliseconds of a first prediction, and
-    a signal handler that interrupts the import and mentions it again recurses until the interpreter's limit. There is no
-    masked array before somebody has imported `numpy.ma`.
+    a signal handler that interrupts the import and uses it again recurses until the interpreter's limit. Without an import of `numpy.ma`
+    there are no masked arrays.
     """
     masked = sys.modules.get("numpy.ma")
     return masked is not None and isinstance(value, getattr(masked, "MaskedArray", ()))
 
 
 def plain(value: object) -> Plain:
-    """Return what *value* is worth: a double, or a text.
+    """Convert *value* to a double or a text.
 
-    Whole numbers beyond doubles are `INVALID`. Raises what the value's own conversion raises.
+    Whole numbers beyond doubles are `INVALID`. Exceptions of the value's conversion propagate.
     """
     kind: Any = type(value)
     return _reader_of(kind)(value)

@@ -1,7 +1,7 @@
-"""Log-likelihood-ratio weights: what one row in a cell says for an alternative against the reference.
+"""Log-likelihood-ratio weights: the evidence of one row in a cell for an alternative against the reference.
 
 A weight is ``ln(q / p0)`` of a cell, where p0 is the smoothed reference share and q the share under an alternative.
-The sum of weights over rows is linear in the cell counts, hence additive over processes, time and cohorts, one
+The sum of weights over rows is linear in the cell counts and therefore additive over processes, time and cohorts, one
 multiply-add in PromQL or SQL, and ``exp(sum)`` is an exact e-value under the reference: the expectation of
 ``exp(weight)`` is the sum of all q, which is 1 (up to six decimals of rounding).
 
@@ -18,8 +18,7 @@ Alternatives, by the name they carry in the profile:
 * ``c03*2``, ``c03/2`` (categorical, the ten most frequent): a category doubles or halves.
 
 Each q is mixed with 1 % of p0. That bounds every weight from below at ln 0.01 = -4.6 and costs at most 0.01 nats a
-row: without it one row in an unlikely cell outweighs hundreds that say otherwise, and a fault that strikes half of the
-rows is missed.
+row: without it one row in an unlikely cell outweighs hundreds of others, and a fault that affects half of the rows is missed.
 
 Source: likelihood-ratio e-processes, e.g. Shin, Ramdas, Rinaldo, "E-detectors", NEJSDS 2023; normal scores after van
 der Waerden.

@@ -1,11 +1,11 @@
 """Mergeable sketches with one contract: update, merge, bytes, query.
 
 A sketch here is a thin class over Apache DataSketches: it fixes the parameters (so that any two sketches of a kind
-merge), states the error, and turns foreign or damaged bytes into a `MergeError`. The bytes are the plain DataSketches
-serialization with no header of ours, so any DataSketches implementation (Python, Java, C++, ClickHouse) reads them.
+merge), states the error, and raises `MergeError` for foreign or damaged bytes. The bytes are the plain DataSketches serialization without
+an additional header, so any DataSketches implementation (Python, Java, C++, ClickHouse) reads them.
 
-The library is loaded at the first sketch (`radiosonde.sketches.library`): a model server pays for it on the consumer's side, and
-where it is missing everything else is still counted.
+The library is loaded at the first sketch (`radiosonde.sketches.library`), in the consumer's thread of a model server. Without it everything
+else is still counted.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DAMAGED = (ValueError, IndexError, RuntimeError, MemoryError, TypeError, OverflowError)
-"""What the native library raises on bytes it cannot read: no single type, so all of them are caught at the border."""
+"""Exceptions of the native library for unreadable bytes; there is no common base class."""
 
 
 class Sketch(ABC):
@@ -33,7 +33,7 @@ class Sketch(ABC):
 
     @abstractmethod
     def update(self, values: NDArray[Any]) -> None:
-        """Add *values* (one-dimensional); what the sketch does not hold (missing, not a number) is left out."""
+        """Add *values* (one-dimensional); unsupported values (missing, not a number) are ignored."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:
@@ -50,7 +50,7 @@ class Sketch(ABC):
     @classmethod
     @abstractmethod
     def from_bytes(cls, serialized: bytes) -> Self:
-        """Read what `to_bytes` wrote.
+        """Decode the result of `to_bytes`.
 
         Raises:
             MergeError: *serialized* is damaged or a sketch of another kind.

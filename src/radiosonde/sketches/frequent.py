@@ -38,7 +38,7 @@ class FrequentItem(NamedTuple):
 
 
 class FrequentSketch(Sketch):
-    """Frequent-items sketch of a text or numeric stream; see the module for its bargain."""
+    """Frequent-items sketch of a text or numeric stream; see the module for its guarantees."""
 
     __slots__ = ("_sketch",)
     kind: ClassVar[str] = "frequent"
@@ -59,7 +59,7 @@ class FrequentSketch(Sketch):
         return bool(self._sketch.is_empty())
 
     def update(self, values: NDArray[Any]) -> None:
-        """Add numbers (finite ones) or text; ``None`` and what is neither is left out."""
+        """Add finite numbers or text; ``None`` and other values are ignored."""
         if values.dtype.kind in "OUS":
             counts = Counter(name_of(value) for value in values.tolist() if isinstance(value, str))
         else:

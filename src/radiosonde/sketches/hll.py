@@ -35,7 +35,7 @@ _MODE, _MODE_MASK, _DENSE_FOUR_BIT = 7, 0b1111, 0b0010
 
 
 class HllSketch(Sketch):
-    """HyperLogLog sketch of the values of a numeric or text stream; see the module for its bargain."""
+    """HyperLogLog sketch of the values of a numeric or text stream; see the module for its guarantees."""
 
     __slots__ = ("_sketch",)
     kind: ClassVar[str] = "hll"
@@ -51,7 +51,7 @@ class HllSketch(Sketch):
         return bool(self._sketch.is_empty())
 
     def update(self, values: NDArray[Any]) -> None:
-        """Add numbers (finite ones) or text; ``None`` and what is neither is left out."""
+        """Add finite numbers or text; ``None`` and other values are ignored."""
         add = self._sketch.update
         for value in distinct(values):
             add(value)

@@ -33,7 +33,7 @@ RANK_ERROR_RATIO = 0.0133
 
 
 class KllSketch(Sketch):
-    """KLL sketch of the finite values of a numeric stream; see the module for its bargain."""
+    """KLL sketch of the finite values of a numeric stream; see the module for its guarantees."""
 
     __slots__ = ("_sketch",)
     kind: ClassVar[str] = "kll_double"
@@ -106,7 +106,7 @@ class KllSketch(Sketch):
 
 
 def retained(serialized: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the values that a serialized KLL sketch of doubles retains, in no order, and how many each stands for.
+    """Return the values that a serialized KLL sketch of doubles retains, unordered, and their weights.
 
     Reads the bytes as they are (their layout: `_check_levels`), without the library: a month of windows holds more than a
     hundred thousand sketches, and the library hands over one Python float at a time.
@@ -138,8 +138,8 @@ def _check_levels(serialized: bytes) -> list[int]:
     """Check the level table of a serialized sketch, which the library trusts and follows out of bounds; return the sizes of its levels.
 
     Layout of a sketch of more than one value: flags at 3 (bit 0 empty, bit 2 single value), n at 8, number of levels
-    at 18, level offsets (uint32) from 20, then minimum, maximum and the retained values. A value of level *i* stands
-    for 2**i values, so the levels must add up to n, and the offsets and the length must agree.
+    at 18, level offsets (uint32) from 20, then minimum, maximum and the retained values. A value of level *i* represents 2**i values, so
+    the levels must add up to n, and the offsets and the length must agree.
 
     Raises:
         ValueError: they do not.

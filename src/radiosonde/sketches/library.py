@@ -1,8 +1,7 @@
 """All access to Apache DataSketches, the only dependency without a wheel for every interpreter.
 
-Without it everything that is counted exactly still is: traffic, latency, answers, feature cells, labels. Windows then hold no
-sketches, and those of other hosts are left out of sums. It is loaded at the first sketch, because loading it costs about as
-much as numpy.
+Without it all exact counts still work: traffic, latency, answers, feature cells, labels. Windows then hold no sketches, and those of other
+hosts are omitted from sums. It is loaded at the first sketch, because loading it takes about as long as numpy.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 from radiosonde.errors import ConfigurationError
 
 HOW_TO_INSTALL = "pip install 'radiosonde[sketches]', which needs a C++ compiler where there is no wheel (Python 3.14)"
-"""What a message or a page says next to the missing library."""
+"""Installation advice in messages and pages."""
 
 
 @cache
@@ -22,7 +21,7 @@ def is_available() -> bool:
     """Return whether sketches can be made and read in this interpreter; does not load the library."""
     try:
         return find_spec("datasketches") is not None
-    except (ImportError, ValueError):  # something else of that name stands in its place
+    except (ImportError, ValueError):  # another module of that name shadows it
         return False
 
 

@@ -1,15 +1,14 @@
 """Merges windows over processes, hosts, time and cohorts, independent of the order.
 
 Integers add exactly, float sums add, sketches merge within their stated bound. Tables whose rows have names (phases,
-classes, label classes) are united by name: if all parts name the same rows in the same order that order is kept, else
-the union is sorted, which is what makes the result independent of the order of the parts. A part that names no rows
-(a window with errors only) has no say.
+classes, label classes) are merged by name: if all parts have the same rows in the same order that order is kept, else the union is sorted,
+so that the result is independent of the order of the parts. A part without rows (a window with errors only) is ignored.
 
 Cells add only within one grid, histograms only within one set of edges. `sum_windows` raises `MergeError` on a
 mismatch; `merge_windows` keeps such windows apart instead, so one redeployed reference never stops a report.
 
-What is added how is declared with each field (`radiosonde.model.fields`). All parts of a group are added at once rather than
-pair by pair: a sketch is read once instead of once per merge.
+The merge rule is declared with each field (`radiosonde.model.fields`). All parts of a group are added at once instead of pair by pair: a
+sketch is read once instead of once per merge.
 """
 
 from __future__ import annotations

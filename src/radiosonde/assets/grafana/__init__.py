@@ -1,6 +1,7 @@
 """Grafana: a dashboard of all models, and one of a single model, over the recording rules of `radiosonde.assets.prometheus`.
 
-`fleet` and `model` declare rows of panels in the order in which an on-call engineer asks; `dashboard` turns them into Grafana's JSON model.
+`fleet` and `model` declare rows of panels in the order of an on-call engineer's questions; `dashboard` converts them to Grafana's JSON
+model.
 """
 
 from __future__ import annotations

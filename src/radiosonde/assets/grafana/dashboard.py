@@ -1,7 +1,7 @@
 """Rows of panels as Grafana's JSON model of a dashboard.
 
-Written as plain JSON: a dashboard is a document, and the library must not need a generator's package on the user's machine. The fields are those of
-schema version 39 (Grafana 10.4), which later versions migrate by themselves.
+Written as plain JSON: a dashboard is a document, and the library must not need a generator's package on the user's machine. The fields are
+those of schema version 39 (Grafana 10.4), which later versions migrate by themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from radiosonde.semconv import metrics
 SCHEMA_VERSION = 39
 _COLUMNS = 24
 _ANY = ".*"
-"""What *All* stands for; it matches an absent label too, so that no filter hides what lacks it."""
+"""Value of *All*; it matches an absent label too, so that no filter hides series without the label."""
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -30,7 +30,7 @@ class Query(NamedTuple):
     Attributes:
         expr: PromQL; variables as ``$name``.
         legend: of each series; labels in double braces.
-        exemplars: show those of the series.
+        exemplars: show the exemplars of the series.
     """
 
     expr: str
@@ -44,8 +44,8 @@ class DashboardPanel:
 
     Attributes:
         title: of a few words.
-        text: what it shows and how to read it; the tooltip.
-        queries: what it draws.
+        text: explanation, shown as tooltip.
+        queries: the queries.
         unit: as Grafana names it.
         kind: ``timeseries``, ``table`` or ``stat``.
         width: of 24 columns.

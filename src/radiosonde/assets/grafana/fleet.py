@@ -1,4 +1,4 @@
-"""The dashboard of all models: what is open, and a row of figures for each model."""
+"""The dashboard of all models: open incidents, and a row of figures for each model."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The alerts as people read them: tier, times, summary, meaning and what to do. ``docs/alerts.md`` is made from this.
+"""The documentation of alerts: tier, times, summary, meaning and what to do. ``docs/alerts.md`` is generated from this.
 
-* *page*: facts that need no model of the data (the error budget burns, telemetry is absent, a feature that was never empty is), and incidents
-  that a diagnosis beside the data has found.
-* *ticket*: what somebody should look at the next day.
-* *info*: distances such as PSI, which seasons and weekends move. On ten healthy model-months of real flights PSI above 0.2 fires two dozen times
-  per model and month. They are shown and never sent.
+* *page*: facts that need no model of the data (the error budget burns, telemetry is absent, a feature that was never empty is), and
+  incidents that a diagnosis beside the data has found.
+* *ticket*: work for the next day.
+* *info*: distances such as PSI, which seasons and weekends move. On ten healthy model-months of real flights PSI above 0.2 fires two dozen
+  times per model and month. They are shown and never sent.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _SHARE = "{{ $value | humanizePercentage }}"
 
 
 class AlertText(NamedTuple):
-    """What people read of one alert.
+    """The documentation of one alert.
 
     Attributes:
         severity: its tier.
         holds: how long the expression must hold first.
         keeps: how long it fires on after that.
         summary: template of one line that names the place.
-        meaning: what it says, and what it does not.
-        steps: what to do, in order.
+        meaning: its interpretation.
+        steps: actions, in order.
     """
 
     severity: Severity

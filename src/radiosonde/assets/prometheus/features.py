@@ -17,7 +17,7 @@ _MOST_BINS = 10
 """Bins between deciles."""
 
 USUAL = "7d"
-"""What a share is compared with: its mean over the last week, three hours ago."""
+"""Baseline of a share: its mean over the last week, three hours ago."""
 PARTS = {"null": "null", "unseen": "unseen", "outside": "below|above"}
 """Shares of special cells, by the name of their rule."""
 
@@ -57,7 +57,7 @@ def feature_rules(promql: Promql) -> Group:
 
 
 def _location(promql: Promql) -> str:
-    """Return how far the rows moved up, in bins: the sum over bounds of the change of the share above each; below zero is down."""
+    """Return the shift of the rows in bins: the sum over bounds of the change of the share above each; negative is down."""
     feature, cells = promql.labels(*FEATURE), promql.labels(*CELL)
     cell = label(names.FEATURE_CELL)
     above = (

@@ -14,7 +14,7 @@ _AGED = (*RELEASE, names.LABEL_LAG)
 _DAY = "1d"
 WRONG, ROWS = "radiosonde:outcomes:wrong1d", "radiosonde:outcomes:rows1d"
 EFFECT = 0.05
-"""Difference of two shares that the sequential test is tuned to; it keeps its error whatever the difference is."""
+"""Difference of two shares that the sequential test is tuned to; its error bound holds for any difference."""
 
 
 def label_rules(promql: Promql) -> Group:

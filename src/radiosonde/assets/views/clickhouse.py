@@ -233,7 +233,7 @@ LEFT JOIN (
 LEFT JOIN (SELECT {_PROCESS}, max(n) AS memory FROM @levels WHERE {_in([metrics.RUNTIME_MEMORY])} GROUP BY process) AS sizes USING (process)""",
     ),
 )
-"""What answers read, from the metrics of the registry."""
+"""The relations of answers, from the metrics of the registry."""
 
 
 def make(_: AssetOptions) -> list[Asset]:

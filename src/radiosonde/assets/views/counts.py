@@ -40,7 +40,7 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("process", "cpu", "throttled", "periods", "gc", "loop_lag", "pool_wait", "memory"),
     ),
 }  # fmt: skip
-"""By name: what its rows are, and its columns. Rows need not be added up: answers do that."""
+"""By name: the meaning of its rows, and its columns. Rows may be partial: answers sum them."""
 
 
 def counts(name: str, query: str) -> SqlView:

@@ -178,7 +178,7 @@ SELECT process, runtime.cpu_s AS cpu, runtime.throttled_periods AS throttled, ru
 FROM radiosonde_windows WHERE runtime IS NOT NULL AND {_IN}""",
     ),
 )
-"""What answers read, from the columns of the store (``docs/store.md``)."""
+"""The relations of answers, from the columns of the store (``docs/store.md``)."""
 
 
 def make(_: AssetOptions) -> list[Asset]:

@@ -1,4 +1,4 @@
-"""The page of views: each question, what its rows are, and its columns."""
+"""The page of views: each question, the meaning of its rows, and its columns."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 PREFIX = "radiosonde_"
-"""What every view's name begins with."""
+"""Prefix of the names of all views."""
 
 _CALL = re.compile(r"@(\w+)")
 
@@ -16,8 +16,8 @@ class SqlView(NamedTuple):
     """A query over the interval ``[t0, t1)``.
 
     Attributes:
-        name: without `PREFIX`.
-        summary: what its rows are, in one sentence.
+        name: name without `PREFIX`.
+        summary: the meaning of its rows, in one sentence.
         columns: as it returns them, in order.
         query: SQL; ``@name`` reads another view over the same interval.
     """
@@ -34,5 +34,5 @@ def expanded(view: SqlView, call: Callable[[str], str]) -> str:
 
 
 def summary_lines(view: SqlView) -> str:
-    """Return the comment that stands above a view in a file."""
+    """Return the comment above a view in a file."""
     return f"-- {view.summary}\n-- Columns: {', '.join(view.columns)}."
