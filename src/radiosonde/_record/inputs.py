@@ -36,6 +36,7 @@ from radiosonde._record.summaries import (
 from radiosonde._record.tables import InputTable, table_of
 from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
+from radiosonde.model.iteration import items_of
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
 from radiosonde.reference.containers import EVERY, Plain, cut, part_of, plain_column
 from radiosonde.reference.values import is_masked
@@ -194,13 +195,15 @@ class InputWriter:
     def _by_name(self, value: Mapping[Any, object]) -> Sequence[object] | None:
         """Return the values of the features by name, None for a missing one; None when no name is known, counted."""
         if self._schema.reading == "wide":
-            return list(value.values())
+            return list(items_of(value.values()))
         names = self._schema.names
         missing = object()
         values = [value.get(name, missing) for name in names]
         absent = sum(item is missing for item in values)
-        if absent and not all(isinstance(name, str) for name in value):
-            by_text = dict(zip(feature_names(value), value.values(), strict=True))  # labelled by position, or mixed
+        if absent and not all(isinstance(name, str) for name in items_of(value)):
+            by_text = dict(
+                zip(feature_names(value), items_of(value.values()), strict=True)
+            )  # labelled by position, or mixed
             values = [by_text.get(name, missing) for name in names]
             absent = sum(item is missing for item in values)
         if absent == len(names):

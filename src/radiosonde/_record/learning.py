@@ -18,6 +18,7 @@ from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, att
 from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
 from radiosonde._record.tables import table_of
 from radiosonde.model.feature_names import feature_names
+from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import cut, plain_column
 
 
@@ -183,13 +184,14 @@ def flattened(row: Any) -> list[Any]:
     """Return the values of rows in rows, one by one: as an array, [1, "2"] would be text throughout."""
     if form_of_item(row) is Form.ARRAY:
         return list(as_array(row).reshape(-1).tolist())
-    return [value for item in row for value in flattened(item)] if is_nested(row) else list(row)
+    rows = items_of(row)
+    return list(items_of(value for item in rows for value in flattened(item))) if is_nested(row) else list(rows)
 
 
 def row_width(item: Any, form: Form) -> int:
     """Return the number of values of an item of a sequence of rows, including nested ones."""
     if form is Form.ARRAY:
-        return int(np.prod([int(axis) for axis in getattr(item, "shape", np.shape(item))], dtype=np.int64))
+        return int(np.prod([int(axis) for axis in items_of(getattr(item, "shape", np.shape(item)))], dtype=np.int64))
     if is_nested(item):
         return len(item) * row_width(item[0], recognise(item[0]))
     return len(item)

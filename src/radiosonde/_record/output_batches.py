@@ -33,6 +33,7 @@ from radiosonde._record.row_counts import SUM_SLACK
 from radiosonde._record.shapes import Form, as_array, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
+from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import cut, with_doubles
 from radiosonde.reference.values import is_masked
 
@@ -140,7 +141,7 @@ class BatchOutputReader:
     def _part_of(self, answers: _Answers, kept: slice, block: Block) -> int:
         """Read some rows of a batch; return their kind."""
         found = answers.found
-        kind = self._column(found[kept] if isinstance(found, np.ndarray) else list(cut(found, kept)), block)
+        kind = self._column(found[kept] if isinstance(found, np.ndarray) else list(items_of(cut(found, kept))), block)
         if kind == OUTPUT_CLASS and answers.sure is not None:
             block[:, 1] = bounded(answers.sure[kept])
         return kind
@@ -383,7 +384,7 @@ def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | Sequence
     if names is None and (lists := getattr(value, "to_pylist", None) or getattr(value, "to_list", None)):
         nulls = getattr(value, "null_count", 0)
         if nulls() if callable(nulls) else nulls:  # as an array whole numbers would be floats, and text would raise
-            return list(lists())
+            return list(items_of(lists()))
     if hasattr(value, "to_pylist"):
         return _dense(np.asarray(value))
     if hasattr(value, "to_numpy"):

@@ -43,6 +43,7 @@ from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_name
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, class_text, losses
 from radiosonde.model.classes import bare, plain_class
+from radiosonde.model.iteration import items_of
 from radiosonde.model.names import has_own_text
 from radiosonde.reference.values import MISSING_TYPES
 
@@ -331,14 +332,14 @@ class OutputReader:
         return self.read(float(number))
 
     def _named_distribution(self, probabilities: Mapping[Any, Any]) -> Summary:
-        numbers = [float(number) for number in probabilities.values()]
+        numbers = [float(number) for number in items_of(probabilities.values())]
         total = sum(numbers)
         if self.task == "regression" or not (
             min(numbers) >= -PROBABILITY_SLACK and -SUM_SLACK <= total - 1.0 <= SUM_SLACK
         ):
             return self.unreadable(probabilities, "its numbers do not add up to 1, so they are not class probabilities")
         confidence = max(numbers)
-        return self._labelled(list(probabilities)[numbers.index(confidence)], min(confidence, 1.0))
+        return self._labelled(list(items_of(probabilities))[numbers.index(confidence)], min(confidence, 1.0))
 
     def _labelled(self, label: Any, confidence: Any) -> Summary:
         label = plain_class(label)
@@ -366,7 +367,9 @@ class OutputReader:
             return self._within(value, value[0])
         if not len(value):
             return self.unreadable(value, "it is empty")
-        return self._labelled(value[0], value[1]) if is_pair(value) else self._distribution(list(value))
+        if is_pair(value):
+            return self._labelled(value[0], value[1])
+        return self._distribution(list(value if type(value) is list else items_of(value)))
 
     def unreadable(self, value: object, why: str = "the type is not supported") -> Summary:
         """Count an unreadable answer and log the reason."""

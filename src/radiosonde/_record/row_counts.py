@@ -15,6 +15,7 @@ import numpy as np
 from radiosonde._record.learning import form_of_item, is_scalar
 from radiosonde._record.shapes import Form, recognise
 from radiosonde.model.classes import bare
+from radiosonde.model.iteration import items_of
 
 SUM_SLACK: Final = 1e-3
 """How far from one the numbers of a distribution may add up to: more than half precision and rounded JSON are off by."""
@@ -54,9 +55,13 @@ def answers_in(result: Any, task: str | None = None) -> int | None:
 def _in_mapping(result: Mapping[Any, Any]) -> int | None:
     if "probabilities" in result:
         return _in_probabilities(result["probabilities"])
-    if all(is_scalar(recognise(value)) for value in result.values()):
+    if all(is_scalar(recognise(value)) for value in items_of(result.values())):
         return 1
-    lengths = {len(value) for value in result.values() if recognise(value) in (Form.SEQUENCE, Form.ARRAY, Form.SERIES)}
+    lengths = {
+        len(value)
+        for value in items_of(result.values())
+        if recognise(value) in (Form.SEQUENCE, Form.ARRAY, Form.SERIES)
+    }
     return lengths.pop() if len(lengths) == 1 else None
 
 
@@ -94,7 +99,7 @@ def is_pair(value: Sequence[Any]) -> bool:
 def _in_flat(result: Any, count: int, task: str | None) -> int:
     if not 1 < count <= _SHOWN or task == "regression":
         return count
-    numbers = result.tolist() if hasattr(result, "tolist") else list(result)
+    numbers = list(items_of(result.tolist() if hasattr(result, "tolist") else result))
     if not all(type(number) is float or isinstance(number, np.floating) for number in numbers):
         return count
     is_distribution = min(numbers) >= 0.0 and abs(sum(numbers) - 1.0) <= SUM_SLACK

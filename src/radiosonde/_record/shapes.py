@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from radiosonde.model.feature_names import feature_names
+from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import EVERY, cut, part_of
 
 
@@ -106,7 +107,10 @@ def is_frame(value: object) -> bool:
 
 
 def _has(value: object, name: str) -> bool:
-    return hasattr(type(value), name) or name in getattr(value, "__dict__", ())
+    if hasattr(type(value), name):
+        return True
+    own = getattr(value, "__dict__", None)  # a class may answer anything: `in` an endless iterator never returns
+    return isinstance(own, dict) and name in own
 
 
 def _is_label(value: object, name: str) -> bool:
@@ -162,10 +166,11 @@ def as_mapping(value: Any) -> Mapping[Any, object]:
     kind = type(value)
     if isinstance(getattr(kind, "model_config", None), dict):
         fields = {name: getattr(value, name) for name in attribute_names(value) or ()}
-        return {**fields, **(value.__pydantic_extra__ or {})}
+        extra = value.__pydantic_extra__
+        return {**fields, **extra} if type(extra) is dict else fields
     converter = next((name for name in ("to_dict", "_asdict", "asDict") if hasattr(kind, name)), None)
     mapping: Mapping[Any, object] = (
-        {name: value[name] for name in value.keys()} if converter is None else getattr(value, converter)()  # noqa: SIM118 -- no mapping: iterated, it may give values
+        {name: value[name] for name in items_of(value.keys())} if converter is None else getattr(value, converter)()
     )
     return mapping
 
@@ -187,8 +192,8 @@ def attribute_names(value: object) -> tuple[str, ...] | None:
     kind = type(value)
     for holder in ("model_fields", "__pydantic_fields__", "__attrs_attrs__", "__struct_fields__", "_fields"):
         fields = getattr(kind, holder, None)
-        if fields and not isinstance(fields, property):
-            return tuple(getattr(item, "name", item) for item in fields)
+        if isinstance(fields, (tuple, list, dict)) and fields:
+            return tuple(getattr(item, "name", item) for item in items_of(fields))
     return _slots(kind)
 
 
@@ -204,7 +209,9 @@ def _slots(kind: type) -> tuple[str, ...] | None:
     names: list[str] = []
     for base in reversed(kind.__mro__[:-1]):
         own = vars(base).get("__slots__")
-        if own is None:
+        if not isinstance(
+            own, (str, tuple, list, dict, set, frozenset)
+        ):  # absent, or an iterator, which is not consumed
             return None
         names += [own] if isinstance(own, str) else own
     # Not `hasattr`, which also finds attributes of the metaclass: every type can be called.
@@ -237,5 +244,5 @@ def head(value: Any) -> list[Any]:
     part = value.iloc[first] if hasattr(type(value), "iloc") else cut(value, first)
     for convert in ("to_pylist", "to_list", "tolist"):
         if hasattr(type(part), convert):
-            return list(getattr(part, convert)())
-    return list(part)
+            return list(items_of(getattr(part, convert)()))
+    return list(items_of(part))

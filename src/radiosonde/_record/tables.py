@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from radiosonde._record.shapes import Form, column_names, head, recognise
 from radiosonde._record.summaries import WIDE_NAMES, summarise
 from radiosonde.model.feature_names import feature_names
+from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
 
 CONVERTED_BYTES = 4 << 20
@@ -192,7 +193,7 @@ def _of_dmatrix(value: Any) -> InputTable:
 def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
     """Return a mapping whose every value is a column of one length; None for a row by name."""
     lengths = set()
-    for column in value.values():
+    for column in items_of(value.values()):
         length = column_length(column)
         if length is None:
             return None
@@ -204,7 +205,7 @@ def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
     names: list[str] = []
     readers: list[Callable[[slice], Plain]] = []
     slow = 0
-    for name, column in zip(feature_names(value), value.values(), strict=True):
+    for name, column in zip(feature_names(value), items_of(value.values()), strict=True):
         shape = getattr(column, "shape", ())
         width = int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
         if width == 1:

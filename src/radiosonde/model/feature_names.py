@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from radiosonde.model.iteration import items_of
 from radiosonde.model.names import name_of
 
 _EXACT = 2**53
@@ -29,7 +30,7 @@ _EXACT = 2**53
 
 def feature_names(labels: Iterable[object]) -> list[str]:
     """Return column labels as distinct texts, in order."""
-    names = [label if isinstance(label, str) else _written(label) for label in labels]
+    names = [label if isinstance(label, str) else _written(label) for label in items_of(labels)]
     if len(set(names)) == len(names):
         return names
     taken, written = set(names), list[str]()

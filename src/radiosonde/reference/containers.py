@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde.model.iteration import items_of
 from radiosonde.model.times import array_seconds, scaled
 from radiosonde.reference.values import is_masked
 
@@ -62,7 +63,7 @@ def plain_column(column: Any, kept: slice = EVERY) -> Plain:
     if library == "pyarrow":
         return _of_arrow(column, kept)
     if isinstance(column, Sequence) and not isinstance(column, (array.array, memoryview)):
-        return list(cut(column, kept))
+        return list(items_of(cut(column, kept)))
     return _of_array(part_of(column, kept))
 
 
