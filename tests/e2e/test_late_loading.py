@@ -20,6 +20,20 @@ for _ in range(100):
     predict(np.zeros((1, 3)))
 print(sorted({{"requests", "urllib3", "opentelemetry.sdk", "google.protobuf"}} & set(sys.modules)))
 """
+EVERYTHING = """
+import sys
+import numpy as np
+import radiosonde as rs
+rs.start(otlp=True, prometheus=True, store=sys.argv[1] + "/windows.sqlite")
+predict = rs.observe("delays", classes=("on time", "late"))(lambda row: np.array([[0.25, 0.75]]))
+for number in range(3000):
+    predict(np.full((1, 3), float(number)))
+assert rs.flush(60.0)
+from prometheus_client import generate_latest
+assert b"radiosonde_prediction_calls_total" in generate_latest()
+print(*sorted(sys.modules))
+"""
+UNUSED = {"decimal", "fractions", "google", "opentelemetry", "pandas", "pyarrow", "requests", "statistics", "urllib3"}
 DETECTOR = """
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 
@@ -61,6 +75,16 @@ def test_the_first_answers_load_no_sender(tmp_path: Path, start: str, variables:
         calls = sink.metrics()["radiosonde.prediction.calls"]
     assert printed.strip() == "[]"
     assert sum(point.as_int for point in calls.sum.data_points) == 100
+
+
+def test_all_carriers_load_no_library_that_they_do_not_use(tmp_path: Path) -> None:
+    """A flush to all carriers and a scrape load nothing that only labels, tracing or tables need."""
+    with otlp_sink() as sink:
+        printed = run(EVERYTHING, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
+        assert "radiosonde.prediction.calls" in sink.metrics()
+    loaded = {name.partition(".")[0] for name in printed.split()}
+    assert {"prometheus_client", "sqlite3", "http"} <= loaded
+    assert loaded & UNUSED == set()
 
 
 @pytest.mark.parametrize("named", ["rack,broken", "*", "rack, missing"])

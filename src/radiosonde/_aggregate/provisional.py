@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_categories, as_numbers
-from radiosonde._aggregate.row_memory import RowMemory
+from radiosonde._aggregate.row_memory import COPIED_BYTES, RowMemory
 from radiosonde._clock import monotonic_ns, sleep
 from radiosonde._ring.anonymous import room_for
 from radiosonde._ring.text_codes import codes_of
@@ -40,14 +40,17 @@ PROVISIONAL_ROWS = 1000
 BACKLOG_BYTES = 4 << 20
 """Bytes of rows that wait for one reference: 17 000 rows of 30 features."""
 
-PIECE_BYTES = 1 << 18
-"""Of rows that are counted at once for a snapshot; arbitrary, some ten times less than may wait."""
+PIECE_BYTES = COPIED_BYTES
+"""Of rows that are counted at once for a snapshot: 512 rows of 30 features."""
 
 BACKLOG_PARTS = 4096
 """Pieces they may wait in: a trickle makes one of each row, and each takes as much as 30 values."""
 
 FITTED_ROWS = 20_000
 """Rows a reference is fitted from at most."""
+
+INTERIM_ROWS = 2_000
+"""Rows an interim reference is fitted from at most: a snapshot waits for it, and it is made anew as rows come."""
 
 HURRIED_ROWS = 256
 """Rows that are counted where an exit has no time for all. numpy keeps the interpreter lock over so few values, so another
@@ -102,11 +105,12 @@ class Backlog:
         self._first_ns, self._last_ns = min(self._first_ns, part.start_ns), max(self._last_ns, part.start_ns)
         self._rows += len(part.rows)
         memory = self._memory = self._memory or RowMemory(part.rows.shape[1], BACKLOG_BYTES)
-        part = self._thinned(part, self._step)
-        while not memory.has_room(len(part.rows)):
+        chosen = self._chosen(len(part.rows), self._step)
+        while not memory.has_room(len(part.rows) if chosen is None else len(chosen)):
             self._halve()
-            part = self._thinned(part, 2)
-        self._keep(part)
+            drawn = self._thinner.positions(len(part.rows) if chosen is None else len(chosen), 2)
+            chosen = drawn if chosen is None else chosen[drawn]
+        self._keep(part._replace(weight=part.weight * self._step), chosen)
         if len(self._parts) > BACKLOG_PARTS:
             self._begin_anew([each._replace(rows=each.rows.copy()) for each in gathered(self._parts)])
             if len(self._parts) > BACKLOG_PARTS // 2:  # else they would have to be gathered at each of the next rows
@@ -122,8 +126,15 @@ class Backlog:
     def _halve(self) -> None:
         """Drop every second row; double the weight of the others and of later rows."""
         self._step *= 2
-        # One after the other: each is copied to where it, or those before it, lay.
-        self._begin_anew(self._thinned(part, 2) for part in self._parts)
+        parts, self._parts = self._parts, []
+        if self._memory is not None:
+            self._memory.clear()
+        for part in parts:  # one after the other: each is copied to where it, or those before it, lay
+            self._keep(part._replace(weight=2 * part.weight), self._chosen(len(part.rows), 2))
+
+    def _chosen(self, rows: int, step: int) -> NDArray[np.int64] | None:
+        """Return which of so many rows stay, None for all."""
+        return None if step == 1 else self._thinner.positions(rows, step)
 
     def _begin_anew(self, parts: Iterable[Part]) -> None:
         """Replace the parts by a new list, so that holders of the former list keep it unchanged."""
@@ -133,9 +144,9 @@ class Backlog:
         for part in parts:
             self._keep(part)
 
-    def _keep(self, part: Part) -> None:
-        if len(part.rows) and self._memory is not None:
-            self._parts.append(part._replace(rows=self._memory.append(part.rows)))
+    def _keep(self, part: Part, chosen: NDArray[np.int64] | None = None) -> None:
+        if len(part.rows if chosen is None else chosen) and self._memory is not None:
+            self._parts.append(part._replace(rows=self._memory.append(part.rows, chosen)))
 
     def _thinned(self, part: Part, step: int) -> Part:
         if step == 1:
@@ -183,11 +194,12 @@ class Backlog:
         if step > 1:  # all are drawn before one is written: a backlog that was counted in part is in another order
             self._begin_anew([self._thinned(part, step) for part in self._parts])
 
-    def reference(self, deadline_ns: int | None = None) -> Reference:
-        """Return the provisional reference of all that waits.
+    def reference(self, deadline_ns: int | None = None, most_rows: int = FITTED_ROWS) -> Reference:
+        """Return the provisional reference of what waits.
 
         Args:
             deadline_ns: monotonic clock; with one, no thread is offered the interpreter lock between features.
+            most_rows: rows to fit it from; of more, evenly spaced ones.
 
         Raises:
             OutOfTimeError: the deadline has passed.
@@ -200,10 +212,7 @@ class Backlog:
                 raise OutOfTimeError
 
         stream = self._parts[0].stream
-        parts = self._gathered()
-        total = sum(len(part.rows) for part in parts)
-        step = -(-total // FITTED_ROWS)
-        parts = [part._replace(rows=part.rows[::step]) for part in parts] if step > 1 else parts
+        parts = self._gathered(-(-sum(len(part.rows) for part in self._parts) // most_rows))
         block = room_for(sum(len(part.rows) for part in parts), len(stream.features))
         categories = {}
         for position, name in enumerate(stream.features):
@@ -224,7 +233,7 @@ class Backlog:
         if not self._parts:
             return None
         if self._interim is None or self._rows >= 2 * self._interim[0]:
-            self._interim = self._rows, self.reference()
+            self._interim = self._rows, self.reference(most_rows=INTERIM_ROWS)
         reference = self._interim[1]
         shadows = {id(stream): dataclasses.replace(stream) for stream in self.streams}
         for shadow in shadows.values():
@@ -233,12 +242,16 @@ class Backlog:
             [part._replace(stream=shadows[id(part.stream)]) for part in members] for members in self._groups()
         ]
 
-    def _gathered(self) -> list[Part]:
-        """Return the waiting rows, grouped by stream, cohort and weight."""
+    def _gathered(self, step: int) -> list[Part]:
+        """Return every *step*-th waiting row, grouped by stream, cohort and weight."""
         found = []
         for members in self._groups():
-            rows = room_for(sum(len(member.rows) for member in members), members[0].rows.shape[1])
-            np.concatenate([member.rows for member in members], out=rows)
+            chosen, total = [], 0
+            for member in members:
+                chosen.append(member.rows[-total % step :: step])
+                total += len(member.rows)
+            rows = room_for(sum(map(len, chosen)), members[0].rows.shape[1])
+            np.concatenate(chosen, out=rows)
             found.append(members[0]._replace(rows=rows))
         return found
 
@@ -269,21 +282,24 @@ def _group(part: Part) -> tuple[int, int, str, int, bool]:
 
 
 def pieces(members: list[Part]) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of parts, some `PIECE_BYTES` at a time: counting costs by the piece, and holds it several times over.
+    """Yield the rows of parts, at most `PIECE_BYTES` at a time: counting costs by the piece, and holds it several times over.
 
     Every carrier counts the waiting rows for each snapshot, in its own thread, whose heap keeps its peak: with all rows at once each thread
     kept 10 MiB more.
     """
+    most = max(1, PIECE_BYTES // max(1, members[0].rows.strides[0]))
     waiting: list[NDArray[np.float64]] = []
-    size_bytes = 0
+    rows = 0
     for part in members:
-        waiting.append(part.rows)
-        size_bytes += part.rows.nbytes
-        if size_bytes >= PIECE_BYTES:
-            yield np.concatenate(waiting)
-            waiting, size_bytes = [], 0
+        start = 0
+        while start < len(part.rows):
+            waiting.append(part.rows[start : start + most - rows])
+            start, rows = start + len(waiting[-1]), rows + len(waiting[-1])
+            if rows == most:
+                yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+                waiting, rows = [], 0
     if waiting:
-        yield np.concatenate(waiting)
+        yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
 
 
 def _fill(column: NDArray[np.float64], parts: list[Part], position: int) -> list[str] | None:

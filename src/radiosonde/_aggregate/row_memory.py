@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from radiosonde._ring.anonymous import room_for
 
+COPIED_BYTES = 120 << 10
+"""Of rows that are copied at once through the heap of a thread. Below 128 KiB: glibc maps what is larger, and when it first lets such an
+array go, it raises that bound to the size of the array and lets the heap of every thread keep twice as much for ever."""
+
 
 class RowMemory:
     """Room for a bounded number of rows.
@@ -33,11 +37,21 @@ class RowMemory:
         """Whether so many rows more fit."""
         return self._used + rows <= len(self._rows)
 
-    def append(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Copy rows to the end, where there must be room, and return them as they lie here."""
-        start, self._used = self._used, self._used + len(rows)
+    def append(self, rows: NDArray[np.float64], chosen: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Copy rows to the end, where there must be room, and return them as they lie here.
+
+        Args:
+            rows: rows of the caller's, or ones that lie here from where they are to lie on.
+            chosen: ascending positions of those to copy; None copies all.
+        """
+        start, self._used = self._used, self._used + len(rows if chosen is None else chosen)
         found = self._rows[start : self._used]
-        found[:] = rows
+        if chosen is None:
+            found[:] = rows
+            return found
+        most = max(1, COPIED_BYTES // max(1, self._rows.strides[0]))
+        for first in range(0, len(chosen), most):
+            found[first : first + most] = rows[chosen[first : first + most]]
         return found
 
     def clear(self) -> None:

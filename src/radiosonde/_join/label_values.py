@@ -21,13 +21,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from radiosonde._guard import Guard
 from radiosonde.model import class_text
 from radiosonde.model.classes import bare
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 LARGEST: Final = 1e60
 """Numbers beyond it, on either side, are not compared: the square of an error, and the spread of such squares, would not be
@@ -126,11 +128,11 @@ def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
     if number is None and letter is None:
         return text
     known = tuple(classes)
-    named = _by_value(known).get(Decimal(bool(letter)) if number is None else number)
+    named = _by_value(known).get(_exact(bool(letter)) if number is None else number)
     if named is not None:
         return named
     if number is None:
-        return _own_name(str(letter), Decimal(bool(letter)), known) if _are_truths(known) else text
+        return _own_name(str(letter), _exact(bool(letter)), known) if _are_truths(known) else text
     if number == int(number) and 0 <= number < declared:
         return known[int(number)]
     return _own_name(text, number, known)
@@ -168,14 +170,20 @@ def _is_whole(name: str) -> bool:
     return digits.isdecimal() and digits.isascii() and (digits == "0" or digits[0] != "0")
 
 
+def _exact(number: str | int) -> Decimal:
+    from decimal import Decimal  # 0.3 MiB: for a process that labels arrive in
+
+    return Decimal(number)
+
+
 def _reading(text: str) -> Decimal | None:
     """Return the number in a text; None for a code and for other text. Truth values are 1 and 0."""
     truth = _WORDS.get(text.lower())
     if truth is not None:
-        return Decimal(truth)
+        return _exact(truth)
     if len(text) > _LONGEST_NUMBER or _CODE.match(text) or not _NUMBER.fullmatch(text):
         return None
-    number = Decimal(text)  # exact: two long ids that differ in the last digit are two numbers
+    number = _exact(text)  # exact: two long ids that differ in the last digit are two numbers
     return number if -400 < number.adjusted() < 400 else None  # bounds the digits of a whole number
 
 
@@ -185,7 +193,7 @@ def _by_value(classes: tuple[str, ...]) -> dict[Decimal, str]:
     readings: dict[Decimal, list[str]] = {}
     are_letters = {name.lower() for name in classes} == set(_LETTERS)
     for name in classes:
-        number = Decimal(_LETTERS[name.lower()]) if are_letters else _reading(name)
+        number = _exact(_LETTERS[name.lower()]) if are_letters else _reading(name)
         if number is not None:
             readings.setdefault(number, []).append(name)
     named = {}

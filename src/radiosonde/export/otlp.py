@@ -11,6 +11,7 @@ The sender of a signal is created by the first call that needs it.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -175,7 +176,10 @@ class _Told:
 
 @contextmanager
 def _untraced() -> Iterator[None]:
-    """Keep instrumentations of HTTP clients from tracing the exporter's requests, as the SDK does."""
+    """Keep instrumentations of HTTP clients from tracing the exporter's requests, as the SDK does. Without the API there are none."""
+    if "opentelemetry.context" not in sys.modules:
+        yield
+        return
     from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
     token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))

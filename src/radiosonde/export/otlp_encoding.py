@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from radiosonde._version import __version__
-from radiosonde.export.wire import double, message, text, whole
+from radiosonde.export.wire import double, head, message, text, whole
 from radiosonde.semconv.attributes import SCHEMA_URL
 
 Value = str | bool | int | float
@@ -46,5 +46,8 @@ class Frame:
 
     def request(self, items: Iterable[bytes]) -> bytes:
         """Return the request of *items*, each a metric, a log record or a span."""
-        scoped = self._scope + b"".join(message(2, item) for item in items) + text(3, SCHEMA_URL)
-        return message(1, self._resource + message(2, scoped) + self._schema)
+        # Put together once: a request of a thousand points takes 0.3 MiB, and copies of it would stay with the heap of this thread.
+        scoped = [self._scope, *(message(2, item) for item in items), text(3, SCHEMA_URL)]
+        scope_head = head(2, sum(map(len, scoped)))
+        size = len(self._resource) + len(scope_head) + sum(map(len, scoped)) + len(self._schema)
+        return b"".join((head(1, size), self._resource, scope_head, *scoped, self._schema))

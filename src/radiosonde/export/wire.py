@@ -68,7 +68,12 @@ def fixed32(field: int, value: int) -> bytes:
 
 def message(field: int, content: bytes) -> bytes:
     """Return a field of bytes: a message, a packed list, or bytes."""
-    return varint(field << 3 | BYTES) + varint(len(content)) + content
+    return head(field, len(content)) + content
+
+
+def head(field: int, size: int) -> bytes:
+    """Return what comes before the *size* bytes of a field of bytes."""
+    return varint(field << 3 | BYTES) + varint(size)
 
 
 def text(field: int, content: str) -> bytes:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made", bound=Reference)
 
+_COUNTED_ROWS = 512
+"""Rows of a block that are counted at once: 120 KB of 30 features."""
+
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
@@ -111,17 +114,15 @@ def fit_rows(
         ConfigurationError: there is no row, or the block does not have one column per name.
     """
     vocabularies = {name: tuple(texts) for name, texts in (categories or {}).items()}
-    invalid = np.isinf(block)
     if block.ndim != 2 or block.shape[1] != len(names) or not block.shape[0]:
         raise ConfigurationError(
             f"cannot make a reference from a block of shape {block.shape} for {len(names)} features"
         )
     profiles, columns = [], []
-    for index, (name, values) in enumerate(zip(names, block.T, strict=True)):
+    for name, values in zip(names, block.T, strict=True):
         column: Column = Numbers(values)
         if name in vocabularies:
             known = (values >= 0) & (values < len(vocabularies[name]))
-            invalid[:, index] = ~known & ~np.isnan(values)
             column = Texts(np.where(known, values, -1).astype(np.int64), vocabularies[name])
         single = FeatureFit(name, exact=True, pii=name in pii)
         single.update(column)
@@ -129,14 +130,30 @@ def fit_rows(
         columns.append(column)
         between()
     grid = ReferenceGrid(profiles)
-    coded = _coded_block(grid, columns)
-    coded[invalid] = np.inf
-    counts = _Counts(grid.count(coded), fingerprints(coded), block.shape[0])
+    counts = _counts_of(grid, columns, block)
     features = []
     for profile, cells in zip(profiles, counts.cells, strict=True):
         features.append(counted(profile, cells, counts.rows))
         between()
     return _stamp(Reference, tuple(features), counts, model, provisional=True)
+
+
+def _counts_of(grid: ReferenceGrid, columns: Sequence[Column], block: NDArray[np.float64]) -> _Counts:
+    """Count a block whose columns are known, some rows at a time: in a model server the room for all would stay with the heap."""
+    cells = np.zeros((len(grid.names), grid.width), dtype=np.int64)
+    hashes = np.zeros(len(grid.names), dtype=np.uint64)
+    for start in range(0, len(block), _COUNTED_ROWS):
+        rows = block[start : start + _COUNTED_ROWS]
+        parts = [column.part(start, start + len(rows)) for column in columns]
+        coded = _coded_block(grid, parts)
+        invalid = np.isinf(rows)
+        for index, part in enumerate(parts):
+            if isinstance(part, Texts):
+                invalid[:, index] = (part.codes < 0) & ~np.isnan(rows[:, index])
+        coded[invalid] = np.inf
+        cells += grid.count(coded)
+        hashes += fingerprints(coded)
+    return _Counts(cells, hashes, len(block))
 
 
 class _Counts(NamedTuple):

@@ -12,14 +12,16 @@ import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from radiosonde.model.names import LONGEST_NAME
 from radiosonde.model.times import array_seconds, seconds
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 NAN: Final = float("nan")
 INVALID: Final = float("inf")
@@ -108,7 +110,6 @@ _BY_CLASS: Final[tuple[tuple[type, Callable[[Any], Plain]], ...]] = (
     (bytes, _bytes),  # before numpy's scalars: its bytes are both
     (np.generic, _numpy),
     (np.ndarray, _array),
-    (Decimal, _decimal),
     ((dt.date), seconds),
     (dt.time, seconds),
     (dt.timedelta, seconds),
@@ -127,6 +128,9 @@ def _reader_of(kind: type) -> Callable[[Any], Plain]:
     named = _named(kind)
     if named is not None:
         return named
+    decimal = sys.modules.get("decimal")  # whoever has a Decimal has loaded it, which takes 0.3 MiB
+    if decimal is not None and issubclass(kind, decimal.Decimal):
+        return _decimal
     for known, reader in _BY_CLASS:
         if issubclass(kind, known):
             return reader

@@ -31,6 +31,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from radiosonde.model import cell_names
+from radiosonde.reference.normal import normal_quantile, normal_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,12 +111,9 @@ def _raised(p0: Sequence[float], cell: int, share: float) -> list[float]:
 
 def _cuts(body: int, p0: Sequence[float]) -> tuple[float, list[float]]:
     """Return the share inside the ordered cells (below, body, above), and where they cut a standard normal variable."""
-    from statistics import NormalDist  # brings decimal, fractions and random along: not at import
-
-    standard = NormalDist()
     ordered = [p0[body], *p0[:body], p0[body + 1]]
     inside = sum(ordered)
-    return inside, [standard.inv_cdf(min(max(share / inside, 1e-300), 1 - 1e-16)) for share in accumulate(ordered[:-1])]
+    return inside, [normal_quantile(min(max(share / inside, 1e-300), 1 - 1e-16)) for share in accumulate(ordered[:-1])]
 
 
 def _shares(others: Sequence[float], inside: float, cuts: Sequence[float], moved: tuple[float, float]) -> list[float]:
@@ -130,10 +128,8 @@ def _shares(others: Sequence[float], inside: float, cuts: Sequence[float], moved
     Returns:
         Shares in the order of `cell_names`.
     """
-    from statistics import NormalDist
-
-    alternative = NormalDist(*moved)
-    levels = [0.0, *(alternative.cdf(cut) for cut in cuts), 1.0]
+    mean, deviation = moved
+    levels = [0.0, *(normal_share(cut, mean, deviation) for cut in cuts), 1.0]
     shares = [max(high - low, 0.0) * inside for low, high in pairwise(levels)]
     return [*shares[1:-1], shares[0], shares[-1], *others]
 

@@ -6,6 +6,7 @@ A reference is due at a thousand rows here, whatever time they cover, where a te
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from radiosonde._aggregate import aggregator as aggregator_module
 from radiosonde._aggregate import provisional as provisional_module
 from radiosonde._aggregate.aggregator import Aggregator
-from radiosonde._aggregate.provisional import BACKLOG_BYTES, HURRIED_ROWS
+from radiosonde._aggregate.provisional import BACKLOG_BYTES, HURRIED_ROWS, PIECE_BYTES
 from radiosonde._clock import NS
 from radiosonde._ring.text_codes import boxed
 from radiosonde.model import cell_names
@@ -225,6 +226,26 @@ def test_texts_of_two_processes_meet_in_one_reference():
     assert window.features.cells[0, -2] == 1
 
 
+@pytest.mark.parametrize(("features", "part_rows"), [(1, 8192), (3, 1), (30, 8192), (30, 700)])
+def test_a_snapshot_of_what_waits_takes_little_from_the_heap(features, part_rows):
+    """Whatever pieces 10 000 rows came in, counting them for a snapshot needs a small part of their bytes at once."""
+    aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream(categories=[None] * features)
+    rows = 10_000
+    values = np.random.default_rng(features).normal(size=(rows, features))
+    for start in range(0, rows, part_rows):
+        part = values[start : start + part_rows]
+        aggregator.fold(feed, block([0] * len(part), part))
+    aggregator.snapshot()  # what it loads and keeps
+    tracemalloc.start()
+    try:
+        windows = [window for window in aggregator.snapshot() if window.features is not None]
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [window.features.cells[0].sum() for window in windows] == [rows]
+    assert peak - kept < 10 * PIECE_BYTES
+
+
 @pytest.mark.parametrize("cohorts", [1, 3, 40])
 @pytest.mark.parametrize("features", [1, 30])
 def test_rows_that_trickle_in_all_stay_while_their_bytes_do(monkeypatch, cohorts, features):
@@ -275,7 +296,7 @@ def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, ami
 
     quiet = SlowClock(jump_at=1 << 60, jump_s=0)
     assert closed(quiet).counted_rows == rows
-    late = closed(SlowClock(jump_at=5 if amid == "the fit" else quiet.asked - 1, jump_s=60))
+    late = closed(SlowClock(jump_at=5 if amid == "the fit" else quiet.asked - 4, jump_s=60))
     assert 0 < late.counted_rows < rows
     cells = late.cells.sum(axis=1)
     assert (cells == cells[0]).all()
