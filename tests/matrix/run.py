@@ -102,7 +102,7 @@ class Matrix:
         shutil.rmtree(row.place, ignore_errors=True)
         code, said = self._call([self._uv, "venv", "--quiet", "--python", row.python, row.place])
         if code == 0:
-            wanted = ["--editable", ".[instrument]", *TESTERS, *row.requirements]
+            wanted = ["--editable", ".[instrument,otel]", *TESTERS, *row.requirements]
             code, said = self._call([self._uv, "pip", "install", "--quiet", "--python", row.place, *wanted])
         if code == 0:
             stamp.write_text(row.stamp)

@@ -63,7 +63,7 @@ class Results:
         memory_mib: resident memory that observing adds, beyond its imports; None if unknown.
         made, counted: observed calls, and calls counted in the store.
         losses: losses by reason.
-        histogram_us: one ``Histogram.record`` of OpenTelemetry's SDK with three attributes, in the same rounds.
+        histogram_us: one ``Histogram.record`` of OpenTelemetry's SDK with three attributes, in the same rounds; None without the SDK.
         rounds: rounds that were measured.
         was_interrupted: whether Ctrl-C ended it early.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -175,7 +176,7 @@ class Rounds:
         ]
         return Results(
             name, bare.arm(), observed.arm(), added_us, float(np.median(cpu)), noise_us, self._memory_mib,
-            self.made, counted, losses, float(np.median(self._histogram_us)), self.rounds, was_interrupted,
+            self.made, counted, losses, typical_us(self._histogram_us), self.rounds, was_interrupted,
         )  # fmt: skip
 
 
@@ -205,19 +206,31 @@ def resident_mib() -> float | None:
     return pages * resource.getpagesize() / 2**20
 
 
+def typical_us(histogram_us: Sequence[float]) -> float | None:
+    """Return the median of what `Histogram.once_us` said; None where it could not be measured."""
+    found = float(np.median(histogram_us))
+    return None if math.isnan(found) else found
+
+
 class Histogram:
-    """A histogram of OpenTelemetry's SDK, as a familiar reference for costs."""
+    """A histogram of OpenTelemetry's SDK, as a familiar reference for costs. Without the SDK there is none."""
 
     def __init__(self) -> None:
-        from opentelemetry.sdk.metrics import MeterProvider
-        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        self._histogram: Any = None
+        try:
+            from opentelemetry.sdk.metrics import MeterProvider
+            from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        except ModuleNotFoundError:  # the extra `otel`
+            return
 
         provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
         self._histogram = provider.get_meter("radiosonde.bench").create_histogram("duration", "s")
         self._said = {"model.name": "delays", "model.version": "1", "model.variant": "stable"}
 
     def once_us(self) -> float:
-        """Return the mean of some records with three attributes, in microseconds."""
+        """Return the mean of some records with three attributes, in microseconds; not a number without the SDK."""
+        if self._histogram is None:
+            return float("nan")
         began_ns = time.perf_counter_ns()
         for _ in range(RECORDS):
             self._histogram.record(0.003, self._said)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from radiosonde._settings import bench_environment
 from radiosonde.bench.results import MeasuredArm, Results
-from radiosonde.bench.rounds import BLOCK_S, LEAST_CALLS, Histogram, difference
+from radiosonde.bench.rounds import BLOCK_S, LEAST_CALLS, Histogram, difference, typical_us
 from radiosonde.bench.rows import read
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
@@ -279,7 +279,7 @@ def _rounds(
     )
     return Results(
         connections["observed"].url, arms["bare"], arms["observed"], added_us, cpu, noise_us, held,
-        connections["observed"].made, None, {}, float(np.median(histogram_us)), rounds, was_interrupted,
+        connections["observed"].made, None, {}, typical_us(histogram_us), rounds, was_interrupted,
     )  # fmt: skip
 
 

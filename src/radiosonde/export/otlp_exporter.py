@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from radiosonde._settings.environment import OTLP_SIGNALS, otlp_signals
 from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
+from radiosonde.export.otlp_resource import INSTALL_DETECTORS, LACKS_DETECTORS, lacks_detectors
 from radiosonde.export.sketch_windows import in_runs, without_cohorts
 from radiosonde.export.waiting import Waiting, waiting_windows
 from radiosonde.model import losses, name_of
@@ -64,6 +65,8 @@ class OtlpStreams(BaseExporter):
         if self._client is None:
             from radiosonde.export.otlp import OtlpExporter
 
+            if lacks_detectors():
+                self._guard.warn("resource detectors", "%s; %s", LACKS_DETECTORS, INSTALL_DETECTORS)
             self._client = OtlpExporter(resource_attributes=_resource(self._context))
         return self._client
 
@@ -160,6 +163,8 @@ def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Exporte
         return
     signals = otlp_signals(variables)
     yield from _unusable(variables)
+    if lacks_detectors(variables):
+        yield ExporterHealth("fix", f"OTLP: {LACKS_DETECTORS}", INSTALL_DETECTORS)
     for signal in OTLP_SIGNALS:
         name = signal.upper()
         if signal not in signals:

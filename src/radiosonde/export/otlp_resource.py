@@ -1,8 +1,9 @@
 """The resource of this process: attributes from the environment, from detectors, and from Radiosonde.
 
 Where the environment names detectors (``OTEL_EXPERIMENTAL_RESOURCE_DETECTORS``), OpenTelemetry's SDK runs them, and nothing else loads it.
-It does so in a thread pool, which an ending interpreter refuses: a script shorter than an export interval needs the resource for the first
-time at exit. The detectors then run sequentially in the calling thread.
+Without the SDK (`LACKS_DETECTORS`) the resource has no attributes from detectors. The SDK runs them in a thread pool, which an ending
+interpreter refuses: a script shorter than an export interval needs the resource for the first time at exit. The detectors then run
+sequentially in the calling thread.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,14 +27,32 @@ Made = TypeVar("Made")
 _SDK = {"telemetry.sdk.language": "python", "telemetry.sdk.name": "radiosonde", "telemetry.sdk.version": __version__}
 _SERVICE_NAME = "service.name"
 
+LACKS_DETECTORS = (
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS names detectors that OpenTelemetry's SDK would run, which is not installed; "
+    "their attributes are missing"
+)
+"""What is said where `lacks_detectors`."""
+INSTALL_DETECTORS = "pip install 'radiosonde[otel]'"
+
 
 def make_resource(attributes: Mapping[str, str]) -> tuple[dict[str, Value], str]:
     """Return the attributes of this process, with *attributes* over the others, and the schema that their names follow."""
     named, has_detectors = resource_variables()
-    found, schema_url = _detected(attributes) if has_detectors else ({**named, **attributes}, "")
+    is_detected = has_detectors and not lacks_detectors()
+    found, schema_url = _detected(attributes) if is_detected else ({**named, **attributes}, "")
     if not found.get(_SERVICE_NAME):
         found[_SERVICE_NAME] = "unknown_service" + (f":{Path(sys.executable).name}" if sys.executable else "")
     return {**found, **_SDK}, schema_url
+
+
+def lacks_detectors(environment: Mapping[str, str] | None = None) -> bool:
+    """Say whether the environment names resource detectors that cannot be run: OpenTelemetry's SDK is not installed."""
+    if not resource_variables(environment)[1]:
+        return False
+    try:
+        return find_spec("opentelemetry.sdk") is None
+    except ModuleNotFoundError:  # not even the package around it
+        return True
 
 
 def _detected(attributes: Mapping[str, str]) -> tuple[dict[str, Value], str]:
