@@ -6,7 +6,7 @@ Run with the source tree of the version whose format is to be kept, never with t
     PYTHONPATH=/tmp/then/src:/tmp/then .venv/bin/python tests/golden/make_golden.py NAME
 
 writes ``NAME.sqlite`` and ``NAME/`` (the same windows, sealed). `schema1` was made from 438babc^, the last commit whose stores
-have schema 1; `schema2` from 2e0cb03, before `Carried` was renamed; `schema3` from the commit that brought it. Fields that the classes of the version do not have are left out. Numbers are
+have schema 1; `schema2` from 2e0cb03, before `Carried` was renamed; `schema3` and `schema4` from the commits that brought them. Fields that the classes of the version do not have are left out. Numbers are
 formulas, so that `golden_windows` is an expectation that no stored byte takes part in.
 """
 
@@ -16,7 +16,9 @@ import dataclasses
 import shutil
 import sqlite3
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,10 @@ LAG_EDGES_S = (60.0, 3600.0, 86400.0)
 STORE_NUMBER = 1812
 WRITTEN_NS = START_NS + 10 * MINUTE_NS
 COUNTS = {"counts": {"loss.torn": 2}}
+
+
+PRESSURE = ("run_delay_s", "cpu_stalled_s", "memory_stalled_s", "io_stalled_s", "cores")
+MEMORY = ("memory_bytes", "memory_limit_bytes")
 
 
 def made(kind: type, **fields: Any) -> Any:
@@ -96,8 +102,8 @@ def output(
     )
 
 
-def features(sampled: int = 1) -> FeatureCounts:
-    """Return cells, fingerprints and one sketch of each kind; of rows that were sampled one in *sampled*."""
+def features(sampled: int = 1, **later: Any) -> FeatureCounts:
+    """Return cells, fingerprints and one sketch of each kind; of rows that were sampled one in *sampled*. *later* came after schema 3."""
     kll, hll, frequent = KllSketch(), HllSketch(), FrequentSketch()
     kll.update(np.arange(50) / 3.0)
     hll.update(np.arange(50, dtype=np.uint64))
@@ -118,6 +124,7 @@ def features(sampled: int = 1) -> FeatureCounts:
         },
         counted_rows=(int(counts(3, 9, seed=9)[0].sum()) + 9) // sampled,
         weight_square_sum=(int(counts(3, 9, seed=9)[0].sum()) + 9) * sampled,
+        **later,
     )
 
 
@@ -188,12 +195,12 @@ def window(minute: int, process: str = "host/1", **fields: Any) -> Window:
     return made(Window, **{**usual, **fields})
 
 
-def runtime_window(**fields: Any) -> Window:
-    """Return the health of a process; *fields* replace those of the window."""
+def runtime_window(later: Mapping[str, float] = MappingProxyType({}), **fields: Any) -> Window:
+    """Return the health of a process; *fields* replace those of the window, *later* are fields of it that came after schema 3."""
     from radiosonde.model import RUNTIME_KEY, DurationCounts, RuntimeCounts
 
     pauses = DurationCounts(trimmed(counts(240, seed=15), 60, 70), 1 / 7)
-    health = RuntimeCounts(60.0, 4 / 3, 600, 5, 0.7, 123_456_789, 2**40, pauses, DurationCounts(), pauses)
+    health = RuntimeCounts(60.0, 4 / 3, 600, 5, 0.7, 123_456_789, 2**40, pauses, DurationCounts(), pauses, **later)
     nothing = latency((), exemplars=False)
     empty = dataclasses.replace(
         nothing, counts=nothing.counts * 0, sums_s=nothing.sums_s * 0, edge_counts=nothing.edge_counts * 0
@@ -205,9 +212,10 @@ def runtime_window(**fields: Any) -> Window:
 def golden_windows(schema: int) -> list[Window]:
     """Return what the golden stores of *schema* hold, in the order in which they were written."""
     regression = output(edges=(-1.5, 0.0, 2 / 3), value_sum=float("nan"))
-    tables = [{}, later_tables(), {**later_tables(), **newest_tables()}][schema - 1]
+    tables = [{}, later_tables(), {**later_tables(), **newest_tables()}][min(schema, 3) - 1]
+    failed = {"failed_cells": np.pad(counts(2, 9, seed=20) % 3, ((1, 0), (0, 0)))} if schema > 3 else {}
     parts = [
-        window(0, features=features(sampled=1 if schema < 3 else 4), labels=labels(**tables)),
+        window(0, features=features(sampled=1 if schema < 3 else 4, **failed), labels=labels(**tables)),
         window(1, output=regression, latency=latency((), exemplars=False)),
         window(0, calls=0, rows=0, errors={}, output=output(), labels=labels()),
     ]
@@ -217,7 +225,9 @@ def golden_windows(schema: int) -> list[Window]:
 
     signed = output(edges=(-1.5, 0.0, 2 / 3), value_sum=11 / 21, value_parts=np.array([2 / 3, 1 / 7]))
     lost = LostCounts({("delays", "store_failed"): 2}, {("delays", "store_failed"): 31})
-    return [*parts, runtime_window(lost=lost), window(2, output=signed)]
+    later = dict(zip(PRESSURE, sums(len(PRESSURE), seed=21).tolist(), strict=True)) if schema > 3 else {}
+    later |= dict.fromkeys(MEMORY, 2**33) if schema > 3 else {}
+    return [*parts, runtime_window(later, lost=lost), window(2, output=signed)]
 
 
 def main(name: str) -> None:

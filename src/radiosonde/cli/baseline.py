@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: the interval is empty, there is no such exclusion, or no store is named.
     """
     given = args.store if isinstance(args.store, list) else [args.store] if args.store is not None else []
-    source = open_source(stores_of(given), sketches=False)
+    source = open_source(stores_of(given), sketches=False, label_cells=False)
     if args.baseline_command == "exclude":
         return _exclude(args, source)
     if args.baseline_command == "include":

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     """
     terminal = None if args.json else console()
     stores = stores_of(args.store)
-    source = open_source(stores, sketches=False)
+    source = open_source(stores, sketches=False, label_cells=False)
     given = _windows(source, args)
     model = given[0].key.model
     excluded = in_force(exclusions(source), model, given)

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         )
     terminal = None if args.json else console()
     stores = stores_of(args.store)
-    source = open_source(stores, sketches=False)
+    source = open_source(stores, sketches=False, label_cells=False)
     written_ns = source.last_written_ns()
     windows = [window for window in source.windows(None, None, args.model) if not window.is_of_sketches]
     last = max((window.end_ns for window in windows), default=0)

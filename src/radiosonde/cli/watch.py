@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: an option, a variable or the configuration cannot be used, or the port is taken.
     """
     stores = stores_of(args.store)
-    source = open_source(stores, sketches=False)
+    source = open_source(stores, sketches=False, label_cells=False)
     configuration = _configuration(stores)
     config, guard = _with_options(configuration.watch, args), Guard()
     with _state_path(args, source.annotations_path) as path:

@@ -407,8 +407,9 @@ class LabelCounts:
             stored=Stored.SPARSE,
             keys=("label",),
             moments=("rows",),
-            at="label_tables.cells",
-            read_by="diagnose",
+            at="label_cells.cells",
+            formerly="label_tables.cells",
+            read_by="people: Python, Parquet",
         ),
     )
     residual_cells: Sums = field(
@@ -422,8 +423,9 @@ class LabelCounts:
             pool=Pool.NET,
             stored=Stored.SPARSE,
             moments=("rows", "sums", "square_sums"),
-            at="label_tables.residual_cells",
-            read_by="diagnose",
+            at="label_cells.residual_cells",
+            formerly="label_tables.residual_cells",
+            read_by="people: Python, Parquet",
         ),
     )
 

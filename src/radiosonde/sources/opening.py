@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from radiosonde.errors import StoreError
 from radiosonde.sources.parquet import SealedReader
@@ -15,7 +16,9 @@ LABELS = "labels.sqlite"
 """End of the name of a join store, beside a store or in a spool."""
 
 
-def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool | Sequence[str] = True) -> StoredSource:
+def open_source(
+    paths: str | Path | Sequence[str | Path], *, sketches: bool | Sequence[str] = True, label_cells: bool = True
+) -> StoredSource:
     """Open *paths* as one source.
 
     Args:
@@ -23,6 +26,7 @@ def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool | Se
             folder, for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``.
         sketches: kinds of sketches to read too (`radiosonde.sketches.KINDS`); True for all. They are most of the bytes, and checks
             need those of quantiles alone.
+        label_cells: whether to read labels per feature cell, which no check needs.
 
     Raises:
         StoreError: a path is missing, or is none of these.
@@ -30,21 +34,21 @@ def open_source(paths: str | Path | Sequence[str | Path], *, sketches: bool | Se
     places = [
         place
         for path in ([paths] if isinstance(paths, str | Path) else paths)
-        for place in _places(Path(path), sketches=sketches)
+        for place in _places(Path(path), sketches=sketches, label_cells=label_cells)
     ]
     # SQLite first: see `StoredSource`.
     return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
 
 
-def _places(path: Path, *, sketches: bool | Sequence[str]) -> list[StoredParts]:
+def _places(path: Path, **asked: Any) -> list[StoredParts]:
     if not path.is_dir():
         with reading(path):  # raises errors early
-            return [StoreReader(path, sketches=sketches)]
+            return [StoreReader(path, **asked)]
     if _is_sealed(path):
-        return [SealedReader(path, sketches=sketches)]
-    places = [place for store in _stores(path) for place in _places(store, sketches=sketches)]
+        return [SealedReader(path, **asked)]
+    places = [place for store in _stores(path) for place in _places(store, **asked)]
     if _is_sealed(path / "sealed"):
-        places.append(SealedReader(path / "sealed", sketches=sketches))
+        places.append(SealedReader(path / "sealed", **asked))
     if not places:
         raise StoreError(
             f"no store in folder {path}: expected *.sqlite files, a subfolder `sealed`, or process=... folders as "

@@ -18,7 +18,7 @@ from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.model import Window
 from radiosonde.store import Interval, ReferenceRow, SeriesSummary
 from radiosonde.store.annotations import SIDECAR
-from radiosonde.store.reader import SPANS, SUMMARY, chosen_kinds
+from radiosonde.store.reader import LABEL_CELLS, SPANS, SUMMARY, chosen_kinds
 from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, FeaturePart, window_from
 
 if TYPE_CHECKING:
@@ -35,11 +35,13 @@ class SealedReader:
     Args:
         folder: output folder of `radiosonde store seal --out`.
         sketches: kinds of sketches to read too; True for all.
+        label_cells: whether to read labels per feature cell.
     """
 
-    def __init__(self, folder: Path, *, sketches: bool | Sequence[str] = True) -> None:
+    def __init__(self, folder: Path, *, sketches: bool | Sequence[str] = True, label_cells: bool = True) -> None:
         self._folder = folder
         self._sketches = sketches
+        self._without = () if label_cells else LABEL_CELLS
 
     @property
     def path(self) -> Path:
@@ -63,7 +65,8 @@ class SealedReader:
         with self._querying() as connection:
             condition, bounds = interval.condition()
             found = connection.sql(f"SELECT * FROM {_files_of('windows')} LIMIT 0", params=[files]).columns  # noqa: S608
-            names = ", ".join(name if name in found else f"NULL AS {name}" for name in WINDOW_COLUMNS)
+            present = set(found).difference(self._without)
+            names = ", ".join(name if name in present else f"NULL AS {name}" for name in WINDOW_COLUMNS)
             connection.execute(
                 f"CREATE TEMP TABLE windows AS SELECT {names} "  # noqa: S608 - our own text
                 f"FROM {_files_of('windows')} WHERE {condition}",

@@ -146,14 +146,14 @@ class ColumnDocument:
                 f"{strange.group}.{strange.field.name} is declared at column {column!r} of {self.owner}: give it a column"
             )
         self._entries = list(_entries(held))
-        is_sparse = all(place.field.stored is Stored.SPARSE and not place.field.keys for place in held)
+        is_sparse = all(place.field.stored is Stored.SPARSE for place in held)
         self._tables = [place.field.name for place in held] if is_sparse else []
         self._writes = [(entry.below, entry.shape.write) for entry in self._entries]
 
     def write(self, window: Window) -> dict[str, Any] | None:
         """Return the document of *window*; None without the group, and without an element of it."""
         group = getattr(window, self.owner)
-        if group is None or (self._tables and not any(getattr(group, name).size for name in self._tables)):
+        if group is None or (self._tables and not any(map(_has_elements, map(group.__getattribute__, self._tables)))):
             return None
         span = _span(self._kind, group)
         document: Target = {}
@@ -167,6 +167,41 @@ class ColumnDocument:
     def type(self) -> pa.DataType:
         """Return the Arrow type."""
         return _struct(self._entries)
+
+
+def _has_elements(table: Any) -> bool:
+    return bool(table if isinstance(table, Mapping) else table.size)
+
+
+def in_present_places(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of ``windows``, documents parsed, with what a former version wrote elsewhere where this one writes it."""
+    for place, former, heads in _moved():
+        held = _below(columns, former[:-1])
+        if held is None or held.get(former[-1]) is None:
+            continue
+        if not place.path:
+            columns[place.column] = held[former[-1]] if columns[place.column] is None else columns[place.column]
+            continue
+        document = columns[place.column] or {}
+        if document.get(place.path[-1]) is None:
+            beside = {name: held[name] for name in heads}
+            columns[place.column] = {**document, **beside, place.path[-1]: held[former[-1]]}
+    return columns
+
+
+@cache
+def _moved() -> list[tuple[FieldLocation, tuple[str, ...], tuple[str, ...]]]:
+    """Return the fields that formerly lay elsewhere, where that was, and the names of what stands before their shape."""
+    return [
+        (place, tuple(place.field.formerly.split(".")), _head_names(place))
+        for place in places()
+        if place.field.formerly
+    ]
+
+
+def _head_names(place: FieldLocation) -> tuple[str, ...]:
+    head = HEADS.get(place.field.stored)
+    return () if head is None else tuple(head(place.kind, place.field, "").types())
 
 
 class _Source(NamedTuple):
@@ -220,7 +255,8 @@ class GroupReader:
             document = _below(columns, below)
             if former and (document is None or document.get(shape.name) is None):
                 held = _below(columns, former[:-1])
-                document = None if held is None else {shape.name: held.get(former[-1])}
+                # With what stands beside it: the head of its shape is in the same document.
+                document = None if held is None else {**held, shape.name: held.get(former[-1])}
             values[name] = _read(shape, document, values)
         return self._kind(**values)
 

@@ -26,6 +26,7 @@ from radiosonde.store.rows import (
     features_query,
     parsed_features,
     parsed_group,
+    unpacked,
     window_from,
 )
 from radiosonde.store.schema import STORE_SHIFT, columns_of, columns_or_null, store_number
@@ -99,17 +100,24 @@ class SeriesSummary(NamedTuple):
     rows: int
 
 
+LABEL_CELLS = ("label_cells",)
+"""The columns with labels per feature cell."""
+
+
 class StoreReader:
     """Reads the SQLite store at *path*; holds nothing open between calls.
 
     Args:
         path: the SQLite file.
         sketches: kinds of sketches to read too; True for all. They are most of a store's bytes.
+        label_cells: whether to read labels per feature cell, which no check asks for and which are most of a part with labels. A part
+            that schema 3 or a former one wrote has them in any case.
     """
 
-    def __init__(self, path: str | Path, *, sketches: bool | Sequence[str] = True) -> None:
+    def __init__(self, path: str | Path, *, sketches: bool | Sequence[str] = True, label_cells: bool = True) -> None:
         self._path = Path(path)
         self._sketches = sketches
+        self._without = () if label_cells else LABEL_CELLS
 
     @property
     def path(self) -> Path:
@@ -197,7 +205,7 @@ class StoreReader:
             query = f"SELECT window_id, feature, kind, body FROM sketches {belonging}{chosen} ORDER BY window_id"  # noqa: S608 - our own text
             sketches = groupby(connection.execute(query, [*bounds, *kinds]), itemgetter(0))
         feature_groups, sketch_groups = _Ordered(features), _Ordered(sketches)
-        names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
+        names = columns_or_null(connection, "windows", WINDOW_COLUMNS, without=self._without)
         query = f"SELECT {names} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608 - our own text
         for row in connection.execute(query, bounds):
             try:
@@ -236,7 +244,7 @@ class _Ordered:
 
 def parsed(columns: dict[str, Any]) -> dict[str, Any]:
     """Return a row of ``windows`` with its JSON columns parsed."""
-    texts = ["null" if columns[name] is None else columns[name] for name in JSON_COLUMNS]
+    texts = ["null" if columns[name] is None else unpacked(columns[name]) for name in JSON_COLUMNS]
     documents = json.loads(f"[{','.join(texts)}]")  # in one go, which takes half as long
     columns.update(zip(JSON_COLUMNS, documents, strict=True))
     return columns

@@ -2,7 +2,8 @@
 
 JSON columns are strict JSON (any ``json_each`` or ``JSON_EXTRACT`` reads them): a sum that is not finite is written as
 the text ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``. Floats are written with the digits that give the same double
-back. Fingerprints are the same 64 bits read as a signed integer, which is SQLite's integer type.
+back. A document of sparse tables alone is deflated: the labelled cells of a minute repeat the same few residuals for each feature,
+and took a third of a store as text. Fingerprints are the same 64 bits read as a signed integer, which is SQLite's integer type.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
-from radiosonde.model.fields import CELL, FLAG, INT, TEXT, UINT, DeclaredField, declarations
-from radiosonde.store.documents import FEATURE_TABLES, ColumnDocument, GroupReader, places
+from radiosonde.model.fields import CELL, FLAG, INT, TEXT, UINT, DeclaredField, Stored, declarations
+from radiosonde.store.documents import FEATURE_TABLES, ColumnDocument, FieldLocation, GroupReader, places
 from radiosonde.store.shapes import Plain, plain
 
 _FORMER = (
@@ -71,18 +73,28 @@ def _is_json(column: str) -> bool:
 JSON_COLUMNS = tuple(column for column in WINDOW_COLUMNS if _is_json(column))
 """Columns of table ``windows`` that hold JSON."""
 
+PACKED_COLUMNS = frozenset(
+    column
+    for column in JSON_COLUMNS
+    if all(place.field.stored is Stored.SPARSE for place in places() if place.column == column)
+)
+"""Those of them whose JSON is deflated. Rows of a former version may hold the text."""
+
 _PER_FEATURE = tuple(p for p in places() if p.column == "features")
 FEATURE_COLUMNS = ("position", *(place.path[0] for place in _PER_FEATURE))
 """Columns of table ``features`` after ``window_id``."""
 
 _SQL = {INT: "INTEGER", FLAG: "INTEGER", UINT: "INTEGER", TEXT: "TEXT"}
 
+
+def _sql_type(place: FieldLocation) -> str:
+    if place.column in PACKED_COLUMNS:
+        return "BLOB"
+    return "TEXT" if place.column in JSON_COLUMNS else _SQL[place.field.dtype]
+
+
 SQL_TYPES: Mapping[str, Mapping[str, str]] = {
-    "windows": {
-        place.column: "TEXT" if place.column in JSON_COLUMNS else _SQL[place.field.dtype]
-        for place in places()
-        if place.column in WINDOW_COLUMNS
-    },
+    "windows": {place.column: _sql_type(place) for place in places() if place.column in WINDOW_COLUMNS},
     "features": {
         place.path[0]: _SQL[place.field.dtype] if len(place.field.axes) == 1 and place.field.dtype in _SQL else "TEXT"
         for place in _PER_FEATURE
@@ -119,6 +131,25 @@ def to_json(document: Any) -> str:
         return _encode(_finite(document))
 
 
+def unpacked(cell: str | bytes) -> str:
+    """Return the JSON in a cell of `JSON_COLUMNS`.
+
+    Raises:
+        ValueError: the cell is damaged.
+    """
+    if isinstance(cell, str):
+        return cell
+    try:
+        return zlib.decompress(cell).decode()
+    except zlib.error as error:
+        raise ValueError(f"a packed document cannot be inflated: {error}") from error
+
+
+def _packed_json(document: Any) -> bytes:
+    # The fastest level: the best one saves another seventh at three times the time, in the process that serves.
+    return zlib.compress(_SURROGATES.sub(_spelled, to_json(document)).encode(), 1)
+
+
 def window_row(window: Window, *, process: str, written_ns: int) -> Row:
     """Return the columns of *window* after ``window_id``; *process* is used if the window names none."""
     model, version, variant, cohort = window.key
@@ -143,8 +174,8 @@ def _writers() -> list[tuple[str, Callable[[Window], Any] | None]]:
 def _writer(column: str) -> Callable[[Window], Any]:
     first = next(place for place in places() if place.column == column)
     if first.path:
-        document = ColumnDocument(column)
-        return lambda window: None if (found := document.write(window)) is None else to_json(found)
+        document, encode = ColumnDocument(column), _packed_json if column in PACKED_COLUMNS else to_json
+        return lambda window: None if (found := document.write(window)) is None else encode(found)
     made, value_of = plain(first.field), attrgetter(first.field.name)
     if column in JSON_COLUMNS:
         return _unless_missing(first.group, lambda holder: to_json(made(value_of(holder))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from radiosonde._sqlite import is_ours
@@ -155,6 +155,9 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "ALTER TABLE windows ADD COLUMN feature_rows INTEGER",
         "ALTER TABLE windows ADD COLUMN feature_weight_square_sum INTEGER",
     ),
+    # Labels per feature cell, packed: formerly `cells` and `residual_cells` in the document `label_tables`, a third of a store. A new
+    # version for the same reason: a reader of version 3 would take the labels of new windows for labels without cells.
+    4: ("ALTER TABLE windows ADD COLUMN label_cells BLOB",),
 }
 """Statements that upgrade a store from the version before, by version. They only add: a reader of a store that was not upgraded treats
 missing columns as empty, or reads the former place (`DeclaredField.formerly`)."""
@@ -190,9 +193,11 @@ def upgrade(connection: sqlite3.Connection) -> None:
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
-def columns_or_null(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> str:
-    """Return the SELECT list of *columns*, with NULL for those that a store of a former version does not have yet."""
-    present = columns_of(connection, table)
+def columns_or_null(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], *, without: Collection[str] = ()
+) -> str:
+    """Return the SELECT list of *columns*, with NULL for those that a store of a former version does not have yet, and for *without*."""
+    present = columns_of(connection, table).difference(without)
     return ", ".join(name if name in present else f"NULL AS {name}" for name in columns)
 
 

@@ -30,6 +30,7 @@ from radiosonde._files import opener
 from radiosonde.errors import ConfigurationError, StoreError
 from radiosonde.store.compact import SEALING
 from radiosonde.store.connection import reading, writing
+from radiosonde.store.documents import in_present_places
 from radiosonde.store.reader import parsed
 from radiosonde.store.retention import drop_windows
 from radiosonde.store.rows import FEATURE_COLUMNS, WINDOW_COLUMNS, parsed_features
@@ -186,7 +187,7 @@ def _tables(
     bounds = (process, hour_ns, hour_ns + HOUR_NS)
     names = columns_or_null(connection, "windows", WINDOW_COLUMNS)
     parts: list[dict[str, Any]] = [
-        parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))
+        in_present_places(parsed(dict(zip(WINDOW_COLUMNS, row, strict=True))))
         for row in connection.execute(f"SELECT {names} FROM windows WHERE {chosen} ORDER BY window_id", bounds)  # noqa: S608
     ]
     window_ids = [part["window_id"] for part in parts]

@@ -28,6 +28,7 @@ from radiosonde.store.rows import (
     feature_rows,
     parsed_features,
     readable,
+    unpacked,
     window_from,
     window_row,
 )
@@ -71,7 +72,10 @@ def total_rows(totals: Iterable[Window], process: str) -> list[Row]:
         if not all(isinstance(name, str) for name in window.key):
             continue  # no row can hold it (`radiosonde.store.writer.REFUSALS`); its windows are counted as refused
         number = numbers[window.key] = numbers.get(window.key, -1) + 1
-        document = dict(zip(_COLUMNS, window_row(window, process=process, written_ns=0), strict=True))
+        row = window_row(window, process=process, written_ns=0)
+        document = dict(
+            zip(_COLUMNS, [unpacked(cell) if isinstance(cell, bytes) else cell for cell in row], strict=True)
+        )
         document["features"] = [] if window.features is None else feature_rows(window.features)
         rows.append((process, *window.key, number, json.dumps(document, ensure_ascii=False)))
     return rows

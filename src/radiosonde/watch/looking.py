@@ -134,7 +134,7 @@ class StoreLooker:
     def _has_grown(self) -> bool:
         if self._known.urgent or (self._known.grown and self._can_afford()):
             return True
-        return self._marks(open_source(self._stores, sketches=False)) != self._seen
+        return self._marks(open_source(self._stores, sketches=False, label_cells=False)) != self._seen
 
     def look(self, now_ns: int) -> Look:
         """Take over what came, and diagnose what is worth it.
@@ -144,7 +144,7 @@ class StoreLooker:
             ConfigurationError: the configuration cannot be read.
         """
         began_ns = thread_time_ns()
-        source = open_source(self._stores, sketches=False)
+        source = open_source(self._stores, sketches=False, label_cells=False)
         marks = self._marks(source)
         policy = self._policy_of(self._stores, source)
         self._live.policy = policy

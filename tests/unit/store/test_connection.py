@@ -25,7 +25,7 @@ def newer(path: Path) -> None:
     """Make a store of a schema to come."""
     StoreWriter(path)
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 4")
+    connection.execute("PRAGMA user_version = 5")
     connection.close()
 
 
@@ -47,7 +47,7 @@ def damaged(path: Path) -> None:
     ("make", "says"),
     [
         (foreign, "database of another application: choose another path for the store"),
-        (newer, "schema 4, this version of Radiosonde reads up to 3: upgrade"),
+        (newer, "schema 5, this version of Radiosonde reads up to 4: upgrade"),
         (no_database, "file is not a database: .* move it aside"),
         (damaged, "malformed: the file is damaged; move it aside"),
     ],

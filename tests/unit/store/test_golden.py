@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shutil
 import sqlite3
+import zlib
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from radiosonde.errors import StoreError
 from radiosonde.model import Window
 from radiosonde.sources import open_source
 from radiosonde.store import Interval, StoreReader, StoreWriter
@@ -23,15 +28,13 @@ from tests.factories import make_reference
 from tests.golden.make_golden import COUNTS, STORE_NUMBER, WRITTEN_NS, golden_windows
 from tests.unit.store.strategies import assert_same
 
-NEWEST = 3
+NEWEST = 4
 """The schema that this version writes."""
 
-LATER: frozenset[str] = frozenset({"failed_features"})
+LATER: frozenset[str] = frozenset()
 """Columns declared since the golden stores were made; none of their windows has anything there."""
 
-LATER_FIELDS: tuple[str, ...] = (
-    "run_delay_s", "cpu_stalled_s", "memory_stalled_s", "io_stalled_s", "cores", "memory_bytes", "memory_limit_bytes",
-)  # fmt: skip
+LATER_FIELDS: tuple[str, ...] = ()
 """Fields of documents declared since, likewise: they hold zeros, or nothing."""
 
 _LATER_EMPTY = re.compile(rf""",?\\*"(?:{"|".join(LATER_FIELDS) or "(?!)"})\\*":(?:\[[0.,]*\]|null|0(?:\.0)?)""")
@@ -39,7 +42,7 @@ _LATER_EMPTY = re.compile(rf""",?\\*"(?:{"|".join(LATER_FIELDS) or "(?!)"})\\*":
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-@pytest.fixture(params=[1, 2, NEWEST])
+@pytest.fixture(params=[1, 2, 3, NEWEST])
 def schema(request) -> int:
     """Return the schema of a golden store."""
     return request.param
@@ -73,8 +76,15 @@ def written(path: Path, windows: list[Window]) -> Path:
 
 
 def dumped(path: Path) -> list[str]:
-    """Return the statements that make the store, but for comments and for columns that were declared since and are empty."""
+    """Return the statements that make the store, but for comments and for columns that were declared since and are empty.
+
+    Packed documents are inflated: which bytes they have depends on the zlib.
+    """
     with closing(sqlite3.connect(path)) as connection:
+        connection.create_function("inflated", 1, lambda cell: None if cell is None else zlib.decompress(cell).decode())
+        connection.execute(
+            "UPDATE windows SET label_cells = inflated(label_cells), failed_features = inflated(failed_features)"
+        )
         later = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('windows')")} & LATER
         for name in later:
             assert connection.execute(f"SELECT count({name}) FROM windows").fetchone() == (0,)
@@ -119,7 +129,7 @@ def test_parquet_is_read_as_it_was_written(schema):
 
 def test_parquet_of_all_schemas_is_read_together(tmp_path):
     """Files with and without the later columns lie in one folder and are read as one source; the newest part of each id counts."""
-    for name in (1, 2, NEWEST):
+    for name in (1, 2, 3, NEWEST):
         for file in GOLDEN.glob(f"schema{name}/process=*/*.parquet"):
             folder = tmp_path / "sealed" / file.parent.name
             folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +159,7 @@ def test_parquet_of_two_schemas_keeps_its_counts_of_sampled_rows(tmp_path):
 def test_counts_of_sampled_rows_are_found_where_schema_2_had_them(golden, schema):
     """Rows that features were sampled from come from the document of the output before schema 3, and from their columns since."""
     (found,) = [window.features for window in open_source(golden).windows() if window.features]
-    sampled = 4 if schema == NEWEST else 1
+    sampled = 4 if schema > 2 else 1
     rows = int(found.cells[0].sum())
     assert (found.counted_rows, found.weight_square_sum) == (rows // sampled, rows * sampled)
     assert found.is_exact == (sampled == 1)
@@ -206,6 +216,62 @@ def test_an_upgraded_store_is_sealed_with_its_counts_of_sampled_rows(golden, sch
     seal(golden, tmp_path / "sealed", everything=True)
     expected = ordered([*golden_windows(schema), golden_windows(NEWEST)[0]])
     assert_same_windows(parts(open_source(tmp_path / "sealed")), expected)
+
+
+@pytest.mark.parametrize("schema", [2], indirect=True)
+def test_counts_of_sampled_rows_of_schema_2_are_sealed(golden, tmp_path):
+    """Where a part of schema 2 says that its features were sampled, the sealed part says so too."""
+    with closing(sqlite3.connect(golden)) as connection, connection:
+        sampled = "json_set(output, '$.sample.feature_rows', 7, '$.sample.feature_weight_square_sum', 700)"
+        connection.execute(f"UPDATE windows SET output = {sampled} WHERE grid IS NOT NULL")
+    StoreWriter(golden, process="host/1", clock_ns=lambda: WRITTEN_NS).write([])
+    seal(golden, tmp_path / "sealed", everything=True)
+    (found,) = [window.features for window in open_source(tmp_path / "sealed").windows() if window.features]
+    assert (found.counted_rows, found.weight_square_sum) == (7, 700)
+
+
+def test_labels_per_cell_are_packed_since_schema_4(golden, schema):
+    """They are deflated JSON in a column of their own since schema 4, and text among the other tables of labels before."""
+    if schema == 1:
+        pytest.skip("schema 1 has no labels per cell")
+    with closing(sqlite3.connect(golden)) as connection:
+        (tables,) = connection.execute("SELECT label_tables FROM windows WHERE grid IS NOT NULL").fetchone()
+        assert ("residual_cells" in tables) == (schema < 4)
+        if schema == 4:
+            (cells,) = connection.execute("SELECT label_cells FROM windows WHERE grid IS NOT NULL").fetchone()
+            tables = zlib.decompress(cells)
+    assert json.loads(tables)["cells"]["no"] == {"places": [13, 18], "rows": [-2, 7]}
+
+
+@pytest.mark.parametrize("schema", [NEWEST], indirect=True)
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["sqlite", "parquet"])
+def test_labels_per_cell_are_left_out_on_request(golden, is_sealed, tmp_path):
+    """Who does not ask for labels per cell gets none, and everything else as it is."""
+    if is_sealed:
+        seal(golden, tmp_path / "sealed", everything=True)
+    source = tmp_path / "sealed" if is_sealed else golden
+    whole, bare = (open_source(source, label_cells=asked).windows() for asked in (True, False))
+    assert any(window.labels and window.labels.cells for window in whole)
+    without = {"cells": {}, "residual_cells": np.zeros((0, 0, 3))}
+    expected = [
+        dataclasses.replace(window, labels=dataclasses.replace(window.labels, **without)) if window.labels else window
+        for window in whole
+    ]
+    assert_same_windows(bare, expected)
+
+
+@pytest.mark.parametrize("schema", [NEWEST], indirect=True)
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"no zlib", zlib.compress(b"{"), zlib.compress(b'{"width":9}')[:-3]],
+    ids=["empty", "foreign", "not-json", "cut"],
+)
+def test_a_damaged_packed_document_is_named(golden, damage):
+    """A packed document that cannot be read names the store, the window and what to do."""
+    with closing(sqlite3.connect(golden)) as connection, connection:
+        connection.execute("UPDATE windows SET label_cells = ? WHERE grid IS NOT NULL", [damage])
+    with pytest.raises(StoreError, match=r"golden\.sqlite: window 1 is damaged .* remove it"):
+        open_source(golden).windows()
 
 
 def test_totals_of_a_former_agent_are_taken_over(golden, schema):

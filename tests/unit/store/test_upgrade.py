@@ -157,7 +157,7 @@ def test_the_next_writer_brings_it_to_this_version(old):
     labels = make_labels({("correct", "1h"): 1}, lags_s={"yes": [5.0]})
     for _ in range(2):
         StoreWriter(old).write([make_part(7, labels=labels)])
-    assert select(old, "PRAGMA user_version") == [(3,)]
+    assert select(old, "PRAGMA user_version") == [(4,)]
     assert select(old, "SELECT value FROM meta WHERE name = 'store_number'") == [("77",)]
     windows = sorted(open_source(old).windows(), key=lambda window: window.rows)
     assert [window.rows for window in windows] == [3, 7, 7]

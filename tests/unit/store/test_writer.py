@@ -45,7 +45,7 @@ def test_a_store_is_made_at_construction_and_says_what_it_is(path):
     """A new writer leaves a WAL database with our application id and schema version."""
     StoreWriter(path)
     assert query(path, "PRAGMA application_id") == [(0x52534E44,)]
-    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert query(path, "PRAGMA user_version") == [(4,)]
     assert query(path, "PRAGMA journal_mode") == [("wal",)]
     assert query(path, "PRAGMA auto_vacuum") == [(2,)]
     assert query(path, "PRAGMA page_size") == [(16384,)]
