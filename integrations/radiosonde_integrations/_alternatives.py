@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.dependencies import Requirement  # type: igno
 
 
 def first_installed(requirements: Sequence[str]) -> Sequence[str]:
-    """Return the requirement whose distribution is installed, whatever its version; the first one when none is."""
+    """Return the requirement whose distribution is installed, in any version; the first one when none is."""
     for requirement in requirements:
         try:
             distribution(Requirement(requirement).name)

@@ -1,7 +1,7 @@
 """Records which file a model object was loaded from, so that the file's digest can be its version.
 
-`joblib.load` and `pickle.load` are watched while a plug-in is on. A load costs one look at what was loaded and, if that
-is a model, one ``stat``; the file is read later, off the hot path. ``from pickle import load`` before a plug-in is on,
+`joblib.load` and `pickle.load` are patched while a plug-in is active. A load costs one type check of the result and, if that is a model,
+one ``stat``; the file is read later, off the hot path. ``from pickle import load`` before a plug-in is on,
 and unpicklers made by hand, are not seen: such a model's version is a digest of its parameters.
 """
 
@@ -30,12 +30,12 @@ DIGITS = 12
 """Hex digits of a digest: among a million files two alike in one of 560 cases."""
 
 MOST_PARTS = 64
-"""Values of a loaded dict, list or tuple among which models are looked for; arbitrary, bounds the cost of a load."""
+"""Number of values of a loaded dict, list or tuple that are searched for models; arbitrary, bounds the cost of a load."""
 
 _PREDICTING = ("predict", "forward", "run")
 
 _PLAIN = frozenset({bool, bytes, dict, float, int, list, set, str, tuple, type(None)})
-"""Types that are no models, told apart at once: caches are loaded as often as they are read."""
+"""Types that are not models, checked first: caches are loaded as often as they are read."""
 
 
 class Artifact(NamedTuple):
@@ -112,7 +112,7 @@ class Artifacts:
 
 
 def artifact_version(model: object) -> Callable[[], str] | None:
-    """Return what works out ``file-`` and a digest of the file *model* was loaded from; None when no load was seen.
+    """Return a function for the version ``file-`` plus a digest of the file *model* was loaded from; None when no load was seen.
 
     The answer is empty when the file has changed since or is gone. It keeps nothing of the model.
     """
@@ -150,7 +150,7 @@ def _models_in(loaded: object) -> list[object]:
 
 
 def _predicts(value: object) -> bool:
-    kind = type(value)  # asking an object may run its code
+    kind = type(value)  # attribute access may run the object's code
     return kind not in _PLAIN and any(hasattr(kind, name) for name in _PREDICTING)
 
 

@@ -1,7 +1,7 @@
 """An ASGI middleware that observes requests, used by FastAPI and Starlette.
 
-A request is over when its last byte was handed to the server: what a framework runs after that (background tasks) keeps
-the request's cohort and is none of its time.
+A request is over when its last byte was passed to the server: later work of a framework (background tasks) keeps the request's cohort and
+is not part of its duration.
 
 When the server shuts down, everything is flushed at the end of the application's lifespan. It has to be there: uvicorn
 ends by the very signal it was sent, so that nothing that waits for the exit of the process is run.
@@ -30,7 +30,7 @@ KEY = "radiosonde.request"
 mounted in."""
 
 FLUSH_TIMEOUT_S = 5.0
-"""What the end of a lifespan waits for the telemetry; servers are killed when they take too long, gunicorn's after 30 s."""
+"""Longest wait for the telemetry at the end of a lifespan; servers are killed when they take too long, gunicorn's after 30 s."""
 
 
 class RequestMiddleware:
@@ -38,7 +38,7 @@ class RequestMiddleware:
 
     Args:
         app: the application inside.
-        options: what is wanted.
+        options: the options.
     """
 
     def __init__(self, app: App, options: RequestOptions) -> None:
@@ -102,7 +102,7 @@ def _read(headers: Iterable[tuple[bytes, bytes]], wanted: Mapping[bytes, str]) -
 
 
 async def _send_last(send: Send, message: Message, scope: Scope, request: ObservedRequest) -> None:
-    """Send what ends a response, and end its request."""
+    """Send the last message of a response, and end its request."""
     await send(message)
     _end(scope, request, request.status if request.cut is None else request.cut)
 
@@ -117,10 +117,10 @@ def _end(scope: Scope, request: ObservedRequest, error: BaseException | type[Bas
 
 
 def watching(app: App) -> App:
-    """Return *app*, which stands inside a layer that completes whatever response it breaks off.
+    """Wrap *app*, which is inside a layer that completes responses it breaks off.
 
     Starlette's ``BaseHTTPMiddleware`` runs the application in a task and sends on what comes. When the application raises in the
-    middle of a response, or stops because the client went away, it sends the last message all the same.
+    middle of a response, or stops because the client disconnected, it still sends the last message.
     """
 
     async def watched_app(scope: Scope, receive: Receive, send: Send) -> None:

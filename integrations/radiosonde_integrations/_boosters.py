@@ -36,7 +36,7 @@ _VERSIONS = ("version", "__version__", "model_version")
 
 
 def argument(args: Arguments, keywords: Keywords) -> Any:
-    """Return what is to be predicted: the first argument, whatever the method calls it; None when there is none."""
+    """Return the features: the first argument, with any name; None when there is none."""
     if args:
         return args[0]
     return keywords.get("X", keywords.get("data"))
@@ -48,7 +48,7 @@ def unread(rows: int) -> NDArray[np.float64]:
 
 
 def dense(matrix: Any, absent: float) -> object:
-    """Return a scipy sparse matrix as an array, its absent cells as *absent*; what is none as it is."""
+    """Return a scipy sparse matrix as an array, its absent cells as *absent*; other values unchanged."""
     if not hasattr(matrix, "tocsr"):
         return matrix
     rows, columns = matrix.shape
@@ -105,10 +105,10 @@ def said_version(*models: Any) -> str:
 
 
 def later_version(model: Any, booster: Any, digest: Callable[[Any], str]) -> Callable[[], str]:
-    """Return what tells the digest of the file that a model or its booster came from, else the *digest* of the booster.
+    """Return a function for the digest of the file that a model or its booster was loaded from, else the *digest* of the booster.
 
-    It is asked for soon and once, off the hot path, and holds the booster until then: a model that lives for one call
-    has a version, too.
+    It is called soon and once, off the hot path, and keeps the booster alive until then, so that a model used for one call has a version,
+    too.
     """
     from_file, held, answers = artifact_version(model) or artifact_version(booster), [booster], list[str]()
 
@@ -136,7 +136,7 @@ def observe_methods(patches: Patches, owner: Any, *methods: Method) -> None:
 
 
 def train_quietly(patches: Patches, owner: Any, *names: str) -> None:
-    """Let methods that make a model another one predict unobserved, and describe the model anew afterwards."""
+    """Do not observe predictions inside methods that modify a model, and describe the model again afterwards."""
     for name in names:
         patches.replace(owner, name, quiet_fit)
 
@@ -148,7 +148,7 @@ def evaluate_quietly(patches: Patches, owner: Any, *names: str) -> None:
 
 
 def remember_file(patches: Patches, owner: Any, name: str, path: Callable[[Arguments, Keywords], object]) -> None:
-    """Remember which file a model was loaded from by method *name*, whose arguments *path* looks for it in."""
+    """Remember the file that a model was loaded from by method *name*; *path* finds it in the arguments."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)

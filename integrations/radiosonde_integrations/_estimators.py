@@ -1,9 +1,9 @@
 """Reads the metadata, inputs and results of estimators with scikit-learn's interface.
 
-Scikit-learn is never imported: everything is asked of the estimator. Also for libraries whose models have its interface.
+Scikit-learn is never imported: only the estimator is used. Also for libraries whose models have its interface.
 
-Every result is defined: what one row of numbers or one class cannot stand for (several outputs, several labels, sparse
-results, one-against-one margins) is a prediction without an output.
+Every result is defined: results that one number or one class per row cannot represent (several outputs, several labels, sparse results,
+one-against-one margins) are predictions without an output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from radiosonde_integrations._methods import Arguments, Description, Keywords
 from radiosonde_integrations._versions import version_of
 
 DEEPEST = 20
-"""Pipelines and searches inside each other that are looked through."""
+"""Largest depth of nested pipelines and searches."""
 
 WIDEST = 1000
 """Columns of a sparse matrix that is made dense to be recorded: wider ones are words, not features. Arbitrary."""
@@ -30,7 +30,7 @@ _TASKS = {"classifier": "classification", "clusterer": "classification", "outlie
 
 
 def final_estimator(model: Any) -> Any:
-    """Return what a pipeline ends with, what a search has found, what is frozen; else the model itself."""
+    """Return the last step of a pipeline, the best estimator of a search, the estimator of a frozen one; else the model itself."""
     for _ in range(DEEPEST):
         kind = type(model).__name__
         if kind == "FrozenEstimator":
@@ -74,7 +74,7 @@ def describe_probabilities(model: Any) -> Description:
     """Describe a model whose ``predict_proba`` is called."""
     final = final_estimator(model)
     classes = class_names_of(model)
-    # Scikit-learn's own answer with a matrix, which needs no look.
+    # Scikit-learn's own result for a matrix, which needs no check.
     output: Any = None if type(final).__module__.startswith("sklearn.") else probabilities
     if has_several_outputs(final):
         output = nothing
@@ -121,7 +121,7 @@ def _feature_names(model: Any) -> tuple[str, ...]:
 
 
 def class_names_of(model: Any) -> tuple[str, ...]:
-    """Return the names of a classifier's classes, in the order of its probabilities' columns; empty if it says none."""
+    """Return the names of a classifier's classes, in the order of its probabilities' columns; empty if unknown."""
     classes = getattr(model, "classes_", None)
     return tuple(map(class_text, classes.tolist())) if isinstance(classes, np.ndarray) and classes.ndim == 1 else ()
 
@@ -157,7 +157,7 @@ def features(args: Arguments, kwargs: Keywords) -> object:
 
 
 def _samples(array: NDArray[Any]) -> object:
-    """Return samples that are no rows: numbers are rows of one feature, texts and images have none that we record."""
+    """Return samples that are not rows: numbers are rows of one feature, texts and images are not recorded."""
     return array.reshape(-1, 1) if array.ndim == 1 and array.dtype.kind in "fiub" else np.empty((len(array), 0))
 
 

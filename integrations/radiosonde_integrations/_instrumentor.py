@@ -1,7 +1,7 @@
 """Base class of the plug-ins for model libraries: when to patch, how to wrap, how to undo.
 
-Nothing is imported for instrumenting: classes are patched when their user imports the module they are in (or at once, if
-that is past). An error of ours in an import hook would make the user's import fail, so none leaves it.
+Instrumenting imports nothing: classes are patched when their user imports their module (or at once, if it is imported). An error of
+Radiosonde in an import hook would make the user's import fail, so hooks never raise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
 
     Attributes:
         requires: requirements as in pyproject: the range of versions that is tested.
-        modules: modules of the library that hold what is to be patched.
+        modules: modules of the library to patch.
     """
 
     requires: ClassVar[Sequence[str]] = ()
@@ -44,7 +44,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
     def instrument(self, **kwargs: Any) -> Any:
         """Instrument the library; again is nothing, and so is a library that is absent or of another version.
 
-        By hand (without OpenTelemetry's options) an absent library is no error: who instruments all has not all.
+        By hand (without OpenTelemetry's options) an absent library is not an error: `instrument` without arguments covers all libraries.
         """
         if self.is_instrumented_by_opentelemetry:
             return None
@@ -56,7 +56,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
         return None
 
     def _guarded_instrument(self, options: dict[str, Any]) -> Any:
-        """Instrument; with OpenTelemetry's options (by hand there are none) let out only what OpenTelemetry expects.
+        """Instrument; with OpenTelemetry's options (by hand there are none) raise only exceptions that OpenTelemetry expects.
 
         It ends at any other exception and leaves all the instrumentors after ours undone, the user's own among them.
         """
@@ -91,7 +91,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             if name in sys.modules:
                 self._guarded_patch(sys.modules[name])
             else:
-                # wrapt keeps hooks for ever, so each asks whether it is still wanted.
+                # wrapt keeps hooks forever, so each checks whether it is still active.
                 wrapt.register_post_import_hook(self._guarded_patch, name)
 
     def _uninstrument(self, **kwargs: Any) -> None:
@@ -116,7 +116,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             )
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
-        """Replace what predicts in *module*, through *patches*."""
+        """Patch the predicting methods in *module*, through *patches*."""
         raise NotImplementedError
 
 
@@ -145,11 +145,11 @@ def quiet_fit(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refitting(model: Any) -> None:
-    """Settle what is known of a model that is about to be fitted, perhaps again."""
+    """Flush the pending state of a model that is about to be fitted, perhaps again."""
     OBSERVERS.settle(model)
 
 
 def refitted(model: Any) -> None:
-    """Forget what was known of a model before it was fitted."""
+    """Drop the description of a model from before it was fitted."""
     OBSERVERS.forget(model)
     ARTIFACTS.forget(model)

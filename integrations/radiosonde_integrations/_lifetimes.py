@@ -10,7 +10,7 @@ class Lifetimes:
     """Tells of each object that is gone, once, however often it was watched; it keeps nothing alive.
 
     Args:
-        gone: called with the identity of an object that is gone, by whichever thread lets go of it.
+        gone: called with the identity of a deleted object, in the thread that releases it.
     """
 
     def __init__(self, gone: Callable[[int], object]) -> None:

@@ -12,15 +12,15 @@ Keywords = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model says of itself; what `radiosonde.tag` was told of it wins.
+    """Description of a model; the arguments of `radiosonde.tag` take precedence.
 
     Attributes:
         name: model name.
-        version: its version, or what works it out off the hot path.
+        version: its version, or a function that computes it off the hot path.
         features: feature names in column order, for inputs that carry none.
         classes: class names in the order of a probability matrix's columns.
-        task: what a number it answers with means.
-        input: overrides the method's, where it takes knowledge of the model to find the features.
+        task: meaning of a numeric output.
+        input: overrides that of the method, if finding the features depends on the model.
         output: overrides the method's, where how a result reads depends on the model, which it must not hold.
     """
 
@@ -39,14 +39,14 @@ class Method:
 
     Attributes:
         name: attribute name.
-        describe: (model) -> what it says of itself.
+        describe: (model) -> its description.
         input: (arguments, keywords) -> features; the model itself is not among the arguments.
-        takes_matrix: a matrix of numpy's that is the first argument is what *input* would return of it.
-        output: result -> what `radiosonde.observe` reads; None takes it as it is.
-        task: overrides the description's, where the method answers with something else (a margin).
-        choose: (arguments, keywords) -> how this very call is to be read, None for a call that is no prediction (it
-            trains, or explains); without it every call is read as this says.
-        is_native: this is the plug-in of the model's own library, and wins over one that knows it by a base class only.
+        takes_matrix: *input* returns a numpy matrix in the first argument unchanged.
+        output: converts the result for `radiosonde.observe`; None: no conversion.
+        task: overrides that of the description, if the method returns something else (a margin).
+        choose: (arguments, keywords) -> the method for this call, None for a call that is not a prediction (it trains, or explains);
+            without it every call uses this one.
+        is_native: this is the plug-in of the model's own library, which takes precedence over one for a base class.
     """
 
     name: str

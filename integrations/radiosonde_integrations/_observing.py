@@ -1,8 +1,8 @@
 """Observes the outermost predict call of a model object, independent of the library.
 
 A pipeline calls its estimators, a forest its trees, a wrapper the booster inside: only the first call of them is a
-prediction of the user's. Whether a call is inside another is a context variable, so it is right for threads and tasks;
-a library that hands work to threads of its own carries the context over, or its plug-in does (`INSIDE`).
+prediction of the user's. Nesting is tracked by a context variable, so it is correct for threads and tasks; a library that passes work to
+its own threads copies the context, or its plug-in does (`INSIDE`).
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ as many descriptions all share one (`radiosonde_integrations._overflow`): a vers
 class Observers:
     """The observed functions of all model objects that were met; each goes with its object.
 
-    Pickled by name: a class that lives in ``__main__`` is carried to another process whole, wrapped methods and what
-    they refer to with it, and there it belongs to the observers of that process.
+    Pickled by name: a class in ``__main__`` is pickled to another process by value, including wrapped methods and their references, and
+    there it belongs to the observers of that process.
 
     Attributes:
-        direct: those of which every call is recorded, and read the same way, by identity of the model and name of the method.
-        plugins: plug-ins that are on; while there is none (in a worker process, mostly) nothing is observed.
+        direct: recorders for methods whose every call is recorded in the same way, by identity of the model and name of the method.
+        plugins: active plug-ins; without any (usually in a worker process) nothing is observed.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Observers:
         return "OBSERVERS"
 
     def quietly(self, original: Callable[..., Any], args: Arguments, kwargs: Keywords) -> Any:
-        """Call *original* as something that is no prediction, whatever it predicts inside: fitting, scoring."""
+        """Call *original* without observing nested predictions: fitting, scoring."""
         token = INSIDE.set(True)
         try:
             return original(*args, **kwargs)
@@ -103,7 +103,7 @@ class Observers:
         return found
 
     def look_again(self) -> None:
-        """Find anew which plug-in's way a class is read in: something was replaced."""
+        """Clear the cached plug-in of each class after a patch."""
         self._read_as.clear()
         self.direct.clear()
 
@@ -111,10 +111,10 @@ class Observers:
         """Return the observed function of a model's method; one that observes nothing if the model cannot be described."""
         place = (id(model), method.name)
         try:
-            # First: of what takes no weak reference nothing may be kept, no recorder either.
+            # First: nothing may be kept for objects without weak references, including a recorder.
             self._lifetimes.watch(model)
             observed = self._new(model, method)
-        except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must go on as if we were not there
+        except Exception:  # noqa: BLE001 - a foreign object may raise anything; the prediction must continue unobserved
             _LOG.debug("a %s cannot be observed", type(model).__qualname__, exc_info=True)
             return _UNOBSERVED
         self._methods.add(method.name)
@@ -141,7 +141,7 @@ class Observers:
             self._recorders += 1
             return _observed(said, method, variant)
         if callable(said.version):
-            said = replace(said, version="")  # one ring for all: the versions of unnamed models are not told apart
+            said = replace(said, version="")  # one ring for all: the versions of unnamed models are not distinguished
         shape: tuple[object, ...] = (
             said.name,
             said.version,
@@ -172,11 +172,11 @@ class Observers:
         if version is not None:
             try:
                 version()
-            except Exception:  # noqa: BLE001 - a foreign object may raise anything; the consumer asks again and tells
+            except Exception:  # noqa: BLE001 - a foreign object may raise anything; the consumer retries and logs
                 _LOG.debug("a %s has no version", type(model).__qualname__, exc_info=True)
 
     def forget(self, model: Any) -> None:
-        """Describe a model anew at its next call: it was fitted again, or tagged."""
+        """Describe a model again at its next call: it was fitted again, or tagged."""
         if self._observed:  # mostly empty while models are fitted, and a forest fits many
             self._drop(id(model))
 
@@ -194,7 +194,7 @@ MARK = "__radiosonde_method__"
 
 
 def _marks(attribute: object) -> Iterator[Method]:
-    """Yield the methods that the replacements of an attribute say, outermost first."""
+    """Yield the methods of the replacements of an attribute, outermost first."""
     while attribute is not None:
         said = vars(attribute).get(MARK) if hasattr(attribute, "__dict__") else None
         if said is not None:
@@ -228,7 +228,7 @@ def _read(read: Reader, args: Arguments, kwargs: Keywords) -> object:
 
 
 class _Unreadable:
-    """Stands for features that could not be read: reading it raises what they raised, where that is counted and told."""
+    """Placeholder for unreadable features: reading it raises their exception, which is then counted and logged."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -241,11 +241,11 @@ OBSERVERS = Observers()
 
 
 def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what makes a method of a class an observed one; for `Patches.replace`.
+    """Return a function that wraps a method as an observed one; for `Patches.replace`.
 
     A plain function, not a proxy: it costs a tenth of one, is pickled by its qualified name like the original, and
-    binds like it. And one function: in a server everything of ours is cold by the next request, and each further function
-    that is called, and each object that is touched, costs it microseconds (bench_served).
+    binds like it. A single function: in a server Radiosonde's code is out of the caches by the next request, and each further function call
+    and object access costs microseconds (bench_served).
     """
     name = method.name
 
@@ -285,7 +285,7 @@ def observed_method(method: Method) -> Callable[[Callable[..., Any]], Callable[.
 
 
 class Inside:
-    """A function called as part of a prediction, in whatever thread or process it is called; pickled with the function."""
+    """A function called as part of a prediction, in any thread or process; pickled with the function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function

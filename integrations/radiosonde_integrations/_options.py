@@ -15,7 +15,7 @@ QUEUE_HEADERS = ("x-request-start", "x-queue-start")
 
 
 class RequestOptions:
-    """What `radiosonde.instrument_app` was told.
+    """The options of `radiosonde.instrument_app`.
 
     Args:
         cohorts: where each cohort dimension comes from: ``header:NAME``, ``path:PARAMETER``, ``query:PARAMETER`` or
@@ -26,7 +26,7 @@ class RequestOptions:
     Attributes:
         of_header, of_path, of_query, of_baggage: pairs (dimension, name) by kind of source; path parameters are known
             late, and the query is parsed only where something of it is wanted.
-        wanted: request headers that are looked at, in lower case.
+        wanted: request headers to read, in lower case.
 
     Raises:
         ConfigurationError: a source is none of these.
@@ -55,9 +55,9 @@ class RequestOptions:
 
 
 def queue_s(headers: Mapping[str, str], now_ns: int) -> float:
-    """Return the seconds since a proxy took the request, 0.0 where none says or its clock is off.
+    """Return the seconds since a proxy received the request, 0.0 if unknown or if its clock is off.
 
-    ``X-Request-Start`` is ``t=`` and seconds (nginx), or milliseconds or microseconds (others); told apart by size.
+    ``X-Request-Start`` is ``t=`` and seconds (nginx), or milliseconds or microseconds (others); distinguished by magnitude.
     """
     text = headers.get("x-request-start") or headers.get("x-queue-start")
     if not text:

@@ -1,7 +1,6 @@
 """Minimal counting for models beyond the bound on recorders: calls, rows and durations.
 
-Each recorder has a ring of its own, of megabytes, which is kept. A process that meets a model or a version a request would
-fill the machine with them.
+Each recorder keeps its own ring of megabytes. A process with a new model or version per request would exhaust the memory.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ NAME = "__overflow__"
 
 
 def rows_alone(read: Callable[..., object]) -> Callable[..., NDArray[np.float64]]:
-    """Return what reads of a call's features only how many rows there are: features of many models have no cells."""
+    """Return a reader of the number of rows only: features of many models have no cells."""
 
     def rows(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NDArray[np.float64]:
         value: Any = read(args, kwargs)

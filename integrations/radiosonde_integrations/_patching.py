@@ -12,7 +12,7 @@ _MISSING = object()
 
 
 class Patches:
-    """What was replaced, newest last. Not thread-safe: patching happens under the import lock or in `instrument`."""
+    """The replaced attributes, newest last. Not thread-safe: patching happens under the import lock or in `instrument`."""
 
     def __init__(self) -> None:
         self._undo: dict[tuple[int, str], tuple[Any, str, object]] = {}
@@ -22,8 +22,8 @@ class Patches:
         """Replace an attribute that *owner* itself holds by ``make(original)``; return whether there was one.
 
         Inherited attributes are left alone: replaced on a subclass they would stay behind as shadows when undone. The
-        original is what lies in the owner's ``__dict__``, a descriptor perhaps, and is put back as that same object. Who
-        has set the attribute again meanwhile gets it replaced again, and the newer one back.
+        original is the value in the owner's ``__dict__``, possibly a descriptor, and is restored as the same object. An attribute that was
+        set again meanwhile is replaced again, and the newer value is restored.
         """
         original = vars(owner).get(name, _MISSING)
         if original is _MISSING:
@@ -45,14 +45,14 @@ class Patches:
 
 
 class Stand:
-    """Stands in for a method in a class that may be pickled whole: what is pickled is the original.
+    """Replacement for a method in a class that may be pickled by value: it is pickled as the original.
 
-    Cloudpickle carries classes of ``__main__`` by value, to workers and into files, and neither may need us. It binds like
+    Cloudpickle pickles classes of ``__main__`` by value, for workers and files, and neither may require Radiosonde. It binds like
     the function, or like the conditional method (`sklearn.utils.metaestimators.available_if`), that was there.
 
     Args:
-        original: what the class held.
-        function: what is called instead, without the condition.
+        original: the original attribute.
+        function: the replacement, without the condition.
         is_conditional: whether binding *original* checks something.
     """
 

@@ -15,7 +15,7 @@ Default = TypeVar("Default")
 
 
 def quiet(default: Default) -> Callable[[Callable[..., Result]], Callable[..., Result | Default]]:
-    """Return a decorator: what the function raises is logged, and *default* returned."""
+    """Return a decorator that logs exceptions of the function and returns *default*."""
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result | Default]:
         @functools.wraps(function)
@@ -32,7 +32,7 @@ def quiet(default: Default) -> Callable[[Callable[..., Result]], Callable[..., R
 
 
 def warn(place: str, error: Exception) -> None:
-    """Log an error of ours, once for each *place*."""
+    """Log an internal error, once for each *place*."""
     if place not in _TOLD:
         _TOLD.add(place)
         _LOG.warning("Requests are served, but observed with less: %s: %r", place, error)

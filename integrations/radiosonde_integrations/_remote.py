@@ -1,10 +1,10 @@
 """Reads the client's trace context, for requests whose server creates no span.
 
 Where OpenTelemetry's instrumentation of the framework (or the framework itself) continues the trace of a ``traceparent`` header,
-this does nothing. Where nobody does and the application has a tracer provider, predictions would each begin a trace of their own, and
-neither they nor their exemplars could be found from the client's. So the request is served in the context that the propagator in force
-reads from those headers: predictions are children of the client's span, and a trace that the client does not record is not recorded
-here either. It makes no span, and baggage is left to who wants it.
+this does nothing. Otherwise, if the application has a tracer provider, each prediction would begin a separate trace, and neither
+predictions nor their exemplars could be found from the client's trace. The request is therefore served in the context that the configured
+propagator reads from those headers: predictions are children of the client's span, and a trace that the client does not record is not
+recorded here either. No span is created, and baggage is left to the application.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HEADERS = ("traceparent", "tracestate")
 
 
 def enter_trace(headers: Mapping[str, str]) -> Any:
-    """Enter the trace that *headers* name; return what `leave_trace` takes, None if they name none."""
+    """Enter the trace in *headers*; return the token for `leave_trace`, None without a trace."""
     if HEADERS[0] not in headers:
         return None
     from opentelemetry import context, propagate

@@ -1,16 +1,16 @@
 """A request to a model server, independent of the framework: cohort, predictions, phases, record.
 
 The record is a series of its own, named by method and route (``POST /predict``), under the version and variant of the
-first prediction the request made; so ``diagnose`` says of a slow tail which phase grew, and of errors which version has
-them, also for requests that failed before any prediction. Phases, in seconds:
+first prediction of the request; ``diagnose`` can therefore attribute a slow tail to a phase, and errors to a version, including requests
+that failed before any prediction. Phases, in seconds:
 
 * ``queue``: before it reached this process, from ``X-Request-Start`` or ``X-Queue-Start`` where a proxy sets one.
-* ``parse``: until the endpoint's own code began (where the framework tells; else it is part of the next).
+* ``parse``: until the endpoint's own code began (if the framework reports it; else it is part of the next).
 * ``feature_fetch``: in the endpoint, until its first prediction began.
 * ``predict``: in predictions.
 * ``serialise``: from the end of the last prediction until the response was complete.
 
-What the endpoint does between two predictions, or without any, is in none of them.
+Time of the endpoint between two predictions, or without any, is in none of them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MAX_IDS = 10
 """Prediction ids in a response's header; more are cut, and the header then ends with an ellipsis."""
 
 COUNTED_CLIENT_ERRORS = frozenset({400, 413, 415, 422})
-"""Statuses below 500 that count as errors: what the client sent could not be used. 401, 403, 404 and the like do not: they
-say nothing of model or data."""
+"""Statuses below 500 that count as errors: the client's input was invalid. 401, 403, 404 and similar do not: they are unrelated to model
+and data."""
 
 DISCONNECTED = "client_disconnected"
 """The error of a request whose client went away before its response was complete."""
@@ -43,7 +43,7 @@ now_ns = time.perf_counter_ns
 """The clock of durations."""
 
 LOOK_EVERY_NS = 200_000_000
-"""How often a tracer provider is looked for: one that is set while requests are served is found so soon."""
+"""Polling interval for a tracer provider, which may be set while requests are served."""
 
 
 REQUEST: ContextVar[ObservedRequest | None] = ContextVar("radiosonde_request", default=None)
@@ -53,26 +53,26 @@ REQUEST: ContextVar[ObservedRequest | None] = ContextVar("radiosonde_request", d
 class ObservedRequest:
     """One request from its first byte to its last. Not for use by two threads at once.
 
-    What need not be known while the request is served is worked out by `_record`, between requests: in a server everything
-    of ours is cold by the next request, and each function called in one costs it half a microsecond (bench_served).
+    Values that are not needed while the request is served are computed by `_record`, between requests: in a server Radiosonde's code is out
+    of the caches by the next request, and each function call costs half a microsecond (bench_served).
 
     Args:
-        options: what is wanted.
+        options: the options.
         read_headers: returns the request's headers of those in `RequestOptions.wanted`, by name in lower case; called once, when
             they are needed, which mostly is after the request.
         query: the query string.
 
     Attributes:
         options: as given.
-        is_begun: whether it is observed; if not, nothing of it may be asked, and there is nothing to leave.
-        predictions: those made in it so far in this process.
-        elsewhere: ids that other processes let mean what they predicted for it.
-        route: set by who finds it; None where nobody did.
-        endpoint_ns: when the endpoint's own code began, by `now_ns`; 0 where nobody told.
-        status: of the response; 0 before it.
+        is_begun: whether it is observed; if not, no other attribute is valid, and there is nothing to leave.
+        predictions: its predictions so far in this process.
+        elsewhere: aliases that other processes registered for their predictions of it.
+        route: the route; None if unknown.
+        endpoint_ns: start of the endpoint's own code, by `now_ns`; 0 if unknown.
+        status: status of the response; 0 before it.
         is_over: it has ended, or is dropped.
         is_traced: there may be a server's span to describe.
-        cut: what ended the response in the middle, where a layer outside of the application then completed it; None: nothing.
+        cut: the error that ended the response in the middle, if an outer layer then completed it; None: none.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class ObservedRequest:
             self.is_begun = False
             warn("ObservedRequest", error)
             return
-        # From here on nothing raises: what is entered would stay behind in a thread that serves others.
+        # From here on nothing raises: entered scopes would remain in a thread that serves others.
         self.is_begun = True
         self.predictions.__enter__()
         if cohort is not None:
@@ -119,18 +119,18 @@ class ObservedRequest:
 
     @quiet(None)
     def in_path(self, parameters: Mapping[str, Any]) -> None:
-        """Take what of the cohort is in the path, which is known only when a route was found."""
+        """Add the part of the cohort in the path, which is known only when a route was found."""
         wanted = self.options.of_path
         of_path = {dimension: str(parameters[name]) for dimension, name in wanted if name in parameters}
         if of_path:
             self._of_path = of_path
-            # Never left: this may be a task of its own (a middleware's), and there is nobody after the endpoint.
+            # Never left: this may be a separate task (a middleware's), and no code follows the endpoint.
             radiosonde.cohort(**of_path).__enter__()
 
     def response_headers(self) -> Sequence[tuple[str, str]]:
-        """Return what is added to the response's headers: the ids of the predictions made so far, and a receipt.
+        """Return additional response headers: the ids of the predictions made so far, and a receipt.
 
-        To be asked before the response is sent: the server's span, which it describes, may end in the sending.
+        Call before the response is sent: the server's span, which it describes, may end during sending.
         """
         try:
             ids = made = self.predictions.ids(MAX_IDS + 1)
@@ -157,7 +157,7 @@ class ObservedRequest:
     def _describe_span(self) -> None:
         """Put model, version and prediction id on the server's span, if it is recording.
 
-        That is the span that was in force when the request began; else, for it may have begun since, the one in force now.
+        That is the current span when the request began, or, if it began later, the current span now.
         """
         span = self._span = self._span or _SPANS.current()
         if span is not None and self.predictions and span.is_recording():
@@ -172,19 +172,19 @@ class ObservedRequest:
             )
 
     def end(self, method: str, path: str, error: BaseException | type[BaseException] | str | int) -> None:
-        """Take the time of the end; what came first counts. The request is recorded later, between requests.
+        """Set the time of the end; the first call counts. The request is recorded later, between requests.
 
         Its scopes go on, for tasks that run after the response.
 
         Args:
             method: of HTTP.
             path: route.
-            error: what went wrong: an exception, a name for it, or the response's status, which may be no error.
+            error: an exception, a name for the error, or the response's status, which may not be an error.
         """
         if not self.is_over:
             self._ended_ns = now_ns()
             self.is_over = True
-            # Of an exception the type: the frames of its traceback hold whatever the endpoint had in hand.
+            # Only the type of an exception: the frames of its traceback hold the endpoint's objects.
             self._end = (method, path, type(error) if isinstance(error, BaseException) else error)
             try:
                 radiosonde.plugin.defer(self._record_in_path if self._of_path else self._record)
@@ -192,12 +192,12 @@ class ObservedRequest:
                 warn("end", failure)
 
     def _record_in_path(self) -> None:
-        """Record the request under what of its cohort is in the path, which was entered in the endpoint's context only."""
+        """Record the request with the part of its cohort in the path, which was entered in the endpoint's context only."""
         with radiosonde.cohort(**(self._of_path or {})):
             self._record()
 
     def _record(self) -> None:
-        """Record the request; for the consumer, which counts and tells what is raised here."""
+        """Record the request; called by the consumer, which counts and logs exceptions."""
         duration_ns, start_ns = self._ended_ns - self._begun_ns, self._start_ns
         headers = self._read_headers()
         waited_s = queue_s(headers, start_ns) if headers else 0.0
@@ -246,11 +246,11 @@ class ObservedRequest:
 
 
 class _Spans:
-    """Finds the span in force, where there may be one: to ask costs 3 us in a server, and most have no tracer provider.
+    """Finds the current span, if there may be one: the lookup costs 3 us in a server, and most have no tracer provider.
 
     Attributes:
-        is_traced: whether a tracer provider is set, as far as is known.
-        look_ns: when to look again, by the performance counter.
+        is_traced: whether a tracer provider was set at the last check.
+        look_ns: time of the next check, by the performance counter.
     """
 
     def __init__(self) -> None:
@@ -266,7 +266,7 @@ class _Spans:
         """Return the span in force, None if there is none. Only where `is_traced`."""
         trace = sys.modules["opentelemetry.trace"]
         span = trace.get_current_span()
-        # The client's span is not the server's: nothing is written on it, and it is in somebody else's backend.
+        # The client's span is not the server's: it is not written to, and may be in another backend.
         return None if span is trace.INVALID_SPAN or span.get_span_context().is_remote else span
 
 
@@ -279,7 +279,7 @@ def error_of(status: int) -> str | None:
 
 
 def _said(options: RequestOptions, headers: Mapping[str, str], query: str) -> dict[str, str]:
-    """Return what the request itself says of its cohort; the propagator of baggage may not be installed, or not have run."""
+    """Return the cohort in the request's own headers; the baggage propagator may not be installed, or not have run."""
     said = {dimension: headers[name] for dimension, name in options.of_header if name in headers}
     if options.of_query and query:
         values = query_values(query)

@@ -1,7 +1,7 @@
 """Reads inputs and outputs of tensor libraries as numpy arrays.
 
-Such a model does not say what its numbers mean, so they have to show it: rows of probabilities sum to one. Where that is
-not so, nothing is said of classes, unless the user does (``rs.tag(model, task="classification")``).
+Such a model does not declare the meaning of its numbers, so it is inferred: rows of probabilities sum to one. Otherwise there are no
+classes, unless the user declares them (``rs.tag(model, task="classification")``).
 """
 
 from __future__ import annotations
@@ -50,13 +50,12 @@ class TensorColumns:
 
 
 class Answers:
-    """Reads what one model answers.
+    """Reads the outputs of one model.
 
-    A model that has once answered a matrix that is no probabilities does not answer any: a row of scores that happens
-    to sum to one is no class.
+    A model that has once returned a matrix of other numbers has no probabilities: a row of scores may sum to one by chance.
 
     Args:
-        task: what the user says the numbers are; under ``classification`` a matrix of scores is read as logits.
+        task: declared meaning of the numbers; with ``classification`` a matrix of scores is read as logits.
     """
 
     def __init__(self, task: Literal["classification", "regression"] | None = None) -> None:
@@ -64,7 +63,7 @@ class Answers:
         self._has_scores = task == "regression"
 
     def read(self, results: Sequence[Any]) -> object:
-        """Return what `radiosonde.observe` reads of a model's outputs, None where they say nothing.
+        """Convert a model's outputs for `radiosonde.observe`; None if they are not interpretable.
 
         Args:
             results: arrays, or the lists of dictionaries that scikit-learn's converter makes of probabilities.
@@ -93,7 +92,7 @@ class Answers:
     def _labelled(self, labels: NDArray[Any], matrix: NDArray[Any] | None) -> object:
         if matrix is None or len(matrix) != len(labels) or not self._sums_to_one(matrix):
             return _plain(labels)
-        # The columns' names are inside the graph, where nobody can ask for them; the label of a row is told beside it.
+        # The columns' names are inside the graph and inaccessible; the label of a row is a separate output.
         return _confident(labels, matrix.max(axis=1))
 
     def _matrix(self, matrix: NDArray[Any]) -> NDArray[np.float64] | None:

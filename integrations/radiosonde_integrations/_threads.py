@@ -1,7 +1,7 @@
 """Propagates the request to predictions in thread pools.
 
 ``loop.run_in_executor`` and ``ThreadPoolExecutor.submit`` start work in an empty context, so cohort and request would be
-lost there. While a request is being served, what is submitted runs in a copy of its context; anything else is untouched.
+lost there. While a request is being served, submitted work runs in a copy of its context; other work is unchanged.
 """
 
 from __future__ import annotations

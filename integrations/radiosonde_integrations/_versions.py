@@ -1,7 +1,7 @@
 """Version of an untagged model: an attribute, the file it was loaded from, or its parameters.
 
-The last is a digest of what was fitted, the same in every process. Not of its pickle: that depends on the order of sets
-and on which strings happen to be one object.
+The last is a digest of the fitted attributes, the same in every process. Not of the pickle, which depends on the order of sets and on the
+identity of strings.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ DIGITS = 12
 """Hex digits of a digest: among a million versions two alike in one of 280 cases."""
 
 DEEPEST = 40
-"""Levels of attributes that are looked into; what lies deeper counts by its type alone."""
+"""Depth of attributes in the digest; deeper ones count by type only."""
 
 
 _ATTRIBUTES = ("version", "__version__", "version_", "model_version")
 
 
 def version_of(model: Any, *inner: Any) -> str | Callable[[], str]:
-    """Return the version of a model object that was not tagged, or what works it out off the hot path.
+    """Return the version of an untagged model object, or a function that computes it off the hot path.
 
     Args:
         model: whose method is called.

@@ -1,7 +1,7 @@
 """catboost: ``CatBoost``, its classifier, regressor and ranker.
 
-What a number means is said by *prediction_type*: classes, probabilities, their logarithms (which are turned back to be
-recorded), or values, which raw formula values are, too.
+The meaning of a number is given by *prediction_type*: classes, probabilities, their logarithms (which are converted back for recording), or
+values, including raw formula values.
 
 Features of a ``Pool`` are read from the array or frame it was made from, which is remembered weakly: catboost copies
 numbers out at 60 ns each, 12 times its own prediction of 10 000 rows, and text not at all. If that has gone, up to
@@ -40,17 +40,17 @@ from radiosonde_integrations._patching import Patches
 from radiosonde_integrations._versions import parameters_digest
 
 LARGEST_POOL = 500
-"""Values of a pool that are copied out, at most: 30 us, half of what its prediction takes."""
+"""Largest number of values copied from a pool: 30 us, half of the time of its prediction."""
 
 
 # Inputs ---------------------------------------------------------------------------------------------------------------
 
 _SOURCES: dict[int, weakref.ref[Any]] = {}
-"""What pools were made from, by identity; goes with the pool."""
+"""Data that pools were created from, by identity; released with the pool."""
 
 
 def _remembering(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a constructor of pools that remembers what each is made from, except where a prediction makes its own."""
+    """Return a constructor of pools that remembers their data, except for pools created by a prediction."""
 
     @functools.wraps(original)
     def make(self: Any, /, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +60,7 @@ def _remembering(original: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 source = weakref.ref(value)
                 weakref.finalize(self, _SOURCES.pop, id(self), None).atexit = False
-            except TypeError:  # a kind that takes no weak reference; the pool itself is asked then
+            except TypeError:  # a type without weak references; the pool itself is read then
                 return
             _SOURCES[id(self)] = source
 
@@ -71,7 +71,7 @@ def _features(args: Arguments, keywords: Keywords) -> object:
     value = argument(args, keywords)
     if hasattr(value, "num_row") and hasattr(value, "get_features"):
         return _pool_values(value)
-    return dense(value, 0.0)  # what a sparse matrix leaves out is zero
+    return dense(value, 0.0)  # absent cells of a sparse matrix are zero
 
 
 def _pool_values(pool: Any) -> object:
@@ -160,7 +160,7 @@ class CatBoostInstrumentor(ModelInstrumentor):
     modules = ("catboost.core",)
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
-        """Observe the classes of models, and remember what pools are made from."""
+        """Observe the classes of models, and remember the data of pools."""
         observe_methods(patches, module.CatBoost, _predicting(_VALUE))
         observe_methods(patches, module.CatBoostClassifier, *CLASSIFIER)
         observe_methods(patches, module.CatBoostRegressor, _predicting(_VALUE))

@@ -2,7 +2,7 @@
 
 ``radiosonde.instrument_app(app, ...)`` adds a middleware to one application; under ``opentelemetry-instrument`` (or
 `FastAPIInstrumentor().instrument()`) every application made from then on gets one. Ours stands inside OpenTelemetry's,
-so the server's span is the current one, and outside the user's, so that what they raise is seen.
+so the server's span is the current one, and outside the user's, so that their exceptions are seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from radiosonde_integrations._requests import REQUEST, now_ns
 from radiosonde_integrations._threads import carry_requests
 
 _HOOKS = Patches()
-"""Patches that tell requests about their endpoints; they do nothing outside an observed request, so they may stay."""
+"""Patches that report endpoints to requests; no-ops outside an observed request, so they may stay."""
 
 
 class FastAPIInstrumentor(ModelInstrumentor):
@@ -48,7 +48,7 @@ class FastAPIInstrumentor(ModelInstrumentor):
         if module.__name__ == "starlette.applications":
             patches.replace(module.Starlette, "build_middleware_stack", self._with_middleware)
         elif module.__name__ == "fastapi.applications":
-            # FastAPI has a method of its own, which does not call its base's.
+            # FastAPI overrides the method without calling its base's.
             patches.replace(module.FastAPI, "build_middleware_stack", self._with_middleware)
         elif module.__name__ == "starlette.middleware.base":
             _watch(module, patches)
@@ -95,7 +95,7 @@ def instrument_app(
 
     _watch(starlette.middleware.base, _HOOKS)
     _hook(starlette.routing, _HOOKS, options)
-    # Whatever the class of the application: OpenTelemetry's instrumentation makes it one of its own, and any may be mounted.
+    # For any class of the application: OpenTelemetry's instrumentation subclasses it, and any may be mounted.
     if "fastapi.routing" in sys.modules:
         _hook(sys.modules["fastapi.routing"], _HOOKS, options)
     carry_requests(_HOOKS)
@@ -108,7 +108,7 @@ def _middleware(options: RequestOptions) -> Any:
 
 
 def _watch(module: ModuleType, patches: Patches) -> None:
-    """Have what stands inside a ``BaseHTTPMiddleware`` tell requests of responses that it breaks off."""
+    """Wrap applications inside a ``BaseHTTPMiddleware``, to detect responses that they break off."""
     patches.replace(module.BaseHTTPMiddleware, "__init__", _watching)
 
 
@@ -121,7 +121,7 @@ def _watching(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _hook(module: ModuleType, patches: Patches, options: RequestOptions) -> None:
-    """Tell requests when their endpoint's own code begins, and their route where its path is wanted or nobody else tells."""
+    """Report to requests the start of their endpoint's own code, and their route if it is needed or not reported otherwise."""
     if module.__name__ == "starlette.routing":
         # Newer routers leave the route in the scope themselves; so does FastAPI. To be told at once takes a call a request.
         if options.of_path or "route" not in module.Router.app.__code__.co_consts:

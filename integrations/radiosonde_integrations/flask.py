@@ -1,7 +1,7 @@
 """Flask: every request observed, beside OpenTelemetry's own instrumentation or without it.
 
-A WSGI wrapper holds a request's scopes and its clock; the application's own hooks tell the route, and add what goes
-into the response while the server's span is still the current one.
+A WSGI wrapper holds a request's scopes and its clock; the application's own hooks report the route, and add response headers while the
+server's span is still the current one.
 """
 
 from __future__ import annotations

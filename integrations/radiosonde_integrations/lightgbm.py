@@ -1,7 +1,7 @@
 """lightgbm: the scikit-learn classes and ``Booster.predict``.
 
-Raw scores are recorded as scores. Leaf indices and contributions are no predictions and are left out, and so is a
-prediction of a whole file, whose rows nobody has read.
+Raw scores are recorded as scores. Leaf indices and contributions are not predictions and are not recorded, and neither is a prediction for
+a whole file, whose rows are not in memory.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _MANY = ("multiclass", "multiclassova")
 
 
 def _features(args: Arguments, keywords: Keywords) -> object:
-    return dense(argument(args, keywords), 0.0)  # what a sparse matrix leaves out is zero
+    return dense(argument(args, keywords), 0.0)  # absent cells of a sparse matrix are zero
 
 
 # Description ----------------------------------------------------------------------------------------------------------
 
 
 def _objective(booster: Any) -> str:
-    """Return the objective as the model itself says it; parameters may use any of a dozen aliases. Empty: a function."""
+    """Return the objective from the model itself; parameters may use any of a dozen aliases. Empty: a function."""
     for line in booster.model_to_string(num_iteration=1).splitlines():
         name, _, value = line.partition("=")
         if name == "objective":

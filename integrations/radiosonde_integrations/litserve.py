@@ -1,10 +1,9 @@
 """LitServe: sets the response header to the id of a prediction made by another process.
 
 LitServe parses requests in one process and predicts in another, which it spawns. Both are observed by the plug-ins for
-FastAPI and for the model's library, and what a worker counted it delivers when it is terminated; but the prediction's id
-stays in the worker. LitServe gives each request an id of its own that travels with it and its answer. Here that id
-becomes an alias of the prediction in the worker, and goes into the ``x-prediction-id`` header in the server; so nothing
-is added to what is sent between them.
+FastAPI and for the model's library, and a worker delivers its counts when it is terminated; but the prediction's id stays in the worker.
+LitServe gives each request an id that is passed along with it and its response. This plug-in registers that id as an alias of the
+prediction in the worker, and sets it as the ``x-prediction-id`` header in the server, so nothing is added to the messages between them.
 
 A batch is one prediction for several requests, and labels belong to single ones: its requests get no id.
 """
@@ -70,7 +69,7 @@ def _answering(original: Callable[..., Any]) -> Callable[..., Any]:
 
 @quiet(None)
 def _name(loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Let the request's id mean the prediction that was just made for it, before the client can hear of it."""
+    """Register the request's id as an alias of its prediction, before the client receives it."""
     uid = kwargs["uid"] if "uid" in kwargs else args[2]
     last = radiosonde.current()
     if last.is_in_progress or last.id == _NAMED.get() or type(loop).__name__.startswith("Batched"):

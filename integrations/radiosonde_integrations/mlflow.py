@@ -1,9 +1,9 @@
-"""MLflow: `predict` of the models that `mlflow.pyfunc` loads, whatever library is inside.
+"""MLflow: `predict` of the models that `mlflow.pyfunc` loads, for any library inside.
 
-* Name and version: of the registered model, where it was loaded as one (an alias or stage is what it stood for when it was
-  loaded); else the run's id, else the id of the saved model.
+* Name and version: those of the registered model, if it was loaded as one (an alias or stage is resolved at loading); else the run's id,
+  else the id of the saved model.
 * Features by the names of the frame, of the signature, or of a dictionary of columns.
-* What the model calls inside is part of the prediction. `predict_stream` is not observed.
+* Models called inside are part of the prediction. `predict_stream` is not observed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class MlflowInstrumentor(ModelInstrumentor):
         return first_installed(self.requires)
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
-        """Patch what predicts, and what knows where a model came from."""
+        """Patch the predicting methods, and the loaders that know the origin of a model."""
         patches.replace(module.PyFuncModel, "predict", observed_method(PREDICT))
         patches.replace(module, "load_model", _seen_loading)
         patches.replace(module, "_download_artifact_from_uri", _seen_downloading)
@@ -106,7 +106,7 @@ def _seen_loading(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _origin(uri: str, downloaded: list[str]) -> tuple[str, str]:
-    """Return (name, version) in the registry: of the address, or of what an alias in it stood for."""
+    """Return (name, version) in the registry: from the address, or from an alias in it."""
     registered = _REGISTERED.fullmatch(uri)
     if registered:
         return registered[1], registered[2]
@@ -118,7 +118,7 @@ def _origin(uri: str, downloaded: list[str]) -> tuple[str, str]:
 
 
 def describe(model: Any) -> Description:
-    """Return what a loaded model says of itself."""
+    """Describe a loaded model."""
     meta, (name, version) = model.metadata, ORIGINS.of(model)
     answers, classes = Answers(radiosonde.tag(model).task), class_names_of(final_estimator(_inner(model)))
     signature = meta.signature
@@ -139,7 +139,7 @@ def _answer(result: Any, answers: Answers, *, is_class: bool) -> object:
 
 
 def _name(model: Any, meta: Any) -> str:
-    # From MLflow 3 on the path is one of a registry of its own, `models/m-...`, and says as little as "model".
+    # From MLflow 3 on the path is in a registry, `models/m-...`, and as uninformative as "model".
     path = str(meta.artifact_path or "").rstrip("/").rpartition("/")[2]
     if path and path != "model" and not path.startswith("m-") and path != "artifacts":
         return path
@@ -147,8 +147,8 @@ def _name(model: Any, meta: Any) -> str:
 
 
 def _inner(model: Any) -> Any:
-    """Return the model of the library, or the user's own, inside of the flavour's wrapper."""
-    wrapper = model._model_impl  # noqa: SLF001 - stable for developers, its documentation says
+    """Return the model of the library, or the user's own, inside the flavour's wrapper."""
+    wrapper = model._model_impl  # noqa: SLF001 - documented as stable for developers
     for name in ("sklearn_model", "xgb_model", "lgb_model", "cb_model", "pytorch_model", "python_model"):
         inner = getattr(wrapper, name, None)
         if inner is not None:

@@ -2,9 +2,9 @@
 
 * Features: the columns of a model's one input, a matrix of floats (``<input>_<column>``, or the names in its metadata);
   or, where all inputs are single columns, the inputs. Images, tokens and tensors on devices are not read.
-* Outputs: see `radiosonde_integrations._tensors`; of those that were asked for.
-* A binding tells neither what is bound nor to how many rows; its calls and their latency count as one row each.
-* `run_async` is over before its answer is there; it is not observed.
+* Outputs: see `radiosonde_integrations._tensors`; of the requested ones.
+* A binding exposes neither the bound values nor the number of rows; its calls and their latency count as one row each.
+* `run_async` returns before its result is available; it is not observed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from radiosonde_integrations._versions import DIGITS
 
 _FLOATS = {"tensor(float)", "tensor(double)", "tensor(float16)"}
 _UNSET = 2**63 - 1
-"""What ONNX Runtime says of a model without a version."""
+"""ONNX Runtime's value for a model without a version."""
 
 _NO_NAME = re.compile(r"[0-9a-f]{32}|main|main_graph|graph|model|model_optimized|torch[-_]jit(-export)?|")
 """Names that exporters give to every graph, and file names that everybody uses."""
@@ -65,7 +65,7 @@ def _file(args: Arguments, keywords: Keywords) -> object:
 
 
 def describe(session: Any) -> Description:
-    """Return what a session's model says of itself."""
+    """Describe the model of a session."""
     meta, inputs = session.get_modelmeta(), session.get_inputs()
     custom = dict(meta.custom_metadata_map)
     answers = Answers(radiosonde.tag(session).task)
@@ -79,7 +79,7 @@ def describe(session: Any) -> Description:
 
 
 def describe_bound(session: Any) -> Description:
-    """Return what is known of calls whose inputs and outputs are bound beforehand."""
+    """Describe calls whose inputs and outputs are bound beforehand."""
     said = describe(session)
     return Description(said.name, said.version)
 
@@ -102,7 +102,7 @@ def _version(session: Any, meta: Any, custom: Mapping[str, str]) -> str | Callab
     seen, path = artifact_version(session), getattr(session, "_model_path", None)
     if seen is not None:
         return seen
-    if isinstance(path, str):  # made before we watched
+    if isinstance(path, str):  # created before instrumentation
         return lambda: file_digest(path)
     return _BytesDigest(getattr(session, "_model_bytes", None))
 
@@ -120,7 +120,7 @@ def file_digest(path: str) -> str:
 
 
 class _BytesDigest:
-    """A digest of a model that was given as bytes; holds them, as their session does, until it has been asked once."""
+    """A digest of a model that was given as bytes; keeps them, as their session does, until its first use."""
 
     def __init__(self, content: Any) -> None:
         self._content = content
@@ -159,7 +159,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _reader(inputs: Sequence[Any]) -> Callable[[Arguments, Keywords], object]:
-    """Return what reads the features of a call of `run`, with the shapes of the model's inputs decided once."""
+    """Return the reader of features for calls of `run`, with the shapes of the model's inputs determined once."""
     names = [node.name for node in inputs]
     of_columns = bool(inputs) and all(map(_is_column, inputs))
     of_matrix = len(inputs) == 1 and inputs[0].type in _FLOATS and len(inputs[0].shape) == 2 and not of_columns

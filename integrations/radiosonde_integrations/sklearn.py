@@ -1,13 +1,12 @@
 """Scikit-learn: every estimator, its own and its users', predicts under observation; only the outermost call counts.
 
-Every class on ``BaseEstimator`` is patched as it is defined: `_MetadataRequester.__init_subclass__` tells of it, whatever
-module it is in. What is replaced is the method of the class that holds it, often a mixin. Estimators of libraries with a
-plug-in of their own are left to it.
+Every subclass of ``BaseEstimator`` is patched as it is defined, through `_MetadataRequester.__init_subclass__`, in any module. The method
+is replaced in the class that defines it, often a mixin. Estimators of libraries with their own plug-in are left to it.
 
-No prediction is what an estimator predicts while it is fitted, scored or validated, while a transformer transforms, and
-in threads and processes that work for a prediction: `joblib.Parallel` carries over that it is inside one. A task that a
+Not observed are predictions while an estimator is fitted, scored or validated, while a transformer transforms, and in threads and processes
+that work for a prediction: `joblib.Parallel` propagates that it is inside one. A task that a
 user gives to a pool is the outermost call in its worker; it counts there if the worker is instrumented (under
-``opentelemetry-instrument`` it is: the environment is inherited). Classes that travel by value travel without us.
+``opentelemetry-instrument`` it is: the environment is inherited). Classes pickled by value are pickled without patches.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ _PREDICTING = (
     Method("decision_function", describe_margins, features, takes_matrix=True),
 )
 
-# `partial_fit` does not forget the model: one that learns from every row would have a version a row. `fit_transform` and
-# `transform` are not touched: scikit-learn wraps them itself after us (set_output), and undoing would take that away.
+# # `partial_fit` keeps the description: a model that learns from every row would have a version per row. `fit_transform` and `transform`
+# are not patched: scikit-learn wraps them itself afterwards (set_output), and undoing would remove that.
 _METHODS: dict[str, Make] = {
     **{method.name: observed_method(method) for method in _PREDICTING},
     "fit": quiet_fit,
@@ -61,7 +60,7 @@ _QUIET = {
     "sklearn.impute._iterative": ("IterativeImputer._impute_one_feature",),
     "sklearn.ensemble._stacking": ("_BaseStacking._transform",),
 }
-"""What predicts for another purpose outside any `fit`: by their global names, so that references made before are met."""
+"""Functions that predict for another purpose outside any `fit`; patched by global name, so that earlier references are covered."""
 
 _ELSEWHERE = frozenset({"catboost", "lightgbm", "xgboost"})
 """Root modules of libraries whose estimators are scikit-learn's and whose plug-ins are their own."""
@@ -77,7 +76,7 @@ class SklearnInstrumentor(ModelInstrumentor):
     modules = ("sklearn.base", "joblib.parallel", *_CLOUDPICKLES, *_QUIET)
 
     def patch(self, module: ModuleType, patches: Patches) -> None:
-        """Patch the estimators there are and will be; joblib; what is no prediction."""
+        """Patch existing and future estimators, joblib, and functions that are not predictions."""
         meet = functools.partial(_meet, patches)
         if module.__name__ == "sklearn.base":
             base = module.BaseEstimator
@@ -106,7 +105,7 @@ def _subclasses(kind: type) -> Iterator[type]:
 
 
 def _telling(tell: Callable[[Any], None]) -> Callable[[Any], classmethod[Any, Any, Any]]:
-    """Return what makes a class's ``__init_subclass__`` tell of every class on it that is defined from now on."""
+    """Return a wrapper of ``__init_subclass__`` that reports every subclass defined from now on."""
 
     def make(original: Any) -> classmethod[Any, Any, Any]:
         @functools.wraps(original.__func__)
@@ -142,10 +141,10 @@ def _predicts(kind: type) -> bool:
 
 
 def _replacement(owner: type, make: Make, original: Any) -> Any:
-    """Return what stands in for what a class holds: a function, or scikit-learn's conditional method with its condition."""
+    """Return the replacement of a class attribute: a function, or scikit-learn's conditional method with its condition."""
     is_conditional = callable(getattr(original, "check", None))
     function = getattr(original, "fn", None) if is_conditional else original
-    # Of what is asynchronous, a call is no prediction yet; what is compiled or static we do not know how to stand in for.
+    # A call of an asynchronous method is not a prediction yet; compiled and static methods cannot be replaced.
     if (
         not inspect.isfunction(function)
         or inspect.iscoroutinefunction(function)
@@ -159,7 +158,7 @@ def _replacement(owner: type, make: Make, original: Any) -> Any:
 
 
 def _arriving(tell: Callable[[Any], None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make cloudpickle's filling of a class that arrives by value one that tells of it: it was defined empty."""
+    """Patch cloudpickle's reconstruction of classes, so that a class unpickled by value, which is defined empty, is reported."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -178,7 +177,7 @@ def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def call(self: Any, iterable: Iterable[Any]) -> Any:
-        # Other backends than joblib's own send tasks to machines that may not have us.
+        # Other backends than joblib's own send tasks to machines that may not have Radiosonde.
         is_here = type(getattr(self, "_backend", None)).__module__.startswith("joblib.")
         return original(self, _inside(iterable) if INSIDE.get() and is_here else iterable)
 
@@ -187,4 +186,4 @@ def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _inside(tasks: Iterable[Any]) -> Iterable[Any]:
     carried = ((Inside(function), args, kwargs) for function, args, kwargs in tasks)
-    return list(carried) if hasattr(tasks, "__len__") else carried  # joblib asks for the length where there is one
+    return list(carried) if hasattr(tasks, "__len__") else carried  # joblib uses the length if there is one

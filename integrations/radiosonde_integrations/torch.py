@@ -1,10 +1,10 @@
 """PyTorch: calls of `nn.Module` in eval mode; the outermost module, or those that the user names.
 
 * Training is not prediction, and with gradients on neither are parts of what is trained that are frozen in eval mode. A
-  call inside another one costs a context variable more than without us, and code that is being compiled, traced or exported is none of our business. ``module.forward``
-  called directly passes us by, and then its layers are the outermost.
-* Only plain tensors on the CPU are read: whatever is elsewhere is not waited for, and its calls count with their batch
-  size. What is read is detached and copied at once, so no graph of gradients lives longer.
+  call inside another one costs one context variable, and code that is being compiled, traced or exported is not observed.
+  ``module.forward`` called directly bypasses the patch, and then its layers are the outermost.
+* Only plain tensors on the CPU are read: devices are not synchronized, and their calls count with the batch size. Tensors are detached and
+  copied at once, so no autograd graph lives longer.
 * Features: the one argument, if it is a matrix of floats (or a vector: one row). Images, tokens and several arguments are
   not read.
 * Outputs: see `radiosonde_integrations._tensors`: probabilities are classes, scores are nothing until ``rs.tag(module,
@@ -35,7 +35,7 @@ a large network would keep the consumer from its ring for half a minute."""
 
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 _REPLICATING = frozenset({"DataParallel", "DistributedDataParallel"})
-"""Wrappers that are in training mode whatever is inside, because nobody says otherwise."""
+"""Wrappers that stay in training mode regardless of the wrapped module."""
 
 
 class TorchInstrumentor(ModelInstrumentor):
@@ -46,7 +46,7 @@ class TorchInstrumentor(ModelInstrumentor):
     """
 
     requires = ("torch >= 2.6, < 3",)
-    modules = ("torch",)  # not the module with the class: what torch keeps of it while importing must be its own
+    modules = ("torch",)  # not the module with the class: references that torch keeps while importing must be originals
 
     def _instrument(self, **kwargs: Any) -> None:
         named: Iterable[Any] | None = kwargs.get("modules")
@@ -56,7 +56,7 @@ class TorchInstrumentor(ModelInstrumentor):
     def patch(self, module: ModuleType, patches: Patches) -> None:
         """Patch the class that all modules are."""
         patches.replace(module.nn.Module, "__call__", _observed_call(module, self._named))
-        # Both also call what they capture, and not all of those calls show that they are no predictions.
+        # Both also call the captured module, and not all of those calls are recognizable as such.
         patches.replace(module.jit, "trace", _quiet)
         patches.replace(module.export, "export", _quiet)
 
@@ -92,7 +92,7 @@ def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[An
                 is_training = False
             if is_compiling() or is_inside():
                 return original(self, *args, **kwargs)
-            # What is trained may have parts that are frozen in eval mode, and they do not predict.
+            # A module in training may have parts that are frozen in eval mode; these are not predictions.
             if is_training and named is None and grads() and type(self).__name__ not in _REPLICATING:
                 return OBSERVERS.quietly(original, (self, *args), kwargs)
             if is_training or (named is not None and self not in named) or is_tracing():
@@ -109,8 +109,8 @@ def _observed_call(torch: ModuleType, named: _Identities | None) -> Callable[[An
 def _as_torchs(function: Any, original: Any) -> None:
     """Let the compiler begin inside of *function*, as it does with the *original*, by whose file it is known to it.
 
-    It keeps what it compiles by the code of the function it began with, eight versions each: all compiled modules of a
-    process would share ours. To name the function to it takes an import of `torch._dynamo`, which is long.
+    It caches compilations by the code of the outermost function, eight versions each: all compiled modules of a process would share the
+    wrapper's. To name the function to it takes an import of `torch._dynamo`, which is long.
     """
     at = original.__code__
     function.__code__ = function.__code__.replace(co_filename=at.co_filename, co_firstlineno=at.co_firstlineno)
@@ -129,7 +129,7 @@ def _quiet(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def describe(module: Any) -> Description:
-    """Return what a module says of itself."""
+    """Describe a module."""
     inner = _unwrapped(module)
     tag = radiosonde.tag(inner)
     answers = Answers(radiosonde.tag(module).task or tag.task)
@@ -173,7 +173,7 @@ def _bytes_type() -> Any:
 def _array(tensor: Any) -> Any:
     """Return a plain tensor on the CPU as an array, a view of it; None for everything else."""
     if type(tensor).__module__ not in ("torch", "torch.nn.parameter") or not hasattr(tensor, "layout"):
-        return None  # subclasses stand for something else: fake tensors have no values, distributed ones a part
+        return None  # subclasses differ: fake tensors have no values, distributed ones a part
     if tensor.device.type != "cpu" or str(tensor.layout) != "torch.strided" or tensor.is_quantized:
         return None
     tensor = tensor.detach()
@@ -193,7 +193,7 @@ def _parts(value: Any) -> Iterable[Any]:
 def _features(args: Arguments, kwargs: Keywords) -> object:
     values = [*args, *kwargs.values()]
     tensors = [value for value in values if _is_tensor(value)]
-    if not tensors:  # a dictionary, a list or a named tuple of them tells the batch size
+    if not tensors:  # a dictionary, a list or a named tuple of them has the batch size
         held = (part for value in values for part in _parts(value) if _is_tensor(part) and part.ndim)
         first = next(held, None)
         return batch_of(1 if first is None else first.shape[0])
@@ -204,7 +204,7 @@ def _features(args: Arguments, kwargs: Keywords) -> object:
 
 
 def _tensors_of(result: Any) -> Sequence[Any]:
-    """Return the tensors of a result that may say something: its logits if it has some, else its first tensor."""
+    """Return the relevant tensors of a result: its logits if it has some, else its first tensor."""
     if isinstance(result, Mapping):
         result = result.get("logits", next(iter(result.values()), None))
     elif hasattr(result, "logits"):

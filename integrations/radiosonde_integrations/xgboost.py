@@ -2,8 +2,8 @@
 
 A ``DMatrix`` made from a small array is read from a copy of it, made at the time: most are made from a temporary one, which
 is gone by the prediction, or from one that is filled again for the next request. Any other is read through
-`DMatrix.get_data`, a copy of what the model itself sees, up to `LARGEST_COPY` values; that wakes xgboost's threads, 30 us
-or more for one row. A ``QuantileDMatrix`` holds bins instead of values: its features count as lost.
+`DMatrix.get_data`, a copy of the model's input, up to `LARGEST_COPY` values; that wakes xgboost's threads, 30 us or more for one row. A
+``QuantileDMatrix`` holds bins instead of values: its features count as lost.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _KEPT: dict[int, Any] = {}
 
 
 def _keeping(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a constructor of matrices that keeps small arrays, unless a number in them stands for a missing value."""
+    """Return a constructor of matrices that keeps small arrays, unless a number in them marks a missing value."""
 
     @functools.wraps(original)
     def make(self: Any, /, *args: Any, **kwargs: Any) -> None:
@@ -73,7 +73,7 @@ def _features(args: Arguments, keywords: Keywords) -> object:
     value = argument(args, keywords)
     if hasattr(value, "num_row") and hasattr(value, "num_col"):
         return _matrix_values(value)
-    return dense(value, NAN)  # what a sparse matrix leaves out is missing
+    return dense(value, NAN)  # absent cells of a sparse matrix are missing
 
 
 def _matrix_values(matrix: Any) -> object:

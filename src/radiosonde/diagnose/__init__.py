@@ -1,8 +1,8 @@
 """Diagnosis: pure functions from windows (read through a source) to findings.
 
-``check(windows, references)`` gives a `Diagnosis`; `print_diagnosis` and `render_html` show it, `Diagnosis.to_json` exports it. Nothing here
-reads a clock or a setting, and nothing here knows where the windows came from. `radiosonde.diagnose.live` keeps a diagnosis up while windows come;
-its state is the only file that is written.
+``check(windows, references)`` gives a `Diagnosis`; `print_diagnosis` and `render_html` show it, `Diagnosis.to_json` exports it. Nothing
+here reads a clock or a setting, and nothing here depends on the origin of the windows. `radiosonde.diagnose.live` updates a diagnosis as
+windows arrive; its state is the only file that is written.
 """
 
 from radiosonde.diagnose.check import check

@@ -1,7 +1,7 @@
-"""What a version answered, step by step: shares of classes, of confidences below fixed bounds, of values below some of their edges.
+"""Outputs of a version, step by step: shares of classes, of confidences below fixed bounds, of values below some of their edges.
 
-Shares below fixed bounds, because a bound chosen from the data would move with the fault: when every confidence collapses, so does their quantile.
-Rows that stand for others under load count as many independent rows as were looked at.
+Bounds are fixed, because a bound chosen from the data would move with the fault: when every confidence collapses, so does their quantile.
+Rows sampled under load count as independent rows, without their weight.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AnswerCounts(NamedTuple):
 
     Attributes:
         steps: the steps of the axis, ascending, shape (steps,).
-        names: what is counted, in words, shape (measures,).
+        names: descriptions of the measures, shape (measures,).
         classes: the classes, which are the first of them.
         hits: rows of which it is true, shape (measures, steps).
         trials: rows of which it is known, same shape.
@@ -92,7 +92,7 @@ def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
 
 
 class _Columns(NamedTuple):
-    """Hits and trials to be counted: *at* is the step of each window, *worth* the independent rows that a counted one is worth."""
+    """Hits and trials to count: *at* is the step of each window, *worth* the number of independent rows per counted one."""
 
     at: NDArray[np.int64]
     worth: Numbers

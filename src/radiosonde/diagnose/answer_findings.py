@@ -1,7 +1,7 @@
 """Formulates findings of answers that departed from the own past of their version, or from the reference.
 
-A class that nearly all answers are suddenly, or that is gone, is a page: such a model answers nothing. What moves less follows the weather of its
-inputs as a rule: a drift and a note, and a ticket if it is a quarter of the rows or more, lasts for a day, and is unusual for a day.
+A class that suddenly is nearly every answer, or none, is a page: such a model is not useful. Smaller changes usually follow the inputs:
+they are a drift and a note, and a ticket if they affect a quarter of the rows or more, last for a day, and are unusual for a day.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AnswerArm(NamedTuple):
 def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int, wants_past: bool) -> Finding:
     """Return the finding on *departure*; a note where it is over, or young and not degenerate.
 
-    What never called for anybody is a drift, which is no incident when it is over.
+    A change that was never a page or a ticket is a drift, and not an incident when it is over.
     """
     starts = arm.past.start_ns
     ended = None if departure.ended is None else int(starts[min(departure.ended, starts.size - 1)])
@@ -99,12 +99,12 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
 
 
 def is_degenerate(share: float, usual: float) -> bool:
-    """Return whether nearly all rows are what a part of them usually is, or nearly none."""
+    """Return whether nearly all rows, or nearly none, have a class that a part of them usually has."""
     return (share >= 1 - _DEGENERATE and usual <= 1 - _ORDINARY) or (share <= _DEGENERATE and usual >= _ORDINARY)
 
 
 def moves_with(arm: AnswerArm, leader: AnswerArm, departure: ShareDeparture) -> bool | None:
-    """Return whether the same share of *arm* moved with that of *leader*, by half as much at least; None with too few rows to tell."""
+    """Return whether the same share of *arm* moved with that of *leader*, by at least half as much; None with too few rows."""
     name = leader.counts.names[departure.measure]
     starts = leader.past.start_ns
     begin = int(starts[departure.onset])

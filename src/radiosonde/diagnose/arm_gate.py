@@ -1,8 +1,8 @@
 """Whether the search for worse versions can find anything: its evidence, kept up step by step.
 
-The search (`radiosonde.diagnose.arm_search`) goes through all steps again for each arm and cohort. Nearly always it finds nothing, and whether it can is
-known from the same sums (`radiosonde.diagnose.two_arms`) carried on by one step. They are taken at the resolution of the windows, where
-the search of a long history takes coarser steps; hence the slack.
+The search (`radiosonde.diagnose.arm_search`) processes all steps again for each arm and cohort, and nearly always finds nothing. Whether it
+can find anything is known from the same sums (`radiosonde.diagnose.two_arms`), updated by one step. They have the resolution of the
+windows, while the search of a long history uses coarser steps; the slack covers the difference.
 """
 
 from __future__ import annotations

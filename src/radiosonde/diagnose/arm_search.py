@@ -2,7 +2,7 @@
 
 Hypotheses: each arm (version) as a whole, and each arm within each value of each cohort dimension. Each is judged against the other
 arms in the same cohort and step, so neither a bad hour nor a different mix of users can look like a bad version. A child that its parent
-explains is dropped and a parent that one child explains is dropped, by testing what is left without the child.
+explains is dropped, and a parent that one child explains is dropped, by testing the parent without the child.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ArmProblem(NamedTuple):
         trials: its trials.
         rest_hits: events of the other arms in the same cohort and time.
         rest_trials: their trials.
-        hypotheses: how many were tested.
+        hypotheses: number of tests.
     """
 
     arm: int
@@ -143,7 +143,7 @@ def _select(
     for child in children:
         inside = where[child.cohort] & left
         if not inside.any() or judge(gains[inside].sum(axis=0), dispersion).ln_e < limit:
-            continue  # what a larger culprit left of it is nothing
+            continue  # fully explained by a larger culprit
         named.append(child)
         left &= ~where[child.cohort]
     remainder = judge(gains[left].sum(axis=0), dispersion).ln_e if left.any() else -np.inf

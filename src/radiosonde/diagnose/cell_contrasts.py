@@ -55,7 +55,7 @@ class Contrast(NamedTuple):
 def make_contrasts(panel: FeaturePanel) -> list[Contrast]:
     """Return the contrasts of every feature of *panel*; without a reference only ``missing`` and ``unseen``.
 
-    A provisional reference knows the categories of an hour, so what it has not seen says nothing.
+    A provisional reference covers the categories of an hour only, so unseen categories are not evidence.
     """
     width = panel.cells.shape[-1]
     made = []

@@ -1,6 +1,6 @@
 """`check`: from windows and references to a `Diagnosis`. Pure: no clock, no file, no state; the same windows give the same findings.
 
-The checks are found by `radiosonde.diagnose.registry`; none is known here by name. What the whole answer means is decided by
+The checks are discovered by `radiosonde.diagnose.registry`; none is named here. The status of the whole diagnosis is decided by
 `radiosonde.diagnose.status`.
 """
 
@@ -42,19 +42,19 @@ def check(
     past: bool = False,
     policy: Policy | None = None,
 ) -> Diagnosis:
-    """Diagnose *windows*: what is wrong, where, since when, how sure, and what could not be checked.
+    """Diagnose *windows*: what is wrong, where, since when, with which confidence, and what could not be checked.
 
     Args:
         windows: windows of any models, in any order; parts of one window count together. Windows with the health of
             the processes are evidence beside latency findings and count for nothing else. Without any, the status is
             ``not checked``.
-        references: reference profile by (model, version); checks that need one say so when it is missing.
-        model: look at this model only.
+        references: reference profile by (model, version); checks that need one report a gap when it is missing.
+        model: check this model only.
         require: subjects (of `radiosonde.diagnose.status.SUBJECTS`) without which no model is healthy; None for errors,
             latency, and features where there is a fitted reference.
         freshness: when the store was last written to; None to take the data for fresh.
-        policy: objectives, owners and intervals that are no baseline, as people declared them.
-        past: the caller asks for the past: incidents that are over count, and nothing is stale.
+        policy: declared objectives, owners and excluded intervals.
+        past: check a past interval: ended incidents count, and nothing is stale.
     """
     given, policy = list(windows), policy or Policy()
     runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
@@ -107,7 +107,7 @@ def check(
 def view_of(
     windows: Iterable[Window], references: Mapping[tuple[str, str], Reference], model: str, policy: Policy
 ) -> View:
-    """Return *model* as the checks see it: of all *windows*, without the time that *policy* excludes."""
+    """Return the view of *model* for the checks: of all *windows*, without the time that *policy* excludes."""
     given = list(windows)
     runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
     return _view(model, given, runtime, references, past=False, policy=policy)[0]
@@ -116,7 +116,7 @@ def view_of(
 def _view(
     name: str, given: list[Window], runtime: list[Window], references: Mapping[tuple[str, str], Reference], *, past: bool, policy: Policy
 ) -> tuple[View, list[KnownBad]]:  # fmt: skip
-    """Return the model *name* as the checks see it, and the excluded intervals that are left out."""
+    """Return the view of model *name* for the checks, and the applied exclusions."""
     counting = [window for window in given if not window.is_of_sketches]
     mine = [window for window in counting if window.key.model == name]
     sketched = [window for window in given if window.key.model == name and window.is_of_sketches]
@@ -127,7 +127,7 @@ def _view(
 
 
 def _reports(view: View) -> tuple[dict[Check, Report], list[KnownBad]]:
-    """Return what each check reports on the model of *view*, and the ended incidents that served as no baseline."""
+    """Return the report of each check on the model of *view*, and the ended incidents excluded from baselines."""
     window_ns = window_length_ns(view.windows)
     reports = _look(view, window_ns)
     again = look_again(view, reports)
@@ -150,7 +150,7 @@ def _look(view: View, window_ns: int, is_chosen: Callable[[Check], bool] = lambd
 
 
 def _attributed(view: View, reports: Mapping[Check, Report]) -> Report:
-    """Return all *reports* in one, with what they and what was lost say of the possible causes; a check that found something rules nothing out."""
+    """Merge all *reports*, with their evidence and that of losses on the possible causes; a check with findings rules out no cause."""
     whole = Report()
     for each, report in reports.items():
         is_clear = not report.findings and not any(note.onset.ended_ns is None for note in report.notes)

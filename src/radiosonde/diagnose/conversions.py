@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Conversion(NamedTuple):
-    """``after = before * factor + offset``; *name* is ``""`` for a factor nobody has a name for."""
+    """``after = before * factor + offset``; *name* is ``""`` for an unnamed factor."""
 
     name: str
     factor: float
@@ -107,7 +107,7 @@ def fit_by_lattice(before: NDArray[np.float64], after: NDArray[np.float64], latt
 
     Args:
         before: distinct values before.
-        after: distinct values after that are off the lattice or outside what was seen.
+        after: distinct later values that are off the lattice or outside the former range.
         lattice: lattice of *before*.
 
     Candidates are the named conversions and the ratios of the two lattices' steps. Several can fit exactly (half of

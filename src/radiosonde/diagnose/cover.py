@@ -1,14 +1,14 @@
 """Finds the smallest set of places that explains an increase, by conditional tests.
 
-Every series is given what its past foretells. A place *explains* a rise by adding one probability of failure to all its series; its
-gain is the log-likelihood ratio of that, maximised over the probability, minus what the choice among all names of its size costs.
-A place is taken, its series are removed, and what is left is tested again; of the covers that begin with each of the strongest places of every
-size, the one that explains most is the answer. (Beginning with the strongest alone would always take the whole for two of its parts.) A region that fails in
+Every series has an expectation from its past. A place *explains* a rise by adding one probability of failure to all its series; its gain is
+the log-likelihood ratio of that, maximised over the probability, minus the cost of choosing among all names of its size. A place is taken,
+its series are removed, and the rest is tested again; of the covers that begin with each of the strongest places of every size, the one that
+explains most is the result. (Beginning with the strongest alone would always take the whole for two of its parts.) A region that fails in
 all versions gains more than any one version of it; a version that fails in one region gains more than the region, since the other
 versions' successes there speak against it.
 
-"All" is a claim about each version and each value of each dimension. `Cover` says for each whether it was seen to fail, seen not to
-fail, or has too few calls to tell.
+"All" is a claim about each version and each value of each dimension. `Cover` records for each whether it was seen to fail, seen not to
+fail, or has too few calls.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _TELLING = 8.0
 
 
 class Cover(NamedTuple):
-    """What explains a rise.
+    """The places that explain a rise.
 
     Attributes:
         places: indices of the places, most important first; index 0 alone is the whole model.
         series: the series they hold.
         spared: names of versions and cohort values inside the places that demonstrably do not show it.
-        untested: names inside the places with too few calls to tell.
+        untested: names inside the places with too few calls.
     """
 
     places: tuple[int, ...]
@@ -54,8 +54,8 @@ def find_cover(places: Places, hits: Numbers, trials: Numbers, rates: Numbers, d
         places: the candidates.
         hits: events of each series since the onset.
         trials: trials of each.
-        rates: rate that its past foretells for each.
-        dispersion: what log-likelihood ratios are divided by.
+        rates: expected rate of each from its past.
+        dispersion: divisor of log-likelihood ratios.
     """
     known = np.clip(rates, 1e-7, 0.999)[:, None]
     raised = known + (1 - known) * _ADDED
@@ -66,7 +66,7 @@ def find_cover(places: Places, hits: Numbers, trials: Numbers, rates: Numbers, d
     cost = np.log(siblings) + 2.0 * parts
     alone = (places.members @ gains).max(axis=1) - cost
     starts = {int(index) for size in np.unique(parts) for index in _largest(alone, parts == size)}
-    # Each place of a cover must say enough by itself; where none does, the strongest is all there is.
+    # Each place of a cover needs sufficient evidence by itself; if none has, only the strongest is kept.
     strong = sorted(start for start in starts if alone[start] >= _LEAST_LN) or [int(alone.argmax())]
     covers = [_cover_from(start, places, gains, cost) for start in strong]
     explained, chosen = max(covers, key=lambda cover: (cover[0], -len(cover[1])))
@@ -83,7 +83,7 @@ def _largest(gain: Numbers, among: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _cover_from(start: int, places: Places, gains: Numbers, cost: Numbers) -> tuple[float, list[int]]:
-    """Return what the greedy cover that begins with *start* explains, and its places."""
+    """Return the gain and the places of the greedy cover that begins with *start*."""
     left = np.ones(gains.shape[0], dtype=bool)
     chosen: list[int] = []
     explained = 0.0
@@ -98,7 +98,7 @@ def _cover_from(start: int, places: Places, gains: Numbers, cost: Numbers) -> tu
         left = left & ~places.members[best]
         if not left.any():
             return explained, chosen
-        # Only what lies apart from the chosen: a wider place would come as cheap as a name for the rest of it.
+        # Only places disjoint from the chosen ones: a wider place would be as cheap as a name for its rest.
         apart = ~(places.members & ~left).any(axis=1)
         if not apart.any():
             return explained, chosen
@@ -109,7 +109,7 @@ def _cover_from(start: int, places: Places, gains: Numbers, cost: Numbers) -> tu
 def _exceptions(
     places: Places, series: NDArray[np.bool_], hits: Numbers, trials: Numbers, rates: Numbers
 ) -> tuple[tuple[PlaceName, ...], tuple[PlaceName, ...]]:
-    """Return which versions and cohort values within *series* are spared, and which have too few calls to tell."""
+    """Return which versions and cohort values within *series* are spared, and which have too few calls."""
     excess = max(float((hits - trials * rates)[series].sum()), 0.0)
     added = excess / max(float(trials[series].sum()), 1.0)
     spared, untested = [], []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.finding import Kind, Severity
 
 _BREAKS = ("unit", "far", "stuck", "range", "location", "spread")
-"""Signals that are faces of one cause, most telling first; missing and unseen are causes of their own."""
+"""Signals of one cause, most specific first; missing and unseen are separate causes."""
 
 
 def data_findings(panel: FeaturePanel) -> tuple[list[Finding], list[Finding]]:

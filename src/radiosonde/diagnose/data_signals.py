@@ -49,8 +49,8 @@ class Signal:
         after: statistic inside.
         ln_e: evidence.
         fit: the unit conversion that explains it, if any.
-        versions: indices of the affected versions; empty unless another one demonstrably is not affected.
-        untested: indices of the versions with too few rows since the start to tell.
+        versions: indices of the affected versions; empty unless another one is demonstrably unaffected.
+        untested: indices of the versions with too few rows since the start.
     """
 
     check: str
@@ -199,7 +199,7 @@ def _cell_signals(panel: FeaturePanel, cells: NDArray[np.float64], block: int) -
         hits, totals = table @ contrast.top, table @ contrast.bottom
         if contrast.name in MIN_RISE:
             outside = contrast.name == "outside"
-            # Where values are at hand `_far` tells a sentinel from a season; cells only know "beyond the reference".
+            # With values, `_far` distinguishes a sentinel from a season; cells only show "beyond the reference".
             if not hits.any() or (outside and panel.names[contrast.feature] in panel.retained):
                 continue
             found = scan_share(panel.axis, hits, totals, block, min_rise=MIN_RISE[contrast.name])
@@ -244,7 +244,7 @@ def _drift(panel: FeaturePanel, contrast: Contrast, table: NDArray[np.float64]) 
 
 
 def drift_blocks(axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64]) -> tuple[BlockSums, int, int]:
-    """Return the blocks in which a lasting change is looked for, and how many of them are needed before it and in it.
+    """Return the blocks to search for a lasting change, and the number needed before it and in it.
 
     Args:
         axis: event time.
@@ -279,7 +279,7 @@ def _quantile_fit(panel: FeaturePanel, feature: int, held: Retained | None, step
     for rows in (counts[: step.start].sum(axis=0), counts[step.start : step.end].sum(axis=0)):
         body = rows[: profile.body]
         cumulative = np.concatenate([[0], np.cumsum(body)]) / max(body.sum(), 1)
-        # What lies above the reference has no position in the cells, so only ranks well inside can be compared.
+        # Values above the reference have no position in the cells, so only ranks well inside can be compared.
         quantiles.append(np.interp((0.1, 0.25, 0.5, 0.75, 0.9), cumulative, edges))
     above = counts[step.start : step.end].sum(axis=0)[profile.body :]
     return fit_by_quantiles(*quantiles) if above.sum() < 0.02 * counts[step.start : step.end].sum() else None

@@ -1,8 +1,9 @@
 """Estimates the overdispersion of block counts relative to the forecast from their past.
 
-For blocks of one length: the sum of squared errors over the sum of binomial variances, given all events up to and with the block. So blocks with events
-decide, and a past without any gives 1: zero history says nothing against evidence. What it is at the start of a block is known from the
-blocks before it. Two cautions: an estimate from *m* blocks is raised by twice its standard error, and with fewer than
+For blocks of one length: the sum of squared errors over the sum of binomial variances, given all events up to and including the block. Only
+blocks with events contribute, and a past without events gives 1: an empty history does not reduce evidence. The value at the start of a
+block is computed from the blocks before it. Two cautions: an estimate from *m* blocks is raised by twice its standard error, and with fewer
+than
 `_MIN_BLOCKS` twice the excess of the next finer length is taken, which is what wandering without end would give.
 """
 
@@ -42,7 +43,7 @@ class Dispersion:
     """
 
     def __init__(self, places: int, blocks: int) -> None:
-        # A ratio needs no more than single precision. The sums do: added up block by block they must be what they are added up at once.
+        # Single precision suffices for a ratio. The sums need more: incremental sums must equal those computed at once.
         self.ratio = np.ones((places, blocks + 1), dtype=np.float32)
         self._errors, self._variances = (np.zeros((places, blocks + 1)) for _ in range(2))
         self._blocks = np.zeros((places, blocks + 1), dtype=np.float32)
@@ -57,7 +58,7 @@ class Dispersion:
     def fill(
         self, hits: Numbers, trials: Numbers, length: int, blocks: tuple[int, int], finer: Dispersion | None
     ) -> None:
-        """Count the blocks from the first to before the second of *blocks*, anew where they were counted before.
+        """Count the blocks from the first to before the second of *blocks*, again where they were counted before.
 
         Args:
             hits: cumulative events, shape (places, steps + 1).

@@ -31,7 +31,7 @@ def outcome_findings(panel: Panel, problems: Sequence[ArmProblem], *, shared: bo
     Args:
         panel: counts by series and step.
         problems: versions that are wrong more often than others, see `outcome_problems`.
-        shared: also look for rises that all versions share, in labels as they arrived.
+        shared: also search for rises common to all versions, in labels as they arrived.
     """
     wrong, labelled = panel.incorrect.sum(axis=0), (panel.incorrect + panel.correct).sum(axis=0)
     rise = shared_rise(panel, wrong, labelled, problems, min_rise=MIN_OUTCOME_RISE) if shared else None

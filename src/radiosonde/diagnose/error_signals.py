@@ -64,14 +64,14 @@ def shared_rise(
 ) -> RateRise | None:
     """Return how hits/totals rose against its own past in all versions and cohorts together; None where it did not.
 
-    Single cohorts are not looked at: one bad day of one carrier is no fault.
+    Single cohorts are not checked: one bad day of one carrier is not a fault.
 
     Args:
         panel: whose series the counts belong to.
         hits: events, shape (series, steps).
         totals: trials, same shape.
-        explained: what is already blamed on a version; its series are left out.
-        min_rise: least rise that matters.
+        explained: errors already attributed to a version; its series are excluded.
+        min_rise: least relevant rise.
     """
     left = np.ones(len(panel.keys), dtype=bool)
     for problem in explained:

@@ -1,16 +1,16 @@
 """Evidence of an increased rate: natural logarithms of e-values, for arrays of any shape.
 
 *Against the past*: given all events before and inside a span, those inside are binomial with a share that the trials alone fix
-(Przyborowski and Wilenski, Biometrika 31, 1940), whatever the rate was. So no rate has to be estimated, an empty past of 270 000 calls
-says as much as it should, and a past of 20 calls says little. The null is a *tolerance*: a rate up to `RATIO` times that of the
+(Przyborowski and Wilenski, Biometrika 31, 1940), for any rate. No rate has to be estimated, a past of 270 000 calls without events is
+strong evidence, and a past of 20 calls is weak. The null is a *tolerance*: a rate up to `RATIO` times that of the
 past is wandering and not a rise. The ratio under the alternative is mixed over a range of e**9; by Laplace's method that mixture costs
 ``ln 9 + ln(hits / (2 pi dispersion)) / 2``.
 
 *Against an objective*: the binomial likelihood ratio to the objective rate, mixed in the same way.
 
-Hits that come in clusters or wander are worth less: the log-likelihood ratio is divided by their dispersion at the scale of the span
-(quasi-likelihood, McCullagh and Nelder, 1989, chapter 9). With it this is a model and not a bound; how often it cries wolf on
-healthy traffic is measured by `make bench B=incidents`.
+Hits that cluster or wander are weaker evidence: the log-likelihood ratio is divided by their dispersion at the scale of the span
+(quasi-likelihood, McCullagh and Nelder, 1989, chapter 9). With it this is a model and not a bound; its false-alarm rate on healthy traffic
+is measured by `make bench B=incidents`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RATIO = 1.5
 """Rise over the past that is tolerated as wandering."""
 
 MIN_HITS = 3.0
-"""Events below which nothing is said: one odd call, retried once, is no incident."""
+"""Smallest number of events: one failed call, retried once, is not an incident."""
 
 _LN_RANGE = float(np.log(9.0))
 
@@ -44,7 +44,7 @@ def rise_ln_e(
 ) -> Numbers:
     """Return the log e-value that the rate of *hits* among *trials* is above `RATIO` times that of the past.
 
-    Without a past it is minus infinity: nothing is known of what is usual.
+    Without a past it is minus infinity: there is no baseline.
     """
     total = hits + past_hits
     weighted = RATIO * trials

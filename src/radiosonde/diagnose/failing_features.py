@@ -1,9 +1,9 @@
-"""Finds what failing calls share: values of a feature that are over-represented among their rows.
+"""Finds common properties of failing calls: values of a feature that are over-represented among their rows.
 
-The host counts the cells of rows whose call raised beside the cells of all rows. A value, a range of neighbouring cells, or "missing" is *shared*
-when failing rows have it more often than the other rows of the same windows, by the log-likelihood ratio of the two by two table (Wilks, Annals of
-Mathematical Statistics 9, 1938), minus the logarithm of how many values and ranges were tried. One bad row that is retried counts once for each retry, so the
-ratio is divided by how much failures cluster.
+The host counts the cells of rows whose call raised beside the cells of all rows. A value, a range of neighbouring cells, or "missing" is
+*shared* when failing rows have it more often than the other rows of the same windows, by the log-likelihood ratio of the two by two table
+(Wilks, Annals of Mathematical Statistics 9, 1938), minus the logarithm of the number of values and ranges tried. One bad row that is
+retried counts once for each retry, so the ratio is divided by the dispersion of failures.
 
 Cells are marginal: of two features that go together both are named, the stronger one first.
 """
@@ -113,17 +113,17 @@ def failed_rows(
     reference = next((references[each] for each in sorted(versions) if each in references), None)
     known = {profile.name: profile for profile in reference.features} if reference else {}
     names = parts[0][1].names
-    # Of many failing rows a sample was counted: what it stands for may exceed what was counted of all rows.
+    # Many failing rows are sampled and weighted: the weighted count may exceed that of all rows.
     return FailedRows(names, tuple(known.get(name) for name in names), failed, np.maximum(every - failed, 0.0))
 
 
 def shared_values(rows: FailedRows, dispersion: float = 1.0, most: int = 3) -> list[Shared]:
-    """Return what the failing rows share, the strongest first, at most one value or range a feature.
+    """Return the common properties of the failing rows, strongest first, at most one value or range per feature.
 
     Args:
         rows: cells of failing and other rows.
-        dispersion: by how much failures cluster.
-        most: how many to return.
+        dispersion: dispersion of failures.
+        most: largest number of results.
     """
     tried = sum(len(_ranges(rows, feature)) for feature in range(len(rows.names)))
     found = []
@@ -167,7 +167,7 @@ def _ranges(rows: FailedRows, feature: int) -> list[list[int]]:
         order[first:last]
         for first in range(len(order))
         for last in range(first + 1, len(order) + 1)
-        # Half of all cells or more is no property worth naming.
+        # A range of half of all cells or more is not specific.
         if last - first <= max(len(order) // 2, 1)
     ]
     return [*spans, [NULL], [UNSEEN]]

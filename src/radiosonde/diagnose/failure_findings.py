@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 PAGE_RATE, PAGE_SHARE = 0.02, 0.005
-"""Failing share of the place, or of all calls of the model, from which somebody is woken."""
+"""Failing share of the place, or of all calls of the model, from which an incident is a page."""
 
 _POINTS, _MAX_ROWS, _MAX_TYPES = 96, 24, 5
 _DOMINANT = 0.8
@@ -42,14 +42,14 @@ def failure_finding(
     wants_past: bool,
     shared: Sequence[Shared] = (),
 ) -> Finding:
-    """Return the finding on *incident*; a note where it is over and nobody asked for the past.
+    """Return the finding on *incident*; a note if it is over and the past was not requested.
 
     Args:
         table: the measures of the model.
-        found: all that is known of its failing calls.
+        found: all results on its failing calls.
         incident: one of its incidents.
-        wants_past: what is over is a finding, not a note.
-        shared: what the failing calls share, the strongest first.
+        wants_past: ended incidents are findings, not notes.
+        shared: common properties of the failing calls, strongest first.
     """
     names = [found.places.names[index] for index in incident.cover.places]
     lead = names[0]
@@ -91,7 +91,7 @@ def failure_finding(
 
 
 def _objective(slo: float | None, share: float) -> list[Evidence]:
-    """Return how the failures of the place compare with what all calls of the model may have."""
+    """Compare the failures of the place with the objective for all calls of the model."""
     if slo is None:
         return []
     said = f"{share / slo:.1f} times as many" if share > slo else "within it"
@@ -102,10 +102,10 @@ def _objective(slo: float | None, share: float) -> list[Evidence]:
 def _ln_e(
     incident: Incident, rule: Rule, since: tuple[float, float], before: tuple[float, float], rest: Sequence[Evidence]
 ) -> float:
-    """Return the evidence of the incident as a whole: an alarm is the least that was enough to open it, and says little of what came after.
+    """Return the evidence of the whole incident: an alarm is the least evidence that was enough to open it, without later data.
 
-    The places and scales of one look are paid for, as in the alarm. Compared with what the alarm was: the past or the objective; a version,
-    with the rate of the others at the same time as well.
+    Corrected for the places and scales of one look, as in the alarm. The baseline is that of the alarm: the past or the objective; for a
+    version, also the rate of the others at the same time.
     """
     alarm = incident.alarm
     scale = np.array(alarm.dispersion)
@@ -126,7 +126,7 @@ def _kind(name: PlaceName) -> tuple[Kind, str]:
 
 
 def arm_name(table: MeasureTable, version: str, variant: str) -> str:
-    """Return the version, with its variant where versions alone would not tell arms apart."""
+    """Return the version, with its variant where versions alone do not distinguish arms."""
     alone = sum(other == version for other, _ in table.arms) == 1
     return (version or "(no version)") if alone else f"{version or '(no version)'}/{variant}"
 

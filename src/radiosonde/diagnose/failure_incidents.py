@@ -33,15 +33,15 @@ _BURST_STEPS, _BURST_NS = 10, 3_600_000_000_000
 
 
 class Failures(NamedTuple):
-    """Everything that is known of the failing calls of a model.
+    """All results on the failing calls of a model.
 
     Attributes:
-        places: the places that were looked at.
-        scan: what is left when incidents are taken out.
-        incidents: incidents, those that are over included, bursts not.
-        bursts: short bursts that this model is known to have.
-        looked_until: the last step that was looked at.
-        slo: largest share of calls that may fail, as the model's owners declared; None where they did not.
+        places: the checked places.
+        scan: the scan without the incidents.
+        incidents: incidents, including ended ones, without bursts.
+        bursts: usual short bursts of this model.
+        looked_until: the last checked step.
+        slo: declared largest share of calls that may fail; None if not declared.
     """
 
     places: Places
@@ -53,7 +53,7 @@ class Failures(NamedTuple):
 
 
 class FailureReplay:
-    """The failing calls of a model whose table grows: everything that is known of them, kept up step by step.
+    """The failing calls of a model whose table grows, updated step by step.
 
     Args:
         table: the measures of the model so far.
@@ -79,7 +79,7 @@ class FailureReplay:
         self.may_be_worse = self._gate.advance(scan.hits, scan.trials, self.replay.changes)
 
     def advance(self, table: MeasureTable, first: int) -> bool:
-        """Take over what is in *table* from step *first* on; return False where everything has to be counted anew.
+        """Update from *table* from step *first* on; return False if everything has to be recounted.
 
         The series of *table* must be those of before.
         """
@@ -95,7 +95,7 @@ class FailureReplay:
         return True
 
     def found(self, table: MeasureTable) -> Failures:
-        """Return what is known; *table* is the one that was taken over last."""
+        """Return the results; *table* is the one of the last update."""
         replay, places = self.replay, self._places
         known = [incident for incident in replay.incidents if incident.is_reported_by(table.size)]
         incidents = [_settled(table, places, incident, replay.incidents) for incident in known]
@@ -115,13 +115,13 @@ def find_failures(table: MeasureTable, slo: float | None = None) -> Failures:
 
 
 def _time_scale(table: MeasureTable) -> tuple[float, int]:
-    """Return how many steps 28 days hold, and how many steps a burst lasts at most."""
+    """Return the number of steps in 28 days, and in the longest burst."""
     length_ns = float(np.median(table.end_ns - table.start_ns)) if table.size else 1.0
     return table.steps_per_month, int(min(_BURST_STEPS, _BURST_NS // max(length_ns, 1)))
 
 
 def _settled(table: MeasureTable, places: Places, incident: Incident, others: list[Incident]) -> Incident:
-    """Return *incident* with place and onset from everything that is known by now, not only from what opened it."""
+    """Return *incident* with place and onset computed from all data, not only from the data that opened it."""
     failures, calls = table.failures.copy(), table.calls.copy()
     for other in others:
         if other is not incident and not other.is_burst:
@@ -151,7 +151,7 @@ def _worse_versions(table: MeasureTable, places: Places, scan: SpanScan) -> list
 
 
 def _coarse(table: MeasureTable, scan: SpanScan, starts: NDArray[np.int64]) -> Panel:
-    """Return what *scan* holds in steps that begin at *starts*: the test of two arms goes through them one by one."""
+    """Return the counts of *scan* in steps that begin at *starts*, for the test of two arms."""
     arms = table.arms
     failures, calls = (np.add.reduceat(part, starts, axis=1).astype(np.int64) for part in (scan.hits, scan.trials))
     arm_of = np.array([arms.index((key.version, key.variant)) for key in table.keys])
@@ -172,7 +172,7 @@ def _from_arms(
     start, earliest, latest = (int(starts[step]) for step in problem.verdict[1:4])
     ln_e = problem.verdict.ln_e - float(np.log(problem.hypotheses))
     rest = problem.rest_hits / max(problem.rest_trials, 1)
-    # The alarm stands in for the look that found it: the evidence is that of the whole time since the onset.
+    # The alarm is synthetic: its evidence covers the whole time since the onset.
     width = int(np.diff(starts, append=table.size).max())
     at = min(start + 2 * width, table.size - 1)
     alarm = Alarm(at, at + 1 - start, index, ln_e, 8.0, ln_e, 1.0, rest, is_objective=False)

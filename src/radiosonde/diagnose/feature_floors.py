@@ -1,6 +1,6 @@
 """Detection floors of the feature checks: missing, unseen, and level, in the feature where the check is bluntest.
 
-A change is planted into the counts at hand and the scan of the check says whether it finds it (`radiosonde.diagnose.share_floors`). For shares two
+A change is planted into the counts and the scan of the check is run on them (`radiosonde.diagnose.share_floors`). For shares two
 features stand for all: the one with the median number of events, and the one with most, which wanders most. The level is looked at in all
 features at once, and its floor given for the median feature and the worst.
 """
@@ -104,6 +104,6 @@ def _levels(panel: FeaturePanel, cells: Numbers, contrasts: list[Contrast]) -> l
 
 
 def _doubt(sums: Numbers, weights: Numbers, inside: int) -> Numbers:
-    """Return by how much the mean of the last *inside* blocks falls below the level one time in ten, from how block means vary."""
+    """Return the amount by which the mean of the last *inside* blocks falls below the level one time in ten, from the variance of block means."""
     means = sums / np.maximum(weights, 1e-12)
     return np.asarray(NINE_IN_TEN * means.std(axis=0) / np.sqrt(inside), dtype=np.float64)

@@ -1,12 +1,12 @@
 """Feature cells and retained values over event time, per grid: the input of the data checks.
 
 Cells add only within one grid, so windows counted on different grids (a redeployed reference) make separate panels.
-Retained values are what the KLL sketches hold: up to 200 values per window they are the values themselves, beyond that
-a thinned sample with weights. Features marked ``pii`` have none, and the checks that need values say so.
+Retained values are those of the KLL sketches: up to 200 values per window they are the values themselves, beyond that a weighted sample.
+Features marked ``pii`` have none, and the checks that need values report a gap.
 
-Under load a window looks at some rows and counts each for several, so its cells sum to an estimate of the rows that
-came. As numbers of independent rows, which is what every test takes them for, they would overstate the evidence by that
-weight; so they are made smaller by `FeatureCounts.evidence_ratio` first. Shares stay what they were.
+Under load rows are sampled and weighted, so the cells of a window sum to an estimate of all rows. As numbers of independent rows, which
+every test assumes, they would overstate the evidence by that weight; they are therefore multiplied by `FeatureCounts.evidence_ratio` first.
+Shares do not change.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KLL_KIND = "kll_double"
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """Distinct (step, version, value) of one feature with the rows they stand for, ordered by step."""
+    """Distinct (step, version, value) of one feature with their weights, ordered by step."""
 
     steps: NDArray[np.int64]
     versions: NDArray[np.int64]
@@ -103,7 +103,7 @@ class FeaturePanel:
         )
 
     def is_categorical(self, feature: int) -> bool:
-        """Return whether the reference says that *feature* is categorical."""
+        """Return whether *feature* is categorical in the reference."""
         profile = self.profiles[feature]
         return profile is not None and profile.kind == "categorical"
 
@@ -165,7 +165,7 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
 
 
 def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None, int]:
-    """Return the values of a feature by step and version, and how many sketches could not be read."""
+    """Return the values of a feature by step and version, and the number of unreadable sketches."""
     places: dict[tuple[int, int], list[tuple[NDArray[np.float64], NDArray[np.int64]]]] = {}
     failed = 0
     for step, version, body in bodies:

@@ -35,10 +35,10 @@ Kind = Literal[
 ]
 Severity = Literal["page", "ticket", "info"]
 Status = Literal["findings", "healthy", "not checked", "stale"]
-"""What a diagnosis as a whole means; `radiosonde.diagnose.status` says how it is decided."""
+"""Status of a whole diagnosis, decided by `radiosonde.diagnose.status`."""
 
 State = Literal["open", "acknowledged", "muted", "recovered", "verified"]
-"""Where an incident is in its life; `radiosonde.diagnose.incidents` says when each holds."""
+"""States of an incident, defined in `radiosonde.diagnose.incidents`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Onset:
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """How sure: natural logarithm of the e-value after paying for every look, and what that means in words.
+    """Confidence: natural logarithm of the e-value, corrected for every look, and its description.
 
     An e-value of *E* is reached by chance in at most one of *E* healthy reports, as far as the past is a guide.
     """
@@ -95,7 +95,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What to look at, and the command that shows it; the word STORE stands for the store's path."""
+    """A next step and its command; the word STORE is replaced by the store's path."""
 
     what: str
     command: str
@@ -138,7 +138,7 @@ Figure = Timeline | Bars | RateTable
 
 @dataclass(frozen=True, slots=True)
 class Responsible:
-    """Who to call and what they can do, as declared in `radiosonde.toml`; ``""`` where it is not.
+    """Owner, contacts and rollback, as declared in `radiosonde.toml`; ``""`` if not declared.
 
     Attributes:
         owner: team or person.
@@ -155,12 +155,12 @@ class Responsible:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What an incident has cost so far.
+    """Cost of an incident so far.
 
     Attributes:
         calls: calls that failed beyond what was usual, or, where nothing failed, calls served at the place since the onset.
         calls_per_hour: the same per hour.
-        noun: what these calls are.
+        noun: description of these calls.
         text: the sentence that reads it.
     """
 
@@ -172,16 +172,16 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a person said about an incident, while it is in force.
+    """An annotation of an incident by a person, while it is in force.
 
     Attributes:
-        purpose: ``ack``: somebody is at it; ``mute``: it calls for nobody.
+        purpose: ``ack``: being worked on; ``mute``: no notifications.
         model: its model.
         incident: its id.
-        identity: by what it is known again, as JSON.
-        until_ns: when it stops to be in force, by wall clock.
+        identity: identifies the incident in later diagnoses, as JSON.
+        until_ns: its expiry, by wall clock.
         why: the reason.
-        author: who said it.
+        author: the author.
     """
 
     purpose: Literal["ack", "mute"]
@@ -199,23 +199,23 @@ class Finding:
 
     Attributes:
         name: stable id of the check and its object, e.g. ``data.unit.wind_speed``.
-        kind: what family of cause.
-        severity: ``page`` wants a person now, ``ticket`` soon; ``info`` is a note and never makes the exit code 1.
+        kind: family of causes.
+        severity: ``page`` requires action now, ``ticket`` soon; ``info`` is a note and never results in exit code 1.
         title: one line.
-        verdict: what it is and what it is not, in sentences.
+        verdict: interpretation, in sentences.
         where: model, version, cohort, feature, phase.
         onset: since when.
         confidence: how sure.
         evidence: the numbers behind it.
-        next_steps: what to look at next.
-        figures: the pictures of the HTML report, as numbers.
-        responsible: who to call; None where nobody is declared.
-        opened_ns: end of the window with which the evidence passed its price; None where the check does not know.
-        id: id of the incident; ``""`` for what is none.
+        next_steps: recommended next steps.
+        figures: data of the figures in the HTML report.
+        responsible: owner and contacts; None if not declared.
+        opened_ns: end of the window in which the evidence passed its price; None if unknown.
+        id: id of the incident; ``""`` for other findings.
         check: name of the check that found it.
-        state: where the incident is in its life.
-        mark: who acknowledged or muted it; None for nobody.
-        impact: what it has cost so far; None for what is no incident.
+        state: state of the incident.
+        mark: acknowledgement or mute; None without one.
+        impact: cost so far; None for other findings.
     """
 
     name: str
@@ -267,12 +267,12 @@ class Checked:
     """A check that was made and, unless there is a finding of it, passed.
 
     Attributes:
-        check: what was looked at, with its counts.
-        where: the model, and the part of it that was looked at.
-        subject: what a gate can insist on (one of `radiosonde.diagnose.status.SUBJECTS`), or ``""``.
+        check: description of the check, with its counts.
+        where: the model, and the checked part of it.
+        subject: subject for gates (one of `radiosonde.diagnose.status.SUBJECTS`), or ``""``.
         floors: the smallest changes it would have reported.
-        weakened: what was lost on the way and makes the check see less than it could; ``""`` when nothing was.
-        about: causes that it would have shown; empty where it found something.
+        weakened: losses that reduce the power of the check; ``""`` for none.
+        about: causes that it would have detected; empty if it found something.
         name: name of the check, which stays.
     """
 
@@ -287,15 +287,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
-    """A check that could not be made, and why: silence must never look like health.
+    """A check that could not be made, with the reason: missing data must never look like health.
 
     Attributes:
         check: the check.
         where: the model, and the part of it.
         because: the reason.
-        subject: what a gate can insist on that is not covered because of it; ``all`` for every subject, ``""`` for none.
-        about: causes of which nothing is known therefore.
-        name: name of the check, which stays; ``""`` where it is no check.
+        subject: subject for gates that is not covered because of it; ``all`` for every subject, ``""`` for none.
+        about: causes that are unchecked therefore.
+        name: stable name of the check; ``""`` if it is not a check.
     """
 
     check: str
@@ -314,8 +314,8 @@ class LeftOut:
         where: the model.
         start_ns: start.
         end_ns: end.
-        why: the reason: what a person said, or the title of the incident that ended.
-        number: number of the exclusion, by which it is undone; 0 for an incident.
+        why: the reason: the annotation of a person, or the title of the ended incident.
+        number: number of the exclusion, for withdrawing it; 0 for an incident.
     """
 
     where: Place
@@ -332,10 +332,10 @@ class QualityFigure:
     Attributes:
         where: model, version and variant.
         metric: ``error_rate``, ``auc``, ``mae``, ...
-        since_ns: start of the predictions it is about; they end at the estimate's ``until_ns``.
-        corrected: the figure, early labels weighted by what they stand for.
-        raw: what the arrived labels say by themselves.
-        cbpe: what the confidences lead to expect, if the truth behind them has not changed; None for a regression.
+        since_ns: start of the range of predictions; it ends at the estimate's ``until_ns``.
+        corrected: the estimate, with early labels weighted for missing ones.
+        raw: the estimate from arrived labels, unweighted.
+        cbpe: the expectation from confidences, assuming no concept drift; None for a regression.
         mixed: arrived labels, and expectation for the rest; None for a regression.
     """
 
@@ -353,21 +353,21 @@ class Diagnosis:
     """The whole answer.
 
     Attributes:
-        findings: what is wrong, worst first.
-        notes: what moved but calls for nobody (a season); severity ``info``.
-        not_checked: checks that had too little to go on.
+        findings: findings, worst first.
+        notes: changes that need no action (a season); severity ``info``.
+        not_checked: checks with insufficient data.
         checked: the checks that were made, with their counts and detection floors.
         start_ns: start of the first window.
         end_ns: end of the last window.
-        calls: calls looked at.
-        windows: windows looked at.
+        calls: number of calls.
+        windows: number of windows.
         quality: quality of each version's latest predictions.
         missing: the required checks that could not be made.
-        is_stale: nothing has been written for longer than windows of this length allow.
-        written_ns: when the store was last written to, by wall clock; None when nobody asked.
-        left_out: time that served as no baseline.
+        is_stale: the last write is older than windows of this length allow.
+        written_ns: last write to the store, by wall clock; None if not requested.
+        left_out: time excluded from baselines.
         hypotheses: possible causes on each model, the likeliest first.
-        muted: what is wrong and somebody muted: listed, and no reason for exit code 1.
+        muted: muted findings: listed, without effect on the exit code.
     """
 
     findings: tuple[Finding, ...]
@@ -388,7 +388,7 @@ class Diagnosis:
 
     @property
     def status(self) -> Status:
-        """The whole answer in a word; see `radiosonde.diagnose.status`."""
+        """The status in a word; see `radiosonde.diagnose.status`."""
         if self.findings:
             return "findings"
         if self.missing:
@@ -421,7 +421,7 @@ def iso(time_ns: int) -> str:
 
 
 def confidence(ln_e: float) -> Confidence:
-    """Return *ln_e* with its words; beyond a billion to one the number says nothing more and is not claimed."""
+    """Return *ln_e* with its description; odds beyond a billion to one are not claimed."""
     if ln_e >= math.log(1e9):
         words = "beyond doubt: chance would do this in fewer than one report in 1 000 000 000"
     elif ln_e >= math.log(1e3):

@@ -1,8 +1,9 @@
 """The detection floor of a rate: the smallest rate that would have been reported by now with probability 0.9.
 
-Computed from the data at hand, with the same evidence, price and dispersion as the look itself: first the events a span would have needed, then the rate
-at which that many come with probability 0.9 (in one look; of a long span 0.8, for the looks on the way to it add theirs; by the normal approximation of a count whose variance is the dispersion times its mean,
-with the continuity correction). A property, checked by planting changes at the floor: `tests/unit/diagnose/test_floors.py`.
+Computed from the data at hand, with the same evidence, price and dispersion as the look itself: first the events a span would have needed,
+then the rate at which that many come with probability 0.9 (in one look; of a long span 0.8, for the looks on the way to it add theirs; by
+the normal approximation of a count whose variance is the dispersion times its mean, with the continuity correction). A property, checked by
+planting changes at the floor: `tests/unit/diagnose/test_floors.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _TRIES = 60
 
 
 def floor_spans(table: MeasureTable) -> dict[int, str]:
-    """Return the spans whose floors are said, in windows, with their words: two windows, an hour and a day, as far as there is so much."""
+    """Return the spans for floors, in windows, with their names: two windows, an hour and a day, up to the length of the history."""
     spans = {2: "for two windows"} if table.size > 1 else {1: "for one window"}
     last, all_ns = int(table.end_ns[-1]), int(table.end_ns[-1] - table.start_ns[0])
     for length_ns, words in ((3_600_000_000_000, "for an hour"), (86_400_000_000_000, "for a day")):
@@ -53,7 +54,7 @@ def length_words(length_ns: int) -> str:
 
 
 def falling(rates: Mapping[str, float]) -> dict[str, float]:
-    """Return the floors of *rates*, shortest span first, without those above an earlier one: what lasts longer has been seen before."""
+    """Return the floors of *rates*, shortest span first, without those above an earlier one: a longer change was detected before."""
     kept: dict[str, float] = {}
     for words, rate in rates.items():
         if not kept or np.isnan(list(kept.values())[-1]) or rate < list(kept.values())[-1]:
@@ -64,7 +65,7 @@ def falling(rates: Mapping[str, float]) -> dict[str, float]:
 def rate_floor(scan: SpanScan, length: int, place: int = 0) -> float:
     """Return the smallest rate over the last *length* windows at *place* that would have been reported; NaN where none would.
 
-    The look at a long span is up to an eighth of it old, so that part of the trials is not counted on.
+    The last look at a long span may be an eighth of it old, so that part of the trials is excluded.
     """
     length = min(length, scale_of(length))
     seen = length - max(1, length // 8) + 1 if length > 8 else length
@@ -96,7 +97,7 @@ def _least_mean(needed: float, trials: float, spread: float) -> float:
 def _hits_needed(scan: SpanScan, length: int, place: int, trials: float, *, least_ln: float | None = None) -> float:
     """Return the least number of events in the span that is reported; infinity where not even all trials are enough.
 
-    With *least_ln* that is the evidence over the past that it takes, whatever a look costs.
+    With *least_ln* that is the required evidence over the past, instead of the price of a look.
     """
     spans = scan.latest(length, place)
     past_rate = spans.past_hits / spans.past_trials if spans.past_trials else 0.0

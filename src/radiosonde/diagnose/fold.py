@@ -1,9 +1,9 @@
 """Merges incidents with one cause: a finding explained by another becomes a note.
 
-A check declares which checks, or which kinds of findings, it explains. One of those is a symptom when it is about the same versions and cohorts, began
-together with the cause (within the doubt of both onsets and three windows), and goes on no longer than the cause by more than that. The cause is as
-severe as the worst of its symptoms. What differs from the reference has no known onset, so it neither explains nor is explained. The findings of a check
-that counts only with symptoms become notes where they explain none.
+A check declares which checks, or which kinds of findings, it explains. One of those is a symptom when it is about the same versions and
+cohorts, began together with the cause (within the uncertainty of both onsets and three windows), and does not outlast the cause by more
+than that. The cause is as severe as the worst of its symptoms. Differences to the reference have no known onset, so they neither explain
+nor are explained. The findings of a check that counts only with symptoms become notes if they explain none.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
     """Turn the symptoms among *reports* into notes, and name them in the evidence of their causes.
 
     Args:
-        reports: what each check reported on one model; changed in place.
+        reports: reports of the checks on one model; changed in place.
         window_ns: length of its windows.
     """
     slack = _SLACK_WINDOWS * window_ns
-    # What counts only with symptoms is asked last: a collector that storms uses all the CPU, too, and is the nearer cause.
+    # Checks that count only with symptoms come last: heavy garbage collection uses all the CPU, too, and is the more specific cause.
     for check, report in sorted(reports.items(), key=lambda entry: entry[0].only_with_symptoms):
         others = [(each.name, other) for each, other in reports.items() if each is not check]
         for index, cause in enumerate(report.findings):

@@ -1,9 +1,9 @@
 """Compares the machine before and during a latency finding, to attribute it to infrastructure or model.
 
 Compares the health of the processes (`radiosonde.model.RuntimeCounts`) since the onset with before it; for a version that
-has processes of its own (a canary on other pods) with the processes of the other versions at the same time. It makes no
-finding: a busy machine with fast answers is nobody's incident. Its word counts only where throttling is unmistakable *and* calls
-do not take more CPU than before: a model that computes more than its limit allows is throttled too, and is the cause.
+has separate processes (a canary on other pods) with the processes of the other versions at the same time. It produces no finding: a busy
+machine with fast answers is not an incident. It is considered only if throttling is clear *and* calls do not take more CPU than before: a
+model that computes more than its limit allows is throttled too, and is the cause.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Side(NamedTuple):
 
 
 class HostComparison(NamedTuple):
-    """The machine while calls were slow, and what it is compared with.
+    """The machine while calls were slow, and its baseline.
 
     Attributes:
         now: the affected processes since the onset.
-        other: the same before it, or other processes; None when nothing is known of them.
-        word: what *other* is: ``before`` or ``elsewhere``.
+        other: the same before it, or other processes; None when unknown.
+        word: kind of *other*: ``before`` or ``elsewhere``.
         since_ns: the onset.
     """
 
@@ -128,7 +128,7 @@ class HostComparison(NamedTuple):
 def host_of(
     windows: Sequence[Window], runtime: Sequence[Window], start_ns: int, end_ns: int, arm: tuple[str, str] | None = None
 ) -> HostComparison | None:
-    """Return what the machine did from *start_ns* to *end_ns*; None when nobody counted it.
+    """Return the health of the machine from *start_ns* to *end_ns*; None if it was not recorded.
 
     Args:
         windows: windows of the model.
@@ -153,7 +153,7 @@ def host_of(
 
 
 def _side(windows: Sequence[Window], runtime: Sequence[Window], processes: set[str]) -> Side | None:
-    """Return the health of *processes*; calls of processes whose health nobody counted are left out."""
+    """Return the health of *processes*; calls of processes without recorded health are excluded."""
     parts = [window for window in runtime if speaker_of(window) in processes and window.runtime is not None]
     if not parts:
         return None

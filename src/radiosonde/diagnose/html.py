@@ -72,8 +72,8 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
     """Return the report as one self-contained HTML document.
 
     Args:
-        diagnosis: what to show.
-        title: headline, as a rule the store's name.
+        diagnosis: the diagnosis.
+        title: headline, usually the store's name.
         command: turns the command of a next step into the one to type.
     """
     state = f'<span class="badge {_BADGES[diagnosis.status]}">{escape(status_words(diagnosis))}</span>'
@@ -101,8 +101,8 @@ def render_html(diagnosis: Diagnosis, *, title: str, command: Callable[[str], st
 
 
 def html_page(title: str, body: str) -> str:
-    """Return a whole document of *body*, which is HTML, with the style of all reports."""
-    # Stores that others wrote may hold anything: what cannot be shown could not even be encoded into the file.
+    """Return an HTML document with *body*, with the style of all reports."""
+    # Foreign stores may hold any text: unprintable characters could not even be encoded into the file.
     return printable(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>\n"

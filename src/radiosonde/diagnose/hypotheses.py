@@ -1,11 +1,12 @@
-"""Weighs the possible causes: what speaks for each, what against, and by which fact.
+"""Weighs the possible causes: evidence for and against each, with the fact.
 
-The causes are those that an engineer on call goes through. Facts come from findings, each with its evidence, and from checks that passed, each with its
-detection floor: a check declares which causes it would have shown (`Check.about`). Names decide nothing; a phase called "score" counts like any
-other, and whether calls compute or wait there is said by their CPU time.
+The causes are those that an engineer on call goes through. Facts come from findings, each with its evidence, and from checks that passed,
+each with its detection floor: a check declares which causes it would have shown (`Check.about`). Names decide nothing; a phase called
+"score" counts like any other, and whether calls compute or wait there is said by their CPU time.
 
-A cause is *likely* if more speaks for it than against it and nothing is stronger; *possible* if something speaks for it; *ruled out* if only facts against
-it are known; *not checked* if nothing is known, with the reason. Log evidence above `_MOST` says no more: a hundred nats are not ten facts.
+A cause is *likely* if the evidence for it outweighs that against it and none is stronger; *possible* if there is evidence for it; *ruled
+out* if there is only evidence against it; *not checked* if there is none, with the reason. Log evidence is capped at `_MOST`: a hundred
+nats are not ten facts.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CAUSES: dict[Cause, str] = {
     "world": "the world changed",
     "telemetry": "our own telemetry",
 }
-"""Causes in the order in which one asks, with their words."""
+"""Causes in the order of an investigation, with their names."""
 
 State = Literal["likely", "possible", "ruled out", "not checked"]
 _ORDER: dict[State, int] = {"likely": 0, "possible": 1, "ruled out": 2, "not checked": 3}
@@ -59,7 +60,7 @@ class Hypothesis:
     Attributes:
         model: the model.
         cause: the cause.
-        state: what is known of it.
+        state: its state.
         score: sum of the weights for it, less those against it.
         speaks_for: facts for it, strongest first.
         speaks_against: facts against it.
@@ -82,13 +83,13 @@ def weigh(
 
     Args:
         model: the model.
-        findings: what is wrong with it now.
+        findings: its current findings.
         checked: the checks that were made on it.
         gaps: the checks that could not be made.
-        lost: what the host could not store; ``""`` where it wrote down no loss.
+        lost: data that the host could not store; ``""`` without a recorded loss.
     """
     said: list[_Said] = [fact for finding in findings for fact in _of_finding(finding)]
-    # A version that raises need not be slow: what other checks did not find says nothing against a cause that one of them found.
+    # A version that raises need not be slow: checks without findings are no evidence against a cause that another check found.
     suspected = {cause for cause, speaks_for, _, _ in said if speaks_for}
     said += [fact for check in checked for fact in _of_check(check) if fact[0] not in suspected]
     if lost:
@@ -127,7 +128,7 @@ def _strongest(said: Sequence[_Said], cause: Cause, *, speaks_for: bool) -> tupl
 
 
 def _of_check(check: Checked) -> Iterator[_Said]:
-    """Yield what a check that found nothing says against the causes that it would have shown."""
+    """Yield the evidence of a check without findings against the causes that it would have detected."""
     floors = "; ".join(floor.text for floor in check.floors[:1] if floor.value == floor.value)
     unusable = check.floors and not floors
     for cause in () if unusable else check.about:
@@ -140,7 +141,7 @@ def _of_check(check: Checked) -> Iterator[_Said]:
 
 
 def _of_finding(finding: Finding) -> Iterator[_Said]:
-    """Yield what a finding says."""
+    """Yield the evidence of a finding."""
     weight, title = max(finding.confidence.ln_e, 0.0), finding.title
     by_kind: dict[str, Cause] = {"version": "version", "cohort": "data", "errors": "backend", "runtime": "host", "traffic": "traffic", "data": "data", "label": "labels", "drift": "world"}  # fmt: skip
     if finding.kind in by_kind:
@@ -153,7 +154,7 @@ def _of_finding(finding: Finding) -> Iterator[_Said]:
 
 
 def _of_peers(finding: Finding, weight: float) -> Iterator[_Said]:
-    """Yield what the other versions, and the other callers, say at the same time."""
+    """Yield the evidence of the other versions and callers at the same time."""
     said = {item.name: item.text for item in finding.evidence}
     if finding.kind == "version" and "rate_others" in said:
         for cause in ("backend", "host", "traffic"):

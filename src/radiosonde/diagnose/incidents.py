@@ -1,13 +1,14 @@
 """Incidents: findings with an id, a state and an impact.
 
-*Id*: day on which the evidence passed its price, and a digest of model, check, and what of the model it is about (feature, table of durations); a
-second incident of the same day has another digest. It holds nothing that later windows refine (place, onset, title), and a day is coarse enough for
-stores that keep hours of older windows. So a look now, a look tomorrow and a look on another machine give the same id. What people said about an
-incident is found by its id, or by its identity: the same check and feature, begun together within the doubt of both onsets. The id they used stays.
+*Id*: day on which the evidence passed its price, and a digest of model, check, and object (feature, table of durations); a second incident
+of the same day has another digest. It contains nothing that later windows refine (place, onset, title), and a day is coarse enough for
+stores that keep hours of older windows. A diagnosis now, tomorrow or on another machine therefore gives the same id. Annotations of an
+incident are found by its id, or by its identity: the same check and feature, with onsets that agree within their uncertainty. The id in use
+is kept.
 
-*State*: ``open``; ``recovered`` when it is over; ``verified`` when it stayed so for as long as it took to find, at least an hour. Somebody may
-have ``acknowledged`` or ``muted`` an open one, both for a time. A muted incident is listed apart and calls for nobody; an acknowledged one is
-still a finding.
+*State*: ``open``; ``recovered`` when it is over; ``verified`` when it stayed so for as long as it took to detect, at least an hour. An open
+one may be ``acknowledged`` or ``muted``, both for a limited time. A muted incident is listed separately and needs no action; an
+acknowledged one is still a finding.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def name_incidents(table: MeasureTable, reports: Mapping[Check, Report], marks: 
 
     Args:
         table: the measures of the model.
-        reports: what each check reported.
-        marks: what people said about incidents, those in force.
+        reports: reports of the checks.
+        marks: annotations of incidents that are in force.
         window_ns: length of the windows.
     """
     mine = [mark for mark in marks if mark.model == table.model]
@@ -59,12 +60,12 @@ def name_incidents(table: MeasureTable, reports: Mapping[Check, Report], marks: 
 
 
 def is_incident(finding: Finding) -> bool:
-    """Return whether *finding* is an incident: something that went wrong, as opposed to a drift that calls for nobody."""
+    """Return whether *finding* is an incident, as opposed to a drift that needs no action."""
     return finding.severity != "info" or (finding.kind != "drift" and finding.onset.ended_ns is not None)
 
 
 def subject_of(finding: Finding) -> str:
-    """Return what of the model *finding* is about, as far as later windows do not refine it."""
+    """Return the part of the model that *finding* concerns, as far as later windows do not refine it."""
     if finding.where.feature:
         return finding.where.feature
     parts = finding.name.split(".")
@@ -72,7 +73,7 @@ def subject_of(finding: Finding) -> str:
 
 
 def identity_of(finding: Finding, check: str) -> str:
-    """Return by what *finding* of *check* is known again, as JSON."""
+    """Return the identity of *finding* of *check*, as JSON."""
     onset = finding.onset
     return json.dumps(
         {
@@ -103,7 +104,7 @@ def _named(
 
 
 def state_at(finding: Finding, end_ns: int) -> State:
-    """Return the state of *finding* when *end_ns* has been seen, whatever people said about it."""
+    """Return the state of *finding* as of *end_ns*, without annotations."""
     ended = finding.onset.ended_ns
     if ended is None:
         return "open"
@@ -130,7 +131,7 @@ def is_known_again(identity: str, finding: Finding, check: str, window_ns: int) 
 
 
 def _impact(table: MeasureTable, finding: Finding) -> Impact:
-    """Return how many calls were served at the place since the onset, and how many of them failed beyond what was usual there."""
+    """Return the number of calls served at the place since the onset, and the number of failures in excess of the usual."""
     where, onset = finding.where, finding.onset
     rows = rows_at(table.keys, where)
     inside = (table.end_ns > onset.at_ns) & (table.start_ns < (onset.ended_ns or 2**63 - 1))

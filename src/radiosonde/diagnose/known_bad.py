@@ -1,18 +1,17 @@
-"""Known-bad intervals: time that is no baseline for anything, left out before any check looks.
+"""Known-bad intervals: time excluded from all baselines before any check runs.
 
-Two kinds: what people exclude (`radiosonde baseline exclude`), and ended incidents, by themselves. Both are left out as if nothing had been recorded:
-the windows of the model that overlap an interval, those with the health of its processes, and the traffic of other models beside it. So the
-interval is unknown time for every check, neither usual nor silent, and no check needs to know of it. A check of blocks sees what it sees of any
-outage of the store.
+Two kinds: intervals excluded by people (`radiosonde baseline exclude`), and ended incidents, automatically. Both are removed as if nothing
+had been recorded: the windows of the model that overlap an interval, those with the health of its processes, and the traffic of other
+models beside it. The interval is therefore unknown time for every check, neither usual nor silent, and checks do not need to handle it. A
+check of blocks treats it like an outage of the store.
 
-An interval that reaches to the last window is not left out, because what goes on now must be looked at; its time does not lie before anything that
-it could spoil.
+An interval that reaches to the last window is kept, because the present must be checked; it precedes nothing that it could bias.
 
-Ended incidents take a second look: the checks look at everything first, which finds the incidents that are over; then, if there are any, those
-whose baselines can be spoiled look at the windows without them. What only the second look finds was hidden by the past, and is added. Nothing that the
-first look found is taken away. A check of windows goes through time and leaves every incident of its measures out of what comes after; its second
-look would be the first one again, at the whole cost. A check of blocks compares with all of the past. It looks for one change at a time, too, and today's
-may hide last week's; so these checks also say what they would have said two and six days ago.
+Ended incidents need a second pass: the checks run on everything first, which finds the ended incidents; then, if there are any, the checks
+whose baselines may be biased run on the windows without them. Findings of the second pass only were hidden by the past, and are added.
+Findings of the first pass are kept. A check of windows proceeds in time order and excludes every incident of its measures from later
+baselines; a second pass would repeat the first at full cost. A check of blocks compares with all of the past. It detects one change at a
+time, and today's may hide last week's; these checks are therefore also evaluated as of two and six days ago.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
 
 _LEAST_LEFT = 0.5
-"""Share of the steps that must be left for a second look: incidents of most of the time are how this model lives."""
+"""Least share of steps remaining for a second pass: if incidents cover most of the time, they are usual for this model."""
 
 _BACK_NS = (2 * 86_400_000_000_000, 6 * 86_400_000_000_000)
-"""How far back the checks of blocks look. Two are a compromise: each costs as much as those checks themselves."""
+"""Earlier times at which the checks of blocks are evaluated. Two are a compromise: each costs as much as those checks themselves."""
 
 _SLACK_WINDOWS, _SLACK_PART = 3, 0.05
 
 
 class KnownBad(NamedTuple):
-    """An interval of event time that is no baseline.
+    """An interval of event time excluded from baselines.
 
     Attributes:
         start_ns: start, inclusive.
@@ -61,7 +60,7 @@ class KnownBad(NamedTuple):
 
 
 def in_force(intervals: Sequence[KnownBad], model: str, windows: Sequence[Window]) -> list[KnownBad]:
-    """Return those of *intervals* that are left out for *model*: they overlap its *windows* and end before the last of them."""
+    """Return the *intervals* to exclude for *model*: they overlap its *windows* and end before the last of them."""
     if not windows:
         return []
     first, last = min(window.start_ns for window in windows), max(window.start_ns for window in windows)
@@ -69,7 +68,7 @@ def in_force(intervals: Sequence[KnownBad], model: str, windows: Sequence[Window
 
 
 def going_on(intervals: Sequence[KnownBad], model: str, windows: Sequence[Window]) -> list[KnownBad]:
-    """Return those of *intervals* that reach to the last of *windows*, and are looked at nevertheless."""
+    """Return the *intervals* that reach to the last of *windows*, which are checked nevertheless."""
     last = max((window.start_ns for window in windows), default=0)
     end = max((window.end_ns for window in windows), default=0)
     return [each for each in intervals if each.model in ("", model) and each.end_ns > last and each.start_ns < end]
@@ -99,16 +98,16 @@ def view_without(view: View, intervals: Sequence[KnownBad]) -> View:
 
 
 def can_be_spoiled(check: Check) -> bool:
-    """Return whether ended incidents are part of what *check* compares with, if they are not left out for it."""
+    """Return whether ended incidents would be in the baseline of *check* if they were not excluded."""
     return check.scales == "blocks"
 
 
 def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[KnownBad]] | None:
-    """Return the view for a second look and the ended incidents left out of it; None where no second look is needed.
+    """Return the view for a second pass and the ended incidents excluded from it; None if no second pass is needed.
 
     Args:
-        view: what was looked at.
-        reports: what each check reported.
+        view: the view of the first pass.
+        reports: reports of the checks.
     """
     first, last = (pick(window.start_ns for window in view.windows) for pick in (min, max))
     able = [check for check, report in reports.items() if check.spoils and can_be_spoiled(check) and report.checked]
@@ -128,7 +127,7 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
 
 
 def _look_back(view: View, checks: Sequence[Check], until_ns: int) -> dict[Check, Report]:
-    """Return what *checks* would have reported at *until_ns*."""
+    """Return the reports of *checks* as of *until_ns*."""
     earlier = view.until(until_ns)
     reports = {check: Report() for check in checks}
     for check, report in reports.items():
@@ -147,9 +146,9 @@ def _ended(model: str, reports: Mapping[Check, Report]) -> Iterator[KnownBad]:
 def add_hidden(
     reports: Mapping[Check, Report], second: Mapping[Check, Report], ended: Sequence[KnownBad], window_ns: int
 ) -> None:
-    """Add what goes on and only the *second* look found to *reports*, in place.
+    """Add ongoing findings of the *second* pass only to *reports*, in place.
 
-    A finding of the first look that began in the time of an incident that is over was dated by that incident: the second look's takes its place.
+    A finding of the first pass whose onset lies in an ended incident was dated by that incident: that of the second pass replaces it.
     """
     for check, added in second.items():
         report = reports[check]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def feed_finding(panel: Panel, windows: Sequence[Window], feed: FeedState) -> Finding:
-    """Return the finding on a broken label feed of the model of *panel*; a ticket, since no prediction is worse for it."""
+    """Return the finding on a broken label feed of the model of *panel*; a ticket, because predictions are unaffected."""
     where = Place(panel.model)
     onset = Onset(feed.at_ns, feed.earliest_ns, feed.latest_ns)
     at, count = iso(feed.at_ns), f"{feed.expected:,.0f}".replace(",", " ")

@@ -1,4 +1,4 @@
-"""Checks how old the newest prediction with a label is, against the age that the model's owners declared; no history is needed."""
+"""Checks the age of the newest labelled prediction against the declared bound; no history is needed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LabelAge(NamedTuple):
 
 
 def label_age(windows: Sequence[Window], bound_s: float) -> LabelAge:
-    """Return how old the newest label of *windows* is; *bound_s* is the declared bound."""
+    """Return the age of the newest label of *windows*; *bound_s* is the declared bound."""
     labelled = [
         window.end_ns
         for window in windows
@@ -54,7 +54,7 @@ def label_age(windows: Sequence[Window], bound_s: float) -> LabelAge:
 
 
 def stale_finding(model: str, age: LabelAge) -> Finding:
-    """Return the finding on labels that are older than declared; a ticket, since no prediction is worse for it."""
+    """Return the finding on labels that are older than declared; a ticket, because predictions are unaffected."""
     where = Place(model)
     broken = age.newest_ns + age.bound_ns
     onset = Onset(broken, broken, broken, whole_span=not age.has_labels)

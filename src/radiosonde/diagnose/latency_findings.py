@@ -47,7 +47,7 @@ def latency_findings(
         windows: the same.
         spans: when and where calls were slower than before.
         runtime: windows with the health of the processes.
-        wants_past: what is over is a finding, not a note.
+        wants_past: ended incidents are findings, not notes.
     """
     made, named = [], set()
     for span in spans:
@@ -77,7 +77,7 @@ def latency_findings(
 def _of_new_callers(
     panel: Panel, table: MeasureTable, windows: Sequence[Window], span: SlowSpan
 ) -> tuple[Panel, Slower | None]:
-    """Return the change of the tail of all calls that a cohort without a past of its own makes; None where it has one, or where that is little."""
+    """Return the change of the tail of all calls caused by a cohort without a past; None if it has one, or if the change is small."""
     wanted = parse_cohort(span.place.cohort).items()
     before = any(
         window.calls and window.start_ns < span.earliest_ns and wanted <= parse_cohort(window.key.cohort).items()
@@ -93,7 +93,7 @@ def _of_new_callers(
 
 
 def _about_new_callers(finding: Finding) -> Finding:
-    """Return *finding* as one on callers of whom nobody knows how long their calls usually take."""
+    """Return *finding* reworded for callers without a known usual latency."""
     said = "These callers are new: how long their calls usually take is not known, and they are compared with all calls before. "
     severity: Severity = "ticket" if finding.severity == "page" else finding.severity
     return replace(finding, severity=severity, verdict=said + finding.verdict)
@@ -140,7 +140,7 @@ def _finding(panel: Panel, slower: Slower, host: HostComparison | None, *, wants
     evidence = [*_phase_evidence(names, before, after), *_slow_share(panel, slower)]
     verdict = _verdict(panel, slower, phase, names, evidence) + _computing(host)
     if host is not None:
-        evidence.insert(2, host.evidence())  # after what was slow, before where: a report shows the first few
+        evidence.insert(2, host.evidence())  # after the latency, before the place: a report shows the first few
         if host.is_to_blame:
             verdict = f"The machine, not the model: {host.blame()}. Raise the CPU limit or add replicas."
     figures = (_timeline(panel, slower), _split(names, slower))
@@ -168,7 +168,7 @@ def _phase_evidence(names: Sequence[str], before: Tail, after: Tail) -> list[Evi
 
 
 def _slow_share(panel: Panel, slower: Slower) -> list[Evidence]:
-    """Return the share of slow calls by version, and what of its rise is a change of traffic mix."""
+    """Return the share of slow calls by version, and the part of its rise due to a change of traffic mix."""
     inside = slice(slower.onset[0], slower.end)
     made = [
         Evidence("mix", slower.mix, "share", f"of the rise of calls above {_ms(slower.threshold_s)}, {100 * slower.mix:+.2f} points are traffic mix, {100 * slower.within:+.2f} points are real")
@@ -204,7 +204,7 @@ def _verdict(panel: Panel, slower: Slower, phase: str, names: Sequence[str], evi
 
 
 def _computing(host: HostComparison | None) -> str:
-    """Return whether slow calls compute or wait, by the CPU time of a call; ``""`` where nobody counted it."""
+    """Describe whether slow calls compute or wait, by the CPU time of a call; ``""`` if it was not recorded."""
     if host is None or host.other is None or not (host.now.calls and host.other.calls):
         return ""
     now, other = host.now.cpu_per_call_s, host.other.cpu_per_call_s

@@ -1,9 +1,10 @@
 """Detects slower calls over time: shares of calls above data-driven bounds, scanned in spans.
 
-Bounds are edges of the latency buckets on a fixed grid (half octaves, or octaves where that makes too many) from the 95th percentile of all calls up to
-the slowest, and the median: where ordinary and slow calls part is not known beforehand, and just there a count says most. Each bound is a
-rate of its own; all share one budget of false alarms. What rises above several bounds at the same time and place is one incident, told at the
-bound that separates before and after best. A mild slowdown masks only the bounds it crossed, so it does not hide a later, larger one.
+Bounds are edges of the latency buckets on a fixed grid (half octaves, or octaves where that makes too many) from the 95th percentile of all
+calls up to the slowest, and the median: the boundary between ordinary and slow calls is not known beforehand, and a count is most
+informative there. Each bound has a separate rate; all share one budget of false alarms. A rise above several bounds at the same time and
+place is one incident, reported at the bound that best separates before and after. A mild slowdown masks only the bounds it crossed, so it
+does not hide a later, larger one.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class SlowSpan(NamedTuple):
         earliest_ns: start of the likelihood set of the start.
         latest_ns: end of it.
         end_ns: end; None while it goes on.
-        judged_ns: end of the part by which it is judged: the start of a later one within it, or None.
-        ln_e: evidence, every look, bound and place paid for.
-        opened_ns: end of the window with which the evidence passed its price.
+        judged_ns: end of the part used for its severity: the start of a later one within it, or None.
+        ln_e: evidence, corrected for every look, bound and place.
+        opened_ns: end of the window in which the evidence passed its price.
     """
 
     bucket: int
@@ -64,7 +65,7 @@ class SlowSpan(NamedTuple):
 
 
 class SlowCalls(NamedTuple):
-    """What is known of slow calls.
+    """All results on slow calls.
 
     Attributes:
         spans: when and where calls were slower than before, strongest first.
@@ -107,7 +108,7 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
             chosen.append((number, incident))
     told = [_told(table, places, calls, slow[number], buckets[number], incident) for number, incident in chosen]
     spans = [span._replace(judged_ns=_next_start(span, told)) for span in told]
-    # Of all calls, so that one bound in a hundred is one in a hundred of a healthy day, whatever goes on now.
+    # Over all calls, so that the 99th percentile is that of a healthy day, regardless of a current incident.
     usual = int(np.argmin([abs(float(part.sum()) / max(float(calls.sum()), 1.0) - 0.01) for part in slow]))
     return SlowCalls(spans, float(LATENCY.upper_bounds_s()[buckets[usual]]), scans[usual])
 

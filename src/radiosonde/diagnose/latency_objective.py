@@ -1,7 +1,8 @@
 """Checks the 99th percentile of the latency against the bound that the model's owners declared; no history is needed.
 
-The 99th percentile is above a bound exactly when more than one call in a hundred is. So the calls above the bound are a rate with an objective of
-0.01, and go through the engine of spans like every rate. The bound is taken at the upper edge of its latency bucket (up to 9 % above it).
+The 99th percentile is above a bound exactly when more than one call in a hundred is. So the calls above the bound are a rate with an
+objective of 0.01, and go through the engine of spans like every rate. The bound is taken at the upper edge of its latency bucket (up to 9 %
+above it).
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class LatencyObjective(NamedTuple):
     Attributes:
         bound_s: the declared bound.
         bucket: calls in buckets above this one are counted.
-        places: the places that were looked at.
-        scan: what is left when incidents are taken out.
+        places: the checked places.
+        scan: the scan without the incidents.
         calls: all calls, shape (series, steps).
         slow: calls above the bound, same shape.
         incidents: when and where there were too many; bursts are left out.

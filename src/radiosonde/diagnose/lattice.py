@@ -1,12 +1,11 @@
 """The lattice of a feature: the equally spaced values that an instrument's resolution allows.
 
 Weather in whole knots sits on multiples of 1.15078 mph, a price on cents, a delay on minutes. A season moves the
-distribution but never the lattice; a unit conversion always moves the lattice. That makes "do the values still sit on
-the lattice they sat on before?" the one question that finds a changed unit within hours on a feature whose daily mean
-swings by a factor of two, where any test of location would need months.
+distribution but never the lattice; a unit conversion always moves the lattice. A test of the lattice therefore detects a changed unit
+within hours on a feature whose daily mean varies by a factor of two, where any test of location would need months.
 
-Values come from the sketches, which retain values as they were seen. A feature without a lattice (measured so finely
-that values do not repeat a step) has no answer here, and the caller is told so.
+Values come from the sketches, which retain original values. A feature without a lattice (measured so finely that values do not repeat a
+step) has no result, which is returned explicitly.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 0.05
-"""Half width, in steps, of what counts as on the lattice; a value that knows nothing of it is on it by chance in 10 %."""
+"""Half width, in steps, of the tolerance around the lattice; an unrelated value is on it by chance in 10 %."""
 
 _ON_SHARE = 0.985
 _MAX_DIVISOR = 24
@@ -56,7 +55,7 @@ def fit_lattice(values: NDArray[np.float64]) -> Lattice | None:
     if not gaps.size:
         return None
     origin = 0.0 if values[0] <= 0 <= values[-1] else float(values[np.argmin(np.abs(values))])
-    # The smallest gap of a full lattice is its step; of a sparse one a multiple, hence the divisors. A low quantile
+    # The smallest gap of a full lattice is its step; of a sparse one a multiple, therefore the divisors. A low quantile
     # instead of the minimum survives a few values that are off (one corrupt record among thousands).
     for base in (float(gaps.min()), float(np.quantile(gaps, 0.02))):
         for divisor in range(1, _MAX_DIVISOR + 1):

@@ -1,20 +1,23 @@
-"""Diagnosis kept up while windows come: the state of the detectors, saved and restored, and what changed at each look.
+"""Incremental diagnosis: the state of the detectors, saved and restored, and the changes of each update.
 
     live = LiveDiagnosis(Path("watch.state"))
     for change in live.advance(new_windows):      # of any models, each window once, in any order
         print(change.what, change.incident, change.finding and change.finding.title)
 
-`advance` takes what came since the last time and returns what is different now: an incident was ``opened``, it ``changed`` (its place or severity), it
-has ``recovered``, it is ``verified``, or it is ``withdrawn`` because late windows show that there was none. It costs about a millisecond per model, however
-long the history is. Each change is reported once: what was reported is part of the state, which is written before `advance` returns. A caller who must
-not lose a change when it is killed passes ``deliver``, which is called with the changes before they are written down.
+`advance` takes the windows since the last call and returns the changes: an incident was ``opened``, it ``changed`` (its place or severity),
+it has ``recovered``, it is ``verified``, or it is ``withdrawn`` because late windows show that there was none. It costs about a millisecond
+per model, however long the history is. Each change is reported once: what was reported is part of the state, which is written before
+`advance` returns. A caller who must not lose a change when it is killed passes ``deliver``, which is called with the changes before they
+are stored.
 
-*The same answer as cold*: `LiveDiagnosis.incidents` holds the findings of the same checks as `radiosonde.diagnose.check` over the same windows, with
-the same ids, places, onsets, states and evidence, however the windows were cut into looks and however often the process was started again
-(`tests/laws/test_live_laws.py`). Where that cannot be had by going on, because a new version or cohort makes new places or a window came very late, the model's
-history is counted anew. `CHECKS` says which checks there are; all others are made by `check` over windows that the caller reads, as often as it can afford.
+*The same answer as cold*: `LiveDiagnosis.incidents` holds the findings of the same checks as `radiosonde.diagnose.check` over the same
+windows, with the same ids, places, onsets, states and evidence, however the windows were cut into looks and however often the process was
+started again (`tests/laws/test_live_laws.py`). Where that cannot be had by going on, because a new version or cohort makes new places or a
+window came very late, the model's history is counted anew. `CHECKS` says which checks there are; all others are made by `check` over
+windows that the caller reads, as often as it can afford.
 
-What only windows can say (what failing calls share) is not in these findings; a caller who wants it runs `check` when something has changed.
+What only windows can say (what failing calls share) is not in these findings; a caller who wants it runs `check` when something has
+changed.
 """
 
 from __future__ import annotations
@@ -48,10 +51,10 @@ What = Literal["opened", "changed", "recovered", "verified", "withdrawn"]
 
 
 class IncidentChange(NamedTuple):
-    """What is different since the last look.
+    """A change since the last update.
 
     Attributes:
-        what: what happened.
+        what: type of the change.
         incident: id of the incident, the same as `check` gives it.
         model: its model.
         finding: the whole finding as it is now; None for ``withdrawn``.
@@ -65,7 +68,7 @@ class IncidentChange(NamedTuple):
 
 @dataclass
 class _Watched:
-    """One model: what was counted, and the detectors."""
+    """The counts and the detectors of one model."""
 
     table: LiveTable
     slo: float | None
@@ -90,12 +93,12 @@ class _Watched:
         if self.excluded:
             grown = self.seen.add(_outside(steps, self.excluded))
         if grown.first < self.failures.replay.looked and self.findings:
-            self._changes = -1  # what was counted of an incident may be another number now
+            self._changes = -1  # counts of an incident may have changed
         if grown.is_laid_out_anew or not self.failures.advance(self.seen.counts(), grown.first):
             self.count_anew()
 
     def count_anew(self) -> None:
-        """Make the detectors anew from what was counted."""
+        """Rebuild the detectors from the counts."""
         self.seen = self.table
         if self.excluded:
             self.seen = LiveTable(self.table.model)
@@ -137,7 +140,7 @@ class LiveDiagnosis:
 
     Args:
         state: file of the state; made when it is not there. None keeps it in memory.
-        policy: objectives, owners, intervals that are no baseline, and what was said about incidents; `policy` may be set at any time.
+        policy: objectives, owners, excluded intervals, and annotations of incidents; `policy` may be set at any time.
 
     Raises:
         StoreError: the file cannot be opened, or is something else.
@@ -182,17 +185,18 @@ class LiveDiagnosis:
         return 0 if watched is None else watched.table.last_ns
 
     def steps(self, model: str) -> int:
-        """Return how many steps of *model* are kept."""
+        """Return the number of stored steps of *model*."""
         watched = self._watched.get(model)
         return 0 if watched is None else watched.table.size
 
     def advance(
         self, windows: Iterable[Window], deliver: Callable[[tuple[IncidentChange, ...]], None] | None = None
     ) -> tuple[IncidentChange, ...]:
-        """Take over *windows*, write the state down, and return what changed.
+        """Add *windows*, store the state, and return the changes.
 
         Args:
-            windows: what came since the last time, each once; parts of windows of before are added to them. Windows with the health of processes
+            windows: what came since the last time, each once; parts of windows of before are added to them. Windows with the health of
+            processes
                 and those that hold sketches only count for nothing here.
             deliver: called with the changes, if there are any, before they are written down as reported: when it raises, nothing is written
                 and this object must not be used further; the next one reports them again.
@@ -239,7 +243,7 @@ class LiveDiagnosis:
         return (0 if is_compacted or grown.is_laid_out_anew else grown.first), is_compacted
 
     def _compare(self, model: str, watched: _Watched) -> list[IncidentChange]:
-        """Return what of *model* differs from what was reported, and remember it as reported."""
+        """Return the unreported changes of *model*, and mark them as reported."""
         found = {each.id: each for each in watched.findings}
         changes = []
         for each in sorted(watched.findings, key=lambda each: (each.onset.at_ns, each.id)):
@@ -249,7 +253,7 @@ class LiveDiagnosis:
             severity = former.severity if over and former is not None else each.severity
             now = Reported(each.id, model, state, repr(each.where), severity)
             if former is None and over:
-                continue  # it was over before anybody looked
+                continue  # it ended before the first update
             if former != now:
                 changes.append(IncidentChange(_what(former, now), each.id, model, each))
                 self._reported[each.id] = now
@@ -272,7 +276,7 @@ def _what(former: Reported | None, now: Reported) -> What:
 
 
 def _in_force(known_bad: Iterable[KnownBad], table: LiveTable) -> tuple[KnownBad, ...]:
-    """Return those of *known_bad* that are left out: they end before the last step."""
+    """Return the intervals of *known_bad* to exclude: they end before the last step."""
     first, last = table.bounds_ns
     return tuple(each for each in known_bad if each.model in ("", table.model) and first < each.end_ns <= last)
 

@@ -1,7 +1,7 @@
-"""The file in which live detectors keep their state: what was counted per step and series, and which incidents were reported.
+"""The state file of live detectors: counts per step and series, and reported incidents.
 
-SQLite, one transaction per look: what a killed process had reported is what the next one knows. Detectors themselves are not written down. They
-are a function of the counts, made anew when the file is opened, so the file needs no change when a detector does.
+SQLite, one transaction per update: a new process knows what a killed one had reported. Detectors themselves are not stored. They are a
+function of the counts, rebuilt when the file is opened, so the format does not depend on the detectors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 
 
 class Reported(NamedTuple):
-    """What was last reported of an incident.
+    """The last report of an incident.
 
     Attributes:
         incident: its id.
@@ -110,7 +110,7 @@ class LiveState:
         ]
 
     def reported(self) -> dict[str, Reported]:
-        """Return what was reported, by incident."""
+        """Return the last reports, by incident."""
         with told(self._name):
             rows = self._connection.execute("SELECT incident, model, state, place, severity FROM reported").fetchall()
         return {row[0]: Reported(*row) for row in rows}
@@ -122,8 +122,8 @@ class LiveState:
 
         Args:
             steps: by model, those that are new or different.
-            reported: what was reported of incidents.
-            forgotten: ids of incidents of which nothing needs to be known any more.
+            reported: reports of incidents.
+            forgotten: ids of incidents to delete.
             anew: models whose other steps are gone.
         """
         write = self._connection

@@ -1,8 +1,8 @@
 """The measures table of a model that is being served: it grows by the windows that come.
 
-The same numbers as `radiosonde.diagnose.measures.make_table` has of all windows at once. What comes late, because another process wrote its part
-of a window after ours, is added to its step. What is older than some days is kept by the hour, so memory and the cost of counting anew are
-bounded: 16 bytes per series and step, of three days of minutes and 28 of hours.
+The same numbers as `radiosonde.diagnose.measures.make_table` has of all windows at once. What comes late, because another process wrote its
+part of a window after ours, is added to its step. What is older than some days is kept by the hour, so memory and the cost of counting anew
+are bounded: 16 bytes per series and step, of three days of minutes and 28 of hours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COMPACTED_NS = 3 * _DAY_NS
 
 
 class Cell(NamedTuple):
-    """What was counted of one series in one step.
+    """Counts of one series in one step.
 
     Attributes:
         key: the series.
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 
 
 class CountedStep(NamedTuple):
-    """What was counted in one step.
+    """Counts of one step.
 
     Attributes:
         start_ns: start.
@@ -59,7 +59,7 @@ class CountedStep(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """What adding windows did.
+    """The result of adding windows.
 
     Attributes:
         first: the first step that is new or different; the size where nothing is.
@@ -102,7 +102,7 @@ class LiveTable:
 
     @staticmethod
     def steps_of(windows: Iterable[Window]) -> list[CountedStep]:
-        """Return what *windows* counted, in any order; parts of one window are cells of one step."""
+        """Return the counts of *windows*, in any order; parts of one window are cells of one step."""
         steps: dict[int, tuple[int, list[Cell]]] = {}
         for window in windows:
             end_ns, cells = steps.get(window.start_ns, (0, []))
@@ -129,7 +129,7 @@ class LiveTable:
         return Grown(0 if anew else first, anew)
 
     def steps(self, first: int) -> list[CountedStep]:
-        """Return what was counted from step *first* on."""
+        """Return the counts from step *first* on."""
         made = []
         for at in range(first, self.size):
             start = int(self._starts[at])
@@ -162,11 +162,7 @@ class LiveTable:
         )  # fmt: skip
 
     def compact(self, fine_from_ns: int) -> bool:
-        """Add up the steps before *fine_from_ns* to hours, if they are old enough, and forget those that are too old; return whether that was done.
-
-        Args:
-            fine_from_ns: from here on steps are kept as they are: the start of what goes on.
-        """
+        """Merge old steps before *fine_from_ns* into hours, and drop those that are too old; return whether anything changed."""
         if not self.size:
             return False
         last = self.last_ns

@@ -1,4 +1,4 @@
-"""What the host counted and could not store, as it wrote it down itself: a hole in the data, and whatever looks at it sees less.
+"""Windows that the host counted and could not store, as recorded by the host: gaps in the data that weaken checks.
 
 A share of calls and not of windows: windows are added up to longer ones as they grow old.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Hole(NamedTuple):
-    """What of one model is missing.
+    """The missing data of one model.
 
     Attributes:
         start_ns: where it begins.
@@ -43,12 +43,12 @@ class Hole(NamedTuple):
 
 
 def hole_of(model: str, windows: Sequence[Window], runtime: Sequence[Window]) -> Hole | None:
-    """Return what is missing of *model*, over all processes; None when nothing is.
+    """Return the missing data of *model*, over all processes; None if complete.
 
     Args:
         model: name of the model.
         windows: its windows.
-        runtime: windows with the health of the processes, which say what these have lost.
+        runtime: windows with the health of the processes, which record their losses.
     """
     counts: Counter[str] = Counter()
     calls, spans = 0, []
@@ -83,7 +83,7 @@ def unseen_models(seen: Collection[str], runtime: Sequence[Window], model: str |
 
 
 def hole_words(hole: Hole) -> str:
-    """Return what is missing, since when, until when, and why, for people."""
+    """Describe the missing data: amount, interval and reason."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(hole.windows.items()))
     windows = sum(hole.windows.values())
     said = f"{windows} window{'s were' if windows != 1 else ' was'} counted and could not be stored ({reasons})"

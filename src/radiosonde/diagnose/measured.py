@@ -1,4 +1,4 @@
-"""What an incident is measured by, for verification: the rate at its place, window by window.
+"""The rate of an incident at its place, window by window, for verification.
 
 Each check declares its own (`radiosonde.diagnose.registry.Check.measured`); a check without one is verified by its own state.
 """

@@ -1,8 +1,8 @@
-"""The measures table: what was counted per series and window, at the windows' own resolution.
+"""The measures table: counts per series and window, at the windows' own resolution.
 
-A *step* is a window that really exists: the axis holds the distinct starts of windows and no empty time, so a job that runs once
-a night has one step a night, and counts decide where hours would guess. Windows of coarser tiers (an hour that stands for sixty
-minutes) are steps of their own length. Parts of one window (several processes, late labels) add up in their cell, so neither the order nor
+A *step* is an existing window: the axis holds the distinct starts of windows and no empty time, so a job that runs once a night has one
+step a night. Windows of coarser tiers (an hour merged from sixty minutes) are steps of their own length. Parts of one window (several
+processes, late labels) add up in their cell, so neither the order nor
 the split of windows changes anything.
 
 Cost: one pass over the windows and 8 bytes per series, step and measure. Above `MAX_CELLS` what is older than a day is kept by the hour:

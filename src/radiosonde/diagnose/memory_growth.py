@@ -1,7 +1,8 @@
-"""Detects memory that grows towards its limit, and says when it will be reached.
+"""Detects memory growth towards the limit, and predicts when it is reached.
 
-Per process: the slope of the last hours by Theil and Sen (the median of the slopes of all pairs of points), with Mann and Kendall's test of a trend whose
-variance is widened for memory that wanders. A leak is steady, so a level that rose once, or a cache that filled and stopped, is none: the last third must rise, too.
+Per process: the slope of the last hours by Theil and Sen (the median of the slopes of all pairs of points), with Mann and Kendall's test of
+a trend whose variance is widened for memory that wanders. A leak is steady, so a level that rose once, or a cache that filled and stopped,
+is none: the last third must rise, too.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _trend(time_s: Numbers, level: Numbers) -> tuple[float, float]:
 
 
 def growth_findings(model: str, runtime: Sequence[Window]) -> tuple[list[Finding], int]:
-    """Return the findings on growing memory of the processes of *runtime*, and how many processes have a limit."""
+    """Return the findings on growing memory of the processes of *runtime*, and the number of processes with a limit."""
     made, limited = [], 0
     for process in sorted({window.process for window in runtime}):
         mine = sorted((window for window in runtime if window.process == process), key=lambda window: window.start_ns)

@@ -1,15 +1,15 @@
-"""A share compared with its own past: the usual course of the week, robust dispersion, and a replay of what departed from it.
+"""A share compared with its own past: the usual course of the week, robust dispersion, and a replay of departures.
 
-*Usual* is forecast step by step from what came before: the level; from two days of history on drawn to the same hour of the day, from two weeks on
-to the same hour of the week. Nothing of an incident enters it: from its onset to its recovery the past stands still.
+*Usual* is forecast step by step from the past: the level; from two days of history on adjusted to the same hour of the day, from two weeks
+on to the same hour of the week. Incidents are excluded: from onset to recovery the forecast is frozen.
 
-*Dispersion* is that of the residuals of earlier spans of the same length, so whatever wanders, follows the weather or comes in bursts is compared
-with how much it usually does. It is the larger of the mean square without the largest hundredth (an outage is a state, not noise) and what the largest
-that is left says of the tail.
+*Dispersion* is that of the residuals of earlier spans of the same length, so whatever wanders, follows the weather or comes in bursts is
+compared with how much it usually does. It is the larger of the mean square without the largest hundredth (an outage is a state, not noise)
+and what the largest that is left says of the tail.
 
-A departure is a log e-value (Gaussian, mixed over its size) above the price of all looks of 28 days, scales, measures and both directions, of a
-size that matters. It is open until the evidence for the forecast, against half of the departure on the log-odds scale, is as strong as it has to be.
-A look knows only what came before it, so one look over everything equals having looked at every step.
+A departure is a log e-value (Gaussian, mixed over its size) above the price of all looks of 28 days, scales, measures and both directions,
+of a relevant size. It is open until the evidence for the forecast, against half of the departure on the log-odds scale, passes its
+threshold. A look knows only what came before it, so one look over everything equals having looked at every step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BUDGET = 0.1
 
 
 class ShareDeparture(NamedTuple):
-    """A time in which a share was not what it usually is.
+    """A period in which a share was unusual.
 
     Attributes:
         measure: which share.
@@ -50,8 +50,8 @@ class ShareDeparture(NamedTuple):
         usual: share that was forecast.
         share: share since the onset, when it was opened.
         odds: departure on the log-odds scale.
-        ln_e: evidence, every look paid for but those over time.
-        is_lasting: it is unusual even for spans of the days that it lasted.
+        ln_e: evidence, corrected for all looks except those over time.
+        is_lasting: it is unusual even for spans of its length in days.
     """
 
     measure: int
@@ -114,7 +114,7 @@ class OwnPast:
                 self._learn(other, -1.0)
             for other in range(step + 1, self.start_ns.size):
                 self._forecast(other)
-            self._era = era  # what was known when it was opened, however many windows came since
+            self._era = era  # the forecast when it was opened, regardless of later windows
             ended, closed = self._recovered(departure, self.dispersion(1)[found[0]])
             departure = departure._replace(ended=ended)
             self.departures.append(departure._replace(is_lasting=self._lasts(departure)))
@@ -126,13 +126,13 @@ class OwnPast:
         return self
 
     def price(self, length: int) -> float:
-        """Return what evidence in spans of *length* must exceed."""
+        """Return the price of evidence in spans of *length*."""
         looks = 1 + 16 * self.month_steps / length
         return float(np.log(looks * self._choices / _BUDGET))
 
     @property
     def _choices(self) -> float:
-        """Scales of 28 days, measures and directions: what every look pays for, however long the history is."""
+        """Correction of every look: scales of 28 days, measures and directions, independent of the history's length."""
         return float(2 * self.hits.shape[0] * (1 + np.log2(self.month_steps)))
 
     def dispersion(self, length: int) -> Numbers:
@@ -153,11 +153,11 @@ class OwnPast:
         return held[2]
 
     def is_known(self, length: int) -> bool:
-        """Return whether there were enough spans of *length* to know how much they vary."""
+        """Return whether there were enough spans of *length* to estimate their variance."""
         return len(self._known_blocks(length)) >= _LEAST_BLOCKS
 
     def _known_blocks(self, length: int) -> list[Numbers]:
-        """Return the residuals of the spans of *length* that had as good a forecast as there is now, or of all where those are too few."""
+        """Return the residuals of the spans of *length* with the current kind of forecast, or of all if those are too few."""
         eras = self._blocks[length]
         if len(eras[self._era]) >= 2 * _LEAST_BLOCKS:
             return eras[self._era]
@@ -262,9 +262,9 @@ class OwnPast:
     def _lasts(self, departure: ShareDeparture) -> bool:
         """Return whether the first 1, 2, 4, ... days of *departure* are unusual among spans of that length.
 
-        A day of storm is unusual among hours and usual among days. Where spans of that length are not known, the dispersion of the longest known ones
-        grows with the length, as it does at most: when the steps of a span err all alike. A dispersion known from few spans may be too small by chance, so
-        the likelihood is that of Student's t with as many degrees of freedom.
+        A day of storm is unusual among hours and usual among days. Where spans of that length are not known, the dispersion of the longest
+        known ones grows with the length, as it does at most: when the steps of a span err all alike. A dispersion known from few spans may
+        be too small by chance, so the likelihood is that of Student's t with as many degrees of freedom.
         """
         measure, first, ended = departure.measure, departure.onset, departure.ended
         starts = self.start_ns

@@ -1,11 +1,11 @@
-"""Windows laid out as dense arrays over event time: what every check reads.
+"""Windows laid out as dense arrays over event time, the input of every check.
 
 One pass over the windows. Parts of a window (several processes, late labels) land in the same cell of the arrays and
 add up there. Steps are as long as the windows, or longer when that would make more than `MAX_STEPS` of them: checks
-need a few hundred points, and memory stays bounded whatever the span.
+need a few hundred points, and memory is bounded for any span.
 
-A store keeps older windows by the hour and by the day. What such a window counted is spread evenly over the steps it covers: put
-into the first of them, it would be a burst between silences.
+A store keeps older windows by the hour and by the day. Counts of such a window are spread evenly over the steps it covers: in the first of
+them only, they would look like a burst.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Axis:
         return self.at_ns(self.index(time_ns))
 
     def steps(self, hours: float) -> int:
-        """Return how many steps *hours* are, at least 1."""
+        """Return the number of steps in *hours*, at least 1."""
         return max(1, round(hours * 3.6e12 / self.step_ns))
 
     @property
@@ -96,7 +96,7 @@ class Panel:
         arms: distinct (version, variant), in order.
         arm_of: arm index of each series.
         phases: phase names.
-        phase_sums_s: per arm, shape (arms, phases + 1, steps, 240); the last phase is what no phase accounts for.
+        phase_sums_s: per arm, shape (arms, phases + 1, steps, 240); the last phase is the unattributed time.
     """
 
     model: str
@@ -115,7 +115,7 @@ class Panel:
     phase_sums_s: NDArray[np.float64]
 
     def arm_name(self, arm: int) -> str:
-        """Return the version of *arm*, with its variant where versions alone would not tell arms apart."""
+        """Return the version of *arm*, with its variant where versions alone do not distinguish arms."""
         version, variant = self.arms[arm]
         alone = sum(other == version for other, _ in self.arms) == 1
         return (version or "(no version)") if alone else f"{version or '(no version)'}/{variant}"
@@ -160,7 +160,7 @@ def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
             errors[row, steps] += spread(count, size)
             error_types.setdefault((row, name), np.zeros(axis.size, dtype=np.int64))[steps] += spread(count, size)
         if window.labels:
-            # A part may take back what another one counted: only their sum is above zero.
+            # A part may subtract counts of another one: only their sum is non-negative.
             for sign, counted in ((1, window.labels.outcomes), (-1, window.labels.retractions)):
                 for (result, lag), count in counted.items():
                     if result in outcomes:

@@ -1,7 +1,7 @@
-"""The places where something may be wrong: the whole model, its versions, cohort values, and what these have in common.
+"""The places where something may be wrong: the whole model, its versions, cohort values, and their intersections.
 
-Every place is a set of series. Two places with the same series are one place, and the simpler name stays: where version 2 serves
-region r1 alone, "version 2" and "version 2 in region r1" cannot be told apart.
+Every place is a set of series. Two places with the same series are one place with the simpler name: if version 2 serves region r1 only,
+"version 2" and "version 2 in region r1" are equivalent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_PLACES = 512
 
 
 class PlaceName(NamedTuple):
-    """What a place is called; all empty is the whole model.
+    """The name of a place; all fields empty is the whole model.
 
     Attributes:
         version: version, or ``""`` for all.
@@ -39,7 +39,7 @@ class PlaceName(NamedTuple):
 
     @property
     def parts(self) -> int:
-        """How many things the name says: 0 for the whole model, 1 for a version or one dimension, ..."""
+        """Number of parts of the name: 0 for the whole model, 1 for a version or one dimension, ..."""
         return bool(self.version or self.variant) + len(parse_cohort(self.cohort))
 
 
@@ -61,7 +61,7 @@ def make_places(keys: Sequence[SeriesKey], traffic: NDArray[np.float64], *, dime
     Args:
         keys: the series.
         traffic: calls of each series; of more than `MAX_PLACES` places those with the most traffic of each size are kept.
-        dimensions: how many cohort dimensions a name combines at most, beside the version.
+        dimensions: largest number of cohort dimensions in a name, besides the version.
     """
     parsed = [sorted(parse_cohort(key.cohort).items()) for key in keys]
     several = len({(key.version, key.variant) for key in keys}) > 1

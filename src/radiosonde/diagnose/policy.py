@@ -1,6 +1,7 @@
-"""What people have said about the models, as a diagnosis takes it into account.
+"""Declarations and annotations of people that a diagnosis takes into account.
 
-Windows say what happened; a policy says what should happen (objectives), who to call (owners), and which time is no baseline. It is a value, so that a diagnosis stays a pure function.
+Windows record what happened; a policy declares objectives, owners, and time excluded from baselines. It is a value, so that a diagnosis
+stays a pure function.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ _CURED_BY_ROLLBACK: frozenset[Kind] = frozenset({"version", "errors", "cohort", 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What people have said about the models.
+    """Declarations and annotations about the models.
 
     Attributes:
         configuration: objectives and owners.
-        problems: what in the configuration cannot be used.
-        known_bad: intervals that are no baseline.
+        problems: mistakes in the configuration.
+        known_bad: intervals excluded from baselines.
         marks: acknowledged and muted incidents, those in force.
     """
 
@@ -35,7 +36,7 @@ class Policy:
     marks: tuple[Mark, ...] = ()
 
     def gaps(self) -> list[NotChecked]:
-        """Return what could not be checked because the configuration has mistakes: no model is healthy until they are corrected."""
+        """Return the gaps due to mistakes in the configuration: no model is healthy until they are corrected."""
         if not self.problems:
             return []
         first, more = self.problems[0].words(self.configuration.path), len(self.problems) - 1

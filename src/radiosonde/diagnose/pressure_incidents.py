@@ -1,10 +1,11 @@
 """Detects that processes were short of CPU, memory or input and output: throttling, run queues, saturation, stalls.
 
-Each is a share of time: what was lost over what could have been used, in whole seconds (periods for throttling), so that a minute is at most
-sixty trials and no proof by its length. It goes through the engine of spans against an objective and against its own past, with a process as a place.
+Each is a share of time: lost time over usable time, in whole seconds (periods for throttling), so that a minute is at most sixty trials. It
+is tested by the engine of spans against an objective and against its own past, with a process as a place.
 
-A busy process that answers in time is nobody's incident, so these are findings only where they explain slow calls of the same time
-(`radiosonde.diagnose.fold`), and notes elsewhere. And a model that computes more than before is throttled, too, but is the cause: where a call takes more
+A busy process that answers in time is not an incident, so these are findings only if they explain slow calls of the same time
+(`radiosonde.diagnose.fold`), and notes otherwise. A model that computes more than before is throttled, too, but is the cause: where a call
+takes more
 CPU than before, shortage of CPU explains nothing.
 """
 
@@ -44,13 +45,13 @@ class Shortage(NamedTuple):
 
     Attributes:
         name: stable name.
-        noun: what grew, in words.
-        lost: what was lost, in seconds or periods.
-        whole: of how much.
+        noun: the quantity, in words.
+        lost: lost time, in seconds or periods.
+        whole: total time.
         objective: share that is a fault without any history.
         min_rise: least rise of the share over the past.
-        is_cpu: it says that the CPU is short.
-        verdict: what it means and what to do.
+        is_cpu: it indicates a shortage of CPU.
+        verdict: interpretation and recommended action.
     """
 
     name: str
@@ -73,7 +74,7 @@ SHORTAGES = (
 
 
 class ShortageLook(NamedTuple):
-    """What a look at one shortage found: its tables by process and step, its incidents, and the smallest share that would have been one."""
+    """Results on one shortage: its tables by process and step, its incidents, and the detection floor."""
 
     shortage: Shortage
     keys: tuple[SeriesKey, ...]
@@ -85,7 +86,7 @@ class ShortageLook(NamedTuple):
 
 
 def look_at_shortage(shortage: Shortage, runtime: Sequence[Window]) -> ShortageLook | None:
-    """Look at *shortage* in *runtime*, windows with the health of processes; None where nobody counted it."""
+    """Check *shortage* in *runtime*, windows with the health of processes; None if it was not recorded."""
     keys = tuple(sorted({_key(window) for window in runtime}))
     row_of = {key: row for row, key in enumerate(keys)}
     starts = np.array([window.start_ns for window in runtime])
@@ -117,7 +118,7 @@ def shortage_findings(
         model: the model.
         windows: its windows.
         runtime: windows with the health of the processes that serve it.
-        wants_past: what is over is a finding, not a note.
+        wants_past: ended incidents are findings, not notes.
     """
     made, floors = [], []
     for shortage in SHORTAGES:

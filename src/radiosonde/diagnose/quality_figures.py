@@ -33,8 +33,8 @@ def quality_figures(
         model: model name.
         labels: labels and answers of its windows.
         everything: table of all of them.
-        curves: lag curves, of all versions together: how late labels come depends on the world, not on the version.
-        feed: state of the label feed; a broken one leaves nothing to say about the present.
+        curves: lag curves of all versions together: label lags do not depend on the version.
+        feed: state of the label feed; with a broken one the present is unknown.
     """
     end, start = int(labels.end_ns.max()), int(labels.start_ns.min())
     since = end - min(RECENT_NS, (end - start) // 3)

@@ -1,11 +1,11 @@
 """Detects increases of the corrected error rate, and whether the scores predict them.
 
-Each step of time gives its weighted error rate and the number of independent rows that is worth (Kish: the square of the
-summed weights over the sum of squares), so early windows with few labels count for little. What to call a rise, what evidence it
-takes, and what wandering is usual: all as in `radiosonde.diagnose.share_scan`.
+Each step of time has a weighted error rate and an effective number of rows (Kish: the square of the summed weights over the sum of
+squares), so early windows with few labels count for little. Rises, evidence and usual variation are defined as in
+`radiosonde.diagnose.share_scan`.
 
-Of the causes only those are named that tables of labels can tell apart: calibrated on the time before, the confidences since
-lead to expect an error rate. What is beyond that is a change of P(label | score). If the scores themselves are spread as
+Only causes that tables of labels can distinguish are reported: confidences, calibrated on the time before, predict an error rate. The
+excess is a change of P(label | score). If the scores themselves are spread as
 before, that is concept drift, since a shift of class shares or of inputs would have moved them.
 """
 
@@ -41,7 +41,7 @@ _SAME_SCORES = 0.1
 
 
 class _Split(NamedTuple):
-    """Error rates before and since, what the scores lead to expect since, and how far the scores moved."""
+    """Error rates before and since, the rate expected from scores since, and the shift of the scores."""
 
     before: float
     after: float
@@ -50,7 +50,7 @@ class _Split(NamedTuple):
 
 
 class CorrectedRate(NamedTuple):
-    """Wrong and all labels per step of the panel, early ones weighted by what they stand for, in numbers of independent rows.
+    """Wrong and all labels per step of the panel, early ones weighted for missing ones, as numbers of independent rows.
 
     Attributes:
         table: the labels by group of time.
@@ -78,8 +78,8 @@ def corrected_rate(
         panel: counts of the model.
         labels: labels and answers of its windows.
         curves: lag curves of its labels, none refused.
-        as_of_ns: when labels were looked at.
-        explained: versions that have a finding of their own; left out.
+        as_of_ns: time of the label counts.
+        explained: versions with a separate finding, which are excluded.
     """
     blamed = np.zeros(len(panel.keys), dtype=bool)
     for problem in explained:

@@ -1,7 +1,7 @@
 """Registry of checks: one declared file each in `radiosonde.diagnose.checks`, discovered by the engine.
 
-A module of that package that has a `CHECK` is a check. Its declaration says what it watches, against which baselines, at which
-scales, what it explains and how severe it is; its function looks at one model through a `View` and adds to a `Report`. Adding a
+A module of that package that has a `CHECK` is a check. Its declaration states its measures, baselines, scales, the symptoms it explains and
+its severity; its function reads one model through a `View` and adds to a `Report`. Adding a
 check touches no other file; `tests/laws/test_check_laws.py` holds for each.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Baseline = Literal["objective", "reference", "past", "peers"]
 
 MIN_STEPS, MIN_CALLS = 16, 200
-"""What the checks need that work on blocks of the panel; those on the measure table need neither."""
+"""Minimum data for checks on blocks of the panel; checks on the measure table need neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,18 @@ class Check:
 
     Attributes:
         name: stable name.
-        watches: what it watches, in words.
-        subject: what a gate can insist on that this check covers, or ``""``.
-        measures: names of what it counts.
-        baselines: what these are compared with.
+        watches: description of the checked quantities.
+        subject: subject for gates that this check covers, or ``""``.
+        measures: names of its counts.
+        baselines: baselines of these.
         scales: ``windows`` for spans from one window to 28 days, ending at every window; ``blocks`` for fixed blocks of hours.
         severity: the rule, in words.
-        look: looks at a model and adds what it saw to the report.
+        look: checks a model and adds to the report.
         explains: names of checks, or kinds of findings, whose findings at the same place and time are symptoms of this one's.
         only_with_symptoms: its findings are notes where they explain nothing.
-        spoils: the time of its ended incidents is no baseline for any check.
-        measured: the rate by which an incident is verified; None, or a None from it, where its state alone tells.
-        about: causes that it would show; where it found nothing, that speaks against them.
+        spoils: the time of its ended incidents is excluded from all baselines.
+        measured: the rate by which an incident is verified; None, or a None from it, if only its state is used.
+        about: causes that it would detect; without findings, that is evidence against them.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Check:
 
 @dataclass(slots=True)
 class Report:
-    """What the checks have found so far; all of it is about one model."""
+    """Results of the checks so far, for one model."""
 
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Report:
             (self.notes if finding.severity == "info" else self.findings).append(finding)
 
     def settle(self) -> None:
-        """Turn findings that are over into notes: what has recovered is listed and calls for nobody."""
+        """Turn ended findings into notes, which are listed and need no action."""
         over = [finding for finding in self.findings if finding.onset.ended_ns is not None]
         self.findings = [finding for finding in self.findings if finding.onset.ended_ns is None]
         self.notes += [replace(finding, severity="info") for finding in over]
@@ -106,29 +106,29 @@ class Report:
     def passed(
         self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""
     ) -> None:
-        """Say that *what* was looked at. Beside what a gate can insist on stands what was lost of it on the way."""
+        """Report that *what* was checked. For subjects of gates, losses on the way are added."""
         if subject and view.hole is not None:
             weakened = "; ".join(each for each in (weakened, hole_words(view.hole)) if each)
         self.checked.append(Checked(what, Place(view.model), subject, tuple(floors), weakened))
 
     def gap(self, view: View, what: str, because: str, subject: str = "") -> None:
-        """Say that *what* could not be looked at."""
+        """Report that *what* could not be checked."""
         self.gaps.append(NotChecked(what, Place(view.model), because, subject))
 
 
 @dataclass
 class View:
-    """One model as the checks see it. What is laid out for them is made when the first of them asks.
+    """One model, as input of the checks. Derived tables are computed on first use.
 
     Attributes:
         model: name of the model.
         windows: its windows, in any order.
         runtime: windows with the health of all processes.
         references: all reference profiles.
-        wants_past: what is over counts as much as what goes on, because the caller asked for the past.
+        wants_past: ended incidents count like ongoing ones, because the caller requested the past.
         beside: start and end of the windows of other models.
-        config: what its owners declared: objectives among it.
-        sketched: windows that hold sketches and count nothing, which only the values of features are read from.
+        config: declarations of its owners, including objectives.
+        sketched: windows with sketches only, used for the values of features.
     """
 
     model: str
@@ -152,11 +152,11 @@ class View:
 
     @cached_property
     def labels(self) -> LabelColumns:
-        """Labels and answers of the windows, read once for all tables that are made of them."""
+        """Labels and answers of the windows, read once for all tables."""
         return label_columns(self.windows)
 
     def until(self, time_ns: int) -> View:
-        """Return what there was to see at *time_ns*: the windows that had ended.
+        """Return the view as of *time_ns*: the windows that had ended.
 
         Steps stay as long as they are, though the windows of that time have been added up to longer ones since. Features are cut out of
         what is laid out already, if a step of the panel ends there.
@@ -183,7 +183,7 @@ class View:
 
     @cached_property
     def hole(self) -> Hole | None:
-        """What the host could not store of the model; None when it wrote down no loss."""
+        """Data of the model that the host could not store; None without a recorded loss."""
         return hole_of(self.model, self.windows, self.runtime)
 
     @cached_property

@@ -3,16 +3,16 @@
 A look knows only what came before it, so going through the history once gives the same incidents as having looked after each window (a law,
 `tests/unit/diagnose/test_failures.py`), and what is open at the last window is what a look now reports.
 
-* *opened*: the evidence of a span passed its price (`radiosonde.diagnose.spans`). The place is what explains it
-  (`radiosonde.diagnose.cover`), the onset is the most likely first window. From the onset on the place is left out of everything that is
-  compared afterwards: a fault never becomes the baseline of the next one.
+* *opened*: the evidence of a span passed its price (`radiosonde.diagnose.spans`). The place is the cover that explains it
+  (`radiosonde.diagnose.cover`), the onset is the most likely first window. From the onset on the place is excluded from all later
+  baselines: a fault never becomes the baseline of the next one.
 * *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
   incident had to be (10 is enough), over at least `_LEAST_CALM` windows. One quiet window never closes.
-* *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28 days, is how
-  this model lives. So is what comes at the time of day at which two of them came, whatever its length: a nightly job, the opening of a market on
-  Mondays. It is never opened; it is opened when it outlasts them.
-* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same incident
-  goes on.
+* *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28
+  days, is how this model lives. So is what comes at the time of day at which two of them came, whatever its length: a nightly job, the
+  opening of a market on Mondays. It is never opened; it is opened when it outlasts them.
+* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same
+  incident goes on.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _CHECKPOINTS = 16
 _LEAST_CALM = 3
 _LIKELY = 3.3
 _CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
-"""Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none now
-would else take very long to show."""
+"""Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none
+now would else take very long to show."""
 _DAY_NS, _SAME_TIME_NS = 86_400_000_000_000, 2_700_000_000_000
 _LARGER, _LONGER = 3, 2
-"""How much larger and longer than what is known a burst may be: with two known, a third that is the largest so far is ordinary."""
+"""Largest ratio of a burst to the known ones: with two known, a third that is the largest so far is ordinary."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,8 +52,8 @@ class Incident:
     """A rise of a rate at a place, from its onset to its recovery.
 
     Attributes:
-        alarm: what gave it away.
-        cover: where it is.
+        alarm: the alarm that opened it.
+        cover: its places.
         onset: most likely first step.
         earliest: start of the likelihood set of the onset.
         latest: end of it.
@@ -77,20 +77,20 @@ class Incident:
 
     @property
     def is_burst(self) -> bool:
-        """Whether it was over before it could be told from the bursts that are known."""
+        """Whether it was over before it could be distinguished from known bursts."""
         return self.closed is not None and self.closed <= self.opened
 
     def is_open_at(self, step: int) -> bool:
-        """Return whether the look at *step* does not know that it is over."""
+        """Return whether it is still open at the look at *step*."""
         return self.closed is None or self.closed > step
 
     def is_reported_by(self, size: int) -> bool:
-        """Return whether a look at the last of *size* steps reports it: it is no burst, and has been opened by then."""
+        """Return whether a look at the last of *size* steps reports it: it is not a burst, and has been opened by then."""
         return not self.is_burst and self.opened < size
 
 
 class _Checkpoint(NamedTuple):
-    """What was known when the first *looked* steps had been looked at."""
+    """The state after the first *looked* steps."""
 
     looked: int
     changes: int
@@ -108,11 +108,11 @@ class Replay:
     Attributes:
         scan: the rate, of which incidents are left out.
         places: its places.
-        burst_steps: how many steps a burst lasts at most.
-        starts: start of each step, in nanoseconds; None where the time of day is not known.
+        burst_steps: largest number of steps of a burst.
+        starts: start of each step, in nanoseconds; None if the time of day is unknown.
         incidents: incidents, bursts included, in the order of their alarms.
-        looked: steps looked at; less than there are where more than `MAX_INCIDENTS` came before.
-        changes: a number that is another one whenever an incident was opened or widened: no two histories have the same.
+        looked: number of checked steps; fewer than all after more than `MAX_INCIDENTS` incidents.
+        changes: a number that changes whenever an incident is opened or widened; unique per history.
     """
 
     scan: SpanScan
@@ -127,7 +127,7 @@ class Replay:
     _checkpoints: deque[_Checkpoint] = field(default_factory=lambda: deque(maxlen=_CHECKPOINTS))
 
     def run(self) -> Replay:
-        """Look at all steps that were not looked at, and return self."""
+        """Check all new steps, and return self."""
         kept = tuple(replace(incident) for incident in self.incidents)
         self._checkpoints.append(_Checkpoint(self.looked, self.changes, kept, tuple(self._masks)))
         self._go_on()
@@ -145,7 +145,7 @@ class Replay:
         return self
 
     def rewind(self, size: int) -> bool:
-        """Forget the steps from *size* on, in order to count them anew; return False where that is too long ago."""
+        """Drop the steps from *size* on, in order to recount them; return False if that is too long ago."""
         while self._checkpoints and self._checkpoints[-1].looked > size:
             self._checkpoints.pop()
         if not self._checkpoints:
@@ -158,7 +158,7 @@ class Replay:
         return True
 
     def _go_on(self) -> None:
-        """Carry what goes on into the steps that are new: they are left out, until calm is seen."""
+        """Extend ongoing incidents to the new steps: they are excluded until recovery."""
         is_new = False
         for index, incident in enumerate(self.incidents):
             if incident.closed is not None or incident.last_alarm is None:
@@ -187,7 +187,7 @@ class Replay:
             wider = incident.cover.series.sum() > former.cover.series.sum()
             former.cover = incident.cover if wider else former.cover
             if former.is_open_at(step):
-                # It was left out up to the calm that was seen so far, which is no longer what ends it.
+                # It was excluded up to the previous recovery, which no longer ends it.
                 self._end_masks(self.incidents.index(former), step + 1, before=step + 1)
                 scan.set_masks([mask for _, mask in self._masks], step + 1)
             incident = former
@@ -205,7 +205,7 @@ class Replay:
         self.changes = self._serial
 
     def _opened(self, new: Incident) -> int:
-        """Return the look that opens *new*: its alarm, or when it outlasts the second longest of what is known to come, and was as large."""
+        """Return the look that opens *new*: its alarm, or the step at which it outlasts the second longest known burst of that size."""
         step = new.alarm.step
         if new.alarm.is_objective:
             return step
@@ -237,13 +237,13 @@ class Replay:
 def replay(
     scan: SpanScan, places: Places, burst_steps: int, starts: NDArray[np.int64] | None = None
 ) -> tuple[list[Incident], int]:
-    """Return what one run over everything in *scan* finds: the incidents, bursts included, and how many steps were looked at."""
+    """Return the result of one run over *scan*: the incidents, bursts included, and the number of checked steps."""
     made = Replay(scan, places, burst_steps, starts).run()
     return made.incidents, made.looked
 
 
 def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:
-    """Place the onset and find the place of what *alarm* saw, from what was not masked before."""
+    """Determine onset and place of *alarm*, from unmasked data."""
     first = max(alarm.step + 1 - 2 * alarm.length, 0)
     rates = past_rates(scan.hits, scan.trials, first)
     members = places.members[alarm.place]
@@ -259,7 +259,7 @@ def _open(scan: SpanScan, places: Places, alarm: Alarm) -> Incident:
 def past_rates(hits: Numbers, trials: Numbers, before: int) -> Numbers:
     """Return the rate of each series before step *before*, drawn towards that of the whole model by as many trials as hold two events.
 
-    A series without an event so far is not one that cannot fail: two odd calls would look like proof.
+    A series without an event so far may still fail: without shrinkage two failed calls would look like proof.
     """
     mine, all_mine = hits[:, :before].sum(axis=1), trials[:, :before].sum(axis=1)
     whole = (mine.sum() + 0.5) / (all_mine.sum() + 1000.0)
@@ -315,7 +315,7 @@ def recovery(incident: Incident, alarm: Alarm, hits: Numbers, trials: Numbers) -
     at = np.maximum.accumulate(np.where(total <= lowest, np.arange(total.size), 0))
     counted = np.concatenate([[0], (all_mine[start:] > 0).cumsum()])
     needed = min(alarm.price, _CALM_LN)
-    # Of few calls none of which fails, where all did: half-way says little yet, the level of the incident is out of the question.
+    # Few calls without failures after all had failed: the half-way level is uncertain, but the incident's level is ruled out.
     far = (total - lowest >= _LEANING_LN) & (against - against[at] >= 2 * needed)
     passed = ((total - lowest >= needed) | far) & (counted - counted[at] >= _LEAST_CALM)
     if not passed.any():

@@ -1,8 +1,8 @@
 """Detects process incidents: garbage collections, a blocked event loop, a full thread pool.
 
-Each table of durations gives two rates: durations above a bound that no service should reach, against an objective of one in a hundred; and durations
-above a tenth of a second, against their own past. Both go through the engine of spans, with a process as a place, so that one bad process of
-twenty is named. Throttling is no finding by itself: a process that is held back while answers come in time is nobody's incident.
+Each table of durations gives two rates: durations above a bound that no service should reach, against an objective of one in a hundred; and
+durations above a tenth of a second, against their own past. Both are tested by the engine of spans, with a process as a place, so that one
+bad process of twenty is identified. Throttling is not a finding by itself: a throttled process with fast answers is not an incident.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class WatchedDurations(NamedTuple):
 
     Attributes:
         field: its name in `radiosonde.model.RuntimeCounts`.
-        noun: what one of its durations is called.
+        noun: name of one of its durations.
         never_s: a duration that no service should reach.
-        verdict: what it means.
+        verdict: interpretation.
     """
 
     field: str
@@ -84,13 +84,13 @@ class ProcessHealth(NamedTuple):
 def runtime_findings(
     model: str, windows: Sequence[Window], runtime: Sequence[Window], *, wants_past: bool
 ) -> tuple[list[Finding], list[Floor]]:
-    """Return the findings on the processes that serve *model*, and the floors of what was looked at.
+    """Return the findings on the processes that serve *model*, and the detection floors.
 
     Args:
         model: the model.
         windows: its windows.
         runtime: windows with the health of all processes.
-        wants_past: what is over is a finding, not a note.
+        wants_past: ended incidents are findings, not notes.
     """
     serving = {window.process for window in windows}
     mine = [window for window in runtime if window.runtime is not None and speaker_of(window) in serving]
@@ -107,11 +107,11 @@ def runtime_findings(
 
 
 class DurationsLook(NamedTuple):
-    """What a look at one table of durations found.
+    """Results on one table of durations.
 
     Attributes:
         health: the rate that shows it: above the bound that no service should reach, else above `_LONG_S`.
-        incidents: incidents of it, bursts not.
+        incidents: its incidents, without bursts.
         floor: smallest share of durations above the first bound that would have been reported, and in how many windows; NaN and 0 for none.
         has_any: whether there were durations at all.
     """

@@ -7,8 +7,8 @@ whichever is larger. The evidence for a step is the Gaussian log-likelihood rati
 sides, which has the heavy tail of Student's t: with twenty blocks no single odd block can look like proof.
 
 ``ln_e = n_eff / 2 * ln(RSS0 / RSS1) - ln(candidates)``; residual sums carry a floor for sampling noise, so a series that
-was exactly zero so far needs more than one blemish. The form is a maximised likelihood ratio, not an exact e-value; its false-alarm rate on real
-seasons is what ``benchmarks/quality/bench_diagnose.py`` measures.
+was exactly zero so far needs more than one blemish. The form is a maximised likelihood ratio, not an exact e-value; its false-alarm rate on
+real seasons is what ``benchmarks/quality/bench_diagnose.py`` measures.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _judged(
 
 
 def long_run_ratio(residual: NDArray[np.float64], per_day: int) -> float:
-    """Return how many ordinary blocks' worth of variance a long mean has: 1 for independent blocks, at most 12.
+    """Return the ratio of the variance of a long mean to that of independent blocks: 1 to 12.
 
     The lag-1 correlation is corrected for the bias of short series (Kendall: about (1 + 3 rho) / n).
     """
@@ -171,7 +171,7 @@ def sharpen(
         totals: trials per step.
         start: where a coarser scan put it.
         end: end of the segment.
-        around: steps to look at on either side.
+        around: number of steps to search on either side.
         phi: dispersion; the set holds all steps within ``3.3 * phi`` of the best.
     """
     low, high = max(start - around, 0), min(start + around + 1, end)

@@ -1,7 +1,7 @@
 """The detection floor of a step scan: the smallest lasting rise of a share that would have been reported by now with probability 0.9.
 
-The scan has no closed form to invert, so changes are planted into the data at hand, at the end, and the scan itself says which of them it
-finds. What is planted is the count that a rise exceeds with probability 0.9: the mean less 1.28 standard deviations of a count whose variance
+The scan has no closed form to invert, so changes are planted at the end of the data, and the scan is run to see which of them it finds. The
+planted count is the one that a rise exceeds with probability 0.9: the mean less 1.28 standard deviations of a count whose variance
 is the dispersion of single steps times the binomial one.
 """
 
@@ -27,13 +27,13 @@ _HALVINGS = 6
 
 
 class ShareRule(NamedTuple):
-    """What a scan reports.
+    """Criteria of a scan.
 
     Attributes:
         min_rise: see `scan_share`.
         ratio: see `scan_share`.
         least: see `scan_share`.
-        reported: rise below which what is found is a note and not a finding.
+        reported: rise below which a result is a note and not a finding.
     """
 
     min_rise: float
@@ -51,7 +51,7 @@ def share_floor(axis: Axis, hits: Numbers, totals: Numbers, block: int, length: 
         totals: trials per step.
         block: steps per block of the scan.
         length: steps that the rise has lasted.
-        rule: what the scan reports.
+        rule: criteria of the scan.
     """
     inside = np.arange(axis.size) >= axis.size - length
     room = np.where(inside, totals - hits, 0.0)

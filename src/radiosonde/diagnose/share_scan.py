@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.panel import Axis
 
 PAGE_LN_E = 12.0
-"""Evidence a break needs. What the scan then reports on a year of healthy flights is counted in bench_diagnose."""
+"""Evidence required for a break. The false alarms on a year of healthy flights are counted in bench_diagnose."""
 
 _SHORTEST_H = 12
 _NEAR_H = 36
@@ -23,7 +23,7 @@ _MAX_LONG_RUN = 12.0
 
 
 WORLD_H = 6
-"""Hours per block: what is scanned follows the weather."""
+"""Hours per block: the scanned data follow the weather."""
 
 
 def block_steps(axis: Axis, hours: int = WORLD_H) -> int:
@@ -112,7 +112,7 @@ def _dispersions(
     hits: NDArray[np.float64], totals: NDArray[np.float64], expected: NDArray[np.float64], starts: NDArray[np.int64], step: Step,
     per_day: int,
 ) -> tuple[float, float]:  # fmt: skip
-    """Return Pearson's dispersion of blocks, and how much larger that of days is (1 when blocks are independent)."""
+    """Return Pearson's dispersion of blocks, and the ratio to that of days (1 when blocks are independent)."""
     variance = np.maximum(expected * (1 - expected / totals), 1e-9)
     # A block that the segment's edge cuts through is not overdispersed but mixed.
     whole = np.ones(hits.size, dtype=bool)
@@ -144,7 +144,7 @@ def _away_from(step: Step, size: int, block: int) -> NDArray[np.bool_]:
 def step_dispersion(
     hits: NDArray[np.float64], totals: NDArray[np.float64], block: int, keep: NDArray[np.bool_] | None = None
 ) -> float:
-    """Return how much hits cluster in steps: the variance between the steps of a block over the binomial one, at least 1."""
+    """Return the dispersion of hits in steps: the variance between the steps of a block over the binomial one, at least 1."""
     held = np.flatnonzero(totals > 0 if keep is None else (totals > 0) & keep)
     if held.size < 3:
         return 1.0

@@ -1,18 +1,18 @@
-"""Look at a rate in spans of 1, 2, 4, ... windows that end now, at every place, and say where and when evidence passes its price.
+"""Tests a rate in spans of 1, 2, 4, ... windows that end now, at every place, and reports where and when evidence passes its price.
 
-A look at window *t* compares, for each scale *s* and place, the *s* windows that end with *t* with up to 28 days before them. How long
-the history is does not matter for how fast a fault is found: a fault of two windows is in the span of two windows. Spans of *s* windows
-are looked at every *s / 8* windows, so all scales together cost about eight times the finest.
+A look at window *t* compares, for each scale *s* and place, the *s* windows that end with *t* with up to 28 days before them. The detection
+delay does not depend on the length of the history: a fault of two windows is in the span of two windows. Spans of *s* windows are tested
+every *s / 8* windows, so all scales together cost about eight times the finest.
 
-Every look is paid for. The evidence must exceed the logarithm of: the number of scales, the number of places (half of the
+Evidence is corrected for every look. It must exceed the logarithm of: the number of scales, the number of places (half of the
 budget belongs to the whole model), the looks of 28 days at that scale, and one over the false alarms allowed in that time.
 
 A place whose own past is shorter than twice the span (a new caller, a new version) has no past to be compared with. It is held against the
 objective here, and versions against each other by `radiosonde.diagnose.arm_search`. Cohorts differ from each other in health, too.
 
 *Clusters.* One bad request retried twenty times is one event. Against the past a span must hold more than its largest window explains, so
-two windows is the least; a single window is enough against the objective. A place is taken to cluster at least as much as single windows of the
-whole model do.
+two windows is the least; a single window is enough against the objective. A place is taken to cluster at least as much as single windows of
+the whole model do.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OBJECTIVE_LN = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What counts as a rise worth reporting.
+    """Criteria of a reportable rise.
 
     Attributes:
         min_rise: least rise of the rate over the past.
@@ -52,8 +52,8 @@ class Rule:
             where it is higher. A healthy service may live just below it, so its looks are paid for like those at the past.
         objective_trials: trials from which it is one whenever it is seen. Of fewer trials, as those of a nightly job, evidence
             against the objective pays for every look, and one window is not enough.
-        false_alarms: false alarms allowed per 28 days.
-        measures: how many measures share the budget.
+        false_alarms: allowed false alarms per 28 days.
+        measures: number of measures that share the budget.
     """
 
     min_rise: float
@@ -71,9 +71,9 @@ class Alarm(NamedTuple):
         step: the look: index of the last window of the span.
         length: windows in the span.
         place: index of the place with the largest evidence.
-        ln_e: evidence, nothing paid for.
-        price: what it had to exceed: scales, places, and the looks of 28 days.
-        ln_report: evidence with the scales and places of one look paid for.
+        ln_e: uncorrected evidence.
+        price: threshold of the evidence: scales, places, and the looks of 28 days.
+        ln_report: evidence corrected for the scales and places of one look.
         dispersion: dispersion of the place at that scale.
         past_rate: rate of the place before; NaN where it has no past.
         is_objective: the objective decided, not the past.
@@ -115,7 +115,7 @@ class Candidates(NamedTuple):
 
 
 def scale_of(length: int) -> int:
-    """Return the scale at which a change of *length* windows shows best: one that is a tenth longer still sees it whole."""
+    """Return the best scale for a change of *length* windows: a tenth longer still covers it."""
     return 1 << (int(length * 1.1).bit_length() - 1)
 
 
@@ -139,10 +139,10 @@ class SpanScan:
 
     Attributes:
         members: series of each place, shape (places, series); the first place is the whole model.
-        hits: events per series and step, shape (series, steps); what is explained already is left out by `set_masks`.
+        hits: events per series and step, shape (series, steps); explained data are excluded by `set_masks`.
         trials: trials, same shape.
         month_steps: steps in 28 days.
-        rule: what counts as a rise.
+        rule: criteria of a rise.
     """
 
     members: NDArray[np.bool_]
@@ -193,7 +193,7 @@ class SpanScan:
         self._show()
 
     def set_masks(self, masks: Iterable[Mask], first: int) -> None:
-        """Leave out what *masks* say, and nothing else, from step *first* on."""
+        """Exclude exactly the data in *masks*, from step *first* on."""
         self.hits[:, first:], self.trials[:, first:] = self.raw_hits[:, first:], self.raw_trials[:, first:]
         for mask in masks:
             start, end = max(mask.start, first), self.size if mask.end is None else mask.end
@@ -202,7 +202,7 @@ class SpanScan:
         self._sum_up(min(first, self._known), self._known)
 
     def extend(self, end: int) -> None:
-        """Sum up what was counted before step *end*: nothing looks further than that, so what is masked later costs little."""
+        """Sum the counts before step *end*: later steps are not read, so changing their mask is cheap."""
         self._sum_up(self._known, max(end, self._known))
 
     def _sum_up(self, start: int, end: int) -> None:
@@ -225,7 +225,7 @@ class SpanScan:
         return [1 << power for power in range(most.bit_length())]
 
     def price(self, length: int, place: NDArray[np.int64] | int) -> Numbers:
-        """Return what evidence in spans of *length* at *place* must exceed."""
+        """Return the price of evidence in spans of *length* at *place*."""
         looks = 1 + 2 * self.month_steps / length
         scales = 1 + np.log2(max(self.month_steps, 1.0))
         budget = self.rule.false_alarms / self.rule.measures
@@ -239,14 +239,14 @@ class SpanScan:
         return np.where(np.asarray(place) == 0, self.rule.slo, max(usual, self.rule.slo))
 
     def objective_price(self, length: int, place: NDArray[np.int64] | int) -> Numbers:
-        """Return what evidence in spans of *length* against the objective must exceed."""
+        """Return the price of evidence in spans of *length* against the objective."""
         cheap = np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
         if self.rule.slo is None:
             return cheap
         return np.where(np.asarray(place) == 0, self.price(length, place), cheap)
 
     def _report_price(self, place: int) -> float:
-        """Return what one look pays for its scales, places and measures."""
+        """Return the correction of one look for its scales, places and measures."""
         scales = 1 + np.log2(max(self.month_steps, 1.0))
         return float(np.log(scales * self.rule.measures) + self._place_price(place))
 
@@ -308,7 +308,7 @@ class SpanScan:
         )
 
     def _over_past(self, spans: Candidates, length: int) -> Numbers:
-        """Return the evidence that the rates are above those of the past; minus infinity where that says nothing."""
+        """Return the evidence that the rates are above those of the past; minus infinity without a past."""
         ln_e = rise_ln_e(spans.hits, spans.trials, spans.past_hits, spans.past_trials, spans.dispersion)
         rise = spans.hits / spans.trials - spans.past_hits / np.maximum(spans.past_trials, 1e-300)
         is_mature = spans.past_trials >= np.maximum(2 * spans.trials, _MATURE_CALLS)
@@ -324,7 +324,7 @@ class SpanScan:
     def _is_spread(
         self, spans: Candidates, chosen: NDArray[np.int64], length: int, *, rates: Numbers | None = None
     ) -> NDArray[np.bool_]:
-        """Return which of the *chosen* spans say enough without their largest window, against their past or given *rates*."""
+        """Return which of the *chosen* spans have enough evidence without their largest window, against their past or given *rates*."""
         if length > _LONGEST_CLUSTERED:
             return np.ones(chosen.size, dtype=bool)
         place, end = spans.place[chosen][:, None], spans.end[chosen][:, None]
@@ -373,7 +373,7 @@ class SpanScan:
         )  # fmt: skip
 
     def latest(self, length: int, place: int) -> Latest:
-        """Return the last span of *length* windows at *place*, whatever it holds."""
+        """Return the last span of *length* windows at *place*."""
         length = min(length, self.size)
         self.extend(self.size)
         begin = self.size - length

@@ -1,6 +1,6 @@
-"""What a diagnosis as a whole means: findings, healthy, not checked, or stale. Green means "looked, and would have seen it".
+"""Status of a diagnosis: findings, healthy, not checked, or stale. Healthy means "checked, and would have been detected".
 
-Five answers, each with an exit code of its own, so that a gate in a pipeline can tell them apart:
+Each status has its own exit code, for gates in pipelines:
 
 * ``findings`` (1): something of severity page or ticket is open.
 * ``not checked`` (3): a check that is required could not be made, or there was nothing to check.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXIT_CODES: Final[dict[Status, int]] = {"healthy": 0, "findings": 1, "not checked": 3, "stale": 4}
 
 SUBJECTS = ("errors", "latency", "features", "labels")
-"""What a gate can insist on."""
+"""Subjects that a gate can require."""
 
 STALE_WINDOWS, STALE_MARGIN_NS = 3, 600_000_000_000
 
@@ -59,7 +59,7 @@ def required_subjects(
     Args:
         model: the model.
         references: all references; one fitted from training data makes its features required.
-        require: what the caller insists on; None for errors, latency, and features where there is a fitted reference.
+        require: required subjects; None for errors, latency, and features if there is a fitted reference.
     """
     if require is not None:
         return tuple(subject for subject in SUBJECTS if subject in require)

@@ -1,7 +1,7 @@
 """Detects a feature stuck at one value: a run of blocks with one single value, unusual for the feature.
 
-A dry month has no rain and a clear week one visibility, so "one distinct value" is no fault by itself. What counts is how
-often that happened before: with a share *q* of single-valued blocks and a longest earlier run of *r* blocks, a run of *L*
+A dry month has no rain and a clear week one visibility, so "one distinct value" is not a fault by itself. The criterion is its frequency in
+the past: with a share *q* of single-valued blocks and a longest earlier run of *r* blocks, a run of *L*
 has log-evidence ``L * ln(1/q) / (r + 1)``. Runs are taken on the retained values, or on the occupied cells without them.
 """
 

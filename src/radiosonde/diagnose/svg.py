@@ -76,7 +76,7 @@ def bar_chart(bars: Bars) -> str:
 
 
 def _grouped(bars: Bars) -> str:
-    # Long category names stand at an angle and need the room below.
+    # Long category names are rotated and need the room below.
     slanted = max(len(name) for name in bars.categories) * len(bars.categories) > 95
     height = 250 if slanted else 210
     bottom = height - (64 if slanted else 30)

@@ -2,7 +2,7 @@
 
 For every bucket of the total duration the windows keep the count and the sum of each phase. Above a quantile *q* the mean
 duration is then the sum over phases of ``E[phase | total > q]`` (Euler allocation), so a change of the tail splits into the
-phases' parts with nothing left over; what no phase accounts for is a part of its own. The bucket that holds the quantile is
+phases' parts without a remainder; unattributed time is a separate part. The bucket that holds the quantile is
 taken pro rata (error 3 to 7 % of the difference at bucket growth 1.2; ours is 1.09).
 """
 
@@ -22,10 +22,10 @@ class Tail(NamedTuple):
     """The slowest part of some calls.
 
     Attributes:
-        calls: all calls, of which the slowest share is looked at.
+        calls: all calls, including those outside the tail.
         quantile_s: the quantile itself, in seconds.
         shortfall_s: mean duration above it.
-        phases_s: parts of *shortfall_s* by phase; the last one is what no phase accounts for.
+        phases_s: parts of *shortfall_s* by phase; the last one is unattributed time.
         means_s: mean of each phase over all calls, same order.
     """
 

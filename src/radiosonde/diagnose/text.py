@@ -35,8 +35,8 @@ def print_diagnosis(diagnosis: Diagnosis, terminal: Console, *, command: Callabl
     """Print *diagnosis* on *terminal*.
 
     Args:
-        diagnosis: what to print.
-        terminal: where to.
+        diagnosis: the diagnosis.
+        terminal: the output.
         command: turns the command of a next step into the one to type (fills in the store's path).
     """
     from rich.text import Text
@@ -167,14 +167,14 @@ def _row(terminal: Console, label: str, text: str, *, width: int = _LABEL) -> No
 
 
 def status_words(diagnosis: Diagnosis) -> str:
-    """Return the status of *diagnosis*, or how many findings there are."""
+    """Return the status of *diagnosis*, or the number of findings."""
     count, muted = len(diagnosis.findings), len(diagnosis.muted)
     said = f"{count} finding{'s' if count > 1 else ''}" if count else diagnosis.status
     return f"{said}, {muted} muted" if muted else said
 
 
 def span_words(diagnosis: Diagnosis) -> str:
-    """Return what was looked at: the span and the calls."""
+    """Return the scope: the span and the calls."""
     if not diagnosis.windows:
         return "nothing to check"
     return f"{_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls"
@@ -195,7 +195,7 @@ def reasons(diagnosis: Diagnosis) -> list[str]:
 
 
 def checked_words(check: Checked) -> list[str]:
-    """Return *check* in lines: what was looked at, what it would have reported, and what weakens it."""
+    """Return *check* in lines: description, detection floors, and losses."""
     lines = [f"{check.where.model}: {check.check}"]
     if check.floors:
         lines[0] += "; would have reported " + "; ".join(floor.text for floor in check.floors)
@@ -203,12 +203,12 @@ def checked_words(check: Checked) -> list[str]:
 
 
 def gap_words(gap: NotChecked) -> str:
-    """Return what was not checked, and why."""
+    """Return the gaps, with reasons."""
     return f"{gap.check}{_short_place(gap.where)}: because {gap.because}"
 
 
 def responsible_words(finding: Finding) -> list[tuple[str, str]]:
-    """Return who to call about *finding* and what they can do, as (label, words); nothing where nobody is declared."""
+    """Return owner, contacts and rollback of *finding*, as (label, words); empty if not declared."""
     declared = finding.responsible
     if declared is None:
         return []
@@ -236,7 +236,7 @@ def muted_words(finding: Finding) -> str:
 
 
 def left_out_words(left_out: LeftOut) -> str:
-    """Return which time served as no baseline, and why."""
+    """Return the time excluded from baselines, with reasons."""
     said = f"excluded ({left_out.number})" if left_out.number else "an incident that is over"
     span = f"{_time(left_out.start_ns)} to {_time(left_out.end_ns)} UTC"
     return f"{span}{_short_place(left_out.where)}: {said}: {left_out.why}"

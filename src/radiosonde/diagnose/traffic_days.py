@@ -1,11 +1,14 @@
 """Calls of whole days, for models and cohorts that are called too seldom, or in too few hours, for a forecast by steps.
 
-A nightly job, twenty calls a day, a cohort of one call in a hundred. Days are cut where the fewest calls come, so that no job is cut in two. What the
-last 1, 2, 4 or 7 days held is compared with the least and the most that as many days in a row ever held in the month before, of which there must be a week:
-so weekends are known, and nothing needs to be assumed of how days vary. Today counts as far as it has come, against the days before up to the same time.
+For a nightly job, twenty calls a day, or a cohort of one call in a hundred. Days begin at the time of the fewest calls, so that no job is
+split. The calls of the last 1, 2, 4 or 7 days are compared with the least and the most of as many days in a row in the month before, of
+which there must be a week:
+so weekends are known, and nothing needs to be assumed of how days vary. Today counts as far as it has come, against the days before up to
+the same time.
 
-A fall counts when it is below 0.6 of the least, a rise above 1.8 of the most; beyond what counting explains (`_DEVIATIONS` standard errors of the difference of two
-counts) and beyond the usual spread of such sums; growth over more than two days is none. A cohort must have moved against the others, too.
+A fall counts when it is below 0.6 of the least, a rise above 1.8 of the most; beyond what counting explains (`_DEVIATIONS` standard errors
+of the difference of two counts) and beyond the usual spread of such sums; growth over more than two days is none. A cohort must have moved
+against the others, too.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class Days(NamedTuple):
     Attributes:
         start_ns: start of each day, ascending; the last may be today.
         calls: calls of each day.
-        so_far: calls of each day up to the time of the day that today has come to.
+        so_far: calls of each day up to the current time of day.
         until_ns: end of what was written.
     """
 
@@ -62,7 +65,7 @@ class DayChange(NamedTuple):
 
     Attributes:
         start_ns: start of the first of them.
-        days: how many they are.
+        days: number of days.
         calls: their calls.
         usual: median of as many days in a row before.
         extreme: the least such sum for a fall, the most for a rise.
@@ -99,7 +102,7 @@ def lay_out_days(
     Args:
         windows: windows of one model or of one place.
         cut_ns: time of the day at which days begin.
-        spans: start and end of everything that was written beside them: a day without any of it is unknown.
+        spans: start and end of all other written windows: a day without any is unknown.
         until_ns: end of what was written.
     """
     starts = np.array([window.start_ns for window in windows], dtype=np.int64)
@@ -161,10 +164,7 @@ def _last_change(days: Days, others: Days | None) -> DayChange | None:
 
 
 def floor_of(days: Days) -> tuple[float, float, int] | None:
-    """Return the largest sum below, and the least above, which the last days would be reported, over the median, and how many days that takes.
-
-    None where nothing would be.
-    """
+    """Return the bounds of sums that would be reported for the last days, over the median, and the number of days."""
     days = days.without_today()
     for length in _SPANS:
         _, before = _sums(days, length)
@@ -175,7 +175,7 @@ def floor_of(days: Days) -> tuple[float, float, int] | None:
         high = max(_RISE, np.exp(spread)) * before.max()
         low = min(low, before.min() - _difference(before.min(), -1))
         high = max(high, before.max() + _difference(before.max(), 1))
-        # nine in ten: what is expected lies 1.3 standard errors beyond what is needed
+        # nine in ten: the expectation lies 1.3 standard errors beyond the threshold
         low -= 1.3 * np.sqrt(max(low, 0.0) + 0.42) + 0.85
         if low > 0:
             return float(low / usual), float((high + 1.3 * np.sqrt(high) + 0.85) / usual), length
@@ -189,7 +189,7 @@ def _difference(count: float, sign: int) -> float:
 
 
 def _sums(days: Days, length: int) -> tuple[float | None, Numbers]:
-    """Return the calls of the last *length* days, today's so far among them, and those of as many days in a row before, up to the same time."""
+    """Return the calls of the last *length* days including today, and of as many days in a row before, up to the same time of day."""
     if days.calls.size < 2 * length:
         return None, np.empty(0)
     whole = days.is_today_whole

@@ -1,4 +1,4 @@
-"""Say in words how traffic changed, where, since when, and what it may be."""
+"""Findings on traffic: how it changed, where, since when, and the possible cause."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MANY_RUNS = 20
 
 
 def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *, wants_past: bool) -> Finding:
-    """Return the finding on *incident*; a note where it is over and nobody asked for the past."""
+    """Return the finding on *incident*; a note if it is over and the past was not requested."""
     each, place = incident.excursion, incident.place
     calls = grid.calls[incident.rows].sum(axis=0)
     rest = grid.calls[~incident.rows].sum(axis=0)
@@ -61,7 +61,7 @@ def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *,
 
 
 def _ln_e(grid: TrafficGrid, deviations: float) -> float:
-    """Return the log-likelihood ratio of a deviation in usual errors, with every look at every series on both sides paid for."""
+    """Return the log-likelihood ratio of a deviation in usual errors, corrected for looks, series and both directions."""
     looks = 2.0 * max(float(grid.known.sum()), 1.0) * len(grid.keys)
     return max(deviations**2 / 2 - float(np.log(looks)), 0.0)
 

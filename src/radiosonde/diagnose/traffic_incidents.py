@@ -44,7 +44,7 @@ class TrafficIncident(NamedTuple):
     Attributes:
         place: the place.
         rows: its series, shape (series,).
-        excursion: what happened, in steps of the grid.
+        excursion: the change, in steps of the grid.
     """
 
     place: PlaceName
@@ -61,17 +61,17 @@ class PartFloor(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """What is known of the traffic of a model.
+    """All results on the traffic of a model.
 
     Attributes:
-        incidents: incidents, those that are over included; bursts not.
-        bursts: how many bursts this model was seen to have.
+        incidents: incidents, including ended ones, without bursts.
+        bursts: number of bursts of this model.
         forecasts: steps at which all calls were compared with a forecast.
         floor: the least fall of all calls within a short span, and the least rise within a long one, that would be reported now, as
             logarithms; NaN where none.
-        cohorts: cohort values that were looked at.
-        unseen: places that have too few calls, or too short a past, to know how many are usual, each with its series.
-        worst: the place of which least would be seen; None where none was looked at.
+        cohorts: checked cohort values.
+        unseen: places with too few calls, or too short a past, for a baseline, each with its series.
+        worst: the place with the worst detection floor; None if none was checked.
     """
 
     incidents: list[TrafficIncident]
@@ -141,7 +141,7 @@ def parts_of(keys: Sequence[SeriesKey], calls: Numbers) -> list[tuple[PlaceName,
 
 
 def _merged(mine: Numbers, total: Numbers, step_ns: int) -> int | None:
-    """Return how many steps of the grid are taken together so that the part and the rest have enough calls; None where none is enough."""
+    """Return the number of grid steps to merge so that the part and the rest have enough calls; None if none suffices."""
     served = mine > 0
     if not served.any():
         return None
@@ -195,7 +195,7 @@ def _is_rollout(grid: TrafficGrid, rows: NDArray[np.bool_], excursion: Excursion
 def _folded(grid: TrafficGrid, incidents: list[TrafficIncident]) -> list[TrafficIncident]:
     """Return *incidents* without those that another one explains.
 
-    A cohort explains all calls where the rest of them goes on as before. What is said of cohorts or of all calls explains the versions.
+    A cohort explains all calls if the rest continues as before. Incidents of cohorts or of all calls explain those of versions.
     """
     kept = []
     for incident in incidents:
@@ -221,7 +221,7 @@ def _goes_with(grid: TrafficGrid, incident: TrafficIncident, cohorts: list[Traff
 
 
 def _moved(grid: TrafficGrid, calls: Numbers, excursion: Excursion) -> float:
-    """Return by how much *calls* changed with *excursion*, as a logarithm."""
+    """Return the change of *calls* with *excursion*, as a logarithm."""
     inside, before = _inside(grid, excursion), usual_steps(grid, excursion)
     if grid.pace.needs_course:  # of a day, only the times that are compared
         inside = inside[: max(_DAY_NS // grid.step_ns, 1)]
@@ -232,7 +232,7 @@ def _moved(grid: TrafficGrid, calls: Numbers, excursion: Excursion) -> float:
 
 
 def usual_steps(grid: TrafficGrid, excursion: Excursion) -> NDArray[np.int64]:
-    """Return the steps that say how many calls were usual: those before *excursion*, or the same times of up to three days before.
+    """Return the baseline steps: those before *excursion*, or the same times of up to three days before.
 
     The latter where a level needs the course of the day.
     """
@@ -258,12 +258,12 @@ def _is_short(grid: TrafficGrid, incident: TrafficIncident) -> bool:
 
 
 def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
-    """Return how much *incident* matters while it lasts.
+    """Return the severity of *incident* while it lasts.
 
-    Somebody is woken when half of all calls or more are gone, or when a rise brings failures or slow calls. A level that changes at the turn of
-    the day (UTC) and keeps a third is a weekend or a holiday until the second week is known: a note. From then on the weekday is in the forecast, and what still differs is
-    a holiday or a fault: a ticket. In steps of an hour or so, an evening or a night that is unlike the others is a note as well,
-    until it has lasted a day or two thirds of the calls are gone.
+    It is a page when half of all calls or more are gone, or when a rise brings failures or slow calls. A level that changes at the turn of
+    the day (UTC) and keeps a third is a weekend or a holiday until the second week is known: a note. From then on the weekday is in the
+    forecast, and what still differs is a holiday or a fault: a ticket. In steps of an hour or so, an evening or a night that is unlike the
+    others is a note as well, until it has lasted a day or two thirds of the calls are gone.
     """
     each = incident.excursion
     day = (grid.start_ns + each.onset * grid.step_ns + _DAY_NS // 2) % _DAY_NS - _DAY_NS // 2
@@ -281,7 +281,7 @@ def severity_of(grid: TrafficGrid, incident: TrafficIncident) -> Severity:
 
 
 def strain(grid: TrafficGrid, excursion: Excursion) -> str:
-    """Return what came with a rise of traffic: failures, slow calls, or ``""``."""
+    """Return the symptom that accompanied a rise of traffic: failures, slow calls, or ``""``."""
     inside, before = slice(excursion.onset, excursion.recovered), usual_steps(grid, excursion)
     total = grid.calls.sum(axis=0)
     calls, former = total[inside].sum(), total[before].sum()

@@ -1,17 +1,17 @@
 """Excursions of traffic: where calls left the level that their own past foretells, replayed step by step.
 
-All numbers are logarithms of counts, or of the ratio of two counts, so that half and double are alike. The *forecast* of a span is the level of the
-steps before it, or that level carried on along the trend of as many before them, whichever is nearer to what came. Where there are two days,
-both are formed once more with the usual course of the day taken out (from two weeks on, of the day of the week), and the nearer one
-counts: neither the evening of every day, nor the opening that a Saturday does not have, is an excursion. Conservative on purpose:
-a slow decline over hours is not seen here.
+All numbers are logarithms of counts, or of the ratio of two counts, so that half and double are alike. The *forecast* of a span is the
+level of the steps before it, or that level extrapolated along the trend of as many before them, whichever is nearer to the actual count.
+Where there are two days, both are formed once more with the usual course of the day taken out (from two weeks on, of the day of the week),
+and the nearer one counts: neither the evening of every day, nor the opening that a Saturday does not have, is an excursion. Conservative on
+purpose: a slow decline over hours is not seen here.
 
-How many steps that takes depends on how long they are (`Pace`): thirty of up to ten minutes; six longer ones, of which the level alone
-foretells nothing, so that nothing is said before the course of the day is known.
+The number of steps depends on their length (`Pace`): thirty of up to ten minutes; six longer ones, for which the level alone is no
+forecast, so that there are no alarms before the course of the day is known.
 
-The *scale* of errors is learned from the forecasts so far, trimmed, in units of what counting alone gives; bursts and wandering widen it.
-A span counts when its worst step (of a short span), or the median (of a long one), is beyond `DEVIATIONS` of it and beyond a least change. What an excursion covers is
-taken out of all later forecasts.
+The *scale* of errors is learned from the forecasts so far, trimmed, in units of the counting error; bursts and wandering widen it.
+A span counts when its worst step (of a short span), or the median (of a long one), is beyond `DEVIATIONS` of it and beyond a least change.
+Excursions are excluded from all later forecasts.
 
 *Bursts*: a rise like one of the last 28 days, or a fall like three of them or like those of the same time on two other days, is how
 this model lives; it becomes an incident when it lasts twice as long as those did.
@@ -35,7 +35,7 @@ MIN_FORECASTS = 30
 
 _OWN_VARIANCE = 0.05**2
 _UNSEEN_WEEKDAY = float(np.log(4.0))
-"""What a weekday that was never seen may do, and the day after it: on a Saturday a third of the calls, with some room."""
+"""Tolerance for a weekday without history, and the day after it: on a Saturday a third of the calls, with some margin."""
 
 _LEAST_SHORT, _LEAST_LONG = 0.7, 0.45
 """Least size of the usual error, in units of counting one step: of the worst of a short span, and of the median of a long one."""
@@ -53,10 +53,10 @@ class Pace(NamedTuple):
     Attributes:
         base: steps of the level, and as many before them for its trend; an even number.
         short: length of a span whose worst step counts.
-        long: length of a span whose median counts; an even number.
-        slots: times of the day that are told apart.
-        needs_course: a level foretells nothing without the usual course of the day.
-        surge: steps from which on a rise calls for somebody by itself.
+        long: length of a span evaluated by its median; an even number.
+        slots: number of distinct times of the day.
+        needs_course: the level is no forecast without the usual course of the day.
+        surge: steps from which on a rise is actionable by itself.
     """
 
     base: int
@@ -117,9 +117,9 @@ class Track(NamedTuple):
     Attributes:
         at: index of each step on the grid.
         level: logarithm of the count, or of a ratio.
-        variance: its variance if only counting made it vary.
-        daily: what the time of the day foretells, less its mean; NaN where that is not known.
-        least: least change that counts at each step, whatever else is known.
+        variance: its variance due to counting only.
+        daily: forecast from the time of the day, minus its mean; NaN if unknown.
+        least: least relevant change at each step.
         pace: how many steps a forecast takes.
     """
 
@@ -132,7 +132,7 @@ class Track(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """Excursions, and what would be seen now.
+    """Excursions, and the current detection floor.
 
     Attributes:
         excursions: every time away from the level.
@@ -177,7 +177,7 @@ def _trailing_mean(counts: Numbers, pace: Pace) -> Numbers:
 
 
 def _daily(at: NDArray[np.int64], level: Numbers, grid: tuple[int, int], pace: Pace) -> Numbers:
-    """Return what the days before foretell for each step: the median by time of day, from two weeks on of the same weekday.
+    """Return the forecast of each step from the days before: the median by time of day, from two weeks on of the same weekday.
 
     Where a level alone foretells nothing, the same weekday of the first week does in the second one, if it is nearer.
     """
@@ -257,7 +257,7 @@ class _Look(NamedTuple):
 
 def _looks(tracks: tuple[Track, ...], free: NDArray[np.bool_], start: int, end: int) -> list[_Look]:
     """Return the looks that end at the positions from *start* to *end*, for falls and rises and both spans."""
-    # What excursions cover is left out: the steps before them take its place, if they are near enough.
+    # Excursions are excluded: the steps before them are used instead, if they are near enough.
     pace = tracks[0].pace
     position = np.flatnonzero(free[:start])[-(2 * pace.base + pace.long) :]
     position = np.concatenate([position, np.arange(start, end)])
@@ -313,7 +313,7 @@ def _away(
 
 
 def _beyond(level: Numbers, at: NDArray[np.int64], look: tuple[int, int, Pace], medians: Numbers) -> Numbers:
-    """Return by how much a span is away from what the steps before it foretell, for each end; *look* is its side, its length and the pace."""
+    """Return the deviation of a span from its forecast, for each end; *look* is its side, its length and the pace."""
     sign, length, pace = look
     base = pace.base
     made = np.full(level.size, np.nan)
@@ -323,7 +323,7 @@ def _beyond(level: Numbers, at: NDArray[np.int64], look: tuple[int, int, Pace], 
     spans = np.lib.stride_tricks.sliding_window_view(level, length)[2 * base :]
     trend = newer + (newer - older) * ((base + length) / 2) / base
     mine = (sign * spans).min(axis=1) if length == pace.short else sign * _row_medians(spans)
-    # The end of what lasted as long as a level brings the level of before back.
+    # The end of an excursion as long as a level restores the former level.
     returned = np.where(np.abs(newer - older) >= _PLATEAU, sign * older, -np.inf)
     away = mine - np.maximum.reduce([sign * newer, sign * trend, returned])
     reach = at[2 * base + length - 1 :] - at[: -(2 * base + length - 1)]
@@ -338,7 +338,7 @@ class _Scale(NamedTuple):
     size: float
 
     def limit(self, unit: Numbers) -> Numbers:
-        """Return what an error has to exceed where counting alone makes one of *unit*."""
+        """Return the threshold of an error, given the counting error *unit*."""
         return (min(self.middle, 0.0) + DEVIATIONS * self.size) * unit
 
 

@@ -1,7 +1,7 @@
-"""What is called too seldom for a forecast by steps: its pauses, and its calls by day.
+"""Traffic too rare for a forecast by steps: pauses, and calls by day.
 
-For a whole model that is a job at night or twenty calls a day; beside a busy model it is a cohort or a version with few calls. Of both the same two
-questions are asked: is it silent for longer than it ever was, and did the last days hold fewer or more calls than ever?
+For a whole model that is a nightly job or twenty calls a day; within a busy model it is a cohort or a version with few calls. Both get the
+same two tests: is it silent for longer than ever, and did the last days have fewer or more calls than ever?
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _LEAST_PAUSES, _LEAST_OF_PART = 6, 20
 
 
 class Seldom(NamedTuple):
-    """What is known of the calls of one place.
+    """Results on the calls of one place.
 
     Attributes:
         place: the place.
-        rhythm: its pauses; None where there are too few to know how long they may be.
-        allowed_ns: how long no call may come; 0 without a rhythm.
-        is_silent: none has come for longer.
-        change: how the last days differ; None where they do not, or where it is silent.
-        floor: see `traffic_days.floor_of`; None where not even a day without calls would be reported.
+        rhythm: its pauses; None if there are too few for a bound.
+        allowed_ns: longest allowed pause; 0 without a rhythm.
+        is_silent: the current pause is longer.
+        change: change of the last days; None without one, or if it is silent.
+        floor: see `traffic_days.floor_of`; None if not even a day without calls would be reported.
     """
 
     place: PlaceName
@@ -41,7 +41,7 @@ class Seldom(NamedTuple):
 
 
 def look_at_whole(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Seldom:
-    """Return what is known of the calls of a whole model.
+    """Return the results on the calls of a whole model.
 
     Args:
         windows: its windows.
@@ -53,7 +53,7 @@ def look_at_whole(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) 
 def look_at_part(
     place: PlaceName, keys: set[SeriesKey], windows: Sequence[Window], beside: Sequence[tuple[int, int]], places: int
 ) -> Seldom:
-    """Return what is known of the calls of one of *places*: of the *windows* whose key is among *keys*."""
+    """Return the results on the calls of one of *places*: of the *windows* whose key is among *keys*."""
     mine = [window for window in windows if window.key in keys]
     others = [window for window in windows if window.key not in keys]
     return _look(place, mine, others, beside, places)

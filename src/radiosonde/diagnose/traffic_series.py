@@ -1,12 +1,12 @@
-"""Calls on a regular grid of time, with the windows in which nobody called: what the traffic check reads.
+"""Calls on a regular grid of time, including windows without calls: the input of the traffic check.
 
 A window without calls is not written, so silence can only be seen beside something that goes on: *companions* are the health windows of
 processes and the windows of other models. They count when they covered most of the model's own windows; a replay of another year has none.
 With companions, a step in which anything was written and the model was not is a step without calls. Where nothing was written, or without
 companions, such a step is *unknown* and takes part in nothing: a restart and a store that was away are no loss of traffic.
 
-Steps are as long as one window, or as several where calls are few, so that a step usually holds at least `MIN_CALLS` calls: at most six hours, and
-part a day evenly.
+Steps are as long as one window, or as several where calls are few, so that a step usually holds at least `MIN_CALLS` calls: at most six
+hours, and part a day evenly.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TrafficGrid(NamedTuple):
         step_ns: length of a step.
         keys: the series, the rows of *calls*.
         calls: shape (series, steps); whole steps only.
-        known: whether it is known how many calls a step had, shape (steps,).
+        known: whether the number of calls of a step is known, shape (steps,).
         failures: failed calls of the model by step.
         seconds: latency of the model's calls, summed by step.
     """
@@ -76,14 +76,14 @@ class Rhythm(NamedTuple):
         return np.diff(self.start_ns)
 
     def allowed_ns(self, places: int) -> int:
-        """Return how long no call may come: longer than any pause, by as much as chance makes of random arrivals at one of *places* now and then."""
+        """Return the longest allowed pause: longer than any former one, with a margin for random arrivals at *places* places."""
         pauses = self.pauses
         chance = (_CHANCE + float(np.log(places))) * float(pauses.std())
         return int(max(_LONGER * pauses.max(), pauses.max() + chance)) + _SLACK_STEPS * self.step_ns
 
 
 def written_until(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> int:
-    """Return the end of what was written beside *windows*, or their own end where that says nothing about them."""
+    """Return the end of the data written besides *windows*, or their own end if that is not informative."""
     last = max(window.end_ns for window in windows)
     return max([last, *(end for _, end in beside)]) if _covers(windows, beside) else last
 
@@ -125,7 +125,7 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> T
     until = written_until(windows, beside)
     first = max(min(window.start_ns for window in windows), until - _MONTH_NS)
     kept = [window for window in windows if window.start_ns >= first]
-    if not kept:  # a replay of another year, beside processes that live now
+    if not kept:  # a replay of another year, besides live processes
         return None
     for step in _steps(length):
         grid = _laid_out(kept, beside, step, until)

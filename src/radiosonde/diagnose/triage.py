@@ -1,7 +1,7 @@
-"""The last minutes on one screen: what each signal does now and what is usual, in the order in which an engineer on call would ask.
+"""The last minutes on one screen: current and usual values of each signal, in the order of an on-call engineer's questions.
 
-Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing here decides anything: what is wrong is said by `check`, whose
-findings come first. These lines are for the minutes in which nothing is significant yet, and to see what was ruled out. *Usual* is the day before the
+Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing is decided here: findings come from `check` and are
+listed first. These lines are for the minutes in which nothing is significant yet, and for ruling out causes. *Usual* is the day before the
 last minutes, or as much of it as there is.
 """
 
@@ -29,7 +29,7 @@ _MIN_CALLS = 20.0
 
 
 class TriageLine(NamedTuple):
-    """One signal: what it is, what it does now, what is usual, and by what factor it moved (1 where that says nothing)."""
+    """One signal: its name, its current and usual value, and the factor between them (1 if not applicable)."""
 
     subject: str
     now: str
@@ -50,7 +50,7 @@ def triage_lines(model: str, windows: Sequence[Window], last_ns: int) -> list[Tr
     Args:
         model: the model.
         windows: windows of all models and of the processes.
-        last_ns: how much of the end is *now*.
+        last_ns: length of *now* at the end.
     """
     mine = [window for window in windows if window.key.model == model]
     end = max(window.end_ns for window in mine)

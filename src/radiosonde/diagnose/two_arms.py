@@ -1,7 +1,7 @@
 """Compares the failure rates of two arms by an always-valid test of binomial streams, stratified.
 
 Per step and stratum (a cohort, a lag class) both arms saw the same hour, the same weather and the same users' mix, so only their
-odds ratio is tested; the failure rate itself may do what it likes. For a block with *n1, n0* trials and *e1, e0* events
+odds ratio is tested; the failure rate itself may vary freely. For a block with *n1, n0* trials and *e1, e0* events
 the variable ``prod p1**e1 ... p0**e0 ... / pbar**(e1+e0) ...`` with ``pbar = (n1 p1 + n0 p0) / (n1 + n0)`` has expectation
 at most 1 whenever both arms share one rate (Turner, Ly and Gruenwald 2024), for any p0 and p1 fixed before the block. p0 is the
 control's past rate in the stratum; p1 follows from odds ratios 1.5 ... 1000, which are mixed.
@@ -42,7 +42,7 @@ class ArmVerdict(NamedTuple):
     """How much worse the arm is.
 
     Attributes:
-        ln_e: evidence, looks over time paid, looks over hypotheses not.
+        ln_e: evidence, corrected for looks over time, not for the number of hypotheses.
         start: most likely first step.
         earliest: start of the likelihood set.
         latest: end of it.
@@ -105,7 +105,7 @@ def judge(increments: NDArray[np.float64], dispersion: float = 1.0) -> ArmVerdic
 
     Args:
         increments: log e-values per step and odds ratio.
-        dispersion: how much events cluster (users who fail repeatedly); the log e-value is divided by it.
+        dispersion: dispersion of events (users who fail repeatedly); the log e-value is divided by it.
     """
     scaled = increments / dispersion
     log_r = np.full(scaled.shape[1], -np.inf)

@@ -29,9 +29,9 @@ _OFF_BEFORE = 0.02
 _MIN_OFF_VALUES = 6
 _QUIET = 100.0
 _LAG_BLOCKS = 4
-"""A day: by then the detector has either risen over what was off, or fallen back."""
+"""A day: by then the detector has either risen due to values off the lattice, or fallen back."""
 _GROWTH = 1.2
-"""By how much the values of a feature without a lattice grow before one is fitted again."""
+"""Growth of the values of a feature without a lattice before one is fitted again."""
 
 
 class UnitBreak(NamedTuple):
@@ -44,7 +44,7 @@ class UnitBreak(NamedTuple):
         end: one past the last affected step (size of the axis while it lasts).
         lattice: the lattice before.
         off_share: share of the rows after that are off it.
-        ln_e: evidence: log of the detector, the looks paid.
+        ln_e: evidence: log of the detector, corrected for looks.
     """
 
     start: int
@@ -94,7 +94,7 @@ def find_unit_break(held: Retained, size: int, *, block: int, warm_up: int) -> U
 
 
 def has_lattice(held: Retained) -> bool:
-    """Return whether the values of a feature repeat a step at all, so that `find_unit_break` can say anything."""
+    """Return whether the values of a feature repeat a step at all, as `find_unit_break` requires."""
     return fit_lattice(np.unique(held.values)) is not None
 
 
@@ -105,8 +105,8 @@ def _between(held: Retained, low: int, high: int) -> NDArray[np.float64]:
 class _Past:
     """The distinct values up to a step that only grows, and the lattice they lie on.
 
-    A feature without a lattice asks for one at every block. Sorting its whole past each time would cost the square of its length, so
-    values are merged into those known, and a fit that failed is tried again when a fifth more values have come.
+    A feature without a lattice needs a fit at every block. Sorting its whole past each time would cost the square of its length, so values
+    are merged into the known ones, and a failed fit is retried after a fifth more values.
     """
 
     def __init__(self, held: Retained) -> None:
@@ -118,7 +118,7 @@ class _Past:
         self._enough = 0.0
 
     def fitted(self, settled: int, *, again: bool = True) -> Lattice | None:
-        """Return the lattice of all values before step *settled*; None without one, or where a new fit is not worth its cost.
+        """Return the lattice of all values before step *settled*; None without one, or if a new fit is too expensive.
 
         Args:
             settled: not before that of the last call.

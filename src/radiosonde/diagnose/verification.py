@@ -1,13 +1,14 @@
-"""Verification: did the fix work? A test of the rate since the fix, and what it could have seen.
+"""Verification of a fix: a test of the rate since the fix, and its detection floor.
 
-The rate since the fix is compared with half-way (on the log scale) between what was usual at the place (the upper bound of it) and what it was
-during the incident; where there is an objective, half-way is at most that. *Fixed*: the upper bound of its 95 % interval is below half-way. *Not fixed*: the lower
-bound is above. Else it cannot be told yet, and the answer says how many more calls it takes. Either way it says which rate would have been
-noticed with probability 0.9: a rate that is far above what was usual, or none at all, means that there were too few calls.
+The rate since the fix is compared with half-way (on the log scale) between what was usual at the place (the upper bound of it) and what it
+was during the incident; where there is an objective, half-way is at most that. *Fixed*: the upper bound of its 95 % interval is below
+half-way. *Not fixed*: the lower bound is above. Otherwise it is undecided, and the result includes the number of further calls needed. It
+also includes the rate that would have been detected with probability 0.9: a rate that is far above the usual, or none at all, means that
+there were too few calls.
 
-The interval is Wilson's score interval (JASA 22, 1927) with counts divided by their dispersion, which is estimated from the windows before the
-incident, the largest tenth left out. Where the moment of the fix is not given, it is the most likely one, and the interval is that of 99.7 %
-for having been chosen.
+The interval is Wilson's score interval (JASA 22, 1927) with counts divided by their dispersion, which is estimated from the windows before
+the incident, the largest tenth left out. Where the moment of the fix is not given, it is the most likely one, and the interval is that of
+99.7 % for having been chosen.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ _MOST_RATE = 0.999
 
 
 class MeasuredRate(NamedTuple):
-    """What an incident is measured by, at its place.
+    """The measure of an incident, at its place.
 
     Attributes:
         start_ns: start of each step, ascending.
         end_ns: end of each step.
         hits: events per step.
         trials: trials per step.
-        noun: what the rate is a share of, e.g. ``calls that fail``.
-        objective: rate that is allowed whatever was usual; None for none.
+        noun: the counted calls, e.g. ``calls that fail``.
+        objective: allowed rate, regardless of the usual one; None for none.
     """
 
     start_ns: NDArray[np.int64]
@@ -60,9 +61,9 @@ class Verification(NamedTuple):
         high: upper bound.
         trials: calls since the fix.
         noticed: smallest rate that would have been detected with probability 0.9; NaN where none would.
-        needed: calls that are missing for an answer if the rate is what was usual; 0 when there is one, NaN where none is enough.
-        needed_s: how long they take at the traffic since the fix; NaN without traffic.
-        noun: what the rate is a share of.
+        needed: further calls needed for a decision at the usual rate; 0 when there is one, NaN if none suffices.
+        needed_s: their duration at the traffic since the fix; NaN without traffic.
+        noun: the counted calls.
     """
 
     answer: Literal["fixed", "not fixed", "unknown"]
@@ -124,7 +125,7 @@ def _rate(measured: MeasuredRate, part: slice) -> tuple[float, float]:
 
 
 def _middle(usual: float, during: float, objective: float | None) -> float:
-    """Return the rate half-way between both levels, on the log scale; *usual* is the upper bound of what was usual, 0 where nothing was."""
+    """Return the rate half-way between both levels, on the log scale; *usual* is the upper bound of the usual rate, 0 without one."""
     if not usual:
         return min(during / 4 if objective is None else objective, _MOST_RATE)
     high = max(during, 2 * usual)
@@ -133,7 +134,7 @@ def _middle(usual: float, during: float, objective: float | None) -> float:
 
 
 def _likeliest(measured: MeasuredRate, first: int, usual: float) -> int:
-    """Return the step from which on the usual rate explains best what followed the onset; where it explains nothing, the last fifth."""
+    """Return the step from which on the usual rate fits best; if it never fits, the start of the last fifth."""
     hits, trials = measured.hits[first:], measured.trials[first:]
     whole = (hits.sum() + 0.5) / (trials.sum() + 1.0)
     ill = np.clip(max(float(np.max(hits / np.maximum(trials, 1.0), initial=0.0)) / 2, whole), 2e-6, _MOST_RATE)
@@ -189,7 +190,7 @@ def _noticed(trials: float, middle: float, dispersion: float, z: float) -> float
 
 
 def _needed(rate: float, middle: float, dispersion: float, z: float) -> float:
-    """Return how many trials at *rate* have an interval below *middle*; NaN where none is enough."""
+    """Return the number of trials at *rate* with an interval below *middle*; NaN if none suffices."""
     count = 1.0
     while _interval(rate * count, count, dispersion, z)[1] >= middle:
         count *= 1.25

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEW = 10
-"""Hits a version would have shown by now if it were affected: 10 expected and almost none seen is no accident."""
+"""Number of expected hits of an affected version: 10 expected and almost none seen is not by chance."""
 
 _AFFECTED = 0.2
 
@@ -37,8 +37,8 @@ def judge_versions(rises: NDArray[np.float64], trials: NDArray[np.float64]) -> V
     """Return the scope of a change.
 
     Args:
-        rises: by how much the share of hits rose, by version.
-        trials: what the shares after the onset were counted over, by version.
+        rises: rise of the share of hits, by version.
+        trials: trials of the shares after the onset, by version.
     """
     counted = trials >= _FEW
     largest = float((rises[counted] if counted.any() else rises).max())
@@ -50,7 +50,7 @@ def judge_versions(rises: NDArray[np.float64], trials: NDArray[np.float64]) -> V
 
 
 def scope_words(names: Sequence[str], scope: VersionScope) -> str:
-    """Return the sentence that says which of the versions *names* are affected, which are not, and which nobody knows."""
+    """Return a sentence with the versions of *names* that are affected, unaffected, and unknown."""
     rest = set(range(len(names))) - set(scope.untested)
     if scope.untested:
         spared = rest - set(scope.versions) if scope.versions else ()

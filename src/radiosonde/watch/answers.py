@@ -15,7 +15,7 @@ Examples = list[tuple[Window, Exemplar]]
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What the last diagnosis of a model said.
+    """The last diagnosis of a model.
 
     Attributes:
         model: the model.
@@ -83,5 +83,5 @@ def example_of(examples: Examples, finding: Finding) -> Exemplar | None:
 def _dimensions(cohort: str) -> Collection[tuple[str, str]]:
     try:
         return list(parse_cohort(cohort).items())
-    except ValueError:  # the overflow, or one that somebody named by hand
+    except ValueError:  # the overflow, or a hand-written cohort name
         return [("", cohort)]

@@ -1,4 +1,4 @@
-"""The incident of the watch itself: it cannot read what it is to look at, so nothing is known, and silence would pass for health."""
+"""The incident of the watch itself: its source is unreadable, and without an incident that would look like health."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def blinded(source: str, since_ns: int, now_ns: int, why: str) -> tuple[KnownInc
     """Return the incident of a watch that cannot read *source*, and its event.
 
     Args:
-        source: what it is to look at.
-        since_ns: wall clock of the last look.
+        source: the source.
+        since_ns: wall clock of the last diagnosis.
         now_ns: wall clock.
         why: the error.
     """

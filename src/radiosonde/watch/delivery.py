@@ -1,8 +1,8 @@
-"""Sends what waits: a thread for each channel, so that one that hangs delays no other, and never the diagnosis.
+"""Sends notifications: one thread per channel, so that one that hangs delays neither others nor the diagnosis.
 
-An attempt is counted in the store before it is made, with the time of the next: doubling from `FIRST_S` to `LONGEST_S`, or what the receiver
-asks for. After `GIVE_UP_NS` a notification is dropped, counted and logged. Whatever is answered, the notification is removed only then; one
-whose answer could not be written down is remembered, so that only a kill between the answer and the commit can repeat it.
+An attempt is counted in the store before it is made, with the time of the next: doubling from `FIRST_S` to `LONGEST_S`, or as requested by
+the receiver. After `GIVE_UP_NS` a notification is dropped, counted and logged. A notification is removed only after a response; one whose
+response could not be stored is remembered, so that only a kill between the response and the commit can repeat it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FIRST_S, LONGEST_S = 2.0, 300.0
 GIVE_UP_NS = 86_400 * NS
 IDLE_S = 30.0
 BROKEN_S = 5.0
-"""Seconds until the store is asked again that could not be read."""
+"""Seconds until an unreadable store is retried."""
 
 
 class DeliveryCounts:
-    """Counts what became of notifications, by channel. Any thread may call it."""
+    """Counts the results of notifications, by channel. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
@@ -79,7 +79,7 @@ class Rate:
 
 
 class Sending(Protocol):
-    """Something that is done in a thread of its own, and says after how many seconds to do it again."""
+    """A task for a separate thread, which returns the number of seconds until its next run."""
 
     name: str
 
@@ -97,10 +97,10 @@ class QueueSender:
 
     Args:
         channel: where they go.
-        state: where they wait.
-        guard: counts what is dropped.
-        counts: counts what became of them.
-        per_hour: how many, in the long run.
+        state: holds the pending notifications.
+        guard: counts dropped notifications.
+        counts: counts the results.
+        per_hour: largest long-term rate.
     """
 
     def __init__(
@@ -177,13 +177,13 @@ class QueueSender:
 
 
 class FeedSender:
-    """Says to one Alertmanager what is firing.
+    """Sends the firing alerts to one Alertmanager.
 
     Args:
         feed: makes the requests.
         known: returns all incidents, or None while another watch has the lease.
         guard: logs.
-        counts: counts what became of the requests.
+        counts: counts the results of requests.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class FeedSender:
         self._failures = 0
 
     def turn(self) -> float:
-        """Say it; return the seconds until it is said again."""
+        """Send all alerts; return the seconds until the next transmission."""
         known = self._known()
         request = None if known is None else self._feed.request(known, wall_ns())
         if request is None:
@@ -214,7 +214,7 @@ class FeedSender:
         return min(AGAIN_S, FIRST_S * 2.0 ** min(self._failures, 5))
 
     def show(self, known: Iterable[KnownIncident], now_ns: int) -> str:
-        """Return what would be said, for people."""
+        """Return a readable form of the alerts."""
         request = self._feed.request(known, now_ns)
         return (
             "nothing" if request is None else f"POST {masked(request.url)}\n{request.body.decode('utf-8', 'replace')}"
@@ -228,7 +228,7 @@ class SendingThread:
     """Runs a sender until it is stopped.
 
     Args:
-        sender: what to run.
+        sender: the task.
         guard: contains its errors.
     """
 
@@ -243,16 +243,16 @@ class SendingThread:
         self._thread.start()
 
     def wake(self) -> None:
-        """Let it look now."""
+        """Run the task now."""
         self._wake.put(None)
 
     def stop(self) -> None:
-        """Let it end after what it is doing."""
+        """End the thread after its current run."""
         self._is_stopping = True
         self.wake()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end; one that hangs in a request is left behind, and what it was sending is sent again."""
+        """Wait for its end; a thread that hangs in a request is abandoned, and its notification is sent again."""
         if self._thread.join(timeout_s):
             self._sender.close()
 

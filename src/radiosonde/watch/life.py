@@ -1,12 +1,12 @@
-"""The life of incidents over looks: compares a diagnosis with the incidents that were known, and makes events of the differences.
+"""The life cycle of incidents: compares a diagnosis with the known incidents, and creates events from the differences.
 
-Pure: no clock, no file. What a diagnosis says of an incident is taken as it is; what is added here is memory:
+Pure: no clock, no file. The diagnosis of an incident is used unchanged; this module adds memory:
 
-* An incident keeps the id under which it was first told, also where a later look dates it otherwise (`is_known_again`).
-* Only evidence closes one: the diagnosis lists it as ended. One that a diagnosis does not mention any more, although it looked at the model,
-  is open for `MISSES` more looks, and then withdrawn.
-* Severity, place and name of an open incident may change. A page is told at once, anything else once in `QUIET_NS`.
-* The first look at a store tells what is open, and nothing of what was over before.
+* An incident keeps its first reported id, even if a later diagnosis dates it differently (`is_known_again`).
+* Only evidence closes one: the diagnosis lists it as ended. One that a diagnosis of its model no longer mentions stays open for `MISSES`
+  more diagnoses, and is then withdrawn.
+* Severity, place and name of an open incident may change. A page is reported at once, other changes once per `QUIET_NS`.
+* The first diagnosis of a store reports open incidents only.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class KnownIncident:
     """An incident as the watch knows it.
 
     Attributes:
-        incident: what metrics show.
-        state: where it is in its life.
-        identity: by what it is known again, as JSON.
-        number: events told so far.
-        misses: looks in a row that did not mention it.
+        incident: the incident as shown in metrics.
+        state: its state.
+        identity: identifies it in later diagnoses, as JSON.
+        number: number of events so far.
+        misses: consecutive diagnoses without it.
         changed_ns: wall clock of the last event.
-        over_ns: wall clock since when it is over; 0 while it is open.
-        severities: all severities under which it was told, the last one last.
-        event: the last event told, as JSON; ``""`` for none.
+        over_ns: wall clock of its end; 0 while it is open.
+        severities: all reported severities, the latest last.
+        event: the last event, as JSON; ``""`` for none.
     """
 
     incident: WatchedIncident
@@ -89,8 +89,8 @@ class Links(NamedTuple):
     """Makes the links of an event.
 
     Attributes:
-        runbook: of an incident: where it says what to do.
-        dashboard: of an incident and its onset and end in nanoseconds.
+        runbook: returns the runbook of an incident.
+        dashboard: returns the dashboard for an incident and its onset and end in nanoseconds.
         trace: of a finding: URL, trace id and span id of an affected call; each ``""`` for none.
     """
 
@@ -100,13 +100,13 @@ class Links(NamedTuple):
 
 
 class Turned(NamedTuple):
-    """What a look changed.
+    """Changes of one diagnosis.
 
     Attributes:
-        known: all incidents that are known now, by id.
-        changed: ids of those that are not what they were.
-        forgotten: ids of those that are known no more.
-        events: what is to be told, in order.
+        known: all known incidents, by id.
+        changed: ids of changed incidents.
+        forgotten: ids of removed incidents.
+        events: events to send, in order.
     """
 
     known: dict[str, KnownIncident]
@@ -116,7 +116,7 @@ class Turned(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When a look was, and what was before.
+    """Time of a diagnosis, and the state before.
 
     Attributes:
         now_ns: wall clock.
@@ -130,7 +130,7 @@ class Moment(NamedTuple):
 
 
 def turn(known: Mapping[str, KnownIncident], diagnosis: Diagnosis, moment: Moment, links: Links) -> Turned:
-    """Return what becomes of the *known* incidents after *diagnosis*."""
+    """Update the *known* incidents from *diagnosis*."""
     found = _matched(known, diagnosis.incidents, moment.window_ns)
     turned = Turned(dict(known), set(), set(), [])
     causes = _causes(diagnosis)
@@ -176,7 +176,7 @@ def _matched(known: Mapping[str, KnownIncident], found: Iterable[Finding], windo
             ),
             finding.id,
         )  # fmt: skip
-        # Two findings of one incident: the first, which is the open or the later one, speaks for it.
+        # Two findings of one incident: the first, which is the open or the later one, is used.
         matched.setdefault(former, finding)
     return matched
 
@@ -184,7 +184,7 @@ def _matched(known: Mapping[str, KnownIncident], found: Iterable[Finding], windo
 def _step(
     before: KnownIncident | None, finding: Finding, shown: WatchedIncident, moment: Moment
 ) -> tuple[EventKind | None, KnownIncident | None]:
-    """Return what happened to an incident that the diagnosis mentions, and what it is now; None for what is not followed."""
+    """Return the event and the new state of an incident in the diagnosis; None for incidents that are not tracked."""
     identity = identity_of(finding, finding.check)
     if finding.onset.ended_ns is None:
         if finding.severity == "info" and before is None:
@@ -205,7 +205,7 @@ def _step(
         before_ns = moment.before_ns(finding.where.model)
         if not before_ns or opened_ns <= before_ns:
             return None, None
-        # It opened and ended since the last look, as after an outage of the source: told once, as over.
+        # It opened and ended since the last diagnosis, as after an outage of the source: reported once, as over.
         return "recovered", KnownIncident(shown, state, identity, over_ns=moment.now_ns)
     over_ns = before.over_ns or moment.now_ns
     if before.is_open:
@@ -227,7 +227,7 @@ def _changed(before: KnownIncident, after: KnownIncident, moment: Moment) -> Eve
 
 
 def _said_before(before: KnownIncident) -> WatchedIncident:
-    """Return the incident as it was told last: changes that were too soon to be told are compared with that."""
+    """Return the last reported incident, for comparison with changes that were too early to report."""
     if not before.event:
         return before.incident
     return WatchedIncident(**json.loads(before.event)["incident"])
@@ -272,7 +272,7 @@ def _miss(turned: Turned, before: KnownIncident, diagnosis: Diagnosis, moment: M
 
 
 def _looked_at(diagnosis: Diagnosis, model: str) -> bool:
-    """Return whether the diagnosis had windows of *model*: silence closes nothing."""
+    """Return whether the diagnosis had windows of *model*: missing data closes nothing."""
     return any(each.where.model == model for each in diagnosis.checked) and not any(
         gap.subject == "all" and gap.where.model in (model, "") for gap in diagnosis.missing
     )
@@ -283,7 +283,7 @@ def _shown(
 ) -> WatchedIncident:
     where = finding.where
     is_over = finding.onset.ended_ns is not None
-    # What is over is listed as a note; it was what it was.
+    # Ended incidents are listed as notes; the severity is kept.
     severity = before.incident.severity if finding.severity == "info" and before is not None else finding.severity
     hypothesis = causes.get((where.model, finding.title), "unknown")
     if is_over and before is not None:
@@ -302,7 +302,7 @@ def place_of(finding: Finding) -> str:
 
 
 def _causes(diagnosis: Diagnosis) -> dict[tuple[str, str], str]:
-    """Return the likeliest cause that each finding speaks for, by model and title."""
+    """Return the likeliest cause supported by each finding, by model and title."""
     causes: dict[tuple[str, str], str] = {}
     for hypothesis in diagnosis.hypotheses:
         for fact in hypothesis.speaks_for:
@@ -339,7 +339,7 @@ def _event(kind: EventKind, after: KnownIncident, finding: Finding, now_ns: int,
 
 
 def _document(finding: Finding, incident_id: str) -> str:
-    """Return the finding as JSON without its figures, and without what is too long for an event."""
+    """Return the finding as JSON, without figures and fields too long for an event."""
     plain = replace(finding, figures=(), id=incident_id).to_json()
     text = json.dumps(plain, ensure_ascii=False)
     for name in ("evidence", "next_steps", "verdict"):
@@ -355,5 +355,5 @@ def _event_id(after: KnownIncident) -> str:
 
 
 def shown_incidents(known: Iterable[KnownIncident], now_ns: int) -> Sequence[WatchedIncident]:
-    """Return what metrics show: incidents that are open, and those that were a day ago."""
+    """Return the incidents for metrics: those that are open or were open within a day."""
     return [each.incident for each in known if each.is_open or now_ns - each.over_ns <= SHOWN_NS]

@@ -1,15 +1,15 @@
-"""Looks at stores as they grow: which models are worth a diagnosis now, and what all of them say together.
+"""Diagnoses growing stores: selects the models to diagnose, and merges their diagnoses.
 
 A diagnosis of one model reads all its windows: two seconds for 200 features and two days of minutes. Twenty of them a minute would take
-two thirds of a core, so a look is made of two parts:
+two thirds of a core, so a diagnosis has two parts:
 
-* At every window the parts that were written since are taken over by detectors that are kept up (`radiosonde.diagnose.live`), a millisecond a
-  model. Whatever changes there makes the model urgent: it is diagnosed at once.
-* The other models are diagnosed in turn, the one looked at longest ago first, as often as a share of a core affords. With few models or
-  features that is at every window.
+* At every window the parts that were written since are taken over by detectors that are kept up (`radiosonde.diagnose.live`), a millisecond
+  a model. Any change there makes the model urgent: it is diagnosed at once.
+* The other models are diagnosed in turn, the least recently diagnosed first, within a share of a core. With few models or features that is
+  at every window.
 
-A window whose end has not come by the wall clock is left out of a diagnosis: an agent writes it in parts every few seconds, and half a minute of
-calls would be taken for a drop. Windows of a replay, whose event time is of another year, are all whole.
+A window whose end has not come by the wall clock is left out of a diagnosis: an agent writes it in parts every few seconds, and half a
+minute of calls would be taken for a drop. Windows of a replay, whose event time is of another year, are all whole.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LATE_NS = 3600 * NS
 MOST_CREDIT_S = 600.0
 """Seconds of the past whose share of a core may be used at once."""
 ONE_LOOK_NS = NS
-"""CPU time after which a look leaves other models to the next."""
+"""CPU time after which other models are left to the next run."""
 
 Spans = set[tuple[int, int]]
 """Start and end of windows."""
@@ -49,14 +49,14 @@ PolicyOf = Callable[[Sequence[Path], StoredSource], Policy]
 
 
 class Look(NamedTuple):
-    """What a look found.
+    """Results of one run.
 
     Attributes:
-        diagnosis: what is known of all models, each as of its last diagnosis.
+        diagnosis: diagnosis of all models, each as of its last one.
         window_ns: length of the windows.
-        before_ns: end of the newest window of the diagnosis before, by model; those looked at for the first time are absent.
-        is_partial: there is more to look at as soon as possible.
-        example: of a finding: a call that it affected; None where none is known.
+        before_ns: end of the newest window of the previous diagnosis, by model; absent for new models.
+        is_partial: further models are to be diagnosed as soon as possible.
+        example: returns an affected call of a finding; None if unknown.
     """
 
     diagnosis: Diagnosis
@@ -70,7 +70,7 @@ class Looker(Protocol):
     """Something that can be diagnosed again and again."""
 
     def has_grown(self, now_ns: int) -> bool:
-        """Say whether there is something new since the last look. Cheap."""
+        """Return whether there is new data since the last run. Cheap."""
         ...
 
     def look(self, now_ns: int) -> Look:
@@ -80,7 +80,7 @@ class Looker(Protocol):
 
 @dataclass(slots=True)
 class _Known:
-    """What is remembered between two looks."""
+    """State kept between two runs."""
 
     answers: dict[str, ModelAnswer] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
@@ -96,10 +96,10 @@ class StoreLooker:
 
     Args:
         stores: as for `open_source`; a folder may get new stores meanwhile.
-        policy_of: returns what people have declared, asked at each look.
+        policy_of: returns the policy; called in each run.
         model: this model only; None for all.
         require: as for `check`.
-        share: share of a core for diagnoses that are not urgent; None to diagnose every model at every look.
+        share: share of a core for diagnoses that are not urgent; None to diagnose every model in every run.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class StoreLooker:
         self._references: dict[str, Reference] = {}
 
     def has_grown(self, now_ns: int) -> bool:
-        """Say whether a place has other parts than at the last look, or a model still waits.
+        """Return whether a source has new parts since the last run, or a model still waits.
 
         Raises:
             StoreError: a store cannot be read.
@@ -137,7 +137,7 @@ class StoreLooker:
         return self._marks(open_source(self._stores, sketches=False, label_cells=False)) != self._seen
 
     def look(self, now_ns: int) -> Look:
-        """Take over what came, and diagnose what is worth it.
+        """Read new parts, and diagnose the selected models.
 
         Raises:
             StoreError: a store cannot be read.
@@ -175,12 +175,12 @@ class StoreLooker:
         examples = {each: call for answer in answers.values() for each, call in answer.examples.items()}
         return Look(diagnosis, window_ns, before, is_partial, lambda finding: examples.get(finding.id))
 
-    # What came ------------------------------------------------------------------------------------------------------
+    # New parts ------------------------------------------------------------------------------------------------------
 
     def _take_over(
         self, source: StoredSource, policy: Policy, models: Callable[[], Collection[str]], until_ns: int
     ) -> None:
-        """Feed the detectors that are kept up with the parts written since the last look."""
+        """Feed the live detectors with the parts written since the last run."""
         known = self._known
         came: list[Window] = []
         for place in source.places:
@@ -211,7 +211,7 @@ class StoreLooker:
         known.urgent |= {change.model for change in self._live.advance(fresh) if change.what != "verified"}
 
     def _worth_it(self) -> Iterator[str]:
-        """Yield the models to be diagnosed now: urgent ones, then those that grew, the one looked at longest ago first."""
+        """Yield the models to diagnose now: urgent ones, then those that grew, the least recently diagnosed first."""
         known = self._known
         for model in sorted(known.urgent):
             known.urgent.discard(model)
@@ -245,7 +245,7 @@ class StoreLooker:
         windows = [window for window in stored if window.end_ns <= now_ns - SETTLES_NS]
         if not windows:
             return
-        # Other models are there by their times alone: that they were served says that somebody was counting.
+        # Of other models only the times are used: they show that counting worked.
         others = [
             replace(
                 windows[0],

@@ -15,9 +15,9 @@ class OtlpMetrics:
     """Sends a snapshot again and again.
 
     Args:
-        make: makes the exporter, at the first turn: it loads OpenTelemetry.
-        snapshot: returns what is sent.
-        every_s: seconds between two.
+        make: creates the exporter, in the first run: it loads OpenTelemetry.
+        snapshot: returns the snapshot to send.
+        every_s: interval in seconds.
         guard: logs and contains.
     """
 

@@ -1,4 +1,4 @@
-"""Makes what metrics show of a diagnosis: floors, what was not checked, and the status of each model."""
+"""Metrics of a diagnosis: floors, gaps, and the status of each model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def models_of(diagnosis: Diagnosis) -> list[str]:
-    """Return the models that a diagnosis says anything about."""
+    """Return the models in a diagnosis."""
     places = [each.where for each in diagnosis.checked]
     places += [each.where for each in (*diagnosis.not_checked, *diagnosis.missing)]
     places += [each.where for each in diagnosis.findings]
@@ -32,7 +32,7 @@ def statuses_of(diagnosis: Diagnosis) -> dict[str, str]:
 
 
 def results_of(diagnosis: Diagnosis) -> dict[tuple[str, str, str], int]:
-    """Return how many parts of each check were made and how many could not be, by model, check and result; zeros included."""
+    """Return the number of passed and missing parts of each check, by model, check and result; zeros included."""
     passed = Counter((each.where.model, each.name or "engine") for each in diagnosis.checked)
     skipped = Counter((each.where.model, each.name or "engine") for each in diagnosis.not_checked)
     return {

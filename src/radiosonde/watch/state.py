@@ -1,10 +1,10 @@
-"""What a watch keeps over restarts, in tables of the store: the lease, the incidents, and the notifications that wait.
+"""Persistent state of a watch, in tables of the store: the lease, the incidents, and the pending notifications.
 
-In the store for the reason that annotations are (`radiosonde.store.annotations`): it travels with the windows it is about, two watches of
-one store see the same, and a step is one transaction. The tables are made by the first watch, and the schema version stays.
+In the store for the same reasons as annotations (`radiosonde.store.annotations`): it stays with its windows, two watches of one store share
+it, and a step is one transaction. The tables are created by the first watch, without a new schema version.
 
-A step of a watch writes what it knows of the incidents *and* the notifications that follow from it in one transaction, if it still holds
-the lease. A notification is removed after its receiver has answered. So a watch that is killed anywhere loses none, and repeats at most
+A step of a watch writes the incidents *and* the resulting notifications in one transaction, if it still holds the lease. A notification is
+removed after its receiver has answered. So a watch that is killed anywhere loses none, and repeats at most
 the one whose answer it had not read; that one has the same event id.
 """
 
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS watch_lease (
     holder   TEXT    NOT NULL,  -- one watch of one process
     host     TEXT    NOT NULL,  -- its machine, boot and process namespace
     pid      INTEGER NOT NULL,
-    began    TEXT    NOT NULL,  -- when its process began, as the kernel says
+    began    TEXT    NOT NULL,  -- start of its process, from the kernel
     until_ns INTEGER NOT NULL   -- wall clock
 );
 CREATE TABLE IF NOT EXISTS watch_looks (
@@ -66,7 +66,7 @@ ORDER BY next_ns > ?, is_page DESC, next_ns, delivery_id LIMIT 1
 
 
 class Owner(NamedTuple):
-    """Who watches: a process, recognizable from others of its machine."""
+    """Identity of a watch: a process, unique on its machine."""
 
     holder: str
     host: str
@@ -75,7 +75,7 @@ class Owner(NamedTuple):
 
 
 class KeptState(NamedTuple):
-    """What an earlier watch, or an earlier step of this one, left.
+    """The state left by an earlier watch, or by an earlier step of this one.
 
     Attributes:
         incidents: JSON texts by id.
@@ -120,7 +120,7 @@ class PendingDelivery(NamedTuple):
 
 
 class StoredStep(NamedTuple):
-    """What a step of a watch changes.
+    """The changes of a step of a watch.
 
     Attributes:
         incidents: JSON texts of the incidents that changed, by id.
@@ -147,7 +147,7 @@ class WatchState:
 
     Args:
         path: the SQLite file.
-        mine: who holds the lease, if it is this watch.
+        mine: identity of this watch in the lease.
     """
 
     def __init__(self, path: Path, mine: Owner) -> None:
@@ -186,7 +186,7 @@ class WatchState:
                 connection.execute("DELETE FROM watch_lease WHERE holder = ?", (self._mine.holder,))
 
     def load(self) -> KeptState:
-        """Return what is kept.
+        """Return the stored state.
 
         Raises:
             StoreError: the store cannot be read.
@@ -262,7 +262,7 @@ class WatchState:
             connection.execute("DELETE FROM watch_outbox WHERE delivery_id = ?", (delivery.delivery_id,))
 
     def pending(self) -> dict[str, int]:
-        """Return how many notifications wait, by channel.
+        """Return the number of pending notifications, by channel.
 
         Raises:
             StoreError: the store cannot be read.
@@ -273,7 +273,7 @@ class WatchState:
             return dict(connection.execute("SELECT channel, count(*) FROM watch_outbox GROUP BY channel").fetchall())
 
     def lease(self) -> tuple[Owner, int] | None:
-        """Return who holds the lease and until when; None for nobody.
+        """Return the holder and the expiry of the lease; None if it is free.
 
         Raises:
             StoreError: the store cannot be read.
@@ -294,7 +294,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 
 def _put(connection: sqlite3.Connection, note: Note, now_ns: int) -> int:
-    """Add a notification; return how many others were dropped to make room."""
+    """Add a notification; return the number of others dropped for it."""
     if note.kind == "changed":  # what it says is newer than what an earlier one would say
         connection.execute(
             "DELETE FROM watch_outbox WHERE channel = ? AND incident = ? AND kind = 'changed' AND attempts = 0",
@@ -316,7 +316,7 @@ def _put(connection: sqlite3.Connection, note: Note, now_ns: int) -> int:
 
 
 def _host() -> str:
-    """Return what tells this machine, its boot and its process namespace from others: within it a process id means one process."""
+    """Return the identity of this machine, boot and process namespace, within which a process id is unique."""
     boot, namespace = "", ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
@@ -326,7 +326,7 @@ def _host() -> str:
 
 
 def _began(pid: int) -> str:
-    """Return when a process began, in ticks since the boot; ``""`` where it does not run or nobody can tell."""
+    """Return the start of a process, in ticks since the boot; ``""`` if it does not run or is unknown."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
     return ""

@@ -1,10 +1,11 @@
-"""The watch: looks when there is something new, follows the incidents, keeps them, and wakes what sends.
+"""The watch: diagnoses new data, tracks and stores incidents, and wakes the senders.
 
-One thread looks; each channel has one of its own, and so have the lease and the metrics over OTLP. A watch without the lease stands by: it
-looks at nothing, sends nothing, and shows that it stands by. A watch that cannot reach the store goes on showing what it knew, and that it
-has not looked since.
+One thread diagnoses; each channel has its own thread, and so have the lease and the metrics over OTLP. A watch without the lease is a
+standby: it diagnoses and sends nothing, and exports that it is a standby. A watch that cannot reach the store continues to export its last
+state, and the age of that state.
 
-A look costs what the store holds. After one that took long the next is put off, so that a watch never takes more than `MOST_SHARE` of a core.
+A look costs what the store holds. After one that took long the next is put off, so that a watch never takes more than `MOST_SHARE` of a
+core.
 """
 
 from __future__ import annotations
@@ -38,18 +39,18 @@ LONGEST_PAUSE = 5
 """Looks come at least once in so many intervals: what people declare changes, and a source that stopped is stale."""
 MOST_SHARE = 0.1
 BLIND_AFTER = 3
-"""Intervals without a look after which the watch opens an incident of its own."""
+"""Intervals without a diagnosis after which the watch opens an incident of its own."""
 
 
 class Lease:
-    """Holds the lease of the source, in a thread of its own: a look may take longer than the lease is good for.
+    """Holds the lease of the source, in a separate thread: a diagnosis may take longer than the lease is valid.
 
     Args:
         state: where it is.
         guard: logs.
 
     Attributes:
-        is_held: whether it was this watch's when the store was last asked.
+        is_held: whether this watch held it at the last check.
     """
 
     name = "lease"
@@ -63,7 +64,7 @@ class Lease:
         try:
             self.is_held = self._state.take_lease(wall_ns(), LEASE_NS)
         except StoreError as error:
-            # Nobody else can have it either. What was known stays known.
+            # No other watch can get it either. The last state is kept.
             self._guard.warn("lease", "The watch cannot reach its state: %s", error)
         return RENEW_S
 
@@ -81,10 +82,10 @@ class WatchOptions:
     """How a watch works.
 
     Attributes:
-        every_s: seconds between two looks at least.
+        every_s: shortest time between two diagnoses, in seconds.
         severities: severities that are notified.
-        links: makes the links of events, of a look.
-        tell: is called with each event, for people.
+        links: creates the links of events of a diagnosis.
+        tell: called with each event, to print it.
     """
 
     every_s: float
@@ -97,13 +98,13 @@ class Watcher:
     """Looks, for one thread; `snapshot` and `known` may be called from others.
 
     Args:
-        looker: what is looked at.
-        state: what is kept.
-        lease: whether to look.
-        channels: where events go.
-        counts: counts of what became of notifications.
-        options: how.
-        guard: logs, and counts what is lost.
+        looker: runs the diagnoses.
+        state: persistent state.
+        lease: the lease.
+        channels: destinations of events.
+        counts: results of notifications.
+        options: the options.
+        guard: logs, and counts losses.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class Watcher:
             return self._failed(error)
 
     def look(self) -> Diagnosis | None:
-        """Look, and keep what it says; return the diagnosis, None where another watch has the lease.
+        """Diagnose, and store the result; return the diagnosis, None if another watch has the lease.
 
         Raises:
             StoreError: the source or the state cannot be reached.
@@ -174,12 +175,12 @@ class Watcher:
         return look.diagnosis
 
     def known(self) -> Iterable[KnownIncident] | None:
-        """Return the incidents; None where this watch stands by, or has not looked yet."""
+        """Return the incidents; None if this watch is a standby, or before the first diagnosis."""
         shown = self._shown
         return None if shown is None or not self._lease.is_held else list(shown[0].values())
 
     def snapshot(self) -> Snapshot:
-        """Return what is exported."""
+        """Return the exported state."""
         shown, now_ns = self._shown, wall_ns()
         is_leading = self._lease.is_held
         watched = Watched(
@@ -217,7 +218,7 @@ class Watcher:
         return bool(self._failing_ns) or now - self._tried_ns >= longest_ns or self._looker.has_grown(wall_ns())
 
     def _failed(self, error: RadiosondeError) -> bool:
-        """Say that a look failed; open an incident of the watch itself when that goes on. Return whether something is to be sent."""
+        """Report a failed diagnosis; open an incident of the watch itself if failures persist. Return whether there is something to send."""
         now_ns = wall_ns()
         self._looks["failed"] += 1
         self._failing_ns = self._failing_ns or now_ns
@@ -237,7 +238,7 @@ class Watcher:
         return is_long
 
     def _tell_now(self, own: KnownIncident, event: IncidentEvent) -> None:
-        """Keep an event of the watch itself: now, where the state can be reached although the source cannot, or with the next look."""
+        """Store an event of the watch itself: now, if the state is reachable although the source is not, or with the next diagnosis."""
         known = dict(self._known or {})
         notes = self._notes(Turned(known, set(), set(), [event]))
         step = StoredStep({own.incident.id: own.to_text()}, (), notes, self._last_look_ns, self._end_ns)
@@ -248,7 +249,7 @@ class Watcher:
             self._lease.is_held = False
 
     def _sighted(self, now_ns: int) -> list[tuple[KnownIncident, IncidentEvent]]:
-        """Return the incidents of the watch itself that end with this look."""
+        """Return the incidents of the watch itself that end with this diagnosis."""
         return [
             sighted(each, now_ns)
             for each in (self._known or {}).values()

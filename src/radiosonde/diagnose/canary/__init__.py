@@ -1,4 +1,4 @@
-"""Canary: is the new version of a model worse, better, or as good as the old one? Valid at every look.
+"""Canary: is the new version of a model worse, better, or as good as the old one? Valid under continuous monitoring.
 
 `make_rollout` lays out the windows of both versions, `judge_rollout` compares them, and `print_canary` and `render_canary` show the
 `CanaryReport`. Like the rest of diagnosis it reads no clock, no file and no setting.

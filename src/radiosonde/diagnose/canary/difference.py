@@ -1,12 +1,12 @@
-"""How large the difference of the two versions can be: a confidence sequence, valid at every look.
+"""Confidence sequence for the difference of the two versions, valid under continuous monitoring.
 
 For each difference *d* of a grid the null "new minus old is *d*" is tested by the e-value of two binomial blocks with *n1, n0* trials:
 the likelihood at rates *p1, p0* fixed before the block over the likelihood at the point *(q + d, q)* of the null that is nearest to them,
 the minimiser of ``n1 KL(p1 || q + d) + n0 KL(p0 || q)`` (Turner and Gruenwald, "Exact anytime-valid confidence intervals for contingency
-tables", 2023). For any true rates of the null, ``ln E[e] <= sum n (true - q) (p - q) / (q (1 - q)) <= 0``: the second step is the minimiser's
-condition of first order. So products of such blocks exceed *1 / a* with probability at most *a*, at any time, whatever the rates do from block
-to block. The rates are the past's, smoothed towards each other. The interval holds the differences that were never rejected, widened
-to the next grid point.
+tables", 2023). For any true rates of the null, ``ln E[e] <= sum n (true - q) (p - q) / (q (1 - q)) <= 0``: the second step is the
+minimiser's condition of first order. Products of such blocks therefore exceed *1 / a* with probability at most *a*, at any time, for any
+course of the rates. The rates are the past's, smoothed towards each other. The interval holds the differences that were never rejected,
+widened to the next grid point.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def growth_per_row(share: float, new: float, old: float, delta: float) -> float:
     """Return the expected log e-value per row of the new version against *delta*, when its rate is *new* and that of the old one *old*.
 
     Args:
-        share: rows of the new version over those of both.
+        share: share of the new version in the rows of both.
         new: rate of the new version.
         old: rate of the old version.
         delta: difference under the null.

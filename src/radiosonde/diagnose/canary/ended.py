@@ -1,10 +1,10 @@
-"""Ended incidents of the old version, which are no measure of what it usually does.
+"""Ended incidents of the old version, which are excluded from its baseline.
 
-During a rollout both versions live through the same minutes, so nothing of it is left out. The day before is different: it says how often the old
-version fails, how long its calls take and how its events cluster. An outage in it would hide a slow canary behind slow calls of yesterday.
+During a rollout both versions run at the same time, so nothing of it is excluded. The day before is the baseline for the failure rate, the
+latency and the clustering of events of the old version. An outage in it would hide a slow canary behind slow calls of yesterday.
 
-Only the time before the first step of the rollout is looked at, so every look leaves out the same. An incident that goes on when the rollout begins is
-not left out: it is what the old version does now.
+Only the time before the first step of the rollout is searched, so every look excludes the same time. An incident that is ongoing when the
+rollout begins is kept, because it is the current state of the old version.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
 
 _FEWEST_STEPS = 20
-"""Windows below which there is nothing that an incident could be told from."""
+"""Smallest number of windows for detecting an incident."""
 
 
 def ended_incidents(model: str, windows: Sequence[Window]) -> tuple[KnownBad, ...]:

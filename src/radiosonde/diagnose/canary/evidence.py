@@ -1,17 +1,19 @@
-"""Evidence that the new version is worse, per place, valid at every look from the first canary row on.
+"""Evidence that the new version is worse, per place, valid under continuous monitoring from the first canary row on.
 
 Within a step and a stratum (a cohort cell, a lag class) both versions serve the same minute and the same users, so only their odds ratio is
-tested (`radiosonde.diagnose.two_arms`). The e-values of the strata of a place multiply. Two things are unknown and mixed over, with weights fixed
+tested (`radiosonde.diagnose.two_arms`). The e-values of the strata of a place multiply. Two things are unknown and mixed over, with weights
+fixed
 beforehand:
 
 * the size of the fault: `RATIOS`, with more weight on large ones in a cohort than in the whole version;
-* its beginning: with weight `_AT_ONCE` the first row of the new version, else step *s* with weight proportional to ``(s + 1)**-1.1``. So a fault
-  from the start costs 0.1 nats, and one that begins hours later about ten.
+* its beginning: with weight `_AT_ONCE` the first row of the new version, else step *s* with weight proportional to ``(s + 1)**-1.1``. So a
+  fault from the start costs 0.1 nats, and one that begins hours later about ten.
 
 The mixture is a test martingale under the null, so by Ville's inequality it ever exceeds *1 / a* with probability at most *a*.
 
-*Clusters.* One bad request retried twenty times is one event. Each increment is divided by the dispersion of the Mantel-Haenszel residuals of the
-steps *before* it, of the place and of the whole, at least 1. A power at most 1 of an e-value is an e-value (Jensen), so this keeps the guarantee.
+*Clusters.* One bad request retried twenty times is one event. Each increment is divided by the dispersion of the Mantel-Haenszel residuals
+of the steps *before* it, of the place and of the whole, at least 1. A power at most 1 of an e-value is an e-value (Jensen), so this keeps
+the guarantee.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class PlaceEvidence(NamedTuple):
         ln_e: mixture over sizes and beginnings, shape (places, steps).
         carriers: index of the size that carries the evidence at each step, same shape.
         members: strata of each place, shape (places, strata).
-        increments: log e-values of strata, steps and sizes, not yet divided.
+        increments: undivided log e-values of strata, steps and sizes.
         scale: what the increments of each place and step are divided by.
     """
 
@@ -66,7 +68,7 @@ class PlaceEvidence(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the old version did before the first step.
+    """Baseline of the old version before the first step.
 
     Attributes:
         hits: its events, by stratum.
@@ -91,9 +93,10 @@ def dispersions(
 ) -> Numbers:
     """Return the dispersion of each place as known before each step, at least 1, shape (places, steps).
 
-    The larger of two. One is from the Mantel-Haenszel residuals of the steps, of each place and of all strata, over their hypergeometric variance: a
-    minute that is bad for one version shows there. The other is from the old version alone, which has most of the calls: requests that are
-    retried show in the squared differences of successive steps of a stratum over their sums (von Neumann), whatever its rate does slowly.
+    The larger of two. One is from the Mantel-Haenszel residuals of the steps, of each place and of all strata, over their hypergeometric
+    variance: a minute that is bad for one version shows there. The other is from the old version alone, which has most of the calls:
+    requests that are retried show in the squared differences of successive steps of a stratum over their sums (von Neumann), whatever its
+    rate does slowly.
 
     Args:
         arms: counts of the new version and of the old one.
@@ -114,7 +117,7 @@ def dispersions(
 
 
 def _clusters(arms: Arms, known: tuple[float, float, float]) -> Numbers:
-    """Return by how much the old version's events come at once, as known before each step, shape (1, steps)."""
+    """Return the dispersion of the old version's events, as known before each step, shape (1, steps)."""
     hits = arms.rest_hits.astype(np.float64)
     last = np.concatenate([hits[:, :1], hits[:, :-1]], axis=1)
     sums = hits + last
@@ -128,7 +131,7 @@ def dispersion_before(residual: Numbers, variance: Numbers) -> Numbers:
 
 
 def cautious_dispersion(residual: Numbers, variance: Numbers) -> Numbers:
-    """Return the same with twice its standard error on top, and infinity before it is known: for what is in no hurry."""
+    """Return the same plus twice its standard error, and infinity before it is known: for tests that are not urgent."""
     counted = _before((variance > 0).astype(np.float64))
     total = _before(variance) + _PRIOR_VARIANCE
     ratio = (_before(_squares(residual, variance)) + _PRIOR_VARIANCE) / total
@@ -163,8 +166,8 @@ def place_evidence(
     Args:
         arms: counts of the new version and, as the rest, of the old one; shape (strata, steps).
         members: strata of each place, shape (places, strata); the first place is the whole.
-        known: what the old version did before the first step.
-        weight: how many trials a counted one stands for.
+        known: baseline of the old version before the first step.
+        weight: weight of a counted trial.
     """
     if known is None:
         nothing = np.zeros(arms.hits.shape[0], dtype=np.int64)

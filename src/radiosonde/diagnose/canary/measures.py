@@ -1,9 +1,9 @@
-"""What a canary is judged by: failures, slow calls, wrong answers and unsure answers, each as events among trials.
+"""Measures of a canary: failures, slow calls, wrong answers and unsure answers, each as events among trials.
 
 * **failures**: failed calls among all calls.
-* **latency**: calls about as slow as the old version's 99th percentile, or slower. The bound of a step is that of the old version's calls before it, so it is
-  fixed before it is used. A margin or an interval in times the p99 compares the new version's calls above a bound that many buckets away with the
-  old version's calls above its own.
+* **latency**: calls about as slow as the old version's 99th percentile, or slower. The bound of a step is that of the old version's calls
+  before it, so it is fixed before it is used. A margin or an interval in times the p99 compares the new version's calls above a bound that
+  many buckets away with the old version's calls above its own.
 * **wrong answers**: of labelled rows, by lag class: predictions of one minute whose labels took equally long. A label that came early is a
   biased sample, and equally so in both versions.
 * **confidence**: rows less sure than three in four of the old version's, by a bound that is fixed like that of latency.
@@ -54,7 +54,7 @@ class Measure:
     Attributes:
         subject: its name.
         arms: events and trials of the new version, and of the old one as the rest, shape (strata, steps).
-        known: what the old version did before the first step, by stratum.
+        known: baseline of the old version before the first step, by stratum.
         cohort_of: row of the cohort of each stratum.
         margin: see `MARGINS`.
         values: grid of differences (of latency: logarithms of factors), ascending; both margins and 0 are among them.
@@ -64,7 +64,7 @@ class Measure:
         alike: rates of *at_limits* of two versions that are alike, shape (3,) each; of latency the old version's tails.
         layer_of: layer of each stratum; strata of a layer may be added up over cohorts.
         figures: the measure itself, of the old and of the new version: a share, or seconds.
-        weight: how many trials a counted one stands for; evidence is divided by it.
+        weight: weight of a counted trial; evidence is divided by it.
     """
 
     subject: Subject
@@ -102,7 +102,7 @@ def _served_by_both(arms: Arms) -> NDArray[np.bool_]:
 
 
 def make_measures(rollout: Rollout, margins: Mapping[Subject, float]) -> dict[Subject, Measure]:
-    """Return the measures of *rollout* that anything is known of."""
+    """Return the measures of *rollout* that have data."""
     made = {
         "errors": _errors(rollout, margins["errors"]),
         "latency": _latency(rollout, margins["latency"]),
@@ -127,7 +127,7 @@ def _labels(rollout: Rollout, margin: float) -> Measure | None:
 
 
 def _outcomes(result: str, lag: str) -> Callable[[Window, int], int]:
-    """Return what counts the rows of one outcome whose label came within one lag class."""
+    """Return a function that counts the rows of one outcome with a label within one lag class."""
     key = (result, lag)
 
     def count(window: Window, _: int) -> int:
@@ -148,7 +148,7 @@ def _confidence(rollout: Rollout, margin: float) -> Measure | None:
     if not total.any():
         return None
     bounds = _bounds(history.cumsum(axis=0)[:-1], _LOW, total)
-    # Of a model that is nearly always sure, the lowest bin with anything in it says it.
+    # For a model that is nearly always sure, the lowest non-empty bin is used.
     bounds = np.maximum(bounds, int(np.flatnonzero(total)[0]) + 1)
     bounds = np.minimum(bounds, CONFIDENCE_BINS - 1)
     unsure = rollout.counted(lambda w, step: int(w.output.confidence[:, : bounds[step]].sum()))
@@ -162,13 +162,13 @@ def _clusters(hits: list[tuple[Counts, Counts, Counts]]) -> tuple[float, float, 
 
 
 def _weight(rollout: Rollout) -> float:
-    """Return how many rows a counted confidence stands for: under load some stand for others."""
+    """Return the weight of a counted confidence: under load rows are sampled and weighted."""
     counted = [(window.output.evidence_ratio, int(window.output.confidence.sum())) for window, *_ in rollout.windows]
     return sum(rows for _, rows in counted) / max(sum(ratio * rows for ratio, rows in counted), 1e-9)
 
 
 def _bounds(history: Counts, rank: float, total: Counts) -> Counts:
-    """Return the bin that holds *rank* of what was seen before each step; of everything where nothing was."""
+    """Return the bin of quantile *rank* of the data before each step; of all data if there is none."""
     seen = np.where(history.sum(axis=1, keepdims=True) > 0, history, total)
     return np.asarray((seen.cumsum(axis=1) < rank * seen.sum(axis=1, keepdims=True)).sum(axis=1), dtype=np.int64)
 
@@ -182,9 +182,8 @@ def measure_of_shares(
     Args:
         subject: its name.
         margin: the largest difference that does not matter.
-        hits: events by layer: of the new version and of the old one, shape (cohorts, steps), and of the old one before, shape (cohorts, steps before).
-        trials: trials, alike.
-        weight: see `Measure`.
+        hits: events by layer: of the new version and of the old one, shape (cohorts, steps), and of the old one before, shape (cohorts,
+        steps before). trials: trials, alike. weight: see `Measure`.
     """
     arms = Arms(
         np.concatenate([each[0] for each in hits]), np.concatenate([each[0] for each in trials]),
@@ -224,8 +223,8 @@ def _latency(rollout: Rollout, margin: float) -> Measure:
         if not is_new:
             history[step + 1] += window.latency.counts
     total = history.sum(axis=0)
-    # Above the bucket below that of the percentile there is at least one in a hundred of the old version's calls, also of calls that all take
-    # the same. Against "slower" that bound is taken, against "faster" the one above it, so that both can be ruled out.
+    # # Above the bucket below that of the percentile there is at least one in a hundred of the old version's calls, even if all calls take
+    # the same time. That bound is used against "slower", the one above it against "faster", so that both can be ruled out.
     bounds = np.maximum(_bounds(history.cumsum(axis=0)[:-1], _TAIL, total) - 1, 0)
     steps = _margin_steps(margin, float(LATENCY.upper_bounds_s()[_bounds(history[:1], _TAIL, total)[0]]))
     shifts = np.array(sorted({sign * shift for shift in (*_SHIFTS, steps) for sign in (-1, 1)} | {0}))
@@ -255,7 +254,7 @@ def _latency(rollout: Rollout, margin: float) -> Measure:
 
 
 def _margin_steps(margin: float, p99_s: float) -> int:
-    """Return how many buckets a factor of *margin* is, or a millisecond where that is more: of a fast model, less matters to nobody."""
+    """Return the number of buckets for a factor of *margin*, or for a millisecond if that is more: for a fast model, less is irrelevant."""
     return max(1, round(math.log2(margin) * _OCTAVE), round(math.log2(1 + _LEAST_RISE_S / p99_s) * _OCTAVE))
 
 

@@ -1,9 +1,9 @@
 """Where the new version is worse: the smallest set of cohorts that explains it.
 
-Looked at: the version as a whole, each value of each cohort dimension, and each pair of values of two dimensions. The budget of false alarms is
-divided over them beforehand: `_WHOLE` for the whole, the rest in equal parts, more for values than for pairs. A place is bad once its
-evidence passed its price, unless that stands on one or two windows of a cohort, or on a difference too small to matter.
-Of all bad places the strongest is named first; what it explains is taken out, and another is named where what is left still passes its price.
+Looked at: the version as a whole, each value of each cohort dimension, and each pair of values of two dimensions. The budget of false
+alarms is divided over them beforehand: `_WHOLE` for the whole, the rest in equal parts, more for values than for pairs. A place is bad once
+its evidence passed its price, unless that stands on one or two windows of a cohort, or on a difference too small to matter. Of all bad
+places the strongest is reported first; its data are removed, and another is reported if the rest still passes its price.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SPREAD_LN, _CLEARLY = 3.0, 3.0
 
 
 class CanaryPlaces(NamedTuple):
-    """Where to look.
+    """The places to compare.
 
     Attributes:
         names: canonical cohort text; the first is ``""``, the whole version.
@@ -103,8 +103,8 @@ def find_worse(measure: Measure, places: CanaryPlaces, limit: float) -> list[Pro
     """Return where the new version is worse, strongest first.
 
     Args:
-        measure: what is compared.
-        places: where to look.
+        measure: the measure to compare.
+        places: the places to compare.
         limit: logarithm of one over the false alarms allowed.
     """
     members = places.members[:, measure.cohort_of] & measure.both
@@ -115,7 +115,7 @@ def find_worse(measure: Measure, places: CanaryPlaces, limit: float) -> list[Pro
     if all(step is None for step in decided.values()):
         return []
     first = min(step for step in decided.values() if step is not None)
-    # One that is certain is enough to call the version worse; where, is said by all that pass.
+    # One certain place is enough to call the version worse; all places that pass are reported.
     named: list[Problem] = []
     left = np.ones(members.shape[1], dtype=bool)
     peaks = found.ln_e.max(axis=1) - places.prices

@@ -1,10 +1,10 @@
 """Sample-ratio mismatch: does the new version get the calls it should? Looked at first, because nothing can be compared otherwise.
 
-Two questions. Is its share of all calls the one that was asked for (only where it is given)? And is its share the same in every cohort, as it
-is when callers are drawn at random, however it is ramped up? The second is the test of two binomial arms: calls of the new version among
+Two questions. Does its share of all calls equal the configured one (if any)? And is its share the same in every cohort, as it is when
+callers are assigned at random, for any ramp? The second is the test of two binomial arms: calls of the new version among
 all calls, in a cohort and elsewhere, in the same step. Cohorts that the new version does not serve at all are not part of the rollout.
-Both are valid at every look and divided by the dispersion of the steps before, because callers come in sessions; the first ten steps only
-say how large it is. A mismatch below 5 % (odds) is none.
+Both are valid under continuous monitoring and divided by the dispersion of the steps before, because callers come in sessions; the first
+ten steps only estimate it. A mismatch below 5 % (odds) is ignored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Mismatch(NamedTuple):
     Attributes:
         cohort: the cohort; ``""`` for the share of all calls.
         share: share of the new version there.
-        expected: what it should be.
+        expected: expected share.
         ln_e: evidence.
     """
 
@@ -49,12 +49,12 @@ class Mismatch(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """What is known of the split.
+    """Result on the traffic split.
 
     Attributes:
         share: share of the new version in the calls of both.
-        expected: the share that was asked for; None where nobody said.
-        cohorts: how many cohorts were compared.
+        expected: the configured share; None if not configured.
+        cohorts: number of compared cohorts.
         mismatches: places whose share is wrong, strongest first.
     """
 
@@ -70,14 +70,14 @@ class Ratio(NamedTuple):
 
 
 def check_ratio(new: Counts, old: Counts, places: CanaryPlaces, expected: float | None, *, uneven: bool) -> Ratio:
-    """Compare the split of calls with what it should be.
+    """Compare the split of calls with the expected one.
 
     Args:
         new: calls of the new version, shape (cohorts, steps).
         old: calls of the old version.
         places: places among the cohorts.
-        expected: share of the new version that was asked for; None where nobody says.
-        uneven: cohorts are meant to have shares of their own.
+        expected: configured share of the new version; None if not configured.
+        uneven: cohorts have different shares on purpose.
     """
     served = new.sum(axis=1) > 0
     new, old = new[served], old[served]

@@ -1,8 +1,8 @@
-"""Lays out a rollout: which versions are compared, over which steps, and what was counted in each cohort.
+"""Lays out a rollout: the compared versions, the steps, and the counts in each cohort.
 
-Steps are windows: of the axis that begins with the first window of the new version. Nothing is merged up to `_MOST_CELLS` cells, so that looking after
-every window and looking once at the end see the same steps. What the old version did in the day before says what is usual; ended incidents of that
-day are left out.
+Steps are windows, beginning with the first window of the new version. Up to `_MOST_CELLS` cells they are not merged, so that a look after
+every window and one look at the end use the same steps. The baseline is the old version in the day before, without ended incidents of that
+day.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 _HISTORY_NS = 86_400_000_000_000
 _PAST_NS = 2 * _HISTORY_NS
-"""Where ended incidents are looked for: the day that is compared with, and a day that shows what an incident is."""
+"""Range searched for ended incidents: the baseline day, and a day before it."""
 _MOST_CELLS, _MOST_STEPS = 2_000_000, 20_000
 
 
 class Arm(NamedTuple):
-    """A version, or one variant of it; an empty variant stands for all."""
+    """A version, or one variant of it; an empty variant means all."""
 
     version: str
     variant: str = ""
@@ -58,8 +58,8 @@ class Rollout:
 
     Attributes:
         model: the model.
-        old: what is compared with.
-        new: what is rolled out.
+        old: the baseline version.
+        new: the version being rolled out.
         axis: steps from the first window of the new version on.
         cohorts: cohort cells, the rows of all tables.
         windows: windows on the axis, each with whether it is the new version's, its row and its step.
@@ -85,7 +85,8 @@ class Rollout:
         new, old = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for window, is_new, row, step in self.windows:
             (new if is_new else old)[row, step] += count(window, step)
-        # Steps without a window were left out or not recorded: no step without an event, which would look like the end of a cluster.
+        # Steps without a window were excluded or not recorded: counting them as steps without an event would look like the end of a
+        # cluster.
         begin, step_ns = self.axis.start_ns, self.axis.step_ns
         held = sorted({(window.start_ns - begin) // step_ns for window, _ in self.before})
         column = {step: index for index, step in enumerate(held)}
@@ -99,7 +100,7 @@ def make_rollout(windows: Sequence[Window], old: str | None, new: str | None) ->
     """Choose the versions and lay out *windows*, all of one model.
 
     Raises:
-        ConfigurationError: a version that is named has never served, or which ones are meant cannot be told.
+        ConfigurationError: a given version has never served, or the versions are ambiguous.
         NothingToCompare: only one version has served.
     """
     model = windows[0].key.model
@@ -176,7 +177,7 @@ def _chosen(windows: Sequence[Window], old: str | None, new: str | None) -> tupl
 
 
 def _named(name: str, first: dict[Arm, int]) -> Arm | None:
-    """Return the arm that *name* stands for: a version, or version/variant; None where it has not served."""
+    """Return the arm called *name*: a version, or version/variant; None if it has not served."""
     if any(arm.version == name for arm in first):
         return Arm(name)
     return next((arm for arm in first if f"{arm.version}/{arm.variant}" == name), None)

@@ -27,8 +27,8 @@ def print_canary(report: CanaryReport, terminal: Console, *, next_command: str) 
     """Print *report* on *terminal*.
 
     Args:
-        report: what to print.
-        terminal: where to.
+        report: the report.
+        terminal: the output.
         next_command: the command that shows more.
     """
     from rich.text import Text

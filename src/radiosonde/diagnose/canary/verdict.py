@@ -1,12 +1,12 @@
 """The verdict on each measure, and on the canary as a whole.
 
-* **worse**: somewhere the new version has more events than the old one (`radiosonde.diagnose.canary.places`). At most one healthy rollout in fifty is
-  called worse, over all measures, cohorts and looks; `SHARES` divides that over the measures.
+* **worse**: somewhere the new version has more events than the old one (`radiosonde.diagnose.canary.places`). At most one healthy rollout
+  in fifty is called worse, over all measures, cohorts and looks; `SHARES` divides that over the measures.
 * **no difference**: the 99 % interval lies within the margin, for all calls and with every cohort compared with itself.
 * **better**: the interval lies below zero.
 * **keep going**: none of these yet; with the rows of the new version that it takes if both versions are alike.
 
-Every verdict but the last is final: what was shown once stays shown. *Worse* wins over the others, because a fault may begin late.
+Every verdict except the last is final. *Worse* takes precedence over the others, because a fault may begin late.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Verdict = Literal["worse", "better", "no difference", "keep going"]
 Status = Literal["promote", "worse", "keep going", "stale", "mismatch"]
 
 EXIT_CODES: Final[dict[Status, int]] = {"promote": 0, "worse": 1, "keep going": 3, "stale": 4, "mismatch": 5}
-"""As for ``diagnose``: 1 something is wrong, 2 could not run, 3 not enough is known, 4 stale; 5 the split is not what it should be."""
+"""As for ``diagnose``: 1 something is wrong, 2 could not run, 3 not enough data, 4 stale; 5 the split differs from the expected one."""
 
 FALSE_ALARMS = 0.02
 SHARES: Mapping[Subject, float] = {"errors": 0.8, "latency": 0.1, "labels": 0.05, "confidence": 0.05}
@@ -51,7 +51,7 @@ DEFAULT_REQUIRED: tuple[Subject, ...] = ("errors", "latency")
 _INTERVAL_LN = float(np.log(100.0))
 _MOST_ROWS = 10_000_000_000
 _ESTIMATED = 1.3
-"""What rates cost that are estimated and not known, as a factor of the rows; measured by ``make bench B=canary``."""
+"""Cost of estimating rates, as a factor of the rows; measured by ``make bench B=canary``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Judged:
         high: upper end.
         margin: the largest difference that does not matter.
         trials: trials of the new version in cohorts that both serve.
-        rows_to_go: how many more are needed if both are alike; None where the verdict stands or nobody can say.
+        rows_to_go: number of further rows needed if both are equal; None if the verdict is final or the number is unknown.
         places: where it is worse, strongest first.
     """
 
@@ -133,12 +133,12 @@ class CanaryReport:
         calls_old: calls of the old version in that time.
         calls_new: calls of the new version.
         ratio: the split of calls; None before both served.
-        measures: what was judged.
-        not_judged: what was not.
+        measures: the judged measures.
+        not_judged: the measures that were not judged.
         required: measures without which nothing is promoted.
         waiting: why nothing can be compared yet; ``""`` otherwise.
-        is_stale: nothing was written lately.
-        without: what is not in the comparison: ended incidents of the old version, excluded intervals and what was lost, in words.
+        is_stale: there are no recent writes.
+        without: data excluded from the comparison, in words: ended incidents of the old version, excluded intervals and losses.
     """
 
     model: str
@@ -216,11 +216,11 @@ def judge_rollout(
     """Compare the versions of *rollout*.
 
     Args:
-        rollout: what was counted.
-        margins: the largest difference that does not matter, by measure.
+        rollout: the counts.
+        margins: the largest acceptable difference, by measure.
         required: measures without which nothing is promoted.
-        expected_share: share of the calls that the new version should get; None where nobody says.
-        uneven: cohorts are meant to have shares of their own.
+        expected_share: configured share of calls of the new version; None if not configured.
+        uneven: cohorts have different shares on purpose.
     """
     calls_new, calls_old, _ = rollout.counted(lambda window, _: window.calls)
     places = make_places(rollout.cohorts, calls_new.sum(axis=1).astype(np.float64))
@@ -241,8 +241,8 @@ def judge_measure(measure: Measure, places: CanaryPlaces, at_ns: Callable[[int],
     """Return the verdict on *measure*.
 
     Args:
-        measure: what was counted.
-        places: where to look.
+        measure: the counts.
+        places: the places to compare.
         at_ns: turns a step into the time of its start.
     """
     limit = -float(np.log(FALSE_ALARMS * SHARES[measure.subject]))
@@ -280,7 +280,7 @@ def judge_measure(measure: Measure, places: CanaryPlaces, at_ns: Callable[[int],
 
 
 def _ever(ln_e: Numbers) -> Numbers:
-    """Return the largest evidence that any look had: what is rejected once stays rejected."""
+    """Return the largest evidence of any look: a rejection is final."""
     return np.asarray(np.maximum(ln_e.max(axis=0), 0.0), dtype=np.float64)
 
 
@@ -327,7 +327,7 @@ def _scale(measure: Measure) -> Numbers:
 
 
 def _interval(values: Numbers, ln_e: Numbers) -> tuple[float | None, float | None]:
-    """Return the ends of what was never rejected, widened to the next value; None where nothing bounds it."""
+    """Return the bounds of the values that were never rejected, widened to the next value; None if unbounded."""
     kept = np.flatnonzero(ln_e < _INTERVAL_LN)
     if not kept.size:
         return None, None
@@ -337,7 +337,7 @@ def _interval(values: Numbers, ln_e: Numbers) -> tuple[float | None, float | Non
 
 
 def _rows_to_go(measure: Measure, ln_e: Sequence[float]) -> int | None:
-    """Return how many more rows of the new version it takes to show that there is no difference, if there is none."""
+    """Return the number of further rows of the new version needed to show no difference, if there is none."""
     both = measure.both
     trials, old_trials = (float(part[both].sum()) for part in (measure.arms.trials, measure.arms.rest_trials))
     share, scale = trials / max(trials + old_trials, 1.0), float(_scale(measure)[-1])

@@ -1,4 +1,4 @@
-"""What a canary report says in words; text and HTML share them."""
+"""Sentences of a canary report, shared by text and HTML."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _MEANING: dict[Status, str] = {
 
 
 def headline(report: CanaryReport) -> str:
-    """Return what to do."""
+    """Return the recommended action."""
     return report.waiting or _MEANING[report.status]
 
 
 def span(report: CanaryReport) -> str:
-    """Return what was compared: the versions, the time, the calls."""
+    """Return the scope of the comparison: the versions, the time, the calls."""
     if not report.end_ns:
         return f"{report.model}: {report.new or '?'} against {report.old or '?'}"
     share = 100 * report.calls_new / max(report.calls_new + report.calls_old, 1)
@@ -46,7 +46,7 @@ def span(report: CanaryReport) -> str:
 
 
 def ratio_lines(ratio: Ratio) -> list[str]:
-    """Return what is known of the split."""
+    """Describe the traffic split."""
     if not ratio.is_checked:
         return ["not checked: pass the share that the new version should get, as in --share 0.1, or count by cohort"]
     if not ratio.mismatches:
@@ -107,7 +107,7 @@ def verdict_words(judged: Judged, *, is_blocked: bool = False) -> str:
 
 
 def place_words(judged: Judged, place: WorsePlace) -> str:
-    """Return where and by how much the new version is worse, and since when."""
+    """Describe where and by how much the new version is worse, and since when."""
     rate, old = place.hits / max(place.trials, 1), place.old_hits / max(place.old_trials, 1)
     where = place.cohort or "all cohorts"
     return (

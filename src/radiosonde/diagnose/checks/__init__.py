@@ -1,1 +1,1 @@
-"""The checks, one file each; `radiosonde.diagnose.registry` says what a check is and finds them here."""
+"""The checks, one file each; `radiosonde.diagnose.registry` defines checks and discovers them here."""

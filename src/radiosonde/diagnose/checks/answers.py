@@ -1,4 +1,4 @@
-"""Checks what the model answers: shares of classes, confidences and values, against the own past and the reference."""
+"""Checks the model's outputs: shares of classes, confidences and values, against their own past and the reference."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _arms(view: View) -> list[AnswerArm]:
 
 
 def _departures(view: View, arms: list[AnswerArm], step_ns: int) -> list[Finding]:
-    """Return what departed from its past, of the whole model where no version can be shown to be spared."""
+    """Return the departures from the past, for the whole model where no version is demonstrably unaffected."""
     made: list[Finding] = []
     every = [(arm, each) for arm in arms for each in arm.past.departures]
     for arm, departure in sorted(every, key=lambda pair: -pair[1].ln_e):
@@ -76,7 +76,7 @@ def _departures(view: View, arms: list[AnswerArm], step_ns: int) -> list[Finding
 
 
 def _is_part(finding: Finding, other: Finding, step_ns: int) -> bool:
-    """Return whether *finding* is told already by *other*: of the same version or all, and at overlapping times."""
+    """Return whether *other* already covers *finding*: for the same version or all, at overlapping times."""
     if other.where not in (finding.where, Place(finding.where.model)):
         return False
     ends = [each.onset.ended_ns or 2**63 - 1 for each in (finding, other)]

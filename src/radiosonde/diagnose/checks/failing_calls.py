@@ -1,4 +1,4 @@
-"""Checks what failing calls share: values of features that their rows have more often than others."""
+"""Checks for common properties of failing calls: values of features that are more frequent in their rows than in others."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
 
 _LEAST_CLUSTERED = 2.0
-"""What failures are taken to cluster by where no incident says it: a bad request is often tried twice."""
+"""Assumed dispersion of failures without an incident: a bad request is often retried."""
 
 
 def look(view: View, report: Report) -> None:
-    """Look at all failing calls of the model of *view*; what belongs to an incident of failures is said there, too."""
+    """Check all failing calls of the model of *view*; findings on an incident of failures are reported there, too."""
     table = view.table
     failures = int(table.failures.sum())
     if not failures:

@@ -54,7 +54,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _shared(view: View, incident: Incident) -> list[Shared]:
-    """Return what the failing calls of *incident* share."""
+    """Return the common properties of the failing calls of *incident*."""
     table = view.table
     keys = {key for key, is_mine in zip(table.keys, incident.cover.series, strict=True) if is_mine}
     end = table.size if incident.recovered is None else incident.recovered
@@ -94,7 +94,7 @@ def _floor(rate: float, words: str) -> Floor:
 
 
 def _overflowed(view: View) -> str:
-    """Return how much traffic has no cohort because there were too many, or ``""``."""
+    """Describe the traffic without a cohort because there were too many, or return ``""``."""
     table = view.table
     hidden = sum(float(table.calls[row].sum()) for row, key in enumerate(table.keys) if key.cohort == OVERFLOW_COHORT)
     if not hidden:

@@ -43,7 +43,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _thinned(view: View) -> str:
-    """Return what the host left out of the feature counts to stay within its CPU budget, or ``""``."""
+    """Describe the feature counts that the host omitted to stay within its CPU budget, or return ``""``."""
     parts = [window.features for window in view.windows if window.features is not None and len(window.features.cells)]
     known = [part for part in parts if part.counted_rows]
     rows, counted = sum(int(part.cells[0].sum()) for part in known), sum(part.counted_rows for part in known)

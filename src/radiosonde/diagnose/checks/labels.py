@@ -89,7 +89,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
     if feed.is_broken:
         broken = feed_finding(panel, windows, feed)
         report.add(broken)
-        # Labels after a stop are not late but lost; what is known is what was known then.
+        # Labels after a stop are not late but lost; quality is known as of then.
         table = label_table(view.labels, as_of_ns=feed.at_ns)
     curves = lag_curves(table)
     doubt = next((curve.refused for curve in curves if curve.refused), "") or next(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at what the processes that serve the model of *view* were short of."""
+    """Check the resource shortages of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows}
     mine = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
     found, floors = shortage_findings(view.model, view.windows, mine, wants_past=view.wants_past) if mine else ([], [])
@@ -39,4 +39,4 @@ CHECK = Check(
     only_with_symptoms=True,
     spoils=False,
 )
-"""A busy process that answers in time is nobody's incident."""
+"""A busy process that answers in time is not an incident."""

@@ -1,8 +1,10 @@
-"""Does one cohort get another share of the newest version than all others? The ratio test of `radiosonde.diagnose.canary.ratio`, in a diagnosis.
+"""Checks whether one cohort gets another share of the newest version than all others.
 
-Callers that are drawn at random give every cohort the same share. Where all cohorts differ, the split is meant to be uneven, which is said and is no
-finding. Where one or a few stand out and the rest are alike, their callers do not reach the version, or leave it: comparisons of the versions are biased.
-Of fewer than five cohorts, it cannot be told which are the rest: two of three are alike by chance.
+The ratio test of `radiosonde.diagnose.canary.ratio`, in a diagnosis.
+
+With callers assigned at random, every cohort has the same share. If all cohorts differ, the split is assumed to be uneven on purpose, which
+is reported but not a finding. If one or a few differ from the rest, their callers do not reach the version, or leave it: comparisons of the
+versions are biased. With fewer than five cohorts, the rest cannot be determined: two of three are alike by chance.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _standing_out(cohorts: Sequence[str], new: Counts, old: Counts) -> tuple[list[Mismatch], Ratio]:
-    """Return the few places whose share differs, and the ratio of the rest; where that still differs, nobody stands out."""
+    """Return the few places whose share differs, and the ratio of the rest; none if the rest still differs."""
     left = np.flatnonzero(new.any(axis=1) & old.any(axis=1))
     alone: list[Mismatch] = []
     most = max(left.size // _MOST_ALONE, 1)
@@ -79,7 +81,7 @@ def _standing_out(cohorts: Sequence[str], new: Counts, old: Counts) -> tuple[lis
         ratio = ratio._replace(mismatches=tuple(each for each in ratio.mismatches if _odds(each) >= _LEAST_ODDS))
         if not ratio.mismatches:
             return alone, ratio
-        # Each place is held against all others, so one that stands out makes the others differ, too: the farthest one is it.
+        # Each place is compared with all others, so one outlier makes the others differ, too: the farthest one is the outlier.
         worst = max(ratio.mismatches, key=_odds)
         rest = left[~places.members[places.names.index(worst.cohort)]]
         if whole - rest.size > most or rest.size < 2:

@@ -46,7 +46,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _look_at_objective(view: View, report: Report) -> list[Finding]:
-    """Return the findings on the declared bound of p99, and say that it was looked at."""
+    """Return the findings on the declared bound of p99, and report that it was checked."""
     bound_s = view.config.slo.p99
     if bound_s is None:
         return []

@@ -1,4 +1,4 @@
-"""Checks our own telemetry: processes that live and count no calls, clocks that were set back, sampling too thin to show anything."""
+"""Checks Radiosonde's own telemetry: live processes that count no calls, clocks that were set back, and insufficient sampling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _THIN_ROWS, _THIN_SHARE = 200.0, 0.1
 
 
 def look(view: View, report: Report) -> None:
-    """Look at what the processes that serve the model of *view* tell of it."""
+    """Check the telemetry of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows if window.calls}
     lived = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
     if len({window.start_ns for window in lived}) < _LEAST_WINDOWS:
@@ -38,7 +38,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
-    """Return the processes that counted calls in nearly each window, live on and count none, while others go on with the same version."""
+    """Return the live processes that stopped counting calls after having some in nearly each window, while others of the same version continue."""
     made = []
     counted: dict[str, set[int]] = {}
     versions: dict[str, set[str]] = {}
@@ -61,7 +61,7 @@ def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
             continue
         onset = Onset(int(since[0]), int(since[0]), int(since[0]))
         said = f"no call in {since.size} windows in which it lived, in {percent(share)} of {before.size} windows before"
-        # Had it calls with the share of before, none in so many windows would be this unlikely.
+        # Probability of no calls in so many windows at the former share.
         ln_e = -since.size * float(np.log(max(1 - share, 0.5 / before.size)))
         made.append(
             Finding(
@@ -101,7 +101,7 @@ def _clocks(view: View, lived: Sequence[Window]) -> list[Finding]:
 
 
 def _thin(view: View) -> list[Finding]:
-    """Return that so few rows of the last windows were looked at that their features say nothing."""
+    """Return the finding that too few rows of the last windows were sampled for feature checks."""
     starts = sorted({window.start_ns for window in view.windows})[-_LEAST_WINDOWS:]
     parts = [window.features for window in view.windows if window.features is not None and window.start_ns >= starts[0]]
     rows = float(sum(int(part.cells[0].sum()) for part in parts if len(part.cells)))

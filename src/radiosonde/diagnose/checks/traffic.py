@@ -50,7 +50,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _look_at_days(view: View, report: Report, beside: list[tuple[int, int]], found: Traffic) -> None:
-    """Look at whole days, too: of few calls a forecast by steps sees little, and of a nightly job it knows that it comes and goes."""
+    """Check whole days, too: a forecast by steps has little power for few calls, and nightly jobs are intermittent."""
     seen = look_at_whole(view.windows, beside)
     is_known = any(each.place == PlaceName() and each.excursion.recovered is None for each in found.incidents)
     if seen.change is not None and not is_known:

@@ -1,8 +1,8 @@
-"""Alertmanager, API v2: the alerts of all incidents that are open, said again every minute.
+"""Alertmanager, API v2: the alerts of all open incidents, sent again every minute.
 
-Not a queue of events, because Alertmanager does not take events: it takes what is firing now, and forgets what is not said again. So
-nothing waits here, nothing can be lost by a restart of either, and saying it twice is saying it once. An alert is its labels, and they are
-those that stay over an incident's life: model and id, and the severity for the routing. When the severity changes, the alert with the
+Not a queue of events, because Alertmanager does not accept events: it accepts the alerts that are firing now, and drops those that are not
+repeated. Nothing is queued here, nothing is lost by a restart of either, and repeating is idempotent. An alert is identified by its labels,
+which are constant over an incident's life: model and id, and the severity for the routing. When the severity changes, the alert with the
 former one is ended.
 """
 
@@ -20,9 +20,9 @@ from radiosonde.watch.channels.channel import Request
 from radiosonde.watch.life import KnownIncident
 
 AGAIN_S = 60.0
-"""Between two times that all is said."""
+"""Interval between two transmissions of all alerts."""
 VALID_NS = 15 * 60 * 1_000_000_000
-"""How long an alert fires that is not said again, as when the watch is restarted; and how long an end is said again."""
+"""Expiry of an alert that is not repeated, as during a restart of the watch; and time for which a resolution is repeated."""
 _OLDEST_NS = 7 * 86_400 * 1_000_000_000
 
 ALERT_NAMES = {"page": "RadiosondeIncidentPage", "ticket": "RadiosondeIncidentTicket"}

@@ -1,4 +1,4 @@
-"""What a channel is, and how a request is posted: bounded in time and in bytes, without redirects, with every answer a value."""
+"""The interface of channels, and posting of requests: bounded in time and in bytes, without redirects, with every response a value."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Request(NamedTuple):
     """A request to be posted.
 
     Attributes:
-        url: where to.
-        body: what.
-        headers: beside the content type, which is JSON.
+        url: the address.
+        body: the body.
+        headers: besides the content type, which is JSON.
     """
 
     url: str
@@ -34,12 +34,12 @@ class Request(NamedTuple):
 
 
 class ChannelResult(NamedTuple):
-    """What became of an attempt.
+    """The result of an attempt.
 
     Attributes:
-        outcome: ``delivered``; ``retry``: try again; ``refused``: the same would be refused again.
-        said: why not; ``""`` when it was delivered.
-        wait_s: how long the receiver wants to be left alone; None where it does not say.
+        outcome: ``delivered``; ``retry``: a retry may succeed; ``refused``: a retry would be refused again.
+        said: the reason; ``""`` when it was delivered.
+        wait_s: wait requested by the receiver; None if not given.
     """
 
     outcome: Literal["delivered", "retry", "refused"]
@@ -57,7 +57,7 @@ class Channel(Protocol):
     name: str
 
     def takes(self, event: IncidentEvent) -> bool:
-        """Say whether the channel tells such an event."""
+        """Return whether the channel sends such an event."""
         ...
 
     def send(self, event: IncidentEvent) -> ChannelResult:
@@ -65,7 +65,7 @@ class Channel(Protocol):
         ...
 
     def show(self, event: IncidentEvent) -> str:
-        """Return what would be sent, for people."""
+        """Return a readable form of the message."""
         ...
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class Channel(Protocol):
 
 
 class PostingChannel:
-    """A channel that posts one request for each event; members say which.
+    """A channel that posts one request for each event; subclasses define it.
 
     Args:
         name: of the channel.
@@ -115,7 +115,7 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def post(request: Request) -> ChannelResult:
-    """Post *request* and return what became of it."""
+    """Post *request* and return the result."""
     headers = {"Content-Type": "application/json", "User-Agent": f"radiosonde/{__version__}", **request.headers}
     try:
         asked = urllib.request.Request(request.url, request.body, headers, method="POST")  # noqa: S310 - the scheme is checked by the configuration

@@ -1,4 +1,4 @@
-"""Makes channels and links of what `radiosonde.toml` declares under ``[watch]``."""
+"""Creates channels and links from ``[watch]`` of `radiosonde.toml`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def make_channels(
     """Return the channels that take events.
 
     Args:
-        config: what is declared.
+        config: the configuration.
         folder: that of the configuration.
-        variables: of the environment, for what is read from there.
-        otlp: makes an exporter of OTLP; None where events are not sent over it.
+        variables: environment variables, for ``env:NAME``.
+        otlp: creates an OTLP exporter; None if events are not sent over OTLP.
 
     Raises:
         ConfigurationError: a variable is not set, or the template cannot be used.
@@ -57,7 +57,7 @@ def make_channels(
 
 
 def make_feeds(config: WatchConfig, variables: Mapping[str, str]) -> list[AlertmanagerFeed]:
-    """Return what tells the Alertmanagers.
+    """Return the senders for Alertmanagers.
 
     Raises:
         ConfigurationError: a variable is not set, or a label is none.
@@ -78,7 +78,7 @@ def make_feeds(config: WatchConfig, variables: Mapping[str, str]) -> list[Alertm
 
 
 def make_links(config: WatchConfig, example: Callable[[Finding], Exemplar | None]) -> Links:
-    """Return what makes the links of events.
+    """Return the function that creates the links of events.
 
     Args:
         config: addresses.

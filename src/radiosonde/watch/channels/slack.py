@@ -1,4 +1,4 @@
-"""Slack's incoming webhooks, and what takes their format (Mattermost, Rocket.Chat): a headline, the verdict, the facts, the links."""
+"""Slack's incoming webhooks, and compatible ones (Mattermost, Rocket.Chat): a headline, the verdict, the facts, the links."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Slack(PostingChannel):
         self._url = url
 
     def request(self, event: IncidentEvent) -> Request:
-        """Return the message; its `text` is what notifications and clients without blocks show."""
+        """Return the message; its `text` is shown by notifications and clients without blocks."""
         mark = ":white_check_mark:" if event.is_over else _MARKS.get(event.incident.severity, "")
         head = f"{mark} *{_WORDS[event.kind]}{_escaped(event.title)}*"
         blocks = [_section(f"{head}\n{_escaped(event.verdict)}"), _section("\n".join(_facts(event)))]

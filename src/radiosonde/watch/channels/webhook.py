@@ -1,8 +1,7 @@
 """A generic webhook: each event as JSON, in our own form or in that of a template.
 
-A template is a JSON file; `${title}` and its like in its texts are replaced by what they name. Because the template is read as JSON and
-written as JSON, whatever a title holds cannot break it. A text that consists of one name takes the value as it is, numbers and lists
-included.
+A template is a JSON file; variables such as `${title}` in its texts are replaced by their values. Because the template is read as JSON and
+written as JSON, no title can break it. A text that consists of one variable takes the unconverted value, including numbers and lists.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _NAME = re.compile(r"\$\{([^}]*)\}")
 
 
 def event_fields(event: IncidentEvent) -> dict[str, Any]:
-    """Return what a webhook is sent, by the names that templates use."""
+    """Return the fields of a webhook, by the names in templates."""
     incident = event.incident
     return {
         "schema": SCHEMA,
@@ -66,7 +65,7 @@ class Webhook(PostingChannel):
     Args:
         name: of the channel.
         url: the address.
-        template: what is sent, as JSON; None for all fields.
+        template: the JSON template; None for all fields.
     """
 
     def __init__(self, name: str, url: str, template: Any = None) -> None:
@@ -74,7 +73,7 @@ class Webhook(PostingChannel):
         self._url, self._template = url, template
 
     def request(self, event: IncidentEvent) -> Request:
-        """Return the event as JSON. The key lets a receiver drop what it has had before."""
+        """Return the event as JSON. With the key a receiver can drop duplicates."""
         said = event_fields(event)
         document = said if self._template is None else _filled(self._template, said)
         body = json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
