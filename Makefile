@@ -17,7 +17,7 @@ SERVED  = tests/e2e tests/stress
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-backends fuzz oracle soak test-matrix check fmt docs bench lock clean
+.PHONY: help demo test test-slow test-backends test-perses fuzz oracle soak test-matrix check fmt docs bench lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ test-slow: .venv/.ready ## run the slow tests: servers, task queues, the demo, e
 
 test-backends: .venv-backends/.ready ## run the views in a real ClickHouse engine, beside DuckDB, on what a collector wrote
 	@exec .venv-backends/bin/python -m pytest $(or $(T),tests/backends)
+
+test-perses: .venv/.ready .perses/page.js ## draw the Perses dashboards with Perses's own components (needs npm, and 400 MB)
+	@exec $(RUN)python -m pytest tests/perses
 
 fuzz: .venv/.ready ## 20 000 hostile inputs, outputs and names in two processes (FUZZ_CASES=N, FUZZ_SEED=N: others)
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) FUZZ_SHARDS=2 $(RUN)python -m pytest -q -n 2 tests/stress/test_hostile_inputs.py
@@ -79,7 +82,7 @@ lock: $(UV) ## remake the locked requirements from pyproject.toml
 	for needs in $(PEERS)/*.in; do $(UV) pip compile --upgrade $(COMPILE) -o $${needs%.in}.txt $$needs || exit 1; done
 
 clean: ## remove environments, caches and builds
-	rm -rf .tools .venv .venv-backends .venv-demo .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .tools .venv .venv-backends .venv-demo .perses .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):
@@ -88,6 +91,14 @@ $(UV):
 		{ echo "Radiosonde needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Name another: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# One page of them all. Without a lock file, which would write the registry's address into the tree; direct requirements are exact.
+.perses/page.js: $(wildcard tests/perses/page/*)
+	mkdir -p .perses && cp tests/perses/page/* .perses/
+	cd .perses && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --legacy-peer-deps
+	cd .perses && node_modules/.bin/esbuild page.jsx --bundle --format=esm --outfile=page.js --jsx=automatic --log-level=error \
+		--main-fields=browser,module,main --define:global=globalThis '--define:process.env.NODE_ENV="production"' \
+		--loader:.woff=dataurl --loader:.woff2=dataurl --loader:.svg=dataurl
 
 .venv/.ready: requirements/dev.txt $(PROJECT) | $(UV)
 .venv-backends/.ready: requirements/backends.txt $(PROJECT) | $(UV)

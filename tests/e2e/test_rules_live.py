@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,52 +15,12 @@ import yaml
 from radiosonde.assets import AssetOptions
 from radiosonde.assets.grafana import make as make_dashboards
 from radiosonde.assets.prometheus import make
-from radiosonde.export.prometheus import PrometheusCollector
-from radiosonde.export.snapshot import Snapshot
-from radiosonde.model import SeriesKey
-from tests.e2e._receivers import prometheus, query, wait_for
-from tests.e2e.test_restarted_replica import REFERENCES, served, windows
-from tests.factories import (
-    make_features,
-    make_labels,
-    make_latency,
-    make_output,
-    make_runtime,
-    make_snapshot,
-    make_window,
-)
+from tests.e2e._evaluated import REFERENCE, evaluated
+from tests.e2e._receivers import query
 from tests.unit.assets.dashboards import expressions, filled
 
-REFERENCE = replace(
-    REFERENCES["delays", "1"], output=replace(REFERENCES["delays", "1"].output, predicted_counts=(30, 70))
-)
-OF_A_WATCH = re.compile(r"^(sum by .*\()?(radiosonde_(incident|check)_|ALERTS)")
-"""Queries of what `radiosonde watch` and alerts export."""
 NEEDS_DAYS = re.compile(r"usual_ratio7d$|^radiosonde:class:psi1h$")
 """Rules that compare with the last week."""
-
-
-def counted(turns: int) -> Snapshot:
-    """Return all that a server has counted after *turns* equal turns: two variants, a regression, features, health, losses."""
-    cells = {"wind": [4 * turns, 2 * turns, turns, turns, turns, turns], "carrier": [6 * turns, 3 * turns, 0, turns]}
-    features = make_window(
-        SeriesKey("delays", "1"),
-        latency=make_latency([0.02] * (9 * turns) + [3.0] * turns, {"fetch": [0.01] * (9 * turns) + [2.0] * turns}),
-        output=make_output([("delayed", 0.75)] * (4 * turns) + [("on time", 0.75)] * (6 * turns)),
-        features=make_features(REFERENCE, cells),
-        durations_s=[0.02] * (10 * turns),
-    )
-    canary = make_window(
-        SeriesKey("delays", "1", "canary"), durations_s=(),
-        labels=make_labels({("correct", "1h"): 6 * turns, ("incorrect", "1h"): 4 * turns}),
-    )  # fmt: skip
-    snapshot = make_snapshot(
-        *windows(turns), features, canary,
-        references={**REFERENCES, ("delays", "1"): REFERENCE},
-        losses={"ring_overwritten": turns}, records=100 * turns, guarded={"fold": turns}, consumer_cpu_s=0.5 * turns,
-    )  # fmt: skip
-    runtime = make_runtime(cpu_s=2.0 * turns, periods=100 * turns, throttled_periods=25 * turns)
-    return replace(snapshot, runtime=runtime)
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +31,7 @@ def live(tmp_path_factory) -> Iterator[str]:
     program = shutil.which("prometheus")
     if not program:
         pytest.skip("the program 'prometheus' is not installed (Debian: apt-get install prometheus)")
-    folder = tmp_path_factory.mktemp("live")
-    rules = next(asset.content for asset in make(AssetOptions()) if asset.path == "rules.yml")
-    # As shipped, but evaluated every second.
-    (folder / "rules.yml").write_text(re.sub(r"interval: \w+", "interval: 1s", rules))
-    turns = itertools.count()
-    collector = PrometheusCollector(lambda: counted(next(turns)))
-    with served(collector) as port, prometheus(Path(program), port, folder, [folder / "rules.yml"]) as base:
-        wait_for(lambda: query(base, "radiosonde:canary:wrong_ln_evidence"), "the last rule of the longest chain")
-        wait_for(lambda: query(base, "count_over_time(radiosonde:feature:psi1h[1m]) > 3"), "several evaluations")
+    with evaluated(Path(program), tmp_path_factory.mktemp("live")) as base:
         yield base
 
 
@@ -145,11 +95,27 @@ def test_distance_from_the_reference_is_that_of_numpy(live):
     assert float(found["value"][1]) == pytest.approx(psi, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'radiosonde:class:ratio1h{radiosonde_variant="canary"}',
+        'radiosonde:cell:ratio1h{radiosonde_model_name="fares"}',
+        'radiosonde:feature:location1h{radiosonde_model_name="fares"}',
+        'radiosonde:feature:psi1h{radiosonde_model_name="fares"}',
+    ],
+)
+def test_without_rows_there_are_no_shares(live, expression):
+    """Counters that are zero are exported, and smoothing must not make a distribution of them."""
+    counter = re.sub(r"radiosonde:\w+:\w+", "", expression)
+    assert query(live, f"radiosonde:class:rows1h{counter}") or query(live, f"radiosonde:feature:rows1h{counter}")
+    assert query(live, expression) == []
+
+
 @pytest.mark.parametrize("dashboard", ["fleet.json", "model.json"])
 def test_every_panel_of_a_dashboard_has_data(live, dashboard):
-    """Each query as Grafana sends it where no filter is set; what only a watch exports is empty without one."""
+    """Each query as Grafana sends it where no filter is set, those of incidents and alerts too."""
     (document,) = (json.loads(asset.content) for asset in make_dashboards(AssetOptions()) if asset.path == dashboard)
     queries = [filled(expr) for expr in expressions(document)]
-    silent = [expr for expr in queries if not query(live, expr) and not OF_A_WATCH.search(expr)]
+    silent = [expr for expr in queries if not query(live, expr)]
     assert len(queries) > 5
     assert silent == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radiosonde.assets import alertmanager, collector, grafana, prometheus, runbooks
+from radiosonde.assets import alertmanager, collector, grafana, perses, prometheus, runbooks
 from radiosonde.assets.asset import Backend
 from radiosonde.assets.views import clickhouse, duckdb
 
@@ -10,6 +10,7 @@ BACKENDS = (
     Backend("prometheus", "recording rules, alerts, and scrape configurations", prometheus.make),
     Backend("alertmanager", "routing, grouping and inhibition of the alerts", alertmanager.make),
     Backend("grafana", "dashboards of all models and of one", grafana.make),
+    Backend("perses", "the same dashboards for Perses", perses.make),
     Backend("otel-collector", "metrics to Prometheus and ClickHouse, sketches and spans to ClickHouse", collector.make),
     Backend("clickhouse", "views over the tables of OpenTelemetry's exporter", clickhouse.make),
     Backend("duckdb", "the same views over sealed Parquet", duckdb.make),

@@ -19,14 +19,15 @@ def answer_rules(promql: Promql) -> Group:
         Record(_ROWS, promql.increase(metrics.PREDICTION_CLASS, "1h", _CLASS)),
         Record(
             _SHARES,
-            f"({_ROWS} + 0.5) / on ({release}) group_left () sum by ({release}) ({_ROWS} + 0.5)",
+            # Of an hour without rows, smoothing would make equal shares.
+            f"""({_ROWS} + 0.5) / on ({release}) group_left ()
+            (sum by ({release}) ({_ROWS} + 0.5) and sum by ({release}) ({_ROWS}) > 0)""",
         ),
         Record("radiosonde:class:usual_ratio7d", usual),
         Record(
             "radiosonde:class:psi1h",
             f"""sum by ({release}) (({_SHARES} - radiosonde:class:usual_ratio7d)
-            * ln({_SHARES} / radiosonde:class:usual_ratio7d))
-            and on ({release}) (sum by ({release}) ({_ROWS}) > 0)""",
+            * ln({_SHARES} / radiosonde:class:usual_ratio7d))""",
         ),
         *_against_reference(promql),
         Record(

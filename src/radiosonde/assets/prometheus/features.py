@@ -1,7 +1,7 @@
 """Recording rules of features: shares of cells, distance from the reference, missing, unseen and outside values.
 
 PSI sums over cells, which counters per cell allow in plain PromQL. Shares are smoothed by half a row, as those of the reference are, so
-that an empty cell gives a number.
+that an empty cell gives a number; an hour without rows has no shares.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ def feature_rules(promql: Promql) -> Group:
         Record(
             _SHARES,
             f"""({_CELLS} + 0.5) / on ({feature}) group_left ()
-            ({_ROWS} + 0.5 * count by ({feature}) ({_REFERENCE}))""",
+            (({_ROWS} > 0) + 0.5 * count by ({feature}) ({_REFERENCE}))""",
         ),
         Record(
             "radiosonde:feature:psi1h",
-            f"""sum by ({feature}) (({_SHARES} - {_REFERENCE}) * ln({_SHARES} / {_REFERENCE}))
-            and on ({feature}) ({_ROWS} > 0)""",
+            f"sum by ({feature}) (({_SHARES} - {_REFERENCE}) * ln({_SHARES} / {_REFERENCE}))",
         ),
         Record("radiosonde:feature:location1h", _location(promql)),
     ]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from radiosonde.assets.asset import AssetOptions
-from radiosonde.assets.grafana.dashboard import (
+from radiosonde.assets.dashboards.panel import (
+    Dashboard,
     DashboardPanel,
     DashboardRow,
     Query,
+    Unit,
     Variable,
-    dashboard_json,
+    alerts,
     filters,
     legend,
+    open_incidents,
     recorded,
+    scrape_variables,
 )
 from radiosonde.assets.names import Part, check_attributes, label, series
 from radiosonde.assets.prometheus.rules import Promql
@@ -25,9 +29,9 @@ _RELEASE = legend(names.MODEL_VERSION, names.VARIANT)
 _FEATURE = legend(names.FEATURE_NAME, names.MODEL_VERSION)
 
 
-def model(options: AssetOptions) -> str:
+def model(options: AssetOptions) -> Dashboard:
     """Return the dashboard."""
-    return dashboard_json(UID, "Radiosonde / Model", _Rows(options).all(), _variables(options), options)
+    return Dashboard(UID, "model", _Rows(options).all(), [*scrape_variables(options), *_variables(options)])
 
 
 def _variables(options: AssetOptions) -> list[Variable]:
@@ -51,6 +55,7 @@ class _Rows:
         self._scraped = filters(options)
         # A watch is scraped as a job of its own, so findings are not filtered by the labels of the model's scrape.
         self._model = {label(names.MODEL_NAME): "$model"}
+        self._of_model = filters(options, (names.MODEL_NAME, "model"))
         self._version = filters(options, (names.MODEL_NAME, "model"), (names.MODEL_VERSION, "version"))
         self._release = {**self._version, label(names.VARIANT): "$variant"}
 
@@ -74,26 +79,18 @@ class _Rows:
 
     def _findings(self) -> DashboardRow:
         by = label(names.CHECK_RESULT)
-        alerts = recorded("ALERTS", self._model, 'component="radiosonde"')
+        firing = recorded("ALERTS", self._model, 'component="radiosonde"')
         return DashboardRow(
             "What was found?",
             [
-                DashboardPanel(
-                    "Open incidents",
-                    "Exported by radiosonde watch. The value is the evidence in nats; 7 comes by chance once in a thousand looks.",
-                    [Query(recorded(series(metrics.INCIDENT_EVIDENCE), self._model))],
-                    kind="table",
-                    width=12,
-                ),
-                DashboardPanel(
-                    "Alerts", "Alerts of Radiosonde that are pending or firing.", [Query(alerts)], kind="table"
-                ),
+                open_incidents(recorded(series(metrics.INCIDENT_EVIDENCE), self._model), width=11),
+                alerts("Alerts of Radiosonde that are pending or firing.", firing),
                 DashboardPanel(
                     "Checks",
                     "Checks of the last look. Silence means health only where a check was made.",
                     [Query(f"sum by ({by}) ({recorded(series(metrics.CHECK_RESULTS), self._model)})", f"{{{{{by}}}}}")],
                     kind="stat",
-                    width=4,
+                    width=5,
                 ),
             ],
         )
@@ -107,14 +104,14 @@ class _Rows:
                     "Calls",
                     "Calls per second, by version and variant.",
                     [Query(f"{self._of('radiosonde:calls:increase5m')} / 300", _RELEASE)],
-                    "reqps",
+                    "calls per second",
                     width=12,
                 ),
                 DashboardPanel(
                     "Rows by cohort",
                     f"Predicted rows per second of the {_MOST} largest cohorts.",
                     [Query(f"topk({_MOST}, {rows} / 300)", legend(names.COHORT))],
-                    "rowsps",
+                    "rows per second",
                     width=12,
                 ),
             ],
@@ -133,13 +130,13 @@ class _Rows:
                     "Failures by version",
                     "Share of calls that raised, over five minutes.",
                     [Query(self._of("radiosonde:failures:ratio5m"), _RELEASE)],
-                    "percentunit",
+                    "ratio",
                 ),
                 DashboardPanel(
                     "Failures by cohort",
                     f"The {_MOST} cohorts with the largest share of failed calls.",
                     [Query(f"topk({_MOST}, {failed} / ({calls} > 0))", legend(*by))],
-                    "percentunit",
+                    "ratio",
                 ),
                 DashboardPanel(
                     "Errors by type",
@@ -163,19 +160,19 @@ class _Rows:
                         Query(f"histogram_quantile({level}, {buckets})", f"p{round(100 * level)}", exemplars=True)
                         for level in (0.5, 0.95, 0.99)
                     ],
-                    "s",
+                    "seconds",
                 ),
                 DashboardPanel(
                     "p99 by version",
                     "99th percentile over five minutes.",
                     [Query(self._of("radiosonde:duration:p99_5m"), _RELEASE)],
-                    "s",
+                    "seconds",
                 ),
                 DashboardPanel(
                     "Seconds of slow calls by phase",
                     "Seconds that slow calls of the last hour spent in each phase; the phase that grows is the one to look at.",
                     [Query(self._of("radiosonde:tail:seconds1h", total), legend(names.PHASE, names.MODEL_VERSION))],
-                    "s",
+                    "seconds",
                     stacked=True,
                 ),
             ],
@@ -189,13 +186,13 @@ class _Rows:
                     "Failures by variant",
                     "Share of calls that raised, over the last hour.",
                     [Query(self._of("radiosonde:failures:ratio1h"), _RELEASE)],
-                    "percentunit",
+                    "ratio",
                 ),
                 DashboardPanel(
                     "Wrong answers at equal lag",
                     "Share of wrong answers of the canary less that of the stable version, by age of the prediction when its label came.",
                     [Query(self._of("radiosonde:canary:wrong_change"), legend(names.LABEL_LAG, names.MODEL_VERSION))],
-                    "percentunit",
+                    "ratio",
                     floor=None,
                 ),
                 DashboardPanel(
@@ -213,9 +210,7 @@ class _Rows:
         )
 
     def _features(self) -> DashboardRow:
-        def top(
-            title: str, text: str, record: str, unit: str = "percentunit", floor: float | None = 0.0
-        ) -> DashboardPanel:
+        def top(title: str, text: str, record: str, unit: Unit = "ratio", floor: float | None = 0.0) -> DashboardPanel:
             expr = recorded(record, self._version)
             ranked = f"topk({_MOST}, {expr})" if floor is not None else f"topk({_MOST}, abs({expr})) * 0 + {expr}"
             return DashboardPanel(title, text, [Query(ranked, _FEATURE)], unit, floor=floor)
@@ -230,13 +225,13 @@ class _Rows:
                     "PSI",
                     "Distance from the reference. It has no threshold that holds for every feature: compare with its own past.",
                     "radiosonde:feature:psi1h",
-                    "short",
+                    "number",
                 ),
                 top(
                     "Location",
                     "How far values moved from the reference, in bins between its deciles; negative is down.",
                     "radiosonde:feature:location1h",
-                    "short",
+                    "number",
                     None,
                 ),
             ],
@@ -249,14 +244,19 @@ class _Rows:
                 DashboardPanel(
                     "Predicted classes",
                     "Share of each class over the last hour.",
-                    [Query(self._of("radiosonde:class:ratio1h"), legend(names.PREDICTION_CLASS, names.MODEL_VERSION))],
-                    "percentunit",
+                    [
+                        Query(
+                            self._of("radiosonde:class:ratio1h"),
+                            legend(names.PREDICTION_CLASS, names.MODEL_VERSION, names.VARIANT),
+                        )
+                    ],
+                    "ratio",
                 ),
                 DashboardPanel(
                     "Confidence",
                     "Mean confidence of the predicted class over the last hour.",
                     [Query(self._of("radiosonde:confidence:mean1h"), _RELEASE)],
-                    "percentunit",
+                    "ratio",
                 ),
                 DashboardPanel(
                     "Predicted value",
@@ -276,14 +276,14 @@ class _Rows:
                     "Wrong answers",
                     "Share of labelled rows that were wrong, by age of the prediction when its label came. Compare equal ages only.",
                     [Query(self._of("radiosonde:outcomes:wrong_ratio1d"), aged)],
-                    "percentunit",
+                    "ratio",
                     width=6,
                 ),
                 DashboardPanel(
                     "Calibration error",
                     "Mean distance of confidence and share of right answers over the last day.",
                     [Query(self._of("radiosonde:calibration:error1d"), _RELEASE)],
-                    "percentunit",
+                    "ratio",
                     width=6,
                 ),
                 DashboardPanel(
@@ -296,7 +296,10 @@ class _Rows:
                     "Labels",
                     "Labels that came in six hours, and the median age of their predictions.",
                     [
-                        Query(self._of("radiosonde:labels:increase6h"), f"labels {_RELEASE}"),
+                        Query(
+                            recorded("radiosonde:labels:increase6h", self._of_model),
+                            f"labels {legend(names.MODEL_NAME)}",
+                        ),
                         Query(self._of("radiosonde:labels:lag_p50_1d"), f"median age in seconds {_RELEASE}"),
                     ],
                     width=6,
@@ -305,30 +308,27 @@ class _Rows:
         )
 
     def _host(self) -> DashboardRow:
-        return DashboardRow(
-            "Is it the host?",
-            [
-                DashboardPanel(
-                    title, text, [Query(recorded(record, self._scraped), self._scraped_legend())], unit, width=6
-                )
-                for title, text, record, unit in (
-                    ("CPU", "Cores in use by all processes.", "radiosonde:cpu:cores5m", "short"),
-                    (
-                        "Throttling",
-                        "Share of enforcement periods in which the CPU limit was reached.",
-                        "radiosonde:cpu:throttled_ratio5m",
-                        "percentunit",
-                    ),
-                    ("Memory", "Resident memory of all processes.", "radiosonde:memory:bytes", "bytes"),
-                    (
-                        "Garbage collection",
-                        "Seconds per second in which the collector stopped a process.",
-                        "radiosonde:gc:seconds_rate5m",
-                        "percentunit",
-                    ),
-                )
-            ],
+        drawn: tuple[tuple[str, str, str, Unit], ...] = (
+            ("CPU", "Cores in use by all processes.", "radiosonde:cpu:cores5m", "number"),
+            (
+                "Throttling",
+                "Share of enforcement periods in which the CPU limit was reached.",
+                "radiosonde:cpu:throttled_ratio5m",
+                "ratio",
+            ),
+            ("Memory", "Resident memory of all processes.", "radiosonde:memory:bytes", "bytes"),
+            (
+                "Garbage collection",
+                "Seconds per second in which the collector stopped a process.",
+                "radiosonde:gc:seconds_rate5m",
+                "ratio",
+            ),
         )
+        panels = [
+            DashboardPanel(title, text, [Query(recorded(record, self._scraped), self._scraped_legend())], unit, width=6)
+            for title, text, record, unit in drawn
+        ]
+        return DashboardRow("Is it the host?", panels)
 
     def _sdk(self) -> DashboardRow:
         return DashboardRow(
