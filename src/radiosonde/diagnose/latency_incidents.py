@@ -36,6 +36,7 @@ _CHUNK = 2048
 _BURST_STEPS = 10
 _SAME_STEPS, _SAME_PART = 3, 0.05
 _MIN_RISE = 0.003
+_TAIL_FALL, _CHANCE_CALLS, _DOUBT = 0.25, 10.0, 0.5
 
 
 class SlowSpan(NamedTuple):
@@ -106,7 +107,10 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
     for _, number, incident in found:
         if not any(_is_same(incident, other, table.size) for _, other in chosen):
             chosen.append((number, incident))
-    told = [_told(table, places, calls, slow[number], buckets[number], incident) for number, incident in chosen]
+    told = [
+        _told(table, places, calls, slow[number:], incident)._replace(bucket=buckets[number])
+        for number, incident in chosen
+    ]
     spans = [span._replace(judged_ns=_next_start(span, told)) for span in told]
     # Over all calls, so that the 99th percentile is that of a healthy day, regardless of a current incident.
     usual = int(np.argmin([abs(float(part.sum()) / max(float(calls.sum()), 1.0) - 0.01) for part in slow]))
@@ -179,19 +183,19 @@ def _is_same(one: Incident, other: Incident, size: int) -> bool:
     return bool(overlap > 0 and apart <= max(_SAME_STEPS, _SAME_PART * overlap))
 
 
-def _told(
-    table: MeasureTable, places: Places, calls: Numbers, slow: Numbers, bucket: int, incident: Incident
-) -> SlowSpan:
-    """Return *incident* with its onset from everything that is known by now."""
+def _told(table: MeasureTable, places: Places, calls: Numbers, slow: Sequence[Numbers], incident: Incident) -> SlowSpan:
+    """Return *incident* with its onset from everything that is known by now; *slow* are calls above its bound and above each higher one."""
     alarm, rows = incident.alarm, incident.cover.series
     first = max(alarm.step + 1 - 2 * alarm.length, 0)
-    rates = past_rates(slow, calls, first)
-    onset, earliest, latest = find_onset(slow[rows], calls[rows], alarm, rates[rows], first)
+    rates = past_rates(slow[0], calls, first)
+    above = np.stack([part[rows].sum(axis=0) for part in slow])
+    more = _how_far_above(above, first, incident.latest, alarm.step + 1, _inside(incident, table.size).stop)
+    onset, earliest, latest = find_onset(slow[0][rows], calls[rows], alarm, rates[rows], first, more)
     name = places.names[incident.cover.places[0]] if len(incident.cover.places) == 1 else PlaceName()
     end = None if incident.recovered is None else int(table.start_ns[min(incident.recovered, table.size - 1)])
     starts = table.start_ns
     return SlowSpan(
-        bucket,
+        -1,
         name,
         int(starts[onset]),
         int(starts[earliest]),
@@ -201,3 +205,28 @@ def _told(
         alarm.ln_report,
         int(table.end_ns[alarm.step]),
     )
+
+
+def _how_far_above(above: Numbers, first: int, latest: int, alarmed: int, end: int) -> Numbers:
+    """Return what the slow calls of each step say by how slow they are: the log-likelihood ratio of the incident's slow calls to those before.
+
+    A call that is slow by chance is so by little; of a fault that adds a third of a second, each is. Without this the first
+    odd call above the bound would date an incident that began hours later.
+
+    Args:
+        above: calls above the bound of the incident and above each higher one, shape (bounds, steps).
+        first: the earliest step that the incident may have begun with.
+        latest: the latest likely one.
+        alarmed: one past the step of the alarm. What came since is surely of the incident, if that is enough to go by.
+        end: one past the last step of the incident.
+    """
+    between = above - np.concatenate([above[1:], np.zeros((1, above.shape[1]))])
+    # By chance three in four lie below the next bound: the tails of healthy models fall by a factor of four an octave and more.
+    chance = _TAIL_FALL ** np.arange(len(above))
+    chance /= chance.sum()
+    usual = between[:, :first].sum(axis=1) + _CHANCE_CALLS * chance
+    since = between[:, alarmed:end].sum(axis=1)
+    now = since if since.sum() >= _CHANCE_CALLS else between[:, latest:end].sum(axis=1)
+    now = now + _DOUBT * chance
+    ratios = np.log(now / now.sum()) - np.log(usual / usual.sum())
+    return np.asarray(ratios @ between, dtype=np.float64)

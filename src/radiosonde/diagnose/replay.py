@@ -266,14 +266,26 @@ def past_rates(hits: Numbers, trials: Numbers, before: int) -> Numbers:
     return np.asarray((mine + 2.0) / (all_mine + 2.0 / whole), dtype=np.float64)
 
 
-def find_onset(hits: Numbers, trials: Numbers, alarm: Alarm, rates: Numbers, first: int) -> tuple[int, int, int]:
-    """Return the most likely first step of the rise, and the set of likely ones, by the log-likelihood of what follows it."""
+def find_onset(
+    hits: Numbers, trials: Numbers, alarm: Alarm, rates: Numbers, first: int, more: Numbers | None = None
+) -> tuple[int, int, int]:
+    """Return the most likely first step of the rise, and the set of likely ones, by the log-likelihood of what follows it.
+
+    Args:
+        hits: events, shape (series, steps).
+        trials: trials.
+        alarm: what gave the rise away.
+        rates: rate of each series before it.
+        first: the earliest step that it may have begun with.
+        more: log-likelihood ratios of each step that say more than its counts, shape (steps,).
+    """
     inside = slice(first, alarm.step + 1)
     span = slice(alarm.step + 1 - alarm.length, alarm.step + 1)
     after = min((hits[:, span].sum() + 0.5) / (trials[:, span].sum() + 1.0), 0.999)
     before = np.clip(rates, 1e-6, 0.9 * after)[:, None]
     score = hits[:, inside] * np.log(after / before) + (trials - hits)[:, inside] * np.log((1 - after) / (1 - before))
-    suffix = score.sum(axis=0)[::-1].cumsum()[::-1]
+    total = score.sum(axis=0) if more is None else score.sum(axis=0) + more[inside]
+    suffix = total[::-1].cumsum()[::-1]
     best = int(suffix.argmax())
     counted = trials[:, inside].sum(axis=0) > 0
     while best < suffix.size - 1 and not counted[best]:

@@ -13,6 +13,7 @@ from radiosonde.diagnose import check
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.measures import make_table
 from radiosonde.diagnose.places import PlaceName
+from tests.factories import HOUR_NS, KEY, make_window
 
 HOUR = 60
 
@@ -148,3 +149,21 @@ def test_callers_that_are_new_and_slow_are_found_and_said_to_be_new(share, facto
     assert finding.severity == "ticket"
     assert "These callers are new" in finding.verdict
     assert (finding.where.cohort, finding.onset.at_ns) == ("region=r3", START_NS + born * MINUTE_NS)
+
+
+@pytest.mark.parametrize("odd_s", [0.14, 0.18, 0.22])
+@pytest.mark.parametrize("earlier", [2, 5, 9])
+def test_a_call_that_is_a_little_slow_does_not_date_a_fault_that_makes_calls_very_slow(odd_s, earlier):
+    """One call in fifty takes 400 ms from an hour on; hours before, a busy machine held up a single call."""
+    rng, onset = np.random.default_rng(9), 190
+    windows = []
+    for hour in range(280):
+        durations = list(0.01 * np.exp(rng.normal(0, 0.5, 50)))
+        if hour == onset - earlier:
+            durations[0] = odd_s
+        if hour >= onset:
+            durations[0] = 0.4
+        start_ns = START_NS + hour * HOUR_NS
+        windows.append(make_window(KEY, start_ns=start_ns, end_ns=start_ns + HOUR_NS, durations_s=durations))
+    (span,) = spans_of(windows)
+    assert span.start_ns == START_NS + onset * HOUR_NS
