@@ -45,6 +45,10 @@ PARTS = {
         "what radiosonde watch costs for 20 models of 200 features, and how soon it finds a fault",
     ),
     "floors": ("quality.bench_floors", "whether a change as large as the detection floor is found"),
+    "healthy": (
+        "quality.bench_healthy",
+        "pages and tickets of healthy models, all checks, looked at after every window",
+    ),
     "canary": ("quality.bench_canary", "false verdicts on healthy rollouts, rows until a bad cohort is named"),
     "store": ("speed.bench_store", "size of a store of 30 days and how long it takes to read, scaled"),
     "diagnosis": ("quality.bench_stored_days", "how long a diagnosis takes as a store grows to 30 days"),
@@ -82,6 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
         f"\n{_table.machine()}\nx Histogram.record: times one Histogram.record of the OpenTelemetry SDK, 3 attributes\n"
     )
     print(_table.text(rows))
+    if options.page is not None:
+        options.page.write_text(_table.page(rows, options.rounds, options.parts), "utf-8")
+        print(f"\nwritten: {options.page}")
     if options.summary:
         _table.SUMMARY.write_text(_table.summary(rows, options.rounds), "utf-8")
         _table.README.write_text(_table.readme(_table.README.read_text("utf-8"), rows), "utf-8")
@@ -121,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=_table.RESULTS, metavar="DIR", help="folder of the raw distributions"
     )
     parser.add_argument("--summary", action="store_true", help="write RESULTS.md and the table in README.md")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write the table of these parts to FILE")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a figure is over its budget")
     return parser
 

@@ -98,14 +98,34 @@ def summary(rows: Sequence[Sequence[str]], rounds: int) -> str:
         "",
         f"Machine: {machine()}; cores shared with others. Rounds: {rounds}.",
         "",
-        "| " + " | ".join(HEADS) + " |",
-        "|" + "---|" * len(HEADS),
-        *("| " + " | ".join(cells) + " |" for cells in rows),
+        *_lines(rows),
         "",
         "A line without a budget is watched, not bounded. `too noisy`: the machine was too busy for this line to say anything.",
         "",
     ]
     return "\n".join(lines)
+
+
+def page(rows: Sequence[Sequence[str]], rounds: int, parts: Sequence[str]) -> str:
+    """Return the page of some *parts*, which says how it was made."""
+    lines = [
+        f"# Measured: {', '.join(parts) or 'all parts'}",
+        "",
+        f'Written by `make bench B="{" ".join(parts)} --rounds {rounds} --page FILE"`.',
+        "",
+        *_lines(rows),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = (tuple(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return [
+        "| " + " | ".join(HEADS) + " |",
+        "|" + "---|" * len(HEADS),
+        *("| " + " | ".join(row) + " |" for row in cells),
+    ]
 
 
 def readme(page: str, rows: Sequence[Sequence[str]]) -> str:
