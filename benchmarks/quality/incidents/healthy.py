@@ -39,7 +39,7 @@ def healthy_week(family: str, seed: int, length: int, days: int = 7) -> list[Win
     fails = str(rng.choice(sorted(service.WORLDS)))
     failed = service.WORLDS[fails](rng, calls)
     tables = latency.WORLDS[str(rng.choice(sorted(latency.WORLDS)))](rng, minutes)
-    made = Traffic(keys, *(_longer(part, length) for part in (calls, np.minimum(failed, calls))))
+    made = Traffic(keys, _longer(calls, length), _longer(np.minimum(failed, calls), length))
     windows = latency.timed(rng, made, _longer(tables.T, length).T / length) if made.calls.any() else []
     served = [_moved(window, length) for window in windows]
     return [*served, *_lived(rng, served[0], minutes // length, length)]
