@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.places import PlaceName, make_places
-from radiosonde.diagnose.replay import Incident, find_onset, past_rates, replay
+from radiosonde.diagnose.replay import Incident, find_onset, past_rates, recovery, replay
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import bucket_at
 from radiosonde.model import LATENCY
@@ -111,7 +111,14 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
         _told(table, places, calls, slow[number:], incident)._replace(bucket=buckets[number])
         for number, incident in chosen
     ]
-    spans = [span._replace(judged_ns=_next_start(span, told)) for span in told]
+    spans = []
+    for span, (number, incident) in zip(told, chosen, strict=True):
+        judged_ns, end_ns = _next_start(span, told), span.end_ns
+        if judged_ns is not None:
+            until = int(np.searchsorted(table.start_ns, judged_ns))
+            end = _end_before(incident, slow[number], calls, until)
+            end_ns = end_ns if end is None else int(table.start_ns[end])
+        spans.append(span._replace(judged_ns=judged_ns, end_ns=end_ns))
     # Over all calls, so that the 99th percentile is that of a healthy day, regardless of a current incident.
     usual = int(np.argmin([abs(float(part.sum()) / max(float(calls.sum()), 1.0) - 0.01) for part in slow]))
     return SlowCalls(spans, float(LATENCY.upper_bounds_s()[buckets[usual]]), scans[usual])
@@ -121,6 +128,16 @@ def _next_start(span: SlowSpan, others: Sequence[SlowSpan]) -> int | None:
     """Return the start of the first span that begins within *span*."""
     later = [other.start_ns for other in others if other.start_ns > span.start_ns]
     return min((at for at in later if span.end_ns is None or at < span.end_ns), default=None)
+
+
+def _end_before(incident: Incident, slow: Numbers, calls: Numbers, until: int) -> int | None:
+    """Return the first step after *incident* by what was before step *until*; None if it went on until then.
+
+    From *until* on another incident keeps calls above the bound. That explains them, so this one is not going on because of them.
+    """
+    if incident.alarm.step >= until:
+        return None
+    return recovery(incident, incident.alarm, slow[:, :until], calls[:, :until])[0]
 
 
 def choose_bounds(windows: Sequence[Window]) -> list[int]:

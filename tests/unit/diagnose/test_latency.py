@@ -167,3 +167,21 @@ def test_a_call_that_is_a_little_slow_does_not_date_a_fault_that_makes_calls_ver
         windows.append(make_window(KEY, start_ns=start_ns, end_ns=start_ns + HOUR_NS, durations_s=durations))
     (span,) = spans_of(windows)
     assert span.start_ns == START_NS + onset * HOUR_NS
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (Slow(0.15, 8, 100, 160, phase="predict"), Slow(0.02, 40, 214)),
+        (Slow(0.3, 6, 120, 170, phase="predict"), Slow(0.05, 40, 212)),
+        (Slow(0.15, 8, 100, 150, phase="predict"), Slow(0.02, 40, 196)),
+    ],
+    ids=["two in a hundred later", "one in twenty later", "soon after"],
+)
+def test_a_slowdown_that_was_over_is_not_going_on_because_another_one_began(earlier, later):
+    """Two days of a slow phase end; less time later another phase makes a few calls far slower: only that one goes on."""
+    member = Slowness("after one that is over", (earlier, later), 400, 60, 60.0)
+    windows = member.windows(np.random.default_rng(12))
+    (finding,) = [each for each in check(windows, {}).findings if each.kind == "latency"]
+    assert finding.where.phase == "fetch"
+    assert abs(finding.onset.at_ns - member.onset_ns()) <= 3 * HOUR_NS
