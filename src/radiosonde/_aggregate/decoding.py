@@ -17,7 +17,7 @@ from radiosonde.model.feature_names import number_text
 
 
 def as_numbers(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a column of a numeric feature: its texts are infinite, which counts as unseen."""
+    """Return a column of a numeric feature, or columns of several: texts are infinite, which counts as unseen."""
     return np.where(codes_of(column) >= 0, np.inf, column)
 
 

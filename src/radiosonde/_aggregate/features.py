@@ -131,6 +131,7 @@ class FeatureState:
         if not is_available():
             return {}
         sample = np.concatenate(self._sample) if self._sample else np.empty((0, len(self._grid.names)))
+        numbers = as_numbers(sample)  # of all features at once: by the column it is a third of a window's cost
         serialized: dict[tuple[str, str], bytes] = {}
         for position, name in enumerate(self._grid.names):
             quantiles = self._quantiles[position]
@@ -139,7 +140,7 @@ class FeatureState:
             if name in self._stream.pii or not len(sample):
                 continue
             texts = self._stream.texts(position, sample[:, position])
-            values = as_numbers(sample[:, position]) if texts is None else np.array(texts, dtype=np.object_)
+            values = numbers[:, position] if texts is None else np.array(texts, dtype=np.object_)
             for kind in ("hll", "frequent"):
                 sketch = KINDS[kind]()
                 sketch.update(values)

@@ -62,12 +62,12 @@ class FrequentSketch(Sketch):
         """Add finite numbers or text; ``None`` and other values are ignored."""
         if values.dtype.kind in "OUS":
             counts = Counter(name_of(value) for value in values.tolist() if isinstance(value, str))
-        else:
-            numbers = np.asarray(values, dtype=np.float64)
-            seen = Counter((numbers[np.isfinite(numbers)] + 0.0).tolist())
-            counts = Counter({repr(number): count for number, count in seen.items()})
-        for text, count in counts.items():
-            self._sketch.update(text, count)
+            for text, count in counts.items():
+                self._sketch.update(text, count)
+            return
+        numbers = np.asarray(values, dtype=np.float64)
+        for number, count in Counter((numbers[np.isfinite(numbers)] + 0.0).tolist()).items():
+            self._sketch.update(repr(number), count)
 
     def merge(self, other: Self) -> None:
         """Add everything *other* has seen."""
