@@ -162,7 +162,7 @@ def _flushing(send: Send) -> Send:
 
 
 def _error(error: BaseException) -> BaseException | str:
-    # Starlette raises one of its own when what it streams can no longer be sent; servers cancel.
+    # Starlette raises its own exception when a stream can no longer be sent; servers cancel.
     is_disconnect = type(error).__name__ in ("ClientDisconnect", "CancelledError")
     return DISCONNECTED if is_disconnect else error
 
@@ -177,6 +177,6 @@ def _path(scope: Scope, request: ObservedRequest) -> str:
         path = getattr(included or scope.get("route"), "path", None)
     if path is None:
         return f"({getattr(scope.get('endpoint'), '__qualname__', 'no route')})"
-    # What is left of the root path are mounts; a proxy's prefix was there from the beginning.
+    # The rest of the root path are mounts; a proxy's prefix was there from the beginning.
     mounts, root_path = scope.get("root_path", ""), scope[KEY]
     return str(path if mounts == root_path else f"{mounts.removeprefix(root_path)}{path}")

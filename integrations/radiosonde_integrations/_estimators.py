@@ -141,7 +141,7 @@ def has_several_outputs(final: Any) -> bool:
 
 
 def features(args: Arguments, kwargs: Keywords) -> object:
-    """Return the features of a call: rows and columns, or rows without columns for text and what is too wide."""
+    """Return the features of a call: rows and columns, or rows without columns for text and for wide inputs."""
     value = args[0] if args else kwargs.get("X", next(iter(kwargs.values()), None))
     if type(value) is np.ndarray and value.ndim == 2:
         return value

@@ -83,7 +83,7 @@ class Observers:
             INSIDE.reset(token)
 
     def choose(self, model: Any, method: Method, args: Arguments, kwargs: Keywords) -> ObservedMethod | None:
-        """Return how this very call is observed, None for one that is no prediction or cannot be recorded."""
+        """Return how this call is observed, None for one that is not a prediction or cannot be recorded."""
         read = self._read_as.get((type(model), method.name)) or self._method_of(type(model), method)
         chosen = read if read.choose is None else read.choose(args, kwargs)
         if chosen is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NAME = "__overflow__"
-"""Stands for the names of these models."""
+"""Common name of these models."""
 
 
 def rows_alone(read: Callable[..., object]) -> Callable[..., NDArray[np.float64]]:

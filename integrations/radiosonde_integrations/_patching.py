@@ -60,7 +60,7 @@ class Stand:
         self._original = original
         self._function = function
         self._is_conditional = is_conditional
-        wrapper: Any = self  # it is no function, and need not be
+        wrapper: Any = self  # it need not be a function
         functools.update_wrapper(wrapper, function)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:

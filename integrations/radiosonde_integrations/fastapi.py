@@ -123,7 +123,7 @@ def _watching(init: Callable[..., None]) -> Callable[..., None]:
 def _hook(module: ModuleType, patches: Patches, options: RequestOptions) -> None:
     """Report to requests the start of their endpoint's own code, and their route if it is needed or not reported otherwise."""
     if module.__name__ == "starlette.routing":
-        # Newer routers leave the route in the scope themselves; so does FastAPI. To be told at once takes a call a request.
+        # Newer routers set the route in the scope themselves; so does FastAPI. Setting it earlier costs a call per request.
         if options.of_path or "route" not in module.Router.app.__code__.co_consts:
             patches.replace(module.Route, "handle", _routing)
     else:

@@ -149,7 +149,7 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            # A server that begins a body takes all of it, unless nobody is there to send it to. One that does not begin it had
+            # A server that begins a body takes all of it, unless the client has disconnected. One that does not begin it had
             # nothing to send: the answer to a HEAD.
             self._over(DISCONNECTED if self._is_begun else None)
 

@@ -33,7 +33,7 @@ _LOG = logging.getLogger("radiosonde")
 
 _REGISTERED = re.compile(r"models:/+([^/@]+)/(\d+)/?")
 _META = re.compile(r"^model_(name|version): *['\"]?(.*?)['\"]?$", re.MULTILINE)
-"""Lines of ``registered_model_meta``, which MLflow writes beside what it downloads from its registry."""
+"""Lines of ``registered_model_meta``, which MLflow writes next to downloads from its registry."""
 
 
 class MlflowInstrumentor(ModelInstrumentor):

@@ -1,6 +1,6 @@
 """PyTorch: calls of `nn.Module` in eval mode; the outermost module, or those that the user names.
 
-* Training is not prediction, and with gradients on neither are parts of what is trained that are frozen in eval mode. A
+* Training is not prediction. With gradients enabled, neither are parts of a trained module that are frozen in eval mode. A
   call inside another one costs one context variable, and code that is being compiled, traced or exported is not observed.
   ``module.forward`` called directly bypasses the patch, and then its layers are the outermost.
 * Only plain tensors on the CPU are read: devices are not synchronized, and their calls count with the batch size. Tensors are detached and
@@ -41,7 +41,7 @@ _REPLICATING = frozenset({"DataParallel", "DistributedDataParallel"})
 class TorchInstrumentor(ModelInstrumentor):
     """Observes modules.
 
-    `instrument` takes *modules*: those to observe, objects or classes, in whatever they are called; default: the
+    `instrument` takes *modules*: objects or classes to observe, in any caller; default: the
     outermost ones.
     """
 

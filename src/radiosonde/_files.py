@@ -1,4 +1,4 @@
-"""Creates all files of the project, readable only by their owner unless the environment asks for the umask.
+"""Creates all files of the project, readable only by their owner unless the environment selects the umask.
 
 Stores, labels, Parquet files and profiles hold data about the users of a model. A server's umask is usually 022, which makes its files
 readable by every account of the machine; files are therefore created with mode 0600. ``RADIOSONDE_PUBLIC_FILES=true`` leaves the mode to

@@ -220,7 +220,7 @@ class Breaker:
             if is_admitted:
                 ...
 
-    No lock: a race admits one call more. At most `MOST_KINDS` kinds that fail are told apart.
+    No lock: a race admits one call more. At most `MOST_KINDS` failing kinds are distinguished.
 
     Args:
         guard: counts and logs.
@@ -237,7 +237,7 @@ class Breaker:
         return _Trial(self, kind)
 
     def admits(self, kind: str) -> bool:
-        """Say whether a call of this kind should be made now."""
+        """Return whether a call of this kind should be made now."""
         known = self._known(kind)
         if known is None or known.failures < FAILURES_BEFORE_PAUSE:
             return True

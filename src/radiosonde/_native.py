@@ -15,7 +15,7 @@ import _thread
 import sys
 import threading
 import time
-from _queue import Empty, SimpleQueue  # in C, and left alone by those who patch
+from _queue import Empty, SimpleQueue  # in C, and not patched
 from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Protocol

@@ -39,7 +39,7 @@ class ReceiptKeys:
         ids: all of them, in order.
 
     Raises:
-        ConfigurationError: none is given, an id is no id or given twice, or a secret is shorter than 16 bytes.
+        ConfigurationError: no key is given, an id is invalid or given twice, or a secret is shorter than 16 bytes.
     """
 
     def __init__(self, secrets: Iterable[tuple[str, bytes]]) -> None:

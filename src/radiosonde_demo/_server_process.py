@@ -49,7 +49,7 @@ class ServerProcess:
         Raises:
             RadiosondeError: it ended, or did not answer in time; the message holds the end of its log.
         """
-        # -P: the folder that the user happens to be in is no place to import from.
+        # -P: nothing may be imported from the current folder.
         command = [sys.executable, "-P", "-m", "radiosonde_demo._serve", str(self._folder)]
         pipe = subprocess.PIPE
         with self.log.open("wb") as log:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KnownFlight(Protocol):
-    """What the feature store needs to know of a flight; *scheduled* is in the local time of the origin."""
+    """The fields of a flight that the feature store needs; *scheduled* is in the local time of the origin."""
 
     carrier: str
     flight: int
@@ -32,7 +32,7 @@ class FeatureStore:
     """Flights with the weather at their origin.
 
     Args:
-        incidents: what goes wrong between the store and the rest of the world.
+        incidents: faults between the store and its upstream sources.
     """
 
     def __init__(self, incidents: Incidents) -> None:

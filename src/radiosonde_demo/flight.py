@@ -34,7 +34,7 @@ LEFT_BEHIND = ("v1.pickle", "v2.pickle", "delays.reference.json", "incidents.jso
 FIRST_DAY = datetime(2013, 3, 1, tzinfo=NEW_YORK)
 LAST_DAY = datetime(2013, 3, 31, tzinfo=NEW_YORK)
 FEWEST_DAYS = 14
-"""A change shows against what was before, and takes events: in nine days the canary fails 18 times and 80 calls are slow,
+"""A change is detected against the past, and needs events: in nine days the canary fails 18 times and 80 calls are slow,
 which is as little as a diagnosis that cries no wolf can go by; in fourteen there is enough of both."""
 
 

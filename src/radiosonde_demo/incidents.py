@@ -1,7 +1,7 @@
 """The three injected faults of the demo, each with its own start.
 
 The moments are event time, so a replay at any speed meets them at the same flights. The scenario is a file in the
-demo's folder that the server reads when it starts; nobody tells the client, and nobody tells Radiosonde.
+demo's folder that the server reads when it starts; neither the client nor Radiosonde knows it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Incidents:
     def spread_over(cls, start_s: int, end_s: int) -> Incidents:
         """Return the three incidents spread over the middle of a replay, each on a full hour.
 
-        The first third stays healthy, because a change is only seen against what was before; the last third has all
+        The first third stays healthy, because a change is only detected against the past; the last third has all
         three, because a carrier of which the canary sees three flights a day takes days to show.
         """
         hours = (end_s - start_s) // 3600
@@ -62,7 +62,7 @@ class Incidents:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     def moments(self) -> list[tuple[float, str]]:
-        """Return what happens and when, in order, for people."""
+        """Describe the incidents and their times, in order."""
         moments = [
             (self.carrier_s, f"v2 loses carrier {CARRIER} from its encoding table"),
             (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 FEATURES = ("carrier", "origin", "dest", "hour", "distance", *WEATHER)
-"""What the model is asked with: three texts, then numbers, of which some are missing (NaN)."""
+"""Features of the model: three texts, then numbers, of which some are missing (NaN)."""
 
 NUMBERS = FEATURES[3:]
 ORIGINS = ("EWR", "JFK", "LGA")
@@ -43,7 +43,7 @@ class DelayModel:
         version: its version.
         pipeline: imputation with missing-value indicators, scaling, logistic regression.
         carriers: late rate in training by carrier.
-        dests: late rate in training by destination; empty when this version does not look at it.
+        dests: late rate in training by destination; empty when this version does not use it.
         average: late rate in training.
     """
 

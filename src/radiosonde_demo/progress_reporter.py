@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from radiosonde_demo.replay import ReplayTally
 
 LINES = 10
-"""Lines of progress per replay where there is no terminal."""
+"""Lines of progress per replay without a terminal."""
 
 REDRAW_EVERY = 100
 """Answers per update of the bar: an update costs as much as a tenth of a request."""
 
 
 class ProgressReporter(Protocol):
-    """Where the flight tells how it goes."""
+    """Reports the progress of the replay."""
 
     def say(self, text: str) -> None:
         """Tell one step."""

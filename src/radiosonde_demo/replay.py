@@ -2,7 +2,7 @@
 
 The clock of the replay is the flights' own; three weeks pass in under two minutes. Several requests are in flight at
 once, so that a slow answer (an incident adds 300 ms to one in fifty) holds up no other flight; order is kept in what is
-sent, and a label always waits for the answer that tells the id of its prediction.
+sent, and a label always waits for the response with the id of its prediction.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONNECTIONS = 8
 
 @dataclass(slots=True)
 class ReplayTally:
-    """What has been sent and what came back so far.
+    """Requests sent and responses received so far.
 
     Attributes:
         predictions: flights answered with a prediction.
@@ -91,7 +91,7 @@ async def replay(
 
 
 def _events(flights: Sequence[_Flight], labels_until_s: float) -> Iterator[tuple[_Send, _Flight]]:
-    """Return an iterator over what is to be sent, in event order: flights when they are due, labels at the landing."""
+    """Iterate over the requests in event order: flights when they are due, labels at the landing."""
     due = ((flight.departure.scheduled_s, _predict, flight) for flight in flights)
     landed = (
         (at_s, _label, flight)

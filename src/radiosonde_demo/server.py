@@ -30,7 +30,7 @@ CANARY_PERCENT = 10
 
 
 class FlightRequest(BaseModel):
-    """What a caller knows of a flight before it departs."""
+    """The fields of a flight known before departure."""
 
     carrier: str
     flight: int
@@ -42,7 +42,7 @@ class FlightRequest(BaseModel):
 
 
 class LabelRequest(BaseModel):
-    """What became of a flight, told when it has landed."""
+    """The outcome of a flight, known when it has landed."""
 
     prediction_id: str
     value: str

@@ -1,7 +1,8 @@
-"""One door each for the SDK, the environment, threads, exit and clocks: ruff's banned-api list, tried on snippets."""
+"""One door each for the SDK, the environment, threads, exit, clocks and the choice of a host."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,20 @@ def test_only_applications_print() -> None:
     assert "T201" in rules_broken("src/radiosonde/export/ordinary.py", "print(1)\n")
     assert "T201" not in rules_broken("src/radiosonde/cli/ordinary.py", "print(1)\n")
     assert "T201" not in rules_broken("src/radiosonde_demo/ordinary.py", "print(1)\n")
+
+
+MODE_READERS = {"_settings/settings.py", "_pipeline/compose.py", "cli/_checkup_export.py", "cli/_checkup_server.py"}
+"""The declaration of ``agent``, the one place that composes by it, and what `radiosonde doctor` reports of it."""
+
+
+def test_only_compose_chooses_between_the_hosts() -> None:
+    """No other module of the library reads ``settings.agent``."""
+    library = ROOT / "src/radiosonde"
+    readers = {
+        path.relative_to(library).as_posix()
+        for path in library.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "agent" and ast.unparse(node.value).endswith("settings")
+    }
+    assert readers - MODE_READERS == set()
+    assert "_pipeline/compose.py" in readers

@@ -1,9 +1,11 @@
-"""Messages, findings and help are worded as operators expect: what is wrong, and what to do, in the field's terms."""
+"""Messages, help, docstrings and comments use standard terms: messages state the problem and what to do."""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,24 @@ REFUSED = {
     r"\bin the end of\b|\bfor want of\b|\bat the end of the time\b": "name the period",
 }
 """Patterns that messages must not match, and what to write instead."""
+
+REFUSED_IN_PROSE = {
+    r"\b(tell(?!:)|tells|telling|told)\b": "say 'return', 'report', 'log', 'distinguish' or 'configure'",
+    r"\b([Nn]obody|[Ss]omebody|[Ww]hoever)\b": "name the caller, the reader or the process, or use the passive",
+    r"\b(voices?|speaks?|spoken)\b": "say 'use', 'support' or 'is evidence for'",
+    r"\b[Ll]ook(ed|ing) (at|for|into)\b|^Looks? (at|for|into)\b|\bto look (at|for|into)\b": "say 'check', 'read', 'search' or 'inspect'",
+    r"\bSay (that|whether|how|what|it)\b": "say 'Return whether', 'Report' or 'Describe'",
+    r"\b([Ll]ets?|[Ll]etting) go\b": "say 'release'",
+    r"\banew\b(?!:)": "say 'again', 'recount' or 'rebuild'",
+    r"\bReturn what\b": "name what is returned",
+    r"^What (is|was|became|a|an|the|it|one|there|stands|came|comes)\b": "name the thing",
+    r"\b[Ww]hatever\b": "say 'any' or 'for any'",
+    r"\bof (ours|theirs)\b": "say 'of Radiosonde' or name the owner",
+    r"\b[Ss]tands? for\b|\bstand in for\b": "say 'represent', 'encode' or 'has the weight of'",
+    r"\bgiven up\b": "say 'expired', 'dropped' or 'released'",
+    r"\bMay raise what\b|\braises what\b": "say 'exceptions of ... propagate'",
+}
+"""Patterns that docstrings and comments must not match, and what to write instead."""
 
 
 def messages() -> Iterator[tuple[str, str]]:
@@ -58,6 +78,20 @@ def _text(node: ast.AST) -> str:
     return ""
 
 
+def prose() -> Iterator[tuple[str, str]]:
+    """Yield each line of a docstring or comment, with its place."""
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            source = path.read_text("utf-8")
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                    for offset, line in enumerate(str(node.value.value).split("\n")):
+                        yield f"{path.relative_to(ROOT)}:{node.lineno + offset}", line.strip()
+            for token in tokenize.generate_tokens(io.StringIO(source).readline):
+                if token.type == tokenize.COMMENT:
+                    yield f"{path.relative_to(ROOT)}:{token.start[0]}", token.string.lstrip("# ")
+
+
 def test_no_message_uses_a_refused_phrase() -> None:
     """Each offence is listed with its place and what to write instead."""
     found = [
@@ -67,6 +101,36 @@ def test_no_message_uses_a_refused_phrase() -> None:
         if re.search(pattern, text)
     ]
     assert found == [], "\n".join(found)
+
+
+def test_no_docstring_uses_a_refused_phrase() -> None:
+    """Each offence in a docstring or comment is listed with its place and what to write instead."""
+    found = [
+        f"{place}: {line[:120]!r}: {advice}"
+        for place, line in prose()
+        if re.search("|".join(REFUSED_IN_PROSE), line)
+        for pattern, advice in REFUSED_IN_PROSE.items()
+        if re.search(pattern, line)
+    ]
+    assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What became of a label.",
+        "Return what the codes stand for.",
+        "Say whether the slot still holds this prediction.",
+        "Somebody is woken when half of all calls are gone.",
+        "counted by reason, told once a minute",
+        "Let go of the store; what it keeps stays there.",
+        "Look at the answers of the model.",
+        "# nothing of ours, whatever the batch",
+    ],
+)
+def test_the_patterns_refuse_the_former_prose(text: str) -> None:
+    """Sentences that docstrings once had match a pattern."""
+    assert any(re.search(pattern, text) for pattern in REFUSED_IN_PROSE)
 
 
 @pytest.mark.parametrize(

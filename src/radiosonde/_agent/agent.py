@@ -223,7 +223,7 @@ class Agent:
         self._uncommitted += windows
 
     def was_counted(self, batch: Batch) -> bool:
-        """Say whether the outcomes of *batch* are in the store.
+        """Return whether the outcomes of *batch* are in the store.
 
         Raises:
             StoreError: the store cannot be read.

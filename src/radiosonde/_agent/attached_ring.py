@@ -93,7 +93,7 @@ class AttachedRing(RingConsumer):
         self._durable_values = self.ring.arena.reserved
 
     def close(self) -> None:
-        """Let go of its files."""
+        """Release its files."""
         self._name_reader.close()
         super().close()
 

@@ -50,7 +50,7 @@ FITTED_ROWS = 20_000
 """Rows a reference is fitted from at most."""
 
 INTERIM_ROWS = 2_000
-"""Rows an interim reference is fitted from at most: a snapshot waits for it, and it is made anew as rows come."""
+"""Largest number of rows for an interim reference: a snapshot waits for it, and it is rebuilt as rows arrive."""
 
 HURRIED_ROWS = 256
 """Rows that are counted where an exit has no time for all. numpy keeps the interpreter lock over so few values, so another

@@ -136,7 +136,7 @@ class TailSampler:
     # When a window closes --------------------------------------------------------------------------------------------
 
     def rank(self, start_ns: int, key: SeriesKey, stream: Stream, block: Block) -> None:
-        """Look for the slowest of a window and series in a block of it, among records that have no span."""
+        """Collect the slowest records without a span of a window and series from a block."""
         with self._guard("span_rank"):
             self._rank(start_ns, key, stream, block)
 

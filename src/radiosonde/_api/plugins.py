@@ -23,7 +23,7 @@ def instrumentors(names: tuple[str, ...]) -> Iterator[tuple[str, EntryPoint]]:
     """Yield (library, entry point of its instrumentor) of the libraries *names*, or of all.
 
     Raises:
-        ConfigurationError: there is no plug-in of a name.
+        ConfigurationError: a name is not that of a plug-in.
     """
     found = {_library(each): each for each in entry_points(group=INSTRUMENTORS) if each.value.startswith(PACKAGE)}
     unknown = sorted(set(names) - set(found))

@@ -140,7 +140,7 @@ class HealthSampler:
             self._pause_began_ns = 0
 
     def watch_running_loop(self) -> None:
-        """Look at the asyncio loop that runs in this thread, if one does, from now on; again is nothing.
+        """Check the asyncio loop that runs in this thread, if one does, from now on; again is nothing.
 
         May come before `start`: a server's first request is there before its first prediction.
         """

@@ -101,7 +101,7 @@ def finite_number(value: Any) -> float | None:
 
 
 def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
-    """Return the class of a label by the rule above; None for a value that is no class.
+    """Return the class of a label by the rule above; None for a value that is not a class.
 
     Args:
         value: the label.

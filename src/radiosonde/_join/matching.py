@@ -86,7 +86,7 @@ class Stated(NamedTuple):
 
     Attributes:
         statements: by distinct value, the one in force first.
-        has_cells: whether its outcomes were counted with cells: a correction must take back what was counted.
+        has_cells: whether its outcomes were counted with cells: a correction must subtract the same cells.
     """
 
     statements: tuple[Statement, ...]

@@ -33,7 +33,7 @@ LANES = 8
 """Full lanes that are kept in all; beyond it the chunks that came first go. Bounds an agent whose workers come and go."""
 
 WAITING = 65_536
-"""Labels that wait for their predictions, and callers' own ids; the oldest are given up beyond it."""
+"""Largest number of waiting labels, and of callers' own ids; the oldest are dropped beyond it."""
 
 
 class _Kept(NamedTuple):

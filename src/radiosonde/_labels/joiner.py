@@ -41,7 +41,7 @@ class DurableSink(Protocol):
         """Keep windows until they are written."""
 
     def was_counted(self, batch: Batch) -> bool:
-        """Say whether the outcomes of *batch* are among the windows written."""
+        """Return whether the outcomes of *batch* are among the windows written."""
 
     def write(self, references: Mapping[tuple[str, str], Reference], batch: Batch | None = None) -> bool:
         """Write the taken windows together with the batch's id; return whether that succeeded."""

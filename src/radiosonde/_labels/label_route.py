@@ -88,7 +88,7 @@ class LabelRoute:
         self._refused = refused
 
     def admits(self, authorization: str | None) -> bool:
-        """Say whether a request with this ``Authorization`` may label."""
+        """Return whether a request with this ``Authorization`` may label."""
         scheme, _, token = (authorization or "").strip().partition(" ")
         given = f"{scheme.lower()} {token.strip()}".encode("utf-8", "surrogatepass")
         return hmac.compare_digest(given, self._expected)

@@ -185,7 +185,7 @@ class Delivery:
         self.export(windows)
 
     def was_counted(self, batch: Batch) -> bool:
-        """Say whether the store has the outcomes of *batch*.
+        """Return whether the store has the outcomes of *batch*.
 
         Raises:
             StoreError: the store cannot be read.

@@ -21,7 +21,7 @@ def report_problems(settings: Settings, guard: Guard) -> None:
 
 
 def open_part(settings: Settings, guard: Guard, setting: str, part: Callable[[], object]) -> None:
-    """Open the part that a setting asks for.
+    """Open the part that a setting selects.
 
     Raises:
         RadiosondeError: it cannot be opened, and no variable of the environment asked for it.

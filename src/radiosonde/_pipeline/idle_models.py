@@ -30,7 +30,7 @@ class IdleModels:
         self._looked_ns = 0
 
     def look(self, recorders: Iterable[Recorder], now_ns: int) -> None:
-        """Let go of the rings that are idle; at most once in `LOOK_EVERY_S`.
+        """Release idle rings; at most once per `LOOK_EVERY_S`.
 
         Args:
             recorders: of the models.

@@ -1,6 +1,6 @@
 """Finds signals that have come and whose handler has not run, and interrupts the main thread once more.
 
-Python runs handlers in the main thread, between two instructions. A signal that comes when the main thread has given up the
+Python runs handlers in the main thread, between two instructions. A signal that arrives when the main thread has released the
 interpreter lock and is just about to wait does not interrupt the wait: its handler runs when the wait is over, an hour later
 perhaps. A process that reports ready and is terminated at once is affected, on a busy machine one in ten. With the default action it would
 have ended.

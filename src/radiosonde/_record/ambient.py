@@ -140,7 +140,7 @@ def to_ns(timestamp: object) -> int:
                 f"{timestamp!r} has no time zone, so it names no instant; use timestamp.replace(tzinfo=timezone.utc)"
             )
         moment = timestamp.timestamp()
-    is_number = moment is not True and isinstance(moment, Real)  # False is 0, which is no time either
+    is_number = moment is not True and isinstance(moment, Real)  # False is 0, which is not a valid time either
     if not is_number or not 0 < moment < LATEST_S:
         said = repr(timestamp) if isinstance(timestamp, str) else plain_text(timestamp, 80)
         raise ConfigurationError(

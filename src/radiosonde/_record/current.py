@@ -257,7 +257,7 @@ def _add_phase(token: Token, name: str, elapsed_ns: int) -> None:
 
 
 class NoPrediction:
-    """Stands for the prediction in progress when there is none, or when Radiosonde is off."""
+    """Represents the prediction in progress when there is none, or when Radiosonde is off."""
 
     __slots__ = ()
     id = ""

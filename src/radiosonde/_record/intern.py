@@ -127,7 +127,7 @@ class Codes:
 
 
 def _is_small(value: Any) -> bool:
-    """Say whether a value can be remembered: it is hashable, and its size is bounded."""
+    """Return whether a value can be kept: it is hashable, and its size is bounded."""
     if isinstance(value, (str, bytes)):
         return len(value) <= LONGEST_NAME
     if isinstance(value, int):

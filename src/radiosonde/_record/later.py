@@ -3,7 +3,7 @@
 A retry decorator around a coroutine function, an object with an asynchronous ``__call__`` and a function that returns a task
 are plain functions. Their prediction lasts until the awaited work has ended, and its error and result are those of the work.
 
-What the caller gets stays what the function returned, as far as it can be observed there:
+For the caller the result is indistinguishable from the function's, as far as possible:
 
 * a coroutine, generator or asynchronous generator is wrapped in one of the same type and name. There is no other way to observe its end,
   and frameworks check its type;
@@ -158,7 +158,7 @@ class Handed:
         from asyncio import CancelledError
 
         token = self.token
-        # The work of a future goes on by itself: there is no time to leave out, and no context that it is current in.
+        # The work of a future proceeds by itself: no time is excluded, and it is current in no context.
         token[OUTER] = None
         with token[WRITER].recorder.host.guard("future"):
             # # Avoids `exception()` if possible: it marks the error as retrieved, and the future would no longer log it.
@@ -199,7 +199,7 @@ def _is_future(kind: type) -> bool:
 
 
 class _StandIn:
-    """Stands for an awaitable that can do nothing but be awaited, and observes the first time that it is."""
+    """Proxy of an awaitable without other abilities, which observes the first time that it is awaited."""
 
     def __init__(self, awaitable: Any, observed: Callable[[], Any]) -> None:
         self._awaitable, self._observed = awaitable, observed

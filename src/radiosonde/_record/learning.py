@@ -122,7 +122,7 @@ def first_item(value: Sequence[Any]) -> Any:
 
 
 class ColumnOfRows(Sequence[Any]):
-    """A column of any library whose items are rows, as a sequence: cut first, then converted, so a cut costs what it holds."""
+    """A column of any library whose items are rows, as a sequence: sliced first, then converted, so a slice costs only its own rows."""
 
     def __init__(self, column: Any) -> None:
         self._column = column

@@ -42,7 +42,7 @@ _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
 Block = NDArray[np.float64]
 
 PIECE_ROWS = 1 << 14
-"""Rows of a batch too large for the arena that are read at a time: a quarter of a MiB, whatever the batch has."""
+"""Number of rows of a batch too large for the arena that are read at a time: a quarter of a MiB for any batch."""
 
 COUNTING_NS = NS // 2
 """Time limit for counting the answers of one batch: enough for millions of rows of numbers or texts. Of answers that are objects, which are

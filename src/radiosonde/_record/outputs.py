@@ -219,7 +219,7 @@ class OutputReader:
         return (OUTPUT_CLASS, self.columns[0], 1.0 - value, NAN)
 
     def are_labels(self, lowest: float, highest: float, *, is_whole: bool) -> bool:
-        """Say whether floats of a classifier name classes, else they are probabilities of the second class.
+        """Return whether floats of a classifier name classes, else they are probabilities of the second class.
 
         Of at most two classes 0.0 and 1.0 could be either. Mostly that is the same class; where it is not, the first float
         that is not one of them decides, and until then a float that names a declared class is that class.

@@ -411,7 +411,7 @@ class RecordWriter:
         self.ring.arena.make_room = _make_no_room
 
     def owns_slot(self, token: Token) -> bool:
-        """Say whether the slot still holds this prediction in flight: it may have been given away meanwhile."""
+        """Return whether the slot still holds this prediction in flight: it may have been given away meanwhile."""
         index: int = token[INDEX]
         slot = index & (self.ring.capacity - 1)
         return self.ring.words[slot * 16 + MARK_WORD] == index * 4 + 5

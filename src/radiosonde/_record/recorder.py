@@ -219,7 +219,7 @@ class Recorder:
         self._opening = Breaker(self.host.guard, "open_writer", f"model {self.name!r}")
 
     def let_go(self, writer: RecordWriter) -> None:
-        """Let go of a writer whose ring is over."""
+        """Release a writer whose ring is over."""
         with self._lock:
             if self.writer is writer:
                 self.writer = FirstRecordWriter(self)
@@ -287,7 +287,7 @@ class Recorder:
         return _NO_FEATURES if self._learned is None else self._schema_learned(self._learned)
 
     def _check_key(self, reference: Reference) -> None:
-        """Say it where categories were hashed under another key than this process has: none of them would be known."""
+        """Warn if categories were hashed under another key than this process has: all of them would be unknown."""
         own = key_id(self.host.settings.pii_key)
         foreign = [feature.name for feature in reference.features if feature.key_id not in ("", own)]
         if foreign:

@@ -96,7 +96,7 @@ def _latency_objectives(store: str | None) -> frozenset[float]:
     if path is None:
         return frozenset()
     from radiosonde.config.latency_objectives import (
-        latency_objectives,  # reads TOML, for those who have declared something
+        latency_objectives,  # reads TOML, only if there is a configuration
     )
 
     return latency_objectives(path)

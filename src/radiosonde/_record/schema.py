@@ -49,7 +49,7 @@ class Schema:
         public_names: the same, safe for every carrier.
         width: number of features.
         is_open: nothing is known but the names; any feature may hold numbers and texts.
-        reading: how a row is taken apart.
+        reading: how a row is split into features.
         is_whole: an array of two or more axes is one row; otherwise its first axis counts rows.
         is_plain: a row of numbers in column order is recorded as it is.
         text_features: features that have held a text so far, the categorical ones of a reference included.
@@ -64,7 +64,7 @@ class Schema:
         names: feature names; those written alike are numbered.
         categories: per feature the categories of the reference, None for a number; None when there is no reference.
         pii: features with hidden values.
-        reading: how a row is taken apart.
+        reading: how a row is split into features.
         is_whole: an array of two or more axes is one row.
         pii_key: key for hashing hidden categories.
     """

@@ -9,7 +9,7 @@ one multiplication a value, where a dense projection would cost sixteen. Rows wi
 spaced positions, the same in every row of that width; `row.values` holds the true width.
 
 A text becomes `TEXT_NAMES`: characters, words, and of its first `READ_CHARACTERS` characters the shares of digits, capital
-letters, white space and what is not ASCII. No part of the text itself is kept.
+letters, white space and non-ASCII characters. No part of the text itself is kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ READ_CHARACTERS: Final = 4096
 """Characters read of one text: 10 us."""
 
 CHUNK_VALUES: Final = 131_072
-"""Values converted at a time: 1 MiB of doubles, whatever the batch."""
+"""Values converted at a time: 1 MiB of doubles for any batch."""
 
 _STATISTICS = len(WIDE_NAMES) - PROJECTIONS
 

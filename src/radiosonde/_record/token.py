@@ -46,12 +46,12 @@ def leave(token: Token) -> None:
 
 
 def is_in_progress(token: Token) -> bool:
-    """Say whether the prediction of *token* has begun and not ended."""
+    """Return whether the prediction of *token* has begun and not ended."""
     return token[OUTER] is not ENDED
 
 
 def is_within(outer: Token | None, recorder: Recorder) -> bool:
-    """Say whether one of the predictions in progress, *outer* and those around it, is of the same model and variant.
+    """Return whether one of the predictions in progress, *outer* and its enclosing ones, is of the same model and variant.
 
     Then the call is part of that one: a method that calls its base's or a sibling, recursion. A shadow or a canary called beside the stable
     model is another variant, and counts.

@@ -59,8 +59,8 @@ class LiveSpans:
         self._trace, self._context = trace, context
         self.tracer = provider.get_tracer("radiosonde", __version__)
         # `get_current_span` reads this key and then checks whether the value is an instance of an abstract class, which is
-        # 0.4 us of its 0.5 (bench_record). The key is private to OpenTelemetry, so it is found by what it does: it is
-        # the one that a context with a span in it holds.
+        # 0.4 us of its 0.5 (bench_record). The key is private to OpenTelemetry, so it is found by its use: it is the key in a context with
+        # a span.
         (self._span_key,) = trace.set_span_in_context(trace.INVALID_SPAN, context.Context())
 
     def around_begin(self, begin: Begin, writer: RecordWriter) -> Begin:
@@ -78,7 +78,7 @@ class LiveSpans:
             try:
                 parent: Any = get_context().get(span_key)
                 if parent is not None and (type(parent) is silent or not parent.is_recording()):
-                    # It asks for no span, unless it is no parent at all, or a remote one that is sampled elsewhere. A
+                    # Without a recording parent no span is created, unless there is no parent at all, or a remote sampled one. A
                     # span context is a tuple (trace id, span id, is remote, flags, ...); its properties would cost
                     # 85 ns more than its items, three words 40 ns more than the pack (bench_record).
                     ids = parent.get_span_context()

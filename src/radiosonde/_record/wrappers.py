@@ -142,7 +142,7 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -
                 go_back(before)
                 try:
                     sent = yield item
-                except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
+                except BaseException as error:  # noqa: BLE001 - any exception of the consumer is thrown inside
                     thrown = _without_our_frame(error)
                 before = enter(token)
                 # Outside of the handler, so that exceptions raised inside get the same context as in the bare function.
@@ -159,7 +159,7 @@ def _wrap_generator(function: Callable[..., Any], recorder: Recorder | Handed) -
         except GeneratorExit:
             try:
                 writer.finish(token, item)
-                go_back(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
+                go_back(before)  # closed without being awaited, possibly by the garbage collector
             except RecursionError:
                 if token is not None:
                     token[0].unended[:0] = ((token, None),)
@@ -197,7 +197,7 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder | Han
                 go_back(before)
                 try:
                     sent = yield item
-                except BaseException as error:  # noqa: BLE001 - whatever the consumer throws belongs inside
+                except BaseException as error:  # noqa: BLE001 - any exception of the consumer is thrown inside
                     thrown = _without_our_frame(error)
                 before = enter(token)
                 item = await (inner.asend(sent) if thrown is None else inner.athrow(thrown))
@@ -212,7 +212,7 @@ def _wrap_async_generator(function: Callable[..., Any], recorder: Recorder | Han
         except GeneratorExit:
             try:
                 writer.finish(token, item)
-                go_back(before)  # closed by somebody who did not wait for it, perhaps by the garbage collector
+                go_back(before)  # closed without being awaited, possibly by the garbage collector
             except RecursionError:
                 if token is not None:
                     token[0].unended[:0] = ((token, None),)

@@ -110,7 +110,7 @@ class BatchArena:
                 return
 
     def is_free(self, values: int) -> bool:
-        """Say whether a block of *values* overwrites nothing that is still needed."""
+        """Return whether a block of *values* overwrites nothing that is still needed."""
         place = self._head % self.size
         skipped = self.size - place if place + values > self.size else 0
         return self._head + skipped + values - self.floor <= self.size
@@ -168,7 +168,7 @@ class BatchArena:
         return self._values[place : place + rows * columns].reshape(rows, columns)
 
     def is_whole(self, position: int) -> bool:
-        """Say whether nothing has been written over the block at *position* yet."""
+        """Return whether nothing has been written over the block at *position* yet."""
         return self.reserved - position <= self.size
 
     @classmethod

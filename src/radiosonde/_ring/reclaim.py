@@ -180,7 +180,7 @@ class Reclaimer:
                 return
 
     def _has_waited(self, began_ns: int) -> bool:
-        """Say whether a wait has lasted too long, and let others not wait at all for a while."""
+        """Return whether a wait has lasted too long; then others do not wait at all for a while."""
         waited_ns = monotonic_ns() - began_ns
         if waited_ns < (PROCESS_NS if self._ring.lock.is_refused_by_process else PATIENCE_NS):
             return False
@@ -188,7 +188,7 @@ class Reclaimer:
         return True
 
     def _interrupts(self, own: int) -> bool:
-        """Say whether this thread has interrupted itself in `make_room`, beside *own* calls of it.
+        """Return whether this thread has interrupted itself in `make_room`, besides *own* calls of it.
 
         It has taken an index there that it writes only after the caller has returned: waiting for it would not end. Determined from the
         frames and not from a flag, because a signal handler may run before the first statement of a function.

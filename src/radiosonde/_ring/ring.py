@@ -8,7 +8,7 @@ signal handler, a finaliser or a forked child can never deadlock here.
 
 Atomic under the interpreter lock: CPython switches to another thread or a signal handler only after calls, at the start of functions and at
 backward jumps. So between ``for index in ring.indices: break`` and the write of the header no
-other thread runs, nor between looking at `given` and the write that ends a record. Keep calls out of these places. `deque.append` of a
+other thread runs, nor between reading `given` and the write that ends a record. Keep calls out of these places. `deque.append` of a
 tuple would be cheaper by 0.2 us, but keeps the caller's objects alive, cannot be read by another process, and is gone with the process.
 
 With a spool folder the mapping is a file there (`radiosonde._ring.spool`): its contents survive ``kill -9``, because the pages belong to

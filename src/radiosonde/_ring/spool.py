@@ -219,7 +219,7 @@ def remember(path: Path, descriptor: int) -> None:
 
 
 def is_own(path: Path) -> bool:
-    """Say whether this process made the file at *path*.
+    """Return whether this process made the file at *path*.
 
     It must not open it again: closing any descriptor of a file releases all locks that the process holds on it.
     """

@@ -106,6 +106,6 @@ def _seconds(text: str) -> float:
 def _headers(text: str) -> Mapping[str, str]:
     if not text:
         return {}
-    from opentelemetry.util.re import parse_env_headers  # an import for those who need it
+    from opentelemetry.util.re import parse_env_headers  # imported only if needed
 
     return dict(parse_env_headers(text, liberal=True))

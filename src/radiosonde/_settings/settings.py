@@ -309,7 +309,7 @@ class _Conflict(NamedTuple):
     message: str
 
     def is_met_by(self, values: Mapping[str, Any]) -> bool:
-        """Say whether these values, and the defaults of others, have the conflict."""
+        """Return whether these values, with the defaults of others, have the conflict."""
         return self.is_met(_View({"agent": False, "spool": None, "labels": None} | dict(values)))
 
 
@@ -347,7 +347,7 @@ def variables() -> tuple[str, ...]:
 
 
 def is_disabled(environment: Mapping[str, str] | None = None) -> bool:
-    """Say whether the environment switches everything off. A value that cannot be used does not."""
+    """Return whether the environment disables Radiosonde. An invalid value does not."""
     env = env_.in_force(environment)
     return next(_value(env, declared, []) is True for item, declared in declarations() if item.name == "disabled")
 

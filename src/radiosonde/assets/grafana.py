@@ -142,7 +142,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _columns(panel: DashboardPanel) -> list[dict[str, Any]]:
-    """Return what makes the columns of a table; Grafana names the value with a capital."""
+    """Return the transformations for the columns of a table; Grafana capitalizes the name of the value."""
     headings = {"Value" if name == VALUE else name: text for name, text in panel.columns.items()}
     organized = {
         "excludeByName": {name: True for name in ("Time", "Value") if name not in headings},

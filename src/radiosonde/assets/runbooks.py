@@ -1,7 +1,7 @@
 """Runbooks: a page for each alert, with the commands that find the cause, verify a fix, and roll it back.
 
 Every step is a command of Radiosonde; `tests/unit/assets/test_runbooks.py` runs each through the command line's own parser. What differs
-between alerts is in the catalogue of alerts, what is common to a subject is here.
+between alerts is in the catalogue of alerts, the common text of a subject is here.
 """
 
 from __future__ import annotations

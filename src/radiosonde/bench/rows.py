@@ -120,7 +120,7 @@ def _required(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter
 
 
 def _form(target: Target, row: Any, parameters: Sequence[inspect.Parameter]) -> str:
-    """Return what a row is given as, by the signature."""
+    """Return how a row is passed, according to the signature."""
     if hasattr(target.owner, "n_features_in_"):
         return "frame" if hasattr(target.owner, "feature_names_in_") else "array"
     required = _required(parameters)
@@ -157,7 +157,7 @@ def _record(kind: Any, value: Any) -> Any:
 
 
 def _maker(form: str, kind: Any, owner: object) -> Callable[[Any], Any]:
-    """Return what makes the arguments of calls out of rows: one for all rows (arrays and frames), or one for each."""
+    """Return the function that converts rows to the arguments of calls: one for all rows (arrays and frames), or one for each."""
     if form == "record":
         return lambda rows: [_record(kind, row) for row in rows]
     if form == "dict":
@@ -180,7 +180,7 @@ def _values(row: Any, names: Sequence[str] | None = None) -> list[Any]:
     return list(row.values()) if names is None else [row[name] for name in names]
 
 
-# Rows that nobody gave -----------------------------------------------------------------------------------------------
+# Generated rows -----------------------------------------------------------------------------------------------
 
 
 def _made_up(target: Target, parameters: Sequence[inspect.Parameter]) -> list[Any]:
@@ -212,7 +212,7 @@ def _fields(kind: Any, dice: random.Random) -> dict[str, Any]:
 
 
 def _value(kind: Any, dice: random.Random) -> Any:
-    """Return a value of a type. Raises LookupError when nobody can say."""
+    """Return a value of a type. Raises LookupError for an unknown type."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         return _value(inner[0], dice)

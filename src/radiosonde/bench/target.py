@@ -18,7 +18,7 @@ from radiosonde.reference.profile import Reference
 
 
 class Target(NamedTuple):
-    """What is measured.
+    """The target of a measurement.
 
     Attributes:
         bare: the function without Radiosonde.
@@ -93,7 +93,7 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _features(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Return what a user would pass as ``input=``: all arguments by name, where each is a feature; None: the first holds them."""
+    """Return the value of ``input=``: all arguments by name, if each is a feature; None: the first argument holds them."""
     own = [each for each in parameters(function) if each.default is each.empty]
     if len(own) < 2 and not (own and own[0].annotation in (int, float, bool, str)):
         return None

@@ -267,7 +267,7 @@ def _complain(sentence: str, *, above: str = "") -> None:
 
 
 def _bringing(module: str) -> str:
-    """Return what to install for a missing module: an extra of Radiosonde, or the module itself."""
+    """Return the package to install for a missing module: an extra of Radiosonde, or the module itself."""
     package = module.partition(".")[0]
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
     return package if extra is None else f"'radiosonde[{extra}]'"

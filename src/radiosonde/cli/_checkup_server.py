@@ -109,12 +109,12 @@ def _joined(words: Sequence[str]) -> str:
 
 def read_server(words: Sequence[str], variables: Mapping[str, str]) -> Server:
     """Parse the command *words*, started with *variables*."""
-    told: dict[str, str] = {}
-    rest = list(_unwrapped(words, told))
+    added: dict[str, str] = {}
+    rest = list(_unwrapped(words, added))
     program = PurePath(rest[0]).name if rest else ""
     is_instrumented = any(PurePath(word).name == INSTRUMENT for word in _flat(words))
-    workers, place = _workers(program, rest[1:], {**variables, **told})
-    return Server(tuple(words), told, program, is_instrumented, workers, place)
+    workers, place = _workers(program, rest[1:], {**variables, **added})
+    return Server(tuple(words), added, program, is_instrumented, workers, place)
 
 
 def variables_of(server: Server, variables: Mapping[str, str]) -> dict[str, str]:
@@ -145,19 +145,19 @@ def _split(text: str) -> list[str]:
         return text.split()
 
 
-def _unwrapped(words: Sequence[str], told: dict[str, str]) -> Sequence[str]:
-    """Return the command without its prefixes. Add the variables that they set to *told*."""
+def _unwrapped(words: Sequence[str], added: dict[str, str]) -> Sequence[str]:
+    """Return the command without its prefixes. Add the variables that they set to *added*."""
     at = 0
     while at < len(words):
         word, name = words[at], PurePath(words[at]).name
         if _ASSIGNMENT.fullmatch(word):
             key, _, value = word.partition("=")
-            told[key] = value
+            added[key] = value
             at += 1
         elif name in _SHELLS and len(words) > at + 2 and words[at + 1] == "-c":
-            return _unwrapped(_split(words[at + 2]), told)
+            return _unwrapped(_split(words[at + 2]), added)
         elif name == INSTRUMENT:
-            at = _options(words, at + 1, told)
+            at = _options(words, at + 1, added)
         elif name in _BEFORE or name in _RUNNERS:
             at += 1
             while at < len(words) and words[at].startswith("-") and words[at] != "--":
@@ -169,7 +169,7 @@ def _unwrapped(words: Sequence[str], told: dict[str, str]) -> Sequence[str]:
     return ()
 
 
-def _options(words: Sequence[str], at: int, told: dict[str, str]) -> int:
+def _options(words: Sequence[str], at: int, added: dict[str, str]) -> int:
     """Read the options of `opentelemetry-instrument`, each of which is one of OpenTelemetry's variables."""
     while at < len(words) and words[at].startswith("--"):
         name, equals, value = words[at].removeprefix("--").partition("=")
@@ -177,7 +177,7 @@ def _options(words: Sequence[str], at: int, told: dict[str, str]) -> int:
         if not equals and at < len(words):
             value = words[at]
             at += 1
-        told[f"OTEL_{name.upper()}"] = value
+        added[f"OTEL_{name.upper()}"] = value
     return at
 
 

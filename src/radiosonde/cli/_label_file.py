@@ -78,7 +78,7 @@ def open_text(path: Path, encoding: str | None, delimiter: str | None) -> Iterat
         delimiter: a name in `DELIMITERS` or the character itself; None: detected from the header.
 
     Raises:
-        ConfigurationError: the file cannot be read, or is no text in this encoding.
+        ConfigurationError: the file cannot be read, or is not text in this encoding.
     """
     with _told(path), path.open("rb") as raw:
         unpacked = _unpacked(raw)
@@ -166,7 +166,7 @@ def read_header(text: Text, wanted: Sequence[str | None], path: Path) -> tuple[s
     ``sep=;``, which Excel writes and reads, sets it.
 
     Raises:
-        ConfigurationError: the first line is no header of a CSV file.
+        ConfigurationError: the first line is not a CSV header.
     """
     line, taken = text.lines.readline(_HEAD_BYTES), 1
     while line in _BLANK and taken < _MOST_BLANK:

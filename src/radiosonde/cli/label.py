@@ -95,7 +95,7 @@ class Intake(Protocol):
         """Store labels durably. Raises `StoreError` on failure."""
 
     def close(self) -> None:
-        """Let go."""
+        """Do nothing."""
 
 
 def run(args: argparse.Namespace) -> int:

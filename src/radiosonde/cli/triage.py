@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         StoreError: the store cannot be read.
-        ConfigurationError: *--last* is no number of minutes, or the extra ``desk`` is not installed.
+        ConfigurationError: *--last* is not a number of minutes, or the extra ``desk`` is not installed.
     """
     if args.last < 1:
         raise ConfigurationError(

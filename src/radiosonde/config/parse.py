@@ -1,7 +1,7 @@
 """Reads `radiosonde.toml`: every mistake is reported with its line and a correction; valid keys are used nevertheless.
 
 `tomllib` keeps no line numbers, so the text is cut into statements: the shortest runs of lines that `tomllib` accepts by themselves. A
-header or an assignment is complete in itself, and a part of one never is, whatever strings and lists it holds. Cost: each line is parsed
+header or an assignment is complete in itself, and a part of one never is, with any strings and lists. Cost: each line is parsed
 once more, those of a value over *n* lines *n* times; the size of the file is bounded by `MAX_BYTES`.
 """
 

@@ -5,7 +5,7 @@ the log-likelihood ratio of that, maximised over the probability, minus the cost
 its series are removed, and the rest is tested again; of the covers that begin with each of the strongest places of every size, the one that
 explains most is the result. (Beginning with the strongest alone would always take the whole for two of its parts.) A region that fails in
 all versions gains more than any one version of it; a version that fails in one region gains more than the region, since the other
-versions' successes there speak against it.
+versions' successes there are evidence against it.
 
 "All" is a claim about each version and each value of each dimension. `Cover` records for each whether it was seen to fail, seen not to
 fail, or has too few calls.

@@ -132,7 +132,7 @@ def _value_signals(panel: FeaturePanel, index: int, held: Retained, block: int) 
 
 
 def _unit(panel: FeaturePanel, index: int, held: Retained, block: int) -> list[Signal]:
-    """Look for a changed unit in *held*, then at every version for whether it shows the same."""
+    """Search *held* for a changed unit, then check whether each version shows the same."""
     axis = panel.axis
     found = find_unit_break(held, axis.size, block=block, warm_up=min(axis.steps(48), axis.size // 4))
     if found is None:
@@ -213,7 +213,7 @@ def _cell_signals(panel: FeaturePanel, cells: NDArray[np.float64], block: int) -
 
 
 def _drift(panel: FeaturePanel, contrast: Contrast, table: NDArray[np.float64]) -> list[Signal]:
-    """Look for a lasting change of distribution, in blocks of a day (which cancels the daily rhythm) once there are 8."""
+    """Search for a lasting change of distribution, in blocks of a day (which cancels the daily rhythm) once there are 8."""
     axis = panel.axis
     hits, totals = table @ contrast.top, table @ contrast.bottom
     blocks, min_outside, min_inside = drift_blocks(axis, hits[:, None], totals[:, None])

@@ -1,7 +1,7 @@
 """Detection floors of the feature checks: missing, unseen, and level, in the feature where the check is bluntest.
 
 A change is planted into the counts and the scan of the check is run on them (`radiosonde.diagnose.share_floors`). For shares two
-features stand for all: the one with the median number of events, and the one with most, which wanders most. The level is looked at in all
+features represent all: the one with the median number of events, and the one with most, which wanders most. The level is tested in all
 features at once, and its floor given for the median feature and the worst.
 """
 

@@ -161,7 +161,7 @@ class Impact:
         calls: calls that failed beyond what was usual, or, where nothing failed, calls served at the place since the onset.
         calls_per_hour: the same per hour.
         noun: description of these calls.
-        text: the sentence that reads it.
+        text: as a sentence.
     """
 
     calls: int
@@ -254,7 +254,7 @@ class Floor:
     Attributes:
         value: the change; NaN where none, however large, would have been seen.
         unit: unit of *value*.
-        text: the sentence that reads it.
+        text: as a sentence.
     """
 
     value: float

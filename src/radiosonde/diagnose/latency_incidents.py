@@ -225,7 +225,9 @@ def _told(table: MeasureTable, places: Places, calls: Numbers, slow: Sequence[Nu
 
 
 def _how_far_above(above: Numbers, first: int, latest: int, alarmed: int, end: int) -> Numbers:
-    """Return what the slow calls of each step say by how slow they are: the log-likelihood ratio of the incident's slow calls to those before.
+    """Return the evidence of each step from the durations of its slow calls.
+
+    This is the log-likelihood ratio of the incident's slow calls to those before.
 
     A call that is slow by chance is so by little; of a fault that adds a third of a second, each is. Without this the first
     odd call above the bound would date an incident that began hours later.

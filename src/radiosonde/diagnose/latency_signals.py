@@ -1,8 +1,8 @@
 """Measures changes of the latency tail, over time and between versions.
 
 Detection counts calls above bounds (`radiosonde.diagnose.latency_incidents`; versions: the median and the 98th percentile), because counts
-are exact and their noise is known; what is reported is the tail: p99 and the mean above it, split over phases. A change matters when the
-tail grew by half and by 10 ms: a busy neighbour does less than that all the time.
+are exact and their noise is known; the reported figures are those of the tail: p99 and the mean above it, split over phases. A change
+matters when the tail grew by half and by 10 ms: a busy neighbour does less than that all the time.
 """
 
 from __future__ import annotations

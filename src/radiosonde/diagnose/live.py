@@ -6,17 +6,17 @@
 
 `advance` takes the windows since the last call and returns the changes: an incident was ``opened``, it ``changed`` (its place or severity),
 it has ``recovered``, it is ``verified``, or it is ``withdrawn`` because late windows show that there was none. It costs about a millisecond
-per model, however long the history is. Each change is reported once: what was reported is part of the state, which is written before
+per model, for any length of the history. Each change is reported once: reports are part of the state, which is written before
 `advance` returns. A caller who must not lose a change when it is killed passes ``deliver``, which is called with the changes before they
 are stored.
 
 *The same answer as cold*: `LiveDiagnosis.incidents` holds the findings of the same checks as `radiosonde.diagnose.check` over the same
 windows, with the same ids, places, onsets, states and evidence, however the windows were cut into looks and however often the process was
 started again (`tests/laws/test_live_laws.py`). Where that cannot be had by going on, because a new version or cohort makes new places or a
-window came very late, the model's history is counted anew. `CHECKS` says which checks there are; all others are made by `check` over
+window came very late, the model's history is recounted. `CHECKS` lists the checks; all others are made by `check` over
 windows that the caller reads, as often as it can afford.
 
-What only windows can say (what failing calls share) is not in these findings; a caller who wants it runs `check` when something has
+Results that require windows (common properties of failing calls) are not in these findings; run `check` when something has
 changed.
 """
 
@@ -195,7 +195,7 @@ class LiveDiagnosis:
         """Add *windows*, store the state, and return the changes.
 
         Args:
-            windows: what came since the last time, each once; parts of windows of before are added to them. Windows with the health of
+            windows: new windows, each once; parts of earlier windows are added to them. Windows with the health of
             processes
                 and those that hold sketches only count for nothing here.
             deliver: called with the changes, if there are any, before they are written down as reported: when it raises, nothing is written

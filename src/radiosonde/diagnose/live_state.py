@@ -124,7 +124,7 @@ class LiveState:
             steps: by model, those that are new or different.
             reported: reports of incidents.
             forgotten: ids of incidents to delete.
-            anew: models whose other steps are gone.
+            anew: models whose other steps are deleted.
         """
         write = self._connection
         with told(self._name):

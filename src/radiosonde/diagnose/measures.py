@@ -5,7 +5,7 @@ step a night. Windows of coarser tiers (an hour merged from sixty minutes) are s
 processes, late labels) add up in their cell, so neither the order nor
 the split of windows changes anything.
 
-Cost: one pass over the windows and 8 bytes per series, step and measure. Above `MAX_CELLS` what is older than a day is kept by the hour:
+Cost: one pass over the windows and 8 bytes per series, step and measure. Above `MAX_CELLS` steps older than a day are merged by the hour:
 the last day always keeps its resolution.
 """
 

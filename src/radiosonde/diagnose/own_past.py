@@ -3,13 +3,13 @@
 *Usual* is forecast step by step from the past: the level; from two days of history on adjusted to the same hour of the day, from two weeks
 on to the same hour of the week. Incidents are excluded: from onset to recovery the forecast is frozen.
 
-*Dispersion* is that of the residuals of earlier spans of the same length, so whatever wanders, follows the weather or comes in bursts is
-compared with how much it usually does. It is the larger of the mean square without the largest hundredth (an outage is a state, not noise)
+*Dispersion* is that of the residuals of earlier spans of the same length, so shares that wander, follow the weather or come in bursts are
+compared with their usual variation. It is the larger of the mean square without the largest hundredth (an outage is a state, not noise)
 and what the largest that is left says of the tail.
 
 A departure is a log e-value (Gaussian, mixed over its size) above the price of all looks of 28 days, scales, measures and both directions,
 of a relevant size. It is open until the evidence for the forecast, against half of the departure on the log-odds scale, passes its
-threshold. A look knows only what came before it, so one look over everything equals having looked at every step.
+threshold. A look uses only earlier data, so one look over everything equals a look at every step.
 """
 
 from __future__ import annotations

@@ -158,8 +158,8 @@ class View:
     def until(self, time_ns: int) -> View:
         """Return the view as of *time_ns*: the windows that had ended.
 
-        Steps stay as long as they are, though the windows of that time have been added up to longer ones since. Features are cut out of
-        what is laid out already, if a step of the panel ends there.
+        Steps stay as long as they are, though the windows of that time have been added up to longer ones since. Features are sliced from
+        the existing panel, if a step of it ends there.
         """
         earlier = replace(
             self,

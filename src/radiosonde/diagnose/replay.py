@@ -1,6 +1,6 @@
 """Replays incidents of one rate: when they would have been opened and closed, window by window.
 
-A look knows only what came before it, so going through the history once gives the same incidents as having looked after each window (a law,
+A look uses only earlier data, so one pass through the history gives the same incidents as a look after each window (a law,
 `tests/unit/diagnose/test_failures.py`), and what is open at the last window is what a look now reports.
 
 * *opened*: the evidence of a span passed its price (`radiosonde.diagnose.spans`). The place is the cover that explains it
@@ -8,8 +8,8 @@ A look knows only what came before it, so going through the history once gives t
   baselines: a fault never becomes the baseline of the next one.
 * *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
   incident had to be (10 is enough), over at least `_LEAST_CALM` windows. One quiet window never closes.
-* *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28
-  days, is how this model lives. So is what comes at the time of day at which two of them came, whatever its length: a nightly job, the
+* *bursts*: below the objective, a rise that is over within an hour and ten windows, and is no larger and no longer than two bursts of the
+  last 28 days, is usual for this model. So is a rise of any length at the time of day of two of them: a nightly job, the
   opening of a market on Mondays. It is never opened; it is opened when it outlasts them.
 * *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same
   incident goes on.
@@ -40,8 +40,8 @@ _CHECKPOINTS = 16
 _LEAST_CALM = 3
 _LIKELY = 3.3
 _CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
-"""Evidence for calm that closes, and how far below the rate of the incident calm is looked for at most: from no failures ever before, none
-now would else take very long to show."""
+"""Evidence for recovery that closes an incident, and the largest distance of the recovery level below the rate of the incident: without any
+earlier failures, recovery would otherwise take very long to detect."""
 _DAY_NS, _SAME_TIME_NS = 86_400_000_000_000, 2_700_000_000_000
 _LARGER, _LONGER = 3, 2
 """Largest ratio of a burst to the known ones: with two known, a third that is the largest so far is ordinary."""
@@ -102,7 +102,7 @@ class _Checkpoint(NamedTuple):
 class Replay:
     """The incidents of one rate, step by step.
 
-    `run` looks at the steps that were added to the scan since the last time. Nothing that it decides at a step depends on later ones, so
+    `run` checks the steps added to the scan since the last call. Nothing that it decides at a step depends on later ones, so
     one run over everything and a run after each step end in the same state.
 
     Attributes:

@@ -123,7 +123,7 @@ class DurationsLook(NamedTuple):
 
 
 def look_at_durations(watched: WatchedDurations, runtime: Sequence[Window]) -> DurationsLook:
-    """Look at the table *watched* of *runtime*, windows with the health of processes."""
+    """Check the table *watched* of *runtime*, windows with the health of processes."""
     floor, has_any = (float("nan"), 0), False
     for bound_s in (watched.never_s, _LONG_S):
         health = _counted(watched, bound_s, runtime)

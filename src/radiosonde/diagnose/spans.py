@@ -38,7 +38,7 @@ _MANY_HITS = 50.0
 _LONGEST_CLUSTERED, SPREAD_LN = 64, 4.0
 _NO_OBJECTIVE = 2.0
 _OBJECTIVE_LN = 3.0
-"""Price of an objective beside places and scales. What is healthy stays far below it, so its looks cost next to nothing."""
+"""Price of an objective beside places and scales. Healthy rates stay far below it, so its looks cost next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)

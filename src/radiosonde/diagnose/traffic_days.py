@@ -41,7 +41,7 @@ class Days(NamedTuple):
         start_ns: start of each day, ascending; the last may be today.
         calls: calls of each day.
         so_far: calls of each day up to the current time of day.
-        until_ns: end of what was written.
+        until_ns: end of the written data.
     """
 
     start_ns: NDArray[np.int64]
@@ -103,7 +103,7 @@ def lay_out_days(
         windows: windows of one model or of one place.
         cut_ns: time of the day at which days begin.
         spans: start and end of all other written windows: a day without any is unknown.
-        until_ns: end of what was written.
+        until_ns: end of the written data.
     """
     starts = np.array([window.start_ns for window in windows], dtype=np.int64)
     calls = np.array([window.calls for window in windows], dtype=np.float64)

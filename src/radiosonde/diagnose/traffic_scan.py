@@ -55,7 +55,7 @@ class Pace(NamedTuple):
         short: length of a span whose worst step counts.
         long: length of a span evaluated by its median; an even number.
         slots: number of distinct times of the day.
-        needs_course: the level is no forecast without the usual course of the day.
+        needs_course: the level alone is not a forecast.
         surge: steps from which on a rise is actionable by itself.
     """
 
@@ -120,7 +120,7 @@ class Track(NamedTuple):
         variance: its variance due to counting only.
         daily: forecast from the time of the day, minus its mean; NaN if unknown.
         least: least relevant change at each step.
-        pace: how many steps a forecast takes.
+        pace: number of steps of a forecast.
     """
 
     at: NDArray[np.int64]
@@ -157,7 +157,7 @@ def make_track(
         counts: calls in these steps.
         rest: calls of everything else in these steps; None for the counts themselves.
         times: start of the grid, and its step.
-        pace: how many steps a forecast takes.
+        pace: number of steps of a forecast.
     """
     level = np.log(counts + 0.5) - (0.0 if rest is None else np.log(rest + 0.5))
     variance = 1 / (_trailing_mean(counts, pace) + 0.5)
@@ -376,7 +376,7 @@ def _first(
 def _follow(
     tracks: tuple[Track, ...], free: NDArray[np.bool_], alarm: tuple[int, int, float, float], size: int
 ) -> tuple[Excursion, int]:
-    """Place the onset of an excursion, follow it to its end, take it out of what is *free*, and say where to go on."""
+    """Find onset and end of an excursion, exclude it from *free*, and return where to continue."""
     position, sign, depth, deviations = alarm
     at = tracks[0].at
     near, pace = min(depth / 2, _NEAR), tracks[0].pace

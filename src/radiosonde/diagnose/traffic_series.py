@@ -115,7 +115,7 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> T
     """Lay out *windows*; None where they cannot be.
 
     Windows longer than six hours cannot, nor too few calls for steps of six hours, nor windows that are all a month older than
-    what was written last.
+    the last write.
 
     Args:
         windows: windows of one model.

@@ -1,7 +1,7 @@
 """Verification of a fix: a test of the rate since the fix, and its detection floor.
 
-The rate since the fix is compared with half-way (on the log scale) between what was usual at the place (the upper bound of it) and what it
-was during the incident; where there is an objective, half-way is at most that. *Fixed*: the upper bound of its 95 % interval is below
+The rate since the fix is compared with half-way (on the log scale) between the usual rate at the place (its upper bound) and the rate
+during the incident; where there is an objective, half-way is at most that. *Fixed*: the upper bound of its 95 % interval is below
 half-way. *Not fixed*: the lower bound is above. Otherwise it is undecided, and the result includes the number of further calls needed. It
 also includes the rate that would have been detected with probability 0.9: a rate that is far above the usual, or none at all, means that
 there were too few calls.

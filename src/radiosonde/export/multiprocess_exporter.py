@@ -78,7 +78,7 @@ def make(context: ExportContext) -> MultiprocessExporter | None:
 
 
 def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
-    """Say whether the folder is there and can be written; nothing where the mode is off."""
+    """Report whether the folder exists and is writable; nothing if the mode is off."""
     folder = settings.prometheus_folder
     if folder is None:
         return

@@ -157,7 +157,7 @@ def make(context: ExportContext) -> OtlpStreams | None:
 
 
 def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:
-    """Say whether each endpoint takes its signal: it gets a request without any."""
+    """Report whether each endpoint accepts its signal, with an empty request."""
     if not settings.otlp:
         yield ExporterHealth("off", "OTLP: off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 to export")
         return
@@ -176,7 +176,7 @@ def health(settings: Settings, variables: Mapping[str, str]) -> Iterator[Exporte
 
 
 def _endpoint(signal: str, variables: Mapping[str, str]) -> ExporterHealth:
-    """Say whether the endpoint of a signal takes it."""
+    """Report whether the endpoint of a signal accepts it."""
     name = signal.upper()
     base = (variables.get(f"{_PREFIX}_ENDPOINT") or "http://localhost:4318").rstrip("/") + f"/v1/{signal}"
     address = variables.get(f"{_PREFIX}_{name}_ENDPOINT") or base

@@ -31,7 +31,7 @@ LACKS_DETECTORS = (
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS names detectors that OpenTelemetry's SDK would run, which is not installed; "
     "their attributes are missing"
 )
-"""What is said where `lacks_detectors`."""
+"""Message if `lacks_detectors`."""
 INSTALL_DETECTORS = "pip install 'radiosonde[otel]'"
 
 
@@ -46,7 +46,7 @@ def make_resource(attributes: Mapping[str, str]) -> tuple[dict[str, Value], str]
 
 
 def lacks_detectors(environment: Mapping[str, str] | None = None) -> bool:
-    """Say whether the environment names resource detectors that cannot be run: OpenTelemetry's SDK is not installed."""
+    """Return whether the environment names resource detectors that cannot be run: OpenTelemetry's SDK is not installed."""
     if not resource_variables(environment)[1]:
         return False
     try:

@@ -125,7 +125,7 @@ def residual_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]
 
 
 def arrival_blocks(page: LabelPage, base: Attributes, windows: Sequence[Window]) -> Iterator[Block]:
-    """Yield the predictions whose label came, and those that were given up."""
+    """Yield the labelled predictions, and those that expired without a label."""
     labels = _labels(windows)
     yield scalar(page, metrics.LABEL_ARRIVED, int(sum(part.lag_counts.sum() for part in labels)), base)
     yield scalar(page, metrics.LABEL_NEVER, sum(part.never for part in labels), base)

@@ -144,7 +144,7 @@ def _add_histogram(metric: Metric, block: Distribution) -> None:
 
 
 def _prefers_protobuf(accept: str) -> bool:
-    """Say whether a scraper prefers delimited protobuf: those do that ingest native histograms."""
+    """Return whether a scraper prefers delimited protobuf, as those with native histograms do."""
     best, asked = 0.0, 0.0
     for choice in accept.split(","):
         media, *parameters = (part.strip() for part in choice.split(";"))
@@ -161,7 +161,7 @@ def _prefers_protobuf(accept: str) -> bool:
 
 
 def _accepts_openmetrics(accept: str) -> bool:
-    """Say whether a scraper takes OpenMetrics 1.0; a quality of zero refuses it."""
+    """Return whether a scraper accepts OpenMetrics 1.0; a quality of zero refuses it."""
     for choice in accept.split(","):
         media, *parameters = (part.strip() for part in choice.split(";"))
         if media != "application/openmetrics-text":

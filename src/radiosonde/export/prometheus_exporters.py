@@ -171,7 +171,7 @@ def registry_health(settings: Settings, variables: Mapping[str, str]) -> Iterato
 
 
 def page_health(settings: Settings, variables: Mapping[str, str]) -> Iterator[ExporterHealth]:  # noqa: ARG001 - of all carriers
-    """Say whether the port can be listened on."""
+    """Report whether the port is available."""
     port = settings.prometheus_port
     if port is None:
         return

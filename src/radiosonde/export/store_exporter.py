@@ -79,7 +79,7 @@ class StoreExporter(BaseExporter):
         self.write(self._references())
 
     def was_counted(self, batch: Batch) -> bool:
-        """Say whether the store has the outcomes of *batch*: it was written, and not acknowledged any more.
+        """Return whether the store has the outcomes of *batch*: it was written, and not acknowledged any more.
 
         Raises:
             StoreError: the store cannot be read.

@@ -72,7 +72,7 @@ def message(field: int, content: bytes) -> bytes:
 
 
 def head(field: int, size: int) -> bytes:
-    """Return what comes before the *size* bytes of a field of bytes."""
+    """Return the header of a field with *size* bytes."""
     return varint(field << 3 | BYTES) + varint(size)
 
 

@@ -38,7 +38,7 @@ def add(parts: Sequence[Group], merge_sketches: MergeSketches | None = None) -> 
     total: dict[str, Any] = {}
     with np.errstate(
         over="ignore", invalid="ignore"
-    ):  # a sum of a model's answers may be infinite, which is no news to its host
+    ):  # a sum of a model's answers may be infinite, which needs no warning
         for name, values_of, rule in _plan(kind):
             total[name] = rule(list(map(values_of, parts)), parts, total, merge_sketches)
     return cast("Group", kind(**total))

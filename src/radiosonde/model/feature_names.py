@@ -1,6 +1,6 @@
 """Canonical text of features and categories, independent of the container.
 
-A column label that is no text is written as `radiosonde.model.names` writes it. Labels that are written alike (a duplicate, or the integer
+A column label that is not text is written as `radiosonde.model.names` writes it. Labels that are written alike (a duplicate, or the integer
 1 beside the text ``"1"``) are numbered from the second on: ``a``, ``a#2``, ``a#3``.
 
 The category rule, which holds in references and in production:

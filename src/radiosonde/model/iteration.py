@@ -23,5 +23,5 @@ _FINITE = frozenset(
 
 
 def items_of(items: Iterable[T]) -> Iterable[T]:
-    """Return what to iterate over: *items* of one of Python's own types, else the first `MOST_ITEMS` of them."""
+    """Return an iterable: *items* of one of Python's own types, else the first `MOST_ITEMS` of them."""
     return items if type(items) in _FINITE else islice(items, MOST_ITEMS)

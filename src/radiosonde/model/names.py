@@ -16,13 +16,13 @@ from enum import Enum
 from typing import Any, Final
 
 RUNTIME_MODEL: Final = "__runtime__"
-"""Stands for the model's name in windows that hold the health of a process. A model of this name is renamed."""
+"""Model name in windows that hold the health of a process. A model of this name is renamed."""
 
 LONGEST_NAME: Final = 256
 """Characters of a name. Arbitrary; bounds labels, attributes and everything that is kept by name."""
 
 REPLACED: Final = "\ufffd"
-"""Stands for each character that no name may hold."""
+"""Replacement for each character that is not allowed in names."""
 
 _HASHED = 1 << 16
 """Number of characters at either end that distinguish long texts: hashing all of a text chosen by a request could take seconds."""

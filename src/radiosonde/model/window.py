@@ -152,7 +152,7 @@ class OutputCounts:
 
     @property
     def evidence_ratio(self) -> float:
-        """How many independent rows a counted one is worth, at most 1; see `evidence_ratio`."""
+        """Number of independent rows per counted row, at most 1; see `evidence_ratio`."""
         estimated = int(self.class_counts.sum()) + int(self.value_counts.sum())
         return evidence_ratio(estimated, self.weight_square_sum)
 
@@ -249,7 +249,7 @@ class FeatureCounts:
 
     @property
     def evidence_ratio(self) -> float:
-        """How many independent rows a counted one is worth, at most 1; see `evidence_ratio`."""
+        """Number of independent rows per counted row, at most 1; see `evidence_ratio`."""
         estimated = int(self.cells[0].sum()) if len(self.cells) else 0
         return evidence_ratio(estimated, self.weight_square_sum)
 
@@ -258,7 +258,7 @@ class FeatureCounts:
 class LabelCounts:
     """Outcomes of predictions *made* in this window, whenever their labels came.
 
-    A corrected label is counted anew in *outcomes* and its former count in *retractions*, so that both only grow (a
+    A corrected label is counted again in *outcomes* and its former count in *retractions*, so that both only grow (a
     counter downstream must), and *lag_counts* keeps each prediction's first label. All other tables are net: a part of a
     window may hold negative counts, the sum of all parts does not.
 
@@ -290,7 +290,7 @@ class LabelCounts:
             the predicted class) minus confidence. Rows without a confidence have none.
         never: predictions whose label did not come within the join's age limit.
         correct_retractions: per confidence bin the correct rows of *calibration* subtracted by corrections, shape
-            (CONFIDENCE_BINS,). A table and its retractions add up to what was ever counted, which only grows: carriers
+            (CONFIDENCE_BINS,). A table and its retractions add up to the total count, which only grows: carriers
             export that, and the retractions, as two counters.
         joint_retractions: counts of *joint* subtracted by corrections, in the same form.
         residuals_counted: regression: of all labels ever counted, the sum of (label - value) where it is positive, of its

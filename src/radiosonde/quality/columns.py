@@ -66,7 +66,7 @@ class LabelColumns:
             be it of zeros.
         predicted: (rows, sum of confidence) per predicted class and confidence bin.
         residuals: rows and sums of (label - value), its absolute and its square, shape (windows, 4).
-        never: predictions given up on, shape (windows,).
+        never: predictions that expired without a label, shape (windows,).
     """
 
     keys: tuple[SeriesKey, ...]

@@ -2,7 +2,7 @@
 
 Everything in `radiosonde.quality` works on these arrays. Old windows are grouped: a group is as long as its windows, or a
 16th of its age when that is longer. Lags come in buckets of growth 1.19, so no sharper age is of use; and a month of
-minutes (43 200 windows) makes about 190 groups, whatever the number of series.
+minutes (43 200 windows) makes about 190 groups, for any number of series.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LabelTable:
         predicted: per predicted class and bin (rows, sum of confidence) of all rows, labelled or not, shape
             (groups, classes, 21, 2).
         residuals: regression.
-        never: predictions given up on, shape (groups,).
+        never: predictions that expired without a label, shape (groups,).
     """
 
     as_of_ns: int

@@ -25,7 +25,7 @@ from radiosonde.quality.lags import LagCurve, lag_curves
 from radiosonde.quality.table import LabelTable, label_table
 
 BASELINES = (0.5, 0.25, 0.125)
-"""Part of the span that only teaches what is usual; the next one when labels went missing right at its end, or earlier."""
+"""Part of the span used as baseline only; the next one if labels went missing right at its end, or earlier."""
 
 STOPPED = 0.05
 """Share of expected labels up to which a feed is called stopped, not slowed."""
@@ -43,7 +43,7 @@ _SLOW_S = 86_400.0
 """How long a feed must have been slow, but not stopped, to be called so: a storm delays and cancels for half a day."""
 
 _ODD = 0.01
-"""Share of labels that may come at any time: what no curve foresees is no proof."""
+"""Share of labels that may arrive at any time: unexpected arrivals are not evidence."""
 
 _SPREAD = (0.0, 0.25, 0.5, 0.75, 1.0)
 _EDGES_S = np.concatenate([[0.5], LAG.upper_bounds_s()])
@@ -51,7 +51,7 @@ _EDGES_S = np.concatenate([[0.5], LAG.upper_bounds_s()])
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """What became of the label feed.
+    """State of the label feed.
 
     Attributes:
         ln_e: evidence that it stopped or slowed, all tries paid; below `LEAST_LN_E` it is taken for alive.
@@ -61,7 +61,7 @@ class FeedState:
         share: share of the expected labels that still come.
         expected: labels expected since then.
         arrived: labels that came since then, estimated.
-        unknown: why nothing can be told; ``""`` when it can.
+        unknown: reason for an unknown state; ``""`` otherwise.
         floor_s: shortest silence up to now that would have been reported, in seconds; NaN where none would.
     """
 
@@ -87,7 +87,7 @@ class FeedState:
 
 
 class _Cells(NamedTuple):
-    """Label counts by group and lag bucket (groups, 100): what came, what was expected, and the model behind it."""
+    """Label counts by group and lag bucket (groups, 100): arrived, expected, and the model of the expectation."""
 
     counts: Array
     expected: Array
@@ -103,14 +103,14 @@ def watch_feed(windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None
 
     Args:
         windows: all windows of a model, all versions together, or their columns (`label_columns`).
-        as_of_ns: when the labels were looked at; default `radiosonde.quality.latest_ns`.
+        as_of_ns: time of the label counts; default `radiosonde.quality.latest_ns`.
     """
     columns = label_columns(windows)
     if not columns.rows.size:
         return _alive("there are no windows")
     as_of = columns.latest_ns if as_of_ns is None else as_of_ns
     start = int(columns.start_ns.min())
-    # Groups of equal length: arrivals are placed in time, and the rhythm of old ones tells what silence is usual.
+    # Groups of equal length: arrivals are placed in time, and the rhythm of old ones determines the usual silence.
     table = label_table(columns, as_of_ns=as_of, step_ns=(as_of - start) // _GROUPS)
     span_s = (as_of - start) / 1e9
     state = _alive("")
@@ -120,7 +120,7 @@ def watch_feed(windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None
             return state if number else _alive(cells)
         found, share = _watch(cells, table, start, base_s, number + 1)
         state = found if found.is_broken or not number else state
-        # What is missing from the baseline's end on may be missing from earlier on, and then the baseline is broken itself.
+        # Labels missing from the baseline's end on may be missing from earlier on, and then the baseline itself is affected.
         if share == 1.0 or (found.is_broken and (found.at_ns - start) / 1e9 > 1.05 * base_s):
             break
     return state
@@ -142,7 +142,7 @@ def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks
     floor_s = _silence_floor(cells, gaps, tried, base_s, looks)
     best, since_base = max(fit.ln_e for fit in tried), tried[-1].share
     near = _neighbours(gaps, span_s - max(tried, key=lambda fit: fit.gain).at_s)
-    # Not another look for evidence, only for the moment.
+    # Used only to determine the time, not as further evidence.
     tried += _tries(cells, span_s - np.linspace(*near, 33), base_s, looks)
     sharp = max(tried, key=lambda fit: fit.gain)
     likely = [fit.at_s for fit in tried if fit.gain >= sharp.gain - 3.3 * sharp.dispersion] or [sharp.at_s]
@@ -182,7 +182,7 @@ class _Fit(NamedTuple):
 
 
 def _cells(table: LabelTable, start_ns: int, base_s: float, span_s: float) -> _Cells | str:
-    """Lay out what came and what was to be expected; a sentence when that is not known."""
+    """Lay out arrived and expected labels; a sentence if the expectation is unknown."""
     as_of = start_ns + int(base_s * 1e9)
     curves = tuple(curve for curve in lag_curves(table, as_of_ns=as_of) if curve.labels >= 1 and curve.horizon_s > 0)
     if not curves:
@@ -194,7 +194,7 @@ def _cells(table: LabelTable, start_ns: int, base_s: float, span_s: float) -> _C
         lags = table.lags[:, table.classes.index(curve.name)]
         youngest = table.youngest_s(as_of)
         certain = (LAG.upper_bounds_s()[None, :] <= youngest[:, None]) * lags
-        # The bucket that is not complete is not counted, so what is expected ends at the last complete one as well.
+        # The incomplete bucket is not counted, so the expectation ends at the last complete one as well.
         full = LAG.upper_bounds_s()[np.maximum(np.searchsorted(LAG.upper_bounds_s(), youngest, side="right") - 1, 0)]
         due = table.rows * np.where(youngest > 0, curve.share_by(np.minimum(full, np.maximum(youngest, 0.0))), 0.0)
         rates.append(table.rows * float(certain.sum()) / max(float(due.sum()), 1e-12))
@@ -258,7 +258,7 @@ def _best_share(
 def _dispersion(cells: _Cells, base_s: float, gap_s: float, expected: float) -> tuple[float, int]:
     """Return the dispersion of *expected* labels in *gap_s*, and the number of earlier blocks that it was learned from.
 
-    What clusters is the rate, not the label, so the extra variance grows with the square of what is expected:
+    The rate clusters, not the label, so the extra variance grows with the square of the expectation:
     ``1 + v * expected`` with the relative variance *v* of the rate between blocks, over blocks of the gap's length or shorter
     (then *v* declines as it does for independent blocks). Only lags whose bucket is short beside a block can be placed.
     """

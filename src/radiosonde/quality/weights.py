@@ -1,6 +1,6 @@
 """Class-conditional inverse-probability weights of labels, by class and age.
 
-A label of a class of which a fifth arrives within the age of its prediction stands for five. A weight from the lag of all
+A label of a class of which a fifth arrives within the age of its prediction has weight five. A weight from the lag of all
 labels together would be the same for every class, cancel from every ratio and correct nothing.
 
 A group of windows too young for its slowest class is left out instead of weighted by a hundred: `Weights.mature` says which
@@ -59,7 +59,7 @@ class Weights:
 
 
 def class_weights(table: LabelTable, curves: tuple[LagCurve, ...], *, min_coverage: float = MIN_COVERAGE) -> Weights:
-    """Return what each label of *table* stands for.
+    """Return the weight of each label of *table*.
 
     Args:
         table: the windows to be judged.

@@ -176,7 +176,7 @@ def from_any(name: str, values: Any) -> Column | str:  # a column of any library
 
 
 def is_truth(values: Any) -> bool:
-    """Say whether the type of a column of any library is boolean."""
+    """Return whether the type of a column of any library is boolean."""
     kind = getattr(values, "dtype", getattr(values, "type", None))
     return getattr(kind, "kind", "") == "b" or str(kind).lower() in {"bool", "boolean"}
 

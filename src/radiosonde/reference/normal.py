@@ -1,8 +1,8 @@
-"""The normal distribution, without the 0.5 MiB that `statistics` and what it imports take in every model server.
+"""The normal distribution, without the 0.5 MiB of `statistics` and its imports in every model server.
 
 `normal_quantile` is Wichura's algorithm AS 241 (PPND16), "The Percentage Points of the Normal Distribution", Applied Statistics 37 (1988),
-477-484: good to one part in 10**16. It is what `statistics.NormalDist` computes, to the last bit, so weights do not depend on who loaded
-what.
+477-484: good to one part in 10**16. It is what `statistics.NormalDist` computes, to the last bit, so weights do not depend on which module
+loaded what.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAN: Final = float("nan")
 INVALID: Final = float("inf")
-"""Stands for a value that is neither number, text nor missing: an infinity, a list, a conversion that failed."""
+"""Represents a value that is neither number, text nor missing: an infinity, a list, a conversion that failed."""
 
 MISSING_TYPES: Final = frozenset({"NAType", "NaTType", "MaskedConstant"})
 """Types of pandas' NA and NaT and numpy's masked, which raise or warn when used; by name, so that nothing is imported."""
@@ -128,7 +128,7 @@ def _reader_of(kind: type) -> Callable[[Any], Plain]:
     named = _named(kind)
     if named is not None:
         return named
-    decimal = sys.modules.get("decimal")  # whoever has a Decimal has loaded it, which takes 0.3 MiB
+    decimal = sys.modules.get("decimal")  # loaded if there is a Decimal; takes 0.3 MiB
     if decimal is not None and issubclass(kind, decimal.Decimal):
         return _decimal
     for known, reader in _BY_CLASS:

@@ -52,7 +52,7 @@ value; `unseen` is a category the reference does not list or a value that is not
 """
 
 CELL_MEANING: Final = "radiosonde.cell.meaning"
-"""What a cell holds, for people: `(3, 4.5]` between two bounds, a category, or `null`, `unseen`, `below 1`, `above 9`."""
+"""Meaning of a cell: `(3, 4.5]` between two bounds, a category, or `null`, `unseen`, `below 1`, `above 9`."""
 
 REFERENCE_ID: Final = "radiosonde.reference.id"
 """Identity of the reference profile that the cells of a feature come from.
@@ -93,7 +93,7 @@ identify a row.
 """
 
 PHASE: Final = "radiosonde.phase"
-"""Named phase of a prediction; on metrics `total` stands for the whole call."""
+"""Named phase of a prediction; on metrics `total` is the whole call."""
 
 PHASE_DURATION: Final = "radiosonde.phase.duration"
 """Seconds that a prediction spent in a phase."""
@@ -111,7 +111,7 @@ the three slowest of its window, series and process), `baseline` (taken at rando
 TOTAL_LE: Final = "radiosonde.total_le"
 """Inclusive upper bound in seconds on the total duration of the calls counted; cumulative, like `le`.
 
-Powers of two from 2^-13 s (0.12 ms) to 2^9 s, then `+Inf`. What the tail above a bound contributes is the `+Inf`
+Powers of two from 2^-13 s (0.12 ms) to 2^9 s, then `+Inf`. The contribution of the tail above a bound is the `+Inf`
 series minus the series of the bound.
 """
 
@@ -143,7 +143,7 @@ LABEL_CLASS: Final = "radiosonde.label.class"
 """Class of the label, as text."""
 
 LABEL_RESULT: Final = "radiosonde.label.result"
-"""What became of a label."""
+"""Result of a label."""
 
 INCIDENT_NAME: Final = "radiosonde.incident.name"
 """Name of the finding, as `radiosonde diagnose` prints it."""
@@ -165,7 +165,7 @@ INCIDENT_HYPOTHESIS: Final = "radiosonde.incident.hypothesis"
 `unknown`."""
 
 INCIDENT_EVIDENCE: Final = "radiosonde.incident.evidence"
-"""Evidence for the incident, the natural logarithm of an e-value, every look and place paid for."""
+"""Evidence for the incident, the natural logarithm of an e-value, corrected for every look and place."""
 
 INCIDENT_ONSET: Final = "radiosonde.incident.onset"
 """Onset of the incident in event time, in nanoseconds since the Unix epoch."""
@@ -174,10 +174,10 @@ INCIDENT_TITLE: Final = "radiosonde.incident.title"
 """The incident in one line."""
 
 INCIDENT_VERDICT: Final = "radiosonde.incident.verdict"
-"""What the incident is and what it is not, in sentences."""
+"""Interpretation of the incident, in sentences."""
 
 INCIDENT_IMPACT: Final = "radiosonde.incident.impact"
-"""What the incident has cost so far."""
+"""Cost of the incident so far."""
 
 INCIDENT_OWNER: Final = "radiosonde.incident.owner"
 """Owner of the model, as declared in `radiosonde.toml`."""

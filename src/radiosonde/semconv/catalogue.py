@@ -50,7 +50,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.PREDICTION_FAILURES,
             instrument="counter",
             unit="{call}",
-            brief="Calls that raised, of whatever type; zero from the first export of a series on.",
+            brief="Calls that raised an exception of any type; zero from the first export of a series on.",
             attributes=_SERIES,
         ),
         metrics.PREDICTION_ERRORS: MetricDefinition(
@@ -196,7 +196,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_RETRACTIONS,
             instrument="counter",
             unit="{row}",
-            brief="Rows of `radiosonde.outcome.rows` that a corrected label took back, by the result and lag they were counted under.",
+            brief="Rows of `radiosonde.outcome.rows` subtracted by corrected labels, by the result and lag they were counted under.",
             attributes=(*_SERIES, "radiosonde.outcome.result", "radiosonde.label.lag"),
         ),
         metrics.OUTCOME_CONFIDENCE_ROWS: MetricDefinition(
@@ -217,7 +217,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_CONFIDENCE_CORRECT_RETRACTIONS,
             instrument="counter",
             unit="{row}",
-            brief="Rows of `radiosonde.outcome.confidence.correct` that a corrected label took back.",
+            brief="Rows of `radiosonde.outcome.confidence.correct` subtracted by corrected labels.",
             attributes=(*_RELEASE, "radiosonde.confidence.bin"),
         ),
         metrics.OUTCOME_CONFIDENCE_EXPECTED: MetricDefinition(
@@ -243,7 +243,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_JOINT_RETRACTIONS,
             instrument="counter",
             unit="{row}",
-            brief="Rows of `radiosonde.outcome.joint.rows` that a corrected label took back.",
+            brief="Rows of `radiosonde.outcome.joint.rows` subtracted by corrected labels.",
             attributes=(
                 *_RELEASE,
                 "radiosonde.prediction.class",
@@ -262,7 +262,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_JOINT_EXPECTED_RETRACTIONS,
             instrument="counter",
             unit="{row}",
-            brief="What corrected labels took back from `radiosonde.outcome.joint.expected`.",
+            brief="Amount of `radiosonde.outcome.joint.expected` subtracted by corrected labels.",
             attributes=(*_RELEASE, "radiosonde.prediction.class", "radiosonde.label.class"),
         ),
         metrics.OUTCOME_JOINT_EXPECTED_SQUARES: MetricDefinition(
@@ -276,7 +276,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_JOINT_EXPECTED_SQUARES_RETRACTIONS,
             instrument="counter",
             unit="{row}",
-            brief="What corrected labels took back from `radiosonde.outcome.joint.expected_squares`.",
+            brief="Amount of `radiosonde.outcome.joint.expected_squares` subtracted by corrected labels.",
             attributes=(*_RELEASE, "radiosonde.prediction.class", "radiosonde.label.class"),
         ),
         metrics.OUTCOME_RESIDUAL_ROWS: MetricDefinition(
@@ -297,7 +297,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_RESIDUAL_DISTANCE_RETRACTIONS,
             instrument="counter",
             unit="{value}",
-            brief="What corrected labels took back from `radiosonde.outcome.residual.distance`.",
+            brief="Amount of `radiosonde.outcome.residual.distance` subtracted by corrected labels.",
             attributes=(*_SERIES, "radiosonde.sign"),
         ),
         metrics.OUTCOME_RESIDUAL_SQUARES: MetricDefinition(
@@ -311,7 +311,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.OUTCOME_RESIDUAL_SQUARES_RETRACTIONS,
             instrument="counter",
             unit="{value}",
-            brief="What corrected labels took back from `radiosonde.outcome.residual.squares`.",
+            brief="Amount of `radiosonde.outcome.residual.squares` subtracted by corrected labels.",
             attributes=_SERIES,
         ),
         metrics.LABEL_LAG: MetricDefinition(
@@ -414,7 +414,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.WATCH_NOTIFICATIONS,
             instrument="counter",
             unit="{notification}",
-            brief="Notifications by channel and what became of them.",
+            brief="Notifications by channel and result.",
             attributes=("radiosonde.watch.channel", "radiosonde.watch.delivery"),
         ),
         metrics.WATCH_PENDING: MetricDefinition(
@@ -512,7 +512,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.SDK_LOSSES,
             instrument="counter",
             unit="{loss}",
-            brief="What was not recorded or not exported.",
+            brief="Telemetry that was not recorded or not exported.",
             attributes=("radiosonde.loss.reason",),
         ),
         metrics.SDK_SPANS_BOUNDED: MetricDefinition(
@@ -526,7 +526,7 @@ METRICS: Final = MappingProxyType(
             name=metrics.SDK_LABELS,
             instrument="counter",
             unit="{label}",
-            brief="Labels received, by what became of them.",
+            brief="Labels received, by result.",
             attributes=("radiosonde.label.result",),
         ),
         metrics.SDK_SERIES: MetricDefinition(

@@ -18,7 +18,7 @@ INCIDENT_OPENED: Final = "radiosonde.incident.opened"
 """An incident has opened, or opened again."""
 
 INCIDENT_CHANGED: Final = "radiosonde.incident.changed"
-"""The severity, the place or the name of an open incident has changed, or somebody muted it."""
+"""The severity, the place or the name of an open incident has changed, or it was muted."""
 
 INCIDENT_RECOVERED: Final = "radiosonde.incident.recovered"
 """An incident is over, by evidence as strong as that which opened it."""

@@ -20,7 +20,7 @@ Instrument: counter. Unit: {row}.
 """
 
 PREDICTION_FAILURES: Final = "radiosonde.prediction.failures"
-"""Calls that raised, of whatever type; zero from the first export of a series on.
+"""Calls that raised an exception of any type; zero from the first export of a series on.
 
 Instrument: counter. Unit: {call}.
 
@@ -159,7 +159,7 @@ rows in force are the difference.
 """
 
 OUTCOME_RETRACTIONS: Final = "radiosonde.outcome.retractions"
-"""Rows of `radiosonde.outcome.rows` that a corrected label took back, by the result and lag they were counted under.
+"""Rows of `radiosonde.outcome.rows` subtracted by corrected labels, by the result and lag they were counted under.
 
 Instrument: counter. Unit: {row}.
 """
@@ -179,7 +179,7 @@ Correct now are these without `radiosonde.outcome.confidence.correct_retractions
 """
 
 OUTCOME_CONFIDENCE_CORRECT_RETRACTIONS: Final = "radiosonde.outcome.confidence.correct_retractions"
-"""Rows of `radiosonde.outcome.confidence.correct` that a corrected label took back.
+"""Rows of `radiosonde.outcome.confidence.correct` subtracted by corrected labels.
 
 Instrument: counter. Unit: {row}.
 """
@@ -196,12 +196,12 @@ OUTCOME_JOINT_ROWS: Final = "radiosonde.outcome.joint.rows"
 Instrument: counter. Unit: {row}.
 
 Zeros from the first export on for the label classes of a reference, otherwise from the first label of a model on.
-The four classes with the most rows are told apart, and stay so; all others are `__other__`. Rows in force are these
-without `radiosonde.outcome.joint.retractions`.
+The four classes with the most rows have their own series, which do not change; all others are `__other__`. Current
+rows are these without `radiosonde.outcome.joint.retractions`.
 """
 
 OUTCOME_JOINT_RETRACTIONS: Final = "radiosonde.outcome.joint.retractions"
-"""Rows of `radiosonde.outcome.joint.rows` that a corrected label took back.
+"""Rows of `radiosonde.outcome.joint.rows` subtracted by corrected labels.
 
 Instrument: counter. Unit: {row}.
 """
@@ -213,7 +213,7 @@ Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_JOINT_EXPECTED_RETRACTIONS: Final = "radiosonde.outcome.joint.expected_retractions"
-"""What corrected labels took back from `radiosonde.outcome.joint.expected`.
+"""Amount of `radiosonde.outcome.joint.expected` subtracted by corrected labels.
 
 Instrument: counter. Unit: {row}.
 """
@@ -225,7 +225,7 @@ Instrument: counter. Unit: {row}.
 """
 
 OUTCOME_JOINT_EXPECTED_SQUARES_RETRACTIONS: Final = "radiosonde.outcome.joint.expected_squares_retractions"
-"""What corrected labels took back from `radiosonde.outcome.joint.expected_squares`.
+"""Amount of `radiosonde.outcome.joint.expected_squares` subtracted by corrected labels.
 
 Instrument: counter. Unit: {row}.
 """
@@ -246,7 +246,7 @@ negative the bias. Subtract `radiosonde.outcome.residual.distance_retractions` f
 """
 
 OUTCOME_RESIDUAL_DISTANCE_RETRACTIONS: Final = "radiosonde.outcome.residual.distance_retractions"
-"""What corrected labels took back from `radiosonde.outcome.residual.distance`.
+"""Amount of `radiosonde.outcome.residual.distance` subtracted by corrected labels.
 
 Instrument: counter. Unit: {value}.
 """
@@ -258,7 +258,7 @@ Instrument: counter. Unit: {value}.
 """
 
 OUTCOME_RESIDUAL_SQUARES_RETRACTIONS: Final = "radiosonde.outcome.residual.squares_retractions"
-"""What corrected labels took back from `radiosonde.outcome.residual.squares`.
+"""Amount of `radiosonde.outcome.residual.squares` subtracted by corrected labels.
 
 Instrument: counter. Unit: {value}.
 """
@@ -268,7 +268,7 @@ LABEL_LAG: Final = "radiosonde.label.lag"
 
 Instrument: histogram. Unit: s.
 
-The ten classes with the most rows are told apart, and stay so; all others are `__other__`.
+The ten classes with the most rows have their own series, which do not change; all others are `__other__`.
 """
 
 LABEL_ARRIVED: Final = "radiosonde.label.arrived"
@@ -345,7 +345,7 @@ Instrument: gauge. Unit: {watch}.
 """
 
 WATCH_NOTIFICATIONS: Final = "radiosonde.watch.notifications"
-"""Notifications by channel and what became of them.
+"""Notifications by channel and result.
 
 Instrument: counter. Unit: {notification}.
 """
@@ -429,7 +429,7 @@ Instrument: gauge. Unit: {record}.
 """
 
 SDK_LOSSES: Final = "radiosonde.sdk.losses"
-"""What was not recorded or not exported.
+"""Telemetry that was not recorded or not exported.
 
 Instrument: counter. Unit: {loss}.
 """
@@ -442,7 +442,7 @@ Instrument: counter. Unit: {span}.
 """
 
 SDK_LABELS: Final = "radiosonde.sdk.labels"
-"""Labels received, by what became of them.
+"""Labels received, by result.
 
 Instrument: counter. Unit: {label}.
 """

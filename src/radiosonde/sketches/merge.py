@@ -114,7 +114,7 @@ def _fits(ours: Geometry, theirs: Geometry) -> bool:
 
 
 def _completed(ours: Geometry, theirs: Geometry) -> Geometry:
-    """Return *ours* with what it leaves open taken from *theirs*."""
+    """Return *ours* with its missing parts taken from *theirs*."""
     return tuple(other if one is None else one for one, other in zip(ours, theirs, strict=True))
 
 

@@ -66,7 +66,7 @@ def write_joined(connection: sqlite3.Connection, batch_ids: Iterable[str], writt
 
 
 def has_joined(connection: sqlite3.Connection, batch_id: str) -> bool:
-    """Say whether a batch is remembered; a store of a version that knew none remembers none."""
+    """Return whether a batch is recorded; false in a store of a version without batches."""
     known = "SELECT 1 FROM sqlite_schema WHERE name = 'joined'"
     if connection.execute(known).fetchone() is None:
         return False

@@ -110,7 +110,7 @@ class StoreReader:
     Args:
         path: the SQLite file.
         sketches: kinds of sketches to read too; True for all. They are most of a store's bytes.
-        label_cells: whether to read labels per feature cell, which no check asks for and which are most of a part with labels. A part
+        label_cells: whether to read labels per feature cell, which no check uses and which are most of a part with labels. A part
             that schema 3 or a former one wrote has them in any case.
     """
 

@@ -137,7 +137,7 @@ class StoreWriter:
         return payload_bytes(row for part in parts for table in part for row in table)
 
     def was_joined(self, batch_id: str) -> bool:
-        """Say whether windows counted from that batch of labels were written.
+        """Return whether windows counted from that batch of labels were written.
 
         Raises:
             StoreError: the store cannot be read.

@@ -295,7 +295,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 def _put(connection: sqlite3.Connection, note: Note, now_ns: int) -> int:
     """Add a notification; return the number of others dropped for it."""
-    if note.kind == "changed":  # what it says is newer than what an earlier one would say
+    if note.kind == "changed":  # it supersedes an earlier one
         connection.execute(
             "DELETE FROM watch_outbox WHERE channel = ? AND incident = ? AND kind = 'changed' AND attempts = 0",
             (note.channel, note.incident),

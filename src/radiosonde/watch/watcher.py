@@ -85,7 +85,7 @@ class WatchOptions:
         every_s: shortest time between two diagnoses, in seconds.
         severities: severities that are notified.
         links: creates the links of events of a diagnosis.
-        tell: called with each event, to print it.
+        tell: callback for each event, to print it.
     """
 
     every_s: float

@@ -1,7 +1,7 @@
-"""What a dashboard is made of, in terms that no engine owns: rows, panels, queries, filters.
+"""Engine-neutral model of a dashboard: rows, panels, queries, filters.
 
-Queries are PromQL with variables as ``$name``, and legends have labels in double braces: both engines read these as they are. Units and kinds
-are words of ours, which each engine translates.
+Queries are PromQL with variables as ``$name``, and legends have labels in double braces: both engines read these as they are. Units and
+kinds are engine-neutral names, which each engine translates.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _canary(promql: Promql) -> list[Record]:
     """Return difference, its variance, and the evidence against equal error of canary and stable, in nats.
 
     The evidence is the normal mixture of Robbins (1970), "Statistical methods related to the law of the iterated logarithm": it may be
-    looked at at every evaluation. Above ln(1/alpha) it is wrong with probability alpha over the whole rollout, not per look.
+    used at every evaluation. Above ln(1/alpha) it is wrong with probability alpha over the whole rollout, not per look.
     """
     arm, variant = promql.labels(names.MODEL_NAME, names.LABEL_LAG), label(names.VARIANT)
     (k1, n1), (k0, n0) = (

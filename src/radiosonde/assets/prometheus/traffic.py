@@ -13,7 +13,7 @@ from radiosonde.semconv import metrics
 SERVED = (*RELEASE, names.MODEL_KIND)
 """Requests and the models they ask are counted beside each other: the kind keeps them apart."""
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
-"""Of burn rates: a fast one over 1 h and 5 m, a slow one over 6 h and 30 m, and what is left of the budget over 3 d."""
+"""Ranges of burn rates: a fast one over 1 h and 5 m, a slow one over 6 h and 30 m, and the remaining budget over 3 d."""
 _QUANTILES = (0.5, 0.95, 0.99)
 _TAIL_S = 0.5
 

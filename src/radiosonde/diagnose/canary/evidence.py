@@ -51,7 +51,7 @@ class PlaceEvidence(NamedTuple):
         carriers: index of the size that carries the evidence at each step, same shape.
         members: strata of each place, shape (places, strata).
         increments: undivided log e-values of strata, steps and sizes.
-        scale: what the increments of each place and step are divided by.
+        scale: divisor of the increments of each place and step.
     """
 
     ln_e: Numbers
@@ -95,8 +95,8 @@ def dispersions(
 
     The larger of two. One is from the Mantel-Haenszel residuals of the steps, of each place and of all strata, over their hypergeometric
     variance: a minute that is bad for one version shows there. The other is from the old version alone, which has most of the calls:
-    requests that are retried show in the squared differences of successive steps of a stratum over their sums (von Neumann), whatever its
-    rate does slowly.
+    requests that are retried show in the squared differences of successive steps of a stratum over their sums (von Neumann), independently
+    of slow changes of its rate.
 
     Args:
         arms: counts of the new version and of the old one.
@@ -140,7 +140,7 @@ def cautious_dispersion(residual: Numbers, variance: Numbers) -> Numbers:
 
 
 def _squares(residual: Numbers, variance: Numbers) -> Numbers:
-    """Return the squares of *residual* around its running mean: a difference between the arms is no dispersion."""
+    """Return the squares of *residual* around its running mean: a difference between the arms is not dispersion."""
     drift = _before(residual) / np.maximum(_before(variance), 1e-9)
     return np.asarray((residual - variance * drift) ** 2, dtype=np.float64)
 
@@ -187,7 +187,7 @@ def accumulate(gains: Numbers, members: NDArray[np.bool_], scale: Numbers, prior
     Args:
         gains: log e-values per stratum, step and size, shape (strata, steps, sizes).
         members: strata of each place, shape (places, strata).
-        scale: what the increments of each place and step are divided by.
+        scale: divisor of the increments of each place and step.
         priors: logarithms of the weights of the sizes, by place.
     """
     places, (_, steps, sizes) = members.shape[0], gains.shape

@@ -1,6 +1,6 @@
 """Where the new version is worse: the smallest set of cohorts that explains it.
 
-Looked at: the version as a whole, each value of each cohort dimension, and each pair of values of two dimensions. The budget of false
+Compared are the version as a whole, each value of each cohort dimension, and each pair of values of two dimensions. The budget of false
 alarms is divided over them beforehand: `_WHOLE` for the whole, the rest in equal parts, more for values than for pairs. A place is bad once
 its evidence passed its price, unless that stands on one or two windows of a cohort, or on a difference too small to matter. Of all bad
 places the strongest is reported first; its data are removed, and another is reported if the rest still passes its price.

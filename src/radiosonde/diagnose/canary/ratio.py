@@ -1,4 +1,4 @@
-"""Sample-ratio mismatch: does the new version get the calls it should? Looked at first, because nothing can be compared otherwise.
+"""Sample-ratio mismatch: does the new version get the calls it should? Checked first, because nothing can be compared otherwise.
 
 Two questions. Does its share of all calls equal the configured one (if any)? And is its share the same in every cohort, as it is when
 callers are assigned at random, for any ramp? The second is the test of two binomial arms: calls of the new version among
@@ -121,7 +121,7 @@ def _beside(new: Counts, old: Counts, inside: NDArray[np.bool_], name: str, limi
         recent = _recent(others) / np.maximum(_recent(rest), 1)
         gains = gains_at(Arms(mine[None], trials[None], others[None], rest[None]), recent[None], _UP)
         best = max(best, float(accumulate(gains, np.ones((1, 1), dtype=bool), scale, _FLAT).ln_e.max()))
-    # Expected is the share elsewhere, step by step, weighted by the calls here: a ramp is no mismatch.
+    # Expected is the share elsewhere, step by step, weighted by the calls here: a ramp is not a mismatch.
     share, usual = (
         float(hits.sum() / max(trials.sum(), 1)),
         float((trials * rest_hits / np.maximum(rest, 1)).sum() / max(trials.sum(), 1)),

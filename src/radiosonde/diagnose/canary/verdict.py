@@ -135,7 +135,7 @@ class CanaryReport:
         ratio: the split of calls; None before both served.
         measures: the judged measures.
         not_judged: the measures that were not judged.
-        required: measures without which nothing is promoted.
+        required: measures required for a promotion.
         waiting: why nothing can be compared yet; ``""`` otherwise.
         is_stale: there are no recent writes.
         without: data excluded from the comparison, in words: ended incidents of the old version, excluded intervals and losses.
@@ -218,7 +218,7 @@ def judge_rollout(
     Args:
         rollout: the counts.
         margins: the largest acceptable difference, by measure.
-        required: measures without which nothing is promoted.
+        required: measures required for a promotion.
         expected_share: configured share of calls of the new version; None if not configured.
         uneven: cohorts have different shares on purpose.
     """

@@ -22,7 +22,7 @@ _TOGETHER_STEPS = 3
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the answers of the model of *view*."""
+    """Check the answers of the model of *view*."""
     arms = _arms(view)
     if not arms:
         report.gap(view, "answers", "no classes, confidences or values were recorded")

@@ -25,7 +25,7 @@ _CALLS_PER_FLOOR = 20.0
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the failing calls of the model of *view*."""
+    """Check the failing calls of the model of *view*."""
     table = view.table
     calls = int(table.calls.sum())
     found = find_failures(table, view.config.slo.failures)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the features of the model of *view*."""
+    """Check the features of the model of *view*."""
     panels = view.features
     if not panels:
         report.gap(view, "features", "no features were recorded", "features")

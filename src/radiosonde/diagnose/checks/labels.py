@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the labels of the model of *view*."""
+    """Check the labels of the model of *view*."""
     age = None if view.config.slo.labels is None else label_age(view.windows, view.config.slo.labels)
     _look_at_feed(view, report, None if age is None or not age.is_stale else age)
     if age is None:
@@ -47,7 +47,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _look_at_feed(view: View, report: Report, stale: LabelAge | None) -> None:
-    """Look at labels and outcomes over time; of *stale* labels a broken feed is the cause."""
+    """Check labels and outcomes over time; a broken feed is the cause of *stale* labels."""
     feed = _look_at_outcomes(view, report)
     if stale is None:
         return
@@ -59,7 +59,7 @@ def _look_at_feed(view: View, report: Report, stale: LabelAge | None) -> None:
 
 
 def _look_at_outcomes(view: View, report: Report) -> Finding | None:
-    """Look at labels and outcomes over time, and return the finding on a broken feed, if there is one."""
+    """Check labels and outcomes over time, and return the finding on a broken feed, if any."""
     if view.too_short:
         report.gap(view, "labelled outcomes", view.too_short, "labels")
         return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the memory of the processes that serve the model of *view*."""
+    """Check the memory of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows}
     mine = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
     longest = len({window.start_ns for window in mine})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the health of the processes that serve the model of *view*."""
+    """Check the health of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows}
     lived = [window for window in view.runtime if window.runtime is not None and window.runtime.observed_s]
     processes = {window.process for window in lived if speaker_of(window) in serving}

@@ -39,7 +39,7 @@ _LEAST_ODDS = 1.25
 
 
 def look(view: View, report: Report) -> None:
-    """Look at how the calls of the model of *view* are divided between versions, if it has several."""
+    """Check the split of calls between versions of the model of *view*, if it has several."""
     served = [window for window in view.windows if window.calls]
     if len({(window.key.version, window.key.variant) for window in served}) < 2:
         report.gap(view, _WHAT, "there is one version only")

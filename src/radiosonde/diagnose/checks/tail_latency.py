@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the tail of the latency of the model of *view*."""
+    """Check the tail of the latency of the model of *view*."""
     broken = _look_at_objective(view, report)
     if view.too_short:
         report.gap(view, "tail latency", view.too_short, "latency")

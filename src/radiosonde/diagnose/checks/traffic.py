@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the traffic of the model of *view*."""
+    """Check the traffic of the model of *view*."""
     beside = sorted({*view.beside, *((window.start_ns, window.end_ns) for window in view.runtime)})
     grid = make_grid(view.windows, beside)
     found = None if grid is None else find_traffic(grid)
@@ -60,7 +60,7 @@ def _look_at_days(view: View, report: Report, beside: list[tuple[int, int]], fou
 
 
 def _look_at_seldom(view: View, report: Report, beside: list[tuple[int, int]]) -> None:
-    """Look at a model that is called now and then, or has not been for long."""
+    """Check a model that is called rarely, or was not called for long."""
     seen = look_at_whole(view.windows, beside)
     if seen.rhythm is None:
         called = count(len({window.start_ns for window in view.windows if window.calls}), "window")
@@ -88,7 +88,7 @@ def _look_at_seldom(view: View, report: Report, beside: list[tuple[int, int]]) -
 def _look_at_parts(
     view: View, report: Report, beside: list[tuple[int, int]], parts: Iterable[tuple[PlaceName, set[SeriesKey]]]
 ) -> None:
-    """Look at the pauses and days of *parts*, cohorts first; a version that ends is a rollout."""
+    """Check the pauses and days of *parts*, cohorts first; a version that ends is a rollout."""
     cohorts = [part for part in parts if part[0].cohort]
     seen = [look_at_part(place, keys, view.windows, beside, len(cohorts)) for place, keys in cohorts[:MOST_COHORTS]]
     for each in seen:

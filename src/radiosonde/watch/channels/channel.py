@@ -69,7 +69,7 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         ...
 
 
