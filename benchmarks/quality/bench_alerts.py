@@ -1,6 +1,6 @@
 """How often the alerts that ship page about models that are healthy, counted by promtool, which is Prometheus's own engine.
 
-Worlds of failures, latency and processes are looked at every minute for a week a round; the flight year, whose paging rules ask about hours, three times an hour.
+Worlds of failures, latency and processes are looked at every minute for a week a round; the flight year, whose paging rules ask about hours, twice an hour.
 A page is an alert of tier ``page`` that begins to fire for a model; of those that go on at once, each counts. Only the rules that a paging alert reads are evaluated,
 as they ship. Incidents of a watch page through rules of their own; ``make bench B=incidents`` counts these.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WEEK, DAYS_A_MONTH = 7 * DAY, 30
 MOST_ROUNDS = 2
-STEPS_AN_HOUR = 3
+STEPS_AN_HOUR = 2
 OF_A_WATCH = re.compile("Incident|Watch")
 RECORDED = re.compile(r"radiosonde:[a-z0-9_:]+")
 MODEL = label(names.MODEL_NAME)

@@ -135,7 +135,7 @@ FIRING: dict[str, list[Case]] = {
     "RadiosondeFailuresSlow": [(traffic(steady(8, 120)), "8h")],
     "RadiosondeLatencyFast": [(latency(70), "2h")],
     "RadiosondeLatencySlow": [(latency(92), "8h")],
-    "RadiosondeTelemetryAbsent": [([(metrics.MODEL_INFO, "1x24 stale")], "2h30m")],
+    "RadiosondeTelemetryAbsent": [([(metrics.MODEL_INFO, "1x288 stale")], "24h30m")],
     "RadiosondeFeatureEmpty": [
         (cells({"00": then(100, 144, 20, 24), "null": then(0, 144, 80, 24)}, EMPTY), "13h30m"),
     ],
@@ -174,7 +174,15 @@ SILENT: dict[str, list[Case]] = {
     "RadiosondeFailuresSlow": [(traffic(steady(5, 120)), "8h")],
     "RadiosondeLatencyFast": [(latency(100), "2h"), (latency(92), "2h")],
     "RadiosondeLatencySlow": [(latency(95), "8h")],
-    "RadiosondeTelemetryAbsent": [([(metrics.MODEL_INFO, "1x60")], "3h"), ([(metrics.MODEL_INFO, "1x24 stale")], "5h")],
+    "RadiosondeTelemetryAbsent": [
+        ([(metrics.MODEL_INFO, "1x300")], "24h30m"),
+        # Switched off for longer than an hour.
+        ([(metrics.MODEL_INFO, "1x288 stale")], "27h"),
+        # There for two hours, for ten hours, and for ten minutes of every half hour.
+        ([(metrics.MODEL_INFO, "1x24 stale")], "2h30m"),
+        ([(metrics.MODEL_INFO, "_x168 1x120 stale")], "24h30m"),
+        ([(metrics.MODEL_INFO, " ".join(["1 1 stale _ _ _"] * 50))], "24h25m"),
+    ],
     "RadiosondeFeatureEmpty": [
         (cells({"00": then(100, 144, 60, 24), "null": then(0, 144, 40, 24)}, EMPTY), "13h30m"),
         # Always missing in half of the rows.

@@ -23,6 +23,9 @@ BURNS = {"Fast": (14.4, "1h", "5m"), "Slow": (6.0, "6h", "30m")}
 NEVER_EMPTY = 0.005
 """Share of missing or unseen values, in the reference and over the last week, below which a feature is one that has none."""
 LN_1000 = 6.9
+PRESENT = "1d:37m", 33
+"""A model must have been observed at more than this many of the 39 looks of the last day, that is for twenty hours, for its absence to be an alert: without
+it a nightly job, office hours and a service that is scaled to nothing page once a day or more. No schedule has steps of 37 minutes."""
 SILENT_S = 900
 """Seconds without a look of a watch: fifteen windows of a minute."""
 
@@ -135,10 +138,12 @@ def _answers(promql: Promql) -> Iterator[tuple[str, str]]:
 
 def _process(promql: Promql) -> Iterator[tuple[str, str]]:
     by, model = ", ".join(promql.by), promql.labels(names.MODEL_NAME)
-    info = series(metrics.MODEL_INFO)
+    info, (looks, least) = series(metrics.MODEL_INFO), PRESENT
     yield (
         "RadiosondeTelemetryAbsent",
-        f"group by ({model}) ({info} offset 1h)\nunless on ({model}) group by ({model}) ({info})",
+        f"""group by ({model}) ({info} offset 1h)
+        and on ({model}) count_over_time(group by ({model}) ({info})[{looks}]) > {least}
+        unless on ({model}) group by ({model}) ({info})""",
     )
     yield "RadiosondeThrottled", "radiosonde:cpu:throttled_ratio5m > 0.25"
     losses = f"sum by ({by}) (radiosonde:sdk:losses1h)"
