@@ -68,7 +68,7 @@ def failing_worlds(minutes: int, seed: int) -> Iterator[World]:
             rng = np.random.default_rng((seed, int(load), 7))
             made = calls(rng, minutes, series(2, region=4), load)
             failed = world(rng, made)
-            budget = 2 * max(failed.sum() / made.sum(), 1e-4)
+            budget = float(f"{2 * max(failed.sum() / made.sum(), 1e-4):.2g}")
             model = f"{name}-{load:g}-{seed}"
             yield World(name, model, budget, _traffic(model, made.sum(axis=0), failed.sum(axis=0)))
 

@@ -93,7 +93,7 @@ def _paged(worlds: Sequence[World], step: str) -> tuple[Counter[str], int]:
     world_of = {world.model: world.name for world in worlds}
     options = AssetOptions(
         objectives=Objectives(failures=USUAL.failures, p99=alert_worlds.SLOW_S),
-        models={world.model: Objectives(failures=world.failures, p99=alert_worlds.SLOW_S) for world in worlds},
+        models={world.model: Objectives(failures=world.failures) for world in worlds},
     )
     span = f"{(max(each.values.size for world in worlds for each in world.series) - 1) * int(step[:-1])}m"
     with tempfile.TemporaryDirectory() as folder:
