@@ -6,8 +6,8 @@ its yardstick is one sample. A figure is the median over the rounds, its spread 
 round is thrown away.
 
 Times are CPU times of the thread (a caller: it waits for nothing, so that is its wall time without what the neighbours
-took) or of the process (a pipeline with its threads); `bench_tail` alone reads the wall clock (and `bench_budget` divides by it). The garbage collector stays
-on, as it does in a server.
+took) or of the process (a pipeline with its threads); `bench_tail` alone reads the wall clock (and `bench_budget` divides by it). The
+garbage collector stays on, as it does in a server.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Figure:
 
     Attributes:
         id: permanent; the key in ``budgets.toml``.
-        what: what was measured.
+        what: name of the figure.
         rounds: what each round says, in *unit*.
         unit: of the figure: ``x Histogram.record``, ``ms``, ``KiB``, ...
         absolute: the same in absolute terms, for people.
         raw: the distributions behind it, for ``results/<id>.json``.
-        doubt: why this run cannot tell, when it cannot; empty otherwise.
+        doubt: reason for an inconclusive run; empty otherwise.
     """
 
     id: str

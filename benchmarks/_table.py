@@ -40,7 +40,7 @@ def budgets() -> dict[str, dict[str, float]]:
 
 
 def verdict(value: float, budget: Mapping[str, float], *, doubt: str = "") -> str:
-    """Say whether *value* keeps its budget."""
+    """Return whether *value* is within its budget."""
     if not budget:
         return WATCHED
     if doubt:
@@ -129,7 +129,7 @@ def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def readme(page: str, rows: Sequence[Sequence[str]]) -> str:
-    """Return the README with its table of costs made anew."""
+    """Return the README with an updated table of costs."""
     before, _, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

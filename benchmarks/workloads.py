@@ -22,7 +22,7 @@ BURST = 1000
 """Calls between two drains: an eighth of a default ring with 30 features."""
 
 ANSWER = np.array([[0.3, 0.7]])
-"""What the observed functions return: the class probabilities of one row, as scikit-learn gives them."""
+"""Results of the observed functions: the class probabilities of one row, as from scikit-learn."""
 
 ATTRIBUTES = {"model.name": "delays", "model.version": "2.3.1", "outcome": "ok"}
 """The three attributes of the yardstick, one `Histogram.record`. One dict for all calls, which favours the yardstick."""

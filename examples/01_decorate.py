@@ -30,7 +30,7 @@ rs.flush()
 statistics = rs.statistics()
 print(f"recorded {statistics.records}, lost {sum(statistics.losses.values())}")
 
-# The same decorator inside `fly` has a pipeline of its own, whose windows can be looked at.
+# The same decorator inside `fly` has a separate pipeline, whose windows can be inspected.
 with fly() as flight:
     observed = flight.observe("tumours", classes=["malignant", "benign"])(model.predict_proba)
     observed(features)

@@ -1,7 +1,7 @@
 """Name what happens inside a prediction, and for whom.
 
 A stage is a phase of the prediction's time; a cohort is a bounded dimension. Cohort values pass an allow-list; the rest
-become `other`, and a dimension that nobody announced is hashed, so no user's value leaks into a metric by accident.
+become `other`, and an undeclared dimension is hashed, so no user's value leaks into a metric by accident.
 """
 
 import time

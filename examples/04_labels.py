@@ -25,8 +25,8 @@ with fly() as rs:
     rs.label(ids[0], "on time", time=DAY + timedelta(minutes=50))
     rs.label(ids[1], "late", time=DAY + timedelta(hours=3))
     rs.label(ids[2], "late", time=DAY + timedelta(hours=4))
-    rs.label(ids[2], "late", time=DAY + timedelta(hours=5))  # told twice, counted once
-    rs.label("0" * 32, "late")  # an id tells its time, and this one is of 1970
+    rs.label(ids[2], "late", time=DAY + timedelta(hours=5))  # sent twice, counted once
+    rs.label("0" * 32, "late")  # an id contains its time, and this one is of 1970
     # ids[3] never gets one.
 
     (window,) = rs.windows()

@@ -12,7 +12,7 @@ import radiosonde as rs
 
 
 class Flight(BaseModel):
-    """What the client knows."""
+    """Request of a client."""
 
     carrier: str
     wind: float

@@ -30,7 +30,7 @@ for hour in range(14 * 24):
         for _ in range(20):
             wind = random.gamma(3.0, 4.0).__round__(1)
             if hour >= 7 * 24:
-                wind *= 0.447  # from here on in metres per second: nobody told the model
+                wind *= 0.447  # from here on in metres per second, unknown to the model
             predict({"wind": wind, "temperature": round(random.normal(50, 15))})
 rs.shutdown()
 

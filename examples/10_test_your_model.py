@@ -1,4 +1,4 @@
-"""Test what your code tells Radiosonde: `fly` gives a test a pipeline of its own, and hides no error.
+"""Test the telemetry of your code: `fly` gives a test a separate pipeline, and hides no error.
 
 Run it, or point pytest at it: `pytest examples/10_test_your_model.py`.
 """
@@ -9,7 +9,7 @@ from radiosonde.testing import fly
 
 
 def serve(rs):
-    """Return the function under test, observed by whatever Radiosonde it is given."""
+    """Return the function under test, observed by the given Radiosonde."""
 
     @rs.observe("delays", version="2", classes=["on time", "late"])
     def predict(row):

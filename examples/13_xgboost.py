@@ -1,6 +1,6 @@
 """XGBoost observed by one line: a classifier from a file, whose digest is its version, and a sensor that falls silent.
 
-XGBoost answers whatever is missing, so nobody would know. The cell `null` does.
+XGBoost accepts missing values, so the fault is silent. The cell `null` shows it.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """CatBoost observed by one line: texts are features, and a category that the model never learnt is counted as such.
 
-CatBoost answers it like any other, so nobody would know. The cell `unseen` does.
+CatBoost accepts it like any other, so the fault is silent. The cell `unseen` shows it.
 """
 
 import tempfile

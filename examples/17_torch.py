@@ -1,4 +1,4 @@
-"""PyTorch observed by one line: a small network that tells wines apart, and a laboratory that changes its unit.
+"""PyTorch observed by one line: a small network that classifies wines, and a laboratory that changes its unit.
 
 Rows that sum to one are read as probabilities. Of a network that answers with logits only its user knows that they are:
 `rs.tag(net, task="classification", classes=[...])`.

@@ -1,4 +1,4 @@
-"""MLflow observed by one line: a registered model keeps its name and version, whatever library is inside."""
+"""MLflow observed by one line: a registered model keeps its name and version, for any library inside."""
 
 import logging
 import os

@@ -1,6 +1,6 @@
 """Flask observed by one line: requests with their phases, and the cohort that each request's header names.
 
-What the header says is the cohort of the request and of what it predicts, so two plans can be told apart in both.
+The header is the cohort of the request and of its predictions, so two plans are distinguishable in both.
 """
 
 import tempfile

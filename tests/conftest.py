@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REQUIRE_SYSTEM = "RADIOSONDE_REQUIRE_SYSTEM"
 OUR_PREFIXES = ("OTEL_", "RADIOSONDE_")
 SHOWN = ("numpy", "datasketches", "opentelemetry-sdk", "prometheus-client", "duckdb", "pyarrow", "pandas", "polars")
-GRACE_S = 20.0  # a thread told to stop may need a moment; polled, so a clean test pays nothing
+GRACE_S = 20.0  # a stopping thread may need a moment; polled, so a clean test pays nothing
 
 # Examples run on shared machines: no time limit each. pytest-timeout bounds the test.
 settings.register_profile("house", deadline=None, print_blob=True)
@@ -77,7 +77,7 @@ def _children() -> dict[int, str]:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """Fail a test that leaves a thread, a child process or a changed environment variable of ours."""
+    """Fail a test that leaves a thread, a child process or a changed environment variable of Radiosonde."""
     threads, children, environment = _threads(), _children(), _our_environment()
     yield
     deadline = time.monotonic() + GRACE_S
@@ -114,7 +114,7 @@ def require_program() -> Callable[[str], Path]:
 
 @pytest.fixture
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that nobody listens on just now."""
+    """Return a free TCP port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -309,7 +309,7 @@ def make_event(
 
 
 def make_watched() -> Watched:
-    """Return what a watch knows that has looked once, and found an incident."""
+    """Return the state of a watch after one diagnosis with an incident."""
     return Watched(
         is_leading=True,
         last_look_ns=START_NS + HOUR_NS,

@@ -99,7 +99,7 @@ def example() -> str:
 
 
 def generated() -> dict[str, str]:
-    """Return what the generated files should hold."""
+    """Return the expected contents of the generated files."""
     page = _PAGE.format(
         example=example(),
         top="\n".join(row(key) for key in declared_keys(Configuration) if len(key.path) == 1),

@@ -104,7 +104,7 @@ def option(item: Field[Any], declared: DeclaredSetting) -> str:
 
 
 def generated() -> dict[str, str]:
-    """Return what the generated files should hold."""
+    """Return the expected contents of the generated files."""
     known = declarations()
     others = [f"| `{name}` | {what} |" for name, what in OTHER_VARIABLES.items()]
     page = _PAGE.format(settings="\n".join(row(*each) for each in known), others="\n".join(others))

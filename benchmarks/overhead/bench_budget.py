@@ -5,7 +5,7 @@ reference, a store and default windows. After a few seconds to settle, CPU of ea
 clock over ten seconds. A window closes once a minute, which ten seconds would miss or hit by chance: it is closed and
 stored once after them, in the same threads, and a sixth of what that cost is added.
 
-Beside the share the figure tells what it bought: rows looked at a second.
+Beside the share the figure shows the sampled rows per second.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def _run(rows_a_second: int, batch: int) -> tuple[float, float, float, int]:
-    """Return (share of one core, rows looked at per second, share of the load that was kept up, rows lost)."""
+    """Return (share of one core, sampled rows per second, share of the load that was kept up, rows lost)."""
     answers = np.repeat(ANSWER, batch, axis=0)
 
     def predict(features: Any) -> Any:  # noqa: ARG001 - answers the same to everything

@@ -1,11 +1,11 @@
-"""What a served model loses: FastAPI and a logistic regression on 30 features, one client in a closed loop.
+"""Overhead of a served model: FastAPI and a logistic regression on 30 features, one client in a closed loop.
 
 Four servers, one each arm (`_served_app`), run at the same time; one client with one connection asks them in turns, some
 hundred requests a lap. Only one of them works at any moment: a client that waits for its answer asks nobody else. An arm's
 throughput is the inverse of the mean time of a request in the median lap of a round, and its tail the p99 of all requests
 of the round; a round says what an arm is beside the bare one, and the figure is the median of the rounds.
 
-Each round starts its servers anew. Two processes that run the same server differ by up to 3 % for as long as they live
+Each round restarts its servers. Two processes that run the same server differ by up to 3 % for as long as they live
 (where the interpreter's objects lie in the caches), which more laps would measure ever more exactly.
 
 The client is a socket and two lines of HTTP: one that parses headers would take longer than the server, and hide it.
@@ -46,7 +46,7 @@ rows, made the provisional reference: a fifth of a second of its own, once in a 
 
 PATIENCE_S = 60.0
 NOISE_RATIO = 1.15
-"""When the quartiles of the bare server's mean are this far apart, this run cannot tell three percent."""
+"""When the quartiles of the bare server's mean are this far apart, this run cannot resolve three percent."""
 
 
 def measure(rounds: int) -> Iterator[Figure]:

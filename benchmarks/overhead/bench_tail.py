@@ -40,7 +40,7 @@ CALLS = 20_000
 LAPS = 6
 
 NOISE_US = 200.0
-"""A p99.9 of the bare function above this says that the machine is too busy to measure 200 us of ours."""
+"""With a p99.9 of the bare function above this the machine is too busy to measure 200 us."""
 
 QUANTILES = (0.5, 0.99, 0.999)
 

@@ -12,7 +12,7 @@ class Peer:
     Attributes:
         id: name of its module and of its requirements.
         name: for people.
-        distribution: whose version is told.
+        distribution: the distribution whose version is reported.
         modules: what a user of it imports.
         delivers: the signals that arrive, and those that do not.
         briefly: the same for the README.

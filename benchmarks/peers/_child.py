@@ -1,4 +1,4 @@
-"""One peer in a process of its own, told by lines of JSON on standard input what to do; answers on standard output.
+"""One peer in a separate process, controlled by lines of JSON on standard input; responds on standard output.
 
 ``python -m benchmarks.peers._child PEER ENDPOINT FOLDER``. Needs numpy and the peer, nothing else.
 """
@@ -34,7 +34,7 @@ def main(peer: str, endpoint: str, folder: str) -> None:
 
 
 def observe(peer: str, place: Place, orders: TextIO, answers: TextIO) -> None:
-    """Start the peer and run the rounds that are asked for, until told to end.
+    """Start the peer and run the requested rounds, until the order to end.
 
     Memory is read before the peer is imported, when it has answered and flushed once (imports it defers are paid then),
     and at the end.
@@ -61,14 +61,14 @@ def observe(peer: str, place: Place, orders: TextIO, answers: TextIO) -> None:
 
 
 def bare_round(predict: Predict, rows: list[Any], timings_ns: Any) -> dict[str, float]:
-    """Return what the function costs unobserved, in this process."""
+    """Return the cost of the unobserved function, in this process."""
     began_ns = time.process_time_ns()
     _call(predict, rows, timings_ns)
     return _told(timings_ns, time.process_time_ns() - began_ns)
 
 
 def observed_round(running: Running, rows: list[Any], timings_ns: Any) -> dict[str, float]:
-    """Return what it costs observed: the caller's latencies, and the CPU of the process until everything is delivered."""
+    """Return the cost of the observed function: the caller's latencies, and the CPU of the process until everything is delivered."""
     began_ns = time.process_time_ns()
     _call(running.predict, rows, timings_ns)
     called_ns = time.process_time_ns()

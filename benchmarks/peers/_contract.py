@@ -1,4 +1,4 @@
-"""What a peer is to the harness, and what all peers observe. Needs numpy alone: it is imported where a peer is installed.
+"""The interface of peers, and the function that all peers observe. Needs numpy alone: it is imported where a peer is installed.
 
 A peer is a module of this folder with ``start(predict, place) -> Running``, and a line in `_catalogue`.
 """

@@ -83,7 +83,7 @@ def weight(python: Path) -> tuple[int, int]:
 
 
 def _is_beside(top: str) -> bool:
-    """Say whether a name in site-packages is numpy's or the environment's own."""
+    """Return whether a name in site-packages is numpy's or the environment's own."""
     return top in ("numpy", "numpy.libs", "_virtualenv.py", "_virtualenv.pth") or top.startswith("numpy-")
 
 

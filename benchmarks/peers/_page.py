@@ -149,7 +149,7 @@ quarter cheaper with model, version and variant on the resource instead of on ev
 
 
 def readme(page: str, runs: Sequence[Run]) -> str:
-    """Return the README with its table of peers made anew.
+    """Return the README with an updated table of peers.
 
     Raises:
         ValueError: it has no marks to write between.

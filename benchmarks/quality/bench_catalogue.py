@@ -1,8 +1,9 @@
 """Is each incident of the catalogue named for what it is: kind, place, onset and cause of the findings of a whole diagnosis.
 
-The members of `benchmarks.quality.incidents.catalogue`, a draw of each per round. Right is one finding of the true kind and no other finding; its place is exact;
-its onset is within a window, or 5 % of the time since; its verdict is right if the likeliest cause is the true one. Every fourth member is looked at every five
-windows, too: its verdict must not become another one once it was right. Intervals are Wilson's, of 95 %.
+The members of `benchmarks.quality.incidents.catalogue`, a draw of each per round. Right is one finding of the true kind and no other
+finding; its place is exact; its onset is within a window, or 5 % of the time since; its verdict is right if the likeliest cause is the true
+one. Every fourth member is looked at every five windows, too: its verdict must not become another one once it was right. Intervals are
+Wilson's, of 95 %.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def named(incident: Incident, seed: int) -> Named:
-    """Return what a diagnosis says of a draw of *incident*."""
+    """Return the diagnosis of a draw of *incident*."""
     windows = incident.build(np.random.default_rng((seed, 17)))
     diagnosis = check(windows, {})
     findings = diagnosis.findings

@@ -1,7 +1,8 @@
 """Are slow calls found, named and dated: body and tail, by version, cohort and phase, after a milder slowdown and without one.
 
-The members of `benchmarks.quality.incidents.slowness`, at most three draws of each. A milder slowdown that goes on may be a finding of its own; the one that
-begins nearest to the fault is judged. Its onset is right within a window, or 5 % of the time since; misdated is one that is off by more than a day.
+The members of `benchmarks.quality.incidents.slowness`, at most three draws of each. A milder slowdown that goes on may be a finding of its
+own; the one that begins nearest to the fault is judged. Its onset is right within a window, or 5 % of the time since; misdated is one that
+is off by more than a day.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 
 class Named(NamedTuple):
-    """What became of one member: found, its place, its phase and its onset right, by how many minutes it is off, and how many findings there are."""
+    """What became of one member: found, its place, its phase and its onset right, by how many minutes it is off, and how many findings
+    there are."""
 
     found: bool
     place: bool
@@ -59,7 +61,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def named(member: Slowness, seed: int) -> Named:
-    """Return what the check of slow calls says of a draw of *member*."""
+    """Return the report of the check of slow calls on a draw of *member*."""
     windows = member.windows(np.random.default_rng((seed, 29)))
     table, panel = make_table("m", windows), make_panel("m", windows, make_axis(windows))
     made = latency_findings(table, panel, windows, slow_spans(table, windows).spans, [])

@@ -58,7 +58,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def _diagnosed_s(path: Path) -> float:
-    """Return the CPU seconds of a diagnosis, which must have looked at the model."""
+    """Return the CPU seconds of a diagnosis, which must include the model."""
     command = [str(Path(sys.executable).with_name("radiosonde")), "diagnose", str(path), "--json"]
     with tempfile.TemporaryFile() as answer:
         process = subprocess.Popen(command, stdout=answer)

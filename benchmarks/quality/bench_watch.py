@@ -1,7 +1,7 @@
 """What `radiosonde watch` costs: 20 models of 200 features, a window of a minute each, with and without anything to find.
 
-The CPU of a look at a window in which nothing is wrong, its share of a core with what diagnoses without an occasion may take, the windows from the
-beginning of a fault to its incident, and the memory of a watch as a process of its own.
+The CPU of a look at a window in which nothing is wrong, its share of a core with what diagnoses without an occasion may take, the windows
+from the beginning of a fault to its incident, and the memory of a watch as a process of its own.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _write(
 
 
 def _memory_mib(store: Path) -> float:
-    """Return the most that a watch had in memory after it has looked at all models."""
+    """Return the peak memory of a watch after it has diagnosed all models."""
     command = [
         sys.executable,
         "-m",

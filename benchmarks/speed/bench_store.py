@@ -56,7 +56,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def _hour_of_minutes(path: Path) -> list[Window]:
-    """Return what the pipeline makes of an hour of one series."""
+    """Return the windows of the pipeline for an hour of one series."""
     rng = np.random.default_rng(20130301)
     sample = {name: rng.standard_normal(5000).tolist() for name in names()}
     reference = radiosonde.Reference.fit(sample, model="delays")

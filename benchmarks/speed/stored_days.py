@@ -34,7 +34,7 @@ NS = 1_000_000_000
 
 
 def hour_of_minutes(path: Path) -> tuple[list[Window], radiosonde.Reference]:
-    """Return what the pipeline makes of an hour of one series, and the reference it counted with; *path* is a store to be made."""
+    """Return the windows of the pipeline for an hour of one series, and its reference; *path* is a store to be made."""
     rng = np.random.default_rng(20130301)
     sample = {name: rng.standard_normal(5000).tolist() for name in names()}
     reference = radiosonde.Reference.fit(sample, model="delays")

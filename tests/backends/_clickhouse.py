@@ -75,7 +75,7 @@ class ClickHouse:
         return [json.loads(line) for line in self.run(query, "JSONEachRow").splitlines()]
 
     def view(self, name: str, t0: str = "2020-01-01", t1: str = "2040-01-01") -> list[dict[str, Any]]:
-        """Return the rows of a view of ours over an interval."""
+        """Return the rows of a view over an interval."""
         return self.rows(f"SELECT * FROM radiosonde_{name}(t0 = '{_instant(t0)}', t1 = '{_instant(t1)}')")
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ def test_two_intervals_add_up_to_one(both):
 
 
 def equal(first: Any, second: Any) -> bool:
-    """Say whether two figures are equal but for rounding; NULL is equal to itself."""
+    """Return whether two figures are equal except for rounding; NULL is equal to itself."""
     if isinstance(first, str) or first is None or second is None:
         return first == second
     return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9)

@@ -93,7 +93,7 @@ def plain(row, answer):
 
 
 def made():
-    """Return what is pickled, by name: the callable, or what holds it, and how to call it."""
+    """Return the pickled objects, by name: the callable or its owner, and how to call it."""
     model = Model()
     return {
         "function": function,

@@ -67,7 +67,7 @@ PROGRAMS = Path(sys.executable).parent
 
 
 class Predictions:
-    """What the app wrote down: numbers of the predictions that began and that returned, and who made them."""
+    """Log of the app: numbers of the predictions that began and that returned, and their processes."""
 
     def __init__(self, log: Path) -> None:
         lines = [line.split() for line in log.read_text().splitlines()]

@@ -36,7 +36,7 @@ _SIGNALS = {
 
 
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that nobody listens on just now."""
+    """Return a free TCP port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -56,7 +56,7 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIEN
 
 @dataclass
 class OtlpSink:
-    """A server that keeps what it is sent.
+    """A server that records its requests.
 
     Attributes:
         endpoint: base URL, for ``OTEL_EXPORTER_OTLP_ENDPOINT``.
@@ -110,7 +110,7 @@ def otlp_sink(port: int = 0, sink: OtlpSink | None = None) -> Iterator[OtlpSink]
 
     Args:
         port: where to listen; 0 takes a free port.
-        sink: one that was run before, and goes on keeping what it is sent.
+        sink: a former one, which continues to record.
     """
     sink = sink or OtlpSink()
     connections: list[socket.socket] = []

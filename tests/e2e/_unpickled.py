@@ -13,7 +13,7 @@ from radiosonde._api.surface import SURFACE
 
 
 async def consume(result):
-    """Return when what was returned is done."""
+    """Return when the result is done."""
     if hasattr(result, "__anext__"):
         async for _ in result:
             pass

@@ -135,7 +135,7 @@ class Watch:
         return None
 
     def has_looked_at(self, end_s: int) -> None:
-        """Wait until it has looked at the window that ends at *end_s*."""
+        """Wait until it has diagnosed the window that ends at *end_s*."""
         wait_for(
             lambda: (self.value("radiosonde_watch_last_window_timestamp_seconds") or 0) >= end_s,
             f"a look at the window that ends at {end_s}",

@@ -145,7 +145,7 @@ def calls(folder: Path) -> Counter[tuple[str, str]]:
 
 
 def outcomes(folder: Path) -> Counter[str]:
-    """Return labelled predictions by what became of them."""
+    """Return the number of labels by result."""
     found: Counter[str] = Counter()
     for window in windows(folder):
         for (result, _), count in (window.labels.outcomes if window.labels else {}).items():

@@ -26,7 +26,7 @@ from tests.e2e._prefork import PROGRAMS, agent, ended, stop
 from tests.e2e._receivers import OtlpSink, attributes, free_port, otlp_sink, wait_for
 from tests.slow import mostly_slow
 
-# No collection but those that are asked for, so that their number is known.
+# Only explicit collections, so that their number is known.
 APP = """
 import gc, json, os, time
 from concurrent.futures import ThreadPoolExecutor
@@ -117,7 +117,7 @@ def ask_all(port: int, pids: set[int], kinds: list[str]) -> Counter[tuple[int, s
 
 
 def answers(port: int) -> bool:
-    """Say whether the server answers."""
+    """Return whether the server responds."""
     try:
         return ask(port, "predict") > 0
     except OSError:
@@ -131,7 +131,7 @@ def workers(spool: Path) -> dict[int, str]:
 
 
 def kernel_cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process as the kernel tells them (Linux)."""
+    """Return the CPU seconds of a process from the kernel (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

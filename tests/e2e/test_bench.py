@@ -1,4 +1,4 @@
-"""``radiosonde bench`` on models and servers as users have them: everything is counted, and nothing of theirs is touched."""
+"""``radiosonde bench`` on realistic models and servers: everything is counted, and no user data is touched."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def bench(folder, monkeypatch, capfd):
     ],
 )
 def test_a_function_is_measured_and_every_call_is_counted(bench, target, options):
-    """Whatever its kind; what its code prints does not mix with the document, and its places stay empty."""
+    """For any kind; output of its code does not mix with the document, and its folders stay empty."""
     code, out, error = bench(target, *options, "--seconds", "0.5", "--json")
     assert code == 0, error
     found = json.loads(out)
@@ -231,6 +231,6 @@ def _read(path):
 
 
 def _has_measured(child):
-    """Say whether the child has written how far it is."""
+    """Return whether the child has written its progress."""
     folder = _read(f"/proc/{child}/cmdline").split("\0")[-2:-1]
     return bool(folder) and Path(folder[0], "progress").exists()

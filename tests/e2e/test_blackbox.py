@@ -141,7 +141,7 @@ def test_the_text_fits_a_terminal_and_names_the_dead(tmp_path: Path, capsys: pyt
 
 
 def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A torn file is named, the rest is still told."""
+    """A torn file is named, the rest is still shown."""
     crash(tmp_path, "kill")
     (tmp_path / "spool" / "other-00000000.ring").write_bytes(b"torn")
     code, found = blackbox(tmp_path, capsys)

@@ -1,4 +1,4 @@
-"""Plug-ins that fail, and libraries that are not there: whatever else is instrumented stays so, and nobody is bothered."""
+"""Failing plug-ins and absent libraries: all other instrumentation stays active, without an error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ print("flask observed")
 
 
 def run(code, folder, *, by=(), **environment):
-    """Run code in a fresh interpreter; return what it printed and what it logged."""
+    """Run code in a fresh interpreter; return its output and its log."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "RADIOSONDE_"))}
     done = subprocess.run(
         [*by, sys.executable, "-c", code],

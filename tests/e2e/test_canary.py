@@ -145,7 +145,7 @@ def test_a_rollout_that_has_not_begun_is_no_error(stores):
 
 
 def test_a_store_that_nobody_writes_to_is_stale(stores, tmp_path):
-    """Exit 4 where the newest window was written long ago; --until asks for the past and takes it as it is."""
+    """Exit 4 if the newest window was written long ago; --until selects the past, which is never stale."""
     import shutil
     import sqlite3
 

@@ -1,6 +1,6 @@
-"""Commands print what is harmless, in every locale, and say in their exit code when they could not.
+"""Commands print harmless text in every locale, and report failures by their exit code.
 
-The stores, profiles, rings and files here hold names as no door let them through: somebody else wrote them.
+The stores, profiles, rings and files here hold names that Radiosonde never writes: they are foreign.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def test_a_reader_that_went_away_is_no_answer(ground, name, is_stderr_too):
     [("diagnose", "1"), ("diagnose", "both"), ("label", "2"), ("label", "both"), ("store show", "both")],
 )
 def test_streams_that_the_shell_closed_change_no_exit_code(ground, usual, name, streams):
-    """``>&-``: there is nobody to print to, and the answer is the same."""
+    """``>&-``: stdout is closed, and the exit code is the same."""
     closed = [1, 2] if streams == "both" else [int(streams)]
 
     def close():

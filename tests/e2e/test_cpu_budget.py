@@ -1,4 +1,4 @@
-"""The CPU budget of a real process under a real load, far beyond what it pays for."""
+"""The CPU budget of a real process under a real load far beyond the budget."""
 
 from __future__ import annotations
 

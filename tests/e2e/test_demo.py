@@ -31,7 +31,7 @@ RADIOSONDE = (sys.executable, "-m", "radiosonde.cli")
 
 
 def fly(folder, *options):
-    """Run the demo to its end and return what it printed."""
+    """Run the demo to its end and return its output."""
     command = [*RADIOSONDE, "demo", *DAYS, "--out", str(folder), *options]
     flown = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert flown.returncode == 0, flown.stdout + flown.stderr
@@ -39,7 +39,7 @@ def fly(folder, *options):
 
 
 def findings_in(folder):
-    """Return what a diagnosis of the store says, without what the machine itself did to the latency of the model.
+    """Return the diagnosis of the store, without effects of this machine on the latency of the model.
 
     The server's latency is real time on a machine that may have other things to do; when those slow the model down for
     event days on end, the diagnosis says so, and is right. No incident of the demo touches that phase.
@@ -78,7 +78,7 @@ def test_three_incidents_become_exactly_three_findings(tmp_path):
 
 @pytest.mark.timeout(900)
 def test_a_label_feed_that_stops_is_told_with_its_moment_and_no_quality_is_made_up(tmp_path):
-    """The stall is the one finding, at the hour it happened; no figure is printed for what nobody can know."""
+    """The stall is the only finding, at its hour; unknown figures are not printed."""
     printed = fly(tmp_path, "--healthy", "--stop-labels")
     (finding,) = findings_in(tmp_path)
     assert finding["kind"] == "label"
@@ -118,7 +118,7 @@ def assert_lags_are_those_of_the_table(store, until_s):
 
 @pytest.mark.timeout(900)
 def test_a_healthy_flight_has_no_findings(tmp_path):
-    """The same days without incidents, with their real weather and missing values, call for nobody."""
+    """The same days without incidents, with their real weather and missing values, have no finding."""
     printed = fly(tmp_path, "--healthy")
     assert findings_in(tmp_path) == []
     assert "0 failed requests" in printed
@@ -126,7 +126,7 @@ def test_a_healthy_flight_has_no_findings(tmp_path):
 
 @pytest.mark.parametrize("how", ["ctrl-c in the terminal", "SIGINT", "SIGTERM", "SIGKILL"])
 def test_an_interrupted_flight_leaves_no_process_behind(tmp_path, how):
-    """Whatever ends the demo in the middle of the replay, its server ends too."""
+    """If the demo ends in the middle of the replay for any reason, its server ends too."""
     command = [*RADIOSONDE, "demo", "--days", "14", "--out", str(tmp_path)]
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:

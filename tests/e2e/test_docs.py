@@ -1,7 +1,7 @@
 """Every code block of the documentation runs, page by page, in the order in which it is read.
 
 A page is one script in an empty folder. A Python block with a title is a file of that name. In the pages of `WALKED`, a console
-block stands for its commands: `radiosonde ...` and `python FILE` are run and must exit with 0, or with the code that a comment on
+block is run command by command: `radiosonde ...` and `python FILE` are run and must exit with 0, or with the code that a comment on
 the line names. What installs or serves is not run here.
 """
 

@@ -66,7 +66,7 @@ ENDS = {
 
 
 def run(folder, end, **variables):
-    """Run the script to one of its ends; return how it ended and what it said."""
+    """Run the script to one of its ends; return its exit code and its output."""
     path = folder / "script.py"
     path.write_text(SCRIPT.replace("END", end))
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "RADIOSONDE_"))}
@@ -101,7 +101,7 @@ def test_every_signal_arrives_whatever_ends_the_process(end, tmp_path):
 
 @pytest.mark.parametrize("refused", ["/v1/metrics", "/v1/logs", "/v1/traces"])
 def test_a_signal_that_is_refused_costs_the_others_nothing(refused, tmp_path):
-    """One endpoint where nobody listens: the two other signals arrive whole."""
+    """One unreachable endpoint: the two other signals arrive complete."""
     variable = {"/v1/metrics": "METRICS", "/v1/logs": "LOGS", "/v1/traces": "TRACES"}[refused]
     with otlp_sink() as sink:
         done = run(

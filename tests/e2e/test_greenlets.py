@@ -107,7 +107,7 @@ def served(folder: Path, library: str, order: str) -> Iterator[int]:
 
 
 def needs(library: str) -> None:
-    """Skip where the library is absent. Looked for and not imported: this process stays as it is."""
+    """Skip if the library is absent. Searched without importing: this process is unchanged."""
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"needs {library}")
 

@@ -1,4 +1,4 @@
-"""What a request or a user names in the worst way reaches every carrier, and costs nobody else anything.
+"""Hostile names of requests and users reach every carrier, without affecting other data.
 
 Each name is tried in each place where something is named. After it the page of the process's own Prometheus registry still
 renders, the backend over OTLP and the store got the prediction under the same name, and so did an innocent neighbour.
@@ -62,14 +62,14 @@ QUICK = ("surrogateescape", "control", "long", "enum", "object")
 
 def as_model(rs, bad, model):
     """Name the model."""
-    # A class would be what is decorated.
+    # A class would be decorated.
     rs.observe(bad if bad is not Phase else name_of(bad))(lambda row: "yes")([1.0])
     return name_of(bad)
 
 
 def as_version(rs, bad, model):
     """Name the version."""
-    # A class would be a callable that tells the version.
+    # A class would be a callable for the version.
     rs.observe(model, version=bad if bad is not Phase else name_of(bad))(lambda row: "yes")([1.0])
     return name_of(bad)
 
@@ -93,7 +93,7 @@ def as_declared_class(rs, bad, model):
 
 
 def as_answer(rs, bad, model):
-    """Answer with it as a label; what is no label is counted as unreadable."""
+    """Answer with it as a label; other values are counted as unreadable."""
     rs.observe(model)(lambda row: {"label": bad})([1.0])
 
 
@@ -109,19 +109,19 @@ def as_phase(rs, bad, model):
 
 
 def as_error(rs, bad, model):
-    """Name what went wrong, in a call that somebody else has timed."""
+    """Name the error in a completed call."""
     rs.record(model, 0.1, error=bad)
     return name_of(bad)
 
 
 def as_route(rs, bad, model):
-    """Name a call that somebody else has timed."""
+    """Name a completed call."""
     rs.record(bad, 0.1)
     return name_of(bad)
 
 
 def as_recorded_phase(rs, bad, model):
-    """Name a phase of a call that somebody else has timed."""
+    """Name a phase of a completed call."""
     rs.record(model, 0.1, phases={bad if bad.__hash__ else repr(bad): 0.05})
     return name_of(bad if bad.__hash__ else repr(bad))
 

@@ -1,4 +1,4 @@
-"""What a carrier needs is loaded by its first delivery, even when that is the exit's."""
+"""The libraries of a carrier are loaded by its first delivery, even at exit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Broken(ResourceDetector):
 
 
 def run(script: str, folder: Path, **variables: str) -> str:
-    """Run a script that ends by itself and return what it printed. It finds modules in *folder*."""
+    """Run a script to its end and return its output. It finds modules in *folder*."""
     done = subprocess.run(
         [sys.executable, "-c", script, str(folder)],
         env={"PYTHONPATH": f"{Path(__file__).parents[2] / 'src'}:{folder}", "HOME": "/", **variables},

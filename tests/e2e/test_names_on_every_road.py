@@ -200,7 +200,7 @@ def _answers(url: str) -> bool:
 
 
 def test_the_page_of_renamed_series_names_what_is_exported():
-    """What is to be taken instead exists, and what was renamed does not."""
+    """Replacements exist, and renamed series do not."""
     page = (Path(__file__).parents[2] / "docs/migrating/series.md").read_text()
     exported_names = {name for name, _ in scraped(everything())}
     rows = [line.split(" | ", 1) for line in page.splitlines() if line.startswith("| `")]
@@ -213,7 +213,7 @@ def test_the_page_of_renamed_series_names_what_is_exported():
 
 
 def test_the_page_of_names_beside_opentelemetry_names_ours():
-    """Every name of ours on it is in the registry."""
+    """Every name of Radiosonde on it is in the registry."""
     page = (Path(__file__).parents[2] / "docs/otel-names.md").read_text()
     ours = {
         *METRICS,

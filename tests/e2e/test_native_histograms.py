@@ -1,4 +1,4 @@
-"""A scraper that asks for native histograms gets them, and reads the same page as everybody else."""
+"""A scraper that requests native histograms gets them, with the same data as others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASKED = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily
     ],
 )
 def test_protobuf_goes_to_those_who_prefer_it(accept, is_protobuf):
-    """By the quality they give it; a form of it that is not delimited is not spoken."""
+    """By its quality; the undelimited form is not supported."""
     collector = PrometheusCollector(make_snapshot)
     assert (collector.respond(accept)[1] == PROTOBUF) is is_protobuf
 

@@ -1,4 +1,4 @@
-"""Backends that answer something else than success: real servers, real exports, and what is counted."""
+"""Backends that do not respond with success: real servers, real exports, and the counts."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def endless(handler, part, pause_s=0.0):
 
 
 def exported(monkeypatch, answer):
-    """Export metrics, sketches and spans once to a backend, and return its statistics and what was asked."""
+    """Export metrics, sketches and spans once to a backend, and return the statistics and the requests."""
     with backend(answer) as (url, asked):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
@@ -172,7 +172,7 @@ SUCCESSES = {
 
 @pytest.mark.parametrize("answer", SUCCESSES.values(), ids=SUCCESSES.keys())
 def test_every_success_of_the_protocol_is_one(monkeypatch, answer):
-    """Whatever form it has: nothing is lost, and all three signals count."""
+    """For any form: nothing is lost, and all three signals count."""
     statistics, _ = exported(monkeypatch, answer)
     assert not statistics.losses.get(losses.EXPORT_FAILED)
     assert not statistics.losses.get(losses.EXPORT_REJECTED)
@@ -195,7 +195,7 @@ def test_every_success_of_the_protocol_is_one(monkeypatch, answer):
     ids=["protobuf", "JSON", "packed"],
 )  # fmt: skip
 def test_what_a_backend_rejects_is_counted_and_not_sent_again(monkeypatch, caplog, answer):
-    """A partial success counts its rejected points, says why, and is no delivery; the next flush does not repeat them."""
+    """A partial success counts its rejected points with the reason, and is not a delivery; the next flush does not repeat them."""
     statistics, asked = exported(monkeypatch, answer)
     requests = len(asked)
     assert statistics.losses[losses.EXPORT_REJECTED] == 3 * requests
@@ -284,7 +284,7 @@ def test_doctor_says_what_of_the_variables_is_not_supported(monkeypatch, capsys,
 
 
 def test_doctor_asks_the_endpoint_that_each_signal_has(monkeypatch, capsys):
-    """Metrics are taken, and nobody listens where sketches are to go: doctor says so, and exits with 1."""
+    """Metrics are accepted, and the endpoint of sketches is unreachable: doctor reports it, and exits with 1."""
     with otlp_sink() as sink:
         monkeypatch.setenv(BASE, sink.endpoint)
         monkeypatch.setenv(LOGS, f"http://127.0.0.1:{free_port()}/v1/logs")

@@ -151,7 +151,7 @@ def test_what_may_be_negative_is_two_counters(sink, exporter):
 
 
 def test_all_of_labels_is_counters(sink, exporter):
-    """What a correction takes back (of another process, even) is a counter of its own beside what was ever counted."""
+    """Counts subtracted by a correction (even of another process) are a separate counter beside the total."""
     table = np.zeros((21, 3))
     table[19] = (-1.0, -0.97, -0.9409)
     labels = make_labels(
@@ -187,7 +187,7 @@ def test_the_overflow_cohort_is_marked_with_a_boolean(sink, exporter):
 
 @pytest.fixture
 def delta_exporter(sink: OtlpSink, monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpExporter]:
-    """Return an exporter that the environment asks for deltas."""
+    """Return an exporter configured for deltas by the environment."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
     found = OtlpExporter()
     yield found
@@ -214,7 +214,7 @@ def after(hours: int, *durations_s: float, **changes):
 
 
 def test_deltas_follow_each_other(sink, delta_exporter):
-    """Each delta starts where the last one ended and holds what was counted in between."""
+    """Each delta starts where the last one ended and holds the increase."""
     assert delta_exporter.export_metrics(after(1, 0.004, 0.02)).ok
     assert delta_exporter.export_metrics(after(2, 0.004, 0.02, 0.02, 3.0)).ok
     assert sink.metrics()["radiosonde.prediction.calls"].sum.aggregation_temporality == DELTA
@@ -226,14 +226,14 @@ def test_deltas_follow_each_other(sink, delta_exporter):
 
 
 def test_a_stream_without_change_sends_no_delta_and_loses_no_time(sink, delta_exporter):
-    """An idle interval sends nothing, and the next delta covers only what came after it."""
+    """An idle interval sends nothing, and the next delta covers only later data."""
     for snapshot in (after(1, 0.02), after(2, 0.02), after(3, 0.02, 0.02)):
         delta_exporter.export_metrics(snapshot)
     assert points(sink, "radiosonde.prediction.calls") == [(0, 1, 1), (2, 3, 1)]
 
 
 def test_a_refused_delta_is_delivered_by_the_next_export(sink, delta_exporter):
-    """What a failed export did not deliver is not lost and not counted twice."""
+    """Data of a failed export are neither lost nor counted twice."""
     delta_exporter.export_metrics(after(1, 0.02))
     sink.answers = [400]
     refused = delta_exporter.export_metrics(after(2, 0.02, 0.02))
@@ -259,7 +259,7 @@ def test_part_of_a_refused_export_is_not_sent_twice(sink, delta_exporter, monkey
 
 
 def test_a_count_that_began_anew_is_new(sink, delta_exporter):
-    """A series that was evicted and came back smaller sends what it has, not a negative delta."""
+    """A series that was evicted and returned smaller sends its value, not a negative delta."""
     delta_exporter.export_metrics(after(1, 0.02, 0.02, 0.02))
     delta_exporter.export_metrics(after(2, 0.02))
     assert points(sink, "radiosonde.prediction.calls") == [(0, 1, 3), (1, 2, 1)]
@@ -348,7 +348,7 @@ def test_damaged_and_unknown_sketches_are_counted(sink, exporter):
 
 
 def test_a_refused_sketch_export_says_so(sink, exporter):
-    """The result carries the status and what to look at; nothing is raised."""
+    """The result contains the status and what to check; nothing is raised."""
     sink.answers = [403]
     result = exporter.export_sketches([sketch_window()])
     assert (result.ok, result.points, result.windows) == (False, 0, 0)
@@ -365,7 +365,7 @@ def test_a_sketch_export_that_breaks_off_says_which_windows_arrived(sink, export
 
 
 def test_no_backend_is_a_failed_result(monkeypatch):
-    """Where nobody listens the export fails within its timeout, with words that help, and raises nothing."""
+    """Without a listener the export fails within its timeout, with a helpful message, and raises nothing."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
     exporter = OtlpExporter()
@@ -405,7 +405,7 @@ class RecordingSender:
 
 
 def test_our_own_requests_are_not_traced(sink):
-    """While we export, instrumentations of HTTP clients are told to keep out; afterwards they are not."""
+    """During an export, instrumentations of HTTP clients are suppressed; afterwards they are not."""
     other = RecordingSender()
     exporter = OtlpExporter(make=lambda _: other)
     assert exporter.export_metrics(make_snapshot(make_window())).payload_bytes == 0
@@ -425,7 +425,7 @@ def test_compressed_payloads_are_measured_on_the_wire(sink, monkeypatch):
 
 
 def test_a_bound_on_series_is_reported(sink):
-    """What the bound cuts is in the result and in the telemetry."""
+    """Series cut by the bound are in the result and in the telemetry."""
     exporter = OtlpExporter(max_series=40)
     result = exporter.export_metrics(make_snapshot(make_window()))
     exporter.shutdown()

@@ -28,7 +28,7 @@ BASIC = "Basic " + b64encode(b"me:p@ss").decode()
 
 @contextmanager
 def server(*statuses, headers=None, tls=None, hang_up=False):
-    """Answer requests with these statuses, then with 200; yield the port and what was asked: (method, path, headers, body).
+    """Respond with these statuses, then with 200; yield the port and the requests: (method, path, headers, body).
 
     With *hang_up* each connection is closed after an answer that promises to keep it.
     """
@@ -114,7 +114,7 @@ def sender(endpoint, **options):
 
 @pytest.mark.parametrize("certificate", [AUTHORITY, None], ids=["trusted", "not trusted"])
 def test_a_certificate_is_trusted_only_if_it_is_named(certificate):
-    """A backend whose authority nobody knows gets nothing; no retry helps, and the reason names the certificate."""
+    """A backend with an unknown authority gets nothing; there is no retry, and the reason names the certificate."""
     with (
         server(tls=tls_of_server()) as (port, asked),
         sender(f"https://localhost:{port}/v1/metrics", certificate=certificate) as to,
@@ -145,7 +145,7 @@ def test_a_certificate_is_for_its_host():
 
 @pytest.mark.parametrize("client", [CLIENT, None], ids=["with a certificate", "without one"])
 def test_a_client_certificate_is_shown(client):
-    """A backend that asks for one gets it, and takes nothing without it."""
+    """A backend that requires one gets it, and accepts nothing without it."""
     with (
         server(tls=tls_of_server(asks_client=True)) as (port, asked),
         sender(f"https://127.0.0.1:{port}/", certificate=AUTHORITY, client_certificate=client, timeout_s=1.5) as to,
@@ -187,7 +187,7 @@ def test_requests_go_through_the_proxy_that_the_environment_names(monkeypatch, v
 
 @pytest.mark.parametrize("value", ["127.0.0.1", "*", "localhost,127.0.0.1"])
 def test_a_host_may_be_excepted_from_the_proxy(monkeypatch, value):
-    """`NO_PROXY` names hosts that are asked directly."""
+    """`NO_PROXY` names hosts that are contacted directly."""
     with server() as (port, asked):
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
         monkeypatch.setenv("NO_PROXY", value)
@@ -227,7 +227,7 @@ def test_a_proxy_that_is_not_supported_is_said(monkeypatch, proxy):
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 @pytest.mark.parametrize("after", ["0", "Mon, 01 Jan 2001 00:00:00 GMT", None])
 def test_what_may_succeed_later_is_tried_again(monkeypatch, status, after):
-    """The same body comes again, after what the backend asks for."""
+    """The same body is sent again, after the wait requested by the backend."""
     monkeypatch.setattr("radiosonde.export.otlp_sender.random.uniform", lambda *_: 0.01)
     with (
         server(status, headers={"Retry-After": after} if after else None) as (port, asked),
@@ -254,7 +254,7 @@ def test_a_wait_that_is_longer_than_there_is_time_ends_the_export():
 
 
 def test_a_connection_is_kept():
-    """Requests that follow each other use one connection, and one that the backend has closed meanwhile is made anew at once."""
+    """Requests that follow each other use one connection, and one that the backend has closed meanwhile is reopened at once."""
     for hang_up, expected in ((False, 1), (True, 3)):
         with server(hang_up=hang_up) as (port, asked), sender(f"http://127.0.0.1:{port}/v1/metrics") as to:
             connections = set()

@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 
 def run(*arguments, **variables):
-    """Run a script and return what it printed."""
+    """Run a script and return its output."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False,
         env={**os.environ, **variables},

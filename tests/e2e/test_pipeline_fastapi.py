@@ -1,4 +1,4 @@
-"""A real server, hit from many clients at once: what arrives in Prometheus, over OTLP and in the store is what was asked."""
+"""A real server with many concurrent clients: counts in Prometheus, over OTLP and in the store equal the requests."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def flown(tmp_path_factory):
 
 
 def is_up(client):
-    """Say whether the server answers."""
+    """Return whether the server responds."""
     try:
         return client.get("/openapi.json").status_code == 200
     except httpx.TransportError:
@@ -115,7 +115,7 @@ def test_otlp_carries_the_same_totals(flown):
 
 
 def test_the_store_has_rows_classes_stages_and_outcomes(flown):
-    """Windows of the store add up to what was asked, batch rows and labels included."""
+    """Windows of the store add up to the requests, batch rows and labels included."""
     *_, windows = flown
     calls, rows, classes, results = Counter(), Counter(), Counter(), Counter()
     phases: dict[str, set[str]] = {}

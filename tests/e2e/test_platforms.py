@@ -101,7 +101,7 @@ print(json.dumps({
 
 
 def run(prelude: str, script: str, folder: Path, *, code: int = 0) -> str:
-    """Run *script* after *prelude* in a fresh interpreter and return what it printed."""
+    """Run *script* after *prelude* in a fresh interpreter and return its output."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "RADIOSONDE_"))}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", prelude + script],
@@ -154,7 +154,7 @@ def test_sketches_of_other_hosts_are_left_out_and_counts_kept(tmp_path: Path) ->
 
 
 def test_a_sketch_names_what_is_missing(tmp_path: Path) -> None:
-    """Whoever asks for a sketch where there is no library reads how to install it; doctor says the same."""
+    """Requesting a sketch without the library raises with installation advice; doctor reports the same."""
     script = (
         "from radiosonde.sketches import KllSketch\n"
         "from radiosonde.errors import ConfigurationError\n"
@@ -166,7 +166,7 @@ def test_a_sketch_names_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_spool_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    """Where file locks do not tell who lives, a spool raises a sentence that says what to leave out."""
+    """Without suitable file locks, a spool raises an error that says what to remove from the configuration."""
     script = (
         "import radiosonde as rs\n"
         "try:\n    rs.start(spool='spool', prometheus=False)\nexcept rs.errors.SpoolError as error:\n    print(error)\n"

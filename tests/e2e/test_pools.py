@@ -69,7 +69,7 @@ USES = {
 
 @pytest.mark.parametrize("use", USES)
 def test_every_call_is_stored(use, tmp_path):
-    """A hundred calls, whoever made them."""
+    """A hundred calls, from any process."""
     if use.startswith("joblib") and importlib.util.find_spec("joblib") is None:
         pytest.skip("needs joblib")
     (tmp_path / "pooled.py").write_text(PREDICT + USES[use])
@@ -79,6 +79,6 @@ def test_every_call_is_stored(use, tmp_path):
         env={**os.environ, "RADIOSONDE_STORE": str(store)}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    # Workers that nobody waited for deliver a moment later.
+    # Workers that were not joined deliver a moment later.
     wait_for(lambda: sum(stored_calls(store).values()) >= 100, "every call")
     assert sum(stored_calls(store).values()) == 100

@@ -42,7 +42,7 @@ def sink() -> Iterator[OtlpSink]:
 
 
 def environment(server: str, sink: OtlpSink) -> dict[str, str]:
-    """Return what all processes of a test get."""
+    """Return the environment of all processes of a test."""
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint,
         "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
@@ -95,7 +95,7 @@ def scraped(url: str) -> tuple[int, set[str]]:
 
 
 def answers(url: str) -> bool:
-    """Say whether anybody answers there yet."""
+    """Return whether the server responds."""
     try:
         urllib.request.urlopen(url, timeout=60).close()
     except OSError:
@@ -121,7 +121,7 @@ def test_an_agent_speaks_for_all_workers(server: str, tmp_path: Path, sink: Otlp
         code = stop(drainer)
     assert code == 0
     assert calls == total
-    assert len(series) == 20  # one per cohort, whatever the number of workers
+    assert len(series) == 20  # one per cohort, for any number of workers
     assert len(predictions.pids) >= 2
     assert list(stored(spool / "agent.sqlite").values()) == [total]
     assert list(exported(sink).values()) == [total]
@@ -130,7 +130,7 @@ def test_an_agent_speaks_for_all_workers(server: str, tmp_path: Path, sink: Otlp
 
 @pytest.mark.parametrize("server", ["sync", "sync, preloaded", "uvicorn"])
 def test_workers_start_their_agent(server: str, tmp_path: Path, sink: OtlpSink) -> None:
-    """With ``RADIOSONDE_AGENT=auto`` nobody starts an agent: one comes, does as the workers were told, and counts all."""
+    """With ``RADIOSONDE_AGENT=auto`` an agent is started automatically, with the settings of the workers, and counts everything."""
     spool, store, port = tmp_path / "spool", tmp_path / "told.sqlite", free_port()
     workers = {
         **environment(server, sink),

@@ -40,7 +40,7 @@ class Row:
 
 
 class Mallory:
-    """What cannot be read, and says what it is."""
+    """An unreadable value whose text is its content."""
 
     def __float__(self):
         raise ValueError("could not convert mallory@secret.example")
@@ -74,7 +74,7 @@ def fitted(key=""):
 
 
 def planted_in(content):
-    """Return what of the planted values is in *content*: text in two encodings, numbers as digits and as bytes."""
+    """Return the planted values in *content*: text in two encodings, numbers as digits and as bytes."""
     found = {"text"} if b"secret.example" in content or "secret.example".encode("utf-16-le") in content else set()
     found |= {"digits"} & ({"digits"} if any(b"%d" % number in content for number in map(int, NUMBERS)) else set())
     if any(struct.pack(kind, number) in content for number in NUMBERS for kind in ("<d", ">d")):

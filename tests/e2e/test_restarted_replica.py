@@ -68,17 +68,17 @@ def table(rows: dict[int, tuple[float, float, float]]) -> np.ndarray:
 
 
 class Replica:
-    """A process that answers scrapes with what it has counted."""
+    """A process that serves its counts to scrapes."""
 
     def __init__(self) -> None:
         self.turns = 0
 
     def restart(self) -> None:
-        """Begin to count anew."""
+        """Reset the counts."""
         self.turns = 0
 
     def collector(self) -> PrometheusCollector:
-        """Return what is scraped."""
+        """Return the scraped page."""
         return PrometheusCollector(lambda: make_snapshot(*windows(self.turns), references=REFERENCES))
 
 

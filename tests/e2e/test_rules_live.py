@@ -1,4 +1,4 @@
-"""Every recording rule that ships, evaluated by a real Prometheus over a real scrape, gives what it says."""
+"""Every shipped recording rule, evaluated by a real Prometheus over a real scrape, gives the documented value."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def arranged(app, plugin):
 
 
 def asked_for(framework):
-    """Return all paths that are asked for."""
+    """Return all requested paths."""
     kinds = ROUTES[framework]
     return [f"{route}/{carrier}?wind=20" for _ in range(REPEATS) for route in kinds for carrier in CARRIERS]
 
@@ -120,7 +120,7 @@ def spans_by_trace(sink):
 
 
 def ancestors(span, spans):
-    """Return the ids of the spans above one, those that nobody received included."""
+    """Return the ids of the ancestors of a span, including those that were not received."""
     by_id = {each.span_id: each for each in spans}
     found = []
     while span is not None and span.parent_span_id:
@@ -130,7 +130,7 @@ def ancestors(span, spans):
 
 
 def makes_server_spans(framework, plugin):
-    """Say whether somebody makes a span of each request: OpenTelemetry's instrumentation, or a FastAPI that does it itself."""
+    """Return whether each request gets a server span: from OpenTelemetry's instrumentation, or from FastAPI itself."""
     return plugin in PRESENT or (framework == "fastapi" and find_spec("fastapi.telemetry") is not None)
 
 
@@ -185,7 +185,7 @@ def test_spans_and_exemplars_are_in_the_clients_trace(kind, plugin, tmp_path):
 
 
 def all_made(framework):
-    """Return how many predictions are made for all paths that are asked for."""
+    """Return the number of predictions for all requested paths."""
     return sum(made for _, made in ROUTES[framework].values()) * REPEATS * len(CARRIERS)
 
 

@@ -46,7 +46,7 @@ def test_a_server_that_nobody_edited_is_observed(app, server, parameter, tmp_pat
 
 
 def test_a_client_that_goes_away_is_an_error_of_its_own(tmp_path):
-    """A stream that nobody reads any more ends, and is recorded as such; the server goes on."""
+    """A stream without a reader ends, and is recorded as such; the server continues."""
     variables = environment(tmp_path, WORDS="1000")
     with web_server("tests.e2e._served_fastapi:app", "uvicorn", tmp_path, variables) as (_, url):
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)

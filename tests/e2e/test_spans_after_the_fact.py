@@ -104,7 +104,7 @@ def traffic(rs, clock, around):
             raise LookupError("no such carrier")
         return {"label": "late", "confidence": confidence}
 
-    # At one event time, so that all are in one window, whatever the minute it is now.
+    # At one event time, so that all are in one window at any current time.
     with around, rs.cohort(plan="pro"), rs.at(START_S):
         for number in range(60):
             confidence = None if number % 20 == 7 else 0.5 if number % 20 == 8 else 0.9
@@ -295,7 +295,7 @@ def test_the_bound_is_the_users(sink):
 
 
 def test_zero_makes_none(sink):
-    """Switched off, no span is made, no exemplar told and nothing counted as lost."""
+    """Switched off, no span is created, no exemplar exported and nothing counted as lost."""
     with fly(otlp=True, spans_per_minute=0) as rs:
         rs.observe("delays")(lambda _: {"label": "late", "confidence": 0.5})([1.0])
         rs.flush()

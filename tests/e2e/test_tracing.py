@@ -22,7 +22,7 @@ from tests.unit.record.kinds import KINDS, drive, make
 
 
 class Counting(Sampler):
-    """A sampler that counts how often it was asked."""
+    """A sampler that counts its calls."""
 
     def __init__(self, inner=ALWAYS_ON):
         self.asked, self._inner = 0, inner
@@ -124,7 +124,7 @@ def test_stages_are_children_and_the_users_spans_nest(rs, tracing, kind):
 
 
 def test_spans_of_the_users_inside_a_prediction_are_its_children(rs, tracing):
-    """What the user starts inside an observed function hangs below the prediction."""
+    """Spans that the user starts inside an observed function are children of the prediction."""
 
     @rs.observe("delays")
     def predict(features):
@@ -199,7 +199,7 @@ def test_a_sampled_remote_parent_is_continued(rs, tracing):
 
 
 def test_a_root_that_is_not_sampled_leaves_no_trace(monkeypatch):
-    """A sampler that says no is asked once per root prediction; nothing is current, nothing reaches the exemplar."""
+    """A negative sampler is called once per root prediction; nothing is current, nothing reaches the exemplar."""
     made = Tracing(Counting(ParentBased(ALWAYS_OFF)))
     monkeypatch.setattr(span_source, "find_provider", lambda: made.provider)
     with fly() as rs:
@@ -289,7 +289,7 @@ def test_a_broken_span_processor_reaches_nobody(tracing, kind, hook):
 
     with fly(reraise=False) as rs:
         predict = rs.observe("delays")(make(kind, body))
-        for _ in range(120):  # beyond the number of offences after which the guard gives up on spans
+        for _ in range(120):  # beyond the number of failures after which the guard stops spans
             assert drive(kind, predict, [1.0]) == 7
         with pytest.raises(ValueError, match="mine") as raised:
             drive(kind, predict, [-1.0])
@@ -341,7 +341,7 @@ class BrokenProvider:
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_provider_costs_spans_only(monkeypatch, kind, method):
-    """Whatever a tracer provider raises, the prediction is recorded and the caller's context left as it was."""
+    """If a tracer provider raises anything, the prediction is recorded and the caller's context is unchanged."""
     provider = BrokenProvider(method)
     monkeypatch.setattr(span_source, "find_provider", lambda: provider)
 
@@ -359,7 +359,7 @@ def test_a_broken_provider_costs_spans_only(monkeypatch, kind, method):
 
 
 def test_a_foreign_parent_span_that_raises(tracing):
-    """A current span of another maker that raises when asked costs the span only."""
+    """A foreign current span that raises on access costs the span only."""
     with fly(reraise=False) as rs:
         predict = rs.observe("delays")(lambda features: 7)
         with use_span(BrokenSpan(SpanContext(1, 2, is_remote=False))):

@@ -1,4 +1,4 @@
-"""``radiosonde watch`` as a process of its own: found in time, told once, kept over kills, silent by itself never."""
+"""``radiosonde watch`` as a process: detects in time, notifies once, survives kills, and reports its own failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def service(tmp_path) -> Service:
 
 
 def test_a_fault_is_told_within_three_windows_once_and_its_end_too(service, tmp_path):
-    """Opened with the whole finding, then recovered; metrics show the incident, the floors and what was not checked."""
+    """Opened with the whole finding, then recovered; metrics show the incident, the floors and the gaps."""
     with hook() as receiver, watching(service.path, tmp_path, "--webhook", receiver.url) as watch:
         watch.has_looked_at(service.write(1) - 60)
         assert watch.value("radiosonde_incident_active") is None
@@ -78,7 +78,7 @@ def test_kill_between_attempts_loses_and_repeats_nothing(service, tmp_path, fail
 
 @pytest.mark.slow
 def test_of_two_watches_one_tells_and_the_other_takes_over(service, tmp_path):
-    """The one that stands by shows no incident and sends nothing; when the first is killed, it goes on without telling again."""
+    """The standby shows no incident and sends nothing; when the first is killed, it takes over without repeating notifications."""
     with hook() as receiver, watching(service.path, tmp_path, "--webhook", receiver.url, name="first") as first:
         until(lambda: first.value("radiosonde_watch_leading") == 1, "the lease", first)
         with watching(service.path, tmp_path, "--webhook", receiver.url, name="second") as second:
@@ -96,7 +96,7 @@ def test_of_two_watches_one_tells_and_the_other_takes_over(service, tmp_path):
 
 @pytest.mark.slow
 def test_a_source_that_is_gone_is_said_and_caught_up(service, tmp_path):
-    """Looks fail visibly, an incident of the watch itself opens and ends, and what came meanwhile is looked at."""
+    """Failed diagnoses are visible, an incident of the watch itself opens and ends, and data of the meantime are diagnosed."""
     away = tmp_path / "away.sqlite"
     state = tmp_path / "state.sqlite"
     with (
@@ -181,7 +181,7 @@ def test_a_real_alertmanager_notifies_once_and_resolves(service, tmp_path, requi
 
 
 def answers(url: str) -> str:
-    """Return what *url* answers; empty while it does not."""
+    """Return the response of *url*; empty while there is none."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             text: str = answer.read().decode()
@@ -208,7 +208,7 @@ def test_the_shipped_alerts_fire_on_a_scraped_watch(service, tmp_path, require_p
 
 @pytest.mark.parametrize(("minutes", "code"), [(0, 0), (10, 1)])
 def test_a_single_look_exits_as_diagnose_does(service, tmp_path, minutes, code):
-    """``--once`` is for cron: it looks, sends, and its exit code is that of a diagnosis; a second one tells nothing again."""
+    """``--once`` is for cron: it diagnoses, sends, and its exit code is that of a diagnosis; a second one repeats nothing."""
     if minutes:
         service.write(minutes)
     with hook() as receiver:
@@ -220,7 +220,7 @@ def test_a_single_look_exits_as_diagnose_does(service, tmp_path, minutes, code):
 
 
 def test_a_dry_run_prints_everything_and_changes_nothing(service, tmp_path):
-    """What each channel would be sent; the store is the same byte for byte, and nobody was asked."""
+    """It prints the notifications of each channel; the store is unchanged byte for byte, and no request was sent."""
     service.write(10)
     before = service.path.read_bytes()
     with hook() as receiver:
@@ -238,7 +238,7 @@ def test_a_dry_run_prints_everything_and_changes_nothing(service, tmp_path):
 
 @pytest.mark.slow
 def test_an_agent_runs_a_watch_and_starts_it_again(service, tmp_path, monkeypatch):
-    """The incident is told; a killed watch comes back without telling again; when the agent is killed its watch ends too."""
+    """The incident is notified; a killed watch is restarted without repeating it; when the agent is killed its watch ends too."""
     port = free_port()
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""What only installs the core has no OpenTelemetry SDK: everything of ours works, and the SDK that a user adds goes on working.
+"""The core installation has no OpenTelemetry SDK: all of Radiosonde works, and an SDK added by the user works too.
 
 The packages are taken away in fresh interpreters and those that they start, before Radiosonde is imported.
 """
@@ -57,7 +57,7 @@ BENCH = "import numpy as np\n\ndef predict(row):\n    return float(np.sum(row))\
 
 
 def run(script: str, folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in an interpreter of the core alone, and return what became of it."""
+    """Run a script in an interpreter with the core only, and return the finished process."""
     (folder / "sitecustomize.py").write_text(ABSENT)
     return subprocess.run(
         [sys.executable, "-c", script, str(folder), *arguments],

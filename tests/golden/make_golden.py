@@ -6,8 +6,9 @@ Run with the source tree of the version whose format is to be kept, never with t
     PYTHONPATH=/tmp/then/src:/tmp/then .venv/bin/python tests/golden/make_golden.py NAME
 
 writes ``NAME.sqlite`` and ``NAME/`` (the same windows, sealed). `schema1` was made from 438babc^, the last commit whose stores
-have schema 1; `schema2` from 2e0cb03, before `Carried` was renamed; `schema3` and `schema4` from the commits that brought them. Fields that the classes of the version do not have are left out. Numbers are
-formulas, so that `golden_windows` is an expectation that no stored byte takes part in.
+have schema 1; `schema2` from 2e0cb03, before `Carried` was renamed; `schema3` and `schema4` from the commits that brought them. Fields that
+the classes of the version do not have are left out. Numbers are formulas, so that `golden_windows` is an expectation that no stored byte
+takes part in.
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ def runtime_window(later: Mapping[str, float] = MappingProxyType({}), **fields: 
 
 
 def golden_windows(schema: int) -> list[Window]:
-    """Return what the golden stores of *schema* hold, in the order in which they were written."""
+    """Return the contents of the golden stores of *schema*, in the order of writing."""
     regression = output(edges=(-1.5, 0.0, 2 / 3), value_sum=float("nan"))
     tables = [{}, later_tables(), {**later_tables(), **newest_tables()}][min(schema, 3) - 1]
     failed = {"failed_cells": np.pad(counts(2, 9, seed=20) % 3, ((1, 0), (0, 0)))} if schema > 3 else {}

@@ -1,4 +1,4 @@
-"""Laws of every container and dtype: the same data is in the same cells, whatever carries it, row by row and as a batch.
+"""Laws of every container and dtype: the same data is in the same cells in any container, row by row and as a batch.
 
 The oracle is Python: a column is a list of plain values, and which cell each of them is in is counted here by hand. The
 carriers are those of numpy, pandas, polars, Arrow and the standard library, each with every dtype of theirs that can hold the
@@ -104,22 +104,22 @@ PANDAS_SPANS: Rows = {
 
 
 def arrow(kind: pa.DataType) -> Callable[[list[Any]], Any]:
-    """Return what makes an Arrow array of *kind*."""
+    """Return a maker of Arrow arrays of *kind*."""
     return lambda values: pa.array(values, kind)
 
 
 def chunked(kind: pa.DataType) -> Callable[[list[Any]], Any]:
-    """Return what makes an Arrow array of two chunks of *kind*."""
+    """Return a maker of Arrow arrays of two chunks of *kind*."""
     return lambda values: pa.chunked_array([pa.array(values[:5], kind), pa.array(values[5:], kind)])
 
 
 def in_arrow_frame(kind: pa.DataType) -> Callable[[list[Any]], Any]:
-    """Return what makes a pandas series over Arrow of *kind*."""
+    """Return a maker of pandas series over Arrow of *kind*."""
     return lambda values: pd.Series(values, dtype=pd.ArrowDtype(kind))
 
 
 def masked(dtype: str, fill: Any) -> Callable[[list[Any]], Any]:
-    """Return what makes a masked array, with *fill* behind the mask."""
+    """Return a maker of masked arrays, with *fill* behind the mask."""
     return lambda values: np.ma.array(
         [fill if value is None else value for value in values], dtype=dtype, mask=[value is None for value in values]
     )
@@ -287,7 +287,7 @@ ONE_BY_ONE: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("kind", COLUMNS)
 @pytest.mark.parametrize("carrier", ONE_BY_ONE)
 def test_row_by_row_is_in_the_same_cells_as_a_batch(kind, carrier):
-    """Each value by itself, in whatever carries one row, has the cell that it has in a batch."""
+    """Each value by itself, in any container of one row, has the same cell as in a batch."""
     values = with_gaps(COLUMNS[kind])
     reference = reference_of(COLUMNS[kind])
     rows = [ONE_BY_ONE[carrier](value) for value in values]
@@ -323,7 +323,7 @@ def test_one_category_whatever_its_type_and_whatever_came_first(spelling, batch,
 
 
 def test_an_id_beyond_doubles_keeps_its_digits():
-    """Whole numbers beyond 2**53 that are categories of a reference are told apart by their last digit."""
+    """Whole numbers beyond 2**53 that are categories of a reference are distinguished by their last digit."""
     first, second = str(2**60 + 1), str(2**60 + 2)
     reference = radiosonde.Reference.fit({"x": [first] * 3 + [second] * 2}, model="m")
     rows = [{"x": 2**60 + 1}] * 3 + [{"x": 2**60 + 2}]

@@ -1,4 +1,4 @@
-"""What holds for every check of diagnosis, found by the registry: no order, split, clock or name changes what is said."""
+"""Laws of every check of diagnosis, found by the registry: order, split, clock and names do not change the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ill():
 
 
 def said(check, windows, runtime):
-    """Return what *check* says of *windows*: findings with place, time and severity, what it passed and what it could not do."""
+    """Return the result of *check* on *windows*: findings with place, time and severity, passed checks and gaps."""
     report = Report()
     check.look(View("m", windows, runtime, {}), report)
     first = min(window.start_ns for window in windows)
@@ -87,7 +87,7 @@ class TestEveryCheck:
         assert said(check, earlier(windows), earlier(lived)) == said(check, windows, lived)
 
     def test_what_is_said_is_about_the_model_alone(self, check, ill):
-        """Every line names the model that was asked for."""
+        """Every line names the requested model."""
         report = Report()
         check.look(View("m", *ill, {}), report)
         places = [

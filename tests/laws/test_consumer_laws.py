@@ -26,7 +26,7 @@ SMALL = {"ring_bytes": 1 << 16}
 
 
 class Host(NamedTuple):
-    """A server, and the turn and the end of whatever drains its rings."""
+    """A server, and the turn and the end of the consumer of its rings."""
 
     server: Server
     turn: Callable[[], object]
@@ -34,7 +34,7 @@ class Host(NamedTuple):
 
 
 def stored(path: Path) -> dict[str, Window]:
-    """Return what a store holds, one window per model."""
+    """Return the contents of a store, one window per model."""
     counted = [each for _, each in StoreReader(path, sketches=False).parts(Interval()) if each.calls or each.labels]
     whole = [with_key(window, SeriesKey(window.key.model, "", "", "")) for window in counted]
     merged = merge_windows(whole, by=lambda each: each.key)
@@ -172,7 +172,7 @@ def test_models_do_not_mix(host):
 
 
 def test_an_end_leaves_no_ring_behind(host, tmp_path):
-    """What was drained to its end is removed from the spool."""
+    """A fully drained ring is removed from the spool."""
     host.server.predict(LATE, times=2)
     host.turn()
     host.server.predict(FETCHED, times=2)

@@ -53,7 +53,7 @@ PLAIN = {
     "time": [seconds_of_day(each) for each in TIMES],
     "date": [(each - dt.date(1970, 1, 1)).days * 86_400.0 for each in DATES],
 }
-"""What the values are worth: doubles, or texts of categories."""
+"""Expected values: doubles, or texts of categories."""
 
 REFERENCES = {
     "number": reference_of(np.arange(100.0)),
@@ -103,7 +103,7 @@ def masked(values, dtype):
 
 
 def arrow_of_pandas(kind):
-    """Return what makes a column of pandas that Arrow holds."""
+    """Return a maker of pandas columns backed by Arrow."""
     return lambda values: pd.Series(values, dtype=pd.ArrowDtype(kind))
 
 
@@ -133,7 +133,7 @@ def half(values):
 
 
 def nan(values):
-    """Return the values with NaN for what is missing."""
+    """Return the values with NaN for missing ones."""
     return [np.nan if value is None else value for value in values]
 
 

@@ -113,7 +113,7 @@ def crowded_registry(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict[s
 
 @contextmanager
 def taken_port(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Yield the settings of a port that somebody listens on."""
+    """Yield the settings of a port that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield {"prometheus_port": server.getsockname()[1]}
 
@@ -264,7 +264,7 @@ def test_it_starts_again(case, telemetry, tmp_path, monkeypatch):
 
 
 def test_a_hanging_carrier_holds_up_its_own_thread_only(case, telemetry, tmp_path, monkeypatch):
-    """While a flush hangs, windows are kept and a close ends; what was in the flush's hands is delivered or counted."""
+    """While a flush hangs, windows are kept and a close ends; windows taken by the flush are delivered or counted."""
     if case.hanging is None:
         pytest.skip("it is asked and never asks: nothing can hang")
     windows, _, spans = telemetry
@@ -285,7 +285,7 @@ def test_a_hanging_carrier_holds_up_its_own_thread_only(case, telemetry, tmp_pat
 
 
 def test_a_fork_is_outlived(case, telemetry, tmp_path, monkeypatch):
-    """Forking and letting go raise nothing, opened or not; afterwards the parent exports on."""
+    """Forking and releasing raise nothing, opened or not; afterwards the parent continues to export."""
     windows, _, spans = telemetry
     guard = Guard(reraise=True)
     with case.healthy(tmp_path, monkeypatch) as settings:

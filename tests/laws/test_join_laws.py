@@ -123,7 +123,7 @@ class JoinLaws(RuleBasedStateMachine):
 
     @rule(actor=actors, nonce=lanes, index=indices)
     def alias(self, actor, nonce, index):
-        """A caller's own id is told; told again it means the same."""
+        """A caller's own id is registered; registered again it means the same."""
         name = f"order-{self.epoch_ns}-{nonce}-{index}"
         self.stores[actor].alias([(name, id_of(LANES[nonce], index, self.epoch_ns))])
         self.names[name] = (nonce, index)
@@ -168,7 +168,7 @@ class JoinLaws(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(actor=actors, which=st.integers(0, 10))
     def acknowledge_late(self, actor, which):
-        """Whoever holds a batch may acknowledge it at any time."""
+        """The owner of a batch may acknowledge it at any time."""
         self.acknowledge(actor, sorted(self.held)[which % len(self.held)])
 
     @rule(actor=actors)
@@ -184,7 +184,7 @@ class JoinLaws(RuleBasedStateMachine):
 
     @rule()
     def labels_wait_in_vain(self):
-        """What has waited for an hour is given up."""
+        """Labels that have waited for an hour expire."""
         self.join_everything(limit=3)
         self.now_ns += 3601 * S
         self.join_everything(limit=3)
@@ -193,7 +193,7 @@ class JoinLaws(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5))
     def everything_gets_old(self, limit):
-        """A month later each prediction without a label is given up, once; labels that came before still count."""
+        """A month later each prediction without a label expires, once; earlier labels still count."""
         self.now_ns += 31 * DAY_S * S
         self.join_everything(limit)
         for target in self.present - self.stated.keys():
@@ -202,7 +202,7 @@ class JoinLaws(RuleBasedStateMachine):
         for target, said in self.stated.items():
             self.expected[self.label_in_force(target, said)] += 1
         assert self.without_cells() == self.expected
-        assert set(self.net.values()) <= {1}  # cells: what was counted with them was taken back with them
+        assert set(self.net.values()) <= {1}  # cells: outcomes counted with them were subtracted with them
         self.wanted["lost"] += len(self.early)
         for each in (self.present, self.stated, self.early, self.names):
             each.clear()
@@ -218,7 +218,7 @@ class JoinLaws(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------------------------------
 
     def settle_early(self):
-        """Let the model's early labels meet what is there by now."""
+        """Join the model's early labels with the current predictions."""
         still = []
         for target, meaning, time_ns in self.early:
             found = self.names.get(target) if isinstance(target, str) else target
@@ -234,7 +234,7 @@ class JoinLaws(RuleBasedStateMachine):
         self.early = still
 
     def key(self, target, label, lag_s):
-        """Return what an outcome of this prediction is told apart by."""
+        """Return the identity of an outcome of this prediction."""
         nonce, index = target
         event_ns = start_ns(index, self.epoch_ns) - 60 * S
         if nonce == VALUES.nonce:
@@ -276,7 +276,7 @@ class JoinLaws(RuleBasedStateMachine):
         self.net = Counter({key: count for key, count in self.net.items() if count})
 
     def without_cells(self):
-        """Return the net totals whatever the cells."""
+        """Return the net totals, ignoring cells."""
         totals: Counter[tuple[object, ...]] = Counter()
         for key, count in self.net.items():
             totals[key[:-1]] += count
@@ -284,7 +284,7 @@ class JoinLaws(RuleBasedStateMachine):
 
 
 def joined(open_store: Callable[[], object]) -> Counter[str]:
-    """Run the machine; return what became of all labels, so that a machine that does nothing is seen.
+    """Run the machine; return the results of all labels, to detect a machine that does nothing.
 
     *open_store* is called once for each example and gives what opens its store. A law that is broken fails the machine.
     """

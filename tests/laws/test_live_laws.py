@@ -1,4 +1,4 @@
-"""Law: detectors that are kept up while windows come say what one look at all of these windows says, however it was gone about."""
+"""Law: incremental detectors give the same result as one diagnosis of all windows, for any sequence of updates."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def served(seed: int, minutes: int, faults: list[Fault], per_minute: float = 300
 
 
 def cold(windows: list[Window], policy: Policy | None = None) -> dict[str, Finding]:
-    """Return what one look at *windows* finds by the checks that are kept up, by id."""
+    """Return the findings of the live checks in one diagnosis of *windows*, by id."""
     whole = check(windows, {}, policy=policy)
     return {each.id: each for each in (*whole.findings, *whole.notes) if each.check in CHECKS and each.id}
 
 
 def warm(live: LiveDiagnosis) -> dict[str, Finding]:
-    """Return what *live* knows, by id."""
+    """Return the incidents of *live*, by id."""
     return {each.id: each for each in live.incidents}
 
 
@@ -158,7 +158,7 @@ def test_a_change_that_could_not_be_delivered_is_reported_again(tmp_path):
 
 
 def test_excluded_time_is_left_out_as_in_a_cold_look(tmp_path):
-    """An interval that people exclude, declared at any moment, is no baseline for the live detectors either."""
+    """An excluded interval, declared at any moment, is not in the baseline of the live detectors either."""
     traffic = served(4, 200, [Fault(("", ""), 0.05, 40, 60), Fault(("", ""), 0.05, 150, 999)])
     policy = Policy(known_bad=(KnownBad(START_NS + 40 * MINUTE_NS, START_NS + 100 * MINUTE_NS, "m", "load test", 1),))
     with LiveDiagnosis(tmp_path / "watch.state") as live:
@@ -184,7 +184,7 @@ def test_an_incident_that_goes_on_keeps_its_id_when_older_windows_become_hours(t
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
-    """A file that is no state of live detectors is not written to, and the message says what to do."""
+    """A file without the state of live detectors is not written to, and the message says what to do."""
     path: Path = tmp_path / "watch.state"
     path.write_bytes(b"no database, but long enough to look like a page " * 100)
     with pytest.raises(StoreError, match="move it aside"):

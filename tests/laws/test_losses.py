@@ -114,7 +114,7 @@ def _(folder, patch):
 
 @provokes(losses.COHORT_INVALID)
 def _(folder, patch):
-    """A cohort value that is no text or number."""
+    """A cohort value that is neither text nor a number."""
     with fly() as rs, rs.cohort(plan=object()):
         return rs.losses()
 
@@ -224,7 +224,7 @@ def _(folder, patch):
 
 @provokes(losses.RECORD_FAILED)
 def _(folder, patch):
-    """A bug of ours in the consumer."""
+    """An internal error in the consumer."""
     with fly(reraise=False) as rs:
         observed = rs.observe("delays")(lambda _: "yes")
         observed(ROW)
@@ -340,7 +340,7 @@ def _(folder, patch):
 
 @provokes(losses.EXPORT_FAILED)
 def _(folder, patch):
-    """Nobody listens where metrics should go."""
+    """The endpoint of metrics is unreachable."""
     patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     patch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     with fly(otlp=True) as rs:

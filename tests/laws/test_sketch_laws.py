@@ -141,7 +141,7 @@ def test_merge_leaves_its_argument_alone(kind):
 
 @every_sketch
 def test_missing_values_never_enter(kind):
-    """NaN, infinities and None leave a sketch empty, and an empty array is no error."""
+    """NaN, infinities and None leave a sketch empty, and an empty array is not an error."""
     sketch = filled(kind, np.array([np.nan, np.inf, -np.inf]), np.empty(0))
     if kind is not KllSketch:
         sketch.update(np.array([None, float("nan")], dtype=object))

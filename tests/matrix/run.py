@@ -44,7 +44,7 @@ class Row:
 
     @property
     def stamp(self) -> str:
-        """Return what identifies the environment: when it changes, it is made again."""
+        """Return the identity of the environment: when it changes, it is recreated."""
         parts = [*self.requirements, self.python, *TESTERS, (ROOT / "pyproject.toml").read_text()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables for the tests: what is compiled is kept, wherever Python was told not to.
+        """Return the variables for the tests: bytecode is written, even if Python was configured not to.
 
         uv compiles nothing, and the tests start dozens of interpreters that import the library: 15 s of CPU each.
         """
@@ -77,7 +77,7 @@ class Matrix:
         self._deadline = deadline
 
     def run(self, row: Row) -> bool:
-        """Run one row, print one line about it and, if it failed, the end of what it said; return whether it passed."""
+        """Run one row, print one line about it and, if it failed, the end of its output; return whether it passed."""
         start = time.monotonic()
         code, said = self._make(row)
         made = time.monotonic()

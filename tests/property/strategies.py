@@ -1,4 +1,4 @@
-"""What the tests of merging compare: the empty window, and windows as plain values. They are drawn in `tests.window_strategies`."""
+"""Helpers for tests of merging: the empty window, and windows as plain values. They are drawn in `tests.window_strategies`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the traffic, what the pipeline counts is what a brute-force count of it says, however it is cut."""
+"""For any traffic, the pipeline's counts equal a brute-force count, for any split."""
 
 from __future__ import annotations
 

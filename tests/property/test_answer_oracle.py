@@ -125,7 +125,7 @@ LABELS = {
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from(sorted(CONTAINERS)), st.sampled_from(sorted(LABELS)), st.booleans())
 def test_labels_of_a_batch_are_counted_as_pandas_counts_them(data, container, kind, has_missing):
-    """Each row for itself, in every container, with and without missing entries; what is no class is a loss."""
+    """Each row separately, in every container, with and without missing entries; other values are a loss."""
     value = LABELS[kind] | st.just(MISSING) if has_missing else LABELS[kind]
     values = data.draw(
         st.lists(value, min_size=2, max_size=12).filter(lambda each: any(v is not MISSING for v in each))
@@ -203,7 +203,7 @@ SINGLE = {
 @pytest.mark.parametrize("source", ["task", "reference"])
 @pytest.mark.parametrize("form", SINGLE)
 def test_whole_numbers_of_a_regression_have_a_mean_absolute_error(form, source):
-    """Whatever declared the regression and whatever type the answers have: scikit-learn's error."""
+    """For any declaration of the regression and any type of answers: scikit-learn's error."""
     reference = radiosonde.Reference.fit({"x": np.arange(500.0), "y": np.arange(500)}, target="y", model="m")
     options = {"task": "regression"} if source == "task" else {"reference": reference}
     answers, truth = [SINGLE[form](number) for number in (3, 7, 12)], [4.0, 7.0, 14.5]
@@ -322,7 +322,7 @@ def test_numbers_that_could_mean_either_are_told_of_once(answer, is_told, caplog
     assert all("'prices'" in each and "task=" in each for each in said)
 
 
-# What is no distribution ---------------------------------------------------------------------------------------------
+# Other matrices ---------------------------------------------------------------------------------------------
 
 NO_DISTRIBUTION = {
     "sigmoid per label": [0.9, 0.8, 0.1],
@@ -485,7 +485,7 @@ def test_one_row_of_any_library_is_a_class(answer, expected):
 
 
 def test_masked_answers_are_missing():
-    """What lies under a mask of numpy is no answer."""
+    """Values under a numpy mask are not answers."""
     answers = np.ma.masked_array([1, 2, 1, 9], mask=[False, False, False, True])
     values = np.ma.masked_array([1.5, 2.5, -999.0, 4.0], mask=[False, False, True, False])
     with fly() as rs:

@@ -115,7 +115,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def servers():
-    """Return what runs one server until it dies, and returns how it ended."""
+    """Return a function that runs one server until it dies, and returns how it ended."""
     with subprocess.Popen(
         [sys.executable, "-c", _SERVERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -98,7 +98,7 @@ def test_complete_labels_leave_nothing_to_the_confidence(rows, is_late):
 @settings(max_examples=100)
 @given(labelled_rows())
 def test_a_row_without_a_label_is_right_as_often_as_its_confidence_says(rows):
-    """The mixed score is the mean of what is known and of the confidence where nothing is."""
+    """The mixed score is the mean over known labels, and over confidences of the rest."""
     rows = [(hour, said, 0.5 if sure is None else sure, label) for hour, said, sure, label in rows]
     expected = np.mean([sure if label is None else said == label for _, said, sure, label in rows])
     assert METRICS["accuracy"](mixed(table_of(rows)), None).value == pytest.approx(expected, abs=1e-9)

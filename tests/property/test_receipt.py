@@ -1,4 +1,4 @@
-"""Receipts: what was signed comes back, and nothing else is ever accepted."""
+"""Receipts: signed content is recovered, and nothing else is ever accepted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOW_NS = 1_800_000_000 * 10**9
 ID = "18a1b2c3d4e5f60718a1b2c3d4e5f607"
 START_NS = 0x18A1B2C3D4E5F607
 
-# Short enough that everything fits, whatever is drawn: `test_names_are_whole_or_refused` draws the long ones.
+# Short enough that everything fits in any draw: `test_names_are_whole_or_refused` draws the long ones.
 TEXT = st.text(max_size=3)
 SINGLE = st.floats(width=32, allow_nan=True, allow_infinity=True)
 SERIES = st.builds(SeriesKey, TEXT, TEXT, st.sampled_from(["stable", "canary", "shadow"]) | TEXT, TEXT)
@@ -102,7 +102,7 @@ def test_another_secret_verifies_nothing(receipt, secret):
 @pytest.mark.parametrize("key", KEY_IDS)
 @pytest.mark.parametrize("receipt", EXAMPLES, ids=["class", "value", "bare"])
 def test_every_single_bit_change_is_refused(receipt, key):
-    """All bits of all characters, of the text as bytes and of what the base64 stands for."""
+    """All bits of all characters, of the text as bytes and of the decoded base64."""
     keys = ReceiptKeys([(key, b"0123456789abcdef")])
     text = sign(receipt, keys, EXPIRES_NS)
     assert verify(text, keys, NOW_NS).prediction_id == ID
@@ -156,7 +156,7 @@ def test_what_only_begins_like_a_receipt_is_refused(text, is_known):
 @settings(max_examples=500)
 @given(st.binary(max_size=120))
 def test_a_signed_payload_of_rubbish_is_refused(payload):
-    """Whoever holds the key and another layout gets the documented error too."""
+    """A valid signature over another layout gets the documented error too."""
     encoded = base64.urlsafe_b64encode(payload).decode().rstrip("=")
     text = f"rs1.k1.{len(encoded) + 31:02x}{encoded}"
     text += KEYS.tag("k1", text)
@@ -192,7 +192,7 @@ def test_names_are_whole_or_refused(key, predicted, classes):
 
 
 def test_the_layout_is_what_the_page_says():
-    """One receipt, byte by byte: whoever reads receipts elsewhere can rely on it."""
+    """One receipt, byte by byte: a stable format for readers in other languages."""
     text = sign(EXAMPLES[0], KEYS, EXPIRES_NS)
     assert text[:9] == f"rs1.k1.{len(text):02x}"
     payload = base64.urlsafe_b64decode(text[9:-22] + "=" * (-len(text[9:-22]) % 4))

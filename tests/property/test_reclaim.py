@@ -1,4 +1,4 @@
-"""Whatever is recorded, drained, committed and killed in whatever order: every record is counted once."""
+"""For any order of recording, draining, committing and killing, every record is counted once."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ReclaimMachine(RuleBasedStateMachine):
 
     @rule()
     def drain(self):
-        """Take what is done: in order, whole, never twice."""
+        """Take finished records: in order, whole, never twice."""
         self.reclaimer.take_joinable()
         block = self.reader.drain()
         indices = block.indices.tolist()
@@ -78,7 +78,7 @@ class ReclaimMachine(RuleBasedStateMachine):
 
     @rule()
     def commit(self):
-        """Make durable what was drained."""
+        """Commit the drained records."""
         self.durable += self.drained
         self.durable_tallied += self.tallied
         self.drained, self.tallied = [], 0
@@ -87,7 +87,7 @@ class ReclaimMachine(RuleBasedStateMachine):
 
     @rule()
     def kill_the_consumer(self):
-        """What it had taken and not committed is taken again by the next, or was overwritten meanwhile and is said to be."""
+        """Uncommitted records are taken again by the next consumer, or were overwritten meanwhile and are counted as such."""
         self.gone += len(self.drained)
         self.drained, self.tallied = [], 0
         self.reader = RingReader(self.ring)

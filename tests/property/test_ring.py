@@ -41,7 +41,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule()
     def drain(self):
-        """Take what is done: in order, whole."""
+        """Take finished records: in order, whole."""
         block = self.reader.drain()
         indices = block.indices.tolist()
         assert indices == sorted(indices)

@@ -1,4 +1,4 @@
-"""Whatever the traffic, spans made after the fact stay within their bound, and what is beyond it is counted."""
+"""For any traffic, spans created afterwards stay within their bound, and those beyond it are counted."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_an_empty_window_changes_no_count(window):
 
 @given(windows(EXACT, ("g1",)))
 def test_an_emptied_window_changes_no_count(window):
-    """What is left of a window without its counts is the identity of addition beside it, and keeps what it is told to."""
+    """A window without its counts is the identity of addition, and keeps the given fields."""
     assert contents(sum_windows([window, emptied(window)])) == contents(window)
     kept = emptied(window, keep={"sketches", "sketched_rows", "calls"})
     assert (kept.calls, kept.rows, dict(kept.errors)) == (window.calls, 0, {})
@@ -111,7 +111,7 @@ def test_merge_windows_is_order_free_and_loses_nothing(parts, random):
 
 @given(PARTS)
 def test_net_tables_are_the_sums_by_name(parts):
-    """Joint counts, labelled cells, lags and residuals of the sum are those of the parts, what was taken back included."""
+    """Joint counts, labelled cells, lags and residuals of the sum are those of the parts, including retractions."""
     total = sum_windows(parts).labels
     held = [part.labels for part in parts if part.labels is not None]
     if not held:

@@ -49,7 +49,7 @@ class Made(NamedTuple):
 
 
 def made(recipe: Any) -> Any:
-    """Return what a recipe stands for, recipes inside of plain containers included."""
+    """Return the value of a recipe, including recipes inside plain containers."""
     if isinstance(recipe, Made):
         return MAKERS[recipe.maker](*recipe.arguments)
     if type(recipe) in (list, tuple):
@@ -118,7 +118,7 @@ PROPERTIES = (
     "__class__", "shape", "ndim", "dtype", "columns", "column_names", "index", "name", "value", "hex", "label",
     "probability", "model_fields", "__dict__", "nnz", "null_count", "tzinfo", "feature_names",
 )  # fmt: skip
-"""Attributes that reading a value may look at."""
+"""Attributes that reading a value may access."""
 
 
 class _Sequence(Sequence):

@@ -70,7 +70,7 @@ def _spoil(flat: Any, fill: str) -> None:
 
 
 def huge_of(form: str) -> Any:
-    """Return something much larger than what it takes in memory."""
+    """Return a value much larger than its memory."""
     return {
         "range": lambda: range(10**12),
         "row": lambda: np.broadcast_to(np.float64(1.0), (1, 200_000)),

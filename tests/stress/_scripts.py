@@ -1,4 +1,4 @@
-"""Runs a script in an interpreter of its own, bounded in time, and counts what it left in its store."""
+"""Runs a script in a separate interpreter, bounded in time, and counts the contents of its store."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_no_prediction_is_lost_or_doubled_when_workers_and_agents_are_killed(tmp
     assert len(answered) > 300
     assert answered <= made.returned.keys()
     assert all(count == 1 for number, count in made.returned.items() if number)
-    # What a killed worker had begun: it died in flight, or ended and was killed before the app wrote that down.
+    # Predictions begun by a killed worker: it died in flight, or ended and was killed before the app logged that.
     unnoted = made.begun - made.returned
     assert 0 < died <= unnoted.total() <= KILLS
     for lot in range(20):
@@ -115,7 +115,7 @@ def by_lot(numbers: Counter[int]) -> Counter[int]:
 
 
 class Delivered:
-    """What a sink got of one process: the newest cumulative values, and the values in the sketches of each window."""
+    """Data of one process in a sink: the newest cumulative values, and the values in the sketches of each window."""
 
     def __init__(self, sink: OtlpSink, instance: str) -> None:
         self.calls, self.losses = 0, dict[str, int]()
@@ -167,7 +167,7 @@ def test_nothing_is_lost_while_the_receiver_is_down_for_20_s(tmp_path: Path, mon
         servers.enter_context(ended(drainer))
         rs = servers.enter_context(fly(otlp=True, window_s=1, export_interval_s=1, spans_per_minute=0))
         observed = rs.observe("delays", version="1", reference=reference)(lambda _: "late")
-        # Work, so that no machine answers faster than an agent beside full load looks at every row: that is not promised.
+        # Work, so that no machine answers faster than an agent under full load can count every row, which is not guaranteed.
         environment = {"RADIOSONDE_AGENT": "1", "WORK_S": ".005"}
         _, server_port = servers.enter_context(serving(tmp_path, GUNICORN, environment))
         servers.enter_context(loaded(server_port, answered))
@@ -252,7 +252,7 @@ def send(delivery: Delivery) -> None:
 
 
 def instances(sink: OtlpSink) -> set[str]:
-    """Return who sent metrics."""
+    """Return the senders of metrics."""
     return {
         attributes(resource.resource.attributes)["service.instance.id"]
         for request in sink.requests["/v1/metrics"]

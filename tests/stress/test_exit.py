@@ -1,4 +1,4 @@
-"""However a process ends, what it recorded is in the store, or the store is at least whole."""
+"""For any end of a process, its records are in the store, or the store is at least whole."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_sigterm_that_exits(tmp_path, where):
 
 
 def test_os_exit_loses_but_leaves_a_readable_store(tmp_path):
-    """os._exit runs nothing of ours; what was flushed before is there."""
+    """os._exit runs no handler; data flushed before are there."""
     store = tmp_path / "store.db"
     ended = run(
         """

@@ -1,4 +1,4 @@
-"""What the system may do to a server: fork while a lock is held, fill the disk, take the spool away, set the clock back."""
+"""System faults: a fork while a lock is held, a full disk, a removed spool, a clock set back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_fork_while_the_arena_is_locked(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_the_file_and_not_the_telemetry(tmp_path: Path) -> None:
-    """A ring the disk has no room for lies in memory: counted by name, told with what to do, and everything is counted."""
+    """A ring without room on the disk is kept in memory: counted by name, logged with what to do, and everything is counted."""
     store, spool = tmp_path / "store.db", tmp_path / "spool"
     ended = run(
         f"""
@@ -68,7 +68,7 @@ def test_a_full_disk_costs_the_file_and_not_the_telemetry(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_under_a_worker_of_an_agent(tmp_path: Path) -> None:
-    """No ring and no page of counts can be made: both are counted and told, and no prediction hears of it."""
+    """No ring and no page of counts can be created: both are counted and logged, without effect on predictions."""
     ended = run(
         f"""
         import resource

@@ -39,7 +39,7 @@ def test_the_child_starts_empty_under_a_new_identity(tmp_path):
 
 
 def test_forking_while_threads_predict_and_flush(tmp_path):
-    """Every lock of ours is busy when the forks happen; no child hangs and all totals are exact."""
+    """Every lock of Radiosonde is busy when the forks happen; no child hangs and all totals are exact."""
     store = tmp_path / "store.db"
     ended = run(
         """
@@ -174,7 +174,7 @@ def test_workers_that_are_terminated(tmp_path, method):
 
 
 def test_a_worker_that_is_terminated_while_it_ends(tmp_path):
-    """Who is told to go and terminated a moment later, as LitServe does, delivers, and dies of the signal after that."""
+    """A worker that is asked to stop and terminated a moment later, as LitServe does, delivers, and then dies of the signal."""
     store = tmp_path / "store.db"
     ended = run(
         """
@@ -201,7 +201,7 @@ def test_a_worker_that_is_terminated_while_it_ends(tmp_path):
 
 
 def test_a_handler_of_the_workers_own_stays(tmp_path):
-    """Who has said what SIGTERM does is asked nothing, and ends as it wants to."""
+    """A process with its own SIGTERM handler ends by that handler."""
     store = tmp_path / "store.db"
     ended = run(
         """
@@ -261,7 +261,7 @@ sys.stdin.read()
 
 @pytest.mark.parametrize(("held", "lock"), [("store", "IMMEDIATE"), ("labels", "EXCLUSIVE"), ("both", "EXCLUSIVE")])
 def test_forks_do_not_wait_for_another_process_that_holds_a_store(tmp_path, held, lock):
-    """Threads of ours wait for its lock, and forty forks go on; every call and label of parent and children is stored after it."""
+    """Threads of Radiosonde wait for its lock, and forty forks continue; every call and label of parent and children is stored after it."""
     store = tmp_path / "store.db"
     ended = run(
         f"""

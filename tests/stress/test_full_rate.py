@@ -1,6 +1,6 @@
 """Callers that never rest: every call, error, class and duration is counted, in a thread and under an agent, beside a hog.
 
-Each case runs in a process of its own, which says what it made; the store, its own or an agent's, says what was counted.
+Each case runs in a separate process, which reports its calls; the store, its own or an agent's, holds the counts.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def callers(options: dict[str, object], **environment: str) -> Counter[str]:
 
 
 def counted(store: Path) -> tuple[Counter[str], Counter[str]]:
-    """Return what a store counted, like `callers`, and its checks: durations, values, and cells of the first feature."""
+    """Return the counts of a store, like `callers`, and its checks: durations, values, and cells of the first feature."""
     found: Counter[str] = Counter()
     checks: Counter[str] = Counter()
     for _, window in StoreReader(store, sketches=False).parts(Interval()):
@@ -164,7 +164,7 @@ def counted(store: Path) -> tuple[Counter[str], Counter[str]]:
 
 
 def assert_all_counted(made: Counter[str], store: Path, options: dict[str, object]) -> None:
-    """Fail unless a store counted exactly what was made."""
+    """Fail unless a store counted exactly the calls."""
     found, checks = counted(store)
     assert found == made
     assert checks["durations"] == made["calls"]
@@ -176,7 +176,7 @@ def assert_all_counted(made: Counter[str], store: Path, options: dict[str, objec
 
 @pytest.mark.parametrize("options", mostly_slow(CASES, QUICK))
 def test_every_call_is_counted_by_a_thread(tmp_path, options):
-    """The thread of the same process comes when it can; what it comes too late for is counted by the callers."""
+    """The thread of the same process drains when it can; records that it misses are counted by the callers."""
     made = callers(options, RADIOSONDE_STORE=str(tmp_path / "store.sqlite"))
     assert_all_counted(made, tmp_path / "store.sqlite", options)
 
@@ -203,7 +203,7 @@ class Agents:
             self._process = None
 
     def losses(self) -> dict[str, int]:
-        """Return what the agents and the processes that they drained have lost."""
+        """Return the losses of the agents and their processes."""
         process = (self.spool / "agent.id").read_text()
         counts = read_cumulative_state(self.spool / "agent.sqlite", process).counts["counts"]
         return {name: count for name, count in counts.items() if name.startswith("loss.") and count}
@@ -231,7 +231,7 @@ AGENT_CASES = {name: options for name, options in CASES.items() if "budget" not 
 
 @pytest.mark.parametrize("options", mostly_slow(AGENT_CASES, QUICK))
 def test_every_call_is_counted_by_an_agent(agents, options):
-    """The agent comes when it can; what it comes too late for lies counted beside the ring."""
+    """The agent drains when it can; records that it misses are counted beside the ring."""
     agents.start()
     made = callers(options, RADIOSONDE_SPOOL=str(agents.spool), RADIOSONDE_AGENT="true")
     agents.finish()

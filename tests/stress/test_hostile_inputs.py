@@ -1,4 +1,4 @@
-"""Whatever goes into an observed model and comes out of it, and whatever anything is called: nobody is harmed, all is counted.
+"""For any input, output and name of an observed model: the caller is unaffected, and everything is counted.
 
 A case is a model with its calls: names, options, inputs, answers, errors, ids, phases, cohorts and labels drawn from the worst
 there is (`tests.stress._hostile`). Asked of each case:
@@ -141,7 +141,7 @@ class Tried:
         self.observed = self._observed()
 
     def body(self) -> Any:
-        """Do what is to be done inside, and return or raise the outcome."""
+        """Run the body, and return or raise the outcome."""
         self.count += 1
         for act, value in self.call.acts:
             with contextlib.suppress(ConfigurationError, StoreError):
@@ -220,7 +220,7 @@ def _answering(recipe: Any) -> Any:
 
 
 def _driven(style: str, result: Any) -> Any:
-    """Return what a call of a style answers in the end, without an event loop."""
+    """Return the final result of a call of a style, without an event loop."""
     if style == "generator":
         (item,) = result
         return item
@@ -276,7 +276,7 @@ ACTS = {
 
 
 class Flown:
-    """One Radiosonde and what was asked of it."""
+    """One Radiosonde and its calls."""
 
     def __init__(self, rs: Any) -> None:
         self.rs = rs
@@ -318,14 +318,14 @@ class Flown:
 
 
 def is_none_or_huge(described: str) -> bool:
-    """Say whether an answer is a column of nulls, or huge."""
+    """Return whether an answer is a column of nulls, or huge."""
     return "('null',)" in described or "'huge'" in described
 
 
 def _calmed(case: Case) -> Case:
     """Return the case without errors and answers that are none, whose rows are in no count of answers, and without huge ones.
 
-    Of a hundred thousand objects some are read, and stand for the others.
+    A hundred thousand objects are sampled and weighted.
     """
     calls = [
         call._replace(

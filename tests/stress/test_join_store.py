@@ -92,7 +92,7 @@ def test_a_label_that_was_acknowledged_survives_kill_9(tmp_path):
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def target(request, require_program, tmp_path_factory):
-    """Return what opens each store that processes can share."""
+    """Return the openers of all stores that processes can share."""
     folder = tmp_path_factory.mktemp("shared")
     if request.param == "sqlite":
         yield str(folder / "join.sqlite")

@@ -1,4 +1,4 @@
-"""A fast loop whose consumer does not come: who never labels has lost nothing, and every later label is joined or counted."""
+"""A fast loop with a starved consumer: without labels nothing is lost, and every later label is joined or counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fast_loop(rs, value, answers):
     """Predict in a loop, with the consumer held off; return every hundredth id."""
     turn = itertools.cycle(answers)
     observed = rs.observe("delays")(lambda _: next(turn))
-    observed(value)  # what it learns from the first call takes a turn
+    observed(value)  # learning from the first call takes a turn
     rs.pipeline().take_turn()
     kept = []
     with rs.pipeline()._turn:

@@ -28,7 +28,7 @@ MISSED = """
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_wait_does_not_outlast_the_signal(tmp_path, wait):
-    """What was recorded is stored, and the process ends by the signal, whatever its main thread waits for."""
+    """Records are stored, and the process ends by the signal, for any wait of its main thread."""
     store = tmp_path / "store.db"
     ended = run(
         f"""
@@ -59,7 +59,7 @@ def test_every_signal_that_ends_a_process(tmp_path, name):
 
 @pytest.mark.parametrize("how", ["signal.signal", "originally"])
 def test_a_handler_of_the_hosts_is_not_called_again(tmp_path, how):
-    """A signal that the host handles is handled once, and not sent again when what was in force before is restored."""
+    """A signal that the host handles is handled once, and not sent again when the former handler is restored."""
     ended = run(
         f"""
         from _signal import signal as originally  # as those have it who took it before
@@ -79,7 +79,7 @@ def test_a_handler_of_the_hosts_is_not_called_again(tmp_path, how):
 
 
 def test_a_descriptor_of_the_hosts_is_its_own(tmp_path):
-    """Who sets a descriptor for signals finds none before it, gets what is written, and finds none after it."""
+    """Code that sets a descriptor for signals sees none before it, gets the bytes written, and sees none after it."""
     ended = run(
         """
         import socket

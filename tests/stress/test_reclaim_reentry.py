@@ -49,7 +49,7 @@ HANDLERS = {
 
 @pytest.mark.parametrize("handle", HANDLERS.values(), ids=HANDLERS)
 def test_whoever_interrupts_a_reclaim_before_any_instruction_is_counted(handle):
-    """Each instruction of the reclaimer is interrupted once; calls, rows, errors and classes are what was made."""
+    """Each instruction of the reclaimer is interrupted once; calls, rows, errors and classes are exact."""
     made = {"calls": 0, "rows": 0, "errors": 0}
     with fly(ring_bytes=65_536) as flight:
 

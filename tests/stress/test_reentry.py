@@ -6,7 +6,7 @@ from tests.stress._scripts import run, stored_calls
 
 
 def test_finalisers_that_predict(tmp_path):
-    """Objects in cycles predict and lose when they are collected, at any allocation of ours.
+    """Objects in cycles predict and count losses when they are collected, at any allocation of Radiosonde.
 
     In a context of their own: on CPython 3.11 a collection may run inside `ContextVar.set`, and a finaliser that sets a
     variable of the same context then frees what the outer call is copying (a crash of the interpreter's, not of ours).

@@ -1,4 +1,4 @@
-"""Processes that a signal ends, in whatever way: what they recorded is stored, and they end as they would have without us."""
+"""Processes ended by a signal, in any way: their records are stored, and they end as without Radiosonde."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ HOSTS_OWN_ENDS = {
 
 @pytest.mark.parametrize("how", HOSTS_OWN_ENDS)
 def test_the_hosts_own_handlers_are_in_charge(tmp_path, how):
-    """What the host says the signal does is what happens, and an ordinary exit stores all."""
+    """The host's handler of the signal runs, and an ordinary exit stores everything."""
     store = tmp_path / "store.sqlite"
     before, after, status = HOSTS_OWN_ENDS[how]
     ended = run(f"{before}\n{PREDICTED}{after}\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.1)", store)

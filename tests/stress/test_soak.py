@@ -1,6 +1,6 @@
-"""Four gunicorn workers and an agent under a steady load: nothing grows, and what was sent is counted.
+"""Four gunicorn workers and an agent under a steady load: nothing grows, and all requests are counted.
 
-The model is loaded anew every few seconds, rows are named tuples made per request, one call in a hundred fails, and labels come late.
+The model is reloaded every few seconds, rows are named tuples made per request, one call in a hundred fails, and labels come late.
 ``make soak`` runs ten minutes; here it is `SOAK_S`, or what the variable ``SOAK_S`` says.
 """
 
@@ -25,7 +25,7 @@ from tests.e2e._receivers import wait_for
 
 SOAK_S = float(os.environ.get("SOAK_S", "20"))
 RELOAD_S = min(8.0, max(2.0, SOAK_S / 10))
-"""Seconds after which a model is loaded anew."""
+"""Seconds after which a model is reloaded."""
 
 GUNICORN = ["gunicorn", "-w", "4", "-b", "127.0.0.1:PORT", "--log-level", "error", "soaked:app"]
 LABEL_AFTER = 200
@@ -86,7 +86,7 @@ def app(environ, start_response):
 
 
 class Sample(NamedTuple):
-    """What a process holds at a time in seconds."""
+    """Resources of a process at a time in seconds."""
 
     at_s: float
     resident_bytes: int
@@ -94,7 +94,7 @@ class Sample(NamedTuple):
 
 
 def sample(pid: int) -> Sample:
-    """Look at a process (Linux)."""
+    """Inspect a process (Linux)."""
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return Sample(time.monotonic(), resident, len(list(Path(f"/proc/{pid}/fd").iterdir())))
 
@@ -125,7 +125,7 @@ def ask_steadily(port: int, over: threading.Event) -> None:
 
 
 def counted(spool: Path) -> tuple[Counter[str], dict[str, int]]:
-    """Return what the agent's store counted, and its losses."""
+    """Return the counts of the agent's store, and its losses."""
     found = Counter[str]()
     process = ""
     for _, window in StoreReader(spool / "agent.sqlite", sketches=False).parts(Interval()):

@@ -109,7 +109,7 @@ class Worker:
         return calls, +Counter(lost)
 
     def end(self) -> tuple[Counter[str], Counter[str], str]:
-        """End it; return what it made, what it says that it lost, and what it logged."""
+        """End it; return its calls, its reported losses, and its log."""
         output, errors = self.process.communicate("end\n", timeout=60)
         assert self.process.returncode == 0, errors
         made, lost = json.loads(output)
@@ -125,12 +125,12 @@ def wait_for(what: Callable[[], object], description: str) -> None:
 
 
 def rings(spool: Path) -> list[Path]:
-    """Return the rings in a spool that workers write, without what is left for the agent alone."""
+    """Return the rings in a spool that workers write, without those left for the agent only."""
     return [path for path in spool.glob("*.ring") if path.stat().st_size > 1 << 20]
 
 
 def counted(store: Path) -> Counter[str]:
-    """Return what a store counted, like the worker."""
+    """Return the counts of a store, like the worker."""
     found: Counter[str] = Counter()
     for _, window in StoreReader(store, sketches=False).parts(Interval()):
         classes = zip(window.output.classes, window.output.class_counts.tolist(), strict=True)
@@ -164,7 +164,7 @@ def spool(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Worker]]:
-    """Return what starts workers, and end those that are left."""
+    """Return a starter of workers, and end the remaining ones."""
     started: list[Worker] = []
 
     def start_one(*args: object, **options: object) -> Worker:
@@ -188,7 +188,7 @@ def agent(spool: Path, tmp_path: Path) -> Iterator[Agent]:
 
 
 def remove(*suffixes: str) -> Callable[[Path], None]:
-    """Return what removes the files of a spool with these suffixes."""
+    """Return a function that removes the files of a spool with these suffixes."""
 
     def act(spool: Path) -> None:
         for path in list(spool.iterdir()):
@@ -277,7 +277,7 @@ def test_a_worker_that_starts_while_the_spool_is_full_is_counted(spool, agent, s
 
 
 def test_a_full_spool_without_an_agent_is_not_filled_further(spool, start, tmp_path, request):
-    """Nobody would remove what is left there: it waits in memory, until an agent comes."""
+    """Without an agent nothing is left there: it waits in memory until an agent is running."""
     worker = start(spool, limit=1 << 20)
     wait_for(lambda: worker.say()[0] > 2500, "the worker to look at its spool more than once")
     assert not list(spool.glob("*.ring"))
@@ -294,7 +294,7 @@ def test_a_full_spool_without_an_agent_is_not_filled_further(spool, start, tmp_p
 
 
 def test_names_are_whole_in_what_is_handed_over(spool, agent, start):
-    """What is left in the spool for the agent names its classes: no code stands for itself there."""
+    """Rings left in the spool for the agent name their classes: no code is used as a name there."""
     agent.end()
     worker = start(spool)
     wait_for(lambda: worker.say()[0] > 200 and len(rings(spool)) == 2, "the worker to begin")

@@ -16,7 +16,7 @@ from tests.unit.store.strategies import assert_same, make_part
 
 # Seals copies 1, 2, 3, ... of a store; the n-th copy in a process that is killed before the n-th of the audited calls
 # that have an effect: opening the store, opening a file to write or to sync, renaming. Ends with the first copy that
-# is sealed to the end, and prints its number. Forked, because importing pyarrow anew for each copy would take half a minute.
+# is sealed to the end, and prints its number. Forked, because importing pyarrow again for each copy would take half a minute.
 DIES = """
 import os, shutil, signal, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Processes that are told to end: what they recorded is stored, and they end as they would have without us."""
+"""Terminated processes: their records are stored, and they end as without Radiosonde."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def start(program: str, store: Path, **options: object) -> subprocess.Popen[str]
 
 @pytest.mark.parametrize("program", [name for name in PROGRAMS if "fork" not in name])
 def test_a_program_that_is_terminated_delivers_and_dies_of_the_signal(tmp_path, program):
-    """A plain program that nobody taught about SIGTERM stores all it predicted, and its status names the signal."""
+    """A plain program without a SIGTERM handler stores all predictions, and its status names the signal."""
     process = start(PROGRAMS[program], tmp_path / "store.sqlite")
     assert process.stdout.readline() == "ready\n"
     process.terminate()
@@ -86,7 +86,7 @@ def test_a_program_that_is_terminated_delivers_and_dies_of_the_signal(tmp_path, 
 
 
 def test_a_forked_child_that_is_terminated_delivers(tmp_path):
-    """A child of `os.fork` inherits what SIGTERM does, and stores what it predicted itself."""
+    """A child of `os.fork` inherits the SIGTERM handler, and stores its own predictions."""
     process = start(PROGRAMS["a child of os.fork"], tmp_path / "store.sqlite", start_new_session=True)
     lines = {process.stdout.readline().strip(), process.stdout.readline().strip()}
     assert "ready" in lines

@@ -40,9 +40,9 @@ def quick_switches():
 
 
 def test_all_that_eight_threads_record_is_counted(quick_switches):
-    """Eight threads of 20 000 predictions: every one is in the windows; of features some stand for others.
+    """Eight threads of 20 000 predictions: every one is in the windows; features are sampled and weighted.
 
-    More than the join store keeps (`radiosonde._join.memory.CAPACITY`), which is no loss as nobody labels.
+    More than the join store keeps (`radiosonde._join.memory.CAPACITY`), which is not a loss without labels.
     """
     with fly() as rs:
         predict = rs.observe("delays")(lambda _: "yes")
@@ -79,7 +79,7 @@ def test_a_full_ring_loses_features_only():
 
 
 def test_scrapes_during_folds_are_monotone_and_end_exact(quick_switches):
-    """Cumulative counts never go back, whoever asks and however often windows close in between."""
+    """Cumulative counts never decrease, for any reader and any number of windows closed in between."""
     with fly(window_s=1, cohorts={"plan": ["*"]}) as rs:
         predict = rs.observe("delays")(lambda _: "yes")
         stop, seen = threading.Event(), []

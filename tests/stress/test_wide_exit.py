@@ -58,7 +58,7 @@ def test_calls_of_wide_rows_are_stored_at_an_ordinary_exit(tmp_path, container, 
 
 
 def test_features_that_are_given_up_are_told(tmp_path):
-    """What the deadline leaves out is counted as features_unfinished, and the log says what to do."""
+    """Features omitted at the deadline are counted as features_unfinished, and the log says what to do."""
     store = tmp_path / "store.sqlite"
     ended = run(
         """

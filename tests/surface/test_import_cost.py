@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-# What must wait until it is needed: extras that may be absent, and what takes longer to import than all of ours.
+# Modules that must be imported on demand: extras that may be absent, and those slower to import than the whole package.
 HEAVY = (
     "duckdb",
     "opentelemetry.exporter",
@@ -114,7 +114,7 @@ def home() -> Path:
 
 @pytest.fixture(scope="module")
 def imported(home: Path) -> dict[str, list[str]]:
-    """Return what one watched import of the package did."""
+    """Return the effects of one watched import of the package."""
     return probe("radiosonde", home)
 
 

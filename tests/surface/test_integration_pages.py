@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCREEN_LINES, SCREEN_COLUMNS = 45, 150
 ASKED = ("Versions", "Observed", "Name", "Version", "Features", "Not observed", "Example")
-"""What a user wants to know of a library, in this order, after how to switch it on."""
+"""Required sections of a library's page, in this order, after the activation."""
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ENTRIES = PROJECT["project"]["entry-points"]["opentelemetry_instrumentor"]

@@ -61,7 +61,7 @@ def test_every_link_leads_somewhere() -> None:
     ],
 )
 def test_a_dead_link_is_found(tmp_path: Path, text: str, faults: list[str]) -> None:
-    """A file that is not there and a heading that is not there are named; code and the web are nobody's links."""
+    """A file that is not there and a heading that is not there are named; code and the web are not checked."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "page.md").write_text("## A heading, `2` of it\n```\n# no heading\n```\n")
     (tmp_path / "README.md").write_text(text)

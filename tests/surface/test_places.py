@@ -1,4 +1,4 @@
-"""Errors of ours are swallowed at registered places only, and no two statements of the source share a place."""
+"""Internal errors are swallowed at registered places only, and no two statements of the source share a place."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LIMITS = (
     ("tests/**/conftest.py", 120, "move fixtures into the folder whose tests use them"),
     ("tests/**/*.py", 500, "make a folder of it, one file per behaviour"),
     ("examples/*.py", 60, "show one thing; begin another example for the next"),
-    # Tables that are made from the registry, one entry per name: nobody holds them in mind.
+    # Tables generated from the registry, one entry per name.
     ("src/radiosonde/semconv/*.py", 1000, "split the registry by subject, and generate a module for each"),
     ("src/**/*.py", 500, "move one mechanism into a module of its own"),
     ("integrations/**/*.py", 500, "move one mechanism into a module of its own"),

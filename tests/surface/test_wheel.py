@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_every_file_of_both_roots(wheel: Path) -> None:
-    """What is in the three packages is in the wheel, file for file, and nothing else but metadata."""
+    """All files of the three packages are in the wheel, and nothing else except metadata."""
     expected = {
         path.relative_to(root).as_posix()
         for root in (ROOT / "src", ROOT / "integrations")

@@ -13,7 +13,7 @@ from tests.interruptions import interrupt_everywhere
 
 
 class BrokenError(Exception):
-    """What a guarded block raises."""
+    """The exception of a guarded block."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_any_place_swallows(place):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_is_the_hosts_passes(error):
-    """BaseExceptions belong to the host: not swallowed, not counted as errors of ours."""
+    """BaseExceptions belong to the host: not swallowed, not counted as internal errors."""
     guard = Guard()
 
     def stop():
@@ -127,7 +127,7 @@ def attempts(breaker, kind="", *, succeed=False, times=1):
 
 @pytest.mark.parametrize("kind", ["", "dict", "2 features"])
 def test_a_breaker_pauses_what_always_fails(clock, caplog, kind):
-    """A hundred failures in a row pause the calls for a second; what is not admitted is counted, the pause is logged."""
+    """A hundred failures in a row pause the calls for a second; rejected calls are counted, the pause is logged."""
     guard = Guard()
     breaker = Breaker(guard, "open_writer", "model 'delays'")
     assert attempts(breaker, kind, times=150) == FAILURES_BEFORE_PAUSE
@@ -186,7 +186,7 @@ def test_kinds_and_breakers_fail_by_themselves(clock):
 
 
 def test_kinds_are_bounded(clock):
-    """Whatever a request can choose is bounded: kinds beyond the bound share one breaker, and successes free their places."""
+    """State chosen by requests is bounded: kinds beyond the bound share one breaker, and successes free their places."""
     breaker = Breaker(Guard(), "open_writer", "model 'delays'")
     for number in range(1000):
         attempts(breaker, f"kind {number}")
@@ -206,7 +206,7 @@ def test_topics_of_the_log_are_bounded():
 
 
 def test_an_attempt_returns_what_was_raised_and_counts_nothing():
-    """`attempt` is for the user's code: what it raises is a value, in tests too."""
+    """`attempt` is for the user's code: its exception is a value, in tests too."""
     guard = Guard(reraise=True)
     assert isinstance(guard.attempt(int, "x"), ValueError)
     assert guard.attempt(int, "3") == 3
@@ -299,7 +299,7 @@ def test_what_interrupts_logging_is_logged_after_it(host_logs_with):
 
 
 def test_logging_goes_on_after_a_handler_that_raised(host_logs_with):
-    """What is the host's own passes, and the thread logs again afterwards."""
+    """Exceptions of the host propagate, and the thread logs again afterwards."""
     guard = Guard()
 
     def interrupt():

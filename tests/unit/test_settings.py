@@ -148,7 +148,7 @@ WRONG = {
     "RADIOSONDE_MAX_SERIES": ["0", "many", "1e3", "99999999999"],
     "RADIOSONDE_MAX_FEATURES": ["0", "10001", "2.5", "many"],
     "RADIOSONDE_PROVISIONAL_S": ["-1", "nan", "an hour"],
-    "RADIOSONDE_ID_KEY": [],  # any text is a key: a refused one would leave in clear what it should hide
+    "RADIOSONDE_ID_KEY": [],  # any text is a key: a refused one would leave values unhashed
     "RADIOSONDE_OTLP": ["http", "otlp"],
     "RADIOSONDE_PROMETHEUS_HOST": ["0.0.0.0:9464", "http://0.0.0.0", "a b", "localhost:1", "/x", ":1"],
     "RADIOSONDE_PII_KEY": [],
@@ -202,7 +202,7 @@ def test_variables_give_way_in_a_conflict(environment, arguments, ignored):
 
 
 def test_a_good_argument_stands_in_for_a_wrong_variable():
-    """The problem is told all the same: the variable does nothing."""
+    """The problem is still reported: the variable has no effect."""
     settings = Settings.resolve({"RADIOSONDE_WINDOW_S": "abc"}, window_s=10)
     assert (settings.window_s, len(settings.problems)) == (10.0, 1)
 
@@ -240,5 +240,5 @@ def test_the_generated_files_are_up_to_date():
 
 
 def test_start_takes_every_setting():
-    """What a type checker knows is what is declared."""
+    """The signature for type checkers matches the declarations."""
     assert StartOptions.__annotations__.keys() == {item.name for item, _ in declarations()}

@@ -1,4 +1,4 @@
-"""A fork finds no thread of ours inside SQLite: it waits for work of our own, never for another process's lock."""
+"""A fork finds no thread of Radiosonde inside SQLite: it waits for this process's work, never for another process's lock."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ PATIENCE_S = 60
 
 
 def written(path):
-    """Return what writes a window."""
+    """Return a writer of a window."""
     writer = StoreWriter(path)
     return lambda: writer.write([make_part()])
 
 
 def written_by_an_agent(path):
-    """Return what writes a window over a connection that is kept."""
+    """Return a writer of a window over a kept connection."""
     writer = StoreWriter(path, is_kept=True)
     return lambda: writer.write([make_part()])
 
 
 def looked_up(path):
-    """Return what asks whether labels were counted."""
+    """Return a query for counted labels."""
     writer = StoreWriter(path)
     return lambda: writer.was_joined("batch")
 
 
 def labelled(path):
-    """Return what takes a label."""
+    """Return a receiver of a label."""
     store = SqliteJoinStore(path)
     return lambda: store.receive([Label("order", 1, 1)])
 
 
 def joined(path):
-    """Return what joins labels."""
+    """Return a joiner of labels."""
     store = SqliteJoinStore(path)
     store.receive([Label("order", 1, 1)])
     return lambda: store.join("me", now_ns=10**18)
 
 
 def counted(path):
-    """Return what counts labels that wait."""
+    """Return a counter of waiting labels."""
     store = SqliteJoinStore(path)
     return lambda: store.waiting
 
@@ -96,7 +96,7 @@ def test_nobody_enters_while_a_fork_is_under_way(made, tmp_path):
 
 @pytest.mark.parametrize("made", WRITES)
 def test_a_fork_does_not_wait_for_another_process(made, tmp_path):
-    """Who waits for a lock of somebody else does so outside: the gate is free, and the connection that is kept is closed."""
+    """A wait for a foreign lock is outside: the gate is free, and the kept connection is closed."""
     path = tmp_path / "a.sqlite"
     use = made(path)
     other = sqlite3.connect(path, isolation_level=None)
@@ -121,7 +121,7 @@ def suppressed(use):
 
 
 def test_a_fork_waits_for_a_write_of_our_own(tmp_path):
-    """And for no longer than it is told to."""
+    """And for no longer than its timeout."""
     begun, end = threading.Event(), threading.Event()
 
     def write():
@@ -233,7 +233,7 @@ def test_several_hold_the_gate_in_one_thread():
 
 
 def test_a_thread_does_not_wait_for_itself():
-    """A signal handler that forks inside SQLite goes on at once, and is told that it was inside."""
+    """A signal handler that forks inside SQLite continues at once, and gets the result that it was inside."""
     gate = SqliteGate()
     gate.enter()
     gate.enter()

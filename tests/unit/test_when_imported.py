@@ -1,4 +1,4 @@
-"""Something is done when a module is imported, and the import is what it would have been."""
+"""A callback runs when a module is imported, and the import is unchanged."""
 
 from __future__ import annotations
 

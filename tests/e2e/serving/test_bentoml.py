@@ -1,4 +1,4 @@
-"""BentoML: a service nobody edited, in two worker processes."""
+"""BentoML: an unmodified service, in two worker processes."""
 
 from __future__ import annotations
 

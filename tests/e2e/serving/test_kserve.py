@@ -1,4 +1,4 @@
-"""KServe's Python server: a model class nobody edited."""
+"""KServe's Python server: an unmodified model class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guard loses when it pauses calls that keep failing."""
+"""Losses of the guard when it pauses calls that keep failing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.laws.provocations import ROW, predict, provokes
 
 @provokes(losses.CALLS_PAUSED)
 def _(folder, patch):
-    """A tracer that fails a hundred times in a row is asked again after a while."""
+    """A tracer that fails a hundred times in a row is retried after a while."""
 
     class Provider:
         def get_tracer(self, *_, **__):

@@ -1,4 +1,4 @@
-"""What makes records be lost in a ring: somebody who stops in the middle of taking records out, and a thread that is ended."""
+"""Losses in a ring: a consumer that stops while taking records, and a thread that is ended."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def taken_by_another(lock: SlotLock) -> Iterator[None]:
 
 @contextmanager
 def small_ring(patch) -> Iterator[tuple[Flight, RecordWriter]]:
-    """Return a pipeline that waits for nobody, and the writer of its one small ring."""
+    """Return a pipeline without waits, and the writer of its one small ring."""
     patch.setattr(reclaim, "PATIENCE_NS", 1)
     with fly(ring_bytes=65_536) as rs:
         predict(rs, ROW)
@@ -51,7 +51,7 @@ def small_ring(patch) -> Iterator[tuple[Flight, RecordWriter]]:
 
 @provokes(losses.RING_OVERWRITTEN)
 def _(folder, patch):
-    """Whoever takes records out stops in the middle of it while more come than the ring has slots."""
+    """The consumer stops while taking records, and more arrive than the ring has slots."""
     with small_ring(patch) as (rs, writer):
         with rs.pipeline()._turn, taken_by_another(writer.ring.lock):
             for _ in range(1000):
@@ -87,7 +87,7 @@ def _(folder, patch):
 
 @provokes(losses.BATCH_OVERWRITTEN)
 def _(folder, patch):
-    """Whoever takes records out stops in the middle of it while batches go around the arena."""
+    """The consumer stops while taking records, and batches wrap around the arena."""
     with small_ring(patch) as (rs, writer):
         with rs.pipeline()._turn, taken_by_another(writer.ring.lock):
             for _ in range(9):
@@ -126,7 +126,7 @@ def look(rs):
 
 @provokes(losses.SPOOL_REMOVED)
 def _(folder, patch):
-    """Somebody tidies up the spool of a living process."""
+    """The spool of a living process is cleaned up."""
     with fly(spool=folder / "spool") as rs:
         predict(rs, ROW)
         (path,) = (folder / "spool").glob("*.ring")

@@ -1,4 +1,4 @@
-"""What a wrong environment loses."""
+"""Losses due to a wrong environment."""
 
 from __future__ import annotations
 

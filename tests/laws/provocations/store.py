@@ -1,4 +1,4 @@
-"""What the store cannot take."""
+"""Losses of the store."""
 
 from __future__ import annotations
 

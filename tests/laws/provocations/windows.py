@@ -1,4 +1,4 @@
-"""What is lost of windows that cannot be closed."""
+"""Losses of windows that cannot be closed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.laws.provocations import ROW, predict, provokes
 
 @provokes(losses.WINDOWS_FAILED)
 def _(folder, patch):
-    """A bug of ours while a window closes."""
+    """An internal error while a window closes."""
     with fly(reraise=False, runtime=False) as rs:
         predict(rs, ROW)
         rs.pipeline().take_turn()

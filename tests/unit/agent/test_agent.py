@@ -1,4 +1,4 @@
-"""The agent: what is counted, what is durable, and what happens when it or a server dies."""
+"""The agent: counts, durability, and the death of an agent or a server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CALL = ({"wind": 1.0}, "late", "")
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """Return the path of a spool that is made by whoever comes first."""
+    """Return the path of a spool that its first user creates."""
     return tmp_path / "spool"
 
 
 def test_rings_left_to_the_agent_are_drained_and_those_of_others_left_alone(spool: Path) -> None:
-    """The page of a ring says who drains it; nobody else does, living or dead."""
+    """The page of a ring names its consumer; no other process drains it, living or dead."""
     with serving(spool) as left, serving(spool, agent=False) as own, draining(spool) as agent:
         left.predict(CALL, times=3)
         own.predict(CALL, times=5)
@@ -38,7 +38,7 @@ def test_rings_left_to_the_agent_are_drained_and_those_of_others_left_alone(spoo
 
 
 def test_an_agent_goes_on_where_a_killed_one_had_committed(spool: Path) -> None:
-    """What was drained and not committed is drained again; what was in flight over the restart is counted once."""
+    """Uncommitted records are drained again; predictions in flight over the restart are counted once."""
     with serving(spool) as server:
         with draining(spool) as first:
             server.predict(CALL, times=10)
@@ -159,7 +159,7 @@ def counters(agent: object) -> dict[str, float]:
 
 
 def test_a_second_agent_is_refused(spool: Path) -> None:
-    """One agent per folder; the other one is told what to do, and leaves with 2."""
+    """One agent per folder; the other one reports what to do, and exits with 2."""
     with draining(spool):
         done = subprocess.run(
             [Path(sys.executable).with_name("radiosonde"), "agent", "--spool", spool],
@@ -170,7 +170,7 @@ def test_a_second_agent_is_refused(spool: Path) -> None:
 
 
 def test_a_torn_ring_is_told_once_and_the_others_are_drained(spool: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is no ring costs one line in the log."""
+    """A file that is not a ring costs one line in the log."""
     with serving(spool) as server, draining(spool) as agent:
         (spool / "a-00000000.ring").write_bytes(b"torn")
         server.predict(CALL, times=2)
@@ -206,7 +206,7 @@ def test_a_commit_comes_before_a_ring_can_run_over(spool: Path) -> None:
 
 
 def test_an_identity_half_written_is_none(spool: Path) -> None:
-    """All agents of a spool speak as one process, whenever the first of them was killed."""
+    """All agents of a spool export as one process, regardless of when the first of them was killed."""
     spool.mkdir(mode=0o700)
     (spool / "agent.id.new").write_text("")
     with draining(spool) as first:

@@ -1,4 +1,4 @@
-"""What the agent knows of rings it did not make: names, references, batches, and the predictions that died in them."""
+"""Rings of other processes: names, references, batches, and predictions in flight at a crash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.pipeline.spooled import draining, rings, serving, stored
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """Return the path of a spool that is made by whoever comes first."""
+    """Return the path of a spool that its first user creates."""
     return tmp_path / "spool"
 
 
@@ -78,7 +78,7 @@ def test_a_category_that_comes_later_is_counted_in_its_cell(spool: Path) -> None
 
 
 def test_all_processes_of_a_version_share_a_provisional_grid(spool: Path) -> None:
-    """Counts add up only within one grid, so there is one, whatever each process saw first."""
+    """Counts add up only within one grid, so there is one, independent of the first rows of each process."""
     with serving(spool) as one, serving(spool) as two, draining(spool) as agent:
         one.predict(*(({"wind": float(wind)}, "late", "") for wind in range(40)), times=3)
         agent.turn()
@@ -139,7 +139,7 @@ def test_batches_come_through_the_arena_of_another_process(spool: Path) -> None:
 
 
 def test_a_batch_whose_classes_lost_their_names_is_counted(spool: Path) -> None:
-    """Codes of a batch lie in the arena; those without a name stand for themselves too."""
+    """Codes of a batch lie in the arena; those without a name are used as names too."""
     with serving(spool) as server:
         server.do("batch", rows=10, value=3.0, answer="late")
         server.kill()

@@ -1,4 +1,4 @@
-"""What one agent takes over from another: totals beyond what the store retains, and what processes counted by themselves."""
+"""State passed from one agent to the next: totals beyond the store's retention, and counts of processes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CALL = ({"wind": 1.0}, "late", "")
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """Return the path of a spool that is made by whoever comes first."""
+    """Return the path of a spool that its first user creates."""
     return tmp_path / "spool"
 
 
 def lost(agent: Agent) -> dict[str, int]:
-    """Return the losses an agent tells of."""
+    """Return the losses reported by an agent."""
     return {reason: count for reason, count in agent.statistics().losses.items() if count}
 
 

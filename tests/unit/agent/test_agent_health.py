@@ -64,7 +64,7 @@ def test_a_forked_child_leaves_a_page_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_clean_exit_leaves_the_last_moment_too(tmp_path: Path) -> None:
-    """What was counted since the last second is in the page when nobody holds it any more."""
+    """Counts of the last second are in the page after its process has ended."""
     with fly(spool=tmp_path / "spool", agent=True) as rs:
         pipeline = rs.pipeline()
         rs.observe("delays")(lambda _: "yes")([1.0])
@@ -81,7 +81,7 @@ def test_a_clean_exit_leaves_the_last_moment_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("settings", "pages"), [({}, 1), ({"runtime": False}, 0)])
 def test_off_leaves_nothing(settings: dict[str, bool], pages: int, tmp_path: Path) -> None:
-    """With the health off there is no page, not at the exit either."""
+    """With the health disabled there is no page, even at exit."""
     with serving(tmp_path / "spool", **settings) as server:
         server.predict(CALL)
         server.do("lose", count=1)  # has the consumer look
@@ -90,7 +90,7 @@ def test_off_leaves_nothing(settings: dict[str, bool], pages: int, tmp_path: Pat
 
 
 def test_a_worker_that_was_killed_is_counted_to_its_last_second(tmp_path: Path) -> None:
-    """Nobody looked while it lived; its page is there all the same, and goes with the commit that counts it."""
+    """A page that was not read while its process lived is kept, and removed after the commit that counts it."""
     spool = tmp_path / "spool"
     with serving(spool) as server:
         server.predict(CALL)

@@ -24,7 +24,7 @@ from tests.unit.pipeline.spooled import draining, serving, stored
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """Return the path of a spool that is made by whoever comes first."""
+    """Return the path of a spool that its first user creates."""
     return tmp_path / "spool"
 
 
@@ -34,7 +34,7 @@ def calls(values: np.ndarray) -> list[tuple[dict[str, float], str, str]]:
 
 
 def shortened(spool: Path) -> Settings:
-    """Return settings in which a thousand rows make a reference, whatever time they cover."""
+    """Return settings in which a thousand rows form a reference, regardless of the time they cover."""
     return Settings(spool=str(spool), agent=True, provisional_s=0.0)
 
 
@@ -141,7 +141,7 @@ def test_rows_whose_file_is_gone_are_counted_as_lost(spool: Path, caplog: pytest
 
 
 def _kept(aggregator: Aggregator, folder: Path) -> dict[str, int]:
-    """Return what an agent with this aggregator would have written, its file and the number of its bytes."""
+    """Return the state written by an agent with this aggregator, its file and the number of its bytes."""
     return WaitingRows(folder, Guard()).save(aggregator.backlogs)
 
 

@@ -1,4 +1,4 @@
-"""The health of workers reaches the windows and metrics of their agent once, whoever is killed in between."""
+"""The health of workers reaches the windows and metrics of their agent exactly once, despite kills."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for line in sys.stdin:
 
 
 class Worker:
-    """A process that leaves the totals it is told in a page of health."""
+    """A process that publishes given totals in a page of health."""
 
     def __init__(self, path: Path, process: subprocess.Popen[str]) -> None:
         self.path = path
@@ -88,7 +88,7 @@ def working(spool: Path, name: str = "worker-1") -> Iterator[Worker]:
 
 
 def look(agent: Agent) -> None:
-    """Have the agent look at the pages, and commit."""
+    """Make the agent read the pages, and commit."""
     agent._looked_ns = 0
     agent.turn()
     agent.commit()
@@ -258,7 +258,7 @@ def test_while_the_store_is_away_one_window_takes_what_comes(spool: Path, monkey
 
 
 def test_a_page_that_cannot_be_read_costs_a_line_in_the_log(spool: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One, however often it is looked at; its neighbours count."""
+    """One, regardless of the number of reads; its neighbours count."""
     (spool / "torn.health").write_bytes(b"torn")
     with working(spool) as worker, draining(spool) as agent:
         worker.leave(1, cpu_s=0.5)

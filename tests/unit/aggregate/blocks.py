@@ -1,4 +1,4 @@
-"""Blocks and streams made by hand, and a monotonic clock that stands still until it is told."""
+"""Blocks and streams built by hand, and a monotonic clock that is set explicitly."""
 
 from __future__ import annotations
 

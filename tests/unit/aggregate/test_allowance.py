@@ -44,6 +44,6 @@ def test_what_was_granted_comes_back_after_a_minute(clock):
 
 
 def test_a_bound_too_small_to_share_is_for_whoever_comes_first(clock):
-    """Below ten nobody owns anything; the baseline goes without."""
+    """Below ten there are no reserved shares; the baseline gets nothing."""
     allowance = Allowance(3)
     assert (allowance.grant(BASELINE, 1), allowance.grant(SLOW, 2), allowance.grant(ERROR, 2)) == (0, 2, 1)

@@ -27,7 +27,7 @@ def counted(aggregator):
 
 @pytest.mark.parametrize("every", [4, 5, 7])
 def test_rows_of_failing_calls_are_counted_apart_and_among_all(every):
-    """Every *every*th of 2 000 calls raises: no fold has more of them than are all looked at."""
+    """Every *every*th of 2 000 calls raises: in each fold all of them are counted."""
     aggregator, feed = Aggregator(60.0, ""), stream(REFERENCE)
     for part in PARTS:
         aggregator.fold(feed, singles(part, failed_every=every))
@@ -38,7 +38,7 @@ def test_rows_of_failing_calls_are_counted_apart_and_among_all(every):
 
 
 def test_of_an_outage_a_bounded_sample_stands_for_all():
-    """6 400 failing rows in one fold: 64 are looked at, and stand for a hundred each; a rhythm of two rows hides neither."""
+    """6 400 failing rows in one fold: 64 are counted with weight 100; a period of two rows hides neither."""
     aggregator, feed = Aggregator(60.0, ""), stream(REFERENCE)
     for _ in range(20):
         aggregator.fold(feed, singles(np.arange(100 * FAILED_ROWS) % 2, failed_every=1))
@@ -59,7 +59,7 @@ def test_rows_of_failing_batches_are_counted_apart():
 
 
 def test_thinned_rows_stand_for_the_others():
-    """One row in ten is looked at: both tables are estimates of what came."""
+    """One row in ten is counted: both tables are estimates."""
     aggregator = Aggregator(60.0, "", sampling=Steps(10), thinner=Thinner(3))
     aggregator.fold(stream(REFERENCE), singles(np.arange(20_000) % 4, failed_every=2))
     found = counted(aggregator)

@@ -71,7 +71,7 @@ def test_tables_are_as_wide_as_those_of_the_features_they_join(aggregator):
 
 
 def test_cells_of_another_length_are_refused_whole(aggregator):
-    """Nothing of such a batch is counted, so whoever keeps it can say what is wrong."""
+    """Nothing of such a batch is counted, so the caller can report the error."""
     with pytest.raises(ValueError, match="2 bytes of cells for 1 features"):
         aggregator.update_outcomes([outcome(1), outcome(1, cells=b"\0\0")])
     assert aggregator.snapshot() == ()

@@ -122,12 +122,12 @@ def place(confidence: float) -> int:
 
 
 def occupied(table: np.ndarray) -> dict[tuple[int, ...], float]:
-    """Return what is not zero in a table, by place."""
+    """Return the non-zero entries of a table, by place."""
     return {tuple(map(int, where)): table[tuple(where)].item() for where in np.argwhere(table)}
 
 
 def kept(counter: Counter) -> dict:
-    """Return what is not zero in a counter."""
+    """Return the non-zero entries of a counter."""
     return {key: value for key, value in counter.items() if value}
 
 
@@ -235,7 +235,7 @@ def test_one_state_holds_one_grid():
 
 
 def test_widened_tables_keep_the_special_cells_last():
-    """Empty body columns come in before below, above, null and unseen; a wide table stays what it is."""
+    """Empty body columns are inserted before below, above, null and unseen; a wide table is unchanged."""
     table = np.arange(10).reshape(2, 5)
     assert widened(table, 7).tolist() == [[0, 0, 0, 1, 2, 3, 4], [5, 0, 0, 6, 7, 8, 9]]
     assert widened(table, 5) is table

@@ -1,6 +1,6 @@
 """Without a reference the first thousand rows make one, and are counted by it exactly once.
 
-A reference is due at a thousand rows here, whatever time they cover, where a test does not say otherwise.
+By default a reference is due at a thousand rows here, regardless of the time they cover.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def test_the_backlog_returns_to_its_own_windows():
 
 
 def test_the_end_makes_do_with_fewer_rows():
-    """At the end a short backlog is counted by what it can tell."""
+    """At the end a short backlog is counted with the rows there are."""
     aggregator, feed = Aggregator(60.0, ""), stream()
     aggregator.fold(feed, block([1] * 3, [[1.0], [2.0], [math.nan]]))
     features = only(aggregator.close(everything=True, is_end=True))
@@ -76,7 +76,7 @@ def test_the_end_makes_do_with_fewer_rows():
 
 
 def test_thinned_rows_of_the_backlog_keep_their_weight():
-    """A row that stands for four counts four times after the replay too."""
+    """A row of weight four counts four times after the replay too."""
     aggregator, feed = Aggregator(60.0, ""), stream()
     position = feed.arena.reserve(2 * 3)
     feed.arena.block(position, 2, 1)[:] = 5.0
@@ -141,7 +141,7 @@ def test_a_reference_needs_rows_and_time():
 
 
 def test_a_look_shows_every_waiting_row_once():
-    """A snapshot counts what waits by an interim reference, and closed windows never see it."""
+    """A snapshot counts waiting rows with an interim reference, which does not affect closed windows."""
     aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream()
     for minute, rows in enumerate((3, 40, 2)):
         aggregator.fold(feed, block([60 * minute] * rows, np.full((rows, 1), float(minute))))
@@ -164,7 +164,7 @@ def test_a_look_shows_every_waiting_row_once():
 
 @pytest.mark.parametrize("features", [1, 30, 400])
 def test_what_waits_is_bounded_in_bytes_and_estimates_what_came(features):
-    """Beyond the bound rows are dropped and the others stand for them: the total stays right within four deviations."""
+    """Beyond the bound rows are dropped and the others weighted: the total is right within four deviations."""
     aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream(categories=[None] * features)
     total = 3 * BACKLOG_BYTES // (8 * features)
     for start in range(0, total, 5000):
@@ -192,7 +192,7 @@ MIXED = {
 @pytest.mark.parametrize("name", MIXED)
 @pytest.mark.parametrize("batch", [False, True])
 def test_what_a_feature_holds_is_decided_by_most_of_its_values(name, batch):
-    """Whatever comes first, most values decide whether a feature is text or a number, and every value is counted."""
+    """The majority of values determines whether a feature is text or a number, in any order, and every value is counted."""
     values, categories, special = MIXED[name]
     with fly() as rs:
         predict = rs.observe("m")(lambda _: "x")
@@ -212,7 +212,7 @@ def test_what_a_feature_holds_is_decided_by_most_of_its_values(name, batch):
 
 
 def test_texts_of_two_processes_meet_in_one_reference():
-    """Streams whose codes stand for other texts wait together, and count by name."""
+    """Streams with different codes for texts wait together, and count by name."""
     aggregator = Aggregator(60.0, "", provisional_s=3600.0)
     one, two = stream(categories=[["a", "b"]]), stream(categories=[["b", "c", "a"]])
     one.is_open = two.is_open = True
@@ -228,7 +228,7 @@ def test_texts_of_two_processes_meet_in_one_reference():
 
 @pytest.mark.parametrize(("features", "part_rows"), [(1, 8192), (3, 1), (30, 8192), (30, 700)])
 def test_a_snapshot_of_what_waits_takes_little_from_the_heap(features, part_rows):
-    """Whatever pieces 10 000 rows came in, counting them for a snapshot needs a small part of their bytes at once."""
+    """For 10 000 rows in pieces of any size, counting them for a snapshot needs a small part of their bytes at once."""
     aggregator, feed = Aggregator(60.0, "", provisional_s=3600.0), stream(categories=[None] * features)
     rows = 10_000
     values = np.random.default_rng(features).normal(size=(rows, features))
@@ -264,7 +264,7 @@ def test_rows_that_trickle_in_all_stay_while_their_bytes_do(monkeypatch, cohorts
 
 
 class SlowClock:
-    """A monotonic clock that moves a millisecond each time it is asked, and *jump_s* at one of them."""
+    """A monotonic clock that advances a millisecond per read, and *jump_s* at one of them."""
 
     def __init__(self, jump_at: int, jump_s: float) -> None:
         self.asked = 0
@@ -279,7 +279,7 @@ class SlowClock:
 @pytest.mark.parametrize("features", [1, 3, 30])
 @pytest.mark.parametrize("amid", ["the fit", "the counting"])
 def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, amid):
-    """Half of the time is gone amid either: few rows stand for those that are left, and none is lost."""
+    """Half of the time passes amid either: few rows are weighted for the rest, and none is lost."""
     rows, parts = 60_000 // features, 20
 
     def closed(clock: SlowClock):

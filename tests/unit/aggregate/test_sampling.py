@@ -1,4 +1,4 @@
-"""What an aggregator counts of a sample: unbiased in every cell, and exact in all that is not sampled."""
+"""Counts of a sample: unbiased in every cell, and exact in everything that is not sampled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFERENCE = make_reference([make_feature("f0", (25, 25, 25, 25, 0, 0, 0, 0))])
 
 
 class Steps(SamplingController):
-    """A controller that gives the steps it is told, one a fold, over and over."""
+    """A controller that returns given steps, one per fold, in a cycle."""
 
     def __init__(self, *steps):
         super().__init__()
@@ -91,7 +91,7 @@ def exact_counts(cells):
 
 
 def estimated_counts(window):
-    """Return what a window says of the same, in the same order."""
+    """Return the same figures of a window, in the same order."""
     cells, output = window.features.cells[0, :4], window.output
     named = dict(zip(output.classes, output.class_counts.tolist(), strict=True))
     bins = dict(zip(output.classes, output.confidence, strict=True))
@@ -121,7 +121,7 @@ def test_estimates_are_unbiased_whatever_the_order_the_step_and_its_changes(batc
 
 @pytest.mark.parametrize("steps", [(1,), (6,), (96,), (1, 6, 48)], ids=str)
 def test_what_is_not_sampled_is_exact(steps):
-    """Calls, rows, errors, batch sizes and durations are those of every record, whatever the step."""
+    """Calls, rows, errors, batch sizes and durations are those of every record, for any step."""
     for seed in range(20):
         fold, made = aggregator(seed, *steps)
         for part in np.split(np.array(ORDERS["sorted"]), 3):
@@ -137,7 +137,7 @@ def test_what_is_not_sampled_is_exact(steps):
 
 
 def test_a_window_says_how_many_rows_it_looked_at_and_what_they_weigh():
-    """With step 6 a sixth of the rows is looked at; sums of squares are of the weights; fingerprints are of whole rows."""
+    """With step 6 a sixth of the rows is counted; sums of squares are of the weights; fingerprints are of rows of weight one."""
     fold, made = aggregator(1, 6)
     fold.fold(made, singles(np.zeros(1200, dtype=int)))
     (window,) = fold.close(everything=True)
@@ -152,7 +152,7 @@ def test_a_window_says_how_many_rows_it_looked_at_and_what_they_weigh():
 @pytest.mark.parametrize("step", [1, 6, 96, 3000])
 @pytest.mark.parametrize("batch", [0, 4, 300])
 def test_outputs_are_never_thinned(batch, step):
-    """Whatever the budget leaves for features, every output is counted once, with its confidence."""
+    """For any budget of features, every output is counted once, with its confidence."""
     fold, made = aggregator(1, step)
     cells = np.array(ORDERS["one row in a hundred"])
     fold.fold(made, batches(made, cells, batch) if batch else singles(cells))
@@ -163,7 +163,7 @@ def test_outputs_are_never_thinned(batch, step):
 
 
 def test_the_rows_of_a_provisional_reference_are_never_thinned():
-    """Without a grid every row is looked at, whatever the controller says: they are few, and they are the reference."""
+    """Without a grid every row is counted, regardless of the controller: they are few, and they form the reference."""
     fold, made = Aggregator(60.0, "me", sampling=Steps(96), thinner=Thinner(1)), stream()
     fold.fold(made, singles(np.array(ORDERS["sorted"])))
     (features,) = [window.features for window in fold.close(everything=True) if window.features]
@@ -171,7 +171,7 @@ def test_the_rows_of_a_provisional_reference_are_never_thinned():
 
 
 def test_an_overwritten_batch_is_stood_for_by_other_rows_whether_it_was_chosen_or_not():
-    """Of a block that was written over only the features are gone; the next rows of the series stand for its own, too."""
+    """Only the features of an overwritten block are lost; the next rows of the series are weighted for them."""
     for seed in range(10):
         fold, made = aggregator(seed, 96, 1, 1)
         block = batches(made, np.zeros(1000, dtype=int), 100)

@@ -1,4 +1,4 @@
-"""The controller on a clock of its own: it holds the budget whatever the load, starts carefully and recovers."""
+"""The controller on a simulated clock: it keeps the budget at any load, starts carefully and recovers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NS = 1_000_000_000
 
 
 class Server:
-    """A load on a consumer whose costs are known: what it spends is what the controller lets it look at."""
+    """A load on a consumer with known costs: it counts as many rows as the controller allows."""
 
     def __init__(self, budget=0.01, *, row_s=1e-6, fold_s=0.0, other=0.002):
         self.controller, self.now_s = SamplingController(budget), 0.0
@@ -62,7 +62,7 @@ def test_a_cold_process_under_full_load_overspends_for_seconds_only(every_s):
 
 
 def test_recovers_when_the_load_falls():
-    """Ten seconds after a load of 100 000 rows/s has become 1 000, every row is looked at again."""
+    """Ten seconds after a load of 100 000 rows/s has become 1 000, every row is counted again."""
     server = Server()
     server.run(30, 1e5)
     assert server.steps[-1] > 8
@@ -71,7 +71,7 @@ def test_recovers_when_the_load_falls():
 
 
 def test_a_lump_of_work_does_not_starve_the_rows_for_long():
-    """After a second of imports, which is outside the budget, rows are looked at as before within half a minute."""
+    """After a second of imports, which is outside the budget, rows are counted as before within half a minute."""
     server = Server()
     server.run(30, 1e4)
     before = server.steps[-1]

@@ -1,4 +1,4 @@
-"""Which predictions get a span after the fact, and what it says."""
+"""Selection of predictions for a span after they ended, and its attributes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_missing_is_ordinary_where_the_reference_misses_some(tail_sampler):
 
 
 def test_a_provisional_reference_knows_no_range(tail_sampler):
-    """The first thousand rows are nobody's range."""
+    """The first thousand rows define no range."""
     made = records(1)
     made.rows[0] = 9.0
     tail_sampler.keep(stream(replace(WIND, provisional=True)), made)
@@ -152,7 +152,7 @@ def test_without_a_trace_around_it_every_span_begins_its_own(tail_sampler):
 
 
 def test_live_spans_are_left_alone(tail_sampler):
-    """A prediction with a span of its own gets no second one, whatever happened in it."""
+    """A prediction with a live span never gets a second one."""
     made = fail(records(3, confidence=0.1, span_id=5, trace_lo=6), 0, 1, 2)
     tail_sampler.keep(stream(WIND), made)
     tail_sampler.rank(0, SeriesKey("delays"), stream(WIND), made)
@@ -208,7 +208,7 @@ def test_the_slowest_of_a_window_come_when_it_closes(tail_sampler, clock):
 
 
 def test_parts_of_one_window_share_its_three_places(tail_sampler, clock):
-    """What comes after a window was closed has to be slower than what was kept of it already."""
+    """Records after a window was closed have to be slower than those already kept."""
     aggregator = Aggregator(60.0, "worker-1", tail_sampler)
     source = stream()
     kept = []

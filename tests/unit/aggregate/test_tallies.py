@@ -59,7 +59,7 @@ def records(seed, count, *, seconds=1, series=1, batches=0.0, failures=0.0, kind
 
 
 def described(window):
-    """Return what a window counts, features excepted, as plain values."""
+    """Return the counts of a window, except features, as plain values."""
     output, latency = window.output, window.latency
     return {
         "calls": window.calls, "rows": window.rows, "errors": window.errors, "sizes": window.batch_sizes.tolist(),
@@ -113,7 +113,7 @@ def test_a_tally_adds_up_to_what_folding_counts(options, count):
 
 
 def test_rows_whose_features_were_given_up_are_stood_for_by_the_next():
-    """The cells of a window sum to all rows; the window says how many were looked at."""
+    """The cells of a window sum to all rows; the window records how many were sampled."""
     aggregator, feed = Aggregator(60.0, "me"), stream(make_reference([make_feature("f0", (1, 1, 0, 0, 0, 0))]))
     block, _ = records(1, 100)
     block.headers["input_kind"], block.headers["event_ns"] = INPUT_ROW, 0
@@ -126,7 +126,7 @@ def test_rows_whose_features_were_given_up_are_stood_for_by_the_next():
 
 @pytest.mark.parametrize("length_s", _COARSER_S)
 def test_merged_entries_keep_every_sum(length_s):
-    """Whatever is merged over, counts and totals by kind stay; nothing is left twice."""
+    """For any merge, counts and totals by kind are unchanged; no key remains twice."""
     entries = np.concatenate(
         [Tallier().count(records(seed, CHUNK, seconds=5000, series=2)[0].headers) for seed in range(4)]
     )

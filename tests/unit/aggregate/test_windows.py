@@ -52,7 +52,7 @@ def test_a_record_without_event_time_counts_at_its_start(aggregator):
 
 
 def test_series_are_kept_apart(aggregator):
-    """Cohorts of one block become windows of their own, whatever the order of the records."""
+    """Cohorts of one block become separate windows, in any order of the records."""
     mixed = block([5, 1, 70, 2])
     mixed.headers["series"] = [0, 1, 0, 1]
     aggregator.fold(stream(), mixed)
@@ -83,7 +83,7 @@ def test_a_silent_window_closes_after_its_length(aggregator, clock):
 
 
 def test_late_records_wait_and_come_out_as_one_delta(aggregator, clock):
-    """What comes far behind the watermark is held ten seconds and leaves as a further part of its window."""
+    """Records far behind the watermark are held ten seconds and become a further part of their window."""
     feed = stream()
     aggregator.fold(feed, block([10, 600]))
     assert spans(aggregator.close()) == []  # opened behind the watermark, so held
@@ -99,7 +99,7 @@ def test_late_records_wait_and_come_out_as_one_delta(aggregator, clock):
 
 
 def test_closing_everything_leaves_nothing_open(aggregator):
-    """A flush closes windows due or not; the snapshot stays what it was."""
+    """A flush closes all windows; the snapshot is unchanged."""
     aggregator.fold(stream(), block([10, 300, 301]))
     before = [window.calls for window in aggregator.snapshot()]
     assert spans(aggregator.close(everything=True)) == [(0, 1), (300, 2)]
@@ -123,7 +123,7 @@ def test_labels_open_a_part_without_calls(aggregator, clock):
 
 
 def test_an_overwritten_batch_counts_as_a_call_without_rows_in_the_cells(aggregator):
-    """Call, rows and duration of a batch survive its features; other rows are to stand for them."""
+    """Call, rows and duration of a batch survive its features; other rows are weighted for them."""
     feed = stream()
     position = feed.arena.reserve(10 * 3)
     feed.arena.block(position, 10, 3)[:] = 0.0

@@ -102,7 +102,7 @@ def reference() -> Reference:
 
 @dataclass
 class Clock:
-    """The monotonic clock of what records; moves only when it is told to."""
+    """The monotonic clock of the recorder; it is set explicitly."""
 
     now_ns: int = 1_000 * NS
 
@@ -184,7 +184,7 @@ class Oracle:
         if value is None:
             self.results["invalid"] += 1
         elif answer in ("batch", "failed"):
-            return  # nobody knows yet that no such prediction will come
+            return  # it is not known yet that no such prediction will come
         elif answer in (None, "unreadable"):
             self.results["unanswered"] += 1
         else:

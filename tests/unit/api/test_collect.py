@@ -19,7 +19,7 @@ def rs():
 
 
 def test_predictions_inside_are_collected_in_order(rs):
-    """Ids, models and versions of what was predicted inside, nothing from before or after."""
+    """Ids, models and versions of the predictions inside, none from before or after."""
     first = rs.observe("first", version="1")(lambda x: x)
     second = rs.observe("second", version="2", variant="canary")(lambda x: x)
     first([0.0])
@@ -38,7 +38,7 @@ def test_predictions_inside_are_collected_in_order(rs):
 
 
 def test_ids_and_the_time_they_took_come_in_one_answer(rs):
-    """The ids are those of each; the extent is from the first start to the last end, without what is still in progress."""
+    """The ids are those of each; the extent is from the first start to the last end, without predictions in progress."""
     predict = rs.observe("delays", version="7", variant="canary")(lambda x: x)
     extents = []
     outer = rs.observe("outer")(lambda x: extents.append(made.summary()))

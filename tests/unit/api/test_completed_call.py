@@ -25,7 +25,7 @@ def rs():
 
 
 def test_a_call_that_is_over_counts_with_its_duration_and_phases(rs):
-    """Traffic, latency and phases are what was said, in the window of the start that was said."""
+    """Traffic, latency and phases are as given, in the window of the given start."""
     rs.record("POST /predict", 0.25, version="2.0", start=START_S + 5, phases={"queue": 0.05, "predict": 0.15})
     (window,) = rs.windows()
     assert (window.key.model, window.key.version, window.calls, window.rows) == ("POST /predict", "2.0", 1, 1)
@@ -133,7 +133,7 @@ def test_phases_that_are_no_mapping_cost_the_phases(rs, phases):
 
 @pytest.mark.parametrize("phases", [None, {}, pd.Series({"queue": 0.1}), pd.Series(dtype=float)], ids=repr)
 def test_phases_by_name_may_be_any_mapping(rs, phases):
-    """Nothing asks for their truth, which a Series does not have."""
+    """Their truth value is not used, which a Series does not have."""
     rs.record("job", 0.5, phases=phases)
     (window,) = rs.windows()
     assert (window.calls, rs.losses()) == (1, {})

@@ -1,4 +1,4 @@
-"""`observe` without parentheses names the model after the function; what it cannot use raises at decoration."""
+"""`observe` without parentheses names the model after the function; invalid arguments raise at decoration."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_off_returns_the_function_itself():
 
 
 class Hostile:
-    """What raises whatever is asked of it."""
+    """An object that raises on any access."""
 
     def __repr__(self):
         raise RuntimeError("not for you")

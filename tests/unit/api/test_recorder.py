@@ -50,6 +50,6 @@ def test_a_call_that_fails_is_an_error():
 
 
 def test_there_is_none_when_all_is_off():
-    """Who asks is told, and calls on without."""
+    """The caller gets an answer, and continues without."""
     with fly(disabled=True) as rs:
         assert rs.recorder("delays") is None

@@ -18,7 +18,7 @@ class Model:
 
 
 def test_tags_add_up_and_are_the_objects_own():
-    """What was said before stays unless it is said anew; another object has its own."""
+    """Earlier tags stay unless set again; another object has its own."""
     with fly() as rs:
         one, other = Model(), Model()
         rs.tag(one, name="delays", version="1")

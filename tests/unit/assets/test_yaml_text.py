@@ -1,4 +1,4 @@
-"""What is written as YAML is read as what it was."""
+"""A value written as YAML is read back unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark says about its numbers."""
+"""Sentences of a benchmark about its numbers."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_rows_are_read_from_files(tmp_path, name):
     ("name", "text"), [("gone.json", None), ("a.json", "{"), ("a.json", "[]"), ("a.parquet", "x"), ("a.csv", "a\n")]
 )
 def test_a_file_without_rows_is_refused(tmp_path, name, text):
-    """Whatever is wrong with it, the message says what to give."""
+    """For any mistake, the message says what to pass."""
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError, match=r"give Parquet, JSON, JSON lines or CSV|holds no rows"):

@@ -1,4 +1,4 @@
-"""Two servers are asked in turns over kept connections; what they refuse is said."""
+"""Two servers get requests in turns over kept connections; refusals are reported."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def test_arms_take_turns_and_begin_with_another_one_each_lap() -> None:
 
 
 def test_a_round_says_the_median_of_its_laps_and_the_first_round_is_thrown_away() -> None:
-    """One slow lap does not move a round, and what is slow at first is not measured."""
+    """One slow lap does not move a round, and the warm-up is not measured."""
     seconds = iter([100.0, 100.0, 100.0, 1.0, 9.0, 2.0, 3.0, 5.0, 4.0])
     assert interleave({"a": lambda: next(seconds)}, rounds=2, laps=3) == {"a": [2.0, 4.0]}
 

@@ -32,7 +32,7 @@ def test_a_figure_is_judged_by_its_budget(value: float, budget: dict[str, float]
 
 
 def test_a_figure_in_doubt_is_not_judged() -> None:
-    """A run on a machine too busy to tell claims neither success nor failure."""
+    """A run on a busy machine claims neither success nor failure."""
     assert _table.verdict(1.0, {"max": 0.25}, doubt="neighbours") == "too noisy"
 
 

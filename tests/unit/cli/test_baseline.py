@@ -126,7 +126,7 @@ def test_sealed_hours_and_folders_keep_them(store, capsys, tmp_path):
 
 
 def test_the_schema_stays_and_a_writer_goes_on(store):
-    """A server of a former version must not find a newer store because somebody said something about it."""
+    """An annotation must not make a store newer for a server of a former version."""
     with sqlite3.connect(store) as connection:
         before = connection.execute("PRAGMA user_version").fetchone()
     assert main(["baseline", "exclude", str(store), *SPAN, "--why", "load test"]) == 0
@@ -138,7 +138,7 @@ def test_the_schema_stays_and_a_writer_goes_on(store):
 
 
 def test_long_reasons_are_cut_and_hostile_ones_are_harmless(store, capsys):
-    """What one person writes is shown to others."""
+    """Annotations of one person are shown to others."""
     add_annotation(store, Annotation(0, "exclude", "", "", "", 0, 10**18, "\x1b[31mred\n" + "x" * 5000, "me\x07", 0))
     assert len(read_annotations(store)[0].why) == 500
     assert main(["baseline", "show", str(store)]) == 0

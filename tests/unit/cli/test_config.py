@@ -1,4 +1,4 @@
-"""``radiosonde config``: exit codes, and what is printed."""
+"""``radiosonde config``: exit codes and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``radiosonde diagnose``: exit codes, formats, and what is said when it cannot run."""
+"""``radiosonde diagnose``: exit codes, formats, and messages when it cannot run."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_what_cannot_run_exits_with_2_and_one_sentence(healthy, capsys, tmp_path
     "arguments", [["--model", "nobody"], ["--until", "2012-01-01"], ["--since", "2200-01-01"]], ids=" ".join
 )
 def test_nothing_to_look_at_exits_with_3_and_says_what_the_store_holds(healthy, capsys, arguments):
-    """A model nobody has, a time before the store, a time after it: never healthy, in text and in JSON."""
+    """An unknown model, a time before the store, a time after it: never healthy, in text and in JSON."""
     assert main(["diagnose", str(healthy), *arguments]) == 3
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("NOT CHECKED")
@@ -178,7 +178,7 @@ def test_a_store_that_is_not_written_to_is_stale_by_the_writer_s_clock(tmp_path,
 
 
 def test_sealed_hours_are_as_old_as_they_were_in_the_store(tmp_path):
-    """Sealing moves windows, it does not write them anew."""
+    """Sealing moves windows without writing them again."""
     store = age(make_windows_store(tmp_path / "old.sqlite", labels=None), 8 * 86_400)
     seal(store, tmp_path / "sealed", everything=True)
     assert main(["diagnose", str(tmp_path / "sealed")]) == 4

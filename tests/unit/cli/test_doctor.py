@@ -71,7 +71,7 @@ def doctor(plugins, monkeypatch, capsys):
 
 
 def to_fix(found):
-    """Return what is to be fixed, as (what is said, command)."""
+    """Return the lines to fix, as (sentence, command)."""
     return [(line["said"], line["command"]) for line in found["lines"] if line["state"] == "fix"]
 
 
@@ -148,7 +148,7 @@ def test_a_healthy_server_is_fine_and_the_next_command_starts_it(doctor, tmp_pat
 
 
 def test_an_unreachable_collector_is_something_to_do(doctor, free_port):
-    """Nobody listens: the address, the reason and what to type."""
+    """Connection refused: the address, the reason and the command."""
     code, found = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://user:pass@127.0.0.1:{free_port}")
     ((said, command),) = to_fix(found)
     assert code == 1
@@ -178,7 +178,7 @@ def test_a_collector_that_accepts_and_says_nothing_costs_a_second(doctor):
 
 
 def test_an_unsupported_version_is_something_to_do(plugins, doctor):
-    """What is installed, what is supported, and the line that installs it."""
+    """The installed version, the supported ones, and the line that installs one."""
     plugins(numpy=("numpy >= 99",))
     code, found = doctor()
     assert code == 1
@@ -341,7 +341,7 @@ def test_a_join_store_in_redis_is_asked(doctor, answer, code):
 
 
 def test_a_spool_needs_its_folder_and_its_agent(doctor, tmp_path):
-    """Others may read it; nobody drains it; an agent does."""
+    """Readable by others; without an agent; with an agent."""
     folder = tmp_path / "spool"
     folder.mkdir(mode=0o755)
     code, found = doctor(RADIOSONDE_SPOOL=folder)

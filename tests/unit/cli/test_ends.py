@@ -67,7 +67,7 @@ def test_whatever_ends_a_command_has_a_code_that_is_no_answer(monkeypatch, capsy
 
 @pytest.mark.parametrize("answer", [0, 1, 2, 3])
 def test_an_answer_is_handed_on(monkeypatch, answer):
-    """What a command returns is its exit code."""
+    """The return value of a command is its exit code."""
     monkeypatch.setattr(cli, "COMMANDS", (command(lambda args: answer),))
     assert main(["try"]) == answer
 

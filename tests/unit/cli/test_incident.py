@@ -110,7 +110,7 @@ def test_a_muted_incident_calls_for_nobody_until_the_time_is_over(ill, capsys, m
 
 
 def test_an_acknowledged_incident_is_still_a_finding_and_both_are_undone(ill, capsys, tmp_path):
-    """The report says who and why; reopen takes everything back, and what was said is kept."""
+    """The report names author and reason; reopen withdraws everything, and annotations are kept."""
     (incident,) = listed(ill, capsys)
     assert main(["incident", "ack", ill, incident["id"], "--for", "30m", "--why", "rolling back"]) == 0
     assert main(["diagnose", ill, "--html", str(tmp_path / "r.html")]) == 1

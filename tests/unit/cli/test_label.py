@@ -32,7 +32,7 @@ def _clock(monkeypatch):
 
 @pytest.fixture
 def store():
-    """Return a store that keeps what it is given."""
+    """Return a store that records its arguments."""
     return RecordingStore()
 
 
@@ -154,7 +154,7 @@ def test_bad_rows_are_counted_by_reason_and_the_rest_is_received(csv, store, cap
 
 
 def test_strict_stops_at_the_first_bad_row(csv, store):
-    """It names the row, and what was received before."""
+    """It names the row, and the labels received before."""
     with pytest.raises(
         ConfigurationError, match=r"line 3: 'soon' is not a time.* \(invalid_time\); 0 labels were received"
     ):
@@ -163,7 +163,7 @@ def test_strict_stops_at_the_first_bad_row(csv, store):
 
 
 def test_a_large_file_goes_in_chunks_and_a_failing_store_says_how_far_it_came(csv, tmp_path):
-    """10 000 labels a chunk, from both kinds of file; what was received before the failure is told."""
+    """10 000 labels per chunk, from both kinds of file; labels received before the failure are reported."""
     path = csv("id,label\n" + "".join(f"{row},yes\n" for row in range(25_000)))
     store = RecordingStore()
     assert load(path, store) == 0

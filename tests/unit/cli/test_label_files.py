@@ -1,4 +1,4 @@
-"""``radiosonde label`` on files as people have them, into a real store: what is counted is what scikit-learn and pandas count."""
+"""``radiosonde label`` on realistic files, into a real store: its counts are those of scikit-learn and pandas."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLE = {"00123": "late", "a b": "ok", "\u00e9-1": "ok", 'q"1': "late"}
 
 @pytest.fixture
 def served(tmp_path):
-    """Return a function that predicts *answers* under *ids* into a store, and later tells what became of the labels in it."""
+    """Return a function that predicts *answers* under *ids* into a store, and later returns the results of its labels."""
     path = tmp_path / "s.labels.sqlite"
     flights = []
 
@@ -114,7 +114,7 @@ def test_a_text_file_is_read_however_it_is_written(served, tmp_path, capsys, nam
     ids=["never closed", "text after it", "closed in the wrong place", "inside of a field"],
 )
 def test_a_quote_in_the_wrong_place_costs_its_rows_and_is_told(served, tmp_path, capsys, bad, read):
-    """What the strict reader of the csv module refuses is rejected with its line; no row disappears in the label of another."""
+    """Rows that the strict csv reader refuses are rejected with their line; no row disappears in the label of another."""
     text = f"id,label\na,ok\n{bad}"
     with pytest.raises(csv.Error) if read < 3 else contextlib.nullcontext():
         list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -181,7 +181,7 @@ def carriers(values):
     ids=lambda kind: str(kind[0]),
 )  # fmt: skip
 def test_right_and_wrong_are_what_scikit_learn_says_by_every_way(served, tmp_path, capsys, kind, way):
-    """Whatever carries the labels: one by one, a column, a file of either kind, a request, receipts."""
+    """For every carrier of labels: one by one, a column, a file of either kind, a request, receipts."""
     generator = np.random.default_rng(3)
     truths = [kind[place] for place in generator.integers(len(kind), size=60)]
     answers = [kind[place] for place in generator.integers(len(kind), size=60)]
@@ -243,7 +243,7 @@ def test_a_decimal_comma_is_read_where_it_is_said(served, tmp_path, capsys, text
 
 
 def test_the_later_of_two_rows_wins(served, tmp_path):
-    """Without times of their own, in a file, a column and a request; whatever the text."""
+    """Without times, in a file, a column and a request; for any text."""
     rs, store, _ = served(["a", "b", "c"], ["late"] * 3)
     file = tmp_path / "l.csv"
     file.write_text("id,label\na,ok\na,late\n")
@@ -256,7 +256,7 @@ def test_the_later_of_two_rows_wins(served, tmp_path):
 
 @pytest.mark.parametrize("missing", ["NA", "NaN", "NULL", "nan", "None", "<NA>", "n/a"])
 def test_rows_that_say_there_is_no_label_are_no_class(served, tmp_path, capsys, missing):
-    """They are told and counted as invalid; a file of nothing else ends with its own code."""
+    """They are reported and counted as invalid; a file of nothing else ends with its own exit code."""
     rs, store, _ = served(["a", "b", "c"], ["late"] * 3)
     file = tmp_path / "l.csv"
     file.write_text(f"id,label\na,late\nb,{missing}\n")

@@ -106,7 +106,7 @@ def test_show_prints_the_cells_of_one_feature(profile, capsys):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(arguments, sentence, profile, rows, capsys):
-    """Errors of ours are one line on stderr, never a traceback."""
+    """Known errors are one line on stderr, never a traceback."""
     capsys.readouterr()
     places = {"PROFILE": str(profile), "ROWS": str(rows)}
     assert cli.main(["reference", *(places.get(argument, argument) for argument in arguments)]) == 2

@@ -1,4 +1,4 @@
-"""What the command line answers, with its exit code, for stores on which a green answer would be wrong."""
+"""Answers and exit codes of the command line for stores on which a green answer would be wrong."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("world", "name", "severity"), FAULTS, ids=[world.__name__ for world, _, _ in FAULTS])
 def test_a_fault_is_exit_1_and_the_one_finding(tmp_path, capsys, world, name, severity):
-    """Whatever the length of the history, and without one."""
+    """For any length of the history, and without one."""
     code, document = ask(tmp_path, capsys, world())
     assert (code, document["status"]) == (1, "findings")
     assert [(found["name"], found["severity"]) for found in document["findings"]] == [(name, severity)]
@@ -183,7 +183,7 @@ def test_what_was_not_looked_at_and_what_is_old_is_not_green(tmp_path, capsys, w
 
 
 def test_every_passed_check_of_a_healthy_store_says_its_floor(tmp_path, capsys):
-    """Green says what it would have seen."""
+    """A healthy result includes its detection floors."""
     windows = served(6 * HOUR, per_minute=600.0, versions=2, region=3).windows()
     health = lived(windows, gc_pauses=make_durations([0.001] * 30), loop_lags=make_durations([0.002] * 100))
     code, document = ask(tmp_path, capsys, [*windows, *health])

@@ -1,4 +1,4 @@
-"""`radiosonde.toml`: what is read, and how mistakes are reported: by line, with what to write instead."""
+"""`radiosonde.toml`: its values, and reports of mistakes: by line, with the correction."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
-    """A path that is a file is no folder for a flight."""
+    """A path of a file is refused as the folder of a replay."""
     (tmp_path / "demo").write_text("mine")
     with pytest.raises(RadiosondeError, match="is not a folder"):
         clear(tmp_path / "demo")

@@ -22,14 +22,14 @@ def test_incidents_start_at_three_moments_in_the_middle_on_full_hours():
 
 
 def test_a_scenario_file_holds_moments_and_never(tmp_path):
-    """What was saved is loaded again, a moment as well as the absence of one."""
+    """Saved incidents are loaded again, including those without a time."""
     path = tmp_path / "incidents.json"
     Incidents(carrier_s=3600).save(path)
     assert Incidents.load(path) == Incidents(carrier_s=3600)
 
 
 def test_no_incident_is_no_moment():
-    """A healthy flight has nothing to tell; a broken one tells its moments in order of time."""
+    """A healthy replay reports no incidents; a broken one reports them in order of time."""
     assert Incidents().moments() == []
     assert [at_s for at_s, _ in Incidents(carrier_s=3, fetch_s=1, wind_s=2).moments()] == [1, 2, 3]
 

@@ -41,7 +41,7 @@ def test_a_prediction_is_a_class_with_the_probability_of_that_class(models):
 
 
 def test_a_destination_never_seen_is_answered_as_an_average_one(models):
-    """The second version looks at the destination, and one that training never saw is no error."""
+    """The second version uses the destination, and an unseen one is not an error."""
     assert models[1].predict({**QUIET, "dest": "XXX"})["label"] == "on_time"
 
 

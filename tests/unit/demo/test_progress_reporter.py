@@ -27,7 +27,7 @@ def test_without_a_terminal_progress_is_a_line_per_tenth():
 
 
 def read_to_the_end(screen):
-    """Read what a closed terminal still holds; Linux tells its end as an error."""
+    """Read the rest of a closed terminal; Linux reports its end as an error."""
     chunks = []
     with suppress(OSError):
         while chunk := screen.read(65_536):

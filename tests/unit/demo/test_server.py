@@ -1,4 +1,4 @@
-"""The demo's server as its own process: what it answers, what it shows, and what is told when it goes away."""
+"""The demo's server as its own process: its responses, its pages, and the error when it ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STABLE, CANARY = {**SOUTHWEST, "tailnum": "N1"}, {**SOUTHWEST, "tailnum": "N3"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return what a server starts from, with a carrier that is lost from the beginning."""
+    """Return the files of a server, with a carrier that is lost from the beginning."""
     made = tmp_path_factory.mktemp("flight")
     prepare(made, Incidents(carrier_s=0))
     return made

@@ -47,7 +47,7 @@ def served(output_at, *, hours=480, versions=("v1",), step_ns=HOUR_NS):
 
 
 def said(windows, references=None, *, past=False):
-    """Return what the check reports on *windows*."""
+    """Return the report of the check on *windows*."""
     report = Report()
     look(View("m", windows, [], references or {}, past), report)
     return report
@@ -97,7 +97,7 @@ def weekly(at):
 
 
 def test_the_usual_course_of_the_week_is_usual():
-    """In the fourth week neither days nor weekends depart, and what is usual at noon is found at night."""
+    """In the fourth week neither days nor weekends depart, and a value usual at noon is detected at night."""
     rng = np.random.default_rng(4)
     counts = [answered(rng, 400, weekly(at)) for at in range(28 * 24)]
     report = said(served(lambda at, _: counts[at], hours=28 * 24), past=True)
@@ -203,7 +203,7 @@ def test_the_reference_finds_what_was_so_from_the_first_call_on(output):
 
 
 def test_looking_once_equals_having_looked_at_every_step():
-    """What was opened until a step does not depend on what came after it."""
+    """Incidents opened until a step do not depend on later data."""
     rng = np.random.default_rng(7)
     trials = np.full((3, 300), 200.0)
     share = np.full(300, 0.2)
@@ -220,7 +220,7 @@ def test_looking_once_equals_having_looked_at_every_step():
 
 
 def test_a_passed_check_says_its_floor_and_an_empty_one_is_a_gap():
-    """Green says what it would have seen; nothing recorded is no health."""
+    """A healthy result includes its detection floors; missing data is not health."""
     report = said(served(steady(), hours=200))
     (checked,) = report.checked
     assert checked.floors

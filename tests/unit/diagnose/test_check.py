@@ -28,7 +28,7 @@ def evidence(finding):
 
 
 def test_three_healthy_weeks_of_march_have_no_finding(references):
-    """March is warmer than January and February, has storms and missing weather, and calls for nobody."""
+    """March is warmer than January and February, has storms and missing weather, and needs no action."""
     diagnosis = check(windows(), references)
     assert diagnosis.findings == ()
     assert diagnosis.healthy
@@ -71,7 +71,7 @@ def test_a_new_unit_in_the_canary_only_is_the_canary_s_own_preprocessing(referen
 
 
 def test_a_version_that_left_before_the_onset_is_not_called_unaffected(references):
-    """The canary took over all traffic a day before: that the old version was spared, nobody can know."""
+    """The canary took over all traffic a day before: it is unknown whether the old version was affected."""
     incident = Incident("scale", ONSET, 0.44704, "wind_speed")
     made = [
         replace(window, key=window.key._replace(version="v2", variant="stable"))
@@ -147,7 +147,7 @@ def test_missing_values_of_one_version_only_are_its_own_preprocessing(references
 
 
 def test_a_burst_that_is_over_says_until_when(references):
-    """A two-day burst of missing values has an end; it calls for nobody now, and is a finding of the past."""
+    """A two-day burst of missing values has an end; it needs no action now, and is a finding of the past."""
     made = windows(incidents=[Incident("null", ONSET, 0.5, "visib", hours=48)])
     assert check(made, references).status == "healthy"
     (finding,) = check(made, references, past=True).findings
@@ -203,7 +203,7 @@ def test_one_version_without_labels_phases_or_reference_lists_what_was_not_check
     ],
 )
 def test_no_window_at_all_is_not_checked_and_says_what_to_do(days, model, because):
-    """An empty store, or a model name nobody has, is never healthy."""
+    """An empty store, or an unknown model name, is never healthy."""
     diagnosis = check(windows(days=days) if days else [], {}, model=model)
     assert (diagnosis.status, diagnosis.healthy) == ("not checked", False)
     (gap,) = diagnosis.missing

@@ -1,4 +1,4 @@
-"""Which contrasts of the cells are looked at."""
+"""Selection of the contrasts of cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from radiosonde.reference import Reference
 
 @pytest.mark.parametrize(("provisional", "unseen"), [(False, {"wind", "carrier"}), (True, {"wind"})])
 def test_unseen_categories_of_a_provisional_reference_say_nothing(provisional, unseen):
-    """What a provisional reference has not seen is no signal of a categorical feature; text among numbers is one."""
+    """Categories unseen by a provisional reference are not a signal; text among numbers is one."""
     reference = Reference.fit({"wind": np.arange(50.0), "carrier": ["UA", "AA"] * 25})
     panel = FeaturePanel(
         model="delays",

@@ -103,7 +103,7 @@ def test_half_of_the_failing_calls_are_enough_where_others_rarely_have_it():
 
 
 def test_what_always_failed_is_a_note_and_no_finding():
-    """One call in two thousand fails, always those of an old plan: nobody is called, and the report says it."""
+    """One call in two thousand fails, always those of an old plan: the report lists it as a note."""
     windows = served(plan=[0.0, 0.0, 1.0, 0.0, 0.0], rate=0.003)
     diagnosis = check(windows, {("m", "v1"): REFERENCE})
     (note,) = [note for note in diagnosis.notes if note.name.startswith("errors.shared")]

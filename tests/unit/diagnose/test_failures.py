@@ -1,4 +1,4 @@
-"""Failing calls: found in two windows whatever the history, at the right place, and closed again when it is over."""
+"""Failing calls: detected in two windows for any history, at the right place, and closed when over."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_two_cohorts_are_two_places_and_a_spared_one_is_said():
 
 
 def test_thirty_percent_for_eight_hours_after_three_quiet_days_is_a_page():
-    """A fault that has lasted less than a day is no note."""
+    """A fault that has lasted less than a day is not a note."""
     rng, traffic = served(1, 80 * HOUR, series(1), per_minute=10.0, rate=0.002)
     (finding,) = check(plant(rng, traffic, 0.3, 72 * HOUR).windows(), {}).findings
     assert (finding.name, finding.severity) == ("errors.errors.all", "page")
@@ -148,7 +148,7 @@ def test_a_fault_that_is_mended_by_half_goes_on():
 
 
 def test_a_new_version_that_fails_from_its_first_call_is_found_beside_the_old_one():
-    """It has no past, and 3 % is below the objective: the other version in the same minutes tells."""
+    """It has no past, and 3 % is below the objective: the comparison with the other version detects it."""
     rng, traffic = served(4, 12 * HOUR, series(2, region=3), per_minute=300.0, rate=0.001)
     young = np.array([key.version == "v2" for key in traffic.keys])
     traffic.calls[young, : 10 * HOUR] = traffic.failures[young, : 10 * HOUR] = 0
@@ -168,7 +168,7 @@ def test_a_fault_that_stops_and_comes_back_is_one_incident():
 
 
 def test_one_quiet_window_does_not_close_and_three_do_not_open_again():
-    """Looked at minute by minute, the state changes twice: opened, recovered."""
+    """Checked minute by minute, the state changes twice: opened, recovered."""
     rng, traffic = served(6, 7 * HOUR, series(1, region=2))
     traffic = plant(rng, plant(rng, traffic, 0.2, 300, 320), 0.2, 321, 340)
     states = []
@@ -192,7 +192,7 @@ def test_healthy_traffic_calls_for_nobody_however_often_one_looks(name):
 
 
 def test_parts_permuted_split_over_processes_and_shifted_in_time_say_the_same():
-    """The table holds what was counted, whoever counted it, in whatever order."""
+    """The table holds the counts of all processes, in any order."""
     rng, traffic = served(7, 4 * HOUR, series(2, region=3), per_minute=60.0)
     traffic = plant(rng, traffic, 0.3, 220, cohort="region=r1")
     windows = traffic.windows()
@@ -210,7 +210,7 @@ def test_parts_permuted_split_over_processes_and_shifted_in_time_say_the_same():
 
 
 def test_looking_once_equals_having_looked_after_every_window():
-    """What is open at a minute does not depend on what came after it."""
+    """The open incidents at a minute do not depend on later data."""
     rng, traffic = served(8, 6 * HOUR, series(2, region=3), per_minute=300.0, rate=0.002)
     traffic = plant(rng, plant(rng, traffic, 0.1, 200, 240), 0.05, 300, version="v2")
     whole = find_failures(traffic.table())

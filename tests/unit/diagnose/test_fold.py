@@ -1,4 +1,4 @@
-"""Folding: which findings are symptoms of which, and what is left of them."""
+"""Folding: symptoms are attached to their causes, and the rest is kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def found(name, kind, hour, *, severity="ticket", where=None, ended=None):
 
 
 def folded(**findings):
-    """Return what is left after folding the findings of each check: the findings, and the notes."""
+    """Return the findings and the notes after folding the findings of each check."""
     reports = {each: Report() for each in all_checks() if each.name in findings}
     assert len(reports) == len(findings)
     for each, report in reports.items():
@@ -58,7 +58,7 @@ def test_features_explain_answers_and_both_explain_wrong_ones(given, left, notes
     found("answers.shift.v2", "answers", 100, where=Place("m", "v2")),
 ])  # fmt: skip
 def test_what_began_at_another_time_or_is_elsewhere_is_no_symptom(symptom):
-    """Later, earlier, at a time nobody knows, or of one version only."""
+    """Later, earlier, at an unknown time, or of one version only."""
     findings, notes = folded(features=[FEATURE], answers=[symptom])
     assert (len(findings), notes) == (2, [])
 

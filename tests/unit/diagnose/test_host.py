@@ -1,4 +1,4 @@
-"""What the machine did beside slow calls: said as evidence, blamed only where it is beyond doubt."""
+"""The machine during slow calls: reported as evidence, blamed only if it is certain."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lived(process="worker-1", *, since=None, **before):
 
 
 def host(windows, runtime, arm=None):
-    """Return what the machine did since the onset."""
+    """Return the health of the machine since the onset."""
     return host_of(windows, runtime, ONSET_NS, END_NS, arm)
 
 
@@ -98,7 +98,7 @@ def test_what_is_not_unmistakable_is_evidence_only(since, before):
 
 
 def test_nothing_known_before_blames_nobody():
-    """Health that began to be counted with the onset is told as it is."""
+    """Health recorded only from the onset on is reported without a comparison."""
     found = host(served(), lived(since=THROTTLED)[ONSET:])
     assert "not recorded before" in found.evidence().text
     assert not found.is_to_blame
@@ -120,7 +120,7 @@ def test_a_canary_on_its_own_pod_is_compared_with_the_other_pods():
 
 
 def test_two_versions_in_one_process_have_one_machine():
-    """Then the time before the onset is what it is compared with."""
+    """Then the baseline is the time before the onset."""
     windows = [*served(slow=False), *served(key=SeriesKey("delays", "2", "canary"))]
     assert host(windows, lived(), ("2", "canary")).word == "before"
 
@@ -179,7 +179,7 @@ def test_the_verdict_is_the_machine_when_it_is_to_blame():
     ],
 )
 def test_the_verdict_goes_by_what_the_process_did_and_not_by_the_name_of_the_phase(phase, since, said):
-    """The same slow calls wait on a quiet machine and compute on a busy one, whatever their phase is called."""
+    """The same slow calls wait on a quiet machine and compute on a busy one, for any name of their phase."""
     windows = [
         replace(window, latency=replace(window.latency, phases=(phase,) if window.latency.phases else ())) for window in served()
     ]  # fmt: skip
@@ -189,7 +189,7 @@ def test_the_verdict_goes_by_what_the_process_did_and_not_by_the_name_of_the_pha
 
 
 def test_throttling_without_slow_calls_is_no_finding():
-    """A machine that is held back while answers come in time is nobody's incident; and it is no model."""
+    """A throttled machine with fast answers is not an incident; and it is not a model."""
     diagnosis = check([*served(slow=False), *lived(since=THROTTLED)], {})
     assert diagnosis.findings == ()
     assert (diagnosis.windows, diagnosis.calls) == (240, 4800)

@@ -58,7 +58,7 @@ def test_a_version_that_fails_for_a_cohort_is_the_version():
 
 
 def test_failures_of_all_versions_alike_are_no_version():
-    """A backend is likely; that all versions are alike speaks against one of them."""
+    """A backend is likely; that all versions are affected is evidence against one of them."""
     rng, traffic = served(2)
     found = causes(timed(rng, plant(rng, traffic, 0.2, START), steady(rng, MINUTES)))
     assert found["backend"].state == "likely"
@@ -136,6 +136,6 @@ def test_causes_are_plain_json_sorted_by_how_likely_they_are():
 
 
 def test_every_check_speaks_for_causes_that_there_are():
-    """A check declares what it would have shown, in the words of the causes."""
+    """A check declares the causes that it would have detected."""
     assert {cause for each in all_checks() for cause in each.about} <= set(CAUSES)
     assert {cause for each in all_checks() for cause in each.about} >= set(CAUSES) - {"telemetry"}

@@ -68,7 +68,7 @@ WORLDS = {
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_an_id_stays_from_look_to_look_and_is_the_same_everywhere(world):
-    """Looked at live from its opening on, and cold over all windows in another order: one id, whatever else is refined."""
+    """Diagnosed live from its opening on, and cold over all windows in another order: one id, while other fields are refined."""
     made = WORLDS[world]()
     last = max(window.end_ns for window in made)
     length = made[0].end_ns - made[0].start_ns
@@ -118,7 +118,7 @@ def test_the_impact_is_what_failed_beyond_the_usual():
 
 
 def marked(finding, purpose, **changes):
-    """Return a policy with what somebody said about *finding*."""
+    """Return a policy with an annotation of *finding*."""
     mark = Mark(
         purpose,
         finding.where.model,
@@ -155,7 +155,7 @@ def test_a_mute_hides_neither_what_was_not_checked_nor_stale_data():
 
 
 def test_an_acknowledged_incident_is_still_a_finding():
-    """Somebody is at it, and the exit code stays 1."""
+    """It is acknowledged, and the exit code stays 1."""
     made = served()
     (finding,) = check(made, {}).findings
     (seen,) = check(made, {}, policy=marked(finding, "ack")).findings
@@ -176,7 +176,7 @@ def test_what_was_said_is_found_again_where_the_id_changed():
     "identity", ["", "null", "[]", "{}", '{"check": "failures", "subject": "", "onset": [1, 2]}', "\ud800"]
 )
 def test_an_identity_that_cannot_be_read_matches_nothing(identity):
-    """Whatever stands in the table, a diagnosis is made."""
+    """A diagnosis is made for any contents of the table."""
     made = served()
     (finding,) = check(made, {}).findings
     assert check(made, {}, policy=marked(finding, "mute", incident="x", identity=identity)).findings

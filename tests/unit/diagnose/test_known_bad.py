@@ -1,4 +1,4 @@
-"""Known-bad intervals: an incident that is over, or time that people excluded, is no baseline for any check."""
+"""Known-bad intervals: ended incidents and excluded time are not in the baseline of any check."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_both_looks_find_is_told_once():
 
 @pytest.mark.parametrize("fault", ["missing", "unseen"])
 def test_time_that_people_excluded_is_no_baseline(fault):
-    """Without the exclusion the first days, bad as a whole, are what is usual."""
+    """Without the exclusion the first days, bad as a whole, are the baseline."""
     bad = faulty(fault, (0, 5 * DAY), (NOW, 10**6))
     excluded = KnownBad(FIRST_NS, FIRST_NS + 5 * DAY * HOUR_NS, "", "replay of another caller", 3)
     diagnosis = check(bad, references(), policy=Policy(known_bad=(excluded,)))
@@ -147,5 +147,5 @@ def test_another_model_keeps_its_baseline():
 
 
 def test_incidents_of_most_of_the_time_are_no_exception():
-    """Where more than half of the time was bad, that is how the model lives: there is no second look."""
+    """If more than half of the time was bad, that is usual for the model: there is no second pass."""
     assert check(served((100, 1000)), {}).left_out == ()

@@ -1,4 +1,4 @@
-"""What a diagnosis says of labels: a feed that stopped, the quality that is known, and the one that is not."""
+"""Diagnosis of labels: a stopped feed, known quality, and unknown quality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow calls: found within five windows whatever the history, in their version, and not where latency only breathes."""
+"""Slow calls: detected within five windows for any history, in their version, and not for ordinary variation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def traffic_of(seed, minutes, *, per_minute=1500.0, versions=2):
 
 
 def spans_of(windows):
-    """Return what is slower than before."""
+    """Return the slower places."""
     return slow_spans(make_table("m", windows), windows).spans
 
 
@@ -45,7 +45,7 @@ def test_slow_calls_are_found_within_five_windows_whatever_the_history(share, fa
 
 @pytest.mark.parametrize("world", sorted(WORLDS))
 def test_latency_that_only_breathes_calls_for_nobody(world):
-    """A day of each healthy world, looked at after every window, has no finding and no note."""
+    """A day of each healthy world, checked after every window, has no finding and no note."""
     rng, traffic = traffic_of(1, 24 * HOUR, per_minute=400.0)
     diagnosis = check(timed(rng, traffic, WORLDS[world](rng, 24 * HOUR)), {})
     assert (diagnosis.findings, diagnosis.notes) == ((), ())
@@ -71,7 +71,7 @@ def test_a_mild_slowdown_does_not_swallow_a_later_one():
 
 
 def test_a_slow_version_that_was_mended_is_a_note():
-    """Version 2 was slow for two hours and is as fast as the other since: nobody is paged for it."""
+    """Version 2 was slow for two hours and is as fast as the other since: there is no page."""
     rng, traffic = traffic_of(5, 9 * HOUR)
     healthy = steady_latency(rng, 9 * HOUR)
     windows = timed(rng, traffic, healthy, {"v2": slow(healthy, 0.2, 8, 4 * HOUR, 6 * HOUR)})
@@ -92,7 +92,7 @@ def test_a_version_that_was_slow_from_its_first_call_is_found_beside_the_others(
 
 
 def test_what_has_become_fast_again_is_a_note():
-    """An hour of slow calls this morning wakes nobody in the afternoon; asked for the past, it is a finding."""
+    """An hour of slow calls this morning is a note in the afternoon; for the past interval it is a finding."""
     rng, traffic = traffic_of(4, 8 * HOUR)
     windows = timed(rng, traffic, slow(steady_latency(rng, 8 * HOUR), 0.05, 10, 3 * HOUR, 4 * HOUR))
     now = check(windows, {})

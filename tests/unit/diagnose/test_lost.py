@@ -1,4 +1,4 @@
-"""What a host has lost is a gap, and stands beside every required check that it weakens."""
+"""Losses of a host are a gap, and are listed with every required check that they weaken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def traffic(minute: int, model: str = "delays"):
 
 
 def told(first: int, end: int, calls: int, model: str = "delays", process: str = "p1"):
-    """Return what a process writes down that lost windows of those minutes."""
+    """Return the record of a process that lost windows of those minutes."""
     window = make_runtime_window(
         START_NS + first * MINUTE_NS, START_NS + end * MINUTE_NS, process=process, observed_s=0.0
     )
@@ -53,7 +53,7 @@ SERVED = [traffic(minute) for minute in range(60)]
     ids=["windows", "labels", "two processes", "another model's", "of too many models"],
 )
 def test_a_loss_is_a_gap_and_weakens_what_is_required(lost, words):
-    """The share is that of the calls of the span; each check that a gate can insist on says what it lacks."""
+    """The share is that of the calls of the span; each check that a gate can require lists it."""
     found = check([*SERVED, *lost], {}, model="delays")
     assert [gap.because.startswith(words) for gap in found.not_checked if gap.check == "what was lost"] == [True]
     required = [passed for passed in found.checked if passed.subject in ("errors", "latency")]
@@ -80,7 +80,7 @@ def test_a_model_that_was_lost_whole_is_not_healthy(others):
 
 @pytest.mark.parametrize("age_days", [0, 3, 90], ids=["minutes", "hours", "days"])
 def test_the_share_stays_when_windows_are_added_up(age_days, tmp_path):
-    """Counts of what was lost add up as those of what was kept do; the span is that of the tier."""
+    """Counts of losses merge like other counts; the span is that of the tier."""
     writer = StoreWriter(tmp_path / "a.db", clock_ns=lambda: START_NS, tiers=Tiers())
     writer.write([*SERVED, told(0, 60, 2000, process="p1"), told(0, 60, 4000, process="p2")])
     writer.compact(START_NS + age_days * DAY_NS + DAY_NS // 24)

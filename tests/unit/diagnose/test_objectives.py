@@ -51,7 +51,7 @@ class TestFailures:
 
     @pytest.mark.parametrize(("rate", "slo"), [(0.009, 0.01), (0.0008, 0.001), (0.18, 0.2), (0.0, 0.01)])
     def test_a_service_just_below_its_objective_calls_for_nobody(self, rate, slo):
-        """Ten draws of a day each, looked at after every window: an objective that is kept is no finding."""
+        """Ten draws of a day each, checked after every window: a kept objective is not a finding."""
         opened = 0
         for seed in range(10):
             _, traffic = served(1440, rate, seed=seed, per_minute=300.0)
@@ -127,7 +127,7 @@ class TestLatency:
         assert check(windows, {}).findings == ()
 
     def test_a_bound_that_is_kept_is_checked_with_its_floor(self):
-        """Half a per cent of slow calls is within it, and the report says what it would have seen."""
+        """Half a per cent of slow calls is within it, and the report includes the detection floor."""
         diagnosis = check(self.windows(60, 0.004), {}, policy=self.POLICY)
         assert diagnosis.findings == ()
         (line,) = [entry for entry in diagnosis.checked if "objective" in entry.check]
@@ -135,7 +135,7 @@ class TestLatency:
         assert 0.01 < line.floors[-1].value < 0.03
 
     def test_what_began_with_a_change_is_one_finding(self):
-        """Calls become slow at minute 200: the change and the broken objective are told once."""
+        """Calls become slow at minute 200: the change and the broken objective are one finding."""
         (finding,) = check(self.windows(300, 0.1, start=200), {}, policy=self.POLICY).findings
         assert finding.name != "latency.objective.all"
         assert any(item.name == "objective" for item in finding.evidence)

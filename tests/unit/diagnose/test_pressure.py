@@ -41,7 +41,7 @@ def test_a_shortage_explains_the_slow_calls_of_the_same_time(name, since):
 
 @pytest.mark.parametrize(("name", "since"), SHORTAGES)
 def test_a_busy_machine_that_answers_in_time_is_a_note(name, since):
-    """Nobody is called; the report says it."""
+    """It is a note in the report."""
     diagnosis = check([*served(), *lived(since=since, **USUAL)], {})
     assert diagnosis.findings == ()
     assert [note.name for note in diagnosis.notes] == [f"runtime.{name}.all"]

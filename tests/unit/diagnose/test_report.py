@@ -1,4 +1,4 @@
-"""What a person reads: the text of 100 columns and the one-file HTML report."""
+"""Reports: the text of 100 columns and the one-file HTML report."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def diagnosis(*findings, notes=()):
 
 
 def text_of(shown, width=100):
-    """Return what the terminal shows."""
+    """Return the output of the terminal."""
     stream = io.StringIO()
     terminal = Console(file=stream, width=width, highlight=False)
     print_diagnosis(shown, terminal, command=lambda command: command.replace("STORE", "/tmp/a.sqlite"))

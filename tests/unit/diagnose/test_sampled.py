@@ -1,4 +1,4 @@
-"""Windows that looked at one row in ten: their estimates are not taken for that many independent rows."""
+"""Windows sampled one in ten: their estimates are not treated as that many independent rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFERENCE = make_reference([make_feature("wind", [round(1000 * share) for share 
 
 
 def healthy(seed, *, says_so, looked_at=LOOKED_AT):
-    """Return two days of one and the same distribution, of which every tenth row was looked at."""
+    """Return two days of the same distribution, with every tenth row sampled."""
     draws = np.random.default_rng(seed)
     windows = []
     for hour in range(HOURS):
@@ -51,12 +51,12 @@ def test_rows_that_stand_for_ten_are_not_ten_rows_of_evidence():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sampled_healthy_traffic_has_no_finding(seed):
-    """Two days of the same distribution, a tenth of it looked at, call for nobody."""
+    """Two days of the same distribution, a tenth of it sampled, have no finding."""
     assert check(healthy(seed, says_so=True), {("delays", "1"): REFERENCE}).findings == ()
 
 
 def test_too_few_rows_looked_at_are_too_few_to_check():
-    """Of 1 440 rows 144 were looked at: that is below the 200 it takes, whatever they stand for."""
+    """Of 1 440 rows 144 were sampled: below the required 200, regardless of their weight."""
     said = check(healthy(1, says_so=True, looked_at=3), {("delays", "1"): REFERENCE}).not_checked
     assert "144 rows were counted on one of 1 grids; at least 200 are needed" in [gap.because for gap in said]
     naive = check(healthy(1, says_so=False, looked_at=3), {("delays", "1"): REFERENCE}).not_checked
@@ -64,7 +64,7 @@ def test_too_few_rows_looked_at_are_too_few_to_check():
 
 
 def test_a_window_that_changed_its_step_is_worth_less_than_its_rows():
-    """400 rows looked at one by one and 40 that stand for ten each: 800 rows, worth 800 * 800 / (400 + 40 * 100) = 145."""
+    """400 rows of weight one and 40 of weight ten: 800 rows, an effective 800 * 800 / (400 + 40 * 100) = 145."""
     whole = replace(
         make_features(REFERENCE, {"wind": [400, 0, 0, 0, 0, 0, 0, 0]}), counted_rows=400, weight_square_sum=400
     )
@@ -80,7 +80,7 @@ def test_a_window_that_changed_its_step_is_worth_less_than_its_rows():
 
 @pytest.mark.parametrize(("says_so", "weakened"), [(True, "features of 10 % of the rows were counted"), (False, "")])
 def test_features_that_were_thinned_are_said_beside_the_check_they_weaken(says_so, weakened):
-    """A tenth of the rows was looked at: whoever reads that the features passed reads that, too."""
+    """A tenth of the rows was sampled, which is stated with the passed feature checks."""
     checked = check(healthy(1, says_so=says_so), {("delays", "1"): REFERENCE}).checked
     (said,) = [entry.weakened for entry in checked if entry.subject == "features"]
     assert said.startswith(weakened)

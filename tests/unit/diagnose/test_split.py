@@ -13,7 +13,7 @@ MINUTES = 240
 
 
 def look_at(shares, keys, *, per_minute=40.0, seed=1, born=0):
-    """Return what the check says of cohorts whose calls go to the second version by *shares*, from minute *born* on."""
+    """Return the report on cohorts whose calls go to the second version by *shares*, from minute *born* on."""
     rng = np.random.default_rng(seed)
     half = len(keys) // 2
     made = rng.poisson(per_minute, (half, MINUTES))
@@ -60,7 +60,7 @@ def test_a_random_split_is_no_finding_and_says_its_floor(seed):
 
 @pytest.mark.parametrize("shares", [[0.2, 0.4], [0.2, 0.2, 0.5], [0.2, 0.2, 0.5, 0.2]])
 def test_few_cohorts_cannot_be_told_apart(shares):
-    """Two of three are alike by chance: too little to know who stands out."""
+    """Two of three are alike by chance: too few to identify an outlier."""
     report = look_at(shares, series(2, region=len(shares)))
     assert not report.findings
     assert f"serve {len(shares)} cohorts" in report.gaps[0].because

@@ -1,4 +1,4 @@
-"""What the whole answer means: green is never said of what nobody looked at."""
+"""Status of a diagnosis: healthy never covers unchecked parts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_gate_says_what_it_insists_on(require, missing):
 
 
 def test_each_model_must_have_been_checked():
-    """A model that serves hides no model that was not looked at."""
+    """A healthy model does not hide an unchecked one."""
     other = KEY._replace(model="other")
     diagnosis = check([*made(40, calls=10), *made(1, calls=3, key=other)], {})
     assert diagnosis.status == "not checked"
@@ -90,7 +90,7 @@ def test_each_model_must_have_been_checked():
     ],
 )
 def test_data_are_stale_after_three_windows_and_ten_minutes(late_ns, length_ns, stale):
-    """Whatever the length of the windows, and by wall clock alone."""
+    """For any length of the windows, and by wall clock only."""
     windows = made(40, calls=10, length_ns=length_ns)
     freshness = Freshness(written_ns=10**18, now_ns=10**18 + late_ns)
     assert check(windows, {}, freshness=freshness).status == ("stale" if stale else "healthy")

@@ -46,7 +46,7 @@ def test_the_median_bucket_holds_the_median():
 
 
 def test_a_change_of_mix_alone_is_all_mix_and_the_parts_add_up():
-    """Twice the traffic of a slow cohort is no regression; a slower cohort is."""
+    """Twice the traffic of a slow cohort is not a regression; a slower cohort is."""
     calls, slow = np.array([100, 100]), np.array([0, 10])
     mix, within = mix_and_within(slow, calls, np.array([0, 20]), np.array([100, 200]))
     assert mix + within == pytest.approx(20 / 300 - 10 / 200)

@@ -71,7 +71,7 @@ def test_a_clock_that_was_set_back_is_a_note():
 
 @pytest.mark.parametrize(("weight", "found"), [(1, 0), (20, 0), (1000, 1)])
 def test_a_sample_too_thin_to_show_anything_is_a_note(weight, found):
-    """Each of the rows that were looked at stands for *weight*; a thousand leaves forty of 40 000."""
+    """Each sampled row has weight *weight*; a thousand leaves forty of 40 000."""
     rows = 2000
     cells = np.zeros((1, 14), dtype=np.int64)
     cells[0, 0] = rows

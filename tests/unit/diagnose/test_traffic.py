@@ -1,4 +1,4 @@
-"""Traffic: what is gone is found within a few windows at its place, and how a service lives calls for nobody."""
+"""Traffic: missing calls are detected within a few windows at their place, and usual rhythms need no action."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def health(minutes, *, first=0):
 
 
 def look_at(windows, runtime=(), beside=(), *, past=False):
-    """Return what the traffic check says."""
+    """Return the report of the traffic check."""
     report = Report()
     look(View("m", windows, runtime, {}, past, beside), report)
     return report
@@ -87,7 +87,7 @@ def test_a_model_that_is_silent_while_its_process_lives_is_a_page():
 
 
 def test_a_model_that_is_silent_while_another_goes_on_is_a_page():
-    """The same, told by the windows of another model of the store."""
+    """The same, known from the windows of another model of the store."""
     rng = np.random.default_rng(2)
     mine = windows_of(rng.poisson(300, 240))
     other = [replace(window, key=window.key._replace(model="n")) for window in windows_of(rng.poisson(50, 250))]
@@ -178,7 +178,7 @@ def test_healthy_traffic_calls_for_nobody_however_often_one_looks(name):
 
 
 def test_a_cold_look_says_what_looking_after_every_window_said():
-    """What is open and since when is the same at each minute as what the whole replay says of that minute."""
+    """Open incidents and onsets at each minute equal those of the whole replay for that minute."""
     rng = np.random.default_rng(9)
     calls = rng.poisson(np.select([np.abs(np.arange(420) - 330) < 20, np.arange(420) > 400], [120, 90], 300))
     windows = windows_of(calls)
@@ -218,7 +218,7 @@ def test_a_fall_at_midnight_is_a_note_until_weekdays_are_known(days, severity):
 
 
 def test_evidence_pays_for_its_looks():
-    """The same deviation says less where more steps and series were looked at; it is never below nought."""
+    """The same deviation is weaker evidence with more steps and series; it is never negative."""
     rng = np.random.default_rng(1)
     short, long = (make_volume_grid(rng, WORLDS["season"](rng, days * DAY, 600.0), KEYS) for days in (1, 10))
     assert _ln_e(short, 8.0) - _ln_e(long, 8.0) == pytest.approx(np.log(10), abs=0.01)

@@ -1,4 +1,4 @@
-"""Traffic in long windows, by jobs and by few callers: what is gone is found, what cannot be known is said, and healthy rhythms call for nobody."""
+"""Traffic in long windows, by jobs and by few callers: missing calls are detected, unknowns are gaps, and healthy rhythms need no action."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_floor_of_long_windows_is_honest(steps):
 
 
 def look_at(windows, beside=()):
-    """Return what the traffic check says."""
+    """Return the report of the traffic check."""
     report = Report()
     look(View("m", windows, [], {}, False, list(beside)), report)
     return report
@@ -122,7 +122,7 @@ def test_a_job_that_does_less_or_more_than_ever_is_a_ticket(factor, affected, at
 
 @pytest.mark.parametrize("every", [lambda _: True, lambda day: day % 7 < 5, lambda day: day % 2 == 0], ids=["daily", "weekdays", "every other"])  # fmt: skip
 def test_a_healthy_job_is_no_finding_on_any_day(every):
-    """Looked at every eleven hours from the second week on."""
+    """Checked every eleven hours from the second week on."""
     windows = windows_of(job(21, every=every))
     for look_hour in range(14 * 24, 21 * 24 + 1, 11):
         until_ns = START_NS + look_hour * HOUR * MINUTE_NS
@@ -162,7 +162,7 @@ def test_a_small_cohort_that_falls_silent_while_the_others_go_on_is_a_ticket(sha
 
 
 def test_a_cohort_of_a_handful_of_calls_is_said_to_be_unknown():
-    """Four calls in a day: nobody can say how many are usual, and the check does not pass over it."""
+    """Four calls in a day: the usual number is unknown, and the check reports a gap."""
     minutes, keys = 26 * HOUR, series(1, region=2)
     calls = np.stack([np.full(minutes, 60), np.zeros(minutes)])
     calls[1, [100, 700, 901, 1400]] = 1

@@ -37,7 +37,7 @@ def test_looking_after_every_hour_of_healthy_canaries_alarms_within_the_stated_r
 
 
 def test_a_bad_hour_of_both_arms_is_no_evidence_against_one():
-    """The rate may do what it likes; only the difference counts."""
+    """The rate may vary freely; only the difference counts."""
     rng = np.random.default_rng(6)
     rate = np.where(np.arange(300) % 50 < 10, 0.6, 0.02)
     trials, rest = np.full((1, 300), 6), np.full((1, 300), 54)

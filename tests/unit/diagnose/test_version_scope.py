@@ -22,7 +22,7 @@ from radiosonde.diagnose.version_scope import VersionScope, judge_versions, scop
     ],
 )
 def test_only_these_versions_needs_rows_of_the_others(rises, trials, versions, untested):
-    """Affected, spared and unknown are told apart by the rows since the onset."""
+    """Affected, spared and unknown are distinguished by the rows since the onset."""
     assert judge_versions(np.array(rises), np.array(trials, dtype=np.float64)) == (versions, untested)
 
 

@@ -26,7 +26,7 @@ from tests.unit.pipeline import spooled
 
 
 class LinesExporter(BaseExporter):
-    """Appends a line of JSON per window to a file; the path stands for the carrier's own setting."""
+    """Appends a line of JSON per window to a file; the path serves as the carrier's own setting."""
 
     setting = "service_name"
     interval_s = 3600.0
@@ -58,7 +58,7 @@ class LinesExporter(BaseExporter):
 
 
 def health(settings, variables):
-    """Say that all is well."""
+    """Report that it works."""
     yield ExporterHealth("ok", f"lines: {settings.service_name}")
 
 

@@ -23,7 +23,7 @@ def test_everything_is_kept_below_the_bound():
 
 
 def test_the_lowest_rank_is_cut_first():
-    """Units go by rank, whole, and what is cut is counted."""
+    """Units are granted by rank, whole, and cut ones are counted."""
     kept, cut = keep_units([list(reversed(units(5, 4, 3)))], 9)
     assert ([unit.rank for unit in kept], cut) == ([(0,), (1,)], 3)
 
@@ -46,7 +46,7 @@ def test_the_bound_holds_and_every_series_is_accounted_for(kinds, limit):
 
 @pytest.mark.parametrize("max_series", [150, 400, 1000])
 def test_an_export_stays_within_its_bound_and_says_what_it_cut(max_series):
-    """Exported and cut series add up to all there are, whatever the bound."""
+    """Exported and cut series add up to the total, for any bound."""
     features = [make_feature(f"f{index}", (5,) * 10 + (0,) * 4) for index in range(20)]
     reference = make_reference(features)
     windows = [

@@ -229,7 +229,7 @@ def test_calibration_bins_carry_rows_correct_and_confidence():
 
 
 def test_windows_of_one_series_on_two_grids_add_up():
-    """A series whose reference was replaced is one series: only its cells are told apart."""
+    """A series whose reference was replaced is one series: only its cells are separate."""
     windows = [make_window(durations_s=[0.004]), make_window(durations_s=[0.2, 0.3], errors={"ValueError": 1})]
     exposition = text(make_snapshot(*windows))
     assert family(exposition, "radiosonde_prediction_calls_total")[1:] == [
@@ -241,7 +241,7 @@ def test_windows_of_one_series_on_two_grids_add_up():
 
 
 def test_the_overflow_cohort_is_marked():
-    """What is beyond the bound on cohorts is one series with OpenTelemetry's mark."""
+    """Cohorts beyond the bound are one series with OpenTelemetry's mark."""
     window = make_window(SeriesKey("delays", "1", "stable", "__overflow__"))
     (line,) = family(text(make_snapshot(window)), "radiosonde_prediction_rows_total")[1:]
     assert line.endswith(

@@ -64,7 +64,7 @@ def test_one_process_is_on_the_page_as_it_is_on_a_page_of_its_own(tmp_path, snap
 
 @pytest.mark.parametrize("times", [2, 3])
 def test_processes_add_up(tmp_path, snapshot, times):
-    """Counters, histograms and sums that may fall are summed, whatever the order; gauges are not; ended ones are kept."""
+    """Counters, histograms and non-monotonic sums are summed, in any order; gauges are not; ended ones are kept."""
     all_files = [MultiprocessFiles(str(tmp_path), lambda: snapshot, f"p{place}") for place in range(times)]
     for files in all_files:
         files.publish()
@@ -80,7 +80,7 @@ def test_processes_add_up(tmp_path, snapshot, times):
 
 
 def test_a_name_that_goes_on_keeps_its_totals(tmp_path, snapshot):
-    """An agent that is started again writes over what it wrote, and adds nothing."""
+    """A restarted agent overwrites its files, and adds nothing."""
     for _ in range(3):
         files = MultiprocessFiles(str(tmp_path), lambda: snapshot, "agent")
         files.publish()

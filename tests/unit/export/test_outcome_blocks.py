@@ -84,7 +84,7 @@ def test_joint_counts_have_all_pairs_and_bins():
 
 
 def test_a_model_without_labels_has_no_joint_counts():
-    """Eighty series per version are not spent on models that nobody labels."""
+    """Eighty series per version are not spent on models without labels."""
     assert not any("joint" in name for name in samples(make_window(output=make_output([("yes", 0.9)]))))
 
 
@@ -150,7 +150,7 @@ def outcomes(draw: st.DrawFn) -> Outcome:
 
 @given(st.lists(st.lists(outcomes(), max_size=8), min_size=2, max_size=5))
 def test_no_counter_ever_falls(batches):
-    """Whatever is corrected, what is exported as a counter or a histogram only grows from one export to the next."""
+    """For any corrections, exported counters and histograms only grow from one export to the next."""
     aggregator, builder = Aggregator(60.0, "p"), BlockBuilder()
     before: dict = {}
     for batch in batches:

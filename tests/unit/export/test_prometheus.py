@@ -97,7 +97,7 @@ def test_registering_takes_no_snapshot():
     ],
 )
 def test_the_format_is_negotiated(collector, accept, content_type):
-    """OpenMetrics goes to who asks for it and the classic text to everybody else."""
+    """OpenMetrics is served on request and the classic text otherwise."""
     body, given = collector.respond(accept)
     assert given == content_type
     assert body.endswith(b"# EOF\n") == content_type.startswith("application")
@@ -150,7 +150,7 @@ def fetch(server, host, query="", method="GET", **headers):
 
 
 def test_serve_listens_on_this_machine_alone(collector):
-    """What is served is what is rendered, on 127.0.0.1 where no other address is given."""
+    """The rendered page is served, on 127.0.0.1 unless another address is given."""
     with served(collector) as server:
         assert server.server_address[0] == "127.0.0.1"
         assert fetch(server, "127.0.0.1")[2] == collector.render()

@@ -1,4 +1,4 @@
-"""What a backend needs to know of a reference: the meaning of cells, and the shares of the output."""
+"""Exported parts of a reference: the meaning of cells, and the shares of the output."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_is_for_people_is_cut_first():
 
 
 def test_a_new_reference_replaces_the_lines_that_were_kept():
-    """Constant values are spelled out once, and anew when they are others."""
+    """Constant values are encoded once, and again when they change."""
     builder = BlockBuilder()
     first = make_reference(classes=("no", "yes"), predicted_counts=(6, 2), priors=(0.5, 0.5))
     second = replace(first, output=replace(first.output, predicted_counts=(2, 6)))

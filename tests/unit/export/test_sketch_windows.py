@@ -1,4 +1,4 @@
-"""Sketch events are one per release and feature, whatever the number of cohorts."""
+"""Sketch events are one per release and feature, for any number of cohorts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters of floats do not fall by rounding, and do fall when a series begins anew."""
+"""Counters of floats do not fall by rounding, and do fall when a series is reset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROW = (("radiosonde.model.name", "delays"),)
     ],
 )
 def test_a_fall_of_rounding_is_held(exported, seen):
-    """One counter and one histogram sum: what is lower by units in the last place stays, a real fall is exported."""
+    """One counter and one histogram sum: a fall by units in the last place is suppressed, a real fall is exported."""
     scalar, histogram = Labels((ROW,)), Labels((ROW,), (1.0,))
     found, sums = [], []
     for value in exported:

@@ -1,4 +1,4 @@
-"""The health of the process is counted where it happens, kept apart from the models, and given up when all ends."""
+"""The health of the process is measured at the source, kept apart from the models, and released at shutdown."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def test_cpu_memory_and_collections_are_counted():
 
 
 def test_a_blocked_loop_is_seen_by_its_timer():
-    """A prediction in a coroutine is enough to look at its loop; a block of 0.6 s is a lag of at least 0.35 s."""
+    """A prediction in a coroutine starts the observation of its loop; a block of 0.6 s is a lag of at least 0.35 s."""
 
     async def serve(rs):
         rs.observe("delays")(predict)(ROW)
         rs.watch_loop()
-        time.sleep(0.6)  # noqa: ASYNC251 - the fault that is looked for
+        time.sleep(0.6)  # noqa: ASYNC251 - the tested fault
         for _ in range(200):
             await asyncio.sleep(0.01)
             if runtime_of(rs).loop_lags.counts.any():
@@ -191,7 +191,7 @@ def test_a_window_ends_with_its_time():
 
 
 def test_off_is_off():
-    """No hook, no window, no metric; what is queued is the very function."""
+    """No hook, no window, no metric; the queued function is unwrapped."""
     hooks = len(gc.callbacks)
     with fly(runtime=False) as rs:
         rs.observe("delays")(predict)(ROW)
@@ -206,7 +206,7 @@ def test_off_is_off():
 
 
 def test_the_end_takes_the_hooks_back():
-    """After shutdown the collector calls nobody of ours, and a second start counts anew."""
+    """After shutdown the collector calls no hook of Radiosonde, and a second start counts from zero."""
     hooks = list(gc.callbacks)
     flight = Flight(Guard(reraise=True), environment={})
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the kernel says of contention: run queues of all threads, pressure of the group or the machine, memory and its limit."""
+"""Contention from the kernel: run queues of all threads, pressure of the group or the machine, memory and its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel says of a process: limits and throttling of control groups of both versions, memory, GPUs."""
+"""Health of a process from the kernel: limits and throttling of control groups of both versions, memory, GPUs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_throttling_is_read_in_the_units_of_either_version(tmp_path, text, expec
 
 
 def test_a_group_made_anew_counts_from_zero():
-    """What was added is never negative; a file that went away adds nothing."""
+    """The increase is never negative; a missing file adds nothing."""
     before = Throttling(600, 228, 1.5)
     assert Throttling(700, 230, 2.0).since(before) == Throttling(100, 2, 0.5)
     assert Throttling(10, 1, 0.1).since(before) == Throttling(10, 1, 0.1)

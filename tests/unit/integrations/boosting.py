@@ -1,4 +1,4 @@
-"""What the tests of the boosting libraries share: rows, a flight with plug-ins on, and user code in a process of its own."""
+"""Helpers for tests of the boosting libraries: rows, a flight with plug-ins on, and user code in a separate process."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def flying(monkeypatch, *plugins):
 
 
 def told(window) -> dict[str, Any]:
-    """Return what a window says that these tests ask."""
+    """Return the figures of a window for these tests."""
     output, features = window.output, window.features
     return {
         "model": window.key.model,
@@ -96,7 +96,7 @@ def told(window) -> dict[str, Any]:
 
 
 def only(rs) -> dict[str, Any]:
-    """Return what the only window says; nothing was lost."""
+    """Return the figures of the only window; checks that nothing was lost."""
     assert rs.losses() == {}
     (window,) = rs.windows()
     return told(window)
@@ -162,7 +162,7 @@ def run_user_code(script: str, folder: Path, *, under: bool) -> tuple[str, list[
 
 
 def _whole(parts: Iterable[Window]) -> list[dict[str, Any]]:
-    """Return what the parts of each model and version say together: a batch may have come to the store in pieces."""
+    """Return the merged figures of each model and version: a batch may arrive in the store in pieces."""
     whole: dict[tuple[str, str], dict[str, Any]] = {}
     for part in parts:
         now, before = told(part), whole.get(part.key[:2])

@@ -1,4 +1,4 @@
-"""What the tests of networks share: a flight with a plug-in on, and user code in a process of its own."""
+"""Helpers for tests of networks: a flight with a plug-in on, and user code in a separate process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def flying(monkeypatch, plugin, **options):
 
 
 def told(window) -> dict[str, Any]:
-    """Return what a window says that these tests ask."""
+    """Return the figures of a window for these tests."""
     output, features = window.output, window.features
     return {
         "model": window.key.model,
@@ -42,14 +42,14 @@ def told(window) -> dict[str, Any]:
 
 
 def only(rs) -> dict[str, Any]:
-    """Return what the only window says; nothing was lost."""
+    """Return the figures of the only window; checks that nothing was lost."""
     assert rs.losses() == {}
     (window,) = rs.windows()
     return told(window)
 
 
 def run(script: str, folder: Path, *arguments: object, instrumented: bool, **environment: str) -> str:
-    """Run user code in a fresh interpreter, under `opentelemetry-instrument` or not; return what it printed."""
+    """Run user code in a fresh interpreter, under `opentelemetry-instrument` or not; return its output."""
     path = folder / "serve.py"
     path.write_text(script)
     command = [sys.executable, str(path), *map(str, arguments)]
@@ -70,7 +70,7 @@ def run(script: str, folder: Path, *arguments: object, instrumented: bool, **env
 
 
 def stored(folder: Path) -> list[Any]:
-    """Return what is in the store of a process that has ended, a window a series."""
+    """Return the store of an ended process, one window per series."""
     parts = (window for _, window in StoreReader(folder / "flights.sqlite").parts(Interval()))
     return merge_windows(parts, by=lambda window: window.key)
 

@@ -35,7 +35,7 @@ def watching():
 
 
 def digest(path):
-    """Return the version a file stands for."""
+    """Return the version of a file."""
     return f"file-{sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
@@ -48,13 +48,13 @@ def file(tmp_path):
 
 
 def load(path):
-    """Load what is in a file, as most people do."""
+    """Load a file in the usual way."""
     with path.open("rb") as opened:
         return pickle.load(opened)
 
 
 def test_a_model_knows_the_digest_of_its_file(watching, file):
-    """The version is the file's, whatever the model holds, and the model carries nothing of it."""
+    """The version is that of the file, for any model, and the model stores nothing of it."""
     model = load(file)
     assert artifact_version(model)() == digest(file)
     assert version_of(model)() == digest(file)
@@ -117,7 +117,7 @@ def test_what_is_no_file_or_no_model_is_left_alone(watching, file, tmp_path):
 
 
 def test_nothing_is_kept_of_a_model_that_is_gone(watching, file):
-    """Neither the model, nor what was known of it, nor by what tells its version."""
+    """Neither the model, nor its description, nor its version function is kept."""
     model = load(file)
     place, tell = id(model), version_of(model)
     del model

@@ -41,7 +41,7 @@ class Model(Base):
         self.parts = parts
 
     def predict_all(self, rows):
-        """Return what the parts predict."""
+        """Return the predictions of the parts."""
         return [part.predict(rows) for part in self.parts] or self.predict(rows)
 
 
@@ -134,7 +134,7 @@ def test_a_tag_wins_over_what_the_model_says(rs):
 
 
 def test_an_exception_is_the_librarys_and_counts(rs):
-    """The same exception comes out, with one frame of ours, and the call counts as an error."""
+    """The same exception is raised, with one additional frame, and the call counts as an error."""
     with pytest.raises(IndexError):
         Model().predict([])
     (window,) = rs.windows()
@@ -142,7 +142,7 @@ def test_an_exception_is_the_librarys_and_counts(rs):
 
 
 def _rows(_: object, rows: np.ndarray) -> int:
-    """Stand for a library's method: it takes the model first."""
+    """Simulate a library's method: it takes the model first."""
     return len(rows)
 
 
@@ -262,7 +262,7 @@ def test_undoing_puts_the_same_objects_back(library):
 
 
 def test_methods_and_models_pickle_while_instrumented(rs):
-    """A wrapped method is found by its name, and an instance carries nothing of ours."""
+    """A wrapped method is found by its name, and instances store nothing of Radiosonde."""
     model = Model()
     model.predict(ROWS)
     assert pickle.loads(pickle.dumps(Base.predict)) is Base.predict
@@ -286,7 +286,7 @@ def test_work_carried_elsewhere_knows_that_it_is_inside(rs):
 
 
 def test_a_version_left_for_later_is_settled_before_the_model_changes(rs):
-    """What was predicted before a fit keeps the version of before."""
+    """Predictions before a fit keep the former version."""
     model = Model([1.0])
     method = Method("predict", lambda each: Description("Model", version=version_of(each)))
     observed_method(method)(Model.predict)(model, ROWS)
@@ -299,7 +299,7 @@ def test_a_version_left_for_later_is_settled_before_the_model_changes(rs):
 
 
 def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypatch):
-    """The failure is told once, and the user's import goes on."""
+    """The failure is logged once, and the user's import continues."""
     monkeypatch.setattr(Plugin, "raises", True)
     plugin = Plugin()
     with caplog.at_level(logging.WARNING, "radiosonde"):
@@ -312,7 +312,7 @@ def test_a_plug_in_that_fails_leaves_the_library_alone(library, caplog, monkeypa
     ("requirement", "level"), [("nothing-like-this >= 1", logging.DEBUG), ("numpy < 1", logging.WARNING)]
 )
 def test_a_library_that_cannot_be_observed_is_left_alone(library, caplog, monkeypatch, requirement, level):
-    """Absent, it is nobody's business; of another version, it is said once."""
+    """An absent library is ignored; another version is logged once."""
     monkeypatch.setattr(Plugin, "requires", (requirement,))
     before = vars(Base)["predict"]
     with caplog.at_level(logging.DEBUG):
@@ -369,7 +369,7 @@ def test_an_attribute_that_was_set_again_is_replaced_again():
     ],
 )
 def test_a_digest_is_of_the_parameters_alone(one, other, alike):
-    """Equal parameters give equal digests, whatever the order in memory; one changed value does not."""
+    """Equal parameters give equal digests, for any order in memory; one changed value does not."""
     assert (parameters_digest(one) == parameters_digest(other)) is alike
 
 

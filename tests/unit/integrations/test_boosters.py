@@ -1,4 +1,4 @@
-"""What the plug-ins for boosting libraries share, without any of the libraries."""
+"""Common code of the plug-ins for boosting libraries, without any of the libraries."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_several_answers_a_row_are_not_read():
 
 
 def test_classes_are_named_as_their_predictions_are():
-    """Whole numbers have no point, whatever type they are."""
+    """Whole numbers have no point, for any type."""
     assert _boosters.class_names(np.array([0.0, 1.0])) == ("0", "1")
     assert _boosters.class_names(["b", "a"]) == ("b", "a")
     assert _boosters.class_names([0.5, 1.0]) == ("0.5", "1")
@@ -93,7 +93,7 @@ def test_absent_cells_are_what_the_library_takes_them_for(monkeypatch):
 
 
 def test_a_version_is_worked_out_once_and_lets_the_model_go():
-    """Whoever asks first gets the digest made; until then the model is held, and no longer."""
+    """The digest is computed at its first use; until then the model is kept alive, and no longer."""
     model, asked = Model(), []
     gone = weakref.ref(model)
     version = _boosters.later_version(model, model, lambda booster: asked.append(id(booster)) or "params-1")

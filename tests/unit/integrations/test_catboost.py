@@ -44,7 +44,7 @@ def rs(monkeypatch):
 
 
 def counts(labels):
-    """Return class counts as they are told."""
+    """Return the recorded class counts."""
     return {str(label): int((np.asarray(labels) == label).sum()) for label in np.unique(labels)}
 
 
@@ -64,7 +64,7 @@ def test_labels_are_classes(rs, classifier):
     ],
 )
 def test_probabilities_are_classes_with_confidence(rs, classifier, ask):
-    """However they are asked for, and also as logarithms."""
+    """For any way to request them, and also as logarithms."""
     labels = np.array(["cold", "warm"])[ask(classifier).argmax(axis=1)]
     assert only(rs) == {**TOLD, "classes": counts(labels), "sure": 1200}
 
@@ -193,7 +193,7 @@ def test_equal_models_have_equal_versions(rs):
 
 
 def test_models_are_copied_and_pickled(rs, classifier):
-    """Nothing of ours travels with a model."""
+    """A pickled model contains nothing of Radiosonde."""
     assert survives_copying(classifier, frame())
 
 

@@ -1,4 +1,4 @@
-"""Responses that end in the middle are errors, whatever stands around the application; pages of the framework are no models."""
+"""Responses that end in the middle are errors, with any middleware around the application; pages of the framework are not models."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_a_middleware_that_answers_itself_is_what_counts(rs):
 
 
 def test_pages_of_the_framework_are_no_models(rs, tmp_path):
-    """The documentation, its schema and static files count nowhere; what the user routes does, whatever it is called."""
+    """The documentation, its schema and static files are not counted; the user's routes are, under any name."""
     (tmp_path / "a.css").write_text("a")
     app = fastapi.FastAPI()
     app.mount("/files", StaticFiles(directory=tmp_path))

@@ -1,4 +1,4 @@
-"""Requests of FastAPI and Starlette applications are observed, whatever kind their endpoints are."""
+"""Requests of FastAPI and Starlette applications are observed, for any kind of endpoint."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def served(rs, pool):
 
 
 def asked(app, *paths, raising=False, **headers):
-    """Return the answers of the application; *raising* what comes out of it."""
+    """Return the responses of the application; *raising*: propagate its exceptions."""
 
     async def ask():
         transport = httpx.ASGITransport(app, raise_app_exceptions=raising)
@@ -218,7 +218,7 @@ def test_background_tasks_predict_in_the_cohort_of_their_request(rs, pool):
 
 
 def test_starlette_without_fastapi_is_observed(rs):
-    """There is no word of when the endpoint begins; everything else is the same."""
+    """The start of the endpoint is unknown; everything else is the same."""
     predict = rs.observe("delays")(lambda wind: wind)
 
     def endpoint(request):
@@ -346,7 +346,7 @@ def test_nothing_of_a_request_is_held_until_it_is_described(ends, kind, carried,
 
 
 def test_of_headers_that_repeat_all_values_count():
-    """As HTTP joins them; what is not wanted is not read."""
+    """Joined as in HTTP; unwanted headers are not read."""
     headers = [(b"x-plan", b"pro"), (b"accept", b"*/*"), (b"x-plan", b"free")]
     assert _asgi._read(headers, {b"x-plan": "x-plan"}) == {"x-plan": "pro,free"}
     assert _asgi._read(headers, {b"baggage": "baggage"}) == {}

@@ -53,7 +53,7 @@ def trained(objective, answers, **parameters):
 
 
 def counts(labels):
-    """Return class counts as they are told."""
+    """Return the recorded class counts."""
     return {str(label): int((np.asarray(labels) == label).sum()) for label in np.unique(labels)}
 
 
@@ -160,7 +160,7 @@ def test_a_loaded_model_has_its_files_digest(rs, classifier, tmp_path):
 
 
 def test_equal_models_have_equal_versions(rs):
-    """The digest is of the parameters, also of a model that is gone when it is asked for."""
+    """The digest is of the parameters, also for a model deleted before its use."""
     for _ in range(2):
         trained("binary", WARM).predict(ROWS)
     (window,) = rs.windows()
@@ -190,7 +190,7 @@ def test_fitting_anew_describes_anew(rs):
 
 
 def test_models_are_copied_pickled_and_cloned(rs, classifier):
-    """Nothing of ours travels with a model."""
+    """A pickled model contains nothing of Radiosonde."""
     from sklearn.base import clone
 
     assert survives_copying(classifier, frame())

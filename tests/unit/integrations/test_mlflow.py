@@ -36,7 +36,7 @@ FRAME.columns = ["sepal", "sepal_width", "petal", "petal_width"]
 NAMES = np.tile(load_iris().target_names[load_iris().target], 8)
 FEATURES = tuple(FRAME.columns)
 EACH = {"setosa": 400, "versicolor": 400, "virginica": 400}
-"""What a forest says of its own training rows."""
+"""Predictions of a forest for its own training rows."""
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_registered_model_has_name_and_version(rs, forest, registry):
 
 
 def test_xgboost_inside(rs, registry, tmp_path):
-    """Another flavour: a booster's probabilities are values until told."""
+    """Another flavour: a booster's probabilities are values until tagged."""
     xgboost = pytest.importorskip("xgboost")
     module = pytest.importorskip("mlflow.xgboost")
     model = xgboost.XGBRegressor(n_estimators=3).fit(FRAME, FRAME["petal"])
@@ -228,7 +228,7 @@ def test_user_code_inside(rs, tmp_path):
 
 
 def test_models_are_copied(rs, tmp_path):
-    """A loaded model is copied as before, and carries nothing of ours."""
+    """A loaded model is copied as before, and contains nothing of Radiosonde."""
     model = pyfunc.load_model(saved(LogisticRegression().fit(FRAME[:150], NAMES[:150]), tmp_path / "model"))
     expected = model.predict(FRAME)
     twin = copy.deepcopy(model)
@@ -262,7 +262,7 @@ for part in (frame, frame[:1], frame[70:71]):
 
 
 def test_a_server_that_nobody_edited(forest, tmp_path):
-    """The same answers with and without us, and the store knows the model: once, whatever it has inside."""
+    """The same answers with and without Radiosonde, and the store has the model once, for any library inside."""
     path = saved(forest, tmp_path / "model", signature=signed(forest))
     FRAME.to_csv(tmp_path / "rows.csv", index=False)
     outputs = [run(SERVE, tmp_path, path, tmp_path / "rows.csv", instrumented=each) for each in (False, True)]

@@ -27,10 +27,10 @@ ROWS = np.tile(IRIS.data.astype(np.float32), (8, 1))
 """Enough rows for cells of their own."""
 NAMES = np.tile(IRIS.target_names[IRIS.target], 8)
 COUNTS = {"setosa": 400, "versicolor": 392, "virginica": 408}
-"""What the logistic regression says of its own training rows."""
+"""Predictions of the logistic regression for its own training rows."""
 FOUR = tuple(f"X_{position}" for position in range(4))
 OPSETS = {"": 17, "ai.onnx.ml": 3}
-"""What the oldest runtime reads."""
+"""Versions that the oldest runtime reads."""
 CPU = {"providers": ["CPUExecutionProvider"]}
 
 
@@ -83,7 +83,7 @@ def softmax_net(kind):
 @pytest.mark.parametrize("zipmap", [True, False])
 @pytest.mark.parametrize("asked", [None, ["probabilities", "label"]])
 def test_a_converted_classifier(rs, classifier, zipmap, asked):
-    """Labels are classes by name, with confidences, as a list of dictionaries and as a matrix, in whatever order."""
+    """Labels are classes by name, with confidences, as a list of dictionaries and as a matrix, in any order."""
     names = {True: "output_probability", False: "probabilities"}
     session = ort.InferenceSession(converted(classifier, zipmap=zipmap), **CPU)
     wanted = asked and [
@@ -133,7 +133,7 @@ def test_inputs_of_one_column_are_features(rs):
 
 
 def test_images_count_with_their_batch(rs):
-    """What is not a row of features is not read; batch size and classes are counted all the same."""
+    """Other inputs than rows of features are not read; batch size and classes are still counted."""
     nodes = [helper.make_node("GlobalAveragePool", ["x"], ["p"]), helper.make_node("Flatten", ["p"], ["f"]),
              helper.make_node("Softmax", ["f"], ["y"])]  # fmt: skip
     session = graph(nodes, [("x", TensorProto.FLOAT, [None, 3, 8, 8])], [("y", TensorProto.FLOAT, [None, 3])])

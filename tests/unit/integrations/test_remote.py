@@ -1,4 +1,4 @@
-"""A request that nobody makes a server's span of is served in the client's trace, and leaves nothing of it behind."""
+"""A request without a server span is served in the client's trace, which is left afterwards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_headers_without_a_trace_enter_none(headers):
 
 
 def test_a_request_is_in_the_client_s_trace_and_the_next_is_not(traced):
-    """As in a thread that serves one request after another; what the header cannot be read as is no trace."""
+    """As in a thread that serves one request after another; an unreadable header is no trace."""
     for headers, expected in ((HEADERS, (TRACE_ID, PARENT_ID)), ({}, (0, 0)), ({"traceparent": "garbage"}, (0, 0))):
         request = ObservedRequest(RequestOptions(), headers.copy, "")
         assert current() == expected

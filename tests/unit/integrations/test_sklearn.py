@@ -150,7 +150,7 @@ def test_a_class_that_is_a_number_is_no_value(rs):
 
 
 def test_margins_are_values_or_the_class_of_the_largest(rs):
-    """Two classes have one margin, a value; more have one each; one-against-one margins stand for no class."""
+    """Two classes have one margin, a value; more have one each; one-against-one margins are not classes."""
     binary = logistic().fit(BINARY_X, BINARY_Y)
     margins = binary.decision_function(BINARY_X)
     rs.tag(several := LinearSVC(dual=False).fit(X, NAMES), name="several")
@@ -306,7 +306,7 @@ class GaussianOfSparse(ClassifierMixin, BaseEstimator):
 
 
 def test_users_estimators_are_observed_whenever_they_are_defined(rs):
-    """A class defined while the plug-in is on is observed too, its mixin's method included, and told by its version."""
+    """A class defined while the plug-in is active is observed too, including its mixin's method, with its version."""
 
     class Threshold:
         def predict(self, X):
@@ -329,7 +329,7 @@ def test_users_estimators_are_observed_whenever_they_are_defined(rs):
 
 
 def test_estimators_with_a_plug_in_of_their_own_are_left_to_it(rs):
-    """What a library of its own defines on scikit-learn's base is not replaced."""
+    """Subclasses of libraries with their own plug-in are not patched."""
 
     class Booster(ClassifierMixin, BaseEstimator):
         __module__ = "xgboost.sklearn"
@@ -471,7 +471,7 @@ def _subclasses(kind):
 
 
 def test_models_without_end_share_rings(rs, monkeypatch):
-    """Whoever fits a model a request does not get a ring a request; every call still counts under the model's name."""
+    """A model fitted per request does not get a ring per request; every call still counts under the model's name."""
     monkeypatch.setattr(_observing, "MAX_RECORDERS", 2)
     for _ in range(6):
         LinearRegression().fit(X, Y).predict(X)
@@ -480,7 +480,7 @@ def test_models_without_end_share_rings(rs, monkeypatch):
 
 
 def test_an_error_is_the_librarys(rs):
-    """An unfitted model raises what it raised, and the call counts as an error."""
+    """An unfitted model raises its usual exception, and the call counts as an error."""
     with pytest.raises(sklearn.exceptions.NotFittedError):
         logistic().predict(X)
     (window,) = rs.windows()

@@ -74,7 +74,7 @@ if __name__ == "__main__":
 
 
 def run(script, *arguments, instrumented=False, **environment):
-    """Run a script in a fresh interpreter and return what it prints."""
+    """Run a script in a fresh interpreter and return its output."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "RADIOSONDE_"))}
     agent = [str(Path(sys.executable).with_name("opentelemetry-instrument"))] if instrumented else []
     result = subprocess.run(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.integrations.networks import attributes, flying, only, run, stored, told
 
-os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # or some versions start processes that nobody ends
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # or some versions start processes that never end
 torch = pytest.importorskip("torch")
 pytest.importorskip("opentelemetry.instrumentation")
 
@@ -46,7 +46,7 @@ class Pool(nn.Module):
 
 
 def trained(last=None):
-    """Return a network that tells warm rows from cold ones, in eval mode."""
+    """Return a network that distinguishes warm rows from cold ones, in eval mode."""
     torch.manual_seed(7)
     net = Net()
     steps = torch.optim.Adam(net.parameters(), lr=0.05)
@@ -117,7 +117,7 @@ def test_a_single_column_is_a_value(rs):
 
 
 def test_images_and_keywords_count_with_their_batch(rs):
-    """What is not a row of features is not read; classes are."""
+    """Other inputs than rows of features are not read; classes are."""
     images = torch.zeros(5, 3, 8, 8)
     images[:2, 1], images[2:, 2] = 1.0, 1.0
     net = Pool().eval()
@@ -146,7 +146,7 @@ def test_a_batch_in_a_dictionary_or_list_counts_its_rows(rs, pack):
 
 
 def test_frozen_parts_of_what_is_trained_do_not_predict(rs):
-    """A backbone in eval mode inside a network in training mode is no prediction a step; alone it is one."""
+    """A backbone in eval mode inside a network in training mode is not a prediction; alone it is one."""
     net = trained().train()
     net.body.eval()
     for _ in range(3):
@@ -212,7 +212,7 @@ def test_only_named_modules(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:`torch.jit:FutureWarning")
 def test_compiled_scripted_and_traced_modules(rs):
-    """Compiling captures whole graphs as before, tracing is no prediction, and what comes out of them is observed."""
+    """Compiling captures whole graphs as before, tracing is not a prediction, and compiled and traced modules are observed."""
     net = trained(nn.Softmax(dim=1))
     expected = trained(nn.Softmax(dim=1)).train()(ROWS)
     made = {
@@ -252,7 +252,7 @@ def test_each_module_is_compiled_for_itself(rs):
 
 
 def test_a_compiled_module_has_the_name_of_what_was_compiled(rs):
-    """A wrapper is not a model; a tag on what is inside is a tag."""
+    """A wrapper is not a model; a tag of the wrapped module is used."""
     for net in (trained(), trained()):
         torch.compile(net, backend="eager")(ROWS)
         rs.tag(net, name="never", version="too late")
@@ -286,7 +286,7 @@ def test_versions(rs):
 
 
 def test_modules_are_copied_and_pickled(rs):
-    """Instances carry nothing of ours."""
+    """Instances store nothing of Radiosonde."""
     net = trained()
     net(ROWS)
     twin = pickle.loads(pickle.dumps(net.body))

@@ -1,4 +1,4 @@
-"""Users' scripts of every library, in interpreters of their own: what is counted is compared with what numpy counts."""
+"""User scripts of every library, in separate interpreters: counts are compared with those of numpy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Library:
     Attributes:
         needs: modules.
         train: makes the artifact *path* of ``rows``, ``names`` and ``truth`` (texts).
-        load: binds ``model`` to what is in *path*.
+        load: binds ``model`` to the model in *path*.
         ask: expression of ``model`` and ``rows``: the answers, a row each.
         model: expected name.
         features: expected feature names.
@@ -154,7 +154,7 @@ if __name__ == "__main__":
 
 
 def run(folder, body, *arguments, under=False, **environment):
-    """Run a script in a fresh interpreter; return what it prints."""
+    """Run a script in a fresh interpreter; return its output."""
     path = folder / "script.py"
     path.write_text(SCRIPT.format(names=list(NAMES), body=body))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "RADIOSONDE_"))}
@@ -197,7 +197,7 @@ def served(request, tmp_path):
 
 
 def version_of(library, folder, artifact):
-    """Return what the version must be."""
+    """Return the expected version."""
     if library.version == "params":
         return "params-"
     if library.version:

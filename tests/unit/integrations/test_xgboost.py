@@ -50,7 +50,7 @@ def rs(monkeypatch):
 
 
 def counts(labels):
-    """Return class counts as they are told."""
+    """Return the recorded class counts."""
     return {str(label): int((np.asarray(labels) == label).sum()) for label in np.unique(labels)}
 
 
@@ -102,7 +102,7 @@ def test_scikit_learns_plug_in_leaves_the_description_to_this_one(monkeypatch, o
 
 
 def test_a_pipeline_is_the_outermost_call(monkeypatch):
-    """What a pipeline asks a booster is the pipeline's prediction, of the booster's classes."""
+    """A booster inside a pipeline is the pipeline's prediction, with the booster's classes."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -137,7 +137,7 @@ def test_a_booster_reads_a_dmatrix(rs, classifier):
 
 
 def test_missing_values_of_a_dmatrix_are_missing(rs, bands):
-    """What a matrix does not store is counted as missing; a class that comes as a number is a class."""
+    """Absent cells of a matrix are counted as missing; a numeric class is a class."""
     rows = ROWS.copy()
     rows[:5, 1] = np.nan
     labels = bands.predict(xgboost.DMatrix(rows))
@@ -238,7 +238,7 @@ def test_a_loaded_model_has_its_files_digest(rs, classifier, tmp_path):
 
 
 def test_training_on_makes_another_version(rs, classifier, tmp_path):
-    """What is trained after loading is no longer what the file holds."""
+    """A model trained after loading no longer has the version of its file."""
     path = tmp_path / "delays.json"
     classifier.save_model(path)
     booster = xgboost.Booster(model_file=path)
@@ -252,7 +252,7 @@ def test_training_on_makes_another_version(rs, classifier, tmp_path):
 
 
 def test_what_was_predicted_before_a_round_keeps_its_version(rs):
-    """A booster is described by what it was when it predicted, although it is digested later."""
+    """A booster is described as of its prediction, although the digest is computed later."""
     matrix = xgboost.DMatrix(ROWS, WARM)
     booster = xgboost.train({}, matrix, 2)
     before = booster.copy()
@@ -264,7 +264,7 @@ def test_what_was_predicted_before_a_round_keeps_its_version(rs):
 
 
 def test_a_file_that_was_replaced_is_not_digested(rs, classifier, tmp_path):
-    """The version is then that of what was really loaded."""
+    """The version is then that of the loaded file."""
     path = tmp_path / "delays.json"
     classifier.save_model(path)
     booster = xgboost.Booster(model_file=path)
@@ -274,7 +274,7 @@ def test_a_file_that_was_replaced_is_not_digested(rs, classifier, tmp_path):
 
 
 def test_equal_models_have_equal_versions(rs):
-    """The digest is of the parameters, and a model that is gone when it is asked for has one, too."""
+    """The digest is of the parameters, and a deleted model has one, too."""
     for _ in range(2):
         xgboost.XGBClassifier(**SMALL).fit(frame(), WARM).predict(ROWS)
     (window,) = rs.windows()
@@ -293,7 +293,7 @@ def test_what_the_user_says_is_the_version(rs, classifier):
 
 
 def test_models_are_copied_pickled_and_cloned(rs, classifier):
-    """Nothing of ours travels with a model."""
+    """A pickled model contains nothing of Radiosonde."""
     from sklearn.base import clone
 
     assert survives_copying(classifier, ROWS)

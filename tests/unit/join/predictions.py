@@ -20,7 +20,7 @@ VALUES = LaneNames(nonce=9, model="eta", version="", variant="canary")
 RECEIPT = LaneNames(
     nonce=7, model="delays", version="2", variant="stable", cohorts=("plan=pro",), classes=("yes",), declared=0
 )
-"""What a receipt says of a prediction of `CLASSES`: codes of its own, no cells."""
+"""Contents of a receipt for a prediction of `CLASSES`: its own codes, no cells."""
 
 
 def start_ns(index: Any, epoch_ns: int = BASE_NS) -> Any:

@@ -1,4 +1,4 @@
-"""A join store that keeps what it is given and does nothing else: what those that only bring labels need of one."""
+"""A join store that records its arguments and does nothing else, for tests that only deliver labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from radiosonde.errors import StoreError
 
 
 class RecordingStore:
-    """Follows the protocol, and knows every prediction; fails at the *failing*-th call of `receive`, if told so."""
+    """Follows the protocol, and has every prediction; fails at the *failing*-th call of `receive`, if given."""
 
     def __init__(self, failing: int = 0) -> None:
         self.chunks: list[list[Label]] = []

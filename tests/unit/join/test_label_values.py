@@ -1,4 +1,4 @@
-"""What a label equals: the table of ``docs/labels.md``, row by row."""
+"""Equality of labels: the table of ``docs/labels.md``, row by row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LETTERS = ("f", "t")
     [True, 1, 1.0, np.True_, np.int8(1), np.float32(1), "True", "true", "TRUE", "t", "T", "1", "1.0", "+1", " true "],
 )
 def test_truth_values_are_one_and_zero(classes, label):
-    """Whatever type or notation the label has, and whichever of the two the model has answered so far."""
+    """For any type or notation of the label, and for either of the two answers of the model so far."""
     yes, no = {"t": ("t", "f"), "true": ("true", "false"), "True": ("True", "False"), "1": ("1", "0")}[classes[-1]]
     assert class_name(label, classes, 0) == yes
     opposite = {
@@ -136,7 +136,7 @@ def test_the_number_a_label_of_a_regression_names(label, number):
     st.integers(0, 5),
 )
 def test_any_label_names_a_class_or_none(label, classes, declared):
-    """Nothing raises; a class of the model names itself, and so does whatever a label named once."""
+    """Nothing raises; a class of the model names itself, and so does the class of any label."""
     name = class_name(label, classes, min(declared, len(classes)))
     assert name is None or isinstance(name, str)
     for known in classes:

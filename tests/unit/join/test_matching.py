@@ -1,4 +1,4 @@
-"""A label and a prediction: which class or number is meant, which statement is in force, what is counted."""
+"""A label and a prediction: its class or number, the statement in force, and the counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ETA = FoundPrediction(LaneCodes(VALUES), 100 * S, 10.0, math.nan, -1, 0, b"")
 
 
 def say(prediction, *statements):
-    """Match statements (value, second) one after the other; return results, outcomes and what was stated."""
+    """Match statements (value, second) one after the other; return results, outcomes and statements."""
     stated, results, outcomes = None, [], []
     for value, time_s in statements:
         result, outcome, after = match(value, time_s * S, prediction, stated)
@@ -75,7 +75,7 @@ def test_the_same_value_again_does_not_make_a_label_late():
 
 
 def test_an_earlier_statement_of_the_same_value_moves_the_lag():
-    """It says nothing new but since when: the outcome is counted anew with the shorter lag."""
+    """It only changes the time: the outcome is counted again with the shorter lag."""
     results, (_, outcome), _ = say(LATE, ("no", 170), ("no", 160))
     assert results == ["joined", "duplicate"]
     assert (outcome.label, outcome.lag_s, outcome.former, outcome.former_lag_s) == ("no", 60.0, "no", 70.0)

@@ -34,7 +34,7 @@ def test_the_newest_predictions_of_each_lane_are_kept():
 
 
 def test_all_lanes_together_are_bounded(monkeypatch):
-    """Workers come and go: what came first goes first."""
+    """Workers come and go: the oldest predictions are dropped first."""
     monkeypatch.setattr(memory, "LANES", 2)
     store = MemoryJoinStore(capacity=1000)
     lanes = [CLASSES.__class__(nonce=nonce, model="m", version="", variant="stable") for nonce in (1, 2, 3)]
@@ -73,7 +73,7 @@ def test_old_names_are_forgotten():
 
 
 def test_a_room_of_labels_that_come_and_go_stays_small():
-    """What is left of those that were woken is swept away."""
+    """Remains of requeued labels are removed."""
     room = WaitingRoom(10)
     for number in range(20_000):
         room.add(Received(f"order-{number}", 1, 0, 1))

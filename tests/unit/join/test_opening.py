@@ -1,4 +1,4 @@
-"""Which store a target means, and what is said of one that cannot be opened."""
+"""The store of a target, and the error for one that cannot be opened."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_names_too_long_are_refused_with_what_to_do():
     ],
 )
 def test_fields_out_of_range_are_refused(receipt):
-    """What has no place in the layout is told when signing."""
+    """Values that do not fit into the layout are refused when signing."""
     with pytest.raises(ReceiptError, match="out of range") as raised:
         sign(receipt, ReceiptKeys([("k1", OLD)]), 2 * EVENT_NS)
     assert raised.value.reason == UNFIT
@@ -120,7 +120,7 @@ def test_an_expiry_out_of_range_is_refused(expires_ns):
 
 
 def test_no_id_is_taken_for_a_receipt():
-    """Ids of ours, UUIDs and other people's ids are none."""
+    """Prediction ids, UUIDs and callers' own ids are not receipts."""
     assert is_receipt(sign(Receipt(ID, KEY, EVENT_NS, "late"), ReceiptKeys([("k1", OLD)]), 2 * EVENT_NS))
     assert not any(
         is_receipt(other) for other in (ID, "123e4567-e89b-12d3-a456-426614174000", "order-7", "", None, b"rs1.")
@@ -153,12 +153,12 @@ CUT_LEARNED = Receipt(ID, KEY, EVENT_NS, "7", 0.75)
     ],
 )
 def test_a_label_names_a_class_as_it_does_for_an_id(receipt, label, name):
-    """By text, number, truth value or position; what cannot be told is refused, never guessed."""
+    """By text, number, truth value or position; ambiguous labels are refused, never guessed."""
     assert receipt.truth(label) == name
 
 
 def joined(receipt, label):
-    """Return what a join store makes of a label, with nothing but the receipt."""
+    """Return the result of a join store for a label, given only the receipt."""
     store = MemoryJoinStore()
     store.remember([receipt.predictions()])
     store.receive([Label(receipt.prediction_id, receipt.truth(label), EVENT_NS + DAY_NS)])

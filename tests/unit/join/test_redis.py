@@ -1,4 +1,4 @@
-"""A join store on Redis: what comes in between, and what the server forgets by itself."""
+"""A join store on Redis: concurrent changes, and expiry by the server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stores(redis_url):
 @pytest.mark.parametrize("moment", [1, 2])
 @pytest.mark.parametrize("name", [id_of(CLASSES, 1), "order-1"])
 def test_a_prediction_that_comes_while_it_is_looked_for_is_found(stores, monkeypatch, moment, name):
-    """After the first look or just before the label begins to wait: it does not wait for what is there."""
+    """After the first lookup or just before the label begins to wait: it does not wait for a stored prediction."""
     calls = []
 
     def look(labels, lookup):
@@ -72,7 +72,7 @@ def test_a_joiner_that_is_always_overtaken_gives_up_and_says_so(stores, monkeypa
 
 
 def test_what_is_kept_of_predictions_ends_by_itself(stores):
-    """Pages, names, labels and aliases have a time to live; labels nobody joined have none."""
+    """Pages, names, labels and aliases have a time to live; unjoined labels have none."""
     store = stores[0]
     store.remember([predictions(CLASSES, [1])])
     store.alias([("order", id_of(CLASSES, 1))])

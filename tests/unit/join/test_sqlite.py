@@ -34,7 +34,7 @@ def joined(store, *ids):
 
 
 def test_only_the_owner_may_read_the_file(path):
-    """Its log neither: labels are nobody else's business."""
+    """Its log neither: labels are private."""
     store = SqliteJoinStore(path)
     store.remember([predictions(CLASSES, [1])])
     modes = {entry.name: entry.stat().st_mode & 0o777 for entry in path.parent.iterdir()}
@@ -60,7 +60,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_a_closed_store_opens_itself_again(path):
-    """What it kept is there."""
+    """Its contents are kept."""
     store = SqliteJoinStore(path)
     store.remember([predictions(CLASSES, [1])])
     store.close()
@@ -69,7 +69,7 @@ def test_a_closed_store_opens_itself_again(path):
 
 
 def test_a_file_that_was_moved_away_is_made_anew(path):
-    """A rotation by hand: the open connection does not go on writing to what nobody finds."""
+    """A rotation by hand: the open connection does not continue to write to the removed file."""
     store = SqliteJoinStore(path)
     store.remember([predictions(CLASSES, [1])])
     for entry in list(path.parent.iterdir()):
@@ -81,7 +81,7 @@ def test_a_file_that_was_moved_away_is_made_anew(path):
 
 
 def test_the_oldest_predictions_make_room(path):
-    """The file stays within its bound; labels of what was dropped are expired, the rest is joined."""
+    """The file stays within its bound; labels of dropped predictions are expired, the rest is joined."""
     store = SqliteJoinStore(path, max_bytes=1 << 20)
     for first in range(0, 60_000, 1000):
         store.remember([predictions(CLASSES, list(range(first, first + 1000)))])

@@ -19,7 +19,7 @@ HOUR_NS, MONTH_NS = 3601 * S, 31 * 86_400 * S
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
 def open_store(request, require_program, tmp_path_factory):
-    """Return what opens each kind of store in turn, empty."""
+    """Return an opener of each kind of store in turn, empty."""
     folder, numbers = tmp_path_factory.mktemp("stores"), itertools.count()
     if request.param == "memory":
         yield MemoryJoinStore
@@ -114,7 +114,7 @@ def test_a_name_that_is_known_before_its_prediction(store):
 
 
 def test_the_first_meaning_of_a_name_stays(store):
-    """A request that was sent twice has one outcome, with its first answer; what is no id of ours means nothing."""
+    """A request that was sent twice has one outcome, with its first answer; other ids have no effect."""
     store.remember([predictions(CLASSES, [1, 2])])
     store.alias(
         [("order", "no id"), ("order", id_of(CLASSES, 2)), ("order", id_of(CLASSES, 1)), ("\0", id_of(CLASSES, 1))]
@@ -156,7 +156,7 @@ def test_names_that_a_lane_adds_are_known(store):
 
 
 def test_a_prediction_that_is_there_twice_shows_its_cells(store):
-    """A receipt tells less than the record it came from."""
+    """A receipt contains less than its record."""
     receipt = CLASSES.__class__(
         nonce=7, model="delays", version="2", variant="stable", cohorts=("plan=pro",), classes=("yes",)
     )

@@ -1,4 +1,4 @@
-"""Joined labels become windows in the store, each outcome once, whoever joins and whatever fails in between."""
+"""Joined labels become windows in the store, each outcome once, for any joiner and any failure in between."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_another_process_labels_and_counts_what_this_one_predicted(store):
 
 
 def test_a_store_that_fails_for_a_while_counts_a_batch_once(store, monkeypatch):
-    """The batch is not acknowledged before its windows are written, and not counted anew when it comes again."""
+    """The batch is not acknowledged before its windows are written, and not counted again when it is returned again."""
     with fly(store=store, reraise=False, cohorts={"plan": ["pro"]}) as rs:
         made = predicted(rs, 70)
         assert rs.flush()
@@ -129,7 +129,7 @@ def test_a_join_store_that_cannot_be_reached_makes_labels_wait(tmp_path, monkeyp
 
 
 def test_labels_in_memory_beside_a_store_need_no_file(store, tmp_path):
-    """What was asked to stay in memory leaves nothing but windows."""
+    """A join store in memory leaves only windows."""
     with fly(store=store, labels="memory", cohorts={"plan": ["pro"]}) as rs:
         rs.label(predicted(rs, 70), "yes", START_S + 80)
         assert rs.flush()

@@ -26,7 +26,7 @@ ITEM = {"id": "order-7", "label": "late"}
 
 @pytest.fixture
 def store():
-    """Return a store that keeps what it is given, and on which thread."""
+    """Return a store that records its arguments and threads."""
     return RecordingStore()
 
 
@@ -76,7 +76,7 @@ async def test_asgi_keeps_labels_off_the_event_loop():
 
 
 async def asgi(app, messages, scope):
-    """Drive an application by hand; return what it sent."""
+    """Drive an application by hand; return its messages."""
     sent, waiting = [], iter(messages)
 
     async def receive():

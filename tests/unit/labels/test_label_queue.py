@@ -58,7 +58,7 @@ def test_a_label_right_after_its_prediction_is_joined(rs):
 
 
 def test_a_label_that_comes_before_its_prediction_was_drained_waits(rs):
-    """Whatever the order of drains and labels, each label finds its prediction in the end."""
+    """For any order of drains and labels, each label finds its prediction in the end."""
     predict = rs.observe("first")(lambda _: "a")
     predict([0.0])
     made = radiosonde.current().id
@@ -147,7 +147,7 @@ class Unlistable(list):
     ids=lambda column: type(column).__name__,
 )
 def test_columns_that_cannot_be_read_are_refused(rs, column):
-    """What raises, has no end or is too long is an error of ours that says so; nothing is consumed for ever."""
+    """A source that raises, is endless or too long raises a clear error; nothing is consumed forever."""
     with pytest.raises(ConfigurationError, match="label got"):
         rs.label(["x"], column)
 
@@ -270,7 +270,7 @@ def test_a_prediction_without_class_or_value_is_unanswered(rs):
 
 
 def test_residuals_of_a_regression(rs):
-    """Label minus value, its square, and the lag; a label that is no finite number is invalid."""
+    """Label minus value, its square, and the lag; a label that is not a finite number is invalid."""
     predict = rs.observe("eta", task="regression")(lambda x: x[0])
     for value, label in ((10.0, 12), (10.0, np.float32(7.0)), (1.0, "one"), (1.0, math.inf), (1.0, math.nan)):
         predict([value])

@@ -31,7 +31,7 @@ def _clock(monkeypatch):
 
 @pytest.fixture
 def store():
-    """Return a store that keeps what it is given."""
+    """Return a store that records its arguments."""
     return RecordingStore()
 
 
@@ -54,7 +54,7 @@ def test_one_label_and_many(store):
 
 
 def test_no_labels_are_received_too(store):
-    """An empty list is no mistake, and no work for the store."""
+    """An empty list is not a mistake, and no work for the store."""
     assert post(store, []) == (202, {"received": 0})
     assert store.chunks == []
 
@@ -120,7 +120,7 @@ def test_receipts_are_verified_with_the_keys(store):
     ],
 )
 def test_a_stranger_is_refused(store, authorization):
-    """Before anything of the body is looked at, with the header that asks for a token."""
+    """Before the body is read, with the header that requests a token."""
     route = LabelRoute("s3cret", store.receive)
     for body in (b"{", json.dumps({"id": ID, "label": "x"}).encode()):
         answer = route.answer(body, authorization)

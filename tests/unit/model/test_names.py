@@ -47,7 +47,7 @@ class Raising:
 
 class NotText:
     def __str__(self):
-        return 7  # noqa: PLE0307 - that is what is wrong with it
+        return 7  # noqa: PLE0307 - the tested fault
 
 
 class Plain:
@@ -102,7 +102,7 @@ def test_what_a_value_is_called(value, name):
     ids=kind,
 )  # fmt: skip
 def test_a_name_that_no_carrier_could_hold_is_changed(value, beginning):
-    """Its bad characters are replaced, it is cut, the end tells it from others, and the change is reported."""
+    """Its bad characters are replaced, it is truncated, the end distinguishes it from others, and the change is reported."""
     name, is_changed = checked_name(value)
     assert is_changed
     assert name.startswith(beginning)
@@ -111,7 +111,7 @@ def test_a_name_that_no_carrier_could_hold_is_changed(value, beginning):
 
 @given(any_text)
 def test_a_name_is_safe_whatever_the_text(text):
-    """Valid UTF-8, bounded, without control characters, and what is a name already stays so."""
+    """Valid UTF-8, bounded, without control characters; valid names are unchanged."""
     name = name_of(text)
     assert name.encode().decode() == name
     assert len(name) <= LONGEST_NAME
@@ -129,7 +129,7 @@ def test_texts_that_differ_have_names_that_differ(one, other):
 
 @pytest.mark.parametrize("length", [300, 70_000, 200_000])
 def test_long_texts_that_differ_at_their_end_or_length_have_names_that_differ(length):
-    """Hashing looks at both ends and the length, so its work is bounded."""
+    """Hashing uses both ends and the length, so its work is bounded."""
     names = {
         name_of("x" * length),
         name_of("x" * (length - 1) + "y"),

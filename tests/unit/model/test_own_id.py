@@ -1,4 +1,4 @@
-"""An id has one text, whatever type it has."""
+"""An id has one text, for any type."""
 
 from __future__ import annotations
 

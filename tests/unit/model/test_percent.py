@@ -18,7 +18,7 @@ from radiosonde.model.percent import percent
     ],
 )  # fmt: skip
 def test_a_share_has_two_digits_and_zero_is_none(share, text):
-    """Two significant digits, no trailing zeros, no exponents; what is small is not zero."""
+    """Two significant digits, no trailing zeros, no exponents; small values are not zero."""
     assert percent(share) == text
 
 

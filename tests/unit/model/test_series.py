@@ -30,7 +30,7 @@ def test_parsing_is_the_inverse(dimensions):
 
 
 def test_the_overflow_cohort_has_no_dimensions():
-    """What is beyond the bound has lost its dimensions."""
+    """Cohorts beyond the bound have lost their dimensions."""
     assert parse_cohort(OVERFLOW_COHORT) == {}
 
 

@@ -1,4 +1,4 @@
-"""Model-server processes that write into a spool and do one thing after another, as a test tells them."""
+"""Model-server processes that write into a spool, controlled step by step by a test."""
 
 from __future__ import annotations
 

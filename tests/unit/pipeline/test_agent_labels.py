@@ -83,7 +83,7 @@ def test_classes_beyond_the_bound_are_right_or_wrong_through_an_agent_too(spool)
 
 
 def test_labels_leave_the_process_within_seconds(spool, monkeypatch):
-    """Nobody flushes, and the storing thread would come in ten minutes: a process that is killed loses what it still has."""
+    """Without a flush, and ten minutes before the storing thread: a killed process loses its pending labels."""
     monkeypatch.setattr(delivery, "RETRY_EVERY_S", 600.0)
     with fly(spool=spool, agent=True) as rs:
         (made,) = predicted(rs, 1)
@@ -108,7 +108,7 @@ def test_labels_of_predictions_that_are_still_in_the_ring_wait(spool):
 
 
 def test_an_agent_that_is_killed_between_join_and_commit_counts_once(spool, monkeypatch):
-    """What was joined and not made durable is joined anew by the next agent, and what was durable is not."""
+    """Uncommitted joins are repeated by the next agent, and committed ones are not."""
     with fly(spool=spool, agent=True) as rs:
         ids = predicted(rs, 4)
         rs.label(ids, ["yes"] * 4, START_S + 60)

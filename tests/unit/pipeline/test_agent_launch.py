@@ -50,7 +50,7 @@ def end_agent(spool: Path, number: int = signal.SIGTERM) -> None:
 
 
 def test_processes_start_one_agent_and_another_when_it_dies(spool: Path) -> None:
-    """Three processes at once: one agent, detached, told what they were told; killed, it is replaced; nothing is lost."""
+    """Three processes at once: one agent, detached, with their settings; killed, it is replaced; nothing is lost."""
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(spool, agent="auto", window_s=7)) for _ in range(3)]
         for server in servers:

@@ -28,7 +28,7 @@ def frames(rows: int) -> dict[str, np.ndarray]:
 
 
 def stored(path) -> dict[str, int]:
-    """Return what a store holds over all windows."""
+    """Return the sums of a store over all windows."""
     windows = open_source(path, sketches=False).windows()
     return {
         "calls": sum(window.calls for window in windows),
@@ -110,7 +110,7 @@ def test_an_outage_is_in_the_losses_the_log_and_the_answer_of_flush(tmp_path, mo
 @given(st.lists(st.tuples(st.sampled_from(["put", "fail", "deliver", "some", "hang"]), st.integers(0, 9)), max_size=30))
 @settings(deadline=None)
 def test_what_was_put_is_delivered_waits_or_is_lost(steps):
-    """Whatever happens in whatever order: the three add up, and after a failure no more than the bound waits."""
+    """In any order of events the three add up, and after a failure no more than the bound waits."""
     guard = Guard(reraise=True)
     window = make_window()
     put = delivered = 0
@@ -149,7 +149,7 @@ def test_a_window_is_as_large_as_what_it_holds(size):
 
 
 def test_the_newest_windows_that_fit_are_kept():
-    """Oldest first are let go; one that does not fit ends it."""
+    """The oldest are released first; one that does not fit ends it."""
     windows = [make_window(process=str(number)) for number in range(5)]
     size = held_bytes(windows[0])
     assert newest_within(windows, 3 * size + 1) == windows[2:]

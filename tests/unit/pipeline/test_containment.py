@@ -1,4 +1,4 @@
-"""What fails while windows close or are handed on costs what it concerns; everything else goes on, and the loss is counted."""
+"""A failure while windows close or are delivered costs only its window; everything else continues, and the loss is counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLS = 101
 
 
 class InjectedError(Exception):
-    """What is raised."""
+    """The raised exception."""
 
 
 def stored(path):

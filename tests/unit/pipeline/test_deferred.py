@@ -1,4 +1,4 @@
-"""What is left to the consumer is called soon, in its own context, and never lost."""
+"""Deferred functions are called soon, in their own context, and never lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_when_too_many_wait_the_caller_does_it(monkeypatch):
 
 
 def test_what_is_deferred_counts_at_the_next_look_and_at_the_end():
-    """A flush, a snapshot and a shutdown settle what waits first; the cohort is that of the statement."""
+    """A flush, a snapshot and a shutdown run pending functions first; the cohort is that of the statement."""
     with fly(cohorts={"plan": ["pro"]}) as rs:
         with rs.cohort(plan="pro"):
             rs.defer(lambda: rs.record("job", 0.1))

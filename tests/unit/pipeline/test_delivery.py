@@ -88,7 +88,7 @@ def test_a_store_that_comes_back_gets_everything(tmp_path):
 
 
 def test_a_store_that_could_not_be_opened_is_tried_again(tmp_path):
-    """Without a start nobody hears of the error; the windows wait until the folder is there."""
+    """Without a start the error is not raised; the windows wait until the folder exists."""
     folder = tmp_path / "later"
     flight = fly_without_start(RADIOSONDE_STORE=str(folder / "a.db"))
     try:
@@ -105,7 +105,7 @@ def test_a_store_that_could_not_be_opened_is_tried_again(tmp_path):
 
 
 def fly_without_start(**environment):
-    """Return a Radiosonde with an environment of its own that nobody started."""
+    """Return a Radiosonde with a separate environment, not started."""
     from radiosonde._guard import Guard
     from radiosonde.testing import Flight
 
@@ -171,7 +171,7 @@ def attribute_of(record, name):
 
 
 def test_sketches_beyond_the_bound_are_lost_by_name(otlp, monkeypatch):
-    """Windows whose sketches nobody takes are dropped from the oldest on; those that wait at the end count too."""
+    """Windows with undelivered sketches are dropped from the oldest on; those that wait at the end count too."""
     monkeypatch.setattr(waiting, "WAITING_BYTES", 2)
     monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
     otlp(f"http://127.0.0.1:{free_port()}")
@@ -242,7 +242,7 @@ class Gated(dict):
 
 
 def test_prometheus_registers_and_unregisters():
-    """A scrape of the default registry sees what was predicted a moment ago; after shutdown it sees nothing of ours."""
+    """A scrape of the default registry includes the latest predictions; after shutdown it has no series of Radiosonde."""
     with fly(prometheus=True) as rs:
         predict = observed(rs)
         predict(ROW)

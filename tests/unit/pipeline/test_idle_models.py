@@ -1,4 +1,4 @@
-"""A model that nobody calls for an hour gives its ring back; its next call is recorded as the one before."""
+"""A model that is not called for an hour releases its ring; its next call is recorded like the one before."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def no_features(rs):
 
 
 def look(rs, after_ns):
-    """Have the consumer look at the models, so long after the beginning."""
+    """Make the consumer check the models, at a time after the beginning."""
     pipeline = rs.pipeline()
     pipeline._idle_models.look(list(pipeline._recorders), pipeline._looked_ns + after_ns)
     gc.collect()
@@ -47,7 +47,7 @@ def look(rs, after_ns):
 
 
 def rings(rs):
-    """Return how many rings there are, drained to their end those that nobody can write into."""
+    """Return the number of rings, after draining those without a writer."""
     for _ in range(2):
         gc.collect()
         rs.losses()
@@ -57,7 +57,7 @@ def rings(rs):
 @pytest.mark.parametrize("make", [a_learned_schema, a_reference, learned_classes, no_features])
 @pytest.mark.parametrize("spooled", [False, True])
 def test_an_idle_model_gives_its_ring_back(make, spooled, tmp_path):
-    """After an hour without a call there is no ring and no file; what comes then counts under the same features and classes."""
+    """After an hour without a call there is no ring and no file; later calls count under the same features and classes."""
     with fly(spool=str(tmp_path / "spool") if spooled else None) as rs:
         predict = make(rs)
         for _ in range(3):
@@ -108,7 +108,7 @@ def test_a_prediction_under_way_outlasts_the_hour(monkeypatch):
 
 
 def test_looks_are_rare(monkeypatch):
-    """Marks are read once a minute, whatever the consumer does."""
+    """Marks are read once a minute, independently of the consumer."""
     with fly() as rs:
         predict = a_learned_schema(rs)
         Context().run(predict, np.zeros(2))

@@ -1,4 +1,4 @@
-"""Imports that a fork waits for: those that a module of ours began, in another thread."""
+"""Imports that a fork waits for: those begun by Radiosonde in another thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ assert not imports_of_ours()
 
 
 def seen(name: str, begin: str) -> str:
-    """Return what `imports_of_ours` says while another thread that runs *begin* imports *name*."""
+    """Return the result of `imports_of_ours` while another thread that runs *begin* imports *name*."""
     script = SLOW.replace("NAME", repr(name)).replace("BEGIN", begin)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def seen(name: str, begin: str) -> str:
 
 
 def test_an_import_of_ours_is_seen() -> None:
-    """Of a library, by a function of ours, in another thread; and no longer when it is over."""
+    """Of a library, by a function of Radiosonde, in another thread; and no longer when it is over."""
     begin = "__import__('radiosonde.sketches.library', fromlist=['x']).library"
     assert seen("datasketches", begin) == "['datasketches']"
 

@@ -30,7 +30,7 @@ def test_bounds_that_are_set_are_those_of_the_page(edges):
     """One, some and the most there may be; every call is in its bucket, also where a writer has counted it."""
     with fly(latency_edges=edges, ring_bytes=1 << 16) as rs:
         predict = rs.observe("delays")(lambda _: "late")
-        with rs.at(START_S), rs.pipeline()._turn:  # nobody drains: most records are reclaimed by the writer
+        with rs.at(START_S), rs.pipeline()._turn:  # without a consumer: most records are reclaimed by the writer
             for _ in range(3000):
                 predict([1.0])
         (window,) = rs.windows()

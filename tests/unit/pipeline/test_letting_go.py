@@ -1,4 +1,4 @@
-"""Rings that nobody can write into any more are let go, with their descriptors, mappings and files; their counts stay."""
+"""Rings without a writer are released, with their descriptors, mappings and files; their counts stay."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def older_objects_are_left_out():
 
 
 def made_anew(rs, version):
-    """Return a function that is decorated anew."""
+    """Return a newly decorated function."""
     return rs.observe("m")(lambda features: "yes")
 
 
@@ -101,7 +101,7 @@ def a_generator(features):
 
 
 class Loaded:
-    """A model that is loaded anew."""
+    """A model that is reloaded."""
 
     def predict(self, features):
         """Answer."""
@@ -169,7 +169,7 @@ def mappings() -> int:
 
 @pytest.mark.parametrize("ends", ["a flush", "a shutdown"])
 def test_what_was_counted_before_its_ring_went_is_delivered(ends, tmp_path: Path, seldom_collected):
-    """The only model is gone and its ring too: what it predicted is in open windows, and reaches the store."""
+    """The only model is gone and its ring too: its predictions are in open windows, and reach the store."""
     store = tmp_path / "store.sqlite"
     with fly(store=str(store)) as rs:
         rs.observe("m")(lambda features: "yes")(ROW)
@@ -188,7 +188,7 @@ def stored(store: Path) -> int:
 
 
 def test_a_prediction_in_flight_outlives_its_function(seldom_collected):
-    """What was begun by a function that is gone ends in its ring, and counts."""
+    """A prediction begun by a deleted function ends in its ring, and counts."""
     with fly() as rs:
         future = rs.observe("m")(lambda features: concurrent.futures.Future())(ROW)
         for _ in range(3):
@@ -218,7 +218,7 @@ def test_a_schema_that_is_learned_anew_lets_its_ring_go():
 
 
 def test_a_function_that_is_kept_keeps_its_ring():
-    """A model that pauses for long is not let go: its next call is counted."""
+    """The ring of a model that pauses is not released: its next call is counted."""
     with fly() as rs:
         predict = rs.observe("m")(lambda features: "yes")
         for _ in range(3):
@@ -244,7 +244,7 @@ def test_features_of_functions_that_are_gone_wait_for_their_reference():
 
 @pytest.mark.parametrize("ending", ["flush", "shutdown"])
 def test_windows_of_functions_that_are_gone_are_stored(ending, tmp_path: Path):
-    """A window that is open when the last ring is let go is written by a flush and by the end, like any other."""
+    """A window that is open when the last ring is released is written by a flush and by the end, like any other."""
     store = tmp_path / "store.sqlite"
     with fly(store=store, window_s=3600.0, runtime=False) as rs:
         rs.observe("delays")(lambda _: "yes")([1.0])

@@ -49,7 +49,7 @@ def test_starting_twice_is_refused():
 
 
 def test_starting_after_a_prediction_is_refused():
-    """Settings cannot change under what is recorded."""
+    """Settings cannot change while recording."""
     flight = Flight(Guard(reraise=True), environment={})
     try:
         flight.observe("delays")(predict)(ROW)
@@ -120,7 +120,7 @@ def test_shutdown_and_flush_after_shutdown_do_nothing(tmp_path):
 
 
 def registered():
-    """Say whether our metrics are in prometheus-client's default registry."""
+    """Return whether Radiosonde's metrics are in prometheus-client's default registry."""
     return any(metric.name.startswith("radiosonde") for metric in prometheus_client.REGISTRY.collect())
 
 
@@ -169,7 +169,7 @@ def test_a_taken_port_is_an_error_at_start():
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0", "localhost"])
 def test_the_page_is_served_where_it_is_told(host, free_port):
-    """The address is a setting; what is not available is an error that names it."""
+    """The address is a setting; an unavailable one is an error that names it."""
     flight = Flight(Guard(reraise=True), environment={"RADIOSONDE_PROMETHEUS_HOST": host})
     flight.start(prometheus_port=free_port)
     try:

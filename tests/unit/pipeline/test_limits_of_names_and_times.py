@@ -1,4 +1,4 @@
-"""What is accepted is counted in a window that every store takes; what no store could take is refused or renamed first."""
+"""Accepted values are counted in a window that every store can hold; others are refused or renamed first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store did not take is written into it as soon as it takes windows again, and a diagnosis says what is missing."""
+"""Losses of the store are written into it as soon as it accepts windows again, and a diagnosis reports them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def gone(path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("outage", [locked, full, gone])
 def test_a_store_that_is_away_for_a_while(outage, tmp_path, monkeypatch, capsys):
-    """Every call is stored or told as lost, by model, reason and span; diagnose prints what was not checked."""
+    """Every call is stored or recorded as lost, by model, reason and span; diagnose prints the gaps."""
     monkeypatch.setattr(waiting, "WAITING_BYTES", 50_000)
     monkeypatch.setattr("radiosonde._sqlite.BUSY_TIMEOUT_S", 0.01)
     (tmp_path / "disk").mkdir()

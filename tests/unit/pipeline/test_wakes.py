@@ -1,4 +1,4 @@
-"""Writers wake the consumer as their rings fill: nobody has to look, and nothing is overwritten."""
+"""Writers wake the consumer as their rings fill: no polling is needed, and nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_batches_a_function_records_itself_wake_too(woken):
 
 
 def test_the_thread_acts_on_a_wake(unwatched):
-    """Half a ring is drained soon, by nobody's look and nobody's flush."""
+    """Half a ring is drained soon, without polling or a flush."""
     observed = unwatched.observe("delays")(predict)
     observed(ROW)
     for _ in range(capacity_of(unwatched) // WAKES):

@@ -1,4 +1,4 @@
-"""What the environment got wrong is logged and counted, and never raises in a host; what the code got wrong raises at once."""
+"""Mistakes in the environment are logged and counted, and never raise in a host; mistakes in code raise at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from radiosonde.testing import Flight, fly
 
 @pytest.fixture
 def flights():
-    """Return what makes a Radiosonde with an environment; each is shut down afterwards."""
+    """Return a factory of Radiosondes with an environment; each is shut down afterwards."""
     made = []
 
     def make(**environment):
@@ -103,7 +103,7 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path, caplog, name, value, star
     ],
 )
 def test_a_wrong_argument_raises(tmp_path, settings, error):
-    """Whoever calls `start` is there to hear of it."""
+    """The caller of `start` gets the error."""
     (tmp_path / "file").touch()
     filled = {
         name: value.format(folder=tmp_path)

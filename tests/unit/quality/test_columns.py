@@ -74,7 +74,7 @@ def test_a_pair_without_a_row_keeps_its_name():
 
 @pytest.mark.parametrize("classes", [2, 7, 150])
 def test_many_classes_are_added_up_as_a_loop_does(classes):
-    """Whatever the number of classes, and however many windows are laid out at a time."""
+    """For any number of classes, and any number of windows at a time."""
     rng = np.random.default_rng(classes)
     made = []
     for at in range(90):

@@ -26,7 +26,7 @@ def ninety_days():
 
 
 def test_below_fifteen_percent_of_the_slow_class_nothing_is_told(seen):
-    """The last two days give a reason with its numbers instead of a figure; the raw figure is marked as what it is."""
+    """The last two days give a reason with its numbers instead of a figure; the raw figure is marked as raw."""
     table = label_table(seen)
     last = label_table(seen, as_of_ns=table.as_of_ns, since_ns=late(88 * DAY_S))
     found = assess(last, lag_curves(table))
@@ -50,7 +50,7 @@ def test_windows_too_young_are_left_out_and_the_estimate_says_until_when(seen):
 
 
 def test_a_lag_that_drifts_is_a_reason_to_refuse():
-    """When labels have become slower, what they stand for is not known."""
+    """When labels have become slower, their weights are unknown."""
     table = label_table(windows(stream(90, seed=3, slower_day=45), as_of_s=90 * DAY_S))
     assert "have become slower" in assess(table, lag_curves(table)).corrected.refused
 
@@ -96,7 +96,7 @@ def test_every_score_of_old_windows_is_the_raw_one(seen):
 
 
 def test_cbpe_with_a_calibration_of_mature_windows(seen):
-    """Calibrated on what the labels of old windows stand for, confidence tells the accuracy of the new ones."""
+    """Calibrated on the weighted labels of old windows, confidence predicts the accuracy of the new ones."""
     table = label_table(seen)
     old = label_table(seen, as_of_ns=table.as_of_ns, until_ns=late(60 * DAY_S))
     weights = class_weights(old, lag_curves(table))

@@ -11,12 +11,12 @@ SEEDS = range(32)
 
 
 def runs(age_d, *, drifted):
-    """Return truth, raw, corrected, cbpe, mixed, low, high, told of all seeds, one array each."""
+    """Return truth, raw, corrected, cbpe, mixed, low, high, and availability of all seeds, one array each."""
     return np.array([error_rates(seed, age_d, drifted=drifted) for seed in SEEDS], dtype=float).T
 
 
 def test_at_three_days_the_corrected_error_shows_a_drift_that_arrived_labels_hide():
-    """With 7 % of the positives here, raw is off by more than 0.1, corrected by less than 0.03; by default it is not told yet."""
+    """With 7 % of the positives arrived, raw is off by more than 0.1, corrected by less than 0.03; by default it is not available yet."""
     truth, raw, corrected, cbpe, _, _, _, told = runs(3, drifted=True)
     assert abs((raw - truth).mean()) > 0.1
     assert abs((corrected - truth).mean()) < 0.03
@@ -25,7 +25,7 @@ def test_at_three_days_the_corrected_error_shows_a_drift_that_arrived_labels_hid
 
 
 def test_at_seven_days_the_corrected_error_is_right_and_its_interval_holds_the_truth():
-    """Within 0.01 over the seeds, told by default, and in the interval nine times of ten."""
+    """Within 0.01 over the seeds, available by default, and in the interval nine times of ten."""
     truth, raw, corrected, _, mixed, low, high, told = runs(7, drifted=True)
     assert abs((corrected - truth).mean()) < 0.01
     assert abs((raw - truth).mean()) > 0.05

@@ -47,7 +47,7 @@ def test_the_share_is_that_of_the_reverse_time_product_limit_by_hand():
 
 
 def test_a_curve_that_the_windows_are_too_young_for_is_refused():
-    """Twenty days cannot tell how long positives with a median of ten take; ninety can."""
+    """Twenty days are too short for positives with a median lag of ten; ninety are enough."""
     assert "still arrive at the age of the oldest predictions" in curves(stream(20, seed=2), 20)["1"].refused
     assert curves(stream(20, seed=2), 20)["0"].refused == ""
 

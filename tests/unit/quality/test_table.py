@@ -26,7 +26,7 @@ def test_nothing_is_lost_whatever_the_grouping():
 
 
 def test_a_group_is_no_longer_than_a_sixteenth_of_its_age():
-    """So that one age stands for all its predictions; or as long as one window."""
+    """So that one age represents all its predictions; or as long as one window."""
     table = label_table(windows(stream(30, seed=1), as_of_s=30 * DAY_S, step_s=3600.0))
     length = (table.end_ns - table.start_ns) / 1e9
     assert (length <= np.maximum(3600.0, table.youngest_s() / 16)).all()

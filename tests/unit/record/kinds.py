@@ -30,7 +30,7 @@ def make(kind: str, body: Callable[[Any], Any]) -> Callable[..., Any]:
 
 
 def drive(kind: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call *function* and return what it returned, or the last item it yielded."""
+    """Call *function* and return its result, or the last item it yielded."""
     if kind == "sync":
         return function(*args, **kwargs)
     if kind == "generator":

@@ -1,4 +1,4 @@
-"""What the last prediction of this context left in its ring, read straight from the slot."""
+"""The last prediction of this context, read directly from its slot."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def last_row() -> list[float] | None:
 
 
 def last_texts() -> list[str | None]:
-    """Return the texts of the last prediction's feature row, None for what is no text; of a model without a reference."""
+    """Return the texts of the last prediction's feature row, None for other values; of a model without a reference."""
     codes = (code_of(value) for value in last_row() or [])
     names = [[] if table is None else table.names for table in last_token()[0].schema.codes]
     return [names[place][code] if code >= 0 else None for place, code in enumerate(codes)]

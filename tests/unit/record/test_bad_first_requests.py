@@ -20,7 +20,7 @@ class Unprintable:
 
 
 def refuse(names):
-    """Return what opens a ring unless its schema has a feature of *names*, as any bug of ours with certain names would."""
+    """Return an opener of rings that fails if the schema has a feature of *names*, simulating a bug with certain names."""
     open_ring = ring_factory.open_ring
 
     def refusing(recorder, schema, outputs):

@@ -1,4 +1,4 @@
-"""What a batch costs its caller: work and memory by the rows that are kept, whatever holds them.
+"""Cost of a batch to its caller: work and memory proportional to the kept rows, for any container.
 
 Work is counted and not timed: calls of functions, Python's and C's, that this thread makes during one predict call.
 """
@@ -132,7 +132,7 @@ def work_of(function, *arguments):
 
 
 def peak_of(function, *arguments):
-    """Return the most bytes that a call held at once, beyond what was there."""
+    """Return the peak of additional bytes during a call."""
     tracemalloc.start()
     try:
         function(*arguments)
@@ -143,7 +143,7 @@ def peak_of(function, *arguments):
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_the_work_for_an_input_does_not_grow_with_its_rows(name):
-    """Four times the rows: no more rows are looked at than fit the bound, so about as much is done, in at most 8 MiB."""
+    """Four times the rows: no more rows are read than fit the bound, so the work is about the same, in at most 8 MiB."""
     make = INPUTS[name]
     few, many = make(FEW), make(MANY)
     with fly() as rs:
@@ -204,7 +204,7 @@ ODD_ANSWERS = {
 
 
 def output_of(rs):
-    """Return what was answered, by class, by confidence and by value."""
+    """Return the answers, by class, by confidence and by value."""
     classes, confidences, values, unreadable = Counter(), 0.0, 0, 0
     for window in rs.windows():
         output = window.output
@@ -277,7 +277,7 @@ def test_types_made_for_each_request_are_not_kept(form):
         assert window.features.names == ("wind", "gusts")
 
 
-class Grudge(Exception):  # noqa: N818 - what it is called is no matter
+class Grudge(Exception):  # noqa: N818 - the name is irrelevant
     """An exception that cannot be printed, and must not be: it may quote a value that people must not see."""
 
     def __str__(self):
@@ -301,7 +301,7 @@ class Broken:
     "others", [["yes", "no"], [2.5, 3.5], [[0.5, 0.5], ("a", 0.5)]], ids=["texts", "values", "rows"]
 )
 def test_an_answer_that_raises_costs_its_row(kind, others, caplog):
-    """It is unreadable, once, whatever it raises; the other rows of the batch are read, and nothing of its text is logged."""
+    """It is unreadable, once, for any exception; the other rows of the batch are read, and nothing of its text is logged."""
     with fly() as rs:
         rs.observe("m")(lambda _: [*others, Broken(kind)])(np.ones((len(others) + 1, 2)))
         (window,) = rs.windows()

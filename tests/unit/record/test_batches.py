@@ -1,4 +1,4 @@
-"""Inputs of many rows, in whatever container they come: the rows are counted, and their values are those of numpy."""
+"""Inputs of many rows, in any container: the rows are counted, and their values are those of numpy."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class Unknown:
 
 
 def numbers():
-    """Fail whoever goes beyond the second number."""
+    """Fail when iterated beyond the second number."""
     yield from (1.0, 2.0)
     raise AssertionError("somebody consumed the generator")
 
@@ -238,7 +238,7 @@ BEYOND = {
 @pytest.mark.parametrize("side", ["input", "output", "both"])
 @pytest.mark.parametrize("kind", BEYOND)
 def test_more_rows_than_a_record_can_say_are_no_batch(kind, side):
-    """The call counts as one row, and what its value cannot be read as is lost by name; nothing of ours fails."""
+    """The call counts as one row, and its unreadable value is a named loss; no internal error occurs."""
     value = BEYOND[kind]
     given = value if side != "output" else iter([1.0])
     answer = value if side != "input" else "yes"
@@ -267,7 +267,7 @@ def test_a_batch_whose_features_raise_keeps_its_answers():
 
 
 def test_a_first_input_of_another_shape_is_unlearned():
-    """A warm-up with anything does not decide the features for good: they are learned anew when most calls do not fit."""
+    """An unusual warm-up does not fix the features: they are learned again when most calls do not fit."""
     with fly() as rs:
         predict = rs.observe("m")(lambda features: "yes")
         predict({"ping": 1})
@@ -383,7 +383,7 @@ QUIET = {
 
 @pytest.mark.parametrize("name", QUIET)
 def test_no_input_makes_a_warning(name):
-    """Whatever is read or refused, at the first call and later, no library warns; a warning would name our file."""
+    """For any input, at the first call and later, no library warns; a warning would name Radiosonde's file."""
     with warnings.catch_warnings(record=True) as caught, fly() as rs:
         warnings.simplefilter("always")
         predict = rs.observe("m")(lambda features: "x")

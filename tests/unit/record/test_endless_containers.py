@@ -100,7 +100,7 @@ class EndlessKeys:
 
 
 class EndlessConversion:
-    """A row that says what it is as a dict."""
+    """A row with a conversion to a dict."""
 
     def asDict(self) -> Any:  # noqa: N802 - Spark's name
         """Never end."""

@@ -26,7 +26,7 @@ class BrokenError(Exception):
 
 
 class UsersError(Exception):
-    """What the user's function raises."""
+    """The exception of the user's function."""
 
 
 def broken(*_, **__):
@@ -175,7 +175,7 @@ def test_an_output_callable_that_raises(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_reference_file(kind, tmp_path):
-    """A reference that cannot be read at the first call is told; predictions are counted without it."""
+    """A reference that cannot be read at the first call is logged; predictions are counted without it."""
     with fly(reraise=False) as rs:
         rs.pipeline().settings.references["m"] = str(tmp_path / "absent.json")
         statistics = survives(rs, kind, lambda predict: None)
@@ -226,7 +226,7 @@ def test_error_types_beyond_the_bound():
 
 
 def test_a_log_handler_that_raises():
-    """The host's log handler failing while we tell of a loss does not reach the prediction."""
+    """A failure of the host's log handler while a loss is logged does not reach the prediction."""
 
     class Failing(logging.Handler):
         def emit(self, record):
@@ -257,7 +257,7 @@ def test_a_fold_that_fails(monkeypatch):
         assert rs.windows()[0].calls == 1
 
 
-# What is not recorded because there is no room ---------------------------------------------------------------------------
+# Losses for lack of room ---------------------------------------------------------------------------
 
 
 def elsewhere(predict, value):
@@ -293,7 +293,7 @@ def test_a_slot_reclaimed_while_in_flight():
 
 
 def test_a_failing_prediction_whose_slot_was_reclaimed():
-    """A late exception is counted by its type, and stays what it is."""
+    """A late exception is counted by its type, and is unchanged."""
     with fly(ring_bytes=65_536) as rs:
 
         @rs.observe("m")
@@ -314,7 +314,7 @@ def test_a_failing_prediction_whose_slot_was_reclaimed():
 
 
 def test_features_told_too_late():
-    """Features given after the slot was reclaimed, or after the end, are lost by name and touch nobody's row."""
+    """Features given after the slot was reclaimed, or after the end, are a named loss and do not touch other rows."""
     kept = []
     with fly(ring_bytes=65_536) as rs:
 
@@ -429,11 +429,11 @@ def test_a_batch_overwritten_in_the_arena():
         def predict(features):
             if features[0, 0] == 5.0:
                 return ["quick"] * len(features)
-            for _ in range(2):  # the arena has room for two batches of 1000 rows and 2 outputs, the third begins anew
+            for _ in range(2):  # the arena has room for two batches of 1000 rows and 2 outputs, the third wraps around
                 elsewhere(predict, np.full((1000, 1), 5.0))
             return ["slow"] * len(features)
 
-        rs.pipeline()._turn.acquire()  # nobody drains meanwhile
+        rs.pipeline()._turn.acquire()  # not drained meanwhile
         try:
             predict(np.full((1000, 1), 4.0))
         finally:
@@ -450,7 +450,7 @@ def test_a_batch_overwritten_in_the_arena():
 
 
 def test_memory_that_cannot_be_had_for_batches(monkeypatch):
-    """No memory for the arena costs the features of that batch only; the next one is tried anew."""
+    """No memory for the arena costs the features of that batch only; the next one is tried again."""
     with fly() as rs:
         predict = rs.observe("m", features=["a"])(lambda features: ["yes"] * len(features))
         monkeypatch.setattr(arena_module, "mmap", SimpleNamespace(mmap=broken))

@@ -67,7 +67,7 @@ def counted(value):
 
 @pytest.mark.parametrize(("library", "make"), READ.values(), ids=READ.keys())
 def test_what_holds_numbers_has_the_cells_of_the_matrix(library, make):
-    """Whatever type they are of, on the CPU, with a gradient or without."""
+    """For any type, on the CPU, with a gradient or without."""
     assert counted(make(pytest.importorskip(library))) == (4, counted(MATRIX)[1], {})
 
 

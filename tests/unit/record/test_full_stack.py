@@ -1,4 +1,4 @@
-"""Observed functions where the stack is all but full: the caller gets what it would get one frame deeper without us."""
+"""Observed functions with an almost full stack: the caller gets the same as one frame deeper without Radiosonde."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from radiosonde.model import losses
 from radiosonde.testing import fly
 
 ROOM = range(1, 60)
-"""Frames that are left: at first not even the function fits, in the end all of ours does."""
+"""Remaining frames: at first not even the function fits, in the end all of Radiosonde does."""
 
 BEYOND = 3
 """What fits one frame deeper may need as many more: a step of a generator is a call of C's, which counts as a frame in 3.11."""
@@ -26,7 +26,7 @@ def depth():
 
 
 def with_room(frames, call):
-    """Return what *call* returns where so many frames are left, or the type of what it raises."""
+    """Return the result of *call* with so many frames left, or the type of its exception."""
 
     def descend(more):
         return call() if more <= 0 else descend(more - 1)
@@ -38,7 +38,7 @@ def with_room(frames, call):
 
 
 class Awaited:
-    """What a plain function may return to be awaited."""
+    """Awaitable results of a plain function."""
 
     def __await__(self):
         return 0.25
@@ -46,14 +46,14 @@ class Awaited:
 
 
 def driven(started):
-    """Return what a coroutine returns that waits for nothing."""
+    """Return the result of a coroutine without waits."""
     try:
         started.__await__().send(None)
     except StopIteration as stop:
         return stop.value
     finally:
         if hasattr(started, "close"):
-            started.close()  # where there was no room to start it, Python would say that nobody awaited it
+            started.close()  # without room to start it, Python would warn that it was never awaited
     raise AssertionError
 
 

@@ -12,12 +12,12 @@ from radiosonde.testing import fly
 
 ACTIONS = ("next", "send", "throw", "throw stop", "exit", "close")
 THROWN = {"throw": ValueError, "throw stop": StopIteration, "exit": GeneratorExit}
-# What the generator does each time it is resumed.
+# Actions of the generator each time it is resumed.
 STEPS = ("yield", "yield what came", "catch and yield", "catch and return", "raise", "return", "finally yield")
 
 
 def play(steps):
-    """A generator that follows *steps*; what it does with what is sent or thrown is part of the script."""
+    """A generator that follows *steps*; its reactions to sent values and exceptions are part of the script."""
     came = None
     for step in steps:
         if step == "yield":
@@ -77,7 +77,7 @@ async def play_async(steps):
 
 
 def outcome(error):
-    """Return what can be told apart about an exception: type, text, cause, context, value."""
+    """Return the observable parts of an exception: type, text, cause, context, value."""
     return (
         type(error).__name__,
         str(error),
@@ -88,7 +88,7 @@ def outcome(error):
 
 
 def heard(generator, actions):
-    """Return what *generator* answers to *actions*, one after the other."""
+    """Return the responses of *generator* to *actions*, one after the other."""
     answers = []
     for number, action in enumerate(actions):
         try:
@@ -106,7 +106,7 @@ def heard(generator, actions):
 
 
 async def heard_async(generator, actions):
-    """Return what an async generator answers to *actions*."""
+    """Return the responses of an async generator to *actions*."""
     answers = []
     for number, action in enumerate(actions):
         try:
@@ -129,7 +129,7 @@ PLAYS = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=6)
 
 @given(steps=SCRIPTS, actions=PLAYS)
 def test_a_generator_answers_as_without_us(steps, actions):
-    """Whatever is sent, thrown or closed, an observed generator answers as the bare one, exceptions included."""
+    """For any send, throw or close, an observed generator responds like the bare one, exceptions included."""
     with fly() as rs:
         observed = rs.observe("m", output=lambda _: None)(play)
         bare, ours = play(steps), observed(steps)

@@ -145,7 +145,7 @@ ROWS = {
 @pytest.mark.parametrize("value", ROWS.values(), ids=ROWS.keys())
 @pytest.mark.parametrize("call", ["first", "second", "keyword"])
 def test_a_row_of_any_kind_is_recorded(value, call):
-    """One row arrives in the slot in column order, whatever carries it: at the first call, later, and by keyword."""
+    """One row arrives in the slot in column order, from any container: at the first call, later, and by keyword."""
     with fly() as rs:
         predict = rs.observe("m", features=["a", "b"] if call != "first" else None)(lambda features: None)
         if call == "second":
@@ -224,7 +224,7 @@ VALUES = {
 @pytest.mark.parametrize(("value", "expected"), VALUES.values(), ids=VALUES.keys())
 @pytest.mark.parametrize("carrier", ["dict", "list", "object array", "object matrix", "dataclass", "rows"])
 def test_a_numeric_value_has_one_meaning_in_every_carrier(carrier, value, expected):
-    """Missing is NaN, what is no number is infinite, in a row by name or position and in batches alike."""
+    """Missing is NaN, other values are infinite, in a row by name or position and in batches alike."""
     cells = np.empty((2, 2), dtype=object)
     cells[0], cells[1] = [0.0, 1.0], [0.0, 1.0]
     cells[:, 0] = [value, value] if not isinstance(value, list) else [None, None]
@@ -464,7 +464,7 @@ def test_positions_name_the_features_of_nameless_rows():
 
 
 def test_the_callers_array_is_copied():
-    """What the caller does to the array after the call does not reach the record."""
+    """Changes of the array after the call do not reach the record."""
     with fly() as rs:
         row, block = np.array([[1.0, 2.0]]), np.ones((2, 2))
         predict = rs.observe("m", reference=NUMBERS)(lambda features: features.fill(9.0))

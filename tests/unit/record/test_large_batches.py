@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_exact(rows):
 @pytest.mark.parametrize("rows", [30_000, 100_000, 250_001])
 @pytest.mark.parametrize("answers", ["texts", "scores", "what cannot be read"])
 def test_answers_that_take_too_long_are_sampled_from_the_second_piece_on(monkeypatch, rows, answers):
-    """What cannot be counted in time stands for the rest: about as many rows as there are, and the window says of how many."""
+    """Rows that cannot be counted in time are sampled and weighted to about the total, and the window records the sample size."""
     monkeypatch.setattr(output_batches, "COUNTING_NS", -1)
     given = {"texts": names_of(rows), "scores": np.linspace(-5, 5, rows), "what cannot be read": [object()] * rows}
     windows, _ = predicted(given[answers], rows, calls=1)
@@ -142,7 +142,7 @@ def test_answers_that_take_too_long_are_sampled_from_the_second_piece_on(monkeyp
 
 @pytest.mark.parametrize("answer", [None, "one for all", [], {"label": []}])
 def test_answers_of_another_number_count_once_a_row(answer):
-    """What is no answer to each row is unreadable for all rows; none is none."""
+    """A result without one answer per row is unreadable for all rows; None is no answer."""
     windows, lost = predicted(answer, 9_000, calls=1)
     missing = 0 if answer is None else 9_000
     assert (sum(window.output.unreadable for window in windows), class_counts(windows)) == (missing, {})
@@ -192,7 +192,7 @@ def test_a_batch_whose_slot_is_reclaimed_meanwhile_is_exact():
             assert last_token()[0].ring.control.given > given
             return names_of(len(rows))
 
-        with rs.pipeline()._turn:  # nobody drains meanwhile
+        with rs.pipeline()._turn:  # not drained meanwhile
             predict(np.ones((20_000, 1)))
         windows = rs.windows()
         assert class_counts(windows) == Counter(names_of(20_000).tolist()) + Counter(no=3000)

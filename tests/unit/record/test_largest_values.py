@@ -22,7 +22,7 @@ def singles(rs, value):
 
 
 def reclaimed(rs, value):
-    """Answer one at a time, while nobody drains."""
+    """Answer one at a time, without draining."""
     predict = rs.observe("m", features=["a"], task="regression")(lambda _: value)
     with rs.pipeline()._turn:
         for _ in range(CALLS):
@@ -49,7 +49,7 @@ def large_batches(rs, value):
 @pytest.mark.parametrize("make", [singles, reclaimed, batches, large_batches])
 @pytest.mark.parametrize("value", [LARGEST, -LARGEST, LARGEST / 3])
 def test_sums_that_overflow_warn_nobody(make, value, tmp_path):
-    """In a window, over two windows, in a snapshot and in the store: all are counted, and nothing of ours fails."""
+    """In a window, over two windows, in a snapshot and in the store: all are counted, without an internal error."""
     with fly(ring_bytes=65_536, store=str(tmp_path / "store.sqlite")) as rs:
         made = 0
         for at_s in (1_362_096_000, 1_362_096_060):

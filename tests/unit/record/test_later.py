@@ -83,7 +83,7 @@ def retried(function):
 
 
 def a_future(row):
-    """Return a future that somebody else settles."""
+    """Return a future that another thread settles."""
     future = asyncio.get_running_loop().create_future()
     task = asyncio.ensure_future(work(row))
 
@@ -111,7 +111,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
 def test_the_awaited_work_is_what_is_recorded(function):
-    """Its error, its duration, its result and its phases, whatever the function returned to be awaited."""
+    """Its error, its duration, its result and its phases, for any awaitable result of the function."""
 
     async def main():
         predict = rs.observe("m")(function)
@@ -152,7 +152,7 @@ def test_what_the_caller_gets_is_of_the_same_type(function):
 
 
 def test_a_future_is_returned_itself_and_still_logs_an_error_that_nobody_fetched(caplog):
-    """Its class is whatever its library made; observing it does not look after its error."""
+    """Its class is that of its library; observing it does not mark its error as retrieved."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -218,7 +218,7 @@ def test_predictions_made_before_any_is_awaited_stand_beside_each_other():
         predict = rs.observe("m")(retried(work))
         made = [predict({"a": 1.0}) for _ in range(10)]
         assert not current().is_in_progress
-        await asyncio.sleep(5 * SHORTEST_S)  # nobody's time
+        await asyncio.sleep(5 * SHORTEST_S)  # not counted
         assert await asyncio.gather(*made) == ["late"] * 10
 
     with fly() as rs:
@@ -230,7 +230,7 @@ def test_predictions_made_before_any_is_awaited_stand_beside_each_other():
 
 
 def test_the_time_before_a_coroutine_is_awaited_is_not_the_works():
-    """The clock stands while nobody awaits; what is measured is compared with what was waited, not with a wish."""
+    """The clock stops until it is awaited; the measured time is compared with the actual wait."""
 
     async def main():
         predict = rs.observe("m")(lambda row: asyncio.sleep(0, "late"))
@@ -244,7 +244,7 @@ def test_the_time_before_a_coroutine_is_awaited_is_not_the_works():
 
 
 def test_inside_the_awaited_work_the_prediction_is_the_current_one():
-    """And around it whatever was current, also where the call was inside another prediction."""
+    """And around it the former current one, also if the call was inside another prediction."""
     seen = []
 
     async def inner(row):
@@ -331,7 +331,7 @@ def test_an_async_generator_from_a_plain_function_is_observed_as_one():
 
 
 def test_what_can_also_be_entered_is_returned_itself_and_told_of(caplog):
-    """A client's context manager that can be awaited too: nothing may stand in for it."""
+    """A client's context manager that can be awaited too: it may not be replaced by a proxy."""
 
     class Entered(Bare):
         async def __aenter__(self):
@@ -353,7 +353,7 @@ def test_what_can_also_be_entered_is_returned_itself_and_told_of(caplog):
 
 
 def test_an_awaitable_can_be_awaited_again():
-    """The second time it answers what it answers by itself, and nothing is recorded twice."""
+    """The second time it behaves as without Radiosonde, and nothing is recorded twice."""
 
     class Kept:
         def __await__(self):
@@ -430,7 +430,7 @@ def test_a_generator_stepped_in_a_new_context_each_time_keeps_its_stages():
 
 
 def test_async_generators_of_one_task_in_turns_keep_their_own_stages():
-    """Each step has its own prediction, and the task goes on with what it had."""
+    """Each step has its own prediction, and the task continues with its former one."""
 
     async def items(name):
         for number in range(3):
@@ -463,7 +463,7 @@ def test_async_generators_of_one_task_in_turns_keep_their_own_stages():
 
 
 def test_a_generator_that_the_garbage_collector_closes_leaves_the_current_prediction_alone():
-    """The finaliser runs wherever it runs: what is current there is put back."""
+    """The finaliser may run anywhere: the current prediction there is restored."""
     with fly() as rs:
         items = stream(rs, "m")
         next(items)

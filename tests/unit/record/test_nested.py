@@ -99,7 +99,7 @@ NESTED = {
 
 @pytest.mark.parametrize(("make", "expected"), NESTED.values(), ids=NESTED.keys())
 def test_calls_of_one_model_inside_each_other_count_once(make, expected):
-    """The outermost call counts, with its result; what is inside under another name counts too."""
+    """The outermost call counts, with its result; nested calls under another name count too."""
     with fly() as rs:
         predict = make(rs)
         assert predict([3.0]) == "a"
@@ -202,7 +202,7 @@ def through_a_loop(predict, rows):
 
 
 def through_a_subclass(predict, rows):
-    """Use somebody's own pool."""
+    """Use a pool of another library."""
 
     class Counted(ThreadPoolExecutor):
         def submit(self, function, /, *args, **kwargs):
@@ -272,7 +272,7 @@ def test_a_pool_that_a_prediction_uses_is_not_inside_of_it():
 
 
 def test_plain_threads_and_other_pools_are_in_no_cohort():
-    """What is not reached is documented: a thread may outlive the scope."""
+    """Documented limits: a thread may outlive the scope."""
     with fly(cohorts={"plan": ["pro"]}) as rs:
         predict = rs.observe("m")(lambda row: "a")
         with rs.cohort(plan="pro"):

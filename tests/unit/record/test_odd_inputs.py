@@ -46,7 +46,7 @@ class Unslotted:
         self.wind, self.carrier = 1.0, "UA"
 
 
-Pair = collections.namedtuple("Pair", "wind carrier")  # noqa: PYI024 -- the untyped kind is what is tried
+Pair = collections.namedtuple("Pair", "wind carrier")  # noqa: PYI024 -- the untyped kind is tested
 
 READ = {
     "array.array": (lambda: array.array("d", [1, 2, 3]), 1, 3),

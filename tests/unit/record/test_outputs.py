@@ -49,14 +49,14 @@ class Tensor:
 
 
 class Hostile:
-    """Raises whatever is asked of it."""
+    """Raises on any access."""
 
     def __getattr__(self, name):
         raise RuntimeError(name)
 
 
 def answered(result, **options):
-    """Return (kind, class name or None, confidence, score) recorded for *result*, and what was lost."""
+    """Return (kind, class name or None, confidence, score) recorded for *result*, and the losses."""
     with fly() as rs:
         predict = rs.observe("m", **options)(lambda features: result)
         assert predict([1.0]) is result
@@ -215,7 +215,7 @@ def test_what_cannot_be_read_is_a_named_loss(result):
 
 @pytest.mark.parametrize("result", [1.5, -0.25, NAN])
 def test_a_number_that_is_no_probability_is_unreadable_of_a_classifier(result):
-    """A classifier's number outside of [0, 1] is no probability."""
+    """A classifier's number outside of [0, 1] is not a probability."""
     assert answered(result, task="classification") == (
         (OUTPUT_UNREADABLE, None, pytest.approx(NAN, nan_ok=True), pytest.approx(NAN, nan_ok=True)),
         {losses.OUTPUT_UNREADABLE: 1},
@@ -238,7 +238,7 @@ def test_a_confidence_outside_of_its_range_is_none(confidence):
 
 
 def test_output_callable_turns_anything_into_something_readable():
-    """`output=` is called with the result; what it returns is read, what the function returned is returned."""
+    """`output=` is called with the result; its return value is read, and the function's result is returned."""
     summary, lost = answered({"deep": [{"verdict": "late"}]}, output=lambda result: result["deep"][0]["verdict"])
     np.testing.assert_equal(summary, (OUTPUT_CLASS, "late", NAN, NAN))
     assert lost == {}
@@ -301,7 +301,7 @@ def test_probabilities_of_a_batch(results):
 
 
 def test_columns_of_a_batch():
-    """Labels and confidences by name are read row by row; what is no probability is no confidence."""
+    """Labels and confidences by name are read row by row; a value outside [0, 1] is not a confidence."""
     output, lost = counted({"label": np.array(["b", "a", "b"]), "confidence": np.array([0.75, 1.5, 0.25])})
     assert (dict(zip(output.classes, output.class_counts.tolist(), strict=True)), lost) == ({"a": 1, "b": 2}, {})
     assert output.confidence_sums.sum() == 1.0
@@ -432,7 +432,7 @@ MISSING = {
 @pytest.mark.parametrize("answer", MISSING.values(), ids=MISSING)
 @pytest.mark.parametrize("task", [None, "classification", "regression"])
 def test_a_missing_value_is_an_answer_that_cannot_be_read(answer, task):
-    """Whatever holds it: it is counted, and by its name; only None itself is no answer."""
+    """In any container it is counted, and by its name; only None itself is no answer."""
     with fly() as rs:
         rs.observe("m", task=task)(lambda _: answer)(np.ones((1, 2)))
         rs.observe("n", task=task)(lambda _: None)(np.ones((1, 2)))
@@ -447,7 +447,7 @@ def test_a_missing_value_is_an_answer_that_cannot_be_read(answer, task):
     ids=repr,
 )
 def test_two_numbers_of_a_regression_are_two_rows(answer):
-    """They are neither a class with its confidence nor a distribution, whatever they look like."""
+    """They are neither a class with its confidence nor a distribution, for any values."""
     with fly() as rs:
         rs.observe("m", task="regression")(lambda rows: answer)(np.zeros((2, 2)))
         (window,) = rs.windows()

@@ -93,7 +93,7 @@ def test_without_keys_it_says_how_to_make_one():
 
 
 def test_inside_the_prediction_there_is_none_yet():
-    """A call too early is a mistake in the code, and told as one."""
+    """A call too early is a mistake in the code, and raises."""
     with fly(receipt_keys=KEYS) as rs:
         predict = rs.observe("delays")(lambda _: current().receipt())
         with pytest.raises(ConfigurationError, match="call it after the observed function returned"):
@@ -140,7 +140,7 @@ def test_what_has_no_receipt_is_counted(function, value):
 
 
 def test_an_overwritten_record_gives_none():
-    """When the ring has gone around, the slot speaks of another prediction; the newer one has its own receipt."""
+    """When the ring has wrapped around, the slot holds another prediction; the newer one has its own receipt."""
     with fly(receipt_keys=KEYS, ring_bytes=65_536) as rs:
         predict = rs.observe("delays")(lambda x: str(int(x[0])))
         predict([7.0])

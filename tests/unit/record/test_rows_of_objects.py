@@ -67,7 +67,7 @@ class OfPydantic(pydantic.BaseModel):
 
 
 class WithExtras(pydantic.BaseModel):
-    """A model that keeps what it does not declare."""
+    """A model that accepts undeclared fields."""
 
     model_config = pydantic.ConfigDict(extra="allow")
     n: float
@@ -145,7 +145,7 @@ CONTAINERS = {
 
 
 def cells(values, reference=REFERENCE):
-    """Return rows and cells by name of calls with three rows, one a model, and what was lost."""
+    """Return rows and cells by name of calls with three rows, one per model, and the losses."""
     found = {}
     with fly() as rs:
         for name, value in values.items():
@@ -161,7 +161,7 @@ FRAME = pd.DataFrame(VALUES, columns=["n", "k"])
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_rows_of_any_kind_in_any_container_have_the_cells_of_a_frame(kind):
-    """Whatever a row is an object of, and whether its container takes slices or not."""
+    """For any type of row, with and without slices of its container."""
     rows = [ROWS[kind](n, k) for n, k in VALUES]
     found, lost = cells({"frame": FRAME} | {name: make(rows) for name, make in CONTAINERS.items()})
     assert found == dict.fromkeys(found, found["frame"])

@@ -1,4 +1,4 @@
-"""One class whatever its value is an object of and wherever it is answered; a label of any of these types is right."""
+"""One class for any type of its value and any place of the answer; a label of any of these types matches."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ NO_LABELS = {
 
 @pytest.mark.parametrize("label", NO_LABELS.values(), ids=NO_LABELS.keys())
 def test_what_names_no_class_makes_none(label):
-    """A dictionary whose label is missing, several or nothing that says what it is: unreadable, and no class of that name."""
+    """A dictionary whose label is missing, several or without a stable text: unreadable, and no class of that name."""
     with fly() as rs:
         rs.observe("m", features=["a", "b"])(lambda _: {"label": label, "confidence": 0.5})([1.0, 2.0])
         (window,) = rs.windows()
@@ -161,7 +161,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("answer", COLUMNS.values(), ids=COLUMNS.keys())
 def test_labels_and_confidences_in_columns_are_read(answer):
-    """Whatever library the columns are of."""
+    """For columns of any library."""
     with fly() as rs:
         rs.observe("m")(lambda _: answer)(np.zeros((3, 2)))
         (window,) = rs.windows()

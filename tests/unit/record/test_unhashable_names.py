@@ -27,7 +27,7 @@ RELEASED.release()
     "name", [Unhashable("fetch"), RELEASED, [1], memoryview(bytearray(b"x"))], ids=lambda name: type(name).__name__
 )
 def test_a_name_whose_hash_raises_is_still_a_name(name):
-    """A phase and an error of it are counted, each time, and nothing of ours fails."""
+    """A phase and an error of it are counted, each time, without an internal error."""
     with fly() as rs:
 
         def predict(row):
@@ -61,7 +61,7 @@ class Untrue:
 
 
 class Classless:
-    """An object that raises when it is asked for its class."""
+    """An object that raises when its class is read."""
 
     @property
     def __class__(self):
@@ -93,7 +93,7 @@ def test_completed_calls_of_any_name_count(odd, role):
 @pytest.mark.parametrize("odd", ODD_SERIES.values(), ids=ODD_SERIES)
 @pytest.mark.parametrize("role", ["version", "variant", "classes", "features"])
 def test_observed_functions_of_any_name_count(odd, role):
-    """What `observe` is told may be anything, too."""
+    """Arguments of `observe` may be anything, too."""
     odd = odd() if odd is Classless else odd
     given = {role: [odd, "other"] if role in ("classes", "features") else odd}
     with fly() as rs:

@@ -36,7 +36,7 @@ def surface(request):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_result_is_the_same_object(surface, kind):
-    """What the function returns or yields comes out as the same object, never a proxy."""
+    """Results and yielded items are returned as the same object, never a proxy."""
     answer = Answer()
     predict = surface.observe("m", output=lambda _: "yes")(make(kind, lambda features: answer))
     assert drive(kind, predict, [1.0]) is answer
@@ -178,13 +178,13 @@ def test_the_wrong_order_of_decorators_is_told(binding):
 
 
 def test_observing_a_class_is_told():
-    """A class is no function."""
+    """A class is not a function."""
     with fly() as rs, pytest.raises(ConfigurationError, match="observe decorates functions"):
         rs.observe("m")(Answer)
 
 
 def test_a_partial_and_a_callable_object_are_observed():
-    """What is callable without being a function works too."""
+    """Callables that are not functions work too."""
 
     class Scorer:
         def __call__(self, features):
@@ -199,7 +199,7 @@ def test_a_partial_and_a_callable_object_are_observed():
 @pytest.mark.parametrize("environment", OFF, ids=lambda environment: next(iter(environment)))
 @pytest.mark.parametrize("kind", KINDS)
 def test_off_is_the_very_same_function(environment, kind):
-    """Switched off, observe returns what it was given."""
+    """Switched off, observe returns its argument."""
     function = make(kind, lambda features: 1)
     assert Surface(environment=environment).observe("m")(function) is function
 
@@ -220,7 +220,7 @@ def test_wrong_arguments_are_the_functions_own_error():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_kept_alive(kind):
-    """Arguments, results and exceptions of a call are freed when the caller lets go of them."""
+    """Arguments, results and exceptions of a call are freed when the caller releases them."""
 
     class Features(list):
         pass

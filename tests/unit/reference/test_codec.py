@@ -83,7 +83,7 @@ def test_a_newer_file_asks_for_an_upgrade(saved):
 
 @pytest.mark.parametrize("change", [{"schema_version": "x"}, {"schema_version": 0}, {"reference": None}])
 def test_a_broken_head_is_damage(saved, change):
-    """A version that is no number or content that is no object is damage."""
+    """A version that is not a number or content that is not an object is damage."""
     saved.write_text(json.dumps(json.loads(saved.read_text()) | change))
     with pytest.raises(ProfileError, match="is damaged"):
         Reference.load(saved)

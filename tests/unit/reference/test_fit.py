@@ -26,7 +26,7 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_rows_gives_the_same_reference(form, tmp_path):
-    """Features, counts and outcome tables are the literals known by construction, whatever holds the rows."""
+    """Features, counts and outcome tables are the literals known by construction, for any container of rows."""
     reference = Reference.fit(forms(tmp_path)[form], **OUTCOME)
     wind, rain, carrier, night = reference.features
     # 947 finite winds 54 ... 1000: inverted-CDF deciles are the values of rank ceil(947 * d / 10).
@@ -173,7 +173,7 @@ def test_a_column_that_cannot_be_used_may_stay_out():
 
 
 def test_a_provisional_reference_comes_from_a_block_of_rows():
-    """The first rows of production give cells, marked provisional; categories are ranked anew by frequency."""
+    """The first rows of production give cells, marked provisional; categories are ranked again by frequency."""
     block = np.array([[1.0, 0.0], [2.0, 1.0], [np.nan, 1.0], [np.inf, np.nan], [3.0, 9.0]])
     reference = fit_rows(["wind", "carrier"], block, categories={"carrier": ["UA", "AA"]}, pii=["wind"], model="delays")
     wind, carrier = reference.features

@@ -63,7 +63,7 @@ def test_a_feature_of_hundreds_of_cells_is_counted_right():
 
 
 def test_ordinals_name_a_cell_in_one_byte():
-    """Body cells count from 0, special cells from 252, whatever the width; more cells than a byte has are not known."""
+    """Body cells count from 0, special cells from 252, for any width; more cells than a byte can number are unknown."""
     grid = ReferenceGrid(
         [
             FeatureProfile("wind", "numeric", 0.0, (1.0, 2.0), (), (), ()),

@@ -72,7 +72,7 @@ def test_the_location_weights_match_a_shifted_normal_sample(shift):
 
 
 def test_missing_weights_reward_missing_values_only():
-    """Under null+0.05 a missing value speaks for the alternative and everything else slightly against it."""
+    """Under null+0.05 a missing value is evidence for the alternative and everything else slightly against it."""
     p0 = smoothed_shares([980, 0, 0, 20, 0])
     weight = weights("numeric", 1, p0)["null+0.05"]
     assert weight[3] == pytest.approx(np.log(0.99 * (p0[3] + 0.05) / p0[3] + 0.01), abs=1e-6)

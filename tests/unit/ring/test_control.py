@@ -1,4 +1,4 @@
-"""The control area: what writers ask of it each time they enter a segment."""
+"""The control area: the checks of writers each time they enter a segment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_record_left_behind_is_seen_where_it_is(left: list[int], length: int) 
 
 @pytest.mark.parametrize("held", [0, 1, 7])
 def test_slots_are_given_away_as_by_a_reclaim_of_nothing(held: int) -> None:
-    """What is counted already stays."""
+    """Existing counts stay."""
     nothing = Tallier().count(np.empty(0, dtype=HEADER))
     given, reclaimed = (Control(anonymous_memory(size_bytes(CAPACITY)), 0, CAPACITY) for _ in range(2))
     for control in (given, reclaimed):

@@ -1,4 +1,4 @@
-"""How much memory a ring takes: what was written, not what there is room for."""
+"""Memory of a ring: proportional to the written part, not to its capacity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def resident_bytes():
 
 
 def test_a_ring_that_is_hardly_used_takes_hardly_any_memory():
-    """A drain looks at marks all over the ring; what it finds untouched takes no memory by that."""
+    """A drain reads marks all over the ring; untouched pages take no memory by that."""
     before, rings = resident_bytes(), []
     for _ in range(RINGS):
         ring = Ring(3, total_bytes=ROOM_BYTES)

@@ -23,7 +23,7 @@ names = st.builds(
 def test_what_is_appended_is_read_once_in_order(
     tmp_path_factory: pytest.TempPathFactory, added: list[Name], cut: int
 ) -> None:
-    """A reader that comes back reads what was added since, nothing twice."""
+    """A reader reads only the names added since its last read."""
     path = tmp_path_factory.mktemp("names") / "x.names"
     writer, reader = NameWriter(path), NameReader(path)
     for name in added[:cut]:
@@ -48,7 +48,7 @@ def test_a_torn_tail_ends_the_reading(tmp_path: Path, lost: int) -> None:
 
 
 def test_a_flipped_bit_ends_the_reading(tmp_path: Path) -> None:
-    """The checksum catches a text that is not what was written."""
+    """The checksum detects a changed text."""
     path = tmp_path / "x.names"
     writer = NameWriter(path)
     writer.append(Name(CLASSES, 0, 0, "late"))

@@ -1,4 +1,4 @@
-"""A page of a process holds its last whole totals, whatever instant somebody reads or kills at."""
+"""A page of a process holds its last whole totals, for any instant of a read or a kill."""
 
 from __future__ import annotations
 

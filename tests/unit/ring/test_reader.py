@@ -39,7 +39,7 @@ def test_records_come_out_once_in_order():
 
 
 def test_a_block_is_a_copy():
-    """What is written after a drain does not change the block."""
+    """Later writes do not change a drained block."""
     ring, reader = make()
     finish(ring, begin(ring))
     block = reader.drain()
@@ -104,7 +104,7 @@ class Interrupted:
 
 
 class Marks:
-    """Marks that are overwritten once somebody has copied some of them."""
+    """Marks that are overwritten after some of them were copied."""
 
     def __init__(self, marks, headers):
         self._marks, self._headers = marks, headers
@@ -176,7 +176,7 @@ def test_a_glance_is_right_to_a_sixteenth_and_never_too_large(begun_before, wait
 
 
 def test_records_behind_slots_that_were_never_marked_are_drained_at_last():
-    """A gap of more slots than one scan looks at (reservations that failed) hides what lies behind it from no drain but one."""
+    """A gap of more slots than one scan (failed reservations) hides the records behind it from one drain only."""
     ring = Ring(2, total_bytes=600_000)
     reader = RingReader(ring)
     finish(ring, begin(ring))

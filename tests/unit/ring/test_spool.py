@@ -1,4 +1,4 @@
-"""The spool folder: who may use it, what lies in it, who lives."""
+"""The spool folder: permissions, files, and liveness."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_file_is_no_spool(tmp_path: Path) -> None:
 
 
 def test_a_ring_file_can_be_read_by_another_reader(tmp_path: Path) -> None:
-    """What is written through one mapping is read through another, names, rows and batches alike."""
+    """Data written through one mapping are read through another: names, rows and batches."""
     ring = make_ring(tmp_path / "s", model="delays", features=["a", "b", "c"])
     ring.rows[5] = (1.5, 2.5, 3.5)
     position = ring.arena.reserve(6)
@@ -88,7 +88,7 @@ def test_a_reader_drains_an_attached_ring(tmp_path: Path) -> None:
 
 
 def test_the_lock_tells_the_living_from_the_dead(tmp_path: Path) -> None:
-    """A ring is held while its process lives, and by nobody once it is killed."""
+    """A ring is held while its process lives, and free once it is killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -106,12 +106,12 @@ def test_the_lock_tells_the_living_from_the_dead(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_held_by_nobody(tmp_path: Path) -> None:
-    """Asking about a ring that was just removed is no error."""
+    """Querying a ring that was just removed is not an error."""
     assert not is_held(tmp_path / "gone.ring")
 
 
 def test_remove_takes_everything_of_a_ring_and_nothing_else(tmp_path: Path) -> None:
-    """Removing a ring removes its three files; what else lies there stays, and a second removal is no error."""
+    """Removing a ring removes its three files; other files stay, and a second removal is not an error."""
     ring = make_ring(tmp_path / "s")
     ring.arena.reserve(1)
     (tmp_path / "s" / "notes.txt").write_text("")
@@ -124,7 +124,7 @@ def test_remove_takes_everything_of_a_ring_and_nothing_else(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["x.ring", "p1-12345.ring", "p1-zzzzzzzz.ring", "p1-0000000g.ring"])
 def test_files_of_other_names_are_left_alone(tmp_path: Path, name: str) -> None:
-    """What is not named like a ring is none."""
+    """Files with other names are not rings."""
     spool = Spool(tmp_path / "s")
     (tmp_path / "s" / name).write_bytes(b"")
     assert spool.rings() == []
@@ -217,4 +217,4 @@ def test_the_rings_of_the_newest_dead_are_kept(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", held, own.file.path], capture_output=True, text=True, check=True, timeout=240
     )
-    assert done.stdout == "True\n"  # looking around did not let go of our own lock
+    assert done.stdout == "True\n"  # queries did not release the own lock

@@ -1,4 +1,4 @@
-"""A writer of records that says what it wrote, for tests of the reading side."""
+"""A writer of records that logs its writes, for tests of the reading side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAN = float("nan")
 
 
 def reclaimer_of(ring: Ring, lost: dict[str, int] | None = None) -> Reclaimer:
-    """Return a reclaimer that counts what it loses in *lost*."""
+    """Return a reclaimer that counts its losses in *lost*."""
 
     def lose(reason: str, count: int) -> None:
         if lost is not None:
@@ -32,7 +32,7 @@ def begin(ring: Ring, reclaimer: Reclaimer | None = None) -> int:
 
 
 def finish(ring: Ring, index: int, reclaimer: Reclaimer | None = None, *, is_failed: bool = False) -> bool:
-    """Mark a record done or failed; return False when its slot was given away meanwhile and nobody knows it any more."""
+    """Mark a record done or failed; return False when its slot was reused meanwhile."""
     slot = index & (ring.capacity - 1)
     at = ring.header_offset + slot * HEADER_BYTES
     state = FAILED if is_failed else DONE

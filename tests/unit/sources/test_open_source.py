@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rows(source: Source) -> list[int]:
-    """Return the row counts of all parts, which tell the windows apart."""
+    """Return the row counts of all parts, which identify the windows."""
     return [window.rows for window in source.windows()]
 
 
@@ -90,7 +90,7 @@ def test_sketches_are_left_out_when_not_asked_for(tmp_path):
 
 
 def test_a_missing_path_is_named(tmp_path):
-    """A mistyped path is told from an empty store."""
+    """A mistyped path is distinguished from an empty store."""
     with pytest.raises(StoreError, match=r"no store at .*flihgts.sqlite: check the path"):
         open_source(tmp_path / "flihgts.sqlite")
 
@@ -121,7 +121,7 @@ def test_damaged_documents_name_their_window(folder):
 
 @pytest.mark.parametrize("name", ["flights.labels.sqlite", "labels.sqlite"])
 def test_a_join_store_in_a_folder_is_no_store_of_windows(name, tmp_path):
-    """The file that lies beside a store by default is left out, alone it is no store."""
+    """The file beside a store is skipped by default, alone it is not a store."""
     from radiosonde._join.sqlite import SqliteJoinStore
 
     StoreWriter(tmp_path / "flights.sqlite").write([make_part(rows=3)])

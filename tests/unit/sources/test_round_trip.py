@@ -1,4 +1,4 @@
-"""What is written is what is read: from SQLite, from Parquet, and from both at once."""
+"""Windows are read back as written: from SQLite, from Parquet, and from both at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts are added up by their age, exactly, and nothing is lost or doubled whatever happens meanwhile."""
+"""Parts are merged by their age, exactly, and nothing is lost or counted twice despite concurrent changes."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_nothing_is_added_up_while_a_sealer_is_at_work(tmp_path, monkeypatch):
 
 
 def test_a_writer_adds_up_as_it_writes(tmp_path):
-    """Labels that trickle in one by one do not make parts without end, and nobody has to ask for it."""
+    """Labels that arrive one by one do not create unbounded parts, automatically."""
     now = [START_NS]
     writer = StoreWriter(tmp_path / "a.db", clock_ns=lambda: now[0])
     writer.write([traffic(minute) for minute in range(5)])

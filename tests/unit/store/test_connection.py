@@ -1,4 +1,4 @@
-"""Which files are stores, and what is said about those that are not."""
+"""Detection of stores, and errors for other files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def newer(path: Path) -> None:
 
 
 def no_database(path: Path) -> None:
-    """Make a file that is no database."""
+    """Create a file that is not a database."""
     path.write_text("carrier,flight\nUA,1545\n" * 100)
 
 

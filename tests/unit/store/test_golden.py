@@ -169,7 +169,7 @@ def test_counts_of_sampled_rows_are_found_where_schema_2_had_them(golden, schema
 
 
 def test_the_next_writer_keeps_what_is_there(golden, schema):
-    """A store that this version has written to still gives its old windows, and what was added."""
+    """A store that this version has written to still gives its old windows, and the new ones."""
     StoreWriter(golden, process="host/1", clock_ns=lambda: WRITTEN_NS).write(golden_windows(NEWEST)[:1])
     assert_same_windows(parts(open_source(golden)), ordered([*golden_windows(schema), golden_windows(NEWEST)[0]]))
 
@@ -246,7 +246,7 @@ def test_labels_per_cell_are_packed_since_schema_4(golden, schema):
 @pytest.mark.parametrize("schema", [NEWEST], indirect=True)
 @pytest.mark.parametrize("is_sealed", [False, True], ids=["sqlite", "parquet"])
 def test_labels_per_cell_are_left_out_on_request(golden, is_sealed, tmp_path):
-    """Who does not ask for labels per cell gets none, and everything else as it is."""
+    """Without labels per cell, everything else is read unchanged."""
     if is_sealed:
         seal(golden, tmp_path / "sealed", everything=True)
     source = tmp_path / "sealed" if is_sealed else golden
@@ -275,7 +275,7 @@ def test_a_damaged_packed_document_is_named(golden, damage):
 
 
 def test_totals_of_a_former_agent_are_taken_over(golden, schema):
-    """What an agent left in a golden store is what the next one goes on from."""
+    """The state of an agent in a golden store is continued by the next one."""
     left = read_cumulative_state(golden, "host/1")
     if schema == 1:
         assert left == CumulativeState()

@@ -29,12 +29,12 @@ def store(tmp_path: Path) -> Path:
 
 
 def rows(*paths: Path) -> list[int]:
-    """Return the row counts of all parts, which tell the windows apart."""
+    """Return the row counts of all parts, which identify the windows."""
     return sorted(window.rows for window in open_source(list(paths)).windows())
 
 
 def select(sql: str, files: Path | str) -> list[tuple]:
-    """Return what DuckDB answers over *files*, read as they are."""
+    """Return DuckDB's result over *files*, read directly."""
     connection = duckdb.connect()
     try:
         return connection.execute(sql.replace("FILES", f"'{files}'")).fetchall()
@@ -128,7 +128,7 @@ def test_any_engine_reads_the_files_as_they_are(tmp_path):
 
 
 def test_two_sealers_never_work_at_once(store, tmp_path):
-    """While one seals, a second is told to wait; afterwards the lock is free."""
+    """While one seals, a second is refused; afterwards the lock is free."""
     seen: list[str] = []
 
     def second(done: int, total: int) -> None:

@@ -119,7 +119,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def select(path: Path, sql: str) -> list[tuple]:
-    """Return what SQLite answers."""
+    """Return SQLite's result."""
     connection = sqlite3.connect(path)
     try:
         return connection.execute(sql).fetchall()

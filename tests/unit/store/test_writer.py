@@ -52,7 +52,7 @@ def test_a_store_is_made_at_construction_and_says_what_it_is(path):
 
 
 def test_a_batch_is_readable_with_plain_sql(path):
-    """What a person asks the sqlite3 shell has a plain answer: traffic, a cell, a phase, an error."""
+    """Typical queries in the sqlite3 shell have a plain answer: traffic, a cell, a phase, an error."""
     window = make_part(40, calls=10, errors={"ValueError": 3})
     assert StoreWriter(path).write([window]) > 0
     assert query(path, "SELECT start_utc, seconds, model, version, calls, rows FROM traffic") == [
@@ -77,7 +77,7 @@ def test_the_writers_process_stands_in_where_a_window_names_none(path):
 
 
 class Tone(Enum):
-    """A name that is no text."""
+    """A name that is not text."""
 
     LOW = 1
 
@@ -102,7 +102,7 @@ class Tone(Enum):
     ids=lambda bad: next(iter(bad)),
 )
 def test_a_window_no_row_can_hold_costs_itself_alone(path, bad):
-    """Its neighbours in the batch are stored, whatever place it has among them; the writer says which was refused."""
+    """Its neighbours in the batch are stored, for any position; the writer reports the refused one."""
     writer = StoreWriter(path)
     for place in range(3):
         batch = [make_part(rows=1), make_part(rows=2)]
@@ -147,7 +147,7 @@ def test_references_are_stored_once_and_the_newest_is_read(path):
 
 
 def test_a_reference_known_to_the_writer_is_written_again_to_a_new_file(path):
-    """A store deleted under a running writer is made anew, references included."""
+    """A store deleted under a running writer is created again, references included."""
     writer = StoreWriter(path)
     writer.write([make_part()], {("delays", "1"): make_reference()})
     path.unlink()
@@ -157,7 +157,7 @@ def test_a_reference_known_to_the_writer_is_written_again_to_a_new_file(path):
 
 
 def test_windows_leave_by_the_time_they_were_written(path):
-    """Retention counts from writing, not from event time: a replay of 2013 stays, what is 2 years in the store goes."""
+    """Retention counts from writing, not from event time: a replay of 2013 stays, windows stored for 2 years are removed."""
     now = [START_NS + 4000 * DAY_NS]
     writer = StoreWriter(path, clock_ns=lambda: now[0])
     writer.write([make_part(rows=1)])

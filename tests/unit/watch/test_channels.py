@@ -1,4 +1,4 @@
-"""What each channel sends, byte for byte where a receiver's rules say so, and what it makes of answers."""
+"""Requests of each channel, byte for byte where a receiver specifies them, and the handling of responses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def body(request: Request) -> dict:
 
 @pytest.mark.parametrize("kind", ["opened", "changed", "recovered", "verified"])
 def test_an_event_survives_its_text(kind):
-    """What waits in the store is what was to be sent."""
+    """The store holds the pending notifications."""
     event = make_event(kind, contacts=("#a", "b@example.com"), ended_ns=START_NS, title=HOSTILE.replace("\ud800", ""))
     assert event_from_text(event.to_text()) == event
 
@@ -106,7 +106,7 @@ def test_slack_gets_text_that_it_cannot_take_for_markup():
     ],
 )
 def test_a_template_is_filled_in_without_breaking_its_json(tmp_path, template, expected):
-    """Whatever a title holds, names in it included."""
+    """For any title, including variables in it."""
     path = tmp_path / "template.json"
     path.write_text(json.dumps(template))
     event = make_event(title=HOSTILE, contacts=("#a",))
@@ -135,7 +135,7 @@ def test_a_template_that_cannot_be_used_is_said_at_the_start(tmp_path, content, 
 
 
 def known(*severities: str, changed_ns: int = START_NS, **incident) -> KnownIncident:
-    """Return an incident that was told under these severities."""
+    """Return an incident that was reported with these severities."""
     shown = make_incident(severity=severities[-1], **incident)
     event = make_event(incident=shown).to_text()
     return KnownIncident(
@@ -214,7 +214,7 @@ def server(status: int, headers: dict[str, str], text: bytes = b""):
     ],
 )  # fmt: skip
 def test_every_answer_has_a_meaning(status, headers, outcome, wait_s):
-    """A redirect is no delivery: a POST that is redirected loses its body. The address is not shown, which may be a secret."""
+    """A redirect is not a delivery: a redirected POST loses its body. The address is not shown, because it may be secret."""
     with server(status, headers, b"because") as url:
         answer = post(Request(url, b"{}"))
     assert (answer.outcome, answer.wait_s) == (outcome, wait_s)
@@ -226,7 +226,7 @@ def test_every_answer_has_a_meaning(status, headers, outcome, wait_s):
     "url", ["http://127.0.0.1:1/secret", "http://nobody.invalid/secret", "http://[::1/secret", "http://a b/secret"]
 )
 def test_no_answer_is_tried_again(url):
-    """Nobody listens, no such host, and what is no address."""
+    """Connection refused, unknown host, and an invalid address."""
     answer = post(Request(url, b"{}"))
     assert answer.outcome == "retry"
     assert "secret" not in answer.said.replace(url, "")

@@ -56,7 +56,7 @@ def keep(state: WatchState, *numbers: int, written_ns: int | None = None) -> Non
 
 
 def sender(state: WatchState, receiver: Receiver, per_hour: int = 10_000) -> QueueSender:
-    """Return what sends them."""
+    """Return the senders."""
     return QueueSender(receiver, state, Guard(reraise=True), DeliveryCounts(), per_hour)
 
 
@@ -98,7 +98,7 @@ def test_a_receiver_says_how_long_it_wants_to_be_left_alone(state):
     ids=["refused", "older than a day"],
 )
 def test_what_is_given_up_is_counted(state, receiver, written_ns):
-    """What would be refused again, and what nobody took within a day."""
+    """Refused notifications, and those undelivered within a day."""
     keep(state, 1, written_ns=written_ns)
     guard, counts = Guard(reraise=True), DeliveryCounts()
     QueueSender(receiver, state, guard, counts, 60).turn()

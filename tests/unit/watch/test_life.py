@@ -1,4 +1,4 @@
-"""What a watch makes of one diagnosis after another: events once, ids that stay, and no end without evidence."""
+"""Events of successive diagnoses: each event once, stable ids, and no end without evidence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class History:
         self.now_ns, self.before_ns = T0 + 10**12, 0
 
     def look(self, found: Diagnosis, minutes: float = 1) -> list[tuple[str, str]]:
-        """Return kind and event id of what is told."""
+        """Return kind and id of the events."""
         self.now_ns += int(minutes * MINUTE_NS)
         known = {each: known_from_text(text) for each, text in self.kept.items()}
         turned = turn(known, found, Moment(self.now_ns, MINUTE_NS, lambda model: self.before_ns), LINKS)
@@ -66,7 +66,7 @@ def test_a_life_is_told_once_each():
 
 @pytest.mark.parametrize("misses", [1, 2])
 def test_a_look_that_does_not_mention_an_incident_does_not_close_it(misses):
-    """One or two are forgiven; the count begins anew with the next mention."""
+    """One or two are tolerated; the count restarts with the next mention."""
     history = History()
     history.look(diagnosis(finding()))
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_an_incident_that_is_mentioned_no_more_is_withdrawn():
 
 @pytest.mark.parametrize("silence", [unseen(), diagnosis(model="another")])
 def test_silence_closes_nothing(silence):
-    """However often nothing could be looked at, or only another model."""
+    """For any number of failed diagnoses, or diagnoses of another model only."""
     history = History()
     history.look(diagnosis(finding()))
     assert all(history.look(silence) == [] for _ in range(10))
@@ -124,7 +124,7 @@ def test_another_incident_is_another(other):
 
 
 def test_the_first_look_tells_what_is_open_and_nothing_of_the_past():
-    """A watch that begins on a store of months does not tell its history."""
+    """A watch that begins on a store of months does not report its history."""
     past = over(id="20260101-dddddd", check="tail_latency", kind="latency")
     assert History().look(diagnosis(finding(), past)) == [("opened", "20260101-aaaaaa-1")]
 
@@ -160,7 +160,7 @@ def test_noisy_windows_neither_open_nor_close_twice():
 
 
 def test_a_mute_is_told_as_over_and_its_end_as_open():
-    """Receivers resolve it, and trigger it again; one that was muted from the first is not told at all."""
+    """Receivers resolve it, and trigger it again; one that was muted from the beginning is not reported at all."""
     history = History()
     history.look(diagnosis(finding()))
     assert history.look(diagnosis(finding(state="muted"))) == [("changed", "20260101-aaaaaa-2")]
@@ -173,7 +173,7 @@ def test_a_mute_is_told_as_over_and_its_end_as_open():
 
 
 def test_a_note_is_no_incident():
-    """A drift that calls for nobody goes on for months and is never told."""
+    """A drift without need for action continues for months and is never reported."""
     assert History().look(diagnosis(finding(severity="info", kind="drift"))) == []
 
 
@@ -189,7 +189,7 @@ def test_old_incidents_are_forgotten():
 
 
 def test_the_hypothesis_is_the_likeliest_that_the_finding_speaks_for():
-    """Not the likeliest of all: another finding may speak for that."""
+    """Not the likeliest of all, which another finding may support."""
     facts = (Fact("failed calls rose", 20.0),)
     found = diagnosis(
         finding(),
@@ -238,7 +238,7 @@ STEPS: list[Finding | None] = [
 
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
 def test_events_of_any_history_are_numbered_and_alternate(steps):
-    """No number twice, no end without a beginning, no two beginnings without an end; what is open is what was told last."""
+    """No number twice, no end without a beginning, no two beginnings without an end; open incidents match the last events."""
     history, told = History(), []
     for step in steps:
         history.look(diagnosis(*([] if step is None else [step])))

@@ -1,4 +1,4 @@
-"""What a look says is what a diagnosis of everything says, at a cost that is bounded."""
+"""The result of a run equals a diagnosis of everything, at a bounded cost."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def store(tmp_path):
 
 
 def none(stores, source) -> Policy:
-    """Return that nobody declared anything."""
+    """Return an empty policy."""
     return Policy()
 
 
 def told(diagnosis) -> dict[str, tuple]:
-    """Return what a diagnosis says, by id."""
+    """Return the findings of a diagnosis, by id."""
     return {each.id: (each.title, each.state, each.where, each.confidence) for each in diagnosis.incidents}
 
 
@@ -62,7 +62,7 @@ def looked(looker: StoreLooker) -> dict[str, int]:
 
 @pytest.mark.parametrize("share", [None, 0.9, 0.001])
 def test_looks_say_what_a_diagnosis_of_everything_says(store, share):
-    """Findings, gaps and floors of all models, whatever they may cost; in as many looks as it takes."""
+    """Findings, gaps and floors of all models, at any cost; in as many runs as needed."""
     source = open_source(store)
     whole = check(source.windows(), source.references())
     looker = StoreLooker([store], none, share=share)
@@ -97,7 +97,7 @@ def test_a_failure_is_seen_at_the_next_window_whatever_diagnoses_may_cost(store)
 
 
 def test_what_can_be_afforded_is_looked_at_in_turn(store):
-    """With credit the models that grew are diagnosed, the one looked at longest ago first; without it they wait."""
+    """With credit the models that grew are diagnosed, the least recently diagnosed first; without it they wait."""
     looker = StoreLooker([store], none, share=0.5)
     for _ in range(3):
         looker.look(LATER_NS)
@@ -114,7 +114,7 @@ def test_what_can_be_afforded_is_looked_at_in_turn(store):
 
 
 def test_windows_that_have_not_ended_are_left_out_until_they_have(store):
-    """Half a minute of calls is no drop."""
+    """Half a minute of calls is not a drop."""
     end_ns = START_NS + MINUTES * MINUTE_NS
     looker = StoreLooker([store], none)
     assert looker.look(end_ns).diagnosis.end_ns == end_ns - MINUTE_NS
@@ -123,7 +123,7 @@ def test_windows_that_have_not_ended_are_left_out_until_they_have(store):
 
 
 def test_a_folder_gets_new_stores_and_sealed_hours(tmp_path):
-    """A store that comes later is looked at, and one that is sealed says the same."""
+    """A later store is diagnosed, and a sealed one gives the same result."""
     write(tmp_path / "one.sqlite", service("a", 0.0, 1))
     looker = StoreLooker([tmp_path], none)
     assert looker.look(LATER_NS).diagnosis.findings == ()
@@ -158,7 +158,7 @@ def test_frugal_windows_are_the_windows(tmp_path, most):
 
 
 def test_what_people_declare_is_taken_at_the_next_look(store):
-    """A model with an incident is diagnosed anew, without credit."""
+    """A model with an incident is diagnosed again, without credit."""
     declared = [Policy()]
     looker = StoreLooker([store], lambda stores, source: declared[0], share=0.001)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The lease, what is kept, and the order in which notifications leave."""
+"""The lease, persistent state, and the order of notifications."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_lease_is_anothers_until_it_ends_or_its_process_has(tmp_path, other, n
 
 
 def test_a_lease_written_by_a_clock_that_was_put_back_is_free(tmp_path):
-    """Else nobody could watch until that time comes."""
+    """Otherwise no watch could run until that time."""
     path = tmp_path / "store.sqlite"
     assert WatchState(path, Owner("you", "elsewhere", 1, "1")).take_lease(10**6 * S, LONG)
     assert WatchState(path, owner("me")).take_lease(S, LONG)
@@ -112,7 +112,7 @@ def test_a_later_change_takes_the_place_of_an_earlier_one(state):
 
 
 def test_what_waits_is_bounded_and_openings_of_pages_are_dropped_last(state, monkeypatch):
-    """Changes first, then what is oldest; each dropped one is counted."""
+    """Changes first, then the oldest; each dropped one is counted."""
     monkeypatch.setattr(states, "MAX_WAITING", 3)
     dropped = state.save(
         step(

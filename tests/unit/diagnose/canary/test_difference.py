@@ -77,7 +77,7 @@ def test_the_true_difference_is_rarely_rejected_however_often_one_looks(base, di
 
 
 def test_what_is_rejected_at_every_look_is_rejected_by_the_exact_test_of_one_look():
-    """Always-valid evidence never says more than Fisher's exact test, which may be looked at once."""
+    """Always-valid evidence never exceeds that of Fisher's exact test, which is valid for a single look."""
     rng = np.random.default_rng(5)
     rejected = 0
     for _ in range(60):
@@ -93,7 +93,7 @@ def test_what_is_rejected_at_every_look_is_rejected_by_the_exact_test_of_one_loo
 
 
 def test_a_step_larger_than_all_before_it_stakes_nothing():
-    """A first block of thousands at a rate that nobody could guess costs no evidence."""
+    """A first block of thousands at an unpredictable rate costs no evidence."""
     rates = past_rates(column(300, 3), column(1000, 10), column(2700, 27), column(9000, 90))
     assert np.isnan(rates[0][0, 0])
     assert rates[0][1, 0] == pytest.approx(0.3, abs=0.02)

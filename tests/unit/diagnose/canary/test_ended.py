@@ -1,4 +1,4 @@
-"""An incident of yesterday is no measure of the old version: it neither hides a bad canary nor blames a good one."""
+"""An incident of yesterday is excluded from the baseline: it neither hides a bad canary nor blames a good one."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_a_bad_canary_is_named_as_soon_after_an_outage_as_without_one(fault, sub
 @pytest.mark.parametrize("outage", [half_failing, slow])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_good_canary_after_an_outage_is_not_called_worse(outage, seed):
-    """What is left out of the past makes nothing look worse than it is."""
+    """Excluding part of the past makes no version look worse."""
     assert judged(rollout(Fault(), outage, seed=seed)).status in {"promote", "keep going"}
 
 
 def test_what_goes_on_when_the_rollout_begins_is_what_the_old_version_does():
-    """Both versions fail half of their calls from before the rollout on: nothing is left out and nobody is blamed."""
+    """Both versions fail half of their calls from before the rollout on: nothing is excluded and no version is blamed."""
     report = judged(rollout(Fault(), half_failing, HISTORY - 40, HISTORY + MINUTES))
     assert report.without == ()
     assert not [each for each in report.measures if each.verdict == "worse"]

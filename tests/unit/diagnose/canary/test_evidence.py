@@ -55,7 +55,7 @@ def test_requests_that_are_tried_again_are_worth_one(size, low, high):
 
 
 def test_the_dispersion_of_a_step_is_known_before_it():
-    """Counts of a step do not change what it is divided by: otherwise the product would be no e-process."""
+    """Counts of a step do not change its divisor: otherwise the product would not be an e-process."""
     rng = np.random.default_rng(9)
     trials, old_trials = np.full((3, 50), 100), np.full((3, 50), 900)
     hits, old_hits = rng.binomial(trials, 0.02), rng.binomial(old_trials, 0.02)

@@ -60,7 +60,7 @@ def test_two_requests_that_were_tried_again_are_no_fault(hits, is_worse):
 
 
 def test_a_difference_below_half_the_margin_is_never_worse():
-    """Two in a thousand, beside a margin of five, may be certain and still matter to nobody."""
+    """Two in a thousand, beside a margin of five, may be certain and still irrelevant."""
     measure = measured(np.random.default_rng(1), lambda _: True, steps=300, calls=400, base=0.005, added=0.0015)
     assert find_worse(measure, make_places(COHORTS, np.ones(12)), LIMIT) == []
 

@@ -62,7 +62,7 @@ def test_a_cohort_with_a_share_of_its_own_is_found(share, factor):
 
 
 def test_cohorts_that_the_new_version_does_not_serve_are_not_part_of_the_rollout():
-    """A rollout that begins in two regions is no mismatch."""
+    """A rollout that begins in two regions is not a mismatch."""
     share = flat(0.1)
     share[2:] = 0
     ratio = check_ratio(*split(np.random.default_rng(3), share), PLACES, None, uneven=False)

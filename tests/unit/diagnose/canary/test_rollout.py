@@ -73,7 +73,7 @@ def test_names_that_cannot_be_meant_are_refused_with_those_there_are(old, new):
 
 
 def test_the_axis_begins_with_the_new_version_and_keeps_its_windows():
-    """What the old version did before is kept apart, by step; cohorts are rows."""
+    """The baseline of the old version is kept separately, by step; cohorts are rows."""
     windows = served("1", 0, 8, cohort="a=1") + served("1", 0, 8, cohort="a=2") + served("2", 5, 8, cohort="a=1")
     rollout = make_rollout(windows, None, None)
     new, old, before = rollout.counted(lambda window, _: window.calls)
