@@ -43,6 +43,8 @@ def scan_share(
 ) -> tuple[Step, tuple[int, int, int]] | None:
     """Return the segment in which hits/totals rose, and its (best, earliest, latest) first step; None if none did.
 
+    The shares of the segment are those of the rows from the best first step on, and of all others.
+
     Args:
         axis: event time.
         hits: events per step.
@@ -68,7 +70,17 @@ def scan_share(
     if step.ln_e < least:
         return None
     whole_hits, whole_totals = np.rint(hits).astype(np.int64), np.rint(totals).astype(np.int64)
-    return step, sharpen(whole_hits, whole_totals, step.start, step.end, max(block, axis.steps(_NEAR_H)), dispersion)
+    onset = sharpen(whole_hits, whole_totals, step.start, step.end, max(block, axis.steps(_NEAR_H)), dispersion)
+    return _counted_since(step, onset[0], hits, totals), onset
+
+
+def _counted_since(step: Step, onset: int, hits: NDArray[np.float64], totals: NDArray[np.float64]) -> Step:
+    """Return *step* with its shares counted over rows, from the onset on: a mean of blocks holds rows from before it in the first."""
+    inside = slice(onset, step.end)
+    hit, total = float(hits[inside].sum()), float(totals[inside].sum())
+    return step._replace(
+        before=(float(hits.sum()) - hit) / max(float(totals.sum()) - total, 1.0), after=hit / max(total, 1.0)
+    )
 
 
 def _evidence(blocks: BlockSums, step: Step, dispersion: float) -> float:

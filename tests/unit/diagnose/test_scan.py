@@ -23,6 +23,16 @@ def test_a_share_that_rises_and_stays_is_placed_to_the_step():
     assert step.after == pytest.approx(0.05, abs=0.01)
 
 
+@pytest.mark.parametrize("onset", [300, 301, 303, 305], ids="{} steps".format)
+@pytest.mark.parametrize("rows", [40, 400], ids="{} rows".format)
+def test_the_share_of_a_segment_is_that_of_its_rows(onset, rows):
+    """Wherever in a block it began, and however traffic changed: no row from before the onset is counted in it."""
+    totals = np.where(np.arange(504) < onset, rows, 3 * rows).astype(float)
+    hits = np.where(np.arange(504) < onset, 0.0, totals // 2)
+    step, (best, _, _) = scan_share(AXIS, hits, totals, 6, min_rise=0.01)
+    assert (best, step.before, step.after) == (onset, 0.0, 0.5)
+
+
 def test_autocorrelated_shares_of_real_worlds_do_not_alarm():
     """200 series whose share wanders like the weather for three weeks: not one is called broken."""
     alarms = 0
