@@ -32,6 +32,8 @@ TRANSIENT_H, LARGE_RISE = 24, 0.3
 """Missing values for less than so many hours are a note, unless their share rose by so much."""
 
 _QUANTILE_RANKS = (0.05, 0.25, 0.5, 0.75, 0.95)
+_CELL_RANKS, _LEAST_RANKS = 5, 0.3
+"""Ranks at which a conversion is fitted to cells, and the share of the rows that they must span on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,16 +275,22 @@ def _quantile_fit(panel: FeaturePanel, feature: int, held: Retained | None, step
     profile = panel.profiles[feature]
     if profile is None or len(profile.bounds) < 4:
         return None
+    # A position between two bounds is known; the outermost cells, and what lies outside the reference, are as wide as they are.
+    inner = np.array(profile.bounds[:-1])
     counts = panel.pooled[:, feature]
-    edges = np.array([profile.low, *profile.bounds])
-    quantiles = []
+    upto = []
     for rows in (counts[: step.start].sum(axis=0), counts[step.start : step.end].sum(axis=0)):
-        body = rows[: profile.body]
-        cumulative = np.concatenate([[0], np.cumsum(body)]) / max(body.sum(), 1)
-        # Values above the reference have no position in the cells, so only ranks well inside can be compared.
-        quantiles.append(np.interp((0.1, 0.25, 0.5, 0.75, 0.9), cumulative, edges))
-    above = counts[step.start : step.end].sum(axis=0)[profile.body :]
-    return fit_by_quantiles(*quantiles) if above.sum() < 0.02 * counts[step.start : step.end].sum() else None
+        valued = rows[: profile.body].sum() + rows[BELOW] + rows[ABOVE]
+        upto.append((rows[BELOW] + np.cumsum(rows[: inner.size])) / max(valued, 1))
+    ranks = np.linspace(*_between_bounds(*upto), _CELL_RANKS)
+    if ranks[-1] - ranks[0] < _LEAST_RANKS:
+        return None
+    return fit_by_quantiles(*(np.interp(ranks, each, inner) for each in upto))
+
+
+def _between_bounds(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lowest and the highest rank that both sides have between two bounds."""
+    return float(max(before[0], after[0])), float(min(before[-1], after[-1]))
 
 
 def _weighted_quantiles(values: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:

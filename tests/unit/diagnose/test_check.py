@@ -164,6 +164,18 @@ def test_without_sketches_a_large_conversion_is_still_named_from_the_cells(refer
     assert any("units of" in gap.check for gap in diagnosis.not_checked)
 
 
+@pytest.mark.parametrize(
+    ("factor", "named"),
+    [(1.609344, "miles to kilometres"), (0.621371, "kilometres to miles"), (0.514444, "knots to m/s")],
+)
+def test_the_factor_that_is_read_off_cells_is_that_of_the_values(references, factor, named):
+    """Ranks that fall into an outermost cell, or outside the reference, are left out: those have no width to interpolate in."""
+    made = windows(incidents=[Incident("scale", ONSET, factor, "distance")], sketches=False)
+    (finding,) = check(made, references).findings
+    assert named in finding.title
+    assert evidence(finding)["factor"] == pytest.approx(factor, rel=0.03)
+
+
 def test_too_little_traffic_is_said_and_not_called_healthy_silence(references):
     """Three hours of flights cannot be judged, and the report says why."""
     made = [window for window in windows(days=1) if window.start_ns < YEAR_START_NS + (59 * 24 + 8) * HOUR_NS]
