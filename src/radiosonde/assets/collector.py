@@ -20,6 +20,8 @@ ROTEL_OTLP_GRPC_ENDPOINT=0.0.0.0:4317
 # A request may carry the sketches of many features; the default is 4.
 ROTEL_OTLP_GRPC_MAX_RECV_MSG_SIZE_MIB=16
 ROTEL_BATCH_TIMEOUT=1s
+# A batch that is split loses its resource, and with it the process that counted (rotel 0.0.1a15; the default is 8192 points).
+ROTEL_BATCH_MAX_SIZE=1000000
 ROTEL_EXPORTER=clickhouse
 ROTEL_CLICKHOUSE_EXPORTER_ENDPOINT=http://clickhouse:8123
 ROTEL_CLICKHOUSE_EXPORTER_DATABASE=otel
