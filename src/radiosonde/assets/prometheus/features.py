@@ -56,12 +56,19 @@ def feature_rules(promql: Promql) -> Group:
 
 
 def _location(promql: Promql) -> str:
-    """Return the shift of the rows in bins: the sum over bounds of the change of the share above each; negative is down."""
-    feature, cells = promql.labels(*FEATURE), promql.labels(*CELL)
-    cell = label(names.FEATURE_CELL)
-    above = (
-        f"""sum by ({feature}) (({_SHARES} - {_REFERENCE})
-        and on ({cells}) {_REFERENCE}{{{cell}=~"0[{lowest}-9]|above"}})"""
-        for lowest in range(1, _MOST_BINS)
-    )
-    return "\n+ ".join(above)
+    """Return the mean shift of the rows that have a value, in bins; negative is down."""
+    feature, cell = promql.labels(*FEATURE), label(names.FEATURE_CELL)
+
+    def mean_place(shares: str) -> str:
+        """Return the mean number of bounds below a row: a share counts once for each bound that it is above."""
+        outside = f'sum by ({feature}) ({shares}{{{cell}="above"}})'
+        # A feature with fewer bins has no row for the higher ones, and a sum drops what one of its terms lacks.
+        bins = "\n+ ".join(
+            f'(sum by ({feature}) ({shares}{{{cell}=~"0[{lowest}-9]"}}) or 0 * {outside})'
+            for lowest in range(_MOST_BINS)
+        )
+        bounds = f'(1 + count by ({feature}) ({_REFERENCE}{{{cell}=~"0[0-9]"}}))'
+        return f"""({bins}
+        + {bounds} * {outside}) / sum by ({feature}) ({shares}{{{cell}!~"null|unseen"}})"""
+
+    return f"({mean_place(_SHARES)}\n- {mean_place(_REFERENCE)})\nand on ({feature}) ({_ROWS} > 0)"
