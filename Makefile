@@ -36,7 +36,7 @@ endif
 test-slow: .venv/.ready ## run the slow tests: servers, task queues, the demo, every documentation page
 	@exec $(RUN)python -m pytest -m slow tests
 
-test-backends: .venv-backends/.ready ## run the views in a real ClickHouse engine, beside DuckDB, on what a collector wrote
+test-backends: .venv-backends/.ready ## read one service by Prometheus, ClickHouse, DuckDB, diagnose and watch, and compare what they say
 	@exec .venv-backends/bin/python -m pytest $(or $(T),tests/backends)
 
 test-perses: .venv/.ready .perses/page.js ## draw the Perses dashboards with Perses's own components (needs npm, and 400 MB)

@@ -1,16 +1,20 @@
 """A real ClickHouse engine (chDB, in this process) with the tables of OpenTelemetry's exporter, behind HTTP for a collector to insert into.
 
 `rotel` inserts as ClickHouse's HTTP interface takes it: the statement in the query of the URL, the rows in the body. chDB has no server, so
-a small one stands before it: it writes the rows to a file, and the engine reads them from there.
+a small one stands before it: it writes the rows to a file, and the engine reads them from there. As ClickHouse does with inserts that are not
+waited for, it answers before the rows are in the table: a collector that waits for too long sends them again.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import queue
 import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
@@ -64,6 +68,14 @@ class ClickHouse:
         self.run("USE otel")
         for statement in TABLES:
             self.run(statement)
+        tables = [row["name"] for row in self.rows("SHOW TABLES")]
+        self._types = {
+            table: {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {table}")} for table in tables
+        }
+        self._inserts: queue.Queue[tuple[str, Path] | None] = queue.Queue()
+        self._numbers = itertools.count()
+        self._inserting = threading.Thread(target=self._insert_all)
+        self._inserting.start()
 
     def run(self, statement: str, form: str = "TSV") -> bytes:
         """Run one statement, and return its answer as the engine formats it."""
@@ -78,8 +90,18 @@ class ClickHouse:
         """Return the rows of a view over an interval."""
         return self.rows(f"SELECT * FROM radiosonde_{name}(t0 = '{_instant(t0)}', t1 = '{_instant(t1)}')")
 
+    def between(self, name: str, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """Return the same for bounds in nanoseconds since the epoch."""
+        t0, t1 = (
+            f"{datetime.fromtimestamp(bound // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{bound % 10**9:09d}"
+            for bound in (start_ns, end_ns)
+        )
+        return self.view(name, t0, t1)
+
     def close(self) -> None:
-        """End the engine."""
+        """Insert what waits, and end the engine."""
+        self._inserts.put(None)
+        self._inserting.join()
         self._session.close()
 
     def accept(self, statement: str, body: bytes) -> bytes:
@@ -89,13 +111,20 @@ class ClickHouse:
             return self.run(statement)
         table, columns, form = insert.groups()
         names = [name.strip(' `"') for name in columns.strip("()").split(",")]
-        types = {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {table}")}
-        structure = ", ".join(f"`{name}` {types[name]}" for name in names).replace("'", "''")
-        path = self._folder / "rows.bin"
-        with self._lock:
-            path.write_bytes(body)
-            self._session.query(f"INSERT INTO {table} {columns} SELECT * FROM file('{path}', {form}, '{structure}')")
+        structure = ", ".join(f"`{name}` {self._types[table][name]}" for name in names).replace("'", "''")
+        path = self._folder / f"rows-{next(self._numbers)}.bin"
+        path.write_bytes(body)
+        self._inserts.put((f"INSERT INTO {table} {columns} SELECT * FROM file('{path}', {form}, '{structure}')", path))
         return b""
+
+    def _insert_all(self) -> None:
+        while (waiting := self._inserts.get()) is not None:
+            statement, path = waiting
+            try:
+                self.run(statement)
+            except RuntimeError as error:
+                self.errors.append(str(error))
+            path.unlink()
 
 
 def _instant(text: str) -> str:

@@ -79,17 +79,23 @@ def _bound(text: str) -> str:
     return repr(float(text))
 
 
+def translated_name(name: str, unit: str, kind: str, *, is_monotonic: bool) -> str:
+    """Return the name of a metric in Prometheus, by the specification."""
+    name = re.sub(r"[^a-zA-Z0-9_:]", "_", name)
+    written = UNITS.get(unit, "" if unit.startswith("{") or unit == "1" else unit)
+    if written and written not in name.split("_"):
+        name = f"{name}_{written}"
+    if is_monotonic and not name.endswith("_total"):
+        name = f"{name}_total"
+    if kind == "gauge" and unit == "1" and not name.endswith("_ratio"):
+        name = f"{name}_ratio"
+    return name
+
+
 def translated(metric: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the samples of an OTLP metric, by the specification."""
-    name = re.sub(r"[^a-zA-Z0-9_:]", "_", metric.name)
     kind = metric.WhichOneof("data")
-    unit = UNITS.get(metric.unit, "" if metric.unit.startswith("{") or metric.unit == "1" else metric.unit)
-    if unit and unit not in name.split("_"):
-        name = f"{name}_{unit}"
-    if kind == "sum" and metric.sum.is_monotonic and not name.endswith("_total"):
-        name = f"{name}_total"
-    if kind == "gauge" and metric.unit == "1" and not name.endswith("_ratio"):
-        name = f"{name}_ratio"
+    name = translated_name(metric.name, metric.unit, kind, is_monotonic=kind == "sum" and metric.sum.is_monotonic)
     for point in getattr(metric, kind).data_points:
         labels = {
             re.sub(r"[^a-zA-Z0-9_]", "_", key): _text(value) for key, value in attributes(point.attributes).items()
