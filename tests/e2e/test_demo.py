@@ -33,7 +33,7 @@ RADIOSONDE = (sys.executable, "-m", "radiosonde.cli")
 def fly(folder, *options):
     """Run the demo to its end and return its output."""
     command = [*RADIOSONDE, "demo", *DAYS, "--out", str(folder), *options]
-    flown = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    flown = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
     assert flown.returncode == 0, flown.stdout + flown.stderr
     return flown.stdout
 
@@ -51,7 +51,7 @@ def findings_in(folder):
     return [found for found in findings if (found["kind"], found["where"]["phase"]) != ("latency", "predict")]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_three_incidents_become_exactly_three_findings(tmp_path):
     """The wind with its onset, the new version with the carrier, and the fetch phase are named, and nothing else is."""
     printed = fly(tmp_path)
@@ -76,7 +76,7 @@ def test_three_incidents_become_exactly_three_findings(tmp_path):
     assert "wind_speed" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_label_feed_that_stops_is_told_with_its_moment_and_no_quality_is_made_up(tmp_path):
     """The stall is the only finding, at its hour; unknown figures are not printed."""
     printed = fly(tmp_path, "--healthy", "--stop-labels")
@@ -116,7 +116,7 @@ def assert_lags_are_those_of_the_table(store, until_s):
             assert bucket == LAG.index(np.array([lags_s.quantile(share)]))[0]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_healthy_flight_has_no_findings(tmp_path):
     """The same days without incidents, with their real weather and missing values, have no finding."""
     printed = fly(tmp_path, "--healthy")
