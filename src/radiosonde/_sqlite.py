@@ -73,15 +73,17 @@ def _enter_when_free(begin: Callable[[], Result]) -> Result:
 def commit(connection: sqlite3.Connection) -> None:
     """Commit with retries: a file without a write-ahead log is committed only when it has no readers.
 
+    This wait for another process is inside the gate, because the transaction is open. It ends when a fork waits.
+
     Raises:
-        sqlite3.OperationalError: a reader was active for `BUSY_TIMEOUT_S`.
+        sqlite3.OperationalError: a reader was active for `BUSY_TIMEOUT_S`, or while this process wanted to fork.
     """
     until_ns = monotonic_ns() + round(BUSY_TIMEOUT_S * NS)
     while True:
         try:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or monotonic_ns() >= until_ns:
+            if not is_busy(error) or GATE.is_awaited or monotonic_ns() >= until_ns:
                 raise
         else:
             return

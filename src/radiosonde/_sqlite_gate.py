@@ -105,6 +105,11 @@ class SqliteGate:
                 each.close()
         return not self._inside
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a fork waits for the threads inside: what can be retried is to be given up."""
+        return self._holds > 0
+
     def release(self) -> None:
         """Let others in again, in the parent. Nothing if this thread does not hold it."""
         if self._holds and self._holder == get_ident():

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from radiosonde import _sqlite
 from radiosonde._clock import sleep
 from radiosonde._join.sqlite import SqliteJoinStore
 from radiosonde._join.store import Label
@@ -17,6 +18,7 @@ from radiosonde.errors import StoreError
 from radiosonde.store import StoreWriter
 from radiosonde.store.connection import KeptConnection, writing
 from radiosonde.testing import fly
+from tests.e2e._receivers import wait_for
 from tests.unit.store.strategies import make_part
 
 PATIENCE_S = 60
@@ -109,6 +111,30 @@ def test_a_fork_does_not_wait_for_another_process(made, tmp_path):
         assert not done.is_set()
         other.execute("ROLLBACK")
         other.close()
+    assert done.is_set()
+
+
+@pytest.mark.parametrize("made", WRITES)
+def test_a_fork_does_not_wait_for_a_reader_of_a_file_without_a_log(made, tmp_path, monkeypatch):
+    """Where the write-ahead log is not possible, a commit waits for readers inside the gate; it gives up when a fork waits."""
+    monkeypatch.setattr(_sqlite, "BUSY_TIMEOUT_S", 3600.0)
+    path = tmp_path / "a.sqlite"
+    use = made(path)
+    assert GATE.hold(PATIENCE_S)  # closes the connection that is kept
+    GATE.release()
+    reader = sqlite3.connect(path, isolation_level=None)
+    assert reader.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    with beside(lambda: suppressed(use)) as done:
+        for _ in range(5):
+            # The journal is there from the first change until the transaction ends.
+            wait_for((tmp_path / "a.sqlite-journal").exists, "a write transaction")
+            assert GATE.hold(PATIENCE_S)
+            GATE.release()
+        assert not done.is_set()
+        reader.execute("ROLLBACK")
+        reader.close()
     assert done.is_set()
 
 
