@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from radiosonde.store.reader import Interval, StoreReader
+from tests.e2e._receivers import wait_for
 
 MODEL = """
 import os, sys, threading, time
@@ -94,6 +95,49 @@ def test_a_forked_child_that_is_terminated_delivers(tmp_path):
     assert process.wait(30) == -signal.SIGKILL
     process.stdout.close()
     assert stored(tmp_path / "store.sqlite") == 500
+
+
+GOING_ON = {
+    "a tight loop": "while True: predict(ROW); count()",
+    "batches": "rows = np.zeros((50, 3))\nwhile True: predict(rows); count()",
+    "a stage in between": """
+        while True:
+            with rs.stage("features"): time.sleep(0.0005)
+            predict(ROW); count()
+        """,
+    "a generator": """
+        @rs.observe("stream")
+        def stream(row):
+            for _ in range(3): yield 0.5
+        while True:
+            list(stream(ROW)); count()
+        """,
+}
+COUNTED = """
+from radiosonde._pipeline import process_exit
+process_exit.PARK_S = process_exit.LONGEST_WAIT_S = 60.0  # on a busy machine too
+ROW, log = np.zeros((1, 3)), os.open(os.environ["LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+def count():
+    os.write(log, b".")
+
+told()
+"""
+
+
+@pytest.mark.parametrize("program", GOING_ON)
+def test_a_main_thread_that_goes_on_predicting_loses_nothing(tmp_path, program, monkeypatch):
+    """A signal that interrupts code of ours cannot stop the main thread; what it predicts until the process ends is stored."""
+    log = tmp_path / "log"
+    monkeypatch.setenv("LOG", str(log))
+    process = start(COUNTED + textwrap.dedent(GOING_ON[program]), tmp_path / "store.sqlite")
+    assert process.stdout.readline() == "ready\n"
+    wait_for(lambda: log.stat().st_size > 20, "predictions")
+    process.terminate()
+    assert process.wait(120) == -signal.SIGTERM
+    process.stdout.close()
+    made = log.stat().st_size
+    assert made <= stored(tmp_path / "store.sqlite") <= made + 1  # the last one may not have come to its line
 
 
 @pytest.mark.parametrize("sets", ["before", "after"])

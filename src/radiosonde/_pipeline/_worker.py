@@ -183,6 +183,9 @@ class ForkHandler(Protocol):
     def before_exec(self) -> None:
         """Deliver within a deadline; the process may go on."""
 
+    def before_signal_ends(self) -> None:
+        """Deliver what was recorded so far; `at_exit` follows."""
+
 
 _FORK_HANDLERS: weakref.WeakSet[ForkHandler] = weakref.WeakSet()
 
@@ -204,7 +207,7 @@ def _tell_all(what: str) -> Callable[[], None]:
     return call_all
 
 
-_EXIT = ProcessExit(_tell_all("at_exit"), _tell_all("before_exec"))
+_EXIT = ProcessExit(_tell_all("at_exit"), _tell_all("before_exec"), _tell_all("before_signal_ends"))
 
 
 @functools.cache

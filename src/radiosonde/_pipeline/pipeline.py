@@ -45,6 +45,7 @@ LOOK_EVERY_S = 0.25
 """Polling interval of the consumer. Rings that fill need no polling: their writers wake it."""
 
 EXIT_TIMEOUT_S = 5.0
+SIGNAL_TIMEOUT_S = 1.0
 """Longest wait of an exit for the consumer, the last export and the sender together."""
 
 _TURN_TIMEOUT_S = 10.0
@@ -358,6 +359,11 @@ class Pipeline:
         """Deliver before the process becomes another program. Nothing in a child that was forked to do so."""
         if not self.is_shut:
             self.flush(EXIT_TIMEOUT_S)
+
+    def before_signal_ends(self) -> None:
+        """Deliver what takes long while predictions are still recorded; the rest is delivered by `at_exit`."""
+        if not self.is_shut:
+            self.flush(SIGNAL_TIMEOUT_S)
 
     def before_fork(self) -> None:
         """Pause while the process forks: no turn is taken, no thread is inside SQLite, and none imports.

@@ -19,6 +19,10 @@ The handler runs in the main thread at any instruction, also while that thread h
 delivers. The handler waits for it, unless it has interrupted code of Radiosonde: then it returns, so that this code can release its locks,
 and the process ends as soon as everything is delivered.
 
+A process may go on predicting until it ends: in other threads, or in the main thread after the handler has returned. Delivery is therefore in
+two steps. The first one takes long (imports, the first write), and predictions are still recorded. Then the main thread is interrupted
+until it waits, and the second step, which is short, ends the recording and delivers the rest.
+
 A repetition within `SAME_SIGNAL_S` is the same signal, sent to a process and to its group; a later one ends the process at
 once. Python lets only the main thread set handlers: a process that decorates and predicts in other threads only is not
 armed, and while native code keeps the main thread, the signal waits for its return. A signal that comes as the main thread
@@ -38,7 +42,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from radiosonde._clock import monotonic_ns
+from radiosonde._clock import NS, monotonic_ns, sleep
 from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
 from radiosonde._pipeline.pending_signals import PendingSignals, interrupt_main_thread
 
@@ -53,6 +57,11 @@ SAME_SIGNAL_S = 1.0
 LONGEST_WAIT_S = 15.0
 """Longest wait of the handler for the delivering thread, which has its own deadline."""
 
+PARK_S = 0.5
+"""Longest wait until the main thread has left the code of Radiosonde and waits for the delivery."""
+
+_PARK_RETRY_S = 0.001
+
 
 class ProcessExit:
     """Has everything delivered once when the process ends.
@@ -60,11 +69,13 @@ class ProcessExit:
     Args:
         deliver: delivers the counts of the process within a deadline.
         flush: the same for a process that may continue.
+        flush_first: the same for one that a signal ends, within a shorter deadline; *deliver* follows.
     """
 
-    def __init__(self, deliver: Callable[[], None], flush: Callable[[], None]) -> None:
+    def __init__(self, deliver: Callable[[], None], flush: Callable[[], None], flush_first: Callable[[], None]) -> None:
         self._deliver = deliver
         self.flush = flush
+        self._flush_first = flush_first
         self._pending = PendingSignals()
         self.reset()
 
@@ -74,6 +85,8 @@ class ProcessExit:
         self._actor = 0
         self._signal = self._signalled_ns = 0
         self._is_delivered = False
+        self._is_parking = self._is_parked = False  # the main thread is to wait for the delivery; it does
+        self._done: LockType = allocate_lock()
         self._ours: set[int] = set()  # signals whose handler was ours at the last check
         self._untaken: set[int] = set()
         self._pending.reset()
@@ -147,34 +160,56 @@ class ProcessExit:
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """Deliver, and end the process by the signal: the handler."""
-        if self._is_delivered or (self._signal and monotonic_ns() - self._signalled_ns > SAME_SIGNAL_S * 1e9):
+        if self._is_delivered:
+            self._end()
+        if self._is_parking:
+            self._park(frame)
+            return
+        if self._signal and monotonic_ns() - self._signalled_ns > SAME_SIGNAL_S * NS:
             self._end()
         if self._signal:
             return
         self._signal, self._signalled_ns = number, monotonic_ns()
         if self._acting is not None and self._actor == get_ident():
             return  # at the exit already: the process ends by the signal when all is delivered
-        done = allocate_lock()
-        done.acquire()
+        self._done.acquire()
         try:
-            start_thread(functools.partial(self._deliver_for_signal, done))
+            start_thread(self._deliver_for_signal)
         except RuntimeError:  # the interpreter ends, and allows no threads any more
             self.act()
             return
-        if _is_in_our_code(frame):
+        self._park(frame)
+
+    def _park(self, frame: FrameType | None) -> None:
+        """Wait in the main thread for the delivery and end the process; return if code of Radiosonde was interrupted."""
+        if self._is_parked or _is_in_our_code(frame):
             return
+        self._is_parked = True
         try:
-            done.acquire(True, LONGEST_WAIT_S)
+            self._done.acquire(True, LONGEST_WAIT_S)
         finally:  # also if another handler raises meanwhile
             self._end()
 
-    def _deliver_for_signal(self, done: LockType) -> None:
+    def _deliver_for_signal(self) -> None:
         try:
+            self._flush_first()
+            self._park_main_thread()
             self.act()
         finally:
             self._is_delivered = True
-            done.release()
+            self._done.release()
             self._end()
+
+    def _park_main_thread(self) -> None:
+        """Interrupt the main thread until it waits for the delivery."""
+        if not hasattr(signal, "pthread_kill"):
+            return
+        until_ns = monotonic_ns() + round(PARK_S * NS)
+        self._is_parking = True
+        while not self._is_parked and monotonic_ns() < until_ns:
+            interrupt_main_thread(self._signal)
+            sleep(_PARK_RETRY_S)
+        self._is_parking = False
 
     def _end(self) -> None:
         """End the process by the signal: in the main thread, which alone can restore the default action."""
