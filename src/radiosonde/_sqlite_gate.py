@@ -107,7 +107,7 @@ class SqliteGate:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a fork waits for the threads inside: what can be retried is to be given up."""
+        """Whether a fork waits for the threads inside. What can be retried must end then."""
         return self._holds > 0
 
     def release(self) -> None:
