@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -67,7 +68,9 @@ def test_large_blocks_keep_nothing() -> None:
 
 
 def test_threads_that_drain_at_once_have_memory_of_their_own() -> None:
-    """Each of four threads reads back what it wrote."""
+    """Each of four threads reads back what it wrote, however often the interpreter switches between them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     wrong: list[int] = []
     together = threading.Barrier(4)
 
@@ -79,8 +82,11 @@ def test_threads_that_drain_at_once_have_memory_of_their_own() -> None:
                 wrong.append(number)
 
     threads = [threading.Thread(target=drain, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(before)
     assert wrong == []
