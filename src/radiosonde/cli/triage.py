@@ -78,8 +78,11 @@ def run(args: argparse.Namespace) -> int:
     freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
     policy = policy_of(stores, source)
     diagnosis = check(windows, source.references(), model=args.model, freshness=freshness, policy=policy)
+    faults = [each for each in diagnosis.incidents if each.kind != "drift"]  # what drifts may stay
     signals = {
-        model: triage_lines(model, without(windows, in_force(policy.known_bad, model, windows)), args.last * _MINUTE_NS)
+        model: triage_lines(
+            model, without(windows, in_force(policy.known_bad, model, windows)), args.last * _MINUTE_NS, faults
+        )
         for model in sorted({window.key.model for window in windows} - {RUNTIME_MODEL})
     }
     if terminal is None:

@@ -140,10 +140,9 @@ def _reports(view: View) -> tuple[dict[Check, Report], list[KnownBad]]:
 
 
 def _look(view: View, window_ns: int, is_chosen: Callable[[Check], bool] = lambda _: True) -> dict[Check, Report]:
-    reports = {each: Report() for each in all_checks() if is_chosen(each)}
-    for each, report in reports.items():
-        each.look(view, report)
-        if not view.wants_past:
+    reports = {each: each.examine(view) for each in all_checks() if is_chosen(each)}
+    if not view.wants_past:
+        for report in reports.values():
             report.settle()
     fold(reports, window_ns)
     return reports

@@ -8,7 +8,7 @@ planting changes at the floor: `tests/unit/diagnose/test_floors.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from radiosonde.diagnose.evidence import MIN_HITS, above_ln_e, rise_ln_e
 from radiosonde.diagnose.spans import SPREAD_LN, scale_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from radiosonde.diagnose.measures import MeasureTable
+    from radiosonde.diagnose.places import Places
     from radiosonde.diagnose.spans import SpanScan
 
 _BOTH, _NINE_IN_TEN, _EIGHT_IN_TEN = 1.46, 1.2816, 0.8416
 _TRIES = 60
+_NAMED = 5
 
 
 def floor_spans(table: MeasureTable) -> dict[int, str]:
@@ -53,6 +55,49 @@ def length_words(length_ns: int) -> str:
     return f"{seconds / 86_400:.3g} days"
 
 
+class ScanFloors(NamedTuple):
+    """The floors of a rate, as far as any is known.
+
+    Attributes:
+        rates: smallest rates of the whole model, with words for how long they last, shortest first; NaN where none would be reported.
+        worst: the place of which the largest share has to be hit for the longest of these times, and that share; None where there are no places.
+        blind: the places of which nothing would be reported.
+        words: how long *worst* and *blind* are about.
+    """
+
+    rates: Mapping[str, float]
+    worst: tuple[int, float] | None
+    blind: tuple[int, ...]
+    words: str
+
+
+def scan_floors(scan: SpanScan, table: MeasureTable, places: Places) -> ScanFloors | None:
+    """Return the floors of the rate that *scan* counts; None where all that is served now belongs to an incident.
+
+    Those of the whole model are given for the last two windows, hour and day, or, where these hold too few calls, for the shortest span that
+    would show anything. Those of single places (one version, one value of a cohort) for the longest of these.
+    """
+    now = scan.latest(1, 0)
+    if not now.trials and scan.raw_trials[:, -1:].any():
+        return None
+    spans = floor_spans(table)
+    rates = falling({words: rate_floor(scan, length) for length, words in spans.items()})
+    if all(np.isnan(rate) for rate in rates.values()):
+        spans = longer_spans(scan) or spans
+        rates = {words: rate_floor(scan, length) for length, words in spans.items()}
+    length, words = next((length, words) for length, words in spans.items() if words == list(rates)[-1])
+    single = [index for index, name in enumerate(places.names) if name.parts == 1]
+    if len(single) < 2:
+        return ScanFloors(rates, None, (), words)
+    # What belongs to an incident is no place in which nothing would be seen: it was seen.
+    last = slice(max(scan.size - length, 0), scan.size)
+    is_known = (scan.raw_trials[:, last].sum(axis=1) > 0) & (scan.trials[:, last].sum(axis=1) == 0)
+    floors = {index: rate_floor(scan, length, index) for index in single if not is_known[places.members[index]].all()}
+    blind = tuple(index for index, rate in floors.items() if np.isnan(rate))
+    seen = [(rate, index) for index, rate in floors.items() if not np.isnan(rate)]
+    return ScanFloors(rates, max(seen)[::-1] if seen else None, blind, words)
+
+
 def falling(rates: Mapping[str, float]) -> dict[str, float]:
     """Return the floors of *rates*, shortest span first, without those above an earlier one: a longer change was detected before."""
     kept: dict[str, float] = {}
@@ -60,6 +105,12 @@ def falling(rates: Mapping[str, float]) -> dict[str, float]:
         if not kept or np.isnan(list(kept.values())[-1]) or rate < list(kept.values())[-1]:
             kept[words] = rate
     return kept
+
+
+def too_few_in(names: Sequence[str], words: str) -> str:
+    """Return why nothing is known of the places *names*, however much of their calls is hit *words*."""
+    some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return f"{some}: too few calls for any rate to be reported {words}"
 
 
 def rate_floor(scan: SpanScan, length: int, place: int = 0) -> float:

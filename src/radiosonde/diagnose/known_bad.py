@@ -21,15 +21,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from radiosonde.diagnose.registry import Report
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.finding import Finding
-    from radiosonde.diagnose.registry import Check, View
+    from radiosonde.diagnose.registry import Check, Report, View
     from radiosonde.model import Window
 
 _LEAST_LEFT = 0.5
@@ -129,10 +127,7 @@ def look_again(view: View, reports: Mapping[Check, Report]) -> tuple[View, list[
 def _look_back(view: View, checks: Sequence[Check], until_ns: int) -> dict[Check, Report]:
     """Return the reports of *checks* as of *until_ns*."""
     earlier = view.until(until_ns)
-    reports = {check: Report() for check in checks}
-    for check, report in reports.items():
-        check.look(earlier, report)
-    return reports
+    return {check: check.examine(earlier) for check in checks}
 
 
 def _ended(model: str, reports: Mapping[Check, Report]) -> Iterator[KnownBad]:

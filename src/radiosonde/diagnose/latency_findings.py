@@ -53,7 +53,7 @@ def latency_findings(
     for span in spans:
         near = _near(table, windows, span)
         close = make_panel(panel.model, near, make_axis(near))
-        since, is_new = slower_since(close, near, span), False
+        since, is_new = slower_since(close, near, span, spans), False
         if since is None and span.place.cohort:
             close, since = _of_new_callers(panel, table, windows, span)
             is_new = since is not None

@@ -70,20 +70,22 @@ class SlowCalls(NamedTuple):
 
     Attributes:
         spans: when and where calls were slower than before, strongest first.
-        bound_s: the bound that about one call in a hundred is above; NaN without calls.
+        bound_s: the bound that about one call in a hundred is usually above, incidents left out; NaN without calls.
         scan: the calls above it, incidents left out; None without calls.
+        places: the places that were looked at; None without calls.
     """
 
     spans: list[SlowSpan]
     bound_s: float
     scan: SpanScan | None
+    places: Places | None
 
 
 def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
     """Return when and where calls were slower than before; *windows* are those of *table*."""
     buckets = choose_bounds(windows)
     if not buckets:
-        return SlowCalls([], float("nan"), None)
+        return SlowCalls([], float("nan"), None, None)
     keys = list(table.keys)
     if len(keys) * table.size * len(buckets) > _MAX_CELLS:
         # By version only: of many cohorts over a month the bounds would not fit into memory.
@@ -107,21 +109,21 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
     for _, number, incident in found:
         if not any(_is_same(incident, other, table.size) for _, other in chosen):
             chosen.append((number, incident))
-    told = [
-        _told(table, places, calls, slow[number:], incident)._replace(bucket=buckets[number])
-        for number, incident in chosen
-    ]
-    spans = []
-    for span, (number, incident) in zip(told, chosen, strict=True):
-        judged_ns, end_ns = _next_start(span, told), span.end_ns
-        if judged_ns is not None:
-            until = int(np.searchsorted(table.start_ns, judged_ns))
-            end = _end_before(incident, slow[number], calls, until)
-            end_ns = end_ns if end is None else int(table.start_ns[end])
-        spans.append(span._replace(judged_ns=judged_ns, end_ns=end_ns))
-    # Over all calls, so that the 99th percentile is that of a healthy day, regardless of a current incident.
-    usual = int(np.argmin([abs(float(part.sum()) / max(float(calls.sum()), 1.0) - 0.01) for part in slow]))
-    return SlowCalls(spans, float(LATENCY.upper_bounds_s()[buckets[usual]]), scans[usual])
+    told = [_told(table, places, calls, slow[number], buckets[number], incident) for number, incident in chosen]
+    spans = [span._replace(judged_ns=_next_start(span, told)) for span in told]
+    usual = _usual_bound(calls, slow, [incident for _, incident in chosen])
+    return SlowCalls(spans, float(LATENCY.upper_bounds_s()[buckets[usual]]), scans[usual], places)
+
+
+def _usual_bound(calls: Numbers, slow: Sequence[Numbers], incidents: Sequence[Incident]) -> int:
+    """Return which of the bounds about one call in a hundred is above on a healthy day: *incidents* are left out, if they are not all there is."""
+    healthy = np.ones(calls.shape, dtype=bool)
+    for incident in incidents:
+        healthy[incident.cover.series, _inside(incident, calls.shape[1])] = False
+    if not calls[healthy].any():
+        healthy[:] = True
+    usual = max(float(calls[healthy].sum()), 1.0)
+    return int(np.argmin([abs(float(part[healthy].sum()) / usual - 0.01) for part in slow]))
 
 
 def _next_start(span: SlowSpan, others: Sequence[SlowSpan]) -> int | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.latency_incidents import SlowSpan
-    from radiosonde.diagnose.panel import Panel
+    from radiosonde.diagnose.panel import Axis, Panel
     from radiosonde.model import Window
 
 ARM_RANKS = (0.5, 0.98)
@@ -78,21 +78,31 @@ def slower_arms(panel: Panel, windows: Sequence[Window]) -> list[Slower]:
     return list(best.values())
 
 
-def slower_since(panel: Panel, windows: Sequence[Window], span: SlowSpan) -> Slower | None:
+def slower_since(
+    panel: Panel, windows: Sequence[Window], span: SlowSpan, faults: Sequence[SlowSpan] = ()
+) -> Slower | None:
     """Return the change of the tail that *span* found; None where it does not matter.
+
+    Neither the time of the span nor that of other faults is what is usual, if there is time without them.
 
     Args:
         panel: the time of the span and as much before it as it is compared with; of the cohort of the span alone, if it has one.
         windows: the windows of *panel*.
         span: since when and where calls are slower.
+        faults: all spans in which calls were slower.
     """
     axis = panel.axis
     start, earliest, latest = (axis.index(at_ns) for at_ns in (span.start_ns, span.earliest_ns, span.latest_ns))
-    end = axis.size if span.end_ns is None else axis.index(span.end_ns - 1) + 1
+    end = _end(axis, span)
     inside = np.zeros(axis.size, dtype=bool)
     inside[start : end if span.judged_ns is None else axis.index(span.judged_ns)] = True
     outside = np.ones(axis.size, dtype=bool)
     outside[start:end] = False
+    usual = outside.copy()
+    for fault in faults:
+        usual[axis.index(fault.start_ns) : _end(axis, fault)] = False
+    if panel.calls[:, usual].any():
+        outside = usual
     mine = np.array(
         [span.place.version in ("", version) and span.place.variant in ("", variant) for version, variant in panel.arms]
     )
@@ -112,6 +122,10 @@ def slower_since(panel: Panel, windows: Sequence[Window], span: SlowSpan) -> Slo
         arm, span.place.cohort, span.ln_e, (start, earliest, latest), end, before, after, hits, _bound(span.bucket), mix, within,
         against_others=against_others,
     )  # fmt: skip
+
+
+def _end(axis: Axis, span: SlowSpan) -> int:
+    return axis.size if span.end_ns is None else axis.index(span.end_ns - 1) + 1
 
 
 def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int) -> Slower | None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
 
 
+_MOST = 0.5
+
+
 class Hole(NamedTuple):
     """The missing data of one model.
 
@@ -40,6 +43,10 @@ class Hole(NamedTuple):
     def share(self) -> float:
         """Share of the calls of the span that is missing."""
         return self.calls / max(self.calls + self.kept, 1)
+
+    def hides(self, end_ns: int) -> bool:
+        """Return whether most of the latest calls are missing, where the last window that was stored ends with *end_ns*."""
+        return self.end_ns >= end_ns and self.share > _MOST
 
 
 def hole_of(model: str, windows: Sequence[Window], runtime: Sequence[Window]) -> Hole | None:

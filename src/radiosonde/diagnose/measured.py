@@ -12,15 +12,25 @@ import numpy as np
 from radiosonde.config.values import duration_words
 from radiosonde.diagnose.latency_incidents import count_above
 from radiosonde.diagnose.places import rows_at
+from radiosonde.diagnose.pressure_incidents import SHORTAGES, look_at_shortage
+from radiosonde.diagnose.runtime_incidents import WATCHED, look_at_durations
+from radiosonde.diagnose.traffic_series import covering, make_grid
 from radiosonde.diagnose.verification import MeasuredRate
 from radiosonde.model import LATENCY, NULL, UNSEEN
+from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from radiosonde.diagnose.finding import Finding
     from radiosonde.diagnose.registry import View
 
+    Numbers = NDArray[np.float64]
+    Starts = NDArray[np.int64]
+
 _CELLS = {"missing": (NULL, "rows without a value"), "unseen": (UNSEEN, "rows with an unseen value")}
 _ALLOWED = 0.01
+_HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 
 
 def failure_rate(view: View, finding: Finding) -> MeasuredRate:
@@ -71,3 +81,74 @@ def cell_rate(view: View, finding: Finding) -> MeasuredRate | None:
         hits[step] += float(counts[cell])
         trials[step] += float(counts.sum())
     return MeasuredRate(table.start_ns, table.end_ns, hits, trials, f"{noun} of {finding.where.feature}")
+
+
+def traffic_rate(view: View, finding: Finding) -> MeasuredRate | None:
+    """Return the share of the usual calls that are missing, or of all calls that are unusual, at the place of *finding*; None for few calls.
+
+    Usual is what came at the same time of the week before the onset, or of the day, or lately, as far as there is a past.
+    """
+    beside = covering(view.windows, sorted({*view.beside, *((each.start_ns, each.end_ns) for each in view.runtime)}))
+    grid = make_grid(view.windows, beside)
+    told = {item.name: item.value for item in finding.evidence}
+    now, was = told.get("calls_per_minute"), told.get("calls_per_minute_before")
+    if grid is None or not isinstance(now, float) or not isinstance(was, float):
+        return None
+    starts = grid.start_ns + np.flatnonzero(grid.known) * grid.step_ns
+    calls = grid.calls[rows_at(grid.keys, finding.where)][:, grid.known].sum(axis=0)
+    before = starts < finding.onset.at_ns
+    if not before.any():
+        return None
+    usual = _usual_course(starts, calls, before, finding.onset.at_ns)
+    if now < was:
+        hits, trials, noun = np.maximum(usual - calls, 0.0), usual, "of the usual calls that are missing"
+    else:
+        hits, trials, noun = np.maximum(calls - usual, 0.0), calls, "calls beyond the usual number"
+    return MeasuredRate(starts, starts + grid.step_ns, hits, trials, noun)
+
+
+def _usual_course(starts: Starts, calls: Numbers, before: NDArray[np.bool_], onset_ns: int) -> Numbers:
+    """Return the usual calls of each step: the median of those *before* at the same hour of the week, else of the day, else of the last of them."""
+    known_ns = onset_ns - int(starts[0])
+    cells = 168 if known_ns >= 14 * _DAY_NS else 24 if known_ns >= 2 * _DAY_NS else 1
+    cell = starts // _HOUR_NS % cells
+    lately = before & (starts >= onset_ns - _DAY_NS) if cells == 1 else before
+    level = float(np.median(calls[lately])) if lately.any() else float(np.median(calls[before]))
+    course = [calls[before & (cell == each)] for each in range(cells)]
+    return np.array([np.median(part) if part.size else level for part in course])[cell]
+
+
+def wrong_rate(view: View, finding: Finding) -> MeasuredRate | None:
+    """Return the share of labelled answers that are wrong at the place of *finding*, by time of prediction; None for what is about the labels themselves."""
+    if finding.kind == "label":
+        return None
+    panel = view.panel
+    rows = rows_at(panel.keys, finding.where)
+    wrong, right = (part.sum(axis=0)[rows].sum(axis=0).astype(np.float64) for part in (panel.incorrect, panel.correct))
+    starts = np.array(panel.axis.starts(), dtype=np.int64)
+    return MeasuredRate(starts, starts + panel.axis.step_ns, wrong, wrong + right, "labelled answers that are wrong")
+
+
+def process_rate(view: View, finding: Finding) -> MeasuredRate | None:
+    """Return the share of durations above the bound, or of time lost, of the processes of *finding*."""
+    _, name, process = finding.name.split(".", 2)
+    serving = {window.process for window in view.windows}
+    lived = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
+    if process != "all":
+        lived = [window for window in lived if window.process == process]
+    ends = {window.start_ns: window.end_ns for window in lived}
+    watched = next((each for each in WATCHED if each.field == name), None)
+    shortage = next((each for each in SHORTAGES if each.name == name), None)
+    if not lived or (watched is None and shortage is None):
+        return None
+    if watched is not None:
+        health = look_at_durations(watched, lived).health
+        starts, hits, trials = health.start_ns, health.hits, health.trials
+        noun = f"{watched.noun} above {health.bound_s:g} s"
+    elif shortage is not None:
+        look = look_at_shortage(shortage, lived)
+        if look is None:
+            return None
+        starts, hits, trials, noun = look.start_ns, np.rint(look.lost), np.rint(look.whole), shortage.noun
+    end_ns = np.array([ends[int(start)] for start in starts], dtype=np.int64)
+    return MeasuredRate(starts, end_ns, hits.sum(axis=0), trials.sum(axis=0), noun)

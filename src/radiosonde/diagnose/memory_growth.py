@@ -31,6 +31,8 @@ _HOURS_NS = 6 * 3_600_000_000_000
 _SOON_NS, _VERY_SOON_NS = 24 * 3_600_000_000_000, 3_600_000_000_000
 _USED, _TREND_Z = 0.5, 6.0
 _THIRD_Z = 2.0
+_PLANTED, _GROWTHS = 0.75, 0.0125 * 2.0 ** np.arange(8)
+"""Share of the limit in use where growth is planted, and by how much it grows per hour: from what reaches the limit within a day."""
 
 
 class Growth(NamedTuple):
@@ -92,21 +94,67 @@ def _trend(time_s: Numbers, level: Numbers) -> tuple[float, float]:
     return float(np.sign(rises).sum() / np.sqrt(widened)), slope
 
 
-def growth_findings(model: str, runtime: Sequence[Window]) -> tuple[list[Finding], int]:
-    """Return the findings on growing memory of the processes of *runtime*, and the number of processes with a limit."""
-    made, limited = [], 0
+def smallest_growth(start_ns: NDArray[np.int64], used: Numbers, limit: float) -> float:
+    """Return the slowest steady growth that `find_growth` would report by now, as a share of *limit* per hour; NaN where it would report none.
+
+    Lines are planted into how the memory wanders at hand, three quarters of the limit being in use at their end.
+    """
+    recent = start_ns >= start_ns[-1] - _HOURS_NS
+    at, held = start_ns[recent], used[recent] / limit
+    if at.size < MIN_POINTS:
+        return float("nan")
+    hours = (at - at[-1]) / 3.6e12
+    slope = float(np.polyfit(hours, held, 1)[0])
+    wandering = held - held.mean() - slope * (hours - hours.mean())
+    for growth in _GROWTHS:
+        planted = _PLANTED + wandering - wandering[-1] + growth * hours
+        if find_growth(at, planted * limit, limit) is not None:
+            return float(growth)
+    return float("nan")
+
+
+class MemoryLook(NamedTuple):
+    """What a look at the memory of processes found.
+
+    Attributes:
+        findings: on memory that grows.
+        looked_at: processes that were looked at.
+        unlimited: processes without a limit, or whose limit nobody knows.
+        short: processes with too few windows.
+        floor: growth that would have been reported in the process whose memory wanders most, as a share of its limit per hour; NaN for none.
+    """
+
+    findings: list[Finding]
+    looked_at: list[str]
+    unlimited: list[str]
+    short: list[str]
+    floor: float
+
+
+def look_at_memory(model: str, runtime: Sequence[Window]) -> MemoryLook:
+    """Look at the memory of the processes of *runtime*, which serve *model*."""
+    found = MemoryLook([], [], [], [], float("nan"))
+    widest, floor = -1.0, float("nan")
     for process in sorted({window.process for window in runtime}):
         mine = sorted((window for window in runtime if window.process == process), key=lambda window: window.start_ns)
         counts = [window.runtime for window in mine if window.runtime is not None]
         limit = max((each.memory_limit_bytes for each in counts), default=0)
         if not limit:
+            found.unlimited.append(process)
             continue
-        limited += 1
+        starts = np.array([window.start_ns for window in mine if window.runtime is not None])
+        if (starts >= starts[-1] - _HOURS_NS).sum() < MIN_POINTS:
+            found.short.append(process)
+            continue
+        found.looked_at.append(process)
         used = np.array([float(each.memory_bytes or each.rss_bytes) for each in counts])
-        growth = find_growth(np.array([window.start_ns for window in mine if window.runtime is not None]), used, limit)
+        growth = find_growth(starts, used, limit)
         if growth is not None:
-            made.append(_finding(model, process, growth, limit))
-    return made, limited
+            found.findings.append(_finding(model, process, growth, limit))
+        spread = float(np.diff(used).std()) / limit
+        if spread > widest:
+            widest, floor = spread, smallest_growth(starts, used, limit)
+    return found._replace(floor=floor)
 
 
 def _finding(model: str, process: str, growth: Growth, limit: int) -> Finding:

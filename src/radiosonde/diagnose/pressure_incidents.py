@@ -111,8 +111,8 @@ def look_at_shortage(shortage: Shortage, runtime: Sequence[Window]) -> ShortageL
 
 def shortage_findings(
     model: str, windows: Sequence[Window], runtime: Sequence[Window], *, wants_past: bool
-) -> tuple[list[Finding], list[Floor]]:
-    """Return the findings on shortages of the processes of *runtime*, which serve *model*, and the floors.
+) -> tuple[list[Finding], dict[str, Floor]]:
+    """Return the findings on shortages of the processes of *runtime*, which serve *model*, and the floors of those that were counted.
 
     Args:
         model: the model.
@@ -120,14 +120,15 @@ def shortage_findings(
         runtime: windows with the health of the processes that serve it.
         wants_past: ended incidents are findings, not notes.
     """
-    made, floors = [], []
+    made: list[Finding] = []
+    floors: dict[str, Floor] = {}
     for shortage in SHORTAGES:
         look = look_at_shortage(shortage, runtime)
         if look is None:
             continue
         rate, length = look.floor
         text = f"{percent(rate)} {shortage.noun} for {length} windows" if length else f"nothing yet {shortage.noun}"
-        floors.append(Floor(rate, "share", text))
+        floors[shortage.name] = Floor(rate, "share", text)
         made += [_finding(model, look, each, windows, runtime, wants_past=wants_past) for each in look.incidents]
     return made, floors
 

@@ -3,6 +3,9 @@
 A module of that package that has a `CHECK` is a check. Its declaration states its measures, baselines, scales, the symptoms it explains and
 its severity; its function reads one model through a `View` and adds to a `Report`. Adding a
 check touches no other file; `tests/laws/test_check_laws.py` holds for each.
+
+`Check.examine` is the only way to ask a check. It lets nothing pass without a detection floor: what was looked at and could not have shown a
+change is reported as not checked.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isnan
 from typing import TYPE_CHECKING, Literal
 
 from radiosonde.config import ModelConfig
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from radiosonde.reference.profile import Reference
 
 Baseline = Literal["objective", "reference", "past", "peers"]
+
+_NOTHING_BESIDE = Floor(float("nan"), "", "nothing more while what was found goes on")
 
 MIN_STEPS, MIN_CALLS = 16, 200
 """Minimum data for checks on blocks of the panel; checks on the measure table need neither."""
@@ -71,6 +77,15 @@ class Check:
     spoils: bool = True
     measured: Callable[[View, Finding], MeasuredRate | None] | None = None
 
+    def examine(self, view: View) -> Report:
+        """Return what the check reports on the model of *view*: findings, and of everything else a detection floor or why it was not checked."""
+        report = Report()
+        self.look(view, report)
+        report.demand_floors(view)
+        if not (report.findings or report.notes or report.checked or report.gaps):
+            report.gap(view, self.watches, "the windows hold nothing that it could look at", self.subject)
+        return report
+
 
 @dataclass(slots=True)
 class Report:
@@ -103,10 +118,30 @@ class Report:
         self.quality += other.quality
         self.hypotheses += other.hypotheses
 
+    def demand_floors(self, view: View) -> None:
+        """Keep of what was looked at only that in which a change would have been seen; of the rest say why it was not checked.
+
+        Where something is found and goes on, the check has seen: nothing else can be seen beside it, which its floor says then.
+        """
+        is_found = any(found.onset.ended_ns is None for found in (*self.findings, *self.notes))
+        is_lost = view.hole is not None and view.hole.hides(max(window.end_ns for window in view.windows))
+        kept = []
+        for said in self.checked:
+            is_blind = all(isnan(floor.value) for floor in said.floors)
+            if is_found and is_blind:
+                kept.append(replace(said, floors=said.floors or (_NOTHING_BESIDE,)))
+            elif not is_found and is_lost and said.subject:
+                self.gaps.append(NotChecked(said.check, said.where, said.weakened, said.subject))
+            elif is_blind:
+                self.gaps.append(NotChecked(said.check, said.where, _blind_words(said.floors), said.subject))
+            else:
+                kept.append(said)
+        self.checked = kept
+
     def passed(
         self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""
     ) -> None:
-        """Report that *what* was checked. For subjects of gates, losses on the way are added."""
+        """Say that *what* was looked at, and what would have been seen. Beside what a gate can insist on stands what was lost of it on the way."""
         if subject and view.hole is not None:
             weakened = "; ".join(each for each in (weakened, hole_words(view.hole)) if each)
         self.checked.append(Checked(what, Place(view.model), subject, tuple(floors), weakened))
@@ -207,6 +242,14 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted((module.CHECK for module in modules if hasattr(module, "CHECK")), key=lambda check: check.name))
 
 
+def _blind_words(floors: Sequence[Floor]) -> str:
+    """Return why a check with *floors*, none of which is known, says nothing."""
+    if not floors:
+        return "too little is known to say what would have been seen"
+    return "no change would be reported yet: " + "; ".join(dict.fromkeys(floor.text for floor in floors))
+
+
 def count(number: int, noun: str) -> str:
     """Return *number* with groups of three digits, and *noun*, in the plural where it takes one."""
-    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,}".replace(",", " ") + f" {noun}{ending}"

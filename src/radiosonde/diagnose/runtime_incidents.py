@@ -83,8 +83,8 @@ class ProcessHealth(NamedTuple):
 
 def runtime_findings(
     model: str, windows: Sequence[Window], runtime: Sequence[Window], *, wants_past: bool
-) -> tuple[list[Finding], list[Floor]]:
-    """Return the findings on the processes that serve *model*, and the detection floors.
+) -> tuple[list[Finding], dict[str, Floor]]:
+    """Return the findings on the processes that serve *model*, and the floors of the tables in which there was anything, by their fields.
 
     Args:
         model: the model.
@@ -95,14 +95,14 @@ def runtime_findings(
     serving = {window.process for window in windows}
     mine = [window for window in runtime if window.runtime is not None and speaker_of(window) in serving]
     if not mine:
-        return [], []
+        return [], {}
     made: list[Finding] = []
-    floors: list[Floor] = []
+    floors: dict[str, Floor] = {}
     for watched in WATCHED:
         look = look_at_durations(watched, mine)
         made += [_finding(model, look.health, incident, wants_past=wants_past) for incident in look.incidents]
         if look.has_any:
-            floors.append(_floor(watched, *look.floor))
+            floors[watched.field] = _floor(watched, *look.floor)
     return made, floors
 
 

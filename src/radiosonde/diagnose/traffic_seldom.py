@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.traffic_days import DayChange, day_change, floor_of, lay_out_days, quietest_ns
-from radiosonde.diagnose.traffic_series import Rhythm, covering, make_rhythm, written_until
+from radiosonde.diagnose.traffic_series import Rhythm, make_rhythm, written_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def look_at_whole(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) 
 
     Args:
         windows: its windows.
-        beside: start and end of the windows of other models and of the processes.
+        beside: start and end of the windows that cover them (`radiosonde.diagnose.traffic_series.covering`).
     """
     return _look(PlaceName(), windows, (), beside, places=1)
 
@@ -67,7 +67,6 @@ def _look(
     places: int,
 ) -> Seldom:
     everything = [*windows, *others]
-    beside = covering(everything, beside)
     spans = [*beside, *((window.start_ns, window.end_ns) for window in others)]
     rhythm: Rhythm | None = make_rhythm(windows, spans)
     least = _LEAST_PAUSES if place == PlaceName() else _LEAST_OF_PART

@@ -1,7 +1,8 @@
 """Calls on a regular grid of time, including windows without calls: the input of the traffic check.
 
 A window without calls is not written, so silence can only be seen beside something that goes on: *companions* are the health windows of
-processes and the windows of other models. They count when they covered most of the model's own windows; a replay of another year has none.
+processes and the windows of other models. They count when they covered most of the model's own windows (`covering`, asked once for the whole
+model and all its parts); a replay of another year has none.
 With companions, a step in which anything was written and the model was not is a step without calls. Where nothing was written, or without
 companions, such a step is *unknown* and takes part in nothing: a restart and a store that was away are no loss of traffic.
 
@@ -83,24 +84,20 @@ class Rhythm(NamedTuple):
 
 
 def written_until(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> int:
-    """Return the end of the data written besides *windows*, or their own end if that is not informative."""
-    last = max(window.end_ns for window in windows)
-    return max([last, *(end for _, end in beside)]) if _covers(windows, beside) else last
+    """Return the end of what was written: of *windows* and of what covers them."""
+    return max([*(window.end_ns for window in windows), *(end for _, end in beside)])
 
 
 def covering(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
     """Return *beside* where it was written while *windows* were, else nothing: of a replay, health is of another time than calls."""
-    return beside if _covers(windows, beside) else ()
-
-
-def _covers(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> bool:
     if not beside:
-        return False
+        return ()
     starts, ends = (np.array(part, dtype=np.int64) for part in zip(*sorted(beside), strict=True))
     ends = np.maximum.accumulate(ends)
     own = np.unique([window.start_ns for window in windows])
     at = np.searchsorted(starts, own + window_length_ns(windows) // 2, side="right") - 1
-    return float(((at >= 0) & (ends[np.maximum(at, 0)] > own)).mean()) >= _COVERED
+    is_covered = float(((at >= 0) & (ends[np.maximum(at, 0)] > own)).mean()) >= _COVERED
+    return beside if is_covered else ()
 
 
 def make_rhythm(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> Rhythm:
@@ -119,13 +116,13 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> T
 
     Args:
         windows: windows of one model.
-        beside: start and end of windows of other models and of the processes.
+        beside: start and end of the windows that cover them (`covering`).
     """
     length = max(window_length_ns(windows), 1)
     until = written_until(windows, beside)
     first = max(min(window.start_ns for window in windows), until - _MONTH_NS)
     kept = [window for window in windows if window.start_ns >= first]
-    if not kept:  # a replay of another year, besides live processes
+    if not kept:  # nobody has called for a month
         return None
     for step in _steps(length):
         grid = _laid_out(kept, beside, step, until)
@@ -182,7 +179,7 @@ def _laid_out(
         calls[row_of[window.key], at] += window.calls
         failures[at] += sum(window.errors.values())
         seconds[at] += float(window.latency.sums_s.sum())
-    if _covers(windows, beside):
+    if beside:
         for start, end in beside:
             alive[max((start - first) // step, 0) : max((end - first - 1) // step + 1, 0)] = True
         known = alive & ~coarse

@@ -1,8 +1,8 @@
 """The last minutes on one screen: current and usual values of each signal, in the order of an on-call engineer's questions.
 
-Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing is decided here: findings come from `check` and are
-listed first. These lines are for the minutes in which nothing is significant yet, and for ruling out causes. *Usual* is the day before the
-last minutes, or as much of it as there is.
+Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing here decides anything: what is wrong is said by `check`, whose
+findings come first. These lines are for the minutes in which nothing is significant yet, and to see what was ruled out. *Usual* is the day before the
+last minutes, or as much of it as there is, without the time of incidents; where that leaves nothing, the day before they began.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from radiosonde.model.runtime import RuntimeCounts, speaker_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from radiosonde.diagnose.finding import Finding, Onset
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.model import Window
 
@@ -44,17 +45,21 @@ class Sides(NamedTuple):
     usual: list[Window]
 
 
-def triage_lines(model: str, windows: Sequence[Window], last_ns: int) -> list[TriageLine]:
+def triage_lines(
+    model: str, windows: Sequence[Window], last_ns: int, incidents: Sequence[Finding] = ()
+) -> list[TriageLine]:
     """Return the lines of *model* for the last *last_ns* nanoseconds of event time, in the order of questions.
 
     Args:
         model: the model.
         windows: windows of all models and of the processes.
-        last_ns: length of *now* at the end.
+        last_ns: how much of the end is *now*.
+        incidents: what is known to be, or to have been, wrong with the model.
     """
     mine = [window for window in windows if window.key.model == model]
     end = max(window.end_ns for window in mine)
-    sides = _sides(mine, end, last_ns)
+    bad = [each.onset for each in incidents if each.where.model == model and not each.onset.whole_span]
+    sides = _sides(mine, end, last_ns, bad)
     serving = {window.process for window in mine}
     lived = [window for window in windows if window.key.model == RUNTIME_MODEL and speaker_of(window) in serving]
     table = make_table(model, sides.now + sides.usual)
@@ -63,15 +68,25 @@ def triage_lines(model: str, windows: Sequence[Window], last_ns: int) -> list[Tr
         *_errors(sides),
         *_latency(sides),
         *_worst(table, end - last_ns),
-        *_processes(_sides(lived, end, last_ns)),
+        *_processes(_sides(lived, end, last_ns, bad)),
         *_missing(sides),
     ]
 
 
-def _sides(windows: Sequence[Window], end: int, last_ns: int) -> Sides:
+def _sides(windows: Sequence[Window], end: int, last_ns: int, bad: Sequence[Onset]) -> Sides:
     edge = end - last_ns
-    usual = [window for window in windows if edge - _DAY_NS <= window.start_ns < edge]
-    return Sides([window for window in windows if window.start_ns >= edge], usual)
+    earlier = [window for window in windows if window.start_ns < edge]
+    healthy = [
+        window
+        for window in earlier
+        if not any(window.end_ns > each.at_ns and window.start_ns < (each.ended_ns or end) for each in bad)
+    ]
+    usual = _last_day(healthy, edge) or _last_day(healthy, min((each.at_ns for each in bad), default=edge))
+    return Sides([window for window in windows if window.start_ns >= edge], usual or _last_day(earlier, edge))
+
+
+def _last_day(windows: Sequence[Window], edge: int) -> list[Window]:
+    return [window for window in windows if edge - _DAY_NS <= window.start_ns < edge]
 
 
 def _minutes(windows: Sequence[Window]) -> float:

@@ -9,11 +9,9 @@ import pytest
 
 from benchmarks.quality.incidents.service import DAY, MINUTE_NS, START_NS, Traffic, series
 from benchmarks.quality.incidents.traffic import WORLDS, in_longer_steps, make_volume_grid
-from radiosonde.diagnose.checks.traffic import look
-from radiosonde.diagnose.places import PlaceName
+from radiosonde.diagnose.checks.traffic import CHECK, look
 from radiosonde.diagnose.registry import Report, View
 from radiosonde.diagnose.traffic_incidents import find_traffic, severity_of
-from radiosonde.diagnose.traffic_seldom import look_at_part
 from radiosonde.model import SeriesKey
 from tests.factories import make_window
 
@@ -202,9 +200,29 @@ def test_the_health_of_a_process_that_replayed_an_old_time_makes_no_cohort_silen
         for region in range(3)
         if region or hour < 24 * 12
     ]  # fmt: skip
-    keys, late = {windows[0].key}, [(120_000 * hour_ns, 120_001 * hour_ns)]
-    silent = look_at_part(PlaceName(), keys, windows, late, 3)
-    assert silent.is_silent
-    assert silent.rhythm.until_ns == 24 * 14 * hour_ns
-    others = [window for window in windows if window.key not in keys]
-    assert not look_at_part(PlaceName(), {others[0].key}, others, late, 2).is_silent
+    late = [(120_000 * hour_ns, 120_001 * hour_ns)]
+    report = CHECK.examine(View("m", windows, [], {}, beside=late))
+    silent = [finding for finding in report.findings if finding.where.cohort]
+    assert [finding.where.cohort for finding in silent] == ["region=r0"]
+    assert silent[0].onset.latest_ns <= 24 * 14 * hour_ns
+    assert not [finding for finding in report.findings if not finding.where.cohort]
+
+
+@pytest.mark.parametrize(("per_hour", "years"), [(2, 14), (2, -14), (900, 14), (900, -14)], ids=str)
+def test_health_of_another_year_says_nothing_about_a_replay(per_hour, years):
+    """Asked once for the model and all its parts: with few calls or many, and health of years before or after, the answer is that without any."""
+    hour_ns = 3_600_000_000_000
+    windows = [
+        make_window(
+            SeriesKey("m", "v1", cohort=f"region=r{region}"),
+            start_ns=hour * hour_ns, end_ns=(hour + 1) * hour_ns, durations_s=[0.01],
+        )
+        for hour in range(24 * 9)
+        for region in range(2)
+    ]  # fmt: skip
+    windows = [replace(window, calls=per_hour) for window in windows]
+    by_ns = years * 365 * 24 * hour_ns
+    beside = [(by_ns + hour * hour_ns, by_ns + (hour + 1) * hour_ns) for hour in range(24 * 9)]
+    without, report = (CHECK.examine(View("m", windows, [], {}, beside=spans)) for spans in ((), beside))
+    assert report == without
+    assert not report.findings

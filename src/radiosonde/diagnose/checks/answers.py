@@ -44,6 +44,12 @@ def look(view: View, report: Report) -> None:
     report.add(*found)
     names = sum(len(arm.counts.names) for arm in arms)
     report.passed(view, f"answers: {count(names, 'share')} of {count(rows, 'row')}", "", _floors(arms, step_ns))
+    short = [arm for arm in arms if not arm.past.is_known(arm.past.scales[0])]
+    if short and len(short) < len(arms):
+        because = (
+            f"too short a past to know how much they vary: version {', '.join(arm.version or '?' for arm in short[:5])}"
+        )
+        report.gap(view, f"answers of {count(len(short), 'version')}", because)
 
 
 def _arms(view: View) -> list[AnswerArm]:

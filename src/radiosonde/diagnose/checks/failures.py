@@ -8,9 +8,9 @@ import numpy as np
 
 from radiosonde.diagnose.failing_features import failed_rows, shared_values
 from radiosonde.diagnose.failure_findings import failure_finding, place_name
-from radiosonde.diagnose.failure_incidents import RULE, Failures, find_failures
+from radiosonde.diagnose.failure_incidents import RULE, find_failures
 from radiosonde.diagnose.finding import Floor
-from radiosonde.diagnose.floors import falling, floor_spans, longer_spans, rate_floor
+from radiosonde.diagnose.floors import scan_floors, too_few_in
 from radiosonde.diagnose.measured import failure_rate
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.model import OVERFLOW_COHORT
@@ -18,10 +18,11 @@ from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from radiosonde.diagnose.failing_features import Shared
+    from radiosonde.diagnose.failure_incidents import Failures
+    from radiosonde.diagnose.floors import ScanFloors
+    from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.registry import Report, View
     from radiosonde.diagnose.replay import Incident
-
-_CALLS_PER_FLOOR = 20.0
 
 
 def look(view: View, report: Report) -> None:
@@ -38,16 +39,14 @@ def look(view: View, report: Report) -> None:
         )
         report.gap(view, "failures at the end of the period", because, "errors")
         return
-    floors = _floors(view, found)
-    is_blind = bool(floors) and all(np.isnan(floor.value) for floor in floors)
-    if not calls or (is_blind and not found.incidents):
-        held = f"there {'is' if calls == 1 else 'are'} {count(calls, 'call')} in {count(table.size, 'window')}"
-        because = f"{held}: no failure rate would be reported yet; it needs {RULE.objective_trials:.0f} calls"
-        report.gap(view, "failures", because, "errors")
-        return
+    known = scan_floors(found.scan, table, found.places)
+    floors = [] if known is None else _floors(known, found, table)
     cohorts = len({key.cohort for key in table.keys if key.cohort})
     what = f"failures of {count(calls, 'call')} by {count(len(table.arms), 'version')} and {count(cohorts, 'cohort')}"
     report.passed(view, what, "errors", floors, _overflowed(view))
+    if known is not None and known.blind:
+        names = [place_name(found.places.names[index], table) for index in known.blind]
+        report.gap(view, "failures of single versions and cohorts", too_few_in(names, known.words))
     if len(table.arms) < 2:
         because = "there is only one version; a canary would provide a comparison"
         report.gap(view, "versions against each other", because)
@@ -63,27 +62,15 @@ def _shared(view: View, incident: Incident) -> list[Shared]:
     return [] if rows is None else shared_values(rows, incident.alarm.dispersion)
 
 
-def _floors(view: View, found: Failures) -> list[Floor]:
-    """Return the floors of the whole model for the last two windows, hour and day, and of the smallest place for the longest."""
-    table, scan = view.table, found.scan
-    spans = floor_spans(table)
-    if not scan.latest(1, 0).trials:
-        return []  # all that is served now belongs to an incident
-    rates = falling({words: rate_floor(scan, length) for length, words in spans.items()})
-    if all(np.isnan(rate) for rate in rates.values()):
-        spans = longer_spans(scan) or spans
-        rates = {words: rate_floor(scan, length) for length, words in spans.items()}
-    floors = [_floor(rate, words) for words, rate in rates.items()]
-    length, words = next((length, words) for length, words in spans.items() if words == list(rates)[-1])
-    single = [
-        index
-        for index, name in enumerate(found.places.names)
-        if name.parts == 1 and scan.latest(length, index).trials >= _CALLS_PER_FLOOR
-    ]
-    if len(single) > 1:
-        worst = max(single, key=lambda index: np.nan_to_num(rate_floor(scan, length, index), nan=2.0))
-        name = place_name(found.places.names[worst], table)
-        floors.append(_floor(rate_floor(scan, length, worst), f"in {name} {words}"))
+def _floors(known: ScanFloors, found: Failures, table: MeasureTable) -> list[Floor]:
+    """Return the floors of the whole model, and of the place in which the largest share would have to fail."""
+    if all(np.isnan(rate) for rate in known.rates.values()) and float(table.calls.sum()) < RULE.objective_trials:
+        held = f"{count(int(table.calls.sum()), 'call')} in {count(table.size, 'window')}"
+        return [Floor(float("nan"), "share", f"nothing yet of {held}, it needs {RULE.objective_trials:.0f} calls")]
+    floors = [_floor(rate, words) for words, rate in known.rates.items()]
+    if known.worst is not None:
+        index, rate = known.worst
+        floors.append(_floor(rate, f"in {place_name(found.places.names[index], table)} {known.words}"))
     return floors
 
 

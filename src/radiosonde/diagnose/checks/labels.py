@@ -13,6 +13,7 @@ from radiosonde.diagnose.finding import Floor
 from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.label_findings import feed_finding
 from radiosonde.diagnose.label_objective import label_age, objective_evidence, stale_finding
+from radiosonde.diagnose.measured import wrong_rate
 from radiosonde.diagnose.quality_figures import quality_figures
 from radiosonde.diagnose.quality_findings import MIN_RISE, RATIO, corrected_drops, corrected_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
@@ -147,4 +148,5 @@ CHECK = Check(
     severity="ticket; note for a rise that has ended",
     look=look,
     about=("labels", "world"),
+    measured=wrong_rate,
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import Floor
-from radiosonde.diagnose.memory_growth import MIN_POINTS, growth_findings
-from radiosonde.diagnose.registry import Check
+from radiosonde.diagnose.memory_growth import MIN_POINTS, look_at_memory
+from radiosonde.diagnose.registry import Check, count
+from radiosonde.model.percent import percent
 from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from radiosonde.diagnose.registry import Report, View
 
 
@@ -17,19 +21,26 @@ def look(view: View, report: Report) -> None:
     """Check the memory of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows}
     mine = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
-    longest = len({window.start_ns for window in mine})
-    found, limited = growth_findings(view.model, mine)
-    if not limited or longest < MIN_POINTS:
-        because = (
-            f"there are {longest} windows with the health of processes; at least {MIN_POINTS} are needed"
-            if limited
-            else "no process has a memory limit, or it was not recorded"
+    seen = look_at_memory(view.model, mine)
+    report.add(*seen.findings)
+    if seen.looked_at:
+        floor = Floor(
+            seen.floor, "share", f"steady growth of {percent(seen.floor)} of the limit an hour above half of it"
         )
-        report.gap(view, "memory towards its limit", because)
-        return
-    report.add(*found)
-    floor = Floor(0.5, "share", "steady growth above half of the limit that reaches it within a day")
-    report.passed(view, f"memory of {limited} process{'' if limited == 1 else 'es'} towards the limit", floors=[floor])
+        if isnan(seen.floor):
+            floor = Floor(seen.floor, "share", "nothing yet of growth: the memory wanders too much")
+        report.passed(view, f"memory of {count(len(seen.looked_at), 'process')} towards the limit", floors=[floor])
+    if seen.unlimited or not mine:
+        because = "no limit is known, or memory was not recorded"
+        report.gap(view, f"memory towards its limit of {_some(seen.unlimited)}", because)
+    if seen.short:
+        report.gap(view, f"memory towards its limit of {_some(seen.short)}", f"fewer than {MIN_POINTS} windows of the last six hours are known")  # fmt: skip
+
+
+def _some(processes: Sequence[str]) -> str:
+    if not processes:
+        return "the processes"
+    return f"process {processes[0]}" + (f" and {len(processes) - 1} more" if len(processes) > 1 else "")
 
 
 CHECK = Check(

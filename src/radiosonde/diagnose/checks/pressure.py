@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radiosonde.diagnose.pressure_incidents import shortage_findings
+from radiosonde.diagnose.measured import process_rate
+from radiosonde.diagnose.pressure_incidents import SHORTAGES, shortage_findings
 from radiosonde.diagnose.registry import Check
 from radiosonde.model.runtime import speaker_of
 
@@ -16,13 +17,14 @@ def look(view: View, report: Report) -> None:
     """Check the resource shortages of the processes that serve the model of *view*."""
     serving = {window.process for window in view.windows}
     mine = [window for window in view.runtime if window.runtime is not None and speaker_of(window) in serving]
-    found, floors = shortage_findings(view.model, view.windows, mine, wants_past=view.wants_past) if mine else ([], [])
-    if not floors:
-        because = "run queues, throttling and stalls were not recorded (RADIOSONDE_RUNTIME is off, or Radiosonde was an older version)"
-        report.gap(view, "shortage of CPU, memory, or input and output", because)
-        return
-    report.add(*found)
-    report.passed(view, "shortage of CPU, memory, or input and output", floors=floors)
+    found, floors = shortage_findings(view.model, view.windows, mine, wants_past=view.wants_past) if mine else ([], {})
+    uncounted = [shortage.name.replace("_", " ") for shortage in SHORTAGES if shortage.name not in floors]
+    if uncounted:
+        because = "the kernel, the control group or the version of Radiosonde does not count it (or RADIOSONDE_RUNTIME is off)"
+        report.gap(view, f"{', '.join(uncounted)} of the processes", because)
+    if floors:
+        report.add(*found)
+        report.passed(view, f"{', '.join(name.replace('_', ' ') for name in floors)}", floors=list(floors.values()))
 
 
 CHECK = Check(
@@ -38,5 +40,6 @@ CHECK = Check(
     explains=("tail_latency",),
     only_with_symptoms=True,
     spoils=False,
+    measured=process_rate,
 )
 """A busy process that answers in time is not an incident."""

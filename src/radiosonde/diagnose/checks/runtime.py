@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radiosonde.diagnose.measured import process_rate
 from radiosonde.diagnose.registry import Check
 from radiosonde.diagnose.runtime_incidents import WATCHED, runtime_findings
 from radiosonde.model.runtime import speaker_of
@@ -23,8 +24,13 @@ def look(view: View, report: Report) -> None:
         return
     found, floors = runtime_findings(view.model, view.windows, view.runtime, wants_past=view.wants_past)
     report.add(*found)
-    nouns = ", ".join(watched.noun for watched in WATCHED)
-    report.passed(view, f"{nouns} of {len(processes)} process{'' if len(processes) == 1 else 'es'}", floors=floors)
+    unknown = [watched.noun for watched in WATCHED if watched.field not in floors]
+    if unknown:
+        report.gap(view, ", ".join(unknown), "none was recorded: there was none, or the process does not have them")
+    if floors:
+        nouns = ", ".join(watched.noun for watched in WATCHED if watched.field in floors)
+        what = f"{nouns} of {len(processes)} process{'' if len(processes) == 1 else 'es'}"
+        report.passed(view, what, floors=list(floors.values()))
 
 
 CHECK = Check(
@@ -38,4 +44,5 @@ CHECK = Check(
     look=look,
     about=("host",),
     explains=("tail_latency", "pressure"),
+    measured=process_rate,
 )

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.canary import NothingToCompare, make_rollout
-from radiosonde.diagnose.canary.places import make_places
-from radiosonde.diagnose.canary.ratio import check_ratio
+from radiosonde.diagnose.canary.places import CanaryPlaces, make_places
+from radiosonde.diagnose.canary.ratio import LIMIT, check_ratio
 from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
 from radiosonde.diagnose.next_steps import look_at_traffic, look_before
 from radiosonde.diagnose.registry import Check, count
+from radiosonde.diagnose.share_floors import NINE_IN_TEN
 from radiosonde.errors import ConfigurationError
 from radiosonde.model.percent import percent
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _WHAT = "the split of versions between cohorts"
 _FEWEST, _MOST_ALONE, _RECENT = 5, 3, 20
 _LEAST_ODDS = 1.25
+_PLANTED_ODDS = (1.3, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 30.0)
 
 
 def look(view: View, report: Report) -> None:
@@ -51,7 +53,8 @@ def look(view: View, report: Report) -> None:
         return
     new, old, _ = rollout.counted(lambda window, _: window.calls)
     if not (new[:, -_RECENT:].any() and old[:, -_RECENT:].any()):
-        return  # the rollout is over
+        report.gap(view, _WHAT, f"the rollout is over: one version alone served the last {_RECENT} windows")
+        return
     both = new.any(axis=1) & old.any(axis=1)
     if both.sum() < _FEWEST:
         report.gap(view, _WHAT, f"both versions serve {count(int(both.sum()), 'cohort')}; at least {_FEWEST} are needed")  # fmt: skip
@@ -65,8 +68,7 @@ def look(view: View, report: Report) -> None:
         return
     for each in alone:
         report.add(_finding(rollout, each))
-    text = f"a cohort whose odds to get a version are {_LEAST_ODDS:.3g} times those of the others"
-    report.passed(view, f"{_WHAT} ({count(rest.cohorts, 'cohort')} alike)", "", [Floor(_LEAST_ODDS, "odds", text)])
+    report.passed(view, f"{_WHAT} ({count(rest.cohorts, 'cohort')} alike)", "", _floors(rollout.cohorts, new, old))
 
 
 def _standing_out(cohorts: Sequence[str], new: Counts, old: Counts) -> tuple[list[Mismatch], Ratio]:
@@ -88,6 +90,47 @@ def _standing_out(cohorts: Sequence[str], new: Counts, old: Counts) -> tuple[lis
             return alone, ratio
         alone.append(worst)
         left = rest
+
+
+def _floors(cohorts: Sequence[str], new: Counts, old: Counts) -> list[Floor]:
+    """Return the smallest odds that would have been reported, of the cohort with the median number of calls and of the one with fewest."""
+    both = np.flatnonzero(new.any(axis=1) & old.any(axis=1))
+    new, old = new[both], old[both]
+    calls = (new + old).sum(axis=1).astype(np.float64)
+    places = make_places([cohorts[row] for row in both.tolist()], calls)
+    single = [
+        index for index, name in enumerate(places.names)
+        if index and "," not in name and places.members[index].any() and not places.members[index].all()
+    ]  # fmt: skip
+    single.sort(key=lambda index: float(calls[places.members[index]].sum()))
+    made = []
+    for index in dict.fromkeys((single[len(single) // 2], single[0])) if single else ():
+        alone = CanaryPlaces(
+            (places.names[0], places.names[index]), places.members[[0, index]], places.prices[[0, index]]
+        )
+        price = LIMIT + float(np.log(2 * len(single)))
+        seen = (
+            odds for odds in _PLANTED_ODDS if _is_seen(_planted(new, old, places.members[index], odds), alone, price)
+        )
+        least = next(seen, float("nan"))
+        name = places.names[index]
+        text = f"odds to get a version that are {least:.3g} times those of the others in {name}"
+        made.append(Floor(least, "odds", f"nothing yet in {name}" if np.isnan(least) else text))
+    return made
+
+
+def _planted(new: Counts, old: Counts, inside: NDArray[np.bool_], odds: float) -> tuple[Counts, Counts]:
+    """Return the counts with *odds* times the odds in the cohorts *inside*, less what chance takes away one time in ten."""
+    total = new + old
+    share = odds * new / np.maximum(odds * new + old, 1e-9)
+    least = max(1.0 - NINE_IN_TEN / float(np.sqrt(max((total * share)[inside].sum(), 1.0))), 0.0)
+    moved = np.where(inside[:, None], np.rint(least * total * share).astype(np.int64), new)
+    return moved, total - moved
+
+
+def _is_seen(counts: tuple[Counts, Counts], places: CanaryPlaces, price: float) -> bool:
+    found = check_ratio(*counts, places, None, uneven=False).mismatches
+    return any(each.ln_e >= price and _odds(each) >= _LEAST_ODDS for each in found)
 
 
 def _odds(each: Mismatch) -> float:

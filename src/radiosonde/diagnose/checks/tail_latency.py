@@ -6,8 +6,9 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from radiosonde.config.values import duration_words
+from radiosonde.diagnose.failure_findings import place_name
 from radiosonde.diagnose.finding import Finding, Floor
-from radiosonde.diagnose.floors import falling, floor_spans, rate_floor
+from radiosonde.diagnose.floors import scan_floors, too_few_in
 from radiosonde.diagnose.latency_findings import latency_findings
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.latency_objective import find_slow, folded, objective_findings
@@ -17,6 +18,7 @@ from radiosonde.diagnose.status import window_length_ns
 from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
+    from radiosonde.diagnose.places import Places
     from radiosonde.diagnose.registry import Report, View
     from radiosonde.diagnose.spans import SpanScan
 
@@ -32,12 +34,14 @@ def look(view: View, report: Report) -> None:
     found = latency_findings(view.table, view.panel, view.windows, slow.spans, view.runtime, wants_past=view.wants_past)
     report.add(*folded(found, broken, window_length_ns(view.windows)))
     phases = len(view.panel.phases)
-    report.passed(
-        view,
-        f"tail latency over time and by version, {count(phases, 'phase')}",
-        "latency",
-        _floors(view, slow.scan, f"{1000 * slow.bound_s:.3g} ms"),
-    )
+    what = f"tail latency over time and by version, {count(phases, 'phase')}"
+    _look_at_floors(view, report, what, slow.scan, slow.places, f"{1000 * slow.bound_s:.3g} ms")
+    cohorts = {key.cohort for key in view.table.keys} - {""}
+    if slow.places is not None and cohorts and not any(name.cohort for name in slow.places.names):
+        because = (
+            f"{count(len(cohorts), 'cohort')} over {count(view.table.size, 'window')} are too many to look at each"
+        )
+        report.gap(view, "tail latency of single cohorts", because)
     if not phases:
         report.gap(view, "latency by phase", "no phases were recorded; mark them with radiosonde.stage(...)")
     if found and not view.runtime:
@@ -60,21 +64,30 @@ def _look_at_objective(view: View, report: Report) -> list[Finding]:
         )
         return []
     found = find_slow(view.table, view.windows, bound_s)
-    floors = _floors(view, found.scan, bound)
-    report.passed(view, f"p99 against its objective of {bound}", "latency", floors)
+    _look_at_floors(view, report, f"p99 against its objective of {bound}", found.scan, found.places, bound)
     return objective_findings(view.table, view.windows, found, wants_past=view.wants_past)
 
 
-def _floors(view: View, scan: SpanScan | None, bound: str) -> list[Floor]:
-    """Return the smallest shares of calls above *bound*, which *scan* counts, that would have been reported."""
-    if scan is None or not scan.latest(1, 0).trials:
-        return []
-    made = []
-    rates = {words: rate_floor(scan, length) for length, words in floor_spans(view.table).items()}
-    for words, rate in falling(rates).items():
-        text = f"nothing yet {words}" if isnan(rate) else f"{percent(rate)} of calls above {bound} {words}"
-        made.append(Floor(rate, "share", text))
-    return made
+def _look_at_floors(
+    view: View, report: Report, what: str, scan: SpanScan | None, places: Places | None, bound: str
+) -> None:
+    """Say which shares of calls above *bound*, which *scan* counts, would have been reported, and of which places none."""
+    known = None if scan is None or places is None else scan_floors(scan, view.table, places)
+    if known is None or places is None:
+        report.passed(view, what, "latency")
+        return
+    floors = [_floor(rate, f"of calls above {bound} {words}") for words, rate in known.rates.items()]
+    if known.worst is not None:
+        index, rate = known.worst
+        floors.append(_floor(rate, f"in {place_name(places.names[index], view.table)} {known.words}"))
+    report.passed(view, what, "latency", floors)
+    if known.blind:
+        names = [place_name(places.names[index], view.table) for index in known.blind]
+        report.gap(view, f"calls above {bound} of single versions and cohorts", too_few_in(names, known.words))
+
+
+def _floor(rate: float, words: str) -> Floor:
+    return Floor(rate, "share", f"nothing yet {words}" if isnan(rate) else f"{percent(rate)} {words}")
 
 
 CHECK = Check(

@@ -8,7 +8,7 @@ import numpy as np
 
 from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
 from radiosonde.diagnose.next_steps import look_at_health, look_before
-from radiosonde.diagnose.registry import Check
+from radiosonde.diagnose.registry import Check, count
 from radiosonde.model.percent import percent
 from radiosonde.model.runtime import speaker_of
 
@@ -31,15 +31,31 @@ def look(view: View, report: Report) -> None:
         because = f"there are fewer than {_LEAST_WINDOWS} windows with the health of processes beside the calls"
         report.gap(view, "our own telemetry", because)
         return
-    report.add(*_silent(view, lived), *_clocks(view, lived), *_thin(view))
-    floor = Floor(float(_QUIET_WINDOWS), "windows", f"a process that counts no call for {_QUIET_WINDOWS} windows")
-    processes = f"{len(serving)} process{'' if len(serving) == 1 else 'es'}"
-    report.passed(view, f"calls, clocks and samples of {processes}", floors=[floor])
+    silent, watched = _silent(view, lived)
+    report.add(*silent, *_clocks(view, lived), *_thin(view))
+    if watched:
+        floor = Floor(
+            float(_QUIET_WINDOWS),
+            "windows",
+            f"a process that counts no call for {_QUIET_WINDOWS} windows while others do",
+        )
+        report.passed(view, f"calls of {count(len(watched), 'process')}", floors=[floor])
+    unwatched = len(serving) - len(watched)
+    if unwatched:
+        because = f"it needs calls in nearly each of {_LEAST_WINDOWS} windows with health, and a second process with the same version"
+        report.gap(view, f"calls that are no longer counted, of {count(unwatched, 'process')}", because)
+    longest = max((window.end_ns - window.start_ns) / 1e9 for window in lived)
+    back = (_LONGER - 1) * longest + _SLACK_S
+    clock = Floor(back, "s", f"a clock that is set back by {back:.0f} s")
+    report.passed(view, f"clocks of {count(len({speaker_of(window) for window in lived}), 'process')}", floors=[clock])
 
 
-def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
-    """Return the live processes that stopped counting calls after having some in nearly each window, while others of the same version continue."""
-    made = []
+def _silent(view: View, lived: Sequence[Window]) -> tuple[list[Finding], list[str]]:
+    """Return the processes that counted calls in nearly each window, live on and count none, while others go on with the same version.
+
+    Beside the findings stand all processes in which that would have been seen.
+    """
+    made, watched = [], []
     counted: dict[str, set[int]] = {}
     versions: dict[str, set[str]] = {}
     newest_of: dict[str, int] = {}
@@ -54,10 +70,12 @@ def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
         health = np.array(sorted({window.start_ns for window in lived if speaker_of(window) == process}))
         since = health[health > max(times)]
         before = health[(health >= min(times)) & (health <= max(times))]
-        if since.size < _QUIET_WINDOWS or before.size < _LEAST_WINDOWS or newest < since[_QUIET_WINDOWS - 1]:
+        share = float(np.mean([at in times for at in before.tolist()])) if before.size else 0.0
+        if before.size < _LEAST_WINDOWS or share < _BUSY:
             continue
-        share = float(np.mean([at in times for at in before.tolist()]))
-        if share < _BUSY:
+        if any(versions[process] & versions[other] for other in counted if other != process):
+            watched.append(process)
+        if since.size < _QUIET_WINDOWS or newest < since[_QUIET_WINDOWS - 1]:
             continue
         onset = Onset(int(since[0]), int(since[0]), int(since[0]))
         said = f"no call in {since.size} windows in which it lived, in {percent(share)} of {before.size} windows before"
@@ -71,7 +89,7 @@ def _silent(view: View, lived: Sequence[Window]) -> list[Finding]:
                 (look_at_health(onset), look_before(Place(view.model), onset)),
             )
         )  # fmt: skip
-    return made
+    return made, watched
 
 
 def _clocks(view: View, lived: Sequence[Window]) -> list[Finding]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from radiosonde.diagnose.finding import Floor
 from radiosonde.diagnose.floors import length_words
+from radiosonde.diagnose.measured import traffic_rate
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.diagnose.traffic_days import MIN_DAYS
@@ -15,11 +16,11 @@ from radiosonde.diagnose.traffic_findings import days_finding, silence_finding, 
 from radiosonde.diagnose.traffic_incidents import MOST_COHORTS, find_traffic, parts_of
 from radiosonde.diagnose.traffic_scan import MIN_FORECASTS
 from radiosonde.diagnose.traffic_seldom import look_at_part, look_at_whole
-from radiosonde.diagnose.traffic_series import make_grid
+from radiosonde.diagnose.traffic_series import covering, make_grid
 from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from radiosonde.diagnose.registry import Report, View
     from radiosonde.diagnose.traffic_incidents import Traffic
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Check the traffic of the model of *view*."""
-    beside = sorted({*view.beside, *((window.start_ns, window.end_ns) for window in view.runtime)})
+    """Look at the traffic of the model of *view*."""
+    served_beside = {*view.beside, *((window.start_ns, window.end_ns) for window in view.runtime)}
+    beside = covering(view.windows, sorted(served_beside))
     grid = make_grid(view.windows, beside)
     found = None if grid is None else find_traffic(grid)
     if grid is None or found is None or found.forecasts < MIN_FORECASTS:
@@ -49,8 +51,8 @@ def look(view: View, report: Report) -> None:
     _look_at_parts(view, report, beside, [part for part in unseen if part[0] not in served])
 
 
-def _look_at_days(view: View, report: Report, beside: list[tuple[int, int]], found: Traffic) -> None:
-    """Check whole days, too: a forecast by steps has little power for few calls, and nightly jobs are intermittent."""
+def _look_at_days(view: View, report: Report, beside: Sequence[tuple[int, int]], found: Traffic) -> None:
+    """Look at whole days, too: of few calls a forecast by steps sees little, and of a nightly job it knows that it comes and goes."""
     seen = look_at_whole(view.windows, beside)
     is_known = any(each.place == PlaceName() and each.excursion.recovered is None for each in found.incidents)
     if seen.change is not None and not is_known:
@@ -59,8 +61,8 @@ def _look_at_days(view: View, report: Report, beside: list[tuple[int, int]], fou
         report.passed(view, "traffic: calls by day", "", [_day_floor(seen)])
 
 
-def _look_at_seldom(view: View, report: Report, beside: list[tuple[int, int]]) -> None:
-    """Check a model that is called rarely, or was not called for long."""
+def _look_at_seldom(view: View, report: Report, beside: Sequence[tuple[int, int]]) -> None:
+    """Look at a model that is called now and then, or has not been for long."""
     seen = look_at_whole(view.windows, beside)
     if seen.rhythm is None:
         called = count(len({window.start_ns for window in view.windows if window.calls}), "window")
@@ -86,7 +88,7 @@ def _look_at_seldom(view: View, report: Report, beside: list[tuple[int, int]]) -
 
 
 def _look_at_parts(
-    view: View, report: Report, beside: list[tuple[int, int]], parts: Iterable[tuple[PlaceName, set[SeriesKey]]]
+    view: View, report: Report, beside: Sequence[tuple[int, int]], parts: Iterable[tuple[PlaceName, set[SeriesKey]]]
 ) -> None:
     """Check the pauses and days of *parts*, cohorts first; a version that ends is a rollout."""
     cohorts = [part for part in parts if part[0].cohort]
@@ -156,4 +158,5 @@ CHECK = Check(
     look=look,
     about=("traffic",),
     spoils=False,  # weekends and peaks end, too, and are usual for every other check
+    measured=traffic_rate,
 )
