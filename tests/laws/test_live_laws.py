@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.quality.incidents.latency import BOUNDS_S, slow, steady
 from benchmarks.quality.incidents.service import DAY, MINUTE_NS, START_NS, Traffic, calls, failing, plant, series
 from radiosonde.diagnose.check import check
 from radiosonde.diagnose.known_bad import KnownBad
+from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.live import CHECKS, LiveDiagnosis
+from radiosonde.diagnose.measures import make_table
 from radiosonde.diagnose.policy import Policy
 from radiosonde.errors import StoreError
 
@@ -155,6 +159,82 @@ def test_a_change_that_could_not_be_delivered_is_reported_again(tmp_path):
         delivered: list[str] = []
         again.advance(traffic.windows(120, 130), lambda changes: delivered.extend(each.what for each in changes))
         assert delivered == ["opened"]
+
+
+def timed_windows(
+    seed: int, minutes: int, faults: list[tuple[str, float, float, int, int]], per_minute: float = 400.0
+) -> list[list[Window]]:
+    """Return the windows of each minute of traffic in which a share of the calls at a place takes some times as long from one minute to another."""
+    rng = np.random.default_rng(seed)
+    keys = series(2, region=3)
+    made = calls(rng, minutes, keys, per_minute)
+    traffic = Traffic(keys, made, failing(rng, made, 0.002))
+    tables = {key: steady(rng, minutes) for key in keys}
+    for where, share, factor, start, end in faults:
+        for key in keys:
+            if where in ("", key.version, key.cohort):
+                tables[key] = slow(tables[key], share, factor, start, end)
+    found: list[list[Window]] = [[] for _ in range(minutes)]
+    for window in traffic.windows():
+        minute = (window.start_ns - START_NS) // MINUTE_NS
+        counts = rng.multinomial(window.calls, tables[window.key][minute])
+        latency = replace(window.latency, counts=counts, sums_s=counts * BOUNDS_S)
+        found[minute].append(replace(window, latency=latency))
+    return found
+
+
+SLOWDOWNS = {
+    "none": [],
+    "body": [("", 1.0, 2.5, 100, 400)],
+    "tail of a version": [("v2", 0.05, 20.0, 110, 400)],
+    "a cohort and a fix": [("region=r1", 0.5, 8.0, 90, 120)],
+    "mild, then worse elsewhere": [("", 0.3, 3.0, 80, 400), ("region=r2", 0.6, 30.0, 120, 400)],
+    "comes back": [("v1", 0.2, 10.0, 90, 96), ("v1", 0.2, 10.0, 110, 116), ("v1", 0.2, 10.0, 130, 400)],
+}
+
+
+@pytest.mark.parametrize("fault", SLOWDOWNS)
+def test_spans_of_slow_calls_are_those_of_one_look(tmp_path, fault):
+    """Of body and tail, by version and cohort: looks of any length, late and shuffled windows, restarts and bounds that move with the data change nothing."""
+    minutes = timed_windows(7, 160, SLOWDOWNS[fault])
+    rng = np.random.default_rng(3)
+    live, given_so_far, kept, slowed = LiveDiagnosis(tmp_path / "watch.state"), [], [], 0
+    at = 0
+    while at < 160:
+        until = min(at + int(rng.choice([1, 1, 1, 2, 9])), 160)
+        new = [window for part in minutes[at:until] for window in part]
+        held = [window for window in new if rng.random() < 0.03]
+        batch = [window for window in new if window not in held] + kept
+        rng.shuffle(batch)
+        live.advance(batch)
+        slowed += "m" in live.slowed
+        given_so_far += batch
+        at, kept = until, held
+        if rng.random() < 0.1:
+            live.close()
+            live = LiveDiagnosis(tmp_path / "watch.state")
+        if at % 5 == 0:
+            assert live.slow_spans("m") == slow_spans(make_table("m", given_so_far), given_so_far).spans, at
+    live.advance(kept)
+    whole = slow_spans(make_table("m", given_so_far + kept), given_so_far + kept).spans
+    assert live.slow_spans("m") == whole
+    assert bool(whole) is bool(SLOWDOWNS[fault])
+    assert (slowed > 0) is bool(SLOWDOWNS[fault])
+    live.close()
+
+
+def test_a_model_that_becomes_slow_and_fast_again_is_named_once_each():
+    """`slowed` holds the model in the look that opens the span and in the one that sees its end, and in none between."""
+    minutes = timed_windows(5, 200, [("", 0.5, 10.0, 120, 150)])
+    with LiveDiagnosis() as live:
+        named = []
+        for minute, windows in enumerate(minutes):
+            live.advance(windows)
+            named += [minute] if live.slowed else []
+    first, last = named[0], named[-1]
+    assert 120 <= first <= 124
+    assert 150 <= last <= 160
+    assert len(named) <= 4
 
 
 def test_excluded_time_is_left_out_as_in_a_cold_look(tmp_path):

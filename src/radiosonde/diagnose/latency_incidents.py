@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.places import PlaceName, make_places
-from radiosonde.diagnose.replay import Incident, find_onset, past_rates, recovery, replay
+from radiosonde.diagnose.replay import Incident, Replay, find_onset, past_rates
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import bucket_at
 from radiosonde.model import LATENCY
@@ -83,36 +83,108 @@ class SlowCalls(NamedTuple):
 
 def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
     """Return when and where calls were slower than before; *windows* are those of *table*."""
-    buckets = choose_bounds(windows)
+    counts = np.zeros(LATENCY.size, np.int64)
+    for window in windows:
+        counts += window.latency.counts
+    buckets = choose_bounds(counts)
     if not buckets:
         return SlowCalls([], float("nan"), None, None)
-    keys = list(table.keys)
-    if len(keys) * table.size * len(buckets) > _MAX_CELLS:
-        # By version only: of many cohorts over a month the bounds would not fit into memory.
-        keys = sorted({key._replace(cohort="") for key in keys})
+    keys = series_looked_at(table, len(buckets))
     calls, slow = count_above(windows, keys, table.start_ns, buckets)
-    places = make_places(keys, calls.sum(axis=1))
-    found: list[tuple[float, int, Incident]] = []
-    rule = Rule(min_rise=_MIN_RISE, measures=len(buckets))
-    scans: list[SpanScan] = []
-    for number in range(len(buckets)):
-        scan = SpanScan(places.members, slow[number], calls, table.steps_per_month, rule)
-        scans.append(scan)
-        incidents, _ = replay(scan, places, _BURST_STEPS, table.start_ns)
-        found += [
-            (_separation(incident, slow[number], calls), number, incident)
-            for incident in incidents
-            if incident.is_reported_by(table.size)
+    return SlowReplay(table, keys, buckets, (calls, slow)).found(table)
+
+
+def series_looked_at(table: MeasureTable, bounds: int) -> list[SeriesKey]:
+    """Return the series of *table* that are told apart; versions only where *bounds* of all cohorts would not fit into memory."""
+    if len(table.keys) * table.size * bounds > _MAX_CELLS:
+        return sorted({key._replace(cohort="") for key in table.keys})
+    return list(table.keys)
+
+
+class SlowReplay:
+    """The slow calls of a model whose table grows: a replay for each bound, kept up step by step.
+
+    Args:
+        table: the measures of the model so far.
+        keys: the series that are told apart.
+        buckets: the bounds, as latency buckets above which calls are counted.
+        counted: calls per series and step, and for each bound those above it.
+    """
+
+    def __init__(
+        self,
+        table: MeasureTable,
+        keys: Sequence[SeriesKey],
+        buckets: Sequence[int],
+        counted: tuple[Numbers, Sequence[Numbers]],
+    ) -> None:
+        calls, slow = counted
+        self.keys, self.buckets = tuple(keys), tuple(buckets)
+        self._places = make_places(self.keys, calls.sum(axis=1))
+        self._month_steps = table.steps_per_month
+        rule = Rule(min_rise=_MIN_RISE, measures=len(self.buckets))
+        scans = [SpanScan(self._places.members, part, calls, self._month_steps, rule) for part in slow]
+        self.replays = [Replay(scan, self._places, _BURST_STEPS, table.start_ns).run() for scan in scans]
+        self._told: tuple[tuple[int, ...], list[SlowSpan]] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many steps were looked at."""
+        return self.replays[0].scan.size
+
+    def advance(self, table: MeasureTable, first: int, counted: tuple[Numbers, Sequence[Numbers]]) -> bool:
+        """Take over what was *counted* from step *first* of *table* on; return False where everything has to be counted anew."""
+        calls, slow = counted
+        if table.steps_per_month != self._month_steps or first > self.size:
+            return False
+        if first < self.size:
+            self._told = None  # what was counted of a span may be another number now
+            if not all(each.rewind(first) for each in self.replays):
+                return False
+        for each, part in zip(self.replays, slow, strict=True):
+            each.starts = table.start_ns
+            each.scan.append(part, calls)
+            each.run()
+        return True
+
+    def spans(self, table: MeasureTable) -> list[SlowSpan]:
+        """Return when and where calls were slower than before, strongest first; *table* is the one that was taken over last."""
+        size, state = table.size, tuple(each.changes for each in self.replays)
+        if self._told is not None and self._told[0] == state:
+            return self._told[1]
+        told = [self._tell(table, number, incident) for number, incident in self._chosen(size)]
+        made = [span._replace(judged_ns=_next_start(span, told)) for span in told]
+        incidents = [incident for each in self.replays for incident in each.incidents]
+        is_settled = all(not each.is_open_at(size - 1) and each.opened < size for each in incidents)
+        self._told = (state, made) if is_settled else None
+        return made
+
+    def found(self, table: MeasureTable) -> SlowCalls:
+        """Return everything that is known; *table* is the one that was taken over last."""
+        slow = [each.scan.raw_hits for each in self.replays]
+        incidents = [incident for _, incident in self._chosen(table.size)]
+        usual = _usual_bound(self.replays[0].scan.raw_trials, slow, incidents)
+        bound_s = float(LATENCY.upper_bounds_s()[self.buckets[usual]])
+        return SlowCalls(self.spans(table), bound_s, self.replays[usual].scan, self._places)
+
+    def _chosen(self, size: int) -> list[tuple[int, Incident]]:
+        """Return the incidents, each at the bound that separates before and after best, with its number."""
+        found = [
+            (_separation(incident, each.scan.raw_hits, each.scan.raw_trials), number, incident)
+            for number, each in enumerate(self.replays)
+            for incident in each.incidents
+            if incident.is_reported_by(size)
         ]
-    found.sort(key=lambda entry: -entry[0])
-    chosen: list[tuple[int, Incident]] = []
-    for _, number, incident in found:
-        if not any(_is_same(incident, other, table.size) for _, other in chosen):
-            chosen.append((number, incident))
-    told = [_told(table, places, calls, slow[number], buckets[number], incident) for number, incident in chosen]
-    spans = [span._replace(judged_ns=_next_start(span, told)) for span in told]
-    usual = _usual_bound(calls, slow, [incident for _, incident in chosen])
-    return SlowCalls(spans, float(LATENCY.upper_bounds_s()[buckets[usual]]), scans[usual], places)
+        found.sort(key=lambda entry: -entry[0])
+        chosen: list[tuple[int, Incident]] = []
+        for _, number, incident in found:
+            if not any(_is_same(incident, other, size) for _, other in chosen):
+                chosen.append((number, incident))
+        return chosen
+
+    def _tell(self, table: MeasureTable, number: int, incident: Incident) -> SlowSpan:
+        scan = self.replays[number].scan
+        return _told(table, self._places, scan.raw_trials, scan.raw_hits, self.buckets[number], incident)
 
 
 def _usual_bound(calls: Numbers, slow: Sequence[Numbers], incidents: Sequence[Incident]) -> int:
@@ -132,21 +204,8 @@ def _next_start(span: SlowSpan, others: Sequence[SlowSpan]) -> int | None:
     return min((at for at in later if span.end_ns is None or at < span.end_ns), default=None)
 
 
-def _end_before(incident: Incident, slow: Numbers, calls: Numbers, until: int) -> int | None:
-    """Return the first step after *incident* by what was before step *until*; None if it went on until then.
-
-    From *until* on another incident keeps calls above the bound. That explains them, so this one is not going on because of them.
-    """
-    if incident.alarm.step >= until:
-        return None
-    return recovery(incident, incident.alarm, slow[:, :until], calls[:, :until])[0]
-
-
-def choose_bounds(windows: Sequence[Window]) -> list[int]:
-    """Return the latency buckets above which calls are counted, ascending."""
-    counts = np.zeros(LATENCY.size, dtype=np.int64)
-    for window in windows:
-        counts += window.latency.counts
+def choose_bounds(counts: NDArray[np.int64]) -> list[int]:
+    """Return the latency buckets above which calls are counted: the median's, and a grid from the 95th percentile to the slowest of *counts*."""
     if not counts.any():
         return []
     first, last = bucket_at(counts, 0.95), int(np.flatnonzero(counts)[-1])

@@ -16,8 +16,11 @@ started again (`tests/laws/test_live_laws.py`). Where that cannot be had by goin
 window came very late, the model's history is recounted. `CHECKS` lists the checks; all others are made by `check` over
 windows that the caller reads, as often as it can afford.
 
-Results that require windows (common properties of failing calls) are not in these findings; run `check` when something has
-changed.
+What only windows can say (what failing calls share) is not in these findings; a caller who wants it runs `check` when something has changed.
+
+Slow calls are kept up, too: `LiveDiagnosis.slow_spans` holds the spans of `radiosonde.diagnose.latency_incidents.slow_spans`, of body and tail, by version
+and cohort. In which phase the time is lost takes the windows, so a model whose spans changed (`slowed`) is one to run `check` on, and there is no change
+of an incident about it here.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from radiosonde.diagnose.failure_findings import failure_finding
 from radiosonde.diagnose.failure_incidents import FailureReplay
 from radiosonde.diagnose.incidents import name_incidents, state_at
 from radiosonde.diagnose.known_bad import KnownBad
+from radiosonde.diagnose.latency_incidents import SlowReplay, choose_bounds, series_looked_at
 from radiosonde.diagnose.live_state import LiveState, Reported
 from radiosonde.diagnose.live_table import Grown, LiveTable
 from radiosonde.diagnose.policy import Policy
@@ -41,7 +45,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from radiosonde.diagnose.finding import Finding
+    from radiosonde.diagnose.latency_incidents import SlowSpan
     from radiosonde.diagnose.live_table import CountedStep
+    from radiosonde.diagnose.places import PlaceName
     from radiosonde.model import Window
 
 CHECKS = ("failures",)
@@ -75,6 +81,7 @@ class _Watched:
     excluded: tuple[KnownBad, ...] = ()
     seen: LiveTable = field(init=False)
     failures: FailureReplay | None = None
+    slow: SlowReplay | None = None
     findings: list[Finding] = field(default_factory=list)
     _changes: int = -1
 
@@ -96,6 +103,8 @@ class _Watched:
             self._changes = -1  # counts of an incident may have changed
         if grown.is_laid_out_anew or not self.failures.advance(self.seen.counts(), grown.first):
             self.count_anew()
+        elif not self._advance_slow(grown.first):
+            self._count_slow_anew()
 
     def count_anew(self) -> None:
         """Rebuild the detectors from the counts."""
@@ -105,6 +114,29 @@ class _Watched:
             self.seen.add(_outside(self.table.steps(0), self.excluded))
         self.failures = FailureReplay(self.seen.counts(), self.slo) if self.seen.size else None
         self._changes = -1
+        self._count_slow_anew()
+
+    def _advance_slow(self, first: int) -> bool:
+        """Take over the calls above the bounds from step *first* on; return False where the bounds are others now, or all must be counted anew."""
+        table, slow = self.seen.counts(), self.slow
+        buckets = choose_bounds(self.seen.histogram)
+        if slow is None or tuple(buckets) != slow.buckets or tuple(series_looked_at(table, len(buckets))) != slow.keys:
+            return not buckets and slow is None
+        return slow.advance(table, first, self.seen.slower_than(slow.buckets, slow.keys, first))
+
+    def _count_slow_anew(self) -> None:
+        buckets = choose_bounds(self.seen.histogram)
+        if not buckets:
+            self.slow = None
+            return
+        table = self.seen.counts()
+        keys = series_looked_at(table, len(buckets))
+        self.slow = SlowReplay(table, keys, buckets, self.seen.slower_than(buckets, keys, 0))
+
+    @property
+    def slow_spans(self) -> list[SlowSpan]:
+        """When and where calls were slower than before."""
+        return [] if self.slow is None else self.slow.spans(self.seen.counts())
 
     def look(self, policy: Policy) -> None:
         """Bring `findings` up to date."""
@@ -138,6 +170,9 @@ class _Watched:
 class LiveDiagnosis:
     """The live detectors of any number of models.
 
+    Attributes:
+        slowed: models of which, since the look before, calls became slower somewhere, or fast again.
+
     Args:
         state: file of the state; made when it is not there. None keeps it in memory.
         policy: objectives, owners, excluded intervals, and annotations of incidents; `policy` may be set at any time.
@@ -152,6 +187,8 @@ class LiveDiagnosis:
         self._reported = self._state.reported()
         self._forgotten: list[str] = []
         self._watched: dict[str, _Watched] = {}
+        self._slow: dict[str, frozenset[tuple[PlaceName, bool]]] = {}
+        self.slowed: frozenset[str] = frozenset()
         for model in self._state.models():
             table = LiveTable(model)
             table.know(self._state.keys(model))
@@ -159,6 +196,7 @@ class LiveDiagnosis:
             slo = self.policy.configuration.of(model).slo.failures
             self._watched[model] = _Watched(table, slo, _in_force(self.policy.known_bad, table))
             self._watched[model].look(self.policy)
+            self._slow[model] = _places_of(self._watched[model].slow_spans)
 
     def __enter__(self) -> Self:
         """Return self."""
@@ -178,6 +216,11 @@ class LiveDiagnosis:
     def incidents(self) -> tuple[Finding, ...]:
         """The findings of all models as of the last look: those that go on, and those that are over, with their states and figures."""
         return tuple(finding for model in sorted(self._watched) for finding in self._watched[model].told(self.policy))
+
+    def slow_spans(self, model: str) -> list[SlowSpan]:
+        """Return when and where calls of *model* were slower than before, as of the last look, strongest first."""
+        watched = self._watched.get(model)
+        return [] if watched is None else watched.slow_spans
 
     def seen_until_ns(self, model: str) -> int:
         """Return the end of the last window of *model* that was taken over; 0 for none. A reader may go on from there."""
@@ -208,7 +251,7 @@ class LiveDiagnosis:
         for window in windows:
             if window.key.model != RUNTIME_MODEL and not window.is_of_sketches:
                 mine.setdefault(window.key.model, []).append(window)
-        written, anew = [], []
+        written, anew, slowed = [], [], []
         changes: list[IncidentChange] = []
         for model in sorted(mine):
             watched = self._watched.get(model)
@@ -219,6 +262,9 @@ class LiveDiagnosis:
             written.append((model, watched.table.steps(first)))
             anew += [model] if is_anew else []
             changes += self._compare(model, watched)
+            former, self._slow[model] = self._slow.get(model, frozenset()), _places_of(watched.slow_spans)
+            slowed += [model] if self._slow[model] != former else []
+        self.slowed = frozenset(slowed)
         made = tuple(changes)
         if made and deliver is not None:
             deliver(made)
@@ -263,6 +309,11 @@ class LiveDiagnosis:
             if gone.state == "open":
                 changes.append(IncidentChange("withdrawn", gone.incident, model, None))
         return changes
+
+
+def _places_of(spans: Iterable[SlowSpan]) -> frozenset[tuple[PlaceName, bool]]:
+    """Return where calls are or were slower, and whether that goes on."""
+    return frozenset((span.place, span.end_ns is None) for span in spans)
 
 
 def _what(former: Reported | None, now: Reported) -> What:

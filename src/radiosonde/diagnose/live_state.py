@@ -11,9 +11,11 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from radiosonde._files import prepare
 from radiosonde._sqlite import commit, is_ours, switch_to_wal, told
-from radiosonde.diagnose.live_table import Cell, CountedStep
+from radiosonde.diagnose.live_table import Cell, CountedStep, unpacked
 from radiosonde.model import SeriesKey
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x52534C56
 """``RSLV``; shown by ``file`` and ``PRAGMA application_id``."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _TIMEOUT_S = 5.0
 
 _SCHEMA = f"""
@@ -31,7 +33,7 @@ CREATE TABLE steps (
     model    TEXT    NOT NULL,
     start_ns INTEGER NOT NULL,
     end_ns   INTEGER NOT NULL,
-    cells    TEXT    NOT NULL,  -- JSON: per series [number, calls, failed calls by type]
+    cells    TEXT    NOT NULL,  -- JSON: per series [number, calls, failed calls by type, [latency bucket, calls, ...]]
     PRIMARY KEY (model, start_ns)
 ) WITHOUT ROWID;
 CREATE TABLE reported (incident TEXT PRIMARY KEY, model TEXT, state TEXT, place TEXT, severity TEXT) WITHOUT ROWID;
@@ -104,7 +106,12 @@ class LiveState:
             ).fetchall()
         return [
             CountedStep(
-                start, end, tuple(Cell(key_of[number], calls, errors) for number, calls, errors in json.loads(cells))
+                start,
+                end,
+                tuple(
+                    Cell(key_of[number], calls, errors, np.array(durations, np.int32).tobytes())
+                    for number, calls, errors, durations in json.loads(cells)
+                ),
             )
             for start, end, cells in rows
         ]
@@ -152,4 +159,9 @@ class LiveState:
                 self._numbers[key] = number
 
     def _text(self, step: CountedStep) -> str:
-        return json.dumps([[self._numbers[cell.key], cell.calls, cell.errors] for cell in step.cells])
+        return json.dumps(
+            [
+                [self._numbers[cell.key], cell.calls, dict(cell.errors), unpacked(cell.durations).ravel().tolist()]
+                for cell in step.cells
+            ]
+        )

@@ -1,22 +1,24 @@
 """The measures table of a model that is being served: it grows by the windows that come.
 
-The same numbers as `radiosonde.diagnose.measures.make_table` computes from all windows at once. Late parts, written by another process, are
-added to their step. Steps older than some days are merged by the hour, so memory and the cost of recounting
-are bounded: 16 bytes per series and step, of three days of minutes and 28 of hours.
+The same numbers as `radiosonde.diagnose.measures.make_table` has of all windows at once. What comes late, because another process wrote its part
+of a window after ours, is added to its step. What is older than some days is kept by the hour, so memory and the cost of counting anew are
+bounded: 16 bytes per series and step, of three days of minutes and 28 of hours, and 8 bytes for each latency bucket that holds calls there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from radiosonde.diagnose.dispersion import widened
 from radiosonde.diagnose.measures import MeasureTable
+from radiosonde.model import LATENCY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,11 +39,33 @@ class Cell(NamedTuple):
         key: the series.
         calls: calls.
         errors: failed calls by type.
+        durations: pairs of a latency bucket and the calls in it, as 32-bit integers.
     """
 
     key: SeriesKey
     calls: int
-    errors: dict[str, int]
+    errors: Mapping[str, int]
+    durations: bytes = b""
+
+
+def packed(counts: Sequence[NDArray[np.int64]]) -> list[bytes]:
+    """Return of each of *counts* the latency buckets that hold calls, as `Cell` keeps them."""
+    table = np.stack(counts)
+    row, bucket = np.nonzero(table)
+    pairs = np.stack([bucket, table[row, bucket]], axis=1).astype(np.int32)
+    edges = np.searchsorted(row, np.arange(table.shape[0] + 1)).tolist()
+    return [pairs[first:last].tobytes() for first, last in pairwise(edges)]
+
+
+def unpacked(durations: bytes) -> NDArray[np.int32]:
+    """Return the pairs of *durations*, of one cell or of several after one another, shape (pairs, 2)."""
+    return np.frombuffer(durations, dtype=np.int32).reshape(-1, 2)
+
+
+def histogram_of(durations: bytes) -> NDArray[np.int64]:
+    """Return the calls per latency bucket of *durations*."""
+    pairs = unpacked(durations)
+    return np.bincount(pairs[:, 0], pairs[:, 1], minlength=LATENCY.size).astype(np.int64)
 
 
 class CountedStep(NamedTuple):
@@ -78,6 +102,7 @@ class LiveTable:
         model: its name.
         keys: its series, in order.
         size: number of steps.
+        histogram: calls of all steps by latency bucket.
     """
 
     model: str
@@ -89,6 +114,8 @@ class LiveTable:
     _failures: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     _errors: dict[int, dict[SeriesKey, dict[str, int]]] = field(default_factory=dict)
     _row_of: dict[SeriesKey, int] = field(default_factory=dict)
+    _durations: dict[int, dict[SeriesKey, bytes]] = field(default_factory=dict)
+    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LATENCY.size, np.int64))
 
     @property
     def last_ns(self) -> int:
@@ -104,9 +131,11 @@ class LiveTable:
     def steps_of(windows: Iterable[Window]) -> list[CountedStep]:
         """Return the counts of *windows*, in any order; parts of one window are cells of one step."""
         steps: dict[int, tuple[int, list[Cell]]] = {}
-        for window in windows:
+        chosen = list(windows)
+        durations = packed([window.latency.counts for window in chosen]) if chosen else []
+        for window, timed in zip(chosen, durations, strict=True):
             end_ns, cells = steps.get(window.start_ns, (0, []))
-            cells.append(Cell(window.key, window.calls, dict(window.errors)))
+            cells.append(Cell(window.key, window.calls, window.errors, timed))
             steps[window.start_ns] = max(end_ns, window.end_ns), cells
         return [CountedStep(start, end, tuple(cells)) for start, (end, cells) in sorted(steps.items())]
 
@@ -133,9 +162,14 @@ class LiveTable:
         made = []
         for at in range(first, self.size):
             start = int(self._starts[at])
-            errors = self._errors.get(start, {})
+            errors, durations = self._errors.get(start, {}), self._durations.get(start, {})
             cells = tuple(
-                Cell(self.keys[row], int(self._calls[row, at]), errors.get(self.keys[row], {}))
+                Cell(
+                    self.keys[row],
+                    int(self._calls[row, at]),
+                    errors.get(self.keys[row], {}),
+                    durations.get(self.keys[row], b""),
+                )
                 for row in np.flatnonzero(self._calls[:, at])
             )
             made.append(CountedStep(start, int(self._ends[at]), cells))
@@ -150,6 +184,30 @@ class LiveTable:
                     cells.setdefault(name, []).append((self._row_of[key], at, number))
         types = {name: np.array(sorted(counted), np.int64) for name, counted in sorted(cells.items())}
         return self._measures(types)
+
+    def slower_than(
+        self, buckets: Sequence[int], keys: Sequence[SeriesKey], first: int
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+        """Return the timed calls of *keys* from step *first* on, and of each of *buckets* those above it; shapes (keys, steps).
+
+        Cohorts add up where *keys* have none.
+        """
+        row_of, width = {key: row for row, key in enumerate(keys)}, self.size - first
+        places, parts = [], []
+        for at in range(first, self.size):
+            for key, durations in self._durations.get(int(self._starts[at]), {}).items():
+                row = row_of.get(key)
+                places.append((row_of[key._replace(cohort="")] if row is None else row) * width + at - first)
+                parts.append(durations)
+        pairs = unpacked(b"".join(parts))
+        flat = np.repeat(np.array(places, np.int64), [len(part) // 8 for part in parts])
+        shape = (len(keys), width)
+
+        def counted(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+            table = np.bincount(flat[chosen], pairs[chosen, 1], minlength=shape[0] * shape[1])
+            return table.astype(np.float64).reshape(shape)
+
+        return counted(pairs[:, 0] >= 0), [counted(pairs[:, 0] > bucket) for bucket in buckets]
 
     def counts(self) -> MeasureTable:
         """Return the table without the types of failures: all that the detectors read."""
@@ -213,9 +271,14 @@ class LiveTable:
 
     def _count(self, at: int, step: CountedStep) -> None:
         self._ends[at] = max(int(self._ends[at]), step.end_ns)
-        for key, calls, errors in step.cells:
+        timed = self._durations.setdefault(step.start_ns, {})
+        self.histogram += histogram_of(b"".join([cell.durations for cell in step.cells]))
+        for key, calls, errors, durations in step.cells:
             row = self._row_of[key]
             self._calls[row, at] += calls
+            if durations:
+                former = timed.get(key)
+                timed[key] = durations if former is None else packed([histogram_of(former + durations)])[0]
             for name, number in errors.items():
                 self._failures[row, at] += number
                 counted = self._errors.setdefault(step.start_ns, {}).setdefault(key, {})

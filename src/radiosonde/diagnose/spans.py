@@ -157,6 +157,7 @@ class SpanScan:
     _hits: Numbers = field(init=False)
     _trials: Numbers = field(init=False)
     _dispersion: dict[int, Dispersion] = field(init=False)
+    _filled: dict[int, int] = field(init=False, default_factory=dict)
     _known: int = field(init=False, default=0)
     _tables: tuple[Numbers, ...] = field(init=False)
 
@@ -190,6 +191,8 @@ class SpanScan:
     def cut(self, size: int) -> None:
         """Take the steps from *size* on off."""
         self.size, self._known = size, min(self._known, size)
+        for length in self._filled:
+            self._filled[length] = min(self._filled[length], size // length)
         self._show()
 
     def set_masks(self, masks: Iterable[Mask], first: int) -> None:
@@ -211,12 +214,19 @@ class SpanScan:
                 axis=1
             )
         self._known = end
-        for length in self._dispersion:
-            self._fill(length, start, end)
+        for length in self._filled:
+            self._filled[length] = min(self._filled[length], start // length)
 
-    def _fill(self, length: int, start: int, end: int) -> None:
+    def _fill(self, length: int) -> None:
+        """Bring the dispersion of spans of *length* up to what is summed up; put off until somebody asks, for most looks ask for none."""
+        first, last = self._filled.get(length, 0), self._known // length
+        if first >= last:
+            return
         finer = self._dispersion.get(length // 2)
-        self._dispersion[length].fill(self._hits, self._trials, length, (start // length, end // length), finer)
+        if finer is not None:
+            self._fill(length // 2)
+        self._dispersion[length].fill(self._hits, self._trials, length, (first, last), finer)
+        self._filled[length] = last
 
     @property
     def scales(self) -> list[int]:
@@ -224,8 +234,8 @@ class SpanScan:
         most = max(1, min(self.size, int(self.month_steps)))
         return [1 << power for power in range(most.bit_length())]
 
-    def price(self, length: int, place: NDArray[np.int64] | int) -> Numbers:
-        """Return the price of evidence in spans of *length* at *place*."""
+    def price(self, length: NDArray[np.int64] | int, place: NDArray[np.int64] | int) -> Numbers:
+        """Return what evidence in spans of *length* at *place* must exceed."""
         looks = 1 + 2 * self.month_steps / length
         scales = 1 + np.log2(max(self.month_steps, 1.0))
         budget = self.rule.false_alarms / self.rule.measures
@@ -238,8 +248,8 @@ class SpanScan:
             return np.full(np.shape(place), usual)
         return np.where(np.asarray(place) == 0, self.rule.slo, max(usual, self.rule.slo))
 
-    def objective_price(self, length: int, place: NDArray[np.int64] | int) -> Numbers:
-        """Return the price of evidence in spans of *length* against the objective."""
+    def objective_price(self, length: NDArray[np.int64] | int, place: NDArray[np.int64] | int) -> Numbers:
+        """Return what evidence in spans of *length* against the objective must exceed."""
         cheap = np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
         if self.rule.slo is None:
             return cheap
@@ -259,6 +269,8 @@ class SpanScan:
         self.extend(end)
         if self._hits[0, end] - self._hits[0, max(0, start - int(self.month_steps))] < MIN_HITS:
             return None
+        if end == start + 1 and not self._may_alarm(end):
+            return None
         best: Alarm | None = None
         for length in self.scales:
             found = self._first_of(length, start, end if best is None else best.step + 1)
@@ -267,6 +279,39 @@ class SpanScan:
             ):
                 best = found
         return best
+
+    def _may_alarm(self, end: int) -> bool:
+        """Return whether a span that ends before step *end* may pass its price: all scales and places at once, as if nothing clustered.
+
+        A look at one new window is mostly a healthy one, and this is most of what it costs. Evidence never grows with the dispersion where it is
+        above a half, so it is exact to leave that out, and what else a span must satisfy.
+        """
+        lengths = np.array([each for each in self.scales if each <= end and end % max(1, each // _LOOKS_PER_SPAN) == 0])
+        begins = end - lengths
+        hits = self._hits[:, end, None] - self._hits[:, begins]
+        place, at = np.nonzero(hits >= MIN_HITS)
+        if not place.size:
+            return False
+        begin = begins[at]
+        oldest = np.maximum(begin - int(self.month_steps), 0)
+        hits, trials = hits[place, at], self._trials[place, end] - self._trials[place, begin]
+        past_hits = self._hits[place, begin] - self._hits[place, oldest]
+        past_trials = self._trials[place, begin] - self._trials[place, oldest]
+        objective, length, alone = self.objective(place), lengths[at], np.ones(1)
+        is_above = hits > objective * trials
+        rising = np.flatnonzero(((past_trials > 0) & (hits * past_trials > RATIO * past_hits * trials)) | is_above)
+        if not rising.size:
+            return False
+        place, length = place[rising], length[rising]
+        hits, trials = hits[rising], trials[rising]
+        past_hits, past_trials = past_hits[rising], past_trials[rising]
+        price = self.price(length, place)
+        if bool((rise_ln_e(hits, trials, past_hits, past_trials, alone) >= price)[length > 1].any()):
+            return True
+        if not is_above.any():
+            return False
+        cheap = np.where(trials < self.rule.objective_trials, price, self.objective_price(length, place))
+        return bool((above_ln_e(hits, trials, objective[rising], alone) >= cheap).any())
 
     def _first_of(self, length: int, start: int, end: int) -> Alarm | None:
         spans = self.candidates(length, start, end)
@@ -390,5 +435,7 @@ class SpanScan:
         )
 
     def _dispersion_at(self, length: int, place: NDArray[np.int64], begins: NDArray[np.int64]) -> Numbers:
+        self._fill(1)
+        self._fill(length)
         own, clusters = self._dispersion[length].ratio[place, begins // length], self._dispersion[1].ratio[0, begins]
         return np.asarray(np.maximum(own, clusters), dtype=np.float64)

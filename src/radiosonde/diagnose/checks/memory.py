@@ -30,16 +30,17 @@ def look(view: View, report: Report) -> None:
         if isnan(seen.floor):
             floor = Floor(seen.floor, "share", "nothing yet of growth: the memory wanders too much")
         report.passed(view, f"memory of {count(len(seen.looked_at), 'process')} towards the limit", floors=[floor])
+    what = "memory towards its limit"
     if seen.unlimited or not mine:
-        because = "no limit is known, or memory was not recorded"
-        report.gap(view, f"memory towards its limit of {_some(seen.unlimited)}", because)
+        report.gap(view, what, f"{_some(seen.unlimited)}: no memory limit is known, or memory was not recorded")
     if seen.short:
-        report.gap(view, f"memory towards its limit of {_some(seen.short)}", f"fewer than {MIN_POINTS} windows of the last six hours are known")  # fmt: skip
+        because = f"{_some(seen.short)}: fewer than {MIN_POINTS} windows with health in the last six hours"
+        report.gap(view, what, because)
 
 
 def _some(processes: Sequence[str]) -> str:
     if not processes:
-        return "the processes"
+        return "no process"
     return f"process {processes[0]}" + (f" and {len(processes) - 1} more" if len(processes) > 1 else "")
 
 

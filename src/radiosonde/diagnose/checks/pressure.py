@@ -12,6 +12,8 @@ from radiosonde.model.runtime import speaker_of
 if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Report, View
 
+_WHAT = "shortage of CPU, memory, or input and output"
+
 
 def look(view: View, report: Report) -> None:
     """Check the resource shortages of the processes that serve the model of *view*."""
@@ -20,11 +22,15 @@ def look(view: View, report: Report) -> None:
     found, floors = shortage_findings(view.model, view.windows, mine, wants_past=view.wants_past) if mine else ([], {})
     uncounted = [shortage.name.replace("_", " ") for shortage in SHORTAGES if shortage.name not in floors]
     if uncounted:
-        because = "the kernel, the control group or the version of Radiosonde does not count it (or RADIOSONDE_RUNTIME is off)"
-        report.gap(view, f"{', '.join(uncounted)} of the processes", because)
+        which = f"{', '.join(uncounted)}: " if floors else ""
+        because = (
+            "not recorded (RADIOSONDE_RUNTIME is off, Radiosonde was an older version, or the kernel does not count it)"
+        )
+        report.gap(view, _WHAT, which + because)
     if floors:
         report.add(*found)
-        report.passed(view, f"{', '.join(name.replace('_', ' ') for name in floors)}", floors=list(floors.values()))
+        counted = ", ".join(name.replace("_", " ") for name in floors)
+        report.passed(view, f"{_WHAT}: {counted}", floors=list(floors.values()))
 
 
 CHECK = Check(
