@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _BADGES = {"healthy": "healthy", "findings": "page", "not checked": "ticket", "stale": "ticket"}
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1a2230; --soft: #5b6677; --rule: #e2e6ec;
-  --red: #c8302c; --amber: #b7791f; --green: #20824d; --blue: #2a6fdb; --mark: rgba(200,48,44,.09); --code: #f0f2f6;
-  --c0: #2a6fdb; --c1: #e8843c; --c2: #3a9c6d; --c3: #9a61c9; --c4: #8a94a3; --c5: #c9a227; --ref: #b9c1cc; }
+  --red: #c8302c; --amber: #946013; --green: #1c7546; --blue: #2a6fdb; --mark: rgba(200,48,44,.09); --code: #f0f2f6;
+  --c0: #2a6fdb; --c1: #b85c14; --c2: #2c8056; --c3: #8f55c0; --c4: #677180; --c5: #876b0c; --ref: #7f8a99; }
 @media (prefers-color-scheme: dark) { :root { --page: #12161d; --card: #1b212b; --ink: #e4e9f0; --soft: #9aa6b6; --rule: #2e3744;
   --red: #f0716b; --amber: #e2b04a; --green: #5cc48d; --blue: #6fa4f5; --mark: rgba(240,113,107,.13); --code: #12161d;
-  --c0: #6fa4f5; --c1: #f0a066; --c2: #62c596; --c3: #bd92e4; --c4: #8793a5; --c5: #dfc25a; --ref: #566273; } }
+  --c0: #6fa4f5; --c1: #f0a066; --c2: #62c596; --c3: #bd92e4; --c4: #8793a5; --c5: #dfc25a; --ref: #748193; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
 main { max-width: 880px; margin: 0 auto; padding: 28px 20px 60px; }
@@ -64,6 +64,9 @@ tr.marked td { font-weight: 700; } td.hot { color: var(--red); font-weight: 700;
 ul { margin: 4px 0 0; padding-left: 20px; } .evidence li { margin: 1px 0; }
 pre { background: var(--code); border: 1px solid var(--rule); border-radius: 6px; padding: 8px 12px; margin: 4px 0 10px; font-size: 12.5px; white-space: pre-wrap; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: 13px; margin-top: 26px; }
+@media (max-width: 560px) { main { padding: 18px 12px 40px; } .card { padding: 14px 14px 16px; } dl { grid-template-columns: 74px 1fr; } td, th { padding: 3px 8px; white-space: nowrap; }
+  .figure { overflow-x: auto; } svg.bars { min-width: 560px; } .bars text { font-size: 13.5px; } .causes { min-width: 620px; }
+  .lines text { font-size: 22px; } .lines .extra { display: none; } .lines .time { transform: translateY(7px); } .causes td, .causes th { white-space: normal; } }
 @media print { body { background: #fff; } .card { break-inside: avoid; } }
 """
 
@@ -134,10 +137,10 @@ def _finding(finding: Finding, number: int, command: Callable[[str], str]) -> st
 
 def _figure(figure: Figure, finding: Finding) -> str:
     if isinstance(figure, Timeline):
-        return line_chart(figure, finding.onset)
+        return f'<div class="figure">{line_chart(figure, finding.onset)}</div>'
     if isinstance(figure, RateTable):
         return _rate_table(figure)
-    return bar_chart(figure)
+    return f'<div class="figure">{bar_chart(figure)}</div>'
 
 
 def _causes(diagnosis: Diagnosis) -> str:
@@ -163,7 +166,8 @@ def _rate_table(table: RateTable) -> str:
         marked = ' class="marked"' if label == table.marked else ""
         shown = "".join(f'<td class="{_heat(*cell)}">{rate_words(*cell)}</td>' for cell in cells)
         lines.append(f"<tr{marked}><td>{escape(label)}</td>{shown}</tr>")
-    return f"<table><tr><th>{escape(table.row_label)}</th>{head}</tr>{''.join(lines)}</table>"
+    rows = f"<tr><th>{escape(table.row_label)}</th>{head}</tr>{''.join(lines)}"
+    return f'<div class="wide"><table>{rows}</table></div>'
 
 
 def _heat(hits: int, total: int) -> str:

@@ -135,7 +135,8 @@ def _finding(panel: Panel, slower: Slower, host: HostComparison | None, *, wants
     whom = [f"version {panel.arm_name(slower.arm)}"] if slower.arm is not None else []
     who = ", ".join([*whom, *([slower.cohort] if slower.cohort else [])])
     who += ": " if who else ""
-    title = f"{who}{'phase ' + phase if phase else 'several phases'} made the slow calls slower, {slow}"
+    whose = f"phase {phase} made the slow calls slower" if phase else "several phases made the slow calls slower"
+    title = f"{who}{whose if panel.phases else 'the slow calls became slower'}, {slow}"
     is_over = slower.end < axis.size
     evidence = [*_phase_evidence(names, before, after), *_slow_share(panel, slower)]
     verdict = _verdict(panel, slower, phase, names, evidence) + _computing(host)

@@ -40,14 +40,15 @@ def line_chart(timeline: Timeline, onset: Onset) -> str:
     def y(value: float) -> float:
         return bottom - (value - low) / ((high - low) or 1) * (bottom - _TOP)
 
-    parts = [_open(height, timeline.title), _grid(ticks, y, timeline.unit)]
+    parts = [_open(height, timeline.title, "lines"), _grid(ticks, y, timeline.unit)]
     end = last if onset.ended_ns is None else onset.ended_ns
     parts.append(
         f'<rect class="affected" x="{x(onset.at_ns):.1f}" y="{_TOP}" width="{max(x(end) - x(onset.at_ns), 1):.1f}" height="{bottom - _TOP}"/>'
     )
     parts.extend(
-        f'<text class="tick" x="{x(day):.1f}" y="{bottom + 16}" text-anchor="middle">{_day(day)}</text>'
-        for day in _days(first, last)
+        # On a narrow screen every third is shown.
+        f'<text class="tick time{" extra" if index % 3 else ""}" x="{x(day):.1f}" y="{bottom + 16}" text-anchor="middle">{_day(day)}</text>'
+        for index, day in enumerate(_days(first, last))
     )
     for index, (_, line) in enumerate(timeline.lines):
         parts.append(
@@ -89,7 +90,7 @@ def _grouped(bars: Bars) -> str:
 
     slot = (_WIDTH - _LEFT - _RIGHT) / max(len(bars.categories), 1)
     width = slot * 0.8 / max(len(bars.groups), 1)
-    parts = [_open(height, bars.title), _grid(ticks, y, bars.unit)]
+    parts = [_open(height, bars.title, "bars"), _grid(ticks, y, bars.unit)]
     for column, name in enumerate(bars.categories):
         left = _LEFT + slot * (column + 0.1)
         for index, (label, values) in enumerate(bars.groups):
@@ -122,7 +123,7 @@ def _stacked(bars: Bars) -> str:
     longest = max((sum(values) for _, values in bars.groups), default=0.0) or 1.0
     left = _LEFT + 50
     room = _WIDTH - left - _RIGHT - 62
-    parts = [_open(height, bars.title)]
+    parts = [_open(height, bars.title, "bars")]
     for line, (label, values) in enumerate(bars.groups):
         top = _TOP + line * row
         parts.append(f'<text class="row" x="{left - 10}" y="{top + 20}" text-anchor="end">{escape(label)}</text>')
@@ -146,10 +147,8 @@ def _stacked(bars: Bars) -> str:
     )
 
 
-def _open(height: int, title: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
-    )
+def _open(height: int, title: str, kind: str) -> str:
+    return f'<svg class="{kind}" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
 
 
 def _grid(ticks: Sequence[float], y: object, unit: str) -> str:
@@ -213,23 +212,17 @@ def _number(value: float, unit: str) -> str:
 
 
 def _days(first: int, last: int) -> list[int]:
-    day = 86_400 * 10**9
-    span = last - first
-    every = next(
-        (
-            step
-            for step in (day // 8, day // 4, day // 2, day, 2 * day, 4 * day, 7 * day, 14 * day, 30 * day)
-            if span / step <= 11
-        ),
-        90 * day,
-    )
+    minute, day = 60 * 10**9, 86_400 * 10**9
+    minutes = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
+    steps = [*(count * minute for count in minutes), *(count * day for count in (1, 2, 4, 7, 14, 30))]
+    every = next((step for step in steps if (last - first) / step <= 11), 90 * day)
     start = -(-first // every) * every
     return list(range(start, last, every))
 
 
 def _day(time_ns: int) -> str:
     moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
-    return moment.strftime("%b %-d") if moment.hour == 0 else moment.strftime("%H:%M")
+    return moment.strftime("%H:%M") if moment.hour or moment.minute else moment.strftime("%b %-d")
 
 
 def _moment(time_ns: int) -> str:

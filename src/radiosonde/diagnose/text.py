@@ -65,7 +65,17 @@ def print_finding(finding: Finding, terminal: Console, *, command: Callable[[str
     from rich.text import Text
 
     badge = Text(f"{number} ").append(f" {finding.severity.upper()} ", _STYLES[finding.severity])
-    terminal.print(badge.append(f" {finding.kind}  ", "bold cyan").append(finding.title, "bold"))
+    badge.append(f" {finding.kind}  ", "bold cyan")
+    # The title is wrapped under itself, as far right as the other words begin.
+    first, *rest = textwrap.wrap(
+        finding.title,
+        max(terminal.width - 1, 40),
+        initial_indent=" " * len(badge),
+        subsequent_indent=" " * (_LABEL + 2),
+    ) or [""]
+    terminal.print(badge.append(first[len(badge) :], "bold"), soft_wrap=True)
+    for line in rest:
+        terminal.print(Text(line, "bold"), soft_wrap=True)
     _row(terminal, "verdict", finding.verdict)
     _row(terminal, "where", place_words(finding.where))
     _row(terminal, "since", onset_words(finding.onset))

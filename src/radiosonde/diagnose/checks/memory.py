@@ -32,15 +32,14 @@ def look(view: View, report: Report) -> None:
         report.passed(view, f"memory of {count(len(seen.looked_at), 'process')} towards the limit", floors=[floor])
     what = "memory towards its limit"
     if seen.unlimited or not mine:
-        report.gap(view, what, f"{_some(seen.unlimited)}: no memory limit is known, or memory was not recorded")
+        which = f"{_some(seen.unlimited)}: " if seen.looked_at or seen.short else ""
+        report.gap(view, what, f"{which}no memory limit is known, or memory was not recorded")
     if seen.short:
         because = f"{_some(seen.short)}: fewer than {MIN_POINTS} windows with health in the last six hours"
         report.gap(view, what, because)
 
 
 def _some(processes: Sequence[str]) -> str:
-    if not processes:
-        return "no process"
     return f"process {processes[0]}" + (f" and {len(processes) - 1} more" if len(processes) > 1 else "")
 
 

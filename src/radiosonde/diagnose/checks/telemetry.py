@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
+from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.next_steps import look_at_health, look_before
 from radiosonde.diagnose.registry import Check, count
 from radiosonde.model.percent import percent
 from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from radiosonde.diagnose.registry import Report, View
     from radiosonde.model import Window
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LEAST_WINDOWS, _QUIET_WINDOWS, _BUSY = 20, 5, 0.9
 _LONGER, _SLACK_S = 1.25, 2.0
 _THIN_ROWS, _THIN_SHARE = 200.0, 0.1
+_APART = 2
 
 
 def look(view: View, report: Report) -> None:
@@ -101,21 +103,35 @@ def _clocks(view: View, lived: Sequence[Window]) -> list[Finding]:
             place = window.process, window.start_ns
             spent[place] = spent.get(place, 0.0) + window.runtime.observed_s
             lengths[place] = (window.end_ns - window.start_ns) / 1e9
-    made = []
+    steps: list[list[tuple[str, int]]] = []
     for place in sorted(spent):
         if spent[place] <= _LONGER * lengths[place] + _SLACK_S:
             continue
         process, at = place
-        onset = Onset(at, at, at, at + round(lengths[place] * 1e9))
-        said = f"{spent[place]:.0f} s by the monotonic clock in a window of {lengths[place]:.0f} s"
-        made.append(
-            Finding(
-                f"telemetry.clock.{process}", "telemetry", "info", f"the clock of process {process} was set back by about {spent[place] - lengths[place]:.0f} s",
-                "Calls at that time are counted in the wrong window: rates and onsets are off by as much.",
-                Place(view.model), onset, confidence(30.0), (Evidence("observed", spent[place], "s", said),), (look_at_health(onset),),
-            )
-        )  # fmt: skip
-    return made
+        former = steps[-1][-1] if steps else ("", 0)
+        # A clock that is set back by an hour lives through each window of that hour twice: one step.
+        if former[0] == process and at <= former[1] + _APART * round(lengths[former] * 1e9):
+            steps[-1].append(place)
+        else:
+            steps.append([place])
+    return [_clock_finding(view, step, spent, lengths) for step in steps]
+
+
+def _clock_finding(
+    view: View, step: Sequence[tuple[str, int]], spent: Mapping[tuple[str, int], float], lengths: Mapping[tuple[str, int], float]
+) -> Finding:  # fmt: skip
+    """Return the finding on a clock that was set back in the windows of *step*."""
+    process, at = step[0]
+    last = step[-1]
+    whole, lived = (sum(part[place] for place in step) for part in (lengths, spent))
+    onset = Onset(at, at, at, last[1] + round(lengths[last] * 1e9))
+    back = length_words(round((lived - whole) * 1e9))
+    said = f"{lived:.0f} s by the monotonic clock in {count(len(step), 'window')} of {whole:.0f} s"
+    return Finding(
+        f"telemetry.clock.{process}", "telemetry", "info", f"the clock of process {process} was set back by about {back}",
+        "Calls at that time are counted in the wrong window: rates and onsets are off by as much, and calls seem to rise and to stop.",
+        Place(view.model), onset, confidence(30.0), (Evidence("observed", lived, "s", said),), (look_at_health(onset),),
+    )  # fmt: skip
 
 
 def _thin(view: View) -> list[Finding]:
