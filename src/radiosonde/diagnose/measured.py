@@ -101,7 +101,7 @@ def traffic_rate(view: View, finding: Finding) -> MeasuredRate | None:
         return None
     usual = _usual_course(starts, calls, before, finding.onset.at_ns)
     if now < was:
-        hits, trials, noun = np.maximum(usual - calls, 0.0), usual, "of the usual calls that are missing"
+        hits, trials, noun = np.maximum(usual - calls, 0.0), usual, "usual calls that are missing"
     else:
         hits, trials, noun = np.maximum(calls - usual, 0.0), calls, "calls beyond the usual number"
     return MeasuredRate(starts, starts + grid.step_ns, hits, trials, noun)
@@ -149,6 +149,6 @@ def process_rate(view: View, finding: Finding) -> MeasuredRate | None:
         look = look_at_shortage(shortage, lived)
         if look is None:
             return None
-        starts, hits, trials, noun = look.start_ns, np.rint(look.lost), np.rint(look.whole), shortage.noun
+        starts, hits, trials, noun = look.start_ns, np.rint(look.lost), np.rint(look.whole), shortage.noun.removeprefix("of the ")
     end_ns = np.array([ends[int(start)] for start in starts], dtype=np.int64)
     return MeasuredRate(starts, end_ns, hits.sum(axis=0), trials.sum(axis=0), noun)

@@ -8,11 +8,12 @@ A look uses only earlier data, so one pass through the history gives the same in
   baselines: a fault never becomes the baseline of the next one.
 * *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
   incident had to be (10 is enough), over at least `_LEAST_CALM` windows. One quiet window never closes.
-* *bursts*: below the objective, a rise that is over within an hour and ten windows, and is no larger and no longer than two bursts of the
-  last 28 days, is usual for this model. So is a rise of any length at the time of day of two of them: a nightly job, the
-  opening of a market on Mondays. It is never opened; it is opened when it outlasts them.
-* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same
-  incident goes on.
+* *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28 days, is how
+  this model lives. So is what comes at the time of day at which two of them came, whatever its length: a nightly job, the opening of a market on
+  Mondays. It is never opened; it is opened when it outlasts them, or when it has lasted for longer than a burst and a few windows of it are far worse
+  than any of theirs: a rhythm hides no fault.
+* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same incident
+  goes on.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
 """Evidence for recovery that closes an incident, and the largest distance of the recovery level below the rate of the incident: without any
 earlier failures, recovery would otherwise take very long to detect."""
 _DAY_NS, _SAME_TIME_NS = 86_400_000_000_000, 2_700_000_000_000
+_FEW, _LOUD_HITS, _WELL_KNOWN = 3, 10.0, 5
 _LARGER, _LONGER = 3, 2
 """Largest ratio of a burst to the known ones: with two known, a third that is the largest so far is ordinary."""
 
@@ -62,6 +64,8 @@ class Incident:
         closed: the look that found it recovered; None while it goes on.
         hits: events from the onset to the alarm.
         last_alarm: the alarm since which calm counts: a later one where it spread or came back.
+        series: where it was when it was opened.
+        peak: rate above which it is not like those that are known; infinite where none are.
     """
 
     alarm: Alarm
@@ -74,6 +78,8 @@ class Incident:
     closed: int | None = None
     hits: float = 0.0
     last_alarm: Alarm | None = None
+    series: NDArray[np.bool_] | None = None
+    peak: float = float("inf")
 
     @property
     def is_burst(self) -> bool:
@@ -167,6 +173,7 @@ class Replay:
                 incident, incident.last_alarm, self.scan.raw_hits, self.scan.raw_trials
             )
             self._end_masks(index, None if incident.closed is None else incident.closed + 1)
+            self._open_louder(incident)
             is_new = True
         if is_new:
             self.scan.set_masks([mask for _, mask in self._masks], self.looked)
@@ -182,7 +189,7 @@ class Replay:
         """Open an incident by *alarm*, or widen the one that it is a part of."""
         scan, step = self.scan, alarm.step
         incident = _open(scan, self.places, alarm)
-        former = _same(self.incidents, incident)
+        former = _same(self.incidents, incident, self.burst_steps)
         if former is not None:
             wider = incident.cover.series.sum() > former.cover.series.sum()
             former.cover = incident.cover if wider else former.cover
@@ -194,7 +201,8 @@ class Replay:
         incident.last_alarm = alarm
         incident.recovered, incident.closed = recovery(incident, alarm, scan.raw_hits, scan.raw_trials)
         if former is None:
-            incident.opened = self._opened(incident)
+            incident.opened, incident.series = self._opened(incident), incident.cover.series
+            self._open_louder(incident)
             self.incidents.append(incident)
         series = incident.cover.series | self.places.members[alarm.place]
         end = None if incident.closed is None else incident.closed + 1
@@ -220,10 +228,39 @@ class Replay:
         ]
         short = [each for each in known if (each.recovered or 0) - each.onset <= self.burst_steps]
         looks = [step]
-        for alike in (short, [each for each in known if self._is_same_time(each, new)]):
-            lengths = sorted((each.closed or 0) - each.onset for each in alike)
-            looks += [new.onset + _LONGER * lengths[-2]] if len(lengths) >= 2 else []
+        lengths = sorted((each.closed or 0) - each.onset for each in short)
+        looks += [new.onset + _LONGER * lengths[-2]] if len(lengths) >= 2 else []
+        rhythm = sorted((each.closed or 0) - each.onset for each in known if self._is_same_time(each, new))
+        if len(rhythm) >= _WELL_KNOWN:  # how long it takes is known, too
+            looks.append(new.onset + rhythm[-1] + max(rhythm[-1] // 4, _FEW))
+        elif len(rhythm) >= 2:
+            looks.append(new.onset + _LONGER * rhythm[-2])
+        if max(looks) > step:
+            new.peak = _LARGER * max(self._peak(former) for former in known)
         return max(looks)
+
+    def _peak(self, former: Incident) -> float:
+        """Return the largest rate in a few windows of an incident that is over."""
+        hits, trials = self._in_few(former, former.onset, max(former.recovered or 0, former.onset + _FEW))
+        return float((hits / np.maximum(trials, 1.0)).max(initial=0.0))
+
+    def _open_louder(self, incident: Incident) -> None:
+        """Open *incident* at the first look at which it is far worse than what is known to come, if it has outlasted a burst by then."""
+        first = incident.onset + self.burst_steps
+        end = min(incident.opened, self.scan.size if incident.closed is None else incident.closed)
+        if not np.isfinite(incident.peak) or end - first < _FEW:
+            return
+        hits, trials = self._in_few(incident, first, end)
+        louder = np.flatnonzero((hits >= _LOUD_HITS) & (hits > incident.peak * trials))
+        if louder.size:
+            incident.opened = first + int(louder[0]) + _FEW - 1
+
+    def _in_few(self, incident: Incident, first: int, end: int) -> tuple[Numbers, Numbers]:
+        """Return events and trials of every `_FEW` steps in a row from *first* to before *end*, where *incident* was opened."""
+        rows = incident.cover.series if incident.series is None else incident.series
+        sums = [part[rows, first:end].sum(axis=0) for part in (self.scan.raw_hits, self.scan.raw_trials)]
+        hits, trials = (np.convolve(part, np.ones(_FEW), mode="valid") for part in sums)
+        return hits, trials
 
     def _is_same_time(self, former: Incident, new: Incident) -> bool:
         """Return whether both came at the same time of the day, on different days."""
@@ -294,15 +331,22 @@ def find_onset(
     return first + best, first + min(int(likely[0]), best), first + max(int(likely[-1]), best)
 
 
-def _same(incidents: list[Incident], new: Incident) -> Incident | None:
+def _same(incidents: list[Incident], new: Incident, burst_steps: int) -> Incident | None:
     """Return the earlier incident of which *new* is a part: the same fault spreading, or coming back before it was over for long."""
     for former in reversed(incidents):
         overlaps = bool((former.cover.series & new.cover.series).any())
         if former.recovered is None or former.is_open_at(new.alarm.step):
             if abs(new.onset - former.onset) <= max(2, former.alarm.step - former.onset):
                 return former
-        elif overlaps and new.onset - former.recovered <= max(former.recovered - former.onset, 10):
-            return former
+        elif overlaps:
+            # What comes by rhythm is not what goes on after it, however long it was.
+            lasted = (
+                min(former.recovered - former.onset, burst_steps)
+                if former.is_burst
+                else former.recovered - former.onset
+            )
+            if new.onset - former.recovered <= max(lasted, 10):
+                return former
     return None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.incidents.service import (
+    DAY,
     MINUTE_NS,
     START_NS,
     WORLDS,
@@ -18,7 +19,7 @@ from benchmarks.quality.incidents.service import (
 )
 from radiosonde.diagnose import check
 from radiosonde.diagnose.failure_incidents import find_failures
-from radiosonde.diagnose.measures import make_table
+from radiosonde.diagnose.measures import MeasureTable, make_table
 from radiosonde.diagnose.places import PlaceName
 
 HOUR = 60
@@ -271,3 +272,33 @@ def test_no_look_reports_a_burst_that_a_later_look_takes_back():
     kept = {incident.onset for incident in whole.incidents}
     for last in range(400, 620):
         assert {incident.onset for incident in find_failures(traffic.table(last)).incidents} <= kept, last
+
+
+RHYTHMS = {
+    "Monday mornings": (lambda day, hour: (day % 7 == 4) & (hour >= 9) & (hour < 12), 0.02, (32, 10)),
+    "Saturdays": (lambda day, hour: day % 7 == 2, 0.02, (30, 9)),
+    "every afternoon": (lambda day, hour: (hour >= 13) & (hour < 18), 0.02, (33, 15)),
+    "nights but Sundays": (lambda day, hour: (hour < 4) & (day % 7 != 3), 0.03, (34, 2)),
+}
+
+
+@pytest.mark.parametrize("rhythm", RHYTHMS)
+@pytest.mark.parametrize("fault", ["none", "within", "beside"])
+def test_a_rhythm_of_the_week_calls_for_nobody_once_it_is_known_and_hides_no_fault(rhythm, fault):
+    """Five weeks: after two turns a rhythm is known; three hours of a fault are opened within an hour, in the middle of its time as elsewhere."""
+    turns, rate, (day, hour) = RHYTHMS[rhythm]
+    rng, step, keys = np.random.default_rng(5), 10, series(1, region=2)
+    at = np.arange(35 * DAY // step) * step
+    shares = np.where(turns(at // DAY, at % DAY / 60), rate, 0.002)
+    first = ((day if fault == "within" else 31) * DAY + (hour if fault == "within" else 20) * 60) // step
+    if fault != "none":
+        shares[first : first + 18] = 0.25
+    made = rng.poisson(600.0, (2, at.size)).astype(float)
+    failed = rng.binomial(made.astype(int), np.tile(shares, (2, 1))).astype(float)
+    starts = START_NS + at * MINUTE_NS
+    table = MeasureTable("m", tuple(keys), starts, starts + step * MINUTE_NS, made, failed, {})
+    opened = sorted(incident.opened for incident in find_failures(table).incidents)
+    late = [each for each in opened if each >= 15 * DAY // step]
+    assert len(opened) - len(late) <= 3
+    assert len(late) == (fault != "none")
+    assert all(first <= each <= first + 6 for each in late)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic, calls, failing, plant, series
 from radiosonde.diagnose import KnownBad, Policy, check
-from radiosonde.model import Exemplar, SeriesKey
+from radiosonde.model import LATENCY, Exemplar, SeriesKey
 from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
 from radiosonde.store.seal import seal
@@ -93,6 +93,34 @@ def test_a_failure_is_seen_at_the_next_window_whatever_diagnoses_may_cost(store)
         if any(finding.where.model == "c" for finding in look.diagnosis.findings):
             break
     assert minute - MINUTES + 1 <= 3
+    assert {model for model, at in looked(looker).items() if at != before[model]} == {"c"}
+
+
+@pytest.mark.parametrize(("whole", "factor"), [(False, 40), (True, 3)], ids=["tail", "body"])
+def test_slow_calls_are_seen_at_the_next_windows_whatever_diagnoses_may_cost(store, whole, factor):
+    """A third of the calls of one region takes forty times as long, or all of them three times: the model is diagnosed, the others wait."""
+    looker = StoreLooker([store], none, share=0.001)
+    for _ in range(3):
+        looker.look(LATER_NS)
+    looker._credit_ns = -1e12
+    before = looked(looker)
+    octaves = round(np.log2(factor) * (1 << LATENCY.scale))
+
+    def slowed(window):
+        counts = window.latency.counts
+        moved = counts if whole else counts // 3
+        counts = counts - moved + np.roll(moved, octaves)
+        return replace(window, latency=replace(window.latency, counts=counts, sums_s=counts * LATENCY.upper_bounds_s()))
+
+    ill, well = service("c", 0.0, 3, 330), service("a", 0.0, 1, 330)
+    ill = [slowed(window) if whole or window.key.cohort == "region=r1" else window for window in ill]
+    for minute in range(MINUTES, 330):
+        start_ns = START_NS + minute * MINUTE_NS
+        write(store, [window for window in (*ill, *well) if window.start_ns == start_ns])
+        look = looker.look(LATER_NS)
+        if any(finding.kind == "latency" for finding in look.diagnosis.findings):
+            break
+    assert minute - MINUTES + 1 <= 4
     assert {model for model, at in looked(looker).items() if at != before[model]} == {"c"}
 
 
