@@ -149,6 +149,11 @@ def process_rate(view: View, finding: Finding) -> MeasuredRate | None:
         look = look_at_shortage(shortage, lived)
         if look is None:
             return None
-        starts, hits, trials, noun = look.start_ns, np.rint(look.lost), np.rint(look.whole), shortage.noun.removeprefix("of the ")
+        starts, hits, trials, noun = (
+            look.start_ns,
+            np.rint(look.lost),
+            np.rint(look.whole),
+            shortage.noun.removeprefix("of the "),
+        )
     end_ns = np.array([ends[int(start)] for start in starts], dtype=np.int64)
     return MeasuredRate(starts, end_ns, hits.sum(axis=0), trials.sum(axis=0), noun)

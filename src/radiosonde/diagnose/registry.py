@@ -141,7 +141,7 @@ class Report:
     def passed(
         self, view: View, what: str, subject: str = "", floors: Sequence[Floor] = (), weakened: str = ""
     ) -> None:
-        """Say that *what* was looked at, and what would have been seen. Beside what a gate can insist on stands what was lost of it on the way."""
+        """Report that *what* was checked, with its detection floors. For subjects of gates, losses on the way are added."""
         if subject and view.hole is not None:
             weakened = "; ".join(each for each in (weakened, hole_words(view.hole)) if each)
         self.checked.append(Checked(what, Place(view.model), subject, tuple(floors), weakened))

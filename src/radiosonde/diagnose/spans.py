@@ -235,7 +235,7 @@ class SpanScan:
         return [1 << power for power in range(most.bit_length())]
 
     def price(self, length: NDArray[np.int64] | int, place: NDArray[np.int64] | int) -> Numbers:
-        """Return what evidence in spans of *length* at *place* must exceed."""
+        """Return the price of evidence in spans of *length* at *place*."""
         looks = 1 + 2 * self.month_steps / length
         scales = 1 + np.log2(max(self.month_steps, 1.0))
         budget = self.rule.false_alarms / self.rule.measures
@@ -249,7 +249,7 @@ class SpanScan:
         return np.where(np.asarray(place) == 0, self.rule.slo, max(usual, self.rule.slo))
 
     def objective_price(self, length: NDArray[np.int64] | int, place: NDArray[np.int64] | int) -> Numbers:
-        """Return what evidence in spans of *length* against the objective must exceed."""
+        """Return the price of evidence in spans of *length* against the objective."""
         cheap = np.asarray(_OBJECTIVE_LN + np.log(self.rule.measures) + self._place_price(place))
         if self.rule.slo is None:
             return cheap

@@ -20,7 +20,7 @@ from radiosonde.diagnose.status import window_length_ns
 from radiosonde.diagnose.traffic_scan import Pace, pace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -84,7 +84,7 @@ class Rhythm(NamedTuple):
 
 
 def written_until(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> int:
-    """Return the end of what was written: of *windows* and of what covers them."""
+    """Return the end of the data: of *windows* and of those that cover them."""
     return max([*(window.end_ns for window in windows), *(end for _, end in beside)])
 
 
@@ -129,6 +129,15 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> T
         if grid is None or _usual(grid) >= MIN_CALLS:
             return grid
     return None
+
+
+def without_spans(grid: TrafficGrid, spans: Iterable[tuple[int, int]]) -> TrafficGrid:
+    """Return *grid* with the steps that overlap *spans* unknown: how many calls they had cannot be said."""
+    known = grid.known.copy()
+    for start_ns, end_ns in spans:
+        first, last = (start_ns - grid.start_ns) // grid.step_ns, (end_ns - grid.start_ns - 1) // grid.step_ns
+        known[max(first, 0) : max(last + 1, 0)] = False
+    return grid._replace(known=known)
 
 
 def _steps(length: int) -> list[int]:

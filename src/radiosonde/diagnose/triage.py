@@ -1,7 +1,7 @@
 """The last minutes on one screen: current and usual values of each signal, in the order of an on-call engineer's questions.
 
-Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing here decides anything: what is wrong is said by `check`, whose
-findings come first. These lines are for the minutes in which nothing is significant yet, and to see what was ruled out. *Usual* is the day before the
+Traffic, errors, latency and its phases, versions, cohorts, the processes, data. Nothing is decided here: findings come from `check` and are
+listed first. These lines are for the minutes in which nothing is significant yet, and for ruling out causes. *Usual* is the day before the
 last minutes, or as much of it as there is, without the time of incidents; where that leaves nothing, the day before they began.
 """
 
@@ -53,8 +53,8 @@ def triage_lines(
     Args:
         model: the model.
         windows: windows of all models and of the processes.
-        last_ns: how much of the end is *now*.
-        incidents: what is known to be, or to have been, wrong with the model.
+        last_ns: length of *now* at the end.
+        incidents: open and ended incidents, which are not usual.
     """
     mine = [window for window in windows if window.key.model == model]
     end = max(window.end_ns for window in mine)

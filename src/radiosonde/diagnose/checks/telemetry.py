@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.diagnose.clock_steps import clock_steps, least_step_s
 from radiosonde.diagnose.finding import Evidence, Finding, Floor, Onset, Place, confidence
 from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.next_steps import look_at_health, look_before
@@ -14,15 +15,14 @@ from radiosonde.model.percent import percent
 from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from radiosonde.diagnose.clock_steps import ClockStep
     from radiosonde.diagnose.registry import Report, View
     from radiosonde.model import Window
 
 _LEAST_WINDOWS, _QUIET_WINDOWS, _BUSY = 20, 5, 0.9
-_LONGER, _SLACK_S = 1.25, 2.0
 _THIN_ROWS, _THIN_SHARE = 200.0, 0.1
-_APART = 2
 
 
 def look(view: View, report: Report) -> None:
@@ -34,7 +34,7 @@ def look(view: View, report: Report) -> None:
         report.gap(view, "our own telemetry", because)
         return
     silent, watched = _silent(view, lived)
-    report.add(*silent, *_clocks(view, lived), *_thin(view))
+    report.add(*silent, *(_clock_finding(view, step) for step in clock_steps(lived)), *_thin(view))
     if watched:
         floor = Floor(
             float(_QUIET_WINDOWS),
@@ -47,15 +47,15 @@ def look(view: View, report: Report) -> None:
         because = f"it needs calls in nearly each of {_LEAST_WINDOWS} windows with health, and a second process with the same version"
         report.gap(view, f"calls that are no longer counted, of {count(unwatched, 'process')}", because)
     longest = max((window.end_ns - window.start_ns) / 1e9 for window in lived)
-    back = (_LONGER - 1) * longest + _SLACK_S
+    back = least_step_s(longest)
     clock = Floor(back, "s", f"a clock that is set back by {back:.0f} s")
     report.passed(view, f"clocks of {count(len({speaker_of(window) for window in lived}), 'process')}", floors=[clock])
 
 
 def _silent(view: View, lived: Sequence[Window]) -> tuple[list[Finding], list[str]]:
-    """Return the processes that counted calls in nearly each window, live on and count none, while others go on with the same version.
+    """Return the live processes that stopped counting calls after having some in nearly each window, while others of the same version continue.
 
-    Beside the findings stand all processes in which that would have been seen.
+    The second list holds all processes in which that would have been detected.
     """
     made, watched = [], []
     counted: dict[str, set[int]] = {}
@@ -94,43 +94,14 @@ def _silent(view: View, lived: Sequence[Window]) -> tuple[list[Finding], list[st
     return made, watched
 
 
-def _clocks(view: View, lived: Sequence[Window]) -> list[Finding]:
-    """Return the windows in which a process lived longer than they last: its clock was set back."""
-    spent: dict[tuple[str, int], float] = {}
-    lengths: dict[tuple[str, int], float] = {}
-    for window in lived:
-        if window.runtime is not None:
-            place = window.process, window.start_ns
-            spent[place] = spent.get(place, 0.0) + window.runtime.observed_s
-            lengths[place] = (window.end_ns - window.start_ns) / 1e9
-    steps: list[list[tuple[str, int]]] = []
-    for place in sorted(spent):
-        if spent[place] <= _LONGER * lengths[place] + _SLACK_S:
-            continue
-        process, at = place
-        former = steps[-1][-1] if steps else ("", 0)
-        # A clock that is set back by an hour lives through each window of that hour twice: one step.
-        if former[0] == process and at <= former[1] + _APART * round(lengths[former] * 1e9):
-            steps[-1].append(place)
-        else:
-            steps.append([place])
-    return [_clock_finding(view, step, spent, lengths) for step in steps]
-
-
-def _clock_finding(
-    view: View, step: Sequence[tuple[str, int]], spent: Mapping[tuple[str, int], float], lengths: Mapping[tuple[str, int], float]
-) -> Finding:  # fmt: skip
-    """Return the finding on a clock that was set back in the windows of *step*."""
-    process, at = step[0]
-    last = step[-1]
-    whole, lived = (sum(part[place] for place in step) for part in (lengths, spent))
-    onset = Onset(at, at, at, last[1] + round(lengths[last] * 1e9))
-    back = length_words(round((lived - whole) * 1e9))
-    said = f"{lived:.0f} s by the monotonic clock in {count(len(step), 'window')} of {whole:.0f} s"
+def _clock_finding(view: View, step: ClockStep) -> Finding:
+    onset = Onset(step.start_ns, step.start_ns, step.start_ns, step.end_ns)
+    back = length_words(round((step.lived_s - step.whole_s) * 1e9))
+    said = f"{step.lived_s:.0f} s by the monotonic clock in {count(step.windows, 'window')} of {step.whole_s:.0f} s"
     return Finding(
-        f"telemetry.clock.{process}", "telemetry", "info", f"the clock of process {process} was set back by about {back}",
-        "Calls at that time are counted in the wrong window: rates and onsets are off by as much, and calls seem to rise and to stop.",
-        Place(view.model), onset, confidence(30.0), (Evidence("observed", lived, "s", said),), (look_at_health(onset),),
+        f"telemetry.clock.{step.process}", "telemetry", "info", f"the clock of process {step.process} was set back by about {back}",
+        "Calls at that time are counted in the wrong window: rates and onsets are off by as much. Their number is not compared with the usual one.",
+        Place(view.model), onset, confidence(30.0), (Evidence("observed", step.lived_s, "s", said),), (look_at_health(onset),),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.diagnose.clock_steps import clock_steps
 from radiosonde.diagnose.finding import Floor
 from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.measured import traffic_rate
@@ -16,8 +17,9 @@ from radiosonde.diagnose.traffic_findings import days_finding, silence_finding, 
 from radiosonde.diagnose.traffic_incidents import MOST_COHORTS, find_traffic, parts_of
 from radiosonde.diagnose.traffic_scan import MIN_FORECASTS
 from radiosonde.diagnose.traffic_seldom import look_at_part, look_at_whole
-from radiosonde.diagnose.traffic_series import covering, make_grid
+from radiosonde.diagnose.traffic_series import covering, make_grid, without_spans
 from radiosonde.model.percent import percent
+from radiosonde.model.runtime import speaker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,6 +36,10 @@ def look(view: View, report: Report) -> None:
     served_beside = {*view.beside, *((window.start_ns, window.end_ns) for window in view.runtime)}
     beside = covering(view.windows, sorted(served_beside))
     grid = make_grid(view.windows, beside)
+    serving = {window.process for window in view.windows}
+    set_back = clock_steps(window for window in view.runtime if speaker_of(window) in serving)
+    if grid is not None and set_back:
+        grid = without_spans(grid, [(step.start_ns, step.end_ns) for step in set_back])
     found = None if grid is None else find_traffic(grid)
     if grid is None or found is None or found.forecasts < MIN_FORECASTS:
         _look_at_seldom(view, report, beside)
@@ -52,7 +58,7 @@ def look(view: View, report: Report) -> None:
 
 
 def _look_at_days(view: View, report: Report, beside: Sequence[tuple[int, int]], found: Traffic) -> None:
-    """Look at whole days, too: of few calls a forecast by steps sees little, and of a nightly job it knows that it comes and goes."""
+    """Check whole days, too: a forecast by steps has little power for few calls, and nightly jobs are intermittent."""
     seen = look_at_whole(view.windows, beside)
     is_known = any(each.place == PlaceName() and each.excursion.recovered is None for each in found.incidents)
     if seen.change is not None and not is_known:
