@@ -11,7 +11,7 @@ import pytest
 from benchmarks.quality.incidents.latency import slow, steady, timed
 from benchmarks.quality.incidents.service import Traffic, calls, failing, plant, series
 from radiosonde.diagnose.finding import Kind, Place
-from radiosonde.diagnose.registry import Report, View, all_checks
+from radiosonde.diagnose.registry import View, all_checks
 from radiosonde.diagnose.status import SUBJECTS
 from tests.factories import make_durations, make_runtime_window
 
@@ -39,8 +39,7 @@ def ill():
 
 def said(check, windows, runtime):
     """Return the result of *check* on *windows*: findings with place, time and severity, passed checks and gaps."""
-    report = Report()
-    check.look(View("m", windows, runtime, {}), report)
+    report = check.examine(View("m", windows, runtime, {}))
     first = min(window.start_ns for window in windows)
     findings = sorted(
         (found.name, found.severity, found.onset.at_ns - first, found.title, round(found.confidence.ln_e, 6))
@@ -88,8 +87,7 @@ class TestEveryCheck:
 
     def test_what_is_said_is_about_the_model_alone(self, check, ill):
         """Every line names the requested model."""
-        report = Report()
-        check.look(View("m", *ill, {}), report)
+        report = check.examine(View("m", *ill, {}))
         places = [
             entry.where for part in (report.findings, report.notes, report.checked, report.gaps) for entry in part
         ]
@@ -100,7 +98,6 @@ class TestEveryCheck:
     def test_nothing_to_go_on_is_a_gap_and_no_health(self, check, ill):
         """One window of three calls is not checked, by anyone."""
         windows, _ = ill
-        report = Report()
-        check.look(View("m", [replace(windows[0], calls=3, errors={})], [], {}), report)
+        report = check.examine(View("m", [replace(windows[0], calls=3, errors={})], [], {}))
         assert report.findings == report.notes == report.checked == []
         assert report.gaps
