@@ -23,7 +23,7 @@ from radiosonde.diagnose.data_signals import (
 from radiosonde.diagnose.finding import Floor
 from radiosonde.diagnose.floors import length_words
 from radiosonde.diagnose.scan import step_segments
-from radiosonde.diagnose.share_floors import NINE_IN_TEN, ShareRule, share_floor
+from radiosonde.diagnose.share_floors import NINE_IN_TEN, ShareRule, lasting_floor
 from radiosonde.diagnose.share_scan import block_steps
 from radiosonde.model.percent import percent
 
@@ -62,8 +62,8 @@ def _shares(panel: FeaturePanel, cells: Numbers, contrasts: list[Contrast]) -> l
     rule = ShareRule(MIN_RISE[contrasts[0].name], reported=LARGE_RISE if is_note else 0.0)
     made = []
     for index in dict.fromkeys((order[len(order) // 2], order[-1])):
-        rise = share_floor(axis, *tables[index], block_steps(axis), length, rule)
-        words = f"{_WORDS[contrasts[0].name]} for {length_words(length * axis.step_ns)} in {panel.names[contrasts[index].feature]}"  # fmt: skip
+        rise, lasted = lasting_floor(axis, *tables[index], block_steps(axis), rule, length)
+        words = f"{_WORDS[contrasts[0].name]} for {length_words(lasted * axis.step_ns)} in {panel.names[contrasts[index].feature]}"  # fmt: skip
         text = f"nothing yet of {words}" if np.isnan(rise) else f"{percent(rise)} {words}"
         made.append(Floor(rise, "share", text))
     return made

@@ -71,6 +71,20 @@ def share_floor(axis: Axis, hits: Numbers, totals: Numbers, block: int, length: 
     return smallest(is_found, max(rule.min_rise, rule.reported) / 2, least_room)
 
 
+def lasting_floor(
+    axis: Axis, hits: Numbers, totals: Numbers, block: int, rule: ShareRule, first: int
+) -> tuple[float, int]:
+    """Return the smallest rise that would have been found by now, and the number of steps that it has lasted.
+
+    The first of *first* steps, a third and a half of the axis for which any is found; NaN and *first* where none is.
+    """
+    for length in (first, axis.size // 3, axis.size // 2):
+        rise = share_floor(axis, hits, totals, block, length, rule) if length >= first else float("nan")
+        if not np.isnan(rise):
+            return rise, length
+    return float("nan"), first
+
+
 def smallest(is_found: Callable[[float], bool], low: float, high: float) -> float:
     """Return about the smallest size between *low* and *high* that *is_found*, to a few per cent and rather too large; NaN without any."""
     if high <= low or not is_found(high):

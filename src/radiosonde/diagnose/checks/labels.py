@@ -17,7 +17,7 @@ from radiosonde.diagnose.measured import wrong_rate
 from radiosonde.diagnose.quality_figures import quality_figures
 from radiosonde.diagnose.quality_findings import MIN_RISE, RATIO, corrected_drops, corrected_rate
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
-from radiosonde.diagnose.share_floors import ShareRule, share_floor
+from radiosonde.diagnose.share_floors import ShareRule, lasting_floor
 from radiosonde.diagnose.share_scan import WORLD_H, block_steps
 from radiosonde.quality import label_table, lag_curves, lag_drift, watch_feed
 
@@ -121,9 +121,8 @@ def _corrected_floor(axis: Axis, rate: CorrectedRate) -> Floor:
 
 
 def _floor(axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64], rule: ShareRule) -> Floor:
-    """Return the smallest rise of wrong answers over the last quarter of the time that would have been reported."""
-    length = max(axis.size // 4, 1)
-    rise = share_floor(axis, hits, totals, block_steps(axis, WORLD_H), length, rule)
+    """Return the smallest rise of wrong answers over the last quarter of the time, or more of it, that would have been reported."""
+    rise, length = lasting_floor(axis, hits, totals, block_steps(axis, WORLD_H), rule, max(axis.size // 4, 1))
     words = f"wrong answers of all versions for {length_words(length * axis.step_ns)}"
     text = f"nothing yet of more {words}" if isnan(rise) else f"{100 * rise:.2g} points more {words}"
     return Floor(rise, "share", text)
