@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.places import PlaceName, make_places
-from radiosonde.diagnose.replay import Incident, Replay, find_onset, past_rates
+from radiosonde.diagnose.replay import Incident, Replay, find_onset, past_rates, recovery
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import bucket_at
 from radiosonde.model import LATENCY
@@ -72,7 +72,7 @@ class SlowCalls(NamedTuple):
         spans: when and where calls were slower than before, strongest first.
         bound_s: the bound that about one call in a hundred is usually above, incidents left out; NaN without calls.
         scan: the calls above it, incidents left out; None without calls.
-        places: the places that were looked at; None without calls.
+        places: the places that were checked; None without calls.
     """
 
     spans: list[SlowSpan]
@@ -95,7 +95,7 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
 
 
 def series_looked_at(table: MeasureTable, bounds: int) -> list[SeriesKey]:
-    """Return the series of *table* that are told apart; versions only where *bounds* of all cohorts would not fit into memory."""
+    """Return the series of *table* that are distinguished: versions only if *bounds* of all cohorts would not fit into memory."""
     if len(table.keys) * table.size * bounds > _MAX_CELLS:
         return sorted({key._replace(cohort="") for key in table.keys})
     return list(table.keys)
@@ -106,7 +106,7 @@ class SlowReplay:
 
     Args:
         table: the measures of the model so far.
-        keys: the series that are told apart.
+        keys: the distinguished series.
         buckets: the bounds, as latency buckets above which calls are counted.
         counted: calls per series and step, and for each bound those above it.
     """
@@ -129,11 +129,11 @@ class SlowReplay:
 
     @property
     def size(self) -> int:
-        """How many steps were looked at."""
+        """Number of steps so far."""
         return self.replays[0].scan.size
 
     def advance(self, table: MeasureTable, first: int, counted: tuple[Numbers, Sequence[Numbers]]) -> bool:
-        """Take over what was *counted* from step *first* of *table* on; return False where everything has to be counted anew."""
+        """Take over what was *counted* from step *first* of *table* on; return False if the replays must be rebuilt."""
         calls, slow = counted
         if table.steps_per_month != self._month_steps or first > self.size:
             return False
@@ -152,8 +152,9 @@ class SlowReplay:
         size, state = table.size, tuple(each.changes for each in self.replays)
         if self._told is not None and self._told[0] == state:
             return self._told[1]
-        told = [self._tell(table, number, incident) for number, incident in self._chosen(size)]
-        made = [span._replace(judged_ns=_next_start(span, told)) for span in told]
+        chosen = self._chosen(size)
+        told = [self._tell(table, number, incident) for number, incident in chosen]
+        made = [self._judged(table, span, told, each) for span, each in zip(told, chosen, strict=True)]
         incidents = [incident for each in self.replays for incident in each.incidents]
         is_settled = all(not each.is_open_at(size - 1) and each.opened < size for each in incidents)
         self._told = (state, made) if is_settled else None
@@ -183,8 +184,21 @@ class SlowReplay:
         return chosen
 
     def _tell(self, table: MeasureTable, number: int, incident: Incident) -> SlowSpan:
-        scan = self.replays[number].scan
-        return _told(table, self._places, scan.raw_trials, scan.raw_hits, self.buckets[number], incident)
+        slow = [each.scan.raw_hits for each in self.replays[number:]]
+        told = _told(table, self._places, self.replays[number].scan.raw_trials, slow, incident)
+        return told._replace(bucket=self.buckets[number])
+
+    def _judged(
+        self, table: MeasureTable, span: SlowSpan, told: Sequence[SlowSpan], chosen: tuple[int, Incident]
+    ) -> SlowSpan:
+        """Return *span* with the start of the first later one within it, and its end where that is before then."""
+        judged_ns, (number, incident) = _next_start(span, told), chosen
+        if judged_ns is None:
+            return span
+        until, scan = int(np.searchsorted(table.start_ns, judged_ns)), self.replays[number].scan
+        end = _end_before(incident, scan.raw_hits, scan.raw_trials, until)
+        end_ns = span.end_ns if end is None else int(table.start_ns[end])
+        return span._replace(judged_ns=judged_ns, end_ns=end_ns)
 
 
 def _usual_bound(calls: Numbers, slow: Sequence[Numbers], incidents: Sequence[Incident]) -> int:
@@ -202,6 +216,16 @@ def _next_start(span: SlowSpan, others: Sequence[SlowSpan]) -> int | None:
     """Return the start of the first span that begins within *span*."""
     later = [other.start_ns for other in others if other.start_ns > span.start_ns]
     return min((at for at in later if span.end_ns is None or at < span.end_ns), default=None)
+
+
+def _end_before(incident: Incident, slow: Numbers, calls: Numbers, until: int) -> int | None:
+    """Return the first step after *incident* by what was before step *until*; None if it went on until then.
+
+    From *until* on another incident keeps calls above the bound. That explains them, so this one is not going on because of them.
+    """
+    if incident.alarm.step >= until:
+        return None
+    return recovery(incident, incident.alarm, slow[:, :until], calls[:, :until])[0]
 
 
 def choose_bounds(counts: NDArray[np.int64]) -> list[int]:

@@ -117,7 +117,7 @@ class _Watched:
         self._count_slow_anew()
 
     def _advance_slow(self, first: int) -> bool:
-        """Take over the calls above the bounds from step *first* on; return False where the bounds are others now, or all must be counted anew."""
+        """Take over the calls above the bounds from step *first* on; return False if the bounds have changed, or the replays must be rebuilt."""
         table, slow = self.seen.counts(), self.slow
         buckets = choose_bounds(self.seen.histogram)
         if slow is None or tuple(buckets) != slow.buckets or tuple(series_looked_at(table, len(buckets))) != slow.keys:

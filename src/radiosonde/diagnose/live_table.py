@@ -1,8 +1,8 @@
 """The measures table of a model that is being served: it grows by the windows that come.
 
-The same numbers as `radiosonde.diagnose.measures.make_table` has of all windows at once. What comes late, because another process wrote its part
-of a window after ours, is added to its step. What is older than some days is kept by the hour, so memory and the cost of counting anew are
-bounded: 16 bytes per series and step, of three days of minutes and 28 of hours, and 8 bytes for each latency bucket that holds calls there.
+The same numbers as `radiosonde.diagnose.measures.make_table` computes from all windows at once. Late parts, written by another process, are
+added to their step. Steps older than some days are merged by the hour, so memory and the cost of recounting
+are bounded: 16 bytes per series and step, of three days of minutes and 28 of hours, and 8 bytes per latency bucket with calls.
 """
 
 from __future__ import annotations

@@ -114,12 +114,12 @@ def smallest_growth(start_ns: NDArray[np.int64], used: Numbers, limit: float) ->
 
 
 class MemoryLook(NamedTuple):
-    """What a look at the memory of processes found.
+    """The result of `look_at_memory`.
 
     Attributes:
         findings: on memory that grows.
-        looked_at: processes that were looked at.
-        unlimited: processes without a limit, or whose limit nobody knows.
+        looked_at: processes that were checked.
+        unlimited: processes without a limit, or with an unknown one.
         short: processes with too few windows.
         floor: growth that would have been reported in the process whose memory wanders most, as a share of its limit per hour; NaN for none.
     """
@@ -132,7 +132,7 @@ class MemoryLook(NamedTuple):
 
 
 def look_at_memory(model: str, runtime: Sequence[Window]) -> MemoryLook:
-    """Look at the memory of the processes of *runtime*, which serve *model*."""
+    """Check the memory of the processes of *runtime*, which serve *model*."""
     found = MemoryLook([], [], [], [], float("nan"))
     widest, floor = -1.0, float("nan")
     for process in sorted({window.process for window in runtime}):

@@ -4,8 +4,8 @@ A module of that package that has a `CHECK` is a check. Its declaration states i
 its severity; its function reads one model through a `View` and adds to a `Report`. Adding a
 check touches no other file; `tests/laws/test_check_laws.py` holds for each.
 
-`Check.examine` is the only way to ask a check. It lets nothing pass without a detection floor: what was looked at and could not have shown a
-change is reported as not checked.
+`Check.examine` is the only way to run a check. Nothing passes without a detection floor: a check that could not have shown a change is reported
+as not checked.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Check:
     measured: Callable[[View, Finding], MeasuredRate | None] | None = None
 
     def examine(self, view: View) -> Report:
-        """Return what the check reports on the model of *view*: findings, and of everything else a detection floor or why it was not checked."""
+        """Return the report on the model of *view*: findings, detection floors of the rest, and the reasons for gaps."""
         report = Report()
         self.look(view, report)
         report.demand_floors(view)
@@ -119,9 +119,9 @@ class Report:
         self.hypotheses += other.hypotheses
 
     def demand_floors(self, view: View) -> None:
-        """Keep of what was looked at only that in which a change would have been seen; of the rest say why it was not checked.
+        """Turn each passed entry without a known detection floor into a gap with its reason.
 
-        Where something is found and goes on, the check has seen: nothing else can be seen beside it, which its floor says then.
+        An open finding shows that the check works. Its other entries stay, with a floor that says that no more would be detected meanwhile.
         """
         is_found = any(found.onset.ended_ns is None for found in (*self.findings, *self.notes))
         is_lost = view.hole is not None and view.hole.hides(max(window.end_ns for window in view.windows))

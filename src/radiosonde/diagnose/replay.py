@@ -8,12 +8,12 @@ A look uses only earlier data, so one pass through the history gives the same in
   baselines: a fault never becomes the baseline of the next one.
 * *ongoing*: until the evidence for the old level, against half-way between both levels on the log scale, is as strong as what opened the
   incident had to be (10 is enough), over at least `_LEAST_CALM` windows. One quiet window never closes.
-* *bursts*: below the objective, what is over within an hour and ten windows, and is no larger and no longer than two bursts of the last 28 days, is how
-  this model lives. So is what comes at the time of day at which two of them came, whatever its length: a nightly job, the opening of a market on
-  Mondays. It is never opened; it is opened when it outlasts them, or when it has lasted for longer than a burst and a few windows of it are far worse
-  than any of theirs: a rhythm hides no fault.
-* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same incident
-  goes on.
+* *bursts*: below the objective, a rise that is over within an hour and ten windows, and is no larger and no longer than two bursts of the
+  last 28 days, is usual for this model. So is a rise of any length at the time of day of two of them: a nightly job, the
+  opening of a market on Mondays. It is never opened. It is opened when it outlasts them, or when it has outlasted a burst and its rate in a few
+  windows is far above that of all known bursts. A rhythm thus hides no fault.
+* *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same
+  incident goes on.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ def _same(incidents: list[Incident], new: Incident, burst_steps: int) -> Inciden
             if abs(new.onset - former.onset) <= max(2, former.alarm.step - former.onset):
                 return former
         elif overlaps:
-            # What comes by rhythm is not what goes on after it, however long it was.
+            # A rise after a known rhythm is a new one, however long the rhythm lasted.
             lasted = (
                 min(former.recovered - former.onset, burst_steps)
                 if former.is_burst

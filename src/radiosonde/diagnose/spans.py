@@ -218,7 +218,7 @@ class SpanScan:
             self._filled[length] = min(self._filled[length], start // length)
 
     def _fill(self, length: int) -> None:
-        """Bring the dispersion of spans of *length* up to what is summed up; put off until somebody asks, for most looks ask for none."""
+        """Update the dispersion of spans of *length* on first use: most steps need none."""
         first, last = self._filled.get(length, 0), self._known // length
         if first >= last:
             return

@@ -122,7 +122,7 @@ def make_grid(windows: Sequence[Window], beside: Sequence[tuple[int, int]]) -> T
     until = written_until(windows, beside)
     first = max(min(window.start_ns for window in windows), until - _MONTH_NS)
     kept = [window for window in windows if window.start_ns >= first]
-    if not kept:  # nobody has called for a month
+    if not kept:  # no calls for a month
         return None
     for step in _steps(length):
         grid = _laid_out(kept, beside, step, until)

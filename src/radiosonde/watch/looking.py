@@ -3,10 +3,10 @@
 A diagnosis of one model reads all its windows: two seconds for 200 features and two days of minutes. Twenty of them a minute would take
 two thirds of a core, so a diagnosis has two parts:
 
-* At every window the parts that were written since are taken over by detectors that are kept up (`radiosonde.diagnose.live`), a millisecond a
-  model. Whatever changes there (calls fail, or are slower, at some place) makes the model urgent: it is diagnosed at once.
-* The other models are diagnosed in turn, the one looked at longest ago first, as often as a share of a core affords. With few models or
-  features that is at every window.
+* At every window the parts that were written since are taken over by detectors that are kept up (`radiosonde.diagnose.live`), a millisecond
+  a model. Any change there (failing or slow calls) makes the model urgent: it is diagnosed at once.
+* The other models are diagnosed in turn, the least recently diagnosed first, within a share of a core. With few models or features that is
+  at every window.
 
 A window whose end has not come by the wall clock is left out of a diagnosis: an agent writes it in parts every few seconds, and half a
 minute of calls would be taken for a drop. Windows of a replay, whose event time is of another year, are all whole.

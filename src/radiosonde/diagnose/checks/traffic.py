@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def look(view: View, report: Report) -> None:
-    """Look at the traffic of the model of *view*."""
+    """Check the traffic of the model of *view*."""
     served_beside = {*view.beside, *((window.start_ns, window.end_ns) for window in view.runtime)}
     beside = covering(view.windows, sorted(served_beside))
     grid = make_grid(view.windows, beside)
@@ -68,7 +68,7 @@ def _look_at_days(view: View, report: Report, beside: Sequence[tuple[int, int]],
 
 
 def _look_at_seldom(view: View, report: Report, beside: Sequence[tuple[int, int]]) -> None:
-    """Look at a model that is called now and then, or has not been for long."""
+    """Check a model that is called occasionally, or has a short history."""
     seen = look_at_whole(view.windows, beside)
     if seen.rhythm is None:
         called = count(len({window.start_ns for window in view.windows if window.calls}), "window")
