@@ -12,7 +12,11 @@ BACKENDS = (
     Backend("grafana", "dashboards of all models and of one", grafana.make),
     Backend("perses", "the same dashboards for Perses", perses.make),
     Backend("otel-collector", "metrics to Prometheus and ClickHouse, sketches and spans to ClickHouse", collector.make),
-    Backend("clickhouse", "views over the tables of OpenTelemetry's exporter", clickhouse.make),
+    Backend(
+        "clickhouse",
+        "views over the tables of OpenTelemetry's exporter, and a Grafana dashboard of them",
+        clickhouse.make,
+    ),
     Backend("duckdb", "the same views over sealed Parquet", duckdb.make),
     Backend("runbooks", "a page for each alert: cause, verification, roll-back, pitfalls", runbooks.make),
 )

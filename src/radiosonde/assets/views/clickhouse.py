@@ -8,6 +8,7 @@ from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.names import UnknownNameError, check_attributes
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.counts import counts
+from radiosonde.assets.views.dashboard import dashboard
 from radiosonde.assets.views.view import PREFIX, SqlView, expanded, summary_lines
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import metrics
@@ -236,10 +237,11 @@ LEFT JOIN (SELECT {_PROCESS}, max(n) AS memory FROM @levels WHERE {_in([metrics.
 """The relations of answers, from the metrics of the registry."""
 
 
-def make(_: AssetOptions) -> list[Asset]:
-    """Return the file."""
+def make(options: AssetOptions) -> list[Asset]:
+    """Return the views, and a dashboard that reads them."""
     statements = [_statement(view) for view in (*INCREASES, *COUNTS, *ANSWERS)]
-    return [Asset("views.sql", "\n\n".join([_HEAD, *statements]) + "\n")]
+    views = "\n\n".join([_HEAD, *statements]) + "\n"
+    return [Asset("views.sql", views), Asset("grafana.json", dashboard(options))]
 
 
 def _statement(view: SqlView) -> str:

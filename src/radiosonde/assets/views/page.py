@@ -23,6 +23,7 @@ $ radiosonde assets duckdb --out views-duckdb
 views-duckdb/views.sql
 $ radiosonde assets clickhouse --out views-clickhouse
 views-clickhouse/views.sql
+views-clickhouse/grafana.json
 ```
 
 In DuckDB, each view is a table macro:
