@@ -35,6 +35,7 @@ a model has anyway. One round:
 | failures: ten worlds at three loads, with rates that wander, cluster, burst or differ by series | every minute | 0 | 7.0 |
 | latency: four worlds at three loads, among them one that stalls every hour | every minute | 0 | 2.8 |
 | processes: deployed thrice a day, nightly and hourly jobs, office hours, scaled to nothing | every minute | 0 | 1.2 |
+| features: both versions of the flight year, March to December, 14 features | every half hour | 0 | 20.4 |
 
 Incidents that `radiosonde watch` finds page too; [their false alarms](diagnose.md) are measured apart.
 
