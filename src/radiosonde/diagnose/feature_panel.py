@@ -187,6 +187,9 @@ def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None
 
 def _distinct(values: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the distinct values in order, with the rows of each."""
+    if rows.max() == 1:  # sketches of a minute hold each value itself; sorting them takes a fifth of ordering them
+        found, held = np.unique(values, return_counts=True)
+        return found, held.astype(np.float64)
     order = np.argsort(values)
     values = values[order]
     at = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))

@@ -9,13 +9,13 @@ its dataclass field, or the one of its declaration. A field without either is re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde.model import Window
 from radiosonde.model.fields import DeclaredField, Stored, declarations, names_first
-from radiosonde.store.shapes import HEADS, SHAPES, Document, Shape, Span, Target, occupied
+from radiosonde.store.shapes import HEADS, SHAPES, Document, Plain, Shape, Span, Target, occupied
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -205,10 +205,21 @@ def _head_names(place: FieldLocation) -> tuple[str, ...]:
 
 
 class _Source(NamedTuple):
-    """Where one field of a group is read from: structs below the row, outermost first, and its place in former versions."""
+    """Where one field of a group is read from.
+
+    Attributes:
+        field: name of the field.
+        document: number of the document that holds it, in `GroupReader`.
+        name: its name there.
+        decode: for a field whose value needs nothing but itself: what makes it of what is in the document.
+        shape: for any field.
+        former: its place in stores of former versions.
+    """
 
     field: str
-    below: tuple[str, ...]
+    document: int
+    name: str
+    decode: Callable[[Any, Mapping[str, Any]], Any] | None
     shape: Shape
     former: tuple[str, ...]
 
@@ -227,16 +238,17 @@ class GroupReader:
         order = names_first(self._kind)
         held.sort(key=lambda place: order.index(place.field))
         self._per_feature = [place.field.name for place in held if place.column in FEATURE_TABLES]
-        self._sources = [
-            _Source(
-                place.field.name,
-                (place.column, *place.path)[:-1],
-                _shape(place.kind, place.field, (place.column, *place.path)[-1]),
-                tuple(place.field.formerly.split(".")) if place.field.formerly else (),
-            )
-            for place in held
-            if place.column not in FEATURE_TABLES
-        ]
+        kept = [place for place in held if place.column not in FEATURE_TABLES]
+        # Looked up once per window, not once per field: a month of windows has two million fields.
+        self._documents = list(dict.fromkeys((place.column, *place.path)[:-1] for place in kept))
+        self._sources = [self._source(place) for place in kept]
+
+    def _source(self, place: FieldLocation) -> _Source:
+        *below, name = place.column, *place.path
+        shape = _shape(place.kind, place.field, name)
+        former = tuple(place.field.formerly.split(".")) if place.field.formerly else ()
+        decode = shape.decode if isinstance(shape, Plain) else None
+        return _Source(place.field.name, self._documents.index(tuple(below)), name, decode, shape, former)
 
     def read(self, columns: Mapping[str, Any], features: Mapping[str, Any]) -> Any:
         """Return the group; None where the column of its first field is NULL.
@@ -251,14 +263,22 @@ class GroupReader:
         if columns[self._first] is None:
             return None
         values = {name: features[name] for name in self._per_feature}
-        for name, below, shape, former in self._sources:
-            document = _below(columns, below)
-            if former and (document is None or document.get(shape.name) is None):
-                held = _below(columns, former[:-1])
-                # With what stands beside it: the head of its shape is in the same document.
-                document = None if held is None else {**held, shape.name: held.get(former[-1])}
-            values[name] = _read(shape, document, values)
+        documents = [_below(columns, below) for below in self._documents]
+        for field, number, name, decode, shape, former in self._sources:
+            document = documents[number]
+            found = None if document is None else document.get(name)
+            if found is None:
+                values[field] = _read(shape, _former(shape, columns, former), values)
+            else:
+                values[field] = shape.read(document, values) if decode is None else decode(found, values)
         return self._kind(**values)
+
+
+def _former(shape: Shape, columns: Mapping[str, Any], former: tuple[str, ...]) -> Document | None:
+    """Return a document that has a field where this version looks for it, from its place in former versions; None without one."""
+    held = _below(columns, former[:-1]) if former else None
+    # With what stands beside it: the head of its shape is in the same document.
+    return None if held is None else {**held, shape.name: held.get(former[-1])}
 
 
 def _below(document: Document | None, steps: tuple[str, ...]) -> Document | None:

@@ -73,7 +73,7 @@ class Plain(Shape):
     def __init__(self, kind: type, field: DeclaredField, name: str) -> None:
         super().__init__(kind, field, name)
         self._encode, self._field = plain(field), field.name
-        self._decode = self._decoder()
+        self.decode = self._decoder()
 
     def write(self, target: Target, group: Any, span: Span) -> None:
         """Write it as it is."""
@@ -81,7 +81,7 @@ class Plain(Shape):
 
     def read(self, document: Document, values: Mapping[str, Any]) -> Any:
         """Return it, tables with their shape."""
-        return self._decode(document[self.name], values)
+        return self.decode(document[self.name], values)
 
     def _decoder(self) -> Callable[[Any, Mapping[str, Any]], Any]:
         field, cast = self.field, _CASTS.get(self.field.dtype, int)
@@ -247,6 +247,8 @@ class Lines(Shape):
     def read(self, document: Document, values: Mapping[str, Any]) -> Any:
         """Return the tables by their names."""
         field = self.field
+        if not len(document[self.name]):  # nearly always: nothing was taken back
+            return {}
         shape = [axis_size(self.kind, axis)(values) for axis in field.axes]
         tables: dict[tuple[str, ...], NDArray[Any]] = {}
         for line in document[self.name]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import shutil
 import sqlite3
@@ -65,6 +66,21 @@ def test_findings_exit_with_1_and_name_the_store_in_the_next_steps(broken, capsy
     assert f"sqlite3 -box '{broken}'" in shown
     assert f"report: {report}" in shown
     assert "wind_speed arrives in another unit" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+@pytest.mark.parametrize("store", ["missing.sqlite", "empty.sqlite"])
+def test_the_garbage_collector_is_left_as_it_was(store, was_enabled, tmp_path, capsys):
+    """A diagnosis pauses the collector, and puts it back, also when the store cannot be read."""
+    path = tmp_path / store
+    if store == "empty.sqlite":
+        StoreWriter(path).close()
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        main(["diagnose", str(path)])
+        assert gc.isenabled() == was_enabled
+    finally:
+        gc.enable()
 
 
 def test_json_is_one_document_and_nothing_else(broken, capsys):
