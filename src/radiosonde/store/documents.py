@@ -267,7 +267,7 @@ class GroupReader:
         for field, number, name, decode, shape, former in self._sources:
             document = documents[number]
             found = None if document is None else document.get(name)
-            if found is None:
+            if document is None or found is None:
                 values[field] = _read(shape, _former(shape, columns, former), values)
             else:
                 values[field] = shape.read(document, values) if decode is None else decode(found, values)
