@@ -36,7 +36,7 @@ ORDERS = {
     "calibration": "ece",
     "health": "cpu_s",
 }
-"""What the rows of a view are sorted by, largest first; the others keep the order of their columns."""
+"""Columns by which the rows of a view are sorted, largest first; rows of the other views keep the order of their columns."""
 _COLUMNS, _HEIGHT, _MOST = 24, 9, 200
 _SOURCE = {"type": "grafana-clickhouse-datasource", "uid": "${datasource}"}
 _INTERVAL = "t0 = '${__from:date:YYYY-MM-DD HH:mm:ss}', t1 = '${__to:date:YYYY-MM-DD HH:mm:ss}'"
