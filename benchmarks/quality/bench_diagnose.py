@@ -103,7 +103,7 @@ def healthy(stretches: range) -> None:
     for first_day in stretches:
         profile = reference(first_day - 59)
         diagnosis = check(windows(first_day, profile=profile), {("delays", "v1"): profile})
-        alarmed += not diagnosis.healthy
+        alarmed += bool(diagnosis.findings)
         noted += len(diagnosis.notes)
         for finding in diagnosis.findings:
             counts[finding.name] += 1

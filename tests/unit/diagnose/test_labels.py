@@ -15,6 +15,8 @@ from benchmarks.quality.label_stream import DAY_S, START_NS, Stream, stream, win
 from radiosonde.diagnose import check, print_diagnosis, render_html
 
 HOUR_NS = 3_600 * 10**9
+REQUIRED = ("errors", "labels")
+"""Subjects that the streams hold: their calls have no durations."""
 
 
 def quick(days, seed, **drift):
@@ -62,7 +64,7 @@ def test_a_healthy_feed_gives_figures_with_interval_and_coverage():
     """Both scores of each version, no finding."""
     made = windows(quick(21, 2), as_of_s=21 * DAY_S, step_s=HOUR_S)
     canary = [replace(window, key=window.key._replace(version="2")) for window in windows(quick(21, 3), as_of_s=21 * DAY_S, step_s=HOUR_S)]  # fmt: skip
-    diagnosis = check([*made, *canary], {})
+    diagnosis = check([*made, *canary], {}, require=REQUIRED)
     assert diagnosis.healthy
     assert [(figure.where.version, figure.metric) for figure in diagnosis.quality] == [
         ("1", "error_rate"), ("1", "auc"), ("2", "error_rate"), ("2", "auc"),
@@ -117,7 +119,8 @@ def test_scores_that_foresee_the_errors_are_not_called_concept_drift():
 @pytest.mark.parametrize("seed", range(4))
 def test_slow_labels_and_no_change_are_no_finding(seed):
     """Neither the feed nor the quality, though raw figures of young predictions look far better than old ones."""
-    assert check(windows(stream(91, seed=seed), as_of_s=91 * DAY_S, step_s=6 * HOUR_S), {}).healthy
+    made = windows(stream(91, seed=seed), as_of_s=91 * DAY_S, step_s=6 * HOUR_S)
+    assert check(made, {}, require=REQUIRED).healthy
 
 
 def test_windows_without_lags_are_checked_as_before_and_say_what_is_missing():
