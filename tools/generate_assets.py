@@ -17,11 +17,14 @@ from radiosonde.assets.views.page import views_page
 RUNBOOKS = ("docs/runbooks/", "integrations/prometheus/runbooks/")
 """Folders of the runbooks: part of the documentation, and beside the rules, whose links lead there."""
 
+CHAIN = "compose"
+"""The backend whose folder is ``integrations`` itself, where the files that it mounts already are."""
+
 
 def generated() -> dict[str, str]:
     """Return the content of every generated file by its path in the repository."""
     files = {
-        f"integrations/{backend.name}/{asset.path}": asset.content
+        "/".join(["integrations", *([] if backend.name == CHAIN else [backend.name]), asset.path]): asset.content
         for backend in BACKENDS
         if backend.name != "runbooks"
         for asset in backend.make(AssetOptions())

@@ -18,8 +18,13 @@ _OURS = 'component="radiosonde"'
 
 def make(options: AssetOptions) -> list[Asset]:
     """Return the file."""
+    return [Asset("alertmanager.yml", yaml_text(routing_document(options), _COMMENT))]
+
+
+def routing_document(options: AssetOptions) -> dict[str, Any]:
+    """Return routes, inhibitions, and receivers without a configuration."""
     place = [*options.by, label(names.MODEL_NAME)]
-    document: dict[str, Any] = {
+    return {
         "route": {
             "receiver": "radiosonde-ticket",
             "group_by": place,
@@ -59,4 +64,3 @@ def make(options: AssetOptions) -> list[Asset]:
         ],
         "receivers": [{"name": f"radiosonde-{tier}"} for tier in ("page", "ticket", "shown")],
     }
-    return [Asset("alertmanager.yml", yaml_text(document, _COMMENT))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radiosonde.assets import alertmanager, collector, grafana, perses, prometheus, runbooks
+from radiosonde.assets import alertmanager, collector, compose, grafana, helm, perses, prometheus, runbooks
 from radiosonde.assets.asset import Backend
 from radiosonde.assets.views import clickhouse, duckdb
 
@@ -18,5 +18,7 @@ BACKENDS = (
         clickhouse.make,
     ),
     Backend("duckdb", "the same views over sealed Parquet", duckdb.make),
+    Backend("compose", "a compose file for the whole chain, with every file that it mounts", compose.make),
+    Backend("helm", "values for the charts kube-prometheus-stack, opentelemetry-collector and grafana", helm.make),
     Backend("runbooks", "a page for each alert: cause, verification, roll-back, pitfalls", runbooks.make),
 )

@@ -7,9 +7,19 @@ from typing import Any
 from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.yaml_text import yaml_text
 
+OTLP_HTTP, OTLP_GRPC = 4318, 4317
+METRICS_PORT = 9464
+"""Port of the page that Prometheus scrapes."""
+HEALTH_PORT = 13133
+DATABASE = "otel"
+"""Database of ClickHouse that holds the tables of the exporter, and our views."""
+ENDPOINT, USER, PASSWORD = "CLICKHOUSE_ENDPOINT", "CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD"
+"""Environment variables that `collector_document` reads."""
+
 _COMMENT = """\
 OpenTelemetry Collector (contrib, 0.120 or later) for Radiosonde. Made by: radiosonde assets otel-collector
-Checked against the documentation, and not run: no test has a Collector binary. Set CLICKHOUSE_ENDPOINT, as tcp://clickhouse:9000
+Checked against the documentation, and not run: no test has a Collector binary. Set CLICKHOUSE_ENDPOINT, as tcp://clickhouse:9000,
+and CLICKHOUSE_USER and CLICKHOUSE_PASSWORD unless ClickHouse's default user has no password.
 Services send to port 4318: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318"""
 
 _ROTEL = """\
@@ -35,13 +45,18 @@ _LARGEST_REQUEST = 16 << 20
 
 def make(_: AssetOptions) -> list[Asset]:
     """Return the Collector's configuration, and rotel's environment."""
+    return [Asset("collector.yaml", yaml_text(collector_document(), _COMMENT)), Asset("rotel.env", _ROTEL)]
+
+
+def collector_document() -> dict[str, Any]:
+    """Return the Collector's configuration."""
     into_clickhouse = {"receivers": ["otlp"], "processors": ["memory_limiter", "batch"], "exporters": ["clickhouse"]}
-    document: dict[str, Any] = {
+    return {
         "receivers": {
             "otlp": {
                 "protocols": {
-                    "http": {"endpoint": "0.0.0.0:4318", "max_request_body_size": _LARGEST_REQUEST},
-                    "grpc": {"endpoint": "0.0.0.0:4317", "max_recv_msg_size_mib": _LARGEST_REQUEST >> 20},
+                    "http": {"endpoint": f"0.0.0.0:{OTLP_HTTP}", "max_request_body_size": _LARGEST_REQUEST},
+                    "grpc": {"endpoint": f"0.0.0.0:{OTLP_GRPC}", "max_recv_msg_size_mib": _LARGEST_REQUEST >> 20},
                 }
             }
         },
@@ -52,8 +67,11 @@ def make(_: AssetOptions) -> list[Asset]:
         },
         "exporters": {
             "clickhouse": {
-                "endpoint": "${env:CLICKHOUSE_ENDPOINT}",
-                "database": "otel",
+                "endpoint": f"${{env:{ENDPOINT}}}",
+                # Empty where the variables are not set, and then those of the endpoint or of the server.
+                "username": f"${{env:{USER}}}",
+                "password": f"${{env:{PASSWORD}}}",
+                "database": DATABASE,
                 "create_schema": True,
                 "ttl": "720h",
                 "timeout": "10s",
@@ -61,7 +79,7 @@ def make(_: AssetOptions) -> list[Asset]:
                 "retry_on_failure": {"enabled": True, "initial_interval": "5s", "max_interval": "30s", "max_elapsed_time": "300s"},
             },
             "prometheus": {
-                "endpoint": "0.0.0.0:9464",
+                "endpoint": f"0.0.0.0:{METRICS_PORT}",
                 "add_metric_suffixes": True,
                 "enable_open_metrics": True,
                 # A series of a process that has ended stays for as long, so that a rate over five minutes sees its end.
@@ -69,7 +87,7 @@ def make(_: AssetOptions) -> list[Asset]:
                 "resource_to_telemetry_conversion": {"enabled": False},
             },
         },
-        "extensions": {"health_check": {"endpoint": "0.0.0.0:13133"}},
+        "extensions": {"health_check": {"endpoint": f"0.0.0.0:{HEALTH_PORT}"}},
         "service": {
             "extensions": ["health_check"],
             "pipelines": {
@@ -80,4 +98,3 @@ def make(_: AssetOptions) -> list[Asset]:
             },
         },
     }  # fmt: skip
-    return [Asset("collector.yaml", yaml_text(document, _COMMENT)), Asset("rotel.env", _ROTEL)]

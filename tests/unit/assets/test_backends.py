@@ -51,7 +51,7 @@ def test_promtool_accepts_the_rules(options, tmp_path, require_program):
     """Syntax, templates and duplicates, by Prometheus' own check."""
     for name, text in files(options).items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     promtool = require_program("promtool")
     ran = subprocess.run(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.prometheus.alerts import alerts
 from radiosonde.assets.prometheus.answers import answer_rules
 from radiosonde.assets.prometheus.features import feature_rules
 from radiosonde.assets.prometheus.labels import label_rules
-from radiosonde.assets.prometheus.rules import Promql, rule_file
+from radiosonde.assets.prometheus.rules import Promql, rule_document
 from radiosonde.assets.prometheus.runtime import runtime_rules
 from radiosonde.assets.prometheus.scrape import KUBERNETES, SCRAPE
 from radiosonde.assets.prometheus.traffic import traffic_rules
+from radiosonde.assets.yaml_text import yaml_text
 
 _RULES = """\
 Recording rules over the metrics of Radiosonde. Made by: radiosonde assets prometheus
@@ -21,8 +24,22 @@ severity page: somebody is called. ticket: somebody looks the next day. info: sh
 Every alert has a runbook at its runbook_url: radiosonde assets runbooks writes the pages; --runbooks says where you serve them."""
 
 
+RULES, ALERTS = "rules.yml", "alerts.yml"
+
+
 def make(options: AssetOptions) -> list[Asset]:
     """Return the files."""
+    documents = rule_documents(options)
+    return [
+        Asset(RULES, yaml_text(documents[RULES], _RULES)),
+        Asset(ALERTS, yaml_text(documents[ALERTS], _ALERTS)),
+        Asset("scrape.yml", SCRAPE),
+        Asset("scrape-kubernetes.yml", KUBERNETES),
+    ]
+
+
+def rule_documents(options: AssetOptions) -> dict[str, dict[str, Any]]:
+    """Return the content of the rule files, by file."""
     promql = Promql(options.by)
     groups = [
         traffic_rules(promql, options),
@@ -31,9 +48,4 @@ def make(options: AssetOptions) -> list[Asset]:
         label_rules(promql),
         runtime_rules(promql),
     ]
-    return [
-        Asset("rules.yml", rule_file(groups, _RULES)),
-        Asset("alerts.yml", rule_file([alerts(promql, options)], _ALERTS)),
-        Asset("scrape.yml", SCRAPE),
-        Asset("scrape-kubernetes.yml", KUBERNETES),
-    ]
+    return {RULES: rule_document(groups), ALERTS: rule_document([alerts(promql, options)])}

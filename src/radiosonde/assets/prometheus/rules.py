@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from radiosonde.assets.names import Matchers, Part, check_attributes, label, series
-from radiosonde.assets.yaml_text import yaml_text
 from radiosonde.semconv import attributes as names
 
 VERSION = (names.MODEL_NAME, names.MODEL_VERSION)
@@ -94,15 +93,14 @@ class Promql(NamedTuple):
         return f"sum by ({labels}) (increase({series(metric, where, part)}[{window}]))"
 
 
-def rule_file(groups: Sequence[Group], comment: str) -> str:
-    """Return the text of a rule file."""
-    document = {
+def rule_document(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return the content of a rule file, which is that of a ``PrometheusRule`` too."""
+    return {
         "groups": [
             {"name": group.name, "interval": group.interval, "rules": [_rule(rule) for rule in group.rules]}
             for group in groups
         ]
     }
-    return yaml_text(document, comment)
 
 
 def _rule(rule: Record | Alert) -> dict[str, Any]:
