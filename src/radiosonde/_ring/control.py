@@ -4,7 +4,7 @@
 
     words    8 x 8 bytes: taken, open, three commits, sealed, displaced, 0
     left     capacity bytes: 1 where a slot's record is below `taken` and was not taken, because it was still in flight
-    buffers  3 x `TALLY_BYTES` of entries (`radiosonde._ring.tally.ENTRY`)
+    buffers  3 x `tally_bytes` of entries (`radiosonde._ring.tally.ENTRY`)
 
 ``taken``: the consumer has taken all records below it, except pending records and those the writer had reclaimed.
 ``open``: number of the open tally times 4, plus the buffer it is in. ``commit`` of a buffer: the index below which records are reclaimed,
@@ -16,8 +16,9 @@ a process killed at any instruction leaves each record to exactly one of the two
 together with the tally's number, and only then returns the buffer: the successor of a killed consumer knows by the number whether the
 sealed tally was counted.
 
-A tally that outgrows its buffer is merged into the spare one, seconds becoming minutes, hours and days until it fits: exact
-counts in coarser windows. Everything here is under the ring's lock (`radiosonde._ring.slot_lock`), except `given`.
+A tally that outgrows its buffer is merged into the spare one, first by second, then by minute, hour and day until it fits: exact counts,
+dated by the last second that was counted in that time. Series beyond that are lost and their calls returned, never a part of a series: its
+calls, classes and durations agree. Everything here is under the ring's lock (`radiosonde._ring.slot_lock`), except `given`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._ring.tally import CONFIDENCES, ENTRY, PHASE_SUMS, calls_of, merge, take_apart
+from radiosonde._ring.layout import FEWEST_SLOTS
+from radiosonde._ring.tally import ENTRY, coarsen, fit, merge
 
 WORDS_BYTES: Final = 64
-TALLY_BYTES: Final = 128 << 10
-ENTRIES: Final = TALLY_BYTES // ENTRY.itemsize
+TALLY_BYTES: Final = 1 << 20
+"""Bytes of a buffer: 200 series of 80 durations, classes and confidences each, twice. Pages that are not written take no memory."""
+SMALLEST_TALLY_BYTES: Final = 128 << 10
+"""The same in a ring of the fewest slots, which hands counts over to an agent and has to find room in a full spool."""
 
 _TAKEN, _OPEN, _COMMITS, _SEALED, _DISPLACED = 0, 1, 2, 5, 6
 _COUNT_BITS, _COUNT_MASK = 24, (1 << 24) - 1
@@ -44,7 +48,12 @@ _COARSER_S = (60, 3600, 86400, 1 << 40)
 
 def size_bytes(capacity: int) -> int:
     """Return the size of the control area of a ring of *capacity* slots."""
-    return WORDS_BYTES + _padded(capacity) + _BUFFERS * TALLY_BYTES
+    return WORDS_BYTES + _padded(capacity) + _BUFFERS * tally_bytes(capacity)
+
+
+def tally_bytes(capacity: int) -> int:
+    """Return the size of each buffer of a ring of *capacity* slots."""
+    return TALLY_BYTES if capacity > FEWEST_SLOTS else SMALLEST_TALLY_BYTES
 
 
 def _padded(capacity: int) -> int:
@@ -80,8 +89,10 @@ class Control:
         self.left = np.frombuffer(memory, dtype=np.bool_, count=capacity, offset=offset + WORDS_BYTES)
         self._flags = memoryview(memory)[offset + WORDS_BYTES : offset + WORDS_BYTES + capacity]
         first = offset + WORDS_BYTES + _padded(capacity)
+        size = tally_bytes(capacity)
+        self._most = size // ENTRY.itemsize
         self._buffers = [
-            np.frombuffer(memory, dtype=ENTRY, count=ENTRIES, offset=first + number * TALLY_BYTES)
+            np.frombuffer(memory, dtype=ENTRY, count=self._most, offset=first + number * size)
             for number in range(_BUFFERS)
         ]
 
@@ -136,23 +147,24 @@ class Control:
         """Reclaim the records below *upto*; *entries* count those that the consumer has not taken.
 
         Returns:
-            Number of calls not counted because the tally is full even after merging: thousands of series at once.
+            Number of calls not counted because the tally is full even after merging: its series have more counts than it has entries.
         """
         if self._words[_SEALED] == self._words[_OPEN] + 4:
             self._words[_SEALED] = 0  # a consumer was killed while it sealed this tally
         number = self._words[_OPEN] & 3
         held = self._words[_COMMITS + number] & _COUNT_MASK
-        if held + len(entries) > ENTRIES:
-            number, held = self._merge(number, held, ENTRIES - min(len(entries), ENTRIES // 2))
-        fitting = entries if held + len(entries) <= ENTRIES else entries[: ENTRIES - held]
+        lost = 0
+        if held + len(entries) > self._most:
+            number, held, lost = self._merge(number, held, self._most - min(len(entries), self._most // 2))
+        fitting, uncounted = fit(entries, self._most - held)
         self._buffers[number][held : held + len(fitting)] = fitting
         self._words[_COMMITS + number] = upto << _COUNT_BITS | held + len(fitting)
-        return 0 if fitting is entries else calls_of(entries[len(fitting) :])
+        return lost + uncounted
 
     def add(self, entries: NDArray[Any]) -> int:
         """Add entries counted elsewhere; return the number of calls not counted, like `reclaim`."""
-        parts = range(0, len(entries), ENTRIES // 2)
-        return sum(self.reclaim(self.given, entries[start : start + ENTRIES // 2]) for start in parts)
+        parts = range(0, len(entries), self._most // 2)
+        return sum(self.reclaim(self.given, entries[start : start + self._most // 2]) for start in parts)
 
     def open_tally(self) -> NDArray[Any]:
         """Return a copy of the entries counted by writers since the last tally was sealed."""
@@ -162,26 +174,24 @@ class Control:
         """Discard the entries returned by `open_tally`: they were counted elsewhere."""
         self._words[_COMMITS + (self._words[_OPEN] & 3)] = self.given << _COUNT_BITS
 
-    def _merge(self, number: int, held: int, wanted: int) -> tuple[int, int]:
-        """Merge the open tally into the spare buffer, to *wanted* entries at most if that is possible."""
+    def _merge(self, number: int, held: int, wanted: int) -> tuple[int, int, int]:
+        """Merge the open tally into the spare buffer, to *wanted* entries at most.
+
+        Returns:
+            Number of the buffer, its entries, and the calls of series for which there was no room.
+        """
         entries = merge(self._buffers[number][:held])
         for length_s in _COARSER_S:
             if len(entries) <= wanted // 2:
                 break
-            entries["second"] -= entries["second"] % length_s if length_s < _COARSER_S[-1] else 0
-            if length_s == _COARSER_S[-1] and len(entries):
-                entries["second"] = entries["second"].max()
-            entries = merge(entries)
-        if len(entries) > wanted:  # many classes in many series: details are dropped before counts
-            kind = take_apart(entries).kind
-            entries = entries[(kind != CONFIDENCES) & (kind != PHASE_SUMS)]
-        entries = entries[:wanted]
+            entries = merge(coarsen(entries, length_s))
+        entries, lost = fit(entries, wanted)
         opened, sealed = self._words[_OPEN], self._words[_SEALED]
         spare = next(each for each in range(_BUFFERS) if each != number and not (sealed and each == sealed & 3))
         self._buffers[spare][: len(entries)] = entries
         self._words[_COMMITS + spare] = self.given << _COUNT_BITS | len(entries)
         self._words[_OPEN] = opened & ~3 | spare
-        return spare, len(entries)
+        return spare, len(entries), lost
 
     # The consumer ----------------------------------------------------------------------------------------------------
 
@@ -223,7 +233,7 @@ class Control:
     @property
     def is_half_full(self) -> bool:
         """Whether the open tally fills half of its buffer."""
-        return self._opened * 2 >= ENTRIES
+        return self._opened * 2 >= self._most
 
     @property
     def _opened(self) -> int:

@@ -6,7 +6,7 @@
     headers  capacity x 128 bytes, see `HEADER`
     rows     capacity x features x 8 bytes   float64: the feature row; NaN missing, +-inf invalid, categories as codes
     control  64 bytes, then capacity bytes, see `radiosonde._ring.control`; begins at a multiple of 4096
-    tallies  3 x `TALLY_BYTES`, see `radiosonde._ring.tally_log`
+    tallies  3 x `tally_bytes`, see `radiosonde._ring.control`
 
 A record's index counts up from 0 for the life of the ring; its slot is ``index % capacity``. The last word of a header
 is the mark: ``(index + 1) * 4 + state``. If the index in a slot's mark differs from the expected one, the record is gone (larger) or has
@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 
 MAGIC: Final = b"RADIOSND"
-VERSION: Final = 2
+VERSION: Final = 3
 PAGE_BYTES: Final = 4096
 HEADER_BYTES: Final = 128
 PHASES: Final = 6
@@ -36,6 +36,9 @@ WAKES: Final = 2
 """Number of times the writer wakes the consumer of its own process while it fills the ring once: at each half, so that the other half is
 free while the first is drained. A polling consumer would take the interpreter lock from the callers for every poll of nearly empty rings
 (bench_served)."""
+
+FEWEST_SLOTS: Final = 64
+"""Slots of the smallest ring."""
 
 SEGMENTS: Final = 8
 """Parts of a ring that its writer reclaims one at a time. One of them is kept free ahead of the writers."""
@@ -170,9 +173,9 @@ def prediction_id(start_ns: int, nonce: int, index: int) -> str:
 
 
 def slots_for(total_bytes: int, features: int) -> int:
-    """Return the largest power of two of slots that fits into *total_bytes*, at least 64."""
+    """Return the largest power of two of slots that fits into *total_bytes*, at least `FEWEST_SLOTS`."""
     stride = HEADER_BYTES + 8 * features
-    fitting = max(64, total_bytes // stride)
+    fitting = max(FEWEST_SLOTS, total_bytes // stride)
     return 1 << (fitting.bit_length() - 1)
 
 

@@ -132,6 +132,31 @@ def merge(entries: NDArray[Any]) -> NDArray[Any]:
     return merged
 
 
+def coarsen(entries: NDArray[Any], length_s: int) -> NDArray[Any]:
+    """Return sorted *entries* (see `merge`), each dated by the last second among those in the same *length_s* seconds.
+
+    By the last second and not by the start of that time: what was counted within some seconds stays within them.
+    """
+    coarse = entries.copy()
+    if len(entries):
+        spans = entries["second"] // length_s
+        last = np.flatnonzero(np.append(np.diff(spans) != 0, True))
+        coarse["second"] = np.repeat(entries["second"][last], np.diff(last, prepend=-1))
+    return coarse
+
+
+def fit(entries: NDArray[Any], room: int) -> tuple[NDArray[Any], int]:
+    """Return the entries of as many series as have room, those with the lowest codes first, and the number of calls of the others."""
+    if len(entries) <= room:
+        return entries, 0
+    order = np.argsort(entries["key"] >> np.uint64(_SERIES), kind="stable")
+    series = (entries["key"] >> np.uint64(_SERIES))[order]
+    stops = np.append(np.flatnonzero(np.diff(series)) + 1, len(series))
+    fitting = stops[stops <= room]
+    kept = int(fitting[-1]) if len(fitting) else 0
+    return entries[order[:kept]], calls_of(entries[order[kept:]])
+
+
 class _Rows(NamedTuple):
     """Rows to count: the record of the chunk of each (None: one row per record), and the weight of each."""
 

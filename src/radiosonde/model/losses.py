@@ -11,7 +11,7 @@ from typing import Final
 RING_OVERWRITTEN: Final = "ring_overwritten"
 """Records overwritten in the ring and not counted. An agent was stopped or killed between draining them and committing them, or a
 signal handler that interrupted a reclaim made more predictions than there was room for. A slow consumer loses none, because
-writers count the records that they overwrite."""
+writers count the records that they overwrite, unless their series have more counts than a tally has room for."""
 
 RING_ABANDONED: Final = "ring_abandoned"
 """Slots reserved and never written, because the thread ended in between."""

@@ -65,7 +65,7 @@ def test_the_page_and_the_places_of_headers_and_rows():
     magic, version, header_bytes, capacity, features, pages, schema_bytes, nonce, pid, cursor = struct.unpack_from(
         "<8sIIQIIQQQQ", ring.memory, 0
     )
-    assert (magic, version, header_bytes, features, cursor) == (b"RADIOSND", 2, 128, 3, 0)
+    assert (magic, version, header_bytes, features, cursor) == (b"RADIOSND", 3, 128, 3, 0)
     assert (capacity, nonce, pid) == (256, ring.nonce, os.getpid())
     assert pages * 4096 == ring.header_offset == 8192
     assert json.loads(ring.memory[4096 : 4096 + schema_bytes]) == {"model": "m", "features": ["ä", "b", "c"]}

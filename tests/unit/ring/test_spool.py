@@ -156,7 +156,7 @@ def damage(content: bytearray, how: str) -> bytes:
         ("short page", "damaged, or not a ring"),
         ("cut", "damaged, or not a ring"),
         ("foreign", "damaged, or not a ring"),
-        ("newer", "layout 99, this version reads 2"),
+        ("newer", "layout 99, this version reads 3"),
         ("names", "damaged, or not a ring"),
     ],
 )
