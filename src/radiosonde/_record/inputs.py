@@ -24,7 +24,7 @@ from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, OTHER_WI
 from radiosonde._record.encoding import Encoder, listed
 from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar, rows_of_column
 from radiosonde._record.schema import INVALID, NAN, Schema
-from radiosonde._record.shapes import Form, as_mapping, attribute_names, attribute_reader, recognise
+from radiosonde._record.shapes import TYPES_KNOWN, Form, as_mapping, attribute_names, attribute_reader, recognise
 from radiosonde._record.summaries import (
     CHUNK_VALUES,
     READ_VALUES,
@@ -55,9 +55,6 @@ ROW_VALUES = 12
 
 SERIES_VALUES = 200
 """The same for a row that is a pandas Series, whose labels are inspected too: 25 us."""
-
-TYPES_KNOWN = 64
-"""Types whose reader is remembered; then they are forgotten, because a type may be made for every request."""
 
 _DOUBLES = "dfe?bhilqBHILQ"
 """Types of numpy's that fit into a double without a warning: all numbers but complex and extended ones."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from radiosonde._clock import monotonic_ns
+from radiosonde._record.shapes import TYPES_KNOWN
 from radiosonde._record.token import CURRENT, ENDED, OUTER, SPAN, START_NS, WRITER, Token
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ SETTLED: set[type] = _Types((
 ))  # fmt: skip
 """Types of results that are complete when returned; the wrapper checks this set itself."""
 
-_MOST_SETTLED = 1024
-"""Largest number of types kept; bounds the memory of types that are created while a process runs."""
+_ALWAYS = frozenset(SETTLED)
 
 _MORE = ("__aenter__", "__enter__", "__aiter__", "__iter__", "__next__", "__call__")
 """Methods that Python looks up on the type, where a proxy has none."""
@@ -70,8 +70,9 @@ def is_later(result: object) -> bool:
     kind = type(result)  # the type alone: a user's object may raise on any attribute access
     if _has(kind, "__await__") or issubclass(kind, _GENERATORS) or _is_future(kind):
         return True
-    if len(SETTLED) < _MOST_SETTLED:
-        SETTLED.add(kind)
+    if len(SETTLED) >= TYPES_KNOWN:
+        SETTLED.intersection_update(_ALWAYS)
+    SETTLED.add(kind)
     return False
 
 

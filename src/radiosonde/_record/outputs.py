@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
 from radiosonde._record.row_counts import SUM_SLACK, is_pair
-from radiosonde._record.shapes import Form, as_array, as_mapping, attribute_names, recognise
+from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, class_text, losses
 from radiosonde.model.classes import bare, plain_class
@@ -106,6 +106,7 @@ class OutputReader:
             type(None): lambda _: NOTHING,
         }
         self._settle()
+        self._lasting = frozenset(self.by_type)
 
     def _settle(self) -> None:
         """Choose how plain values are read, by the task."""
@@ -137,8 +138,19 @@ class OutputReader:
         """Return the summary of a single row's output; exceptions of the user's object propagate."""
         reader = self.by_type.get(type(value))
         if reader is None:
+            if len(self.by_type) >= TYPES_KNOWN:
+                self._forget_types()
             reader = self.by_type[type(value)] = self._reader_for(value)
         return reader(value)
+
+    def _forget_types(self) -> None:
+        """Forget the types of answers but the plain ones: an application may make a type per request, which nothing else keeps.
+
+        The plain ones stay all the time, because another thread may be reading an answer.
+        """
+        for known in list(self.by_type):
+            if known not in self._lasting:
+                self.by_type.pop(known, None)
 
     def _reader_for(self, value: object) -> Callable[[Any], Summary]:
         if isinstance(value, np.generic):

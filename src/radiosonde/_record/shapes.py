@@ -21,6 +21,9 @@ from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import EVERY, cut, part_of
 
+TYPES_KNOWN = 64
+"""Types whose reader is remembered; then they are forgotten, because a type may be made for every request."""
+
 
 class Form(Enum):
     """How to read an input."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 
-from radiosonde._record.inputs import TYPES_KNOWN
+from radiosonde._record.shapes import TYPES_KNOWN
 from radiosonde.testing import fly
 from tests.unit.record.slots import last_token
 
