@@ -140,6 +140,13 @@ def test_the_text_fits_a_terminal_and_names_the_dead(tmp_path: Path, capsys: pyt
     assert max(map(len, lines)) <= 100
 
 
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command could not run: exit code 2, and a message with the setting that names the folder."""
+    assert main(["blackbox", str(tmp_path / "typo")]) == 2
+    assert "RADIOSONDE_SPOOL" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A torn file is named, the rest is still shown."""
     crash(tmp_path, "kill")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from radiosonde._ring.recall import CRASH_REPORT, Recalled, Recollection, read_crash_report, recall
 from radiosonde._ring.spool import RING, Spool
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         SpoolError: the folder cannot be used.
     """
     found, complaints, last = list[Recollection](), list[str](), max(0, args.last)
+    if not Path(args.spool).is_dir():  # a `Spool` would be made there
+        raise SpoolError(f"there is no folder {args.spool}; pass the RADIOSONDE_SPOOL of the server")
     spool = Spool(args.spool)
     looks = [partial(recall, file, last=last) for file in spool.rings()]
     # Dead processes whose rings the agent has adopted, the last one first. Between the two a ring may have both.
