@@ -359,7 +359,7 @@ class Diagnosis:
         checked: the checks that were made, with their counts and detection floors.
         start_ns: start of the first window.
         end_ns: end of the last window.
-        calls: number of calls.
+        calls: number of calls of models. A model inside a request is one of each kind, so the two are not added.
         windows: number of windows.
         quality: quality of each version's latest predictions.
         missing: the required checks that could not be made.
@@ -368,6 +368,7 @@ class Diagnosis:
         left_out: time excluded from baselines.
         hypotheses: possible causes on each model, the likeliest first.
         muted: muted findings: listed, without effect on the exit code.
+        requests: number of requests to routes of a web application.
     """
 
     findings: tuple[Finding, ...]
@@ -385,6 +386,7 @@ class Diagnosis:
     left_out: tuple[LeftOut, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
     muted: tuple[Finding, ...] = ()
+    requests: int = 0
 
     @property
     def status(self) -> Status:

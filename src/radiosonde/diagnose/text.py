@@ -184,10 +184,13 @@ def status_words(diagnosis: Diagnosis) -> str:
 
 
 def span_words(diagnosis: Diagnosis) -> str:
-    """Return the scope: the span and the calls."""
+    """Return the scope: the span, the calls of models and the requests."""
     if not diagnosis.windows:
         return "nothing to check"
-    return f"{_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {_grouped(diagnosis.calls)} calls"
+    counted = [f"{_grouped(diagnosis.requests)} requests"] if diagnosis.requests else []
+    if diagnosis.calls or not counted:
+        counted.insert(0, f"{_grouped(diagnosis.calls)} calls")
+    return f"{_time(diagnosis.start_ns)} to {_time(diagnosis.end_ns)} UTC, {', '.join(counted)}"
 
 
 def reasons(diagnosis: Diagnosis) -> list[str]:

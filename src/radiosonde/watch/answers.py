@@ -43,6 +43,7 @@ def put_together(answers: Sequence[ModelAnswer], written_ns: int | None, *, is_s
         start_ns=min((part.start_ns for part in parts), default=0),
         end_ns=max((part.end_ns for part in parts), default=0),
         calls=sum(part.calls for part in parts),
+        requests=sum(part.requests for part in parts),
         windows=sum(part.windows for part in parts),
         quality=tuple(each for part in parts for each in part.quality),
         missing=tuple(dict.fromkeys(gap for part in parts for gap in part.missing)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
+from radiosonde.diagnose.text import span_words
 from tests.factories import HOUR_NS, KEY, START_NS, make_reference, make_window
 
 MINUTE_NS = 60_000_000_000
@@ -95,3 +96,19 @@ def test_data_are_stale_after_three_windows_and_ten_minutes(late_ns, length_ns, 
     freshness = Freshness(written_ns=10**18, now_ns=10**18 + late_ns)
     assert check(windows, {}, freshness=freshness).status == ("stale" if stale else "healthy")
     assert check(windows, {}, freshness=freshness, past=True).status == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (("delays",), "1 000 calls"),
+        (("GET /delays",), "1 000 requests"),
+        (("GET /delays", "delays"), "1 000 calls, 1 000 requests"),
+        (("GET /delays", "POST /delays", "delays", "cancellations"), "2 000 calls, 2 000 requests"),
+    ],
+    ids=str,
+)
+def test_requests_and_the_models_inside_them_are_not_added(models, words):
+    """A call within a request is one of each kind, whichever models and routes there are."""
+    windows = [window for model in models for window in made(10, calls=100, key=KEY._replace(model=model))]
+    assert span_words(check(windows, {})).endswith(f"UTC, {words}")
