@@ -236,7 +236,7 @@ def main(folder: Path, seed: int, end_minute: int, first: int, last: int) -> Non
         if (
             before_end == first or before_end <= RECENT or before_end % 6 == 0
         ):  # an export and a scrape each minute, lately
-            rs.flush()
+            assert rs.flush(120)
             scrape(port, seed, clock.ns, pages)
     pages.close()
     rs.shutdown()
