@@ -149,9 +149,9 @@ def fit(entries: NDArray[Any], room: int) -> tuple[NDArray[Any], int]:
     """Return the entries of as many series as have room, those with the lowest codes first, and the number of calls of the others."""
     if len(entries) <= room:
         return entries, 0
-    order = np.argsort(entries["key"] >> np.uint64(_SERIES), kind="stable")
-    series = (entries["key"] >> np.uint64(_SERIES))[order]
-    stops = np.append(np.flatnonzero(np.diff(series)) + 1, len(series))
+    series = entries["key"] >> np.uint64(_SERIES)
+    order = np.argsort(series, kind="stable")
+    stops = np.append(np.flatnonzero(np.diff(series[order])) + 1, len(series))
     fitting = stops[stops <= room]
     kept = int(fitting[-1]) if len(fitting) else 0
     return entries[order[:kept]], calls_of(entries[order[kept:]])

@@ -15,11 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import LAG, Window
-from radiosonde.model.bins import VALUE_CLASS
 from radiosonde.quality.columns import LINES, Array, Entries, Ints, LabelColumns, label_columns
-
-VALUE = VALUE_CLASS
-"""The one label class of a regression."""
 
 _GROUPS_PER_AGE = 16
 

@@ -1,4 +1,4 @@
-"""What tests need of a dashboard: its queries, and these with the variables filled in."""
+"""What tests need of a dashboard: its queries, these with the variables filled in, and the places of its panels."""
 
 from __future__ import annotations
 
@@ -14,3 +14,18 @@ def expressions(dashboard: dict) -> list[str]:
 def filled(expr: str) -> str:
     """Return a query with *All* in every filter, as Grafana sends it."""
     return re.sub(r'"\$\w+"', '".*"', expr)
+
+
+def assert_apart(panels: list[dict]) -> None:
+    """Fail if a panel lies on another or leaves the 24 columns."""
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24, panel["title"]
+        taken |= cells

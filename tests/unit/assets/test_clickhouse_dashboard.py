@@ -8,6 +8,7 @@ from radiosonde.assets import AssetOptions
 from radiosonde.assets.views import clickhouse
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.dashboard import ORDERS
+from tests.unit.assets.dashboards import assert_apart
 
 DASHBOARD = json.loads(
     {asset.path: asset.content for asset in clickhouse.make(AssetOptions(datasource="lake"))}["grafana.json"]
@@ -24,17 +25,7 @@ def test_every_answer_is_a_table_but_the_one_that_the_canary_reads():
 
 def test_tables_do_not_overlap():
     """Within 24 columns."""
-    taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken, panel["title"]
-        assert max(x for x, _ in cells) < 24
-        taken |= cells
+    assert_apart(DASHBOARD["panels"])
 
 
 def test_the_data_source_is_a_filter_that_can_be_preset():

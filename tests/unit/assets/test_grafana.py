@@ -14,7 +14,7 @@ from radiosonde.assets.grafana import make
 from radiosonde.assets.prometheus import make as make_rules
 from radiosonde.semconv.catalogue import METRICS
 from radiosonde.semconv.prometheus import prometheus_name
-from tests.unit.assets.dashboards import expressions, filled
+from tests.unit.assets.dashboards import assert_apart, expressions, filled
 
 OPTIONS = [
     AssetOptions(),
@@ -34,17 +34,7 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap(options):
     for path, dashboard in dashboards(options).items():
         panels = dashboard["panels"]
         assert len({panel["id"] for panel in panels}) == len(panels), path
-        taken: set[tuple[int, int]] = set()
-        for panel in panels:
-            place = panel["gridPos"]
-            cells = {
-                (x, y)
-                for x in range(place["x"], place["x"] + place["w"])
-                for y in range(place["y"], place["y"] + place["h"])
-            }
-            assert not cells & taken, panel["title"]
-            assert max(x for x, _ in cells) < 24, panel["title"]
-            taken |= cells
+        assert_apart(panels)
     assert {dashboard["uid"] for dashboard in dashboards(options).values()} == {"radiosonde-fleet", "radiosonde-model"}
 
 
