@@ -133,8 +133,7 @@ class Aggregator:
         series = headers["series"]
         with self._lock, np.errstate(all="ignore"):  # sums of answers may be infinite
             self._watermark_ns = max(self._watermark_ns, int(event_ns.max()))
-            # # A replay is not sampled, because the budget is for live servers; nor are rows without a grid: the first rows form the
-            # provisional reference, once.
+            # Replays are not sampled, because the budget is for live servers; nor are the rows of a provisional reference.
             is_live = event_ns >= headers["start_ns"] - REPLAY_NS
             offered = int(headers["kept"][is_live].sum())
             live_step = self._sampling.offer(offered, monotonic_ns()) if offered and stream.grid is not None else 1
@@ -261,7 +260,8 @@ class Aggregator:
     def _settle(self, identity: _Identity, deadline_ns: int | None = None) -> None:
         """Make the provisional reference from the backlog and count the backlog by it.
 
-        With a deadline, rows not counted by half of the time are sampled; rows not counted by the deadline are a counted loss.
+        With a deadline, rows not counted by half of the time are sampled. The sample is counted once it has a reference; without one by
+        the deadline, its rows are a counted loss.
         """
         backlog = self._backlogs.pop(identity)
         if deadline_ns is None:
@@ -271,11 +271,12 @@ class Aggregator:
         with suppress(OutOfTimeError):
             self._count_backlog(identity, backlog, now_ns + (deadline_ns - now_ns) // 2)
             return
-        lost = backlog.estimated_rows
+        backlog.thin_to(HURRIED_ROWS)
         with suppress(OutOfTimeError):
-            backlog.thin_to(HURRIED_ROWS)
-            self._count_backlog(identity, backlog, deadline_ns)
+            self._make_provisional(identity, backlog, deadline_ns)
+            self._count_backlog(identity, backlog, None)  # they are few
             return
+        lost = backlog.estimated_rows
         self._guard.lose(FEATURES_UNFINISHED, lost)
         self._guard.warn(
             "features unfinished",
@@ -285,11 +286,14 @@ class Aggregator:
             backlog.model,
         )
 
-    def _count_backlog(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> None:
+    def _make_provisional(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> Reference:
         # Streams of one version share it across processes: counts add up only within one grid.
-        reference = self._provisional.get(identity)
-        if reference is None:
-            reference = self._provisional[identity] = backlog.reference(deadline_ns)
+        if identity not in self._provisional:
+            self._provisional[identity] = backlog.reference(deadline_ns)
+        return self._provisional[identity]
+
+    def _count_backlog(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> None:
+        reference = self._make_provisional(identity, backlog, deadline_ns)
         for stream in backlog.streams:
             stream.adopt(reference)
         for part in backlog.take():
@@ -366,8 +370,7 @@ class Aggregator:
         place = (start_ns, key, grid, id(stream))
         state = self._open.get(place)
         if state is None:
-            end_ns = start_ns + self._window_ns
-            state = self._open[place] = SeriesState(stream, key, start_ns, end_ns, self._process)
+            state = self._open[place] = SeriesState(stream, key, start_ns, start_ns + self._window_ns, self._process)
             if stream.grid is not None:
                 self._bodies[grid] = stream.grid.body
         state.touched_ns = monotonic_ns()

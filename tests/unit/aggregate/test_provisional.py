@@ -17,7 +17,7 @@ from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._aggregate.provisional import BACKLOG_BYTES, HURRIED_ROWS, PIECE_BYTES
 from radiosonde._clock import NS
 from radiosonde._ring.text_codes import boxed
-from radiosonde.model import cell_names
+from radiosonde.model import cell_names, losses
 from radiosonde.testing import fly
 from tests.unit.aggregate.blocks import block, stream
 
@@ -277,9 +277,11 @@ class SlowClock:
 
 
 @pytest.mark.parametrize("features", [1, 3, 30])
-@pytest.mark.parametrize("amid", ["the fit", "the counting"])
-def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, amid):
-    """Half of the time passes amid either: few rows are weighted for the rest, and none is lost."""
+@pytest.mark.parametrize(
+    ("amid", "passed_ratio"), [("the fit", 0.6), ("the fit", 2), ("the counting", 0.6), ("the counting", 2)]
+)
+def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, amid, passed_ratio):
+    """Few rows are weighted for the rest; without a reference by the deadline every row is a loss; none is counted twice."""
     rows, parts = 60_000 // features, 20
 
     def closed(clock: SlowClock):
@@ -291,13 +293,21 @@ def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, ami
             patch.setattr(aggregator_module, "monotonic_ns", clock)
             patch.setattr(provisional_module, "monotonic_ns", clock)
             windows = aggregator.close(everything=True, is_end=True, deadline_ns=clock() + 100 * NS)
-        assert aggregator._guard.losses() == {}
-        return only(windows)
+        found = [window.features for window in windows if window.features is not None]
+        return found, aggregator._guard.losses().get(losses.FEATURES_UNFINISHED, 0)
 
     quiet = SlowClock(jump_at=1 << 60, jump_s=0)
-    assert closed(quiet).counted_rows == rows
-    late = closed(SlowClock(jump_at=5 if amid == "the fit" else quiet.asked - 4, jump_s=60))
-    assert 0 < late.counted_rows < rows
-    cells = late.cells.sum(axis=1)
-    assert (cells == cells[0]).all()
-    assert abs(int(cells[0]) - rows) <= parts * rows / HURRIED_ROWS
+    (everything,), lost = closed(quiet)
+    assert (everything.counted_rows, lost) == (rows, 0)
+    found, lost = closed(SlowClock(jump_at=5 if amid == "the fit" else quiet.asked - 4, jump_s=100 * passed_ratio))
+    if amid == "the fit" and passed_ratio > 1:
+        assert found == []
+        counted = 0
+    else:
+        (late,) = found
+        assert 0 < late.counted_rows < rows
+        cells = late.cells.sum(axis=1)
+        assert (cells == cells[0]).all()
+        counted = int(cells[0])
+        assert lost == 0
+    assert abs(counted + lost - rows) <= parts * rows / HURRIED_ROWS
