@@ -58,6 +58,25 @@ def _unread(loss: str) -> Unread:
     return made
 
 
+class Doubtful(Unread):
+    """The same of an input that reads as one row, or a few, and may hold a batch.
+
+    Attributes:
+        lost: rows of which the loss has been counted.
+        sizes: how many rows the batch may have; another number of answers belongs to the rows as they were read.
+    """
+
+    lost: int
+    sizes: set[int]
+
+
+def doubtful(recorded: Recorded, sizes: set[int], loss: str, lost: int) -> Doubtful:
+    """Return *recorded* as a result that the number of answers may change."""
+    made = Doubtful(*recorded)
+    made.sizes, made.loss, made.lost = sizes, loss, lost
+    return made
+
+
 NOT_GIVEN = _unread("")
 UNREAD = _unread(FEATURES_UNREADABLE)
 OTHER_WIDTH = _unread(FEATURES_WIDTH)

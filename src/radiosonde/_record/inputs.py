@@ -20,11 +20,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
-from radiosonde._record.blocks import EMPTY, FLAT_ROW, NO_ROW, ONE_ROW, OTHER_WIDTH, UNREAD, Recorded, RowBlocks
+from radiosonde._record.blocks import (
+    EMPTY,
+    FLAT_ROW,
+    NO_ROW,
+    ONE_ROW,
+    OTHER_WIDTH,
+    UNREAD,
+    Doubtful,
+    Recorded,
+    RowBlocks,
+    doubtful,
+)
 from radiosonde._record.encoding import Encoder, listed
-from radiosonde._record.learning import as_row, first_item, flattened, form_of_item, is_scalar, rows_of_column
+from radiosonde._record.learning import as_row, first_item, flattened, row_width, rows_of_column
 from radiosonde._record.schema import INVALID, NAN, Schema
-from radiosonde._record.shapes import TYPES_KNOWN, Form, as_mapping, attribute_names, attribute_reader, recognise
+from radiosonde._record.shapes import (
+    TYPES_KNOWN,
+    Form,
+    as_mapping,
+    form_of_item,
+    is_scalar,
+    recognise,
+)
 from radiosonde._record.summaries import (
     CHUNK_VALUES,
     READ_VALUES,
@@ -34,6 +52,7 @@ from radiosonde._record.summaries import (
     summarise_texts,
 )
 from radiosonde._record.tables import InputTable, table_of
+from radiosonde._record.wrapped import PLAIN, TABLES, FieldReader, content, flat_content, holds_chunks, sizes_in
 from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
@@ -85,12 +104,12 @@ class InputWriter:
         self._encoder = Encoder(schema, guard)
         self._row_shapes = ((1, schema.width), (schema.width,)) if schema.is_plain else ()
         self._texts = list(schema.categorical)
-        self._getters: dict[type, tuple[tuple[str, ...], Callable[[Any], Any]]] = {}
+        self._fields_of = FieldReader()
         self.by_type: dict[type, Writer] = {}
         self._forget_types()
 
     def _forget_types(self) -> None:
-        self._getters.clear()
+        self._fields_of.forget()
         self.by_type.clear()
         self.by_type[np.ndarray] = self._array
         if self._schema.reading == "columns":
@@ -119,7 +138,7 @@ class InputWriter:
             Form.SERIES: self._series,
             Form.MAPPING: self._mapping,
             Form.SEQUENCE: self._sequence,
-            Form.OBJECT: lambda value, slot, _: self._named_row(self._attributes(value), slot),
+            Form.OBJECT: self._object,
             Form.TEXT: self._text,
             Form.LAZY: self._lazy,
             Form.UNKNOWN: self._unreadable,
@@ -171,14 +190,39 @@ class InputWriter:
     # One row by name -------------------------------------------------------------------------------------------------
 
     def _mapping(self, value: Any, slot: int, index: int) -> Recorded:
-        table = table_of(value, Form.MAPPING)
-        if table is not None:
-            return self._table(table, slot, index)
-        return self._named_row(as_mapping(value), slot)
+        return self._fields(as_mapping(value), slot, index)
+
+    def _object(self, value: object, slot: int, index: int) -> Recorded:
+        return self._fields(self._fields_of.mapping(value), slot, index, is_object=True)
+
+    def _fields(self, fields: Mapping[Any, Any], slot: int, index: int, *, is_object: bool = False) -> Recorded:
+        """Record the fields of a mapping or an object: one row, a table of columns, or what it wraps."""
+        first = next(iter(items_of(fields.values())), None)
+        if type(first) not in PLAIN:
+            known = self._schema.known
+            inner = content(fields, known, is_object=is_object)
+            if inner is not None and inner is not fields:
+                return self.write(inner, slot, index)
+            table = None if is_object and inner is None else table_of(fields, Form.MAPPING)
+            if table is None or known.isdisjoint(table.names or ()):
+                inner = flat_content(fields, known)
+                if inner is not None:
+                    return self.write(inner, slot, index)
+            if table is not None:
+                return self._table(table, slot, index)
+        return self._named_row(fields, slot)
 
     def _named_row(self, value: Mapping[Any, object], slot: int) -> Recorded:
         row = self._by_name(value)
-        return NO_ROW if row is None else self._one_row(row, slot)
+        recorded = NO_ROW if row is None else self._one_row(row, slot)
+        if all(type(each) in PLAIN for each in items_of(value.values())):
+            return recorded
+        sizes = self._guard.attempt(sizes_in, value, Form.MAPPING)
+        if isinstance(sizes, Exception) or not sizes:
+            return recorded
+        if row is None:
+            return doubtful(recorded, sizes, FEATURES_WIDTH, 1)
+        return doubtful(recorded, sizes, FEATURES_UNREADABLE, 0)
 
     def _one_row(self, values: Sequence[object], slot: int) -> Recorded:
         if self._schema.reading == "wide":
@@ -210,21 +254,6 @@ class InputWriter:
             self._guard.lose(FEATURE_VALUES_UNKNOWN)
         return [None if item is missing else item for item in values]
 
-    def _attributes(self, value: object) -> Mapping[str, object]:
-        names, found = self._values_of(value)
-        return dict(zip(names, found, strict=True))
-
-    def _values_of(self, value: object) -> tuple[tuple[str, ...], tuple[object, ...]]:
-        """Return names and values of the attributes of an object that is a row; the names are determined once per type."""
-        kind = type(value)
-        known = self._getters.get(kind)
-        if known is None:
-            if len(self._getters) >= TYPES_KNOWN:  # rows of a type made for each request, as of `DataFrame.itertuples`
-                self._getters.clear()
-            names = attribute_names(value) or ()
-            known = self._getters[kind] = (names, attribute_reader(names))
-        return known[0], known[1](value)
-
     # Flat sequences --------------------------------------------------------------------------------------------------
 
     def _flat(self, value: Any, slot: int, index: int) -> Recorded:
@@ -247,6 +276,9 @@ class InputWriter:
             )
         self._lose_width(1, f"it has {count} values")
         return OTHER_WIDTH
+
+    def _fits(self, row: Any) -> bool:
+        return self._schema.reading != "columns" or row_width(row, form_of_item(row)) == self._schema.width
 
     def _text(self, value: str, slot: int, index: int) -> Recorded:
         is_expected = self._schema.reading == "texts" or self._schema.width == 1
@@ -275,7 +307,19 @@ class InputWriter:
             return self._flat(value, slot, index)
         if self._schema.is_whole and form in (Form.ARRAY, Form.SEQUENCE):
             return self._flat(flattened(value), slot, index)
-        return self._items(value, form, slot, index)
+        return self._chunks(value, form, slot, index) if holds_chunks(value) else self._items(value, form, slot, index)
+
+    def _chunks(self, value: Sequence[Any], form: Form, slot: int, index: int) -> Recorded:
+        """Record a sequence of frames or matrices: each is a row (an image), or a part of a batch, as the answers show."""
+        first = first_item(value)
+        is_fitting = form not in TABLES and self._fits(first) and self._fits(value[-1])
+        if len(value) == 1 and not is_fitting and (form in TABLES or self._fits(first_item(first))):
+            return self.write(first, slot, index)
+        sizes = sizes_in(value, Form.SEQUENCE, 0)
+        if is_fitting:
+            return doubtful(self._items(value, form, slot, index), sizes, FEATURES_UNREADABLE, 0)
+        self._lose_width(len(value), "it is a sequence of tables; concatenate them")
+        return doubtful(self.blocks.reserve(len(value), index), sizes, FEATURES_WIDTH, len(value))
 
     # Sequences of rows -----------------------------------------------------------------------------------------------
 
@@ -307,11 +351,16 @@ class InputWriter:
         if form is Form.MAPPING and type(item) is dict and is_by_value and item.keys() == self._schema.known:
             return self._schema.pick(item)
         row = as_row(item) if form is Form.SERIES else None
-        if form is Form.MAPPING or row is not None:
-            return self._by_name(as_mapping(item) if row is None else row)
+        if row is not None:
+            return self._by_name(row)
         if form is Form.OBJECT:
-            names, found = self._values_of(item)
-            return found if is_by_value and names == self._schema.names else self._by_name(self._attributes(item))
+            names, found = self._fields_of.read(item)
+            if is_by_value and names == self._schema.names:
+                return found
+        if form in (Form.MAPPING, Form.OBJECT):
+            fields = as_mapping(item) if form is Form.MAPPING else self._fields_of.mapping(item)
+            inner = flat_content(fields, self._schema.known)
+            return self._by_name(fields) if inner is None else self._row_of(inner, form_of_item(inner))
         if form is Form.SEQUENCE:
             flat = flattened(item)
         else:
@@ -412,6 +461,15 @@ class InputWriter:
             self.blocks.target(recorded, slot)[start : start + step] = summarise(numbers_of.reshape(-1, table.width))
         return self.blocks.stored(recorded)
 
+    def reread(self, recorded: Doubtful, rows: int, index: int) -> Recorded:
+        """Return the result for an input that holds a batch of *rows*, as its answers show; its features are lost."""
+        self._guard.lose(recorded.loss, rows - recorded.lost)
+        self._guard.warn(
+            "features", "An input holds a batch of %d rows that cannot be told from its other fields; give observe(..., input=a"
+            " callable that returns the rows)", rows,
+        )  # fmt: skip
+        return self.blocks.reserve(rows, index)
+
     # Unreadable inputs ---------------------------------------------------------------------------------------------
 
     def _lose_width(self, rows: int, why: str) -> None:
@@ -437,14 +495,3 @@ class InputWriter:
             type(value).__name__,
         )  # fmt: skip
         return UNREAD
-
-
-def count_rows(value: object) -> int | None:
-    """Return the number of rows of an input that is not recorded, None if unknown; its exceptions propagate."""
-    form = recognise(value)
-    table = table_of(value, form)
-    if table is not None:
-        return table.rows
-    if form is Form.SEQUENCE and isinstance(value, Sequence):
-        return len(value) if not len(value) or not is_scalar(form_of_item(first_item(value))) else None
-    return 1 if form in (Form.MAPPING, Form.OBJECT, Form.TEXT) else None

@@ -14,9 +14,10 @@ import numpy as np
 
 from radiosonde._record.encoding import listed
 from radiosonde._record.schema import Schema
-from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, attribute_names, head, recognise
+from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, form_of_item, head, is_scalar, recognise
 from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
 from radiosonde._record.tables import table_of
+from radiosonde._record.wrapped import content, fields_of, flat_content, sizes_in
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import cut, plain_column
@@ -81,6 +82,8 @@ def learn(value: Any) -> Learned | None:
         return Learned((), is_text=True)
     if form is Form.ARRAY and not hasattr(value, "shape"):
         value = as_array(value)
+    if form in (Form.MAPPING, Form.OBJECT):
+        return _learn_fields(fields_of(value, form), is_object=form is Form.OBJECT)
     table = table_of(value, form)
     if table is not None:
         if not table.width:
@@ -94,10 +97,22 @@ def learn(value: Any) -> Learned | None:
         return _learn_series(value)
     if form is Form.SEQUENCE:
         return _learn_sequence(value)
-    if form in (Form.MAPPING, Form.OBJECT):
-        row = as_mapping(value) if form is Form.MAPPING else attribute_names(value)
-        return Learned(feature_names(row)) if row else None
     return None
+
+
+def _learn_fields(fields: Mapping[Any, Any], *, is_object: bool) -> Learned | None:
+    """Learn from a mapping or the fields of an object: what it wraps, a table of columns, or one row."""
+    if not fields:
+        return None
+    inner = content(fields, frozenset(), is_object=is_object)
+    if inner is not None and inner is not fields:
+        return learn(inner)
+    table = None if is_object and inner is None else table_of(fields, Form.MAPPING)
+    if table is None:
+        return Learned(feature_names(fields))
+    # One column of values may be one row of them, under any name.
+    is_flat = table.width == 1 and len(fields) == 1 and table.rows > 1
+    return Learned(table.names or (), alternative=Alternative(table.rows, is_whole=False) if is_flat else None)
 
 
 def learn_flat(value: Any) -> Learned | None:
@@ -149,17 +164,6 @@ def rows_of_column(value: Any) -> Sequence[Any] | None:
     return None if not items or any(is_scalar(form_of_item(item)) for item in items) else rows
 
 
-def form_of_item(item: object) -> Form:
-    """Return the form of an item of a sequence; an array without axes is one value."""
-    form = recognise(item)
-    return Form.UNKNOWN if form is Form.ARRAY and getattr(item, "shape", None) == () else form
-
-
-def is_scalar(form: Form) -> bool:
-    """Whether an item of this form is one value, not a row."""
-    return form in (Form.UNKNOWN, Form.TEXT)
-
-
 def is_nested(row: Sequence[Any]) -> bool:
     """Whether a row holds rows itself."""
     return len(row) > 0 and form_of_item(row[0]) in (Form.SEQUENCE, Form.ARRAY)
@@ -176,7 +180,8 @@ def _learn_sequence(value: Sequence[Any]) -> Learned | None:
         width = row_width(first, form)
         other = Alternative(len(value) * width, is_whole=True) if len(value) > 1 else None
         return Learned(Numbered(width), alternative=other) if width else None
-    learned = learn(first)
+    wrapped = flat_content(fields_of(first, form), frozenset()) if form in (Form.MAPPING, Form.OBJECT) else None
+    learned = learn(first) if wrapped is None else _learn_sequence([wrapped])
     return None if learned is None else learned._replace(alternative=None)
 
 
@@ -232,3 +237,22 @@ def is_named(labels: Sequence[Any]) -> bool:
 def as_row(value: Any) -> Mapping[Any, object] | None:
     """Return a pandas Series that may be one row as a mapping, None for a column."""
     return None if row_labels(value) is None else as_mapping(value)
+
+
+def count_rows(value: object) -> int | None:
+    """Return the number of rows of an input that is not recorded, None if unknown; its exceptions propagate."""
+    form = recognise(value)
+    if form in (Form.MAPPING, Form.OBJECT):
+        fields = fields_of(value, form)
+        inner = content(fields, frozenset(), is_object=form is Form.OBJECT)
+        if inner is not None and inner is not fields:
+            return count_rows(inner)
+        is_row = form is Form.OBJECT and inner is None
+        table = None if is_row else table_of(fields, Form.MAPPING)
+        return table.rows if table is not None else None if sizes_in(fields, Form.MAPPING) else 1
+    table = table_of(value, form)
+    if table is not None:
+        return table.rows
+    if form is Form.SEQUENCE and isinstance(value, Sequence):
+        return len(value) if not len(value) or not is_scalar(form_of_item(first_item(value))) else None
+    return 1 if form is Form.TEXT else None

@@ -32,11 +32,13 @@ from radiosonde._record.blocks import (
     NOT_GIVEN,
     ONE_ROW,
     UNREAD,
+    Doubtful,
     Recorded,
     Unread,
     first_row,
 )
-from radiosonde._record.inputs import InputWriter, count_rows
+from radiosonde._record.inputs import InputWriter
+from radiosonde._record.learning import count_rows
 from radiosonde._record.output_batches import BatchOutputReader
 from radiosonde._record.outputs import NAN, NOTHING, UNREADABLE, OutputReader, Summary
 from radiosonde._record.ring_factory import open_ring
@@ -287,7 +289,9 @@ class RecordWriter:
         if not isinstance(answers, int) or not 0 < answers <= MOST_ROWS:
             return recorded
         found = recorded
-        if isinstance(recorded, Unread):
+        if isinstance(recorded, Doubtful) and answers != recorded.rows and answers in recorded.sizes:
+            found = inputs.reread(recorded, answers, token[INDEX])
+        elif isinstance(recorded, Unread) and not isinstance(recorded, Doubtful):
             if answers > 1:
                 found = inputs.blocks.reserve(answers, token[INDEX])
                 if recorded.loss:  # one row of them has been counted

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from radiosonde._record.learning import form_of_item, is_scalar
-from radiosonde._record.shapes import Form, recognise
+from radiosonde._record.shapes import Form, form_of_item, is_scalar, recognise
 from radiosonde.model.classes import bare
 from radiosonde.model.iteration import items_of
 

@@ -99,9 +99,20 @@ def recognise(value: object) -> Form:
         return Form.OBJECT
     if isinstance(value, Sequence):
         return Form.SEQUENCE
-    if hasattr(kind, "detach") or hasattr(kind, "__array__"):
+    if hasattr(kind, "detach") or hasattr(kind, "__array__") or _has(value, "__array_interface__"):
         return Form.ARRAY
     return Form.UNKNOWN
+
+
+def form_of_item(item: object) -> Form:
+    """Return the form of an item of a sequence; an array without axes is one value."""
+    form = recognise(item)
+    return Form.UNKNOWN if form is Form.ARRAY and getattr(item, "shape", None) == () else form
+
+
+def is_scalar(form: Form) -> bool:
+    """Whether an item of this form is one value, not a row."""
+    return form in (Form.UNKNOWN, Form.TEXT)
 
 
 def is_frame(value: object) -> bool:

@@ -271,7 +271,7 @@ def test_types_made_for_each_request_are_not_kept(form):
         for _ in range(3 * TYPES_KNOWN):
             predict(rows_of())
         inputs = last_token()[0].inputs
-        assert len(inputs._getters) <= TYPES_KNOWN
+        assert len(inputs._fields_of._known) <= TYPES_KNOWN
         assert len(inputs.by_type) <= TYPES_KNOWN
         (window,) = rs.windows()
         assert window.features.names == ("wind", "gusts")
