@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks._measure import Figure
 from benchmarks.quality.incidents.features import feature_panel, shifted, with_missing
-from benchmarks.quality.incidents.latency import BOUNDS_S, steady, timed
-from benchmarks.quality.incidents.service import DAY, START_NS, Traffic, calls, failing, series
+from benchmarks.quality.incidents.latency import BOUNDS_S, MEDIAN_S, steady, table_of, timed
+from benchmarks.quality.incidents.service import DAY, START_NS, Table, Traffic, calls, failing, series
 from benchmarks.quality.incidents.traffic import WORLDS, in_longer_steps, make_volume_grid
 from benchmarks.quality.label_stream import DAY_S, Stream, stream, windows
 from radiosonde.diagnose.check import check
@@ -22,8 +22,10 @@ from radiosonde.diagnose.data_findings import data_findings
 from radiosonde.diagnose.failure_incidents import find_failures
 from radiosonde.diagnose.feature_floors import feature_floors
 from radiosonde.diagnose.floors import rate_floor
+from radiosonde.diagnose.latency_floors import least_seen
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.measures import make_table
+from radiosonde.diagnose.panel import make_axis, make_panel
 from radiosonde.diagnose.runtime_incidents import WATCHED, look_at_durations
 from radiosonde.diagnose.traffic_days import DAY_NS, Days, day_change, floor_of
 from radiosonde.diagnose.traffic_incidents import find_traffic
@@ -64,24 +66,30 @@ def failures(seed: int, length: int, rate: float, per_minute: float) -> bool | N
     return any(each.onset >= DAY - 1.5 * length for each in find_failures(traffic.table()).incidents)
 
 
-def latency(seed: int) -> bool | None:
-    """A rise of calls above the usual p99 for half an hour."""
+def latency(
+    seed: int, length: int, per_minute: float, world: Callable[[np.random.Generator, int], Table]
+) -> bool | None:
+    """A rise of calls above the bound of the floor, for *length* windows; found is what is reported."""
     rng = np.random.default_rng((seed, 5))
-    keys, minutes, length = series(1), 300, 30
-    made = calls(rng, minutes, keys, 400.0)
-    traffic = Traffic(keys, made, np.zeros_like(made))
-    before = timed(rng, traffic, steady(rng, minutes))
-    slow = slow_spans(make_table("m", before), before)
-    if slow.scan is None or np.isnan(floor := rate_floor(slow.scan, length)):
+    keys, minutes = series(1), 300
+    made = calls(rng, minutes, keys, per_minute)
+    traffic, tables = Traffic(keys, made, np.zeros_like(made)), world(rng, minutes)
+    before = timed(rng, traffic, tables)
+    table = make_table("m", before)
+    least = least_seen(make_panel("m", before, make_axis(before)), table, slow_spans(table, before))
+    if least is None or np.isnan(floor := rate_floor(least.above.scan, length)):
         return None
-    usual = float(slow.scan.hits.sum() / slow.scan.trials.sum())
-    tables = steady(rng, minutes)
-    above = slow.bound_s < BOUNDS_S
-    tables[-length:, above] *= floor / usual
-    tables[-length:, ~above] *= (1 - floor) / (1 - usual)
-    later = timed(rng, traffic, tables / tables.sum(axis=1, keepdims=True))
-    after = [*before[:-length], *later[-length:]]  # one series: a window a minute
-    return bool(slow_spans(make_table("m", after), after).spans)
+    floor, above = max(floor, least.share), least.above.bound_s * (1 + 1e-9) < BOUNDS_S
+    beyond = np.where(above, table_of(1.1 * least.above.bound_s, 0.2), 0.0)
+    kept = np.where(above, 0.0, tables[-length:])
+    tables[-length:] = (1 - floor) * kept / kept.sum(axis=1, keepdims=True) + floor * beyond / beyond.sum()
+    later = [*before[:-length], *timed(rng, traffic, tables)[-length:]]  # one series: a window a minute
+    return any(finding.kind == "latency" for finding in check(later, {}).findings)
+
+
+def neighbour(rng: np.random.Generator, minutes: int) -> Table:
+    """All calls are up to three times as slow for some minutes, as beside a busy neighbour."""
+    return np.stack([table_of(MEDIAN_S * factor) for factor in np.repeat(rng.lognormal(0.0, 0.5, minutes // 10), 10)])
 
 
 def traffic(seed: int) -> bool | None:
@@ -207,7 +215,11 @@ CHECKS: dict[str, tuple[str, Callable[[int], bool | None]]] = {
     "failures-2": ("failing calls, two windows, next to none before", lambda seed: failures(seed, 2, 1e-5, 600.0)),
     "failures-60": ("failing calls, an hour, 0.1 % before", lambda seed: failures(seed, 60, 1e-3, 600.0)),
     "failures-500": ("failing calls, eight hours, 1 % before", lambda seed: failures(seed, 500, 1e-2, 100.0)),
-    "latency": ("slow calls, half an hour", latency),
+    "latency": ("slow calls, two windows", lambda seed: latency(seed, 2, 400.0, steady)),
+    "latency-busy": (
+        "slow calls, two windows, beside a busy neighbour",
+        lambda seed: latency(seed, 2, 400.0, neighbour),
+    ),
     "traffic-hours": ("all calls dropping, two windows of an hour", traffic_by_hour),
     "traffic-job": ("calls of a nightly job, one night", job),
     "traffic": ("all calls dropping, three windows", traffic),

@@ -37,11 +37,12 @@ class Failures(NamedTuple):
 
     Attributes:
         places: the checked places.
-        scan: the scan without the incidents.
+        scan: the scan without the time of the incidents.
         incidents: incidents, including ended ones, without bursts.
         bursts: usual short bursts of this model.
         looked_until: the last checked step.
         slo: declared largest share of calls that may fail; None if not declared.
+        usual: a rise that goes on and is no incident, because rises like it are usual; None without one.
     """
 
     places: Places
@@ -50,6 +51,7 @@ class Failures(NamedTuple):
     bursts: list[Incident]
     looked_until: int
     slo: float | None = None
+    usual: Incident | None = None
 
 
 class FailureReplay:
@@ -101,7 +103,7 @@ class FailureReplay:
         incidents = [_settled(table, places, incident, replay.incidents) for incident in known]
         incidents += _worse_versions(table, places, replay.scan) if self.may_be_worse else []
         bursts = [incident for incident in replay.incidents if incident.is_burst]
-        return Failures(places, replay.scan, incidents, bursts, replay.looked, self._slo)
+        return Failures(places, replay.settled_scan(), incidents, bursts, replay.looked, self._slo, replay.usual)
 
 
 def find_failures(table: MeasureTable, slo: float | None = None) -> Failures:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.evidence import MIN_HITS, above_ln_e, rise_ln_e
+from radiosonde.diagnose.replay import FEW, LOUD_HITS
 from radiosonde.diagnose.spans import SPREAD_LN, scale_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.places import Places
+    from radiosonde.diagnose.replay import Incident
     from radiosonde.diagnose.spans import SpanScan
 
 _BOTH, _NINE_IN_TEN, _EIGHT_IN_TEN = 1.46, 1.2816, 0.8416
@@ -96,6 +98,16 @@ def scan_floors(scan: SpanScan, table: MeasureTable, places: Places) -> ScanFloo
     blind = tuple(index for index, rate in floors.items() if np.isnan(rate))
     seen = [(rate, index) for index, rate in floors.items() if not np.isnan(rate)]
     return ScanFloors(rates, max(seen)[::-1] if seen else None, blind, words)
+
+
+def louder_floor(scan: SpanScan, usual: Incident) -> float:
+    """Return the smallest rate of a few windows that would be reported although *usual*, a rise that is known to come, goes on; NaN where none would."""
+    rows = scan.members[0] if usual.series is None else usual.series
+    trials = float(scan.raw_trials[rows, -FEW:].sum())
+    needed = max(LOUD_HITS, usual.peak * trials)
+    if not np.isfinite(needed) or needed > trials:
+        return float("nan")
+    return min(_least_mean(needed + 1, trials, _NINE_IN_TEN**2 * usual.alarm.dispersion) / trials, 1.0)
 
 
 def falling(rates: Mapping[str, float]) -> dict[str, float]:

@@ -65,19 +65,29 @@ class SlowSpan(NamedTuple):
     opened_ns: int | None = None
 
 
+class Above(NamedTuple):
+    """The calls above one bound, incidents left out.
+
+    Attributes:
+        bound_s: the bound, in seconds.
+        scan: the calls above it.
+    """
+
+    bound_s: float
+    scan: SpanScan
+
+
 class SlowCalls(NamedTuple):
     """All results on slow calls.
 
     Attributes:
         spans: when and where calls were slower than before, strongest first.
-        bound_s: the bound that about one call in a hundred is usually above, incidents left out; NaN without calls.
-        scan: the calls above it, incidents left out; None without calls.
+        above: the calls above each bound, lowest bound first; empty without calls.
         places: the places that were checked; None without calls.
     """
 
     spans: list[SlowSpan]
-    bound_s: float
-    scan: SpanScan | None
+    above: tuple[Above, ...]
     places: Places | None
 
 
@@ -88,7 +98,7 @@ def slow_spans(table: MeasureTable, windows: Sequence[Window]) -> SlowCalls:
         counts += window.latency.counts
     buckets = choose_bounds(counts)
     if not buckets:
-        return SlowCalls([], float("nan"), None, None)
+        return SlowCalls([], (), None)
     keys = series_looked_at(table, len(buckets))
     calls, slow = count_above(windows, keys, table.start_ns, buckets)
     return SlowReplay(table, keys, buckets, (calls, slow)).found(table)
@@ -162,11 +172,9 @@ class SlowReplay:
 
     def found(self, table: MeasureTable) -> SlowCalls:
         """Return everything that is known; *table* is the one that was taken over last."""
-        slow = [each.scan.raw_hits for each in self.replays]
-        incidents = [incident for _, incident in self._chosen(table.size)]
-        usual = _usual_bound(self.replays[0].scan.raw_trials, slow, incidents)
-        bound_s = float(LATENCY.upper_bounds_s()[self.buckets[usual]])
-        return SlowCalls(self.spans(table), bound_s, self.replays[usual].scan, self._places)
+        bounds = LATENCY.upper_bounds_s()[list(self.buckets)].tolist()
+        above = tuple(Above(bound, each.settled_scan()) for bound, each in zip(bounds, self.replays, strict=True))
+        return SlowCalls(self.spans(table), above, self._places)
 
     def _chosen(self, size: int) -> list[tuple[int, Incident]]:
         """Return the incidents, each at the bound that separates before and after best, with its number."""
@@ -199,17 +207,6 @@ class SlowReplay:
         end = _end_before(incident, scan.raw_hits, scan.raw_trials, until)
         end_ns = span.end_ns if end is None else int(table.start_ns[end])
         return span._replace(judged_ns=judged_ns, end_ns=end_ns)
-
-
-def _usual_bound(calls: Numbers, slow: Sequence[Numbers], incidents: Sequence[Incident]) -> int:
-    """Return which of the bounds about one call in a hundred is above on a healthy day: *incidents* are left out, if they are not all there is."""
-    healthy = np.ones(calls.shape, dtype=bool)
-    for incident in incidents:
-        healthy[incident.cover.series, _inside(incident, calls.shape[1])] = False
-    if not calls[healthy].any():
-        healthy[:] = True
-    usual = max(float(calls[healthy].sum()), 1.0)
-    return int(np.argmin([abs(float(part[healthy].sum()) / usual - 0.01) for part in slow]))
 
 
 def _next_start(span: SlowSpan, others: Sequence[SlowSpan]) -> int | None:

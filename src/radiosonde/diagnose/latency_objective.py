@@ -17,7 +17,7 @@ from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timelin
 from radiosonde.diagnose.latency_incidents import count_above
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.places import PlaceName, make_places
-from radiosonde.diagnose.replay import Incident, replay
+from radiosonde.diagnose.replay import Incident, Replay
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import split_tail
 from radiosonde.model import LATENCY
@@ -72,9 +72,9 @@ def find_slow(table: MeasureTable, windows: Sequence[Window], bound_s: float) ->
     calls, (slow,) = count_above(windows, table.keys, table.start_ns, [bucket])
     places = make_places(table.keys, calls.sum(axis=1))
     scan = SpanScan(places.members, slow, calls, table.steps_per_month, Rule(min_rise=_NEVER, slo=_ALLOWED))
-    incidents, _ = replay(scan, places, _BURST_STEPS)
-    kept = [incident for incident in incidents if incident.is_reported_by(scan.size)]
-    return LatencyObjective(bound_s, bucket, places, scan, calls, slow, kept)
+    made = Replay(scan, places, _BURST_STEPS).run()
+    kept = [incident for incident in made.incidents if incident.is_reported_by(scan.size)]
+    return LatencyObjective(bound_s, bucket, places, made.settled_scan(), calls, slow, kept)
 
 
 def objective_findings(

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.cover import Cover, find_cover
-from radiosonde.diagnose.spans import Mask
+from radiosonde.diagnose.spans import Mask, SpanScan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.places import Places
-    from radiosonde.diagnose.spans import Alarm, SpanScan
+    from radiosonde.diagnose.spans import Alarm
 
     Numbers = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ _CALM_LN, _DEEPEST, _LEANING_LN = 10.0, 20.0, 2.0
 """Evidence for recovery that closes an incident, and the largest distance of the recovery level below the rate of the incident: without any
 earlier failures, recovery would otherwise take very long to detect."""
 _DAY_NS, _SAME_TIME_NS = 86_400_000_000_000, 2_700_000_000_000
-_FEW, _LOUD_HITS, _WELL_KNOWN = 3, 10.0, 5
+FEW, LOUD_HITS, _WELL_KNOWN = 3, 10.0, 5
 _LARGER, _LONGER = 3, 2
 """Largest ratio of a burst to the known ones: with two known, a third that is the largest so far is ordinary."""
 
@@ -163,6 +163,26 @@ class Replay:
         self.scan.set_masks([mask for _, mask in self._masks], 0)
         return True
 
+    @property
+    def usual(self) -> Incident | None:
+        """The last incident that goes on and is not opened, because rises like it are usual; None without one."""
+        size = self.scan.size
+        return next((each for each in reversed(self.incidents) if each.closed is None and each.opened >= size), None)
+
+    def settled_scan(self) -> SpanScan:
+        """Return the scan, without the masks of the time since a recovery that the last look found.
+
+        That time stays masked for later looks; but it is known to be healthy, and detection floors of the present are about it.
+        """
+        scan = self.scan
+        over = {index for index, each in enumerate(self.incidents) if each.closed == scan.size - 1}
+        if not over:
+            return scan
+        made = SpanScan(scan.members, scan.raw_hits, scan.raw_trials, scan.month_steps, scan.rule)
+        recovered = {index: self.incidents[index].recovered for index in over}
+        made.set_masks([mask._replace(end=recovered.get(index, mask.end)) for index, mask in self._masks], 0)
+        return made
+
     def _go_on(self) -> None:
         """Extend ongoing incidents to the new steps: they are excluded until recovery."""
         is_new = False
@@ -232,7 +252,7 @@ class Replay:
         looks += [new.onset + _LONGER * lengths[-2]] if len(lengths) >= 2 else []
         rhythm = sorted((each.closed or 0) - each.onset for each in known if self._is_same_time(each, new))
         if len(rhythm) >= _WELL_KNOWN:  # how long it takes is known, too
-            looks.append(new.onset + rhythm[-1] + max(rhythm[-1] // 4, _FEW))
+            looks.append(new.onset + rhythm[-1] + max(rhythm[-1] // 4, FEW))
         elif len(rhythm) >= 2:
             looks.append(new.onset + _LONGER * rhythm[-2])
         if max(looks) > step:
@@ -241,25 +261,25 @@ class Replay:
 
     def _peak(self, former: Incident) -> float:
         """Return the largest rate in a few windows of an incident that is over."""
-        hits, trials = self._in_few(former, former.onset, max(former.recovered or 0, former.onset + _FEW))
+        hits, trials = self._in_few(former, former.onset, max(former.recovered or 0, former.onset + FEW))
         return float((hits / np.maximum(trials, 1.0)).max(initial=0.0))
 
     def _open_louder(self, incident: Incident) -> None:
         """Open *incident* at the first look at which it is far worse than what is known to come, if it has outlasted a burst by then."""
         first = incident.onset + self.burst_steps
         end = min(incident.opened, self.scan.size if incident.closed is None else incident.closed)
-        if not np.isfinite(incident.peak) or end - first < _FEW:
+        if not np.isfinite(incident.peak) or end - first < FEW:
             return
         hits, trials = self._in_few(incident, first, end)
-        louder = np.flatnonzero((hits >= _LOUD_HITS) & (hits > incident.peak * trials))
+        louder = np.flatnonzero((hits >= LOUD_HITS) & (hits > incident.peak * trials))
         if louder.size:
-            incident.opened = first + int(louder[0]) + _FEW - 1
+            incident.opened = first + int(louder[0]) + FEW - 1
 
     def _in_few(self, incident: Incident, first: int, end: int) -> tuple[Numbers, Numbers]:
-        """Return events and trials of every `_FEW` steps in a row from *first* to before *end*, where *incident* was opened."""
+        """Return events and trials of every `FEW` steps in a row from *first* to before *end*, where *incident* was opened."""
         rows = incident.cover.series if incident.series is None else incident.series
         sums = [part[rows, first:end].sum(axis=0) for part in (self.scan.raw_hits, self.scan.raw_trials)]
-        hits, trials = (np.convolve(part, np.ones(_FEW), mode="valid") for part in sums)
+        hits, trials = (np.convolve(part, np.ones(FEW), mode="valid") for part in sums)
         return hits, trials
 
     def _is_same_time(self, former: Incident, new: Incident) -> bool:

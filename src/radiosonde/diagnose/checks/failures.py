@@ -10,9 +10,10 @@ from radiosonde.diagnose.failing_features import failed_rows, shared_values
 from radiosonde.diagnose.failure_findings import failure_finding, place_name
 from radiosonde.diagnose.failure_incidents import RULE, find_failures
 from radiosonde.diagnose.finding import Floor
-from radiosonde.diagnose.floors import scan_floors, too_few_in
+from radiosonde.diagnose.floors import louder_floor, scan_floors, too_few_in
 from radiosonde.diagnose.measured import failure_rate
 from radiosonde.diagnose.registry import Check, count
+from radiosonde.diagnose.replay import FEW
 from radiosonde.model import OVERFLOW_COHORT
 from radiosonde.model.percent import percent
 
@@ -40,7 +41,7 @@ def look(view: View, report: Report) -> None:
         report.gap(view, "failures at the end of the period", because, "errors")
         return
     known = scan_floors(found.scan, table, found.places)
-    floors = [] if known is None else _floors(known, found, table)
+    floors = _beside_usual(found) if known is None else _floors(known, found, table)
     cohorts = len({key.cohort for key in table.keys if key.cohort})
     what = f"failures of {count(calls, 'call')} by {count(len(table.arms), 'version')} and {count(cohorts, 'cohort')}"
     report.passed(view, what, "errors", floors, _overflowed(view))
@@ -72,6 +73,13 @@ def _floors(known: ScanFloors, found: Failures, table: MeasureTable) -> list[Flo
         index, rate = known.worst
         floors.append(_floor(rate, f"in {place_name(found.places.names[index], table)} {known.words}"))
     return floors
+
+
+def _beside_usual(found: Failures) -> list[Floor]:
+    """Return the floor while a rise goes on that is usual at this time; none without one."""
+    if found.usual is None:
+        return []
+    return [_floor(louder_floor(found.scan, found.usual), f"for {FEW} windows, while a usual rise goes on")]
 
 
 def _floor(rate: float, words: str) -> Floor:

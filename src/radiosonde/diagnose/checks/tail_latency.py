@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from radiosonde.config.values import duration_words
 from radiosonde.diagnose.failure_findings import place_name
 from radiosonde.diagnose.finding import Finding, Floor
-from radiosonde.diagnose.floors import scan_floors, too_few_in
+from radiosonde.diagnose.floors import falling, scan_floors, too_few_in
 from radiosonde.diagnose.latency_findings import latency_findings
+from radiosonde.diagnose.latency_floors import least_seen
 from radiosonde.diagnose.latency_incidents import slow_spans
 from radiosonde.diagnose.latency_objective import find_slow, folded, objective_findings
 from radiosonde.diagnose.measured import slow_rate
@@ -35,7 +36,12 @@ def look(view: View, report: Report) -> None:
     report.add(*folded(found, broken, window_length_ns(view.windows)))
     phases = len(view.panel.phases)
     what = f"tail latency over time and by version, {count(phases, 'phase')}"
-    _look_at_floors(view, report, what, slow.scan, slow.places, f"{1000 * slow.bound_s:.3g} ms")
+    least = least_seen(view.panel, view.table, slow)
+    if least is None or slow.places is None:
+        report.passed(view, what, "latency")
+    else:
+        bound = f"{1000 * least.above.bound_s:.3g} ms"
+        _look_at_floors(view, report, what, (least.above.scan, slow.places, least.share), bound)
     cohorts = {key.cohort for key in view.table.keys} - {""}
     if slow.places is not None and cohorts and not any(name.cohort for name in slow.places.names):
         because = (
@@ -64,22 +70,25 @@ def _look_at_objective(view: View, report: Report) -> list[Finding]:
         )
         return []
     found = find_slow(view.table, view.windows, bound_s)
-    _look_at_floors(view, report, f"p99 against its objective of {bound}", found.scan, found.places, bound)
+    _look_at_floors(view, report, f"p99 against its objective of {bound}", (found.scan, found.places, 0.0), bound)
     return objective_findings(view.table, view.windows, found, wants_past=view.wants_past)
 
 
-def _look_at_floors(
-    view: View, report: Report, what: str, scan: SpanScan | None, places: Places | None, bound: str
-) -> None:
-    """Say which shares of calls above *bound*, which *scan* counts, would have been reported, and of which places none."""
-    known = None if scan is None or places is None else scan_floors(scan, view.table, places)
-    if known is None or places is None:
+def _look_at_floors(view: View, report: Report, what: str, counted: tuple[SpanScan, Places, float], bound: str) -> None:
+    """Report which shares of calls above *bound* would have been reported, and the places in which none would.
+
+    *counted* are the calls above it, the places, and the smallest share that matters.
+    """
+    scan, places, least = counted
+    known = scan_floors(scan, view.table, places)
+    if known is None:
         report.passed(view, what, "latency")
         return
-    floors = [_floor(rate, f"of calls above {bound} {words}") for words, rate in known.rates.items()]
+    rates = falling({words: max(rate, least) for words, rate in known.rates.items()})
+    floors = [_floor(rate, f"of calls above {bound} {words}") for words, rate in rates.items()]
     if known.worst is not None:
         index, rate = known.worst
-        floors.append(_floor(rate, f"in {place_name(places.names[index], view.table)} {known.words}"))
+        floors.append(_floor(max(rate, least), f"in {place_name(places.names[index], view.table)} {known.words}"))
     report.passed(view, what, "latency", floors)
     if known.blind:
         names = [place_name(places.names[index], view.table) for index in known.blind]
