@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("--since must be before --until; swap them")
     terminal = None if args.json else console()
     stores = stores_of(args.store)
-    source = open_source(stores, sketches=(KLL_KIND,), label_cells=False)
+    source = open_source(stores, sketches=(KLL_KIND,), label_cells=False, batched=True)
     # A window that only overlaps the interval would include data outside it.
     windows = [
         window

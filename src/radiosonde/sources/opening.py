@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radiosonde.errors import StoreError
+from radiosonde.sources.batched import BatchedReader
 from radiosonde.sources.parquet import SealedReader
 from radiosonde.sources.source import StoredParts, StoredSource
 from radiosonde.store import StoreReader
@@ -17,7 +18,11 @@ LABELS = "labels.sqlite"
 
 
 def open_source(
-    paths: str | Path | Sequence[str | Path], *, sketches: bool | Sequence[str] = True, label_cells: bool = True
+    paths: str | Path | Sequence[str | Path],
+    *,
+    sketches: bool | Sequence[str] = True,
+    label_cells: bool = True,
+    batched: bool = False,
 ) -> StoredSource:
     """Open *paths* as one source.
 
@@ -27,6 +32,8 @@ def open_source(
         sketches: kinds of sketches to read too (`radiosonde.sketches.KINDS`); True for all. They are most of the bytes, and checks
             need those of quantiles alone.
         label_cells: whether to read labels per feature cell, which no check needs.
+        batched: whether to read SQLite stores by column, for a command that looks at a whole store: a third of the time, and 50 MiB for
+            DuckDB, if it is installed.
 
     Raises:
         StoreError: a path is missing, or is none of these.
@@ -34,19 +41,21 @@ def open_source(
     places = [
         place
         for path in ([paths] if isinstance(paths, str | Path) else paths)
-        for place in _places(Path(path), sketches=sketches, label_cells=label_cells)
+        for place in _places(
+            Path(path), BatchedReader if batched else StoreReader, sketches=sketches, label_cells=label_cells
+        )
     ]
     # SQLite first: see `StoredSource`.
     return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
 
 
-def _places(path: Path, **asked: Any) -> list[StoredParts]:
+def _places(path: Path, reader: type[StoreReader], **asked: Any) -> list[StoredParts]:
     if not path.is_dir():
         with reading(path):  # raises errors early
-            return [StoreReader(path, **asked)]
+            return [reader(path, **asked)]
     if _is_sealed(path):
         return [SealedReader(path, **asked)]
-    places = [place for store in _stores(path) for place in _places(store, **asked)]
+    places = [place for store in _stores(path) for place in _places(store, reader, **asked)]
     if _is_sealed(path / "sealed"):
         places.append(SealedReader(path / "sealed", **asked))
     if not places:

@@ -208,16 +208,21 @@ class StoreReader:
         names = columns_or_null(connection, "windows", WINDOW_COLUMNS, without=self._without)
         query = f"SELECT {names} FROM windows WHERE {condition} ORDER BY window_id"  # noqa: S608 - our own text
         for row in connection.execute(query, bounds):
-            try:
-                columns = parsed(dict(zip(WINDOW_COLUMNS, row, strict=True)))
-                part = feature_part(feature_groups.take(row[0]), sketch_groups.take(row[0]))
-                window = window_from(columns, part)
-            except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(
-                    f"{self._path}: window {row[0]} is damaged ({error}): remove it with the sqlite3 shell, "
-                    f"table windows, window_id {row[0]}"
-                ) from error
-            yield row[0], window
+            yield row[0], self._window(row, feature_groups.take(row[0]), sketch_groups.take(row[0]))
+
+    def _window(self, row: Row, features: Sequence[Row], sketches: Sequence[Row]) -> Window:
+        """Return the window of a row of ``windows``, its row of `features_query`, if any, and its rows of ``sketches``.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        try:
+            return window_from(parsed(dict(zip(WINDOW_COLUMNS, row, strict=True))), feature_part(features, sketches))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self._path}: window {row[0]} is damaged ({error}): remove it with the sqlite3 shell, "
+                f"table windows, window_id {row[0]}"
+            ) from error
 
 
 def chosen_kinds(sketches: Literal[True] | Sequence[str]) -> tuple[str, Sequence[str]]:

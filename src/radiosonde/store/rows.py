@@ -300,7 +300,7 @@ def window_from(columns: Mapping[str, Any], part: FeaturePart) -> Window:
         columns: values by column name, documents parsed.
         part: its features and sketches; ignored when the row has no grid.
     """
-    features = _features_from(part) if columns["grid"] is not None else {}
+    features = features_from(part) if columns["grid"] is not None else {}
     values: dict[str, Any] = {}
     own, readers = _readers()
     for declared in declarations(Window):
@@ -333,7 +333,7 @@ def payload_bytes(rows: Iterable[Row]) -> int:
     return sum(0 if cell is None else len(cell) if isinstance(cell, str | bytes) else 8 for row in rows for cell in row)
 
 
-def _features_from(part: FeaturePart) -> dict[str, Any]:
+def features_from(part: FeaturePart) -> dict[str, Any]:
     """Return the fields of `FeatureCounts` that lie in tables of their own."""
     values: dict[str, Any] = {"sketches": part.sketches}
     for place in _PER_FEATURE:
