@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from radiosonde._agent.attached_ring import AttachedRing, attach
 from radiosonde._pipeline.rings import Rings
+from radiosonde._ring.descriptors import have_room
 from radiosonde._ring.spool import AGENT
 from radiosonde.errors import SpoolError
 
@@ -48,12 +49,14 @@ class SpoolRings:
         self.has_living = False
 
     def look(self) -> None:
-        """Attach the rings that have come into the spool."""
+        """Attach the rings that have come into the spool, as far as there are descriptors for them."""
         files = self._spool.rings()
         self._refused &= {file.path for file in files}  # bounded, however many workers come and go
         known = self._refused | {ring.file.path for ring in self._rings}
         for file in files:
             if file.path not in known:
+                if not have_room():
+                    break  # those that are finished are removed at the end of this turn
                 self._attach(file)
         self.has_living = any(not ring.is_over for ring in self._rings)
 

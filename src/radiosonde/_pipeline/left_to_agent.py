@@ -11,6 +11,8 @@ from radiosonde._pipeline.spool_watch import SpoolWatch
 from radiosonde._ring.spool import Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from radiosonde._pipeline.parts import Parts
     from radiosonde._pipeline.ring_consumer import RingConsumer
     from radiosonde._pipeline.worker_publisher import WorkerPublisher
@@ -50,14 +52,20 @@ class LeftToAgent:
         over = [ring for ring in self._parts.rings if ring.is_over]
         with self._parts.guard("spool_watch"):
             self._watch.look()
-        for ring in over:  # checked before: the last records have been handed over, if that is needed
-            if (ring.ring.is_shared and not ring.ring.is_removed) or not ring.has_uncounted:  # its agent removes it
-                self._parts.rings.let_go(ring)
-                if ring.ring.file is not None:
-                    Spool.let_go(ring.ring.file)
+        self.release(over)  # checked before: the last records have been handed over, if that is needed
         self._publisher.look()
         if self._parts.label_queue.waiting:
             self._parts.delivery.wake_store()
+
+    def release(self, rings: Sequence[RingConsumer]) -> None:
+        """Close the rings that need nothing more from this process: their agent drains and removes them."""
+        for ring in rings:
+            ring.settle()
+            is_found = ring.ring.is_shared and not ring.ring.is_removed
+            if (is_found or not ring.has_uncounted) and ring.retire(is_drained=False):
+                self._parts.rings.let_go(ring)
+                if ring.ring.file is not None:
+                    Spool.let_go(ring.ring.file)
 
     def step(self) -> None:
         """Drain nothing."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TURN_TIMEOUT_S = 10.0
 
+RELEASE_TIMEOUT_S = 0.05
+"""Longest wait of a caller that opens a ring for the thread that takes a turn."""
+
 _HURRIED_TURNS = 10
 
 
@@ -78,6 +81,20 @@ class OwnRings:
                 self._watch.look()
         if self._parts.delivery.takes_labels and self._parts.label_queue.waiting:
             self._parts.delivery.wake_store()
+
+    def release(self, rings: Sequence[RingConsumer]) -> None:
+        """Drain *rings* to their end and remove them; nothing where another thread takes a long turn."""
+        parts = self._parts
+        for ring in rings:
+            ring.settle()
+        if not parts.turn.acquire(timeout=RELEASE_TIMEOUT_S):
+            return
+        try:
+            cpu_ns = thread_time_ns()
+            self._turn.drain(rings)
+            self._visited_ns += thread_time_ns() - cpu_ns
+        finally:
+            parts.turn.release()
 
     def step(self) -> None:
         """Drain rings that fill, at once; drain all when a turn is due."""

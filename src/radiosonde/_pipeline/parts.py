@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from radiosonde._aggregate.aggregator import Aggregator
     from radiosonde._aggregate.sampling_controller import SamplingController
@@ -100,6 +100,9 @@ class Draining(Protocol):
 
     def look(self) -> None:
         """Check for external changes. Once a second, in the consumer's thread."""
+
+    def release(self, rings: Sequence[RingConsumer]) -> None:
+        """Release *rings*, whose writers are gone, now, in the thread of a caller: many were opened one after the other."""
 
     def step(self) -> None:
         """Drain the rings that are due. Called each time the consumer's thread wakes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, wall_ns
 from radiosonde._guard import Guard
@@ -26,20 +26,30 @@ from radiosonde._pipeline.own_spool import open_spool
 from radiosonde._pipeline.profiles import Profiles
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._pipeline.span_source import SpanSource
+from radiosonde._ring.descriptors import most_rings
 from radiosonde._sqlite_gate import GATE
 from radiosonde.model import Statistics, losses, policies
 from radiosonde.reference.profile import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from radiosonde._record.outputs import OutputReader
     from radiosonde._record.record_writer import RecordWriter
     from radiosonde._record.recorder import Recorder
+    from radiosonde._record.schema import Schema
     from radiosonde._record.token import Token
     from radiosonde._record.tracing import LiveSpans
     from radiosonde._ring.spool import Spool
     from radiosonde._settings import Settings
     from radiosonde.export.snapshot import Snapshot
+
+MOST_RELEASED = 8
+"""Rings without a writer from which on they are released when another one is opened. Arbitrary: each takes 40 kB, and three descriptors
+in a spool."""
+
+RELEASED_AT_ONCE = 2
+"""How many of them: their number falls, and the caller waits for few drains."""
 
 LOOK_EVERY_S = 0.25
 """Polling interval of the consumer. Rings that fill need no polling: their writers wake it."""
@@ -133,6 +143,11 @@ class Pipeline:
 
     def attach(self, writer: RecordWriter) -> None:
         """Drain *writer* from now on; the first one starts the consumer."""
+        consumer = self._by_nonce.get(writer.ring.nonce)
+        if consumer is not None and consumer.ring is writer.ring:
+            consumer.attach(writer)
+            return
+        self._release_rings()
         consumer = RingConsumer.of_writer(writer, self.reference_for(writer.recorder))
         # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a writer too.
         self._by_nonce[writer.ring.nonce] = consumer
@@ -143,6 +158,30 @@ class Pipeline:
                 self.health.watch_running_loop()
         self._consumer.start()
         self._draining.attached()
+
+    def _release_rings(self) -> None:
+        """Release the rings of functions that are gone if there are many: the consumer comes too late where each request opens one."""
+        released = [ring for ring in list(self._ring_consumers) if ring.is_released]
+        if len(released) >= min(MOST_RELEASED, most_rings() // 2):
+            with self.guard("release_rings"):
+                self._draining.release(released[:RELEASED_AT_ONCE])
+
+    def claim_ring(self, page: Mapping[str, Any], schema: Schema, outputs: OutputReader) -> RingConsumer | None:
+        """Claim a ring with that page and tables whose writer is gone; None if there is none."""
+        is_spooled = self.settings.spool is not None
+        for consumer in reversed(list(self._ring_consumers)):
+            ring = consumer.ring
+            if (
+                consumer.is_released
+                and (ring.file is not None) == is_spooled
+                and ring.schema == page
+                and consumer.stream.version == page["version"]
+                and consumer.tables.are_like(schema, outputs)
+                and not ring.is_removed
+                and consumer.claim()
+            ):
+                return consumer
+        return None
 
     def wake(self) -> None:
         """Wake the consumer."""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from radiosonde._aggregate.stream import Stream
 from radiosonde._clock import sleep
 from radiosonde._join.store import PREDICTION, LaneNames, Predictions
+from radiosonde._native import OwnedLock
+from radiosonde._record.released_rings import Tables
 from radiosonde._record.unended import settle as settle_unended
 from radiosonde._ring.block import Block
 from radiosonde._ring.layout import DONE, INPUT_ROW
@@ -63,6 +65,10 @@ class RingConsumer:
         self._kept = writer
         self._writer = None if writer is None else weakref.ref(writer)
         self._reclaimer = None if writer is None else writer.reclaimer
+        self._own_tables = None if writer is None else Tables.of_writer(writer)
+        self._claim = OwnedLock()
+        self._is_claimed = False
+        self._lives = self._drained_lives = 0  # writers so far, and at the last drain
         self.reader = RingReader(ring)
         self.records = 0
         self.rows = 0
@@ -134,29 +140,86 @@ class RingConsumer:
     @property
     def is_over(self) -> bool:
         """Whether the ring has no writer any more: its function, or the schema that it was created for, is gone."""
-        if self._kept is not None or self._writer is None:
+        return self._kept is None and self.is_released
+
+    @property
+    def is_released(self) -> bool:
+        """The same of a ring that may not have been drained once."""
+        if self._writer is None or self._is_claimed:
             return False
         writer = self._writer()
         return writer is None or (writer.recorder.is_released and not writer.reclaimer.is_in_flight)
+
+    @property
+    def tables(self) -> Tables:
+        """Meaning of its codes; of a ring of this process."""
+        if self._own_tables is None:
+            raise TypeError("a ring of another process has no tables; read its names")
+        return self._own_tables
+
+    def claim(self) -> bool:
+        """Claim a ring whose writer is gone for another writer, which `attach` brings; return whether that was possible."""
+        if not self._claim.acquire(0.0):
+            return False
+        try:
+            former = self.writer
+            if self.is_closed or not self.is_released or (former is not None and former.unended):
+                return False
+            self._is_claimed = True
+        finally:
+            self._claim.release()
+        if former is not None:
+            former.recorder.let_go(former)
+        return True
+
+    def unclaim(self) -> None:
+        """Leave a claimed ring to the consumer again."""
+        self._is_claimed = False
+
+    def attach(self, writer: RecordWriter) -> None:
+        """Drain the records of another writer from now on, after `claim`."""
+        if self._reclaimer is not None:
+            writer.reclaimer.succeed(self._reclaimer)
+        self._lives += 1
+        self._kept, self._writer, self._reclaimer = writer, weakref.ref(writer), writer.reclaimer
+        self._is_claimed = False
+
+    def retire(self, *, is_drained: bool) -> bool:
+        """Close the ring if it has no writer; return whether it was closed. No writer can claim it afterwards.
+
+        Args:
+            is_drained: only if no writer has come since the last drain began.
+        """
+        if not self._claim.acquire(0.0):
+            return False  # it is being claimed
+        try:
+            if self.is_closed or not self.is_over or (is_drained and self._drained_lives != self._lives):
+                return False
+            self.is_closed = True
+            return True
+        finally:
+            self._claim.release()
 
     def close(self) -> None:
         """Close the mapping and the files of the ring."""
         self.is_closed = True
         self.ring.close()
+        self.ring.arena.let_go()
         writer = self.writer
         if writer is not None:
             writer.recorder.let_go(writer)
 
     def settle(self) -> None:
         """Resolve the version, which may take long, and write the records that callers could not."""
+        kept, writer = self._kept, self.writer
         if self._reclaimer is not None:
             self._reclaimer.settle()
-        writer = self.writer
         if writer is not None:
             if writer.unended:
                 settle_unended(writer)
             self.stream.version = writer.recorder.settle_version()
-        self._kept = None
+        if self._kept is kept:  # else another writer has come meanwhile
+            self._kept = None
 
     @property
     def has_uncounted(self) -> bool:
@@ -175,6 +238,7 @@ class RingConsumer:
     def drain(self, guard: Guard) -> Block:
         """Take the finished records and count losses."""
         reader = self.reader
+        self._drained_lives = self._lives
         self.settle()
         self._arena_seen, self._looked = self.ring.arena.reserved, (0, 0)
         block = reader.drain()

@@ -124,6 +124,8 @@ class RingsOfProcess:
 
     def ended(self, ring: RingConsumer) -> bool:
         """Forget a ring that was drained after the last call that could write into it, and remove its files."""
+        if not ring.retire(is_drained=True):
+            return False
         self._aggregator.let_go(ring.stream)
         self._rings.let_go(ring)
         self._remove([ring])

@@ -119,6 +119,11 @@ class Turn:
             self._joiner.join()
         self._sink.hand_on(extent, is_whole=is_whole)
 
+    def drain(self, rings: Iterable[RingConsumer]) -> None:
+        """Drain some *rings* without handing windows on, and release those that have ended."""
+        for ring in rings:
+            self._drain(ring)
+
     def _drain(self, ring: RingConsumer) -> bool:
         """Drain a ring and count the records; return whether its counts are to be delivered now."""
         if ring.is_closed:  # by a turn between the selection of rings and this one

@@ -412,7 +412,7 @@ class RecordWriter:
         """Hold nothing in a cycle any more, so that the ring goes with the last token; calls that come nevertheless go to *begin*."""
         self.begin, self.finish, self.fail = begin, _write_nothing, _write_nothing
         self.inputs.by_type.clear()
-        self.ring.arena.make_room = _make_no_room
+        self.ring.arena.let_go()
 
     def owns_slot(self, token: Token) -> bool:
         """Return whether the slot still holds this prediction in flight: it may have been given away meanwhile."""
@@ -481,10 +481,6 @@ class RecordWriter:
 
 def _read_nothing(token: Token, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """No-op reader of features, for functions that record them themselves."""
-
-
-def _make_no_room(values: int) -> None:
-    """No-op for `Reclaimer.free_arena` of a released writer."""
 
 
 def _write_nothing(token: Token | None, outcome: object) -> None:

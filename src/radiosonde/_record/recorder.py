@@ -16,6 +16,7 @@ from radiosonde._record.intern import Codes
 from radiosonde._record.learning import Learned, learn
 from radiosonde._record.outputs import OutputReader, Task
 from radiosonde._record.record_writer import RecordWriter
+from radiosonde._record.released_rings import Keeper, continued
 from radiosonde._record.ring_factory import open_spooled_ring
 from radiosonde._record.schema import Schema
 from radiosonde._record.unended import Unended
@@ -45,7 +46,7 @@ KNOWN: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary(
 """Recorders that were pickled or unpickled here, by key."""
 
 
-class Host(Protocol):
+class Host(Keeper, Protocol):
     """Interface that a recorder needs from the pipeline."""
 
     settings: Settings
@@ -178,6 +179,16 @@ class Recorder:
         """Model version; empty until `settle_version` has resolved it."""
         return self._version or ""
 
+    @property
+    def has_version(self) -> bool:
+        """Whether the model version is known."""
+        return self._version is not None
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether a cohort, an error type or a phase has a code."""
+        return len(self.cohorts.names) > 1 or len(self.errors.names) > 1 or bool(self.phases.names)
+
     def settle_version(self) -> str:
         """Return the model version, worked out at the first call: reading an artifact may take long."""
         if self._version is None and callable(self.observed.version):
@@ -257,7 +268,7 @@ class Recorder:
         classes = self.observed.classes or (reference.output.classes if reference else ())
         self._count_changed([*schema.names, *self.observed.classes])
         outputs = OutputReader(classes, self.host.guard, task=self._task(reference), name=self.name)
-        writer = RecordWriter(self, schema, outputs, self.host.spans_for(self))
+        writer = continued(self, schema, outputs) or RecordWriter(self, schema, outputs, self.host.spans_for(self))
         writer.unended[:0] = self.writer.unended
         writer.inputs.is_tentative = (
             schema.is_open and self._learned is not None and self._learned.alternative is not None

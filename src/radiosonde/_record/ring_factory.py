@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde._ring.descriptors import check_room
 from radiosonde._ring.names import CATEGORIES, CLASSES, COHORTS, ERRORS, PHASES, Name, NameWriter
 from radiosonde._ring.ring import Ring
 from radiosonde._ring.spool import NAMES, Spool
@@ -37,21 +38,22 @@ def open_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring
         except (SpoolError, ProfileError, OSError) as error:
             host.guard.lose(losses.SPOOL_FAILED)
             host.guard.warn("spool", "%s; until then rings are in memory and are lost if the process is killed", error)
-    return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=_page(recorder, schema, outputs))
+    return Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=page_of(recorder, schema, outputs))
 
 
 def open_spooled_ring(recorder: Recorder, schema: Schema, outputs: OutputReader) -> Ring:
     """Return a ring in the spool.
 
     Raises:
-        SpoolError: the spool cannot be used, or has no room.
+        SpoolError: the spool cannot be used or has no room, or rings take their share of the descriptors.
         ProfileError: the reference profile cannot be left beside it.
         OSError: the names cannot be written.
     """
     host, spool = recorder.host, recorder.host.spool
-    page = _page(recorder, schema, outputs)
-    reference = host.reference_for(recorder)
-    page["reference"] = "" if reference is None or spool is None else leave_reference(spool, reference)
+    check_room()
+    page, reference = page_of(recorder, schema, outputs), host.reference_for(recorder)
+    if reference is not None and spool is not None:
+        leave_reference(spool, reference)
     ring = Ring(schema.width, total_bytes=host.settings.ring_bytes, schema=page, spool=spool, process=host.process)
     try:
         _write_names(ring, recorder, schema, outputs)
@@ -63,9 +65,9 @@ def open_spooled_ring(recorder: Recorder, schema: Schema, outputs: OutputReader)
     return ring
 
 
-def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str, object]:
+def page_of(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str, object]:
     """Return the metadata that a reader in another process needs."""
-    host = recorder.host
+    host, reference = recorder.host, recorder.host.reference_for(recorder)
     return {
         "model": recorder.name,
         "version": recorder.version if host.settings.spool is None else recorder.settle_version(),
@@ -77,6 +79,7 @@ def _page(recorder: Recorder, schema: Schema, outputs: OutputReader) -> dict[str
         "pii": sorted(schema.pii),
         "declared_classes": outputs.declared,
         LATENCY_EDGES: _latency_edges(recorder),
+        "reference": "" if reference is None else reference.id,
         "consumer": host.drained_by,
     }
 

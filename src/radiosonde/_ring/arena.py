@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._native import RLock, get_ident
+from radiosonde._ring.descriptors import map_file
 from radiosonde._ring.spool import create_file
 
 _HEAD_BYTES = 64
@@ -52,7 +53,11 @@ class BatchArena:
         self._head = 0  # values ever reserved; guarded by _lock, read without it (one int, atomic)
         self._lock = RLock()
         self._owner = 0  # the thread inside `_reserve`
-        self.make_room: Callable[[int], None] = lambda _: None
+        self.make_room: Callable[[int], None] = _make_no_room
+
+    def let_go(self) -> None:
+        """Forget `make_room`, whose object holds the ring, which holds this arena. No block is reserved afterwards."""
+        self.make_room = _make_no_room
 
     @property
     def largest(self) -> int:
@@ -182,7 +187,7 @@ class BatchArena:
         if self._is_attached and self._shared is None and self._path is not None:
             try:
                 with self._path.open("r+b") as file:
-                    mapped = mmap.mmap(file.fileno(), 0)
+                    mapped = map_file(file.fileno())
             except (OSError, ValueError):
                 return
             self.size = (len(mapped) - _HEAD_BYTES) // 8
@@ -194,10 +199,14 @@ class BatchArena:
             return mmap.mmap(-1, size_bytes)
         descriptor = create_file(self._path, size_bytes)
         try:
-            return mmap.mmap(descriptor, size_bytes)
+            return map_file(descriptor, size_bytes)
         finally:
             os.close(descriptor)
 
     def _map(self, mapped: mmap.mmap) -> NDArray[np.int64]:
         self._values = np.frombuffer(mapped, dtype=np.float64, offset=_HEAD_BYTES)
         return np.frombuffer(mapped, dtype=np.int64, count=3)
+
+
+def _make_no_room(values: int) -> None:
+    """No-op for an arena without a writer."""

@@ -5,6 +5,8 @@ a descriptor in append mode, made before the code is first used in the ring, so 
 ``kill -9``: written bytes belong to the kernel. Reading ends at a torn last record (a full disk).
 
 Bounded by the tables' own bounds (`radiosonde._record.intern.Codes`); texts longer than `LONGEST_BYTES` are cut.
+
+New names are rare once a model has been called for a while, so a process keeps only `KEPT_OPEN` files open, the ones written last.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import errno
 import os
 import struct
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,6 +27,9 @@ COHORTS, CLASSES, ERRORS, PHASES, CATEGORIES = range(5)
 """The tables. Only categories have a feature (its position); the others have 0."""
 
 LONGEST_BYTES: Final = 4096
+
+KEPT_OPEN: Final = 8
+"""Files of names that a process keeps open for writing; the others are opened for each name. Arbitrary."""
 
 _RECORD: Final = struct.Struct("<HHIHI")
 
@@ -41,21 +47,50 @@ class NameWriter:
     """Appends names to the file at *path*; any thread may call it."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._is_closed = False
+        self._descriptor = os.open(path, _APPENDING | os.O_CREAT, 0o600)
         remember(path, self._descriptor)
         self._lock = RLock()  # the number of a closed descriptor may be reused for another file
+        self._keep()
+
+    def _keep(self) -> None:
+        """Close the file that was opened first if too many are open. Without waiting for its writer: two could wait for each other."""
+        _OPEN[id(self)] = self
+        while len(_OPEN) > KEPT_OPEN:
+            try:
+                _, oldest = _OPEN.popitem(last=False)
+            except KeyError:  # another thread was faster
+                return
+            if not oldest.rest():
+                _OPEN[id(oldest)] = oldest
+                return
+
+    def rest(self) -> bool:
+        """Close the file until the next name; return False if a name is being written."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._close_file()
+        finally:
+            self._lock.release()
+        return True
 
     def append(self, name: Name) -> None:
         """Write one name.
 
         Raises:
-            OSError: the disk is full; the name is missing then, and a reader shows its code.
+            OSError: the disk is full, or the file was removed; the name is missing then, and a reader shows its code.
         """
         text = name.text.encode(errors="replace")[:LONGEST_BYTES]
         record = _RECORD.pack(name.table, name.feature, name.code, len(text), zlib.crc32(text))
         with self._lock:
-            if self._descriptor >= 0:
-                self._write(record + text)
+            if self._is_closed:
+                return
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, _APPENDING)
+                self._keep()
+            self._write(record + text)
 
     def _write(self, record: bytes) -> None:
         written = os.write(self._descriptor, record)
@@ -67,9 +102,20 @@ class NameWriter:
     def close(self) -> None:
         """Close the file; later appends are ignored."""
         with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-            self._descriptor = -1
+            self._is_closed = True
+            _OPEN.pop(id(self), None)
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+_APPENDING: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+
+_OPEN: OrderedDict[int, NameWriter] = OrderedDict()
+"""Writers whose files are open, in the order in which they were opened."""
 
 
 class NameReader:

@@ -129,6 +129,10 @@ class Reclaimer:
         self._resting_ns = 0  # no writer waits before this time
         ring.arena.make_room = self.free_arena
 
+    def succeed(self, former: Reclaimer) -> None:
+        """Take over the predictions that wait to be remembered for their labels from the reclaimer of the former writer."""
+        self._joinable.extend(former.take_joinable())
+
     # For writers -----------------------------------------------------------------------------------------------
 
     def make_room(self, index: int) -> None:

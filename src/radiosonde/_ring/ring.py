@@ -32,6 +32,7 @@ from radiosonde._ring.anonymous import anonymous_memory
 from radiosonde._ring.arena import BatchArena
 from radiosonde._ring.control import Control
 from radiosonde._ring.control import size_bytes as control_bytes
+from radiosonde._ring.descriptors import map_ring
 from radiosonde._ring.layout import (
     HEADER,
     HEADER_BYTES,
@@ -114,7 +115,7 @@ class Ring:
         else:
             self.file = spool.name(process, self.nonce)
             self._descriptor = create_file(self.file.path, size_bytes, first_bytes)
-            self.memory = mmap.mmap(self._descriptor, size_bytes)
+            self.memory = map_ring(self._descriptor, size_bytes)
         self._view(features, capacity, header_pages)
         self.lock = SlotLock(self._descriptor if self.file is not None and self.is_shared else None)
         self.arena = BatchArena(total_bytes, self.file and self.file.beside(ARENA))
@@ -134,7 +135,7 @@ class Ring:
         ring.names, ring._descriptor = None, -1  # noqa: SLF001 - our own class, before it is returned
         try:
             with file.path.open("r+b") as opened:
-                ring.memory = mmap.mmap(opened.fileno(), 0)
+                ring.memory = map_ring(opened.fileno())
                 ring.lock = SlotLock(os.dup(opened.fileno()) if takes else None)
         except (OSError, ValueError) as error:
             raise SpoolError(

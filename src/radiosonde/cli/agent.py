@@ -15,6 +15,7 @@ from radiosonde._guard import Guard
 from radiosonde._labels.joiner import label_queue_for
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._pipeline.forgiving import report_problems
+from radiosonde._ring.descriptors import raise_limit
 from radiosonde._ring.spool import Spool
 from radiosonde._settings import Settings
 from radiosonde.cli._agent_watch import AgentWatch
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: an option or a variable cannot be used, or the port is taken.
     """
     os.nice(max(0, args.nice))
+    raise_limit()
     settings = Settings.resolve(
         store=args.store,
         window_s=args.window_s,

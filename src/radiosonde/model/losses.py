@@ -90,8 +90,8 @@ RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because of an internal error; see ``guarded`` in the statistics."""
 
 SPOOL_FAILED: Final = "spool_failed"
-"""Rings that could not be created in the spool (no space, no permission) and stay in memory until they can. Their records are
-counted, unless the process is killed."""
+"""Rings that could not be created in the spool (no space, no permission, no descriptors) and stay in memory until they can. Their
+records are counted, unless the process is killed."""
 
 SPOOL_REMOVED: Final = "spool_removed"
 """Rings whose files were deleted from the spool while their process was running. A new ring is opened within a second. Predictions

@@ -22,6 +22,7 @@ PLACES: Final[Mapping[str, str]] = {
     "receipt": "making a receipt",
     "watch_loop": "watching an event loop",
     "reference": "reading a reference profile named in the settings",
+    "release_rings": "releasing the rings of functions that are gone",
     "prune_spool": "removing old rings of dead processes from the spool",
     # Live spans, with code of the user's tracer provider inside.
     "span_tracer": "asking the tracer provider for a tracer",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiosonde._ring.names import CATEGORIES, CLASSES, LONGEST_BYTES, Name, NameReader, NameWriter
+from radiosonde._ring.names import CATEGORIES, CLASSES, KEPT_OPEN, LONGEST_BYTES, Name, NameReader, NameWriter
 
 names = st.builds(
     Name,
@@ -70,3 +70,30 @@ def test_a_long_text_is_cut(tmp_path: Path) -> None:
 def test_a_missing_table_is_empty(tmp_path: Path) -> None:
     """A ring whose side table is gone shows codes, not an error."""
     assert list(NameReader(tmp_path / "gone.names").read()) == []
+
+
+def test_few_files_of_names_are_open_at_a_time(tmp_path: Path) -> None:
+    """Thirty writers that take turns keep eight files open, and every name is found."""
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    writers = [NameWriter(tmp_path / f"{number}.names") for number in range(30)]
+    for code in range(3):
+        for number, writer in enumerate(writers):
+            writer.append(Name(CLASSES, 0, code, f"{number} {code}"))
+        assert len(list(Path("/proc/self/fd").iterdir())) <= held + KEPT_OPEN
+    for number, writer in enumerate(writers):
+        writer.close()
+        writer.append(Name(CLASSES, 0, 9, "ignored"))
+        found = [name.text for name in NameReader(tmp_path / f"{number}.names").read()]
+        assert found == [f"{number} {code}" for code in range(3)]
+    assert len(list(Path("/proc/self/fd").iterdir())) <= held
+
+
+def test_a_file_of_names_that_was_removed_is_not_made_again(tmp_path: Path) -> None:
+    """A name whose file is closed and gone is an error, which its caller counts."""
+    writers = [NameWriter(tmp_path / f"{number}.names") for number in range(KEPT_OPEN + 1)]
+    (tmp_path / "0.names").unlink()
+    with pytest.raises(FileNotFoundError):
+        writers[0].append(Name(CLASSES, 0, 0, "late"))
+    for writer in writers:
+        writer.close()
+    assert not (tmp_path / "0.names").exists()
