@@ -2,7 +2,9 @@
 
 * **failures**: failed calls among all calls.
 * **latency**: calls about as slow as the old version's 99th percentile, or slower. The bound of a step is that of the old version's calls
-  before it, so it is fixed before it is used. A margin or an interval in times the p99 compares the new version's calls above a bound that
+  before it, so it is fixed before it is used: of all of them or of the last `_RECENT`, whichever is lower. An hour in which both versions
+  were slow would raise the former for the rest of the rollout, and a worse version could hide below it; one slow minute would raise the
+  latter. While both are slow, more calls of both are above the bound, and they are compared within the same minute. A margin or an interval in times the p99 compares the new version's calls above a bound that
   many buckets away with the old version's calls above its own.
 * **wrong answers**: of labelled rows, by lag class: predictions of one minute whose labels took equally long. A label that came early is a
   biased sample, and equally so in both versions.
@@ -42,6 +44,8 @@ MARGINS: Mapping[Subject, float] = {"errors": 0.005, "latency": 1.3, "labels": 0
 
 _TAIL, _LOW = 0.99, 0.25
 _LEAST_RISE_S = 0.001
+_RECENT = 2000
+"""Rows of the old version that show its present level: 20 of them are above the 99th percentile."""
 _OCTAVE = 1 << LATENCY.scale
 _MULTIPLES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # fmt: skip
 _SHIFTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40)
@@ -147,7 +151,9 @@ def _confidence(rollout: Rollout, margin: float) -> Measure | None:
     total = history.sum(axis=0)
     if not total.any():
         return None
-    bounds = _bounds(history.cumsum(axis=0)[:-1], _LOW, total)
+    all_before, lately = _before(history)
+    # The higher one: an hour in which both versions were unsure does not lower the bound for the rest of the rollout.
+    bounds = np.maximum(_bounds(all_before, _LOW, total), _bounds(lately, _LOW, total))
     # For a model that is nearly always sure, the lowest non-empty bin is used.
     bounds = np.maximum(bounds, int(np.flatnonzero(total)[0]) + 1)
     bounds = np.minimum(bounds, CONFIDENCE_BINS - 1)
@@ -165,6 +171,18 @@ def _weight(rollout: Rollout) -> float:
     """Return the weight of a counted confidence: under load rows are sampled and weighted."""
     counted = [(window.output.evidence_ratio, int(window.output.confidence.sum())) for window, *_ in rollout.windows]
     return sum(rows for _, rows in counted) / max(sum(ratio * rows for ratio, rows in counted), 1e-9)
+
+
+def _before(history: Counts) -> tuple[Counts, Counts]:
+    """Return the counts before each step: all of them, and those of the last `_RECENT` rows or a little more.
+
+    Args:
+        history: counts before the first step, then those of each step, shape (steps + 1, bins).
+    """
+    total = history.cumsum(axis=0)[:-1]
+    rows = total.sum(axis=1)
+    first = np.searchsorted(rows, rows - _RECENT, side="right") - 1
+    return total, np.where(first[:, None] >= 0, total - total[np.maximum(first, 0)], total)
 
 
 def _bounds(history: Counts, rank: float, total: Counts) -> Counts:
@@ -223,9 +241,10 @@ def _latency(rollout: Rollout, margin: float) -> Measure:
         if not is_new:
             history[step + 1] += window.latency.counts
     total = history.sum(axis=0)
-    # # Above the bucket below that of the percentile there is at least one in a hundred of the old version's calls, even if all calls take
+    all_before, lately = _before(history)
+    # Above the bucket below that of the percentile there is at least one in a hundred of the old version's calls, even if all calls take
     # the same time. That bound is used against "slower", the one above it against "faster", so that both can be ruled out.
-    bounds = np.maximum(_bounds(history.cumsum(axis=0)[:-1], _TAIL, total) - 1, 0)
+    bounds = np.maximum(np.minimum(_bounds(all_before, _TAIL, total), _bounds(lately, _TAIL, total)) - 1, 0)
     steps = _margin_steps(margin, float(LATENCY.upper_bounds_s()[_bounds(history[:1], _TAIL, total)[0]]))
     shifts = np.array(sorted({sign * shift for shift in (*_SHIFTS, steps) for sign in (-1, 1)} | {0}))
     limits = np.array([-steps, (steps + 1) // 2, steps])

@@ -88,6 +88,39 @@ def test_a_bad_hour_of_both_versions_blames_neither():
     assert not report.worse
 
 
+@pytest.mark.parametrize(("factor", "first", "minutes"), [(3, 20, 60), (5, 40, 30), (2, 0, 90)], ids=str)
+@pytest.mark.parametrize("slower", [1.0, 1.7])
+def test_a_slow_hour_of_both_versions_hides_no_slower_version(factor, first, minutes, slower):
+    """While all calls are slow for a time, both versions are compared within the same minutes, and the bound comes back when it is over."""
+    healthy = world(200)
+    median_s = healthy.median_s.copy()
+    median_s[first : first + minutes] *= factor
+    fault = rollouts.Fault(slower=slower, start=100)
+    report = judged(rollouts.windows(np.random.default_rng(11), replace(healthy, median_s=median_s), fault))
+    assert [each.subject for each in report.worse] == (["latency"] if slower > 1 else [])
+
+
+@pytest.mark.parametrize("unsure", [0.0, 0.15])
+def test_two_unsure_hours_of_both_versions_hide_no_less_sure_version(unsure):
+    """Inputs that nobody is sure of come for two hours; a version that is less sure afterwards is named within 22 minutes."""
+    rng = np.random.default_rng(12)
+    odd = [
+        window
+        for window in rollouts.windows(rng, world(120), rollouts.Fault(unsure=0.5), history=0)
+        if window.key.version == "v2"
+    ]
+    both = [
+        replace(window, key=window.key._replace(version=name, variant=of))
+        for window in odd
+        for name, of in (rollouts.NEW, rollouts.OLD)
+    ]
+    after = rollouts.windows(rng, world(22), rollouts.Fault(unsure=unsure), history=0)
+    hours_ns = 7200 * 10**9
+    later = [replace(window, start_ns=window.start_ns + hours_ns, end_ns=window.end_ns + hours_ns) for window in after]
+    report = judged([*both, *later])
+    assert [each.subject for each in report.worse] == (["confidence"] if unsure else [])
+
+
 def test_a_rollout_over_regions_with_habits_of_their_own_compares_each_with_itself():
     """The new version serves mostly the cohort that fails often: pooled it looks worse, and it is not."""
     shape = (2, 120)
