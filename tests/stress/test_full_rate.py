@@ -176,7 +176,10 @@ def assert_all_counted(made: Counter[str], unfinished: int, store: Path, options
     rows = made["calls"] * options.get("batch", 1)
     # A sample's weights add up to the rows there were only on average, to within one weight each time it is drawn.
     assert checks["looked at"] <= checks["cells"]
-    assert checks["cells"] + unfinished <= 1.1 * rows + 1000
+    weighted = checks["cells"] + unfinished
+    assert weighted <= 1.1 * rows + 1000
+    if "batch" not in options:  # a row is weighted for at most 64 others
+        assert weighted >= 0.9 * min(rows, 65 * checks["looked at"]) - 1000
     assert checks["looked at"] or unfinished
 
 

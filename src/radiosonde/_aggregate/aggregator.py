@@ -15,16 +15,16 @@ scrape. One lock, held for one fold at most, never while anything is exported an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.answers import AnswerState
+from radiosonde._aggregate.backlogs import Backlogs
 from radiosonde._aggregate.batches import Batches, by_result
 from radiosonde._aggregate.outcomes import OutcomeState
-from radiosonde._aggregate.provisional import HURRIED_ROWS, WIDE_VALUES, Backlog, OutOfTimeError, Part, pieces
+from radiosonde._aggregate.provisional import WIDE_VALUES, Backlog, Part, pieces
 from radiosonde._aggregate.sampling_controller import SamplingController
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
@@ -39,7 +39,7 @@ from radiosonde._ring.block import Block
 from radiosonde._ring.layout import FAILED, INPUT_ROW
 from radiosonde._ring.tally import UNSEEN_ROWS, take_apart
 from radiosonde.model import Outcome, SeriesKey, Window
-from radiosonde.model.losses import FEATURES_UNFINISHED, WINDOWS_FAILED
+from radiosonde.model.losses import WINDOWS_FAILED
 from radiosonde.reference.profile import Reference
 
 LATE_HOLD_S = 10.0
@@ -51,11 +51,6 @@ one of 30 features takes 90 kB."""
 
 LARGEST_SHARE = 64
 """Largest weight added to a row for rows whose features were lost; the remainder is spread over later rows."""
-
-WAITING_BYTES = 32 << 20
-"""Bytes of rows of all models together that wait for provisional references; beyond it the oldest one is made early."""
-
-_Identity = tuple[str, str, tuple[str, ...]]
 
 
 class Aggregator:
@@ -98,9 +93,7 @@ class Aggregator:
         self._lock = allocate_lock()
         self._open: dict[tuple[int, SeriesKey, str, int], SeriesState] = {}
         self._bodies: dict[str, int] = {}
-        self._provisional_ns = round(provisional_s * NS)
-        self._backlogs: dict[_Identity, Backlog] = {}
-        self._provisional: dict[_Identity, Reference] = {}
+        self._backlogs = Backlogs(round(provisional_s * NS), self._thinner, self._guard, self._add_waited)
         self._interims: dict[tuple[str, str], Reference] = {}
         self._totals: dict[SeriesKey, list[Window]] = {}
         self._watermark_ns = 0
@@ -118,10 +111,9 @@ class Aggregator:
         with self._lock:
             self._add_totals(windows)
             for (model, version), reference in provisional.items():
-                names = tuple(feature.name for feature in reference.features)
-                self._provisional[model, version, names] = reference
+                self._backlogs.restore(model, version, reference)
             for part in waiting:
-                self._wait(part)
+                self._backlogs.add(part)
 
     # Filling ---------------------------------------------------------------------------------------------------------
 
@@ -204,40 +196,14 @@ class Aggregator:
         if not len(rows) or not rows.shape[1]:
             return
         self.counted_rows += len(rows)
-        if stream.grid is not None:
-            self._add_standing(stream, state, rows, weight, is_failed=is_failed)
+        part = Part(stream, state.start_ns, state.key.cohort, rows, weight, is_failed)
+        if stream.grid is None:
+            self._backlogs.add(part)
         else:
-            self._wait(Part(stream, state.start_ns, state.key.cohort, rows, weight, is_failed))
+            _add_weighted(state, part, stream.unseen.get(part.cohort, 0))
 
-    def _wait(self, part: Part) -> None:
-        """Keep rows until there is a provisional reference, and make it when it is due."""
-        identity = part.stream.identity
-        backlog = self._backlogs.get(identity)
-        if backlog is None:
-            backlog = self._backlogs[identity] = Backlog(self._provisional_ns, self._thinner)
-        backlog.add(part)
-        if backlog.is_ready or identity in self._provisional:
-            self._settle(identity)
-        elif sum(each.size_bytes for each in self._backlogs.values()) > WAITING_BYTES:
-            self._settle(next(iter(self._backlogs)))  # the oldest: with the rows it has
-
-    @staticmethod
-    def _add_standing(
-        stream: Stream, state: SeriesState, rows: NDArray[np.float64], weight: int, *, is_failed: bool
-    ) -> None:
-        """Add feature rows, weighted for the rows of their series that were not counted."""
-        cohort = state.key.cohort
-        if cohort not in stream.unseen:
-            state.add_features(rows, weight, is_failed=is_failed)
-            return
-        unseen = min(stream.unseen[cohort], LARGEST_SHARE * len(rows))
-        stream.leave_unseen(cohort, -unseen)
-        # Two weights that differ by one, so that they add up to the rows there were.
-        share, rest = divmod(unseen, len(rows))
-        if rest:
-            state.add_features(rows[:rest], weight + share + 1, is_failed=is_failed)
-        if rest < len(rows):
-            state.add_features(rows[rest:], weight + share, is_failed=is_failed)
+    def _add_waited(self, part: Part, unseen: int) -> None:
+        _add_weighted(self._state(part.stream, part.start_ns, part.cohort), part, unseen)
 
     def add_tally(self, stream: Stream, entries: NDArray[Any]) -> None:
         """Add a writer's counts of reclaimed records (`radiosonde._ring.tally`)."""
@@ -257,63 +223,15 @@ class Aggregator:
                 state.answers.add(part)
                 stream.leave_unseen(state.key.cohort, int(part.of(UNSEEN_ROWS).counts.sum()))
 
-    def _settle(self, identity: _Identity, deadline_ns: int | None = None) -> None:
-        """Make the provisional reference from the backlog and count the backlog by it.
-
-        With a deadline, rows not counted by half of the time are sampled. The sample is counted once it has a reference; without one by
-        the deadline, its rows are a counted loss.
-        """
-        backlog = self._backlogs.pop(identity)
-        if deadline_ns is None:
-            self._count_backlog(identity, backlog, None)
-            return
-        now_ns = monotonic_ns()
-        with suppress(OutOfTimeError):
-            self._count_backlog(identity, backlog, now_ns + (deadline_ns - now_ns) // 2)
-            return
-        backlog.thin_to(HURRIED_ROWS)
-        with suppress(OutOfTimeError):
-            self._make_provisional(identity, backlog, deadline_ns)
-            self._count_backlog(identity, backlog, None)  # they are few
-            return
-        lost = backlog.estimated_rows
-        self._guard.lose(FEATURES_UNFINISHED, lost)
-        self._guard.warn(
-            "features unfinished",
-            "The features of %d rows of %s could not be counted before the exit deadline; calls, errors and latency were. "
-            "Give the model a reference, or observe fewer features (max_features)",
-            lost,
-            backlog.model,
-        )
-
-    def _make_provisional(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> Reference:
-        # Streams of one version share it across processes: counts add up only within one grid.
-        if identity not in self._provisional:
-            self._provisional[identity] = backlog.reference(deadline_ns)
-        return self._provisional[identity]
-
-    def _count_backlog(self, identity: _Identity, backlog: Backlog, deadline_ns: int | None) -> None:
-        reference = self._make_provisional(identity, backlog, deadline_ns)
-        for stream in backlog.streams:
-            stream.adopt(reference)
-        for part in backlog.take():
-            if deadline_ns is not None and monotonic_ns() >= deadline_ns:
-                raise OutOfTimeError
-            self._state(part.stream, part.start_ns, part.cohort).add_features(
-                part.rows, part.weight, is_failed=part.is_failed
-            )
-
     @property
     def backlogs(self) -> list[Backlog]:
         """The rows that wait for provisional references, model by model; for the thread that folds."""
-        return list(self._backlogs.values())
+        return list(self._backlogs)
 
     @property
     def waits_long(self) -> bool:
         """Whether so many features wait for a provisional reference that making it takes a while."""
-        return (
-            sum(len(stream.features) for each in list(self._backlogs.values()) for stream in each.streams) > WIDE_VALUES
-        )
+        return sum(len(stream.features) for each in self._backlogs for stream in each.streams) > WIDE_VALUES
 
     def let_go(self, stream: Stream) -> None:
         """Release the arena of a finished stream; rows that wait for a reference are kept."""
@@ -393,8 +311,7 @@ class Aggregator:
         now_ns = monotonic_ns()
         with self._lock, np.errstate(all="ignore"):
             if is_end:
-                for identity in list(self._backlogs):
-                    self._settle(identity, deadline_ns)
+                self._backlogs.settle(deadline_ns)
             is_crowded = sum(state.has_features for state in self._open.values()) > OPEN_WINDOWS
             due = [
                 place
@@ -456,7 +373,7 @@ class Aggregator:
         """Return the features that wait for a provisional reference, counted by interim ones."""
         self._interims = {}
         found: list[Window] = []
-        for backlog in self._backlogs.values():
+        for backlog in self._backlogs:
             with self._guard("preview"):
                 found += self._preview(backlog)
         return found
@@ -482,7 +399,7 @@ class Aggregator:
     @property
     def provisional(self) -> dict[tuple[str, str], Reference]:
         """The provisional references made so far, by (model, version)."""
-        return {(model, version): reference for (model, version, _), reference in self._provisional.items()}
+        return self._backlogs.references
 
     @property
     def open_windows(self) -> int:
@@ -494,6 +411,22 @@ class Aggregator:
         """Number of series."""
         # Copied first: the consumer adds to both concurrently.
         return len({*list(self._totals), *(key for _, key, *_ in list(self._open))})
+
+
+def _add_weighted(state: SeriesState, part: Part, unseen: int) -> None:
+    """Add feature rows, weighted for *unseen* rows of their series that were not counted."""
+    rows, weight = part.rows, part.weight
+    if not unseen:
+        state.add_features(rows, weight, is_failed=part.is_failed)
+        return
+    unseen = min(unseen, LARGEST_SHARE * len(rows))
+    part.stream.leave_unseen(part.cohort, -unseen)
+    # Two weights that differ by one, so that they add up to the rows there were.
+    share, rest = divmod(unseen, len(rows))
+    if rest:
+        state.add_features(rows[:rest], weight + share + 1, is_failed=part.is_failed)
+    if rest < len(rows):
+        state.add_features(rows[rest:], weight + share, is_failed=part.is_failed)
 
 
 def _key(window: Window) -> SeriesKey:

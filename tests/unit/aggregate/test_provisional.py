@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from radiosonde._aggregate import aggregator as aggregator_module
+from radiosonde._aggregate import backlogs as backlogs_module
 from radiosonde._aggregate import provisional as provisional_module
 from radiosonde._aggregate.aggregator import Aggregator
 from radiosonde._aggregate.provisional import BACKLOG_BYTES, HURRIED_ROWS, PIECE_BYTES
@@ -170,7 +171,7 @@ def test_what_waits_is_bounded_in_bytes_and_estimates_what_came(features):
     for start in range(0, total, 5000):
         rows = min(5000, total - start)
         aggregator.fold(feed, block([0] * rows, np.random.default_rng(start).normal(size=(rows, features))))
-    (backlog,) = aggregator._backlogs.values()
+    (backlog,) = aggregator.backlogs
     assert sum(part.rows.nbytes for part in backlog.parts()) <= BACKLOG_BYTES
     (window,) = [w for w in aggregator.close(everything=True, is_end=True) if w.features is not None]
     counted = window.features.cells.sum(axis=1)
@@ -291,6 +292,7 @@ def test_an_exit_without_time_for_all_counts_a_sample(monkeypatch, features, ami
             aggregator.fold(feed, block([0] * len(part), part))
         with monkeypatch.context() as patch:
             patch.setattr(aggregator_module, "monotonic_ns", clock)
+            patch.setattr(backlogs_module, "monotonic_ns", clock)
             patch.setattr(provisional_module, "monotonic_ns", clock)
             windows = aggregator.close(everything=True, is_end=True, deadline_ns=clock() + 100 * NS)
         found = [window.features for window in windows if window.features is not None]

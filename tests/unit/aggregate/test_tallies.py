@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from radiosonde._aggregate.aggregator import Aggregator
+from radiosonde._aggregate.provisional import PROVISIONAL_ROWS
 from radiosonde._ring.block import Block
 from radiosonde._ring.control import _COARSER_S
 from radiosonde._ring.layout import (
@@ -20,7 +23,7 @@ from radiosonde._ring.layout import (
 )
 from radiosonde._ring.tally import CHUNK, Outputs, Tallier, merge, take_apart
 from tests.factories import make_feature, make_reference
-from tests.unit.aggregate.blocks import NS, START_NS, stream
+from tests.unit.aggregate.blocks import NS, START_NS, block, stream
 
 EDGES = (-1.0, 0.0, 2.5)
 
@@ -99,8 +102,8 @@ def test_a_tally_adds_up_to_what_folding_counts(options, count):
         made = [records(10 * seed + part, count, **options) for part in range(3)]
         folded, tallied = Aggregator(60.0, "me"), Aggregator(60.0, "me")
         folding, tallying = stream(reference), stream(reference)
-        for block, _ in made:
-            folded.fold(folding, block)
+        for folded_block, _ in made:
+            folded.fold(folding, folded_block)
         entries = np.concatenate([Tallier(edges).count(block.headers, outputs) for block, outputs in made])
         for part in (entries[: len(entries) // 2], merge(entries[len(entries) // 2 :])):
             tallied.add_tally(tallying, part)
@@ -122,6 +125,25 @@ def test_rows_whose_features_were_given_up_are_stood_for_by_the_next():
     (window,) = aggregator.close(everything=True)
     assert (window.calls, int(window.features.cells.sum()), window.features.counted_rows) == (130, 130, 30)
     assert window.features.weight_square_sum == 20 * 4 * 4 + 10 * 5 * 5
+
+
+@pytest.mark.parametrize(("tallied", "waited"), [(1, 30), (100, 30), (100, 1), (2_000, 30), (7, 300)])
+@pytest.mark.parametrize("ends", ["at its rows", "by the end"])
+def test_rows_that_wait_for_a_reference_are_weighted_for_those_that_were_given_up(tallied, waited, ends):
+    """The cells of a cohort sum to all of its rows, up to 64 a row; those of another cohort are not affected."""
+    aggregator, feed = Aggregator(60.0, "me"), stream()
+    made, _ = records(1, tallied + waited)
+    made.headers["input_kind"] = INPUT_ROW
+    made.headers["event_ns"] = START_NS + np.arange(len(made)) % 5 * 60 * NS  # in five windows
+    aggregator.add_tally(feed, Tallier().count(made.headers[:tallied]))
+    aggregator.fold(feed, made.part(slice(tallied, None)))
+    others = PROVISIONAL_ROWS if ends == "at its rows" else 50
+    aggregator.fold(feed, block([0] * others, np.zeros((others, 1)), series=1))
+    cells = Counter()
+    for window in aggregator.close(everything=True, is_end=ends == "by the end"):
+        if window.features is not None:
+            cells[window.key.cohort] += int(window.features.cells[0].sum())
+    assert cells == {"": min(tallied + waited, 65 * waited), "plan=pro": others}
 
 
 @pytest.mark.parametrize("length_s", _COARSER_S)
