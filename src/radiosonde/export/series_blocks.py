@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -215,7 +215,7 @@ def _value_table(windows: Sequence[Window]) -> tuple[tuple[float, ...], Counts]:
     return next(reversed(by_edges.items())) if by_edges else ((), np.zeros(0, np.int64))
 
 
-@cache
+@lru_cache(maxsize=32)
 def _bin_names(bins: int) -> tuple[str, ...]:
     return tuple(f"{index:02d}" for index in range(bins))
 
