@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from radiosonde._guard import Guard
 from radiosonde.model import class_text
 from radiosonde.model.classes import bare
+from radiosonde.model.names import LONGEST_NAME
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -61,8 +62,10 @@ def label_value(value: Any) -> str | float | bool | None:
     """
     value = bare(value)
     if isinstance(value, (str, bytes)):
-        # As a prediction's class is written.
-        return class_text(value) or None
+        # As a prediction's class is written; white space around it stays, for it may be part of the name of a class.
+        text = class_text(value)
+        is_framed = isinstance(value, str) and len(value) <= LONGEST_NAME and value.strip().isprintable()
+        return (str.__str__(value) if is_framed else text) or None
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
@@ -118,7 +121,7 @@ def class_name(value: Any, classes: Sequence[str], declared: int) -> str | None:
     if text in classes:
         return text
     if isinstance(value, str):
-        text = text.strip()
+        text = class_text(value.strip())
         if text in classes:
             return text
         if text.lower() in _MISSING:
@@ -143,7 +146,7 @@ def is_unclear(value: Any, predicted: str, declared: int) -> bool:
 
     A position among *declared* classes is so, and a truth value; not where the classes' own names are numbers.
     """
-    text = class_text(value).strip()
+    text = class_text(value.strip() if isinstance(value, str) else value)
     number = _reading(text)
     if number is None or text.lower() in _WORDS:
         return number is not None or text.lower() in _LETTERS

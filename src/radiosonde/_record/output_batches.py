@@ -4,7 +4,8 @@ Arrays of numbers are read whole. Everything else (lists, columns of objects or 
 values. Text is encoded value by value and never converted to an array, which would need the rows times the longest text.
 
 A matrix is one of distributions if at least half of its rows are (see `radiosonde._record.outputs`); then the rows that
-are not are unreadable one by one. Otherwise all are: of a matrix of anything else some rows add up to one by chance.
+are not are unreadable one by one. Otherwise all are: of a matrix of anything else some rows add up to one by chance. So they are of
+labels per class, 0 or 1 each, unless every row has exactly one.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class BatchOutputReader:
         found = _entries(value, names)
         if found is None or len(found) != rows:
             return self._unreadable(value, f"it does not have one output for each of {rows} rows", rows)
-        return _Answers(found)
+        order = self._reader.order_of(names)
+        return _Answers(found if order is None or not isinstance(found, np.ndarray) else found[:, order])
 
     def _columns(self, value: Mapping[Any, Any], rows: int) -> _Answers | int:
         """Return the answers of columns by name: labels or values, with or without confidences, or probabilities."""
@@ -239,7 +241,7 @@ class BatchOutputReader:
             total += each
         read = (np.abs(total - 1.0) <= SUM_SLACK) & (lowest >= -PROBABILITY_SLACK)  # False where anything is NaN
         is_whole = read.all()
-        if not is_whole and 2 * np.count_nonzero(read) < np.count_nonzero(~np.isnan(total)):
+        if not is_whole and (2 * np.count_nonzero(read) < np.count_nonzero(~np.isnan(total)) or _are_flags(array)):
             read[:] = False
         if not read.any():
             return self._unreadable(
@@ -393,6 +395,11 @@ def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | Sequence
     if form is Form.SEQUENCE:
         return value  # type: ignore[no-any-return] # not copied: a list of millions takes more than a batch may
     return _dense(as_array(value)) if form is Form.ARRAY else None
+
+
+def _are_flags(array: NDArray[Any]) -> bool:
+    """Whether a matrix holds 0 and 1 only: labels per class, of which a row may have one by chance."""
+    return array.dtype.kind in "iub" or bool(((array == 0.0) | (array == 1.0) | np.isnan(array)).all())
 
 
 def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
 from radiosonde._record.row_counts import SUM_SLACK, is_pair
-from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, recognise
+from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, class_text, losses
 from radiosonde.model.classes import bare, plain_class
@@ -172,7 +172,7 @@ class OutputReader:
         if form is Form.ARRAY:
             return lambda item: self._array(as_array(item))
         if form is Form.FRAME or hasattr(value, "to_numpy"):  # a frame or a series of one row
-            return lambda item: self._array(np.asarray(item.to_numpy()))
+            return self._frame
         if form is Form.MAPPING:
             return lambda item: self._mapping(as_mapping(item))
         if form is Form.SEQUENCE:
@@ -276,6 +276,20 @@ class OutputReader:
         if type(row) is not list:
             return self.unreadable(value, "it is missing") if row is None else self.read(row)
         return self._distribution(row)
+
+    def _frame(self, value: Any) -> Summary:
+        values, order = np.asarray(value.to_numpy()), self.order_of(column_names(value))
+        return self._array(values if order is None or values.ndim < 2 else values[:, order])
+
+    def order_of(self, names: Sequence[str] | None) -> list[int] | None:
+        """Return the places of the declared classes among column *names*; None if columns are in order, or named otherwise.
+
+        Columns that are numbered for want of names are in the order of the classes, also where these are numbers.
+        """
+        classes = list(self.classes.names[: self.declared])
+        if names is None or list(names) == classes or sorted(names) != sorted(classes):
+            return None
+        return None if list(names) == list(map(str, range(len(names)))) else list(map(list(names).index, classes))
 
     def _distribution(self, row: list[Any]) -> Summary:
         if self.task == "regression":

@@ -55,7 +55,8 @@ def _in_mapping(result: Mapping[Any, Any]) -> int | None:
     if "probabilities" in result:
         return _in_probabilities(result["probabilities"])
     if all(is_scalar(recognise(value)) for value in items_of(result.values())):
-        return 1
+        # By name it is one answer; by number or id, as many as the input shows.
+        return 1 if all(isinstance(name, str) for name in items_of(result)) else None
     lengths = {
         len(value)
         for value in items_of(result.values())

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from radiosonde.cli import Subparsers
 
 UNMET: Final = 3
-"""The exit code if labels were received but none will count: no id is known to the join store, or no value is valid."""
+"""The exit code if no label will count: the file has no rows, no id is known to the join store, or no value is valid."""
 
 UNREADABLE = "unreadable"
 """Reason for a row that the file's reader could not parse."""
@@ -244,7 +244,10 @@ class _Loading:
                 print(f"  {count:>9,} {reason:<20} first {self._examples[reason]}")
         for sentence in sentences(self._preview):
             print(sentence)
-        if not self._received or self._preview.met > self._preview.invalid.total():
+        if not self._received:
+            print(f"radiosonde: {file} has no rows below its header; check what wrote it", file=sys.stderr)
+            return UNMET
+        if self._preview.met > self._preview.invalid.total():
             return 0
         if not self._preview.met:
             print(unmet_sentence(file, self._received, place), file=sys.stderr)

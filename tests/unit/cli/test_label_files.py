@@ -254,6 +254,53 @@ def test_the_later_of_two_rows_wins(served, tmp_path):
     assert counted(rs) == ({"joined": 3, "corrected": 3}, 3, 0)
 
 
+def _repeated(rows):
+    """Return rows of ids written in several ways, many of them for one prediction, and what pandas keeps of each."""
+    draw = np.random.default_rng(7)
+    frame = pd.DataFrame({"id": draw.integers(0, 9, rows), "label": draw.choice(["late", "ok", "never", "a"], rows)})
+    kept = frame.drop_duplicates("id", keep="last").set_index("id")["label"].to_dict()
+    written_ids = [(str(each), f" {each} ", f"{each}.0")[place % 3] for place, each in enumerate(frame["id"])]
+    return frame, written_ids, kept
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet of ints", "parquet of texts", "parquet in groups"])
+def test_of_rows_for_one_prediction_the_last_of_the_file_wins(served, tmp_path, monkeypatch, kind):
+    """As `DataFrame.drop_duplicates` keeps them, over the ends of chunks and row groups, however their ids are written."""
+    monkeypatch.setattr("radiosonde.cli.label.BATCH_ROWS", 7)
+    monkeypatch.setattr("radiosonde.cli._label_rows.BATCH_ROWS", 5)
+    frame, written_ids, kept = _repeated(60)
+    ids = sorted(kept)
+    rs, store, _ = served(ids, ["late"] * len(ids))
+    file = tmp_path / "labels"
+    if kind != "parquet of ints":
+        frame["id"] = written_ids
+    if kind == "csv":
+        frame.to_csv(file, index=False)
+    else:
+        frame.to_parquet(file, index=False, row_group_size=4 if kind == "parquet in groups" else None)
+    assert main(["label", str(file), "--to", str(store)]) == 0
+    _, correct, incorrect = counted(rs)
+    right = round(accuracy_score([kept[each] for each in ids], ["late"] * len(ids)) * len(ids))
+    assert (correct, incorrect) == (right, len(ids) - right)
+
+
+@pytest.mark.parametrize("kind", ["csv", "blank lines", "gz", "UTF-16", "parquet", "parquet without types"])
+def test_a_file_of_a_header_alone_is_told_and_ends_with_its_own_code(served, tmp_path, capsys, kind):
+    """An export that broke off is no success: nothing is received, and the message names the file."""
+    rs, store, _ = served(["a"], ["late"])
+    file = tmp_path / "labels"
+    empty = pd.DataFrame({"id": [], "label": []}, dtype=object if kind == "parquet without types" else str)
+    text = written([["id", "label"]])
+    {"csv": lambda: file.write_text(text), "blank lines": lambda: file.write_text(f"\n{text}\n\n\n"),
+     "gz": lambda: file.write_bytes(gzip.compress(text.encode())), "UTF-16": lambda: file.write_text(text, "utf-16")
+     }.get(kind, lambda: empty.to_parquet(file, index=False))()  # fmt: skip
+    assert main(["label", str(file), "--to", str(store)]) == UNMET
+    out, said = capsys.readouterr()
+    assert f"{file} has no rows below its header" in said
+    assert "0 labels received" in out
+    assert counted(rs) == ({}, 0, 0)
+
+
 @pytest.mark.parametrize("missing", ["NA", "NaN", "NULL", "nan", "None", "<NA>", "n/a"])
 def test_rows_that_say_there_is_no_label_are_no_class(served, tmp_path, capsys, missing):
     """They are reported and counted as invalid; a file of nothing else ends with its own exit code."""

@@ -149,3 +149,16 @@ def test_a_number_and_its_texts_are_one_label(number):
     texts = {repr(number), f"{number:.17g}", pd.Series([number]).to_csv(index=False, header=False).strip()}
     within = abs(number) <= LARGEST
     assert {finite_number(text) for text in texts} == {number if within else None}
+
+
+@pytest.mark.parametrize("white", ["\n", "\t", "\r\n", " \t ", "\u00a0", "\v"])
+@pytest.mark.parametrize(
+    ("label", "classes"), [("late", TEXTS), ("7", COUNTS), ("2.50", ("2.5", "3.5")), ("true", TRUTHS)]
+)
+def test_white_space_of_any_kind_around_a_label_is_passed_over(white, label, classes):
+    """Line ends and tabs too, unless they belong to the name of a class."""
+    name = class_name(label, classes, 0)
+    assert class_name(label_value(f"{white}{label}{white}"), classes, 0) == name
+    framed = f"{label}{white}"
+    assert class_name(label_value(framed), (*classes, class_text(framed)), 0) == class_text(framed)
+    assert class_name(label_value(white), classes, 0) is None
