@@ -5,13 +5,14 @@ for editors and ``radiosonde config check`` follow from the declarations.
 """
 
 from radiosonde._settings.configuration_file import FILE_NAME, locate
-from radiosonde.config.keys import Configuration, ModelConfig, Objectives, WatchConfig
+from radiosonde.config.keys import Configuration, Mitigations, ModelConfig, Objectives, WatchConfig
 from radiosonde.config.parse import ConfigProblem, read, read_text
 
 __all__ = [
     "FILE_NAME",
     "ConfigProblem",
     "Configuration",
+    "Mitigations",
     "ModelConfig",
     "Objectives",
     "WatchConfig",

@@ -62,6 +62,48 @@ class Objectives:
 
 
 @dataclass(frozen=True, slots=True)
+class Mitigations:
+    """Commands of the owning team that contain an incident. Radiosonde prints them in runbooks and never runs them."""
+
+    flag_off: str = _key(
+        "",
+        values.line(1000),
+        "Command that switches the feature flag of the model off.",
+        '"flagctl set delays-v2 off"',
+    )
+    canary_off: str = _key(
+        "",
+        values.line(1000),
+        "Command that shifts the weight of the canary to 0.",
+        '"kubectl argo rollouts abort delays"',
+    )
+    throttle: str = _key(
+        "",
+        values.line(1000),
+        "Command that limits the calls that the model accepts.",
+        '"gatewayctl limit delays --rps 200"',
+    )
+    scale: str = _key(
+        "",
+        values.line(1000),
+        "Command that adds processes or cores.",
+        '"kubectl scale deployment/delays --replicas=12"',
+    )
+    fallback: str = _key(
+        "",
+        values.line(1000),
+        "Command that serves a fallback instead of the model: a simpler model, a rule, or the last known answer.",
+        '"gatewayctl route delays --to delays-rules"',
+    )
+    restart: str = _key(
+        "",
+        values.line(1000),
+        "Command that restarts the processes of the model, one after the other.",
+        '"kubectl rollout restart deployment/delays"',
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """Everything declared about one model. Each field is documented by its declaration."""
 
@@ -81,6 +123,31 @@ class ModelConfig:
         '"kubectl rollout undo deployment/delays"',
     )
     flag: str = _key("", values.line(200), "Feature flag that switches the model or its new version.", '"delays-v2"')
+    mitigate: Mitigations = field(default_factory=Mitigations)
+    escalation: tuple[str, ...] = _key(
+        (),
+        values.timed_lines(10, 200),
+        "Whom to call next while an incident is not contained: the time since the page, then the person or team.",
+        '["15m team lead, +353 1 555 0100", "1h head of platform"]',
+    )
+    updates: tuple[str, ...] = _key(
+        (),
+        values.lines(10, 200),
+        "Where stakeholders read updates about incidents.",
+        '["#incidents", "status@example.com"]',
+    )
+    pitfalls: tuple[str, ...] = _key(
+        (),
+        values.lines(20, 400),
+        "Misleading observations that are particular to this model; printed in its runbooks.",
+        '["Flights are cancelled in bulk after storms: traffic halves without a fault."]',
+    )
+    drilled: str = _key(
+        "",
+        values.date(),
+        "Day on which a person last went through the runbook of this model as a drill.",
+        '"2026-11-02"',
+    )
     slo: Objectives = field(default_factory=Objectives)
 
 
@@ -207,7 +274,10 @@ class Configuration:
         return self.models.get(model, self.defaults)
 
 
-TABLES: Mapping[type, Mapping[str, type]] = {ModelConfig: {"slo": Objectives}, Configuration: {"watch": WatchConfig}}
+TABLES: Mapping[type, Mapping[str, type]] = {
+    ModelConfig: {"mitigate": Mitigations, "slo": Objectives},
+    Configuration: {"watch": WatchConfig},
+}
 """Tables of declared keys, by their parent class and name."""
 
 

@@ -6,6 +6,7 @@ a number.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _ADDRESS = re.compile(r"https?://[^/\s]\S*|env:[A-Za-z_][A-Za-z0-9_]*")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIMED = r"^\s*\d+(\.\d+)?(ms|s|m|h|d|w) +\S"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s|m|h|d|w)")
 
 
@@ -120,6 +123,51 @@ def lines(most: int, longest: int) -> ValueKind:
         return tuple(one.check(entry) for entry in value)
 
     return ValueKind("list of texts", "", bounds, check, {"type": "array", "maxItems": most, "items": dict(one.schema)})
+
+
+def timed_lines(most: int, longest: int) -> ValueKind:
+    """Return the kind of lists of up to *most* texts, each a duration and a text after a space; the durations ascend."""
+    plain = lines(most, longest)
+
+    def check(value: Any) -> tuple[str, ...]:
+        checked: tuple[str, ...] = plain.check(value)
+        former = -1.0
+        for entry in checked:
+            after, _, who = entry.partition(" ")
+            try:
+                seconds = parse_duration(after)
+            except ValueError:
+                seconds = -1.0
+            if seconds < 0 or not who.strip():
+                raise ValueError(
+                    f'{_shown(entry)} cannot be used; write a time, a space and a name, such as "15m team lead"'
+                )
+            if seconds <= former:
+                raise ValueError(
+                    f"{_shown(entry)} is not later than the entry before it; write the entries in the order of their times"
+                )
+            former = seconds
+        return checked
+
+    schema = {**plain.schema, "items": {**plain.schema["items"], "pattern": _TIMED}}
+    return ValueKind("list of texts", "", f"{plain.bounds}, each a time and a name, earliest first", check, schema)
+
+
+def date() -> ValueKind:
+    """Return the kind of days, written as a date of TOML or as text; kept as ISO 8601 text."""
+    bounds = "a date, such as 2026-11-02"
+
+    def check(value: Any) -> str:
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return value.isoformat()
+        try:
+            if isinstance(value, str) and _DAY.fullmatch(value):
+                return dt.date.fromisoformat(value).isoformat()
+        except ValueError:
+            pass
+        raise ValueError(f"{_shown(value)} is not a day; write {bounds}")
+
+    return ValueKind("date", "", bounds, check, {"type": "string", "pattern": f"^{_DAY.pattern}$"})
 
 
 def whole(least: int, most: int) -> ValueKind:

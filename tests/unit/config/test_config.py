@@ -67,6 +67,12 @@ MISTAKES = [
     ('[defaults]\ncontacts = "#a"\n', 2, "defaults.contacts", 'such as ["#a"]'),
     ("[defaults]\ncontacts = [\n  1,\n]\n", 2, "defaults.contacts", "put it in quotes"),
     ('[defaults]\nowner = """two\nlines"""\n', 2, "defaults.owner", "on one line"),
+    ('[defaults]\nescalation = ["team lead"]\n', 2, "defaults.escalation", 'such as "15m team lead"'),
+    ('[defaults]\nescalation = ["15m"]\n', 2, "defaults.escalation", 'such as "15m team lead"'),
+    ('[defaults]\ndrilled = "last autumn"\n', 2, "defaults.drilled", "such as 2026-11-02"),
+    ("[defaults]\ndrilled = 2026\n", 2, "defaults.drilled", "such as 2026-11-02"),
+    ('[model.a.mitigate]\nscale = ""\n', 2, "model.a.mitigate.scale", "on one line"),
+    ('[model.a.mitigate]\nscales = "x"\n', 2, "model.a.mitigate.scales", "did you mean scale?"),
     ('[defaults]\nrollback = ""\n', 2, "defaults.rollback", "on one line"),
     ("[model]\na = 3\n", 2, "model.a", "write [model.a]"),
     ("model = 3\n", 1, "model", "write [model.NAME]"),
@@ -167,6 +173,33 @@ def test_it_is_found_by_the_variable_or_beside_the_store(tmp_path):
     assert locate([store], {"RADIOSONDE_CONFIG": str(other)}) == other
     with pytest.raises(ConfigurationError, match="which is not a file; correct it or unset it"):
         locate([store], {"RADIOSONDE_CONFIG": str(tmp_path / "gone.toml")})
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('drilled = "2026-02-30"', "is not a day"),
+        ("drilled = 2026-01-01T00:00:00Z", "is not a day"),
+        ('drilled = "20260101  "', "is not a day"),
+        ('escalation = ["1h head", "15m lead"]', "in the order of their times"),
+        ('escalation = ["15m lead", "15m head"]', "in the order of their times"),
+        ('escalation = ["soon lead"]', "write a time, a space and a name"),
+    ],
+)
+def test_days_and_escalations_are_checked_beyond_the_schema(text, hint):
+    """Impossible days and paths that are out of order are refused, with the correction."""
+    _, (problem,) = read_text(f"[defaults]\n{text}\n")
+    assert hint in problem.message
+
+
+def test_a_day_is_a_date_of_toml_or_text_and_mitigations_of_a_model_win_over_defaults():
+    """Both notations are kept as ISO 8601."""
+    text = '[defaults]\ndrilled = 2026-11-02\nmitigate.scale = "a"\nmitigate.restart = "b"\n[model.m]\ndrilled = "2026-11-03"\nmitigate.scale = "c"\nescalation = ["15m lead", "1h head"]\n'
+    configuration, problems = read_text(text)
+    assert problems == []
+    assert (configuration.defaults.drilled, configuration.of("m").drilled) == ("2026-11-02", "2026-11-03")
+    assert (configuration.of("m").mitigate.scale, configuration.of("m").mitigate.restart) == ("c", "b")
+    assert configuration.of("m").escalation == ("15m lead", "1h head")
 
 
 def test_the_schema_accepts_what_is_right_and_refuses_what_is_wrong():
