@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from radiosonde import cli
 from radiosonde.assets import AssetOptions, runbooks
 from radiosonde.assets.asset import runbook_url
+from radiosonde.assets.kinds import KINDS, SUBJECT_OF_ALERT
 from radiosonde.assets.prometheus.catalogue import ALERTS
+from radiosonde.assets.subjects import ACTIONS, SUBJECTS
+from radiosonde.config.keys import ModelConfig, declared_keys
+from radiosonde.diagnose.finding import Kind
 
 PAGES = {asset.path: asset.content for asset in runbooks.make(AssetOptions())}
 
@@ -17,8 +23,25 @@ PAGES = {asset.path: asset.content for asset in runbooks.make(AssetOptions())}
 def test_every_alert_has_a_page_and_every_page_an_alert():
     """No more, no less, and no subject that nobody uses."""
     assert set(PAGES) == {f"{name}.md" for name in ALERTS}
-    assert set(runbooks.SUBJECT_OF) == set(ALERTS)
-    assert set(runbooks.SUBJECT_OF.values()) == set(runbooks.SUBJECTS)
+    assert set(SUBJECT_OF_ALERT) == set(ALERTS)
+    assert {*SUBJECT_OF_ALERT.values(), *(text.subject for text in KINDS.values())} == set(SUBJECTS)
+
+
+def test_every_kind_of_incident_has_a_subject_and_the_meaning_that_the_documentation_gives():
+    """The kinds are those of a diagnosis and of the table of its page."""
+    assert set(KINDS) == set(get_args(Kind))
+    table = Path("docs/diagnose.md").read_text("utf-8").partition("## Kinds")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
+    assert {kind: text.meaning for kind, text in KINDS.items()} == rows
+
+
+def test_every_mitigation_is_a_key_of_the_configuration_and_belongs_to_a_subject():
+    """A choice without a key could not be declared, and a key without a choice would never be printed."""
+    declared = {".".join(key.path) for key in declared_keys(ModelConfig)}
+    assert set(ACTIONS) == {"rollback", *(key for key in declared if key.startswith("mitigate."))}
+    chosen = [choice for subject in SUBJECTS.values() for choice in subject.choices]
+    assert {choice.key for choice in chosen} == set(ACTIONS)
+    assert all(text.endswith(".") for choice in chosen for text in (choice.when, choice.unless))
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -1,0 +1,57 @@
+"""The kinds of incidents with their meaning, and the subject of each kind and of each alert (`radiosonde.assets.subjects`)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class KindText(NamedTuple):
+    """The subject of one kind of incident.
+
+    Attributes:
+        subject: key of `SUBJECTS`.
+        meaning: meaning of the kind, as in the documentation of `radiosonde diagnose`.
+    """
+
+    subject: str
+    meaning: str
+
+
+SUBJECT_OF_ALERT: Final[dict[str, str]] = {
+    "RadiosondeFailuresFast": "failures",
+    "RadiosondeFailuresSlow": "failures",
+    "RadiosondeLatencyFast": "latency",
+    "RadiosondeLatencySlow": "latency",
+    "RadiosondeTelemetryAbsent": "absent",
+    "RadiosondeFeatureEmpty": "features",
+    "RadiosondeFeatureMissing": "features",
+    "RadiosondeFeatureUnseen": "features",
+    "RadiosondeFeatureShifted": "features",
+    "RadiosondeClassesShifted": "answers",
+    "RadiosondeLabelsStopped": "labels",
+    "RadiosondeCanaryWrong": "canary",
+    "RadiosondeCalibrationOff": "labels",
+    "RadiosondeThrottled": "host",
+    "RadiosondeLosing": "sdk",
+    "RadiosondeSeriesCut": "sdk",
+    "RadiosondeWatchSilent": "watch",
+    "RadiosondeIncidentPage": "incident",
+    "RadiosondeIncidentTicket": "incident",
+}
+"""By alert."""
+
+KINDS: Final[dict[str, KindText]] = {
+    "data": KindText("features", "the input changed: another unit, missing values, unseen categories, a stuck value, values far out of range"),
+    "version": KindText("canary", "one model version (or one cohort of it) fails, or is wrong, more often than before or than the others"),
+    "cohort": KindText("cohort", "one cohort (of one or several dimensions) fails, in all versions"),
+    "errors": KindText("failures", "calls fail in all versions and cohorts, except those listed as unaffected"),
+    "latency": KindText("latency", "the slow calls became slower, attributed to phases; over time, or one version against the others"),
+    "runtime": KindText("host", "the processes stall: garbage collections or thread-pool waits above a second, event-loop lag above half a second, in more than one of a hundred; they are short of CPU, memory or disks and calls are slow of it; memory reaches its limit"),
+    "traffic": KindText("traffic", "calls stopped, fell below 70 % or doubled; the calls of one cohort did; a canary gets less than its share, or one cohort gets another share of it than the others"),
+    "answers": KindText("answers", "the shares of classes, confidences or values in the outputs changed, or differ from the reference"),
+    "quality": KindText("quality", "wrong outputs increased in all versions"),
+    "label": KindText("labels", "labels stopped, or arrived at a fraction of the usual rate for a day: quality is unknown"),
+    "telemetry": KindText("absent", "a process is alive but counts no calls while others of its version continue; a clock was set back; too few rows are sampled"),
+    "drift": KindText("drift", "a distribution changed while its values stayed valid: a season, other users"),
+}  # fmt: skip
+"""By kind of incident."""
