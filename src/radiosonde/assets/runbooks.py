@@ -11,7 +11,7 @@ import re
 from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.kinds import SUBJECT_OF_ALERT
 from radiosonde.assets.prometheus.catalogue import ALERTS, AlertText
-from radiosonde.assets.subjects import ACTIONS, EXAMPLES, SUBJECTS, Choice, Step
+from radiosonde.assets.subjects import ACTIONS, EXAMPLES, SUBJECTS, Choice, RunbookStep
 
 _PLACEHOLDERS = re.compile(rf"\b({'|'.join(EXAMPLES)})\b")
 
@@ -45,7 +45,7 @@ def page(name: str, text: AlertText) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _steps(steps: tuple[Step, ...]) -> str:
+def _steps(steps: tuple[RunbookStep, ...]) -> str:
     return "\n\n".join(
         f"{number}. {step.purpose}:\n\n    ```console\n    $ {_with_examples(step.command)}\n    ```"
         for number, step in enumerate(steps, 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 
-class Step(NamedTuple):
+class RunbookStep(NamedTuple):
     """A step of a runbook.
 
     Attributes:
@@ -47,9 +47,9 @@ class Subject(NamedTuple):
         pitfalls: misleading observations.
     """
 
-    find: tuple[Step, ...]
-    verify: tuple[Step, ...]
-    contain: tuple[Step, ...]
+    find: tuple[RunbookStep, ...]
+    verify: tuple[RunbookStep, ...]
+    contain: tuple[RunbookStep, ...]
     choices: tuple[Choice, ...]
     pitfalls: tuple[str, ...]
 
@@ -75,32 +75,34 @@ EXAMPLES: Final[dict[str, str]] = {
 }
 """Placeholders that the page of an alert shows by an example."""
 
-_TRIAGE = Step("The last minutes on one screen, beside what is usual", "radiosonde triage STORE --model MODEL")
-_DIAGNOSE = Step(
+_TRIAGE = RunbookStep("The last minutes on one screen, beside what is usual", "radiosonde triage STORE --model MODEL")
+_DIAGNOSE = RunbookStep(
     "What is wrong, where, since when, and how certain that is",
     "radiosonde diagnose STORE --model MODEL",
 )
-_OPEN = Step("The incidents that are open, with their ids", "radiosonde incident list STORE --open")
-_SHOW = Step("The incident with its evidence and next steps", "radiosonde incident show STORE ID")
-_VERIFY = Step(
+_OPEN = RunbookStep("The incidents that are open, with their ids", "radiosonde incident list STORE --open")
+_SHOW = RunbookStep("The incident with its evidence and next steps", "radiosonde incident show STORE ID")
+_VERIFY = RunbookStep(
     "Whether the rate is back to what was usual, and which rate would have been noticed (exit code 0: fixed)",
     "radiosonde incident verify STORE ID",
 )
-_FIXED_AT = Step("The same, with the moment of the fix", "radiosonde incident verify STORE ID --since FIXED")
-_DECLARED = Step(
+_FIXED_AT = RunbookStep("The same, with the moment of the fix", "radiosonde incident verify STORE ID --since FIXED")
+_DECLARED = RunbookStep(
     "The commands of the team, its contacts and the flag, as declared in `radiosonde.toml`",
     "radiosonde config show",
 )
-_ACK = Step("Acknowledge it, so that others know", 'radiosonde incident ack STORE ID --for 2h --why "working on it"')
-_EXCLUDE = Step(
+_ACK = RunbookStep(
+    "Acknowledge it, so that others know", 'radiosonde incident ack STORE ID --for 2h --why "working on it"'
+)
+_EXCLUDE = RunbookStep(
     "When it is over, keep that time out of every baseline",
     'radiosonde baseline exclude STORE FROM TO --why "outage"',
 )
-_CANARY = Step("The new version beside the old one, by cohort", "radiosonde canary STORE --model MODEL")
-_DOCTOR = Step("What would be observed and exported in the server's environment", "radiosonde doctor")
-_HELD = Step("What the store holds of which model, and until when", "radiosonde store show STORE")
-_STALE = Step("Whether anything was written lately (exit code 4: stale)", "radiosonde diagnose STORE")
-_ARRIVES = Step("Whether windows arrive again", "radiosonde store show STORE")
+_CANARY = RunbookStep("The new version beside the old one, by cohort", "radiosonde canary STORE --model MODEL")
+_DOCTOR = RunbookStep("What would be observed and exported in the server's environment", "radiosonde doctor")
+_HELD = RunbookStep("What the store holds of which model, and until when", "radiosonde store show STORE")
+_STALE = RunbookStep("Whether anything was written lately (exit code 4: stale)", "radiosonde diagnose STORE")
+_ARRIVES = RunbookStep("Whether windows arrive again", "radiosonde store show STORE")
 
 _CONTAIN = (_ACK, _DECLARED, _EXCLUDE)
 
@@ -117,7 +119,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
             _DIAGNOSE,
             _OPEN,
             _SHOW,
-            Step("The inputs that were in flight, if processes died", "radiosonde blackbox SPOOL --dead"),
+            RunbookStep("The inputs that were in flight, if processes died", "radiosonde blackbox SPOOL --dead"),
         ),
         (_VERIFY, _FIXED_AT),
         _CONTAIN,
@@ -231,7 +233,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
             _DIAGNOSE,
             _OPEN,
             _SHOW,
-            Step("What the training data looked like", "radiosonde reference show REFERENCE"),
+            RunbookStep("What the training data looked like", "radiosonde reference show REFERENCE"),
         ),
         (_VERIFY, _DIAGNOSE),
         _CONTAIN,
@@ -284,7 +286,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
         (
             _DIAGNOSE,
             _CANARY,
-            Step(
+            RunbookStep(
                 "The features that moved before the answers did",
                 "radiosonde triage STORE --model MODEL --last 60",
             ),
@@ -312,10 +314,16 @@ SUBJECTS: Final[dict[str, Subject]] = {
     "labels": Subject(
         (
             _DIAGNOSE,
-            Step("What a file of labels would do, by its results", "radiosonde label LABELS --to STORE.labels.sqlite"),
+            RunbookStep(
+                "What a file of labels would do, by its results", "radiosonde label LABELS --to STORE.labels.sqlite"
+            ),
             _DOCTOR,
         ),
-        (Step("The quality of each version, or why it is not known", "radiosonde diagnose STORE --require labels"),),
+        (
+            RunbookStep(
+                "The quality of each version, or why it is not known", "radiosonde diagnose STORE --require labels"
+            ),
+        ),
         (_ACK,),
         (),
         (
@@ -326,7 +334,10 @@ SUBJECTS: Final[dict[str, Subject]] = {
     ),
     "quality": Subject(
         (_DIAGNOSE, _SHOW, _CANARY),
-        (_VERIFY, Step("The quality of each version, with its interval", "radiosonde diagnose STORE --require labels")),
+        (
+            _VERIFY,
+            RunbookStep("The quality of each version, with its interval", "radiosonde diagnose STORE --require labels"),
+        ),
         _CONTAIN,
         (
             Choice(
@@ -352,7 +363,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
             _CANARY,
             _DIAGNOSE,
             _SHOW,
-            Step("The same as one page", "radiosonde canary STORE --model MODEL --html canary.html"),
+            RunbookStep("The same as one page", "radiosonde canary STORE --model MODEL --html canary.html"),
         ),
         (_CANARY, _VERIFY),
         (_ACK, _DECLARED),
@@ -446,7 +457,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
     "sdk": Subject(
         (_DOCTOR, _HELD),
         (_DOCTOR,),
-        (Step("What is in force", "radiosonde config show"),),
+        (RunbookStep("What is in force", "radiosonde config show"),),
         (),
         (
             "Predictions are not affected. The figures of all other alerts are too low by as much.",
@@ -455,12 +466,12 @@ SUBJECTS: Final[dict[str, Subject]] = {
     ),
     "watch": Subject(
         (
-            Step("Why it cannot look", "radiosonde watch STORE --once"),
+            RunbookStep("Why it cannot look", "radiosonde watch STORE --once"),
             _HELD,
-            Step("What it would send, without sending it", "radiosonde watch STORE --dry-run"),
+            RunbookStep("What it would send, without sending it", "radiosonde watch STORE --dry-run"),
         ),
-        (Step("Whether it looks (exit code of diagnose)", "radiosonde watch STORE --once"),),
-        (Step("Older windows added up, where looks take long", "radiosonde store compact STORE"),),
+        (RunbookStep("Whether it looks (exit code of diagnose)", "radiosonde watch STORE --once"),),
+        (RunbookStep("Older windows added up, where looks take long", "radiosonde store compact STORE"),),
         (),
         (
             "A second watch that stands by is no fault: it shows `radiosonde_watch_leading` 0.",
@@ -476,7 +487,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
         (_VERIFY, _FIXED_AT),
         (
             *_CONTAIN,
-            Step(
+            RunbookStep(
                 "Let it call for nobody until the fix is out",
                 'radiosonde incident mute STORE ID --for 2h --why "known"',
             ),
