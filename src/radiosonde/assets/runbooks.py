@@ -11,7 +11,8 @@ import re
 from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.kinds import SUBJECT_OF_ALERT
 from radiosonde.assets.prometheus.catalogue import ALERTS, AlertText
-from radiosonde.assets.subjects import ACTIONS, EXAMPLES, SUBJECTS, Choice, RunbookStep
+from radiosonde.assets.subject import ACTIONS, EXAMPLES, Choice, RunbookStep
+from radiosonde.assets.subjects import SUBJECTS
 
 _PLACEHOLDERS = re.compile(rf"\b({'|'.join(EXAMPLES)})\b")
 

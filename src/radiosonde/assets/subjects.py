@@ -2,85 +2,21 @@
 
 A subject is a kind of fault. `radiosonde.assets.kinds` assigns one to each alert and to each kind of incident, so that the page of an
 alert (`radiosonde.assets.runbooks`) and the runbook of an incident (`radiosonde.runbook`) have the same texts. Commands contain
-placeholders: the words in `EXAMPLES`, and STORE, MODEL and ID.
+placeholders: the words in `radiosonde.assets.subject.EXAMPLES`, and STORE, MODEL and ID.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class RunbookStep(NamedTuple):
-    """A step of a runbook.
-
-    Attributes:
-        purpose: purpose, as a phrase.
-        command: its command, with placeholders.
-    """
-
-    purpose: str
-    command: str
-
-
-class Choice(NamedTuple):
-    """A mitigation that a team may have declared, and when to choose it.
-
-    Attributes:
-        key: key in `radiosonde.toml`; one of `ACTIONS`.
-        when: the condition under which it helps.
-        unless: the condition under which it does not, or harms.
-    """
-
-    key: str
-    when: str
-    unless: str
-
-
-class Subject(NamedTuple):
-    """The common text of the runbooks of one kind of fault.
-
-    Attributes:
-        find: steps that find the cause.
-        verify: steps that show whether it is over.
-        contain: steps that undo or contain.
-        choices: mitigations, the first choice first; empty where none helps.
-        pitfalls: misleading observations.
-    """
-
-    find: tuple[RunbookStep, ...]
-    verify: tuple[RunbookStep, ...]
-    contain: tuple[RunbookStep, ...]
-    choices: tuple[Choice, ...]
-    pitfalls: tuple[str, ...]
-
-
-ACTIONS: Final[dict[str, str]] = {
-    "rollback": "Roll back to the previous version",
-    "mitigate.flag_off": "Switch the feature flag off",
-    "mitigate.canary_off": "Shift the weight of the canary to 0",
-    "mitigate.throttle": "Throttle the calls",
-    "mitigate.scale": "Add processes or cores",
-    "mitigate.fallback": "Serve the fallback instead of the model",
-    "mitigate.restart": "Restart the processes",
-}
-"""Names of the mitigations, by their key in `radiosonde.toml`."""
-
-EXAMPLES: Final[dict[str, str]] = {
-    "SPOOL": "SPOOL",
-    "REFERENCE": "REFERENCE",
-    "LABELS": "labels.csv",
-    "FIXED": "2026-01-01T14:00Z",
-    "FROM": "2026-01-01T13:00Z",
-    "TO": "2026-01-01T15:00Z",
-}
-"""Placeholders that the page of an alert shows by an example."""
+from radiosonde.assets.subject import Choice, RunbookStep, Subject
 
 _TRIAGE = RunbookStep("The last minutes on one screen, beside what is usual", "radiosonde triage STORE --model MODEL")
 _DIAGNOSE = RunbookStep(
     "What is wrong, where, since when, and how certain that is",
     "radiosonde diagnose STORE --model MODEL",
 )
-_OPEN = RunbookStep("The incidents that are open, with their ids", "radiosonde incident list STORE --open")
+LISTED = RunbookStep("The incidents that are open, with their ids", "radiosonde incident list STORE --open")
 _SHOW = RunbookStep("The incident with its evidence and next steps", "radiosonde incident show STORE ID")
 _VERIFY = RunbookStep(
     "Whether the rate is back to what was usual, and which rate would have been noticed (exit code 0: fixed)",
@@ -89,7 +25,7 @@ _VERIFY = RunbookStep(
 _FIXED_AT = RunbookStep("The same, with the moment of the fix", "radiosonde incident verify STORE ID --since FIXED")
 _DECLARED = RunbookStep(
     "The commands of the team, its contacts and the flag, as declared in `radiosonde.toml`",
-    "radiosonde config show",
+    "radiosonde config show CONFIG",
 )
 _ACK = RunbookStep(
     "Acknowledge it, so that others know", 'radiosonde incident ack STORE ID --for 2h --why "working on it"'
@@ -117,7 +53,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
         (
             _TRIAGE,
             _DIAGNOSE,
-            _OPEN,
+            LISTED,
             _SHOW,
             RunbookStep("The inputs that were in flight, if processes died", "radiosonde blackbox SPOOL --dead"),
         ),
@@ -148,7 +84,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
         ),
     ),
     "cohort": Subject(
-        (_TRIAGE, _DIAGNOSE, _OPEN, _SHOW),
+        (_TRIAGE, _DIAGNOSE, LISTED, _SHOW),
         (_VERIFY, _FIXED_AT),
         _CONTAIN,
         (
@@ -175,7 +111,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
         ),
     ),
     "latency": Subject(
-        (_TRIAGE, _DIAGNOSE, _OPEN, _SHOW),
+        (_TRIAGE, _DIAGNOSE, LISTED, _SHOW),
         (_VERIFY, _FIXED_AT),
         _CONTAIN,
         (
@@ -231,7 +167,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
     "features": Subject(
         (
             _DIAGNOSE,
-            _OPEN,
+            LISTED,
             _SHOW,
             RunbookStep("What the training data looked like", "radiosonde reference show REFERENCE"),
         ),
@@ -391,7 +327,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
         ),
     ),
     "host": Subject(
-        (_TRIAGE, _DIAGNOSE, _OPEN),
+        (_TRIAGE, _DIAGNOSE, LISTED),
         (_VERIFY, _TRIAGE),
         (_ACK, _DECLARED),
         (
@@ -457,7 +393,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
     "sdk": Subject(
         (_DOCTOR, _HELD),
         (_DOCTOR,),
-        (RunbookStep("What is in force", "radiosonde config show"),),
+        (RunbookStep("What is in force", "radiosonde config show CONFIG"),),
         (),
         (
             "Predictions are not affected. The figures of all other alerts are too low by as much.",
@@ -481,6 +417,10 @@ SUBJECTS: Final[dict[str, Subject]] = {
     "incident": Subject(
         (
             _SHOW,
+            RunbookStep(
+                "Its runbook, with the commands of the team and the facts so far",
+                "radiosonde incident runbook STORE ID",
+            ),
             _TRIAGE,
             _DIAGNOSE,
         ),

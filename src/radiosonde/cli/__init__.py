@@ -90,6 +90,12 @@ def _load_incident() -> CommandModule:
     return incident
 
 
+def _load_runbook() -> CommandModule:
+    from radiosonde.cli import runbook
+
+    return runbook
+
+
 def _load_config() -> CommandModule:
     from radiosonde.cli import config
 
@@ -161,6 +167,7 @@ COMMANDS = (
     ),
     Command("watch", "diagnose a store as it grows, keep incidents, and notify", _load_watch, "diagnosis"),
     Command("incident", "list, show, verify, acknowledge and mute incidents", _load_incident, "diagnosis"),
+    Command("runbook", "write the runbooks of a model, or list what they lack", _load_runbook, "diagnosis"),
     Command(
         "baseline",
         "show, exclude and include intervals of the past to exclude from baselines",

@@ -1,4 +1,4 @@
-"""``radiosonde incident``: list incidents, show one, verify its fix, acknowledge or mute it.
+"""``radiosonde incident``: list incidents, show one, print its runbook, verify its fix, acknowledge or mute it.
 
 Incidents are computed from the windows at each call; annotations by people are kept in the store (`radiosonde.store.annotations`).
 """
@@ -11,30 +11,28 @@ import math
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import HELP, author, filled_in, policy_of, stores_of, time_ns
+from radiosonde.cli._incidents import DiagnosedStore, diagnosed, find_incident, measured_rate
+from radiosonde.cli._runbooks import runbook_of
+from radiosonde.cli._stores import HELP, author, filled_in, stores_of, time_ns
 from radiosonde.cli._terminal import console
 from radiosonde.config.values import duration_words, parse_duration
-from radiosonde.diagnose import Freshness, check
-from radiosonde.diagnose.check import view_of
 from radiosonde.diagnose.finding import iso
 from radiosonde.diagnose.incidents import identity_of
-from radiosonde.diagnose.registry import all_checks
 from radiosonde.diagnose.text import print_finding, state_words
 from radiosonde.diagnose.verification import Verification, verify
 from radiosonde.errors import ConfigurationError
 from radiosonde.model.percent import percent
-from radiosonde.sources import open_source
+from radiosonde.runbook import render
 from radiosonde.store import Annotation, add_annotation, withdraw_annotation
 from radiosonde.store.annotations import read_annotations
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from radiosonde.diagnose import Diagnosis, Finding, Policy
-    from radiosonde.model import Window
+    from radiosonde.diagnose import Diagnosis, Finding
     from radiosonde.sources import StoredSource
 
 LIST_SCHEMA, VERIFY_SCHEMA = "radiosonde.incidents/1", "radiosonde.verification/1"
@@ -42,19 +40,11 @@ VERIFY_CODES = {"fixed": 0, "not fixed": 1, "unknown": 3}
 _SHORTEST_S, _LONGEST_S = 60.0, 90 * 86_400.0
 
 
-class _Looked(NamedTuple):
-    """A store and its diagnosis."""
-
-    stores: list[Path]
-    source: StoredSource
-    windows: list[Window]
-    policy: Policy
-    diagnosis: Diagnosis
-
-
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``incident list``, ``show``, ``verify``, ``ack``, ``mute`` and ``reopen`` to the command line."""
-    parser = subparsers.add_parser("incident", help="list, show, verify, acknowledge and mute incidents")
+    """Add ``incident list``, ``show``, ``runbook``, ``verify``, ``ack``, ``mute`` and ``reopen`` to the command line."""
+    parser = subparsers.add_parser(
+        "incident", help="list, show, verify, acknowledge and mute incidents, print runbooks"
+    )
     commands = parser.add_subparsers(dest="incident_command", required=True, metavar="COMMAND")
     listing = commands.add_parser(
         "list", help="list incidents, open ones first", description="List incidents: state, duration, impact."
@@ -62,6 +52,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listing.add_argument("store", type=Path, nargs="*", metavar="STORE", help=HELP)
     listing.add_argument("--open", action="store_true", dest="only_open", help="only open ones")
     showing = commands.add_parser("show", help="show one incident", description="Show one incident, open or over.")
+    writing = commands.add_parser(
+        "runbook",
+        help="print the runbook of an incident",
+        description="Print the runbook of an incident as Markdown: evidence, impact, the mitigations declared in radiosonde.toml, verification, contacts, pitfalls, and messages for handoff and stakeholders.",
+        epilog="Exit code: 0 printed, 2 could not run.",
+    )
     verifying = commands.add_parser(
         "verify",
         help="test whether a fix worked",
@@ -79,7 +75,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Mute an open incident: diagnose lists it apart and does not exit with 1 because of it, until the time is over.",
     )
     reopening = commands.add_parser("reopen", help="undo ack and mute", description="Undo ack and mute of an incident.")
-    for command in (showing, verifying, acking, muting, reopening):
+    for command in (showing, writing, verifying, acking, muting, reopening):
         command.add_argument("store", type=Path, nargs="?", metavar="STORE", help=HELP)
         command.add_argument("id", metavar="ID", help="id of the incident, or a part of it that no other has")
     for command in (acking, muting):
@@ -90,7 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verifying.add_argument(
         "--since", type=time_ns, metavar="TIME", help="moment of the fix (default: the most likely one)"
     )
-    for command in (listing, showing, verifying):
+    for command in (listing, showing, writing, verifying):
         command.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -102,43 +98,22 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: there is no such incident, or no store is named.
     """
     given = args.store if isinstance(args.store, list) else [args.store] if args.store is not None else []
-    looked = _look(stores_of(given))
+    stores = stores_of(given)
+    if args.incident_command == "runbook":
+        stores = [path.absolute() for path in stores]  # a page is read in other folders, too
+    looked = diagnosed(stores)
     if args.incident_command == "list":
         return _list(looked.diagnosis, only_open=args.only_open, as_json=args.json)
-    finding = _find(looked.diagnosis, args.id)
+    finding = find_incident(looked.diagnosis.incidents, args.id)
     if args.incident_command == "show":
         return _show(looked, finding, as_json=args.json)
+    if args.incident_command == "runbook":
+        return _runbook(looked, finding, as_json=args.json)
     if args.incident_command == "verify":
         return _verify(looked, finding, args.since, as_json=args.json)
     if args.incident_command == "reopen":
         return _reopen(looked.source, finding)
     return _mark(looked.source, finding, args)
-
-
-def _look(stores: list[Path]) -> _Looked:
-    source = open_source(stores)
-    windows = [*source.windows(), *source.runtime_windows()]
-    policy = policy_of(stores, source)
-    written_ns = source.last_written_ns()
-    freshness = None if written_ns is None else Freshness(written_ns, wall_ns())
-    return _Looked(
-        stores, source, windows, policy, check(windows, source.references(), freshness=freshness, policy=policy)
-    )
-
-
-def _find(diagnosis: Diagnosis, given: str) -> Finding:
-    known = diagnosis.incidents
-    chosen = [each for each in known if each.id == given] or [each for each in known if given and given in each.id]
-    if len({each.id for each in chosen}) == 1:
-        return chosen[0]
-    if chosen:
-        raise ConfigurationError(
-            f"{given!r} is part of several ids: {', '.join(sorted({each.id for each in chosen}))}; use a longer part of it"
-        )
-    ids = ", ".join(each.id for each in known[:10])
-    raise ConfigurationError(
-        f"there is no incident {given!r}; " + (f"radiosonde incident list shows: {ids}" if ids else "there are none")
-    )
 
 
 def _list(diagnosis: Diagnosis, *, only_open: bool, as_json: bool) -> int:
@@ -160,7 +135,7 @@ def _list(diagnosis: Diagnosis, *, only_open: bool, as_json: bool) -> int:
     return 0
 
 
-def _show(looked: _Looked, finding: Finding, *, as_json: bool) -> int:
+def _show(looked: DiagnosedStore, finding: Finding, *, as_json: bool) -> int:
     if as_json:
         _dump(_document(finding, looked.diagnosis.end_ns))
         return 0
@@ -168,10 +143,17 @@ def _show(looked: _Looked, finding: Finding, *, as_json: bool) -> int:
     return 0
 
 
-def _verify(looked: _Looked, finding: Finding, since_ns: int | None, *, as_json: bool) -> int:
-    declared = next((each.measured for each in all_checks() if each.name == finding.check), None)
-    view = view_of(looked.windows, looked.source.references(), finding.where.model, looked.policy)
-    measured = None if declared is None else declared(view, finding)
+def _runbook(looked: DiagnosedStore, finding: Finding, *, as_json: bool) -> int:
+    book = runbook_of(looked, finding)
+    if as_json:
+        _dump(book.to_json())
+    else:
+        sys.stdout.write(render(book, console().width))
+    return 0
+
+
+def _verify(looked: DiagnosedStore, finding: Finding, since_ns: int | None, *, as_json: bool) -> int:
+    measured = measured_rate(looked, finding)
     if measured is None:
         return _verify_by_state(finding, as_json=as_json)
     chosen = finding.onset.ended_ns if since_ns is None else since_ns

@@ -5,6 +5,7 @@ The store's schema is in `radiosonde.store.schema`; the end-to-end test runs eve
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from radiosonde.diagnose.finding import NextStep, iso
@@ -106,7 +107,7 @@ def look_before(where: Place, onset: Onset) -> NextStep:
     """Return the diagnosis of the time before the onset, which should come out without this finding."""
     return NextStep(
         "the same diagnosis for the time before the onset, which should not show this",
-        f"radiosonde diagnose STORE --model {_shell(where.model)} --until {iso(onset.earliest_ns)}",
+        f"radiosonde diagnose STORE --model{_shell(where.model)} --until {iso(onset.earliest_ns)}",
     )
 
 
@@ -120,8 +121,5 @@ def _text(value: str) -> str:
 
 
 def _shell(value: str) -> str:
-    return (
-        value
-        if value.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        else "'" + value.replace("'", "'\\''") + "'"
-    )
+    """Return *value* as the argument of the option before it; a value that begins with a hyphen must be joined to it."""
+    return ("=" if value.startswith("-") else " ") + shlex.quote(value)

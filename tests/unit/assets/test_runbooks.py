@@ -13,7 +13,8 @@ from radiosonde.assets import AssetOptions, runbooks
 from radiosonde.assets.asset import runbook_url
 from radiosonde.assets.kinds import KINDS, SUBJECT_OF_ALERT
 from radiosonde.assets.prometheus.catalogue import ALERTS
-from radiosonde.assets.subjects import ACTIONS, SUBJECTS
+from radiosonde.assets.subject import ACTIONS
+from radiosonde.assets.subjects import SUBJECTS
 from radiosonde.config.keys import ModelConfig, declared_keys
 from radiosonde.diagnose.finding import Kind
 
