@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from radiosonde.runbook.runbook import ConfigurationGap, Mitigation, Runbook
 
 _LONGEST = 20_000
-_INLINE = re.compile(r"(`[\w .=-]+`)|[\\`*\[\]<~|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w)|:(?=//)|(?<=www)\.")
+_INLINE = re.compile(r"(`\w(?:[\w .=-]*\w)?`)|[\\`*\[\]<~|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w)|:(?=//)|(?<=www)\.")
 _AT_START = re.compile(r"(#{1,6}(?:\s|$)|[+-](?:\s|$)|>|[-=]+\s*$)|(\d{1,9})([.)])(?=\s|$)")
 
 
@@ -131,7 +131,7 @@ class _Page:
 
     def _wrapped(self, text: str, first: str, rest: str) -> str:
         lines = textwrap.wrap(
-            text,
+            " ".join(text.split()),
             self._width - 1,
             initial_indent=first,
             subsequent_indent=rest,
