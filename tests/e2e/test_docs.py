@@ -1,6 +1,6 @@
 """Every code block of the documentation runs, page by page, in the order in which it is read.
 
-A page is one script in an empty folder. A Python block with a title is a file of that name. In the pages of `WALKED`, a console
+A page is one script in an empty folder. A block of Python or TOML with a title is a file of that name. In the pages of `WALKED`, a console
 block is run command by command: `radiosonde ...` and `python FILE` are run and must exit with 0, or with the code that a comment on
 the line names. What installs or serves is not run here.
 """
@@ -20,9 +20,9 @@ from radiosonde.cli import COMMANDS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-WALKED = ("start.md", "baselines.md", "canary.md", "incidents.md", "tutorials/", "migrating/")
+WALKED = ("start.md", "baselines.md", "canary.md", "incidents.md", "runbooks.md", "tutorials/", "migrating/")
 
-BLOCK = re.compile(r"^```(python|console)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(python|toml|console)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 RUNS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:radiosonde|python) \S.*")
 EXIT_CODE = re.compile(r"\s+# exit code (\d)$")
 

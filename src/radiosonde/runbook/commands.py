@@ -1,4 +1,4 @@
-r"""Fills the placeholders of a command, so that a name from telemetry is one argument for the shell, whatever characters it has.
+r"""Fills the placeholders of a command so that any name from telemetry is one argument for the shell.
 
 Names are quoted by `shlex.quote`. Characters that a page cannot show (control characters, those that reverse the direction of text) are
 written as ``$'\x1b'``, which bash, zsh and ksh read; quoted otherwise, they would reach the terminal of the reader.

@@ -1,4 +1,4 @@
-"""What the team has declared about a model, and a gap with the line to add for everything else.
+"""The declarations of the team about a model, and a gap with the line to add for each missing one.
 
 A value that still is a placeholder (``...``, ``<command>``, TODO) is a gap: printed as a command it would be run as one.
 """

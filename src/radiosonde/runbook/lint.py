@@ -77,7 +77,7 @@ class LintReport:
 
 
 def lint(model: str, config: ModelConfig, path: Path | None, diagnosis: Diagnosis | None, today: dt.date) -> LintReport:
-    """Return what the runbooks of *model* lack.
+    """Return the missing parts of the runbooks of *model*.
 
     Args:
         model: the model.

@@ -147,7 +147,7 @@ def _filled(steps: Sequence[RunbookStep], values: dict[str, str]) -> tuple[Runbo
 
 
 def _verification(subject: Subject, values: dict[str, str]) -> tuple[RunbookStep, ...]:
-    """Return the steps that verify the incident; the test by its id comes first, whatever its subject."""
+    """Return the steps that verify the incident; the test by its id comes first, for any subject."""
     by_id = RunbookStep(
         "Whether it is fixed (exit code 0: fixed, 1: not fixed, 3: not yet known)",
         "radiosonde incident verify STORE ID",
