@@ -4,7 +4,8 @@ A diagnosis of one model reads all its windows: two seconds for 200 features and
 two thirds of a core, so a diagnosis has two parts:
 
 * At every window the parts that were written since are taken over by detectors that are kept up (`radiosonde.diagnose.live`), a millisecond
-  a model. Any change there (failing or slow calls) makes the model urgent: it is diagnosed at once.
+  a model. Any change there (failing or slow calls) makes the model urgent: it is diagnosed at once. So does a sudden change of its calls, and
+  calls or labels that stop (`radiosonde.watch.arrivals`): a model that is not called any more has no window that could show it.
 * The other models are diagnosed in turn, the least recently diagnosed first, within a share of a core. With few models or features that is
   at every window.
 
@@ -32,6 +33,7 @@ from radiosonde.sources import StoredSource, open_source
 from radiosonde.store import Interval
 from radiosonde.store.reader import StoreReader
 from radiosonde.watch.answers import ModelAnswer, example_of, examples_of, put_together
+from radiosonde.watch.arrivals import Arrivals
 from radiosonde.watch.frugal import frugal_windows
 
 SETTLES_NS = 5 * NS
@@ -114,6 +116,7 @@ class StoreLooker:
         self._stores, self._policy_of = list(stores), policy_of
         self._model, self._require, self._share = model, require, share
         self._known, self._live = _Known(), LiveDiagnosis()
+        self._arrivals: Arrivals | None = None
         self._seen: object = None
         self._credit_ns, self._credited_ns = 0.0, monotonic_ns()
         self._references: dict[str, Reference] = {}
@@ -183,6 +186,7 @@ class StoreLooker:
         """Feed the live detectors with the parts written since the last run."""
         known = self._known
         came: list[Window] = []
+        lived: list[Window] = []
         for place in source.places:
             number, last = place.mark()
             former = known.read.get(place.path)
@@ -193,7 +197,9 @@ class StoreLooker:
             if not is_followed:
                 known.grown |= set(models())  # a new place, or one that has no order
                 continue
-            came += [window for _, window in place.parts(Interval(model=self._model, after=former[1] if former else 0))]
+            after = former[1] if former else 0
+            came += [window for _, window in place.parts(Interval(model=self._model, after=after))]
+            lived += [window for _, window in place.parts(Interval(runtime=True, after=after))]
         if policy != known.policy:
             known.policy = policy
             known.grown |= set(models())
@@ -201,8 +207,9 @@ class StoreLooker:
         for window in came:
             known.grown.add(window.key.model)
             known.newest_ns[window.key.model] = max(known.newest_ns.get(window.key.model, 0), window.end_ns)
-        whole = [window for window in (*known.held, *came) if window.end_ns <= until_ns]
-        known.held = [window for window in (*known.held, *came) if window.end_ns > until_ns]
+        held = (*known.held, *came, *lived)
+        whole = [window for window in held if window.end_ns <= until_ns]
+        known.held = [window for window in held if window.end_ns > until_ns]
         fresh = [
             window
             for window in whole
@@ -210,6 +217,9 @@ class StoreLooker:
         ]
         known.urgent |= {change.model for change in self._live.advance(fresh) if change.what != "verified"}
         known.urgent |= self._live.slowed
+        if self._arrivals is not None:
+            counted = [window for window in whole if window.key.model in (*known.answers, RUNTIME_MODEL)]
+            known.urgent |= self._arrivals.add(counted)
 
     def _worth_it(self) -> Iterator[str]:
         """Yield the models to diagnose now: urgent ones, then those that grew, the least recently diagnosed first."""
@@ -270,6 +280,8 @@ class StoreLooker:
         former = self._known.answers.get(model)
         if former is None:
             self._live.advance(windows)  # from here on it is kept up
+            self._arrivals = self._arrivals or Arrivals(window_length_ns(windows))
+            self._arrivals.know(windows)
         examples = examples_of(windows)
         called = {each.id: call for each in diagnosis.incidents if (call := example_of(examples, each)) is not None}
         answer = ModelAnswer(model, diagnosis, window_length_ns(windows), monotonic_ns(), called)

@@ -85,7 +85,7 @@ def test_a_failure_is_seen_at_the_next_window_whatever_diagnoses_may_cost(store)
         looker.look(LATER_NS)
     looker._credit_ns = -1e12
     before = looked(looker)
-    ill, well = service("c", 0.5, 3, 330), service("a", 0.0, 1, 330)
+    ill, well = service("c", 0.5, 3, 330), [*service("a", 0.0, 1, 330), *service("b", 0.3, 2, 330)]
     for minute in range(MINUTES, 330):
         start_ns = START_NS + minute * MINUTE_NS
         write(store, [window for window in (*ill, *well) if window.start_ns == start_ns])
@@ -112,7 +112,7 @@ def test_slow_calls_are_seen_at_the_next_windows_whatever_diagnoses_may_cost(sto
         counts = counts - moved + np.roll(moved, octaves)
         return replace(window, latency=replace(window.latency, counts=counts, sums_s=counts * LATENCY.upper_bounds_s()))
 
-    ill, well = service("c", 0.0, 3, 330), service("a", 0.0, 1, 330)
+    ill, well = service("c", 0.0, 3, 330), [*service("a", 0.0, 1, 330), *service("b", 0.3, 2, 330)]
     ill = [slowed(window) if whole or window.key.cohort == "region=r1" else window for window in ill]
     for minute in range(MINUTES, 330):
         start_ns = START_NS + minute * MINUTE_NS
