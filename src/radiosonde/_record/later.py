@@ -17,8 +17,9 @@ step is not part of its duration.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine, Generator
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, GeneratorType, coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -87,14 +88,15 @@ def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
     if token is None:
         return result
     kind = type(result)
-    is_generator = issubclass(kind, _GENERATORS)
+    is_work = issubclass(kind, GeneratorType) and is_awaited(result)
+    is_generator = issubclass(kind, _GENERATORS) and not is_work
     handed = Handed(token, is_generator=is_generator)
     if is_generator:
         wrap = wraps.generator if issubclass(kind, GeneratorType) else wraps.async_generator
     elif _is_future(kind):
         result.add_done_callback(handed.end_with)
         return result
-    elif _has(kind, *_MORE):
+    elif _has(kind, *_MORE) and not is_work:
         handed.finish(handed.begin(), result)  # unreadable: counted and logged
         return result
     else:
@@ -102,10 +104,21 @@ def observe_later(token: Token | None, result: Any, wraps: Wraps) -> Any:
     ours = wrap(lambda: result, handed)
     if not issubclass(kind, (Coroutine, *_GENERATORS)):
         return _StandIn(result, ours)
-    made = ours()
+    made = _as_generator(ours()) if is_work else ours()
     for name in ("__name__", "__qualname__"):
         setattr(made, name, getattr(result, name, getattr(made, name)))
     return made
+
+
+def is_awaited(maker: Any) -> bool:
+    """Whether a generator, or a function that returns one, is a coroutine made by `types.coroutine`."""
+    code = getattr(maker, "gi_code", None) or getattr(maker, "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
+
+
+@coroutine
+def _as_generator(work: Any) -> Generator[Any, Any, Any]:
+    return (yield from work)
 
 
 class Handed:

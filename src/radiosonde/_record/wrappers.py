@@ -25,7 +25,17 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from types import FunctionType
 from typing import Any
 
-from radiosonde._record.later import SETTLED, Handed, Wraps, current_token, enter, go_back, is_later, observe_later
+from radiosonde._record.later import (
+    SETTLED,
+    Handed,
+    Wraps,
+    current_token,
+    enter,
+    go_back,
+    is_awaited,
+    is_later,
+    observe_later,
+)
 from radiosonde._record.recorder import Recorder
 
 
@@ -36,7 +46,7 @@ def wrap(function: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]
         (inspect.iscoroutinefunction, _wrap_async),
         (inspect.isgeneratorfunction, _wrap_generator),
     ):
-        if is_kind(function):
+        if is_kind(function) and not is_awaited(function):
             observed = wrap_kind(function, recorder)
             recorder.held_by(observed)
             return observed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from enum import Enum
 from typing import Any, Final
 
 LONGEST_ID: Final = 256
@@ -31,7 +32,7 @@ def id_text(value: Any) -> str | None:
     * Text: without white space around it, in Unicode's composed form (NFC). A UUID is written in lower case, without braces;
       ``17.0``, which is how a column of whole numbers with gaps is written, is ``17``.
     * Whole numbers of any library, and floats and decimals that are whole: their digits.
-    * Bytes: their UTF-8 text. Any other value with a stable text (a UUID, a ULID, an ObjectId): that text.
+    * A member of an enumeration: the id that its value is. Bytes: their UTF-8 text. Any other value with a stable text (a UUID, a ULID, an ObjectId): that text.
     * No ids: missing values, empty text, text of more than `LONGEST_ID` characters, text that holds a NUL or is not valid
       Unicode, truth values, containers, floats that are not whole or beyond 2**53, whole numbers of more than 128 bits.
 
@@ -63,8 +64,10 @@ _UUID_LENGTHS = frozenset({32, 36, 38, 45})
 
 
 def _text(value: Any) -> str | None:
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
     if hasattr(value, "as_py"):  # a scalar of pyarrow
         value = value.as_py()
     elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:

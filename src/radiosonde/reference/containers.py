@@ -185,6 +185,8 @@ def _of_arrow(column: pa.ChunkedArray[Any] | pa.Array[Any], kept: slice) -> Plai
             column = pa.concat_arrays(column.chunks)
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":  # its storage is 16 bytes, which are no text
+            return list(column.to_pylist())
         return _of_arrow(column.storage, EVERY)
     if pa.types.is_run_end_encoded(kind):
         import pyarrow.compute

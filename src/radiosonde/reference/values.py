@@ -114,10 +114,10 @@ _BY_CLASS: Final[tuple[tuple[type, Callable[[Any], Plain]], ...]] = (
     (dt.time, seconds),
     (dt.timedelta, seconds),
     (complex, lambda _: INVALID),
+    (bytearray, lambda value: _bytes(bytes(value[: 4 * LONGEST_NAME]))),  # before sequences: it is one
     (Mapping, lambda _: INVALID),
     (Sequence, lambda _: INVALID),
     (AbstractSet, lambda _: INVALID),
-    (bytearray, lambda value: _bytes(bytes(value[: 4 * LONGEST_NAME]))),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import enum
 import math
 import uuid
 
@@ -16,6 +17,24 @@ from hypothesis import strategies as st
 from radiosonde.model import id_text
 
 UUID = uuid.UUID("550e8400-e29b-41d4-a716-446655440000")
+
+
+class Level(enum.IntEnum):
+    """Ids that are numbers."""
+
+    HIGH = 7
+
+
+class Order(str, enum.Enum):  # noqa: UP042 -- whose ``str`` is not its text
+    """Ids that are texts."""
+
+    FIRST = "k-1"
+
+
+class Session(enum.Enum):
+    """Ids of another type."""
+
+    ONE = UUID
 
 
 class ObjectId:
@@ -32,6 +51,9 @@ class ObjectId:
                 np.str_("17"), np.bytes_(b"17"), decimal.Decimal("17.00"), pa.scalar(17), pa.scalar("17"), pd.Series([17, None])[0]]),
         (str(UUID), [UUID, str(UUID), str(UUID).upper(), f"{{{UUID}}}", UUID.urn, pa.scalar(str(UUID))]),
         (UUID.hex, [UUID.hex, UUID.hex.upper()]),
+        ("7", [Level.HIGH, 7]),
+        ("k-1", [Order.FIRST, "k-1"]),
+        (str(UUID), [Session.ONE, UUID]),
         ("507f1f77bcf86cd799439011", [ObjectId(), "507f1f77bcf86cd799439011"]),
         ("a b", ["a b", " a b ", "\ta b\r\n", b" a b"]),
         ("\u00e9-1", ["\u00e9-1", "e\u0301-1", "\u00e9-1".encode()]),

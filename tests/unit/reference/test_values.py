@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
+from radiosonde.reference.containers import plain_column
 from radiosonde.reference.values import is_masked, plain
 from radiosonde.testing import fly
 
@@ -61,3 +65,30 @@ def test_a_batch_is_read_while_numpy_ma_is_imported(batch, answer):
 def test_one_array_of_one_value_is_plain_while_numpy_ma_is_imported():
     """A value that is an array of no dimension is its entry."""
     assert plain(np.array(3.5)) == 3.5
+
+
+IDS = [uuid.UUID(int=place) for place in (1, 2**64)]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array(IDS, pa.uuid()), IDS),
+        (pa.chunked_array([pa.array(IDS[:1], pa.uuid()), pa.array(IDS[1:], pa.uuid())]), IDS),
+        (pd.Series(pd.arrays.ArrowExtensionArray(pa.array([*IDS, None], pa.uuid()))), [*IDS, None]),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8())), [True, False]),
+    ],
+    ids=["UUIDs", "UUIDs in chunks", "UUIDs in pandas", "truth values"],
+)
+def test_extension_types_of_arrow_have_the_values_that_they_stand_for(column, expected):
+    """As Python's objects have them, row by row."""
+    found = plain_column(column)
+    assert [value if value is None else plain(value) for value in list(found)] == [
+        value if value is None else plain(value) for value in expected
+    ]
+
+
+@pytest.mark.parametrize("value", [b"late", bytearray(b"late"), np.bytes_(b"late"), "late", np.str_("late")], ids=repr)
+def test_bytes_of_every_kind_are_their_text(value):
+    """Also those that are sequences."""
+    assert plain(value) == "late"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from radiosonde.model import RUNTIME_KEY, SeriesKey, Window
@@ -265,3 +266,43 @@ def test_a_writer_adds_up_as_it_writes(tmp_path):
         )
         == 300
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_calls_errors_and_labels_by_hour_and_day_are_those_of_pandas(seed, tmp_path):
+    """Of minutes drawn over four days, with labels that come later: each tier has what `resample` has."""
+    draw = np.random.default_rng(seed)
+    days, cohorts = 4, ("", "carrier=UA")
+    minutes = np.sort(draw.choice(days * 1440, 150, replace=False))
+    calls = pd.DataFrame({
+        "minute": minutes, "calls": draw.integers(1, 9, 150), "cohort": draw.choice(cohorts, 150), "labels": draw.integers(0, 4, 150),
+    })  # fmt: skip
+    now = [START_NS]
+    writer = StoreWriter(tmp_path / "a.db", clock_ns=lambda: now[0], tiers=Tiers(DAY_NS, 2 * DAY_NS))
+    writer._compacted_ns = 2**62  # by hand here
+    rows = list(calls.itertuples())
+    for chunk in range(0, len(rows), 10):
+        some = rows[chunk : chunk + 10]
+        now[0] = START_NS + (int(some[-1].minute) + 1) * MINUTE_NS
+        writer.write([traffic(int(row.minute), int(row.calls), cohort=row.cohort) for row in some])
+        writer.write([
+            late(int(row.minute), cohort=row.cohort, process=f"joiner {joiner}") for row in some for joiner in range(row.labels)
+        ])  # fmt: skip
+    writer.compact(START_NS + days * DAY_NS + 10 * MINUTE_NS)
+    calls["time"] = pd.Timestamp(START_NS) + pd.to_timedelta(calls["minute"], unit="min")
+    calls["errors"] = 1
+    found = pd.DataFrame([
+        {"time": pd.Timestamp(window.start_ns), "cohort": window.key.cohort, "calls": window.calls,
+         "errors": window.errors.get("ValueError", 0),
+         "labels": 0 if window.labels is None else window.labels.outcomes[("correct", "1h")]}
+        for window in open_source(tmp_path / "a.db").windows()
+    ])  # fmt: skip
+    hours = START_NS + (days - 2) * DAY_NS
+    for rule, chosen in (("D", slice(None)), ("h", slice(pd.Timestamp(hours), None))):
+        expected, counted = (
+            table.set_index("time").sort_index().loc[chosen].groupby("cohort")[["calls", "errors", "labels"]]
+            .resample(rule).sum().query("calls > 0")
+            for table in (calls, found)
+        )  # fmt: skip
+        pd.testing.assert_frame_equal(counted, expected, check_dtype=False)
+    assert set(lengths(tmp_path / "a.db")) == {1, 60, 1440}
