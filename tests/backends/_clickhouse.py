@@ -98,6 +98,17 @@ class ClickHouse:
         )
         return self.view(name, t0, t1)
 
+    def ends_ns(self) -> list[list[int]]:
+        """Return when the last export of each process was, sorted, for each table of metrics: a collector fills them one after the other."""
+        last = "max(toUnixTimestamp64Nano(TimeUnix)) AS last"
+        return [
+            sorted(
+                int(row["last"])
+                for row in self.rows(f"SELECT {last} FROM {table} GROUP BY ResourceAttributes['service.instance.id']")
+            )
+            for table in ("otel_metrics_sum", "otel_metrics_gauge", "otel_metrics_histogram")
+        ]
+
     def close(self) -> None:
         """Insert what waits, and end the engine."""
         self._inserts.put(None)

@@ -4,6 +4,9 @@ Hours of traffic pass in seconds: the wall clock and the monotonic clock of this
 said to take. Everything else is as in a server: the ring, the consumer, the store, requests to a collector and a page that is scraped. So
 every reader gets the same traffic with the times it has in production.
 
+The replicas share a store of windows, and have a store of labels each. A batch of labels is leased for a minute of the wall clock, and a replica
+whose clock is a minute ahead would take every batch of the other and count it a second time.
+
 Arguments: folder, seed of the replica, minute at which hours end (Unix time), first and last minute of this life before that.
 """
 
@@ -167,7 +170,7 @@ class Service:
         return predict
 
     def minute(self, before_end: int, end_ns: int) -> None:
-        """Serve one minute, and end it on its last nanosecond."""
+        """Serve one minute, and end it a nanosecond early: the last export of a process is at its end, later than that of its last minute."""
         self._faults = {name for name, fault in FAULTS.items() if before_end <= fault.minutes}
         self._rng = rng = np.random.default_rng([self._seed, before_end])
         count = rng.poisson(RISK_CALLS)
@@ -189,8 +192,8 @@ class Service:
             if call % 3 == 0 and call // 3 < ETA_CALLS:
                 self._estimate({name: column[call // 3].item() for name, column in trip.items()})
             self._send_labels()
-        assert self._clock.ns <= end_ns
-        self._clock.ns = end_ns
+        assert self._clock.ns < end_ns
+        self._clock.ns = end_ns - 1
 
     def _predict(self, row: dict[str, Any], carrier: str, truth: str) -> None:
         self._carrier = carrier
@@ -226,8 +229,8 @@ def main(folder: Path, seed: int, end_minute: int, first: int, last: int) -> Non
 
     port = int(os.environ[PORT])
     rs.start(
-        store=str(folder / "store.sqlite"), cohorts={"carrier": list(CARRIERS)}, cpu_budget=float("inf"), window_s=60,
-        prometheus_port=port, export_interval_s=3600.0,
+        store=str(folder / "store.sqlite"), labels=str(folder / f"labels-{seed}.sqlite"), cohorts={"carrier": list(CARRIERS)},
+        cpu_budget=float("inf"), window_s=60, prometheus_port=port, export_interval_s=3600.0,
     )  # fmt: skip
     service = Service(clock, seed)
     pages = (folder / f"pages-{seed}-{first}.txt").open("w")
@@ -237,12 +240,13 @@ def main(folder: Path, seed: int, end_minute: int, first: int, last: int) -> Non
             before_end == first or before_end <= RECENT or before_end % 6 == 0
         ):  # an export and a scrape each minute, lately
             assert rs.flush(120)
-            scrape(port, seed, clock.ns, pages)
+            scrape(port, seed, (end_minute - before_end + 1) * 60, pages)
     pages.close()
-    rs.shutdown()
+    clock.ns = (end_minute - last) * MINUTE_NS
+    assert rs.shutdown(120)
 
 
-def scrape(port: int, replica: int, time_ns: int, pages: TextIO) -> None:
+def scrape(port: int, replica: int, time_s: int, pages: TextIO) -> None:
     """Scrape the page, and add its samples with the labels of a scrape and the time."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
@@ -251,7 +255,7 @@ def scrape(port: int, replica: int, time_ns: int, pages: TextIO) -> None:
         if not line.startswith("#"):
             name, brace, rest = line.partition("{")
             sample = f"{name}{{{labels},{rest}" if brace else line.replace(" ", f"{{{labels}}} ", 1)
-            pages.write(f"{sample} {time_ns // 10**9}\n")
+            pages.write(f"{sample} {time_s}\n")
 
 
 if __name__ == "__main__":

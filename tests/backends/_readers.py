@@ -1,8 +1,13 @@
 """The lab's service, run once, and the engines that read it afterwards: Prometheus, ClickHouse and DuckDB, and the store itself.
 
 Prometheus is fed by blocks that `promtool tsdb create-blocks-from openmetrics` makes of the pages that were scraped, with the times of the
-lab: hours of scrapes are there at once, and the engine that answers, and evaluates the rules, is the one that people run. Rules are
-evaluated live, every second, right after the lab's last minute.
+lab: hours of scrapes are there at once, and the engine that answers, and evaluates the rules, is the one that people run.
+
+Rules are evaluated by the wall clock, and a figure must not depend on how long a machine took to get there. `increase` extrapolates a counter to
+the bounds of its range by up to one interval of scrapes, but not to before it was zero: of a ratio that is evaluated 50 seconds after a
+scrape, one part would be extrapolated and the other not. So every scraped series is read as of one instant of the lab (the modifier ``@``), a
+millisecond before the last scrape. Then the first scrape in a range lies on its bound, whether or not ranges include it (they do before
+Prometheus 3), and all that is extrapolated is the last minute, of every counter alike.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +52,11 @@ class Lab(NamedTuple):
     def store(self) -> Path:
         """The store of both replicas."""
         return self.folder / "store.sqlite"
+
+    @property
+    def ends_ns(self) -> list[int]:
+        """When each life of a replica ended, and made its last export; sorted."""
+        return sorted(self.end_ns - last * MINUTE_NS for _, _, last in LIVES)
 
     def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run ``radiosonde`` and return what it said."""
@@ -105,37 +116,28 @@ def open_sealed(lab: Lab) -> Any:
 
 
 class Prometheus(NamedTuple):
-    """A server with the lab's scrapes.
+    """A server with the lab's scrapes, and the rules that ship as of one instant.
 
     Attributes:
         base: its address.
-        end_s: when the last scrape was.
+        at_s: the instant.
     """
 
     base: str
-    end_s: int
+    at_s: float
 
-    def at_the_end(self, name: str) -> list[dict[str, Any]]:
-        """Return what the expression of a rule gives at the last scrape; for a window that the lab's end may have left by now."""
-        groups = yaml.safe_load(make_rules(AssetOptions())[0].content)["groups"]
-        (expr,) = (rule["expr"] for group in groups for rule in group["rules"] if rule["record"] == name)
-        found = ask(self.base, "query", query=expr, time=str(self.end_s))["result"]
-        return [_row(item["metric"], item["value"][1], self.end_s) for item in found]
+    def interval(self, minutes: int) -> tuple[int, int]:
+        """Return the times of the first and the last scrape in a range that ends at the instant, in nanoseconds; 0: of all that there is."""
+        last_s = int(self.at_s // 60) * 60
+        return (last_s - (minutes - 1) * 60) * 10**9 if minutes else 0, last_s * 10**9
 
-    def records(self, name: str) -> list[dict[str, Any]]:
-        """Return the last evaluation of a rule: labels by the names of the views, ``value``, and ``at_s``, when it was made."""
-        # A later evaluation must not come between the two questions.
-        last = max(item["value"][1] for item in query(self.base, f"max(timestamp({name}))"))
-        values, times = (
-            ask(self.base, "query", query=expression, time=last)["result"]
-            for expression in (name, f"timestamp({name})")
-        )
-        made_s = {_frozen(item["metric"]): float(item["value"][1]) for item in times}
-        return [_row(item["metric"], item["value"][1], made_s[_frozen(item["metric"])]) for item in values]
+    def ask(self, expression: str) -> list[dict[str, Any]]:
+        """Return what an expression gives at the instant: labels by the names of the views, and ``value``."""
+        return [_row(item["metric"], item["value"][1]) for item in query(self.base, pinned(expression, self.at_s))]
 
 
-def _row(labels: dict[str, str], value: str, at_s: float) -> dict[str, Any]:
-    return {**{_COLUMNS.get(label, label): text for label, text in labels.items()}, "value": float(value), "at_s": at_s}
+def _row(labels: dict[str, str], value: str) -> dict[str, Any]:
+    return {**{_COLUMNS.get(label, label): text for label, text in labels.items()}, "value": float(value)}
 
 
 _COLUMNS = {
@@ -145,8 +147,27 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def _frozen(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((label, text) for label, text in labels.items() if label != "__name__"))
+_SCRAPED = re.compile(
+    r"\b(?:by|on|without|ignoring|group_left|group_right) *\([^)]*\)"  # names of labels
+    r"|radiosonde:[\w:]+(?:\{[^}]*\})?"  # what a rule has recorded, as of that instant already
+    r"|(?P<scraped>\bradiosonde_\w+(?:\{[^}]*\})?(?:\[\w+\])?)"
+)
+
+
+def pinned(expression: str, at_s: float) -> str:
+    """Return an expression that reads scraped series as of *at_s*, whenever it is evaluated."""
+    return _SCRAPED.sub(lambda part: f"{part[0]} @ {at_s:.3f}" if part["scraped"] else part[0], expression)
+
+
+def pinned_rules(at_s: float) -> dict[str, Any]:
+    """Return the rules that ship, evaluated often, and with scraped series as of *at_s*."""
+    (shipped,) = (asset.content for asset in make_rules(AssetOptions()) if asset.path == "rules.yml")
+    rules: dict[str, Any] = yaml.safe_load(shipped)
+    for group in rules["groups"]:
+        group["interval"] = "2s"
+        for rule in group["rules"]:
+            rule["expr"] = pinned(rule["expr"], at_s)
+    return rules
 
 
 @contextmanager
@@ -161,8 +182,8 @@ def prometheus_of(lab: Lab, program: Path, promtool: Path) -> Iterator[Prometheu
         [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", pages, lab.folder / "tsdb"],
         check=True, timeout=300, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    (rules,) = (asset.content for asset in make_rules(AssetOptions()) if asset.path == "rules.yml")
-    (lab.folder / "rules.yml").write_text(re.sub(r"interval: \w+", "interval: 1s", rules))
+    at_s = lab.end_ns / 10**9 - 0.001
+    (lab.folder / "rules.yml").write_text(json.dumps(pinned_rules(at_s)))
     configuration = lab.folder / "prometheus.yml"
     configuration.write_text(f"rule_files: {json.dumps([str(lab.folder / 'rules.yml')])}\n")
     command = [
@@ -170,14 +191,26 @@ def prometheus_of(lab: Lab, program: Path, promtool: Path) -> Iterator[Prometheu
         f"--config.file={configuration}",
         f"--storage.tsdb.path={lab.folder / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--query.lookback-delta=1h",  # a slow machine must not make the last scrape of a gauge stale
+        "--query.lookback-delta=1h",  # what was recorded once stays, however slow the machine is
     ]
     with running(command, lab.folder / "prometheus.log") as process:
         wait_for(lambda: process.poll() is not None or _accepts(port), "Prometheus to listen")
         log = lab.folder / "prometheus.log"
         assert process.poll() is None, f"Prometheus ended: {log.read_text()}"
         base = f"http://127.0.0.1:{port}"
-        wait_for(lambda: query(base, "radiosonde:canary:wrong_ln_evidence"), "the last rule of the longest chain")
-        wait_for(lambda: query(base, "radiosonde:feature:psi1h"), "the rules of features")
-        wait_for(lambda: query(base, "radiosonde:class:reference_psi1h"), "the rules of answers")
-        yield Prometheus(base, lab.end_ns // 10**9)
+        wait_for(lambda: _evaluated(base, 0), "the rules to be evaluated")
+        since_ns = wall_ns()  # and again, because a rule may read what a later one records
+        wait_for(lambda: _evaluated(base, since_ns), "the rules to be evaluated with all that they read")
+        yield Prometheus(base, at_s)
+
+
+def _evaluated(base: str, since_ns: int) -> bool:
+    """Return whether every group was evaluated since an instant, and no rule has failed."""
+    groups = ask(base, "rules").get("groups", [])
+    failed = [rule for group in groups for rule in group["rules"] if rule["health"] == "err"]
+    assert not failed, failed
+    return bool(groups) and all(
+        rule["health"] == "ok" and datetime.fromisoformat(group["lastEvaluation"]).timestamp() * 1e9 > since_ns
+        for group in groups
+        for rule in group["rules"]
+    )

@@ -1,7 +1,7 @@
 """One telemetry, five readers, one answer: Prometheus, ClickHouse, DuckDB, `radiosonde diagnose` and `radiosonde watch` read the same service.
 
 Each planted fault is named by each of them with the same model, version, cohort, phase or feature, and figures agree to 1 %. A reader has its own
-interval: rules that of their window at their last evaluation, a finding that since its onset. So views are asked for the interval of whom they are
+interval: rules that of the scrapes in their window, a finding that since its onset. So views are asked for the interval of whom they are
 compared with.
 """
 
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.backends._lab import FAULTS, MINUTE_NS, SCALE
-from tests.e2e._receivers import query
 
 PAGE = Path(__file__).parents[2] / "docs/agreement.md"
 NS = 10**9
@@ -36,7 +35,7 @@ class Answer(NamedTuple):
 
     place: str
     figure: float
-    since_ns: int
+    since_ns: int = 0
 
 
 def largest(rows: list[dict[str, Any]], figure: str) -> dict[str, Any]:
@@ -55,16 +54,13 @@ def only(rows: list[dict[str, Any]], **where: str) -> dict[str, Any]:
 class Views:
     """The questions of the faults to SQL engines."""
 
-    def __init__(self, engines: Any, engine: str, since_ns: int) -> None:
-        self._since_ns = since_ns
-        self._view: Callable[..., list[dict[str, Any]]] = lambda name, since_ns=since_ns: engines.view(
-            engine, name, since_ns
-        )
+    def __init__(self, engines: Any, engine: str, interval: tuple[int, int]) -> None:
+        self._view: Callable[[str], list[dict[str, Any]]] = lambda name: engines.view(engine, name, *interval)
 
     def ask(self, fault: str) -> Answer:
         """Return the place with the largest evidence, and the figure of it."""
         place, figure = getattr(self, fault.replace(" ", "_"))()
-        return Answer(place, float(figure), self._since_ns)
+        return Answer(place, float(figure))
 
     def errors_in_a_cohort(self) -> tuple[str, float]:
         row = largest(self._view("cohorts"), "z")
@@ -103,54 +99,43 @@ class Views:
 class Rules:
     """The same questions to the rules that ship; to plain PromQL where no rule keeps what is asked for."""
 
-    def __init__(self, prometheus: Any, end_ns: int) -> None:
-        self._prometheus, self._end_s = prometheus, end_ns // NS
+    def __init__(self, prometheus: Any) -> None:
+        self._ask: Callable[[str], list[dict[str, Any]]] = prometheus.ask
 
     def ask(self, fault: str) -> Answer:
         """Return the place with the largest figure."""
-        place, figure, at_s = getattr(self, fault.replace(" ", "_"))()
-        # The increase over an hour begins with the first scrape in it.
-        return Answer(place, figure, math.ceil((at_s - 3600) / 60) * MINUTE_NS)
+        return Answer(*getattr(self, fault.replace(" ", "_"))())
 
-    def errors_in_a_cohort(self) -> tuple[str, float, float]:
+    def errors_in_a_cohort(self) -> tuple[str, float]:
         by = f"sum by ({MODEL}, {VERSION}, {COHORT}) (increase(radiosonde_prediction_"
-        found = query(
-            self._prometheus.base, f"{by}failures_total[1h] @ {self._end_s})) / {by}calls_total[1h] @ {self._end_s}))"
-        )
-        worst = max(found, key=lambda item: float(item["value"][1]))
-        labels = worst["metric"]
-        return f"{labels[MODEL]} {labels[VERSION]} {labels[COHORT]}", float(worst["value"][1]), self._end_s
+        worst = largest(self._ask(f"{by}failures_total[1h])) / {by}calls_total[1h]))"), "value")
+        return f"{worst['model']} {worst['version']} {worst[COHORT]}", worst["value"]
 
-    def slow_phase(self) -> tuple[str, float, float]:
-        rows = self._prometheus.records("radiosonde:tail:seconds1h")
+    def slow_phase(self) -> tuple[str, float]:
+        rows = self._ask("radiosonde:tail:seconds1h")
         row = largest([row for row in rows if row["phase"] != "total"], "value")
         total = only(rows, model=row["model"], version=row["version"], phase="total")
-        return f"{row['model']} {row['phase']}", row["value"] / total["value"], row["at_s"]
+        return f"{row['model']} {row['phase']}", row["value"] / total["value"]
 
-    def missing_feature(self) -> tuple[str, float, float]:
-        rows = self._prometheus.records("radiosonde:feature:null_ratio1h")
-        name = largest(rows, "value")["feature"]
-        row = only(rows, feature=name, version="1")
-        return f"{row['model']} {row['feature']}", row["value"], row["at_s"]
+    def missing_feature(self) -> tuple[str, float]:
+        rows = self._ask("radiosonde:feature:null_ratio1h")
+        row = only(rows, feature=largest(rows, "value")["feature"], version="1")
+        return f"{row['model']} {row['feature']}", row["value"]
 
-    def scaled_feature(self) -> tuple[str, float, float]:
-        moved = largest(self._prometheus.records("radiosonde:feature:location1h"), "value")
-        row = only(
-            self._prometheus.records("radiosonde:feature:psi1h"), feature=moved["feature"], version=moved["version"]
-        )
-        return f"{row['model']} {row['feature']}", row["value"], row["at_s"]
+    def scaled_feature(self) -> tuple[str, float]:
+        moved = largest(self._ask("radiosonde:feature:location1h"), "value")
+        row = only(self._ask("radiosonde:feature:psi1h"), feature=moved["feature"], version=moved["version"])
+        return f"{row['model']} {row['feature']}", row["value"]
 
-    def other_answers(self) -> tuple[str, float, float]:
-        rows = self._prometheus.records("radiosonde:class:ratio1h")
+    def other_answers(self) -> tuple[str, float]:
+        rows = self._ask("radiosonde:class:ratio1h")
         row = only(rows, version="1", **{"class": largest(rows, "value")["class"]})
-        return f"{row['model']} {row['class']}", row["value"], row["at_s"]
+        return f"{row['model']} {row['class']}", row["value"]
 
-    def labels_stopped(self) -> tuple[str, float, float]:
-        found = query(
-            self._prometheus.base, f"sum by ({MODEL}) (increase(radiosonde_label_arrived_total[1h] @ {self._end_s}))"
-        )
-        row = min(found, key=lambda item: float(item["value"][1]))
-        return row["metric"][MODEL], float(row["value"][1]), self._end_s
+    def labels_stopped(self) -> tuple[str, float]:
+        found = self._ask(f"sum by ({MODEL}) (increase(radiosonde_label_arrived_total[1h]))")
+        row = min(found, key=lambda each: float(each["value"]))
+        return row["model"], row["value"]
 
 
 FINDINGS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str], str]] = {
@@ -224,14 +209,14 @@ def watched(engines) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def answers(engines, prometheus, diagnosed, watched) -> dict[str, dict[str, Answer]]:
-    """Return what each reader says, by fault and reader; SQL engines over the interval of the rules."""
-    rules, found = Rules(prometheus, engines.lab.end_ns), {}
+    """Return what each reader says, by fault and reader; SQL engines over the scrapes in the hour of the rules."""
+    rules, found = Rules(prometheus), {}
+    views = {engine: Views(engines, engine, prometheus.interval(minutes=60)) for engine in ENGINES}
     for fault in FAULTS:
-        ruled = rules.ask(fault)
         found[fault] = {
-            "Prometheus": ruled,
-            "ClickHouse": Views(engines, "clickhouse", ruled.since_ns).ask(fault),
-            "DuckDB": Views(engines, "duckdb", ruled.since_ns).ask(fault),
+            "Prometheus": rules.ask(fault),
+            "ClickHouse": views["clickhouse"].ask(fault),
+            "DuckDB": views["duckdb"].ask(fault),
             "diagnose": said([*diagnosed["findings"], *diagnosed["notes"]], fault),
         }
         if fault != "other answers":  # a note for the first hours, which nobody is sent
@@ -377,11 +362,9 @@ SHARED = {
 def test_every_rule_gives_the_figure_of_its_view(engines, prometheus, figure):
     """For every model, version and feature: not for the faults alone."""
     rule, minutes, view, read, key = SHARED[figure]
-    records = prometheus.at_the_end(rule) if rule.endswith("5m") else prometheus.records(rule)
-    ruled = by(records, "value", *key)
-    since_ns = math.ceil(min(row["at_s"] for row in records) / 60 - minutes) * MINUTE_NS if minutes else 0
+    ruled = by(prometheus.ask(rule), "value", *key)
     for engine in ENGINES:
-        seen = read(engines.view(engine, view, since_ns))
+        seen = read(engines.view(engine, view, *prometheus.interval(minutes)))
         assert ruled.keys() == seen.keys()
         # A difference of shares is as exact as the shares, which are below one.
         wrong = {
