@@ -55,7 +55,12 @@ _INSERT = re.compile(r"\s*INSERT INTO (\S+)\s*(\([^)]*\))?\s*(?:SETTINGS .*)?FOR
 
 
 class ClickHouse:
-    """A database ``otel`` in a folder."""
+    """A database ``otel`` in a folder.
+
+    Attributes:
+        errors: what the engine refused.
+        address: of the database, for ``radiosonde diagnose``.
+    """
 
     def __init__(self, folder: Path) -> None:
         from chdb.session import Session
@@ -64,6 +69,7 @@ class ClickHouse:
         self._session = Session(str(folder / "chdb"))
         self._lock = threading.Lock()
         self.errors: list[str] = []
+        self.address = ""
         self.run("CREATE DATABASE otel")
         self.run("USE otel")
         for statement in TABLES:
@@ -99,15 +105,21 @@ class ClickHouse:
         return self.view(name, t0, t1)
 
     def ends_ns(self) -> list[list[int]]:
-        """Return when the last export of each process was, sorted, for each table of metrics: a collector fills them one after the other."""
-        last = "max(toUnixTimestamp64Nano(TimeUnix)) AS last"
-        return [
-            sorted(
-                int(row["last"])
-                for row in self.rows(f"SELECT {last} FROM {table} GROUP BY ResourceAttributes['service.instance.id']")
-            )
-            for table in ("otel_metrics_sum", "otel_metrics_gauge", "otel_metrics_histogram")
+        """Return when the last export of each process was, sorted, for each table: a collector fills them one after the other.
+
+        Of windows it is when the last was written, 0 while one of those before is missing.
+        """
+        instance, exported = (
+            "GROUP BY ResourceAttributes['service.instance.id']",
+            "max(toUnixTimestamp64Nano(TimeUnix))",
+        )
+        number, written = (f"toInt64(LogAttributes['radiosonde.window.{name}'])" for name in ("number", "written"))
+        last = f"if(uniqExact({number}) = max({number}), max({written}), 0)"
+        queries = [
+            *(f"{exported} AS last FROM otel_metrics_{kind} {instance}" for kind in ("sum", "gauge", "histogram")),
+            f"{last} AS last FROM otel_logs WHERE LogAttributes['event.name'] = 'radiosonde.window' {instance}",
         ]
+        return [sorted(int(row["last"]) for row in self.rows(f"SELECT {query}")) for query in queries]
 
     def close(self) -> None:
         """Insert what waits, and end the engine."""
@@ -148,6 +160,7 @@ def clickhouse(folder: Path) -> Iterator[tuple[ClickHouse, str]]:
     engine = ClickHouse(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(engine))
     server.daemon_threads = True
+    engine.address = f"clickhouse://127.0.0.1:{server.server_port}/otel"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -231,6 +231,7 @@ def main(folder: Path, seed: int, end_minute: int, first: int, last: int) -> Non
     rs.start(
         store=str(folder / "store.sqlite"), labels=str(folder / f"labels-{seed}.sqlite"), cohorts={"carrier": list(CARRIERS)},
         cpu_budget=float("inf"), window_s=60, prometheus_port=port, export_interval_s=3600.0,
+        window_events=True,
     )  # fmt: skip
     service = Service(clock, seed)
     pages = (folder / f"pages-{seed}-{first}.txt").open("w")

@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +57,11 @@ class Lab(NamedTuple):
     def ends_ns(self) -> list[int]:
         """When each life of a replica ended, and made its last export; sorted."""
         return sorted(self.end_ns - last * MINUTE_NS for _, _, last in LIVES)
+
+    @property
+    def end(self) -> str:
+        """The end as the command line takes it."""
+        return datetime.fromtimestamp(self.end_ns // 10**9, UTC).isoformat()
 
     def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run ``radiosonde`` and return what it said."""

@@ -7,22 +7,18 @@ compared with.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.backends._findings import diagnosis_of, first_findings
 from tests.backends._lab import FAULTS, MINUTE_NS, SCALE
 
 PAGE = Path(__file__).parents[2] / "docs/agreement.md"
-NS = 10**9
 ENGINES = ("clickhouse", "duckdb")
 READERS = ("Prometheus", "ClickHouse", "DuckDB", "diagnose", "watch")
 TOLERANCE, OF_CELLS = 0.01, 0.03
@@ -167,44 +163,13 @@ def said(findings: list[dict[str, Any]], fault: str) -> Answer:
 @pytest.fixture(scope="module")
 def diagnosed(engines) -> dict[str, Any]:
     """Return the diagnosis of the store."""
-    done = engines.lab.command("diagnose", engines.lab.store, "--json", "--until", until(engines.lab.end_ns))
-    assert done.returncode == 1, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def until(end_ns: int) -> str:
-    """Return an instant as the command line takes it."""
-    return datetime.fromtimestamp(end_ns // NS, UTC).isoformat()
+    return diagnosis_of(engines.lab, engines.lab.store)
 
 
 @pytest.fixture(scope="module")
 def watched(engines) -> list[dict[str, Any]]:
-    """Return the findings of the events that a watch sends at its first look."""
-    came: list[dict[str, Any]] = []
-
-    class Webhook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        hook, state = f"http://127.0.0.1:{server.server_port}/", engines.lab.folder / "state.sqlite"
-        state.unlink(missing_ok=True)
-        done = engines.lab.command("watch", engines.lab.store, "--once", "--webhook", hook, "--state", state)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-    assert done.returncode == 1, done.stderr
-    return [event["finding"] for event in came]
+    """Return the findings of the events that a watch of the store sends at its first look."""
+    return first_findings(engines.lab, engines.lab.store)
 
 
 @pytest.fixture(scope="module")

@@ -393,6 +393,18 @@ def _(folder, patch):
             return rs.losses()
 
 
+@provokes(losses.WINDOW_EVENTS_DROPPED)
+def _(folder, patch):
+    """More windows wait to be sent as events than may."""
+    patch.setattr(waiting, "WAITING_BYTES", 1)
+    with otlp_sink() as sink:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
+        with fly(otlp=True, window_events=True) as rs:
+            predict(rs, "text", input=False)
+            rs.pipeline().take_turn(everything=True)
+            return rs.losses()
+
+
 @provokes(losses.SPANS_DROPPED)
 def _(folder, patch):
     """More spans wait for the sender than may."""

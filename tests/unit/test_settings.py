@@ -160,6 +160,7 @@ WRONG = {
     "RADIOSONDE_RUNTIME": ["maybe"],
     "RADIOSONDE_LATENCY_EDGES": ["fast", "0.1,,1", "1,0.5", "0,1", "1,inf", ",".join(map(str, range(1, 50)))],
     "RADIOSONDE_SKETCH_COHORTS": ["some"],
+    "RADIOSONDE_WINDOW_EVENTS": ["some"],
     "RADIOSONDE_SPANS_PER_MINUTE": ["-1", "6001", "x"],
     "RADIOSONDE_SPOOL": ["\0"],
     "RADIOSONDE_STORE": ["\0"],

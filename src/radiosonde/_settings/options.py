@@ -49,6 +49,10 @@ class StartOptions(TypedDict, total=False):
     """Send the sketches of each cohort over OTLP as events of their own. By default the cohorts of a model version and
     variant are added up, one event per feature and kind of sketch.
     """
+    window_events: bool | None
+    """Send every closed window over OTLP as an event, one per series and window, and the references. ``radiosonde
+    diagnose clickhouse://...`` reads them.
+    """
     spans_per_minute: int | None
     """Bound on spans after the fact, for predictions whose trace was not recorded, if OTLP is enabled. 0 disables
     them. The default is 0 if OpenTelemetry's variables disable traces.

@@ -161,6 +161,12 @@ class Settings:
         "up, one event per feature and kind of sketch.",
         "RADIOSONDE_SKETCH_COHORTS",
     )  # fmt: skip
+    window_events: bool = _setting(
+        False, kinds.flag(),
+        "Send every closed window over OTLP as an event, one per series and window, and the references. `radiosonde diagnose clickhouse://...` "
+        "reads them.",
+        "RADIOSONDE_WINDOW_EVENTS",
+    )  # fmt: skip
     spans_per_minute: int = _setting(
         60, kinds.whole(0, 6000),
         "Bound on spans after the fact, for predictions whose trace was not recorded, if OTLP is enabled. 0 disables them. The "

@@ -1,4 +1,4 @@
-"""The store that a command reads, and the declarations about its models.
+"""The store or database that a command reads, and the declarations about its models.
 
 A store that a command line does not name is the one of `RADIOSONDE_STORE`, or the key `store` of the configuration.
 """
@@ -9,6 +9,7 @@ import argparse
 import getpass
 import shlex
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from radiosonde._settings.environment import in_force
 from radiosonde.config import Configuration, locate, read
 from radiosonde.diagnose import KnownBad, Mark, Policy
 from radiosonde.errors import ConfigurationError
+from radiosonde.sources import Address, ClickHouseAddress, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,15 +27,43 @@ if TYPE_CHECKING:
     from radiosonde.sources import StoredSource
 
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
-HELP = "SQLite file, sealed folder, or folder of both (default: RADIOSONDE_STORE, or `store` of radiosonde.toml)"
+HELP = "SQLite file, sealed folder, folder of both, or clickhouse://HOST/DATABASE (default: RADIOSONDE_STORE, or `store` of radiosonde.toml)"
 
 
 def add_stores(parser: argparse.ArgumentParser) -> None:
     """Add the positional argument STORE, which may be left out."""
-    parser.add_argument("store", type=Path, nargs="*", metavar="STORE", help=HELP)
+    parser.add_argument("store", type=address, nargs="*", metavar="STORE", help=HELP)
 
 
-def stores_of(given: Sequence[Path]) -> list[Path]:
+def address(text: str) -> Address:
+    """Return the address that *text* is, for argparse. What it lacks of user and password is in ``CLICKHOUSE_USER`` and ``CLICKHOUSE_PASSWORD``.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        return _found(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _found(text: str) -> Address:
+    found = parse(text)
+    if not isinstance(found, ClickHouseAddress):
+        return found
+    variables = in_force(None)
+    user = found.user or variables.get("CLICKHOUSE_USER", "")
+    return replace(
+        found, user=user, password=found.password or (variables.get("CLICKHOUSE_PASSWORD", "") if user else "")
+    )
+
+
+def local(stores: Sequence[Address]) -> list[Path]:
+    """Return the paths among *stores*; the working folder if there is none."""
+    return [store for store in stores if isinstance(store, Path)] or [Path()]
+
+
+def stores_of(given: Sequence[Address]) -> list[Address]:
     """Return the stores that a command line names, or the one that is declared.
 
     Raises:
@@ -43,24 +73,25 @@ def stores_of(given: Sequence[Path]) -> list[Path]:
         return list(given)
     variable = in_force(None).get("RADIOSONDE_STORE", "").strip()
     if variable:
-        return [Path(variable)]
+        return [_found(variable)]
     path = locate([Path()])
     declared = read(path)[0].store if path is not None else ""
     if path is None or not declared:
         raise ConfigurationError(
             "no store is named: pass one, set RADIOSONDE_STORE, or declare `store` in radiosonde.toml"
         )
-    return [path.absolute().parent / declared]
+    found = _found(declared)
+    return [path.absolute().parent / found if isinstance(found, Path) else found]
 
 
-def policy_of(stores: Sequence[Path], source: StoredSource) -> Policy:
+def policy_of(stores: Sequence[Address], source: StoredSource) -> Policy:
     """Return the declarations about the models in *stores*, from the configuration and from *source* itself.
 
     Raises:
         ConfigurationError: `RADIOSONDE_CONFIG` names no file, or the configuration cannot be read.
         StoreError: a store has become unreadable.
     """
-    path = locate(stores)
+    path = locate(local(stores))
     configuration, problems = (Configuration(), []) if path is None else read(path)
     return Policy(configuration, tuple(problems), tuple(exclusions(source)), tuple(marks(source)))
 
@@ -112,10 +143,11 @@ def time_ns(text: str) -> int:
     return at_ns
 
 
-def filled_in(paths: Sequence[Path], source: StoredSource) -> Callable[[str], str]:
+def filled_in(paths: Sequence[Address], source: StoredSource) -> Callable[[str], str]:
     """Return a function that inserts the store's path into a command: the SQLite file for a query, else the user's argument."""
     ours = " ".join(shlex.quote(str(path)) for path in paths)
-    database = next((shlex.quote(str(place.path)) for place in source.places if place.path.is_file()), "STORE")
+    files = (place.path for place in source.places if isinstance(place.path, Path) and place.path.is_file())
+    database = next((shlex.quote(str(path)) for path in files), "STORE")
 
     def fill(command: str) -> str:
         return command.replace("STORE", ours if command.startswith("radiosonde") else database, 1)

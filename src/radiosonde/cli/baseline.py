@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import HELP, author, stores_of, time_ns
+from radiosonde.cli._stores import HELP, address, author, stores_of, time_ns
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="list the excluded intervals",
         description="List the intervals that serve as no baseline. Ended incidents, which are left out too, are listed by radiosonde diagnose.",
     )
-    showing.add_argument("store", type=Path, nargs="*", metavar="STORE", help=HELP)
+    showing.add_argument("store", type=address, nargs="*", metavar="STORE", help=HELP)
     showing.add_argument("--all", action="store_true", help="also those that were included again")
     showing.add_argument("--json", action="store_true", help=f"print them as JSON ({SCHEMA})")
     excluding = commands.add_parser(
@@ -46,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "An interval that reaches to the last window takes effect when later windows exist.",
         epilog="Exit code: 0 excluded, 2 could not be written.",
     )
-    excluding.add_argument("store", type=Path, nargs="?", metavar="STORE", help=HELP)
+    excluding.add_argument("store", type=address, nargs="?", metavar="STORE", help=HELP)
     excluding.add_argument("start", type=time_ns, metavar="FROM", help="start (ISO 8601; UTC without a time zone)")
     excluding.add_argument("end", type=time_ns, metavar="TO", help="end")
     excluding.add_argument("--why", required=True, metavar="TEXT", help="the reason, shown to others")
@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     including = commands.add_parser(
         "include", help="undo an exclusion", description="Undo an exclusion, by the number that baseline show lists."
     )
-    including.add_argument("store", type=Path, nargs="?", metavar="STORE", help=HELP)
+    including.add_argument("store", type=address, nargs="?", metavar="STORE", help=HELP)
     including.add_argument("number", type=int, metavar="NUMBER", help="number of the exclusion")
 
 
@@ -108,8 +108,8 @@ def _include(number: int, source: StoredSource) -> int:
     if number not in {each.annotation_id for each in open_ones}:
         known = ", ".join(str(each.annotation_id) for each in open_ones) or "none is in force"
         raise ConfigurationError(f"there is no exclusion {number}; those in force: {known}")
-    for path in {place.annotations_path for place in source.places}:
-        said = read_annotations(path) if path.is_file() else ()
+    for path in filter(Path.is_file, source.annotations_paths):
+        said = read_annotations(path)
         if any(each.annotation_id == number and each.purpose == "exclude" for each in said):
             withdraw_annotation(path, number, wall_ns())
     print(f"included again: exclusion {number}")

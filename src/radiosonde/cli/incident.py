@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from radiosonde._clock import wall_ns
 from radiosonde.cli._incidents import DiagnosedStore, diagnosed, find_incident, measured_rate
 from radiosonde.cli._runbooks import runbook_of
-from radiosonde.cli._stores import HELP, author, filled_in, stores_of, time_ns
+from radiosonde.cli._stores import HELP, address, author, filled_in, stores_of, time_ns
 from radiosonde.cli._terminal import console
 from radiosonde.config.values import duration_words, parse_duration
 from radiosonde.diagnose.finding import iso
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listing = commands.add_parser(
         "list", help="list incidents, open ones first", description="List incidents: state, duration, impact."
     )
-    listing.add_argument("store", type=Path, nargs="*", metavar="STORE", help=HELP)
+    listing.add_argument("store", type=address, nargs="*", metavar="STORE", help=HELP)
     listing.add_argument("--open", action="store_true", dest="only_open", help="only open ones")
     showing = commands.add_parser("show", help="show one incident", description="Show one incident, open or over.")
     writing = commands.add_parser(
@@ -76,7 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     reopening = commands.add_parser("reopen", help="undo ack and mute", description="Undo ack and mute of an incident.")
     for command in (showing, writing, verifying, acking, muting, reopening):
-        command.add_argument("store", type=Path, nargs="?", metavar="STORE", help=HELP)
+        command.add_argument("store", type=address, nargs="?", metavar="STORE", help=HELP)
         command.add_argument("id", metavar="ID", help="id of the incident, or a part of it that no other has")
     for command in (acking, muting):
         command.add_argument(
@@ -250,8 +250,8 @@ def _reopen(source: StoredSource, finding: Finding) -> int:
     said = [each for each in source.annotations() if each.incident == finding.id and each.withdrawn_ns is None]
     if not said:
         raise ConfigurationError(f"incident {finding.id} is neither acknowledged nor muted")
-    for path in {place.annotations_path for place in source.places}:
-        for each in read_annotations(path) if path.is_file() else ():
+    for path in filter(Path.is_file, source.annotations_paths):
+        for each in read_annotations(path):
             if each.incident == finding.id and each.withdrawn_ns is None:
                 withdraw_annotation(path, each.annotation_id, wall_ns())
     print(f"reopened {finding.id}")

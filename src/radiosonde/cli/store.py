@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._settings import Settings
+from radiosonde.cli._stores import address
 from radiosonde.cli._terminal import console, progress_bar
-from radiosonde.sources import open_source
+from radiosonde.sources import Address, open_source
 from radiosonde.store import SeriesSummary, StoreReader, StoreWriter
 from radiosonde.store.compact import Tiers
 from radiosonde.store.seal import GRACE_HOURS, seal
@@ -26,7 +27,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = parser.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
     show = commands.add_parser("show", help="show the contents of a store", description="Show the contents of a store.")
     show.add_argument(
-        "store", type=Path, nargs="+", metavar="STORE", help="SQLite file, sealed folder, or folder of both"
+        "store",
+        type=address,
+        nargs="+",
+        metavar="STORE",
+        help="SQLite file, sealed folder, folder of both, or clickhouse://HOST/DATABASE",
     )
     compacting = commands.add_parser(
         "compact",
@@ -64,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     return _compact(args.store) if args.store_command == "compact" else _seal(args)
 
 
-def _show(paths: Sequence[Path]) -> int:
+def _show(paths: Sequence[Address]) -> int:
     terminal = console()
     source = open_source(list(paths))
     for place in source.places:

@@ -19,7 +19,7 @@ from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._settings import Settings
 from radiosonde._settings.environment import in_force
-from radiosonde.cli._stores import add_stores, policy_of, stores_of
+from radiosonde.cli._stores import add_stores, local, policy_of, stores_of
 from radiosonde.cli.diagnose import subjects
 from radiosonde.config import Configuration, WatchConfig, locate, read
 from radiosonde.config.keys import CPU
@@ -29,7 +29,7 @@ from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import printable
 from radiosonde.model.watched import event_from_text
-from radiosonde.sources import open_source
+from radiosonde.sources import Address, StoredSource, open_source
 from radiosonde.watch.channels.making import SEVERITIES, make_channels, make_feeds, make_links
 from radiosonde.watch.delivery import DeliveryCounts, FeedSender, QueueSender, Sending, SendingThread
 from radiosonde.watch.looking import StoreLooker
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     source = open_source(stores, sketches=False, label_cells=False)
     configuration = _configuration(stores)
     config, guard = _with_options(configuration.watch, args), Guard()
-    with _state_path(args, source.annotations_path) as path:
+    with _state_path(args, source) as path:
         parts = _Parts(args, stores, config, configuration.path, path, guard)
         if args.once or args.dry_run:
             return _once(parts, is_dry=args.dry_run)
@@ -141,7 +141,7 @@ class _Parts:
     """The parts of a watch, put together."""
 
     def __init__(
-        self, args: argparse.Namespace, stores: Sequence[Path], config: WatchConfig, declared: Path | None, path: Path, guard: Guard
+        self, args: argparse.Namespace, stores: Sequence[Address], config: WatchConfig, declared: Path | None, path: Path, guard: Guard
     ) -> None:  # fmt: skip
         self.stores, self.guard, self.counts = stores, guard, DeliveryCounts()
         settings = Settings.resolve(otlp=args.otlp or None)
@@ -242,8 +242,8 @@ def _tell(event: IncidentEvent) -> None:
     print(printable(text), flush=True)
 
 
-def _configuration(stores: Sequence[Path]) -> Configuration:
-    path = locate(stores)
+def _configuration(stores: Sequence[Address]) -> Configuration:
+    path = locate(local(stores))
     if path is None:
         return Configuration()
     configuration, problems = read(path)
@@ -264,10 +264,16 @@ def _with_options(config: WatchConfig, args: argparse.Namespace) -> WatchConfig:
 
 
 @contextmanager
-def _state_path(args: argparse.Namespace, usual: Path) -> Iterator[Path]:
-    """Yield the file of the state; for a dry run one that is gone afterwards."""
+def _state_path(args: argparse.Namespace, source: StoredSource) -> Iterator[Path]:
+    """Yield the file of the state; for a dry run one that is gone afterwards.
+
+    Raises:
+        ConfigurationError: none is named, and the source has no store.
+    """
     if not args.dry_run:
-        yield args.state or usual
+        if args.state is None and not source.annotations_paths:
+            raise ConfigurationError(f"{source.places[0].path} cannot hold the state of a watch; pass --state FILE")
+        yield args.state or source.annotations_path
         return
     with tempfile.TemporaryDirectory(prefix="radiosonde-watch-") as folder:
         yield Path(folder) / "state.sqlite"

@@ -35,6 +35,9 @@ from radiosonde.model.watched import IncidentEvent
 MAX_SPANS = 500
 """Spans per request, at 1 kB each."""
 
+MAX_RECORD_BYTES = 400_000
+"""Bytes of window events per request; one record alone may be larger."""
+
 MAX_EVENTS = 63
 """Sketch events per request: at 6 kB each below 0.4 MB, and below every limit on batches that was met."""
 
@@ -102,6 +105,15 @@ class OtlpExporter:
             sent += len(batch)
         return told.result(sent, cut=damaged, windows=len(windows))
 
+    def export_records(self, records: Sequence[bytes]) -> ExportResult:
+        """Send log records, as many per request as are within `MAX_RECORD_BYTES`. After a failure send all of them again."""
+        told, sent = _Told("logs"), 0
+        for batch in _within(records, MAX_RECORD_BYTES):
+            if not told.took(self._send("logs", self._frame.request(batch))):
+                return told.result(sent)
+            sent += len(batch)
+        return told.result(sent)
+
     def export_incidents(self, events: Sequence[IncidentEvent]) -> ExportResult:
         """Send events of incidents in one request."""
         from radiosonde.export.otlp_incidents import incident_record  # of a watch alone
@@ -132,6 +144,20 @@ class OtlpExporter:
         """Close the connections; a request in progress stops retrying. Nothing is buffered, so nothing is lost here."""
         for sender in list(self._senders.values()):
             sender.close()
+
+
+def _within(records: Sequence[bytes], most_bytes: int) -> Iterator[list[bytes]]:
+    """Yield *records* in groups of at most *most_bytes*, of one record at least."""
+    batch: list[bytes] = []
+    left = most_bytes
+    for record in records:
+        if batch and len(record) > left:
+            yield batch
+            batch, left = [], most_bytes
+        batch.append(record)
+        left -= len(record)
+    if batch:
+        yield batch
 
 
 class _Told:

@@ -24,6 +24,7 @@ from radiosonde.model import losses, name_of
 if TYPE_CHECKING:
     from radiosonde._settings import Settings
     from radiosonde.export.otlp import OtlpExporter
+    from radiosonde.export.otlp_windows import WindowEvents
     from radiosonde.export.result import ExportResult
     from radiosonde.model import Window
     from radiosonde.model.spans import KeptSpan
@@ -52,9 +53,19 @@ class OtlpStreams(BaseExporter):
         self.interval_s = context.settings.export_interval_s
         self._client: OtlpExporter | None = None
         self._sketched = waiting_windows(context.guard, losses.SKETCH_EVENTS_DROPPED)
+        self._windows = self._window_events() if context.settings.window_events else None
         self._spans: Waiting[KeptSpan] = Waiting(context.guard, losses.SPANS_DROPPED, waiting.WAITING_SPANS)
         self._exports = Counter[str]()
         self._payload_bytes = self._series_cut = 0
+
+    def _window_events(self) -> WindowEvents | None:
+        if "logs" not in self._signals:
+            return None
+        from radiosonde.export.otlp_windows import (
+            WindowEvents,
+        )  # loads the store's documents, for those that ask for it
+
+        return WindowEvents(self._guard, self._context.process)
 
     def prepare(self) -> None:
         """Load the encoder and the sender."""
@@ -76,6 +87,8 @@ class OtlpStreams(BaseExporter):
             self._spans.put(spans)
         if "logs" in self._signals:
             self._sketched.put(window for window in windows if window.features and window.features.sketches)
+        if self._windows is not None:
+            self._windows.put(windows)
 
     def flush(self) -> None:
         """Send a snapshot and the queue. A failing signal does not affect the others."""
@@ -85,6 +98,10 @@ class OtlpStreams(BaseExporter):
                 self._count("otlp.metrics", client.export_metrics(self._context.snapshot()))
         with self._guard("otlp_sketches"):
             self._flush_sketches(client)
+        if self._windows is not None:
+            with self._guard("otlp_windows"):
+                for result in self._windows.flush(client, self._context.references()):
+                    self._count("otlp.windows", result)
         with self._guard("otlp_spans"):
             self._flush_spans(client)
 
@@ -131,6 +148,8 @@ class OtlpStreams(BaseExporter):
     def close(self, timeout_s: float) -> None:
         """Count undelivered items and close the connections."""
         self._sketched.abandon()
+        if self._windows is not None:
+            self._windows.abandon()
         self._spans.abandon()
         client, self._client = self._client, None
         if client is not None:

@@ -149,6 +149,9 @@ NOTIFICATIONS_DROPPED: Final = "notifications_dropped"
 SKETCH_EVENTS_DROPPED: Final = "sketch_events_dropped"
 """Windows whose sketches could not be delivered and exceeded the buffer."""
 
+WINDOW_EVENTS_DROPPED: Final = "window_events_dropped"
+"""Windows that could not be delivered as events and exceeded the buffer, or that no document can represent."""
+
 SPANS_DROPPED: Final = "spans_dropped"
 """Spans after the fact that no backend accepted and that exceeded the buffer."""
 

@@ -71,6 +71,7 @@ PLACES: Final[Mapping[str, str]] = {
     "export": "delivering what an exporter holds",
     "otlp_metrics": "sending metrics over OTLP",
     "otlp_sketches": "sending sketches over OTLP",
+    "otlp_windows": "sending windows over OTLP",
     "otlp_spans": "sending spans over OTLP",
     "close_exporters": "closing an exporter",
     "close_labels": "closing the join store",

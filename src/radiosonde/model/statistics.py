@@ -22,7 +22,7 @@ class Statistics:
         windows_closed: windows handed to the store and the exporters.
         drain_lag_s: age of the oldest record at the last drain, in seconds.
         consumer_cpu_s: CPU seconds of Radiosonde's threads, including turns taken in other threads.
-        exports: successful exports by carrier (``otlp.metrics``, ``otlp.sketches``, ``store``, ``prometheus``).
+        exports: successful exports by carrier (``otlp.metrics``, ``otlp.sketches``, ``otlp.windows``, ``store``, ``prometheus``).
         exported_bytes: bytes handed to carriers, where the carrier knows.
         series_cut: time series that the cardinality bound left out of the last OTLP export.
         spans_bounded: predictions that qualified for a span after the fact and got none, because of ``spans_per_minute``.

@@ -246,6 +246,15 @@ WINDOW_START: Final = "radiosonde.window.start"
 WINDOW_END: Final = "radiosonde.window.end"
 """End of the window in nanoseconds since the Unix epoch, exclusive, event time."""
 
+WINDOW_NUMBER: Final = "radiosonde.window.number"
+"""Number of the window among those that its process has sent.
+
+A window that a collector delivers twice has the same number and the same `service.instance.id` both times.
+"""
+
+WINDOW_WRITTEN: Final = "radiosonde.window.written"
+"""When the window was handed to the exporter, in nanoseconds since the Unix epoch, wall clock."""
+
 PROCESS: Final = "radiosonde.process"
 """Identity of a process whose rings an agent drains.
 

@@ -14,6 +14,19 @@ The body is the serialized sketch as base64 text, not bytes, because collectors 
 event's name is repeated in the attribute `event.name`, because some back ends drop the field.
 """
 
+WINDOW: Final = "radiosonde.window"
+"""The counts of one series over one window, whole.
+
+The body is a JSON document with the columns of tables `windows` and `features` of a store, sketches excepted.
+`radiosonde diagnose clickhouse://...` reads windows from it. The time of the event is the end of the window.
+"""
+
+REFERENCE: Final = "radiosonde.reference"
+"""The reference profile that windows are read against.
+
+The body is the JSON document of the profile. Sent when a process begins to use it, and once a day.
+"""
+
 INCIDENT_OPENED: Final = "radiosonde.incident.opened"
 """An incident has opened, or opened again."""
 

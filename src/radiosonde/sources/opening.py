@@ -1,4 +1,4 @@
-"""Opens a path as a source; errors include what to do."""
+"""Opens addresses as a source; errors include what to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radiosonde.errors import StoreError
+from radiosonde.sources.address import Address, ClickHouseAddress
 from radiosonde.sources.batched import BatchedReader
 from radiosonde.sources.parquet import SealedReader
 from radiosonde.sources.source import StoredParts, StoredSource
@@ -18,7 +19,7 @@ LABELS = "labels.sqlite"
 
 
 def open_source(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Address | Sequence[str | Address],
     *,
     sketches: bool | Sequence[str] = True,
     label_cells: bool = True,
@@ -28,7 +29,8 @@ def open_source(
 
     Args:
         paths: one or more of: a SQLite store; a folder of sealed hours (it holds ``process=...`` folders); any other
-            folder, for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``.
+            folder, for every ``*.sqlite`` store of windows in it and the sealed hours in its subfolder ``sealed``; the address of a ClickHouse
+            database.
         sketches: kinds of sketches to read too (`radiosonde.sketches.KINDS`); True for all. They are most of the bytes, and checks
             need those of quantiles alone.
         label_cells: whether to read labels per feature cell, which no check needs.
@@ -36,20 +38,29 @@ def open_source(
             DuckDB, if it is installed.
 
     Raises:
-        StoreError: a path is missing, or is none of these.
+        StoreError: a path is missing, or is none of these; a database cannot be read, or has no windows.
     """
     places = [
         place
-        for path in ([paths] if isinstance(paths, str | Path) else paths)
+        for path in ([paths] if isinstance(paths, str | Address) else paths)
         for place in _places(
-            Path(path), BatchedReader if batched else StoreReader, sketches=sketches, label_cells=label_cells
+            Path(path) if isinstance(path, str) else path,
+            BatchedReader if batched else StoreReader,
+            sketches=sketches,
+            label_cells=label_cells,
         )
     ]
     # SQLite first: see `StoredSource`.
-    return StoredSource(sorted(places, key=lambda place: isinstance(place, SealedReader)))
+    return StoredSource(sorted(places, key=lambda place: not isinstance(place, StoreReader)))
 
 
-def _places(path: Path, reader: type[StoreReader], **asked: Any) -> list[StoredParts]:
+def _places(path: Address, reader: type[StoreReader], **asked: Any) -> list[StoredParts]:
+    if isinstance(path, ClickHouseAddress):
+        from radiosonde.sources.clickhouse import ClickHouseReader
+
+        database = ClickHouseReader(path, sketches=asked["sketches"])
+        database.check()
+        return [database]
     if not path.is_dir():
         with reading(path):  # raises errors early
             return [reader(path, **asked)]

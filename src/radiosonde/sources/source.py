@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from radiosonde.errors import ConfigurationError
 from radiosonde.model import Window
 from radiosonde.reference.codec import from_text
 from radiosonde.reference.profile import Reference
+from radiosonde.sources.address import Address
 from radiosonde.store import Annotation, Interval, ReferenceRow, SeriesSummary
 from radiosonde.store.annotations import read_annotations
 
@@ -30,11 +32,11 @@ class Source(Protocol):
 
 
 class StoredParts(Protocol):
-    """One place where parts lie: a SQLite store, or a folder of sealed hours."""
+    """One place where parts lie: a SQLite store, a folder of sealed hours, or a database."""
 
     @property
-    def path(self) -> Path:
-        """The file or folder."""
+    def path(self) -> Address:
+        """The file, the folder or the database."""
         ...
 
     def parts(self, interval: Interval) -> list[tuple[int, Window]]:
@@ -66,8 +68,8 @@ class StoredParts(Protocol):
         ...
 
     @property
-    def annotations_path(self) -> Path:
-        """The SQLite file with the annotations of these windows; may be missing."""
+    def annotations_path(self) -> Path | None:
+        """The SQLite file with the annotations of these windows, which may be missing; None for a place that has none."""
         ...
 
 
@@ -114,14 +116,25 @@ class StoredSource:
         Raises:
             StoreError: a place has become unreadable.
         """
-        paths = dict.fromkeys(place.annotations_path for place in self.places)
-        said = [each for path in paths if path.is_file() for each in read_annotations(path)]
+        said = [each for path in self.annotations_paths if path.is_file() for each in read_annotations(path)]
         return sorted(said, key=lambda each: (each.written_ns, each.annotation_id))
 
     @property
     def annotations_path(self) -> Path:
-        """The SQLite file to which annotations are written: the first store, or one in the folder of sealed hours."""
-        return self.places[0].annotations_path
+        """The SQLite file to which annotations are written: the first store, or one in the folder of sealed hours.
+
+        Raises:
+            ConfigurationError: no place keeps annotations.
+        """
+        if not self.annotations_paths:
+            raise ConfigurationError(f"{self.places[0].path} keeps no annotations; name a store instead")
+        return self.annotations_paths[0]
+
+    @property
+    def annotations_paths(self) -> list[Path]:
+        """The SQLite files with annotations, each once; they may be missing."""
+        paths = (place.annotations_path for place in self.places)
+        return list(dict.fromkeys(path for path in paths if path is not None))
 
     def _windows(self, interval: Interval) -> list[Window]:
         unique: dict[int, Window] = {}

@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from radiosonde._clock import NS, monotonic_ns, thread_time_ns
@@ -29,7 +28,7 @@ from radiosonde.errors import StoreError
 from radiosonde.model import RUNTIME_MODEL, Exemplar, Window
 from radiosonde.reference.codec import from_text
 from radiosonde.reference.profile import Reference
-from radiosonde.sources import StoredSource, open_source
+from radiosonde.sources import Address, StoredSource, open_source
 from radiosonde.store import Interval
 from radiosonde.store.reader import StoreReader
 from radiosonde.watch.answers import ModelAnswer, example_of, examples_of, put_together
@@ -47,7 +46,7 @@ ONE_LOOK_NS = NS
 
 Spans = set[tuple[int, int]]
 """Start and end of windows."""
-PolicyOf = Callable[[Sequence[Path], StoredSource], Policy]
+PolicyOf = Callable[[Sequence[Address], StoredSource], Policy]
 
 
 class Look(NamedTuple):
@@ -88,7 +87,7 @@ class _Known:
     grown: set[str] = field(default_factory=set)
     urgent: set[str] = field(default_factory=set)
     newest_ns: dict[str, int] = field(default_factory=dict)
-    read: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    read: dict[Address, tuple[int, int]] = field(default_factory=dict)
     held: list[Window] = field(default_factory=list)  # parts of windows that have not ended
     policy: Policy | None = None
 
@@ -106,7 +105,7 @@ class StoreLooker:
 
     def __init__(
         self,
-        stores: Sequence[Path],
+        stores: Sequence[Address],
         policy_of: PolicyOf,
         *,
         model: str | None = None,
