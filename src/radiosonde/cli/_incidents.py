@@ -14,25 +14,24 @@ from radiosonde.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from radiosonde.diagnose import Diagnosis, Finding, Policy
     from radiosonde.diagnose.verification import MeasuredRate
     from radiosonde.model import Window
-    from radiosonde.sources import StoredSource
+    from radiosonde.sources import Address, StoredSource
 
 
 class DiagnosedStore(NamedTuple):
     """A store and its diagnosis."""
 
-    stores: list[Path]
+    stores: list[Address]
     source: StoredSource
     windows: list[Window]
     policy: Policy
     diagnosis: Diagnosis
 
 
-def diagnosed(stores: list[Path]) -> DiagnosedStore:
+def diagnosed(stores: list[Address]) -> DiagnosedStore:
     """Return the diagnosis of *stores*, of all models.
 
     Raises:

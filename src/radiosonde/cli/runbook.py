@@ -17,7 +17,7 @@ from radiosonde._clock import wall_ns
 from radiosonde.assets.kinds import KINDS
 from radiosonde.cli._incidents import diagnosed
 from radiosonde.cli._runbooks import context_of, runbook_of
-from radiosonde.cli._stores import HELP, stores_of
+from radiosonde.cli._stores import HELP, address, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.config import Configuration, locate, read
 from radiosonde.errors import ConfigurationError
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "words", nargs="*", metavar="[lint] MODEL", help="the model (default: the only one; with lint: all)"
     )
     parser.add_argument("--model", metavar="MODEL", help="the model, if its name begins with a hyphen or is lint")
-    parser.add_argument("--store", type=Path, metavar="STORE", help=HELP)
+    parser.add_argument("--store", type=address, metavar="STORE", help=HELP)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write a file per kind to this folder instead of printing"
     )

@@ -48,6 +48,10 @@ class ClickHouseAddress:
         """The database, as the title of a report."""
         return self.database
 
+    def absolute(self) -> ClickHouseAddress:
+        """Return the same: it means the same in every folder."""
+        return self
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = f"{self.user}@" if self.user else ""
