@@ -144,7 +144,7 @@ class ClickHouseReader:
             merged = {(feature, kind): merge_bytes(kind, found) for (feature, kind), found in sketches.items()}
             parts[part] = replace(parts[part], features=replace(features, sketches=merged))
 
-    # What there is --------------------------------------------------------------------------------------------------
+    # Summaries -------------------------------------------------------------------------------------------------------
 
     def references(self) -> list[ReferenceRow]:
         """Return every reference.
