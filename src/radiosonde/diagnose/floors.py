@@ -73,14 +73,18 @@ class ScanFloors(NamedTuple):
     words: str
 
 
+def is_all_explained(scan: SpanScan) -> bool:
+    """Return whether all that is served now belongs to an incident."""
+    return not scan.latest(1, 0).trials and bool(scan.raw_trials[:, -1:].any())
+
+
 def scan_floors(scan: SpanScan, table: MeasureTable, places: Places) -> ScanFloors | None:
     """Return the floors of the rate that *scan* counts; None where all that is served now belongs to an incident.
 
     Those of the whole model are given for the last two windows, hour and day, or, where these hold too few calls, for the shortest span that
     would show anything. Those of single places (one version, one value of a cohort) for the longest of these.
     """
-    now = scan.latest(1, 0)
-    if not now.trials and scan.raw_trials[:, -1:].any():
+    if is_all_explained(scan):
         return None
     spans = floor_spans(table)
     rates = falling({words: rate_floor(scan, length) for length, words in spans.items()})

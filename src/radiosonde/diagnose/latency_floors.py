@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from radiosonde.diagnose.floors import floor_spans, longer_spans, rate_floor
+from radiosonde.diagnose.floors import floor_spans, is_all_explained, longer_spans, rate_floor
 from radiosonde.diagnose.latency_incidents import Above
 from radiosonde.diagnose.latency_signals import MIN_RATIO, MIN_RISE_S
 from radiosonde.diagnose.spans import SpanScan
@@ -94,7 +94,9 @@ def _needed_s(panel: Panel, slow: SlowCalls) -> float | None:
 
 
 def _longest_floor(scan: SpanScan, table: MeasureTable) -> float:
-    """Return the smallest rate of the whole model that is reported; infinity where none is."""
+    """Return the smallest rate of the whole model that is reported; infinity where none is, or all calls of now belong to an incident."""
+    if is_all_explained(scan):
+        return float("inf")
     for spans in (floor_spans(table), longer_spans(scan)):
         known = [rate for rate in (rate_floor(scan, length) for length in spans) if not np.isnan(rate)]
         if known:

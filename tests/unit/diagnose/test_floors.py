@@ -8,6 +8,7 @@ import pytest
 from benchmarks.quality.bench_floors import CHECKS, SEEDS
 from benchmarks.quality.incidents.latency import MEDIAN_S, slow, steady, table_of, timed
 from benchmarks.quality.incidents.service import Traffic, calls, failing, series
+from benchmarks.quality.incidents.slowness import Slow, Slowness
 from radiosonde.diagnose import check
 from radiosonde.diagnose.panel import Axis
 from radiosonde.diagnose.share_floors import ShareRule, share_floor
@@ -73,6 +74,19 @@ def test_latency_that_is_noisy_has_a_floor_and_a_change_at_the_floor_is_found(wo
     beyond = table_of(1.5 * bound_s, 0.1)
     tables[-2:] = (1 - share) * tables[-2:] + share * beyond
     assert [finding.kind for finding in check(timed(rng, traffic, tables), {}).findings] == ["latency"]
+
+
+@pytest.mark.parametrize("share", [0.1, 1.0])
+@pytest.mark.parametrize("days", [1, 7], ids=["every night", "every Monday"])
+def test_a_usual_slow_time_leaves_a_floor(share, days):
+    """In the middle of the fourth slow time, of the night or of the week, calls are as slow as they usually are, and the check is made."""
+    steps = 24 * days
+    times = tuple(Slow(share, 6 if share < 1 else 2.5, turn * steps + 9, turn * steps + 13) for turn in range(4))
+    windows = Slowness("usual", times, 3 * steps + 12, 60, 900.0).windows(np.random.default_rng(7))
+    diagnosis = check(windows, {})
+    assert (diagnosis.status, diagnosis.findings) == ("healthy", ())
+    (checked,) = [entry for entry in diagnosis.checked if entry.subject == "latency"]
+    assert 0 < checked.floors[-1].value < 0.2
 
 
 def nights(rng, share, last=30):
