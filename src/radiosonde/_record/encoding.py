@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,17 @@ from radiosonde._guard import Guard
 from radiosonde._record.intern import Codes
 from radiosonde._record.schema import INVALID, NAN, Schema
 from radiosonde._record.summaries import stride_of, summarise
+from radiosonde.model.feature_names import number_text
+from radiosonde.model.losses import CATEGORY_OVERFLOW
 from radiosonde.reference.containers import Coded, Plain, plain_column
 from radiosonde.reference.values import plain
+
+ODD_TEXTS = 4096
+"""New texts of a batch which are not their own names (long, or with control characters) that are looked up: 20 ms. The others count as
+unseen categories."""
+
+_LARGE = 1 << 63
+"""Larger integers are given codes one by one."""
 
 _NUMBERS: frozenset[type] = frozenset({float, bool, type(None)})
 _NUMBERS_AND_INTEGERS: frozenset[type] = _NUMBERS | {int}
@@ -25,11 +35,19 @@ class Encoder:
     Args:
         schema: names and kinds of the features.
         guard: counts losses.
+
+    Attributes:
+        odd_texts: one element: how many texts that are not their own names may still be looked up for this batch.
     """
 
     def __init__(self, schema: Schema, guard: Guard) -> None:
         self._schema = schema
         self._guard = guard
+        self.odd_texts = [ODD_TEXTS]
+
+    def begin_batch(self) -> None:
+        """Allow for `ODD_TEXTS` again."""
+        self.odd_texts = [ODD_TEXTS]
 
     def number(self, position: int, value: object) -> float:
         """Encode one value of the feature at *position*."""
@@ -42,9 +60,9 @@ class Encoder:
             return self._schema.categories(position, column, self._guard.lose)
         if isinstance(column, Coded):
             table = np.full(len(column.values) + 1, NAN)
-            for code in np.unique(column.codes).tolist():
-                if code >= 0:
-                    table[code] = self.number(position, column.values[code])
+            used = np.flatnonzero(np.bincount(column.codes + 1, minlength=1)[1:])
+            if len(used):
+                table[used] = self.column(position, [column.values[code] for code in used.tolist()])
             return table[column.codes]  # missing is -1, which picks the last entry
         codes = self._schema.codes[position]
         # Integers of a category by themselves: a double would not hold the digits of an id beyond 2**53.
@@ -52,11 +70,43 @@ class Encoder:
         numbers = self._bulk(column, plain_types)
         if numbers is not None:
             return self._schema.categories(position, numbers, self._guard.lose)
-        found = _looked_up(codes, column)
-        return np.array(
-            [self.number(position, value) if code is None else code for code, value in zip(found, column, strict=True)],
-            dtype=np.float64,
-        )
+        return self._looked_up(position, codes, column)
+
+    def _looked_up(self, position: int, codes: Codes | None, column: list[Any]) -> NDArray[np.float64]:
+        """Encode values of any kind: known ones by one look into a dictionary, new texts together, others one by one."""
+        found = _known(codes, column)
+        unknown = [value for code, value in zip(found, column, strict=True) if code is None]
+        if unknown:
+            if codes is not None and not self._schema.is_open:
+                unknown = [number_text(value) if _is_number(value) else value for value in unknown]
+            coded = self._unknown(position, unknown)
+            if len(coded) == len(found):
+                return np.array(coded)
+            rest = iter(coded)
+            found = [next(rest) if code is None else code for code in found]
+        return np.array(found, dtype=np.float64)
+
+    def _unknown(self, position: int, values: list[Any]) -> list[float]:
+        """Encode values without a code."""
+        kinds = set(map(type, values))
+        texts = dict.fromkeys(values if kinds == {str} else [value for value in values if type(value) is str])
+        new: Mapping[str, float] = {}
+        if texts:
+            new = self._schema.codes_of(position, texts, self._guard.lose, self.odd_texts)
+        if kinds == {str} and not new:
+            self._guard.lose(CATEGORY_OVERFLOW, len(values))
+            return [INVALID] * len(values)
+        if kinds == {str}:
+            coded = list(map(new.get, values))
+        else:
+            coded = [
+                NAN if value is None else new.get(value) if type(value) is str else self.number(position, value)
+                for value in values
+            ]
+        overflowed = coded.count(None)
+        if overflowed:
+            self._guard.lose(CATEGORY_OVERFLOW, overflowed)
+        return [INVALID if code is None else code for code in coded]
 
     def _bulk(self, values: list[Any], types: frozenset[type]) -> NDArray[np.float64] | None:
         """Return values of *types* as numbers in one go, None when others are among them or one is beyond doubles."""
@@ -85,6 +135,11 @@ class Encoder:
         return np.array([number if isinstance(number, float) else INVALID for number in found], dtype=np.float64)
 
 
+def _is_number(value: object) -> bool:
+    """Return whether a value is a number that is the text of a category."""
+    return (type(value) is int and abs(value) < _LARGE) or (type(value) is float and math.isfinite(value))
+
+
 def listed(column: Plain) -> Sequence[Any]:
     """Return a column's values one by one, None where a code has no name."""
     if isinstance(column, Coded):
@@ -92,7 +147,7 @@ def listed(column: Plain) -> Sequence[Any]:
     return column.tolist() if isinstance(column, np.ndarray) else column
 
 
-def _looked_up(codes: Codes | None, values: list[Any]) -> list[Any]:
+def _known(codes: Codes | None, values: list[Any]) -> list[Any]:
     if codes is not None:
         try:
             return list(map(codes.codes.get, values))

@@ -32,6 +32,7 @@ from radiosonde._record.blocks import (
     RowBlocks,
     doubtful,
 )
+from radiosonde._record.costs import ROW_VALUES, SERIES_VALUES, SLOW_VALUES, TEXT_ROWS, WIDE_VALUES
 from radiosonde._record.encoding import Encoder, listed
 from radiosonde._record.learning import as_row, first_item, flattened, row_width, rows_of_column
 from radiosonde._record.schema import INVALID, NAN, Schema
@@ -51,29 +52,14 @@ from radiosonde._record.summaries import (
     summarise_sparse,
     summarise_texts,
 )
-from radiosonde._record.tables import InputTable, table_of
+from radiosonde._record.tables import InputTable, pieces, table_of
 from radiosonde._record.wrapped import PLAIN, TABLES, FieldReader, content, flat_content, holds_chunks, sizes_in
 from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
-from radiosonde.reference.containers import EVERY, Plain, cut, part_of, plain_column
+from radiosonde.reference.containers import EVERY, cut, part_of, plain_column
 from radiosonde.reference.values import is_masked
-
-SLOW_VALUES = 131_072
-"""Largest number of values of a batch read one by one: 10 to 20 ms. Larger batches are sampled 1-in-n and weighted by n."""
-
-WIDE_VALUES = 1 << 21
-"""Values of a batch of wide rows that are summarised: 10 ms. Of larger ones every nth row is kept."""
-
-TEXT_ROWS = 2048
-"""Texts of a batch that are summarised: 20 ms. Of larger ones every nth is kept."""
-
-ROW_VALUES = 12
-"""Number of values with the same cost as the fixed part of one row, which is a Python object that is inspected."""
-
-SERIES_VALUES = 200
-"""The same for a row that is a pandas Series, whose labels are inspected too: 25 us."""
 
 _DOUBLES = "dfe?bhilqBHILQ"
 """Types of numpy's that fit into a double without a warning: all numbers but complex and extended ones."""
@@ -401,14 +387,22 @@ class InputWriter:
         kept, recorded = self.blocks.plan(rows, index, -(-rows * slow // SLOW_VALUES))
         if table.matrix is not None:
             return self._matrix(table.matrix(kept), recorded, slot)
-        columns: list[Plain | None] = []
-        for place in places:
-            column = self._guard.attempt(table.read, place, kept) if place is not None else None
-            if isinstance(column, Exception):
-                self._guard.warn("features", "A column of features cannot be read (%s)", type(column).__name__)
-                column = np.full(recorded.kept, INVALID)
-            columns.append(column)
-        return self._store_columns(columns, recorded, slot)
+        self._encoder.begin_batch()
+        block = self.blocks.target(recorded, slot)
+        for place_in_block, piece in pieces(kept, rows):
+            for position, place in enumerate(places):
+                block[place_in_block, position] = (
+                    NAN if place is None else self._column_of(table, place, piece, position)
+                )
+        self._notice_texts()
+        return self.blocks.stored(recorded)
+
+    def _column_of(self, table: InputTable, place: int, piece: slice, position: int) -> NDArray[np.float64] | float:
+        column = self._guard.attempt(table.read, place, piece)
+        if isinstance(column, Exception):
+            self._guard.warn("features", "A column of features cannot be read (%s)", type(column).__name__)
+            return INVALID
+        return self._encoder.column(position, column)
 
     def _places(self, table: InputTable) -> Sequence[int | None] | None:
         """Return per feature its column of the table, None for a lacking one; None when no column is a feature's."""
@@ -430,13 +424,20 @@ class InputWriter:
         dense = part.toarray() if hasattr(part, "tocsr") else part
         if dense.dtype.kind in "fiub" and self._schema.is_plain and not is_masked(dense):
             return self.blocks.store(dense, recorded, slot)
-        return self._store_columns([plain_column(dense[:, place]) for place in range(dense.shape[1])], recorded, slot)
+        self._encoder.begin_batch()
+        block = self.blocks.target(recorded, slot)
+        for piece, _ in pieces(EVERY, len(dense)):
+            for position in range(dense.shape[1]):
+                block[piece, position] = self._encoder.column(position, plain_column(dense[piece, position]))
+        self._notice_texts()
+        return self.blocks.stored(recorded)
 
-    def _store_columns(self, columns: Sequence[Plain | None], recorded: Recorded, slot: int) -> Recorded:
-        """Write columns, None for a missing one."""
+    def _store_columns(self, columns: Sequence[list[Any]], recorded: Recorded, slot: int) -> Recorded:
+        """Write columns."""
+        self._encoder.begin_batch()
         block = self.blocks.target(recorded, slot)
         for position, column in enumerate(columns):
-            block[:, position] = NAN if column is None else self._encoder.column(position, column)
+            block[:, position] = self._encoder.column(position, column)
         self._notice_texts()
         return self.blocks.stored(recorded)
 

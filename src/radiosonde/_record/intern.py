@@ -60,30 +60,30 @@ class Codes:
         self.overflow = -1
         self.codes: dict[Any, Any] = {}
         self.names: list[str] = []
-        self._listeners: list[Callable[[int, str], None]] = []
+        self._listeners: list[Callable[[int, list[str]], None]] = []
         for value in first:
             name, _ = checked_name(value, longest)
             self.codes[name] = encode(len(self.names))
             self.names.append(name)
 
-    def subscribe(self, listener: Callable[[int, str], None]) -> None:
-        """Call *listener* with every code and its name: those there are now, and each new one before it is handed out."""
+    def subscribe(self, listener: Callable[[int, list[str]], None]) -> None:
+        """Call *listener* with the names and the code of the first: those there are now, and new ones before their codes are handed out."""
         with self._lock:
-            for code, name in enumerate(self.names):
-                listener(code, name)
+            listener(0, self.names)
             self._listeners.append(listener)
 
     def _new(self, name: str) -> int:
         code = len(self.names)
         for listener in self._listeners:
-            listener(code, name)
+            listener(code, [name])
         self.names.append(name)
         if self._room is not None:
             self._room[0] -= len(name)
         return code
 
     @property
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether no further value gets a code."""
         return len(self.names) >= self._bound or (self._room is not None and self._room[0] <= 0)
 
     def find(self, value: object) -> Any:
@@ -106,7 +106,7 @@ class Codes:
         text, is_changed = checked_name(value if name is None else name, self._longest)
         with self._lock:
             code = self.codes.get(text)
-            if code is None and not self._is_full:
+            if code is None and not self.is_full:
                 code = self.codes[text] = self._encode(self._new(text))
                 if is_changed:
                     lose(NAME_CHANGED)
@@ -117,6 +117,34 @@ class Codes:
             if self.overflow < 0:
                 self.overflow = self._new(self._overflow_name)
             return self._encode(self.overflow), True
+
+    def add_plain(self, texts: Iterable[str]) -> None:
+        """Give codes to those of *texts* that have none, as far as there is room. Each is short, printable, and so its own name.
+
+        A tenth of the time of `add` for each, because a batch may bring thousands.
+        """
+        with self._lock:
+            room = self._bound - len(self.names)
+            chars = None if self._room is None else self._room[0]
+            fresh: list[str] = []
+            known = self.codes
+            for text in texts:
+                if text in known:
+                    continue
+                if len(fresh) >= room or (chars is not None and chars <= 0):
+                    break
+                fresh.append(text)
+                if chars is not None:
+                    chars -= len(text)
+            if not fresh:
+                return
+            first = len(self.names)
+            for listener in self._listeners:
+                listener(first, fresh)
+            self.names += fresh
+            if self._room is not None and chars is not None:
+                self._room[0] = chars
+            known.update(zip(fresh, map(self._encode, range(first, first + len(fresh))), strict=True))
 
     def _remember(self, value: object, code: Any) -> None:
         try:

@@ -133,9 +133,10 @@ def _write_names(ring: Ring, recorder: Recorder, schema: Schema, outputs: Output
         codes.subscribe(_listener(writer, guard, table, feature))
 
 
-def _listener(writer: NameWriter, guard: Guard, table: int, feature: int) -> Callable[[int, str], None]:
-    def listen(code: int, name: str) -> None:
-        if isinstance(guard.attempt(writer.append, Name(table, feature, code, name)), Exception):
-            guard.lose(losses.NAMES_LOST)
+def _listener(writer: NameWriter, guard: Guard, table: int, feature: int) -> Callable[[int, list[str]], None]:
+    def listen(first: int, names: list[str]) -> None:
+        new = [Name(table, feature, code, name) for code, name in enumerate(names, first)]
+        if new and isinstance(guard.attempt(writer.append, *new), Exception):
+            guard.lose(losses.NAMES_LOST, len(new))
 
     return listen

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from radiosonde.model import name_of
 from radiosonde.model.concealed import conceal
 from radiosonde.model.feature_names import feature_names, number_text
 from radiosonde.model.losses import CATEGORY_OVERFLOW
+from radiosonde.model.names import LONGEST_NAME
 from radiosonde.reference.profile import Reference
 from radiosonde.reference.values import INVALID, NAN, plain
 
@@ -31,6 +32,9 @@ MAX_CATEGORIES = 4096
 
 CATEGORY_BYTES = 2 << 20
 """Largest total of characters of all categories of one model, besides the reference's. Arbitrary; bounds memory that requests control."""
+
+Lose = Callable[..., None]
+"""Counts a loss: its name, and how many; one without a number."""
 
 Reading = Literal["columns", "wide", "texts"]
 """How a row is taken apart.
@@ -114,7 +118,7 @@ class Schema:
             pii_key=pii_key,
         )
 
-    def number(self, position: int, value: object, lose: Callable[[str], None]) -> float:
+    def number(self, position: int, value: object, lose: Lose) -> float:
         """Encode one value of one feature for the ring: a number, or the code of a text.
 
         Missing (None, NaN, NaT, NA, masked) is NaN; infinities, text in a numeric feature of a reference, and objects that are neither
@@ -133,20 +137,73 @@ class Schema:
         exact = value if isinstance(value, int) and not isinstance(value, bool) else found
         return self._code(position, number_text(exact), value, lose)
 
-    def categories(
-        self, position: int, numbers: NDArray[np.float64], lose: Callable[[str], None]
-    ) -> NDArray[np.float64]:
+    def categories(self, position: int, numbers: NDArray[np.float64], lose: Lose) -> NDArray[np.float64]:
         """Encode numbers of a feature for the ring: unchanged, or as codes if it is categorical."""
         finite = np.isfinite(numbers)
         if self.codes[position] is None or self.is_open:
             return np.where(finite, 0.0, numbers) if position in self.hidden else numbers
         distinct, places = np.unique(numbers[finite], return_inverse=True)
         found = np.where(np.isnan(numbers), NAN, INVALID)
-        coded = [self._code(position, number_text(number), number, lose) for number in distinct.tolist()]
-        found[finite] = np.array(coded, dtype=np.float64)[places.reshape(-1)]
+        texts = [number_text(number) for number in distinct.tolist()]
+        codes = self.codes_of(position, dict.fromkeys(texts), lose, [len(texts)])
+        coded = np.array([codes.get(text, NAN) for text in texts], dtype=np.float64)[places.reshape(-1)]
+        overflowed = np.count_nonzero(np.isnan(coded))
+        if overflowed:
+            lose(CATEGORY_OVERFLOW, overflowed)
+        found[finite] = np.where(np.isnan(coded), INVALID, coded)
         return found
 
-    def _code(self, position: int, text: str, value: object, lose: Callable[[str], None]) -> float:
+    def codes_of(self, position: int, texts: Collection[str], lose: Lose, odd: list[int]) -> dict[str, float]:
+        """Return the codes of different *texts* of one feature in the ring; those beyond a bound are left out.
+
+        Args:
+            position: of the feature.
+            texts: each once.
+            lose: counts changed names.
+            odd: one element: number of texts that are not their own names which may be looked up, counted down; each takes 5 us.
+        """
+        codes, is_hidden = self.codes[position], position in self.hidden
+        if codes is None or (is_hidden and not (self._pii_key and codes.names)):
+            return dict.fromkeys(texts, INVALID)
+        had_names, features = bool(codes.names), self.text_features
+        unusual = texts if is_hidden else [text for text in texts if len(text) > LONGEST_NAME or not text.isprintable()]
+        found: dict[str, float] = {}
+        if not unusual:
+            codes.add_plain(texts)
+        elif not is_hidden and not codes.is_full:  # in their order, as if they came one by one
+            rest = frozenset(unusual)
+            for text in texts:
+                if text not in rest:
+                    codes.add_plain((text,))
+                elif odd[0] > 0:
+                    odd[0] -= 1
+                    self._note(found, position, text, lose)
+            unusual = ()
+        for text in unusual:
+            if odd[0] <= 0:
+                break
+            odd[0] -= 1
+            self._note(found, position, text, lose)
+        known = codes.codes
+        found.update((text, known[text]) for text in texts if text in known)
+        if self.is_open and not had_names and codes.names and self.text_features == features:
+            self.text_features += 1
+        return found
+
+    def _note(self, found: dict[str, float], position: int, text: str, lose: Lose) -> None:
+        code = self._find(position, text, text, lose)
+        if code is not None:
+            found[text] = code
+
+    def _code(self, position: int, text: str, value: object, lose: Lose) -> float:
+        code = self._find(position, text, value, lose)
+        if code is None:
+            lose(CATEGORY_OVERFLOW)
+            return INVALID
+        return code
+
+    def _find(self, position: int, text: str, value: object, lose: Lose) -> float | None:
+        """Return the code of a text in the ring; None beyond the bound."""
         codes = self.codes[position]
         if codes is None:
             return INVALID
@@ -157,8 +214,7 @@ class Schema:
         if code is None:
             code, overflowed = codes.add(text, lose)
             if overflowed:
-                lose(CATEGORY_OVERFLOW)
-                return INVALID
+                return None
             if self.is_open and len(codes.names) == 1:
                 self.text_features += 1
         if type(value) in (int, float, bool):

@@ -6,13 +6,14 @@ to the rows that are kept (`radiosonde._record.inputs`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._record.costs import PIECE_ROWS
 from radiosonde._record.shapes import Form, column_names, head, recognise
 from radiosonde._record.summaries import WIDE_NAMES, summarise
 from radiosonde.model.feature_names import feature_names
@@ -55,6 +56,17 @@ class InputTable:
         if self.column is None:
             raise ValueError("the columns of a matrix are read together")
         return self.column(place, kept)
+
+
+def pieces(kept: slice, rows: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the kept ones of *rows* rows in pieces: where they go, and which they are."""
+    chosen = range(*kept.indices(rows))
+    for start in range(0, len(chosen), PIECE_ROWS):
+        part = chosen[start : start + PIECE_ROWS]
+        yield (
+            slice(start, start + len(part)),
+            kept if len(part) == len(chosen) else slice(part.start, part.stop, part.step),
+        )
 
 
 def table_of(value: Any, form: Form) -> InputTable | None:

@@ -76,25 +76,24 @@ class NameWriter:
             self._lock.release()
         return True
 
-    def append(self, name: Name) -> None:
-        """Write one name.
+    def append(self, *names: Name) -> None:
+        """Write names, all or none.
 
         Raises:
             OSError: the disk is full, or the file was removed; the name is missing then, and a reader shows its code.
         """
-        text = name.text.encode(errors="replace")[:LONGEST_BYTES]
-        record = _RECORD.pack(name.table, name.feature, name.code, len(text), zlib.crc32(text))
+        records = b"".join(map(_recorded, names))
         with self._lock:
             if self._is_closed:
                 return
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, _APPENDING)
                 self._keep()
-            self._write(record + text)
+            self._write(records)
 
-    def _write(self, record: bytes) -> None:
-        written = os.write(self._descriptor, record)
-        if written < len(record):
+    def _write(self, records: bytes) -> None:
+        written = os.write(self._descriptor, records)
+        if written < len(records):
             # Half a record would hide all that follow it, once there is room again.
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -116,6 +115,11 @@ _APPENDING: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 
 _OPEN: OrderedDict[int, NameWriter] = OrderedDict()
 """Writers whose files are open, in the order in which they were opened."""
+
+
+def _recorded(name: Name) -> bytes:
+    text = name.text.encode(errors="replace")[:LONGEST_BYTES]
+    return _RECORD.pack(name.table, name.feature, name.code, len(text), zlib.crc32(text)) + text
 
 
 class NameReader:

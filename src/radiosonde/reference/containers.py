@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model.iteration import items_of
+from radiosonde.model.names import LONGEST_NAME
 from radiosonde.model.times import array_seconds, scaled
 from radiosonde.reference.values import is_masked
 
@@ -121,7 +122,9 @@ def _of_array(values: NDArray[Any]) -> Plain:
             return values.astype(np.float64)
     if kind in "mM":
         return array_seconds(values)
-    if kind in "OUST":
+    if kind == "S":
+        return [value[: 4 * LONGEST_NAME].decode(errors="replace") for value in values.tolist()]
+    if kind in "OUT":
         return values.tolist()  # type: ignore[no-any-return]
     return np.full(len(values), np.inf)  # complex numbers, records, raw bytes
 
@@ -134,9 +137,13 @@ def _of_pandas(column: pd.Series[Any] | pd.Index[Any], kept: slice) -> Plain:
     if isinstance(kind, np.dtype):
         return _of_array(series.to_numpy())
     if isinstance(kind, pd.CategoricalDtype):
-        values = pd.Series(kind.categories)
-        plain = plain_column(values)
-        return Coded(plain if isinstance(plain, list) else _listed(plain), series.cat.codes.to_numpy().astype(np.intp))
+        categories, codes = kind.categories, series.cat.codes.to_numpy().astype(np.intp)
+        if len(categories) > MOST_SHARED:  # only those in use: there may be as many as rows
+            used, codes = np.unique(codes, return_inverse=True)
+            is_missing = len(used) > 0 and used[0] < 0
+            categories, codes = categories[used[int(is_missing) :]], codes.reshape(-1) - int(is_missing)
+        plain = plain_column(pd.Series(categories))
+        return Coded(plain if isinstance(plain, list) else _listed(plain), codes)
     if isinstance(kind, pd.ArrowDtype):
         return _of_arrow(series.array.__arrow_array__(), EVERY)
     if isinstance(kind, pd.DatetimeTZDtype):
@@ -154,7 +161,8 @@ def _of_polars(column: pl.Series, kept: slice) -> Plain:
     import polars as pl
 
     if kept != EVERY:
-        column = column.gather_every(kept.step or 1, kept.start or 0)
+        start, stop, step = kept.indices(len(column))
+        column = column.slice(start, max(0, stop - start)).gather_every(step)
     kind: Any = column.dtype
     if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
         return column.cast(pl.Float64).to_numpy()
