@@ -184,7 +184,8 @@ def _of_arrow(column: pa.ChunkedArray[Any] | pa.Array[Any], kept: slice) -> Plai
     if kept != EVERY:
         rows = range(*kept.indices(len(column)))
         try:
-            column = column.slice(rows.start, len(rows)) if rows.step == 1 else column.take(pa.array(rows, pa.int64()))
+            chosen = np.arange(rows.start, rows.stop, rows.step)
+            column = column.slice(rows.start, len(rows)) if rows.step == 1 else column.take(pa.array(chosen))
         except pa.ArrowNotImplementedError:  # a type without a kernel for it, such as views
             return [column[row].as_py() for row in rows]
     if isinstance(column, pa.ChunkedArray):
