@@ -67,7 +67,12 @@ def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
         *(f"values of at most {values[index]:.4g}" for index in chosen),
     )
     steps, at = np.unique([axis.index(window.start_ns) for window in windows], return_inverse=True)
-    columns = _Columns(at, _worth(outputs), np.zeros((len(names), steps.size)), np.zeros((len(names), steps.size)))
+    rows = np.zeros(len(windows))
+    for classes_named, counts in counted.items():
+        rows[alike[classes_named]] = counts.sum(axis=1)
+    columns = _Columns(
+        at, _worth(outputs, rows), np.zeros((len(names), steps.size)), np.zeros((len(names), steps.size))
+    )
     first = len(classes)
     row_of = {name: row for row, name in enumerate(classes)}
     for classes_named, counts in counted.items():
@@ -121,5 +126,8 @@ def _by_edges(outputs: Sequence[OutputCounts]) -> dict[tuple[float, ...], list[i
     return found
 
 
-def _worth(outputs: Sequence[OutputCounts]) -> Numbers:
-    return np.array([output.evidence_ratio for output in outputs], dtype=np.float64)
+def _worth(outputs: Sequence[OutputCounts], rows: Numbers) -> Numbers:
+    """Return the number of independent rows per counted row (`OutputCounts.evidence_ratio`); *rows* are those with a class."""
+    estimated = rows + np.fromiter((output.value_counts.sum() for output in outputs), np.float64, len(outputs))
+    squares = np.fromiter((output.weight_square_sum for output in outputs), np.float64, len(outputs))
+    return np.minimum(np.divide(estimated, squares, out=np.ones(len(outputs)), where=squares > 0), 1.0)

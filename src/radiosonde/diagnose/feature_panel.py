@@ -11,14 +11,16 @@ Shares do not change.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.diagnose.spreading import CHUNK, add_spread
 from radiosonde.errors import MergeError
 from radiosonde.model import NULL, SPECIAL_CELLS, UNSEEN
-from radiosonde.sketches.kll import retained
+from radiosonde.sketches.kll import retained, retained_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.panel import Axis
-    from radiosonde.model import Window
+    from radiosonde.model import FeatureCounts, Window
     from radiosonde.reference.profile import FeatureProfile, Reference
 
 KLL_KIND = "kll_double"
@@ -139,15 +141,20 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
     versions = tuple(sorted({window.key.version for window in windows}))
     cells = np.zeros((len(versions), axis.size, *first.cells.shape), dtype=np.float64)
     parts: dict[str, list[tuple[int, int, bytes]]] = {}
-    for window in windows:
-        counts = window.features
-        if counts is None or counts.names != first.names:
-            continue
-        version, steps = versions.index(window.key.version), axis.span(window)
-        cells[version, steps] += counts.evidence_ratio / (steps.stop - steps.start) * counts.cells
-        for (name, kind), body in counts.sketches.items():
+    counted = [
+        (window, part) for window in windows if (part := window.features) is not None and part.names == first.names
+    ]
+    number = {version: index for index, version in enumerate(versions)}
+    lines = np.fromiter((number[window.key.version] for window, _ in counted), np.int64, len(counted))
+    spans = axis.spans([window for window, _ in counted])
+    for start in range(0, len(counted), CHUNK):
+        chosen = slice(start, start + CHUNK)
+        tables = np.stack([part.cells for _, part in counted[chosen]])
+        add_spread(cells, lines[chosen], spans.of(chosen), _as_evidence(tables, [part for _, part in counted[chosen]]))
+    for (_, part), version, step in zip(counted, lines.tolist(), spans.first.tolist(), strict=True):
+        for (name, kind), body in part.sketches.items():
             if kind == KLL_KIND:
-                parts.setdefault(name, []).append((steps.start, version, body))
+                parts.setdefault(name, []).append((step, version, body))
     retained, unreadable = {}, 0
     for name, bodies in parts.items():
         held, failed = _retained(bodies)
@@ -164,18 +171,23 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
     )  # fmt: skip
 
 
+def _as_evidence(tables: NDArray[np.int64], counts: Sequence[FeatureCounts]) -> NDArray[np.float64]:
+    """Return the cells of windows, shape (windows, features, cells), as independent rows (`FeatureCounts.evidence_ratio`)."""
+    squares = np.fromiter((each.weight_square_sum for each in counts), np.float64, len(counts))
+    estimated = tables[:, 0].sum(axis=1)
+    ratios = np.minimum(np.divide(estimated, squares, out=np.ones(len(counts)), where=squares > 0), 1.0)
+    return np.asarray(ratios[:, None, None] * tables)
+
+
 def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None, int]:
     """Return the values of a feature by step and version, and the number of unreadable sketches."""
     places: dict[tuple[int, int], list[tuple[NDArray[np.float64], NDArray[np.int64]]]] = {}
-    failed = 0
-    for step, version, body in bodies:
-        try:
-            found = retained(body)
-        except MergeError:
-            failed += 1
-            continue
-        if found[0].size:
-            places.setdefault((step, version), []).append(found)
+    readable = _readable([body for _, _, body in bodies])
+    for members, values, weights in readable:
+        for index, held in zip(members, values, strict=True):
+            if held.size:
+                places.setdefault(bodies[index][:2], []).append((held, weights))
+    failed = len(bodies) - sum(len(members) for members, _, _ in readable)
     if not places:
         return None, failed
     columns = []
@@ -183,6 +195,19 @@ def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None
         values, rows = _distinct(*map(np.concatenate, zip(*parts, strict=True)))
         columns.append((np.full(values.size, step), np.full(values.size, version), values, rows))
     return Retained(*map(np.concatenate, zip(*columns, strict=True))), failed
+
+
+def _readable(bodies: Sequence[bytes]) -> list[tuple[Sequence[int], NDArray[np.float64], NDArray[np.int64]]]:
+    """Return the values of sketches as `retained_of_many` does, without those that cannot be read."""
+    try:
+        return list(retained_of_many(bodies))
+    except MergeError:
+        found: list[tuple[Sequence[int], NDArray[np.float64], NDArray[np.int64]]] = []
+        for index, body in enumerate(bodies):
+            with contextlib.suppress(MergeError):
+                values, weights = retained(body)
+                found.append(([index], values[None], weights))
+        return found
 
 
 def _distinct(values: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

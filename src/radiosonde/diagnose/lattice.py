@@ -55,21 +55,26 @@ def fit_lattice(values: NDArray[np.float64]) -> Lattice | None:
     if not gaps.size:
         return None
     origin = 0.0 if values[0] <= 0 <= values[-1] else float(values[np.argmin(np.abs(values))])
+    far = np.abs(values - origin)
+    farthest = float(far.max())
     # The smallest gap of a full lattice is its step; of a sparse one a multiple, therefore the divisors. A low quantile
     # instead of the minimum survives a few values that are off (one corrupt record among thousands).
     for base in (float(gaps.min()), float(np.quantile(gaps, 0.02))):
         for divisor in range(1, _MAX_DIVISOR + 1):
-            lattice = _refined(values, base / divisor, origin)
+            if farthest / (base / divisor) > _MAX_STEPS:
+                break  # a finer step is farther still; nearly all fits of a continuous feature end here
+            lattice = _refined(values, far, base / divisor, origin)
             if lattice is not None and lattice.holds(values).mean() >= _ON_SHARE:
                 return lattice
     return None
 
 
-def _refined(values: NDArray[np.float64], step: float, origin: float) -> Lattice | None:
-    """Sharpen *step* by least squares over ever wider neighbourhoods of *origin*; rounding errors grow with distance."""
-    far = np.abs(values - origin)
-    if far.max() / step > _MAX_STEPS:
-        return None
+def _refined(values: NDArray[np.float64], far: NDArray[np.float64], step: float, origin: float) -> Lattice | None:
+    """Sharpen *step* by least squares over ever wider neighbourhoods of *origin*; rounding errors grow with distance.
+
+    *far* is the distance of each value from *origin*.
+    """
+    farthest = far.max()
     reach = 8 * step
     while True:
         near = (far <= reach) & (far > 0)
@@ -83,6 +88,6 @@ def _refined(values: NDArray[np.float64], step: float, origin: float) -> Lattice
                 step = sharper
         if near.sum() >= _MIN_VALUES and reach > 64 * step and Lattice(step, origin).holds(values[near]).mean() < 0.9:
             return None
-        if reach >= far.max():
+        if reach >= farthest:
             return Lattice(step, origin)
         reach *= 2

@@ -4,8 +4,7 @@ One pass over the windows. Parts of a window (several processes, late labels) la
 add up there. Steps are as long as the windows, or longer when that would make more than `MAX_STEPS` of them: checks
 need a few hundred points, and memory is bounded for any span.
 
-A store keeps older windows by the hour and by the day. Counts of such a window are spread evenly over the steps it covers: in the first of
-them only, they would look like a burst.
+Counts of windows that cover several steps are spread over them (`radiosonde.diagnose.spreading`).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radiosonde.diagnose.spreading import CHUNK, Spans, add_spread
 from radiosonde.model import LATENCY, Window
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from radiosonde.model import SeriesKey
+    from radiosonde.model import LatencyCounts, SeriesKey
 
 MAX_STEPS = 1500
 _NICE_STEPS_S = (1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -49,6 +49,16 @@ class Axis:
     def span(self, window: Window) -> slice:
         """Return the steps that *window* covers: one, or several where it was added up to an hour or a day."""
         return slice(self.index(window.start_ns), self.index(max(window.end_ns - 1, window.start_ns)) + 1)
+
+    def spans(self, windows: Sequence[Window]) -> Spans:
+        """Return the steps that each of *windows* covers, as `span` does."""
+        starts = np.fromiter((window.start_ns for window in windows), np.int64, len(windows))
+        lasts = np.fromiter((window.end_ns for window in windows), np.int64, len(windows)) - 1
+        first, last = (
+            np.clip((times - self.start_ns) // self.step_ns, 0, self.size - 1)
+            for times in (starts, np.maximum(lasts, starts))
+        )
+        return Spans(first, last - first + 1)
 
     def until(self, time_ns: int) -> Axis | None:
         """Return the steps before *time_ns*; None where no step begins there, or the axis does."""
@@ -143,55 +153,102 @@ def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
     arms = tuple(sorted({(key.version, key.variant) for key in keys}))
     arm_of = np.array([arms.index((key.version, key.variant)) for key in keys])
     phases = tuple(sorted({phase for window in windows for phase in window.latency.phases}))
-    labels = [window.labels for window in windows if window.labels]
-    lags = sorted({lag for part in labels for _, lag in (*part.outcomes, *part.retractions)}) or ["inf"]
+    row = np.fromiter((row_of[window.key] for window in windows), np.int64, len(windows))
+    spans = axis.spans(windows)
     shape = (len(keys), axis.size)
-    calls, errors, rows = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-    outcomes = {name: np.zeros((len(lags), *shape), dtype=np.int64) for name in ("correct", "incorrect")}
+    calls, rows = (np.zeros(shape, dtype=np.int64) for _ in range(2))
+    add_spread(calls, row, spans, np.fromiter((window.calls for window in windows), np.int64, len(windows)))
+    add_spread(rows, row, spans, np.fromiter((window.rows for window in windows), np.int64, len(windows)))
+    error_types = _error_types(windows, row, spans, axis.size)
+    errors = np.zeros(shape, dtype=np.int64)
+    for (at, _), counted in error_types.items():
+        errors[at] += counted
     latency = np.zeros((len(arms), axis.size, LATENCY.size), dtype=np.int64)
     phase_sums = np.zeros((len(arms), len(phases) + 1, axis.size, LATENCY.size))
-    error_types: dict[tuple[int, str], NDArray[np.int64]] = {}
-    for window in windows:
-        row, steps = row_of[window.key], axis.span(window)
-        size = steps.stop - steps.start
-        calls[row, steps] += spread(window.calls, size)
-        rows[row, steps] += spread(window.rows, size)
-        for name, count in window.errors.items():
-            errors[row, steps] += spread(count, size)
-            error_types.setdefault((row, name), np.zeros(axis.size, dtype=np.int64))[steps] += spread(count, size)
-        if window.labels:
-            # A part may subtract counts of another one: only their sum is non-negative.
-            for sign, counted in ((1, window.labels.outcomes), (-1, window.labels.retractions)):
-                for (result, lag), count in counted.items():
-                    if result in outcomes:
-                        outcomes[result][lags.index(lag), row, steps] += sign * spread(count, size)
-        latency[arm_of[row], steps] += spread(window.latency.counts, size)
-        sums = phase_sums[arm_of[row]]
-        sums[-1, steps] += window.latency.sums_s / size
-        for name, part in zip(window.latency.phases, window.latency.phase_sums_s, strict=True):
-            sums[phases.index(name), steps] += part / size
-            sums[-1, steps] -= part / size
+    for first in range(0, len(windows), CHUNK):
+        part = slice(first, first + CHUNK)
+        timed = [window.latency for window in windows[part]]
+        add_spread(latency, arm_of[row[part]], spans.of(part), np.stack([each.counts for each in timed]))
+        _add_phases(phase_sums, phases, timed, arm_of[row[part]], spans.of(part))
+    correct, incorrect = _outcomes(windows, row, spans, shape)
     return Panel(
-        model, axis, keys, calls, errors, error_types, outcomes["correct"], outcomes["incorrect"], rows, latency, arms,
-        arm_of, phases, phase_sums,
+        model, axis, keys, calls, errors, error_types, correct, incorrect, rows, latency, arms, arm_of, phases, phase_sums,
     )  # fmt: skip
+
+
+def _error_types(
+    windows: Sequence[Window], row: NDArray[np.int64], spans: Spans, size: int
+) -> dict[tuple[int, str], NDArray[np.int64]]:
+    """Return the failed calls by series and type, in the order in which they occur."""
+    found: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for index, window in enumerate(windows):
+        for name, count in window.errors.items():
+            found.setdefault((int(row[index]), name), []).append((index, count))
+    made = {}
+    for key, counted in found.items():
+        members, counts = np.array(counted, dtype=np.int64).T
+        table = np.zeros((1, size), dtype=np.int64)
+        add_spread(table, np.zeros_like(members), spans.of(members), counts)
+        made[key] = table[0]
+    return made
+
+
+def _add_phases(
+    total: NDArray[np.float64],
+    phases: tuple[str, ...],
+    timed: Sequence[LatencyCounts],
+    arm: NDArray[np.int64],
+    spans: Spans,
+) -> None:
+    """Add the time of each phase to *total*, and what none of them took to its last line."""
+    lines = total.reshape(-1, *total.shape[2:])
+    first = arm * total.shape[1]
+    add_spread(lines, first + len(phases), spans, np.stack([each.sums_s for each in timed]))
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for index, each in enumerate(timed):
+        if each.phases:
+            alike.setdefault(each.phases, []).append(index)
+    for named, members in alike.items():
+        sums = np.stack([timed[index].phase_sums_s for index in members])
+        for column, name in enumerate(named):
+            add_spread(lines, first[members] + phases.index(name), spans.of(members), sums[:, column])
+        add_spread(lines, first[members] + len(phases), spans.of(members), -sums.sum(axis=1))
+
+
+def _outcomes(
+    windows: Sequence[Window], row: NDArray[np.int64], spans: Spans, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the correct and the incorrect rows, shape (lags, series, steps).
+
+    A part may subtract counts of another one: only their sum is non-negative.
+    """
+    results = ("correct", "incorrect")
+    labelled = [(index, window.labels) for index, window in enumerate(windows) if window.labels]
+    lags = sorted({lag for _, part in labelled for _, lag in (*part.outcomes, *part.retractions)}) or ["inf"]
+    line = {(result, lag): (at, lags.index(lag)) for at, result in enumerate(results) for lag in lags}
+    tables = []
+    for name in ("outcomes", "retractions"):
+        table = np.zeros((len(results), len(lags), *shape), dtype=np.int64)
+        counted = [
+            (*line[key], index, count)
+            for index, part in labelled
+            for key, count in getattr(part, name).items()
+            if key in line
+        ]
+        if counted:
+            result, lag, members, counts = np.array(counted, dtype=np.int64).T
+            at = (result * len(lags) + lag) * shape[0] + row[members]
+            add_spread(table.reshape(-1, shape[1]), at, spans.of(members), counts)
+        tables.append(table)
+    correct, incorrect = tables[0] - tables[1]
+    return correct, incorrect
 
 
 def slow_calls(panel: Panel, windows: Sequence[Window], bucket: int) -> NDArray[np.int64]:
     """Return the calls above latency bucket *bucket* per series and step, shape (series, steps)."""
     row_of = {key: row for row, key in enumerate(panel.keys)}
+    row = np.fromiter((row_of[window.key] for window in windows), np.int64, len(windows))
+    counts = np.fromiter((window.latency.counts[bucket + 1 :].sum() for window in windows), np.int64, len(windows))
     slow = np.zeros((len(panel.keys), panel.axis.size), dtype=np.int64)
-    for window in windows:
-        steps = panel.axis.span(window)
-        count = int(window.latency.counts[bucket + 1 :].sum())
-        slow[row_of[window.key], steps] += spread(count, steps.stop - steps.start)
+    add_spread(slow, row, panel.axis.spans(windows), counts)
     return slow
-
-
-def spread(counts: int | NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Return *counts* over *size* steps, whole numbers that add up to them; shape (size, *shape of counts*)."""
-    counts = np.asarray(counts, dtype=np.int64)
-    if size == 1:
-        return counts[None]
-    shares = np.arange(size + 1).reshape(-1, *[1] * counts.ndim)
-    return np.diff(counts * shares // size, axis=0)

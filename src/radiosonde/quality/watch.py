@@ -206,16 +206,22 @@ def _cells(table: LabelTable, start_ns: int, base_s: float, span_s: float) -> _C
 def _expected(cells: _Cells, until_s: float) -> Array:
     """Return the labels per group and bucket to be expected until *until_s*."""
     total = np.zeros_like(cells.counts)
-    log_span = np.log(_EDGES_S[-1] / _EDGES_S[0])
+    at_edges = [_known(curve, _EDGES_S) for curve in cells.curves]
     # A group's predictions are spread over it: a label may be impossible for its last one and not for its first.
     for part in _SPREAD:
-        age = (until_s - cells.start_s - part * cells.length_s)[:, None]
-        reach = np.minimum(_EDGES_S[None, :], np.maximum(age, _EDGES_S[0]))
-        odd = _ODD * np.log(reach / _EDGES_S[0]) / log_span
-        for rate, curve in zip(cells.rates, cells.curves, strict=True):
-            known = (1 - _ODD) * curve.share_by(reach) + odd
-            total += np.where(age > 0, rate[:, None] * np.diff(known, axis=1), 0.0)
+        age = until_s - cells.start_s - part * cells.length_s
+        reach = np.maximum(age, _EDGES_S[0])[:, None]
+        for rate, curve, whole in zip(cells.rates, cells.curves, at_edges, strict=True):
+            # The share known by the earlier of an edge and the age: interpolated once at the edges and once per group, not for each pair.
+            known = np.where(reach >= _EDGES_S[None, :], whole[None, :], _known(curve, reach))
+            total += np.where(age[:, None] > 0, rate[:, None] * np.diff(known, axis=1), 0.0)
     return total / len(_SPREAD)
+
+
+def _known(curve: LagCurve, age_s: Array) -> Array:
+    """Return the share of labels expected within *age_s*, some of which may come at any time."""
+    odd = _ODD * np.log(age_s / _EDGES_S[0]) / np.log(_EDGES_S[-1] / _EDGES_S[0])
+    return np.asarray((1 - _ODD) * curve.share_by(age_s) + odd)
 
 
 def _tries(cells: _Cells, moments_s: Array, base_s: float, looks: int) -> list[_Fit]:

@@ -24,7 +24,7 @@ from radiosonde.sketches.contract import DAMAGED, Sketch
 from radiosonde.sketches.library import library
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -130,7 +130,36 @@ def retained(serialized: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]
     return values, np.repeat(1 << np.arange(len(sizes)), sizes)
 
 
-_EMPTY_BYTES, _FAMILY = 8, 15
+def retained_of_many(bodies: Sequence[bytes]) -> Iterator[tuple[Sequence[int], NDArray[np.float64], NDArray[np.int64]]]:
+    """Return the values and weights of many sketches: those that are laid out alike are read together.
+
+    Yields:
+        Which of *bodies*, by index; their values, shape (sketches, values); the weights, same for all of them, shape (values,).
+
+    Raises:
+        MergeError: as `retained`; read the sketches one by one to know which.
+    """
+    alike: dict[tuple[int, bytes], list[int]] = {}
+    for index, body in enumerate(bodies):
+        # What decides the layout: everything before the minimum. Only sketches whose table has been checked share it.
+        alike.setdefault(
+            (len(body), bytes(body[: 20 + 4 * body[18]]) if len(body) > _SINGLE_BYTES else body), []
+        ).append(index)
+    for members in alike.values():
+        values, weights = retained(bodies[members[0]])
+        if len(members) > 1:
+            whole = np.frombuffer(b"".join([bodies[index] for index in members]), dtype=np.uint8).reshape(
+                len(members), -1
+            )
+            table = np.ascontiguousarray(whole[:, whole.shape[1] - values.nbytes :]).view("<f8")
+            if not np.isfinite(table).all():
+                raise MergeError("the values of a sketch are not finite; leave it out")
+            yield members, table, weights
+        else:
+            yield members, values[None], weights
+
+
+_EMPTY_BYTES, _SINGLE_BYTES, _FAMILY = 8, 20, 15
 """Length of an empty sketch, and the number of KLL sketches among those of DataSketches, at 2."""
 
 
