@@ -1,6 +1,6 @@
 """How long ``radiosonde diagnose`` takes as a store grows, and how large the store is.
 
-Stores of 4 to 30 days, made by `benchmarks.speed.stored_days` with late labels and sketches, diagnosed by the command in a process of
+Stores of 3 to 30 days, made by `benchmarks.speed.stored_days` with late labels and sketches, diagnosed by the command in a process of
 its own: CPU seconds, imports included. A line through the shorter ones foretells the longest: a growth that is not linear shows as a
 ratio above 1.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks._measure import Figure
 from benchmarks.speed.stored_days import fill, hour_of_minutes
 
-DAYS = (4, 8, 16, 30)
+DAYS = (3, 10, 20, 30)
 MOST_ROUNDS = 3
 MIB = 1 << 20
 

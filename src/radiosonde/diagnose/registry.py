@@ -164,6 +164,8 @@ class View:
         beside: start and end of the windows of other models.
         config: declarations of its owners, including objectives.
         sketched: windows with sketches only, used for the values of features.
+        findings_only: floors, gaps and figures are not read: this is a look at the past for its incidents. Checks whose floors are
+            expensive leave them out.
     """
 
     model: str
@@ -174,6 +176,7 @@ class View:
     beside: Sequence[tuple[int, int]] = ()
     config: ModelConfig = field(default_factory=ModelConfig)
     sketched: Sequence[Window] = ()
+    findings_only: bool = False
 
     @cached_property
     def panel(self) -> Panel:
@@ -191,7 +194,7 @@ class View:
         return label_columns(self.windows)
 
     def until(self, time_ns: int) -> View:
-        """Return the view as of *time_ns*: the windows that had ended.
+        """Return the view as of *time_ns*, for findings only: the windows that had ended.
 
         Steps stay as long as they are, though the windows of that time have been added up to longer ones since. Features are sliced from
         the existing panel, if a step of it ends there.
@@ -202,6 +205,7 @@ class View:
             runtime=[window for window in self.runtime if window.end_ns <= time_ns],
             sketched=[window for window in self.sketched if window.end_ns <= time_ns],
             beside=[span for span in self.beside if span[1] <= time_ns],
+            findings_only=True,
         )
         earlier.labels = self.labels.where(self.labels.end_ns <= time_ns)
         axis = self.panel.axis.until(time_ns)

@@ -98,12 +98,15 @@ class _Cells(NamedTuple):
     span_s: float
 
 
-def watch_feed(windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None = None) -> FeedState:
+def watch_feed(
+    windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None = None, with_floor: bool = True
+) -> FeedState:
     """Return the state of the label feed.
 
     Args:
         windows: all windows of a model, all versions together, or their columns (`label_columns`).
         as_of_ns: time of the label counts; default `radiosonde.quality.latest_ns`.
+        with_floor: whether to compute `FeedState.floor_s`, which takes a third of the time; NaN without.
     """
     columns = label_columns(windows)
     if not columns.rows.size:
@@ -118,7 +121,7 @@ def watch_feed(windows: Sequence[Window] | LabelColumns, *, as_of_ns: int | None
         cells = _cells(table, start, base_s, span_s)
         if isinstance(cells, str):
             return state if number else _alive(cells)
-        found, share = _watch(cells, table, start, base_s, number + 1)
+        found, share = _watch(cells, table, start, base_s, looks=number + 1, with_floor=with_floor)
         state = found if found.is_broken or not number else state
         # Labels missing from the baseline's end on may be missing from earlier on, and then the baseline itself is affected.
         if share == 1.0 or (found.is_broken and (found.at_ns - start) / 1e9 > 1.05 * base_s):
@@ -130,7 +133,9 @@ def _alive(unknown: str) -> FeedState:
     return FeedState(0.0, 0, 0, 0, 1.0, 0.0, 0.0, unknown)
 
 
-def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks: int) -> tuple[FeedState, float]:
+def _watch(
+    cells: _Cells, table: LabelTable, start_ns: int, base_s: float, *, looks: int, with_floor: bool
+) -> tuple[FeedState, float]:
     """Try moments after *base_s*; also return the share of the expected labels that came since then.
 
     *looks* is how many baselines have been tried with this one; the evidence pays for them.
@@ -139,7 +144,7 @@ def _watch(cells: _Cells, table: LabelTable, start_ns: int, base_s: float, looks
     shortest = float(np.median((table.end_ns - table.start_ns)[-8:])) / 1e9
     gaps = np.geomspace(min(shortest, span_s - base_s), span_s - base_s, _TRIES)
     tried = _tries(cells, span_s - gaps, base_s, looks)
-    floor_s = _silence_floor(cells, gaps, tried, base_s, looks)
+    floor_s = _silence_floor(cells, gaps, tried, base_s, looks) if with_floor else float("nan")
     best, since_base = max(fit.ln_e for fit in tried), tried[-1].share
     near = _neighbours(gaps, span_s - max(tried, key=lambda fit: fit.gain).at_s)
     # Used only to determine the time, not as further evidence.

@@ -46,10 +46,11 @@ def parse(connection: duckdb.DuckDBPyConnection, column: str, texts: Sequence[st
     import pyarrow as pa
 
     # From buffers: `pa.array` on a list of texts imports pandas, which takes a second.
-    encoded = [text.encode() for text in texts]
+    whole = "".join(texts)
+    sizes = map(len, texts if whole.isascii() else [text.encode() for text in texts])
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    documents = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    np.cumsum(np.fromiter(sizes, np.int64, len(texts)), out=offsets[1:])
+    documents = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(whole.encode()))
     connection.register("documents", pa.table({"document": documents}))
     try:
         query = f"SELECT json_transform_strict(document, '{_structure(column)}') AS document FROM documents"  # noqa: S608

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiosonde.diagnose.feature_panel import make_feature_panels
-from radiosonde.diagnose.registry import View
+from radiosonde.diagnose.registry import View, all_checks
 from radiosonde.model import SeriesKey
 from radiosonde.sketches import KllSketch
 from tests.factories import HOUR_NS, START_NS, make_feature, make_features, make_reference, make_window
@@ -72,3 +72,20 @@ def test_steps_stay_where_only_longer_windows_are_left():
     assert earlier.panel.calls.sum() == 2 * 20
     assert earlier.features[0].cells[0, :, 0].sum() == pytest.approx(2 * 20)
     assert earlier.features[0].cells.shape[1] == 48
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+def test_a_look_for_findings_only_finds_the_same(check):
+    """Without floors, gaps and figures, the findings and notes of each check stay as they are."""
+    rng = np.random.default_rng(2)
+    windows = [hour(rng, at, "1") for at in range(HOURS)]
+    missing = (0,) * 10 + (0, 0, 20, 0)
+    for at in range(30, 40):
+        features = windows[at].features
+        cells = np.array([missing, *features.cells[1:]])
+        windows[at] = replace(windows[at], features=replace(features, cells=cells))
+    view = View("delays", windows, (), {("delays", "1"): REFERENCE}).until(START_NS + 50 * HOUR_NS)
+    assert view.findings_only
+    bare, whole = (check.examine(replace(view, findings_only=asked)) for asked in (True, False))
+    assert (bare.findings, bare.notes) == (whole.findings, whole.notes)
+    assert bool(bare.findings or bare.notes) == (check.name == "features")

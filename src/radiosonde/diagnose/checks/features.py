@@ -36,6 +36,8 @@ def look(view: View, report: Report) -> None:
         found, moved = data_findings(features)
         report.findings.extend(found)
         report.notes.extend(moved)
+        if view.findings_only:
+            continue
         amount = f"{count(len(features.names), 'feature')} of {count(rows, 'row')}"
         what = f"{amount} for unit, range, missing, unseen, stuck, level and spread"
         report.passed(view, what, "features", feature_floors(features), _thinned(view))

@@ -81,7 +81,7 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
         report.gap(view, "label feed and quality", because)
         return None
     broken = None
-    feed = watch_feed(view.labels, as_of_ns=table.as_of_ns)
+    feed = watch_feed(view.labels, as_of_ns=table.as_of_ns, with_floor=not view.findings_only)
     if feed.unknown:
         report.gap(view, "label feed", feed.unknown)
     else:
@@ -101,6 +101,8 @@ def _look_at_outcomes(view: View, report: Report) -> Finding | None:
     rate = None if is_raw else corrected_rate(panel, view.labels, curves, table.as_of_ns, problems)
     if rate is not None:
         report.add(*corrected_drops(panel, rate, curves))
+    if view.findings_only:
+        return broken
     floors = _raw_floors(panel) if is_raw else [] if rate is None else [_corrected_floor(panel.axis, rate)]
     report.passed(view, what, "labels", floors)
     if doubt:
