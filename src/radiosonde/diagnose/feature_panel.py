@@ -184,17 +184,17 @@ def _retained(bodies: Sequence[tuple[int, int, bytes]]) -> tuple[Retained | None
     places: dict[tuple[int, int], list[tuple[NDArray[np.float64], NDArray[np.int64]]]] = {}
     readable = _readable([body for _, _, body in bodies])
     for members, values, weights in readable:
-        for index, held in zip(members, values, strict=True):
-            if held.size:
-                places.setdefault(bodies[index][:2], []).append((held, weights))
+        for index, found in zip(members, values, strict=True):
+            if found.size:
+                places.setdefault(bodies[index][:2], []).append((found, weights))
     failed = len(bodies) - sum(len(members) for members, _, _ in readable)
     if not places:
         return None, failed
-    columns = []
-    for (step, version), parts in sorted(places.items()):
-        values, rows = _distinct(*map(np.concatenate, zip(*parts, strict=True)))
-        columns.append((np.full(values.size, step), np.full(values.size, version), values, rows))
-    return Retained(*map(np.concatenate, zip(*columns, strict=True))), failed
+    held = sorted(places)
+    columns = [_distinct(*map(np.concatenate, zip(*places[at], strict=True))) for at in held]
+    sizes = [values.size for values, _ in columns]
+    steps, versions = (np.repeat(np.array(each, dtype=np.int64), sizes) for each in zip(*held, strict=True))
+    return Retained(steps, versions, *map(np.concatenate, zip(*columns, strict=True))), failed
 
 
 def _readable(bodies: Sequence[bytes]) -> list[tuple[Sequence[int], NDArray[np.float64], NDArray[np.int64]]]:
