@@ -1,11 +1,15 @@
-"""A runbook by hand, with one word in each text that telemetry or a person may have written."""
+"""A finding and a runbook by hand; the runbook with one word in each text that telemetry or a person may have written."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from radiosonde.assets.subject import RunbookStep
+from radiosonde.diagnose.finding import Confidence, Finding, NextStep, Onset, Place
 from radiosonde.runbook import Runbook
 from radiosonde.runbook.declared import gap_of
 from radiosonde.runbook.runbook import Mitigation, Said
+from tests.factories import HOUR_NS, START_NS
 
 LONG = "a sentence that is long enough to be wrapped, so that each of its words may come first in a line, in which "
 
@@ -38,3 +42,14 @@ def make_book(word: str) -> Runbook:
         update=tuple(f"Found: {text}" for text in texts),
         gaps=(gap,),
     )
+
+
+def make_finding(kind="errors", **changes):
+    """Return an open incident of the model ``delays`` in its thirtieth hour."""
+    onset = START_NS + 30 * HOUR_NS
+    made = Finding(
+        f"{kind}.x", kind, "page", "calls fail", "Calls fail.", Place("delays"), Onset(onset, onset, onset),
+        Confidence(30.0, "beyond doubt"), next_steps=(NextStep("the rows", "sqlite3 -box STORE 'SELECT 1'"),),
+        opened_ns=onset + HOUR_NS, id="20130302-abcdef", check="failures",
+    )  # fmt: skip
+    return replace(made, **changes)
