@@ -129,10 +129,12 @@ def _base(context: RunbookContext, kind: str, opened_ns: int | None) -> Runbook:
 
 
 def _shown(context: RunbookContext, finding: Finding) -> list[RunbookStep]:
-    """Return the next steps of *finding*, with the store filled in."""
+    """Return the next steps of *finding*, with the store filled in; without queries of SQLite where the store is no SQLite file."""
+    filled = ((step.what, context.command(step.command)) for step in finding.next_steps)
     return [
-        RunbookStep(f"{step.what[:1].upper()}{step.what[1:]}", context.command(step.command))
-        for step in finding.next_steps
+        RunbookStep(f"{what[:1].upper()}{what[1:]}", command)
+        for what, command in filled
+        if not command.startswith("sqlite3 -box STORE ")
     ]
 
 

@@ -1,8 +1,8 @@
 """A runbook as Markdown. Names from telemetry are text in it, for any characters.
 
-Text is escaped, except words in backquotes, so that CommonMark and GitHub's dialect show it as it is: no link, image, emphasis, HTML or heading can come from a name.
-Lines are wrapped to a width, and characters that would begin a block at the start of a line are escaped there. Commands are never wrapped:
-they are there to be copied.
+Text is escaped, except words in backquotes, so that CommonMark and GitHub's dialect show it as it is: no link, image, emphasis, HTML or
+heading can come from a name. Lines are wrapped to a width, and characters that would begin a block at the start of a line are escaped
+there. Commands are never wrapped: they are there to be copied.
 """
 
 from __future__ import annotations

@@ -151,6 +151,14 @@ def test_an_incident_that_is_over_is_not_acknowledged_and_its_end_is_the_moment_
     assert any(" ack " in step.command for step in still.contain)
 
 
+def test_a_query_of_sqlite_is_left_out_where_there_is_no_file_for_it():
+    """Folders of sealed hours and databases have none; the path is filled in where there is one."""
+    assert not any("sqlite3" in step.command for step in make_runbook(context(), make_finding(), "wait").find)
+    filled = context(command=lambda command: command.replace("STORE", "/data/a.sqlite", 1))
+    commands = [step.command for step in make_runbook(filled, make_finding(), "wait").find]
+    assert "sqlite3 -box /data/a.sqlite 'SELECT 1'" in commands
+
+
 def test_the_escalation_has_its_moments_and_pitfalls_of_the_team_follow_those_of_the_kind():
     """Times are counted from the detection."""
     text = '[model.delays]\nescalation = ["15m lead, +1 555", "1h head"]\npitfalls = ["Storms."]\nflag = "v2"\n'
