@@ -26,6 +26,9 @@ LN_1000 = 6.9
 PRESENT = "1d:37m", 33
 """A model must have been observed at more than this many of the 39 looks of the last day, that is for twenty hours, for its absence to be an alert: without
 it a nightly job, office hours and a service that is scaled to nothing page once a day or more. No schedule has steps of 37 minutes."""
+PRESENT_NEW = 4
+"""The same for a model that was never there before the last day, that is for three hours; only while the job has a target that does not answer. What ends
+on purpose is no target any more, and what was there before has a schedule."""
 SILENT_S = 900
 """Seconds without a look of a watch: fifteen windows of a minute."""
 
@@ -139,10 +142,12 @@ def _answers(promql: Promql) -> Iterator[tuple[str, str]]:
 def _process(promql: Promql) -> Iterator[tuple[str, str]]:
     by, model = ", ".join(promql.by), promql.labels(names.MODEL_NAME)
     info, (looks, least) = series(metrics.MODEL_INFO), PRESENT
+    present = f"count_over_time(group by ({model}) ({info})[{looks}])"
     yield (
         "RadiosondeTelemetryAbsent",
         f"""group by ({model}) ({info} offset 1h)
-        and on ({model}) count_over_time(group by ({model}) ({info})[{looks}]) > {least}
+        and on ({model}) ({present} > {least}
+        or {present} > {PRESENT_NEW} and on ({by}) (up == 0) unless on ({model}) max_over_time({info}[7d] offset 1d))
         unless on ({model}) group by ({model}) ({info})""",
     )
     yield "RadiosondeThrottled", "radiosonde:cpu:throttled_ratio5m > 0.25"

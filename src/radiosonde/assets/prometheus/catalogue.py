@@ -75,7 +75,8 @@ ALERTS: Final[dict[str, AlertText]] = {
     "RadiosondeTelemetryAbsent": AlertText(
         "page", "10m", "15m", f"no telemetry of {_of(names.MODEL_NAME)}",
         "A model that was observed for most of the last day is not any more. Nothing else about it can be known; silence is not health. It ends an hour "
-        "after a model was switched off on purpose. Jobs, models in office hours and those that are scaled to nothing are not asked for.",
+        "after a model was switched off on purpose. Jobs, models in office hours and those that are scaled to nothing are not asked for. A model that is "
+        "new is asked for after three hours, while a scrape target of its job does not answer.",
         ("Look at `up` of the job: is the server there, does it answer scrapes?",
          "Run `radiosonde doctor` where it runs."),
     ),
