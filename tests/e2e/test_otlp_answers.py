@@ -128,6 +128,12 @@ FAILURES = {
     "endless": lambda handler, _: endless(handler, bytes(65_536)),
     "endless drops": lambda handler, _: endless(handler, b"\0", 0.05),
     "too long": lambda handler, _: say(handler, 200, PROTOBUF, bytes(MOST_BYTES + 1)),
+    "part of a response": lambda handler, _: say(handler, 206, "", b""),
+    "part of a success": lambda handler, signal: say(handler, 206, PROTOBUF, partial(signal), Content_Range="bytes 0-1/2"),
+    "results of several requests": lambda handler, _: say(handler, 207, "", b""),
+    "a web page for created": lambda handler, _: say(handler, 201, HTML, b"<html>Created</html>"),
+    "a web page for accepted": lambda handler, _: say(handler, 202, HTML, b"<html>Queued</html>"),
+    "a web page of a proxy": lambda handler, _: say(handler, 203, HTML, b"<html>Welcome</html>"),
     "refused": lambda handler, _: say(handler, 401, "", b""),
     "redirect without end": lambda handler, _: endless_redirect(handler),
 }
@@ -158,6 +164,9 @@ SUCCESSES = {
     "empty": lambda handler, _: say(handler, 200, "", b""),
     "no content": lambda handler, _: say(handler, 204, "", b""),
     "accepted": lambda handler, _: say(handler, 202, PROTOBUF, b""),
+    "created": lambda handler, signal: say(handler, 201, PROTOBUF, partial(signal)),
+    "passed on by a proxy": lambda handler, signal: say(handler, 203, PROTOBUF, partial(signal)),
+    "nothing to show": lambda handler, _: say(handler, 205, "", b""),
     "protobuf": lambda handler, signal: say(handler, 200, PROTOBUF, partial(signal)),
     "a warning": lambda handler, signal: say(handler, 200, PROTOBUF, partial(signal, 0, "slow down")),
     "packed": lambda handler, signal: say(
@@ -216,6 +225,20 @@ def test_what_a_backend_rejects_is_counted_and_not_sent_again(monkeypatch, caplo
 def test_a_count_of_rejected_is_never_negative(status, kind, body, rejected):
     """Whatever a backend says."""
     assert judge(status, kind, body) == (status, "", rejected, "")
+
+
+def test_a_status_is_a_success_unless_its_outcome_is_elsewhere():
+    """Of all statuses, those of 2xx are one, without partial content and those of WebDAV and deltas."""
+    succeeded = {status for status in range(100, 600) if not judge(status, PROTOBUF, b"").fault}
+    assert succeeded == {*range(200, 300)} - {206, 207, 208, 226}
+
+
+def test_doctor_takes_no_other_status_for_a_receiver(monkeypatch, capsys):
+    """An endpoint that answers 206 is reported, and doctor exits with 1."""
+    with backend(lambda handler, _: say(handler, 206, "", b"")) as (url, _):
+        monkeypatch.setenv(BASE, url)
+        assert main(["doctor"]) == 1
+    assert "answers 206; it is not an OTLP/HTTP endpoint" in " ".join(capsys.readouterr().out.split())
 
 
 BASE, METRICS, TRACES, LOGS = (f"OTEL_EXPORTER_OTLP_{name}ENDPOINT" for name in ("", "METRICS_", "TRACES_", "LOGS_"))

@@ -2,6 +2,10 @@
 
 A login page behind a redirect, a web page with status 200 and a backend that rejects all points are not deliveries. Redirects are therefore
 not followed, at most `MOST_BYTES` of a response are read and decompressed, and only an explicit success counts.
+
+The protocol has one status for success and partial success, 200. HTTP lets a client take any other 2xx as 200 (RFC 9110, section 15), and
+receivers answer 202 and 204, so these count, and their bodies are read alike. Exceptions are the statuses whose outcome is elsewhere
+(`_NO_OUTCOME`).
 """
 
 from __future__ import annotations
@@ -20,6 +24,10 @@ MOST_BYTES: Final = 1 << 16
 
 _READ_BYTES = 4096
 
+_NO_OUTCOME: Final = frozenset((206, 207, 208, 226))
+"""Statuses between 200 and 299 that say nothing about an export: part of a response, which was not asked for, results of several requests
+in a body of WebDAV, and a difference to an earlier response. Proxies that are set up for other content give them."""
+
 
 class ExportResponse(NamedTuple):
     """The result of a request.
@@ -37,6 +45,11 @@ class ExportResponse(NamedTuple):
     reason: str = ""
 
 
+def is_success(status: int) -> bool:
+    """Return whether an HTTP status means that an export was received."""
+    return 200 <= status < 300 and status not in _NO_OUTCOME
+
+
 def judge(status: int, content_type: str, body: bytes | None) -> ExportResponse:
     """Interpret a response.
 
@@ -47,7 +60,7 @@ def judge(status: int, content_type: str, body: bytes | None) -> ExportResponse:
     """
     if 300 <= status < 400:
         return ExportResponse(status, f"a redirect (HTTP {status}), which is not followed")
-    if not 200 <= status < 300:
+    if not is_success(status):
         return ExportResponse(status, f"HTTP {status}")
     if body is None:
         return ExportResponse(status, f"HTTP {status} and a body of more than {MOST_BYTES} bytes")

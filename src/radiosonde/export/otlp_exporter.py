@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from radiosonde._settings.environment import OTLP_SIGNALS, otlp_signals
 from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
+from radiosonde.export.otlp_answers import is_success
 from radiosonde.export.otlp_resource import INSTALL_DETECTORS, LACKS_DETECTORS, lacks_detectors
 from radiosonde.export.sketch_windows import in_runs, without_cohorts
 from radiosonde.export.waiting import Waiting, waiting_windows
@@ -213,7 +214,7 @@ def _endpoint(signal: str, variables: Mapping[str, str]) -> ExporterHealth:
         return ExporterHealth("fix", said, f"curl -v {shlex.quote(shown)}")
     if status in (401, 403):
         return ExporterHealth("fix", f"OTLP: {shown} refused the request ({status}); check OTEL_EXPORTER_OTLP_HEADERS")
-    if status >= 300:
+    if not is_success(status):
         said = f"OTLP: {shown} answers {status}; it is not an OTLP/HTTP endpoint for {signal}"
         return ExporterHealth("fix", said, f"curl -v {shlex.quote(shown)}")
     return ExporterHealth("ok", f"OTLP: {shown} accepts {signal}")
