@@ -15,9 +15,12 @@ from radiosonde._record.shapes import TYPES_KNOWN
 
 PACKAGE = "radiosonde"
 
-MOST_OBJECTS, MOST_ENTRIES = 4, 16
-"""Objects of a class, and entries of a container, that there may be more of: caches over small domains, which are not full from the start.
-What is kept for each model or each call is soon more; what is kept for each Radiosonde, after some rounds."""
+SLACK = 4
+"""How much more there must be to count as a rise."""
+
+MOST_RISES = 2
+"""Rises that are no growth: what is made once from declarations, as the readers of a store's documents are at its first compaction,
+whenever that comes, is there for good and rises once or twice. What is kept for each model, call or Radiosonde rises again and again."""
 
 
 class Residue(NamedTuple):
@@ -37,14 +40,30 @@ class Residue(NamedTuple):
     descriptors: int
     resident_bytes: int
 
-    def gained(self, before: Residue) -> dict[str, int]:
-        """Return what there is more of than *before*, memory and types aside, beyond what caches of small domains take."""
-        grown = {name: more for name, more in (self.objects - before.objects).items() if more > MOST_OBJECTS}
-        entries = {name: size - before.kept.get(name, 0) for name, size in self.kept.items()}
-        grown.update({name: more for name, more in entries.items() if more > MOST_ENTRIES})
-        if self.descriptors > before.descriptors:
-            grown["descriptors"] = self.descriptors - before.descriptors
-        return grown
+    def counts(self) -> dict[str, int]:
+        """Return everything counted but memory and types, by name."""
+        return {**self.objects, **self.kept, "descriptors": self.descriptors}
+
+
+class Growth:
+    """What rises from round to round."""
+
+    def __init__(self) -> None:
+        self._highest: dict[str, int] = {}
+        self._rises = Counter[str]()
+        self._is_first = True
+
+    def add(self, left: Residue) -> None:
+        """Take what is left after a round."""
+        for name, count in left.counts().items():
+            if self._is_first or count > self._highest.get(name, 0) + SLACK:
+                self._highest[name] = count
+                self._rises[name] += not self._is_first
+        self._is_first = False
+
+    def growing(self) -> dict[str, int]:
+        """Return what has risen more often than caches do, with how much there is."""
+        return {name: self._highest[name] for name, rises in self._rises.items() if rises > MOST_RISES}
 
 
 def residue() -> Residue:
