@@ -25,11 +25,19 @@ import pytest
 from radiosonde.model import SeriesKey
 from radiosonde.reference.codec import FORMAT, SCHEMA_VERSION, _as_json, _digest
 from radiosonde.store import StoreWriter
+from radiosonde.store.annotations import Annotation, add_annotation
 from radiosonde.testing import fly
 from tests.factories import HOUR_NS, START_NS, make_feature, make_reference
+from tests.slow import mostly_slow
 from tests.unit.store.strategies import make_part
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m[red]evil[/red]\r\x08\u202e:smile:"
+WORST = f"{EVIL}\x00\x1bP$q\x1b\\\x85\x9d0;owned\x9c\u2066\u200f{'W' * 10_000}"
+"""All of it, NUL, other introducers of C0 and C1, isolates, and ten thousand characters."""
+
+MARKED = "[red]\u202eevil[/red] \u2066"
+"""On one line, as a declaration must be."""
+
 SHOWN = "[red]evil[/red]"
 STYLE = re.compile("\x1b\\[[0-9;]*m")
 
@@ -55,7 +63,31 @@ def ground(tmp_path_factory):
                   end_ns=START_NS + (hour + 1) * HOUR_NS, errors={EVIL: 300 if hour > 40 else 1})
         for hour in range(60)
     ]  # fmt: skip
+    parts += [
+        make_part(1000, key=SeriesKey(WORST, version, WORST, f"plan={WORST}"), start_ns=START_NS + hour * HOUR_NS,
+                  end_ns=START_NS + (hour + 1) * HOUR_NS, errors={WORST: 1 if hour < 40 or version == EVIL else 400})
+        for hour in range(60) for version in (EVIL, WORST) if hour > 30 or version == EVIL
+    ]  # fmt: skip
     StoreWriter(folder / "flights.sqlite").write(parts, {(EVIL, EVIL): reference})
+    add_annotation(
+        folder / "flights.sqlite",
+        Annotation(0, "exclude", WORST, EVIL, "", START_NS, START_NS + HOUR_NS, WORST, WORST, START_NS),
+    )
+    for name in ("mistaken", "declared"):
+        (folder / name).mkdir()
+    (folder / "declared" / "radiosonde.toml").write_text(
+        f"[defaults]\nowner = {json.dumps(MARKED)}\n[model.{json.dumps(EVIL)}]\nrollback = {json.dumps(MARKED)}\n"
+    )
+    shutil.copy(folder / "flights.sqlite", folder / "declared" / "flights.sqlite")
+    (folder / "mistaken" / "radiosonde.toml").write_text(
+        f"store = {json.dumps(EVIL)}\n[defaults]\nowner = {json.dumps(EVIL)}\n"
+        f"[model.{json.dumps(EVIL)}]\nrollback = {json.dumps(WORST)}\n{json.dumps(EVIL)} = 1\n"
+    )
+    (folder / "served.py").write_text(
+        f"def predict(features):\n    return {EVIL!r}\n\ndef refuses(features):\n    raise ValueError({WORST!r})\n"
+        f"refuses.__name__ = refuses.__qualname__ = {EVIL!r}\n"
+    )
+    (folder / "rows.json").write_text(json.dumps([{EVIL: EVIL, WORST: 1.5}]))
     content = _as_json(reference)
     document = {
         "format": FORMAT,
@@ -71,6 +103,8 @@ def ground(tmp_path_factory):
             recorder._version = EVIL
         predict({"carrier": EVIL})
         shutil.copytree(folder / "alive", folder / "spool")  # as a killed process leaves it
+    shutil.copy(folder / "flights.sqlite", folder / "watched.sqlite")
+    assert run(folder, ["watch", "watched.sqlite", "--once"]).returncode in (0, 1, 4)
     (folder / "labels.csv").write_text(f"id,label\n{EVIL.replace(chr(13), '')},x\n")
     pq.write_table(pa.table({EVIL: ["UA", EVIL] * 50, "y": ["n", "p"] * 50}), folder / "train.parquet")
     return folder
@@ -89,7 +123,28 @@ COMMANDS = {
     "doctor": ["doctor", "gunicorn", EVIL],
     "assets": ["assets", "prometheus", "--out", "rules", "--runbooks", EVIL],
     "usage": ["diagnose", "--until", EVIL],
+    "watch": ["watch", "flights.sqlite", "--once", "--dry-run"],
+    "triage": ["triage", "flights.sqlite", "--last", "60"],
+    "triage of a model": ["triage", "flights.sqlite", "--model", EVIL],
+    "incident list": ["incident", "list", "watched.sqlite"],
+    "incident show": ["incident", "show", "watched.sqlite", EVIL],
+    "canary": ["canary", "flights.sqlite", "--model", EVIL],
+    "canary of versions": ["canary", "flights.sqlite", "--old", EVIL, "--new", EVIL],
+    "baseline show": ["baseline", "show", "flights.sqlite"],
+    "baseline exclude": ["baseline", "exclude", "flights.sqlite", EVIL, EVIL, "--why", EVIL],
+    "bench": ["bench", "served.py:predict", "--input", "rows.json", "--seconds", "0.5"],
+    "bench of an error": ["bench", "served.py:refuses", "--input", "rows.json", "--seconds", "0.5"],
+    "bench of nothing": ["bench", f"served.py:{EVIL}"],
+    "assets alertmanager": ["assets", "alertmanager", "--out", "routes", "--by", EVIL],
+    "assets check": ["assets", EVIL],
+    "config check": ["config", "check", "mistaken"],
+    "config show of mistakes": ["config", "show", "mistaken"],
+    "diagnose of owners": ["diagnose", "declared/flights.sqlite"],
+    "config show": ["config", "show", "declared"],
 }
+QUICK = [*list(COMMANDS)[: list(COMMANDS).index("usage") + 1], "triage"]
+"""Commands that the quick part of the suite tries."""
+
 OF_STORES = [["diagnose"], ["store", "show"], ["store", "seal", "--out", "sealed", "--all"]]
 
 
@@ -110,11 +165,13 @@ def usual(ground):
 def harmful(text):
     """Return the characters that a terminal obeys."""
     return {
-        character for character in text if unicodedata.category(character) in {"Cc", "Cs"} or character == "\u202e"
+        character
+        for character in text
+        if unicodedata.category(character) in {"Cc", "Cs"} or character in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068"
     } - {"\n", "\t"}
 
 
-@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.parametrize("arguments", mostly_slow(COMMANDS, quick=QUICK))
 def test_what_a_command_prints_is_harmless(ground, arguments):
     """No control character of a name reaches a pipe or a terminal, where rich's own styles do; markup is no markup."""
     plain, styled = run(ground, arguments), run(ground, arguments, {**UTF8, "FORCE_COLOR": "1", "TERM": "xterm"})
