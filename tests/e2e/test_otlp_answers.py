@@ -129,7 +129,9 @@ FAILURES = {
     "endless drops": lambda handler, _: endless(handler, b"\0", 0.05),
     "too long": lambda handler, _: say(handler, 200, PROTOBUF, bytes(MOST_BYTES + 1)),
     "part of a response": lambda handler, _: say(handler, 206, "", b""),
-    "part of a success": lambda handler, signal: say(handler, 206, PROTOBUF, partial(signal), Content_Range="bytes 0-1/2"),
+    "part of a success": lambda handler, signal: say(
+        handler, 206, PROTOBUF, partial(signal), Content_Range="bytes 0-1/2"
+    ),
     "results of several requests": lambda handler, _: say(handler, 207, "", b""),
     "a web page for created": lambda handler, _: say(handler, 201, HTML, b"<html>Created</html>"),
     "a web page for accepted": lambda handler, _: say(handler, 202, HTML, b"<html>Queued</html>"),
