@@ -6,6 +6,7 @@ itself, or leaves them to an agent. This module does not depend on which.
 
 from __future__ import annotations
 
+import threading
 import uuid
 import weakref
 from functools import partial
@@ -389,10 +390,17 @@ class Pipeline:
         return done
 
     def at_exit(self) -> None:
-        """Flush within a deadline; a worker that is recycled must not hang on its telemetry."""
+        """Flush within a deadline; a worker that is recycled must not hang on its telemetry.
+
+        Daemon threads go on predicting meanwhile. Where there are others, what takes long (imports, the first write) comes before the
+        recording ends, so that only calls of the last moments are not recorded.
+        """
         self._parts.catch_up()
         if not self.is_shut and (self.is_recording or self._has_labelled):
-            self.shutdown(EXIT_TIMEOUT_S)
+            deadline_ns = monotonic_ns() + round(EXIT_TIMEOUT_S * NS)
+            if threading.active_count() > 1:
+                self.flush(EXIT_TIMEOUT_S - SIGNAL_TIMEOUT_S)
+            self.shutdown(_left_s(deadline_ns))
 
     def before_exec(self) -> None:
         """Deliver before the process becomes another program. Nothing in a child that was forked to do so."""

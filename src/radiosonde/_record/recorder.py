@@ -239,8 +239,7 @@ class Recorder:
     def open_writer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RecordWriter | None:
         """Open the writer for the schema given by the reference, the names or this call's features.
 
-        A schema that cannot be used costs the features: the writer is opened without one, and later features teach it. Returns
-        None, counted, where no writer can be opened. Does not raise.
+        Without a usable schema, later features teach one. Returns None, counted, if no writer can be opened. Does not raise.
         """
         with self._lock:
             if isinstance(self.writer, RecordWriter):
@@ -270,9 +269,8 @@ class Recorder:
         outputs = OutputReader(classes, self.host.guard, task=self._task(reference), name=self.name)
         writer = continued(self, schema, outputs) or RecordWriter(self, schema, outputs, self.host.spans_for(self))
         writer.unended[:0] = self.writer.unended
-        writer.inputs.is_tentative = (
-            schema.is_open and self._learned is not None and self._learned.alternative is not None
-        )
+        learned = self._learned
+        writer.inputs.is_tentative = schema.is_open and learned is not None and learned.alternative is not None
         self.host.attach(writer)
         self.writer, self._misses = writer, 0
         return writer
@@ -477,13 +475,17 @@ class FirstRecordWriter:
         self.unended = Unended()
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
-        """Open the writer and begin there; nothing is recorded after a shutdown."""
-        if self._recorder.host.is_shut:
-            return None
+        """Open the writer and begin there; after a shutdown nothing is recorded, and the call is counted as a loss."""
+        host = self._recorder.host
         try:
-            writer = self._recorder.open_writer(args, kwargs)
+            writer = None if host.is_shut else self._recorder.open_writer(args, kwargs)
         except RecursionError:
             self.unended[:0] = (losses.RECORD_FAILED,)
+            return None
+        if host.is_shut:  # also if this happened while the writer was opened: its ring is not drained any more
+            host.guard.lose(losses.CALLS_AFTER_END)
+            if writer is not None:
+                self._recorder.let_go(writer)
             return None
         return None if writer is None else writer.begin(args, kwargs)
 

@@ -89,6 +89,10 @@ WINDOWS_FAILED: Final = "windows_failed"
 RECORD_FAILED: Final = "record_failed"
 """Predictions not recorded because of an internal error; see ``guarded`` in the statistics."""
 
+CALLS_AFTER_END: Final = "calls_after_end"
+"""Calls made after the recording had ended: after ``shutdown``, or by other threads in the last moments of a process. Those of a process
+that ends are stored up to the time of its last window."""
+
 SPOOL_FAILED: Final = "spool_failed"
 """Rings that could not be created in the spool (no space, no permission, no descriptors) and stay in memory until they can. Their
 records are counted, unless the process is killed."""

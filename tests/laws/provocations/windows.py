@@ -29,3 +29,14 @@ def _(folder, patch):
         while not rs.pipeline()._draining.take_turn(everything=True, is_end=True, timeout_s=0.0):
             pass  # a turn of the consumer's own
         return rs.losses()
+
+
+@provokes(losses.CALLS_AFTER_END)
+def _(folder, patch):
+    """A thread goes on predicting after the shutdown, and an outlet reports a completed call."""
+    with fly(reraise=False, runtime=False) as rs:
+        predict(rs, ROW)
+        rs.shutdown()
+        predict(rs, ROW)
+        rs.record("delays", 0.1)
+        return rs.losses()

@@ -101,7 +101,7 @@ def test_nothing_is_recorded_after_the_end():
     with fly() as rs:
         rs.record("job", 0.1)
     rs.record("job", 0.1)
-    assert rs.statistics().losses["record_failed"] == 1
+    assert rs.statistics().losses["calls_after_end"] == 1
 
 
 PHASE_TIMES = {
