@@ -59,7 +59,7 @@ class CompletedCalls:
             writer = recorder.open_writer((), {})
         if writer is None:
             if pipeline.is_shut:
-                pipeline.guard.lose(losses.CALLS_AFTER_END)
+                pipeline.lose_late_call()
             return
         try:
             record_completed_call(writer, *times, phases, error, span)

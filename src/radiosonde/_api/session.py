@@ -94,9 +94,8 @@ class Session:
         with self._lock:
             self._is_off = True
             if self._pipeline is not None:
-                self._pipeline.is_shut = True  # functions decorated before record nothing
-                if self._pipeline.is_recording:
-                    self.shutdown()
+                self._pipeline.is_off = True
+                self.shutdown()  # delivers what was recorded; functions decorated before record nothing
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Drain all records, close all windows, write the store and export. Return whether all of it finished in time.

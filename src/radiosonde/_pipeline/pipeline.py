@@ -81,6 +81,7 @@ class Pipeline:
 
     Attributes, beside the two:
         is_shut: whether `shutdown` has ended recording until `configure`.
+        is_off: whether that is because Radiosonde was disabled.
         deferred: functions that callers left to the consumer, which runs them before the next drain.
         health: samples the health of the process; None if disabled.
         drained_by: consumer of the rings, as recorded in their pages.
@@ -91,7 +92,7 @@ class Pipeline:
         self.settings = settings
         self.guard = guard or Guard()
         self.anchor = [anchor_ns()]
-        self.is_shut = False
+        self.is_shut = self.is_off = False
         self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
         self._profiles = Profiles()
         self._make_thread()
@@ -126,7 +127,7 @@ class Pipeline:
         """Reset with other settings; nothing is recording."""
         self._delivery.close(EXIT_TIMEOUT_S)  # of a start that failed
         self.settings = settings
-        self.is_shut = False
+        self.is_shut = self.is_off = False
         self._make_thread()
         self._restart()
 
@@ -355,6 +356,11 @@ class Pipeline:
             sampling_ratio=min(1.0, self._aggregator.counted_rows / feature_rows) if feature_rows else 1.0,
             guarded=self.guard.errors(),
         )
+
+    def lose_late_call(self) -> None:
+        """Count a call that came after `shutdown`; calls while Radiosonde is disabled are no loss."""
+        if not self.is_off:
+            self.guard.lose(losses.CALLS_AFTER_END)
 
     # Ends ------------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from radiosonde._guard import Breaker
 from radiosonde._native import RLock
+from radiosonde._record.first_writer import FirstRecordWriter
 from radiosonde._record.intern import Codes
 from radiosonde._record.learning import Learned, learn
 from radiosonde._record.outputs import OutputReader, Task
@@ -19,14 +20,12 @@ from radiosonde._record.record_writer import RecordWriter
 from radiosonde._record.released_rings import Keeper, continued
 from radiosonde._record.ring_factory import open_spooled_ring
 from radiosonde._record.schema import Schema
-from radiosonde._record.unended import Unended
 from radiosonde._ring.layout import PHASES
 from radiosonde.model import OVERFLOW_COHORT, checked_model, checked_name, losses, name_of
 from radiosonde.model.concealed import key_id
 
 if TYPE_CHECKING:
     from radiosonde._guard import Guard
-    from radiosonde._record.token import Token
     from radiosonde._record.tracing import LiveSpans
     from radiosonde._ring.spool import Spool
     from radiosonde._settings import Settings
@@ -62,6 +61,9 @@ class Host(Keeper, Protocol):
 
     def attach(self, writer: RecordWriter) -> None:
         """Drain *writer* from now on."""
+
+    def lose_late_call(self) -> None:
+        """Count a call that came when nothing was recorded any more."""
 
     def wake(self) -> None:
         """Drain soon: a large batch is in the arena, and a few of them overwrite each other."""
@@ -465,36 +467,3 @@ class _Resting(NamedTuple):
     schema: Schema
     outputs: OutputReader
     is_tentative: bool
-
-
-class FirstRecordWriter:
-    """Stands in until the first call, or the first after a rest, which opens the real writer."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self.unended = Unended()
-
-    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token | None:
-        """Open the writer and begin there; after a shutdown nothing is recorded, and the call is counted as a loss."""
-        host = self._recorder.host
-        try:
-            writer = None if host.is_shut else self._recorder.open_writer(args, kwargs)
-        except RecursionError:
-            self.unended[:0] = (losses.RECORD_FAILED,)
-            return None
-        if host.is_shut:  # also if this happened while the writer was opened: its ring is not drained any more
-            host.guard.lose(losses.CALLS_AFTER_END)
-            if writer is not None:
-                self._recorder.let_go(writer)
-            return None
-        return None if writer is None else writer.begin(args, kwargs)
-
-    def finish(self, token: Token | None, result: object) -> None:
-        """Finish in the writer that began."""
-        if token is not None:
-            token[0].finish(token, result)
-
-    def fail(self, token: Token | None, error: BaseException) -> None:
-        """Fail in the writer that began."""
-        if token is not None:
-            token[0].fail(token, error)

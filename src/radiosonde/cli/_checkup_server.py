@@ -255,9 +255,11 @@ def server_lines(settings: Settings, server: Server) -> Iterator[CheckupLine]:
 def _proposed_spool() -> str:
     """Return a folder that the current user can create."""
     folder = Path(SPOOL)
-    if os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        return SPOOL
-    return str(Path.cwd() / "radiosonde-spool")
+    return SPOOL if _may_write(folder if folder.exists() else folder.parent) else str(Path.cwd() / "radiosonde-spool")
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
 
 
 def _cpu_line(workers: int) -> CheckupLine:

@@ -19,7 +19,7 @@ import pytest
 from radiosonde._api.plugins import INSTRUMENTORS
 from radiosonde._version import __version__
 from radiosonde.cli import _checkup_libraries as libraries
-from radiosonde.cli import main
+from radiosonde.cli import _checkup_server, main
 from radiosonde.export.prometheus import PrometheusCollector, serve
 from radiosonde.model import SeriesKey
 from radiosonde.store import StoreWriter
@@ -38,6 +38,7 @@ def plugins(monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(_checkup_server, "_may_write", lambda _: True)  # as for root, or a user who owns the folder
 
     def make(**requirements):
         entries = [EntryPoint("strangers", "strangers.module:Kind", "opentelemetry_instrumentor")]
@@ -201,6 +202,15 @@ def test_prefork_without_an_agent_is_something_to_do(doctor, server, variables, 
     assert code == 1
     assert said.startswith(f"4 worker processes ({place}) without an agent")
     assert command == "radiosonde agent --spool /var/lib/radiosonde"
+
+
+def test_a_user_who_may_not_write_there_is_shown_a_folder_of_their_own(doctor, monkeypatch, tmp_path):
+    """The proposed spool is in the current folder, where the agent can create it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_checkup_server, "_may_write", lambda _: False)
+    _, found = doctor("gunicorn", "-w", "4", "server:app")
+    ((_, command),) = to_fix(found)
+    assert command == f"radiosonde agent --spool {tmp_path / 'radiosonde-spool'}"
 
 
 def test_one_worker_is_no_prefork(doctor):

@@ -17,6 +17,7 @@ from radiosonde._api.surface import Surface
 from radiosonde._guard import Guard
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import OVERFLOW_COHORT, losses, name_of
+from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.testing import fly
 from tests.unit.record.slots import last_header, last_row
 
@@ -345,6 +346,21 @@ def test_off_is_harmless_everywhere(how):
     assert threading.active_count() == threads
     if how != "start after decoration":
         assert rs._pipeline is None
+
+
+@pytest.mark.parametrize("calls", [1, 20])
+def test_switched_off_in_between_delivers_what_was_recorded(calls, tmp_path):
+    """Calls before are in the store, calls while it is switched off are neither recorded nor lost."""
+    store = tmp_path / "store.sqlite"
+    rs = Surface(Guard(reraise=True), environment={"RADIOSONDE_STORE": str(store)})
+    predict = rs.observe("m")(lambda features: 1)
+    for _ in range(calls):
+        predict([1.0])
+    rs.start(disabled=True)
+    predict([1.0])
+    rs.record("other", 0.1)
+    assert sum(window.calls for _, window in StoreReader(store).parts(Interval())) == calls
+    assert (rs.statistics().records, sum(rs.statistics().losses.values())) == (calls, 0)
 
 
 def test_off_can_be_switched_on_again():
