@@ -15,6 +15,7 @@ import _thread
 import sys
 import threading
 import time
+import weakref
 from _queue import Empty, SimpleQueue  # in C, and not patched
 from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
@@ -29,6 +30,7 @@ __all__ = [
     "Thread",
     "allocate_lock",
     "get_ident",
+    "has_other_threads",
     "sleep",
     "start_thread",
     "wait_for",
@@ -149,6 +151,14 @@ def wait_for(lock: LockType, timeout_s: float) -> bool:
     return True
 
 
+_OWN_THREADS: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def has_other_threads() -> bool:
+    """Whether the process has threads beside its main thread and those of Radiosonde."""
+    return any(thread is not threading.main_thread() and thread not in _OWN_THREADS for thread in threading.enumerate())
+
+
 class Thread:
     """A daemon thread of the operating system.
 
@@ -171,6 +181,7 @@ class Thread:
             return
         # Where it can be, a thread that debuggers and `threading.enumerate` know by its name.
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        _OWN_THREADS.add(self._thread)
         self._thread.start()
         self.ident = self._thread.ident
 

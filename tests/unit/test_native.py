@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -51,3 +53,25 @@ def test_an_interruption_never_waits_for_what_it_interrupts(module, make):
 
     assert interrupt_everywhere(module, use, handle) > 20
     use()
+
+
+THREADS = """
+import threading
+from radiosonde._native import Thread, has_other_threads
+ends = threading.Event()
+own = Thread(lambda: ends.wait(60), "radiosonde-test")
+own.start()
+found = [has_other_threads()]
+other = threading.Thread(target=ends.wait, args=(60,))
+other.start()
+found.append(has_other_threads())
+ends.set()
+other.join()
+print(found, has_other_threads(), own.join(60))
+"""
+
+
+def test_threads_of_the_application_are_told_from_those_of_radiosonde():
+    """A thread of the application counts until it has ended; those of Radiosonde never do. In a process with no other threads."""
+    ended = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout == "[False, True] False True\n"

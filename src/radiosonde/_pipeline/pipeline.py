@@ -6,7 +6,6 @@ itself, or leaves them to an agent. This module does not depend on which.
 
 from __future__ import annotations
 
-import threading
 import uuid
 import weakref
 from functools import partial
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import NS, anchor_ns, monotonic_ns, sleep, wall_ns
 from radiosonde._guard import Guard
-from radiosonde._native import LockType, OwnedLock
+from radiosonde._native import LockType, OwnedLock, has_other_threads
 from radiosonde._pipeline._worker import Worker, deliver_at_any_end, look_for_signals
 from radiosonde._pipeline.cadence import OFTEN_NS
 from radiosonde._pipeline.compose import Surroundings, compose
@@ -404,7 +403,7 @@ class Pipeline:
         self._parts.catch_up()
         if not self.is_shut and (self.is_recording or self._has_labelled):
             deadline_ns = monotonic_ns() + round(EXIT_TIMEOUT_S * NS)
-            if threading.active_count() > 1:
+            if has_other_threads():
                 self.flush(EXIT_TIMEOUT_S - SIGNAL_TIMEOUT_S)
             self.shutdown(_left_s(deadline_ns))
 
