@@ -181,7 +181,7 @@ def test_people_get_a_table_and_a_sentence(bench):
             "start the server",
         ),
         (["--serve", "python -c 1", "--input", "rows.json"], "{port}"),
-        (["--serve", "python -c print('{port}')", "--input", "rows.json"], "does not answer at port"),
+        (["--serve", f"{sys.executable} -c print('{{port}}')", "--input", "rows.json"], "does not answer at port"),
     ],
 )
 def test_what_cannot_be_measured_is_said_with_what_to_pass(bench, arguments, said):

@@ -135,6 +135,7 @@ class ProcessExit:
             self._pending.watch()
         for number in ENDING_SIGNALS:
             self.arm_signal(number)
+        self.take_note()  # a forked child inherits the handlers; what arrives before the first check is for them
 
     def arm_signal(self, number: int) -> None:
         """Deliver before this signal ends the process, if its default action is in force."""
