@@ -39,21 +39,25 @@ def measure(rounds: int) -> Iterator[Figure]:
             path.unlink()
             said = f"{parts} parts, {mib:.0f} MiB"
             yield Figure(
-                f"diagnose-{days}-days",
+                f"diagnosis-{days}-days",
                 f"diagnosing {days} days of minutes, 13 series",
                 seconds[days],
                 unit="s CPU",
                 absolute=said,
             )
             yield Figure(
-                f"diagnose-{days}-days-store", f"the store of {days} days", [mib], unit="MiB", absolute=f"{parts} parts"
+                f"diagnosis-{days}-days-store",
+                f"the store of {days} days",
+                [mib],
+                unit="MiB",
+                absolute=f"{parts} parts",
             )
         *shorter, longest = DAYS
         slope, base = np.polyfit(shorter, [float(np.median(seconds[days])) for days in shorter], 1)
         ratio = float(np.median(seconds[longest])) / float(base + slope * longest)
         growth = f"{base:.1f} s and {1000 * slope:.0f} ms a day"
         yield Figure(
-            "diagnose-growth", f"{longest} days beside a line through the shorter", [ratio], unit="x", absolute=growth
+            "diagnosis-growth", f"{longest} days beside a line through the shorter", [ratio], unit="x", absolute=growth
         )
 
 
