@@ -56,6 +56,7 @@ class Case(NamedTuple):
     task_s: float = 0.0
     tasks: int = TASKS
     agent: bool = False
+    may_hang: bool = False
 
 
 CASES = {
@@ -69,8 +70,9 @@ CASES = {
     "one process": Case(("-P", "solo")),
     "an agent that a child starts": Case(agent=True),
     # Celery asks the kernel to kill children when their parent ends, and Linux does so when the thread ends that forked them:
-    # with a broker like this one, children that replace others are killed by SIGKILL at a warm shutdown.
-    "an agent and children that the kernel kills": Case(("--max-tasks-per-child", "5"), agent=True),
+    # with a broker like this one, children that replace others are killed by SIGKILL at a warm shutdown. In one of thirty runs, without
+    # Radiosonde too, such a child holds the lock of the pool's queue, for which the worker then waits for ever.
+    "an agent and children that the kernel kills": Case(("--max-tasks-per-child", "5"), agent=True, may_hang=True),
     "an agent that a recycled child starts": Case(("--max-tasks-per-child", "1"), tasks=6, agent=True),
 }
 
@@ -130,7 +132,10 @@ def test_what_tasks_predicted_is_stored(tmp_path, name):
             )
             wait_until(lambda: len(list(queue.glob("done.*"))) == case.tasks, log)
             worker.send_signal(case.end)
-            worker.wait(60)
+            with suppress(
+                *[subprocess.TimeoutExpired] * case.may_hang
+            ):  # then it is killed, and the agent counts all the same
+                worker.wait(60)
         if case.agent:
             wait_until(lambda: stored(store) == case.tasks, log)
     finally:
