@@ -53,7 +53,7 @@ from radiosonde._record.summaries import (
     summarise_texts,
 )
 from radiosonde._record.tables import InputTable, pieces, table_of
-from radiosonde._record.wrapped import PLAIN, TABLES, FieldReader, content, flat_content, holds_chunks, sizes_in
+from radiosonde._record.wrapped import PLAIN, TABLES, FieldReader, flat_content, holds_chunks, opened, sizes_in
 from radiosonde._ring.ring import Ring
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
@@ -186,10 +186,9 @@ class InputWriter:
         first = next(iter(items_of(fields.values())), None)
         if type(first) not in PLAIN:
             known = self._schema.known
-            inner = content(fields, known, is_object=is_object)
-            if inner is not None and inner is not fields:
+            inner, table = opened(fields, known, is_object=is_object)
+            if inner is not None:
                 return self.write(inner, slot, index)
-            table = None if is_object and inner is None else table_of(fields, Form.MAPPING)
             if table is None or known.isdisjoint(table.names or ()):
                 inner = flat_content(fields, known)
                 if inner is not None:

@@ -17,7 +17,7 @@ from radiosonde._record.schema import Schema
 from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, form_of_item, head, is_scalar, recognise
 from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
 from radiosonde._record.tables import table_of
-from radiosonde._record.wrapped import content, fields_of, flat_content, sizes_in
+from radiosonde._record.wrapped import fields_of, flat_content, opened, sizes_in
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
 from radiosonde.reference.containers import cut, plain_column
@@ -104,10 +104,9 @@ def _learn_fields(fields: Mapping[Any, Any], *, is_object: bool) -> Learned | No
     """Learn from a mapping or the fields of an object: what it wraps, a table of columns, or one row."""
     if not fields:
         return None
-    inner = content(fields, frozenset(), is_object=is_object)
-    if inner is not None and inner is not fields:
+    inner, table = opened(fields, frozenset(), is_object=is_object)
+    if inner is not None:
         return learn(inner)
-    table = None if is_object and inner is None else table_of(fields, Form.MAPPING)
     if table is None:
         return Learned(feature_names(fields))
     # One column of values may be one row of them, under any name.
@@ -244,11 +243,9 @@ def count_rows(value: object) -> int | None:
     form = recognise(value)
     if form in (Form.MAPPING, Form.OBJECT):
         fields = fields_of(value, form)
-        inner = content(fields, frozenset(), is_object=form is Form.OBJECT)
-        if inner is not None and inner is not fields:
+        inner, table = opened(fields, frozenset(), is_object=form is Form.OBJECT)
+        if inner is not None:
             return count_rows(inner)
-        is_row = form is Form.OBJECT and inner is None
-        table = None if is_row else table_of(fields, Form.MAPPING)
         return table.rows if table is not None else None if sizes_in(fields, Form.MAPPING) else 1
     table = table_of(value, form)
     if table is not None:

@@ -28,7 +28,7 @@ from radiosonde._record.shapes import (
     is_scalar,
     recognise,
 )
-from radiosonde._record.tables import column_length, table_of
+from radiosonde._record.tables import InputTable, column_length, table_of
 from radiosonde.model.iteration import items_of
 
 PLAIN: Final = frozenset({float, int, bool, str, bytes, type(None)})
@@ -81,8 +81,8 @@ class FieldReader:
         self._known.clear()
 
 
-def content(fields: Mapping[Any, Any], known: frozenset[str], *, is_object: bool) -> Any:
-    """Return the batch or row that a mapping or an object wraps; None if it is a row or a table itself.
+def opened(fields: Mapping[Any, Any], known: frozenset[str], *, is_object: bool) -> tuple[Any, InputTable | None]:
+    """Return the batch or row that a mapping or an object wraps, or else the table that its columns are; (None, None) for one row.
 
     Args:
         fields: its fields.
@@ -90,16 +90,16 @@ def content(fields: Mapping[Any, Any], known: frozenset[str], *, is_object: bool
         is_object: the fields are attributes.
     """
     first = next(iter(items_of(fields.values())), None)
-    if type(first) in PLAIN:
-        return None
-    if len(fields) == 1:
+    if is_object and type(first) in PLAIN:
+        return None, None
+    if len(fields) == 1 and type(first) not in PLAIN:
         (name,) = items_of(fields)
         if name not in known and _holds_rows(first):
-            return first
-    table = table_of(fields, Form.MAPPING) if is_object else None
-    if table is None or (len(fields) == 1 and known and known.isdisjoint(table.names or ())):
-        return None
-    return fields
+            return first, None
+    table = table_of(fields, Form.MAPPING)
+    if is_object and table is not None and len(fields) == 1 and known and known.isdisjoint(table.names or ()):
+        return None, None
+    return None, table
 
 
 def flat_content(fields: Mapping[Any, Any], known: frozenset[str]) -> Any:
