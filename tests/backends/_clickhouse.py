@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from radiosonde.assets import AssetOptions
 from radiosonde.assets.collector import make
 from tests.e2e._receivers import _accepts, free_port, running, wait_for
+from tests.http_server import Handler, http_server
 
 _ATTRIBUTES = "Map(LowCardinality(String), String)"
 _EXEMPLARS = f"Exemplars Nested (FilteredAttributes {_ATTRIBUTES}, TimeUnix DateTime64(9), Value Float64, SpanId String, TraceId String)"
@@ -158,18 +158,12 @@ def _instant(text: str) -> str:
 def clickhouse(folder: Path) -> Iterator[tuple[ClickHouse, str]]:
     """Yield an engine, and the OTLP endpoint of a collector that writes into it."""
     engine = ClickHouse(folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(engine))
-    server.daemon_threads = True
-    engine.address = f"clickhouse://127.0.0.1:{server.server_port}/otel"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
     try:
-        with _collector(server.server_port, folder) as endpoint:
-            yield engine, endpoint
+        with http_server(_handler(engine)) as server:
+            engine.address = f"clickhouse://127.0.0.1:{server.server_port}/otel"
+            with _collector(server.server_port, folder) as endpoint:
+                yield engine, endpoint
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
         engine.close()
 
 
@@ -196,16 +190,10 @@ def _collector(clickhouse_port: int, folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def _handler(engine: ClickHouse) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = (
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if not self._is_chunked()
-                else self._chunks()
-            )
+def _handler(engine: ClickHouse) -> type[Handler]:
+    class Database(Handler):
+        def respond(self) -> None:
+            body = self._chunks() if self._is_chunked() else self.body()
             asked: Mapping[str, list[str]] = parse_qs(urlsplit(self.path).query)
             statement = asked["query"][0] if "query" in asked else body.decode()
             try:
@@ -213,10 +201,7 @@ def _handler(engine: ClickHouse) -> type[BaseHTTPRequestHandler]:
             except RuntimeError as error:
                 answer, status = str(error).encode(), 500
                 engine.errors.append(str(error))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            self.answer(status, answer)
 
         def _is_chunked(self) -> bool:
             return "chunked" in self.headers.get("Transfer-Encoding", "")
@@ -229,7 +214,4 @@ def _handler(engine: ClickHouse) -> type[BaseHTTPRequestHandler]:
             self.rfile.readline()
             return body
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    return Handler
+    return Database

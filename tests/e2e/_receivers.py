@@ -10,7 +10,6 @@ import gzip
 import json
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -18,7 +17,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,8 @@ from typing import Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.http_server import Handler, http_server
 
 PATIENCE_S = 120.0
 _SIGNALS = {
@@ -115,44 +115,29 @@ def otlp_sink(port: int = 0, sink: OtlpSink | None = None) -> Iterator[OtlpSink]
     sink = sink or OtlpSink()
     connections: list[socket.socket] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Receiver(Handler):
         def setup(self) -> None:
             super().setup()
             connections.append(self.connection)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+        def respond(self) -> None:
+            body = self.body()
             status = sink.answers.pop(0) if sink.answers else 200
             if status == 200:
                 sink.body_bytes.append(len(body))
                 plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
                 sink.requests[self.path].append(_SIGNALS[self.path].FromString(plain))
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-protobuf")
-            said = sink.body if status == 200 else b""
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
+            self.answer(status, sink.body if status == 200 else b"", Content_Type="application/x-protobuf")
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    sink.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield sink
-    finally:
-        server.shutdown()
-        server.server_close()
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+    with http_server(Receiver, port) as server:
+        sink.endpoint = server.url
+        try:
+            yield sink
+        finally:
+            server.shutdown()
+            for connection in connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -21,6 +19,7 @@ from benchmarks.quality.incidents.service import Traffic, calls, failing, plant,
 from radiosonde.model import Window
 from radiosonde.store import StoreWriter
 from tests.e2e._receivers import free_port, running, wait_for
+from tests.http_server import Handler, http_server
 
 HEALTHY, FAULTY = 300, 420
 """Minutes of the service at which the fault begins and ends."""
@@ -50,32 +49,19 @@ def hook() -> Iterator[Hook]:
     """Run a receiver of JSON."""
     kept = Hook()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+    class Receiver(Handler):
+        def respond(self) -> None:
+            body = self.body()
             kept.asked += 1
             status = kept.answers.pop(0) if kept.answers else 200
             if status == 200:
                 kept.headers.append(dict(self.headers))
                 kept.taken.append(json.loads(body))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(status)
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    kept.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with http_server(Receiver) as server:
+        kept.url = f"{server.url}/hook"
         yield kept
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 class Service:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import threading
 import time
 import zlib
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -20,6 +18,7 @@ from radiosonde.export.otlp_answers import MOST_BYTES, judge
 from radiosonde.model import losses
 from radiosonde.testing import fly
 from tests.e2e._receivers import free_port, otlp_sink
+from tests.http_server import Handler, http_server
 
 PROTOBUF, HTML = "application/x-protobuf", "text/html; charset=utf-8"
 RESPONSES = {
@@ -46,46 +45,26 @@ def backend(answer):
     """Run a server that answers each request by *answer(handler, signal)*; yield its base URL and the paths that were asked."""
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
+    class Backend(Handler):
+        def respond(self):
+            if self.command == "GET":
+                asked.append(f"GET {self.path}")
+                say(self, 200, HTML, b"<html>Sign in</html>")
+                return
+            self.body()
             asked.append(self.path)
             try:
                 answer(self, self.path.rsplit("/", 1)[-1])
             except OSError:  # the exporter has read enough
                 self.close_connection = True
 
-        def do_GET(self):
-            asked.append(f"GET {self.path}")
-            say(self, 200, HTML, b"<html>Sign in</html>")
-
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with http_server(Backend) as server:
+        yield server.url, asked
 
 
 def say(handler, status, kind, body, **headers):
     """Answer."""
-    handler.send_response(status)
-    if kind:
-        handler.send_header("Content-Type", kind)
-    handler.send_header("Content-Length", str(len(body)))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
+    handler.answer(status, body, **({"Content-Type": kind} if kind else {}), **headers)
 
 
 def endless(handler, part, pause_s=0.0):

@@ -8,7 +8,6 @@ import sys
 import threading
 from base64 import b64encode
 from contextlib import closing, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from radiosonde.export.otlp import OtlpExporter
 from radiosonde.export.otlp_sender import make_sender
 from tests.e2e._receivers import free_port
 from tests.factories import make_snapshot, make_window
+from tests.http_server import Handler, http_server
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 """Of an authority made for these tests, whose key is gone, and a server's and a client's, each with its key."""
@@ -34,22 +34,16 @@ def server(*statuses, headers=None, tls=None, hang_up=False):
     """
     asked, left = [], list(statuses)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.command, self.path, lower(self.headers), body))
-            status = left.pop(0) if left else 200
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    class Backend(Handler):
+        def respond(self):
+            asked.append((self.command, self.path, lower(self.headers), self.body()))
+            if self.command == "CONNECT":
+                self.tunnel()
+                return
+            self.answer(left.pop(0) if left else 200, **(headers or {}))
             self.close_connection = hang_up
 
-        def do_CONNECT(self):
-            asked.append((self.command, self.path, lower(self.headers), b""))
+        def tunnel(self):
             host, port = self.path.split(":")
             self.send_response(200)
             self.end_headers()
@@ -60,22 +54,8 @@ def server(*statuses, headers=None, tls=None, hang_up=False):
                 back.join(30)
             self.close_connection = True
 
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.daemon_threads = True
-    found.handle_error = lambda *_: None  # a client that does not trust us hangs up
-    if tls is not None:
-        found.socket = tls.wrap_socket(found.socket, server_side=True)
-    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with http_server(Backend, tls=tls) as found:
         yield found.server_port, asked
-    finally:
-        found.shutdown()
-        found.server_close()
-        thread.join(10)
 
 
 def lower(headers):

@@ -11,11 +11,10 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import pytest
 
 from radiosonde.assets import AssetOptions, perses
 from tests.e2e._evaluated import evaluated
+from tests.http_server import Handler, http_server
 
 PACKAGES = Path(__file__).parents[2] / ".perses"
 DOCUMENTS = {asset.path: json.loads(asset.content) for asset in perses.make(AssetOptions())}
@@ -45,25 +45,15 @@ pytestmark = [
 ]  # fmt: skip
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and keeps quiet."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+class Files(SimpleHTTPRequestHandler, Handler):
+    """Serves the files of a folder."""
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve the files of a folder; yield the base URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with http_server(partial(Files, directory=str(folder))) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

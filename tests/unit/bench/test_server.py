@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from radiosonde.bench.server import WARM_UP, ServerOrders, measure
 from radiosonde.errors import ConfigurationError
+from tests.http_server import Handler, http_server
 
 BODIES = [{"wind": 1.0}, {"wind": -1.0}]
 
@@ -20,30 +19,15 @@ def serving(status=200, *, closes=False):
     """Serve; yield the address, the bodies and the connections that came."""
     got, connections = [], set()
 
-    class Answer(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+    class Model(Handler):
+        def respond(self):
+            got.append(json.loads(self.body()))
             connections.add(self.client_address)
-            self.send_response(status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
+            self.answer(status, b"{}")
             self.close_connection = closes and len(got) % 10 == 0
 
-        def log_message(self, *_):
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/predict?v=1", got, connections
-        finally:
-            server.shutdown()
-            thread.join(10)
+    with http_server(Model) as server:
+        yield f"{server.url}/predict?v=1", got, connections
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +23,7 @@ from radiosonde.export.prometheus import PrometheusCollector, serve
 from radiosonde.model import SeriesKey
 from radiosonde.store import StoreWriter
 from tests.factories import make_reference, make_snapshot
+from tests.http_server import Handler, http_server
 from tests.unit.cli.screens import SCREENS
 from tests.unit.store.strategies import make_part
 
@@ -81,23 +81,14 @@ def answering(status):
     """Run an HTTP server that answers every POST with *status*; yield its address and the requests it got."""
     got = []
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self):
+    class Alike(Handler):
+        def respond(self):
             got.append((self.path, self.headers.get("Authorization"), self.headers.get("Content-Length")))
-            self.send_response(status)
-            self.end_headers()
+            self.body()
+            self.answer(status)
 
-        def log_message(self, *_):
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", got
-        finally:
-            server.shutdown()
-            thread.join(5)
+    with http_server(Alike) as server:
+        yield server.url, got
 
 
 @contextmanager

@@ -6,10 +6,8 @@ Against a real engine, fed by a collector: ``tests/backends/test_clickhouse_sour
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from radiosonde.sources import ClickHouseAddress, open_source, parse
 from radiosonde.store.window_text import window_text
 from tests.e2e._receivers import free_port
 from tests.factories import HOUR_NS, make_window
+from tests.http_server import Handler, http_server
 
 MINUTE_NS, DAY_NS = 60 * 10**9, 24 * HOUR_NS
 
@@ -73,28 +72,14 @@ def database(answer: Callable[[str], tuple[int, bytes]]) -> Iterator[tuple[str, 
     """Run a server that answers queries; yield its address, and the queries with their headers."""
     asked: list[tuple[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            query = self.rfile.read(int(self.headers["Content-Length"])).decode()
+    class Database(Handler):
+        def respond(self) -> None:
+            query = self.body().decode()
             asked.append((query, self.headers))
-            status, body = answer(query)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(*answer(query))
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with http_server(Database) as server:
         yield f"clickhouse://127.0.0.1:{server.server_port}/otel", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 def lines(*rows: dict[str, Any]) -> bytes:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -21,6 +19,7 @@ from radiosonde.watch.channels.slack import Slack
 from radiosonde.watch.channels.webhook import Webhook, event_fields, read_template
 from radiosonde.watch.life import KnownIncident
 from tests.factories import HOUR_NS, START_NS, make_event, make_incident
+from tests.http_server import Handler, http_server
 from tests.unit.watch.findings import finding
 
 HOSTILE = 'a "quoted" <b> & \\ \n \x00 \u2028 é \ud800 {title} ${title}'
@@ -178,28 +177,13 @@ def test_severities_that_nobody_wants_are_not_said():
 def server(status: int, headers: dict[str, str], text: bytes = b""):
     """Run a server that answers every request alike."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+    class Alike(Handler):
+        def respond(self):
+            self.body()
+            self.answer(status, text, **headers)
 
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    made = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{made.server_port}/secret"
-    finally:
-        made.shutdown()
-        made.server_close()
-        thread.join(10)
+    with http_server(Alike) as made:
+        yield f"{made.url}/secret"
 
 
 @pytest.mark.parametrize(
