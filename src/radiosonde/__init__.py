@@ -30,6 +30,7 @@ from radiosonde._api.surface import (
     uninstrument,
 )
 from radiosonde._version import __version__
+from radiosonde.frames import read
 from radiosonde.reference.profile import Reference
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "label",
     "label_app",
     "observe",
+    "read",
     "record",
     "shutdown",
     "stage",

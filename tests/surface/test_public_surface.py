@@ -24,6 +24,7 @@ PUBLIC = [
     "label",
     "label_app",
     "observe",
+    "read",
     "record",
     "shutdown",
     "stage",

@@ -7,7 +7,7 @@ are integer nanoseconds since the Unix epoch (event time) with an ISO 8601 twin 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -193,7 +193,7 @@ class Mark:
     author: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Finding:
     """One thing that is wrong.
 
@@ -228,7 +228,7 @@ class Finding:
     confidence: Confidence
     evidence: tuple[Evidence, ...] = ()
     next_steps: tuple[NextStep, ...] = ()
-    figures: tuple[Figure, ...] = field(default=(), repr=False)
+    figures: tuple[Figure, ...] = ()
     responsible: Responsible | None = None
     opened_ns: int | None = None
     id: str = ""
@@ -236,6 +236,16 @@ class Finding:
     state: State = "open"
     mark: Mark | None = None
     impact: Impact | None = None
+
+    def __repr__(self) -> str:
+        from radiosonde.diagnose.notebook import finding_words
+
+        return f"<{finding_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        from radiosonde.diagnose.notebook import finding_html
+
+        return finding_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and numbers, as in the document of a diagnosis."""
@@ -348,7 +358,7 @@ class QualityFigure:
     mixed: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Diagnosis:
     """The whole answer.
 
@@ -407,6 +417,16 @@ class Diagnosis:
         """Every incident, the open ones first, then by the time of its onset, the latest first."""
         known = [finding for finding in (*self.findings, *self.muted, *self.notes) if finding.id]
         return tuple(sorted(known, key=lambda each: (each.onset.ended_ns is not None, -each.onset.at_ns, each.id)))
+
+    def __repr__(self) -> str:
+        from radiosonde.diagnose.notebook import diagnosis_words
+
+        return f"<{diagnosis_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        from radiosonde.diagnose.notebook import diagnosis_html
+
+        return diagnosis_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and numbers; schema `SCHEMA`."""

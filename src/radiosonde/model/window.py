@@ -24,6 +24,7 @@ from radiosonde.model.fields import BYTES, FLAG, FLOAT, INT, TEXT, UINT, Merge, 
 from radiosonde.model.lost import LostCounts
 from radiosonde.model.runtime import RuntimeCounts
 from radiosonde.model.series import SeriesKey
+from radiosonde.model.window_words import window_html, window_words
 
 LAGS = ("1h", "1d", "7d", "inf")
 """Coarse label-lag classes: a label that came within 1 hour, 1 day, 7 days, or later."""
@@ -430,7 +431,7 @@ class LabelCounts:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Window:
     """Everything counted for one series in ``[start_ns, end_ns)`` of event time by one process.
 
@@ -475,3 +476,9 @@ class Window:
         """Whether this part holds only sketches: a store keeps those of many windows in one (`radiosonde.store.compact`)."""
         features = self.features
         return self.calls == 0 and self.labels is None and features is not None and not features.cells.any()
+
+    def __repr__(self) -> str:
+        return f"<{window_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return window_html(self)

@@ -80,7 +80,7 @@ class OutputProfile:
     value_edges: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reference:
     """A reference profile. Make one with `Reference.fit`, read one with `Reference.load`.
 
@@ -112,6 +112,16 @@ class Reference:
         # Here, and not where profiles are fitted: one that was written by an earlier version, or made by hand, holds values too.
         if any(feature.pii for feature in self.features):
             object.__setattr__(self, "features", tuple(without_values(each, self.rows) for each in self.features))
+
+    def __repr__(self) -> str:
+        from radiosonde.reference.words import reference_words
+
+        return f"<{reference_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        from radiosonde.reference.words import reference_html
+
+        return reference_html(self)
 
     @property
     def grid_id(self) -> str:
