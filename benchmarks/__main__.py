@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = []
     for part in options.parts or PARTS:
         print(f"measuring {part}: {PARTS[part][1]} ...", file=sys.stderr, flush=True)
-        figures = _measure(PARTS[part][0], options.rounds)
+        figures = _measure(PARTS[part][0], options.rounds, options.first_seed)
         if not figures:
             return 2
         for figure in figures:
@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rounds = f"interleaved rounds (default: {ROUNDS}; peers: {_rounds.ROUNDS})"
     parser.add_argument("--rounds", type=int, help=rounds)
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="first seed of simulations (default: 0)")
     parser.add_argument(
         "--out", type=Path, default=_table.RESULTS, metavar="DIR", help="folder of the raw distributions"
     )
@@ -133,8 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(module: str, rounds: int) -> list[Figure]:
-    command = [sys.executable, "-m", "benchmarks._part", module, str(rounds)]
+def _measure(module: str, rounds: int, first_seed: int) -> list[Figure]:
+    command = [sys.executable, "-m", "benchmarks._part", module, str(rounds), str(first_seed)]
     root = Path(__file__).parents[1]
     done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
     if done.returncode:

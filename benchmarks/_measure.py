@@ -59,6 +59,15 @@ class Figure:
         return float(low), float(high)
 
 
+first_seed = 0
+"""The first seed of simulations; set by ``--first-seed``, for draws that nothing was developed with."""
+
+
+def seeds(count: int) -> range:
+    """Return the seeds of *count* draws."""
+    return range(first_seed, first_seed + count)
+
+
 def interleave(arms: Mapping[str, Callable[[], float]], rounds: int, *, laps: int = 5) -> dict[str, list[float]]:
     """Run the arms in turns; return what each said, round by round."""
     order = list(arms)

@@ -7,12 +7,15 @@ import importlib
 import json
 import sys
 
+from benchmarks import _measure
 
-def main(module: str, rounds: int) -> None:
+
+def main(module: str, rounds: int, first_seed: int) -> None:
     """Measure the part in *module*; one line of JSON per figure, as soon as it is known."""
+    _measure.first_seed = first_seed
     for figure in importlib.import_module(f"benchmarks.{module}").measure(rounds):
         print(json.dumps(dataclasses.asdict(figure)), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

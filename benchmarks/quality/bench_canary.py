@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks._measure import Figure
+from benchmarks._measure import Figure, seeds
 from benchmarks.quality.incidents import canary as rollouts
 from radiosonde.diagnose.canary import MARGINS, judge_rollout, make_rollout
 from radiosonde.diagnose.canary.measures import Measure, measure_of_shares
@@ -50,7 +50,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     """Yield the figures of healthy rollouts, of the bad cohort, and of a fault of each measure."""
     yield from _healthy(rounds)
     for name, base, added in STRENGTHS:
-        named = [_bad_cohort(seed, base, added) for seed in range(SEEDS)]
+        named = [_bad_cohort(seed, base, added) for seed in seeds(SEEDS)]
         rows = [each.rows for each in named]
         words = (
             "all of its calls fail"
@@ -63,10 +63,26 @@ def measure(rounds: int) -> Iterator[Figure]:
             absolute=f"90 % within {np.quantile(rows, 0.9):,.0f}; exact {exact} of {SEEDS}; no test names 90 % before {fewest_rows(base, added):,.0f}".replace(",", " "),
         )  # fmt: skip
     for subject, fault in ARMS.items():
-        reports = [_rollout("steady", seed, fault, 180) for seed in range(max(rounds // 3, 3))]
+        reports = [_rollout("steady", seed, fault, 180) for seed in seeds(max(rounds // 3, 3))]
         right = [[each.subject for each in report.worse] == [subject] for report in reports]
         yield Figure(f"canary-kind-{subject}", f"rollouts of three hours in which {subject} and nothing else is called worse", [float(np.mean(right))], unit="of 1")  # fmt: skip
+    yield _after_a_slow_hour(rounds)
     yield _forecast(rounds)
+
+
+def _after_a_slow_hour(rounds: int) -> Figure:
+    """Say within how many minutes a new version that is 1.4 times as slow is named, after an hour in which both were eight times as slow."""
+    minutes = []
+    for seed in seeds(max(rounds, 3)):
+        rng = np.random.default_rng((seed, 79))
+        world = rollouts.slow_hour(rng, 6, 180, factor=8.0, calls=float(rng.choice([600, 1500])))
+        made = rollouts.windows(rng, world, rollouts.Fault(slower=1.4, start=90))
+        judged = [each for each in judge_rollout(make_rollout(made, None, None), MARGINS).worse if each.subject == "latency"]  # fmt: skip
+        begin_ns = min(window.start_ns for window in made) + (60 + 90) * 60_000_000_000
+        took = [(place.decided_ns - begin_ns) // 60_000_000_000 for each in judged for place in each.places]
+        minutes.append(min((each for each in took if each >= 0), default=99))
+    named = sum(each < 99 for each in minutes)
+    return Figure("canary-slow-hour", "minutes until a slowdown by 1.4 is named, after an hour with both versions 8 times as slow", minutes, unit="min", absolute=f"{named} of {len(minutes)} named within 90")  # fmt: skip
 
 
 def fewest_rows(base: float, added: float) -> int:
@@ -93,7 +109,7 @@ def _tails(rows: int, rate: float) -> NDArray[np.float64]:
 
 def _healthy(rounds: int) -> Iterator[Figure]:
     families = list(rollouts.WORLDS)
-    reports = [_rollout(families[seed % len(families)], seed, rollouts.Fault(), 180) for seed in range(22 * rounds)]
+    reports = [_rollout(families[seed % len(families)], seed, rollouts.Fault(), 180) for seed in seeds(22 * rounds)]
     worse = [report for report in reports if report.worse or report.is_mismatch]
     kinds = sorted(
         {each.subject for report in worse for each in report.worse}
@@ -108,7 +124,7 @@ def _healthy(rounds: int) -> Iterator[Figure]:
     )
     decided = [report.status == "promote" for report in reports]
     yield Figure("canary-promoted", "healthy rollouts of 3 h that are promoted", [float(np.mean(decided))], unit="of 1")
-    wide = [seed for seed in range(22 * rounds) if _wide_null(families[seed % len(families)], seed)]
+    wide = [seed for seed in seeds(22 * rounds) if _wide_null(families[seed % len(families)], seed)]
     yield _rate(
         "canary-null-57",
         "healthy rollouts of 8 h with 57 cohorts, failures called worse",
@@ -199,7 +215,7 @@ def _bad_cohort(seed: int, base: float, added: float) -> Named:
 def _forecast(rounds: int) -> Figure:
     """Say how many rows it really took until no difference was shown, over the forecast after twenty minutes."""
     ratios = []
-    for seed in range(2 * rounds):
+    for seed in seeds(2 * rounds):
         rng = np.random.default_rng((seed, 73))
         world = rollouts.World(np.full((6, 400), 100.0), np.full(400, 0.1), np.full((6, 400), 0.01))
         made, none = rollouts.counts(rng, world), np.zeros((6, 0), np.int64)

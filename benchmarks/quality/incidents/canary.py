@@ -94,8 +94,19 @@ def seasonal(rng: np.random.Generator, cohorts: int, minutes: int) -> World:
     return replace(world, calls=world.calls * day, failing=np.clip(world.failing * level, 0, 1), median_s=0.01 * level)
 
 
+def slow_hour(
+    rng: np.random.Generator, cohorts: int, minutes: int, *, factor: float = 0.0, calls: float = 0.0
+) -> World:
+    """Both versions are three or eight times as slow for an hour, from minute 30 on."""
+    world = _flat(rng, cohorts, minutes)
+    median = world.median_s.copy()
+    median[30:90] *= factor or float(rng.choice([3, 8]))
+    served = world.calls * calls / world.calls[:, 0].sum() if calls else world.calls
+    return replace(world, calls=served, median_s=median)
+
+
 WORLDS: dict[str, Callable[[np.random.Generator, int, int], World]] = {
-    world.__name__: world for world in (steady, bad_hours, unlike, ramped, retried, seasonal)
+    world.__name__: world for world in (steady, bad_hours, unlike, ramped, retried, seasonal, slow_hour)
 }
 
 

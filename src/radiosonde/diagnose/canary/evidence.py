@@ -40,6 +40,9 @@ _LATER_POWER, _LATER_SUM = 1.1, 10.5845
 """The power, and the sum of ``s ** -1.1`` over all positive integers: zeta(1.1), rounded up."""
 
 _PRIOR_VARIANCE, _FEW_STEPS, _DOUBT = 20.0, 10, 0.5
+_LEVEL_STEPS = 20
+"""Steps whose mean is the present difference of the arms. With all steps, a fault that begins late would be dispersion for hours."""
+_COMMON = 2.5
 _CELLS = 4_000_000
 
 
@@ -68,17 +71,25 @@ class PlaceEvidence(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Baseline of the old version before the first step.
+    """What is known of both versions beside the counts of each step.
 
     Attributes:
-        hits: its events, by stratum.
+        hits: events of the old version before the first step, by stratum.
         trials: its trials.
         clusters: `cluster_sums` of its events.
+        last: events of the new and of the old version in the step before each step, by the bound of the step itself, shape
+            (strata, steps) each; None if the bound of all steps is the same.
     """
 
     hits: NDArray[np.int64]
     trials: NDArray[np.int64]
     clusters: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    last: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+
+def _nothing(arms: Arms) -> Known:
+    none = np.zeros(arms.hits.shape[0], dtype=np.int64)
+    return Known(none, none)
 
 
 def cluster_sums(hits: Numbers) -> tuple[float, float, float]:
@@ -88,21 +99,20 @@ def cluster_sums(hits: Numbers) -> tuple[float, float, float]:
     return float(((later - last) ** 2).sum()), float(sums.sum()), float((sums > 0).sum())
 
 
-def dispersions(
-    arms: Arms, members: NDArray[np.bool_], clusters: tuple[float, float, float] = (0.0, 0.0, 0.0)
-) -> Numbers:
+def dispersions(arms: Arms, members: NDArray[np.bool_], known: Known | None = None) -> Numbers:
     """Return the dispersion of each place as known before each step, at least 1, shape (places, steps).
 
     The larger of two. One is from the Mantel-Haenszel residuals of the steps, of each place and of all strata, over their hypergeometric
-    variance: a minute that is bad for one version shows there. The other is from the old version alone, which has most of the calls:
+    variance: a minute that is bad for one version shows there. The other is from the old version, which has most of the calls:
     requests that are retried show in the squared differences of successive steps of a stratum over their sums (von Neumann), independently
     of slow changes of its rate.
 
     Args:
         arms: counts of the new version and of the old one.
         members: strata of each place, shape (places, strata); the first place is the whole.
-        clusters: `cluster_sums` of the old version's events before the first step.
+        known: what is known beside them; None for nothing.
     """
+    known = known or _nothing(arms)
     hits, trials = arms.hits + arms.rest_hits, arms.trials + arms.rest_trials
     share = arms.trials / np.maximum(trials, 1)
     residual = arms.hits - hits * share
@@ -111,38 +121,70 @@ def dispersions(
     ratio = dispersion_before(weights @ residual, weights @ variance)
     return np.asarray(
         np.maximum.reduce(
-            [ratio, np.broadcast_to(ratio[:1], ratio.shape), np.broadcast_to(_clusters(arms, clusters), ratio.shape)]
+            [ratio, np.broadcast_to(ratio[:1], ratio.shape), np.broadcast_to(_clusters(arms, known), ratio.shape)]
         )
     )
 
 
-def _clusters(arms: Arms, known: tuple[float, float, float]) -> Numbers:
-    """Return the dispersion of the old version's events, as known before each step, shape (1, steps)."""
-    hits = arms.rest_hits.astype(np.float64)
-    last = np.concatenate([hits[:, :1], hits[:, :-1]], axis=1)
-    sums = hits + last
-    sums[:, 0] = 0
-    return _ratio(((hits - last) ** 2).sum(axis=0)[None], sums.sum(axis=0)[None], (sums > 0).sum(axis=0)[None], known)
+def _clusters(arms: Arms, known: Known) -> Numbers:
+    """Return the dispersion of the old version's events, as known before each step, shape (1, steps).
+
+    A change that both versions make in the same step, as when an hour begins in which all calls are slow, is no cluster. Where the
+    differences of the two versions agree, certainly by `_COMMON` standard errors, their product is taken off the square: it has the
+    expectation of what is common, and zero if nothing is.
+    """
+    new, new_sums = _differences(arms.hits, None if known.last is None else known.last[0])
+    old, sums = _differences(arms.rest_hits, None if known.last is None else known.last[1])
+    tried, old_tried = (part + _shifted(part) for part in (arms.trials, arms.rest_trials))
+    squares = (old**2).sum(axis=0)
+    agreed = (old * new).sum(axis=0) >= _COMMON * np.sqrt((old**2 * new_sums).sum(axis=0))
+    common = (old * new * old_tried / np.maximum(tried, 1)).sum(axis=0)
+    squares = np.where(agreed, np.maximum(squares - common, 0.0), squares)
+    return _ratio(squares[None], sums.sum(axis=0)[None], (sums > 0).sum(axis=0)[None], known.clusters)
+
+
+def _differences(hits: NDArray[np.int64], last: NDArray[np.int64] | None) -> tuple[Numbers, Numbers]:
+    """Return the differences of successive steps of *hits*, and their sums; both 0 at the first step."""
+    before = _shifted(hits) if last is None else last
+    difference, sums = (hits - before).astype(np.float64), (hits + before).astype(np.float64)
+    difference[:, :1] = sums[:, :1] = 0
+    return difference, sums
+
+
+def _shifted(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return *table* one step later, with the first step twice."""
+    return np.concatenate([table[:, :1], table[:, :-1]], axis=1)
 
 
 def dispersion_before(residual: Numbers, variance: Numbers) -> Numbers:
     """Return the dispersion of *residual* as known before each step, at least 1; shapes (places, steps)."""
-    return _ratio(_squares(residual, variance), variance, (variance > 0).astype(np.float64))
+    level = _lately(residual), _lately(variance)
+    of_level = variance / np.where(level[1] > 0, level[1], np.inf)  # the mean of a few steps errs, too
+    squares = _squares(residual, variance, level) / (1 + of_level)
+    return _ratio(squares, variance, (variance > 0).astype(np.float64))
 
 
 def cautious_dispersion(residual: Numbers, variance: Numbers) -> Numbers:
     """Return the same plus twice its standard error, and infinity before it is known: for tests that are not urgent."""
     counted = _before((variance > 0).astype(np.float64))
     total = _before(variance) + _PRIOR_VARIANCE
-    ratio = (_before(_squares(residual, variance)) + _PRIOR_VARIANCE) / total
+    level = _before(residual), _before(variance)
+    ratio = (_before(_squares(residual, variance, level)) + _PRIOR_VARIANCE) / total
     raised = np.maximum(ratio * (1 + 2 * np.sqrt(1 / total + 2 / np.maximum(counted, 1))), 1.0)
     return np.asarray(np.where(counted >= _FEW_STEPS, raised, np.inf), dtype=np.float64)
 
 
-def _squares(residual: Numbers, variance: Numbers) -> Numbers:
-    """Return the squares of *residual* around its running mean: a difference between the arms is not dispersion."""
-    drift = _before(residual) / np.maximum(_before(variance), 1e-9)
+def _squares(residual: Numbers, variance: Numbers, level: tuple[Numbers, Numbers]) -> Numbers:
+    """Return the squares of *residual* around its *level*, sums of both before each step: a difference between the arms is not dispersion."""
+    drift = level[0] / np.maximum(level[1], 1e-9)
     return np.asarray((residual - variance * drift) ** 2, dtype=np.float64)
+
+
+def _lately(table: Numbers) -> Numbers:
+    """Return the sums over the `_LEVEL_STEPS` steps before each step."""
+    before = _before(table)
+    earlier = np.concatenate([np.zeros((table.shape[0], _LEVEL_STEPS)), before], axis=1)[:, : table.shape[1]]
+    return np.asarray(before - earlier, dtype=np.float64)
 
 
 def _ratio(
@@ -169,10 +211,8 @@ def place_evidence(
         known: baseline of the old version before the first step.
         weight: weight of a counted trial.
     """
-    if known is None:
-        nothing = np.zeros(arms.hits.shape[0], dtype=np.int64)
-        known = Known(nothing, nothing)
-    scale = np.maximum(dispersions(arms, members, known.clusters), weight)
+    known = known or _nothing(arms)
+    scale = np.maximum(dispersions(arms, members, known), weight)
     gains = log_increments(arms, RATIOS, (known.hits, known.trials))
     served = (arms.trials + arms.rest_trials).sum(axis=0)
     is_guess = served.cumsum() - served + known.trials.sum() < served
@@ -217,7 +257,7 @@ def likely_start(gains: Numbers) -> tuple[int, int, int]:
 
 def _before(table: Numbers) -> Numbers:
     """Return the sums over the steps before each step."""
-    return np.asarray(table.cumsum(axis=1) - table, dtype=np.float64)
+    return np.concatenate([np.zeros((table.shape[0], 1)), table.cumsum(axis=1)[:, :-1]], axis=1)
 
 
 def _beginnings(steps: int) -> Numbers:

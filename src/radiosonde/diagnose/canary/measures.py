@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -157,9 +157,25 @@ def _confidence(rollout: Rollout, margin: float) -> Measure | None:
     # For a model that is nearly always sure, the lowest non-empty bin is used.
     bounds = np.maximum(bounds, int(np.flatnonzero(total)[0]) + 1)
     bounds = np.minimum(bounds, CONFIDENCE_BINS - 1)
-    unsure = rollout.counted(lambda w, step: int(w.output.confidence[:, : bounds[step]].sum()))
+    unsure, last = _by_bound(rollout, bounds, lambda w, bound: int(w.output.confidence[:, :bound].sum()))
     rows = rollout.counted(lambda w, _: int(w.output.confidence.sum()))
-    return measure_of_shares("confidence", margin, [unsure], [rows], _weight(rollout)) if rows[0].any() else None
+    if not rows[0].any():
+        return None
+    made = measure_of_shares("confidence", margin, [unsure], [rows], _weight(rollout))
+    return replace(made, known=made.known._replace(last=last))
+
+
+def _by_bound(
+    rollout: Rollout, bounds: Counts, count: Callable[[Window, int], int]
+) -> tuple[tuple[Counts, Counts, Counts], tuple[Counts, Counts]]:
+    """Return what `Rollout.counted` does of *count* by the bound of each step, and `Known.last`."""
+    hits = rollout.counted(lambda window, step: count(window, int(bounds[step])))
+    later = np.append(bounds[1:], bounds[-1])
+    next_hits = rollout.counted(lambda window, step: count(window, int(later[step])))
+    new, old = (
+        np.concatenate([own[:, :1], part[:, :-1]], axis=1) for own, part in zip(hits[:2], next_hits[:2], strict=True)
+    )
+    return hits, (new, old)
 
 
 def _clusters(hits: list[tuple[Counts, Counts, Counts]]) -> tuple[float, float, float]:
@@ -248,7 +264,7 @@ def _latency(rollout: Rollout, margin: float) -> Measure:
     steps = _margin_steps(margin, float(LATENCY.upper_bounds_s()[_bounds(history[:1], _TAIL, total)[0]]))
     shifts = np.array(sorted({sign * shift for shift in (*_SHIFTS, steps) for sign in (-1, 1)} | {0}))
     limits = np.array([-steps, (steps + 1) // 2, steps])
-    slow = rollout.counted(lambda w, step: int(w.latency.counts[bounds[step] + 1 :].sum()))
+    slow, last = _by_bound(rollout, bounds, lambda w, bound: int(w.latency.counts[bound + 1 :].sum()))
     calls = rollout.counted(lambda w, _: int(w.latency.counts.sum()))
     arms = Arms(slow[0], calls[0], slow[1], calls[1])
     both = _served_by_both(arms)
@@ -266,7 +282,7 @@ def _latency(rollout: Rollout, margin: float) -> Measure:
     rows = np.arange(len(rollout.cohorts))
     tails /= max(float(arms.rest_trials[both].sum()), 1.0)
     return Measure(
-        "latency", arms, Known(slow[2].sum(axis=1), calls[2].sum(axis=1), _clusters([slow])), rows, float(2 ** (steps / _OCTAVE)), shifts * np.log(2.0) / _OCTAVE,
+        "latency", arms, Known(slow[2].sum(axis=1), calls[2].sum(axis=1), _clusters([slow]), last), rows, float(2 ** (steps / _OCTAVE)), shifts * np.log(2.0) / _OCTAVE,
         np.zeros(shifts.size), (beyond[0], beyond[1]), (at_limits[0], at_limits[1]), (tails[0], tails[1]),
         np.zeros(rows.size, dtype=np.int64), (_quantile(rollout, is_new=False), _quantile(rollout, is_new=True)),
     )  # fmt: skip

@@ -321,7 +321,7 @@ def _limit_evidence(measure: Measure) -> tuple[float, float]:
 
 def _scale(measure: Measure) -> Numbers:
     return np.asarray(
-        np.maximum(dispersions(measure.arms, measure.both[None], measure.known.clusters)[0], measure.weight),
+        np.maximum(dispersions(measure.arms, measure.both[None], measure.known)[0], measure.weight),
         dtype=np.float64,
     )
 

@@ -54,6 +54,40 @@ def test_requests_that_are_tried_again_are_worth_one(size, low, high):
     assert ratio[0] == 1
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("strata", [1, 6])
+@pytest.mark.parametrize(("usual", "bad"), [(0.01, 0.9), (0.001, 0.3), (0.05, 1.0)])
+def test_an_hour_that_is_bad_for_both_versions_is_no_cluster(usual, bad, strata, share):
+    """Two changes of the rate, in the same steps for both, leave the dispersion small; with every difference counted as a cluster it is up to 40."""
+    rng = np.random.default_rng(12)
+    rate = np.where((np.arange(180) >= 60) & (np.arange(180) < 120), bad, usual)
+    trials, old_trials = (np.full((strata, 180), round(part * 3000 / strata)) for part in (share, 1 - share))
+    hits, old_hits = (rng.binomial(part, rate) for part in (trials, old_trials))
+    ratio = dispersions(Arms(hits, trials, old_hits, old_trials), np.ones((1, strata), dtype=bool))[0]
+    assert ratio[[-1, 100]].max() <= 3.5
+
+
+@pytest.mark.parametrize(("size", "least"), [(20, 3.0), (200, 90.0)])
+def test_bursts_of_the_old_version_alone_are_clusters(size, least):
+    """Ten minutes in which one request of the old version is tried again and again count, whatever the new version does meanwhile."""
+    rng = np.random.default_rng(13)
+    trials, old_trials = np.full((3, 180), 100), np.full((3, 180), 900)
+    hits, old_hits = rng.binomial(trials, 0.002), rng.binomial(old_trials, 0.002)
+    old_hits[1, 10:180:17] += size
+    ratio = dispersions(Arms(hits, trials, old_hits, old_trials), np.ones((1, 3), dtype=bool))[0]
+    assert ratio[-1] >= least
+
+
+def test_a_difference_that_begins_late_is_no_dispersion():
+    """Three times the failures of the new version, after two healthy hours, are a difference and no noise."""
+    rng = np.random.default_rng(14)
+    trials, old_trials = np.full((2, 240), 200), np.full((2, 240), 1800)
+    rate = np.where(np.arange(240) < 120, 0.01, 0.03)
+    hits, old_hits = rng.binomial(trials, rate), rng.binomial(old_trials, 0.01)
+    ratio = dispersions(Arms(hits, trials, old_hits, old_trials), np.ones((1, 2), dtype=bool))[0]
+    assert ratio[140:].max() <= 2.5
+
+
 def test_the_dispersion_of_a_step_is_known_before_it():
     """Counts of a step do not change its divisor: otherwise the product would not be an e-process."""
     rng = np.random.default_rng(9)

@@ -100,6 +100,19 @@ def test_a_slow_hour_of_both_versions_hides_no_slower_version(factor, first, min
     assert [each.subject for each in report.worse] == (["latency"] if slower > 1 else [])
 
 
+@pytest.mark.parametrize("cohorts", [1, 6])
+@pytest.mark.parametrize("factor", [3.0, 8.0, 30.0])
+def test_after_a_slow_hour_of_both_versions_a_mild_slowdown_is_named(factor, cohorts):
+    """A new version that is 1.4 times as slow from the end of the hour on is named within the hour, of one cohort as of several."""
+    rng = np.random.default_rng(51)
+    made = world(150, calls=1200.0, cohorts=cohorts)
+    median = made.median_s.copy()
+    median[30:90] *= factor
+    report = judged(rollouts.windows(rng, replace(made, median_s=median), rollouts.Fault(slower=1.4, start=90)))
+    assert [each.subject for each in report.worse] == ["latency"]
+    assert [place.cohort for place in report.worse[0].places] == [""]
+
+
 @pytest.mark.parametrize("unsure", [0.0, 0.15])
 def test_two_unsure_hours_of_both_versions_hide_no_less_sure_version(unsure):
     """Inputs that nobody is sure of come for two hours; a version that is less sure afterwards is named within 22 minutes."""
