@@ -71,7 +71,7 @@ class PlaceEvidence(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of both versions beside the counts of each step.
+    """Baseline of the old version before the first step, and counts by the bound of the next step.
 
     Attributes:
         hits: events of the old version before the first step, by stratum.
@@ -110,7 +110,7 @@ def dispersions(arms: Arms, members: NDArray[np.bool_], known: Known | None = No
     Args:
         arms: counts of the new version and of the old one.
         members: strata of each place, shape (places, strata); the first place is the whole.
-        known: what is known beside them; None for nothing.
+        known: baseline before the first step; None for none.
     """
     known = known or _nothing(arms)
     hits, trials = arms.hits + arms.rest_hits, arms.trials + arms.rest_trials

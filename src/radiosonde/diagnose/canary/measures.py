@@ -168,7 +168,7 @@ def _confidence(rollout: Rollout, margin: float) -> Measure | None:
 def _by_bound(
     rollout: Rollout, bounds: Counts, count: Callable[[Window, int], int]
 ) -> tuple[tuple[Counts, Counts, Counts], tuple[Counts, Counts]]:
-    """Return what `Rollout.counted` does of *count* by the bound of each step, and `Known.last`."""
+    """Return the counts by the bound of each step, as `Rollout.counted` does, and `Known.last`."""
     hits = rollout.counted(lambda window, step: count(window, int(bounds[step])))
     later = np.append(bounds[1:], bounds[-1])
     next_hits = rollout.counted(lambda window, step: count(window, int(later[step])))
