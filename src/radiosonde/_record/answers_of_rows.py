@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._record.outputs import CONFIDENCES, LABELS, SCORES
+from radiosonde._record.row_counts import CONFIDENCES, LABELS, SCORES
 from radiosonde._record.shapes import attribute_names
 
 

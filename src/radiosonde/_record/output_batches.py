@@ -21,16 +21,13 @@ from radiosonde._guard import Guard
 from radiosonde._record.answers_of_rows import LabelColumn, ScoreColumn, answers_of_rows
 from radiosonde._record.blocks import first_row
 from radiosonde._record.outputs import (
-    CONFIDENCES,
-    LABELS,
     NAN,
     PROBABILITY_SLACK,
-    SCORES,
     UNREADABLE,
     OutputReader,
     Summary,
 )
-from radiosonde._record.row_counts import SUM_SLACK
+from radiosonde._record.row_counts import CONFIDENCES, LABELS, SCORES, SUM_SLACK
 from radiosonde._record.shapes import Form, as_array, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
@@ -383,10 +380,8 @@ def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | Sequence
         return value.tolist() if value.ndim == 1 else _dense(np.ma.filled(value.astype(np.float64), NAN))
     if isinstance(value, np.ndarray):
         return _dense(value)
-    if names is None and (lists := getattr(value, "to_pylist", None) or getattr(value, "to_list", None)):
-        nulls = getattr(value, "null_count", 0)
-        if nulls() if callable(nulls) else nulls:  # as an array whole numbers would be floats, and text would raise
-            return list(items_of(lists()))
+    if names is None and (listed := _with_nulls(value)) is not None:
+        return listed
     if hasattr(value, "to_pylist"):
         return _dense(np.asarray(value))
     if hasattr(value, "to_numpy"):
@@ -395,6 +390,26 @@ def _entries(value: Any, names: Sequence[str] | None) -> NDArray[Any] | Sequence
     if form is Form.SEQUENCE:
         return value  # type: ignore[no-any-return] # not copied: a list of millions takes more than a batch may
     return _dense(as_array(value)) if form is Form.ARRAY else None
+
+
+def _with_nulls(value: Any) -> list[Any] | None:
+    """Return the answers of a column with missing entries, which are None; None for a column without, or no column.
+
+    As an array its whole numbers would be floats, and text would raise.
+    """
+    lists = getattr(value, "to_pylist", None) or getattr(value, "to_list", None) or getattr(value, "tolist", None)
+    nulls = getattr(value, "null_count", None)
+    if lists is None:
+        return None
+    if nulls is not None:
+        return list(items_of(lists())) if (nulls() if callable(nulls) else nulls) else None
+    # pandas' own dtypes: nullable numbers, texts and truth values, categories.
+    if not hasattr(type(value), "isna") or isinstance(getattr(value, "dtype", None), np.dtype):
+        return None
+    missing = np.asarray(value.isna())
+    if not missing.any():
+        return None
+    return [None if gone else entry for entry, gone in zip(lists(), missing.tolist(), strict=True)]
 
 
 def _are_flags(array: NDArray[Any]) -> bool:

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
-from radiosonde._record.row_counts import SUM_SLACK, is_pair
+from radiosonde._record.row_counts import CONFIDENCES, LABELS, SCORES, SUM_SLACK, is_pair
 from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, class_text, losses
@@ -53,10 +53,6 @@ PROBABILITY_SLACK: Final = 1e-6
 """How far rounding may carry a probability above 1."""
 
 _EXACT: Final = 1 << 53
-
-LABELS: Final = ("label", "class", "prediction", "predicted", "class_name")
-CONFIDENCES: Final = ("confidence", "probability", "proba")
-SCORES: Final = ("score", "value")
 
 Task = Literal["classification", "regression"]
 

@@ -285,7 +285,7 @@ class RecordWriter:
         inputs = self.inputs
         if not inputs.is_tentative and not isinstance(recorded, Unread):
             return recorded
-        answers = self.recorder.host.guard.attempt(answers_in, result, self.outputs.task)
+        answers = self.recorder.host.guard.attempt(answers_in, result, self.outputs.task, recorded.rows)
         if not isinstance(answers, int) or not 0 < answers <= MOST_ROWS:
             return recorded
         found = recorded

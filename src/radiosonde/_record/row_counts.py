@@ -2,7 +2,7 @@
 
 An iterator, an unknown object or a query shows no rows; a flat list of three numbers is one row or three; a matrix is
 many rows or one image. The number of answers decides. A flat answer of several numbers is one row of probabilities when it
-sums to one, else one answer a row.
+sums to one, else one answer a row. Zeros and a single 1.0 are both: as many as there are rows are one answer a row.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from typing import Any, Final
 
 import numpy as np
 
-from radiosonde._record.shapes import Form, form_of_item, is_scalar, recognise
+from radiosonde._record.shapes import Form, attribute_names, form_of_item, is_scalar, recognise
 from radiosonde.model.classes import bare
 from radiosonde.model.iteration import items_of
 
 SUM_SLACK: Final = 1e-3
 """How far from one the numbers of a distribution may add up to: more than half precision and rounded JSON are off by."""
 
+LABELS: Final = ("label", "class", "prediction", "predicted", "class_name")
+CONFIDENCES: Final = ("confidence", "probability", "proba")
+SCORES: Final = ("score", "value")
+"""Names under which an answer holds its class, the probability of it, and a value."""
+
 _SHOWN = 4096
 """Longest flat answer that may be one row of probabilities."""
 
 
-def answers_in(result: Any, task: str | None = None) -> int | None:
+def answers_in(result: Any, task: str | None = None, rows: int = 1) -> int | None:
     """Return the number of rows of *result*, None if unknown. Exceptions of the result propagate.
 
     Args:
         result: return value of the function.
         task: task of the model; numbers of a regression are neither a label with its confidence nor a distribution.
+        rows: number of rows that the input shows, which decides between two readings of a flat answer.
     """
     if result is None:
         return None
@@ -41,19 +47,22 @@ def answers_in(result: Any, task: str | None = None) -> int | None:
     if form in (Form.FRAME, Form.SPARSE):
         return int(shape[0]) if shape else len(result)
     if form is Form.OBJECT:
-        return 1
+        return _in_mapping({name: getattr(result, name, None) for name in attribute_names(result) or ()})
     if form in (Form.ARRAY, Form.SERIES) and isinstance(shape, (tuple, list)):
         if len(shape) == 1:
-            return _in_flat(result, int(shape[0]), task)
+            return _in_flat(result, int(shape[0]), task, rows)
         return int(shape[0]) if len(shape) else 1
     if form in (Form.SEQUENCE, Form.SERIES, Form.ARRAY) and hasattr(type(result), "__len__"):
-        return _in_sequence(result, task)
+        return _in_sequence(result, task, rows)
     return None
 
 
 def _in_mapping(result: Mapping[Any, Any]) -> int | None:
     if "probabilities" in result:
         return _in_probabilities(result["probabilities"])
+    answer = next((result[name] for name in LABELS + SCORES if result.get(name) is not None), None)
+    if answer is not None and is_scalar(form_of_item(answer)):
+        return 1  # lists beside it are its distribution under another name, its neighbours, or an explanation
     if all(is_scalar(recognise(value)) for value in items_of(result.values())):
         # By name it is one answer; by number or id, as many as the input shows.
         return 1 if all(isinstance(name, str) for name in items_of(result)) else None
@@ -74,11 +83,11 @@ def _in_probabilities(value: Any) -> int | None:
     return len(value) if is_nested else 1
 
 
-def _in_sequence(result: Sequence[Any], task: str | None) -> int | None:
+def _in_sequence(result: Sequence[Any], task: str | None, rows: int) -> int | None:
     count = len(result)
     if not count or not is_scalar(form_of_item(result[0])):
         return count
-    return 1 if task != "regression" and is_pair(result) else _in_flat(result, count, task)
+    return 1 if task != "regression" and is_pair(result) else _in_flat(result, count, task, rows)
 
 
 def is_pair(value: Sequence[Any]) -> bool:
@@ -96,11 +105,13 @@ def is_pair(value: Sequence[Any]) -> bool:
     return isinstance(label, (str, bytes))
 
 
-def _in_flat(result: Any, count: int, task: str | None) -> int:
+def _in_flat(result: Any, count: int, task: str | None, rows: int) -> int:
     if not 1 < count <= _SHOWN or task == "regression":
         return count
     numbers = list(items_of(result.tolist() if hasattr(result, "tolist") else result))
     if not all(type(number) is float or isinstance(number, np.floating) for number in numbers):
         return count
+    if count == rows and max(numbers) == 1.0 and numbers.count(0.0) == count - 1:
+        return count  # classes 0.0 and 1.0 of as many rows, one of which is the second class
     is_distribution = min(numbers) >= 0.0 and abs(sum(numbers) - 1.0) <= SUM_SLACK
     return 1 if is_distribution else count

@@ -158,7 +158,7 @@ def sizes_in(value: Any, form: Form | None = None, depth: int = _DEPTH) -> set[i
     fields = fields_of(value, form)
     entries = [each for each in islice(items_of(fields.values()), _FIELDS) if type(each) not in PLAIN]
     own = {len(fields)} if len(entries) == min(len(fields), _FIELDS) else set()
-    if own and all(type(each) is dict and each.keys() == entries[0].keys() for each in entries):
+    if entries and own and all(type(each) is dict and each.keys() == entries[0].keys() for each in entries):
         own.add(len(entries[0]))  # columns that are mappings by row, as of `DataFrame.to_dict`
     return own.union(*(sizes_in(each, None, depth - 1) for each in entries if depth))
 

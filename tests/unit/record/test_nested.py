@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import joblib
 import pytest
 
 from radiosonde import current
@@ -212,6 +213,24 @@ def through_a_subclass(predict, rows):
         return list(pool.map(predict, rows))
 
 
+def through_an_older_pool(predict, rows):
+    """Use the pool of multiprocessing that has threads, by each of its methods, with a callback by place and by name."""
+    with multiprocessing.pool.ThreadPool(2) as pool:
+        found = [pool.apply(predict, (rows[0],))]
+        pool.apply_async(predict, (rows[1],), {}, found.append).wait()
+        found += pool.map(predict, rows[2:3])
+        found += pool.imap_unordered(predict, rows[3:4])
+        pool.starmap_async(predict, [(rows[4],)] if rows[4:] else [], 1, found.extend).wait()
+        pool.close()
+        pool.join()
+    return found
+
+
+def through_joblib(predict, rows):
+    """Use joblib's threads, which submit all but the first rows from a callback."""
+    return joblib.Parallel(2, "threading", batch_size=1, pre_dispatch=2)(joblib.delayed(predict)(row) for row in rows)
+
+
 def through_to_thread(predict, rows):
     """Have asyncio run them in its own pool."""
 
@@ -222,16 +241,38 @@ def through_to_thread(predict, rows):
 
 
 @pytest.mark.parametrize(
-    "through", [through_submit, through_map, through_a_loop, through_a_subclass, through_to_thread]
+    "through",
+    [
+        through_submit,
+        through_map,
+        through_a_loop,
+        through_a_subclass,
+        through_an_older_pool,
+        through_joblib,
+        through_to_thread,
+    ],
 )
 def test_what_a_cohort_hands_to_a_thread_pool_counts_under_it(through):
     """All five of five, in threads that were there before and in new ones; outside of the scope nothing is left."""
+    rows = [[float(place)] for place in range(5)]
     with fly(cohorts={"plan": ["pro"]}) as rs:
         predict = rs.observe("m")(lambda row: "a")
         with rs.cohort(plan="pro"):
-            assert through(predict, [[float(place)] for place in range(5)]) == ["a"] * 5
-        through(predict, [[1.0]])
-        assert {window.key.cohort: window.calls for window in rs.windows()} == {"plan=pro": 5, "": 1}
+            assert through(predict, rows) == ["a"] * 5
+        through(predict, rows)
+        assert {window.key.cohort: window.calls for window in rs.windows()} == {"plan=pro": 5, "": 5}
+
+
+def test_an_older_pool_passes_on_what_is_raised_and_keeps_pools_of_processes_as_they_are():
+    """The error goes to its callback; the methods of the class that both kinds of pool share are those of the library."""
+    with fly(cohorts={"plan": ["pro"]}) as rs, multiprocessing.pool.ThreadPool(1) as pool:
+        errors = []
+        with rs.cohort(plan="pro"):
+            pool.apply_async(divmod, (7, 0), error_callback=errors.append).wait()
+        pool.close()
+        pool.join()
+        assert [type(error) for error in errors] == [ZeroDivisionError]
+    assert not any(hasattr(getattr(multiprocessing.pool.Pool, name), "__wrapped__") for name in ("apply_async", "imap"))
 
 
 def test_the_event_time_and_the_collector_reach_a_thread_pool_too():
@@ -271,7 +312,7 @@ def test_a_pool_that_a_prediction_uses_is_not_inside_of_it():
         assert calls(rs) == {("m", "stable"): 4}
 
 
-def test_plain_threads_and_other_pools_are_in_no_cohort():
+def test_plain_threads_are_in_no_cohort():
     """Documented limits: a thread may outlive the scope."""
     with fly(cohorts={"plan": ["pro"]}) as rs:
         predict = rs.observe("m")(lambda row: "a")
@@ -279,8 +320,4 @@ def test_plain_threads_and_other_pools_are_in_no_cohort():
             thread = threading.Thread(target=predict, args=([1.0],))
             thread.start()
             thread.join()
-            with multiprocessing.pool.ThreadPool(1) as pool:
-                pool.map(predict, [[1.0]])
-                pool.close()
-                pool.join()
         assert {window.key.cohort for window in rs.windows()} == {""}
