@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -57,6 +58,8 @@ class Case(NamedTuple):
     tasks: int = TASKS
     agent: bool = False
     may_hang: bool = False
+    starter: bool = False
+    needs: str = ""
 
 
 CASES = {
@@ -68,6 +71,11 @@ CASES = {
     "a cold shutdown in the midst of tasks": Case(end=signal.SIGQUIT, task_s=60, tasks=2),
     "threads": Case(("-P", "threads")),
     "one process": Case(("-P", "solo")),
+    "gevent, Radiosonde imported before it patches": Case(("-P", "gevent"), needs="gevent", starter=True),
+    "gevent, a cold shutdown in the midst of tasks": Case(
+        ("-P", "gevent"), end=signal.SIGQUIT, task_s=60, tasks=2, needs="gevent"
+    ),
+    "eventlet, Radiosonde imported before it patches": Case(("-P", "eventlet"), needs="eventlet", starter=True),
     "an agent that a child starts": Case(agent=True),
     # Celery asks the kernel to kill children when their parent ends, and Linux does so when the thread ends that forked them:
     # with a broker like this one, children that replace others are killed by SIGKILL at a warm shutdown. In one of thirty runs, without
@@ -95,7 +103,8 @@ def wait_until(holds: Callable[[], bool], what: Callable[[], str]) -> None:
 @contextmanager
 def working(folder: Path, case: Case, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker with two children; it is ended with all of them in any case."""
-    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "served", "worker", "-c", "2", "--without-gossip",
+    starter = [Path(sys.executable).with_name("opentelemetry-instrument")] if case.starter else []
+    command = [*starter, sys.executable, "-W", "ignore", "-m", "celery", "-A", "served", "worker", "-c", "2", "--without-gossip",
                "--without-mingle", "--without-heartbeat", *case.options]  # fmt: skip
     with (folder / "log").open("w") as log:
         worker = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -111,6 +120,10 @@ def working(folder: Path, case: Case, environment: dict[str, str]) -> Iterator[s
 def test_what_tasks_predicted_is_stored(tmp_path, name):
     """Each task predicts once; the store has as many calls as tasks ran."""
     case = CASES[name]
+    if case.needs:
+        pytest.importorskip("opentelemetry.instrumentation")
+        if importlib.util.find_spec(case.needs) is None:
+            pytest.skip(f"needs {case.needs}")
     queue, store, spool = tmp_path / "queue", tmp_path / "store.sqlite", tmp_path / "spool"
     (queue / "control").mkdir(parents=True)
     (tmp_path / "served.py").write_text(SERVED)
@@ -120,6 +133,7 @@ def test_what_tasks_predicted_is_stored(tmp_path, name):
         "QUEUE": str(queue),
         "PYTHONPATH": str(tmp_path),
         "TASK_S": str(case.task_s),
+        "RADIOSONDE_OTLP": "false",
     }
     if case.agent:
         environment |= {"RADIOSONDE_SPOOL": str(spool), "RADIOSONDE_AGENT": "auto"}

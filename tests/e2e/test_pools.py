@@ -49,6 +49,14 @@ USES = {
     with multiprocessing.get_context("spawn").Pool(2, maxtasksperchild=2) as pool:
         pool.map(job, [20] * 5, chunksize=1)
 """,
+    "processes, forked": """
+    for process in [multiprocessing.get_context("fork").Process(target=job, args=(50,)) for _ in range(2)]:
+        process.start(); process.join()
+""",
+    "processes, from a fork server": """
+    for process in [multiprocessing.get_context("forkserver").Process(target=job, args=(50,)) for _ in range(2)]:
+        process.start(); process.join()
+""",
     "joblib": "    import joblib; joblib.Parallel(2)(joblib.delayed(job)(20) for _ in range(5))",
     "joblib, multiprocessing": "    import joblib; joblib.Parallel(2, 'multiprocessing')(joblib.delayed(job)(20) for _ in range(5))",
     "execv": AGAIN.format(become=f"os.execv({PROGRAM})"),

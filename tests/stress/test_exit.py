@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.slow import mostly_slow
 from tests.stress._scripts import run, stored_calls
 
 
@@ -62,20 +63,80 @@ def test_sigterm_that_exits(tmp_path, where):
         assert calls - int(ended.stdout) in (0, 1)
 
 
-def test_os_exit_loses_but_leaves_a_readable_store(tmp_path):
-    """os._exit runs no handler; data flushed before are there."""
+OS_EXITS = {
+    "the program": "for _ in range(7): predict(ROW)\nos._exit(3)",
+    "after a flush": "predict(ROW)\nrs.flush()\nfor _ in range(6): predict(ROW)\nos._exit(3)",
+    "a thread": "for _ in range(7): predict(ROW)\nthreading.Thread(target=os._exit, args=(3,)).start()\ntime.sleep(60)",
+    "a handler": """
+for _ in range(7): predict(ROW)
+signal.signal(signal.SIGALRM, lambda *_: os._exit(3))
+signal.raise_signal(signal.SIGALRM)
+""",
+    "a finally clause": "try:\n  for _ in range(7): predict(ROW)\n  1 / 0\nfinally: os._exit(3)",
+    "a forked child": """
+child = os.fork()
+if not child:
+    for _ in range(7): predict(ROW)
+    os._exit(3)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""",
+    "a child forked after predictions": """
+for _ in range(4): predict(ROW)
+child = os.fork()
+if not child:
+    for _ in range(3): predict(ROW)
+    os._exit(3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""",
+    "a child forked in a thread": """
+predict(ROW)
+def work():
+    child = os.fork()
+    if not child:
+        for _ in range(6): predict(ROW)
+        os._exit(3)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+threading.Thread(target=work).start()
+""",
+    "a process of multiprocessing": """
+import multiprocessing
+def work():
+    for _ in range(7): predict(ROW)
+    os._exit(3)
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    os._exit(process.exitcode)
+""",
+}
+
+
+@pytest.mark.parametrize("ending", mostly_slow(list(OS_EXITS), ["a handler", "a child forked after predictions"]))
+def test_os_exit_delivers_and_keeps_its_status(tmp_path, ending):
+    """Whoever calls ``os._exit``: seven predictions are stored, and the status is the caller's."""
+    store = tmp_path / "store.db"
+    ended = run(OS_EXITS[ending], store)
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert sum(stored_calls(store).values()) == 7
+
+
+def test_os_exit_of_a_child_that_predicted_nothing_costs_nothing(tmp_path):
+    """The parent's predictions are the parent's; its child imports nothing, opens no store and ends at once."""
     store = tmp_path / "store.db"
     ended = run(
         """
-        for _ in range(10): predict(ROW)
-        rs.flush()
-        for _ in range(1000): predict(ROW)
-        os._exit(3)
+        for _ in range(7): predict(ROW)
+        child = os.fork()
+        if not child:
+            sys.addaudithook(lambda event, args: event in ("import", "sqlite3.connect") and os.write(2, f"{event} {args}".encode()))
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
         """,
         store,
     )
-    assert ended.returncode == 3
-    assert 10 <= sum(stored_calls(store).values()) <= 1010
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sum(stored_calls(store).values()) == 7
 
 
 def test_an_exit_in_the_middle_of_a_flush(tmp_path):

@@ -1,8 +1,7 @@
-"""Exit of pool workers, which run no `atexit` hooks: `multiprocessing` and billiard (Celery).
+"""Exit of workers of billiard's pools, which are Celery's: they report their death to the parent before they end.
 
-Forked children of `multiprocessing` ran finalizers of its own only, before Python 3.14. Workers of billiard's pools, which are
-Celery's, end by ``os._exit`` without even those, at a warm shutdown and when they are recycled; so their last step is wrapped. Nothing is
-imported here: a library that has not been imported has no children.
+The parent may terminate a worker that has reported and has not ended, so the delivery that ``os._exit`` brings would come too late. Their last step,
+which reports, is therefore wrapped. Nothing is imported here: a library that has not been imported has no children.
 """
 
 from __future__ import annotations
@@ -17,24 +16,11 @@ if TYPE_CHECKING:
 
 
 def deliver_before_pools_end(leaving: ProcessExit) -> None:
-    """If this is a child of a pool, deliver before it ends. Again is nothing."""
-    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
-    if process is not None and util is not None and process.parent_process() is not None:
-        _finalize_once("multiprocessing.util", os.getpid(), leaving)
+    """If this is a worker of a pool of billiard's, deliver before it reports its death. A second call changes nothing."""
     process, pool = sys.modules.get("billiard.process"), sys.modules.get("billiard.pool")
-    if process is not None and process.current_process()._parent_pid == os.getppid():  # noqa: SLF001 - has no public name
-        _finalize_once("billiard.util", os.getpid(), leaving)
-        if pool is not None:
-            _deliver_before_exit(pool.Worker, leaving)
-
-
-@functools.lru_cache(maxsize=2)
-def _finalize_once(util: str, pid: int, leaving: ProcessExit) -> None:  # noqa: ARG001 - a child of a child registers again
-    sys.modules[util].Finalize(None, leaving.act, exitpriority=0)
-
-
-def _deliver_before_exit(worker: Any, leaving: ProcessExit) -> None:
-    end = worker._do_exit  # noqa: SLF001 - there is no other place
+    if process is None or pool is None or process.current_process()._parent_pid != os.getppid():  # noqa: SLF001 - has no public name
+        return
+    end = pool.Worker._do_exit  # noqa: SLF001 - there is no other place
     if getattr(end, "delivers", False):
         return
 
@@ -44,4 +30,4 @@ def _deliver_before_exit(worker: Any, leaving: ProcessExit) -> None:
         end(*args, **kwargs)
 
     deliver_and_end.delivers = True  # type: ignore[attr-defined]
-    worker._do_exit = deliver_and_end  # noqa: SLF001
+    pool.Worker._do_exit = deliver_and_end  # noqa: SLF001

@@ -1,7 +1,7 @@
 """The exit of a process: its counts are delivered within a deadline, then it ends in the original way.
 
-A process that becomes another program by ``os.exec*`` ends without either, so the two functions that the others call are wrapped. The call
-may fail and the process continue, so the counts are delivered and nothing is shut down.
+A process that ends by ``os._exit`` or becomes another program by ``os.exec*`` runs neither hooks nor handlers, so these functions are wrapped
+(`radiosonde._pipeline.leaving`). An exec may fail and the process continue, so the counts are delivered and nothing is shut down.
 
 An ordinary exit runs `ProcessExit.act` as an `atexit` hook. A signal that ends the process runs no hook, so `ProcessExit.arm`
 installs a handler where SIGTERM, SIGHUP or SIGINT would take their default action, which is to end the process. The handler delivers and
@@ -40,10 +40,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from radiosonde._clock import NS, monotonic_ns, sleep
 from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
+from radiosonde._pipeline.leaving import wrap_os
 from radiosonde._pipeline.pending_signals import PendingSignals, interrupt_main_thread
 
 ENDING_SIGNALS = tuple(
@@ -123,11 +124,11 @@ class ProcessExit:
     # Signals -----------------------------------------------------------------------------------------------------------
 
     def arm(self) -> None:
-        """Deliver before the process becomes another program, and before a signal ends it by its default action.
+        """Deliver before ``os._exit``, before the process becomes another program, and before a signal ends it by its default action.
 
         Handlers are set in the main thread only.
         """
-        _wrap_exec(self)
+        wrap_os(self.flush, self.act)
         if os.getpid() == 1:
             return
         _wrap_signal(self)
@@ -234,24 +235,6 @@ def _is_in_our_code(frame: FrameType | None) -> bool:
 
 
 _set_handler: Callable[[int, Any], Any] = signal.signal
-
-
-def _wrap_exec(leaving: ProcessExit) -> None:
-    for name in ("execv", "execve"):  # execl, execlp, execvp and the like call these
-        current = getattr(os, name)
-        if getattr(current, "is_radiosonde", False):
-            return
-        setattr(os, name, _flushing_first(leaving, current))
-
-
-def _flushing_first(leaving: ProcessExit, become: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
-    @functools.wraps(become)
-    def flush_and_become(*args: Any, **kwargs: Any) -> NoReturn:
-        leaving.flush()
-        become(*args, **kwargs)
-
-    flush_and_become.is_radiosonde = True  # type: ignore[attr-defined]
-    return flush_and_become
 
 
 def _wrap_signal(leaving: ProcessExit) -> None:
