@@ -166,7 +166,8 @@ class Drawing:
             return st.sampled_from(("", self.grid)) if field.merge is Merge.GIVEN else st.just(self.grid)
         if field.dtype == TEXT:
             return st.sampled_from(("r1", "r2")) if kind.is_exact else TEXTS
-        return {INT: kind.count(), FLOAT: kind.sum(), FLAG: st.booleans()}[field.dtype]
+        words = st.integers(0, 2**64 - 1)
+        return {INT: kind.count(), UINT: words, FLOAT: kind.sum(), FLAG: st.booleans()}[field.dtype]
 
     def _axis(self) -> st.SearchStrategy[Any]:
         """Draw the names or the edges of an axis; the features of labelled cells only where there is a grid."""

@@ -16,13 +16,13 @@ from benchmarks.speed.bench_record import still_flight
 from benchmarks.workloads import BURST, arrays, model, names, reference
 from radiosonde._aggregate.answers import AnswerState
 from radiosonde._aggregate.features import FeatureState
+from radiosonde._aggregate.fingerprinting import FingerprintState
 from radiosonde._aggregate.state import SeriesState
 from radiosonde._aggregate.stream import Stream
 from radiosonde._aggregate.traffic import TrafficState
 from radiosonde._pipeline.ring_consumer import RingConsumer
 from radiosonde._ring.reader import RingReader
 from radiosonde.model import SeriesKey
-from radiosonde.reference.grid import fingerprints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +59,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
     if grid is None:
         raise AssertionError("the workload's reference has a grid")
     headers, rows = block.headers, block.rows
+    prints = FingerprintState(stream, grid.names)
     traffic, answers, consumer = TrafficState(), AnswerState(), RingConsumer(ring, stream, 0)
     settled = FeatureState(stream, grid)
     settled.update(rows)
@@ -78,7 +79,7 @@ def _steps(ring: Ring, block: Block) -> dict[str, tuple[str, Callable[[], object
         "drain-answers": ("drain: classes and confidence", lambda: answers.update_single(headers)),
         "drain-pending": ("drain: rows and cells for labels", lambda: consumer.predictions(block, with_cells=True)),
         "drain-features": ("drain: 30 features into a window that has 1 024 rows", lambda: settled.update(rows)),
-        "drain-fingerprint": ("  of it: fingerprints", lambda: fingerprints(rows)),
+        "drain-fingerprint": ("  of it: fingerprints of features and rows", lambda: prints.update(rows)),
         "drain-sort": ("  of it: copy and sort", lambda: np.array(rows, order="F").sort(axis=0)),
         "drain-cells": ("  of it: cells", lambda: grid.count_sorted(columns)),
         "drain-first-rows": (

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiosonde.reference import FeatureProfile
-from radiosonde.reference.grid import ReferenceGrid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid
 
 NUMBERS = st.sampled_from([-0.0, 0.0, 1.0, 2.0, 2.5, 3.0, 5e-324, 1e308, -1e308]) | st.floats()
 BOUNDS = st.lists(st.sampled_from([-2.0, 0.0, 1.0, 2.5, 3.0, 1e308]), unique=True, max_size=6).map(sorted)
@@ -78,13 +78,12 @@ def test_sorted_columns_count_alike_and_show_where_they_are_finite(case):
 
 
 @given(counted(), st.integers(0, 12))
-def test_counts_and_fingerprints_add_over_any_split(case, cut):
+def test_counts_add_over_any_split(case, cut):
     """Counting two parts and adding equals counting the whole, in row-major and column-major blocks."""
     features, block = case
     grid = ReferenceGrid(features)
     whole = grid.count(np.asfortranarray(block))
     assert (grid.count(block[:cut]) + grid.count(block[cut:])).tolist() == whole.tolist()
-    assert (fingerprints(block[:cut]) + fingerprints(block[cut:])).tolist() == fingerprints(block).tolist()
 
 
 def test_blocks_longer_than_a_chunk_count_every_row():
@@ -100,39 +99,3 @@ def test_blocks_longer_than_a_chunk_count_every_row():
     assert counts[0].tolist() == [first, 5000 - first, 0, 0, 0, 0, 0]
     codes = np.bincount(block[:, 1].astype(int), minlength=4).tolist()
     assert counts[1].tolist() == [*codes[:3], 0, 0, 0, codes[3]]
-
-
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30), st.randoms())
-def test_a_fingerprint_does_not_depend_on_row_order(values, random):
-    """Shuffled rows have the same fingerprint."""
-    shuffled = random.sample(values, len(values))
-    assert fingerprints(np.array([values]).T).tolist() == fingerprints(np.array([shuffled]).T).tolist()
-
-
-@given(st.lists(st.integers(-50, 50), min_size=2, max_size=30), st.data())
-def test_a_fingerprint_sees_changes_that_keep_the_sum(values, data):
-    """Adding to one value what another loses changes the fingerprint unless the multiset stays the same."""
-    other = list(values)
-    i, j = data.draw(st.lists(st.integers(0, len(values) - 1), min_size=2, max_size=2, unique=True))
-    other[i] += 1
-    other[j] -= 1
-    same = sorted(other) == sorted(values)
-    both = [fingerprints(np.array([column], dtype=np.float64).T).tolist() for column in (values, other)]
-    assert (both[0] == both[1]) is same
-
-
-def test_fingerprints_treat_all_nans_as_one_value_and_both_zeros_as_one():
-    """The sign of zero and the payload of NaN do not enter; the column does."""
-    odd_nan = np.array([0xFFF8_0000_0000_1234], dtype=np.uint64).view(np.float64)[0]
-    assert fingerprints(np.array([[np.nan]])).tolist() == fingerprints(np.array([[odd_nan]])).tolist()
-    assert fingerprints(np.array([[0.0]])).tolist() == fingerprints(np.array([[-0.0]])).tolist()
-    first, second = fingerprints(np.array([[1.5, 1.5]])).tolist()
-    assert first != second
-    assert fingerprints(np.empty((0, 3))).tolist() == [0, 0, 0]
-
-
-def test_fingerprints_do_not_write_to_the_block():
-    """The caller's values stay as they were, a column-major block included."""
-    block = np.asfortranarray(np.arange(6, dtype=np.float64).reshape(3, 2))
-    fingerprints(block)
-    assert block.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]

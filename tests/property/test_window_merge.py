@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from radiosonde.errors import MergeError
 from radiosonde.model import FeatureCounts, LabelCounts, Window
 from radiosonde.model.addition import emptied
+from radiosonde.model.fingerprints import fingerprints
 from radiosonde.reference import FeatureProfile
-from radiosonde.reference.grid import ReferenceGrid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid
 from radiosonde.sketches import HllSketch, KllSketch
 from radiosonde.sketches.hll import RELATIVE_ERROR_RATIO
 from radiosonde.sketches.kll import RANK_ERROR_RATIO

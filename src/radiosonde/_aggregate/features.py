@@ -1,7 +1,7 @@
 """Accumulates feature cells, fingerprints and sketches of one series in one window.
 
 Cells count every row with its weight: exactly, if nothing is sampled. KLL sees the same rows unweighted, so a window in which the sampling
-rate changed over-represents one part; it is for exploration. Fingerprints cover the rows of weight one only. Distinct values and frequent
+rate changed over-represents one part; it is for exploration. Fingerprints cover the rows of weight one only, and count them. Distinct values and frequent
 items cost 0.75 us per value where the rest together costs 0.03 (bench_total), so they see at most `SKETCHED_ROWS` rows per window;
 `sketched_rows` holds the number. Each fold uses a quarter of the remaining allowance, so the rows are spread over the window instead of its
 first second. Those rows wait until the window is frozen, and are sketched
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_numbers
+from radiosonde._aggregate.fingerprinting import FingerprintState
 from radiosonde._aggregate.thinning import Thinner
 from radiosonde.model import FeatureCounts
-from radiosonde.reference.grid import ReferenceGrid, fingerprints
+from radiosonde.model.fingerprints import DEFINITION
+from radiosonde.reference.grid import ReferenceGrid
 from radiosonde.sketches import KINDS, KllSketch, is_available
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class FeatureState:
         self._grid = grid
         self._reference = stream.reference
         self._cells = np.zeros((len(grid.names), grid.width), dtype=np.int64)
-        self._fingerprints = np.zeros(len(grid.names), dtype=np.uint64)
+        self._fingerprints = FingerprintState(stream, grid.names)
         self._quantiles = [self._quantile_sketch(position, name) for position, name in enumerate(grid.names)]
         self._sample: list[NDArray[np.float64]] = []
         self._sketched = 0
@@ -96,8 +98,7 @@ class FeatureState:
         self._take_sample(rows)
         coded = self._stream.to_grid(rows)
         if weight == 1:  # of a sample it would identify nothing
-            with np.errstate(over="ignore"):
-                self._fingerprints += fingerprints(coded)
+            self._fingerprints.update(rows)
         # A copy, column by column, because it is sorted: see ReferenceGrid.count_sorted for why sorting pays.
         columns = np.array(coded, order="F")
         columns.sort(axis=0)
@@ -156,10 +157,13 @@ class FeatureState:
             provisional=self._reference.provisional if self._reference else True,
             names=self._grid.names,
             cells=self._cells.copy(),
-            fingerprints=self._fingerprints.copy(),
+            fingerprints=self._fingerprints.columns.copy(),
             sketched_rows=self._sketched,
             counted_rows=self._counted_rows,
             weight_square_sum=self._weight_square_sum,
             failed_cells=self._failed_cells.copy(),
+            row_fingerprint=self._fingerprints.row,
+            fingerprinted_rows=self._fingerprints.rows,
+            fingerprint_definition=DEFINITION,
             sketches=self._serialized() if with_sketches else {},
         )

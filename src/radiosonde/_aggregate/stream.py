@@ -16,8 +16,11 @@ from radiosonde.model import OVERFLOW_CLASS
 from radiosonde.model.bins import LATENCY_EDGES_S
 from radiosonde.model.cells import ABOVE, BELOW, NULL, UNSEEN
 from radiosonde.model.feature_names import number_text
+from radiosonde.model.fingerprints import INVALID_WORD, factors, number_words, text_words
 from radiosonde.reference.grid import ReferenceGrid
 from radiosonde.reference.profile import Reference
+
+_NO_WORDS = np.array([INVALID_WORD], dtype=np.uint64)
 
 
 @dataclass(slots=True)
@@ -63,6 +66,8 @@ class Stream:
     pii: frozenset[str] = field(default_factory=frozenset)
     unseen: dict[str, int] = field(default_factory=dict)
     _grid_codes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    _text_words: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
+    _factors: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     @property
     def identity(self) -> tuple[str, str, tuple[str, ...]]:
@@ -88,6 +93,7 @@ class Stream:
         self.grid = ReferenceGrid.from_reference(reference)
         self.outside = _outside(reference, self.grid)
         self.pii = frozenset(feature.name for feature in reference.features if feature.pii)
+        self._factors = np.zeros(0, dtype=np.uint64)
         self._grid_codes = {} if self.is_open else {
             position: np.empty(0)
             for position, names in enumerate(self.categories)
@@ -137,6 +143,39 @@ class Stream:
         names, found = self.categories[position] or (), self._grid_codes[position]
         if len(found) <= len(names) and self.grid is not None:
             found = self._grid_codes[position] = grid_codes(names, self.grid.codes[position] or {})
+        return found
+
+    def words(self, rows: NDArray[np.float64]) -> NDArray[np.uint64]:
+        """Return the words of all values (`radiosonde.model.fingerprints`), shape (features, rows); they do not depend on the grid."""
+        words = number_words(np.array(rows.T, order="C"))
+        for position, names in enumerate(self.categories):
+            if not names:  # numbers only, so far
+                continue
+            column = rows[:, position]
+            if self.is_open:
+                codes = codes_of(column)
+                is_text = codes >= 0
+            else:
+                is_text = np.isfinite(column)
+                codes = np.where(is_text, column, 0).astype(np.int64)
+            if is_text.any():
+                known = self._words_of(position, names)
+                words[position, is_text] = known[np.minimum(codes[is_text], len(known) - 1)]
+        return words
+
+    def factors(self, names: Sequence[str]) -> NDArray[np.uint64]:
+        """Return the factor of each feature in the hash of a row: by its name, 0 for one with hidden values."""
+        if len(self._factors) != len(names):
+            self._factors = factors(names)
+            self._factors[[name in self.pii for name in names]] = 0
+        return self._factors
+
+    def _words_of(self, position: int, names: Sequence[str]) -> NDArray[np.uint64]:
+        """Return the word of each text by code; the last one is for a code without a name."""
+        found = self._text_words.get(position, _NO_WORDS)
+        if len(found) <= len(names):
+            new = text_words(names[len(found) - 1 :])
+            found = self._text_words[position] = np.concatenate([found[:-1], new, _NO_WORDS])
         return found
 
     def texts(self, position: int, values: NDArray[np.float64]) -> list[str | None] | None:

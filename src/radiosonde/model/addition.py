@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from radiosonde.errors import MergeError
 from radiosonde.model.cells import widened
-from radiosonde.model.fields import CELL, DeclaredField, Merge, declarations, names_first, naming
+from radiosonde.model.fields import CELL, UINT, DeclaredField, Merge, declarations, names_first, naming
+from radiosonde.model.fingerprints import WORD
 
 Group = TypeVar("Group")
 MergeSketches = Callable[[str, list[bytes]], bytes]
@@ -78,7 +79,7 @@ def _sum_rule(kind: type, field: DeclaredField, called: str) -> Rule:
             return lambda values, *_: _sum_tables(values, called)
         return lambda values, *_: _sum_by_key(values)
     if not field.axes:
-        return lambda values, *_: sum(values)
+        return (lambda values, *_: sum(values) % WORD) if field.dtype == UINT else lambda values, *_: sum(values)
     rows = _rows_named_by(kind, field)
     edges = _common_edges_of(kind, field)
 
@@ -106,7 +107,7 @@ def subtract(total: Group, before: Group) -> Group:
         for field in declarations(kind):
             now, then = getattr(total, field.name), getattr(before, field.name)
             if field.merge is Merge.SUM and not field.keys and _rows_named_by(kind, field) is None:
-                grown[field.name] = now - then
+                grown[field.name] = (now - then) % WORD if field.dtype == UINT and not field.axes else now - then
             elif field.merge is Merge.GROUP:
                 grown[field.name] = subtract(now, then)
             elif field.merge is Merge.LARGEST:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model.fields import BYTES, FLAG, FLOAT, INT, TEXT, UINT, Merge, Pool, Stored, counted_group, declared
+from radiosonde.model.fingerprints import DEFINITION
 from radiosonde.model.lost import LostCounts
 from radiosonde.model.runtime import RuntimeCounts
 from radiosonde.model.series import SeriesKey
@@ -168,16 +169,18 @@ class FeatureCounts:
         provisional: True when the grid was made from the first rows seen, not from training data.
         names: feature names, in the order of the rows of *cells*.
         cells: rows per feature and cell, shape (features, body + 4); see `radiosonde.model.cells`.
-        fingerprints: per feature the sum modulo 2**64 of a hash of every value (order-free), shape (features,) uint64;
-            of the rows of weight one, so it identifies the data only where `is_exact`.
+        fingerprints: per feature the sum modulo 2**64 of a hash of every value (`radiosonde.model.fingerprints`), shape (features,)
+            uint64; 0 for a feature whose values are hidden.
         sketched_rows: rows that were fed to the sketches (at most `rows`; the rest was thinned to bound the cost).
         sketches: serialized sketches by (feature, kind); kinds are listed in `radiosonde.sketches.KINDS`. They see the
             sampled rows, unweighted.
         counted_rows: rows that were read. Under load rows are sampled, and the sum of a feature's cells divided by this is the average
             weight. 0: unknown, from a version without it.
         weight_square_sum: sum over these rows of the squared weight.
-        failed_cells: rows of failed calls, by feature and cell; included in *cells*. Same shape, or empty if no call failed. Many failed
-            calls are sampled and weighted.
+        failed_cells: rows of failed calls, included in *cells*; same shape, or empty if none failed. Many are sampled and weighted.
+        row_fingerprint: likewise of each row: it changes if rows exchange values.
+        fingerprinted_rows: rows in the fingerprints: those of weight one.
+        fingerprint_definition: how they were hashed; ``""``: by a former version, or in different ways, so that they cannot be compared.
     """
 
     grid: str = field(
@@ -194,7 +197,7 @@ class FeatureCounts:
         metadata=declared(INT, "feature", "cell", pool=Pool.ESTIMATE, at="features.cells", read_by="diagnose, export")
     )
     fingerprints: NDArray[np.uint64] = field(
-        metadata=declared(UINT, "feature", at="features.fingerprint", read_by="forensics (to come)")
+        metadata=declared(UINT, "feature", at="features.fingerprint", read_by="forensics")
     )
     sketched_rows: int = field(default=0, metadata=declared(INT, at="sketched_rows", read_by="export"))
     sketches: Mapping[tuple[str, str], bytes] = field(
@@ -242,10 +245,15 @@ class FeatureCounts:
             read_by="diagnose",
         ),
     )
+    row_fingerprint: int = field(default=0, metadata=declared(UINT, at="row_fingerprint", read_by="forensics"))
+    fingerprinted_rows: int = field(default=0, metadata=declared(INT, at="fingerprinted_rows", read_by="forensics"))
+    fingerprint_definition: str = field(
+        default="", metadata=declared(TEXT, merge=Merge.SAME, at="fingerprint_definition", read_by="forensics")
+    )
 
     @property
     def is_exact(self) -> bool:
-        """Whether every row was read: then cells are counts, not estimates, and fingerprints identify the data."""
+        """Whether every row was read: then cells are counts, not estimates."""
         return self.weight_square_sum == self.counted_rows
 
     @property
@@ -470,6 +478,14 @@ class Window:
     labels: LabelCounts | None = field(default=None, metadata=counted_group(LabelCounts))
     runtime: RuntimeCounts | None = field(default=None, metadata=counted_group(RuntimeCounts))
     lost: LostCounts | None = field(default=None, metadata=counted_group(LostCounts))
+
+    @property
+    def is_fingerprinted(self) -> bool:
+        """Whether the fingerprints are of the present definition and cover every row: no row was sampled, and none was unreadable."""
+        features = self.features
+        if features is None or features.fingerprint_definition != DEFINITION:
+            return False
+        return features.fingerprinted_rows == _first_row({"cells": features.cells}) >= self.rows
 
     @property
     def is_of_sketches(self) -> bool:

@@ -19,10 +19,11 @@ from radiosonde._version import __version__
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import name_of
 from radiosonde.model.concealed import conceal, key_id
+from radiosonde.model.fingerprints import fingerprints
 from radiosonde.reference._columns import EXACT_VALUES, FeatureFit, counted
 from radiosonde.reference._outcome import OutcomeCount, OutcomeFit, infer_task, regression_profile
 from radiosonde.reference.frames import Column, Numbers, Texts, open_table
-from radiosonde.reference.grid import ReferenceGrid, fingerprints
+from radiosonde.reference.grid import ReferenceGrid
 from radiosonde.reference.profile import FeatureProfile, OutputProfile, Reference, Task, safely_named
 
 if TYPE_CHECKING:

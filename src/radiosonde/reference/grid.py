@@ -206,48 +206,6 @@ class ReferenceGrid:
         return cells
 
 
-def fingerprints(block: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Return an order-free hash of each column: the sum modulo 2**64 of a mix of every value's bits.
-
-    Sums add over any split of the rows, so the fingerprint of a merged window is the sum of its parts, and two sides
-    that saw the same multiset of values agree in any order; one changed value is detected (except with probability 2**-64). It catches
-    what no marginal count can: swapped equal-frequency categories, misaligned rows, stale joins. All NaNs are one
-    value, and so are ``-0.0`` and ``0.0``; a column's position enters the mix. It is not a cryptographic hash.
-
-    The mix is Fibonacci multiplication, a fold of the high half, and a second multiplication, because a sum of linear mixes would not
-    distinguish {a + d, b - d} from {a, b}.
-
-    Args:
-        block: float64, shape (rows, features).
-
-    Returns:
-        uint64, shape (features,).
-    """
-    rows, features = block.shape
-    total = np.zeros(features, dtype=np.uint64)
-    salts = (np.arange(1, features + 1, dtype=np.uint64) * _SALT)[:, None]
-    for start in range(0, rows, _CHUNK_ROWS):
-        # Adding 0.0 turns -0.0 into 0.0 and makes the copy that is mixed in place.
-        columns = np.add(block[start : start + _CHUNK_ROWS].T, 0.0, order="C")
-        missing = np.isnan(columns)
-        if missing.any():
-            columns[missing] = np.nan
-        bits = columns.view(np.uint64)
-        bits ^= salts
-        bits *= _MIX_FIRST
-        bits ^= bits >> _FOLD
-        bits *= _MIX_SECOND
-        bits ^= bits >> _FOLD
-        total += np.add.reduce(bits, axis=1)
-    return total
-
-
-_SALT = np.uint64(0xA0761D6478BD642F)
-_MIX_FIRST = np.uint64(0x9E3779B97F4A7C15)
-_MIX_SECOND = np.uint64(0xD6E8FEB86659FD93)
-_FOLD = np.uint64(32)
-
-
 def _thresholds(features: Sequence[FeatureProfile]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return lowest values (features, 1) and bounds (features, widest); short rows repeat their last bound.
 

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from radiosonde.model import SeriesKey
-from radiosonde.model.fields import INT, TEXT
+from radiosonde.model.fields import INT, TEXT, UINT
+from radiosonde.model.fingerprints import WORD
 from radiosonde.store.documents import ColumnDocument, places
 from radiosonde.store.rows import JSON_COLUMNS, WINDOW_COLUMNS, Row
 from radiosonde.store.shapes import Plain, arrow_type, lists
@@ -31,6 +32,10 @@ def _type(column: str) -> pa.DataType:
         return ColumnDocument(column).type()
     (kind,) = Plain(held.kind, held.field, column).types().values()
     return kind
+
+
+_UNSIGNED = [place.column for place in places() if place.field.dtype == UINT and not place.field.axes]
+"""Columns of table ``windows`` that SQLite holds as signed integers."""
 
 
 def _windows() -> pa.Schema:
@@ -92,6 +97,7 @@ def _record(part: dict[str, Any]) -> dict[str, Any]:
         "end_time": part["end_ns"] // 1000,
         **{name: _pairs(part[name], WINDOWS.field(name).type) for name in JSON_COLUMNS},
         "provisional": None if part["provisional"] is None else bool(part["provisional"]),
+        **{name: None if part[name] is None else part[name] % WORD for name in _UNSIGNED},
     }
 
 

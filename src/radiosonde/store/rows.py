@@ -23,6 +23,7 @@ import numpy as np
 
 from radiosonde.model import SPECIAL_CELLS, FeatureCounts, SeriesKey, Window
 from radiosonde.model.fields import CELL, FLAG, INT, TEXT, UINT, DeclaredField, Stored, declarations
+from radiosonde.model.fingerprints import WORD
 from radiosonde.store.documents import FEATURE_TABLES, ColumnDocument, FieldLocation, GroupReader, places
 from radiosonde.store.shapes import Plain, plain
 
@@ -59,7 +60,7 @@ WINDOW_COLUMNS = tuple(
 )
 """Columns of table ``windows``, in the order of `window_row`."""
 
-_NUMBERS = frozenset({INT, FLAG, TEXT})
+_NUMBERS = frozenset({INT, UINT, FLAG, TEXT})
 """Types whose single values are stored unchanged; a float may be NaN, which SQLite cannot hold, and is JSON."""
 
 
@@ -179,8 +180,13 @@ def _writer(column: str) -> Callable[[Window], Any]:
     made, value_of = plain(first.field), attrgetter(first.field.name)
     if column in JSON_COLUMNS:
         return _unless_missing(first.group, lambda holder: to_json(made(value_of(holder))))
-    cast = int if first.field.dtype == FLAG else made
+    casts: dict[str, Callable[[Any], Any]] = {FLAG: int, UINT: _signed}
+    cast = casts.get(first.field.dtype, made)
     return _unless_missing(first.group, lambda holder: cast(value_of(holder)))
+
+
+def _signed(word: int) -> int:
+    return word - WORD if word >= WORD // 2 else word
 
 
 def _unless_missing(group: str, write: Callable[[Any], Any]) -> Callable[[Window], Any]:
@@ -262,7 +268,7 @@ _GROUPED = {
 
 @cache
 def _kind_of(declared: DeclaredField) -> _Kind:
-    if len(declared.axes) > 1 or declared.dtype not in {*_NUMBERS, UINT}:
+    if len(declared.axes) > 1 or declared.dtype not in _NUMBERS:
         return _Kind.JSON
     return _Kind.TEXT if declared.dtype == TEXT else _Kind.INTEGER
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from radiosonde.errors import StoreError
 from radiosonde.model import Exemplar
 from radiosonde.model.addition import cells_width
-from radiosonde.model.fields import BUCKETS, FLOAT, INT, TEXT, DeclaredField, Stored, axis_size, naming
+from radiosonde.model.fields import BUCKETS, FLOAT, INT, TEXT, UINT, DeclaredField, Stored, axis_size, naming
+from radiosonde.model.fingerprints import WORD
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,13 @@ Target = dict[str, Any]
 Span = tuple[int, int]
 """First and end bucket of a document's trimmed tables."""
 
-_CASTS: Mapping[str, Callable[[Any], Any]] = {INT: int, FLOAT: float, "bool": bool, TEXT: str}
+_CASTS: Mapping[str, Callable[[Any], Any]] = {
+    INT: int,
+    UINT: lambda word: int(word) % WORD,  # SQLite holds it as a signed integer
+    FLOAT: float,
+    "bool": bool,
+    TEXT: str,
+}
 
 
 class Shape:

@@ -43,6 +43,8 @@ def flatten(window: Window, kinds: dict[str, str]) -> Flat:
             assert sum(count for _, count in placed) == sum(cells), "a count stands in a cell that has no name"
             flat.update({("cell", name, cell): count for cell, count in placed})
             flat["fingerprint", name] = int(features.fingerprints[row])
+        flat["fingerprint", "rows"] = features.row_fingerprint
+        flat["fingerprinted",] = features.fingerprinted_rows
     if labels is not None:
         flat.update({("outcome", *place): count for place, count in labels.outcomes.items()})
         for place, (count, correct, total) in enumerate(labels.calibration.tolist()):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import radiosonde
 import radiosonde._record.current
 import radiosonde._record.record_writer
-from radiosonde.reference.grid import fingerprints
 from radiosonde.reference.profile import Reference
 from radiosonde.testing import Flight
 from tests.factories import make_feature, make_reference
+from tests.fingerprint_oracle import row_hash, value_hash
 from tests.unit.aggregate.flat import Flat, total
 
 NS = 1_000_000_000
@@ -116,7 +116,6 @@ class Oracle:
 
     flats: dict[tuple[int, str], Flat] = field(default_factory=dict)
     results: Counter[str] = field(default_factory=Counter)
-    codes: dict[str, int] = field(default_factory=lambda: {name: code for code, name in enumerate(CARRIERS)})
     labelled: set[str] = field(default_factory=set)
 
     def at(self, context: dict[str, Any]) -> Flat:
@@ -143,13 +142,12 @@ class Oracle:
 
     def features(self, flat: Flat, features: dict[str, Any], weight: int = 1, kept: int = 1) -> None:
         """Add one row that counts *weight* times in the cells and *kept* times in the fingerprints."""
-        numbers = []
-        for name in KINDS:  # rows come with their names in any order
+        served = {name: self.served(name, features[name]) for name in KINDS}
+        for name, value in served.items():  # rows come with their names in any order
             flat["cell", name, self.cell(name, features[name])] += weight
-            numbers.append(self.number(name, features[name]))
-        marks = fingerprints(np.array([numbers])).tolist()
-        for name, mark in zip(KINDS, marks, strict=True):
-            flat["fingerprint", name] += kept * mark
+            flat["fingerprint", name] += kept * value_hash(value)
+        flat["fingerprint", "rows"] += kept * row_hash(served)
+        flat["fingerprinted",] += kept
 
     def cell(self, name: str, value: Any) -> str:
         if value is None or value != value:  # noqa: PLR0124
@@ -163,12 +161,10 @@ class Oracle:
             return "below"
         return "above" if value > bounds[-1] else f"{bisect_left(bounds, value):02d}"
 
-    def number(self, name: str, value: Any) -> float:
-        if value is None or value != value:  # noqa: PLR0124
-            return math.nan
-        if name == "carrier":
-            return float(self.codes.setdefault(value, len(self.codes)))
-        return math.inf if isinstance(value, str) else value
+    @staticmethod
+    def served(name: str, value: Any) -> Any:
+        """Return what the server keeps of a value: a text is no value of a numeric feature."""
+        return math.inf if isinstance(value, str) and name != "carrier" else value
 
     @staticmethod
     def answer(flat: Flat, name: str, confidence: float | None, weight: int = 1) -> None:
