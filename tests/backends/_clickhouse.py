@@ -70,8 +70,8 @@ class ClickHouse:
         self._lock = threading.Lock()
         self.errors: list[str] = []
         self.address = ""
-        self.run("CREATE DATABASE otel")
-        self.run("USE otel")
+        self._used = ""
+        self._session.query("CREATE DATABASE otel")
         for statement in TABLES:
             self.run(statement)
         tables = [row["name"] for row in self.rows("SHOW TABLES")]
@@ -83,9 +83,12 @@ class ClickHouse:
         self._inserting = threading.Thread(target=self._insert_all)
         self._inserting.start()
 
-    def run(self, statement: str, form: str = "TSV") -> bytes:
+    def run(self, statement: str, form: str = "TSV", database: str = "otel") -> bytes:
         """Run one statement, and return its answer as the engine formats it."""
         with self._lock:
+            if database != self._used:
+                self._session.query(f"USE {database}")
+                self._used = database
             return bytes(self._session.query(statement, form).bytes() or b"")
 
     def rows(self, query: str) -> list[dict[str, Any]]:
@@ -127,11 +130,11 @@ class ClickHouse:
         self._inserting.join()
         self._session.close()
 
-    def accept(self, statement: str, body: bytes) -> bytes:
+    def accept(self, statement: str, body: bytes, database: str) -> bytes:
         """Run what an HTTP client sent."""
         insert = _INSERT.match(statement)
         if insert is None:
-            return self.run(statement)
+            return self.run(statement, database=database)
         table, columns, form = insert.groups()
         names = [name.strip(' `"') for name in columns.strip("()").split(",")]
         structure = ", ".join(f"`{name}` {self._types[table][name]}" for name in names).replace("'", "''")
@@ -155,16 +158,29 @@ def _instant(text: str) -> str:
 
 
 @contextmanager
-def clickhouse(folder: Path) -> Iterator[tuple[ClickHouse, str]]:
-    """Yield an engine, and the OTLP endpoint of a collector that writes into it."""
+def clickhouse(folder: Path) -> Iterator[ClickHouse]:
+    """Yield an engine whose HTTP interface is served."""
     engine = ClickHouse(folder)
     try:
-        with http_server(_handler(engine)) as server:
-            engine.address = f"clickhouse://127.0.0.1:{server.server_port}/otel"
-            with _collector(server.server_port, folder) as endpoint:
-                yield engine, endpoint
+        with serving(engine) as port:
+            engine.address = f"clickhouse://127.0.0.1:{port}/otel"
+            yield engine
     finally:
         engine.close()
+
+
+@contextmanager
+def serving(engine: ClickHouse, port: int = 0) -> Iterator[int]:
+    """Serve the HTTP interface of *engine* at *port*, 0 for a free one, and yield it."""
+    with http_server(_handler(engine), port) as server:
+        yield server.server_port
+
+
+@contextmanager
+def collecting(engine: ClickHouse, folder: Path) -> Iterator[str]:
+    """Yield the OTLP endpoint of a collector that writes into *engine*."""
+    with _collector(int(engine.address.rpartition(":")[2].partition("/")[0]), folder) as endpoint:
+        yield endpoint
 
 
 @contextmanager
@@ -197,7 +213,7 @@ def _handler(engine: ClickHouse) -> type[Handler]:
             asked: Mapping[str, list[str]] = parse_qs(urlsplit(self.path).query)
             statement = asked["query"][0] if "query" in asked else body.decode()
             try:
-                answer, status = engine.accept(statement, body), 200
+                answer, status = engine.accept(statement, body, self.headers.get("X-ClickHouse-Database", "otel")), 200
             except RuntimeError as error:
                 answer, status = str(error).encode(), 500
                 engine.errors.append(str(error))

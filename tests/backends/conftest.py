@@ -36,14 +36,23 @@ class Engines(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def engines(tmp_path_factory) -> Iterator[Engines]:
-    """Run the service, and read it by ClickHouse and DuckDB."""
-    pytest.importorskip("duckdb")
+def clickhouse_engine(tmp_path_factory) -> Iterator[Any]:
+    """Run ClickHouse's engine, of which there is one per process, with an empty database ``otel``."""
     pytest.importorskip("chdb", reason="needs chdb; `make test-backends` has it")
     from tests.backends._clickhouse import clickhouse
 
-    folder = tmp_path_factory.mktemp("lab")
-    with clickhouse(folder) as (engine, endpoint):
+    with clickhouse(tmp_path_factory.mktemp("clickhouse")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def engines(clickhouse_engine, tmp_path_factory) -> Iterator[Engines]:
+    """Run the service, and read it by ClickHouse and DuckDB."""
+    pytest.importorskip("duckdb")
+    from tests.backends._clickhouse import collecting
+
+    folder, engine = tmp_path_factory.mktemp("lab"), clickhouse_engine
+    with collecting(engine, folder) as endpoint:
         lab = run_lab(folder, endpoint)
         create_views(engine)
         duckdb = open_sealed(lab)

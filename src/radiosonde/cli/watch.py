@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiosonde._clock import wall_ns
+from radiosonde._clock import NS, wall_ns
 from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._settings import Settings
@@ -29,8 +29,10 @@ from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
 from radiosonde.model import printable
 from radiosonde.model.watched import event_from_text
-from radiosonde.sources import Address, StoredSource, open_source
+from radiosonde.sources import Address, open_source
+from radiosonde.sources.database_copy import LATE_NS, DatabaseCopy
 from radiosonde.watch.channels.making import SEVERITIES, make_channels, make_feeds, make_links
+from radiosonde.watch.copying import CopyingLooker, databases_of, default_copy, local_paths
 from radiosonde.watch.delivery import DeliveryCounts, FeedSender, QueueSender, Sending, SendingThread
 from radiosonde.watch.looking import StoreLooker
 from radiosonde.watch.metrics import OtlpMetrics
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from radiosonde.export.otlp import OtlpExporter
     from radiosonde.model.watched import IncidentEvent
     from radiosonde.watch.channels.channel import Channel
+    from radiosonde.watch.looking import Looker
 
 POLL_S = 2.0
 """Seconds between two questions whether the source has grown."""
@@ -78,6 +81,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SHARE",
         help="share of a core for diagnoses without an occasion (default: watch.cpu, else 0.01)",
     )
+    parser.add_argument(
+        "--late",
+        type=_lateness,
+        default=LATE_NS / NS,
+        metavar="TIME",
+        help="how long after its window a part may arrive in a database, labels above all (default: 7d)",
+    )
     parser.add_argument("--model", help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
@@ -114,7 +124,8 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=Path,
         metavar="FILE",
-        help="SQLite file for incidents, lease and notifications (default: the first store itself)",
+        help="SQLite file for incidents, lease, notifications and the copy of a database (default: the first store itself; "
+        "for a database one of your account)",
     )
     parser.add_argument("--beside", type=int, help=argparse.SUPPRESS)  # process id of the agent that runs it
 
@@ -127,10 +138,9 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: an option, a variable or the configuration cannot be used, or the port is taken.
     """
     stores = stores_of(args.store)
-    source = open_source(stores, sketches=False, label_cells=False)
     configuration = _configuration(stores)
     config, guard = _with_options(configuration.watch, args), Guard()
-    with _state_path(args, source) as path:
+    with _state_path(args, stores) as path:
         parts = _Parts(args, stores, config, configuration.path, path, guard)
         if args.once or args.dry_run:
             return _once(parts, is_dry=args.dry_run)
@@ -158,9 +168,17 @@ class _Parts:
             config.every, SEVERITIES[config.notify], lambda look: make_links(config, look.example), _tell
         )
         is_whole = args.once or args.dry_run
-        looker = StoreLooker(
-            stores, policy_of, model=args.model, require=args.require, share=None if is_whole else config.cpu
+        self.copies = [DatabaseCopy(each, path, round(args.late * NS)) for each in databases_of(stores)]
+        _check_sources(stores, self.copies)
+        looker: Looker = StoreLooker(
+            [*local_paths(stores), path] if self.copies else stores,
+            lambda _, source: policy_of(stores, source),
+            model=args.model,
+            require=args.require,
+            share=None if is_whole else config.cpu,
         )
+        if self.copies:
+            looker = CopyingLooker(looker, self.copies, config.every)
         self.watcher = Watcher(looker, self.state, self.lease, self.channels, self.counts, options, guard)
         self.watcher.feeds = [feed.name for feed in feeds]
         self.queues = [QueueSender(each, self.state, guard, self.counts, config.per_hour) for each in self.channels]
@@ -211,6 +229,8 @@ def _go_on(parts: _Parts, config: WatchConfig, parent: int | None) -> int:
     from radiosonde.export.prometheus import PrometheusCollector
 
     ending = told_to_end()
+    for copy in parts.copies:
+        copy.is_ending = lambda: ending.wait(0.0)
     page = MetricsPage(PrometheusCollector(parts.watcher.snapshot), config.port, config.host)
     parts.lease.turn()
     threads = [SendingThread(each, parts.guard) for each in (parts.lease, *parts.senders, *parts.metrics)]
@@ -264,19 +284,39 @@ def _with_options(config: WatchConfig, args: argparse.Namespace) -> WatchConfig:
 
 
 @contextmanager
-def _state_path(args: argparse.Namespace, source: StoredSource) -> Iterator[Path]:
+def _state_path(args: argparse.Namespace, stores: Sequence[Address]) -> Iterator[Path]:
     """Yield the file of the state; for a dry run one that is gone afterwards.
 
     Raises:
-        ConfigurationError: none is named, and the source has no store.
+        ConfigurationError: it is one of the stores, and would hold the copy of a database too; or it cannot be made.
+        StoreError: a store is missing, or is none.
     """
-    if not args.dry_run:
-        if args.state is None and not source.annotations_paths:
-            raise ConfigurationError(f"{source.places[0].path} cannot hold the state of a watch; pass --state FILE")
-        yield args.state or source.annotations_path
+    if args.dry_run:
+        with tempfile.TemporaryDirectory(prefix="radiosonde-watch-") as folder:
+            yield Path(folder) / "state.sqlite"
         return
-    with tempfile.TemporaryDirectory(prefix="radiosonde-watch-") as folder:
-        yield Path(folder) / "state.sqlite"
+    databases, paths = databases_of(stores), local_paths(stores)
+    if not databases:
+        yield args.state or open_source(stores, sketches=False, label_cells=False).annotations_path
+        return
+    path = args.state or default_copy(databases[0], in_force(None))
+    if any(path.absolute() == each.absolute() for each in paths):
+        raise ConfigurationError(
+            f"{path} is a store itself, and the state of a watch holds a copy of {databases[0]}; pass another --state FILE"
+        )
+    yield path
+
+
+def _check_sources(stores: Sequence[Address], copies: Sequence[DatabaseCopy]) -> None:
+    """Open each source once, so that the user sees errors now; a database that was copied before need not be reachable.
+
+    Raises:
+        StoreError: a source cannot be read.
+    """
+    paths = local_paths(stores)
+    unread = [each for each, copy in zip(databases_of(stores), copies, strict=True) if copy.is_empty]
+    if paths or unread:
+        open_source([*paths, *unread], sketches=False, label_cells=False)
 
 
 def _exporter(settings: Settings, me: str) -> OtlpExporter:
@@ -306,4 +346,14 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not 1.0 <= seconds <= 86_400.0:
         raise argparse.ArgumentTypeError(f"{text!r} is out of bounds; give a time from 1s to 1d")
+    return seconds
+
+
+def _lateness(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not 3600.0 <= seconds <= 730 * 86_400.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds; give a time from 1h to 730d")
     return seconds

@@ -5,53 +5,48 @@ store. The SQL views over metrics answer questions of people; they cannot give w
 phases by cohort, and count labels by when they came.
 
 Days are read one after the other, with the bounds of time in the query. The parts of a window, of which every late label is one, are added up,
-and the windows of days that were written long ago to hours, as a store does with them: at most one day of parts is in memory at a time. The HTTP interface of ClickHouse is
-queried by the standard library: four statements need no driver.
+and the windows of days that were written long ago to hours, as a store does with them: at most one day of parts is in memory at a time. A
+watch, which looks again and again, keeps a copy instead (`radiosonde.sources.database_copy`).
 """
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 from radiosonde._clock import wall_ns
 from radiosonde.errors import StoreError
-from radiosonde.model import RUNTIME_MODEL, Window
+from radiosonde.model import Window
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import events
 from radiosonde.sketches import merge_bytes
 from radiosonde.sketches.merge import merge_windows
 from radiosonde.sources.address import ClickHouseAddress
+from radiosonde.sources.clickhouse_sql import (
+    DAY,
+    END,
+    INSTANCE,
+    NUMBER,
+    RELEASE,
+    START,
+    WRITTEN,
+    attribute,
+    chosen,
+    is_event,
+    quoted,
+    reference_rows,
+    select,
+    time_of,
+    window_of,
+)
 from radiosonde.store import Interval, ReferenceRow, SeriesSummary
 from radiosonde.store.compact import HOUR_NS, Tiers
 from radiosonde.store.retention import DAY_NS
-from radiosonde.store.window_text import window_of_text
-
-TIMEOUT_S = 60.0
-"""Longest wait for a part of an answer."""
 
 _TURN_ON = "set RADIOSONDE_WINDOW_EVENTS=true where the models are served, with OTLP to a collector that writes to it"
-
-
-def _attribute(name: str) -> str:
-    return f"LogAttributes['{name}']"
-
-
-def _number(name: str) -> str:
-    return f"toInt64OrZero({_attribute(name)})"
-
-
-_VERSION = {"model": _attribute(names.MODEL_NAME), "version": _attribute(names.MODEL_VERSION)}
-_RELEASE = {**_VERSION, "variant": _attribute(names.VARIANT)}
-_END = "toUnixTimestamp64Nano(Timestamp)"
-_INSTANCE = f"ResourceAttributes['{names.SERVICE_INSTANCE_ID}']"
-_START, _WRITTEN = _number(names.WINDOW_START), _number(names.WINDOW_WRITTEN)
 
 
 class ClickHouseReader:
@@ -94,44 +89,43 @@ class ClickHouseReader:
 
     def _days(self, interval: Interval) -> list[tuple[int, int]]:
         """Return the days in which windows end, and when the newest of each was written."""
-        columns = {"day": f"intDiv({_END} - 1, {DAY_NS})", "written": f"max({_WRITTEN})"}
-        found = self._select(columns, _chosen(interval), "GROUP BY day ORDER BY day")
+        columns = {"day": DAY, "written": f"max({WRITTEN})"}
+        found = select(self._address, columns, chosen(interval), "GROUP BY day ORDER BY day")
         return [(int(row["day"]), int(row["written"])) for row in found]
 
     def _day(self, day: int, interval: Interval) -> list[tuple[int, Window]]:
-        bounds = f"Timestamp > {_time(day * DAY_NS)} AND Timestamp <= {_time((day + 1) * DAY_NS)}"
-        columns = {"instance": _INSTANCE, "number": _number(names.WINDOW_NUMBER), "body": "any(Body)"}
+        bounds = f"Timestamp > {time_of(day * DAY_NS)} AND Timestamp <= {time_of((day + 1) * DAY_NS)}"
+        columns = {"instance": INSTANCE, "number": NUMBER, "body": "any(Body)"}
         parts: dict[int, Window] = {}
         # The first window of a release and span of time in which a process has counted features.
         held: dict[tuple[Any, ...], int] = {}
-        for row in self._select(
-            columns, f"{bounds} AND {_chosen(interval)}", "GROUP BY instance, number ORDER BY instance, number"
+        for row in select(
+            self._address,
+            columns,
+            f"{bounds} AND {chosen(interval)}",
+            "GROUP BY instance, number ORDER BY instance, number",
         ):
-            try:
-                window = window_of_text(row["body"])
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise StoreError(
-                    f"{self._address}: window {row['number']} of process {row['instance']} is damaged ({error}); delete the event, "
-                    f"or upgrade radiosonde if a newer version wrote it"
-                ) from error
+            window = window_of(self._address, row)
             part = _part_id(row["instance"], row["number"])
             parts[part] = window
             if window.features is not None and window.features.names:
                 held.setdefault((row["instance"], *window.key[:3], window.start_ns, window.end_ns), part)
         if self._sketches and held:
-            self._add_sketches(parts, held, f"{bounds} AND {_chosen(interval, events.SKETCH_WINDOW)}")
+            self._add_sketches(parts, held, f"{bounds} AND {chosen(interval, events.SKETCH_WINDOW)}")
         return list(parts.items())
 
     def _add_sketches(self, parts: dict[int, Window], held: dict[tuple[Any, ...], int], condition: str) -> None:
         """Give the sketches of a release to one of its windows: they are sent with cohorts added up, and read by release."""
         if not isinstance(self._sketches, bool):
-            condition += f" AND kind IN ({', '.join(map(_quoted, self._sketches))})"
+            condition += f" AND kind IN ({', '.join(map(quoted, self._sketches))})"
         columns = {
-            "instance": _INSTANCE, **_RELEASE, "started": _START, "ended": _END, "cohort": _attribute(names.COHORT),
-            "feature": _attribute(names.FEATURE_NAME), "kind": _attribute(names.SKETCH_KIND), "body": "Body",
+            "instance": INSTANCE, **RELEASE, "started": START, "ended": END, "cohort": attribute(names.COHORT),
+            "feature": attribute(names.FEATURE_NAME), "kind": attribute(names.SKETCH_KIND), "body": "Body",
         }  # fmt: skip
         bodies: dict[int, dict[tuple[str, str], list[bytes]]] = {}
-        for row in self._select(columns, condition, f"GROUP BY {', '.join(columns)} ORDER BY {', '.join(columns)}"):
+        for row in select(
+            self._address, columns, condition, f"GROUP BY {', '.join(columns)} ORDER BY {', '.join(columns)}"
+        ):
             part = held.get(
                 (row["instance"], row["model"], row["version"], row["variant"], int(row["started"]), int(row["ended"]))
             )
@@ -152,11 +146,7 @@ class ClickHouseReader:
         Raises:
             StoreError: the database cannot be read.
         """
-        columns = {
-            **_VERSION, "reference_id": _attribute(names.REFERENCE_ID), "document": "any(Body)", "written_ns": f"max({_WRITTEN})",
-        }  # fmt: skip
-        rows = self._select(columns, _is(events.REFERENCE), "GROUP BY model, version, reference_id")
-        return [ReferenceRow(**{**row, "written_ns": int(row["written_ns"])}) for row in rows]
+        return reference_rows(self._address)
 
     def summaries(self) -> list[SeriesSummary]:
         """Return a summary, per model, version and variant.
@@ -165,19 +155,19 @@ class ClickHouseReader:
             StoreError: the database cannot be read.
         """
         columns = {
-            **_RELEASE,
-            "cohorts": f"uniqExact({_attribute(names.COHORT)})",
+            **RELEASE,
+            "cohorts": f"uniqExact({attribute(names.COHORT)})",
             "processes": "uniqExact(JSONExtractString(Body, 'process'))",
-            "windows": f"uniqExact({_INSTANCE}, {_number(names.WINDOW_NUMBER)})",
-            "start_ns": f"min({_START})",
-            "end_ns": f"max({_END})",
+            "windows": f"uniqExact({INSTANCE}, {NUMBER})",
+            "start_ns": f"min({START})",
+            "end_ns": f"max({END})",
             "calls": "sum(JSONExtractInt(Body, 'calls'))",
             "rows": "sum(JSONExtractInt(Body, 'rows'))",
         }
-        key = ", ".join(_RELEASE)
-        found = self._select(columns, _chosen(Interval()), f"GROUP BY {key} ORDER BY {key}")
+        key = ", ".join(RELEASE)
+        found = select(self._address, columns, chosen(Interval()), f"GROUP BY {key} ORDER BY {key}")
         return [
-            SeriesSummary(*(row[name] for name in _RELEASE), *(int(row[name]) for name in SeriesSummary._fields[3:]))
+            SeriesSummary(*(row[name] for name in RELEASE), *(int(row[name]) for name in SeriesSummary._fields[3:]))
             for row in found
         ]
 
@@ -187,7 +177,7 @@ class ClickHouseReader:
         Raises:
             StoreError: the database cannot be read.
         """
-        (row,) = self._select({"bytes": "sum(length(Body))"}, _is(events.WINDOW))
+        (row,) = select(self._address, {"bytes": "sum(length(Body))"}, is_event(events.WINDOW))
         return int(row["bytes"])
 
     def last_written_ns(self) -> int | None:
@@ -204,7 +194,7 @@ class ClickHouseReader:
         Raises:
             StoreError: the database cannot be read.
         """
-        (row,) = self._select({"windows": "count()", "written": f"max({_WRITTEN})"}, _is(events.WINDOW))
+        (row,) = select(self._address, {"windows": "count()", "written": f"max({WRITTEN})"}, is_event(events.WINDOW))
         return int(row["windows"]), int(row["written"])
 
     def spans(self) -> set[tuple[str, int, int]]:
@@ -213,8 +203,8 @@ class ClickHouseReader:
         Raises:
             StoreError: the database cannot be read.
         """
-        columns = {"model": _RELEASE["model"], "started": _START, "ended": _END}
-        found = self._select(columns, _is(events.WINDOW), "GROUP BY model, started, ended")
+        columns = {"model": RELEASE["model"], "started": START, "ended": END}
+        found = select(self._address, columns, is_event(events.WINDOW), "GROUP BY model, started, ended")
         return {(row["model"], int(row["started"]), int(row["ended"])) for row in found}
 
     def check(self) -> None:
@@ -225,71 +215,6 @@ class ClickHouseReader:
         """
         if not self.mark()[0]:
             raise StoreError(f"{self._address} has no windows; {_TURN_ON}")
-
-    # The HTTP interface ---------------------------------------------------------------------------------------------
-
-    def _select(self, columns: Mapping[str, str], condition: str, more: str = "") -> Iterator[dict[str, Any]]:
-        """Yield the rows of a query of table ``otel_logs`` by column.
-
-        Raises:
-            StoreError: there is none.
-        """
-        address = self._address
-        selected = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
-        query = f"SELECT {selected} FROM otel_logs WHERE {condition} {more} FORMAT JSONEachRow"  # noqa: S608 - names and numbers are ours, text is quoted
-        headers = {"X-ClickHouse-Database": address.database, "Content-Type": "text/plain; charset=utf-8"}
-        if address.user:
-            headers |= {"X-ClickHouse-User": address.user, "X-ClickHouse-Key": address.password}
-        request = urllib.request.Request(address.url, query.encode(), headers, method="POST")  # noqa: S310 - http or https
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - same
-                for line in answer:
-                    try:
-                        row = json.loads(line)
-                    except ValueError:  # an error in the middle of an answer is a line of text
-                        raise StoreError(f"{address} ended its answer: {_first(line)}; try again") from None
-                    yield row
-        except urllib.error.HTTPError as error:
-            with error:
-                said = _first(error.read(2000))
-            raise StoreError(
-                f"{address} answered {error.code}: {said}; check the database, its tables and the user"
-            ) from error
-        except OSError as error:
-            reason = getattr(error, "reason", None) or error
-            raise StoreError(
-                f"{address} does not answer ({reason}); check host and port of its HTTP interface"
-            ) from error
-
-
-def _first(text: bytes) -> str:
-    return text.decode(errors="replace").strip().partition("\n")[0][:300]
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _time(ns: int) -> str:
-    return f"fromUnixTimestamp64Nano(toInt64({ns}))"
-
-
-def _is(event: str) -> str:
-    return f"{_attribute(names.EVENT_NAME)} = '{event}'"
-
-
-def _chosen(interval: Interval, event: str = events.WINDOW) -> str:
-    """Return the condition on ``otel_logs`` for the events of an interval; the time of an event is the end of its window."""
-    model = _RELEASE["model"]
-    parts = [_is(event), f"{model} {'=' if interval.runtime else '!='} {_quoted(RUNTIME_MODEL)}"]
-    if interval.model is not None:
-        parts.append(f"{model} = {_quoted(interval.model)}")
-    if interval.start_ns is not None:
-        parts.append(f"Timestamp > {_time(interval.start_ns)}")
-    if interval.end_ns is not None:
-        parts.append(f"{_START} < {interval.end_ns}")
-    return " AND ".join(parts)
 
 
 def _part_id(instance: str, number: object) -> int:
