@@ -84,10 +84,14 @@ class Service:
         """Write the next minutes and return the end of the last, in seconds."""
         windows: list[Window] = self._traffic.windows(self._minute, self._minute + minutes)
         self._minute += minutes
+        self.store(windows)
+        return max(window.end_ns for window in windows) // 10**9
+
+    def store(self, windows: Sequence[Window]) -> None:
+        """Write *windows* to the store."""
         writer = StoreWriter(self.path)
         writer.write(windows)
         writer.close()
-        return max(window.end_ns for window in windows) // 10**9
 
 
 @dataclass
@@ -129,7 +133,7 @@ class Watch:
 
 
 @contextmanager
-def watching(store: Path, folder: Path, *options: str, name: str = "watch") -> Iterator[Watch]:
+def watching(store: Path | str, folder: Path, *options: str, name: str = "watch") -> Iterator[Watch]:
     """Run ``radiosonde watch`` on *store*, with a look a second; yield it when it serves its metrics."""
     port, log = free_port(), folder / f"{name}.log"
     command: Sequence[str | Path] = [
