@@ -4,7 +4,7 @@ A diagnosis reads all windows of a model. From a database that is a scan of mont
 local file, whose windows are added up to hours and days as they age. So a watch copies each window once and diagnoses the copy, which is
 also what it goes on with after a restart.
 
-What is new is found by time and number. The time of an event is the end of its window:
+New windows are found by time and number. The time of an event is the end of its window:
 
 * every time, windows that ended within `NEAR_NS` before the newest one are listed by process and number, and those that are not copied yet
   are read;
@@ -70,7 +70,7 @@ class DatabaseCopy:
         late_ns: the lateness.
 
     Attributes:
-        is_ending: asked between two batches; where it returns True, the copy is given up until the next time.
+        is_ending: called between two batches; if it returns True, the copy is interrupted.
 
     Raises:
         StoreError: no store can be opened or made at *path*.
