@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from radiosonde.diagnose.json_values import to_json_values
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -253,7 +255,7 @@ class Finding:
         record["onset"]["at"] = iso(self.onset.at_ns)
         for figure, picture in zip(self.figures, record["figures"], strict=True):
             picture["type"] = type(figure).__name__.lower()
-        plain: dict[str, Any] = _plain(record)
+        plain: dict[str, Any] = to_json_values(record)
         return plain
 
 
@@ -433,7 +435,7 @@ class Diagnosis:
         document = {"schema": SCHEMA, "status": self.status, "healthy": self.healthy, **asdict(self)}
         for name in ("findings", "notes", "muted"):
             document[name] = [finding.to_json() for finding in getattr(self, name)]
-        plain: dict[str, Any] = _plain(document)
+        plain: dict[str, Any] = to_json_values(document)
         return plain
 
 
@@ -458,13 +460,3 @@ def confidence(ln_e: float) -> Confidence:
 def _rounded(number: float) -> str:
     digits = 10 ** max(0, int(math.log10(number)) - 0)
     return f"{int(number // digits * digits):,}".replace(",", " ")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if hasattr(value, "item") else value

@@ -23,6 +23,7 @@ from radiosonde.diagnose.canary.measures import SUBJECTS, make_measures
 from radiosonde.diagnose.canary.places import find_worse, make_places
 from radiosonde.diagnose.canary.ratio import check_ratio
 from radiosonde.diagnose.finding import iso
+from radiosonde.diagnose.json_values import to_json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -193,7 +194,7 @@ class CanaryReport:
                 "cohorts": self.ratio.cohorts,
                 "mismatches": [each._asdict() for each in self.ratio.mismatches],
             }
-        plain: dict[str, Any] = _plain(record)
+        plain: dict[str, Any] = to_json_values(record)
         return plain
 
 
@@ -348,13 +349,3 @@ def _rows_to_go(measure: Measure, ln_e: Sequence[float]) -> int | None:
         missing = max(_INTERVAL_LN - known, 0.0)
         wanted = max(wanted, missing / growth if growth > 0 else math.inf)
     return max(1, math.ceil(_ESTIMATED * wanted)) if wanted <= _MOST_ROWS else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
