@@ -1,4 +1,4 @@
-"""What is measured: seeded, so that a workload is the same today and in a year. Ids are permanent; a changed workload gets a new id.
+"""Workloads: seeded, so that a workload is the same today and in a year. Ids are permanent; a changed workload gets a new id.
 
 No clock and no network here; numpy alone, so that `benchmarks.peers` can fly the same rows where Radiosonde is not installed.
 """

@@ -17,7 +17,7 @@ model = LogisticRegression(max_iter=5000).fit(features[:, :2], target)
 
 @dataclass
 class Tumour:
-    """What is known of one."""
+    """One tumour."""
 
     radius: float
     texture: float

@@ -2,9 +2,9 @@
 
 Run as ``python -m benchmarks.overhead._served_app ARM PORT``. What is served is the same in every arm; an arm says who watches:
 
-* ``bare``: nobody.
-* ``floor``: nobody, through as many layers of Python as it takes to see a request and a prediction: a middleware that hands on what is
-  sent and adds a header of an id's length, and a method around the model's. What any instrumentation in Python costs before it does
+* ``bare``: no instrumentation.
+* ``floor``: no instrumentation, but the layers of Python that it takes to see a request and a prediction: a middleware that forwards
+  messages and adds a header as long as an id, and a method around the model's. What any instrumentation in Python costs before it does
   anything.
 * ``ours``: the model's plug-in and the middleware for requests, as under ``opentelemetry-instrument``, with a store.
 * ``opentelemetry``: OpenTelemetry's API by hand: for the request a server span (its provider samples none) and a duration, for the

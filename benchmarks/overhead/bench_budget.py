@@ -91,7 +91,7 @@ def _load(predict: Callable[[Any], Any], blocks: NDArray[Any], calls_a_second: i
     """Call evenly for *seconds* and return how often."""
     began_s, sent = time.monotonic(), 0
     while (elapsed_s := time.monotonic() - began_s) < seconds:
-        # What was missed by a late wake-up is made up for at once, as clients that waited would.
+        # Calls missed by a late wake-up are made at once, as by clients that waited.
         for _ in range(int(elapsed_s * calls_a_second) - sent):
             predict(blocks[sent % len(blocks)])
             sent += 1

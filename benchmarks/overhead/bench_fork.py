@@ -1,7 +1,7 @@
 """How long `os.fork()` takes in a process that records into a store while it forks: p99, beside forks of the same process before.
 
-What a busy machine adds is not counted: from the time of a fork goes what the forking thread spent ready to run on no core, as the kernel
-tells it (``/proc/thread-self/schedstat``). What it waits for a lock of ours stays in.
+The delay of a busy machine is not counted: the time that the forking thread spent runnable but not running, as the kernel reports it
+(``/proc/thread-self/schedstat``), is subtracted. Waits for a lock of Radiosonde remain.
 """
 
 from __future__ import annotations

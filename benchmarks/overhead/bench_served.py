@@ -1,7 +1,7 @@
 """Overhead of a served model: FastAPI and a logistic regression on 30 features, one client in a closed loop.
 
 Four servers, one each arm (`_served_app`), run at the same time; one client with one connection asks them in turns, some
-hundred requests a lap. Only one of them works at any moment: a client that waits for its answer asks nobody else. An arm's
+hundred requests a lap. Only one of them works at any moment: a client that waits for its answer sends no other request. An arm's
 throughput is the inverse of the mean time of a request in the median lap of a round, and its tail the p99 of all requests
 of the round; a round says what an arm is beside the bare one, and the figure is the median of the rounds.
 

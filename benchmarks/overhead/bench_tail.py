@@ -78,7 +78,7 @@ def _beside_thread(rounds: int) -> Iterator[Figure]:
     told = ", ".join(f"p{100 * level:g} {before:.0f} to {after:.0f} us" for level, before, after in medians)
     extra = (high - low)[:, -1].tolist()
     what = "p99.9 of a 10 us function at full rate, beside the consumer thread (first quartile of laps)"
-    # A bare function that is itself late by more than the budget was pushed off its core: this run cannot tell.
+    # A bare function that is itself late by more than the budget was pushed off its core: this run decides nothing.
     doubt = "neighbours" if float(np.median(low[:, -1])) > NOISE_US else ""
     yield Figure("tail-p99_9", what, extra, unit="us over bare", absolute=told, raw=raw, doubt=doubt)
     share = [100 * lost / (lost + recorded)]
@@ -152,7 +152,7 @@ def calls_in_store(spool: Path) -> int:
 def _lap(
     bare: Callable[[Any], Any], observed: Callable[[Any], Any], rest: Callable[[], object], lap: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the quantiles of both arms; after *rest* whoever drains has nothing to do while the bare one runs."""
+    """Return the quantiles of both arms; after *rest* the consumer is idle while the bare one runs."""
     if lap % 2:
         second = _quantiles_us(observed)
         rest()

@@ -27,7 +27,7 @@ CONFIDENCE_BOUNDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """20 bins, as many as Radiosonde keeps."""
 
 FEATURE_BOUNDS = (-3.0, -1.28, -0.84, -0.52, -0.25, 0.0, 0.25, 0.52, 0.84, 1.28, 3.0)
-"""Deciles of `normal-v1` and both tails: 12 cells, what somebody writes who knows the features (Radiosonde learns its own)."""
+"""Deciles of `normal-v1` and both tails: 12 cells, as written by a user who knows the features (Radiosonde learns its own)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a fresh interpreter pays, numpy already imported: for importing a peer's library, and until its first answer.
+"""Cost of a peer in a fresh interpreter with numpy imported: of its import, and until the first answer.
 
 ``python -m benchmarks.peers._first PEER ENDPOINT FOLDER MODULE ...``. It imports as little as it can itself, so that a library pays
 for what it needs of the standard library too.

@@ -37,7 +37,7 @@ class PeerError(Exception):
 
 @dataclass
 class Run:
-    """What one peer said.
+    """Measurements of one peer.
 
     Attributes:
         failure: why there are no figures; empty when there are.
@@ -61,7 +61,7 @@ class Run:
 
 
 class Child:
-    """The process of one peer. Use as a context manager: it is ended on the way out, whatever it does."""
+    """The process of one peer. Use as a context manager: it is ended at the exit of the block."""
 
     def __init__(self, python: Path, peer: str, endpoint: str, folder: Path) -> None:
         self._errors = (folder.parent / f"{peer}.stderr").open("w+", encoding="utf-8")

@@ -1,6 +1,6 @@
 """How often the alerts that ship page about models that are healthy, counted by promtool, which is Prometheus's own engine.
 
-Worlds of failures, latency and processes are looked at every minute for a week a round; the flight year, whose paging rules ask about hours, twice an hour.
+Rules are evaluated every minute for a week a round in the worlds of failures, latency and processes; the flight year, whose paging rules ask about hours, twice an hour.
 A page is an alert of tier ``page`` that begins to fire for a model; of those that go on at once, each counts. Only the rules that a paging alert reads are evaluated,
 as they ship. Incidents of a watch page through rules of their own; ``make bench B=incidents`` counts these.
 """

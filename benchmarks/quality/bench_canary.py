@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COHORTS, SMALL, SEEDS = 57, 0.02, 40
 NAMES = tuple(f"group=g{index:02d}" for index in range(COHORTS))
 STRENGTHS = (("all", 0.002, 1.0), ("half", 0.05, 0.5), ("rare20", 0.002, 0.2), ("plus20", 0.05, 0.2))
-"""What the bad cohort does: its name, the failure rate of everything else, and what is added to it."""
+"""The bad cohort: its name, the failure rate of all others, and the rate added to it."""
 ARMS = {
     "errors": rollouts.Fault(failing=0.03),
     "latency": rollouts.Fault(slower=1.6),
@@ -213,7 +213,7 @@ def _bad_cohort(seed: int, base: float, added: float) -> Named:
 
 
 def _forecast(rounds: int) -> Figure:
-    """Say how many rows it really took until no difference was shown, over the forecast after twenty minutes."""
+    """Print how many rows it took until no difference was reported, over the forecast after twenty minutes."""
     ratios = []
     for seed in seeds(2 * rounds):
         rng = np.random.default_rng((seed, 73))

@@ -2,7 +2,7 @@
 
 The members of `benchmarks.quality.incidents.catalogue`, a draw of each per round. Right is one finding of the true kind and no other
 finding; its place is exact; its onset is within a window, or 5 % of the time since; its verdict is right if the likeliest cause is the true
-one. Every fourth member is looked at every five windows, too: its verdict must not become another one once it was right. Intervals are
+one. Every fourth member is also diagnosed every five windows: its verdict must not change once it was right. Intervals are
 Wilson's, of 95 %.
 """
 
@@ -29,7 +29,7 @@ _EVERY, _LOOK_WINDOWS = 4, 5
 
 
 class Named(NamedTuple):
-    """What became of one incident: found at all, its kind, its place, its onset and its verdict right, alone, and what was said instead."""
+    """Result of one incident: whether it was found, with the right kind, place, onset and verdict, as the only finding, and what was reported instead."""
 
     found: bool
     kind: bool

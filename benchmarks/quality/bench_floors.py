@@ -201,7 +201,7 @@ def wrong(seed: int) -> bool | None:
 
 
 def _quick(days: float, seed: int) -> Stream:
-    """Return a stream whose labels take hours, whatever they are."""
+    """Return a stream whose labels take hours, of either class."""
     made = stream(days, seed=seed)
     lag_s = 4 * 3600.0 * np.exp(np.random.default_rng(seed).normal(0, 0.8, made.at_s.size))
     return Stream(made.at_s, made.score, made.label, lag_s)

@@ -1,4 +1,4 @@
-"""Whom does a healthy model call: pages and tickets per model-month, over all checks of a service, looked at after every window.
+"""False alarms of healthy models: pages and tickets per model-month, over all checks of a service, diagnosed after every window.
 
 Asked for the past, a diagnosis reports each incident that a look at any window would have opened; so one diagnosis of a week is a look at each of its
 windows. A round is a model-week of each family of `benchmarks.quality.incidents.healthy`: fifteen rounds are 135 model-weeks. Windows are of ten minutes, and of

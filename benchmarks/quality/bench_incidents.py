@@ -54,7 +54,7 @@ SIDE_BY_SIDE = {"3 h": 180, "1 d": DAY, "3 d": 3 * DAY, "30 d": 30 * DAY}
 
 
 class Found(NamedTuple):
-    """What became of one planted fault: windows until it was opened (99: not), whether its place is exact, windows its onset is off."""
+    """Result of one planted fault: windows until it was opened (99: not), whether its place is exact, windows its onset is off."""
 
     windows: int
     exact: bool

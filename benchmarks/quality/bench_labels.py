@@ -7,7 +7,7 @@ Ids are permanent:
 * ``error-drift``, ``error-still``: error rate of one day's predictions (2 000) seen 1 to 30 days later; positives take 10 days
   (median, lognormal), negatives 2; with and without a drift of the truth by one logit on that day. Lag curves come from all
   windows of the 91 days. Mean over the seeds of raw, corrected, expected (CBPE) and mixed less the truth of those rows; spread;
-  how often the interval holds the truth. The bar on coverage is lowered to 0 here, and ``told`` says how often it lets a figure out.
+  how often the interval holds the truth. The bar on coverage is lowered to 0 here, and ``given`` is the share of figures that are not refused.
 * ``cbpe``: accuracy estimated without labels on chunks whose scores drift and are not calibrated: mean absolute error of score
   bins against isotonic calibration row by row.
 * ``feed-*``: the label feed stops, thins out, delivers once a day, or is well: findings, and the error of the moment.
@@ -42,7 +42,7 @@ class Errors(NamedTuple):
     mixed: float
     low: float
     high: float
-    told: bool
+    given: bool
 
 
 def error_rates(seed: int, age_d: float, *, drifted: bool) -> Errors:
@@ -55,10 +55,10 @@ def error_rates(seed: int, age_d: float, *, drifted: bool) -> Errors:
     curves = lag_curves(label_table(seen, as_of_ns=as_of))
     day = label_table(seen, as_of_ns=as_of, since_ns=first, until_ns=first + int(DAY_S * 1e9))
     found = assess(day, curves, min_coverage=0.0)
-    told = not assess(day, curves).corrected.refused
+    given = not assess(day, curves).corrected.refused
     truth = float(made.is_wrong[made.at_s >= HISTORY_D * DAY_S].mean())
     best = found.corrected
-    return Errors(truth, found.raw.value, best.value, found.cbpe.value, found.mixed.value, best.low, best.high, told)
+    return Errors(truth, found.raw.value, best.value, found.cbpe.value, found.mixed.value, best.low, best.high, given)
 
 
 def cbpe_errors(seed: int, *, chunks: int = 24, rows: int = 2000) -> tuple[float, float]:
@@ -152,17 +152,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a quarter of the seeds")
     seeds = range(10 if parser.parse_args().quick else 40)
     print(
-        f"{'error rate':13} {'age d':>5} {'truth':>6} {'raw':>7} {'corrected':>9} {'sd':>6} {'cbpe':>7} {'mixed':>7} {'holds':>6} {'told':>5}"
+        f"{'error rate':13} {'age d':>5} {'truth':>6} {'raw':>7} {'corrected':>9} {'sd':>6} {'cbpe':>7} {'mixed':>7} {'holds':>6} {'given':>5}"
     )
     for name, drifted in (("error-drift", True), ("error-still", False)):
         for age_d in (1, 3, 7, 14, 30):
             runs = np.array([error_rates(seed, age_d, drifted=drifted) for seed in seeds], dtype=float)
-            truth, raw, corrected, cbpe, mixed, low, high, told = runs.T
+            truth, raw, corrected, cbpe, mixed, low, high, given = runs.T
             holds = ((low <= truth) & (truth <= high)).mean()
             print(
                 f"{name:13} {age_d:5} {truth.mean():6.3f} {(raw - truth).mean():+7.3f} {(corrected - truth).mean():+9.3f} "
                 f"{(corrected - truth).std():6.3f} {(cbpe - truth).mean():+7.3f} {(mixed - truth).mean():+7.3f} "
-                f"{100 * holds:5.0f}% {100 * told.mean():4.0f}%", flush=True,
+                f"{100 * holds:5.0f}% {100 * given.mean():4.0f}%", flush=True,
             )  # fmt: skip
     by_bin, by_row = np.mean([cbpe_errors(seed) for seed in seeds], axis=0)
     print(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Named(NamedTuple):
-    """What became of one member: found, its place, its phase and its onset right, by how many minutes it is off, and how many findings
+    """Result of one member: found, its place, its phase and its onset right, by how many minutes it is off, and how many findings
     there are."""
 
     found: bool

@@ -1,4 +1,4 @@
-"""What a look at one new window costs when detectors are kept up: CPU per model, by length of history and by how many series there are.
+"""Cost of a look at one new window with detectors kept up: CPU per model, by length of history and by how many series there are.
 
 Simulated minutes of healthy traffic (`benchmarks.quality.incidents.service`), the state in a file. The history is taken over at once, then each minute is a look. A
 history of ten days is held as a store holds it, so what a look costs must not grow with it.
@@ -27,7 +27,7 @@ LOOKS = 20
 
 
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yield the CPU of a look, and of making the detectors anew at a start."""
+    """Yield the CPU of a look, and of rebuilding the detectors at a start."""
     for what, keys in (("one", series(1)), ("2 versions x 16 cohorts", series(2, region=16))):
         medians = {}
         for words, minutes in HISTORIES.items():

@@ -1,4 +1,4 @@
-"""What an export costs: 50 features, 2 versions, 20 cohorts, as OTLP bytes and as a Prometheus page.
+"""Cost of an export: 50 features, 2 versions, 20 cohorts, as OTLP bytes and as a Prometheus page.
 
 Beside it, the same number of time series in plain tools: counters of the OpenTelemetry SDK, collected and encoded, and a
 counter of prometheus-client, rendered. Paid once an export or scrape, never by a prediction.

@@ -30,7 +30,7 @@ print(json.dumps([*spent, len(new), any(name.startswith("opentelemetry.sdk") for
 
 
 class Import(NamedTuple):
-    """What an import cost: seconds, modules, and whether it loaded the SDK."""
+    """Cost of an import: seconds, modules, and whether it loaded the SDK."""
 
     cpu_s: float
     wall_s: float

@@ -1,4 +1,4 @@
-"""What a receipt costs: signing one, verifying one, and all of `current().receipt()` for a prediction that has ended.
+"""Cost of a receipt: signing one, verifying one, and all of `current().receipt()` for a prediction that has ended.
 
 Paid by who asks for one, never by a prediction. A thousand different predictions of one model in four cohorts, as a service
 sees them: what texts have in common is encoded once.

@@ -1,4 +1,4 @@
-"""What the caller pays: (observed - bare) per call, in bursts of an eighth of a ring, drained between the bursts and untimed.
+"""Cost to the caller: (observed - bare) per call, in bursts of an eighth of a ring, drained between the bursts and untimed.
 
 The consumer thread is stopped and the turns are taken here, so that what is timed is the caller and nothing else. What the
 consumer costs is `bench_total`'s; what it does to the caller's tail is `bench_tail`'s.

@@ -1,4 +1,4 @@
-"""What the health of the process costs: a share of one core, added up from its parts.
+"""Cost of sampling the health of the process: a share of one core, added up from its parts.
 
 Beside a server the whole would drown in the noise, so each part is timed by itself and multiplied by how often it happens: one
 sample and four beats of an asyncio loop a second, and a hundred runs of the garbage collector, which is a busy server.

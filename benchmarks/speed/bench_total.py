@@ -1,4 +1,4 @@
-"""What a prediction costs the machine: CPU of the process for the caller and the drain, every feature aggregated.
+"""Cost of a prediction to the machine: CPU of the process for the caller and the drain, every feature aggregated.
 
 Rounds are bursts of 1 000 predictions (or one batch) and a turn of the consumer after each, in the same thread, so that
 process CPU time is exactly the two together. The wall clock that the recorders read is moved on between bursts, so that

@@ -80,7 +80,7 @@ def _text(node: ast.AST) -> str:
 
 def prose() -> Iterator[tuple[str, str]]:
     """Yield each line of a docstring or comment, with its place."""
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, "benchmarks", "examples"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             source = path.read_text("utf-8")
             for node in ast.walk(ast.parse(source)):

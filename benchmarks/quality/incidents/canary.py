@@ -28,7 +28,7 @@ _BOUNDS_S = LATENCY.upper_bounds_s()
 
 @dataclass(frozen=True)
 class World:
-    """What is alike in both versions.
+    """Properties shared by both versions.
 
     Attributes:
         calls: expected calls, shape (cohorts, minutes).
@@ -133,7 +133,7 @@ def counts(
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with the new version from a minute on.
+    """Fault of the new version from a minute on.
 
     Attributes:
         failing: added failure rate.

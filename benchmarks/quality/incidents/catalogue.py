@@ -33,7 +33,7 @@ class Incident(NamedTuple):
         version: version it is confined to; ``""`` for all.
         cohort: cohort it is confined to; ``""`` for all.
         build: makes its windows.
-        causes: what a right verdict holds most likely: one, or either of two that cannot be told apart by what is recorded.
+        causes: the likeliest cause in a right verdict; two where the recorded data cannot distinguish them.
     """
 
     name: str

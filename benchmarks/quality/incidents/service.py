@@ -37,7 +37,7 @@ class Traffic:
         keys: the series.
         calls: shape (series, minutes).
         failures: same shape.
-        error_types: failures by type; whatever is not in here is ``ValueError``.
+        error_types: failures by type; all others are ``ValueError``.
     """
 
     keys: list[SeriesKey]
