@@ -67,7 +67,7 @@ _NOTES = """
 * `ks`, `w1_cells` and `location_cells` are computed over ordered cells, among the rows that have a value, and are NULL for categories. They are lower bounds of
   the statistics over values.
 * `ece_noise` is the expected calibration error that a perfectly calibrated model would show with as many rows.
-* `z` is that of two proportions. Looked at again and again, it exceeds any bound sooner or later: decide a canary with
+* `z` is that of two proportions. Under repeated use it exceeds any bound sooner or later: decide a canary with
   [`radiosonde canary`](canary.md).
 * Quantiles are interpolated in the buckets of the histogram, as `histogram_quantile` does. A quantile beyond the last bound is that bound.
 * Where [rows are sampled](store.md), counts are estimates.
