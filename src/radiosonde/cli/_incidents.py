@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from radiosonde._clock import wall_ns
 from radiosonde.cli._stores import policy_of
 from radiosonde.diagnose import Freshness, check
-from radiosonde.diagnose.check import view_of
-from radiosonde.diagnose.registry import all_checks
+from radiosonde.diagnose.check import rate_of
 from radiosonde.errors import ConfigurationError
 from radiosonde.sources import open_source
 
@@ -69,8 +68,4 @@ def find_incident(known: Sequence[Finding], given: str) -> Finding:
 
 def measured_rate(looked: DiagnosedStore, finding: Finding) -> MeasuredRate | None:
     """Return the rate by which *finding* is verified; None if only its state is used."""
-    declared = next((each.measured for each in all_checks() if each.name == finding.check), None)
-    if declared is None:
-        return None
-    view = view_of(looked.windows, looked.source.references(), finding.where.model, looked.policy)
-    return declared(view, finding)
+    return rate_of(finding, looked.windows, looked.source.references(), looked.policy)

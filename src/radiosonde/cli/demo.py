@@ -6,6 +6,7 @@ Exit codes: 0 the replay was completed and diagnosed, with or without findings; 
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -105,7 +106,7 @@ Report     {plan.report}
 Telemetry  {plan.store}
 
 Next
-  open the report in a browser
+  open the report in a browser, or serve all pages: radiosonde desk {shlex.quote(str(plan.store))}
   read the server, which is all it took: {server}
   fly the same weeks {"with" if plan.healthy else "without"} incidents: {again}
 """

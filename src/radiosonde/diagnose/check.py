@@ -23,9 +23,11 @@ from radiosonde.model import RUNTIME_MODEL
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from radiosonde.diagnose.finding import Finding
     from radiosonde.diagnose.known_bad import KnownBad
     from radiosonde.diagnose.registry import Check
     from radiosonde.diagnose.status import Freshness
+    from radiosonde.diagnose.verification import MeasuredRate
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
 
@@ -112,6 +114,21 @@ def view_of(
     given = list(windows)
     runtime = [window for window in given if window.key.model == RUNTIME_MODEL]
     return _view(model, given, runtime, references, past=False, policy=policy)[0]
+
+
+def rate_of(
+    finding: Finding, windows: Iterable[Window], references: Mapping[tuple[str, str], Reference], policy: Policy
+) -> MeasuredRate | None:
+    """Return the rate by which the incident *finding* is verified; None if only its state is used.
+
+    Args:
+        finding: the incident.
+        windows: windows of any models and of the processes.
+        references: reference by (model, version).
+        policy: declarations and exclusions, as for `check`.
+    """
+    declared = next((each.measured for each in all_checks() if each.name == finding.check), None)
+    return None if declared is None else declared(view_of(windows, references, finding.where.model, policy), finding)
 
 
 def _view(

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.finding import Diagnosis, Figure, Finding
 
 _BADGES = {"healthy": "healthy", "findings": "page", "not checked": "ticket", "stale": "ticket"}
+FIGURE_STYLE = """
+svg { display: block; width: 100%; height: auto; } .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 2px 0 0 8px; font-size: 13px; color: var(--soft); }
+.legend svg { display: inline-block; width: 10px; height: 10px; margin-right: 6px; }
+.grid { stroke: var(--rule); stroke-width: 1; } .tick { font-size: 11.5px; fill: var(--soft); } .row { font-size: 13px; fill: var(--ink); } .inside { font-size: 12px; fill: var(--card); }
+.line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; } .l0 { stroke: var(--c0); } .l1 { stroke: var(--c1); } .l2 { stroke: var(--c2); } .l3 { stroke: var(--c3); } .l4 { stroke: var(--c4); } .l5 { stroke: var(--c5); }
+.s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); } .s3 { fill: var(--c3); } .s4 { fill: var(--c4); } .s5 { fill: var(--c5); }
+.reference { fill: var(--ref); } .before { fill: var(--c0); } .after { fill: var(--red); }
+.affected { fill: var(--mark); } .onset { stroke: var(--red); stroke-width: 1.5; stroke-dasharray: 4 3; } .onset-label { font-size: 12px; fill: var(--red); font-weight: 600; }
+"""
+"""Style of figures; their colours are variables, which a page defines."""
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1a2230; --soft: #5b6677; --rule: #e2e6ec;
   --red: #c8302c; --amber: #946013; --green: #1c7546; --blue: #2a6fdb; --mark: rgba(200,48,44,.09); --code: #f0f2f6;
@@ -51,13 +61,6 @@ h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 6px; 
 .toc { padding-left: 22px; margin: 8px 0 0; } .toc a { color: inherit; } .toc span { color: var(--soft); }
 dl { display: grid; grid-template-columns: 92px 1fr; gap: 4px 14px; margin: 14px 0 0; } dt { color: var(--soft); } dd { margin: 0; }
 .verdict { font-size: 16px; margin: 6px 0 0; }
-svg { display: block; width: 100%; height: auto; } .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 2px 0 0 8px; font-size: 13px; color: var(--soft); }
-.legend svg { display: inline-block; width: 10px; height: 10px; margin-right: 6px; }
-.grid { stroke: var(--rule); stroke-width: 1; } .tick { font-size: 11.5px; fill: var(--soft); } .row { font-size: 13px; fill: var(--ink); } .inside { font-size: 12px; fill: var(--card); }
-.line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; } .l0 { stroke: var(--c0); } .l1 { stroke: var(--c1); } .l2 { stroke: var(--c2); } .l3 { stroke: var(--c3); } .l4 { stroke: var(--c4); } .l5 { stroke: var(--c5); }
-.s0 { fill: var(--c0); } .s1 { fill: var(--c1); } .s2 { fill: var(--c2); } .s3 { fill: var(--c3); } .s4 { fill: var(--c4); } .s5 { fill: var(--c5); }
-.reference { fill: var(--ref); } .before { fill: var(--c0); } .after { fill: var(--red); }
-.affected { fill: var(--mark); } .onset { stroke: var(--red); stroke-width: 1.5; stroke-dasharray: 4 3; } .onset-label { font-size: 12px; fill: var(--red); font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; margin-top: 4px; } th, td { text-align: right; padding: 3px 14px; border-bottom: 1px solid var(--rule); font-variant-numeric: tabular-nums; } th:first-child, td:first-child { text-align: left; padding-left: 0; } th { color: var(--soft); font-weight: 600; }
 .causes th, .causes td { text-align: left; vertical-align: top; padding-left: 0; min-width: 90px; } .causes td { font-size: 13px; } .causes .likely td { font-weight: 600; }
 tr.marked td { font-weight: 700; } td.hot { color: var(--red); font-weight: 700; } td.none { color: var(--soft); }
@@ -108,7 +111,7 @@ def html_page(title: str, body: str) -> str:
     # Foreign stores may hold any text: unprintable characters could not even be encoded into the file.
     return printable(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{FIGURE_STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
 
 
@@ -122,7 +125,7 @@ def _finding(finding: Finding, number: int, command: Callable[[str], str]) -> st
         *responsible_words(finding),
     )
     rows = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in facts)
-    figures = "".join(f"<h3>{escape(figure.title)}</h3>{_figure(figure, finding)}" for figure in finding.figures)
+    figures = "".join(f"<h3>{escape(figure.title)}</h3>{figure_html(figure, finding)}" for figure in finding.figures)
     evidence = "".join(f"<li>{escape(item.text)}</li>" for item in finding.evidence)
     steps = "".join(
         f"<div>{escape(step.what)}</div><pre>{escape(command(step.command))}</pre>" for step in finding.next_steps
@@ -135,7 +138,8 @@ def _finding(finding: Finding, number: int, command: Callable[[str], str]) -> st
     )
 
 
-def _figure(figure: Figure, finding: Finding) -> str:
+def figure_html(figure: Figure, finding: Finding) -> str:
+    """Return *figure* of *finding* as HTML; every name in it is escaped."""
     if isinstance(figure, Timeline):
         return f'<div class="figure">{line_chart(figure, finding.onset)}</div>'
     if isinstance(figure, RateTable):

@@ -31,8 +31,8 @@ def line_chart(timeline: Timeline, onset: Onset) -> str:
     step = starts[1] - starts[0]
     first, last = starts[0], starts[-1] + step
     low = min(0.0, *points) if timeline.unit == "share" else min(points)
-    ticks = _ticks(low, max(points))
-    low, high = min(low, ticks[0]), max(*points, ticks[-1])
+    marks = ticks(low, max(points))
+    low, high = min(low, marks[0]), max(*points, marks[-1])
 
     def x(time_ns: float) -> float:
         return _LEFT + (time_ns - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
@@ -40,15 +40,15 @@ def line_chart(timeline: Timeline, onset: Onset) -> str:
     def y(value: float) -> float:
         return bottom - (value - low) / ((high - low) or 1) * (bottom - _TOP)
 
-    parts = [_open(height, timeline.title, "lines"), _grid(ticks, y, timeline.unit)]
+    parts = [_open(height, timeline.title, "lines"), _grid(marks, y, timeline.unit)]
     end = last if onset.ended_ns is None else onset.ended_ns
     parts.append(
         f'<rect class="affected" x="{x(onset.at_ns):.1f}" y="{_TOP}" width="{max(x(end) - x(onset.at_ns), 1):.1f}" height="{bottom - _TOP}"/>'
     )
     parts.extend(
         # On a narrow screen every third is shown.
-        f'<text class="tick time{" extra" if index % 3 else ""}" x="{x(day):.1f}" y="{bottom + 16}" text-anchor="middle">{_day(day)}</text>'
-        for index, day in enumerate(_days(first, last))
+        f'<text class="tick time{" extra" if index % 3 else ""}" x="{x(day):.1f}" y="{bottom + 16}" text-anchor="middle">{time_label(day)}</text>'
+        for index, day in enumerate(time_ticks(first, last))
     )
     for index, (_, line) in enumerate(timeline.lines):
         parts.append(
@@ -82,15 +82,15 @@ def _grouped(bars: Bars) -> str:
     height = 250 if slanted else 210
     bottom = height - (64 if slanted else 30)
     top = max((value for _, values in bars.groups for value in values), default=0.0) or 1.0
-    ticks = _ticks(0.0, top)
-    high = max(top, ticks[-1])
+    marks = ticks(0.0, top)
+    high = max(top, marks[-1])
 
     def y(value: float) -> float:
         return bottom - value / high * (bottom - _TOP + 10)
 
     slot = (_WIDTH - _LEFT - _RIGHT) / max(len(bars.categories), 1)
     width = slot * 0.8 / max(len(bars.groups), 1)
-    parts = [_open(height, bars.title, "bars"), _grid(ticks, y, bars.unit)]
+    parts = [_open(height, bars.title, "bars"), _grid(marks, y, bars.unit)]
     for column, name in enumerate(bars.categories):
         left = _LEFT + slot * (column + 0.1)
         for index, (label, values) in enumerate(bars.groups):
@@ -196,7 +196,7 @@ def _group_class(label: str, index: int) -> str:
     )
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Return three to six round numbers from at or below *low* to at or above *high*."""
     span = (high - low) or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / 3))
@@ -211,7 +211,8 @@ def _number(value: float, unit: str) -> str:
     return f"{value:.3g} {unit}" if unit == "ms" else f"{value:,.4g}".replace(",", " ")
 
 
-def _days(first: int, last: int) -> list[int]:
+def time_ticks(first: int, last: int) -> list[int]:
+    """Return at most a dozen round times between *first* and *last*."""
     minute, day = 60 * 10**9, 86_400 * 10**9
     minutes = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
     steps = [*(count * minute for count in minutes), *(count * day for count in (1, 2, 4, 7, 14, 30))]
@@ -220,7 +221,8 @@ def _days(first: int, last: int) -> list[int]:
     return list(range(start, last, every))
 
 
-def _day(time_ns: int) -> str:
+def time_label(time_ns: int) -> str:
+    """Return the text of a tick: the day at midnight, else the time of day."""
     moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
     return moment.strftime("%H:%M") if moment.hour or moment.minute else moment.strftime("%b %-d")
 

@@ -86,6 +86,8 @@ PLACES: Final[Mapping[str, str]] = {
     "watch_turn": "a turn of the watch",
     "watch_send": "sending a notification",
     "watch_metrics": "sending the metrics of the watch over OTLP",
+    # In the desk.
+    "desk_look": "diagnosing for the desk",
     # In the guard itself.
     "log": "logging, in the host's own handler or formatter",
 }

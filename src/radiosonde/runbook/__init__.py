@@ -5,8 +5,8 @@ function from values to values: the command line reads the store and writes the 
 """
 
 from radiosonde.runbook.lint import LintReport, lint
-from radiosonde.runbook.making import RunbookContext, make_prepared, make_runbook
+from radiosonde.runbook.making import RunbookContext, causes_of, make_prepared, make_runbook
 from radiosonde.runbook.markdown import render
 from radiosonde.runbook.runbook import Runbook
 
-__all__ = ["LintReport", "Runbook", "RunbookContext", "lint", "make_prepared", "make_runbook", "render"]
+__all__ = ["LintReport", "Runbook", "RunbookContext", "causes_of", "lint", "make_prepared", "make_runbook", "render"]

@@ -69,7 +69,7 @@ def make_runbook(context: RunbookContext, finding: Finding, wait: str) -> Runboo
     contain = (
         subject.contain if onset.ended_ns is None else [each for each in subject.contain if " ack " not in each.command]
     )
-    causes = _causes_of(context, finding)
+    causes = causes_of(context, finding)
     base = _base(context, finding.kind, opened_ns=finding.opened_ns)
     return replace(
         base,
@@ -172,7 +172,7 @@ def _detection(finding: Finding) -> tuple[Said, ...]:
     return tuple(each for each in said if each.text)
 
 
-def _causes_of(context: RunbookContext, finding: Finding) -> list[Hypothesis]:
+def causes_of(context: RunbookContext, finding: Finding) -> list[Hypothesis]:
     """Return the causes of *finding* alone, the likeliest first; other incidents of the model are no evidence for its cause."""
     diagnosis, model = context.diagnosis, finding.where.model
     whole = [each for each in diagnosis.hypotheses if each.model == model and each.cause == "telemetry"]

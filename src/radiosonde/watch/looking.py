@@ -67,6 +67,26 @@ class Look(NamedTuple):
     example: Callable[[Finding], Exemplar | None]
 
 
+class DiagnosedModel(NamedTuple):
+    """A model that was just diagnosed, with everything that the diagnosis was made from.
+
+    Attributes:
+        model: the model.
+        windows: its windows.
+        runtime: windows with the health of the processes.
+        references: its references, by (model, version).
+        policy: declarations of its owners.
+        diagnosis: the diagnosis of this model alone.
+    """
+
+    model: str
+    windows: Sequence[Window]
+    runtime: Sequence[Window]
+    references: Mapping[tuple[str, str], Reference]
+    policy: Policy
+    diagnosis: Diagnosis
+
+
 class Looker(Protocol):
     """Something that can be diagnosed again and again."""
 
@@ -101,6 +121,8 @@ class StoreLooker:
         model: this model only; None for all.
         require: as for `check`.
         share: share of a core for diagnoses that are not urgent; None to diagnose every model in every run.
+        sketches: kinds of sketches to read. Unit breaks are found in the values that sketches retain; they are most of the bytes.
+        diagnosed: called with each model after its diagnosis, in the thread of `look`.
     """
 
     def __init__(
@@ -111,8 +133,11 @@ class StoreLooker:
         model: str | None = None,
         require: Collection[str] | None = None,
         share: float | None = None,
+        sketches: Sequence[str] = (),
+        diagnosed: Callable[[DiagnosedModel], None] | None = None,
     ) -> None:
         self._stores, self._policy_of = list(stores), policy_of
+        self._sketches, self._diagnosed = tuple(sketches), diagnosed
         self._model, self._require, self._share = model, require, share
         self._known, self._live = _Known(), LiveDiagnosis()
         self._arrivals: Arrivals | None = None
@@ -146,7 +171,7 @@ class StoreLooker:
             ConfigurationError: the configuration cannot be read.
         """
         began_ns = thread_time_ns()
-        source = open_source(self._stores, sketches=False, label_cells=False)
+        source = open_source(self._stores, sketches=self._sketches or False, label_cells=False)
         marks = self._marks(source)
         policy = self._policy_of(self._stores, source)
         self._live.policy = policy
@@ -269,9 +294,10 @@ class StoreLooker:
             for start, end in beside
             if end <= now_ns - SETTLES_NS
         ]
+        references = self._references_of(source, model)
         diagnosis = check(
             [*windows, *others, *runtime],
-            self._references_of(source, model),
+            references,
             model=model,
             require=self._require,
             policy=policy,
@@ -289,6 +315,8 @@ class StoreLooker:
         self._known.newest_ns[model] = max(self._known.newest_ns.get(model, 0), newest_ns)
         if len(stored) > len(windows):
             self._known.grown.add(model)  # a window has not ended yet
+        if self._diagnosed is not None:
+            self._diagnosed(DiagnosedModel(model, windows, runtime, references, policy, diagnosis))
 
     def _references_of(self, source: StoredSource, model: str) -> dict[tuple[str, str], Reference]:
         """Return the references of *model*, parsed once each."""
