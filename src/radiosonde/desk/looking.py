@@ -4,7 +4,7 @@ A diagnosis takes seconds of CPU, and a page may take none. So one thread looks 
 ``radiosonde watch`` (`radiosonde.watch.looking`), and the pages show the last look with its time. It asks whether a store has grown when a page is
 opened, and every `POLL_S` seconds while the desk was started with ``--watch`` or a page is open for live updates.
 
-A store that cannot be read costs only itself: the others are looked at, and the page names the store with what to do.
+An unreadable store does not affect the others; the page names it with the way to repair it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CommandOf = Callable[[Sequence[Address], StoredSource], Callable[[str], str]]
 
 
 class Looking:
-    """Looks at stores in the background.
+    """Diagnoses stores in the background.
 
     Args:
         stores: their addresses.

@@ -28,7 +28,7 @@ _ORDER = {"findings": 0, "not checked": 1, "stale": 2, "healthy": 3}
 _SEVERITY = {"page": 0, "ticket": 1, "info": 2}
 
 
-class Signal(NamedTuple):
+class SignalCell(NamedTuple):
     """A signal of a model in the table.
 
     Attributes:
@@ -52,12 +52,12 @@ class FleetRow(NamedTuple):
     model: str
     status: str
     said: str
-    traffic: Signal
-    failures: Signal
-    latency: Signal
-    data: Signal
-    quality: Signal
-    labels: Signal
+    traffic: SignalCell
+    failures: SignalCell
+    latency: SignalCell
+    data: SignalCell
+    quality: SignalCell
+    labels: SignalCell
     end_ns: int
     looked_ns: int
 
@@ -128,10 +128,10 @@ def _largest(table: Numbers) -> Numbers:
     return np.where(np.isfinite(filled), filled, np.nan)
 
 
-def _signal(values: Numbers, unit: Any, what: str, *, is_bad: bool) -> Signal:
+def _signal(values: Numbers, unit: Any, what: str, *, is_bad: bool) -> SignalCell:
     held = values[np.isfinite(values)]
     if not held.size:
-        return Signal("\u2013", title=f"no {what} in the last day", is_bad=is_bad)
+        return SignalCell("\u2013", title=f"no {what} in the last day", is_bad=is_bad)
     recent = values[-max(values.size // 24, 1) :]
     recent = recent[np.isfinite(recent)]
     now = float(recent.mean()) if recent.size else float("nan")
@@ -139,7 +139,7 @@ def _signal(values: Numbers, unit: Any, what: str, *, is_bad: bool) -> Signal:
     label = f"{what}, last day: {value_words(float(held.min()), unit)} to {value_words(float(held.max()), unit)}"
     shown_unit: Any = "" if unit == "a minute" else unit
     spark = figure(spark_svg(_thinned(values), label, is_bad=is_bad))
-    return Signal(value_words(now, shown_unit), value_words(usual, shown_unit), spark, label, is_bad)
+    return SignalCell(value_words(now, shown_unit), value_words(usual, shown_unit), spark, label, is_bad)
 
 
 def _thinned(values: Numbers) -> Numbers:
@@ -150,7 +150,7 @@ def _thinned(values: Numbers) -> Numbers:
 
 
 def _said(diagnosis: Diagnosis, status: str) -> str:
-    """Return what the status means: the findings, what is missing, or the smallest change that would have been reported."""
+    """Return the meaning of the status: the findings, the gaps, or the smallest change that would have been reported."""
     if status == "findings":
         return "; ".join(name_of_line(finding.title, 80) for finding in diagnosis.findings[:2])
     if status == "not checked":
@@ -159,47 +159,47 @@ def _said(diagnosis: Diagnosis, status: str) -> str:
     return f"would have reported {'; '.join(floors[:2])}" if floors else ""
 
 
-def _data(diagnosis: Diagnosis, level: Level, day: slice) -> Signal:
+def _data(diagnosis: Diagnosis, level: Level, day: slice) -> SignalCell:
     found = [finding for finding in diagnosis.findings if finding.kind in ("data", "drift")]
     if found:
         names = list(dict.fromkeys(finding.where.feature or finding.title for finding in found))
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
         said = ", ".join(name_of_line(name, 40) for name in names[:2])
-        return Signal(said + more, title="; ".join(name_of_line(each.title) for each in found[:3]), is_bad=True)
+        return SignalCell(said + more, title="; ".join(name_of_line(each.title) for each in found[:3]), is_bad=True)
     if level.heat is None:
-        return Signal("\u2013", title="no features were recorded")
+        return SignalCell("\u2013", title="no features were recorded")
     columns = max(level.heat.axis.size * (day.stop - day.start) // level.axis.size, 1)
     recent = level.heat.distance[:, -columns:].astype(np.float32)
     means = np.array([row[np.isfinite(row)].mean() if np.isfinite(row).any() else np.nan for row in recent])
     if not np.isfinite(means).any():
-        return Signal("\u2013", title="too few rows in the last day")
+        return SignalCell("\u2013", title="too few rows in the last day")
     most = int(np.nanargmax(means))
     title = f"largest distance from the reference, last day: {level.heat.features[most]}, {means[most]:.2f} of 1"
-    return Signal("no finding", name_of_line(f"{level.heat.features[most]} {means[most]:.2f}", 40), title=title)
+    return SignalCell("no finding", name_of_line(f"{level.heat.features[most]} {means[most]:.2f}", 40), title=title)
 
 
-def _quality(diagnosis: Diagnosis, *, is_bad: bool) -> Signal:
+def _quality(diagnosis: Diagnosis, *, is_bad: bool) -> SignalCell:
     known = [each for each in diagnosis.quality if not each.corrected.refused]
     if not known:
         why = diagnosis.quality[0].corrected.refused if diagnosis.quality else "no labels"
-        return Signal("unknown", title=why, is_bad=is_bad)
+        return SignalCell("unknown", title=why, is_bad=is_bad)
     last = known[-1]
     same = next(each for each in reversed(known) if each.metric == known[0].metric and each.where == last.where)
     value = same.corrected.value
     text = percent(value) if same.metric == "error_rate" else f"{value:.3g}"
     name = {"error_rate": "wrong", "auc": "AUC", "mae": "MAE", "rmse": "RMSE"}.get(same.metric, same.metric)
-    return Signal(f"{text} {name}", title=quality_words(same), is_bad=is_bad)
+    return SignalCell(f"{text} {name}", title=quality_words(same), is_bad=is_bad)
 
 
-def _labels(level: Level, day: slice, *, is_bad: bool) -> Signal:
+def _labels(level: Level, day: slice, *, is_bad: bool) -> SignalCell:
     labels, rows = level.labels[day], level.rows[day]
     if not level.labels.any():
-        return Signal("none", title="no labels have come", is_bad=is_bad)
+        return SignalCell("none", title="no labels have come", is_bad=is_bad)
     share = float(labels.sum() / rows.sum()) if rows.sum() else float("nan")
     newest = int(np.flatnonzero(level.labels > 0)[-1])
     age = short_duration((level.axis.size - 1 - newest) * level.axis.step_ns / 1e9)
     text = percent(min(share, 1.0)) if np.isfinite(share) else "\u2013"
-    return Signal(
+    return SignalCell(
         text,
         title=f"share of the last day's rows with a label; the newest labelled prediction is {age} old",
         is_bad=is_bad,

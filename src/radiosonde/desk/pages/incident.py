@@ -70,7 +70,7 @@ def _around(finding: Finding, end_ns: int) -> tuple[int, int]:
 
 
 def timeline_of(board: Board, finding: Finding, end_ns: int) -> list[TimelineEvent]:
-    """Return what happened, in the order of time: new versions and other incidents near it, onset, detection, end."""
+    """Return the events in the order of time: new versions and other incidents near it, onset, detection, end."""
     onset = finding.onset
     last_ns = onset.ended_ns or end_ns
     events = [TimelineEvent(onset.at_ns, f"begins, {_interval(finding)}", "own")]

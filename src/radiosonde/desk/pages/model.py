@@ -15,7 +15,9 @@ from radiosonde.diagnose.quality_figures import quality_words
 from radiosonde.diagnose.text import checked_words, gap_words, reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
 
     from radiosonde.desk.board import Board, ModelState
     from radiosonde.desk.series import Level, ModelSeries
@@ -119,7 +121,7 @@ def _incidents(board: Board, state: ModelState) -> list[Any]:
 
 
 def marks_of(board: Board, state: ModelState) -> list[ChartMark]:
-    """Return what is marked in every chart: excluded intervals, incidents, and the first windows of versions."""
+    """Return the marks of every chart: excluded intervals, incidents, and the first windows of versions."""
     series = state.series
     marks = [
         ChartMark("excluded", each.start_ns, each.end_ns, f"no baseline: {each.why}")
@@ -140,24 +142,31 @@ def marks_of(board: Board, state: ModelState) -> list[ChartMark]:
     return marks
 
 
-def charts_of(level: Level) -> list[tuple[str, str, list[Chart]]]:
-    """Return the charts of a level by section: heading, question, charts; in the order of triage."""
+Section = tuple[str, str, list[Chart]]
+"""Heading, question, and charts."""
+
+
+def charts_of(level: Level) -> list[Section]:
+    """Return the charts of a level by section, in the order of triage."""
     axis = level.axis
     start = axis.start_ns + np.arange(axis.size, dtype=np.int64) * axis.step_ns
 
     def chart(name: str, title: str, unit: Any, lines: Any, **more: Any) -> Chart:
         return Chart(name, title, unit, start, axis.step_ns, list(lines), **more)
 
+    return [*_of_calls(level, chart), *_of_answers(level, chart), _of_host(level, chart)]
+
+
+def _of_calls(level: Level, chart: Callable[..., Chart]) -> list[Section]:
     arms = level.arms if len(level.arms) > 1 else ("",)
-    share = np.divide(level.failed, level.calls, out=np.full(level.calls.shape, np.nan), where=level.calls > 0)
-    per_minute = level.calls / (axis.step_ns / 6e10)
+    share = _ratio(level.failed, level.calls)
+    per_minute = level.calls / (level.axis.step_ns / 6e10)
     phases = [name or "outside phases" for name in level.phases]
-    labelled = np.divide(level.labels, level.rows, out=np.full(axis.size, np.nan), where=level.rows > 0)
-    judged = level.correct + level.incorrect
-    wrong = np.divide(level.incorrect, judged, out=np.full(axis.size, np.nan), where=judged > 0)
-    is_number = level.classes == ("mean value",)
-    host = level.host
-    waits = [("GC pause", "gc_pauses"), ("event-loop lag", "loop_lags"), ("thread-pool wait", "pool_waits")]
+    latency = [
+        chart("p99", "p99 of the duration", "s", zip(arms, level.latency["p99"], strict=True)),
+        chart("p50", "Median of the duration", "s", zip(arms, level.latency["p50"], strict=True)),
+        chart("phases", "Mean duration by phase", "s", zip(phases, level.phase_s, strict=True), is_stacked=True),
+    ]
     return [
         (
             "Traffic",
@@ -169,47 +178,42 @@ def charts_of(level: Level) -> list[tuple[str, str, list[Chart]]]:
             "Do calls fail?",
             [chart("failures", "Share of failed calls", "share", zip(arms, share, strict=True))],
         ),
-        (
-            "Latency",
-            "Are calls slow, and in which phase?",
-            [
-                chart("p99", "p99 of the duration", "s", zip(arms, level.latency["p99"], strict=True)),
-                chart("p50", "Median of the duration", "s", zip(arms, level.latency["p50"], strict=True)),
-                chart(
-                    "phases", "Mean duration by phase", "s", zip(phases, level.phase_s, strict=True), is_stacked=True
-                ),
-            ],
-        ),
-        (
-            "Answers",
-            "Does the model answer as before?",
-            [
-                chart(
-                    "answers",
-                    "Mean answer" if is_number else "Share of each answer",
-                    "" if is_number else "share",
-                    zip([""] if is_number else level.classes, level.answers, strict=True),
-                )
-            ],
-        ),
+        ("Latency", "Are calls slow, and in which phase?", latency),
+    ]
+
+
+def _of_answers(level: Level, chart: Callable[..., Chart]) -> list[Section]:
+    is_number = level.classes == ("mean value",)
+    title, unit = ("Mean answer", "") if is_number else ("Share of each answer", "share")
+    lines = zip([""] if is_number else level.classes, level.answers, strict=True)
+    wrong = _ratio(level.incorrect, level.correct + level.incorrect)
+    labelled = _ratio(level.labels, level.rows)
+    return [
+        ("Answers", "Does the model answer as before?", [chart("answers", title, unit, lines)]),
         (
             "Quality",
             "Are the answers right?",
             [chart("wrong", "Share of wrong answers, of the labels that came", "share", [("", wrong)])],
         ),
         ("Labels", "Do labels arrive?", [chart("labels", "Share of rows with a label", "share", [("", labelled)])]),
-        (
-            "Host",
-            "Is it the machine?",
-            [
-                chart("cores", "Cores used by a process", "", [("", host["cores"])] if "cores" in host else []),
-                chart(
-                    "waits", "p99 of pauses and waits", "s", [(name, host[key]) for name, key in waits if key in host]
-                ),
-                chart("memory", "Resident memory", "bytes", [("", host["memory"])] if "memory" in host else []),
-            ],
-        ),
     ]
+
+
+def _of_host(level: Level, chart: Callable[..., Chart]) -> Section:
+    host = level.host
+    waits = [("GC pause", "gc_pauses"), ("event-loop lag", "loop_lags"), ("thread-pool wait", "pool_waits")]
+    charts = [
+        chart("cores", "Cores used by a process", "", [("", host["cores"])] if host else []),
+        chart("waits", "p99 of pauses and waits", "s", [(name, host[key]) for name, key in waits if key in host]),
+        chart("memory", "Resident memory", "bytes", [("", host["memory"])] if host else []),
+    ]
+    return ("Host", "Is it the machine?", charts)
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
+    """Return *part* / *whole*, NaN where there is nothing."""
+    ratio: NDArray[Any] = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return ratio
 
 
 def _arms(level: Level, time: TimeRange) -> list[dict[str, Any]]:
