@@ -10,6 +10,7 @@ from radiosonde.diagnose.evidence import RATIO, above_ln_e, rise_ln_e
 from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTable, Timeline, confidence
 from radiosonde.diagnose.next_steps import look_at_errors, look_before
 from radiosonde.diagnose.places import PlaceName
+from radiosonde.diagnose.second_turn import second_turn_evidence, second_turn_words
 from radiosonde.model import parse_cohort
 from radiosonde.model.percent import percent
 
@@ -64,7 +65,8 @@ def failure_finding(
     kind, what = _kind(lead)
     where = Place(table.model, lead.version, lead.variant, lead.cohort)
     page_rate, page_share = (PAGE_RATE, PAGE_SHARE) if found.slo is None else (max(PAGE_RATE, found.slo), found.slo)
-    severity: Severity = "page" if rate >= page_rate or share >= page_share else "ticket"
+    second = incident.second_turn(table.size)
+    severity: Severity = "page" if second is None and (rate >= page_rate or share >= page_share) else "ticket"
     if incident.recovered is not None and not wants_past:
         severity = "info"
     rest = _peers(table, lead, series, inside)
@@ -73,6 +75,7 @@ def failure_finding(
         Evidence("rate", rate, "share", f"{_words(names, table)}: {hits:.0f} of {calls:.0f} calls failed since the onset"),
         Evidence("rate_before", was, "share", f"before the onset: {was_hits:.0f} of {was_calls:.0f}"),
         Evidence("failed_per_hour", _per_hour(table, hits, inside), "calls/h", f"{_amount(_per_hour(table, hits, inside))} failed calls an hour"),
+        *([] if second is None else [second_turn_evidence(second, int(table.start_ns[second.onset]))]),
         *_objective(found.slo, share),
         *rest,
         *(Evidence("shared", each.share, "share", each.words) for each in shared),
@@ -81,6 +84,8 @@ def failure_finding(
     text = _verdict(table, incident, lead, evidence) + _shared(types, hits)
     if shared:
         text = f"{text.rstrip()} {shared[0].words}."
+    if second is not None:
+        text = f"{text.rstrip()} {second_turn_words(second)}"
     steps = (look_at_errors(where, onset), look_before(where, onset))
     figures = (_rates(table, lead, inside), _timeline(table, incident, lead))
     return Finding(

@@ -12,6 +12,7 @@ from radiosonde.diagnose.host import HostComparison, host_of
 from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_since
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.panel import MAX_STEPS, make_axis, make_panel
+from radiosonde.diagnose.second_turn import second_turn_evidence, second_turn_words
 from radiosonde.model import parse_cohort
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.latency_incidents import SlowSpan
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.panel import Panel
+    from radiosonde.diagnose.replay import Precedent
     from radiosonde.diagnose.tail import Tail
     from radiosonde.model import Window
 
@@ -63,7 +65,8 @@ def latency_findings(
         named.add(arm)
         host = host_of(windows, runtime, span.start_ns, span.end_ns or int(table.end_ns[-1]), arm)
         finding = replace(_finding(close, since, host, wants_past=wants_past), opened_ns=span.opened_ns)
-        made.append(_about_new_callers(finding) if is_new else finding)
+        finding = _about_new_callers(finding) if is_new else finding
+        made.append(finding if span.second_turn is None else _about_second_turn(finding, *span.second_turn))
     for slower in slower_arms(panel, windows):
         arm = None if slower.arm is None else panel.arms[slower.arm]
         if arm in named:
@@ -97,6 +100,14 @@ def _about_new_callers(finding: Finding) -> Finding:
     said = "These callers are new: how long their calls usually take is not known, and they are compared with all calls before. "
     severity: Severity = "ticket" if finding.severity == "page" else finding.severity
     return replace(finding, severity=severity, verdict=said + finding.verdict)
+
+
+def _about_second_turn(finding: Finding, precedent: Precedent, at_ns: int) -> Finding:
+    """Return *finding* reworded for what may be the second turn of a rhythm."""
+    severity: Severity = "ticket" if finding.severity == "page" else finding.severity
+    evidence = (*finding.evidence[:2], second_turn_evidence(precedent, at_ns), *finding.evidence[2:])
+    verdict = f"{finding.verdict.rstrip()} {second_turn_words(precedent)}"
+    return replace(finding, severity=severity, verdict=verdict, evidence=evidence)
 
 
 def _near(table: MeasureTable, windows: Sequence[Window], span: SlowSpan) -> list[Window]:

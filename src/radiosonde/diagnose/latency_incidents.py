@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.places import Places
+    from radiosonde.diagnose.replay import Precedent
     from radiosonde.model import SeriesKey, Window
 
     Numbers = NDArray[np.float64]
@@ -52,6 +53,7 @@ class SlowSpan(NamedTuple):
         judged_ns: end of the part used for its severity: the start of a later one within it, or None.
         ln_e: evidence, corrected for every look, bound and place.
         opened_ns: end of the window in which the evidence passed its price.
+        second_turn: the one slowdown like it at the same time yesterday or a week ago, and when that began; None without one.
     """
 
     bucket: int
@@ -63,6 +65,7 @@ class SlowSpan(NamedTuple):
     judged_ns: int | None
     ln_e: float
     opened_ns: int | None = None
+    second_turn: tuple[Precedent, int] | None = None
 
 
 class Above(NamedTuple):
@@ -292,7 +295,7 @@ def _told(table: MeasureTable, places: Places, calls: Numbers, slow: Sequence[Nu
     onset, earliest, latest = find_onset(slow[0][rows], calls[rows], alarm, rates[rows], first, more)
     name = places.names[incident.cover.places[0]] if len(incident.cover.places) == 1 else PlaceName()
     end = None if incident.recovered is None else int(table.start_ns[min(incident.recovered, table.size - 1)])
-    starts = table.start_ns
+    starts, second = table.start_ns, incident.second_turn(table.size)
     return SlowSpan(
         -1,
         name,
@@ -303,6 +306,7 @@ def _told(table: MeasureTable, places: Places, calls: Numbers, slow: Sequence[Nu
         None,
         alarm.ln_report,
         int(table.end_ns[alarm.step]),
+        None if second is None else (second, int(starts[second.onset])),
     )
 
 

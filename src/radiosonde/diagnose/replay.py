@@ -12,6 +12,8 @@ A look uses only earlier data, so one pass through the history gives the same in
   last 28 days, is usual for this model. So is a rise of any length at the time of day of two of them: a nightly job, the
   opening of a market on Mondays. It is never opened. It is opened when it outlasts them, or when it has outlasted a burst and its rate in a few
   windows is far above that of all known bursts. A rhythm thus hides no fault.
+* *second turn*: one rise at the same time yesterday, or a week ago, is no rhythm yet, and may become one. Until it has outlasted that rise,
+  or is far above it, an incident has a `Precedent`, and is no page.
 * *recovered*: at the first of these windows. If the same place fails again before it has been calm for as long as it was ill, the same
   incident goes on.
 """
@@ -49,6 +51,20 @@ _LARGER, _LONGER = 3, 2
 """Largest ratio of a burst to the known ones: with two known, a third that is the largest so far is ordinary."""
 
 
+class Precedent(NamedTuple):
+    """The rise before an incident of what may be a rhythm that has had one turn.
+
+    Attributes:
+        onset: its first step.
+        like_until: step from which on the incident is unlike it: it lasts longer, or is louder.
+        days: days between the two, 1 or 7.
+    """
+
+    onset: int
+    like_until: int
+    days: int
+
+
 @dataclass(slots=True, eq=False)
 class Incident:
     """A rise of a rate at a place, from its onset to its recovery.
@@ -66,6 +82,7 @@ class Incident:
         last_alarm: the alarm since which calm counts: a later one where it spread or came back.
         series: where it was when it was opened.
         peak: rate above which it is not like those that are known; infinite where none are.
+        precedent: the one rise like it at the same time yesterday or a week ago; None without one.
     """
 
     alarm: Alarm
@@ -80,6 +97,12 @@ class Incident:
     last_alarm: Alarm | None = None
     series: NDArray[np.bool_] | None = None
     peak: float = float("inf")
+    precedent: Precedent | None = None
+
+    def second_turn(self, size: int) -> Precedent | None:
+        """Return the precedent, if what a look at the last of *size* steps knows of the incident is still like it."""
+        end = size if self.closed is None else min(self.closed, size)
+        return self.precedent if self.precedent is not None and end <= self.precedent.like_until else None
 
     @property
     def is_burst(self) -> bool:
@@ -250,14 +273,26 @@ class Replay:
         looks = [step]
         lengths = sorted((each.closed or 0) - each.onset for each in short)
         looks += [new.onset + _LONGER * lengths[-2]] if len(lengths) >= 2 else []
-        rhythm = sorted((each.closed or 0) - each.onset for each in known if self._is_same_time(each, new))
+        same = [each for each in known if self._is_same_time(each, new)]
+        rhythm = sorted((each.closed or 0) - each.onset for each in same)
         if len(rhythm) >= _WELL_KNOWN:  # how long it takes is known, too
             looks.append(new.onset + rhythm[-1] + max(rhythm[-1] // 4, FEW))
         elif len(rhythm) >= 2:
             looks.append(new.onset + _LONGER * rhythm[-2])
-        if max(looks) > step:
+        if max(looks) == step and len(same) == 1:
+            new.precedent = self._precedent(same[0], new)
+            known = same
+        if max(looks) > step or new.precedent is not None:
             new.peak = _LARGER * max(self._peak(former) for former in known)
         return max(looks)
+
+    def _precedent(self, former: Incident, new: Incident) -> Precedent | None:
+        """Return *former* as the precedent of *new*; None if it is not of the day before, or of the week before."""
+        if self.starts is None or former.closed is None:
+            return None
+        days = round(int(self.starts[new.onset] - self.starts[former.onset]) / _DAY_NS)
+        until = new.onset + _LONGER * (former.closed - former.onset)
+        return Precedent(former.onset, until, days) if days in (1, 7) else None
 
     def _peak(self, former: Incident) -> float:
         """Return the largest rate in a few windows of an incident that is over."""
@@ -266,14 +301,23 @@ class Replay:
 
     def _open_louder(self, incident: Incident) -> None:
         """Open *incident* at the first look at which it is far worse than what is known to come, if it has outlasted a burst by then."""
-        first = incident.onset + self.burst_steps
-        end = min(incident.opened, self.scan.size if incident.closed is None else incident.closed)
+        until = self.scan.size if incident.closed is None else incident.closed
+        louder = self._louder(incident, incident.onset + self.burst_steps, min(incident.opened, until))
+        if louder is not None:
+            incident.opened = louder
+        if incident.precedent is not None:
+            end = min(incident.precedent.like_until, until)
+            louder = self._louder(incident, incident.onset, end)
+            if louder is not None:
+                incident.precedent = incident.precedent._replace(like_until=louder)
+
+    def _louder(self, incident: Incident, first: int, end: int) -> int | None:
+        """Return the step before *end* at which *incident* is far worse than what is known to come; None for none."""
         if not np.isfinite(incident.peak) or end - first < FEW:
-            return
+            return None
         hits, trials = self._in_few(incident, first, end)
         louder = np.flatnonzero((hits >= LOUD_HITS) & (hits > incident.peak * trials))
-        if louder.size:
-            incident.opened = first + int(louder[0]) + FEW - 1
+        return first + int(louder[0]) + FEW - 1 if louder.size else None
 
     def _in_few(self, incident: Incident, first: int, end: int) -> tuple[Numbers, Numbers]:
         """Return events and trials of every `FEW` steps in a row from *first* to before *end*, where *incident* was opened."""

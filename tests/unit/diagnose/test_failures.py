@@ -18,6 +18,7 @@ from benchmarks.quality.incidents.service import (
     series,
 )
 from radiosonde.diagnose import check
+from radiosonde.diagnose.failure_findings import failure_finding
 from radiosonde.diagnose.failure_incidents import find_failures
 from radiosonde.diagnose.measures import MeasureTable, make_table
 from radiosonde.diagnose.places import PlaceName
@@ -302,3 +303,46 @@ def test_a_rhythm_of_the_week_calls_for_nobody_once_it_is_known_and_hides_no_fau
     assert len(opened) - len(late) <= 3
     assert len(late) == (fault != "none")
     assert all(first <= each <= first + 6 for each in late)
+
+
+SECOND_TURNS = {
+    "on Monday mornings": (7, 9, 180, 0.03, "weekly"),
+    "on Saturdays, all day": (7, 0, 1440, 0.02, "weekly"),
+    "every night": (1, 2, 60, 0.04, "daily"),
+}
+
+
+def turned(days, hour, minutes, rate, *, first=1.0, lasts=1.0, off_days=0):
+    """Return the findings on two turns of what may be a rhythm, in windows of ten minutes."""
+    rng, step, keys = np.random.default_rng(23), 10, series(1, region=2)
+    begins = [hour * 60 + 1440, hour * 60 + 1440 + int((days + off_days) * DAY)]
+    at = np.arange((begins[1] + int(minutes * lasts) + 30) // step) * step
+    shares = np.full(at.size, 0.001)
+    for begin, factor, length in zip(begins, (1.0, first), (minutes, minutes * lasts), strict=True):
+        shares[(at >= begin) & (at < begin + length)] = min(rate * factor, 1.0)
+    made = rng.poisson(900.0, (2, at.size)).astype(float)
+    failed = rng.binomial(made.astype(int), np.tile(shares, (2, 1))).astype(float)
+    starts = START_NS + at * MINUTE_NS
+    table = MeasureTable("m", tuple(keys), starts, starts + step * MINUTE_NS, made, failed, {})
+    found = find_failures(table)
+    return [failure_finding(table, found, incident, wants_past=True) for incident in found.incidents]
+
+
+@pytest.mark.parametrize("rhythm", SECOND_TURNS)
+def test_the_second_turn_of_a_rhythm_is_a_ticket_that_says_so(rhythm):
+    """One turn is no rhythm yet and may become one: reported, with the first turn as evidence, and no page."""
+    days, hour, minutes, rate, word = SECOND_TURNS[rhythm]
+    first, second = turned(days, hour, minutes, rate)
+    assert (first.severity, second.severity) == ("page", "ticket")
+    assert f"It may be {word}" in second.verdict
+    assert [item.value for item in second.evidence if item.name == "second_turn"] == [days]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"first": 5.0}, {"lasts": 3.0}, {"off_days": 2}, {"off_days": 0.25}],
+    ids=["far worse", "three times as long", "on another day", "at another time"],
+)
+def test_what_is_unlike_the_first_turn_is_a_page(other):
+    """Nothing hides behind one former rise: neither a worse one, nor a longer one, nor one at another time."""
+    assert [finding.severity for finding in turned(7, 9, 120, 0.008, **other)][-1:] == ["page"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -185,3 +187,23 @@ def test_a_slowdown_that_was_over_is_not_going_on_because_another_one_began(earl
     (finding,) = [each for each in check(windows, {}).findings if each.kind == "latency"]
     assert finding.where.phase == "fetch"
     assert abs(finding.onset.at_ns - member.onset_ns()) <= 3 * HOUR_NS
+
+
+@pytest.mark.parametrize(
+    ("lasts", "factor", "severity"), [(120, 5, "ticket"), (300, 5, "page")], ids=["as long", "longer"]
+)
+@pytest.mark.parametrize("days", [1, 7])
+def test_the_second_turn_of_a_slow_hour_is_no_page_unless_it_lasts(days, lasts, factor, severity):
+    """Two slow hours, and the same a day or a week later in windows of ten minutes: a ticket that names the former; a page if it goes on."""
+    size, first = (days * 24 + 10) * 6, 4 * 6
+    second = first + days * 24 * 6
+    rng, traffic = traffic_of(31, size, per_minute=600.0, versions=1)
+    tables = slow(slow(steady_latency(rng, size), 0.2, 8, first, first + 12), 0.2, factor, second, second + lasts // 10)
+    made = []
+    for window in timed(rng, traffic, tables):
+        start_ns = START_NS + 10 * (window.start_ns - START_NS)
+        made.append(replace(window, start_ns=start_ns, end_ns=start_ns + 10 * MINUTE_NS))
+    findings = sorted(check(made, {}, past=True).findings, key=lambda finding: finding.onset.at_ns)
+    assert [finding.severity for finding in findings] == ["page", severity]
+    named = [item.value for item in findings[1].evidence if item.name == "second_turn"]
+    assert named == ([days] if severity == "ticket" else [])
