@@ -1,7 +1,7 @@
 """The verdict on each measure, and on the canary as a whole.
 
 * **worse**: somewhere the new version has more events than the old one (`radiosonde.diagnose.canary.places`). At most one healthy rollout
-  in fifty is called worse, over all measures, cohorts and looks; `SHARES` divides that over the measures.
+  in a hundred is called worse, over all measures, cohorts and looks; `SHARES` divides that over the measures.
 * **no difference**: the 99 % interval lies within the margin, for all calls and with every cohort compared with itself.
 * **better**: the interval lies below zero.
 * **keep going**: none of these yet; with the rows of the new version that it takes if both versions are alike.
@@ -45,7 +45,7 @@ Status = Literal["promote", "worse", "keep going", "stale", "mismatch"]
 EXIT_CODES: Final[dict[Status, int]] = {"promote": 0, "worse": 1, "keep going": 3, "stale": 4, "mismatch": 5}
 """As for ``diagnose``: 1 something is wrong, 2 could not run, 3 not enough data, 4 stale; 5 the split differs from the expected one."""
 
-FALSE_ALARMS = 0.02
+FALSE_ALARMS = 0.01
 SHARES: Mapping[Subject, float] = {"errors": 0.8, "latency": 0.1, "labels": 0.05, "confidence": 0.05}
 DEFAULT_REQUIRED: tuple[Subject, ...] = ("errors", "latency")
 
