@@ -64,16 +64,18 @@ class Doubtful(Unread):
     Attributes:
         lost: rows of which the loss has been counted.
         sizes: how many rows the batch may have; another number of answers belongs to the rows as they were read.
+        within: rows of the only container of rows in it, where as many answers show that it is an envelope; else None.
     """
 
     lost: int
     sizes: set[int]
+    within: int | None
 
 
 def doubtful(recorded: Recorded, sizes: set[int], loss: str, lost: int) -> Doubtful:
     """Return *recorded* as a result that the number of answers may change."""
     made = Doubtful(*recorded)
-    made.sizes, made.loss, made.lost = sizes, loss, lost
+    made.sizes, made.loss, made.lost, made.within = sizes, loss, lost, None
     return made
 
 

@@ -26,15 +26,28 @@ from radiosonde._record.blocks import (
     NO_ROW,
     ONE_ROW,
     OTHER_WIDTH,
-    UNREAD,
     Doubtful,
     Recorded,
     RowBlocks,
+    Unread,
     doubtful,
 )
 from radiosonde._record.costs import ROW_VALUES, SERIES_VALUES, SLOW_VALUES, TEXT_ROWS, WIDE_VALUES
 from radiosonde._record.encoding import Encoder, listed
-from radiosonde._record.learning import as_row, first_item, flattened, row_width, rows_of_column
+from radiosonde._record.envelopes import Content, only_batch
+from radiosonde._record.input_losses import InputLosses
+from radiosonde._record.learning import as_row, rows_of_column
+from radiosonde._record.named_rows import NamedRows
+from radiosonde._record.row_sequences import (
+    as_named,
+    first_item,
+    flattened,
+    is_pair_by_name,
+    is_pair_with_row,
+    of_view,
+    row_width,
+    without_keys,
+)
 from radiosonde._record.schema import INVALID, NAN, Schema
 from radiosonde._record.shapes import (
     TYPES_KNOWN,
@@ -53,9 +66,16 @@ from radiosonde._record.summaries import (
     summarise_texts,
 )
 from radiosonde._record.tables import InputTable, pieces, table_of
-from radiosonde._record.wrapped import PLAIN, TABLES, FieldReader, flat_content, holds_chunks, opened, sizes_in
+from radiosonde._record.wrapped import (
+    PLAIN,
+    TABLES,
+    FieldReader,
+    flat_content,
+    holds_chunks,
+    opened,
+    sizes_in,
+)
 from radiosonde._ring.ring import Ring
-from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
 from radiosonde.reference.containers import EVERY, cut, part_of, plain_column
@@ -79,15 +99,18 @@ class InputWriter:
         blocks: places for rows.
         by_type: how to write a value, by its type; bounded.
         is_tentative: whether the first answer may show that rows are taken apart another way.
+        may_be_envelope: whether answers may show that rows by name are envelopes.
     """
 
     def __init__(self, schema: Schema, ring: Ring, guard: Guard) -> None:
         self._schema = schema
         self._ring = ring
         self._guard = guard
-        self.is_tentative = False
+        self.is_tentative = self.may_be_envelope = False
         self.blocks = RowBlocks(ring, schema.width, guard)
         self._encoder = Encoder(schema, guard)
+        self._losses = InputLosses(guard, schema.width)
+        self._named = NamedRows(schema, guard)
         self._row_shapes = ((1, schema.width), (schema.width,)) if schema.is_plain else ()
         self._texts = list(schema.categorical)
         self._fields_of = FieldReader()
@@ -126,8 +149,9 @@ class InputWriter:
             Form.SEQUENCE: self._sequence,
             Form.OBJECT: self._object,
             Form.TEXT: self._text,
-            Form.LAZY: self._lazy,
-            Form.UNKNOWN: self._unreadable,
+            Form.VIEW: self._view,
+            Form.LAZY: self._losses.lazy,
+            Form.UNKNOWN: self._losses.unreadable,
         }
         return writers[form]
 
@@ -195,19 +219,31 @@ class InputWriter:
                     return self.write(inner, slot, index)
             if table is not None:
                 return self._table(table, slot, index)
-        return self._named_row(fields, slot)
+        return self._named_row(fields, slot, index)
 
-    def _named_row(self, value: Mapping[Any, object], slot: int) -> Recorded:
-        row = self._by_name(value)
+    def _named_row(self, value: Mapping[Any, object], slot: int, index: int) -> Recorded:
+        row = self._named.values(value)
+        is_plain = all(type(each) in PLAIN for each in items_of(value.values()))
+        if row is None and not is_plain:
+            inner = self._named.batch_in(value)
+            if inner is not None:
+                recorded = self.write(inner, slot, index)
+                # One answer to all of them shows that they are a value of one row.
+                is_settled = isinstance(recorded, Unread) or recorded.rows == 1
+                return recorded if is_settled else doubtful(recorded, {1}, FEATURES_UNREADABLE, 0)
+        if row is None:
+            self._losses.other_width(1, "none of its names is one of them")
         recorded = NO_ROW if row is None else self._one_row(row, slot)
-        if all(type(each) in PLAIN for each in items_of(value.values())):
-            return recorded
-        sizes = self._guard.attempt(sizes_in, value, Form.MAPPING)
+        sizes = None if is_plain else self._guard.attempt(sizes_in, value, Form.MAPPING)
         if isinstance(sizes, Exception) or not sizes:
             return recorded
-        if row is None:
-            return doubtful(recorded, sizes, FEATURES_WIDTH, 1)
-        return doubtful(recorded, sizes, FEATURES_UNREADABLE, 0)
+        made = (
+            doubtful(recorded, sizes, FEATURES_UNREADABLE, 0) if row else doubtful(recorded, sizes, FEATURES_WIDTH, 1)
+        )
+        if self.may_be_envelope:
+            batch = self._guard.attempt(only_batch, value)
+            made.within = batch.size if isinstance(batch, Content) else None
+        return made
 
     def _one_row(self, values: Sequence[object], slot: int) -> Recorded:
         if self._schema.reading == "wide":
@@ -217,27 +253,6 @@ class InputWriter:
             self._ring.rows[slot] = [number(position, value) for position, value in enumerate(values)]
             self._notice_texts()
         return ONE_ROW
-
-    def _by_name(self, value: Mapping[Any, object]) -> Sequence[object] | None:
-        """Return the values of the features by name, None for a missing one; None when no name is known, counted."""
-        if self._schema.reading == "wide":
-            return list(items_of(value.values()))
-        names = self._schema.names
-        missing = object()
-        values = [value.get(name, missing) for name in names]
-        absent = sum(item is missing for item in values)
-        if absent and not all(isinstance(name, str) for name in items_of(value)):
-            by_text = dict(
-                zip(feature_names(value), items_of(value.values()), strict=True)
-            )  # labelled by position, or mixed
-            values = [by_text.get(name, missing) for name in names]
-            absent = sum(item is missing for item in values)
-        if absent == len(names):
-            self._lose_width(1, "none of its names is one of them")
-            return None
-        if len(value) > len(names) - absent:
-            self._guard.lose(FEATURE_VALUES_UNKNOWN)
-        return [None if item is missing else item for item in values]
 
     # Flat sequences --------------------------------------------------------------------------------------------------
 
@@ -259,7 +274,7 @@ class InputWriter:
             return self._table(
                 InputTable(count, 1, column=lambda _, kept: plain_column(value, kept), slow=1), slot, index
             )
-        self._lose_width(1, f"it has {count} values")
+        self._losses.other_width(1, f"it has {count} values")
         return OTHER_WIDTH
 
     def _fits(self, row: Any) -> bool:
@@ -267,7 +282,7 @@ class InputWriter:
 
     def _text(self, value: str, slot: int, index: int) -> Recorded:
         is_expected = self._schema.reading == "texts" or self._schema.width == 1
-        return self._flat([value], slot, index) if is_expected else self._unreadable(value, slot, index)
+        return self._flat([value], slot, index) if is_expected else self._losses.unreadable(value, slot, index)
 
     def _series(self, value: Any, slot: int, index: int) -> Recorded:
         row = as_row(value)
@@ -275,7 +290,7 @@ class InputWriter:
             return self._column(value, slot, index)
         is_named = any(isinstance(label, str) for label in row)
         if is_named or not self._schema.known.isdisjoint(map(str, row)):
-            recorded = self._named_row(row, slot)
+            recorded = self._named_row(row, slot, index)
             return FLAT_ROW if recorded is ONE_ROW and self.is_tentative and not is_named else recorded
         return self._column(value, slot, index)  # labelled by places in some frame
 
@@ -287,12 +302,22 @@ class InputWriter:
     def _sequence(self, value: Sequence[Any], slot: int, index: int) -> Recorded:
         if not len(value):
             return EMPTY
-        form = form_of_item(first_item(value))
+        first = first_item(value)
+        form = form_of_item(first)
         if is_scalar(form):
-            return self._flat(value, slot, index)
+            is_pair = type(value) is tuple and is_pair_by_name(value)
+            return self.write(value[1], slot, index) if is_pair else self._flat(value, slot, index)
+        if form is Form.SEQUENCE and len(first) == 2:
+            content = as_named(value, self._schema.known) or (without_keys(value) if is_pair_with_row(first) else None)
+            if content is not None:
+                return self.write(content, slot, index)
         if self._schema.is_whole and form in (Form.ARRAY, Form.SEQUENCE):
             return self._flat(flattened(value), slot, index)
         return self._chunks(value, form, slot, index) if holds_chunks(value) else self._items(value, form, slot, index)
+
+    def _view(self, value: Any, slot: int, index: int) -> Recorded:
+        content = of_view(value)
+        return self._losses.unreadable(value, slot, index) if content is None else self.write(content, slot, index)
 
     def _chunks(self, value: Sequence[Any], form: Form, slot: int, index: int) -> Recorded:
         """Record a sequence of frames or matrices: each is a row (an image), or a part of a batch, as the answers show."""
@@ -303,7 +328,7 @@ class InputWriter:
         sizes = sizes_in(value, Form.SEQUENCE, 0)
         if is_fitting:
             return doubtful(self._items(value, form, slot, index), sizes, FEATURES_UNREADABLE, 0)
-        self._lose_width(len(value), "it is a sequence of tables; concatenate them")
+        self._losses.other_width(len(value), "it is a sequence of tables; concatenate them")
         return doubtful(self.blocks.reserve(len(value), index), sizes, FEATURES_WIDTH, len(value))
 
     # Sequences of rows -----------------------------------------------------------------------------------------------
@@ -337,7 +362,7 @@ class InputWriter:
             return self._schema.pick(item)
         row = as_row(item) if form is Form.SERIES else None
         if row is not None:
-            return self._by_name(row)
+            return self._named_item(row)
         if form is Form.OBJECT:
             names, found = self._fields_of.read(item)
             if is_by_value and names == self._schema.names:
@@ -345,15 +370,22 @@ class InputWriter:
         if form in (Form.MAPPING, Form.OBJECT):
             fields = as_mapping(item) if form is Form.MAPPING else self._fields_of.mapping(item)
             inner = flat_content(fields, self._schema.known)
-            return self._by_name(fields) if inner is None else self._row_of(inner, form_of_item(inner))
+            return self._named_item(fields) if inner is None else self._row_of(inner, form_of_item(inner))
         if form is Form.SEQUENCE:
             flat = flattened(item)
         else:
             flat = list(listed(plain_column(part_of(item, EVERY).reshape(-1))))
         if is_by_value and len(flat) != self._schema.width:
-            self._lose_width(1, f"it has {len(flat)} values")
+            self._losses.other_width(1, f"it has {len(flat)} values")
             return None
         return flat
+
+    def _named_item(self, fields: Mapping[Any, Any]) -> Sequence[object] | None:
+        """Return the values of a row by name, or of the only row in it; None, counted, if it has none."""
+        row = self._named.values(fields) or self._named.values_in(fields)
+        if row is None:
+            self._losses.other_width(1, "none of its names is one of them")
+        return row
 
     # Tables ----------------------------------------------------------------------------------------------------------
 
@@ -366,7 +398,7 @@ class InputWriter:
         if table is not None:
             return self._table(table, slot, index)
         if not len(value.shape):
-            self._lose_width(1, "it is one value")
+            self._losses.other_width(1, "it is one value")
             return NO_ROW
         return self._column(value, slot, index)
 
@@ -378,7 +410,7 @@ class InputWriter:
             return self._wide_table(table, slot, index)
         places = self._places(table)
         if places is None:
-            self._lose_width(
+            self._losses.other_width(
                 rows, f"it has {table.width} columns" if table.names is None else "none of its columns is one of them"
             )
             return self.blocks.reserve(rows, index)
@@ -463,35 +495,5 @@ class InputWriter:
 
     def reread(self, recorded: Doubtful, rows: int, index: int) -> Recorded:
         """Return the result for an input that holds a batch of *rows*, as its answers show; its features are lost."""
-        self._guard.lose(recorded.loss, rows - recorded.lost)
-        self._guard.warn(
-            "features", "An input holds a batch of %d rows that cannot be told from its other fields; give observe(..., input=a"
-            " callable that returns the rows)", rows,
-        )  # fmt: skip
+        self._losses.other_rows(recorded, rows)
         return self.blocks.reserve(rows, index)
-
-    # Unreadable inputs ---------------------------------------------------------------------------------------------
-
-    def _lose_width(self, rows: int, why: str) -> None:
-        """Count rows whose features differ from the schema, and log it without any value of the rows."""
-        self._guard.lose(FEATURES_WIDTH, rows)
-        self._guard.warn(
-            "features", "An input does not match the %d features of its model: %s; give observe(..., features=[...]) the names,"
-            " observe(..., input=a callable that returns a dict), or a new reference", self._schema.width, why,
-        )  # fmt: skip
-
-    def _lazy(self, value: object, slot: int, index: int) -> Recorded:
-        self._guard.lose(FEATURES_UNREADABLE)
-        self._guard.warn(
-            "features", "Features of type %s are a lazy query, which Radiosonde does not run; collect it before"
-            " the call, or pass observe(..., input=...)", type(value).__name__,
-        )  # fmt: skip
-        return UNREAD
-
-    def _unreadable(self, value: object, slot: int, index: int) -> Recorded:
-        self._guard.lose(FEATURES_UNREADABLE)
-        self._guard.warn(
-            "features", "Features of type %s cannot be read; give observe(..., input=a callable that returns a dict)",
-            type(value).__name__,
-        )  # fmt: skip
-        return UNREAD

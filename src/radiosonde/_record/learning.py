@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from radiosonde._record.encoding import listed
+from radiosonde._record.envelopes import only_batch
+from radiosonde._record.row_sequences import (
+    first_item,
+    is_pair_by_name,
+    is_pair_with_row,
+    of_view,
+    row_width,
+    without_keys,
+)
 from radiosonde._record.schema import Schema
 from radiosonde._record.shapes import LOOKED_AT, Form, as_array, as_mapping, form_of_item, head, is_scalar, recognise
 from radiosonde._record.summaries import TEXT_NAMES, WIDE_NAMES
 from radiosonde._record.tables import table_of
 from radiosonde._record.wrapped import fields_of, flat_content, opened, sizes_in
 from radiosonde.model.feature_names import feature_names
-from radiosonde.model.iteration import items_of
-from radiosonde.reference.containers import cut, plain_column
+from radiosonde.reference.containers import plain_column
 
 
 class Learned(NamedTuple):
@@ -42,14 +48,25 @@ class Learned(NamedTuple):
 
 
 class Alternative(NamedTuple):
-    """The other reading of a value: so many values in one row, an array of any number of axes being one row or not."""
+    """The other reading of a value.
+
+    Attributes:
+        values: values of one row.
+        is_whole: an array of any number of axes is one row.
+        within: of an envelope: what its only container of rows is read as.
+    """
 
     values: int
     is_whole: bool
+    within: Learned | None = None
 
     def schema(self, most: int) -> Schema:
         """Return the schema of this reading."""
-        return make_schema(Numbered(self.values), most, is_whole=self.is_whole)
+        return (
+            self.within.schema(most)
+            if self.within is not None
+            else make_schema(Numbered(self.values), most, is_whole=self.is_whole)
+        )
 
 
 class Numbered(Sequence[str]):
@@ -97,6 +114,9 @@ def learn(value: Any) -> Learned | None:
         return _learn_series(value)
     if form is Form.SEQUENCE:
         return _learn_sequence(value)
+    if form is Form.VIEW:
+        content = of_view(value)
+        return None if content is None else learn(content)
     return None
 
 
@@ -108,7 +128,14 @@ def _learn_fields(fields: Mapping[Any, Any], *, is_object: bool) -> Learned | No
     if inner is not None:
         return learn(inner)
     if table is None:
-        return Learned(feature_names(fields))
+        batch = only_batch(fields)
+        within = None if batch is None else learn(batch.rows)
+        other = (
+            None
+            if within is None
+            else Alternative(len(within.names), is_whole=False, within=within._replace(alternative=None))
+        )
+        return Learned(feature_names(fields), alternative=other)
     # One column of values may be one row of them, under any name.
     is_flat = table.width == 1 and len(fields) == 1 and table.rows > 1
     return Learned(table.names or (), alternative=Alternative(table.rows, is_whole=False) if is_flat else None)
@@ -128,11 +155,6 @@ def holds_texts(value: Any) -> bool:
     """Whether a flat sequence holds texts, as far as its first items show."""
     items = [item for item in head(value) if item is not None]
     return bool(items) and all(isinstance(item, str) for item in items)
-
-
-def first_item(value: Sequence[Any]) -> Any:
-    """Return the first item that is not None among the first `LOOKED_AT`."""
-    return next((item for item in cut(value, slice(LOOKED_AT)) if item is not None), None)
 
 
 class ColumnOfRows(Sequence[Any]):
@@ -163,18 +185,15 @@ def rows_of_column(value: Any) -> Sequence[Any] | None:
     return None if not items or any(is_scalar(form_of_item(item)) for item in items) else rows
 
 
-def is_nested(row: Sequence[Any]) -> bool:
-    """Whether a row holds rows itself."""
-    return len(row) > 0 and form_of_item(row[0]) in (Form.SEQUENCE, Form.ARRAY)
-
-
 def _learn_sequence(value: Sequence[Any]) -> Learned | None:
     if not len(value):
         return None
     first = first_item(value)
     form = form_of_item(first)
     if is_scalar(form):
-        return learn_flat(value)
+        return learn(value[1]) if type(value) is tuple and is_pair_by_name(value) else learn_flat(value)
+    if is_pair_with_row(first):
+        return _learn_sequence(without_keys(value))
     if form in (Form.ARRAY, Form.SEQUENCE):
         width = row_width(first, form)
         other = Alternative(len(value) * width, is_whole=True) if len(value) > 1 else None
@@ -182,23 +201,6 @@ def _learn_sequence(value: Sequence[Any]) -> Learned | None:
     wrapped = flat_content(fields_of(first, form), frozenset()) if form in (Form.MAPPING, Form.OBJECT) else None
     learned = learn(first) if wrapped is None else _learn_sequence([wrapped])
     return None if learned is None else learned._replace(alternative=None)
-
-
-def flattened(row: Any) -> list[Any]:
-    """Return the values of rows in rows, one by one: as an array, [1, "2"] would be text throughout."""
-    if form_of_item(row) is Form.ARRAY:
-        return list(as_array(row).reshape(-1).tolist())
-    rows = items_of(row)
-    return list(items_of(value for item in rows for value in flattened(item))) if is_nested(row) else list(rows)
-
-
-def row_width(item: Any, form: Form) -> int:
-    """Return the number of values of an item of a sequence of rows, including nested ones."""
-    if form is Form.ARRAY:
-        return int(np.prod([int(axis) for axis in items_of(getattr(item, "shape", np.shape(item)))], dtype=np.int64))
-    if is_nested(item):
-        return len(item) * row_width(item[0], recognise(item[0]))
-    return len(item)
 
 
 def _learn_series(value: Any) -> Learned | None:
@@ -250,6 +252,11 @@ def count_rows(value: object) -> int | None:
     table = table_of(value, form)
     if table is not None:
         return table.rows
+    if form is Form.VIEW:
+        content = of_view(value)
+        return None if content is None else count_rows(content)
     if form is Form.SEQUENCE and isinstance(value, Sequence):
-        return len(value) if not len(value) or not is_scalar(form_of_item(first_item(value))) else None
+        if not len(value) or not is_scalar(form_of_item(first_item(value))):
+            return len(value)
+        return count_rows(value[1]) if type(value) is tuple and is_pair_by_name(value) else None
     return 1 if form is Form.TEXT else None

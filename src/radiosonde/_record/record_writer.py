@@ -291,6 +291,8 @@ class RecordWriter:
         found = recorded
         if isinstance(recorded, Doubtful) and answers != recorded.rows and answers in recorded.sizes:
             found = inputs.reread(recorded, answers, token[INDEX])
+            if recorded.within == answers:
+                self.recorder.read_otherwise(self)
         elif isinstance(recorded, Unread) and not isinstance(recorded, Doubtful):
             if answers > 1:
                 found = inputs.blocks.reserve(answers, token[INDEX])

@@ -271,8 +271,9 @@ class Recorder:
         outputs = OutputReader(classes, self.host.guard, task=self._task(reference), name=self.name)
         writer = continued(self, schema, outputs) or RecordWriter(self, schema, outputs, self.host.spans_for(self))
         writer.unended[:0] = self.writer.unended
-        learned = self._learned
-        writer.inputs.is_tentative = schema.is_open and learned is not None and learned.alternative is not None
+        other = None if self._learned is None or not schema.is_open else self._learned.alternative
+        writer.inputs.is_tentative = other is not None and other.within is None
+        writer.inputs.may_be_envelope = other is not None and other.within is not None
         self.host.attach(writer)
         self.writer, self._misses = writer, 0
         return writer
@@ -372,7 +373,7 @@ class Recorder:
         with self._lock:
             learned = self._learned
             if writer is self.writer and learned is not None and learned.alternative is not None:
-                self._learned = learned._replace(alternative=None)
+                self._learned = learned.alternative.within or learned._replace(alternative=None)
                 self._try_to_open(learned.alternative.schema(self.host.settings.max_features), None)
 
     def retrace(self, spans: LiveSpans | None) -> None:
@@ -380,6 +381,7 @@ class Recorder:
         with self._lock:
             if isinstance(self.writer, RecordWriter) and self.writer.spans is not spans:
                 writer = RecordWriter(self, self.writer.schema, self.writer.outputs, spans)
+                _take_doubts(writer, _doubts_of(self.writer))
                 self.host.attach(writer)
                 self.writer = writer
 
@@ -387,14 +389,14 @@ class Recorder:
         """Release an idle writer; the next call opens another one of the same schema and classes."""
         with self._lock:
             if self.writer is writer:
-                self._resting = _Resting(writer.schema, writer.outputs, writer.inputs.is_tentative)
+                self._resting = _Resting(writer.schema, writer.outputs, _doubts_of(writer))
                 self.writer = FirstRecordWriter(self)
 
     def _wake_up(self, resting: _Resting) -> RecordWriter | None:
         with self._opening(_kind_of(resting.schema)) as is_admitted:
             if is_admitted:
                 writer = RecordWriter(self, resting.schema, resting.outputs, self.host.spans_for(self))
-                writer.inputs.is_tentative = resting.is_tentative
+                _take_doubts(writer, resting.doubts)
                 self.host.attach(writer)
                 self.writer, self._resting = writer, None
                 return writer
@@ -413,7 +415,7 @@ class Recorder:
             if self.writer is writer:
                 ring = open_spooled_ring(self, writer.schema, writer.outputs)
                 fresh = RecordWriter(self, writer.schema, writer.outputs, writer.spans, ring)
-                fresh.inputs.is_tentative = writer.inputs.is_tentative
+                _take_doubts(fresh, _doubts_of(writer))
                 self.host.attach(fresh)
                 self.writer = fresh
 
@@ -451,6 +453,15 @@ class Recorder:
         return code if code < PHASES else -1
 
 
+def _doubts_of(writer: RecordWriter) -> tuple[bool, bool]:
+    """Return whether answers to come may show other rows than were read, and whether rows by name may be envelopes."""
+    return writer.inputs.is_tentative, writer.inputs.may_be_envelope
+
+
+def _take_doubts(writer: RecordWriter, doubts: tuple[bool, bool]) -> None:
+    writer.inputs.is_tentative, writer.inputs.may_be_envelope = doubts
+
+
 def _kind_of(schema: Schema) -> str:
     """Return the key that a breaker uses for a schema."""
     return f"{schema.width} features, schema {hash(schema.names) & 0xFFFF_FFFF:08x}" if schema.width else "no features"
@@ -466,4 +477,4 @@ class _Resting(NamedTuple):
 
     schema: Schema
     outputs: OutputReader
-    is_tentative: bool
+    doubts: tuple[bool, bool]

@@ -2,7 +2,8 @@
 
 An iterator, an unknown object or a query shows no rows; a flat list of three numbers is one row or three; a matrix is
 many rows or one image. The number of answers decides. A flat answer of several numbers is one row of probabilities when it
-sums to one, else one answer a row. Zeros and a single 1.0 are both: as many as there are rows are one answer a row.
+sums to one, unless there are as many as rows: those are one answer a row, such as the classes 0.0, 1.0 and 0.0 of three rows, or the shares of
+the candidates of a ranking.
 """
 
 from __future__ import annotations
@@ -106,12 +107,10 @@ def is_pair(value: Sequence[Any]) -> bool:
 
 
 def _in_flat(result: Any, count: int, task: str | None, rows: int) -> int:
-    if not 1 < count <= _SHOWN or task == "regression":
+    if not 1 < count <= _SHOWN or count == rows or task == "regression":
         return count
     numbers = list(items_of(result.tolist() if hasattr(result, "tolist") else result))
     if not all(type(number) is float or isinstance(number, np.floating) for number in numbers):
         return count
-    if count == rows and max(numbers) == 1.0 and numbers.count(0.0) == count - 1:
-        return count  # classes 0.0 and 1.0 of as many rows, one of which is the second class
     is_distribution = min(numbers) >= 0.0 and abs(sum(numbers) - 1.0) <= SUM_SLACK
     return 1 if is_distribution else count

@@ -10,10 +10,11 @@ from __future__ import annotations
 import array
 import dataclasses
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Mapping, Sequence, ValuesView
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Form(Enum):
     """How to read an input."""
 
     ARRAY = auto()
-    """numpy array of any number of axes, or something that `as_array` turns into one (tensor, buffer, ``__array__``)."""
+    """numpy array of any number of axes, or what `as_array` turns into one (tensor, buffer, array of ctypes, ``__array__``)."""
     SPARSE = auto()
     """scipy's sparse matrices and arrays."""
     DMATRIX = auto()
@@ -43,6 +44,8 @@ class Form(Enum):
     value is a column."""
     SEQUENCE = auto()
     """list or tuple: one row of values, or rows of any readable kind."""
+    VIEW = auto()
+    """rows without places: values or items of a dict, or a set."""
     OBJECT = auto()
     """one row as attributes: dataclass, pydantic model, named tuple, object of attrs or msgspec, class with ``__slots__``."""
     TEXT = auto()
@@ -51,6 +54,10 @@ class Form(Enum):
     """a query that has not been run (LazyFrame, Dask, Spark, ibis, DuckDB); Radiosonde does not run it."""
     UNKNOWN = auto()
     """an unsupported value, such as an iterator, which Radiosonde does not consume."""
+
+
+VIEWS: Final = (ValuesView, ItemsView, AbstractSet)
+"""Containers without places, whose order is the same each time: a model reads them in the order in which they are read here."""
 
 
 _SCALARS = (bytes, bytearray, int, float, complex, bool, type(None), np.generic, type)
@@ -83,7 +90,7 @@ def recognise(value: object) -> Form:
         return Form.MAPPING
     if isinstance(value, (Mapping, *_SCALARS)):
         return Form.MAPPING if isinstance(value, Mapping) else Form.UNKNOWN
-    if isinstance(value, (array.array, memoryview)):
+    if isinstance(value, (array.array, memoryview)) or (hasattr(kind, "_length_") and hasattr(kind, "_type_")):
         return Form.ARRAY
     if _is_query(value):
         return Form.LAZY
@@ -99,6 +106,8 @@ def recognise(value: object) -> Form:
         return Form.OBJECT
     if isinstance(value, Sequence):
         return Form.SEQUENCE
+    if isinstance(value, VIEWS):
+        return Form.VIEW
     if hasattr(kind, "detach") or hasattr(kind, "__array__") or _has(value, "__array_interface__"):
         return Form.ARRAY
     return Form.UNKNOWN

@@ -9,8 +9,8 @@ separate such a batch from one row. Both are decided without the values of the r
    outputs, provided that one of its containers has as many entries (`sizes_in`). Without that condition the three recommendations for one user
    would be three rows.
 
-Known envelopes of more than one field are not listed by name: the second rule counts their rows, and ``observe(..., input=)`` selects the
-features.
+Known envelopes of more than one field are not listed by name: the second rule counts their rows, and `radiosonde._record.envelopes` finds
+their features.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from radiosonde.model.iteration import items_of
 PLAIN: Final = frozenset({float, int, bool, str, bytes, type(None)})
 """Types of values of which no field of a wrapper is; one lookup instead of ten checks."""
 
-_DEPTH: Final = 2
+DEPTH: Final = 2
 """Levels of fields that are searched for a batch: an envelope in an envelope."""
 
 _WRAPPERS: Final = 8
 """Wrappers in each other that are taken off."""
 
-_FIELDS: Final = 16
+FIELDS: Final = 16
 """Fields of each level, and chunks of a batch, that are searched: at most some milliseconds."""
 
 TABLES: Final = frozenset({Form.FRAME, Form.SPARSE, Form.DMATRIX})
@@ -119,7 +119,7 @@ def _holds_rows(value: Any) -> bool:
         return not _is_deep(value)
     if form in TABLES:
         return True
-    return form is Form.SEQUENCE and not is_scalar(recognise(next(iter(islice(items_of(value), 1)), None)))
+    return form in (Form.SEQUENCE, Form.VIEW) and not is_scalar(recognise(next(iter(islice(items_of(value), 1)), None)))
 
 
 def _is_deep(value: Any) -> bool:
@@ -144,20 +144,20 @@ def holds_chunks(value: Sequence[Any]) -> bool:
     return form in TABLES or (form is Form.ARRAY and len(getattr(first, "shape", ())) > 1)
 
 
-def sizes_in(value: Any, form: Form | None = None, depth: int = _DEPTH) -> set[int]:
+def sizes_in(value: Any, form: Form | None = None, depth: int = DEPTH) -> set[int]:
     """Return how many rows a batch within *value* may have: numbers of entries of its containers, and of chunks together.
 
     Exceptions of the containers propagate.
     """
     form = recognise(value) if form is None else form
     if form is Form.SEQUENCE and isinstance(value, Sequence):
-        return {len(value)} | (_chunk_sizes(value) if len(value) <= _FIELDS else set())
+        return {len(value)} | (_chunk_sizes(value) if len(value) <= FIELDS else set())
     if form not in (Form.MAPPING, Form.OBJECT):
         length = len(value) if form in TABLES and hasattr(type(value), "__len__") else column_length(value)
         return set() if length is None else {length}
     fields = fields_of(value, form)
-    entries = [each for each in islice(items_of(fields.values()), _FIELDS) if type(each) not in PLAIN]
-    own = {len(fields)} if len(entries) == min(len(fields), _FIELDS) else set()
+    entries = [each for each in islice(items_of(fields.values()), FIELDS) if type(each) not in PLAIN]
+    own = {len(fields)} if len(entries) == min(len(fields), FIELDS) else set()
     if entries and own and all(type(each) is dict and each.keys() == entries[0].keys() for each in entries):
         own.add(len(entries[0]))  # columns that are mappings by row, as of `DataFrame.to_dict`
     return own.union(*(sizes_in(each, None, depth - 1) for each in entries if depth))

@@ -113,6 +113,20 @@ def test_float_classes_of_a_batch_with_one_of_the_second_are_one_answer_a_row(ca
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("shares", [[0.5, 0.125, 0.125, 0.25], [0.25] * 4, [0.0, 0.25, 0.75, 0.0]])
+def test_shares_of_as_many_candidates_as_rows_are_one_answer_a_row(shares):
+    """A softmax over the rows of a batch, of a matrix and of rows in an envelope: the values of each row, and no row of classes."""
+    rows = [{"a": first, "b": second} for first, second in MATRIX.tolist()]
+    for value in (MATRIX, rows, {"user": 7, "candidates": rows}):
+        with fly() as rs:
+            predict = rs.observe("m", features=["a", "b"])(lambda _: shares)
+            predict(value)
+            predict(value)
+            (window,) = rs.windows()
+            assert (window.rows, int(window.output.value_counts.sum()), rs.losses()) == (8, 8, {})
+            assert window.output.value_sum == 2.0
+
+
 def test_a_distribution_of_zeros_and_a_one_is_one_row_where_rows_and_classes_differ():
     """A picture of three rows with four classes, and a flat row with three: the answer of a tree that is sure."""
     assert counted(np.arange(6.0).reshape(3, 2), np.array([0.0, 0.0, 1.0, 0.0]), calls=2)[0] == 2

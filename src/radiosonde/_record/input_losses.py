@@ -1,0 +1,56 @@
+"""Counts inputs whose features cannot be read, and logs once a minute what to do about it. No message holds a value of a row."""
+
+from __future__ import annotations
+
+from radiosonde._guard import Guard
+from radiosonde._record.blocks import UNREAD, Doubtful, Recorded
+from radiosonde.model.losses import FEATURES_UNREADABLE, FEATURES_WIDTH
+
+
+class InputLosses:
+    """Losses of one model's features.
+
+    Args:
+        guard: counts and logs them.
+        width: number of features.
+    """
+
+    def __init__(self, guard: Guard, width: int) -> None:
+        self._guard = guard
+        self._width = width
+
+    def other_width(self, rows: int, why: str) -> None:
+        """Count *rows* whose features differ from the schema."""
+        self._guard.lose(FEATURES_WIDTH, rows)
+        self._guard.warn(
+            "features", "An input does not match the %d features of its model: %s; give observe(..., features=[...]) the names,"
+            " observe(..., input=a callable that returns a dict), or a new reference", self._width, why,
+        )  # fmt: skip
+
+    def lazy(self, value: object, slot: int, index: int) -> Recorded:
+        """Count a query that has not been run."""
+        del slot, index
+        self._guard.lose(FEATURES_UNREADABLE)
+        self._guard.warn(
+            "features", "Features of type %s are a lazy query, which Radiosonde does not run; collect it before"
+            " the call, or pass observe(..., input=...)", type(value).__name__,
+        )  # fmt: skip
+        return UNREAD
+
+    def unreadable(self, value: object, slot: int, index: int) -> Recorded:
+        """Count an input of an unsupported type."""
+        del slot, index
+        self._guard.lose(FEATURES_UNREADABLE)
+        self._guard.warn(
+            "features", "Features of type %s cannot be read; give observe(..., input=a callable that returns a dict)",
+            type(value).__name__,
+        )  # fmt: skip
+        return UNREAD
+
+    def other_rows(self, recorded: Doubtful, rows: int) -> None:
+        """Count the features of an input that has *rows* rows, as its answers show, and was read as another number of them."""
+        self._guard.lose(recorded.loss, rows - recorded.lost)
+        self._guard.warn(
+            "features", "An input holds a batch of %d rows that cannot be told from its other fields; give observe(..., input=a"
+            " callable that returns the rows)", rows,
+        )  # fmt: skip
