@@ -17,6 +17,7 @@ import wrapt
 from opentelemetry.instrumentation.dependencies import DependencyConflictError
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined] # has no __all__
 
+from radiosonde.plugin import deliver_at_any_end
 from radiosonde_integrations._artifacts import ARTIFACTS
 from radiosonde_integrations._observing import OBSERVERS
 from radiosonde_integrations._patching import Patches
@@ -106,6 +107,7 @@ class ModelInstrumentor(BaseInstrumentor):  # type: ignore[misc] # its base is u
             return
         try:
             self.patch(module, self._patches)
+            deliver_at_any_end()
             OBSERVERS.look_again()
         except Exception as error:  # noqa: BLE001 - raised in an import hook it would be the user's import that fails
             _LOG.warning(

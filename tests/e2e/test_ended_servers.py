@@ -59,6 +59,26 @@ def score():
     return "ok"
 """
 
+LAZY = """
+predict = None
+
+def app(environ, start_response):
+    global predict
+    if predict is None:
+        import radiosonde as rs
+        predict = rs.observe("delays")(lambda rows: np.array([[0.3, 0.7]] * len(rows)))
+    predict(np.zeros((1, 3)))
+    start_response("200 OK", [])
+    return [b"ok"]
+"""
+
+THREADS = """
+import socketserver, wsgiref.simple_server
+class Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+    daemon_threads = True
+wsgiref.simple_server.make_server("127.0.0.1", {port}, app, Server).serve_forever()
+"""
+
 SERVERS = {
     # library, application, command, and the status at SIGTERM without us
     "flask's own": ("flask", FLASK, ["-m", "flask", "--app", "served", "run", "--port", "{port}"], -signal.SIGTERM),
@@ -74,6 +94,12 @@ SERVERS = {
     "uvicorn's workers": ("uvicorn", ASGI, ["-m", "uvicorn", "served:app", "--workers", "2", "--port", "{port}"], 0),
     "hypercorn": ("hypercorn", ASGI, ["-m", "hypercorn", "served:app", "--bind", "127.0.0.1:{port}"], 0),
     "waitress": ("waitress", WSGI, ["-m", "waitress", "--listen", "127.0.0.1:{port}", "served:app"], -signal.SIGTERM),
+    "waitress, a model loaded by a thread": (
+        "waitress", LAZY, ["-m", "waitress", "--listen", "127.0.0.1:{port}", "served:app"], -signal.SIGTERM,
+    ),
+    "wsgiref, a model loaded by a thread": (
+        "wsgiref", LAZY + THREADS, ["served.py"], -signal.SIGTERM,
+    ),
     "gunicorn": ("gunicorn", WSGI, ["-m", "gunicorn", "--no-control-socket", "-w", "2", "-b", "127.0.0.1:{port}", "served:app"], 0),
     "gunicorn, preloaded": (
         "gunicorn", WSGI, ["-m", "gunicorn", "--no-control-socket", "-w", "2", "--preload", "-b", "127.0.0.1:{port}", "served:app"], 0,

@@ -34,7 +34,7 @@ PUBLIC = [
     "uninstrument",
 ]
 MOVED = ["collect", "defer", "queued", "recorder", "watch_loop"]
-PLUGIN = sorted([*MOVED, "find_provider"])
+PLUGIN = sorted([*MOVED, "deliver_at_any_end", "find_provider"])
 EXTRAS = ["duckdb", "fastapi", "pandas", "polars", "pyarrow", "pydantic", "rich", "sklearn", "uvicorn"]
 
 

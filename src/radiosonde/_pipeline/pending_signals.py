@@ -18,6 +18,7 @@ import functools
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -81,6 +82,25 @@ def interrupt_main_thread(number: int) -> None:
     if main is not None:
         with suppress(ProcessLookupError):
             signal.pthread_kill(main, number)
+
+
+def call_in_main_thread(function: Callable[[], None]) -> None:
+    """Have the main thread call *function* between two of its instructions; never, if it waits for ever or Python is not CPython."""
+    with suppress(ImportError, AttributeError):
+        import ctypes  # numpy has imported it
+
+        ctypes.pythonapi.Py_AddPendingCall(_callback(function), None)
+
+
+@functools.lru_cache(maxsize=8)  # it must outlive the call
+def _callback(function: Callable[[], None]) -> Any:
+    import ctypes
+
+    def call(_: object) -> int:
+        function()
+        return 0
+
+    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(call)
 
 
 _set_wakeup_fd = signal.set_wakeup_fd

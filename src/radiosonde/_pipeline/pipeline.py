@@ -226,6 +226,7 @@ class Pipeline:
         Raises:
             RadiosondeError: store, spool or Prometheus cannot be opened, or a reference profile cannot be read.
         """
+        deliver_at_any_end()
         open_part(self.settings, self.guard, "spool", lambda: self.spool)
         for path in self.settings.references.values():
             open_part(self.settings, self.guard, "references", partial(self._profiles.load, path))

@@ -24,8 +24,8 @@ two steps. The first one takes long (imports, the first write), and predictions 
 until it waits, and the second step, which is short, ends the recording and delivers the rest.
 
 A repetition within `SAME_SIGNAL_S` is the same signal, sent to a process and to its group; a later one ends the process at
-once. Python lets only the main thread set handlers: a process that decorates and predicts in other threads only is not
-armed, and while native code keeps the main thread, the signal waits for its return. A signal that comes as the main thread
+once. Python lets only the main thread set handlers: where another thread decorates and predicts, the main thread sets them at its next
+instruction, which does not come while it waits for ever. While native code keeps the main thread, the signal waits for its return. A signal that comes as the main thread
 begins to wait is sent once more (`radiosonde._pipeline.pending_signals`). The first process of a container is not
 armed either: the default action of a signal does not end it.
 """
@@ -45,7 +45,7 @@ from typing import Any
 from radiosonde._clock import NS, monotonic_ns, sleep
 from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
 from radiosonde._pipeline.leaving import wrap_os
-from radiosonde._pipeline.pending_signals import PendingSignals, interrupt_main_thread
+from radiosonde._pipeline.pending_signals import PendingSignals, call_in_main_thread, interrupt_main_thread
 
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
@@ -126,23 +126,30 @@ class ProcessExit:
     def arm(self) -> None:
         """Deliver before ``os._exit``, before the process becomes another program, and before a signal ends it by its default action.
 
-        Handlers are set in the main thread only.
+        Handlers are set in the main thread only. Called in another one, this has the main thread set them at its next instruction.
         """
         wrap_os(self.flush, self.act)
         if os.getpid() == 1:
             return
         _wrap_signal(self)
         if threading.current_thread() is threading.main_thread():
+            self._arm_signals()
+        elif any(signal.getsignal(number) is signal.SIG_DFL for number in ENDING_SIGNALS):
+            call_in_main_thread(self._arm_signals)
+
+    def _arm_signals(self) -> None:
+        with suppress(ValueError):  # not the main thread of the main interpreter
             self._pending.watch()
         for number in ENDING_SIGNALS:
             self.arm_signal(number)
         self.take_note()  # a forked child inherits the handlers; what arrives before the first check is for them
 
     def arm_signal(self, number: int) -> None:
-        """Deliver before this signal ends the process, if its default action is in force."""
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
-            _set_handler(number, self.take)
-            self.take_note()
+        """Deliver before this signal ends the process, if its default action is in force and this is the main thread."""
+        if signal.getsignal(number) is signal.SIG_DFL:
+            with suppress(ValueError):  # another thread, or another interpreter
+                _set_handler(number, self.take)
+                self.take_note()
 
     def look(self) -> None:
         """Interrupt the main thread if it has not run the handler of a signal that arrived before the last check.
