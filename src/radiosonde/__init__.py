@@ -30,6 +30,7 @@ from radiosonde._api.surface import (
     uninstrument,
 )
 from radiosonde._version import __version__
+from radiosonde.forensics.tables import fingerprint
 from radiosonde.frames import read
 from radiosonde.reference.profile import Reference
 
@@ -40,6 +41,7 @@ __all__ = [
     "cohort",
     "current",
     "errors",
+    "fingerprint",
     "flush",
     "instrument",
     "instrument_app",

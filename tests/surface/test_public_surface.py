@@ -18,6 +18,7 @@ PUBLIC = [
     "cohort",
     "current",
     "errors",
+    "fingerprint",
     "flush",
     "instrument",
     "instrument_app",

@@ -54,6 +54,12 @@ def _load_reference() -> CommandModule:
     return reference
 
 
+def _load_fingerprint() -> CommandModule:
+    from radiosonde.cli import fingerprint
+
+    return fingerprint
+
+
 def _load_store() -> CommandModule:
     from radiosonde.cli import store
 
@@ -183,6 +189,7 @@ COMMANDS = (
     ),
     Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config, "diagnosis"),
     Command("reference", "build a reference profile from training data, or show one", _load_reference, "data"),
+    Command("fingerprint", "compute the fingerprints of a table, where features are made", _load_fingerprint, "data"),
     Command("store", "show, compact and seal a store", _load_store, "data"),
     Command("label", "load labels from a CSV or Parquet file", _load_label, "data"),
     Command(

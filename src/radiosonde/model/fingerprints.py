@@ -48,13 +48,14 @@ FIRST_FACTOR: Final = 0xBF58_476D_1CE4_E5B9
 SECOND_FACTOR: Final = 0x94D0_49BB_1331_11EB
 SHIFTS: Final = (30, 27, 31)
 
-NUMBER_TEXT: Final = r"0|-?[1-9][0-9]{0,17}|-?(0|[1-9][0-9]*)\.[0-9]*[1-9]"
+WHOLE_TEXT: Final = r"0|-?[1-9][0-9]{0,17}"
+FRACTION_TEXT: Final = r"-?(0|[1-9][0-9]*)\.[0-9]*[1-9]"
 """Texts that are numbers: whole ones of up to 18 digits, and fractions of up to `FRACTION_LENGTH` characters, as Python writes them."""
 
 FRACTION_LENGTH: Final = 16
 """Characters of a fraction, its sign apart: 15 digits and the point, for which every engine finds the nearest double."""
 
-_is_number = re.compile(NUMBER_TEXT).fullmatch
+_is_number = re.compile(f"{WHOLE_TEXT}|{FRACTION_TEXT}").fullmatch
 
 _GAMMA, _FIRST, _SECOND = np.uint64(GAMMA), np.uint64(FIRST_FACTOR), np.uint64(SECOND_FACTOR)
 _SHIFTS = tuple(np.uint64(shift) for shift in SHIFTS)

@@ -1,0 +1,6 @@
+"""Compares data by fingerprints: of tables, files and SQL engines.
+
+* `tables`: fingerprints of frames and of batches;
+* `files`: reading tables that exceed memory, and files of fingerprints;
+* `sql`: the same fingerprints in DuckDB and ClickHouse.
+"""
