@@ -306,7 +306,7 @@ def sketch_window(count: int = 1, **sketches: bytes) -> Window:
 def test_a_sketch_event(sink, exporter):
     """One event per sketch: base64 text in the body, everything needed to read it in the attributes."""
     serialized = kll_bytes([1.0, 2.0, 3.0])
-    result = exporter.export_sketches([sketch_window(wind=serialized), make_window()])
+    result = exporter.export_sketches(list(enumerate([sketch_window(wind=serialized), make_window()], 7)))
     assert (result.ok, result.points, result.payload_bytes) == (True, 1, sink.body_bytes[0])
     (record,) = sink.logs()
     assert record.event_name == "radiosonde.sketch.window"
@@ -328,12 +328,13 @@ def test_a_sketch_event(sink, exporter):
         "radiosonde.sketch.encoding": "base64",
         "radiosonde.window.start": START_NS,
         "radiosonde.window.end": END_NS,
+        "radiosonde.window.number": 7,
     }
 
 
 def test_sketches_go_in_small_batches(sink, exporter):
     """No request holds 64 events or more."""
-    assert exporter.export_sketches([sketch_window(130)]).points == 130
+    assert exporter.export_sketches(list(enumerate([sketch_window(130)], 7))).points == 130
     sizes = [len(r.resource_logs[0].scope_logs[0].log_records) for r in sink.requests["/v1/logs"]]
     assert sizes == [63, 63, 4]
 
@@ -342,7 +343,7 @@ def test_damaged_and_unknown_sketches_are_counted(sink, exporter):
     """What no reader could use is not sent."""
     window = sketch_window(good=kll_bytes([1.0]), damaged=b"\x00\x01")
     window.features.sketches["good", "tdigest"] = b"\x00"
-    result = exporter.export_sketches([window])
+    result = exporter.export_sketches(list(enumerate([window], 7)))
     assert (result.ok, result.points, result.cut) == (True, 1, 2)
     assert [attributes(r.attributes)["radiosonde.feature.name"] for r in sink.logs()] == ["good"]
 
@@ -350,7 +351,7 @@ def test_damaged_and_unknown_sketches_are_counted(sink, exporter):
 def test_a_refused_sketch_export_says_so(sink, exporter):
     """The result contains the status and what to check; nothing is raised."""
     sink.answers = [403]
-    result = exporter.export_sketches([sketch_window()])
+    result = exporter.export_sketches(list(enumerate([sketch_window()], 7)))
     assert (result.ok, result.points, result.windows) == (False, 0, 0)
     assert "HTTP 403" in result.error
 
@@ -358,7 +359,7 @@ def test_a_refused_sketch_export_says_so(sink, exporter):
 def test_a_sketch_export_that_breaks_off_says_which_windows_arrived(sink, exporter):
     """Windows whose events all went out need not be sent again; the one that was broken off does."""
     sink.answers = [200, 400]
-    windows = [make_window(), sketch_window(30), sketch_window(30), sketch_window(30)]
+    windows = list(enumerate([make_window(), sketch_window(30), sketch_window(30), sketch_window(30)]))
     result = exporter.export_sketches(windows)
     assert (result.ok, result.points, result.windows) == (False, 63, 3)
     assert exporter.export_sketches(windows[result.windows :]).windows == 1

@@ -83,7 +83,7 @@ def test_sketches_answer_the_same_after_their_way(sink, exporter):
     sketches = {("wind", "kll_double"): kll.serialize(), ("wind", "hll"): hll.serialize_compact()}
     features = make_features(make_reference(), {}, sketches, sketched_rows=20_000)
     window = make_window(SeriesKey("delays", "2", "canary", "carrier=UA"), features=features)
-    assert exporter.export_sketches([window]).ok
+    assert exporter.export_sketches(list(enumerate([window], 7))).ok
     records = wait_for(lambda: len(sink.logs()) == 2 and sink.logs(), "two sketch events")
     found = {attributes(record.attributes)[names.SKETCH_KIND]: record for record in records}
     for kind, record in found.items():

@@ -15,7 +15,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from radiosonde._settings import otlp_destination, prefers_delta
 from radiosonde.export import otlp_points
@@ -28,9 +28,11 @@ from radiosonde.export.otlp_sender import Sender, SendResult, make_sender
 from radiosonde.export.otlp_spans import span_message
 from radiosonde.export.result import ExportResult
 from radiosonde.export.snapshot import Snapshot
-from radiosonde.model import Window
 from radiosonde.model.spans import KeptSpan
 from radiosonde.model.watched import IncidentEvent
+
+if TYPE_CHECKING:
+    from radiosonde.export.sketch_windows import Numbered
 
 MAX_SPANS = 500
 """Spans per request, at 1 kB each."""
@@ -87,11 +89,11 @@ class OtlpExporter:
             sent += len(chunk)
         return told.result(sent, cut=blocks.cut)
 
-    def export_sketches(self, windows: Sequence[Window]) -> ExportResult:
-        """Send the sketches of closed windows, one event each.
+    def export_sketches(self, windows: Sequence[Numbered]) -> ExportResult:
+        """Send the sketches of closed windows, which are numbered, one event each.
 
         After a failure send ``windows[result.windows:]`` again; events of the first of them may then arrive twice, alike
-        in window, series, feature and kind.
+        in number, series, feature and kind.
         """
         from radiosonde.export.otlp_events import sketch_events  # sketches are loaded where there are some
 

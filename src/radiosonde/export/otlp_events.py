@@ -16,8 +16,8 @@ from radiosonde._clock import wall_ns
 from radiosonde.errors import MergeError
 from radiosonde.export.labels import release_attributes
 from radiosonde.export.otlp_encoding import Value, any_value, attribute_messages
+from radiosonde.export.sketch_windows import Numbered
 from radiosonde.export.wire import fixed64, message, text, whole
-from radiosonde.model import Window
 from radiosonde.semconv import attributes as names
 from radiosonde.semconv import events
 from radiosonde.sketches import KINDS
@@ -27,13 +27,13 @@ _INFO = 9
 """Severity number."""
 
 
-def sketch_events(windows: Sequence[Window]) -> tuple[list[bytes], int, list[int]]:
+def sketch_events(windows: Sequence[Numbered]) -> tuple[list[bytes], int, list[int]]:
     """Return one event per sketch, the number of damaged or unknown sketches, and the index of each window's last event."""
     observed_ns = wall_ns()
     records: list[bytes] = []
     damaged = 0
     ends: list[int] = []
-    for window in windows:
+    for number, window in windows:
         sketches, sketched_rows = (
             (window.features.sketches, window.features.sketched_rows) if window.features else ({}, 0)
         )
@@ -55,6 +55,7 @@ def sketch_events(windows: Sequence[Window]) -> tuple[list[bytes], int, list[int
                 names.SKETCH_ENCODING: ENCODING,
                 names.WINDOW_START: int(window.start_ns),
                 names.WINDOW_END: int(window.end_ns),
+                names.WINDOW_NUMBER: number,
             }
             records.append(
                 fixed64(1, int(window.end_ns))

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ from radiosonde.export import waiting
 from radiosonde.export.exporter import BaseExporter, ExportContext, ExportCounts, ExporterHealth
 from radiosonde.export.otlp_answers import is_success
 from radiosonde.export.otlp_resource import INSTALL_DETECTORS, LACKS_DETECTORS, lacks_detectors
-from radiosonde.export.sketch_windows import in_runs, without_cohorts
-from radiosonde.export.waiting import Waiting, waiting_windows
+from radiosonde.export.sketch_windows import Numbered, in_runs, without_cohorts
+from radiosonde.export.waiting import Waiting
 from radiosonde.model import losses, name_of
+from radiosonde.model.size import held_bytes
 
 if TYPE_CHECKING:
     from radiosonde._settings import Settings
@@ -53,7 +55,10 @@ class OtlpStreams(BaseExporter):
         self.takes_spans = "traces" in self._signals
         self.interval_s = context.settings.export_interval_s
         self._client: OtlpExporter | None = None
-        self._sketched = waiting_windows(context.guard, losses.SKETCH_EVENTS_DROPPED)
+        self._sketched: Waiting[Numbered] = Waiting(
+            context.guard, losses.SKETCH_EVENTS_DROPPED, waiting.WAITING_BYTES, size=lambda item: held_bytes(item[1])
+        )
+        self._numbers, self._attempted = count(1), 0  # of windows with sketches; the last one that was sent in vain
         self._windows = self._window_events() if context.settings.window_events else None
         self._spans: Waiting[KeptSpan] = Waiting(context.guard, losses.SPANS_DROPPED, waiting.WAITING_SPANS)
         self._exports = Counter[str]()
@@ -87,7 +92,9 @@ class OtlpStreams(BaseExporter):
         if self.takes_spans:
             self._spans.put(spans)
         if "logs" in self._signals:
-            self._sketched.put(window for window in windows if window.features and window.features.sketches)
+            self._sketched.put(
+                (next(self._numbers), window) for window in windows if window.features and window.features.sketches
+            )
         if self._windows is not None:
             self._windows.put(windows)
 
@@ -109,14 +116,16 @@ class OtlpStreams(BaseExporter):
     def _flush_sketches(self, client: OtlpExporter) -> None:
         windows, delivered = self._sketched.take(), 0
         try:
-            for run in [windows] if self._context.settings.sketch_cohorts and windows else in_runs(windows):
-                sent = run if self._context.settings.sketch_cohorts else without_cohorts(run)
+            by_cohort = self._context.settings.sketch_cohorts
+            for run in [windows] if by_cohort and windows else in_runs(windows, self._attempted):
+                sent = run if by_cohort else without_cohorts(run)
                 result = client.export_sketches(sent)
                 # Merged windows are delivered together, or retried.
                 partly = result.windows if sent is run else 0
                 delivered += len(run) if result.ok else partly
                 self._count("otlp.sketches", result)
                 if not result.ok:
+                    self._attempted = run[-1][0]
                     break
         finally:
             self._sketched.settle(delivered)

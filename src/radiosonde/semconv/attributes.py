@@ -247,7 +247,7 @@ WINDOW_END: Final = "radiosonde.window.end"
 """End of the window in nanoseconds since the Unix epoch, exclusive, event time."""
 
 WINDOW_NUMBER: Final = "radiosonde.window.number"
-"""Number of the window among those that its process has sent.
+"""Number of the window among those that its process has sent with this event.
 
 A window that a collector delivers twice has the same number and the same `service.instance.id` both times.
 """

@@ -120,12 +120,12 @@ class ClickHouseReader:
             condition += f" AND kind IN ({', '.join(map(quoted, self._sketches))})"
         columns = {
             "instance": INSTANCE, **RELEASE, "started": START, "ended": END, "cohort": attribute(names.COHORT),
-            "feature": attribute(names.FEATURE_NAME), "kind": attribute(names.SKETCH_KIND), "body": "Body",
+            "feature": attribute(names.FEATURE_NAME), "kind": attribute(names.SKETCH_KIND), "number": NUMBER,
         }  # fmt: skip
+        key = ", ".join(columns)
+        columns["body"] = "any(Body)"
         bodies: dict[int, dict[tuple[str, str], list[bytes]]] = {}
-        for row in select(
-            self._address, columns, condition, f"GROUP BY {', '.join(columns)} ORDER BY {', '.join(columns)}"
-        ):
+        for row in select(self._address, columns, condition, f"GROUP BY {key} ORDER BY {key}"):
             part = held.get(
                 (row["instance"], row["model"], row["version"], row["variant"], int(row["started"]), int(row["ended"]))
             )

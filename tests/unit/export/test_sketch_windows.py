@@ -38,7 +38,8 @@ def sketched(
 def test_cohorts_are_added_up(kind, cohorts):
     """The sum has no cohort, and its sketch has seen the values of all of them."""
     windows = [sketched(f"plan={index}", [float(index), float(index + 1)], kind=kind) for index in range(cohorts)]
-    (found,) = without_cohorts(windows)
+    ((number, found),) = without_cohorts(list(enumerate(windows, 1)))
+    assert number == cohorts
     assert (found.key.cohort, found.features.sketched_rows) == ("", 2 * cohorts)
     sketch = KINDS[kind].from_bytes(found.features.sketches["wind", kind])
     if kind == "kll_double":
@@ -50,7 +51,7 @@ def test_cohorts_are_added_up(kind, cohorts):
 def test_variants_and_grids_stay_apart():
     """A canary is compared with the stable version, and cells of two references do not add up."""
     windows = [sketched("a=1", [1.0]), sketched("a=2", [2.0], variant="canary"), sketched("a=3", [3.0], reference=GUST)]
-    assert [(w.key.variant, w.features.names) for w in without_cohorts(windows)] == [
+    assert [(w.key.variant, w.features.names) for _, w in without_cohorts(list(enumerate(windows)))] == [
         ("stable", ("wind",)), ("canary", ("wind",)), ("stable", ("gust",)),
     ]  # fmt: skip
 
@@ -60,11 +61,27 @@ def test_a_damaged_sketch_leaves_its_windows_as_they_are():
     damaged = sketched("a=1", [1.0])
     damaged.features.sketches["wind", "kll_double"] = b"?"
     windows = [damaged, sketched("a=2", [2.0])]
-    assert without_cohorts(windows) == windows
+    assert without_cohorts(list(enumerate(windows))) == list(enumerate(windows))
 
 
 def test_runs_are_of_one_span_of_time():
     """Windows of one minute are delivered together, or sent again together."""
     windows = [sketched(f"a={index}", [1.0], hour=hour) for index, hour in enumerate((0, 0, 1, 2, 2))]
-    assert [[w.key.cohort for w in run] for run in in_runs(windows)] == [["a=0", "a=1"], ["a=2"], ["a=3", "a=4"]]
+    assert [[w.key.cohort for _, w in run] for run in in_runs(list(enumerate(windows, 1)))] == [
+        ["a=0", "a=1"],
+        ["a=2"],
+        ["a=3", "a=4"],
+    ]
     assert list(in_runs([])) == []
+
+
+@pytest.mark.parametrize("later", [1, 3])
+def test_windows_that_were_sent_in_vain_are_merged_as_before(later):
+    """With the number that they had, however many of their minute were closed since: a part of them may have arrived."""
+    windows = list(enumerate((sketched(f"a={index}", [float(index)]) for index in range(2 + later)), 1))
+    ((number, first),) = without_cohorts(windows[:2])
+    (again, rest) = in_runs(windows, attempted=2)
+    ((number_again, first_again),) = without_cohorts(again)
+    assert (number, number_again) == (2, 2)
+    assert first_again.features.sketches == first.features.sketches
+    assert [each for each, _ in without_cohorts(rest)] == [2 + later]
