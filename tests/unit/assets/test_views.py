@@ -1,14 +1,18 @@
-"""The views over sealed Parquet answer what numpy and scipy compute from the rows that went in."""
+"""The views over sealed Parquet answer what numpy and scipy compute from the rows that went in, and those over a store the same."""
 
 from __future__ import annotations
 
 import math
 import re
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
@@ -19,11 +23,18 @@ from radiosonde.assets.views import clickhouse as clickhouse_views
 from radiosonde.assets.views import duckdb as duckdb_views
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.counts import COLUMNS
+from radiosonde.assets.views.duckdb_files import DOCUMENTS
 from radiosonde.export.series_blocks import TOTAL_LE
 from radiosonde.reference import Reference
+from radiosonde.sketches import KllSketch
+from radiosonde.store import StoreWriter
+from radiosonde.store.columns import WINDOWS
 from radiosonde.store.seal import seal
 from radiosonde.testing import fly
+from tests.factories import make_features, make_reference, make_window
 
+TYPES = {"INTEGER": "BIGINT", "TEXT": "VARCHAR", "BLOB": "BLOB"}
+"""What the extension makes of the types that SQLite's columns are declared with."""
 ROWS = 2_000
 START_S = 1_700_000_000
 RNG = np.random.default_rng(5)
@@ -69,12 +80,37 @@ def sealed(tmp_path_factory) -> Iterator[duckdb.DuckDBPyConnection]:
                     continue
             label = "late" if IS_RIGHT[index] else "on time"
             rs.label(rs.current().id, label, time=START_S + index + (100 if index % 2 else 100_000))
+    shutil.copy(folder / "store.sqlite", folder / "unsealed.sqlite")
     seal(folder / "store.sqlite", folder / "sealed", grace_hours=None)
     connection = duckdb.connect()
     connection.execute(f"SET VARIABLE radiosonde = '{folder / 'sealed'}'")
     connection.execute(duckdb_views.make(AssetOptions())[0].content)
+    connection.execute(f"SET VARIABLE unsealed = '{folder / 'unsealed.sqlite'}'")
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def stored(sealed) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection with the views over the store itself."""
+    (path,) = sealed.execute("SELECT getvariable('unsealed')").fetchone()
+    with duckdb.connect() as connection:
+        attach(connection, path)
+        connection.execute(duckdb_views.make(AssetOptions())[1].content)
+        yield connection
+
+
+def attach(connection, path) -> None:
+    """Attach the tables of a store as DuckDB's extension for SQLite shows them; the extension is not in a wheel."""
+    connection.execute("ATTACH ':memory:' AS store")
+    with closing(sqlite3.connect(path)) as store:
+        for table in ("windows", "features", "sketches", "reference_profiles"):
+            columns = store.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+            spelled = ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns)
+            connection.execute(f"CREATE TABLE store.{table} ({spelled})")
+            rows = store.execute(f"SELECT * FROM {table}").fetchall()
+            if rows:
+                connection.executemany(f"INSERT INTO store.{table} VALUES ({', '.join('?' * len(columns))})", rows)
 
 
 def answers(connection, view, start_s=0, end_s=2**32) -> list[dict[str, Any]]:
@@ -89,14 +125,98 @@ def served(column, version) -> list[Any]:
     return [value for value, by in zip(SERVED[column], by_version, strict=True) if by == version]
 
 
-def test_each_view_returns_the_columns_it_declares(sealed):
+def sketch_of(values) -> bytes:
+    """Return a sketch of *values*, serialized."""
+    sketch = KllSketch()
+    sketch.update(values)
+    return sketch.to_bytes()
+
+
+@pytest.mark.parametrize("place", ["sealed", "stored"])
+def test_each_view_returns_the_columns_it_declares(place, request):
     """In the order declared, for every question and every relation that they read."""
+    connection = request.getfixturevalue(place)
     declared = {view.name: view.columns for view in (*duckdb_views.COUNTS, *ANSWERS)}
     found = {
-        name: tuple(column[0] for column in sealed.execute(f"FROM radiosonde_{name}(now(), now())").description)
+        name: tuple(column[0] for column in connection.execute(f"FROM radiosonde_{name}(now(), now())").description)
         for name in declared
     }
     assert found == declared
+
+
+@pytest.mark.parametrize("view", [*duckdb_views.COUNTS, *ANSWERS], ids=lambda view: view.name)
+def test_a_store_answers_as_its_sealed_hours_do(sealed, stored, view):
+    """Every row of every view, whichever of the two holds the windows."""
+
+    def rows(connection):
+        return sorted(
+            (tuple(format(each, ".9g") if isinstance(each, float) else str(each) for each in row.values()))
+            for row in answers(connection, view.name)
+        )
+
+    assert rows(stored) == rows(sealed)
+
+
+def test_the_types_of_documents_in_a_store_are_those_in_parquet():
+    """Of every field that a view reads; one that is renamed breaks here."""
+    for column, kind in DOCUMENTS.items():
+        with duckdb.connect() as connection:
+            connection.register("parquet", pa.table({column: pa.array([], WINDOWS.field(column).type)}))
+            (theirs,) = connection.execute(f"SELECT typeof(NULL::{kind})").fetchone()
+            (ours,) = connection.execute("SELECT any_value(column_type) FROM (DESCRIBE parquet)").fetchone()
+        assert parts(theirs) <= parts(ours), column
+
+
+def parts(kind) -> set[str]:
+    """Return the fields of a type of DuckDB with the types of those that have no fields."""
+    return set(re.findall(r'("?\w+"? (?:VARCHAR|BIGINT|DOUBLE|BLOB|MAP\([^()]*\))(?:\[\])*)', kind)) or {kind}
+
+
+@pytest.mark.parametrize("sizes", [(0,), (1,), (2, 1), (150,), (50, 0, 90, 60), (5_000,), (20_000, 300, 1)], ids=str)
+def test_quantiles_are_those_of_the_values_in_sketches(tmp_path, sizes):
+    """Of several windows and processes; exact for few values, and within the error of the sketch for many. No sketch has all weight or none."""
+    rng = np.random.default_rng(3)
+    values = [rng.normal(0, 10.0 ** rng.integers(-200, 200), size) for size in sizes]
+    features = [
+        make_features(make_reference(), {}, {("wind", "kll_double"): sketch_of(each)}, sketched_rows=len(each))
+        for each in values
+    ]
+    writer = StoreWriter(tmp_path / "store.sqlite", process="one")
+    writer.write([make_window(features=each) for each in features])
+    writer.close()
+    with duckdb.connect() as connection:
+        attach(connection, tmp_path / "store.sqlite")
+        connection.execute(duckdb_views.make(AssetOptions())[1].content)
+        items, found = answers(connection, "sketch_items"), answers(connection, "quantiles")
+    everything = np.sort(np.concatenate(values))
+    assert sum(item["weight"] for item in items) == len(everything)
+    assert {item["value"] for item in items} <= set(everything.tolist())
+    if not len(everything):
+        assert found == []
+        return
+    (row,) = found
+    assert (row["feature"], row["sketched"]) == ("wind", len(everything))
+    for share in (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99):
+        value = row[f"p{round(100 * share):02d}"]
+        rank = np.searchsorted(everything, value, side="right") / len(everything)
+        slack = 0.05 if len(everything) > 200 else 1 / len(everything)
+        assert share - slack <= rank <= share + slack, (share, rank)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\x00", b"?" * 30, sketch_of(np.arange(9.0))[:21]], ids=["none", "short", "foreign", "cut"]
+)
+def test_a_damaged_sketch_spoils_no_other(tmp_path, body):
+    """Its values are missing or wrong; those of the others are there."""
+    held = {("wind", "kll_double"): body, ("gust", "kll_double"): sketch_of(np.array([1.0, 2.0, 3.0]))}
+    writer = StoreWriter(tmp_path / "store.sqlite", process="one")
+    writer.write([make_window(features=make_features(make_reference(), {}, held, sketched_rows=3))])
+    writer.close()
+    with duckdb.connect() as connection:
+        attach(connection, tmp_path / "store.sqlite")
+        connection.execute(duckdb_views.make(AssetOptions())[1].content)
+        (found,) = (row for row in answers(connection, "quantiles") if row["feature"] == "gust")
+    assert (found["sketched"], found["p50"]) == (3, 2.0)
 
 
 @pytest.mark.parametrize("engine", [duckdb_views, clickhouse_views], ids=["duckdb", "clickhouse"])
@@ -106,7 +226,7 @@ def test_each_engine_provides_every_relation_that_answers_read(engine):
         name: columns for name, (_, columns) in COLUMNS.items()
     }
     text = engine.make(AssetOptions())[0].content
-    made: set[str] = set()
+    made = {"unsigned", "double_of"}  # of DuckDB, and not views
     for statement in text.split(";\n"):
         body = re.sub(r"^--.*$", "", statement, flags=re.MULTILINE)
         name = re.search(r"CREATE OR REPLACE (?:VIEW|MACRO) radiosonde_(\w+)", body)

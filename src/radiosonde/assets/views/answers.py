@@ -36,6 +36,9 @@ WHERE total > 0
 GROUP BY {key}"""
 
 
+_VALUE_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
 def _wilson(sign: str) -> str:
     z = _WILSON_Z
     return (
@@ -283,8 +286,26 @@ SELECT process, sum(cpu) AS cpu_s, sum(throttled) / nullif(sum(periods), 0) AS t
 FROM @processes GROUP BY process""",
 )
 
+QUANTILES = SqlView(
+    "quantiles",
+    "Quantiles of the values of each feature, from its sketches merged, and the number of values in them.",
+    ("model", "version", "variant", "feature", "sketched", *(f"p{round(100 * share):02d}" for share in _VALUE_SHARES)),
+    f"""
+SELECT model, version, variant, feature, max(total) AS sketched,
+  {", ".join(f"min(CASE WHEN upto >= {share} * total THEN value END) AS p{round(100 * share):02d}" for share in _VALUE_SHARES)}
+FROM (
+  SELECT model, version, variant, feature, value,
+    sum(n) OVER (PARTITION BY model, version, variant, feature ORDER BY value) AS upto,
+    sum(n) OVER (PARTITION BY model, version, variant, feature) AS total
+  FROM (
+    SELECT model, version, variant, feature, value, sum(weight) AS n FROM @sketch_items GROUP BY model, version, variant, feature, value
+  ) AS weighed
+) AS cumulative
+GROUP BY model, version, variant, feature""",
+)
+
 ANSWERS = (
     FAILURES, COHORTS, ERRORS, LATENCY, TAIL, DRIFT, CLASSES, CONFIDENCE, PREDICTED_VALUES, QUALITY, CALIBRATION, COMPARED, CANARY, LABELS,
-    LABEL_LAG, HEALTH,
+    LABEL_LAG, QUANTILES, HEALTH,
 )  # fmt: skip
 """In an order in which each comes after those it reads."""

@@ -9,9 +9,9 @@ from radiosonde.assets.names import UnknownNameError, check_attributes
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.counts import counts
 from radiosonde.assets.views.dashboard import dashboard
-from radiosonde.assets.views.view import PREFIX, SqlView, expanded, summary_lines
+from radiosonde.assets.views.view import KLL, PREFIX, SqlView, expanded, summary_lines
 from radiosonde.semconv import attributes as names
-from radiosonde.semconv import metrics
+from radiosonde.semconv import events, metrics
 from radiosonde.semconv.catalogue import METRICS
 
 _HEAD = """\
@@ -23,14 +23,36 @@ _HEAD = """\
 --
 -- Names and columns are those of the views for DuckDB (radiosonde assets duckdb)."""
 
+_ROLLUP = """\
+-- Optional: keeps the last export of every hour, for as long as the TTL says. Made by: radiosonde assets clickhouse
+-- Run this file in the database of the tables of OpenTelemetry's exporter, and views.sql in the new one as well. The views there answer for months
+-- of which the exporter's tables have nothing any more. For cumulative temporality.
+--
+--     clickhouse-client --database otel --queries-file rollup.sql
+--     clickhouse-client --database radiosonde_hourly --queries-file views.sql
+--     SELECT * FROM radiosonde_hourly.radiosonde_failures(t0 = '2026-01-01 00:00:00', t1 = '2026-02-01 00:00:00')
+
+CREATE DATABASE IF NOT EXISTS radiosonde_hourly;"""
+
+_TTL_DAYS = 400
+_KEPT = {
+    "sum": {"Value": "Float64", "AggregationTemporality": "Int32"},
+    "gauge": {"Value": "Float64"},
+    "histogram": {
+        "Sum": "Float64", "BucketCounts": "Array(UInt64)", "ExplicitBounds": "Array(Float64)", "AggregationTemporality": "Int32",
+    },
+}  # fmt: skip
+"""Columns of the exporter's tables that the views read, beside those of every table."""
+
 _T0, _T1 = "{t0:DateTime64(9, 'UTC')}", "{t1:DateTime64(9, 'UTC')}"
 _PARAMETERS = f"t0 = {_T0}, t1 = {_T1}"
 
-_LOOK_BACK = "INTERVAL 1 HOUR"
-"""How long before t0 the last export of a living process may have been; exports come every few seconds."""
+_LOOK_BACK = "INTERVAL 2 HOUR"
+"""How long before t0 the last export of a living process may have been. Exports come every few seconds; of a rollup one an hour is left."""
 
+_CUMULATIVE = 2
 _DELTA = 1
-"""`AggregationTemporality` of OTLP; 2 is cumulative."""
+"""`AggregationTemporality` of OTLP."""
 
 _SERIES = (names.MODEL_NAME, names.MODEL_VERSION, names.VARIANT, names.COHORT)
 _RELEASE = _SERIES[:3]
@@ -80,6 +102,38 @@ FROM (
   ) AS lives
 ) AS buckets
 GROUP BY metric, instance, attributes, lower, upper"""
+
+
+def _sketch_items() -> str:
+    """Return the values in KLL sketches, of doubles, as DataSketches writes them: levels of values that stand for 1, 2, 4, ... each.
+
+    Bytes 18 and from 20 on are the number of levels and the place at which each begins; then come the least and the greatest value, and all
+    values. A sketch of one value has only that.
+    """
+    columns = ", ".join(f"LogAttributes['{name}'] AS {_COLUMNS[name]}" for name in (*_RELEASE, names.FEATURE_NAME))
+    window = ", ".join(
+        f"LogAttributes['{name}']" for name in (names.COHORT, names.WINDOW_NUMBER, names.WINDOW_START, names.WINDOW_END)
+    )
+    return f"""
+SELECT model, version, variant, feature, tupleElement(item, 1) AS value, tupleElement(item, 2) AS weight
+FROM (
+  SELECT model, version, variant, feature, arrayJoin(multiIf(bitAnd(flags, 1) > 0, [], bitAnd(flags, 4) > 0, [(single, toUInt64(1))],
+    arrayMap(i -> (reinterpretAsFloat64(substring(sketch, 37 + 4 * height + 8 * i, 8)),
+      toUInt64(exp2(arrayCount(start -> start <= starts[1] + i, arraySlice(starts, 2))))),
+      range(if(height = 0, 0, intDiv(greatest(length(sketch), 36 + 4 * height) - 36 - 4 * height, 8)))))) AS item
+  FROM (
+    SELECT model, version, variant, feature, sketch, reinterpretAsUInt8(substring(sketch, 4, 1)) AS flags,
+      reinterpretAsFloat64(substring(sketch, 9, 8)) AS single, reinterpretAsUInt8(substring(sketch, 19, 1)) AS height,
+      arrayMap(level -> reinterpretAsUInt32(substring(sketch, 21 + 4 * level, 4)), range(height)) AS starts
+    FROM (
+      SELECT {columns}, base64Decode(any(Body)) AS sketch
+      FROM otel_logs
+      WHERE LogAttributes['{names.EVENT_NAME}'] = '{events.SKETCH_WINDOW}' AND LogAttributes['{names.SKETCH_KIND}'] = '{KLL}'
+        AND Timestamp > {_T0} AND Timestamp <= {_T1}
+      GROUP BY model, version, variant, feature, {window}, ResourceAttributes['{names.SERVICE_INSTANCE_ID}']
+    ) AS delivered
+  ) AS headers
+) AS items"""
 
 
 def _columns(metrics_read: Iterable[str], attributes: Iterable[str]) -> str:
@@ -217,6 +271,7 @@ FROM @increase WHERE {_in([metrics.PREDICTION_VALUE_ROWS, metrics.PREDICTION_VAL
         ),
     ),
     counts("label_lags", _buckets(metrics.LABEL_LAG, (*_RELEASE, names.LABEL_CLASS), "lower_s", "bound_s", "rows_in")),
+    counts("sketch_items", _sketch_items()),
     counts(
         "processes",
         f"""
@@ -238,10 +293,32 @@ LEFT JOIN (SELECT {_PROCESS}, max(n) AS memory FROM @levels WHERE {_in([metrics.
 
 
 def make(options: AssetOptions) -> list[Asset]:
-    """Return the views, and a dashboard that reads them."""
+    """Return the views, a dashboard that reads them, and the statements that keep an export an hour for long."""
     statements = [_statement(view) for view in (*INCREASES, *COUNTS, *ANSWERS)]
     views = "\n\n".join([_HEAD, *statements]) + "\n"
-    return [Asset("views.sql", views), Asset("grafana.json", dashboard(options))]
+    rollup = "\n\n".join([_ROLLUP, *(_rolled_up(kind, columns) for kind, columns in _KEPT.items())]) + "\n"
+    return [Asset("views.sql", views), Asset("grafana.json", dashboard(options)), Asset("rollup.sql", rollup)]
+
+
+def _rolled_up(kind: str, columns: Mapping[str, str]) -> str:
+    """Return the table of an hourly export, and the view that fills it. Of rows with the same key the last export stays."""
+    attributes = "Map(LowCardinality(String), String)"
+    instance = f"ResourceAttributes['{names.SERVICE_INSTANCE_ID}']"
+    types = {
+        "MetricName": "LowCardinality(String)", "ResourceAttributes": attributes, "Attributes": attributes, "StartTimeUnix": "DateTime64(9)",
+        "TimeUnix": "DateTime64(9)", **columns,
+    }  # fmt: skip
+    table = f"radiosonde_hourly.otel_metrics_{kind}"
+    kept = f" AND AggregationTemporality = {_CUMULATIVE}" if "AggregationTemporality" in columns else ""
+    return f"""\
+CREATE TABLE IF NOT EXISTS {table} ({", ".join(f"{name} {of}" for name, of in types.items())})
+ENGINE = ReplacingMergeTree(TimeUnix) PARTITION BY toYYYYMM(TimeUnix)
+ORDER BY (MetricName, {instance}, Attributes, StartTimeUnix, toStartOfHour(TimeUnix))
+TTL toDateTime(TimeUnix) + INTERVAL {_TTL_DAYS} DAY;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {PREFIX}rollup_{kind} TO {table} AS
+SELECT {", ".join(types)} FROM otel_metrics_{kind}
+WHERE startsWith(MetricName, 'radiosonde.'){kept};"""
 
 
 def _statement(view: SqlView) -> str:

@@ -35,6 +35,10 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
         (*_RELEASE, "bin", "rows_in", "correct", "expected"),
     ),
     "label_lags": ("Labelled rows by class of the label and bucket of its lag.", (*_RELEASE, "class", "lower_s", "bound_s", "rows_in")),
+    "sketch_items": (
+        "Values that the sketches of a feature hold, and the number of values that each stands for.",
+        (*_RELEASE, "feature", "value", "weight"),
+    ),
     "processes": (
         "Health of each process.",
         ("process", "cpu", "throttled", "periods", "gc", "loop_lag", "pool_wait", "memory"),

@@ -1,55 +1,45 @@
-"""Views for DuckDB over sealed Parquet: table macros of an interval."""
+"""Views for DuckDB over sealed Parquet, or over a SQLite store: table macros of an interval."""
 
 from __future__ import annotations
 
 from radiosonde.assets.asset import Asset, AssetOptions
 from radiosonde.assets.views.answers import ANSWERS
 from radiosonde.assets.views.counts import counts
-from radiosonde.assets.views.view import PREFIX, SqlView, expanded, summary_lines
+from radiosonde.assets.views.duckdb_files import SEALED, profiles, stored
+from radiosonde.assets.views.view import KLL, PREFIX, SqlView, expanded, summary_lines
 from radiosonde.model import CONFIDENCE_BINS
 from radiosonde.model.cells import SPECIAL_CELLS
 
 _HEAD = """\
--- Questions of a diagnosis, over windows that `radiosonde store seal` has moved to Parquet. Made by: radiosonde assets duckdb
+-- Questions of a diagnosis, over {what}. Made by: radiosonde assets duckdb
 -- Each is a table macro of an interval: windows that start at t0 or later and before t1.
 --
---     SET VARIABLE radiosonde = 'sealed';  -- the folder; before this file is read
---     .read views.sql
+--     {opened}
+--     .read {file}
 --     FROM radiosonde_drift(TIMESTAMPTZ '2026-11-01', TIMESTAMPTZ '2026-11-02') ORDER BY psi_z DESC;
 --
 -- Names and columns are those of the views for ClickHouse (radiosonde assets clickhouse)."""
 
-_FILES = """\
--- The files.
-CREATE OR REPLACE VIEW radiosonde_windows AS
-SELECT * FROM read_parquet(getvariable('radiosonde') || '/process=*/windows-*.parquet', union_by_name = true);
+_PARQUET = _HEAD.format(
+    what="windows that `radiosonde store seal` has moved to Parquet",
+    opened="SET VARIABLE radiosonde = 'sealed';  -- the folder; before this file is read",
+    file="views.sql",
+)
+_SQLITE = _HEAD.format(
+    what="the windows in a SQLite store",
+    opened="ATTACH 'radiosonde.sqlite' AS store (TYPE sqlite);  -- before this file is read",
+    file="views-sqlite.sql",
+)
 
--- A store may have no features and no references, and a pattern without a file is an error: so these read all files, and name their columns.
-CREATE OR REPLACE VIEW radiosonde_files AS
-SELECT NULL::BIGINT AS window_id, NULL::VARCHAR AS feature, NULL::BIGINT[] AS cells, NULL::VARCHAR AS document WHERE false
-UNION ALL BY NAME
-SELECT * FROM read_parquet(getvariable('radiosonde') || '/*/*.parquet', union_by_name = true, hive_partitioning = false);
+_NUMBERS = """\
+-- Numbers in bytes that are given as hexadecimal text, the lowest byte first: a whole number, and a double by IEEE 754.
+CREATE OR REPLACE MACRO radiosonde_unsigned(bytes, start, width) AS
+  TRY_CAST('0x' || list_aggregate(list_transform(range(width), lambda i: substring(bytes, 2 * (start + width - i) - 1, 2)), 'string_agg', '') AS UBIGINT);
 
-CREATE OR REPLACE VIEW radiosonde_features AS
-SELECT window_id, feature, cells FROM radiosonde_files WHERE cells IS NOT NULL;
-
-CREATE OR REPLACE VIEW radiosonde_references AS
-SELECT DISTINCT model, version, reference_id, document FROM radiosonde_files WHERE document IS NOT NULL;
-
--- The features of the references, with the names of their cells.
-CREATE OR REPLACE VIEW radiosonde_profiles AS
-SELECT model, version, reference_id, reference_rows, profile ->> '$.name' AS feature, shares,
-  CASE WHEN profile ->> '$.kind' = 'numeric'
-    THEN list_concat(list_transform(range(len(shares) - {numeric}), lambda i: printf('%02d', i)), {specials})
-    ELSE list_concat(list_transform(range(len(shares) - {categorical}), lambda i: printf('c%02d', i)), {missing}) END AS cell_names
-FROM (
-  SELECT model, version, reference_id, reference_rows, profile, CAST(profile -> '$.p0' AS DOUBLE[]) AS shares
-  FROM (
-    SELECT model, version, reference_id, CAST(document ->> '$.reference.rows' AS BIGINT) AS reference_rows,
-      unnest(CAST(document -> '$.reference.features' AS JSON[])) AS profile
-    FROM radiosonde_references
-  )
-);"""
+CREATE OR REPLACE MACRO radiosonde_double_of(bits) AS
+  CASE WHEN bits & 9223372036854775808 > 0 THEN -1 ELSE 1 END * CASE (bits >> 52) & 2047
+    WHEN 0 THEN CAST(bits & 4503599627370495 AS DOUBLE) * pow(2.0, -1074) WHEN 2047 THEN 'inf'::DOUBLE
+    ELSE CAST((bits & 4503599627370495) + 4503599627370496 AS DOUBLE) * pow(2.0, CAST((bits >> 52) & 2047 AS INTEGER) - 1075) END;"""
 
 _IN = "start_time >= t0 AND start_time < t1"
 _MODELS = f"FROM radiosonde_windows WHERE runtime IS NULL AND {_IN}"
@@ -171,6 +161,25 @@ SELECT {_RELEASE}, class, unnest(list_concat([0.0], edges)) AS lower_s, unnest(l
 FROM (SELECT {_RELEASE}, labels.lag_edges_s AS edges, unnest(labels.classes) AS class, unnest(labels.lag_counts) AS lags {_MODELS})""",
     ),
     counts(
+        "sketch_items",
+        f"""
+SELECT model, version, variant, feature, radiosonde_double_of(radiosonde_unsigned(sketch, CASE WHEN height = 0 THEN 8 ELSE 36 + 4 * height + 8 * i END, 8)) AS value,
+  CAST(pow(2, len(list_filter(starts[2:], lambda start: start <= starts[1] + i))) AS BIGINT) AS weight
+FROM (
+  SELECT *, unnest(range(CASE WHEN height = 0 THEN 1 ELSE (len(sketch) // 2 - 36 - 4 * height) // 8 END)) AS i
+  FROM (
+    SELECT *, list_transform(range(height), lambda level: CAST(radiosonde_unsigned(sketch, 20 + 4 * level, 4) AS BIGINT)) AS starts
+    FROM (
+      SELECT model, version, variant, feature, hex(body) AS sketch, CAST(radiosonde_unsigned(hex(body), 3, 1) AS BIGINT) AS flags,
+        CASE WHEN flags & 5 > 0 THEN 0 ELSE CAST(radiosonde_unsigned(hex(body), 18, 1) AS BIGINT) END AS height
+      FROM (SELECT window_id, {_RELEASE} {_MODELS}) JOIN radiosonde_sketches USING (window_id)
+      WHERE kind = '{KLL}'
+    )
+    WHERE flags & 1 = 0
+  )
+)""",
+    ),
+    counts(
         "processes",
         f"""
 SELECT process, runtime.cpu_s AS cpu, runtime.throttled_periods AS throttled, runtime.periods AS periods, runtime.gc_pauses.sum_s AS gc,
@@ -182,11 +191,12 @@ FROM radiosonde_windows WHERE runtime IS NOT NULL AND {_IN}""",
 
 
 def make(_: AssetOptions) -> list[Asset]:
-    """Return the file."""
-    numeric, missing = list(SPECIAL_CELLS), list(SPECIAL_CELLS[2:])
-    files = _FILES.format(specials=numeric, missing=missing, numeric=len(numeric), categorical=len(missing))
-    statements = [_macro(view) for view in (*COUNTS, *ANSWERS)]
-    return [Asset("views.sql", "\n\n".join([_HEAD, files, *statements]) + "\n")]
+    """Return a file for sealed hours, and one for a store."""
+    statements = [profiles(), _NUMBERS, *(_macro(view) for view in (*COUNTS, *ANSWERS))]
+    return [
+        Asset(name, "\n\n".join([head, files.rstrip(), *statements]) + "\n")
+        for name, head, files in (("views.sql", _PARQUET, SEALED), ("views-sqlite.sql", _SQLITE, stored()))
+    ]
 
 
 def _macro(view: SqlView) -> str:

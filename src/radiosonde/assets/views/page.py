@@ -13,23 +13,31 @@ _HEAD = """\
 
 The questions of a diagnosis, as views with the same names, columns and formulas in two engines:
 
-* **DuckDB** reads the Parquet files that `radiosonde store seal` writes. Bounds are those of windows.
-* **ClickHouse** reads the tables `otel_metrics_sum`, `otel_metrics_gauge` and `otel_metrics_histogram` that OpenTelemetry's exporter writes.
-  Bounds are those of exports. Counters are added up by instance and start, so a restart is not a decrease, with cumulative and with delta
+* **DuckDB** reads a SQLite store, or the Parquet files that `radiosonde store seal` makes of one. Bounds are those of windows.
+* **ClickHouse** reads the tables `otel_metrics_sum`, `otel_metrics_gauge`, `otel_metrics_histogram` and `otel_logs` that OpenTelemetry's exporter
+  writes. Bounds are those of exports. Counters are added up by instance and start, so a restart is not a decrease, with cumulative and with delta
   temporality.
 
 ```console
 $ radiosonde assets duckdb --out views-duckdb
 views-duckdb/views.sql
+views-duckdb/views-sqlite.sql
 $ radiosonde assets clickhouse --out views-clickhouse
 views-clickhouse/views.sql
 views-clickhouse/grafana.json
+views-clickhouse/rollup.sql
 ```
 
 In DuckDB, each view is a table macro:
 
     SET VARIABLE radiosonde = 'sealed';
     .read views-duckdb/views.sql
+    FROM radiosonde_drift(TIMESTAMPTZ '2026-11-01', TIMESTAMPTZ '2026-11-02') ORDER BY psi_z DESC;
+
+Over a SQLite store, with DuckDB's extension for SQLite (`INSTALL sqlite`, once):
+
+    ATTACH 'radiosonde.sqlite' AS store (TYPE sqlite);
+    .read views-duckdb/views-sqlite.sql
     FROM radiosonde_drift(TIMESTAMPTZ '2026-11-01', TIMESTAMPTZ '2026-11-02') ORDER BY psi_z DESC;
 
 In ClickHouse, it is a parameterised view in the database of the tables:
@@ -40,8 +48,12 @@ In ClickHouse, it is a parameterised view in the database of the tables:
 `radiosonde assets otel-collector` writes the configuration of a Collector that sends metrics to Prometheus and ClickHouse, and sketches and spans to
 ClickHouse; and `rotel.env`, which does the latter with [rotel](https://github.com/streamfold/rotel).
 
-Both files made without options are in [`integrations`](../integrations). A table in ClickHouse's list of partitions is read for the interval and
-the hour before it, so partition by day, as the exporter does.
+The files made without options are in [`integrations`](../integrations). A table in ClickHouse's list of partitions is read for the interval and
+the two hours before it, so partition by day, as the exporter does.
+
+The exporter's tables are large, and are kept for days. `rollup.sql`, which is optional, keeps the last export of every hour for 400 days, in a
+database `radiosonde_hourly` with tables of the same names. Run `views.sql` there too: the same views answer for intervals of whole hours. It needs cumulative
+temporality, which is the default, and holds what is exported from then on. Sketches are not kept.
 
 ## Questions
 
@@ -70,6 +82,8 @@ _NOTES = """
 * `z` is that of two proportions. Under repeated use it exceeds any bound sooner or later: decide a canary with
   [`radiosonde canary`](canary.md).
 * Quantiles are interpolated in the buckets of the histogram, as `histogram_quantile` does. A quantile beyond the last bound is that bound.
+* `p01` to `p99` of `radiosonde_quantiles` are values of the feature, from KLL sketches of all windows of the interval. The rank of each is within 1.7 % of that
+  asked for, and exact for up to 200 values. Two deliveries of an event count once.
 * Where [rows are sampled](store.md), counts are estimates.
 """
 

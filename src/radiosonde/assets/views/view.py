@@ -9,6 +9,9 @@ from typing import NamedTuple
 PREFIX = "radiosonde_"
 """Prefix of the names of all views."""
 
+KLL = "kll_double"
+"""The kind of sketches that views read."""
+
 _CALL = re.compile(r"@(\w+)")
 
 
