@@ -15,7 +15,7 @@ FROM (
     if(any(AggregationTemporality) = 1, sumIf(Value, TimeUnix > {t0:DateTime64(9, 'UTC')}),
       argMax(Value, TimeUnix) - if(StartTimeUnix >= {t0:DateTime64(9, 'UTC')}, 0, argMaxIf(Value, TimeUnix, TimeUnix <= {t0:DateTime64(9, 'UTC')}))) AS increase
   FROM otel_metrics_sum
-  WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {t0:DateTime64(9, 'UTC')} - INTERVAL 1 HOUR AND TimeUnix <= {t1:DateTime64(9, 'UTC')}
+  WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {t0:DateTime64(9, 'UTC')} - INTERVAL 2 HOUR AND TimeUnix <= {t1:DateTime64(9, 'UTC')}
   GROUP BY MetricName, Attributes, instance, StartTimeUnix
 ) AS lives
 GROUP BY metric, instance, attributes;
@@ -36,7 +36,7 @@ FROM (
       if(is_delta, sumIf(Sum, TimeUnix > {t0:DateTime64(9, 'UTC')}), argMax(Sum, TimeUnix)) AS sum_end,
       if(is_born, 0, argMaxIf(Sum, TimeUnix, TimeUnix <= {t0:DateTime64(9, 'UTC')})) AS sum_start
     FROM otel_metrics_histogram
-    WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {t0:DateTime64(9, 'UTC')} - INTERVAL 1 HOUR AND TimeUnix <= {t1:DateTime64(9, 'UTC')}
+    WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {t0:DateTime64(9, 'UTC')} - INTERVAL 2 HOUR AND TimeUnix <= {t1:DateTime64(9, 'UTC')}
     GROUP BY MetricName, Attributes, instance, StartTimeUnix
   ) AS lives
 ) AS buckets
@@ -46,7 +46,7 @@ GROUP BY metric, instance, attributes, lower, upper;
 -- Columns: metric, instance, attributes, n.
 CREATE OR REPLACE VIEW radiosonde_levels AS
 SELECT MetricName AS metric, ResourceAttributes['service.instance.id'] AS instance, Attributes AS attributes, argMax(Value, TimeUnix) AS n FROM otel_metrics_gauge
-WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {t0:DateTime64(9, 'UTC')} - INTERVAL 1 HOUR AND TimeUnix <= {t1:DateTime64(9, 'UTC')} GROUP BY metric, instance, attributes;
+WHERE startsWith(MetricName, 'radiosonde.') AND TimeUnix > {t0:DateTime64(9, 'UTC')} - INTERVAL 2 HOUR AND TimeUnix <= {t1:DateTime64(9, 'UTC')} GROUP BY metric, instance, attributes;
 
 -- Calls, rows and failed calls, by series.
 -- Columns: model, version, variant, cohort, calls, rows_in, failed.
@@ -130,6 +130,29 @@ SELECT attributes['radiosonde.model.name'] AS model, attributes['radiosonde.mode
 -- Columns: model, version, variant, class, lower_s, bound_s, rows_in.
 CREATE OR REPLACE VIEW radiosonde_label_lags AS
 SELECT attributes['radiosonde.model.name'] AS model, attributes['radiosonde.model.version'] AS version, attributes['radiosonde.variant'] AS variant, attributes['radiosonde.label.class'] AS class, lower AS lower_s, upper AS bound_s, n AS rows_in FROM radiosonde_histograms(t0 = {t0:DateTime64(9, 'UTC')}, t1 = {t1:DateTime64(9, 'UTC')}) WHERE metric IN ('radiosonde.label.lag');
+
+-- Values that the sketches of a feature hold, and the number of values that each stands for.
+-- Columns: model, version, variant, feature, value, weight.
+CREATE OR REPLACE VIEW radiosonde_sketch_items AS
+SELECT model, version, variant, feature, tupleElement(item, 1) AS value, tupleElement(item, 2) AS weight
+FROM (
+  SELECT model, version, variant, feature, arrayJoin(multiIf(bitAnd(flags, 1) > 0, [], bitAnd(flags, 4) > 0, [(single, toUInt64(1))],
+    arrayMap(i -> (reinterpretAsFloat64(substring(sketch, 37 + 4 * height + 8 * i, 8)),
+      toUInt64(exp2(arrayCount(start -> start <= starts[1] + i, arraySlice(starts, 2))))),
+      range(if(height = 0, 0, intDiv(greatest(length(sketch), 36 + 4 * height) - 36 - 4 * height, 8)))))) AS item
+  FROM (
+    SELECT model, version, variant, feature, sketch, reinterpretAsUInt8(substring(sketch, 4, 1)) AS flags,
+      reinterpretAsFloat64(substring(sketch, 9, 8)) AS single, reinterpretAsUInt8(substring(sketch, 19, 1)) AS height,
+      arrayMap(level -> reinterpretAsUInt32(substring(sketch, 21 + 4 * level, 4)), range(height)) AS starts
+    FROM (
+      SELECT LogAttributes['radiosonde.model.name'] AS model, LogAttributes['radiosonde.model.version'] AS version, LogAttributes['radiosonde.variant'] AS variant, LogAttributes['radiosonde.feature.name'] AS feature, base64Decode(any(Body)) AS sketch
+      FROM otel_logs
+      WHERE LogAttributes['event.name'] = 'radiosonde.sketch.window' AND LogAttributes['radiosonde.sketch.kind'] = 'kll_double'
+        AND Timestamp > {t0:DateTime64(9, 'UTC')} AND Timestamp <= {t1:DateTime64(9, 'UTC')}
+      GROUP BY model, version, variant, feature, LogAttributes['radiosonde.cohort'], LogAttributes['radiosonde.window.number'], LogAttributes['radiosonde.window.start'], LogAttributes['radiosonde.window.end'], ResourceAttributes['service.instance.id']
+    ) AS delivered
+  ) AS headers
+) AS items;
 
 -- Health of each process.
 -- Columns: process, cpu, throttled, periods, gc, loop_lag, pool_wait, memory.
@@ -332,6 +355,21 @@ FROM (
 ) AS cumulative
 WHERE total > 0
 GROUP BY model, class;
+
+-- Quantiles of the values of each feature, from its sketches merged, and the number of values in them.
+-- Columns: model, version, variant, feature, sketched, p01, p05, p25, p50, p75, p95, p99.
+CREATE OR REPLACE VIEW radiosonde_quantiles AS
+SELECT model, version, variant, feature, max(total) AS sketched,
+  min(CASE WHEN upto >= 0.01 * total THEN value END) AS p01, min(CASE WHEN upto >= 0.05 * total THEN value END) AS p05, min(CASE WHEN upto >= 0.25 * total THEN value END) AS p25, min(CASE WHEN upto >= 0.5 * total THEN value END) AS p50, min(CASE WHEN upto >= 0.75 * total THEN value END) AS p75, min(CASE WHEN upto >= 0.95 * total THEN value END) AS p95, min(CASE WHEN upto >= 0.99 * total THEN value END) AS p99
+FROM (
+  SELECT model, version, variant, feature, value,
+    sum(n) OVER (PARTITION BY model, version, variant, feature ORDER BY value) AS upto,
+    sum(n) OVER (PARTITION BY model, version, variant, feature) AS total
+  FROM (
+    SELECT model, version, variant, feature, value, sum(weight) AS n FROM radiosonde_sketch_items(t0 = {t0:DateTime64(9, 'UTC')}, t1 = {t1:DateTime64(9, 'UTC')}) GROUP BY model, version, variant, feature, value
+  ) AS weighed
+) AS cumulative
+GROUP BY model, version, variant, feature;
 
 -- Health of each process: CPU, throttling, pauses of the garbage collector, lag of the event loop, waits for a thread, memory.
 -- Columns: process, cpu_s, throttled_ratio, gc_s, loop_lag_s, pool_wait_s, memory_bytes.

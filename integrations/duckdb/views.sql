@@ -13,12 +13,16 @@ SELECT * FROM read_parquet(getvariable('radiosonde') || '/process=*/windows-*.pa
 
 -- A store may have no features and no references, and a pattern without a file is an error: so these read all files, and name their columns.
 CREATE OR REPLACE VIEW radiosonde_files AS
-SELECT NULL::BIGINT AS window_id, NULL::VARCHAR AS feature, NULL::BIGINT[] AS cells, NULL::VARCHAR AS document WHERE false
+SELECT NULL::BIGINT AS window_id, NULL::VARCHAR AS feature, NULL::BIGINT[] AS cells, NULL::VARCHAR AS document, NULL::VARCHAR AS kind, NULL::BLOB AS body
+WHERE false
 UNION ALL BY NAME
 SELECT * FROM read_parquet(getvariable('radiosonde') || '/*/*.parquet', union_by_name = true, hive_partitioning = false);
 
 CREATE OR REPLACE VIEW radiosonde_features AS
 SELECT window_id, feature, cells FROM radiosonde_files WHERE cells IS NOT NULL;
+
+CREATE OR REPLACE VIEW radiosonde_sketches AS
+SELECT window_id, feature, kind, body FROM radiosonde_files WHERE body IS NOT NULL;
 
 CREATE OR REPLACE VIEW radiosonde_references AS
 SELECT DISTINCT model, version, reference_id, document FROM radiosonde_files WHERE document IS NOT NULL;
@@ -37,6 +41,15 @@ FROM (
     FROM radiosonde_references
   )
 );
+
+-- Numbers in bytes that are given as hexadecimal text, the lowest byte first: a whole number, and a double by IEEE 754.
+CREATE OR REPLACE MACRO radiosonde_unsigned(bytes, start, width) AS
+  TRY_CAST('0x' || list_aggregate(list_transform(range(width), lambda i: substring(bytes, 2 * (start + width - i) - 1, 2)), 'string_agg', '') AS UBIGINT);
+
+CREATE OR REPLACE MACRO radiosonde_double_of(bits) AS
+  CASE WHEN bits & 9223372036854775808 > 0 THEN -1 ELSE 1 END * CASE (bits >> 52) & 2047
+    WHEN 0 THEN CAST(bits & 4503599627370495 AS DOUBLE) * pow(2.0, -1074) WHEN 2047 THEN 'inf'::DOUBLE
+    ELSE CAST((bits & 4503599627370495) + 4503599627370496 AS DOUBLE) * pow(2.0, CAST((bits >> 52) & 2047 AS INTEGER) - 1075) END;
 
 -- Calls, rows and failed calls, by series.
 -- Columns: model, version, variant, cohort, calls, rows_in, failed.
@@ -137,6 +150,25 @@ FROM radiosonde_windows WHERE runtime IS NULL AND start_time >= t0 AND start_tim
 CREATE OR REPLACE MACRO radiosonde_label_lags(t0, t1) AS TABLE
 SELECT model, version, variant, class, unnest(list_concat([0.0], edges)) AS lower_s, unnest(list_append(edges, 'inf'::DOUBLE)) AS bound_s, unnest(lags) AS rows_in
 FROM (SELECT model, version, variant, labels.lag_edges_s AS edges, unnest(labels.classes) AS class, unnest(labels.lag_counts) AS lags FROM radiosonde_windows WHERE runtime IS NULL AND start_time >= t0 AND start_time < t1);
+
+-- Values that the sketches of a feature hold, and the number of values that each stands for.
+-- Columns: model, version, variant, feature, value, weight.
+CREATE OR REPLACE MACRO radiosonde_sketch_items(t0, t1) AS TABLE
+SELECT model, version, variant, feature, radiosonde_double_of(radiosonde_unsigned(sketch, CASE WHEN height = 0 THEN 8 ELSE 36 + 4 * height + 8 * i END, 8)) AS value,
+  CAST(pow(2, len(list_filter(starts[2:], lambda start: start <= starts[1] + i))) AS BIGINT) AS weight
+FROM (
+  SELECT *, unnest(range(CASE WHEN height = 0 THEN 1 ELSE (len(sketch) // 2 - 36 - 4 * height) // 8 END)) AS i
+  FROM (
+    SELECT *, list_transform(range(height), lambda level: CAST(radiosonde_unsigned(sketch, 20 + 4 * level, 4) AS BIGINT)) AS starts
+    FROM (
+      SELECT model, version, variant, feature, hex(body) AS sketch, CAST(radiosonde_unsigned(hex(body), 3, 1) AS BIGINT) AS flags,
+        CASE WHEN flags & 5 > 0 THEN 0 ELSE CAST(radiosonde_unsigned(hex(body), 18, 1) AS BIGINT) END AS height
+      FROM (SELECT window_id, model, version, variant FROM radiosonde_windows WHERE runtime IS NULL AND start_time >= t0 AND start_time < t1) JOIN radiosonde_sketches USING (window_id)
+      WHERE kind = 'kll_double'
+    )
+    WHERE flags & 1 = 0
+  )
+);
 
 -- Health of each process.
 -- Columns: process, cpu, throttled, periods, gc, loop_lag, pool_wait, memory.
@@ -330,6 +362,21 @@ FROM (
 ) AS cumulative
 WHERE total > 0
 GROUP BY model, class;
+
+-- Quantiles of the values of each feature, from its sketches merged, and the number of values in them.
+-- Columns: model, version, variant, feature, sketched, p01, p05, p25, p50, p75, p95, p99.
+CREATE OR REPLACE MACRO radiosonde_quantiles(t0, t1) AS TABLE
+SELECT model, version, variant, feature, max(total) AS sketched,
+  min(CASE WHEN upto >= 0.01 * total THEN value END) AS p01, min(CASE WHEN upto >= 0.05 * total THEN value END) AS p05, min(CASE WHEN upto >= 0.25 * total THEN value END) AS p25, min(CASE WHEN upto >= 0.5 * total THEN value END) AS p50, min(CASE WHEN upto >= 0.75 * total THEN value END) AS p75, min(CASE WHEN upto >= 0.95 * total THEN value END) AS p95, min(CASE WHEN upto >= 0.99 * total THEN value END) AS p99
+FROM (
+  SELECT model, version, variant, feature, value,
+    sum(n) OVER (PARTITION BY model, version, variant, feature ORDER BY value) AS upto,
+    sum(n) OVER (PARTITION BY model, version, variant, feature) AS total
+  FROM (
+    SELECT model, version, variant, feature, value, sum(weight) AS n FROM radiosonde_sketch_items(t0, t1) GROUP BY model, version, variant, feature, value
+  ) AS weighed
+) AS cumulative
+GROUP BY model, version, variant, feature;
 
 -- Health of each process: CPU, throttling, pauses of the garbage collector, lag of the event loop, waits for a thread, memory.
 -- Columns: process, cpu_s, throttled_ratio, gc_s, loop_lag_s, pool_wait_s, memory_bytes.
