@@ -131,7 +131,7 @@ SELECT attributes['radiosonde.model.name'] AS model, attributes['radiosonde.mode
 CREATE OR REPLACE VIEW radiosonde_label_lags AS
 SELECT attributes['radiosonde.model.name'] AS model, attributes['radiosonde.model.version'] AS version, attributes['radiosonde.variant'] AS variant, attributes['radiosonde.label.class'] AS class, lower AS lower_s, upper AS bound_s, n AS rows_in FROM radiosonde_histograms(t0 = {t0:DateTime64(9, 'UTC')}, t1 = {t1:DateTime64(9, 'UTC')}) WHERE metric IN ('radiosonde.label.lag');
 
--- Values that the sketches of a feature hold, and the number of values that each stands for.
+-- Values in the sketches of a feature, and the weight of each in values.
 -- Columns: model, version, variant, feature, value, weight.
 CREATE OR REPLACE VIEW radiosonde_sketch_items AS
 SELECT model, version, variant, feature, tupleElement(item, 1) AS value, tupleElement(item, 2) AS weight

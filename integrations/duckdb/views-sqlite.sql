@@ -152,7 +152,7 @@ CREATE OR REPLACE MACRO radiosonde_label_lags(t0, t1) AS TABLE
 SELECT model, version, variant, class, unnest(list_concat([0.0], edges)) AS lower_s, unnest(list_append(edges, 'inf'::DOUBLE)) AS bound_s, unnest(lags) AS rows_in
 FROM (SELECT model, version, variant, labels.lag_edges_s AS edges, unnest(labels.classes) AS class, unnest(labels.lag_counts) AS lags FROM radiosonde_windows WHERE runtime IS NULL AND start_time >= t0 AND start_time < t1);
 
--- Values that the sketches of a feature hold, and the number of values that each stands for.
+-- Values in the sketches of a feature, and the weight of each in values.
 -- Columns: model, version, variant, feature, value, weight.
 CREATE OR REPLACE MACRO radiosonde_sketch_items(t0, t1) AS TABLE
 SELECT model, version, variant, feature, radiosonde_double_of(radiosonde_unsigned(sketch, CASE WHEN height = 0 THEN 8 ELSE 36 + 4 * height + 8 * i END, 8)) AS value,

@@ -105,7 +105,7 @@ GROUP BY metric, instance, attributes, lower, upper"""
 
 
 def _sketch_items() -> str:
-    """Return the values in KLL sketches, of doubles, as DataSketches writes them: levels of values that stand for 1, 2, 4, ... each.
+    """Return the values in KLL sketches, of doubles, as DataSketches writes them: levels of values, whose weights are 1, 2, 4 and so on.
 
     Bytes 18 and from 20 on are the number of levels and the place at which each begins; then come the least and the greatest value, and all
     values. A sketch of one value has only that.

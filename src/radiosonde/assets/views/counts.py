@@ -36,7 +36,7 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "label_lags": ("Labelled rows by class of the label and bucket of its lag.", (*_RELEASE, "class", "lower_s", "bound_s", "rows_in")),
     "sketch_items": (
-        "Values that the sketches of a feature hold, and the number of values that each stands for.",
+        "Values in the sketches of a feature, and the weight of each in values.",
         (*_RELEASE, "feature", "value", "weight"),
     ),
     "processes": (
