@@ -20,7 +20,16 @@ from radiosonde.cli import COMMANDS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-WALKED = ("start.md", "baselines.md", "canary.md", "incidents.md", "runbooks.md", "tutorials/", "migrating/")
+WALKED = (
+    "start.md",
+    "baselines.md",
+    "bench.md",
+    "canary.md",
+    "incidents.md",
+    "runbooks.md",
+    "tutorials/",
+    "migrating/",
+)
 
 BLOCK = re.compile(r"^```(python|toml|console)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 RUNS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:radiosonde|python) \S.*")
