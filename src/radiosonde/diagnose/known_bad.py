@@ -86,13 +86,16 @@ def view_without(view: View, intervals: Sequence[KnownBad]) -> View:
         return view
     beside = list(view.beside)
     kept = _outside([start for start, _ in beside], [end for _, end in beside], intervals)
-    return replace(
+    rest = replace(
         view,
         windows=without(view.windows, intervals),
         runtime=without(view.runtime, intervals),
         sketched=without(view.sketched, intervals),
         beside=[span for span, is_kept in zip(beside, kept, strict=True) if is_kept],
     )
+    if "breaks" in vars(view):  # the scan of windows leaves its incidents out by itself
+        rest.breaks = view.breaks
+    return rest
 
 
 def can_be_spoiled(check: Check) -> bool:

@@ -67,14 +67,11 @@ def cell_rate(view: View, finding: Finding) -> MeasuredRate | None:
         return None
     cell, noun = _CELLS[kind]
     table = view.table
+    mine = {key for key, is_there in zip(table.keys, rows_at(table.keys, finding.where), strict=True) if is_there}
     hits, trials = np.zeros(table.size), np.zeros(table.size)
     for window in view.windows:
         part = window.features
-        if (
-            part is None
-            or finding.where.feature not in part.names
-            or finding.where.version not in ("", window.key.version)
-        ):
+        if part is None or finding.where.feature not in part.names or window.key not in mine:
             continue
         counts = part.cells[part.names.index(finding.where.feature)]
         step = int(np.searchsorted(table.start_ns, window.start_ns, side="right")) - 1

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Literal
 
 from radiosonde.config import ModelConfig
 from radiosonde.diagnose import checks
+from radiosonde.diagnose.cell_incidents import Breaks, find_breaks
+from radiosonde.diagnose.cell_table import make_cell_tables
+from radiosonde.diagnose.data_findings import data_findings
 from radiosonde.diagnose.feature_panel import FeaturePanel, make_feature_panels
 from radiosonde.diagnose.finding import Checked, Finding, Floor, NotChecked, Place, QualityFigure
 from radiosonde.diagnose.lost import Hole, hole_of, hole_words
@@ -189,6 +192,16 @@ class View:
         return make_feature_panels([*self.windows, *self.sketched], self.references, self.panel.axis)
 
     @cached_property
+    def breaks(self) -> tuple[Breaks, ...]:
+        """Where values of features were replaced, per grid."""
+        return tuple(find_breaks(table) for table in make_cell_tables(self.windows, self.references))
+
+    @cached_property
+    def feature_findings(self) -> tuple[tuple[list[Finding], list[Finding]], ...]:
+        """Findings and notes on the features of all versions and cohorts together, per panel."""
+        return tuple(data_findings(panel) for panel in self.features)
+
+    @cached_property
     def labels(self) -> LabelColumns:
         """Labels and answers of the windows, read once for all tables."""
         return label_columns(self.windows)
@@ -207,6 +220,7 @@ class View:
             beside=[span for span in self.beside if span[1] <= time_ns],
             findings_only=True,
         )
+        earlier.breaks = self.breaks
         earlier.labels = self.labels.where(self.labels.end_ns <= time_ns)
         axis = self.panel.axis.until(time_ns)
         if axis is not None and earlier.windows:

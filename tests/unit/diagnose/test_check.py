@@ -199,7 +199,7 @@ def test_one_version_without_labels_phases_or_reference_lists_what_was_not_check
     ]
     diagnosis = check(made, {})
     assert {gap.check for gap in diagnosis.not_checked} == {
-        "versions against each other", "labelled outcomes", "latency by phase", "features", "the processes that serve it",
+        "versions against each other", "labelled outcomes", "latency by phase", "features", "features by version and cohort", "the processes that serve it",
         "how many calls come", "what failing calls share", "memory towards its limit", "shortage of CPU, memory, or input and output",
         "our own telemetry", "the split of versions between cohorts",
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radiosonde.diagnose.data_findings import data_findings
+from radiosonde.diagnose.cell_findings import is_by_place
 from radiosonde.diagnose.feature_floors import feature_floors
 from radiosonde.diagnose.feature_panel import FeaturePanel
 from radiosonde.diagnose.measured import cell_rate
@@ -25,7 +25,7 @@ def look(view: View, report: Report) -> None:
     if view.too_short:
         report.gap(view, "features", view.too_short, "features")
         return
-    for features in panels:
+    for features, (found, moved) in zip(panels, view.feature_findings, strict=True):
         rows = round(float(features.cells[:, :, 0].sum()))
         if rows < MIN_CALLS:
             because = (
@@ -33,9 +33,8 @@ def look(view: View, report: Report) -> None:
             )
             report.gap(view, "features", because, "features")
             continue
-        found, moved = data_findings(features)
-        report.findings.extend(found)
-        report.notes.extend(moved)
+        report.findings.extend(each for each in found if not is_by_place(view, each))
+        report.notes.extend(each for each in moved if not is_by_place(view, each))
         if view.findings_only:
             continue
         amount = f"{count(len(features.names), 'feature')} of {count(rows, 'row')}"

@@ -1,0 +1,71 @@
+"""Detection floors of the check of cells by place: missing and unseen values, and one value in place of others.
+
+The evidence of the scan is computed for shares that would come with probability 0.9, given the rows, the past and the dispersion of a place now. Of
+the features, the one with the median and the one with the largest floor are named; of the places, the whole model and the smallest that is watched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from radiosonde.diagnose.cell_findings import place_words
+from radiosonde.diagnose.cell_shapes import KINDS
+from radiosonde.diagnose.finding import Floor
+from radiosonde.diagnose.floors import length_words
+from radiosonde.model.percent import percent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.cell_incidents import Breaks
+
+    Numbers = NDArray[np.float64]
+
+_RISES = np.concatenate([np.geomspace(0.0005, 0.5, 60), np.linspace(0.52, 0.98, 24)])
+_WORDS = {"missing": "more missing", "unseen": "more unseen", "one_value": "with one and the same value"}
+_HOUR_NS = 3_600_000_000_000
+
+
+def cell_floors(breaks: Breaks) -> list[Floor]:
+    """Return the floors now: of the whole model for each kind, and of missing values in the place where it is largest."""
+    table, scan = breaks.table, breaks.scan
+    step_ns = int(np.median(table.end_ns - table.start_ns))
+    length = 1 << max(int(np.log2(max(_HOUR_NS // max(step_ns, 1), 1))), 1)
+    while length > 2 and scan.steps < 3 * length:
+        length //= 2
+    made = []
+    lasting = length_words(length * step_ns)
+    broken = {each.feature for each in breaks.reported if each.recovered is None}
+    whole = ~np.isin(breaks.shapes.feature, list(broken))
+    for kind, words in _WORDS.items():
+        cells = np.flatnonzero((breaks.shapes.kind == KINDS.index(kind)) & whole)
+        if not cells.size:
+            continue
+        found = scan.floors(np.zeros(cells.size, dtype=np.int64), cells, length, _RISES)
+        order = np.argsort(np.nan_to_num(found, nan=np.inf), kind="stable")
+        for at, whose in dict.fromkeys(((int(order[len(order) // 2]), True), (int(order[-1]), False))[: cells.size]):
+            name = table.names[int(breaks.shapes.feature[cells[at]])]
+            who = "half of the features" if whose else name
+            made.append(_floor(float(found[at]), f"{words} for {lasting} in {who}"))
+    missing = np.flatnonzero((breaks.shapes.kind == 0) & whole)
+    places = np.arange(breaks.watched.size)
+    if places.size > 1 and missing.size:
+        grid = np.array([_half_of(breaks.scan.floors(np.full(missing.size, place), missing, length, _RISES)) for place in places[1:]])  # fmt: skip
+        worst = int(np.argmax(np.nan_to_num(grid, nan=np.inf))) + 1
+        whom = place_words([breaks.places.names[int(breaks.watched[worst])]], table)
+        made.append(_floor(float(grid[worst - 1]), f"{_WORDS['missing']} for {lasting} in {whom}"))
+    return made
+
+
+def _half_of(floors: Numbers) -> float:
+    """Return the median floor; NaN where more than half are unknown."""
+    middle = float(np.median(np.nan_to_num(floors, nan=np.inf)))
+    return middle if np.isfinite(middle) else float("nan")
+
+
+def _floor(rise: float, words: str) -> Floor:
+    if np.isnan(rise):
+        return Floor(rise, "share", f"nothing yet of {words}")
+    return Floor(rise, "share", f"{percent(rise)} {words}")

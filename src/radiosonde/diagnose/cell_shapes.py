@@ -1,0 +1,110 @@
+"""Which changes of a cell's share are breaks: columns, neighbours and tolerances of every cell of a table.
+
+A break replaces values: some rows get another value, whatever theirs would have been, so one cell rises and the others keep their
+proportions. Drift moves neighbouring cells together. The share of a numeric cell is therefore compared with its past times the rise of its
+two neighbours: a level that wanders, a season or a warm day raises both. The outermost cells have neighbours on one side only, and rise more
+than these: for a normal variable that moves by *d* the density ratio at *z* is ``exp(d z - d d / 2)``, so the logarithm of the ratio of
+``below`` and ``above`` (*z* about 3.5) is at most 2.5 times that of the next cell (*z* about 1.75).
+
+Missing and unseen values, and categories, have no neighbours: they are compared with their own past only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from radiosonde.model import ABOVE, BELOW, NULL, UNSEEN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from radiosonde.diagnose.cell_table import CellTable
+
+    Numbers = NDArray[np.float64]
+
+KINDS = ("missing", "unseen", "range", "one_value", "recoded")
+"""Kinds of breaks: missing values, unseen values, values outside the reference range, one value, one category in place of others."""
+
+LEAST_RISE = (0.01, 0.003, 0.02, 0.1, 0.1)
+"""Least rise of the share, by kind."""
+
+_TOLERATED = (1.5, 1.5, 2.0, 2.0, 3.0)
+"""Tolerated ratio of the share to the one expected, by kind."""
+
+_STEEPNESS = (1.0, 1.0, 2.5, 1.0, 1.0)
+_EDGE, _LEAST_CELLS = 1.75, 3
+"""The first and the last cell of the body rise as the next ones do, and by so much more."""
+
+
+class CellShapes(NamedTuple):
+    """Every cell that is watched, one entry each.
+
+    Attributes:
+        feature: its feature.
+        cell: its column.
+        flat: position in a flattened table of features and columns.
+        kind: index into `KINDS`.
+        is_of_all: its share is of all rows, and not of those with a readable value.
+        first: position of one neighbour; its own where it has none.
+        second: position of the other.
+        has_neighbours: whether it has any.
+        steepness: exponent of the rise of the neighbours.
+        tolerated: tolerated ratio.
+        least: least rise.
+    """
+
+    feature: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    flat: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    is_of_all: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    has_neighbours: NDArray[np.bool_]
+    steepness: Numbers
+    tolerated: Numbers
+    least: Numbers
+
+
+def make_shapes(table: CellTable) -> CellShapes:
+    """Return the watched cells of *table*: without a reference only missing and unseen values.
+
+    A provisional reference covers the categories of an hour only, so unseen categories are not evidence.
+    """
+    width = table.width
+    made: list[tuple[int, int, int, int, int, float]] = []
+    for feature, profile in enumerate(table.profiles):
+        special = [(width + NULL, 0)]
+        if not (table.provisional and table.is_categorical(feature)):
+            special.append((width + UNSEEN, 1))
+        made += [(feature, cell, kind, cell, cell, 1.0) for cell, kind in special]
+        if profile is not None and profile.kind == "categorical":
+            made += [(feature, cell, 4, cell, cell, 1.0) for cell in range(profile.body)]
+        elif profile is not None and profile.body >= _LEAST_CELLS:
+            order = [width + BELOW, *range(profile.body), width + ABOVE]
+            for at, cell in enumerate(order):
+                first, second, steepness = _neighbours(at, len(order) - 1)
+                kind = 2 if at in (0, len(order) - 1) else 3
+                made.append((feature, cell, kind, order[first], order[second], steepness))
+    whole = np.array([entry[:5] for entry in made], dtype=np.int64).T
+    (feature, cell, kind, first, second), steep = whole, np.array([entry[5] for entry in made])
+    return CellShapes(
+        feature, cell, feature * width + cell, kind, kind < 2, feature * width + first, feature * width + second,
+        first != cell, steep, np.array(_TOLERATED)[kind], np.array(LEAST_RISE)[kind],
+    )  # fmt: skip
+
+
+def _neighbours(at: int, last: int) -> tuple[int, int, float]:
+    """Return the two neighbours of cell *at* of an order that ends with *last*, and how much steeper it rises than they do.
+
+    What lies outside the reference is rare, so it is nobody's neighbour.
+    """
+    if at in (0, last):
+        near = 1 if at == 0 else last - 1
+        return near, near, _STEEPNESS[2]
+    if at in (1, last - 1):
+        near = 2 if at == 1 else last - 2
+        return near, near, _EDGE
+    return at - 1, at + 1, 1.0
