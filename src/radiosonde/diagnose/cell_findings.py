@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-PAGE_RISE, PAGE_SHARE = 0.1, 0.05
+PAGE_RISE, PAGE_SHARE = 0.1, 0.01
 """Rise of the share at the place, and share of all rows of the model, from which a break is a page."""
 
 LARGE_RISE, _CLUSTERED, _DAY_NS = 0.3, 2.0, 86_400_000_000_000

@@ -11,7 +11,7 @@ power of two. A step costs three passes over the table of cells, for any length 
 *Evidence* is that of a conditional binomial test against the past (`radiosonde.diagnose.evidence`), in which the past is as many rows as
 its variance says, and its share is raised by what neighbouring cells rose and by a tolerance (`radiosonde.diagnose.cell_shapes`). It is divided by the dispersion of
 earlier blocks: values that come in readings shared by many rows, or in bursts, are weak evidence. Errors of single
-blocks beyond five standard deviations count as five, once some are known, so that one outage does not hide later faults. It must exceed
+blocks beyond five standard deviations count as five, so that one outage does not hide later faults. It must exceed
 the logarithm of all looks of 28 days, cells, and places, half of the budget being that of the whole model, over the false alarms allowed.
 """
 
@@ -39,7 +39,7 @@ _MATURE_ROWS, _LEAST_STEPS = 200.0, 20
 _PRIOR_ROWS = 20.0
 """Rows of the reference that a series begins with: readings that many rows share differ from it at once, so their dispersion is known early."""
 
-_KNOWN_BLOCKS, _CLIPPED, _LAG = 8, 25.0, 8
+_CLIPPED, _LEAST_VARIANCE, _LAG = 25.0, 0.04, 8
 _FEW_BLOCKS, _PRIOR_HITS = 6, 2.0
 _LEVEL_STRIDE = 2
 _SHARED_ROWS, SHARED, _INDEPENDENT, _LONG_KNOWN = 50.0, 0.15, 1.5, 48
@@ -100,12 +100,11 @@ class _Spread:
         if self._counted % _LAG == 0:
             self._known = self._waiting
             self._waiting = (self._errors.copy(), self._variances.copy(), self._largest.copy(), self._counted)
-        if self._counted >= _KNOWN_BLOCKS:
-            usual = np.maximum((self._errors + _PRIOR_HITS) / (self._variances + _PRIOR_HITS), 1.0)
-            np.minimum(error, _CLIPPED * usual * (variance + 1.0), out=error)
+        usual = np.maximum((self._errors + _PRIOR_HITS) / (self._variances + _PRIOR_HITS), 1.0)
+        np.minimum(error, _CLIPPED * usual * np.maximum(variance, _LEAST_VARIANCE), out=error)
         self._errors += error
         self._variances += variance
-        np.maximum(self._largest, error / (variance + 1.0), out=self._largest)
+        np.maximum(self._largest, error / np.maximum(variance, 1.0), out=self._largest)
         self._counted += 1
 
 
