@@ -56,8 +56,12 @@ def break_findings(view: View, breaks: Breaks) -> list[Finding]:
 
 
 def is_by_place(view: View, finding: Finding) -> bool:
-    """Return whether *finding*, on all versions and cohorts together, is a break that is reported where it is; a changed unit explains the break."""
-    if finding.name.startswith("data.unit"):
+    """Return whether *finding*, on all versions and cohorts together, is a break that is reported where it is.
+
+    A changed unit explains the break. Ended findings stay: their time is excluded from the baselines of checks of blocks.
+    """
+    is_over = finding.onset.ended_ns is not None and not view.wants_past
+    if is_over or finding.name.startswith("data.unit"):
         return False
     return any(
         breaks.table.names[each.feature] == finding.where.feature and _is_at_once(view, breaks.table, each, finding)
