@@ -40,7 +40,7 @@ _ALL = 0.9
 def break_findings(view: View, breaks: Breaks) -> list[Finding]:
     """Return the findings of *breaks*; an ended one is a note unless the past was asked for."""
     wants_past = view.wants_past
-    reported = [each for each in breaks.reported if not has_unit(view, breaks, each)]
+    reported = [each for each in breaks.reported if is_of_cohort(breaks, each) and not has_unit(view, breaks, each)]
     groups: list[list[Break]] = []
     for each in sorted(reported, key=lambda each: -each.alarm.ln_e):
         for group in groups:
@@ -55,6 +55,11 @@ def break_findings(view: View, breaks: Breaks) -> list[Finding]:
     return [_finding(breaks, group, wants_past=wants_past) for group in groups]
 
 
+def is_of_cohort(breaks: Breaks, each: Break) -> bool:
+    """Return whether a break is confined to cohorts; whole versions and models are those of the check of blocks, which knows their weather."""
+    return all(breaks.places.names[index].cohort for index in each.cover.places)
+
+
 def is_by_place(view: View, finding: Finding) -> bool:
     """Return whether *finding*, on all versions and cohorts together, is a break that is reported where it is.
 
@@ -64,7 +69,9 @@ def is_by_place(view: View, finding: Finding) -> bool:
     if is_over or finding.name.startswith("data.unit"):
         return False
     return any(
-        breaks.table.names[each.feature] == finding.where.feature and _is_at_once(view, breaks.table, each, finding)
+        breaks.table.names[each.feature] == finding.where.feature
+        and is_of_cohort(breaks, each)
+        and _is_at_once(view, breaks.table, each, finding)
         for breaks in view.breaks
         for each in breaks.reported
     )

@@ -1,7 +1,7 @@
 """Detection floors of the check of cells by place: missing and unseen values, and one value in place of others.
 
 The evidence of the scan is computed for shares that would come with probability 0.9, given the rows, the past and the dispersion of a place now. Of
-the features, the one with the median and the one with the largest floor are named; of the places, the whole model and the smallest that is watched.
+the features, the one with the median and the one with the largest floor are named; of the cohorts, that with the most rows, and for missing values the one with the largest floor.
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ _HOUR_NS = 3_600_000_000_000
 
 
 def cell_floors(breaks: Breaks) -> list[Floor]:
-    """Return the floors now: of the whole model for each kind, and of missing values in the place where it is largest."""
+    """Return the floors now: of the largest cohort for each kind, and of missing values in the place where it is largest."""
     table, scan = breaks.table, breaks.scan
+    places = np.array([at for at, index in enumerate(breaks.watched) if breaks.places.names[int(index)].cohort], dtype=np.int64)  # fmt: skip
+    if not places.size:
+        return []
+    lead = int(places[np.argmax(scan.members[places] @ table.rows())])
+    whom = place_words([breaks.places.names[int(breaks.watched[lead])]], table)
     step_ns = int(np.median(table.end_ns - table.start_ns))
     length = 1 << max(int(np.log2(max(_HOUR_NS // max(step_ns, 1), 1))), 1)
     while length > 2 and scan.steps < 3 * length:
@@ -43,19 +48,18 @@ def cell_floors(breaks: Breaks) -> list[Floor]:
         cells = np.flatnonzero((breaks.shapes.kind == KINDS.index(kind)) & whole)
         if not cells.size:
             continue
-        found = scan.floors(np.zeros(cells.size, dtype=np.int64), cells, length, _RISES)
+        found = scan.floors(np.full(cells.size, lead), cells, length, _RISES)
         order = np.argsort(np.nan_to_num(found, nan=np.inf), kind="stable")
         for at, whose in dict.fromkeys(((int(order[len(order) // 2]), True), (int(order[-1]), False))[: cells.size]):
             name = table.names[int(breaks.shapes.feature[cells[at]])]
             who = "half of the features" if whose else name
-            made.append(_floor(float(found[at]), f"{words} for {lasting} in {who}"))
+            made.append(_floor(float(found[at]), f"{words} for {lasting} in {who} of {whom}"))
     missing = np.flatnonzero((breaks.shapes.kind == 0) & whole)
-    places = np.arange(breaks.watched.size)
     if places.size > 1 and missing.size:
-        grid = np.array([_half_of(breaks.scan.floors(np.full(missing.size, place), missing, length, _RISES)) for place in places[1:]])  # fmt: skip
-        worst = int(np.argmax(np.nan_to_num(grid, nan=np.inf))) + 1
-        whom = place_words([breaks.places.names[int(breaks.watched[worst])]], table)
-        made.append(_floor(float(grid[worst - 1]), f"{_WORDS['missing']} for {lasting} in {whom}"))
+        grid = np.array([_half_of(breaks.scan.floors(np.full(missing.size, place), missing, length, _RISES)) for place in places])  # fmt: skip
+        worst = int(np.argmax(np.nan_to_num(grid, nan=np.inf)))
+        whom = place_words([breaks.places.names[int(breaks.watched[places[worst]])]], table)
+        made.append(_floor(float(grid[worst]), f"{_WORDS['missing']} for {lasting} in {whom}"))
     return made
 
 

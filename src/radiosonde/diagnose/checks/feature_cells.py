@@ -1,4 +1,4 @@
-"""Checks features by version and cohort, window by window: missing, unseen, replaced, out of range, encoded in another way."""
+"""Checks features in cohorts, alone and within versions, window by window: missing, unseen, replaced, out of range, encoded in another way."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ def look(view: View, report: Report) -> None:
     """Check the features of the model of *view* at every version and cohort."""
     if not view.breaks:
         report.gap(view, "features by version and cohort", "no features were recorded")
+        return
+    if not any(key.cohort for breaks in view.breaks for key in breaks.table.keys):
+        report.gap(view, "features by version and cohort", "no cohorts were recorded; name them with rs.cohort")
         return
     for breaks in view.breaks:
         report.add(*break_findings(view, breaks))
