@@ -73,7 +73,7 @@ class CellAlarm(NamedTuple):
 class _Spread:
     """Squared errors and variances of blocks of one length.
 
-    What it says is at least `_LAG` blocks old, so that a fault does not raise the dispersion that it is judged by.
+    The ratio is at least `_LAG` blocks old, so that a fault does not raise its own dispersion.
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:

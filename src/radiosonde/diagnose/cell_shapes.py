@@ -1,6 +1,6 @@
 """Which changes of a cell's share are breaks: columns, neighbours and tolerances of every cell of a table.
 
-A break replaces values: some rows get another value, whatever theirs would have been, so one cell rises and the others keep their
+A break replaces the values of some rows by another one, independently of what they were, so one cell rises and the others keep their
 proportions. Drift moves neighbouring cells together. The share of a numeric cell is therefore compared with its past times the rise of its
 two neighbours: a level that wanders, a season or a warm day raises both. The outermost cells have neighbours on one side only, and rise more
 than these: for a normal variable that moves by *d* the density ratio at *z* is ``exp(d z - d d / 2)``, so the logarithm of the ratio of
@@ -99,7 +99,7 @@ def make_shapes(table: CellTable) -> CellShapes:
 def _neighbours(at: int, last: int) -> tuple[int, int, float]:
     """Return the two neighbours of cell *at* of an order that ends with *last*, and how much steeper it rises than they do.
 
-    What lies outside the reference is rare, so it is nobody's neighbour.
+    Cells outside the reference are rare, so no other cell has them as neighbours.
     """
     if at in (0, last):
         near = 1 if at == 0 else last - 1
