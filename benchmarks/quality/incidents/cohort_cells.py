@@ -89,7 +89,7 @@ class Cohorts:
         keys: the series.
         rows: rows of each series and minute, shape (series, minutes).
         levels: mean of each numeric feature, in standard deviations of the reference, shape (minutes, features) or (series, minutes, features).
-        missing: share of missing values, shape (minutes, features); 0.01 where None.
+        missing: share of missing values, shape (minutes, features) or (series, minutes, features); 0.01 where None.
         readings: rows that share one reading of a feature: all of a series in an hour where True.
         features: number of features.
     """
@@ -142,7 +142,7 @@ class Cohorts:
             for feature in range(0, self.features, 4):
                 reading = held.setdefault((row, feature, hour), float(levels[feature] + rng.normal()))
                 shares[feature] = _numeric(reading, point=True)
-        lost = np.full(self.features, 0.01) if self.missing is None else self.missing[minute]
+        lost = np.full(self.features, 0.01) if self.missing is None else self.missing[minute] if self.missing.ndim == 2 else self.missing[row, minute]  # fmt: skip
         shares *= (1 - lost)[:, None]
         shares[:, NULL] += lost
         return rng.multinomial(rows, shares / shares.sum(axis=1, keepdims=True)).astype(np.int64)
@@ -251,9 +251,53 @@ def gusty(rng: np.random.Generator, made: Cohorts) -> Cohorts:
     return replace(made, missing=np.minimum(rng.gamma(0.5, 0.01, made.levels.shape), 0.5))
 
 
+def gusty_apart(rng: np.random.Generator, made: Cohorts) -> Cohorts:
+    """The share of missing values is that of the window and the series: gusts that no other cohort shares."""
+    return replace(made, missing=np.minimum(rng.gamma(0.5, 0.01, (len(made.keys), *made.levels.shape)), 0.5))
+
+
+def wandering_apart(rng: np.random.Generator, made: Cohorts) -> Cohorts:
+    """Levels and shares of missing values wander in each series by itself, with a memory of fifty windows (AR .98)."""
+    size = made.levels.shape[0]
+    levels, lost = (
+        np.stack([[wander(rng, size, depth, 50) for _ in range(made.features)] for _ in made.keys]).swapaxes(1, 2)
+        for depth in (0.5, 0.5)
+    )
+    return replace(made, levels=levels, missing=np.minimum(0.02 * np.exp(lost), 0.5))
+
+
+def weekly_apart(rng: np.random.Generator, made: Cohorts) -> Cohorts:
+    """Weekends move levels of each series its own way, and in some three times as many values are missing."""
+    day = np.arange(made.levels.shape[0]) * made.length // DAY % 7
+    is_weekend = (day >= 5)[None, :, None] * np.ones((len(made.keys), 1, made.features))
+    levels = rng.normal(0, 1.5, (len(made.keys), 1, made.features)) * is_weekend
+    rises = rng.choice([0.0, 0.02], (len(made.keys), 1, made.features)) * is_weekend
+    return replace(made, levels=levels, missing=0.01 + rises)
+
+
+def daily_apart(rng: np.random.Generator, made: Cohorts) -> Cohorts:
+    """Each series has its own hours: of levels, and of missing values."""
+    minutes = np.arange(made.levels.shape[0])[None, :, None] * made.length
+    shape = len(made.keys), 1, made.features
+    wave = np.sin(2 * np.pi * (minutes / DAY + rng.random(shape)))
+    return replace(made, levels=rng.uniform(0.1, 1.0, shape) * wave, missing=0.02 + 0.015 * wave)
+
+
+def outage_over(rng: np.random.Generator, made: Cohorts) -> Cohorts:
+    """All rows of all cohorts lost two features for an hour once."""
+    missing = np.full((len(made.keys), *made.levels.shape), 0.01)
+    hour = max(60 // made.length, 1)
+    start = int(rng.integers(made.levels.shape[0] // 3, made.levels.shape[0] // 2))
+    missing[:, start : start + hour, :2] = 0.9
+    return replace(made, missing=missing)
+
+
 WORLDS: dict[str, World] = {
-    world.__name__: world for world in (steady, autoregressive, daily, weekly, read, unlike, arriving, gusty)
-}
+    world.__name__: world
+    for world in (
+        steady, autoregressive, daily, weekly, read, unlike, arriving, gusty, gusty_apart, wandering_apart, weekly_apart, daily_apart, outage_over,
+    )
+}  # fmt: skip
 
 FAULTS = (
     ("missing", 0.03), ("missing", 0.3), ("missing", 1.0), ("unseen", 0.02), ("unseen", 0.2), ("unseen", 1.0),

@@ -34,7 +34,7 @@ LARGE_RISE, _CLUSTERED, _DAY_NS = 0.3, 2.0, 86_400_000_000_000
 """Where values are known to go missing in bursts (dispersion), a rise by less is a note for a day."""
 
 _ALIKE_STEPS, _POINTS, _MOST_SKETCHES = 2, 96, 256
-_ALL = 0.9
+_ALL, _MOST_NAMES, _WORKDAYS = 0.9, 2, 5
 
 
 def break_findings(view: View, breaks: Breaks) -> list[Finding]:
@@ -56,8 +56,12 @@ def break_findings(view: View, breaks: Breaks) -> list[Finding]:
 
 
 def is_of_cohort(breaks: Breaks, each: Break) -> bool:
-    """Return whether a break is confined to cohorts; whole versions and models are those of the check of blocks, which knows their weather."""
-    return all(breaks.places.names[index].cohort for index in each.cover.places)
+    """Return whether a break is confined to cohorts that can be named; whole versions and models are those of the check of blocks.
+
+    More than two names, of cohorts and of versions within cohorts, are no place but places that happened to rise together.
+    """
+    names = [breaks.places.names[index] for index in each.cover.places]
+    return all(name.cohort for name in names) and (len(names) <= _MOST_NAMES or all(name.parts == 1 for name in names))
 
 
 def is_by_place(view: View, finding: Finding) -> bool:
@@ -116,6 +120,7 @@ def _finding(breaks: Breaks, group: Sequence[Break], *, wants_past: bool) -> Fin
     severity: Severity = "page" if rise >= PAGE_RISE or rise * lead.rows >= PAGE_SHARE * all_rows else "ticket"
     lasted_ns = int(table.end_ns[max(end - 1, lead.onset)]) - onset.at_ns
     is_usual = lead.alarm.dispersion >= _CLUSTERED and lasted_ns < _DAY_NS and rise < LARGE_RISE
+    is_usual |= rise < PAGE_RISE and _is_first_weekend(table, lead)
     if is_usual or (lead.recovered is not None and not wants_past):
         severity = "info"
     evidence = [
@@ -126,10 +131,19 @@ def _finding(breaks: Breaks, group: Sequence[Break], *, wants_past: bool) -> Fin
     ]  # fmt: skip
     return Finding(
         f"data.{what}.{feature}", "data", severity, f"{feature}{several}{_at(whom)}: {title}", f"{verdict} {_scope(breaks, lead, others)}", where, onset,
-        confidence(lead.alarm.ln_e - float(np.log(4 * breaks.shapes.flat.size))), tuple(evidence),
+        confidence(lead.alarm.ln_e - float(np.log(4 * breaks.shapes.is_watched.sum()))), tuple(evidence),
         (look_at_cells(where, onset), look_before(where, onset)), (_timeline(breaks, lead, whom), _bars(breaks, lead)),
         opened_ns=int(table.end_ns[lead.opened]),
     )  # fmt: skip
+
+
+def _is_first_weekend(table: CellTable, lead: Break) -> bool:
+    """Return whether a break began with the first weekend, or the first workdays, of the period: what these days do at its place is not known."""
+    days = table.start_ns[: max(lead.opened + 1, 1)] // _DAY_NS
+    is_weekend = (days + 3) % 7 >= _WORKDAYS  # 1970 began on a Thursday
+    alike = table.start_ns[: lead.earliest][is_weekend[: lead.earliest] == is_weekend[lead.onset]]
+    is_other_before = bool((is_weekend[: lead.earliest] != is_weekend[lead.onset]).any())
+    return is_other_before and (not alike.size or int(table.start_ns[lead.onset] - alike[0]) < _DAY_NS)
 
 
 def _onset(table: CellTable, lead: Break) -> Onset:

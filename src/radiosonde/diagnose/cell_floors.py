@@ -43,7 +43,7 @@ def cell_floors(breaks: Breaks) -> list[Floor]:
     made = []
     lasting = length_words(length * step_ns)
     broken = {each.feature for each in breaks.reported if each.recovered is None}
-    whole = ~np.isin(breaks.shapes.feature, list(broken))
+    whole = ~np.isin(np.arange(breaks.shapes.kind.size) // table.width, list(broken))
     for kind, words in _WORDS.items():
         cells = np.flatnonzero((breaks.shapes.kind == KINDS.index(kind)) & whole)
         if not cells.size:
@@ -51,7 +51,7 @@ def cell_floors(breaks: Breaks) -> list[Floor]:
         found = scan.floors(np.full(cells.size, lead), cells, length, _RISES)
         order = np.argsort(np.nan_to_num(found, nan=np.inf), kind="stable")
         for at, whose in dict.fromkeys(((int(order[len(order) // 2]), True), (int(order[-1]), False))[: cells.size]):
-            name = table.names[int(breaks.shapes.feature[cells[at]])]
+            name = table.names[breaks.shapes.where(int(cells[at]))[0]]
             who = "half of the features" if whose else name
             made.append(_floor(float(found[at]), f"{words} for {lasting} in {who} of {whom}"))
     missing = np.flatnonzero((breaks.shapes.kind == 0) & whole)

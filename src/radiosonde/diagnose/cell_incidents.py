@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.diagnose.cell_scan import CellAlarm, CellScan
+from radiosonde.diagnose.cell_scan import CellAlarm, CellScan, Rise
 from radiosonde.diagnose.cell_shapes import KINDS, CellShapes, make_shapes
 from radiosonde.diagnose.cover import Cover, find_cover
+from radiosonde.diagnose.evidence import RATIO, rise_ln_e
 from radiosonde.diagnose.measures import MONTH_NS
 from radiosonde.diagnose.places import Places, make_places
 from radiosonde.diagnose.replay import Incident, find_onset, past_rates, recovery
@@ -38,6 +39,14 @@ MAX_BREAKS, MOST_CELLS = 256, 150_000
 
 _ALL, _APART, _WENT, _KEPT = 0.9, 0.2, 0.4, 0.15
 _LONGEST_CLUSTERED, _LEAST_WINDOWS = 64, 4
+_CONFIRMED_LN, _FRESH_STEPS, _FRESH_SPANS = float(np.log(1000.0)), 16, 4
+"""Evidence of rows after the alarm that confirms it, and the steps and lengths of the alarm that it is waited for."""
+
+_CERTAIN_RISE, _CERTAIN_ROWS = 0.3, 30.0
+"""Rise of the share, in so many rows, that needs no confirmation."""
+
+_DAY_NS, _HOUR_NS, _LEAST_THEN = 86_400_000_000_000, 3_600_000_000_000, 0.5
+_KNOWN_ROWS = 200.0
 _REST_STEPS, _BACK_STEPS, _ONSET_STEPS = 4, 10, 16
 
 
@@ -121,9 +130,9 @@ class Breaks:
     def run(self) -> Breaks:
         """Check every step, and return self."""
         for step in range(self.table.size):
-            counts = self.scan.counts_of(self.table.slab(step))
-            self._hide(counts, step)
-            for alarm in self.scan.advance(counts):
+            slab = self.table.slab(step)
+            self._hide(slab, step)
+            for alarm in self.scan.advance(slab):
                 self._take(alarm)
             self.looked = step + 1
             if len(self.found) >= MAX_BREAKS:
@@ -131,18 +140,15 @@ class Breaks:
         self.found = [self._settled(each) for each in self.found]
         return self
 
-    def _hide(self, counts: Numbers, step: int) -> None:
-        """Take out of *counts* what belongs to a break that goes on."""
-        size, features = self.shapes.flat.size, len(self.table.names)
+    def _hide(self, slab: Numbers, step: int) -> None:
+        """Take out of *slab* what belongs to a break that goes on."""
         for each in self.found:
             if each.closed is None or step <= each.closed:
-                rows = np.flatnonzero(each.cover.series)[:, None]
-                counts[rows, np.flatnonzero(self.shapes.feature == each.feature)] = 0.0
-                counts[rows, [size + each.feature, size + features + each.feature]] = 0.0
+                slab[each.cover.series, each.feature] = 0.0
 
     def _take(self, alarm: CellAlarm) -> None:
         """Open a break by *alarm*, or widen the one that it is a part of."""
-        feature, cell = int(self.shapes.feature[alarm.watched]), int(self.shapes.cell[alarm.watched])
+        feature, cell = self.shapes.where(alarm.flat)
         if self._rest.get((feature, alarm.place), -1) >= alarm.step:
             return
         made = self._opened(alarm, feature, cell)
@@ -150,8 +156,12 @@ class Breaks:
             self._rest[feature, alarm.place] = alarm.step + max(_REST_STEPS, alarm.length // 2)
             return
         former = self._same(made)
+        if former is not None and former.opened > alarm.step:
+            if former.closed is None or former.closed > alarm.step:
+                self.found.remove(former)
+            former = None
         if former is None:
-            made.opened = self._opening(made)
+            made.opened = max(self._opening(made), self._confirmed(made))
             self.found.append(made)
         else:
             series = former.cover.series | made.cover.series
@@ -159,14 +169,8 @@ class Breaks:
             former.cover = wider._replace(series=series)
             former.recovered, former.closed = made.recovered, made.closed
             made = former
-        hidden = self._counted(made, min(made.onset, alarm.step), alarm.step + 1)
+        hidden = self._column(feature, skip=made)[:, min(made.onset, alarm.step) : alarm.step + 1].sum(axis=1)
         self.scan.forget(feature, made.cover.series, hidden)
-
-    def _counted(self, made: Break, first: int, end: int) -> Numbers:
-        """Return the rows of the feature of *made* in some steps, in the layout of the scan."""
-        slab = np.zeros((len(self.table.keys), len(self.table.names), self.table.width))
-        slab[:, made.feature] = self._column(made.feature, skip=made)[:, first:end].sum(axis=1)
-        return self.scan.counts_of(slab)
 
     def _column(self, feature: int, skip: Break | None = None) -> Numbers:
         """Return the cells of *feature* over time, without what belongs to breaks other than *skip*."""
@@ -194,14 +198,15 @@ class Breaks:
         members = self.places.members[place]
         if not _is_spread(hits[members], trials[members], alarm):
             return None
+        if self._was_so_before(hits[members].sum(axis=0), trials[members].sum(axis=0), alarm):
+            return None
         first = _first_onset(alarm)
         rates = past_rates(hits, trials, first)
         given = _as_alarm(alarm, place)
         onset, earliest, latest = find_onset(hits[members], trials[members], given, rates[members], first)
         inside = slice(onset, alarm.step + 1)
-        cover = find_cover(
-            self.places, hits[:, inside].sum(axis=1), trials[:, inside].sum(axis=1), rates, alarm.dispersion
-        )
+        hit, tried = hits[:, inside].sum(axis=1), trials[:, inside].sum(axis=1)
+        cover = find_cover(self.places, hit, tried, _risen(rates, hit, tried, ~members), alarm.dispersion)
         if not (cover.series & members).any():
             cover = Cover((place,), members, (), ())
         together = min(
@@ -209,7 +214,7 @@ class Breaks:
         )
         if alarm.ln_e * min(alarm.dispersion / together, 1.0) < alarm.price:
             return None
-        kind = KINDS[int(self.shapes.kind[alarm.watched])]
+        kind = KINDS[int(self.shapes.kind[alarm.flat])]
         source = None
         if kind not in ("missing", "unseen"):
             kind, source = self._judged(feature, column, cell, (cover, onset), alarm.dispersion)
@@ -217,6 +222,58 @@ class Breaks:
                 return None
         made = Break(alarm, feature, cell, kind, cover, onset, earliest, latest, alarm.step, source=source)
         return self._with_recovery(made)
+
+    def _was_so_before(self, hits: Numbers, trials: Numbers, alarm: CellAlarm) -> bool:
+        """Return whether the share of the cell at the place was as high at the same time of the day before, or of the week before."""
+        span = slice(alarm.step + 1 - alarm.length, alarm.step + 1)
+        starts, ends = self.table.start_ns, self.table.end_ns
+        hit, rows = float(hits[span].sum()), float(trials[span].sum())
+        for lag in (_DAY_NS, 7 * _DAY_NS):
+            # An hour more on either side: mornings begin a little earlier or later.
+            first, end = np.searchsorted(
+                starts, [starts[span.start] - lag - _HOUR_NS, ends[alarm.step] - lag + _HOUR_NS]
+            )
+            held, held_rows = float(hits[first:end].sum()), float(trials[first:end].sum())
+            if end > span.start or held_rows < _LEAST_THEN * rows:
+                continue
+            tolerated = float(self.shapes.tolerated[alarm.flat])
+            ln_e = rise_ln_e(*(np.array(part) for part in (hit, rows * tolerated / RATIO, held, held_rows, alarm.dispersion)))  # fmt: skip
+            if ln_e < 0.5 * alarm.price:
+                return True
+        return False
+
+    def _confirmed(self, made: Break) -> int:
+        """Return the step at which rows after the alarm show the break again: a burst that the alarm happened to meet does not.
+
+        Of a break that is not confirmed in time, the step is that of its end, which is set; of one that may still be, the next one.
+        """
+        alarm, series = made.alarm, made.cover.series
+        hits, trials = self._events(self._column(made.feature, skip=made), made.cell)
+        start = min(alarm.step + 1, self.table.size)
+        span = slice(alarm.step + 1 - alarm.length, alarm.step + 1)
+        rows = float(trials[series, span].sum())
+        rates = past_rates(hits, trials, _first_onset(alarm))[:, None]
+        if rows >= _CERTAIN_ROWS and float((hits - trials * rates)[series, span].sum()) >= _CERTAIN_RISE * rows:
+            return alarm.step
+        end = start + max(_FRESH_STEPS, _FRESH_SPANS * alarm.length)
+        fresh = slice(start, min(end, self.table.size))
+        hit, mean, tried = (part[:, fresh].cumsum(axis=1) for part in (hits, trials * rates, trials))
+        known = float(trials[series, : made.onset].sum())
+        mine = Rise(*(part[series].sum(axis=0) for part in (hit, mean, tried)))
+        common = mine.common(Rise(*(part[~series].sum(axis=0) for part in (hit, mean, tried))))
+        usual = np.maximum(mine.mean, 1e-9) / np.maximum(mine.trials, 1e-9)
+        ln_e = rise_ln_e(
+            mine.hits, mine.trials * common / np.maximum(mine.mean, 1e-9) * self.shapes.tolerated[alarm.flat] / RATIO, usual * known,
+            np.full(usual.size, known), np.full(usual.size, alarm.dispersion),
+        )  # fmt: skip
+        passed = np.flatnonzero(ln_e >= _CONFIRMED_LN)
+        if passed.size:
+            return start + int(passed[0])
+        if end <= self.table.size:
+            made.recovered = made.recovered if made.recovered is not None and made.recovered < end else end
+            made.closed = made.closed if made.closed is not None and made.closed < end else end - 1
+            return end
+        return self.table.size
 
     def _with_recovery(self, made: Break) -> Break:
         hits, trials = self._events(self._column(made.feature, skip=made), made.cell)
@@ -235,7 +292,8 @@ class Breaks:
         readable[[NULL, UNSEEN]] = False
         before, after = mine[:, :onset].sum(axis=1) * readable, mine[:, onset:].sum(axis=(0, 1)) * readable
         rows = mine[:, onset:].sum(axis=1) @ readable
-        shares = before / np.maximum(before.sum(axis=1, keepdims=True), 1e-9)
+        moved = self._moved(column[~cover.series] * readable, onset)
+        shares = before * moved / np.maximum((before * moved).sum(axis=1, keepdims=True), 1e-9)
         expected = rows @ shares
         total = max(float(after.sum()), 1e-9)
         is_outside = cell - self.table.width in (-4, -3)
@@ -247,11 +305,29 @@ class Breaks:
             if source is not None:
                 return "recoded", source
         others = np.delete(np.arange(self.table.width), cell)
-        left, was = after[others], expected[others]
-        apart = 0.5 * float(np.abs(left / max(left.sum(), 1e-9) - was / max(was.sum(), 1e-9)).sum())
-        if apart <= _APART + 0.5 * np.sqrt(dispersion * (was > 0).sum() / max(left.sum(), 1e-9)):
+        left, was = (mine[:, onset:].sum(axis=1) * readable)[:, others], (rows[:, None] * shares)[:, others]
+        if self._apart(left, was, dispersion) <= _APART:
             return alike, None
         return "", None
+
+    def _moved(self, peers: Numbers, onset: int) -> Numbers:
+        """Return the ratio of the shares of each cell after and before *onset* among *peers*, which is expected elsewhere, too."""
+        before, after = peers[:, :onset].sum(axis=(0, 1)), peers[:, onset:].sum(axis=(0, 1))
+        if min(before.sum(), after.sum()) < _KNOWN_ROWS:
+            return np.ones(self.table.width)
+        one, other = ((part + 1) / (part.sum() + part.size) for part in (after, before))
+        return np.asarray(one / other, dtype=np.float64)
+
+    def _apart(self, left: Numbers, was: Numbers, dispersion: float) -> float:
+        """Return how far the proportions of the other cells moved within series, beyond noise: the mean over their rows.
+
+        Within series: cohorts that drift in opposite directions keep their sum.
+        """
+        kept, known = left.sum(axis=1, keepdims=True), was.sum(axis=1, keepdims=True)
+        apart = 0.5 * np.abs(left / np.maximum(kept, 1e-9) - was / np.maximum(known, 1e-9)).sum(axis=1)
+        noise = 0.5 * np.sqrt(dispersion * (was > 0).sum(axis=1) / np.maximum(kept[:, 0], 1e-9))
+        weight = kept[:, 0] / max(float(kept.sum()), 1e-9)
+        return float(np.maximum(apart - noise, 0.0) @ weight)
 
     def _same(self, made: Break) -> Break | None:
         """Return the earlier break of which *made* is a part: the same fault spreading, or coming back before it was over for long."""
@@ -286,7 +362,7 @@ class Breaks:
         end = self.looked if made.recovered is None else made.recovered
         inside = slice(made.onset, max(end, made.onset + 1))
         hit, rows = hits[:, inside].sum(axis=1), trials[:, inside].sum(axis=1)
-        cover = find_cover(self.places, hit, rows, rates, made.alarm.dispersion)
+        cover = find_cover(self.places, hit, rows, _risen(rates, hit, rows, ~made.cover.series), made.alarm.dispersion)
         if not hit[cover.series].sum() or not (cover.series & made.cover.series).any():
             cover = made.cover
         series = cover.series
@@ -312,16 +388,16 @@ def find_breaks(table: CellTable, most: int = MOST_CELLS) -> Breaks:
     shapes = make_shapes(table)
     places = make_places(table.keys, table.rows())
     weights = places.members @ table.rows()
-    kept = max(most // shapes.flat.size, 1)
+    kept = max(most // shapes.kind.size, 1)
     watched = np.sort(np.argsort(-weights, kind="stable")[:kept])
-    expected = np.zeros(shapes.flat.size)
-    for index, (feature, cell) in enumerate(zip(shapes.feature.tolist(), shapes.cell.tolist(), strict=True)):
-        profile = table.profiles[feature]
+    expected = np.zeros((len(table.names), table.width))
+    for feature, profile in enumerate(table.profiles):
         if profile is not None and not table.provisional:
-            counts = profile.p0
-            expected[index] = counts[cell] if cell < profile.body else counts[cell - table.width]
+            expected[feature, : profile.body] = profile.p0[: profile.body]
+            special = len(profile.p0) - profile.body
+            expected[feature, table.width - special :] = profile.p0[profile.body :]
     distance = float(np.median(np.diff(table.start_ns))) if table.size > 1 else float(MONTH_NS)
-    scan = CellScan(shapes, places.members[watched], max(MONTH_NS / max(distance, 1.0), 1.0), expected)
+    scan = CellScan(shapes, places.members[watched], max(MONTH_NS / max(distance, 1.0), 1.0), expected.ravel())
     return Breaks(table, shapes, places, watched, scan).run()
 
 
@@ -330,6 +406,14 @@ def _as_alarm(alarm: CellAlarm, place: int) -> Alarm:
     return Alarm(
         alarm.step, alarm.length, place, alarm.ln_e, alarm.price, alarm.ln_e, alarm.dispersion, alarm.usual, is_objective=False
     )  # fmt: skip
+
+
+def _risen(rates: Numbers, hits: Numbers, trials: Numbers, peers: NDArray[np.bool_]) -> Numbers:
+    """Return the *rates* of series, raised by what those of the *peers* rose."""
+    seen, mean, tried = float(hits[peers].sum()), float((trials * rates)[peers].sum()), float(trials[peers].sum())
+    factor = max((seen + 2) / (mean + 2), 1.0)
+    added = max(seen - mean, 0.0) / max(tried, 1.0)
+    return np.asarray(np.minimum(np.maximum(rates * factor, rates + added * (1 - rates)), 1.0), dtype=np.float64)
 
 
 def _clustering(hits: Numbers, trials: Numbers) -> float:

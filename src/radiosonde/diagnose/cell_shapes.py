@@ -39,33 +39,31 @@ _EDGE, _LEAST_CELLS = 1.75, 3
 
 
 class CellShapes(NamedTuple):
-    """Every cell that is watched, one entry each.
+    """How the cells of each feature are watched, as flattened tables of features times columns.
 
     Attributes:
-        feature: its feature.
-        cell: its column.
-        flat: position in a flattened table of features and columns.
-        kind: index into `KINDS`.
-        is_of_all: its share is of all rows, and not of those with a readable value.
+        width: number of columns.
+        is_watched: whether a rise of the cell may be a break.
+        kind: index into `KINDS`, of those that are watched.
         first: position of one neighbour; its own where it has none.
         second: position of the other.
-        has_neighbours: whether it has any.
-        steepness: exponent of the rise of the neighbours.
+        steepness: exponent of the rise of the neighbours; 0 where it has none.
         tolerated: tolerated ratio.
         least: least rise.
     """
 
-    feature: NDArray[np.int64]
-    cell: NDArray[np.int64]
-    flat: NDArray[np.int64]
+    width: int
+    is_watched: NDArray[np.bool_]
     kind: NDArray[np.int64]
-    is_of_all: NDArray[np.bool_]
     first: NDArray[np.int64]
     second: NDArray[np.int64]
-    has_neighbours: NDArray[np.bool_]
     steepness: Numbers
     tolerated: Numbers
     least: Numbers
+
+    def where(self, flat: int) -> tuple[int, int]:
+        """Return the feature and the column of a position."""
+        return divmod(flat, self.width)
 
 
 def make_shapes(table: CellTable) -> CellShapes:
@@ -74,25 +72,26 @@ def make_shapes(table: CellTable) -> CellShapes:
     A provisional reference covers the categories of an hour only, so unseen categories are not evidence.
     """
     width = table.width
-    made: list[tuple[int, int, int, int, int, float]] = []
+    kind = np.full((len(table.names), width), -1)
+    first = np.tile(np.arange(width), (len(table.names), 1))
+    second, steepness = first.copy(), np.zeros(kind.shape)
     for feature, profile in enumerate(table.profiles):
-        special = [(width + NULL, 0)]
+        kind[feature, NULL] = 0
         if not (table.provisional and table.is_categorical(feature)):
-            special.append((width + UNSEEN, 1))
-        made += [(feature, cell, kind, cell, cell, 1.0) for cell, kind in special]
+            kind[feature, UNSEEN] = 1
         if profile is not None and profile.kind == "categorical":
-            made += [(feature, cell, 4, cell, cell, 1.0) for cell in range(profile.body)]
+            kind[feature, : profile.body] = 4
         elif profile is not None and profile.body >= _LEAST_CELLS:
             order = [width + BELOW, *range(profile.body), width + ABOVE]
             for at, cell in enumerate(order):
-                first, second, steepness = _neighbours(at, len(order) - 1)
-                kind = 2 if at in (0, len(order) - 1) else 3
-                made.append((feature, cell, kind, order[first], order[second], steepness))
-    whole = np.array([entry[:5] for entry in made], dtype=np.int64).T
-    (feature, cell, kind, first, second), steep = whole, np.array([entry[5] for entry in made])
+                one, other, steepness[feature, cell] = _neighbours(at, len(order) - 1)
+                first[feature, cell], second[feature, cell] = order[one], order[other]
+                kind[feature, cell] = 2 if at in (0, len(order) - 1) else 3
+    base = np.arange(len(table.names))[:, None] * width
+    flat = kind.ravel()
     return CellShapes(
-        feature, cell, feature * width + cell, kind, kind < 2, feature * width + first, feature * width + second,
-        first != cell, steep, np.array(_TOLERATED)[kind], np.array(LEAST_RISE)[kind],
+        width, flat >= 0, flat, (first + base).ravel(), (second + base).ravel(), steepness.ravel(), np.array(_TOLERATED)[flat],
+        np.array(LEAST_RISE)[flat],
     )  # fmt: skip
 
 

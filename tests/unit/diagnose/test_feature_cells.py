@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.incidents.cohort_cells import EXPECTED, WORLDS, Fault, cohorts, make_reference
+from radiosonde.diagnose.cell_findings import is_of_cohort
 from radiosonde.diagnose.cell_incidents import find_breaks
 from radiosonde.diagnose.cell_table import make_cell_tables
 from radiosonde.diagnose.check import check
@@ -36,14 +37,14 @@ def broken(windows, references=REFERENCES):
 @pytest.mark.parametrize(
     ("kind", "share", "version", "cohort"),
     [
-        ("missing", 0.3, "", ""),
+        ("missing", 0.3, "v1", "region=r3"),
         ("missing", 0.05, "", "region=r0"),
         ("missing", 1.0, "", "region=r5"),
         ("unseen", 0.1, "v2", ""),
         ("unseen", 1.0, "", "region=r5"),
         ("zero", 0.3, "", "region=r1"),
         ("zero", 1.0, "v2", "region=r0"),
-        ("stuck", 0.4, "", ""),
+        ("stuck", 0.4, "", "region=r4"),
         ("stuck", 1.0, "", "region=r5"),
         ("scaled", 1.0, "", "region=r5"),
         ("scaled", 0.3, "v1", "region=r2"),
@@ -59,10 +60,41 @@ def test_values_that_are_replaced_are_found_with_feature_place_and_onset(kind, s
     assert abs(onset - ONSET) <= 1
 
 
-@pytest.mark.parametrize("world", ["autoregressive", "daily", "read", "unlike", "arriving", "gusty"])
+def of_cohorts(windows):
+    """Return what is reported of single cohorts: feature, kind, places."""
+    (breaks,) = [find_breaks(table) for table in make_cell_tables(windows, REFERENCES)]
+    named = [each for each in breaks.reported if is_of_cohort(breaks, each)]
+    return [(each.feature, each.kind, [breaks.places.names[index] for index in each.cover.places]) for each in named]
+
+
+@pytest.mark.parametrize(
+    "world",
+    ["autoregressive", "daily", "read", "unlike", "arriving", "gusty", "gusty_apart", "daily_apart", "outage_over"],
+)
 def test_what_wanders_comes_in_readings_or_changes_its_mix_is_no_break(world):
     """Two days of ten-minute windows of a healthy model have no break: neither drift, nor weather, nor a cohort that grows five-fold."""
-    assert broken(served(world=world, minutes=288, per_minute=300.0, length=10)) == []
+    assert of_cohorts(served(world=world, minutes=288, per_minute=300.0, length=10)) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_first_weekend_moves_all_cohorts_and_breaks_none(seed):
+    """After five workdays levels rise by two standard deviations everywhere and three times as many values are missing."""
+    assert of_cohorts(served(world="weekly", seed=seed, minutes=24 * 8, per_minute=100.0, length=60)) == []
+
+
+@pytest.mark.parametrize("kind", ["missing", "stuck", "scaled"])
+def test_a_cohort_that_breaks_on_a_weekend_is_found_beside_all_that_moved(kind):
+    """Half of the values of one cohort are replaced on Saturday, while the values of all cohorts move."""
+    fault = Fault(kind, 0.5, 1, "", "region=r1", 24 * 5 + 8)
+    ((name, said, (place,)),) = of_cohorts(served(fault, world="weekly", minutes=24 * 7, per_minute=100.0, length=60))
+    assert (name, said, place.cohort) == (1, EXPECTED[kind], "region=r1")
+
+
+@pytest.mark.parametrize(("start", "steps"), [(120, 2), (123, 3)])
+def test_a_burst_that_later_rows_do_not_confirm_is_not_reported(start, steps):
+    """A tenth of the values of one cohort are missing for some minutes: an alarm, and no break."""
+    fault = Fault("missing", 0.12, 1, "", "region=r0", start, start + steps)
+    assert of_cohorts(served(fault, minutes=180)) == []
 
 
 def test_a_grown_cohort_hides_nothing_and_is_nothing():
