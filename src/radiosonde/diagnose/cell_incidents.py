@@ -128,7 +128,10 @@ class Breaks:
         return [each for each in self.found if not each.is_burst and each.opened < self.looked]
 
     def run(self) -> Breaks:
-        """Check every step, and return self."""
+        """Check every step, and return self; a model without cohorts has no place that is reported."""
+        if not any(key.cohort for key in self.table.keys):
+            self.looked = self.table.size
+            return self
         for step in range(self.table.size):
             slab = self.table.slab(step)
             self._hide(slab, step)
