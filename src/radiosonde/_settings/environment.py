@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
+SERVER_VARIABLES = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS", "FLASK_DEBUG")
 
 OTHER_VARIABLES = {
     "RADIOSONDE_CONFIG": "file with objectives and owners ([`radiosonde.toml`](configuration.md)); by default the one beside the store",

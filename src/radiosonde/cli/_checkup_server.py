@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from radiosonde._health.probes import available_cores, cpu_limit
 from radiosonde._settings import Settings
 from radiosonde.cli._checkup import CheckupLine
+from radiosonde.cli._checkup_quirks import PYTHON, interpreter_options
 
 SPOOL: Final = "/var/lib/radiosonde"
 """The spool proposed if none is set and this folder can be created."""
@@ -32,9 +33,14 @@ DISTRO_DEFAULTS: Final = {
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _SHELLS = {"sh", "bash", "dash", "zsh"}
+_WITH_VALUE: Final = {
+    "nice": ("-n", "--adjustment"), "sudo": ("-u", "-g", "-h", "-p", "--user", "--group"), "env": ("-u", "-C", "--unset", "--chdir"),
+    "run": ("-p", "--python", "--with", "--extra", "--group", "--env-file", "--project", "--directory", "--package", "-n", "--name"),
+}  # fmt: skip
+"""Options of prefixes that are followed by a value."""
+
 _RUNNERS = {"uv", "poetry", "pipenv", "pdm", "hatch", "conda"}
 _BEFORE = {"env", "exec", "nice", "nohup", "time", "sudo", "run", "--", INSTRUMENT}
-_PYTHON = re.compile(r"python[\d.]*")
 _WORKERS_IN_FILE = re.compile(r"^\s*workers\s*=\s*(.+?)\s*(?:#.*)?$", re.MULTILINE)
 
 
@@ -44,28 +50,32 @@ class WorkerOption(NamedTuple):
     Attributes:
         options: names of the option.
         per_core: whether the default is one per core.
-        variable: environment variable for the option; empty: none.
+        variables: environment variables for the option, the first that is set counts.
     """
 
     options: tuple[str, ...]
     per_core: bool = False
-    variable: str = ""
+    variables: tuple[str, ...] = ()
 
 
 _CONCURRENCY = "WEB_CONCURRENCY"
 _POOLS: Final = {
-    "gunicorn": WorkerOption(("-w", "--workers"), variable=_CONCURRENCY),
-    "uvicorn": WorkerOption(("--workers",), variable=_CONCURRENCY),
-    "fastapi": WorkerOption(("--workers",), variable=_CONCURRENCY),
+    "gunicorn": WorkerOption(("-w", "--workers"), variables=(_CONCURRENCY,)),
+    "uvicorn": WorkerOption(("--workers",), variables=("UVICORN_WORKERS", _CONCURRENCY)),
+    "fastapi": WorkerOption(("--workers",), variables=(_CONCURRENCY,)),
     "hypercorn": WorkerOption(("-w", "--workers")),
-    "granian": WorkerOption(("--workers",)),
+    "granian": WorkerOption(("--workers",), variables=("GRANIAN_WORKERS",)),
     "sanic": WorkerOption(("-w", "--workers")),
     "uwsgi": WorkerOption(("-p", "--processes", "--workers")),
     "celery": WorkerOption(("-c", "--concurrency"), per_core=True),
+    "flask": WorkerOption(()),
+    "waitress-serve": WorkerOption(()),
+    "waitress": WorkerOption(()),
+    "daphne": WorkerOption(()),
     "dramatiq": WorkerOption(("-p", "--processes"), per_core=True),
     "rq": WorkerOption(("-n", "--num-workers")),
 }
-_ANY = WorkerOption(("-w", "--workers"), variable=_CONCURRENCY)
+_ANY = WorkerOption(("-w", "--workers"), variables=(_CONCURRENCY,))
 _IN_ONE_PROCESS = {"solo", "threads", "thread", "gevent", "eventlet"}
 """Celery's pools without processes."""
 
@@ -80,6 +90,8 @@ class Server(NamedTuple):
         is_instrumented: whether `opentelemetry-instrument` is in it.
         workers: worker processes; 0: set by a file, which was not run.
         place: origin of the value; empty: none.
+        arguments: the words after the program.
+        starter_at: where in *words* `opentelemetry-instrument` belongs: before the program, behind prefixes that drop variables.
     """
 
     words: tuple[str, ...]
@@ -88,14 +100,15 @@ class Server(NamedTuple):
     is_instrumented: bool
     workers: int
     place: str
+    arguments: tuple[str, ...]
+    starter_at: int
 
     @property
     def started(self) -> str:
         """The command that starts it with Radiosonde, once."""
         if self.is_instrumented:
             return _joined(self.words)
-        first = next((place for place, word in enumerate(self.words) if not _ASSIGNMENT.fullmatch(word)), 0)
-        return _joined((*self.words[:first], INSTRUMENT, *self.words[first:]))
+        return _joined((*self.words[: self.starter_at], INSTRUMENT, *self.words[self.starter_at :]))
 
 
 def _joined(words: Sequence[str]) -> str:
@@ -110,11 +123,13 @@ def _joined(words: Sequence[str]) -> str:
 def read_server(words: Sequence[str], variables: Mapping[str, str]) -> Server:
     """Parse the command *words*, started with *variables*."""
     added: dict[str, str] = {}
-    rest = list(_unwrapped(words, added))
+    rest, starter_at = _unwrapped(words, added)
     program = PurePath(rest[0]).name if rest else ""
+    package = program.partition(".")[0]  # of `python -m rq.cli`
+    program = package if package in _POOLS else program
     is_instrumented = any(PurePath(word).name == INSTRUMENT for word in _flat(words))
     workers, place = _workers(program, rest[1:], {**variables, **added})
-    return Server(tuple(words), added, program, is_instrumented, workers, place)
+    return Server(tuple(words), added, program, is_instrumented, workers, place, tuple(rest[1:]), starter_at)
 
 
 def variables_of(server: Server, variables: Mapping[str, str]) -> dict[str, str]:
@@ -145,8 +160,8 @@ def _split(text: str) -> list[str]:
         return text.split()
 
 
-def _unwrapped(words: Sequence[str], added: dict[str, str]) -> Sequence[str]:
-    """Return the command without its prefixes. Add the variables that they set to *added*."""
+def _unwrapped(words: Sequence[str], added: dict[str, str]) -> tuple[Sequence[str], int]:
+    """Return the command without its prefixes, and where the program or its interpreter is. Add the variables that they set to *added*."""
     at = 0
     while at < len(words):
         word, name = words[at], PurePath(words[at]).name
@@ -155,18 +170,19 @@ def _unwrapped(words: Sequence[str], added: dict[str, str]) -> Sequence[str]:
             added[key] = value
             at += 1
         elif name in _SHELLS and len(words) > at + 2 and words[at + 1] == "-c":
-            return _unwrapped(_split(words[at + 2]), added)
+            return _unwrapped(_split(words[at + 2]), added)[0], at
         elif name == INSTRUMENT:
             at = _options(words, at + 1, added)
         elif name in _BEFORE or name in _RUNNERS:
             at += 1
             while at < len(words) and words[at].startswith("-") and words[at] != "--":
-                at += 2 if name == "nice" and words[at] == "-n" else 1
-        elif _PYTHON.fullmatch(name) and list(words[at + 1 : at + 2]) == ["-m"]:
-            at += 2
+                at += 2 if words[at] in _WITH_VALUE.get(name, ()) else 1
+        elif PYTHON.fullmatch(name):
+            module = at + 1 + len(interpreter_options(words[at + 1 :]))
+            return words[module + 1 if list(words[module : module + 1]) == ["-m"] else at :], at
         else:
-            return words[at:]
-    return ()
+            return words[at:], at
+    return (), at
 
 
 def _options(words: Sequence[str], at: int, added: dict[str, str]) -> int:
@@ -187,6 +203,15 @@ def _workers(program: str, words: Sequence[str], variables: Mapping[str, str]) -
         kind = _option(words, ("-P", "--pool")) or "prefork"
         if "worker" not in words or kind in _IN_ONE_PROCESS:
             return 1, ""
+        most = (_option(words, ("--autoscale",)) or "").partition(",")[0]
+        if most.isdecimal():
+            return max(int(most), 1), "the command"
+    if (
+        program == "rq"
+        and "worker" in words
+        and not (_option(words, ("-w", "--worker-class")) or "").endswith("SimpleWorker")
+    ):
+        return 0, "rq runs each job in a process of its own"
     found = _option(words, pool.options)
     if found is not None and found.isdecimal():
         return max(int(found), 1), "the command"
@@ -196,9 +221,10 @@ def _workers(program: str, words: Sequence[str], variables: Mapping[str, str]) -
         return int(found), "GUNICORN_CMD_ARGS"
     if program == "gunicorn" and (said := _configured(words)) is not None:
         return said
-    text = variables.get(pool.variable, "").strip() if pool.variable else ""
-    if text.isdecimal() and int(text) > 0:
-        return int(text), pool.variable
+    for name in pool.variables:
+        text = variables.get(name, "").strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text), name
     if pool.per_core:
         return os.cpu_count() or 1, f"default of {program}, one per core; {pool.options[-1]} sets it"
     return 1, ""

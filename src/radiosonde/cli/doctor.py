@@ -19,6 +19,7 @@ from radiosonde._version import __version__
 from radiosonde.cli._checkup import CheckupLine, masked
 from radiosonde.cli._checkup_export import export_lines
 from radiosonde.cli._checkup_libraries import library_lines
+from radiosonde.cli._checkup_quirks import quirk_lines
 from radiosonde.cli._checkup_server import Server, read_server, server_lines, variables_of
 from radiosonde.cli._checkup_settings import reference_lines, variable_lines
 from radiosonde.cli._checkup_watch import watch_lines
@@ -81,6 +82,7 @@ def _look(variables: Mapping[str, str], server: Server) -> list[CheckupLine]:
     return [
         *lines,
         *server_lines(settings, server),
+        *quirk_lines(server, variables),
         *export_lines(settings, variables, server),
         *reference_lines(settings),
         *watch_lines(settings, variables),

@@ -67,6 +67,12 @@ def said(found, topic, word):
         ("celery -A tasks worker -P solo", 1), ("celery -A tasks worker --pool threads -c 8", 1), ("celery -A tasks beat", 1),
         ("celery -A tasks worker --pool=gevent -c 500", 1), ("python -m celery -A tasks worker -c3", 3),
         ("dramatiq tasks -p 4", 4), ("rq worker-pool -n 3", 3), ("GUNICORN_CMD_ARGS='-w 6' gunicorn server:app", 6), ("", 1),
+        ("python -u -W ignore -m gunicorn -w 4 server:app", 4), ("python3 -X dev -m celery -A t worker --autoscale 6,2", 6),
+        ("WEB_CONCURRENCY=4 waitress-serve server:app", 1), ("WEB_CONCURRENCY=4 flask run", 1), ("WEB_CONCURRENCY=4 daphne server:app", 1),
+        ("UVICORN_WORKERS=3 uvicorn server:app", 3), ("GRANIAN_WORKERS=3 granian server:app", 3),
+        ("WEB_CONCURRENCY=3 hypercorn server:app", 1), ("celery -A t worker -P processes -c 5", 5), ("celery -A t worker -P eventlet", 1),
+        ("rq worker", 0), ("python -m rq.cli worker", 0), ("python -m gunicorn.app.wsgiapp -w 3 server:app", 3), ("python -m rq.cli worker -w rq.SimpleWorker", 1), ("rq worker --worker-class=rq.SimpleWorker", 1),
+        ("uv run --with gevent gunicorn -k gevent -w 3 server:app", 3), ("sudo -u www gunicorn -w 3 server:app", 3),
         ("sh -c 'exec gunicorn -w 4 \"'", 4), ("gunicorn -w many server:app", 1),
     ],
 )  # fmt: skip
@@ -103,14 +109,56 @@ def test_the_workers_of_gunicorns_file(doctor, tmp_path, file, text, options, wo
         ("sh -c 'opentelemetry-instrument uvicorn server:app'", "sh -c 'opentelemetry-instrument uvicorn server:app'"),
         ("PORT=1 python serve.py", "PORT=1 opentelemetry-instrument python serve.py"),
         ("'NAME=a b' python 'my serve.py'", "NAME='a b' opentelemetry-instrument python 'my serve.py'"),
-        ("env PORT=1 python serve.py", "opentelemetry-instrument env PORT=1 python serve.py"),
+        ("env PORT=1 python serve.py", "env PORT=1 opentelemetry-instrument python serve.py"),
         ("celery -A tasks worker -P solo", "opentelemetry-instrument celery -A tasks worker -P solo"),
+        ("sudo -u www python -m uvicorn server:app", "sudo -u www opentelemetry-instrument python -m uvicorn server:app"),
+        ("exec waitress-serve server:app", "exec opentelemetry-instrument waitress-serve server:app"),
+        ("uv run --python 3.12 flask run", "uv run --python 3.12 opentelemetry-instrument flask run"),
+        ("nice -n 5 daphne server:app", "nice -n 5 opentelemetry-instrument daphne server:app"),
+        ("sh -c 'exec daphne server:app'", "opentelemetry-instrument sh -c 'exec daphne server:app'"),
     ],
 )  # fmt: skip
 def test_the_command_is_given_back_with_the_starter_once(doctor, command, following):
     """Variables stay in front, quotes stay where they were."""
     code, found = doctor(command)
     assert (code, found["next"]) == (0, following)
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "state", "words"),
+    [
+        ("python -I serve.py", {}, "fix", "python -I: opentelemetry-instrument has no effect"),
+        ("python3.11 -u -E -m uvicorn server:app", {}, "fix", "python -E: opentelemetry-instrument has no effect"),
+        (
+            "python -W ignore -uS -m gunicorn server:app",
+            {},
+            "fix",
+            "python -uS: opentelemetry-instrument has no effect",
+        ),
+        ("sh -c 'uwsgi --wsgi-file s.py'", {}, "fix", "uWSGI runs no threads"),
+        ("flask --app web run --debug", {}, "note", "Flask's reloader kills"),
+        ("flask run", {"FLASK_DEBUG": "1"}, "note", "Flask's reloader kills"),
+    ],
+)
+def test_what_a_program_needs_is_said(doctor, command, variables, state, words):
+    """Options that keep the starter or the threads of Radiosonde from working are an error; a loss at the end is a note."""
+    code, found = doctor(command, **variables)
+    assert said(found, "server", words)[0] == state
+    assert code == (state == "fix")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -u serve.py", "python -m uvicorn server:app -I", "python -W error::I -X importtime serve.py", "uwsgi --threads 2",
+        "uwsgi --enable-threads", "uwsgi app.ini", "flask run --debug --no-reload", "flask routes --debug", "gunicorn -k gevent server:app",
+    ],
+)  # fmt: skip
+def test_a_program_that_needs_nothing_is_fine(doctor, command):
+    """Options of the same letters elsewhere are not Python's."""
+    code, found = doctor(command)
+    assert code == 0
+    assert {line["state"] for line in found["lines"] if line["topic"] == "server"} == {"ok"}
 
 
 def documented():
