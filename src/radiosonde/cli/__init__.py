@@ -5,7 +5,7 @@ code. Only the module of the chosen command is imported; the others are listed b
 ``radiosonde --help`` answers without loading a model server, a database or a plotting library.
 
 Exit codes: 0 done (for ``diagnose``: healthy), 1 findings, 2 could not run (one sentence on stderr says why), 3 a required check
-could not be made (``diagnose``), a rollout is not decided (``canary``), or labels were received and none of them will count (``label``),
+could not be made (``diagnose``), data are not comparable (``compare``), a rollout is not decided (``canary``), or labels were received and none of them will count (``label``),
 4 the data are stale (``diagnose``, ``canary``), 5 a rollout does not get the calls that it should (``canary``), 130 interrupted,
 141 the reader of a pipe went away.
 """
@@ -52,6 +52,12 @@ def _load_reference() -> CommandModule:
     from radiosonde.cli import reference
 
     return reference
+
+
+def _load_compare() -> CommandModule:
+    from radiosonde.cli import compare
+
+    return compare
 
 
 def _load_fingerprint() -> CommandModule:
@@ -190,6 +196,7 @@ COMMANDS = (
     Command("config", "check and show radiosonde.toml: objectives, owners, contacts", _load_config, "diagnosis"),
     Command("reference", "build a reference profile from training data, or show one", _load_reference, "data"),
     Command("fingerprint", "compute the fingerprints of a table, where features are made", _load_fingerprint, "data"),
+    Command("compare", "compare two stores or tables by window, cohort and feature", _load_compare, "data"),
     Command("store", "show, compact and seal a store", _load_store, "data"),
     Command("label", "load labels from a CSV or Parquet file", _load_label, "data"),
     Command(

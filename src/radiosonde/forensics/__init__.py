@@ -2,5 +2,6 @@
 
 * `tables`: fingerprints of frames and of batches;
 * `files`: reading tables that exceed memory, and files of fingerprints;
+* `sides` and `comparison`: stores, tables and files of fingerprints compared;
 * `sql`: the same fingerprints in DuckDB and ClickHouse.
 """
