@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import webbrowser
 from contextlib import suppress
 
-from radiosonde._guard import Guard
 from radiosonde.cli._stores import add_stores, filled_in, policy_of, stores_of
 
 _PORT = 8766
@@ -24,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_stores(parser)
     parser.add_argument("--port", type=int, default=_PORT, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--watch", action="store_true", help="diagnose as the stores grow, also while no page is open")
+    parser.add_argument("--look", action="store_true", help=argparse.SUPPRESS)  # the process that diagnoses
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
 
 
@@ -33,9 +34,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: no store is named, or the port is not available.
     """
-    from radiosonde.desk import Looking, serve
+    from radiosonde.desk import LookingProcess, look_for_desk, serve
 
-    looking = Looking(stores_of(args.store), policy_of, filled_in, watch=args.watch, guard=Guard())
+    if args.look:
+        look_for_desk(sys.stdin.buffer, sys.stdout.fileno(), policy_of, filled_in)
+        return 0
+    looking = LookingProcess([store.absolute() for store in stores_of(args.store)], watch=args.watch)
 
     def ready(address: str) -> None:
         print(f"desk at {address} (Ctrl-C ends it)", flush=True)

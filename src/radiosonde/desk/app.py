@@ -1,4 +1,4 @@
-"""The web application: routes, headers and errors. It reads no store and computes no verdict: it renders the `Board` of `Looking`.
+"""The web application: routes, headers and errors. It reads no store and computes no verdict: it renders a `Board`.
 
 Safe by construction: only GET and HEAD are answered, only to the names of this machine (a page of another site cannot read it by rebinding a
 name to 127.0.0.1), and the content security policy allows nothing but the desk's own files: no inline script or style, no frame, no other host.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 from starlette.applications import Starlette
@@ -36,7 +36,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from radiosonde.desk.board import Board
-    from radiosonde.desk.looking import Looking
+
+
+class BoardSource(Protocol):
+    """Keeps a board up to date in the background."""
+
+    board: Board
+
+    def ask(self) -> None:
+        """Look soon, if a store has grown. Cheap."""
+
 
 HOSTS = ("127.0.0.1", "localhost")
 POLICY = (
@@ -56,8 +65,8 @@ ALIVE_S = 15.0
 LONGEST_QUERY = 4096
 
 
-def make_app(looking: Looking) -> Starlette:
-    """Return the application over the state of *looking*."""
+def make_app(looking: BoardSource) -> Starlette:
+    """Return the application over the board of *looking*."""
     page = Pages(looking)
     folder = resources.files("radiosonde.desk").joinpath("static")
     routes = [
@@ -133,7 +142,7 @@ class Pages:
         looking: the background look.
     """
 
-    def __init__(self, looking: Looking) -> None:
+    def __init__(self, looking: BoardSource) -> None:
         self._looking = looking
         self.is_ending = False
 

@@ -1,7 +1,7 @@
-"""The background look: diagnoses the stores in a thread of its own, and keeps the `Board` up to date.
+"""The background look: diagnoses the stores, and keeps the `Board` up to date.
 
-A diagnosis takes seconds of CPU, and a page may take none. So one thread looks when a store has grown, with the engine of
-``radiosonde watch`` (`radiosonde.watch.looking`), and the pages show the last look with its time. It asks whether a store has grown when a page is
+A diagnosis takes seconds of CPU, and a page may take none. So it is made in the background (`radiosonde.desk.process`) when a store has grown, with
+the engine of ``radiosonde watch`` (`radiosonde.watch.looking`), and the pages show the last look with its time. It asks whether a store has grown when a page is
 opened, and every `POLL_S` seconds while the desk was started with ``--watch`` or a page is open for live updates.
 
 An unreadable store does not affect the others; the page names it with the way to repair it.
@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from queue import Empty
 
-from radiosonde._clock import NS, monotonic_ns, wall_ns
+from radiosonde._clock import wall_ns
 from radiosonde._guard import Guard
 from radiosonde._native import SimpleQueue, Thread
 from radiosonde.desk.board import Board, IncidentState, ModelState, StoreKind, StoreState
@@ -32,7 +32,6 @@ POLL_S = 2.0
 """Seconds between two questions whether a store has grown."""
 SHARE = 0.25
 """Share of a core for diagnoses of models that have grown, beyond the first of each."""
-_ASKED_EVERY_NS = NS
 
 CommandOf = Callable[[Sequence[Address], StoredSource], Callable[[str], str]]
 """Makes the function that fills the store into a command."""
@@ -47,6 +46,7 @@ class Looking:
         command_of: see `CommandOf`.
         watch: look whenever a store has grown, also while no page is open.
         guard: contains internal errors.
+        publish: called with each new board, in the thread that looks.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Looking:
         *,
         watch: bool = False,
         guard: Guard | None = None,
+        publish: Callable[[Board], None] | None = None,
     ) -> None:
         self._stores = [store.absolute() for store in stores]
         self._policy_of, self._command_of, self._is_watching = policy_of, command_of, watch
-        self._guard = guard or Guard()
+        self._guard, self._publish = guard or Guard(), publish
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._asked_ns = 0
         self._is_stopping = False
         self._thread = Thread(self._run, "radiosonde-desk")
         self._looker: StoreLooker | None = None
@@ -70,11 +70,6 @@ class Looking:
         self._models: dict[str, ModelState] = {}
         self._incidents: dict[str, IncidentState] = {}
         self.board = Board()
-
-    @property
-    def stores(self) -> list[Address]:
-        """The addresses, absolute."""
-        return list(self._stores)
 
     def start(self) -> None:
         """Start the thread."""
@@ -87,11 +82,8 @@ class Looking:
         self._thread.join(timeout_s)
 
     def ask(self) -> None:
-        """Look soon, if a store has grown. Cheap; called by each page."""
-        now = monotonic_ns()
-        if now - self._asked_ns > _ASKED_EVERY_NS:
-            self._asked_ns = now
-            self._wake.put(None)
+        """Look soon, if a store has grown."""
+        self._wake.put(None)
 
     def turn(self) -> None:
         """Look once, if there is something new."""
@@ -147,6 +139,8 @@ class Looking:
         changed = replace(self.board, **changes)  # type: ignore[arg-type]  # names and types are those of Board
         if changed != self.board:
             self.board = replace(changed, number=self.board.number + 1)
+            if self._publish is not None:
+                self._publish(self.board)
 
     def _checked(self) -> tuple[tuple[StoreState, ...], list[Address]]:
         """Return the state of each store, and the stores that can be read."""

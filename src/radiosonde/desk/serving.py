@@ -11,13 +11,12 @@ from radiosonde.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from radiosonde.desk.looking import Looking
+    from radiosonde.desk.process import LookingProcess
 
 HOST = "127.0.0.1"
-ENDING_S = 2.0
 
 
-def serve(looking: Looking, port: int, ready: Callable[[str], None]) -> None:
+def serve(looking: LookingProcess, port: int, ready: Callable[[str], None]) -> None:
     """Serve the desk, with the background look, until SIGINT or SIGTERM.
 
     Args:
@@ -52,4 +51,4 @@ def serve(looking: Looking, port: int, ready: Callable[[str], None]) -> None:
             ready(f"http://{HOST}:{listener.getsockname()[1]}/")
             uvicorn.Server(config).run(sockets=[listener])
         finally:
-            looking.stop(ENDING_S)
+            looking.stop()

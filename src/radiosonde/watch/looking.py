@@ -171,7 +171,9 @@ class StoreLooker:
             ConfigurationError: the configuration cannot be read.
         """
         began_ns = thread_time_ns()
-        source = open_source(self._stores, sketches=self._sketches or False, label_cells=False)
+        # By column only with sketches: it takes the memory of DuckDB, which a watch beside a server does not have to spare.
+        is_desk = bool(self._sketches)
+        source = open_source(self._stores, sketches=self._sketches or False, label_cells=False, batched=is_desk)
         marks = self._marks(source)
         policy = self._policy_of(self._stores, source)
         self._live.policy = policy
