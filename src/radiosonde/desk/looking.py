@@ -64,6 +64,7 @@ class Looking:
         self._guard, self._publish = guard or Guard(), publish
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._is_stopping = False
+        self._failures = 0
         self._thread = Thread(self._run, "radiosonde-desk")
         self._looker: StoreLooker | None = None
         self._readable: list[Address] = []
@@ -98,7 +99,7 @@ class Looking:
         if not readable:
             self._show(is_looking=False, looked_ns=wall_ns(), models={}, incidents={}, waiting=())
             return
-        if self.board.looked_ns is not None and not self._looker.has_grown(wall_ns()) and not self.board.problem:
+        if self.board.looked_ns is not None and not self._looker.has_grown(wall_ns()):
             if self.board.is_looking:
                 self._show(is_looking=False)
             return
@@ -108,9 +109,11 @@ class Looking:
             is_looking=look.is_partial,
             is_stale=look.diagnosis.is_stale,
             looked_ns=wall_ns(),
-            waiting=self._waiting() if look.is_partial else (),
-            problem="",
+            waiting=self._waiting(),
         )
+        self._failures = 0
+        if not self.board.waiting:
+            self._show(problem="")
         if look.is_partial:
             self._wake.put(None)
 
@@ -121,19 +124,21 @@ class Looking:
                 try:
                     self.turn()
                 except (RadiosondeError, OSError) as error:
-                    self._looker = None
-                    self._show(problem=str(error), is_looking=False, looked_ns=wall_ns())
+                    self._fail(str(error))
                 is_done = True
             if not is_done:
-                self._looker = None
-                problem = (
-                    "the diagnosis ended with an internal error, which is a bug; the terminal of the desk shows it"
-                )
-                self._show(problem=problem, is_looking=False, looked_ns=wall_ns())
+                self._fail("the diagnosis ended with an internal error, a bug; the terminal of the desk shows it")
             with suppress(Empty):
                 self._wake.get(timeout=POLL_S if self._is_watching else None)
                 while not self._wake.empty():
                     self._wake.get_nowait()
+
+    def _fail(self, problem: str) -> None:
+        """Show *problem*, and go on with the next model: one that cannot be diagnosed, for a damaged reference, does not hide the others."""
+        self._failures += 1
+        self._show(problem=problem, is_looking=False, looked_ns=wall_ns())
+        if self._failures <= len(self.board.waiting):
+            self._wake.put(None)
 
     def _show(self, **changes: object) -> None:
         changed = replace(self.board, **changes)  # type: ignore[arg-type]  # names and types are those of Board

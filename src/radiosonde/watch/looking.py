@@ -159,7 +159,8 @@ class StoreLooker:
             self._credit_ns -= thread_time_ns() - began_ns
 
     def _has_grown(self) -> bool:
-        if self._known.urgent or (self._known.grown and self._can_afford()):
+        known = self._known
+        if known.urgent or known.grown - known.answers.keys() or (known.grown and self._can_afford()):
             return True
         return self._marks(open_source(self._stores, sketches=False, label_cells=False)) != self._seen
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
 
+from radiosonde._guard import Guard
+from radiosonde.cli._stores import filled_in, policy_of
+from radiosonde.desk import Looking
 from radiosonde.store import StoreWriter
 from tests.factories import START_NS
 from tests.unit.desk.stores import MINUTE_NS, Page, client, looked, service
@@ -173,10 +177,28 @@ def test_a_store_that_disappears_and_returns(tmp_path):
 
 def test_before_the_first_look_the_page_says_so(tmp_path):
     """A page that is opened at once is answered at once."""
-    from radiosonde.cli._stores import filled_in, policy_of
-    from radiosonde.desk import Looking
-
     page = client(Looking([service(tmp_path / "s.sqlite", minutes=3)], policy_of, filled_in))
     text = text_of(page)
     assert "first look under way" in text
     assert "The stores are being read" in text
+
+
+def test_a_damaged_reference_hides_no_other_model(tmp_path):
+    """The page names the damaged reference and how to repair it, and shows every other model, also in later looks."""
+    paths = [service(tmp_path / f"{name}.sqlite", model=name, minutes=10) for name in "abc"]
+    with closing(sqlite3.connect(paths[1])) as connection:
+        connection.execute("UPDATE reference_profiles SET document = replace(document, '\"wind\"', '\"sun\"')")
+        connection.commit()
+    looking = Looking(paths, policy_of, filled_in, guard=Guard(reraise=True))
+    looking.start()
+    try:
+        deadline = time.monotonic() + 120
+        while set(looking.board.models) != {"a", "c"} and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        looking.stop(60)
+    assert set(looking.board.models) == {"a", "c"}
+    text = text_of(client(looking))
+    assert "the stored reference of b 1 is damaged" in text
+    assert "build it again" in text
+    assert "2 models: " in text
