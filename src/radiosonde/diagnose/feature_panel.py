@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.diagnose.spreading import CHUNK, add_spread
+from radiosonde.diagnose.spreading import add_spread, chunks
 from radiosonde.errors import MergeError
 from radiosonde.model import NULL, SPECIAL_CELLS, UNSEEN
 from radiosonde.sketches.kll import retained, retained_of_many
@@ -147,8 +147,7 @@ def _make(windows: Sequence[Window], references: Mapping[tuple[str, str], Refere
     number = {version: index for index, version in enumerate(versions)}
     lines = np.fromiter((number[window.key.version] for window, _ in counted), np.int64, len(counted))
     spans = axis.spans([window for window, _ in counted])
-    for start in range(0, len(counted), CHUNK):
-        chosen = slice(start, start + CHUNK)
+    for chosen in chunks(len(counted), first.cells.size):
         tables = np.stack([part.cells for _, part in counted[chosen]])
         add_spread(cells, lines[chosen], spans.of(chosen), _as_evidence(tables, [part for _, part in counted[chosen]]))
     for (_, part), version, step in zip(counted, lines.tolist(), spans.first.tolist(), strict=True):

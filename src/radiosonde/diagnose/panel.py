@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.diagnose.spreading import CHUNK, Spans, add_spread
+from radiosonde.diagnose.spreading import Spans, add_spread, chunks
 from radiosonde.model import LATENCY, Window
 
 if TYPE_CHECKING:
@@ -165,8 +165,7 @@ def make_panel(model: str, windows: Sequence[Window], axis: Axis) -> Panel:
         errors[at] += counted
     latency = np.zeros((len(arms), axis.size, LATENCY.size), dtype=np.int64)
     phase_sums = np.zeros((len(arms), len(phases) + 1, axis.size, LATENCY.size))
-    for first in range(0, len(windows), CHUNK):
-        part = slice(first, first + CHUNK)
+    for part in chunks(len(windows), LATENCY.size):
         timed = [window.latency for window in windows[part]]
         add_spread(latency, arm_of[row[part]], spans.of(part), np.stack([each.counts for each in timed]))
         _add_phases(phase_sums, phases, timed, arm_of[row[part]], spans.of(part))

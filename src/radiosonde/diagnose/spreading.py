@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-CHUNK = 4096
-"""Windows whose tables are stacked at a time, which bounds the memory."""
-
-_CELLS = 4_000_000
+_CELLS = 250_000
+"""Cells of tables that are worked on at a time. A few arrays of them are in memory at once, of 2 MB each; larger ones are no faster."""
+_MOST = 4096
 
 
 class Spans(NamedTuple):
@@ -33,6 +34,13 @@ class Spans(NamedTuple):
     def of(self, members: Any) -> Spans:
         """Return the spans of some windows, by index or slice."""
         return Spans(self.first[members], self.size[members])
+
+
+def chunks(count: int, width: int) -> Iterator[slice]:
+    """Yield slices of *count* windows whose tables, of *width* cells each, are to be stacked at a time."""
+    size = min(max(_CELLS // max(width, 1), 1), _MOST)
+    for start in range(0, count, size):
+        yield slice(start, start + size)
 
 
 def add_spread(total: NDArray[Any], line: NDArray[np.int64], spans: Spans, values: NDArray[Any]) -> None:

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from radiosonde.model import Window
     from radiosonde.sources import StoredSource
 
-_PART_NS, _PARTS = 12 * 3600 * 1_000_000_000, 5
+_PART_NS, _PARTS = 3600 * 1_000_000_000, 60
+_LONG_NS = 10 * 86_400 * 1_000_000_000
+"""Length of a part, and number of parts: minutes of two days and more. Before that are hours, and parts are this long."""
 
 
-def frugal_windows(source: StoredSource, model: str, last_ns: int) -> list[Window]:
-    """Return all windows of *model* from *source*, of which the newest ends about *last_ns*.
+def frugal_windows(source: StoredSource, model: str, first_ns: int, last_ns: int) -> list[Window]:
+    """Return all windows of *model* from *source*, of which the oldest begins and the newest ends about the instants given.
 
     Raises:
         StoreError: a place has become unreadable.
     """
-    bounds = [None, *(last_ns - number * _PART_NS for number in range(_PARTS, 0, -1)), None]
+    recent_ns = last_ns - _PARTS * _PART_NS
+    early = range(first_ns + _LONG_NS, recent_ns, _LONG_NS)
+    bounds = [None, *early, *(recent_ns + number * _PART_NS for number in range(_PARTS)), None]
     found: list[Window] = []
     for start_ns, end_ns in pairwise(bounds):
         part = source.windows(start_ns, end_ns, model)
@@ -35,7 +39,9 @@ def frugal_windows(source: StoredSource, model: str, last_ns: int) -> list[Windo
 
 
 def _narrowed(window: Window) -> Window:
-    features = window.features
+    latency, features = window.latency, window.features
+    if latency.counts.max(initial=0) <= np.iinfo(np.int32).max:
+        window = replace(window, latency=replace(latency, counts=latency.counts.astype(np.int32)))
     if features is None or not features.cells.size:
         return window
     most = int(features.cells.max())

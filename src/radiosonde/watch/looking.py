@@ -279,7 +279,8 @@ class StoreLooker:
         self, model: str, source: StoredSource, policy: Policy, given: tuple[int, list[Window], Spans, Spans]
     ) -> None:
         now_ns, runtime, mine, beside = given
-        stored = frugal_windows(source, model, max((end for _, end in mine), default=0))
+        first_ns, last_ns = min((start for start, _ in mine), default=0), max((end for _, end in mine), default=0)
+        stored = frugal_windows(source, model, first_ns, last_ns)
         windows = [window for window in stored if window.end_ns <= now_ns - SETTLES_NS]
         if not windows:
             return
