@@ -178,7 +178,7 @@ def test_frugal_windows_are_the_windows(tmp_path, most):
     write(tmp_path / "store.sqlite", windows)
     source = open_source(tmp_path / "store.sqlite")
     for last_ns in (windows[-1].end_ns, START_NS, windows[-1].end_ns + 100 * HOUR_NS):
-        found = frugal_windows(source, "a", last_ns)
+        found = frugal_windows(source, "a", START_NS, last_ns)
         assert [window.start_ns for window in found] == [window.start_ns for window in windows]
         for window, stored in zip(found, source.windows(), strict=True):
             assert np.array_equal(window.features.cells, stored.features.cells)
