@@ -141,6 +141,9 @@ COMMANDS = {
     "config show of mistakes": ["config", "show", "mistaken"],
     "diagnose of owners": ["diagnose", "declared/flights.sqlite"],
     "config show": ["config", "show", "declared"],
+    "fingerprint": ["fingerprint", "train.parquet", "--by", EVIL],
+    "compare": ["compare", "train.parquet", "train.parquet", "--by", EVIL],
+    "compare of nothing": ["compare", "flights.sqlite", "train.parquet", "--features", EVIL],
 }
 QUICK = [*list(COMMANDS)[: list(COMMANDS).index("usage") + 1], "triage"]
 """Commands that the quick part of the suite tries."""

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import textwrap
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from radiosonde.cli import Subparsers
     from radiosonde.forensics.comparison import Comparison, GroupResult
+    from radiosonde.forensics.keyed import KeyedDifference
+    from radiosonde.forensics.sides import ComparedSide
 
 EQUAL, DIFFERENT, NOT_COMPARABLE = 0, 1, 3
 SHOWN_GROUPS = 20
@@ -44,6 +47,13 @@ def add_parser(subparsers: Subparsers) -> None:
         "--window", type=float, metavar="SECONDS", help="length of windows (default: that of the store, or 60)"
     )
     parser.add_argument("--features", type=_names, default=(), metavar="A,B", help="features (default: all in both)")
+    parser.add_argument(
+        "--key",
+        type=_names,
+        default=(),
+        metavar="A,B",
+        help="columns that identify a row; compares two tables row by row too",
+    )
     parser.add_argument("--since", type=time_ns, metavar="TIME", help="only windows that start at this time or later")
     parser.add_argument("--until", type=time_ns, metavar="TIME", help="only windows that start before this time")
     parser.add_argument("--model", metavar="NAME", help="model in stores (needed if there are several)")
@@ -64,12 +74,19 @@ def run(args: argparse.Namespace) -> int:
     if args.since is not None and args.until is not None and args.since >= args.until:
         raise ConfigurationError("--since must be before --until; swap them")
     request = Grouping(args.by, args.time, args.window, args.features, args.since, args.until, args.model)
-    found = compare(open_side(args.a, request), open_side(args.b, request), request)
+    sides = open_side(args.a, request), open_side(args.b, request)
+    found = compare(*sides, request)
+    keyed = _keyed(args, sides) if args.key else None
     if args.json:
         document = {"a": str(args.a), "b": str(args.b), **found.document()}
+        if keyed is not None:
+            document["keyed"] = asdict(keyed)
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(args.a, args.b, found)) + "\n")
+        lines = [*_lines(args.a, args.b, found), *(_keyed_lines(args.key, keyed) if keyed is not None else ())]
+        sys.stdout.write("\n".join(lines) + "\n")
+    if keyed is not None and not keyed.is_equal:
+        return DIFFERENT
     return {Verdict.EQUAL: EQUAL, Verdict.UNKNOWN: NOT_COMPARABLE}.get(found.verdict, DIFFERENT)
 
 
@@ -100,6 +117,30 @@ def _lines(a: Path, b: Path, found: Comparison) -> Iterator[str]:
             "values are joined to other rows"
         )
     yield from _listed(found)
+
+
+def _keyed(args: argparse.Namespace, sides: Sequence[ComparedSide]) -> KeyedDifference:
+    from radiosonde.forensics.keyed import compare_by_key
+    from radiosonde.forensics.sides import TableSide
+
+    for side in sides:
+        if not isinstance(side, TableSide):
+            raise ConfigurationError(
+                f"{side.path} holds no rows to compare by key; give two tables, or leave --key out"
+            )
+    return compare_by_key(args.a, args.b, args.key, args.features)
+
+
+def _keyed_lines(key: Sequence[str], found: KeyedDifference) -> Iterator[str]:
+    yield ""
+    yield from _wrapped(
+        f"by {', '.join(key)}: {found.common:,} keys in both, {found.only_a:,} only in A, {found.only_b:,} only in B, "
+        f"{found.repeated_a:,} several times in A, {found.repeated_b:,} in B; {found.rows:,} rows differ"
+    )
+    for column in found.columns:
+        missing = f", {column.missing_a:,} missing in A, {column.missing_b:,} in B"
+        size = "" if column.largest is None else f"; largest difference {column.largest:.6g}, mean {column.mean:+.6g}"
+        yield from _wrapped(f"{column.name} differs in {column.rows:,} rows{missing}{size}")
 
 
 def _where(found: Comparison, groups: Sequence[GroupResult]) -> str:

@@ -3,5 +3,6 @@
 * `tables`: fingerprints of frames and of batches;
 * `files`: reading tables that exceed memory, and files of fingerprints;
 * `sides` and `comparison`: stores, tables and files of fingerprints compared;
+* `keyed`: tables compared row by row, by a key;
 * `sql`: the same fingerprints in DuckDB and ClickHouse.
 """
