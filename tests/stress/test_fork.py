@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.slow import mostly_slow
 from tests.stress._scripts import run, stored_calls
 
 
@@ -361,3 +362,62 @@ def test_a_child_of_a_stalled_write_says_what_it_cannot_store(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert "forked while another thread of its parent was writing" in ended.stderr
     assert list(stored_calls(store).values()) == [2]
+
+
+RETURNS = {
+    "sys.exit": "sys.exit(5)",
+    "a return": "return",
+    "an exception": "sys.stderr.close(); raise ValueError",
+}
+
+
+@pytest.mark.parametrize("way", mostly_slow(list(RETURNS), ["a return"]))
+def test_a_child_forked_in_a_thread_ends_with_that_thread(tmp_path, way):
+    """Threads of Radiosonde do not keep it: its status is 0, as without them, and its calls are stored."""
+    store = tmp_path / "store.db"
+    ended = run(
+        f"""
+        def work():
+            for _ in range(3): predict(ROW)
+            child = os.fork()
+            if not child:
+                for _ in range(4): predict(ROW)
+                {RETURNS[way]}
+            ended.append(os.waitpid(child, 0)[1])
+        ended = []
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert ended == [0], ended
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(stored_calls(store).values()) == [3, 4]
+
+
+def test_a_child_forked_in_a_thread_waits_for_threads_of_the_host(tmp_path):
+    """It goes on while a thread of its own does, and records what that thread predicts."""
+    store = tmp_path / "store.db"
+    ended = run(
+        """
+        def later():
+            time.sleep(1.5)
+            predict(ROW)
+        def work():
+            child = os.fork()
+            if not child:
+                predict(ROW)
+                threading.Thread(target=later).start()
+                return
+            ended.append(os.waitpid(child, 0)[1])
+        ended = []
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert ended == [0], ended
+        """,
+        store,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sum(stored_calls(store).values()) == 2

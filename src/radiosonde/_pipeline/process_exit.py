@@ -15,6 +15,9 @@ The host's own handlers stay in charge:
   again. `signal.signal` is therefore wrapped: the default action of these signals delivers first.
   `loop.remove_signal_handler` of asyncio comes by there, too.
 
+A child that was forked in a thread, and returns from it, ends with its last thread. Threads of Radiosonde would keep it for ever, so the consumer's
+thread ends it.
+
 The handler runs in the main thread at any instruction, also while that thread holds a lock of Radiosonde. Therefore another thread
 delivers. The handler waits for it, unless it has interrupted code of Radiosonde: then it returns, so that this code can release its locks,
 and the process ends as soon as everything is delivered.
@@ -43,7 +46,7 @@ from types import FrameType
 from typing import Any
 
 from radiosonde._clock import NS, monotonic_ns, sleep
-from radiosonde._native import LockType, allocate_lock, get_ident, start_thread
+from radiosonde._native import LockType, allocate_lock, get_ident, has_other_threads, start_thread
 from radiosonde._pipeline.leaving import wrap_os
 from radiosonde._pipeline.pending_signals import PendingSignals, call_in_main_thread, interrupt_main_thread
 
@@ -62,6 +65,8 @@ PARK_S = 0.5
 """Longest wait until the main thread has left the code of Radiosonde and waits for the delivery."""
 
 _PARK_RETRY_S = 0.001
+
+_MAIN_THREAD = type(threading.main_thread())
 
 
 class ProcessExit:
@@ -91,6 +96,8 @@ class ProcessExit:
         self._ours: set[int] = set()  # signals whose handler was ours at the last check
         self._untaken: set[int] = set()
         self._pending.reset()
+        # After a fork, the thread that forked is the main thread of the child.
+        self._is_forked_in_thread = not isinstance(threading.main_thread(), _MAIN_THREAD)
 
     def act(self) -> None:
         """Deliver; nothing where this has interrupted itself, and a wait where another thread delivers."""
@@ -154,8 +161,10 @@ class ProcessExit:
     def look(self) -> None:
         """Interrupt the main thread if it has not run the handler of a signal that arrived before the last check.
 
-        For the consumer's thread, a few times a second.
+        For the consumer's thread, a few times a second. A child that was forked in a thread ends here when that thread has ended.
         """
+        if self._is_forked_in_thread and not threading.main_thread().is_alive() and not has_other_threads():
+            os._exit(0)  # the status that it has without the threads of Radiosonde; delivers
         waiting = self._untaken
         self.take_note()
         for number in self._untaken & waiting:
