@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from radiosonde.errors import ConfigurationError
 from radiosonde.model.feature_names import feature_names
@@ -32,6 +31,7 @@ from radiosonde.reference.values import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 BATCH_ROWS = 65_536
 

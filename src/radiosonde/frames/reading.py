@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
-from html import escape
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from radiosonde.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from radiosonde.model import Window
     from radiosonde.reference.profile import Reference
     from radiosonde.sources import Address
@@ -113,6 +114,8 @@ class Frames:
 
     def _repr_html_(self) -> str:
         names = "".join(f"<li><code>.{name}</code></li>" for name in NAMES)
+        from html import escape  # heavy for `import radiosonde`, as pathlib is
+
         return f"<p>{escape(self._described())}</p><ul>{names}</ul>"
 
     def _described(self) -> str:
@@ -159,7 +162,7 @@ def read(
     from radiosonde.sketches.merge import merge_windows
     from radiosonde.sources import ClickHouseAddress, open_source, parse
 
-    given = [store] if isinstance(store, str | Path | ClickHouseAddress) else list(store)
+    given = [store] if isinstance(store, str | PathLike | ClickHouseAddress) else list(store)
     if not given:
         raise ConfigurationError("no store is named; pass the path of one")
     addresses = [parse(each) if isinstance(each, str) else each for each in given]
