@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from radiosonde._guard import Guard
 from radiosonde._record.blocks import UNREAD, Doubtful, Recorded
 from radiosonde.model.losses import FEATURES_UNREADABLE, FEATURES_WIDTH
+
+
+class OtherWidthError(Exception):
+    """A row of a batch does not have the features of its model."""
 
 
 class InputLosses:
@@ -26,6 +32,26 @@ class InputLosses:
             "features", "An input does not match the %d features of its model: %s; give observe(..., features=[...]) the names,"
             " observe(..., input=a callable that returns a dict), or a new reference", self._width, why,
         )  # fmt: skip
+
+    def of_items(self, found: Sequence[object], recorded: Recorded) -> int:
+        """Count the rows of a batch that could not be read; return the number of those that could.
+
+        Args:
+            found: per kept row its values, or the exception that it raised.
+            recorded: the batch; each kept row has the weight of `step` rows.
+        """
+        other = [row for row in found if isinstance(row, OtherWidthError)]
+        unread = sum(isinstance(row, Exception) for row in found) - len(other)
+        readable = len(found) - unread - len(other)
+        # Where none of the kept rows could be read, all rows are lost, also those between them.
+        rest = recorded.rows
+        if other:
+            lost = rest if len(other) == len(found) else min(len(other) * recorded.step, rest)
+            self.other_width(lost, str(other[0]))
+            rest -= lost
+        if unread:
+            self._guard.lose(FEATURES_UNREADABLE, min(unread * recorded.step, rest) if readable else rest)
+        return readable
 
     def lazy(self, value: object, slot: int, index: int) -> Recorded:
         """Count a query that has not been run."""

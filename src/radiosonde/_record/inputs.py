@@ -35,7 +35,7 @@ from radiosonde._record.blocks import (
 from radiosonde._record.costs import ROW_VALUES, SERIES_VALUES, SLOW_VALUES, TEXT_ROWS, WIDE_VALUES
 from radiosonde._record.encoding import Encoder, listed
 from radiosonde._record.envelopes import Content, only_batch
-from radiosonde._record.input_losses import InputLosses
+from radiosonde._record.input_losses import InputLosses, OtherWidthError
 from radiosonde._record.learning import as_row, rows_of_column
 from radiosonde._record.named_rows import NamedRows
 from radiosonde._record.row_sequences import (
@@ -341,28 +341,32 @@ class InputWriter:
         # A value of a row by name costs about as much as two of a column.
         cost = 2 * width + (SERIES_VALUES if form is Form.SERIES else ROW_VALUES)
         kept, recorded = self.blocks.plan(len(value), index, -(-len(value) * cost // SLOW_VALUES))
-        rows = [self._guard.attempt(self._row_of, item, form) for item in cut(value, kept)]
-        unread = sum(isinstance(row, Exception) for row in rows)
-        if unread:
-            self._guard.lose(FEATURES_UNREADABLE, unread * recorded.step)
+        found = [self._guard.attempt(self._row_of, item, form) for item in cut(value, kept)]
+        rows = [None if isinstance(row, Exception) else row for row in found]
+        if None in rows and not self._losses.of_items(found, recorded):
+            return recorded  # as of a table without one of the features: its rows are in no cell
         if is_wide:
             block = np.full((len(rows), schema.width), NAN)
             for place, row in enumerate(rows):
-                if row is not None and not isinstance(row, Exception):
+                if row is not None:
                     block[place] = self._encoder.wide_row(row)
             return self.blocks.store(block, recorded, slot)
         nothing = (None,) * schema.width
-        readable = [nothing if row is None or isinstance(row, Exception) else row for row in rows]
+        readable = [nothing if row is None else row for row in rows]
         return self._store_columns([list(column) for column in zip(*readable, strict=True)], recorded, slot)
 
-    def _row_of(self, item: Any, form: Form) -> Sequence[object] | None:
-        """Return the values of one row of a sequence; None, counted, if its width differs. Exceptions of the item propagate."""
+    def _row_of(self, item: Any, form: Form) -> Sequence[object]:
+        """Return the values of one row of a sequence. Exceptions of the item propagate.
+
+        Raises:
+            OtherWidthError: it does not have these features.
+        """
         is_by_value = self._schema.reading == "columns"
         if form is Form.MAPPING and type(item) is dict and is_by_value and item.keys() == self._schema.known:
             return self._schema.pick(item)
         row = as_row(item) if form is Form.SERIES else None
         if row is not None:
-            return self._named_item(row)
+            return self._named.item(row)
         if form is Form.OBJECT:
             names, found = self._fields_of.read(item)
             if is_by_value and names == self._schema.names:
@@ -370,22 +374,14 @@ class InputWriter:
         if form in (Form.MAPPING, Form.OBJECT):
             fields = as_mapping(item) if form is Form.MAPPING else self._fields_of.mapping(item)
             inner = flat_content(fields, self._schema.known)
-            return self._named_item(fields) if inner is None else self._row_of(inner, form_of_item(inner))
+            return self._named.item(fields) if inner is None else self._row_of(inner, form_of_item(inner))
         if form is Form.SEQUENCE:
             flat = flattened(item)
         else:
             flat = list(listed(plain_column(part_of(item, EVERY).reshape(-1))))
         if is_by_value and len(flat) != self._schema.width:
-            self._losses.other_width(1, f"it has {len(flat)} values")
-            return None
+            raise OtherWidthError(f"it has {len(flat)} values")
         return flat
-
-    def _named_item(self, fields: Mapping[Any, Any]) -> Sequence[object] | None:
-        """Return the values of a row by name, or of the only row in it; None, counted, if it has none."""
-        row = self._named.values(fields) or self._named.values_in(fields)
-        if row is None:
-            self._losses.other_width(1, "none of its names is one of them")
-        return row
 
     # Tables ----------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from radiosonde._guard import Guard
 from radiosonde._record.envelopes import rows_within
+from radiosonde._record.input_losses import OtherWidthError
 from radiosonde._record.schema import Schema
 from radiosonde._record.shapes import Form, form_of_item
 from radiosonde._record.wrapped import fields_of
@@ -54,8 +55,17 @@ class NamedRows:
         found = self._guard.attempt(rows_within, envelope, self._schema.known, self._schema.width)
         return None if isinstance(found, Exception) else found
 
-    def values_in(self, envelope: Mapping[Any, object]) -> Sequence[object] | None:
-        """Return the values of the only row by name in a mapping of no known name; None if there is none."""
-        row = self.batch_in(envelope)
-        form = form_of_item(row)
-        return self.values(fields_of(row, form)) if form in (Form.MAPPING, Form.OBJECT) else None
+    def item(self, fields: Mapping[Any, object]) -> Sequence[object]:
+        """Return the values of a row by name of a batch, or of the only row by name in it.
+
+        Raises:
+            OtherWidthError: it has none of the features.
+        """
+        found = self.values(fields)
+        if found is None:
+            row = self.batch_in(fields)
+            form = form_of_item(row)
+            found = self.values(fields_of(row, form)) if form in (Form.MAPPING, Form.OBJECT) else None
+        if found is None:
+            raise OtherWidthError("none of its names is one of them")
+        return found

@@ -204,3 +204,36 @@ def test_an_envelope_that_reads_several_ways_is_a_named_loss(value):
     """As many rows as answers, and no cell of a guess."""
     rows, cells, lost = counted(value, reference=REFERENCE)
     assert (rows, cells, sum(lost.values()), len(lost)) == (5, [], 5, 1)
+
+
+class Refusing(dict):
+    """A row that raises when it is read."""
+
+    def get(self, *_):
+        """Raise."""
+        raise OSError("gone")
+
+
+NO_ROWS = {
+    "other width": (lambda: [[1.0, 2.0]], losses.FEATURES_WIDTH),
+    "other names": (lambda: [{"x": 1.0, "y": 2.0}], losses.FEATURES_WIDTH),
+    "objects of other names": (lambda: [Batch(1.0)], losses.FEATURES_WIDTH),
+    "raising": (lambda: [Refusing(x=1.0)], losses.FEATURES_UNREADABLE),
+}
+
+
+@pytest.mark.parametrize(("make", "loss"), NO_ROWS.values(), ids=NO_ROWS.keys())
+@pytest.mark.parametrize("count", [2, 30_000])
+def test_a_batch_without_a_readable_row_is_a_loss_and_in_no_cell(make, loss, count):
+    """As a single row and a frame of these are; also of a batch of which not every row is read."""
+    assert counted(make() * count, answers=["p"] * count, reference=REFERENCE) == (count, [], {loss: count})
+
+
+def test_every_row_of_another_width_is_a_loss_where_a_batch_is_thinned():
+    """A third of the rows are of another width: the loss is estimated from the kept rows, which the batch is thinned to."""
+    rng = np.random.default_rng(5)
+    rows = [LISTS[0][: 3 - narrow] for narrow in rng.uniform(size=60_000) < 1 / 3]
+    narrow = sum(len(row) == 2 for row in rows)
+    _, cells, lost = counted(rows, answers=["p"] * len(rows), reference=REFERENCE)
+    assert (len(cells), set(lost)) == (1, {losses.FEATURES_WIDTH})
+    assert lost[losses.FEATURES_WIDTH] == pytest.approx(narrow, rel=0.2)
