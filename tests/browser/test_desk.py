@@ -201,7 +201,7 @@ def test_print_shows_the_pictures_and_no_controls(ready, desk):
     go(ready, desk, "model")
     ready.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert ask(ready, "return getComputedStyle(document.querySelector('figure[data-chart] .still')).display") == "block"
-    assert ask(ready, "return getComputedStyle(document.querySelector('.time')).display") == "none"
+    assert ask(ready, "return getComputedStyle(document.querySelector('.range')).display") == "none"
     assert ask(ready, "return getComputedStyle(document.querySelector('.uplot')).display") == "none"
 
 

@@ -202,3 +202,21 @@ def test_a_damaged_reference_hides_no_other_model(tmp_path):
     assert "the stored reference of b 1 is damaged" in text
     assert "build it again" in text
     assert "2 models: " in text
+
+
+def test_an_internal_error_is_named_and_hides_no_page(tmp_path):
+    """A bug in a look is named on the page, which goes on to be served; the error is logged by the guard and kills no thread."""
+
+    def broken_policy(stores, source):
+        raise ZeroDivisionError
+
+    looking = Looking([service(tmp_path / "s.sqlite", minutes=3)], broken_policy, filled_in, guard=Guard())
+    looking.start()
+    try:
+        deadline = time.monotonic() + 120
+        while not looking.board.problem and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        looking.stop(60)
+    assert "The last look failed" in text_of(client(looking))
+    assert "a bug" in looking.board.problem

@@ -85,7 +85,7 @@
         legend: { show: false },
         cursor: { sync: { key: SYNC, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
         scales: { x: { range: () => [data.from, data.to] }, y: { range: (_, low, high) => uPlot.rangeNum(Math.min(low ?? 0, 0), high || 1, 0.06, true).map((v, at) => (at === 0 && (low ?? 0) >= 0 ? 0 : v)) } },
-        axes: [{ ...axis, space: 70, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 || t % 86400 === 0 ? new Date(t * 1000).toLocaleDateString("en", { month: "short", day: "numeric", timeZone: "UTC" }) : time(t).slice(11))) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map(say) }],
+        axes: [{ ...axis, size: 26, space: 70, values: (_, ticks, __, ___, step) => ticks.map((t) => (step >= 86400 || t % 86400 === 0 ? new Date(t * 1000).toLocaleDateString("en", { month: "short", day: "numeric", timeZone: "UTC" }) : time(t).slice(11))) }, { ...axis, size: 62, space: 28, values: (_, ticks) => ticks.map(say) }],
         series: [{}, ...series],
         hooks: {
           drawClear: [marks(data.marks)],
