@@ -334,5 +334,5 @@ def _listed() -> str:
         if command.group != group:
             group = command.group
             lines += ["", f"{group}:"] if lines else [f"{group}:"]
-        lines.append(f"  {command.name:<11}{command.summary}")
+        lines.append(f"  {command.name:<12}{command.summary}")
     return "\n".join(lines)
