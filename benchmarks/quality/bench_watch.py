@@ -1,7 +1,8 @@
 """What `radiosonde watch` costs: 20 models of 200 features, a window of a minute each, with and without anything to find.
 
 The CPU of a look at a window in which nothing is wrong, its share of a core with what diagnoses without an occasion may take, the windows
-from the beginning of a fault to its incident, and the memory of a watch as a process of its own.
+from the beginning of a fault to its incident and to the webhook of a running watch, and the memory of a watch as a process of its own. Also the CPU of
+sending a window as an event, which a watch of a database needs, and of copying it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ import numpy as np
 from benchmarks._measure import Figure
 from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic
 from radiosonde.diagnose import Policy
+from radiosonde.export.otlp_windows import window_event
 from radiosonde.model import SeriesKey
+from radiosonde.sources import open_source
 from radiosonde.store import StoreWriter
+from radiosonde.store.copied import NumberedWindow, StoreCopy
+from radiosonde.store.window_text import window_of_text, window_text
 from radiosonde.watch.looking import StoreLooker
+from tests.e2e._watched import Service, hook, watching
 from tests.factories import make_feature, make_features, make_reference
 
 if TYPE_CHECKING:
@@ -74,12 +80,58 @@ def measure(rounds: int) -> Iterator[Figure]:
             [_windows_until_found(store, looker, rng)],
             unit="windows",
         )
+        yield Figure(
+            "watch-webhook",
+            "windows until the webhook of a running watch is called",
+            [_windows_until_told(Path(folder))],
+            unit="windows",
+        )
+        yield from _cost_of_events(Path(folder), rng)
+
+
+def _windows_until_told(folder: Path) -> float:
+    """Return after how many windows of a fault a webhook was called."""
+    service = Service(folder / "service.sqlite")
+    with hook() as receiver, watching(service.path, folder, "--webhook", receiver.url) as watch:
+        watch.has_looked_at(service.write(1) - 60)
+        for windows in range(1, 20):
+            watch.has_looked_at(service.write(1))
+            deadline = time.monotonic() + 5
+            while not receiver.taken and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if receiver.taken:
+                return float(windows)
+    return float("nan")
+
+
+def _cost_of_events(folder: Path, rng: np.random.Generator) -> Iterator[Figure]:
+    """Yield the CPU of sending and of copying a window of 200 features as an event."""
+    store = folder / "events.sqlite"
+    _write(store, range(10), rng)
+    windows = open_source(store, sketches=False).windows()
+    sends, copies = [], []
+    copy = StoreCopy(folder / "copy.sqlite", "benchmark")
+    for number, window in enumerate(windows, 1):
+        began = time.process_time()
+        body = window_text(window, process="p", written_ns=1)
+        window_event(window, body, number, 1)
+        sends.append(1000 * (time.process_time() - began))
+        began = time.process_time()
+        copy.write([NumberedWindow("p", number, window.end_ns, window_of_text(body))])
+        copies.append(1000 * (time.process_time() - began))
+    copy.close()
+    size = f"{len(body) / 1e3:.0f} kB each"
+    yield Figure("watch-event", "CPU of a window as an event, at its sender", sends, unit="ms", absolute=size)
+    yield Figure("watch-copy", "CPU of a window copied from a database", copies, unit="ms", absolute=size)
 
 
 def _windows_until_found(store: Path, looker: StoreLooker, rng: np.random.Generator) -> float:
     for windows in range(1, 20):
-        _write(store, [MINUTES + LOOKS + windows], rng, failing=0.3)
-        if looker.look(LATER_NS).diagnosis.findings:
+        _write(store, [MINUTES + LOOKS + windows - 1], rng, failing=0.3)
+        look = looker.look(LATER_NS)
+        while look.is_partial:  # a watch looks again at once
+            look = looker.look(LATER_NS)
+        if look.diagnosis.findings:
             return float(windows)
     return float("nan")
 
