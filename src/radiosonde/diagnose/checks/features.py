@@ -8,11 +8,13 @@ from radiosonde.diagnose.cell_findings import is_by_place
 from radiosonde.diagnose.feature_floors import feature_floors
 from radiosonde.diagnose.feature_panel import FeaturePanel
 from radiosonde.diagnose.measured import cell_rate
+from radiosonde.diagnose.mix import name_mix
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
 from radiosonde.diagnose.unit_break import has_lattice
 from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
+    from radiosonde.diagnose.cell_table import CellTable
     from radiosonde.diagnose.registry import Report, View
 
 
@@ -33,14 +35,21 @@ def look(view: View, report: Report) -> None:
             )
             report.gap(view, "features", because, "features")
             continue
-        report.findings.extend(each for each in found if not is_by_place(view, each))
-        report.notes.extend(each for each in moved if not is_by_place(view, each))
+        left = [each for each in (*found, *moved) if not is_by_place(view, each)]
+        report.add(*name_mix(_table_of(view, features), features, left, max(window.end_ns for window in view.windows)))
         if view.findings_only:
             continue
         amount = f"{count(len(features.names), 'feature')} of {count(rows, 'row')}"
         what = f"{amount} for unit, range, missing, unseen, stuck, level and spread"
         report.passed(view, what, "features", feature_floors(features), _thinned(view))
         _add_gaps(view, features, report)
+
+
+def _table_of(view: View, features: FeaturePanel) -> CellTable | None:
+    """Return the cells by series of the grid of *features*."""
+    tables = [each.table for each in view.breaks if each.table.names == features.names]
+    same = [table for table in tables if table.profiles == features.profiles]
+    return next(iter(same or tables), None)
 
 
 def _thinned(view: View) -> str:
