@@ -30,6 +30,7 @@ PARTS = {
     "import": ("speed.bench_import", "time and modules of `import radiosonde`"),
     "runtime": ("speed.bench_runtime", "the health of the process, sampled"),
     "incidents": ("quality.bench_incidents", "false alarms, time to detect, place and onset of failing calls"),
+    "cohorts": ("quality.bench_cohorts", "breaks of features in single cohorts: found, exact, dated; false ones; cost"),
     "alerts": ("quality.bench_alerts", "false pages of the alerts that ship, over healthy models"),
     "catalogue": ("quality.bench_catalogue", "kind, place and onset of every incident of the catalogue"),
     "latency": (

@@ -48,7 +48,8 @@ _LARGE, _LARGE_ROWS = 0.5, 30
 """Share of a single window that is one value, and its rows, from which one window is weighed alone."""
 _WEAKEST = 20.0
 """Squared excess over its variance that any alarm has at least, for it is more than twice its log-likelihood ratio."""
-_NINE_IN_TEN = 1.2816
+_DOUBT, _LEAST_SPREAD = 1.645, 1.2
+"""Quantile of chance by which counts fall short at a floor, since alarm and confirmation must both come, and the dispersion that noise alone may give."""
 
 
 class CellAlarm(NamedTuple):
@@ -200,10 +201,10 @@ class CellScan:
         span = self._against_past(self._last[level])
         trials, past_trials = self._trials(span, place, flat)
         usual = span.mean[place, flat] / np.maximum(trials, 1e-9)
-        spread = self._spreads.of(length, place, flat)
+        spread = np.maximum(self._spreads.of(length, place, flat), _LEAST_SPREAD)
         after = usual[:, None] + (1 - usual[:, None]) * rises
         deviation = np.sqrt(spread[:, None] * np.maximum(trials, 1e-9)[:, None] * after * (1 - after))
-        hits = trials[:, None] * after - _NINE_IN_TEN * deviation
+        hits = trials[:, None] * after - _DOUBT * deviation
         tolerated = self.shapes.tolerated[flat][:, None] * self._common(span, place, flat)[:, None] / np.maximum(span.mean[place, flat], 1e-9)[:, None]  # fmt: skip
         ln_e = rise_ln_e(
             hits, trials[:, None] * tolerated / RATIO, (usual * past_trials)[:, None], past_trials[:, None], spread[:, None]
