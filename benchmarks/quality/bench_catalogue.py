@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks._measure import Figure
+from benchmarks._measure import Figure, seeds
 from benchmarks.quality.incidents.catalogue import AFTER, HISTORY, catalogue
 from benchmarks.quality.incidents.service import MINUTE_NS, START_NS
 from radiosonde.diagnose.check import check
@@ -42,7 +42,7 @@ class Named(NamedTuple):
 
 def measure(rounds: int) -> Iterator[Figure]:
     """Yield the shares of incidents that were named right; at most three draws of each."""
-    seen = [(incident, named(incident, seed)) for incident in catalogue() for seed in range(min(rounds, 3))]
+    seen = [(incident, named(incident, seed)) for incident in catalogue() for seed in seeds(min(rounds, 3))]
     known = [each for _, each in seen if each.found]
     wrong = sorted({incident.name for incident, each in seen if not (each.kind and each.place)})
     for what, values, missed in (
@@ -56,7 +56,7 @@ def measure(rounds: int) -> Iterator[Figure]:
         said = f"{sum(values)} of {len(values)}, {100 * low:.0f} to {100 * high:.0f} %" + (f"; not: {', '.join(missed)}" if missed else "")  # fmt: skip
         yield Figure(f"catalogue-{what}", f"{what} right, {len({each.name for each, _ in seen})} incidents of a service", [sum(values) / max(len(values), 1)], unit="of 1", absolute=said)  # fmt: skip
 
-    looked = [(incident, flips(incident, 0)) for incident in list(catalogue())[::_EVERY]]
+    looked = [(incident, flips(incident, seeds(1)[0])) for incident in list(catalogue())[::_EVERY]]
     turned = [incident.name for incident, count in looked if count]
     yield Figure("catalogue-flips", f"verdicts that became another one, looked at every {_LOOK_WINDOWS} windows", [len(turned)], unit="incidents", absolute=f"of {len(looked)}; {', '.join(turned) or 'none'}")  # fmt: skip
 

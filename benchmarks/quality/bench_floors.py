@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._measure import Figure
+from benchmarks._measure import Figure, seeds
 from benchmarks.quality.incidents.features import feature_panel, shifted, with_missing
 from benchmarks.quality.incidents.latency import BOUNDS_S, MEDIAN_S, steady, table_of, timed
-from benchmarks.quality.incidents.service import DAY, START_NS, Table, Traffic, calls, failing, series
+from benchmarks.quality.incidents.service import DAY, START_NS, Table, Traffic, calls, failing, plant, series
 from benchmarks.quality.incidents.traffic import WORLDS, in_longer_steps, make_volume_grid
 from benchmarks.quality.label_stream import DAY_S, Stream, stream, windows
 from radiosonde.diagnose.check import check
@@ -45,7 +45,7 @@ MINUTE_NS = 60_000_000_000
 def measure(rounds: int) -> Iterator[Figure]:
     """Yield the share of draws found, per check; at least 60 draws each, four a round if that is more."""
     for name, (what, draw) in CHECKS.items():
-        seen = [draw(seed) for seed in range(max(SEEDS, 4 * rounds))]
+        seen = [draw(seed) for seed in seeds(max(SEEDS, 4 * rounds))]
         known = [each for each in seen if each is not None]
         found = sum(known) / max(len(known), 1)
         blind = len(seen) - len(known)
@@ -64,6 +64,21 @@ def failures(seed: int, length: int, rate: float, per_minute: float) -> bool | N
         return None
     traffic.failures[:, -length:] = failing(rng, made[:, -length:], floor)
     return any(each.onset >= DAY - 1.5 * length for each in find_failures(traffic.table()).incidents)
+
+
+def beside_bursts(seed: int, length: int) -> bool | None:
+    """A rise of failing calls for *length* windows, of a model in which three in a hundred calls fail for three minutes now and then."""
+    rng = np.random.default_rng((seed, 31))
+    keys = series(1)
+    made = calls(rng, 600, keys, 600.0, swing=0.0)
+    traffic = Traffic(keys, made, failing(rng, made, 0.001))
+    for start in range(60, 480, 100):
+        traffic = plant(rng, traffic, 0.03, start, start + 3)
+    floor = rate_floor(find_failures(traffic.table()).scan, length)
+    if np.isnan(floor):
+        return None
+    traffic.failures[:, -length:] = failing(rng, made[:, -length:], floor)
+    return any(each.onset >= 600 - 1.5 * length for each in find_failures(traffic.table()).incidents)
 
 
 def latency(
@@ -215,6 +230,8 @@ CHECKS: dict[str, tuple[str, Callable[[int], bool | None]]] = {
     "failures-2": ("failing calls, two windows, next to none before", lambda seed: failures(seed, 2, 1e-5, 600.0)),
     "failures-60": ("failing calls, an hour, 0.1 % before", lambda seed: failures(seed, 60, 1e-3, 600.0)),
     "failures-500": ("failing calls, eight hours, 1 % before", lambda seed: failures(seed, 500, 1e-2, 100.0)),
+    "failures-bursts": ("failing calls, two windows, beside usual bursts", lambda seed: beside_bursts(seed, 2)),
+    "failures-bursts-32": ("failing calls, half an hour, beside usual bursts", lambda seed: beside_bursts(seed, 32)),
     "latency": ("slow calls, two windows", lambda seed: latency(seed, 2, 400.0, steady)),
     "latency-busy": (
         "slow calls, two windows, beside a busy neighbour",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from benchmarks._measure import Figure
+from benchmarks._measure import Figure, seeds
 from benchmarks.quality.incidents.healthy import FAMILIES, healthy_week
 from radiosonde.diagnose.check import check
 
@@ -25,8 +25,8 @@ def measure(rounds: int) -> Iterator[Figure]:
     """Yield pages and tickets per model-month, with what they were about."""
     raised: dict[str, Counter[str]] = {"page": Counter(), "ticket": Counter()}
     weeks = 0
-    for seed in range(rounds):
-        length = _SHORT if seed % _SHORT_EVERY == _SHORT_EVERY - 1 else _LONG
+    for number, seed in enumerate(seeds(rounds)):
+        length = _SHORT if number % _SHORT_EVERY == _SHORT_EVERY - 1 else _LONG
         for family in FAMILIES:
             weeks += 1
             for finding in check(healthy_week(family, seed, length), {}, past=True).findings:

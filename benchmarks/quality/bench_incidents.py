@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks._measure import Figure
+from benchmarks._measure import Figure, seeds
 from benchmarks.quality.incidents.latency import WORLDS as LATENCIES
 from benchmarks.quality.incidents.latency import slow, tiered, timed
 from benchmarks.quality.incidents.service import (
@@ -65,7 +65,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     """Yield the figures of healthy worlds, of planted faults, and of cost."""
     pages, tickets = {}, {}
     for name in WORLDS:
-        severities = [severity for seed in range(rounds) for severity in _healthy(name, seed)]
+        severities = [severity for seed in seeds(rounds) for severity in _healthy(name, seed)]
         pages[name], tickets[name] = severities.count("page"), severities.count("ticket")
     weeks = rounds * len(WORLDS)
     for what, counts in (("pages", pages), ("tickets", tickets)):
@@ -76,13 +76,13 @@ def measure(rounds: int) -> Iterator[Figure]:
             f"incidents-false-{what}", f"false {what} per model-month, {weeks} model-weeks, failures", [4 * total / weeks],
             unit="per month", absolute=f"{total} ({seen}); at most {upper:.2f} with 95 %",
         )  # fmt: skip
-    found = [_fault(place, rate, history, seed) for place in PLACES for rate in RATES for history in HISTORIES for seed in range(rounds)]  # fmt: skip
+    found = [_fault(place, rate, history, seed) for place in PLACES for rate in RATES for history in HISTORIES for seed in seeds(rounds)]  # fmt: skip
     known = [each for each in found if each.windows < 99]
     for rate in RATES:
-        made = {words: [_fault(PLACES[0], rate, history, seed).windows for seed in range(rounds if history <= DAY else min(rounds, 3))] for words, history in SIDE_BY_SIDE.items()}  # fmt: skip
+        made = {words: [_fault(PLACES[0], rate, history, seed).windows for seed in seeds(rounds if history <= DAY else min(rounds, 3))] for words, history in SIDE_BY_SIDE.items()}  # fmt: skip
         yield _side_by_side(f"incidents-detect-{rate}", f"{100 * rate:g} % of all calls failing", made)
     made = {
-        words: [_slowed(history, seed) for seed in range(min(rounds, 3))] for words, history in SIDE_BY_SIDE.items()
+        words: [_slowed(history, seed) for seed in seeds(min(rounds, 3))] for words, history in SIDE_BY_SIDE.items()
     }
     yield _side_by_side("incidents-detect-slow", "2 % of calls ten times as slow", made)
     yield Figure("incidents-found", f"faults found within {AFTER} windows", [len(known) / len(found)], unit="of 1")
@@ -116,7 +116,7 @@ def _traffic(rounds: int) -> Iterator[Figure]:
     """Yield false pages and tickets of the traffic check, and how long half of the calls are gone before it says so."""
     keys, found = series(2, region=4), []
     for name, world in VOLUMES.items():
-        for seed in range(rounds):
+        for seed in seeds(rounds):
             rng = np.random.default_rng((seed, 41))
             grid = make_volume_grid(rng, world(rng, WEEK, float(rng.choice([60, 600, 1500]))), keys)
             found += [(severity_of(grid, each), name) for each in find_traffic(grid).incidents]
@@ -129,7 +129,7 @@ def _traffic(rounds: int) -> Iterator[Figure]:
             unit="per month", absolute=f"{len(seen)} ({', '.join(sorted(set(seen))) or 'none'}); at most {upper:.2f} with 95 %",
         )  # fmt: skip
     for history in (*HISTORIES, 3 * DAY):
-        took = [_halved(history, seed) for seed in range(2 * rounds)]
+        took = [_halved(history, seed) for seed in seeds(2 * rounds)]
         yield Figure(f"incidents-traffic-detect-{history}", f"windows until half of the calls gone is found, {history} min of history", took, unit="windows")  # fmt: skip
 
 

@@ -112,8 +112,9 @@ def _moved(factor: float, cohort: str = "") -> Incident:
         traffic = served(rng)
         rows = np.array([is_member(key, "", cohort) for key in traffic.keys])
         inside = np.ix_(rows, np.arange(HISTORY, MINUTES))
+        rate = traffic.failures[inside] / np.maximum(traffic.calls[inside], 1)
         traffic.calls[inside] = rng.poisson(traffic.calls[inside] * factor)
-        traffic.failures[:] = np.minimum(traffic.failures, traffic.calls)
+        traffic.failures[inside] = rng.binomial(traffic.calls[inside].astype(int), rate)
         return timed(rng, traffic)
 
     return Incident(f"calls x {factor:g}, {cohort or 'all'}", ("traffic.",), "", cohort, build, ("traffic",))

@@ -132,9 +132,12 @@ def too_few_in(names: Sequence[str], words: str) -> str:
 def rate_floor(scan: SpanScan, length: int, place: int = 0) -> float:
     """Return the smallest rate over the last *length* windows at *place* that would have been reported; NaN where none would.
 
-    The last look at a long span may be an eighth of it old, so that part of the trials is excluded.
+    The last look at a long span may be an eighth of it old, so that part of the trials is excluded. Where short bursts are usual, the rise must
+    be larger than they are, or the span longer.
     """
     length = min(length, scale_of(length))
+    if scan.opening is not None and length <= scan.opening.steps:
+        length = min(length, 2)  # the alarm of the second window decides whether it is a known burst
     seen = length - max(1, length // 8) + 1 if length > 8 else length
     spans = scan.latest(length, place)
     trials = spans.trials * seen / length
@@ -166,7 +169,7 @@ def _hits_needed(scan: SpanScan, length: int, place: int, trials: float, *, leas
 
     With *least_ln* that is the required evidence over the past, instead of the price of a look.
     """
-    spans = scan.latest(length, place)
+    spans, opening = scan.latest(length, place), scan.opening
     past_rate = spans.past_hits / spans.past_trials if spans.past_trials else 0.0
     dispersion = np.asarray(spans.dispersion)
 
@@ -177,6 +180,7 @@ def _hits_needed(scan: SpanScan, length: int, place: int, trials: float, *, leas
             return float(rise_ln_e(counted, tried, *known, dispersion, least=2.0)) >= least_ln
         rise = float(rise_ln_e(counted, tried, *known, dispersion)) - float(scan.price(length, place))
         by_past = rise >= 0 and hits / trials - past_rate >= scan.rule.min_rise and length > 1 and spans.is_mature
+        by_past = by_past and (opening is None or length > opening.steps or hits > opening.hits)
         is_few = trials < scan.rule.objective_trials
         if by_past or (is_few and length == 1):
             return by_past

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.panel import Panel
 
-_USEFUL = 0.2
+_USEFUL, _RARE = 0.2, 0.1
 _TAIL = 0.01
 
 
@@ -82,12 +82,16 @@ def _bounds(panel: Panel, slow: SlowCalls, needed_s: float) -> Iterator[Above]:
 
 
 def _needed_s(panel: Panel, slow: SlowCalls) -> float | None:
-    """Return the mean of the slowest 1 % that would be reported; the usual one is that of the time without slow spans, if there is any."""
+    """Return the mean of the slowest 1 % that would be reported.
+
+    The usual one is that of the time without slow spans. Where these fill more than `_RARE` of the time, slow calls are usual, too: which of
+    them are told apart as spans may be another choice once there are slower calls.
+    """
     usual = np.ones(panel.axis.size, dtype=bool)
     for span in slow.spans:
         end = panel.axis.size if span.end_ns is None else panel.axis.index(span.end_ns - 1) + 1
         usual[panel.axis.index(span.start_ns) : end] = False
-    if not panel.calls[:, usual].any():
+    if usual.mean() < 1 - _RARE or not panel.calls[:, usual].any():
         usual[:] = True
     tail = split_tail(panel.latency[:, usual].sum(axis=(0, 1)), panel.phase_sums_s[:, :, usual].sum(axis=(0, 2)))
     return None if tail is None else max(MIN_RATIO * tail.shortfall_s, tail.shortfall_s + MIN_RISE_S)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.diagnose.cover import Cover, find_cover
-from radiosonde.diagnose.spans import Mask, SpanScan
+from radiosonde.diagnose.spans import Mask, Opening, SpanScan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -192,16 +192,30 @@ class Replay:
         size = self.scan.size
         return next((each for each in reversed(self.incidents) if each.closed is None and each.opened >= size), None)
 
+    @property
+    def opening(self) -> Opening | None:
+        """What a rise that begins now must exceed to be opened by its alarm, as in `_opened`; None where too few bursts are known."""
+        first = self.scan.size - self.scan.month_steps
+        ended = [each for each in self.incidents if each.closed is not None and each.recovered is not None]
+        short = [
+            each for each in ended if each.onset >= first and (each.recovered or 0) - each.onset <= self.burst_steps
+        ]
+        if len(short) < 2:
+            return None
+        hits = sorted(each.hits for each in short)[-2]
+        return Opening(_LARGER * hits, _LONGER * max((each.closed or 0) - each.onset for each in short))
+
     def settled_scan(self) -> SpanScan:
         """Return the scan, without the masks of the time since a recovery that the last look found.
 
         That time stays masked for later looks; but it is known to be healthy, and detection floors of the present are about it.
         """
         scan = self.scan
+        scan.opening = self.opening
         over = {index for index, each in enumerate(self.incidents) if each.closed == scan.size - 1}
         if not over:
             return scan
-        made = SpanScan(scan.members, scan.raw_hits, scan.raw_trials, scan.month_steps, scan.rule)
+        made = SpanScan(scan.members, scan.raw_hits, scan.raw_trials, scan.month_steps, scan.rule, scan.opening)
         recovered = {index: self.incidents[index].recovered for index in over}
         made.set_masks([mask._replace(end=recovered.get(index, mask.end)) for index, mask in self._masks], 0)
         return made
@@ -258,7 +272,7 @@ class Replay:
     def _opened(self, new: Incident) -> int:
         """Return the look that opens *new*: its alarm, or the step at which it outlasts the second longest known burst of that size."""
         step = new.alarm.step
-        if new.alarm.is_objective:
+        if new.alarm.is_above:
             return step
         known = [
             former
@@ -340,6 +354,7 @@ def replay(
 ) -> tuple[list[Incident], int]:
     """Return the result of one run over *scan*: the incidents, bursts included, and the number of checked steps."""
     made = Replay(scan, places, burst_steps, starts).run()
+    scan.opening = made.opening
     return made.incidents, made.looked
 
 

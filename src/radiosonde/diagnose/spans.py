@@ -78,6 +78,7 @@ class Alarm(NamedTuple):
         past_rate: rate of the place before; NaN where it has no past.
         is_objective: the objective decided, not the past.
         objective: the objective of the place; above 1 for none.
+        is_above: the objective is passed as well, whichever decided.
     """
 
     step: int
@@ -90,6 +91,7 @@ class Alarm(NamedTuple):
     past_rate: float
     is_objective: bool
     objective: float = _NO_OBJECTIVE
+    is_above: bool = False
 
 
 class Latest(NamedTuple):
@@ -100,6 +102,18 @@ class Latest(NamedTuple):
     past_trials: float
     dispersion: float
     is_mature: bool
+
+
+class Opening(NamedTuple):
+    """What a rise must exceed to be reported although rises like it come and go.
+
+    Attributes:
+        hits: its events; of fewer, it is taken for one of the known bursts.
+        steps: or its length, in windows.
+    """
+
+    hits: float
+    steps: int
 
 
 class Candidates(NamedTuple):
@@ -143,6 +157,7 @@ class SpanScan:
         trials: trials, same shape.
         month_steps: steps in 28 days.
         rule: criteria of a rise.
+        opening: what a rise must exceed, beside its price, to be reported; None for nothing.
     """
 
     members: NDArray[np.bool_]
@@ -150,6 +165,7 @@ class SpanScan:
     trials: Numbers
     month_steps: float
     rule: Rule
+    opening: Opening | None = None
     raw_hits: Numbers = field(init=False)
     raw_trials: Numbers = field(init=False)
     size: int = field(init=False)
@@ -350,6 +366,7 @@ class SpanScan:
             float(spans.past_hits[index] / spans.past_trials[index]) if known else float("nan"),
             is_objective,
             float(objective[index]),
+            bool(by_objective[index] >= 0),
         )
 
     def _over_past(self, spans: Candidates, length: int) -> Numbers:

@@ -40,6 +40,9 @@ _UNSEEN_WEEKDAY = float(np.log(4.0))
 _LEAST_SHORT, _LEAST_LONG = 0.7, 0.45
 """Least size of the usual error, in units of counting one step: of the worst of a short span, and of the median of a long one."""
 
+_MARGIN, _MARGIN_OF_COURSE = 1.3, 1.5
+"""Usual errors of a forecast beyond the limit at which a change is seen nine times in ten; the course of a few days errs more."""
+
 _CHUNK = 1440
 _BACK, _NEAR, _PLATEAU = 3, 0.35, 0.35
 _DAY_NS, _FINE_NS = 86_400_000_000_000, 600_000_000_000
@@ -225,7 +228,7 @@ def scan_track(tracks: tuple[Track, ...], change: Change, step_ns: int) -> Scann
         end = min(cursor + min(max(cursor, 64), _CHUNK), size)
         looks = _looks(tracks, free, cursor, end)
         scales = [_scale(part, look, tracks[0].pace) for part, look in zip(errors, looks, strict=True)]
-        alarm = _first(looks, scales, change, floors, known=forecasts)
+        alarm = _first(looks, scales, change, floors, known=forecasts, needs_course=tracks[0].pace.needs_course)
         last = size if alarm is None else alarm[0] + 1
         for part, values in zip(errors, looks, strict=True):
             kept = values.units[
@@ -355,7 +358,7 @@ def _scale(parts: list[Numbers], look: _Look, pace: Pace) -> _Scale:
 
 
 def _first(
-    looks: list[_Look], scales: list[_Scale], change: Change, floors: Numbers, *, known: int
+    looks: list[_Look], scales: list[_Scale], change: Change, floors: Numbers, *, known: int, needs_course: bool
 ) -> tuple[int, int, float, float] | None:
     """Return the first alarm (position, sign, depth, deviations) of *looks*; put into *floors* the least change that each sees at its end."""
     best: tuple[int, int, float, float] | None = None
@@ -363,7 +366,8 @@ def _first(
         least = change.fall if look.sign < 0 else change.rise
         limit = np.maximum(np.maximum(least, look.least), scale.limit(look.unit))
         if np.isfinite(look.away[-1:]).any() and np.isfinite(scale.size):
-            floors[index] = limit[-1] + (1.3 * scale.size - scale.middle) * look.unit[-1]
+            margin = _MARGIN_OF_COURSE if needs_course else _MARGIN
+            floors[index] = limit[-1] + (margin * scale.size - scale.middle) * look.unit[-1]
         if known < MIN_FORECASTS:
             continue
         passed = np.flatnonzero(np.nan_to_num(look.away, nan=-1.0) >= limit)

@@ -36,6 +36,8 @@ LEAST_LN_E = 9.0
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 _TRIES = 32
 _TELLING = 4
+_HALVINGS, _SILENCE_MARGIN = 6, 1.025
+"""Halvings of the interval of the floor, and how much longer a silence is for nine in ten to be reported; the last label before it is a matter of chance."""
 _BLOCKS = 12
 _GROUPS = 512
 _LEAST_EXPECTED = 20.0
@@ -165,13 +167,19 @@ def _silence_floor(cells: _Cells, gaps: Array, tried: Sequence[_Fit], base_s: fl
     enough = [index for index, fit in enumerate(tried) if fit.ln_e_if_silent >= LEAST_LN_E][:_TELLING]
     if not enough:
         return float("nan")
-    for silence in np.linspace(0.5, 1.0, 11)[:-1] * gaps[enough[0]]:
-        left = _expected(cells, cells.span_s - silence) / np.maximum(cells.expected, 1e-12)
+
+    def is_reported(silence_s: float) -> bool:
+        left = _expected(cells, cells.span_s - silence_s) / np.maximum(cells.expected, 1e-12)
         silent = cells._replace(counts=cells.counts * np.minimum(left, 1.0))
-        fits = _tries(silent, cells.span_s - gaps[enough], base_s, looks)
-        if max(fit.ln_e for fit in fits) >= LEAST_LN_E:
-            return float(silence)
-    return float(gaps[enough[0]])
+        return max(fit.ln_e for fit in _tries(silent, cells.span_s - gaps[enough], base_s, looks)) >= LEAST_LN_E
+
+    low, high = 0.5 * float(gaps[enough[0]]), float(gaps[enough[0]])
+    if is_reported(low):
+        return low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_reported(middle) else (middle, high)
+    return _SILENCE_MARGIN * high
 
 
 class _Fit(NamedTuple):
