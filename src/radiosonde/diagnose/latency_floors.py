@@ -85,7 +85,7 @@ def _needed_s(panel: Panel, slow: SlowCalls) -> float | None:
     """Return the mean of the slowest 1 % that would be reported.
 
     The usual one is that of the time without slow spans. Where these fill more than `_RARE` of the time, slow calls are usual, too: which of
-    them are told apart as spans may be another choice once there are slower calls.
+    them count as spans may change once there are slower calls.
     """
     usual = np.ones(panel.axis.size, dtype=bool)
     for span in slow.spans:

@@ -194,7 +194,7 @@ class Replay:
 
     @property
     def opening(self) -> Opening | None:
-        """What a rise that begins now must exceed to be opened by its alarm, as in `_opened`; None where too few bursts are known."""
+        """Limits of a rise that begins now to be opened, as in `_opened`; None where too few bursts are known."""
         first = self.scan.size - self.scan.month_steps
         ended = [each for each in self.incidents if each.closed is not None and each.recovered is not None]
         short = [

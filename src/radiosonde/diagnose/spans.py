@@ -105,7 +105,7 @@ class Latest(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """What a rise must exceed to be reported although rises like it come and go.
+    """Limits that a rise must exceed, either of them, to be reported where short bursts are usual.
 
     Attributes:
         hits: its events; of fewer, it is taken for one of the known bursts.
