@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import radiosonde
@@ -84,9 +85,6 @@ class RequestMiddleware:
             request.leave()
 
 
-_PAGES = frozenset({"fastapi.applications", "starlette.staticfiles"})
-"""Modules of endpoints that are the framework's own: the documentation, its schema, files."""
-
 _LAST = frozenset({"http.response.body", "http.response.pathsend"})
 """Messages that may be a response's last."""
 
@@ -109,11 +107,19 @@ async def _send_last(send: Send, message: Message, scope: Scope, request: Observ
 
 def _end(scope: Scope, request: ObservedRequest, error: BaseException | type[BaseException] | str | int) -> None:
     """End a request; one that a page of the framework's own answered is none of a model's."""
-    endpoint = scope.get("endpoint")
-    if getattr(endpoint, "__module__", "") in _PAGES:
+    if _is_page(scope.get("endpoint")):
         request.drop()
     else:
         request.end(scope["method"], _path(scope, request), error)
+
+
+def _is_page(endpoint: object) -> bool:
+    """Return whether an endpoint is the framework's own: FastAPI's documentation and its schema, or an application of static files."""
+    kind = type(endpoint)
+    if kind is FunctionType:
+        return endpoint.__module__ == "fastapi.applications"
+    # A mounted application is the endpoint of the requests that none of its routes took: these count.
+    return any(base.__module__ == "starlette.staticfiles" for base in kind.__mro__)
 
 
 def watching(app: App) -> App:

@@ -260,6 +260,30 @@ def test_pages_of_the_framework_are_no_models(rs, tmp_path):
     assert counted(rs) == {"GET /docs/mine": (1, {})}
 
 
+class Pages(StaticFiles):
+    """Files of a single-page application, as users subclass them."""
+
+
+@pytest.mark.parametrize(
+    ("mounted", "expected"),
+    [
+        (lambda _: fastapi.FastAPI(), {"GET (no route)": (1, {})}),
+        (lambda _: type("Own", (fastapi.FastAPI,), {})(), {"GET (no route)": (1, {})}),
+        (lambda _: Starlette(), {"GET (no route)": (1, {})}),
+        (lambda folder: StaticFiles(directory=folder), {}),
+        (lambda folder: Pages(directory=folder), {}),
+    ],
+    ids=["FastAPI", "subclass of FastAPI", "Starlette", "files", "subclass of files"],
+)
+def test_a_path_that_a_mounted_application_lacks_is_counted(rs, tmp_path, mounted, expected):
+    """As one that the application itself lacks is; files are no models, whether or not they exist."""
+    app = fastapi.FastAPI()
+    app.mount("/sub", mounted(tmp_path))
+    rs.instrument_app(app)
+    ask(app, "/sub/nope")
+    assert counted(rs) == expected
+
+
 # Flask ---------------------------------------------------------------------------------------------------------------
 
 
