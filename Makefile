@@ -65,7 +65,9 @@ check: .venv/.ready ## format, lint, import contracts, types, documentation; cha
 	$(RUN)mypy
 	$(RUN)mypy tests/typing
 	$(RUN)pyright
-	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict --quiet
+	@# Not --quiet: it hides warnings from --strict.
+	@mkdir -p build
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict > build/mkdocs.log 2>&1 || { cat build/mkdocs.log; exit 1; }
 
 fmt: .venv/.ready ## format and fix what can be fixed
 	$(RUN)ruff check --fix .

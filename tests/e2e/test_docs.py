@@ -25,6 +25,7 @@ WALKED = (
     "baselines.md",
     "bench.md",
     "canary.md",
+    "diagnose.md",
     "incidents.md",
     "runbooks.md",
     "tutorials/",

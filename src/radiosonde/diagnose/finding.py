@@ -1,6 +1,6 @@
 """The result of a diagnosis: findings, notes and skipped checks, as frozen values with a JSON form.
 
-The JSON form is documented in ``docs/diagnose.md`` and versioned by `SCHEMA`: fields are added, never renamed. Times
+The JSON form is documented in ``docs/reference/diagnosis.md`` and versioned by `SCHEMA`: fields are added, never renamed. Times
 are integer nanoseconds since the Unix epoch (event time) with an ISO 8601 twin for people.
 """
 

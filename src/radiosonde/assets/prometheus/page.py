@@ -37,7 +37,7 @@ a model has anyway. One round:
 | processes: deployed thrice a day, nightly and hourly jobs, office hours, scaled to nothing | every minute | 0 | 1.2 |
 | features: both versions of the flight year, March to December, 14 features | every half hour | 0 | 20.4 |
 
-Incidents that `radiosonde watch` finds page too; [their false alarms](diagnose.md) are measured apart.
+Incidents that `radiosonde watch` finds page too; [their false alarms](explanation/statistics.md) are measured apart.
 
 | alert | tier | says |
 |---|---|---|
