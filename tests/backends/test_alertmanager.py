@@ -46,7 +46,8 @@ def manager(engines, require_program) -> Iterator[tuple[str, dict[str, Hook]]]:
     program, port = require_program("prometheus-alertmanager"), free_port()
     document = yaml.safe_load(alertmanager.make(AssetOptions())[0].content)
     for route in (document["route"], *document["route"]["routes"]):
-        route |= {"group_wait": "1s", "group_interval": "1s"}
+        # Not shorter: Alertmanager applies an inhibition a moment after it has the alert that inhibits, on a busy machine a second.
+        route |= {"group_wait": "4s", "group_interval": "1s"}
     with hook() as page, hook() as ticket, hook() as shown:
         receivers = {"radiosonde-page": page, "radiosonde-ticket": ticket, "radiosonde-shown": shown}
         document["receivers"] = [
@@ -130,4 +131,5 @@ def test_all_faults_of_a_service_are_one_page_for_each_model(alerts, manager):
         )
 
     expected = Counter(("radiosonde-page" if model in paged else "radiosonde-ticket", model) for model in models)
-    wait_for(lambda: groups() == expected, f"one notification of each of {expected}")
+    wait_for(lambda: groups().total() >= expected.total(), f"one notification of each of {expected}")
+    assert groups() == expected

@@ -112,7 +112,9 @@ def test_one_pair_is_its_row():
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [{1.0, 2.0, 3.0}, frozenset("abc"), {"a": 1, "b": 2, "k": 3}.keys()], ids=["set", "frozen set", "keys"])
+@pytest.mark.parametrize(
+    "value", [{1.0, 2.0, 3.0}, frozenset("abc"), {"a": 1, "b": 2, "k": 3}.keys()], ids=["set", "frozen set", "keys"]
+)
 def test_a_set_of_values_is_no_row(value):
     """It has no order, so its values are of no feature."""
     assert counted(value, answers="p", reference=REFERENCE) == (1, [], {losses.FEATURES_UNREADABLE: 1})
