@@ -1,4 +1,4 @@
-"""Locks, threads and waits of the operating system, independent of monkey-patching.
+"""Locks, threads, waits and reads of the operating system, independent of monkey-patching.
 
 gevent and eventlet replace those of the standard library by ones that switch to other greenlets of the same thread, before
 Radiosonde is imported or afterwards. Radiosonde's threads must be real threads, or their waits would stop every greenlet of the server; and
@@ -21,6 +21,11 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, ModuleType
 from typing import Any, Protocol
 
+try:
+    from posix import read  # eventlet's own in `os` waits where nothing is to be read, on a non-blocking descriptor too
+except ImportError:  # Windows
+    from os import read
+
 __all__ = [
     "Empty",
     "LockType",
@@ -31,6 +36,7 @@ __all__ = [
     "allocate_lock",
     "get_ident",
     "has_other_threads",
+    "read",
     "sleep",
     "start_thread",
     "wait_for",

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from radiosonde._native import read
+
 _READ_BYTES = 4096
 
 
@@ -50,7 +52,7 @@ class PendingSignals:
         found: set[int] = set()
         if self._pid == os.getpid():
             with suppress(OSError):  # BlockingIOError: none has
-                while part := os.read(self._read, _READ_BYTES):
+                while part := read(self._read, _READ_BYTES):
                     found.update(part)
         return found
 
