@@ -148,12 +148,12 @@ class Pipeline:
         if consumer is not None and consumer.ring is writer.ring:
             consumer.attach(writer)
             return
+        deliver_at_any_end()  # before anything is registered: at the end of the stack it raises
         self._release_rings()
         consumer = RingConsumer.of_writer(writer, self.reference_for(writer.recorder))
         # No lock: a signal handler or finaliser whose first prediction interrupts this one attaches a writer too.
         self._by_nonce[writer.ring.nonce] = consumer
         self._ring_consumers.append(consumer)
-        deliver_at_any_end()
         if self.health is not None:
             with self.guard("watch_loop"):
                 self.health.watch_running_loop()

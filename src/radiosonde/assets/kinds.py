@@ -43,7 +43,7 @@ SUBJECT_OF_ALERT: Final[dict[str, str]] = {
 """By alert."""
 
 KINDS: Final[dict[str, KindText]] = {
-    "data": KindText("features", "the input changed: another unit, missing values, unseen categories, a stuck value, values far out of range", ("features",)),
+    "data": KindText("features", "the input changed: another unit, missing values, unseen categories, a stuck value, values far out of range", ("features", "feature_cells")),
     "version": KindText("canary", "one model version (or one cohort of it) fails, or is wrong, more often than before or than the others", ("failures", "tail_latency", "labels")),
     "cohort": KindText("cohort", "one cohort (of one or several dimensions) fails, in all versions", ("failures",)),
     "errors": KindText("failures", "calls fail in all versions and cohorts, except those listed as unaffected", ("failures",)),

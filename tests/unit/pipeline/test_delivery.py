@@ -14,7 +14,7 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from radiosonde.export import waiting
+from radiosonde.export import otlp_exporter, waiting
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.writer import StoreWriter
 from radiosonde.testing import fly
@@ -173,7 +173,7 @@ def attribute_of(record, name):
 def test_sketches_beyond_the_bound_are_lost_by_name(otlp, monkeypatch):
     """Windows with undelivered sketches are dropped from the oldest on; those that wait at the end count too."""
     monkeypatch.setattr(waiting, "WAITING_BYTES", 2)
-    monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
+    monkeypatch.setattr(otlp_exporter, "held_bytes", lambda _: 1)
     otlp(f"http://127.0.0.1:{free_port()}")
     with fly(otlp=True) as rs:
         predict = observed(rs)

@@ -18,7 +18,7 @@ ROWS = (
     ("Does it fail, and for whom?", ("failures", "cohorts", "errors")),
     ("Is it slow, and in which phase?", ("latency", "tail")),
     ("Is the canary worse than the stable version?", ("canary",)),
-    ("Did the features change?", ("drift",)),
+    ("Did the features change?", ("drift", "quantiles")),
     ("Did the answers change?", ("classes", "confidence", "predicted_values")),
     ("Are the answers right, and do labels come?", ("quality", "calibration", "labels", "label_lag")),
     ("Is it the host?", ("health",)),
