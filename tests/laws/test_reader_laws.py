@@ -52,6 +52,7 @@ def make_ordinary(count: int) -> list[Window]:
     for hour in range(count):
         wind = rng.integers(0, 50, 6).tolist()
         features = make_features(reference, {"wind": wind}, {("wind", "kll_double"): bytes([hour])})
+        features = replace(features, row_fingerprint=2**64 - 1 - hour)
         window = make_window(features=features, latency=make_latency(rng.exponential(0.01, hour + 1).tolist()))
         made.append(replace(window, start_ns=hour * HOUR_NS, end_ns=(hour + 1) * HOUR_NS, process=f"p{hour % 2}"))
     return made

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from radiosonde.model.fields import BUCKETS, TEXT, DeclaredField, Stored, axis_size, naming
 from radiosonde.store.documents import ColumnDocument, FieldLocation, places
 from radiosonde.store.rows import PACKED_COLUMNS, unpacked
-from radiosonde.store.shapes import SHAPES, Plain, Shape
+from radiosonde.store.shapes import CASTS, SHAPES, Plain, Shape
 
 if TYPE_CHECKING:
     import duckdb
@@ -119,12 +119,8 @@ def field_values(place: FieldLocation, columns: Mapping[str, Any], values: Value
 
 
 def _cells(field: DeclaredField, column: list[Any]) -> list[Any]:
-    cast = _plain_decoder(field)
+    cast = CASTS.get(field.dtype, int)
     return [_default(field) if cell is None else cast(cell) for cell in column]
-
-
-def _plain_decoder(field: DeclaredField) -> Callable[[Any], Any]:
-    return {TEXT: str, "bool": bool, "float64": float}.get(field.dtype, int)
 
 
 def _unpacked(place: FieldLocation, column: list[Any], values: Values) -> list[Any]:

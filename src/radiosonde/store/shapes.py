@@ -32,13 +32,14 @@ Target = dict[str, Any]
 Span = tuple[int, int]
 """First and end bucket of a document's trimmed tables."""
 
-_CASTS: Mapping[str, Callable[[Any], Any]] = {
+CASTS: Mapping[str, Callable[[Any], Any]] = {
     INT: int,
     UINT: lambda word: int(word) % WORD,  # SQLite holds it as a signed integer
     FLOAT: float,
     "bool": bool,
     TEXT: str,
 }
+"""Values of cells and of plain entries of documents, by the type of their field."""
 
 
 class Shape:
@@ -91,7 +92,7 @@ class Plain(Shape):
         return self.decode(document[self.name], values)
 
     def _decoder(self) -> Callable[[Any, Mapping[str, Any]], Any]:
-        field, cast = self.field, _CASTS.get(self.field.dtype, int)
+        field, cast = self.field, CASTS.get(self.field.dtype, int)
         if field.keys:
             return lambda found, _: {name: cast(value) for name, value in found.items()}
         if not field.axes:
@@ -409,7 +410,7 @@ HEADS: Mapping[Stored, type[Shape]] = {
 
 def plain(field: DeclaredField) -> Callable[[Any], Any]:
     """Return the function that converts a value of *field* for JSON."""
-    cast = _CASTS.get(field.dtype, int)
+    cast = CASTS.get(field.dtype, int)
     if field.keys:
         return lambda value: {name: cast(held) for name, held in value.items()}
     if not field.axes:
