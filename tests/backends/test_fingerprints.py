@@ -13,26 +13,18 @@ import radiosonde as rs
 from radiosonde.forensics.sql import CLICKHOUSE, query
 from tests import fingerprint_oracle as oracle
 
-chdb = pytest.importorskip("chdb", reason="needs chdb; `make test-backends` has it")
-
 TEXTS = ["UA", "", "7", "-7", "007", "0.5", "-12.25", "1.0", "-0", "größe", "it's", "\\", "a\nb", "123456789012345678", "1234567890123456789",
          "0.12345678901234", "0.123456789012345", "99999999999.125", "0.1", "0.7", "1e5", "nan", None]  # fmt: skip
 NUMBERS = [0.0, -0.0, 0.1, -2.5, 5e-324, 1.7e308, float("inf"), float("-inf"), float("nan"), None, 2.0**53]
 
 
 @pytest.fixture(scope="module")
-def ask():
+def ask(clickhouse_engine):
     """Return what answers a query with rows."""
-    from chdb.session import Session
-
-    session = Session()
     for statement in CLICKHOUSE.split(";\n"):
         if statement.strip():
-            session.query(statement)
-    yield lambda text: [
-        json.loads(line) for line in session.query(text, "JSONCompactEachRow").bytes().decode().splitlines()
-    ]
-    session.close()
+            clickhouse_engine.run(statement)
+    return lambda text: [json.loads(line) for line in clickhouse_engine.run(text, "JSONCompactEachRow").splitlines()]
 
 
 def as_table(path, kinds: dict[str, str], table: pa.Table) -> str:
