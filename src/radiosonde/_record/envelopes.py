@@ -52,10 +52,10 @@ def rows_within(fields: Mapping[Any, Any], known: frozenset[str], width: int) ->
         known: names of the features.
         width: number of features.
     """
-    found = [
-        each
-        for each in contents(fields)
-        if (each.width == width if each.names is None else not known.isdisjoint(each.names))
+    held = list(contents(fields, known))
+    # Names are evidence; a list of as many values, such as the index of as many rows, is a candidate only without any.
+    found = [each for each in held if each.names is not None and not known.isdisjoint(each.names)] or [
+        each for each in held if each.names is None and each.width == width
     ]
     if (
         len(found) > 1
@@ -72,17 +72,17 @@ def only_batch(fields: Mapping[Any, Any]) -> Content | None:
     return found[0] if len(found) == 1 else None
 
 
-def contents(fields: Mapping[Any, Any], depth: int = DEPTH) -> Iterator[Content]:
-    """Yield the containers in *fields*, and in mappings and objects among them, that may hold rows."""
+def contents(fields: Mapping[Any, Any], known: frozenset[str] = frozenset(), depth: int = DEPTH) -> Iterator[Content]:
+    """Yield the containers in *fields*, and in mappings and objects among them, that may hold rows; names of *known* features come first."""
     entries = [each for each in islice(items_of(fields.values()), FIELDS) if type(each) not in PLAIN]
-    labels = [list(each) for each in entries if _is_labels(each)]
+    labels = sorted((list(each) for each in entries if _is_labels(each)), key=known.isdisjoint)
     for entry in entries:
         form = recognise(entry)
         if form in (Form.MAPPING, Form.OBJECT):
             inner = fields_of(entry, form)
             yield Content(entry, feature_names(inner), len(inner), None)
             if depth > 1:
-                yield from contents(inner, depth - 1)
+                yield from contents(inner, known, depth - 1)
         elif not _is_labels(entry):
             found = _content(entry, form, labels)
             if found is not None:

@@ -215,6 +215,10 @@ class InputWriter:
                 return self.write(inner, slot, index)
             if table is None or known.isdisjoint(table.names or ()):
                 inner = flat_content(fields, known)
+                if inner is None and table is not None and self._places(table) is None:
+                    inner = self._named.batch_in(
+                        fields
+                    )  # as many rows as entries beside them: names, an index, weights
                 if inner is not None:
                     return self.write(inner, slot, index)
             if table is not None:

@@ -22,6 +22,7 @@ FRAME = pd.DataFrame(
     {"a": [5.0, 500.0, -1.0, 7.0, 8.0], "b": [50.0, 5.0, 99.0, 7.0, 3.0], "k": ["1", "0", "new", "3", "3"]},
     index=["v", "w", "x", "y", "z"],
 )
+SQUARE = FRAME.head(3)
 DICTS = FRAME.to_dict("records")
 LISTS = FRAME.to_numpy(dtype=object).tolist()
 ANSWERS = list("pqppq")
@@ -182,6 +183,24 @@ def test_a_row_in_an_envelope_is_one_row():
         assert counted(value, answers="p", reference=REFERENCE) == one
     rows = [{"id": place, "row": row} for place, row in enumerate(DICTS)]
     assert counted(rows, reference=REFERENCE) == counted(FRAME, reference=REFERENCE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"request": SQUARE.to_dict("split")},
+        {"request": SQUARE.to_dict("tight")},
+        SQUARE.to_dict("split"),
+        {"ids": [7, 8, 9], "names": ["b", "a", "k"], "ndarray": SQUARE[["b", "a", "k"]].to_numpy().tolist()},
+        {"weights": [0.5, 0.1, 0.4], "instances": SQUARE.to_dict("records")},
+    ],
+    ids=["split", "tight", "split as the input", "names beside lists", "rows by name"],
+)
+def test_as_many_rows_as_features_are_read_by_their_names(value):
+    """The index is a list of as many values as a row has, and no row."""
+    assert counted(value, answers=ANSWERS[:3], reference=REFERENCE) == counted(
+        SQUARE, answers=ANSWERS[:3], reference=REFERENCE
+    )
 
 
 def test_one_answer_to_a_list_of_rows_leaves_one_row():
