@@ -22,7 +22,7 @@ from radiosonde._agent.agent_exports import AgentExports
 from radiosonde._guard import Guard
 from radiosonde._pipeline.delivery import Delivery
 from radiosonde._settings import Settings
-from radiosonde.export import waiting
+from radiosonde.export import otlp_exporter, waiting
 from radiosonde.reference.profile import Reference
 from radiosonde.store.reader import Interval, StoreReader
 from radiosonde.store.totals import read_cumulative_state
@@ -206,7 +206,7 @@ def test_beyond_the_bound_delivered_and_dropped_are_what_was_produced(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setattr(waiting, "WAITING_BYTES", 5)
-    monkeypatch.setattr(waiting, "held_bytes", lambda _: 1)
+    monkeypatch.setattr(otlp_exporter, "held_bytes", lambda _: 1)
     monkeypatch.setattr(agent_exports, "REST_NS", 0)
     guard, sink, lots = Guard(reraise=True), OtlpSink(), range(20)
     # Without a reference, sketches wait for an hour of rows.
