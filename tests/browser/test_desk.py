@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,12 +9,12 @@ import pytest
 
 from radiosonde.store import StoreWriter
 from tests.browser.conftest import MODELS, served
+from tests.e2e._receivers import wait_for
 from tests.factories import START_NS
 from tests.unit.desk.stores import MINUTE_NS, service
 from tests.unit.store.strategies import make_part
 
 pytestmark = pytest.mark.slow
-DEADLINE_S = 120.0
 PAGES = {
     "fleet": "/",
     "model": "/model?name=model-0&last=all",
@@ -23,17 +22,6 @@ PAGES = {
     "stores": "/stores",
     "missing": "/model?name=gone",
 }
-
-
-def until(what, condition):
-    """Wait until *condition* returns something true, and return that."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {DEADLINE_S:g} s: {what}")
 
 
 def ask(browser, script, *arguments):
@@ -62,9 +50,9 @@ def ready(desk, chromium):
     """Return the browser once every model has been diagnosed."""
     resize(chromium, 1200)
     chromium.get(f"{desk}/")
-    until(
-        "all models diagnosed",
+    wait_for(
         lambda: ask(chromium, "return document.querySelectorAll('tr[data-name]').length") == MODELS,
+        "all models diagnosed",
     )
     faults_of(chromium)
     return chromium
@@ -78,7 +66,7 @@ def go(browser, desk, page):
     else:
         browser.get(desk + PAGES[page])
     if page == "model":
-        until("charts", lambda: ask(browser, "return document.documentElement.dataset.charts"))
+        wait_for(lambda: ask(browser, "return document.documentElement.dataset.charts"), "charts")
 
 
 @pytest.mark.parametrize("page", list(PAGES))
@@ -112,13 +100,13 @@ def test_a_brush_zooms_all_charts_and_has_an_address(ready, desk):
     ActionChains(ready).move_to_element(over).move_by_offset(-width // 4, 0).click_and_hold().move_by_offset(
         width // 2, 0
     ).release().perform()
-    query = until(
-        "an address with a range",
+    query = wait_for(
         lambda: parse_qs(urlsplit(ready.current_url).query).get("from") and parse_qs(urlsplit(ready.current_url).query),
+        "an address with a range",
     )
     assert query["name"] == ["model-0"]
     assert query["from"] < query["to"]
-    until("charts", lambda: ask(ready, "return document.documentElement.dataset.charts"))
+    wait_for(lambda: ask(ready, "return document.documentElement.dataset.charts"), "charts")
     assert ask(ready, "return document.querySelector('input[name=from]').value") == query["from"][0]
     ready.back()
     assert "last=all" in ready.current_url
@@ -133,12 +121,12 @@ def test_the_pointer_reads_all_charts_at_once(ready, desk):
     over = ready.find_element("css selector", "figure[data-chart='traffic'] .u-over")
     ready.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
     ActionChains(ready).move_to_element(over).move_by_offset(40, 0).perform()
-    moments = until(
-        "values",
+    moments = wait_for(
         lambda: ask(
             ready,
             "return [...document.querySelectorAll('.readout')].map((e) => e.firstChild && e.firstChild.textContent).filter(Boolean)",
         ),
+        "values",
     )
     assert len(moments) >= 4
     assert len(set(moments)) == 1
@@ -161,7 +149,7 @@ def test_the_filter_and_the_keyboard(ready, desk):
     shown = ask(ready, "return document.querySelector('input[name=from]').value")
     ready.execute_script("document.activeElement.blur()")
     ActionChains(ready).send_keys("[").perform()
-    until("an earlier range", lambda: "from=" in ready.current_url)
+    wait_for(lambda: "from=" in ready.current_url, "an earlier range")
     assert ask(ready, "return document.querySelector('input[name=to]').value") == shown
 
 
@@ -175,7 +163,7 @@ def test_commands_are_copied_whole(ready, desk):
     command = ask(ready, "return arguments[0].parentElement.querySelector('code').textContent", button)
     assert command.startswith("radiosonde incident verify ")
     button.click()
-    said = until("an answer of the button", lambda: button.text in ("Copied", "Selected") and button.text)
+    said = wait_for(lambda: button.text in ("Copied", "Selected") and button.text, "an answer of the button")
     got = ready.execute_async_script(
         "navigator.clipboard.readText().then(arguments[0], () => arguments[0](String(getSelection())))"
     )
@@ -211,7 +199,7 @@ def test_an_open_page_follows_a_store_that_grows(chromium, tmp_path):
     resize(chromium, 1200)
     with served(path) as address:
         chromium.get(f"{address}/")
-        until("the first look", lambda: "No incident is open" in ask(chromium, "return document.body.textContent"))
+        wait_for(lambda: "No incident is open" in ask(chromium, "return document.body.textContent"), "the first look")
         chromium.execute_script("window.isTheSamePage = true")
         part = replace(make_part(200), errors={"ValueError": 150})
         more = [
@@ -219,6 +207,6 @@ def test_an_open_page_follows_a_store_that_grows(chromium, tmp_path):
             for minute in range(120, 150)
         ]
         StoreWriter(path, clock_ns=lambda: START_NS).write(more)
-        until("the incident", lambda: ask(chromium, "return document.querySelectorAll('.incident a').length"))
+        wait_for(lambda: ask(chromium, "return document.querySelectorAll('.incident a').length"), "the incident")
         assert ask(chromium, "return window.isTheSamePage")
         assert faults_of(chromium) == []

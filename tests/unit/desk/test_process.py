@@ -7,7 +7,6 @@ import os
 import pickle
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,22 +16,12 @@ from radiosonde.desk import LookingProcess
 from radiosonde.desk.board import Board, StoreState
 from radiosonde.desk.process import COMMAND, BoardChange
 from radiosonde.store import StoreWriter
+from tests.e2e._receivers import wait_for
 from tests.factories import START_NS
 from tests.unit.desk.stores import MINUTE_NS, client, looked, service
 from tests.unit.store.strategies import make_part
 
 DEADLINE_S = 200.0
-
-
-def until(what, condition):
-    """Wait until *condition* returns something true, and return that."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {DEADLINE_S:g} s: {what}")
 
 
 @pytest.fixture
@@ -51,7 +40,7 @@ def pid_of(looking):
 
 def test_the_process_follows_the_store_and_is_replaced(looking, tmp_path, monkeypatch):
     """The board has the model; new windows reach it when it is asked; a killed process is named on the page and started again."""
-    until("the first look", lambda: "delays" in looking.board.models and not looking.board.is_looking)
+    wait_for(lambda: "delays" in looking.board.models and not looking.board.is_looking, "the first look", DEADLINE_S)
     assert "/model?name=delays" in client(looking).get("/").text
     more = make_part(7, start_ns=START_NS + 30 * MINUTE_NS, end_ns=START_NS + 31 * MINUTE_NS)
     StoreWriter(tmp_path / "s.sqlite", clock_ns=lambda: START_NS).write([more])
@@ -60,10 +49,10 @@ def test_the_process_follows_the_store_and_is_replaced(looking, tmp_path, monkey
         looking.ask()
         return looking.board.models["delays"].series.end_ns == START_NS + 31 * MINUTE_NS
 
-    until("the new window", reaches)
+    wait_for(reaches, "the new window", DEADLINE_S)
     killed = pid_of(looking)
     os.kill(killed, signal.SIGKILL)
-    until("the end of the process", lambda: looking.board.problem)
+    wait_for(lambda: looking.board.problem, "the end of the process", DEADLINE_S)
     page = client(looking).get("/").text
     assert "the process that diagnoses has ended (exit code -9)" in page
     assert "radiosonde store compact" in page
@@ -74,7 +63,7 @@ def test_the_process_follows_the_store_and_is_replaced(looking, tmp_path, monkey
         looking.ask()
         return not looking.board.problem and pid_of(looking) != killed
 
-    until("another process", recovers)
+    wait_for(recovers, "another process", DEADLINE_S)
 
 
 def test_it_ends_when_the_desk_does(looking):
@@ -122,7 +111,7 @@ def test_a_process_that_fails_is_named_on_the_page(program):
     looking = LookingProcess([Path("/nowhere.sqlite")], command=["sh", "-c", program])
     looking.start()
     try:
-        until("the problem", lambda: looking.board.problem)
+        wait_for(lambda: looking.board.problem, "the problem", DEADLINE_S)
         assert "The last look failed" in client(looking).get("/").text
     finally:
         looking.stop()
