@@ -19,10 +19,10 @@
       document.body.dispatchEvent(new CustomEvent("look"));
     };
     events.addEventListener("look", update);
-    // A page that was opened while a look ended has missed its event.
-    let known = null;
+    // A change between the answer that made this page and the connection had no event.
+    let known = document.getElementById("look").dataset.number;
     events.addEventListener("ready", (event) => {
-      if (known !== null && known !== event.data) update();
+      if (known !== event.data) update();
       known = event.data;
     });
     setInterval(() => isWaiting && update(), 1000);
