@@ -28,6 +28,7 @@ converts it to one of the above.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from itertools import takewhile
@@ -53,6 +54,9 @@ PROBABILITY_SLACK: Final = 1e-6
 """How far rounding may carry a probability above 1."""
 
 _EXACT: Final = 1 << 53
+
+_LISTED: Final = 1_000
+"""Numbers of a row that are read from a list of them; more are read as an array, where a list takes four times its memory."""
 
 Task = Literal["classification", "regression"]
 
@@ -161,7 +165,7 @@ class OutputReader:
         if isinstance(value, bytes):
             return lambda item: self.read(item.decode("utf-8", "replace"))
         if hasattr(value, "to_pylist"):  # of Arrow, whose arrays become numpy's only where these hold the same bytes
-            return lambda item: self._sequence(item.to_pylist())
+            return self._arrow
         if hasattr(value, "as_py"):
             return lambda item: self._within(item, item.as_py())
         form = recognise(value)
@@ -263,7 +267,9 @@ class OutputReader:
     # Rows ------------------------------------------------------------------------------------------------------------
 
     def _array(self, value: NDArray[Any]) -> Summary:
-        # A list of floats is handled faster by max() and index() than by argmax for any number of classes seen here.
+        # A list of floats is handled faster by max() and index() than by argmax for a few hundred classes.
+        if value.size > _LISTED:
+            return self._large_array(value)
         row = value.tolist()
         if type(row) is list and len(row) == 1:
             row = row[0]
@@ -273,7 +279,29 @@ class OutputReader:
             return self.unreadable(value, "it is missing") if row is None else self.read(row)
         return self._distribution(row)
 
+    def _large_array(self, value: NDArray[Any]) -> Summary:
+        """Read a distribution over many classes; a matrix of many rows, which an application may return for one row, is none."""
+        while value.ndim > 1 and len(value) == 1:
+            value = value[0]
+        if value.ndim > 1 or value.dtype.kind not in "fiubO":
+            return self.unreadable(value, "it is not a row of numbers")
+        if value.dtype.kind == "O":
+            return self._distribution(value.tolist())
+        if (why := self._no_distribution(len(value))) is not None:
+            return self.unreadable(value, why)
+        column = int(value.argmax())
+        return self._class_of(value, float(value.min()), float(value.sum(dtype=np.float64)), column, len(value))
+
+    def _arrow(self, value: Any) -> Summary:
+        if len(value) <= _LISTED:
+            return self._sequence(value.to_pylist())
+        if column_names(value) is not None or not isinstance(value[0].as_py(), (int, float)):
+            return self.unreadable(value, "it is not a row of numbers")
+        return self._large_array(np.asarray(value))
+
     def _frame(self, value: Any) -> Summary:
+        if len(value) > 1 and len(getattr(value, "shape", ())) > 1:
+            return self.unreadable(value, "it has more than one row")
         values, order = np.asarray(value.to_numpy()), self.order_of(column_names(value))
         return self._array(values if order is None or values.ndim < 2 else values[:, order])
 
@@ -287,26 +315,37 @@ class OutputReader:
             return None
         return None if list(names) == list(map(str, range(len(names)))) else list(map(list(names).index, classes))
 
-    def _distribution(self, row: list[Any]) -> Summary:
+    def _no_distribution(self, count: int) -> str | None:
+        """Return why *count* numbers cannot be a distribution over the classes."""
         if self.task == "regression":
-            return self.unreadable(row, "the task is regression, whose output for a row is one number")
-        if self.declared and len(row) != self.declared:
-            return self.unreadable(row, f"{len(row)} numbers for {self.declared} classes")
+            return "the task is regression, whose output for a row is one number"
+        if self.declared and count != self.declared:
+            return f"{count} numbers for {self.declared} classes"
+        return None
+
+    def _distribution(self, row: list[Any]) -> Summary:
+        if (why := self._no_distribution(len(row))) is not None:
+            return self.unreadable(row, why)
+        if isinstance(row[0], str):
+            return self.unreadable(row, "it is not a row of numbers")
         try:
             if type(row[0]) is not float:
                 row = [each if isinstance(each, (float, str)) else float(each) for each in row]  # Decimal, bfloat16
-            confidence = max(row)
-            if not (min(row) >= -PROBABILITY_SLACK and -SUM_SLACK <= sum(row) - 1.0 <= SUM_SLACK):
-                return self.unreadable(row, "its numbers do not add up to 1, so they are not class probabilities")
-            column = row.index(confidence)
+            lowest, total, column = min(row), sum(row), row.index(max(row))
         except (TypeError, ValueError):
             return self.unreadable(row, "it is not a row of numbers")
+        return self._class_of(row, lowest, total, column, len(row))
+
+    def _class_of(self, row: Any, lowest: float, total: float, column: int, count: int) -> Summary:
+        """Return the class at the place of the largest number of *row*, where its numbers are a distribution."""
+        if not (lowest >= -PROBABILITY_SLACK and -SUM_SLACK <= total - 1.0 <= SUM_SLACK):
+            return self.unreadable(row, "its numbers do not add up to 1, so they are not class probabilities")
         if self.task is None:
             self.learn_task("classification", is_ambiguous=False)
         if column >= len(self.columns):
-            self.learn_columns(len(row))
+            self.learn_columns(count)
         code = self.columns[column] if column < len(self.columns) else self.code(str(column))
-        return (OUTPUT_CLASS, code, min(confidence, 1.0), NAN)
+        return (OUTPUT_CLASS, code, min(float(row[column]), 1.0), NAN)
 
     def learn_columns(self, count: int) -> None:
         """Give the first *count* columns of a probability row the classes of their numbers, unless they have some."""
@@ -412,6 +451,8 @@ class OutputReader:
 def alone(value: Any) -> Any:
     """Return the only entry of a column of one row, of any library; other values as they are."""
     if value is None or isinstance(value, (str, bytes, int, float, np.generic, Mapping)):
+        return value
+    if math.prod(getattr(value, "shape", ())) > 1:
         return value
     names = ("tolist", "to_list", "to_pylist", "as_py")
     listed = next((getattr(value, name) for name in names if hasattr(value, name)), None)
