@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from radiosonde.diagnose.panel import Axis
-    from radiosonde.model import OutputCounts, Window
+    from radiosonde.model import OutputCounts, SeriesKey, Window
 
     Numbers = NDArray[np.float64]
 
-MAX_CLASSES = 12
+MAX_CLASSES, MAX_COHORT_CLASSES = 12, 4
 CONFIDENCES = (0.6, 0.8, 0.95)
 
 
@@ -46,6 +46,31 @@ class AnswerCounts(NamedTuple):
 
 def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
     """Return the answers in *windows*, which are of one version; None where none was counted."""
+    steps, at = np.unique([axis.index(window.start_ns) for window in windows], return_inverse=True)
+    names, classes, columns = _count(windows, at, steps.size)
+    if not columns.trials.any():
+        return None
+    return AnswerCounts(steps, names, classes, columns.hits, columns.trials)
+
+
+def count_series(windows: Sequence[Window], axis: Axis, keys: Sequence[SeriesKey]) -> AnswerCounts | None:
+    """Return the answers of each of the series *keys*, hits and trials of shape (series, measures, steps); None where none was counted.
+
+    Of the classes the most frequent ones are counted.
+    """
+    row_of = {key: row for row, key in enumerate(keys)}
+    at = np.array([row_of[window.key] * axis.size + axis.index(window.start_ns) for window in windows], dtype=np.int64)
+    names, classes, columns = _count(windows, at, len(keys) * axis.size, MAX_COHORT_CLASSES)
+    shape = (len(names), len(keys), axis.size)
+    hits, trials = (np.moveaxis(part.reshape(shape), 1, 0) for part in (columns.hits, columns.trials))
+    steps = np.flatnonzero(trials.any(axis=(0, 1)))
+    return AnswerCounts(steps, names, classes, hits[..., steps], trials[..., steps]) if steps.size else None
+
+
+def _count(
+    windows: Sequence[Window], at: NDArray[np.int64], size: int, most: int = MAX_CLASSES
+) -> tuple[tuple[str, ...], tuple[str, ...], _Columns]:
+    """Return the names of the measures, the classes among them, and what was counted at each of *size* places; *at* is that of each window."""
     alike: dict[tuple[str, ...], list[int]] = {}
     for index, window in enumerate(windows):
         alike.setdefault(window.output.classes, []).append(index)
@@ -55,7 +80,7 @@ def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
     for classes_named, counts in counted.items():
         for name, total in zip(classes_named, counts.sum(axis=0).tolist(), strict=True):
             totals[name] = totals.get(name, 0.0) + total
-    classes = sorted(totals, key=lambda name: (-totals[name], name))[:MAX_CLASSES]
+    classes = sorted(totals, key=lambda name: (-totals[name], name))[:most]
     valued = _by_edges(outputs)
     values = max(
         sorted(valued), key=lambda at: sum(float(outputs[i].value_counts.sum()) for i in valued[at]), default=()
@@ -66,13 +91,10 @@ def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
         *(f"confidence below {bound:g}" for bound in CONFIDENCES),
         *(f"values of at most {values[index]:.4g}" for index in chosen),
     )
-    steps, at = np.unique([axis.index(window.start_ns) for window in windows], return_inverse=True)
     rows = np.zeros(len(windows))
     for classes_named, counts in counted.items():
         rows[alike[classes_named]] = counts.sum(axis=1)
-    columns = _Columns(
-        at, _worth(outputs, rows), np.zeros((len(names), steps.size)), np.zeros((len(names), steps.size))
-    )
+    columns = _Columns(at, _worth(outputs, rows), np.zeros((len(names), size)), np.zeros((len(names), size)))
     first = len(classes)
     row_of = {name: row for row, name in enumerate(classes)}
     for classes_named, counts in counted.items():
@@ -91,9 +113,7 @@ def count_answers(windows: Sequence[Window], axis: Axis) -> AnswerCounts | None:
         columns.add_trials(slice(first + len(CONFIDENCES), None), members, tables.sum(axis=1))
         for index, edge in enumerate(chosen):
             columns.add_hits(first + len(CONFIDENCES) + index, members, tables[:, : edge + 1].sum(axis=1))
-    if not columns.trials.any():
-        return None
-    return AnswerCounts(steps, names, tuple(classes), columns.hits, columns.trials)
+    return names, tuple(classes), columns
 
 
 class _Columns(NamedTuple):

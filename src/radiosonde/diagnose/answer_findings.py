@@ -39,6 +39,7 @@ class AnswerArm(NamedTuple):
         is_single: there is no other one.
         counts: its answers.
         past: the replay over them.
+        cohort: the cohort; ``""`` for all.
     """
 
     model: str
@@ -47,11 +48,23 @@ class AnswerArm(NamedTuple):
     is_single: bool
     counts: AnswerCounts
     past: OwnPast
+    cohort: str = ""
 
     @property
     def where(self) -> Place:
         """The place of its findings."""
-        return Place(self.model) if self.is_single else Place(self.model, self.version, self.variant)
+        return (
+            Place(self.model, cohort=self.cohort)
+            if self.is_single
+            else Place(self.model, self.version, self.variant, self.cohort)
+        )
+
+    @property
+    def whom(self) -> str:
+        """The words that a title begins with: the version and the cohort, where they are not all."""
+        parts = ([] if self.is_single else [f"version {self.version or '(no version)'}"]) + [self.cohort]
+        said = ", ".join(part for part in parts if part)
+        return f"{said}: " if said else ""
 
 
 def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int, wants_past: bool) -> Finding:
@@ -77,7 +90,7 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     if ended is not None and not wants_past:
         severity = "info"
     name = arm.counts.names[departure.measure]
-    whom = "" if arm.is_single else f"version {arm.version or '(no version)'}: "
+    whom = arm.whom
     what = name if departure.measure < len(arm.counts.classes) else f"gives {name}"
     title = f"{whom}the model {what} in {percent(share)} of the rows, usually {percent(departure.usual)}"
     verdict = (

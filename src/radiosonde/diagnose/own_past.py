@@ -207,7 +207,10 @@ class OwnPast:
                 continue
             squares = self._residual(step, length) ** 2 / self.dispersion(length)
             ln_e = squares / 2 - 0.5 * np.log1p(squares)
-            excess = np.where(self._matters(step, length), ln_e - self.price(length), -np.inf)
+            excess = ln_e - self.price(length)
+            if excess.max() < 0:
+                continue
+            excess = np.where(self._matters(step, length), excess, -np.inf)
             measure = int(excess.argmax())
             if excess[measure] >= 0 and (best is None or excess[measure] > best[0]):
                 best = (float(excess[measure]), measure, length, float(ln_e[measure]))

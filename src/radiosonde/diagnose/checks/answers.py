@@ -1,4 +1,4 @@
-"""Checks the model's outputs: shares of classes, confidences and values, against their own past and the reference."""
+"""Checks the outputs of a model, its versions and cohorts: classes, confidences and values, against their past, their peers and the reference."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from radiosonde.diagnose.answer_counts import count_answers
 from radiosonde.diagnose.answer_findings import AnswerArm, departure_finding, moves_with, reference_finding
+from radiosonde.diagnose.answer_places import find_by_place
 from radiosonde.diagnose.finding import Floor, Place
 from radiosonde.diagnose.own_past import OwnPast
 from radiosonde.diagnose.registry import MIN_CALLS, Check, count
@@ -34,7 +35,16 @@ def look(view: View, report: Report) -> None:
         )
         return
     step_ns = view.panel.axis.step_ns
-    found = _departures(view, arms, step_ns)
+    by_place = find_by_place(view.model, view.windows, view.panel.axis)
+    cohorts = [
+        departure_finding(arm, each, step_ns=step_ns, wants_past=view.wants_past) for arm, each in by_place.found
+    ]
+    found = [
+        each
+        for each in _departures(view, arms, step_ns)
+        if not any(_is_of_cohort(each, other, step_ns) for other in cohorts)
+    ]
+    found += [each for each in cohorts if not any(_is_part(each, other, step_ns) for other in found)]
     told = {finding.where for finding in found if finding.onset.ended_ns is None}
     if Place(view.model) not in told:
         for arm in arms:
@@ -43,7 +53,15 @@ def look(view: View, report: Report) -> None:
             found += [] if against is None else [against]
     report.add(*found)
     names = sum(len(arm.counts.names) for arm in arms)
-    report.passed(view, f"answers: {count(names, 'share')} of {count(rows, 'row')}", "", _floors(arms, step_ns))
+    at_places = f", and at {count(by_place.watched, 'cohort')}" if by_place.watched else ""
+    report.passed(
+        view, f"answers: {count(names, 'share')} of {count(rows, 'row')}{at_places}", "", _floors(arms, step_ns)
+    )
+    if by_place.left_out:
+        because = (
+            f"only the {by_place.watched} with the most rows are checked; left out: {'; '.join(by_place.left_out[:5])}"
+        )
+        report.gap(view, "answers of single cohorts", because)
     short = [arm for arm in arms if not arm.past.is_known(arm.past.scales[0])]
     if short and len(short) < len(arms):
         because = (
@@ -90,6 +108,14 @@ def _is_part(finding: Finding, other: Finding, step_ns: int) -> bool:
     return finding.onset.at_ns <= ends[1] + slack and other.onset.at_ns <= ends[0] + slack
 
 
+def _is_of_cohort(finding: Finding, cohort: Finding, step_ns: int) -> bool:
+    """Return whether *finding*, on a version or all, is what a part of its rows did: those of *cohort*, whose peers did not move."""
+    rank = {"info": 0, "ticket": 1, "page": 2}
+    is_at_once = _is_part(replace(cohort, where=finding.where), finding, step_ns)
+    is_inside = cohort.where.version in ("", finding.where.version) or not finding.where.version
+    return is_at_once and is_inside and rank[cohort.severity] >= rank[finding.severity]
+
+
 def _floors(arms: list[AnswerArm], step_ns: int) -> list[Floor]:
     """Return the smallest change of the first share that would have been reported now, of the version that answers most."""
     arm = max(arms, key=lambda each: float(each.counts.trials.sum()))
@@ -117,10 +143,10 @@ def _floors(arms: list[AnswerArm], step_ns: int) -> list[Floor]:
 
 CHECK = Check(
     name="answers",
-    watches="shares of classes, confidences and values in what the model answers",
+    watches="shares of classes, confidences and values in what the model answers, by version and cohort",
     subject="",
     measures=("class share", "share of confidences below a bound", "share of values below a bound"),
-    baselines=("past", "reference"),
+    baselines=("past", "reference", "peers"),
     scales="windows",
     severity="page when nearly all answers are alike; ticket when a quarter of them moved for a day that is unusual among days, or they differ from the reference; else a note",
     look=look,
