@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from radiosonde._record.row_counts import CONFIDENCES, LABELS, SCORES
+from radiosonde._record.responses import CONFIDENCES, LABELS, SCORES
 from radiosonde._record.shapes import attribute_names
 
 
@@ -78,6 +78,7 @@ def _of_names(
         next((name for name in known if name in names), None) for known in (LABELS, CONFIDENCES, SCORES)
     )
     if label is not None:
+        confidence = confidence or ("score" if "score" in names else None)
         labels = list(map(getter(label), values))
         sure = None if confidence is None else _floats(values, getter(confidence))
         is_plain = set(map(type, labels)) == {str} and (confidence is None or sure is not None)

@@ -27,8 +27,18 @@ from radiosonde._record.outputs import (
     OutputReader,
     Summary,
 )
-from radiosonde._record.row_counts import CONFIDENCES, LABELS, SCORES, SUM_SLACK
-from radiosonde._record.shapes import Form, as_array, column_names, recognise
+from radiosonde._record.responses import (
+    CONFIDENCES,
+    LABELS,
+    SCORES,
+    SUM_SLACK,
+    WRAPPERS,
+    columns_of,
+    holds_rows,
+    largest,
+    unwrapped,
+)
+from radiosonde._record.shapes import Form, as_array, attribute_names, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
 from radiosonde.model.iteration import items_of
@@ -111,11 +121,16 @@ class BatchOutputReader:
         """Return the answers of a batch, or the kind of a result without answers."""
         if value is None:
             return OUTPUT_NONE
+        if recognise(value) is Form.OBJECT:
+            value = {name: getattr(value, name, None) for name in attribute_names(value) or ()}
         if isinstance(value, Mapping):
-            return self._columns(value, rows)
+            found = unwrapped(value)
+            return self._columns(found, rows) if isinstance(found, Mapping) else self._answers(found, rows)
+        if (columns := columns_of(value, rows)) is not None:
+            return self._columns(columns, rows)
         names = value.dtype.names if isinstance(value, np.ndarray) else column_names(value)
-        if names is not None and any(name in names for name in LABELS):
-            return self._columns({name: value[name] for name in names}, rows)  # type: ignore[index]
+        if names is not None and any(name in names for name in LABELS + WRAPPERS):
+            return self._answers({name: value[name] for name in names}, rows)  # type: ignore[index]
         found = _entries(value, names)
         if found is None or len(found) != rows:
             return self._unreadable(value, f"it does not have one output for each of {rows} rows", rows)
@@ -124,15 +139,23 @@ class BatchOutputReader:
 
     def _columns(self, value: Mapping[Any, Any], rows: int) -> _Answers | int:
         """Return the answers of columns by name: labels or values, with or without confidences, or probabilities."""
-        if value.get("probabilities") is not None and not isinstance(value["probabilities"], Mapping):
-            return self._answers(value["probabilities"], rows)
+        chances = value.get("probabilities")
         wanted = SCORES + LABELS if self._reader.task == "regression" else LABELS + SCORES
         column = next((value[name] for name in wanted if value.get(name) is not None), None)
+        if chances is not None and column is None and not isinstance(chances, Mapping):
+            return self._answers(chances, rows)
         found = None if column is None else _entries(column, column_names(column))
         if found is None or len(found) != rows:
             return self._unreadable(value, f"it has no column of labels or values with {rows} rows", rows)
-        confidence = next((value[name] for name in CONFIDENCES if value.get(name) is not None), None)
-        sure = None if confidence is None else self._guard.attempt(_floats, _entries(confidence, None))
+        beside = (value.get(name) for name in (*CONFIDENCES, "score", "probabilities"))
+        confidence = next(
+            (each for each in beside if each is not column and not isinstance(each, (Mapping, type(None)))), None
+        )
+        sure = (
+            None
+            if confidence is None
+            else self._guard.attempt(_largest, _entries(confidence, column_names(confidence)))
+        )
         if sure is not None and (isinstance(sure, Exception) or sure.shape != (rows,)):
             return self._unreadable(value, f"its confidences are not {rows} numbers", rows)
         return _Answers(found, sure)
@@ -410,6 +433,16 @@ def _with_nulls(value: Any) -> list[Any] | None:
     if not missing.any():
         return None
     return [None if gone else entry for entry, gone in zip(lists(), missing.tolist(), strict=True)]
+
+
+def _largest(rows: Any) -> NDArray[np.float64]:
+    """Return the largest probability of each row, NaN where a row is no distribution; of a flat column the numbers themselves."""
+    if not holds_rows(rows):
+        return _floats(rows)
+    if not isinstance(rows, np.ndarray):
+        return np.array([largest(row) for row in items_of(rows)], dtype=np.float64)  # None becomes NaN
+    is_distribution = (np.abs(rows.sum(axis=1, dtype=np.float64) - 1.0) <= SUM_SLACK) & (rows.min(axis=1) >= 0.0)
+    return np.where(is_distribution, rows.max(axis=1), NAN)
 
 
 def _are_flags(array: NDArray[Any]) -> bool:

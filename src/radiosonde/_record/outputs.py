@@ -13,6 +13,7 @@ text                                  unreadable                          class
 row of two or more numbers            unreadable                          class of the largest, which is its confidence, if
                                                                           they are a distribution; else unreadable
 pair (label, confidence)              unreadable                          class and confidence
+other forms of services                                                   see `radiosonde._record.responses`
 mapping, dataclass, pydantic model    ``score``, ``value``, or a label    ``label``/``class``/``prediction`` with
                                       that is a number                    ``confidence``/``probability``, ``probabilities``
 NaN, infinity, missing                unreadable                          unreadable
@@ -39,7 +40,8 @@ from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
-from radiosonde._record.row_counts import CONFIDENCES, LABELS, SCORES, SUM_SLACK, is_pair
+from radiosonde._record.responses import CONFIDENCES, LABELS, SCORES, SUM_SLACK, largest, only, ranked, unwrapped
+from radiosonde._record.row_counts import is_pair
 from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, class_text, losses
@@ -373,13 +375,21 @@ class OutputReader:
         probabilities = value.get("probabilities")
         if isinstance(probabilities, Mapping) and probabilities:
             return self._named_distribution(probabilities)
-        if probabilities is not None:
-            return self.read(probabilities)
         label, confidence, score = (
             alone(next((value[name] for name in names if value.get(name) is not None), None))
             for names in (LABELS, CONFIDENCES, SCORES)
         )
+        if label is None and score is None and (answer := unwrapped(value)) is not value:
+            return self.read(answer)
+        if probabilities is not None:
+            if label is None or self.task == "regression":
+                return self.read(probabilities)
+            confidence = largest(only(probabilities)) if confidence is None else confidence
+        if isinstance(label, (Sequence, Mapping, np.ndarray)) and not isinstance(label, (str, bytes)):
+            return self._alternatives(label, confidence)
         label = label.item() if isinstance(label, np.generic) else label
+        if confidence is None and isinstance(score, (float, np.floating)) and "score" in value:
+            confidence = score  # of the label beside it; a "value" is something else
         is_value = self.task == "regression" or (self.task is None and isinstance(label, float))
         if label is not None and not is_value and not (isinstance(label, float) and confidence is None):
             return self._labelled(label, confidence)
@@ -391,6 +401,16 @@ class OutputReader:
         if self.task is None:
             self.learn_task("regression", is_ambiguous=False)
         return self.read(float(number))
+
+    def _alternatives(self, labels: Any, confidences: Any) -> Summary:
+        """Read the answer of one row under a name: a distribution, or several labels, of which each has its probability."""
+        if confidences is None or isinstance(labels, Mapping):
+            return self.read(labels)
+        if not isinstance(confidences, (Sequence, np.ndarray)) or len(confidences) != len(labels):
+            return self.unreadable(labels, "several labels need as many confidences")
+        return self._named_distribution(
+            dict(zip(map(plain_class, items_of(labels)), items_of(confidences), strict=True))
+        )
 
     def _named_distribution(self, probabilities: Mapping[Any, Any]) -> Summary:
         numbers = [float(number) for number in items_of(probabilities.values())]
@@ -430,6 +450,8 @@ class OutputReader:
             return self.unreadable(value, "it is empty")
         if is_pair(value):
             return self._labelled(value[0], value[1])
+        if type(value[0]) is not float and (answer := ranked(value)) is not None:
+            return self._labelled(*answer)
         return self._distribution(list(value if type(value) is list else items_of(value)))
 
     def unreadable(self, value: object, why: str = "the type is not supported") -> Summary:

@@ -9,21 +9,14 @@ the candidates of a ranking.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from radiosonde._record.responses import LABELS, SCORES, SUM_SLACK, columns_of, largest, ranked, unwrapped
 from radiosonde._record.shapes import Form, attribute_names, form_of_item, is_scalar, recognise
 from radiosonde.model.classes import bare
 from radiosonde.model.iteration import items_of
-
-SUM_SLACK: Final = 1e-3
-"""How far from one the numbers of a distribution may add up to: more than half precision and rounded JSON are off by."""
-
-LABELS: Final = ("label", "class", "prediction", "predicted", "class_name")
-CONFIDENCES: Final = ("confidence", "probability", "proba")
-SCORES: Final = ("score", "value")
-"""Names under which an answer holds its class, the probability of it, and a value."""
 
 _SHOWN = 4096
 """Longest flat answer that may be one row of probabilities."""
@@ -43,12 +36,12 @@ def answers_in(result: Any, task: str | None = None, rows: int = 1) -> int | Non
     if form is Form.TEXT or isinstance(result, (int, float, bytes, np.generic)):
         return 1
     if form is Form.MAPPING and isinstance(result, Mapping):
-        return _in_mapping(result)
+        return _in_mapping(result, task, rows)
     shape = getattr(result, "shape", None)
     if form in (Form.FRAME, Form.SPARSE):
         return int(shape[0]) if shape else len(result)
     if form is Form.OBJECT:
-        return _in_mapping({name: getattr(result, name, None) for name in attribute_names(result) or ()})
+        return _in_mapping({name: getattr(result, name, None) for name in attribute_names(result) or ()}, task, rows)
     if form in (Form.ARRAY, Form.SERIES) and isinstance(shape, (tuple, list)):
         if len(shape) == 1:
             return _in_flat(result, int(shape[0]), task, rows)
@@ -58,21 +51,29 @@ def answers_in(result: Any, task: str | None = None, rows: int = 1) -> int | Non
     return None
 
 
-def _in_mapping(result: Mapping[Any, Any]) -> int | None:
-    if "probabilities" in result:
-        return _in_probabilities(result["probabilities"])
+def _in_mapping(response: Mapping[Any, Any], task: str | None, rows: int) -> int | None:
+    result = unwrapped(response)
+    if not isinstance(result, Mapping):
+        return answers_in(result, task, rows)
     answer = next((result[name] for name in LABELS + SCORES if result.get(name) is not None), None)
     if answer is not None and is_scalar(form_of_item(answer)):
-        return 1  # lists beside it are its distribution under another name, its neighbours, or an explanation
+        return 1  # lists beside it are its distribution, its neighbours, or an explanation
+    if "probabilities" in result:
+        return _in_probabilities(result["probabilities"])
     if all(is_scalar(recognise(value)) for value in items_of(result.values())):
         # By name it is one answer; by number or id, as many as the input shows.
         return 1 if all(isinstance(name, str) for name in items_of(result)) else None
+    confidences = result.get("confidence")
+    if answer is not None and confidences is None:
+        return answers_in(answer, task, rows)
     lengths = {
         len(value)
         for value in items_of(result.values())
         if recognise(value) in (Form.SEQUENCE, Form.ARRAY, Form.SERIES)
     }
-    return lengths.pop() if len(lengths) == 1 else None
+    count = lengths.pop() if len(lengths) == 1 else None
+    is_distribution = answer is not None and count not in (None, 1, rows) and largest(confidences) is not None
+    return 1 if is_distribution else count
 
 
 def _in_probabilities(value: Any) -> int | None:
@@ -86,6 +87,15 @@ def _in_probabilities(value: Any) -> int | None:
 
 def _in_sequence(result: Sequence[Any], task: str | None, rows: int) -> int | None:
     count = len(result)
+    if columns_of(result) is not None:
+        return len(result[0])
+    if (
+        count not in (0, 1, rows)
+        and task != "regression"
+        and type(result[0]) is not float
+        and ranked(result) is not None
+    ):
+        return 1
     if not count or not is_scalar(form_of_item(result[0])):
         return count
     return 1 if task != "regression" and is_pair(result) else _in_flat(result, count, task, rows)

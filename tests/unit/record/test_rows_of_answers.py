@@ -70,18 +70,19 @@ def counted(value, answer, calls=1, **options):
 
 
 WHOLE = {
-    "pydantic": lambda: Response(predictions=list("abca")),
-    "dataclass of arrays": lambda: Batch(np.array(list("abca")), np.ones(4)),
-    "attrs": lambda: OfAttrs(pd.Series([1, 2, 3, 4])),
-    "named tuple": lambda: Named(np.ones(4), np.zeros(4)),
-    "dict": lambda: {"predictions": list("abca"), "model": "m"},
+    "pydantic": (lambda: Response(predictions=list("abca")), {"a": 4, "b": 2, "c": 2}),
+    "dataclass of arrays": (lambda: Batch(np.array(list("abca")), np.ones(4)), {"a": 4, "b": 2, "c": 2}),
+    "attrs": (lambda: OfAttrs(pd.Series([1, 2, 3, 4])), {"1": 2, "2": 2, "3": 2, "4": 2}),
+    "named tuple": (lambda: Named(np.ones(4), np.zeros(4)), 0),
+    "dict": (lambda: {"predictions": list("abca"), "model": "m"}, {"a": 4, "b": 2, "c": 2}),
 }
 
 
-@pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE.keys())
-def test_an_object_that_holds_the_answers_of_a_matrix_does_not_make_it_one_row(make):
-    """As many rows as answers in it, which are unreadable, and the features of each: the matrix was read as an image."""
-    assert counted(MATRIX, make(), calls=2) == (8, 2, {losses.OUTPUT_UNREADABLE: 8}, 0)
+@pytest.mark.parametrize(("make", "said"), WHOLE.values(), ids=WHOLE.keys())
+def test_an_object_that_holds_the_answers_of_a_matrix_does_not_make_it_one_row(make, said):
+    """As many rows as answers in it, and the features of each: the matrix was read as an image."""
+    lost = {} if said else {losses.OUTPUT_UNREADABLE: 8}
+    assert counted(MATRIX, make(), calls=2) == (8, 2, lost, said)
 
 
 ONE = {
