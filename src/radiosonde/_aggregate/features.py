@@ -119,9 +119,10 @@ class FeatureState:
         quota = -(-(SKETCHED_ROWS - self._sketched) // 4)
         if quota <= 0:
             return
-        thinned = rows[:: -(-len(rows) // quota)]
+        # Random, not every *step*th row: traffic may be periodic.
+        thinned = rows[self._thinner.positions(len(rows), -(-len(rows) // quota))]
         self._sketched += len(thinned)
-        self._sample.append(thinned.copy())  # a view would keep the whole block
+        self._sample.append(thinned)
 
     def _quantile_sketch(self, position: int, name: str) -> KllSketch | None:
         is_number = name not in self._stream.pii and self._grid.codes[position] is None

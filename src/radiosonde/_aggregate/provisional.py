@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from radiosonde._aggregate.decoding import as_categories, as_numbers
 from radiosonde._aggregate.row_memory import COPIED_BYTES, RowMemory
+from radiosonde._aggregate.thinning import Thinner
 from radiosonde._clock import monotonic_ns, sleep
 from radiosonde._ring.anonymous import room_for
 from radiosonde._ring.text_codes import codes_of
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from radiosonde._aggregate.stream import Stream
-    from radiosonde._aggregate.thinning import Thinner
     from radiosonde.reference.profile import Reference
 
 PROVISIONAL_ROWS = 1000
@@ -243,13 +243,16 @@ class Backlog:
         ]
 
     def _gathered(self, step: int) -> list[Part]:
-        """Return every *step*-th waiting row, grouped by stream, cohort and weight."""
+        """Return one of every *step* waiting rows, grouped by stream, cohort and weight.
+
+        At random, since traffic may be periodic; seeded, so that the same rows make the same reference.
+        """
         found = []
         for members in self._groups():
-            chosen, total = [], 0
-            for member in members:
-                chosen.append(member.rows[-total % step :: step])
-                total += len(member.rows)
+            bounds = np.cumsum([0, *(len(member.rows) for member in members)])
+            kept = Thinner(0).positions(int(bounds[-1]), step)
+            parts = np.split(kept, np.searchsorted(kept, bounds[1:-1]))
+            chosen = [member.rows[part - start] for member, part, start in zip(members, parts, bounds, strict=False)]
             rows = room_for(sum(map(len, chosen)), members[0].rows.shape[1])
             np.concatenate(chosen, out=rows)
             found.append(members[0]._replace(rows=rows))

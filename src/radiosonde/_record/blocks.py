@@ -11,7 +11,7 @@ from radiosonde._guard import Guard
 from radiosonde._ring.layout import BATCH_OUTPUTS, INPUT_NONE, INPUT_ROW
 from radiosonde._ring.ring import Ring
 from radiosonde.model.losses import BATCH_REFUSED, FEATURES_LEARNING, FEATURES_UNREADABLE, FEATURES_WIDTH
-from radiosonde.reference.containers import EVERY
+from radiosonde.reference.containers import EVERY, Rows
 
 
 class Recorded(NamedTuple):
@@ -21,7 +21,7 @@ class Recorded(NamedTuple):
         rows: rows of the call.
         position: arena position + 1 of the batch's block; 0 for a single row.
         kept: rows in the block.
-        step: every step-th row is kept.
+        step: one of every *step* rows is kept.
         kind: `INPUT_ROW` when features were recorded, else `INPUT_NONE`.
     """
 
@@ -86,8 +86,13 @@ LEARNED_FROM = _unread(FEATURES_LEARNING)
 
 EMPTY = Recorded(0, 0, 0, 1, INPUT_NONE)
 
+_NO_ROWS = slice(0, 0)
+
 _MIX_FIRST, _MIX_SECOND, _WORD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, (1 << 64) - 1
-"""Two multiplications with a fold between: spread record indices over the offsets of a thinned batch, so no row is favoured."""
+"""Two multiplications with a fold between: spread record indices over the seeds of thinned batches."""
+
+_MIXES = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+"""Shifts and factors of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014)."""
 
 
 class RowBlocks:
@@ -105,36 +110,35 @@ class RowBlocks:
         self._guard = guard
 
     def reserve(self, rows: int, index: int, least_step: int = 1) -> Recorded:
-        """Reserve a block of the arena for a batch, at most every *least_step*-th row; features are written later.
+        """Reserve a block of the arena for a batch, at most one of every *least_step* rows; features are written later.
 
         Raises:
             ValueError: no batch has so many rows.
         """
+        return self._choose(rows, index, least_step)[1]
+
+    def _choose(self, rows: int, index: int, least_step: int) -> tuple[Rows, Recorded]:
         if not 0 <= rows <= MOST_ROWS:
             raise ValueError("a batch has from 0 to 4 294 967 295 rows")
         if rows == 0:
-            return EMPTY
+            return EVERY, EMPTY
         if rows == 1:
-            return NO_ROW
+            return EVERY, NO_ROW
         arena = self._ring.arena
         values_a_row = self._width + BATCH_OUTPUTS
         fitting = arena.largest // values_a_row
         step = max(least_step, -(-rows // fitting) if fitting else 1)
-        kept = len(range(first_row(index, step), rows, step))
+        chosen = kept_rows(index, rows, step)
+        kept = rows if isinstance(chosen, slice) else len(chosen)
         position = arena.reserve(kept * values_a_row)
         if position < 0:
             self._guard.lose(BATCH_REFUSED, rows)
-            return Recorded(rows, 0, 0, 1, INPUT_NONE)
-        return Recorded(rows, position + 1, kept, step, INPUT_NONE)
+            return _NO_ROWS, Recorded(rows, 0, 0, 1, INPUT_NONE)
+        return chosen, Recorded(rows, position + 1, kept, step, INPUT_NONE)
 
-    def plan(self, rows: int, index: int, least_step: int) -> tuple[slice, Recorded]:
+    def plan(self, rows: int, index: int, least_step: int) -> tuple[Rows, Recorded]:
         """Reserve, and return which rows are kept too; none of a batch that found no room."""
-        recorded = self.reserve(rows, index, least_step)
-        if rows > 1 and not recorded.position:
-            return slice(0, 0), recorded
-        if recorded.step == 1:
-            return EVERY, recorded
-        return slice(first_row(index, recorded.step), rows, recorded.step), recorded
+        return self._choose(rows, index, least_step)
 
     def target(self, recorded: Recorded, slot: int) -> NDArray[np.float64]:
         """Return where the kept rows go, shape (kept, features)."""
@@ -158,13 +162,23 @@ class RowBlocks:
         return recorded._replace(kind=INPUT_ROW) if recorded.position else recorded
 
 
-def first_row(index: int, step: int) -> int:
-    """Return the first kept row of batch *index* thinned to every *step*-th row: uniform over ``range(step)``.
+def kept_rows(index: int, rows: int, step: int) -> Rows:
+    """Return which of *rows* rows are kept of batch *index*, thinned to one of every *step* rows.
 
-    Uniform for any pattern of batches, for example every tenth record: one multiplication is not enough, a second one after a fold is.
+    One row is drawn from each stratum of *step* rows, independent of all others, so a batch whose order has a period (groups that alternate,
+    a loop over test cases) is represented whatever the period: every *step*-th row from a random one on would be of one group.
+    Each row is kept with probability 1/*step*. The draws are hashes of the index and the stratum: the same for the same batch, and
+    uniform for any pattern of batches, for example every tenth record.
     """
     if step == 1:
-        return 0
-    mixed = (index + 1) * _MIX_FIRST & _WORD
-    mixed = (mixed ^ mixed >> 32) * _MIX_SECOND & _WORD
-    return (mixed >> 32) % step
+        return EVERY
+    starts = np.arange(0, rows, step)
+    seed = (index + 1) * _MIX_FIRST & _WORD
+    mixed = np.arange(1, len(starts) + 1, dtype=np.uint64) * np.uint64(_MIX_FIRST) + np.uint64(
+        (seed ^ seed >> 32) * _MIX_SECOND & _WORD
+    )
+    for shift, factor in _MIXES:
+        mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
+    starts += ((mixed >> np.uint64(32)) % np.uint64(step)).astype(np.intp)
+    # The last stratum may be short; a draw beyond it is a draw of none.
+    return starts[:-1] if len(starts) and starts[-1] >= rows else starts

@@ -78,7 +78,7 @@ from radiosonde._record.wrapped import (
 from radiosonde._ring.ring import Ring
 from radiosonde.model.iteration import items_of
 from radiosonde.model.losses import FEATURE_VALUES_UNKNOWN, FEATURES_UNREADABLE, FEATURES_WIDTH
-from radiosonde.reference.containers import EVERY, cut, part_of, plain_column
+from radiosonde.reference.containers import EVERY, Rows, cut, part_of, plain_column
 from radiosonde.reference.values import is_masked
 
 _DOUBLES = "dfe?bhilqBHILQ"
@@ -346,18 +346,16 @@ class InputWriter:
         cost = 2 * width + (SERIES_VALUES if form is Form.SERIES else ROW_VALUES)
         kept, recorded = self.blocks.plan(len(value), index, -(-len(value) * cost // SLOW_VALUES))
         found = [self._guard.attempt(self._row_of, item, form) for item in cut(value, kept)]
-        rows = [None if isinstance(row, Exception) else row for row in found]
-        if None in rows and not self._losses.of_items(found, recorded):
-            return recorded  # as of a table without one of the features: its rows are in no cell
+        rows = [row for row in found if not isinstance(row, Exception)]
+        if len(rows) < len(found):
+            self._losses.of_items(found, recorded)
+            if not rows:
+                return recorded  # as of a table without one of the features: its rows are in no cell
+            # Rows that are lost are in no cell either: the block holds the others only.
+            recorded = recorded._replace(kept=len(rows))
         if is_wide:
-            block = np.full((len(rows), schema.width), NAN)
-            for place, row in enumerate(rows):
-                if row is not None:
-                    block[place] = self._encoder.wide_row(row)
-            return self.blocks.store(block, recorded, slot)
-        nothing = (None,) * schema.width
-        readable = [nothing if row is None else row for row in rows]
-        return self._store_columns([list(column) for column in zip(*readable, strict=True)], recorded, slot)
+            return self.blocks.store(np.array([self._encoder.wide_row(row) for row in rows]), recorded, slot)
+        return self._store_columns([list(column) for column in zip(*rows, strict=True)], recorded, slot)
 
     def _row_of(self, item: Any, form: Form) -> Sequence[object]:
         """Return the values of one row of a sequence. Exceptions of the item propagate.
@@ -428,7 +426,7 @@ class InputWriter:
         self._notice_texts()
         return self.blocks.stored(recorded)
 
-    def _column_of(self, table: InputTable, place: int, piece: slice, position: int) -> NDArray[np.float64] | float:
+    def _column_of(self, table: InputTable, place: int, piece: Rows, position: int) -> NDArray[np.float64] | float:
         column = self._guard.attempt(table.read, place, piece)
         if isinstance(column, Exception):
             self._guard.warn("features", "A column of features cannot be read (%s)", type(column).__name__)

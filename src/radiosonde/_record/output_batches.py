@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
 from radiosonde._record.answers_of_rows import LabelColumn, ScoreColumn, answers_of_rows
-from radiosonde._record.blocks import first_row
+from radiosonde._record.blocks import kept_rows
 from radiosonde._record.outputs import (
     NAN,
     PROBABILITY_SLACK,
@@ -42,7 +42,7 @@ from radiosonde._record.shapes import Form, as_array, attribute_names, column_na
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
 from radiosonde.model.iteration import items_of
-from radiosonde.reference.containers import cut, with_doubles
+from radiosonde.reference.containers import EVERY, Rows, cut, with_doubles
 from radiosonde.reference.values import is_masked
 
 _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
@@ -79,17 +79,16 @@ class BatchOutputReader:
     def __init__(self, reader: OutputReader, guard: Guard) -> None:
         self._reader, self._guard = reader, guard
 
-    def read(self, value: object, rows: int, kept: slice, block: Block) -> int:
-        """Write the outputs of the kept rows into *block* (kept, 2: code or score, confidence); return their kind.
+    def read(self, value: object, rows: int, block: Block) -> int:
+        """Write the outputs of all rows into *block* (rows, 2: code or score, confidence); return their kind.
 
         Args:
             value: what the function returned for *rows* rows.
             rows: rows of the call.
-            kept: which of them are in the block.
             block: where to.
         """
         answers = self._answers(value, rows)
-        return answers if isinstance(answers, int) else self._part_of(answers, kept, block)
+        return answers if isinstance(answers, int) else self._part_of(answers, EVERY, block)
 
     def read_all(self, value: object, rows: int, index: int, take: Callable[[int, Block, int], None]) -> int:
         """Read the outputs of all rows, in pieces; return their kind where they have no answers, else `OUTPUT_NONE`.
@@ -109,11 +108,12 @@ class BatchOutputReader:
             step = 1
             if start and monotonic_ns() - began_ns > COUNTING_NS:
                 step = -(-(rows - start) // PIECE_ROWS)
-                start += first_row(index, step)
             stop = min(rows, start + PIECE_ROWS * step)
-            piece = block[: len(range(start, stop, step))]
+            chosen = kept_rows(index, stop - start, step)
+            kept = slice(start, stop) if isinstance(chosen, slice) else start + chosen
+            piece = block[: stop - start if isinstance(chosen, slice) else len(chosen)]
             if len(piece):
-                take(self._part_of(answers, slice(start, stop, step), piece), piece, step)
+                take(self._part_of(answers, kept, piece), piece, step)
             start = stop
         return OUTPUT_NONE
 
@@ -160,7 +160,7 @@ class BatchOutputReader:
             return self._unreadable(value, f"its confidences are not {rows} numbers", rows)
         return _Answers(found, sure)
 
-    def _part_of(self, answers: _Answers, kept: slice, block: Block) -> int:
+    def _part_of(self, answers: _Answers, kept: Rows, block: Block) -> int:
         """Read some rows of a batch; return their kind."""
         found = answers.found
         kind = self._column(found[kept] if isinstance(found, np.ndarray) else list(items_of(cut(found, kept))), block)

@@ -35,7 +35,6 @@ from radiosonde._record.blocks import (
     Doubtful,
     Recorded,
     Unread,
-    first_row,
 )
 from radiosonde._record.inputs import InputWriter
 from radiosonde._record.learning import count_rows
@@ -424,7 +423,7 @@ class RecordWriter:
 
     def _batch_output(self, value: object, token: Token) -> Summary:
         recorded, arena, width = token[RECORDED], self.ring.arena, self.schema.width
-        if recorded.rows and (recorded.step > 1 or not recorded.position):
+        if recorded.rows and (recorded.kept < recorded.rows or not recorded.position):
             return self._count_answers(value, token)
         if not recorded.rows:
             return NOTHING
@@ -436,8 +435,7 @@ class RecordWriter:
             recorded = recorded._replace(position=position + 1, kind=INPUT_NONE)
             self._place(token, recorded)
         block = self.ring.arena.block(recorded.position - 1 + recorded.kept * width, recorded.kept, BATCH_OUTPUTS)
-        kept = slice(first_row(token[1], recorded.step), None, recorded.step)
-        return (self._batch_outputs.read(value, recorded.rows, kept, block), -1, NAN, NAN)
+        return (self._batch_outputs.read(value, recorded.rows, block), -1, NAN, NAN)
 
     def _count_answers(self, value: object, token: Token) -> Summary:
         """Count the answers of a batch that has no room for all of them: of a sample, counts would be estimates."""

@@ -15,10 +15,11 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from radiosonde._record.shapes import LOOKED_AT, Form, as_array, form_of_item, is_scalar, recognise
 from radiosonde.model.iteration import items_of
-from radiosonde.reference.containers import cut
+from radiosonde.reference.containers import cut, passed_at
 
 _BY_NAME: Final = (Form.MAPPING, Form.OBJECT, Form.FRAME)
 _ROWS: Final = (*_BY_NAME, Form.SERIES, Form.ARRAY, Form.SEQUENCE)
@@ -38,6 +39,10 @@ class Viewed(Sequence[Any]):
             return list(islice(self._items, *place.indices(len(self))))
         return next(islice(self._items, range(len(self))[place], None))
 
+    def items_at(self, places: NDArray[np.intp]) -> list[Any]:
+        """Return the items at ascending *places*."""
+        return passed_at(self._items, places)
+
 
 class Mapped(Sequence[Any]):
     """The items of a sequence as *read* returns them."""
@@ -53,6 +58,10 @@ class Mapped(Sequence[Any]):
         if isinstance(place, slice):
             return list(map(self._read, cut(self._items, place)))
         return self._read(self._items[place])
+
+    def items_at(self, places: NDArray[np.intp]) -> list[Any]:
+        """Return the items at ascending *places*."""
+        return list(map(self._read, cut(self._items, places)))
 
 
 def of_view(value: Any) -> Sequence[Any] | dict[Any, Any] | None:

@@ -18,7 +18,7 @@ from radiosonde._record.shapes import Form, column_names, head, recognise
 from radiosonde._record.summaries import WIDE_NAMES, summarise
 from radiosonde.model.feature_names import feature_names
 from radiosonde.model.iteration import items_of
-from radiosonde.reference.containers import EVERY, Plain, part_of, plain_column
+from radiosonde.reference.containers import EVERY, Plain, Rows, part_of, places_of, plain_column
 
 CONVERTED_BYTES = 4 << 20
 """Largest sparse matrix that is converted to rows; a larger one in a format without rows counts without its features."""
@@ -47,25 +47,29 @@ class InputTable:
     rows: int
     width: int
     names: Sequence[str] | None = None
-    column: Callable[[int, slice], Plain] | None = None
-    matrix: Callable[[slice], Any] | None = None
+    column: Callable[[int, Rows], Plain] | None = None
+    matrix: Callable[[Rows], Any] | None = None
     slow: int = 0
 
-    def read(self, place: int, kept: slice) -> Plain:
+    def read(self, place: int, kept: Rows) -> Plain:
         """Return the kept rows of one column."""
         if self.column is None:
             raise ValueError("the columns of a matrix are read together")
         return self.column(place, kept)
 
 
-def pieces(kept: slice, rows: int) -> Iterator[tuple[slice, slice]]:
+def pieces(kept: Rows, rows: int) -> Iterator[tuple[slice, Rows]]:
     """Yield the kept ones of *rows* rows in pieces: where they go, and which they are."""
-    chosen = range(*kept.indices(rows))
+    chosen = places_of(kept, rows)
     for start in range(0, len(chosen), PIECE_ROWS):
         part = chosen[start : start + PIECE_ROWS]
         yield (
             slice(start, start + len(part)),
-            kept if len(part) == len(chosen) else slice(part.start, part.stop, part.step),
+            kept
+            if len(part) == len(chosen)
+            else slice(part.start, part.stop, part.step)
+            if isinstance(part, range)
+            else part,
         )
 
 
@@ -98,7 +102,7 @@ def _of_frame(value: Any) -> InputTable:
             if getattr(kind, "kind", "O") == "O" and str(kind) != "category"
         )
 
-        def column(place: int, kept: slice) -> Plain:
+        def column(place: int, kept: Rows) -> Plain:
             picked = value.iloc[:, place] if labels is None else value[labels[place]]
             return plain_column(picked, kept)
 
@@ -150,14 +154,14 @@ def _of_array(value: Any) -> InputTable | None:
     rows, width = int(shape[0]), int(np.prod([int(axis) for axis in shape[1:]], dtype=np.int64))
     kind = value.dtype.kind if isinstance(value, np.ndarray) else "f"
 
-    def matrix(kept: slice) -> NDArray[Any]:
+    def matrix(kept: Rows) -> NDArray[Any]:
         part = part_of(value, kept)
         return part.reshape(len(part), width)
 
     return InputTable(rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width)
 
 
-def _field(flat: NDArray[Any], name: str, kept: slice) -> Plain:
+def _field(flat: NDArray[Any], name: str, kept: Rows) -> Plain:
     values = flat[name][kept]
     return plain_column(values) if values.ndim == 1 else np.full(len(values), np.inf)
 
@@ -168,8 +172,8 @@ def _of_sparse(value: Any) -> InputTable | None:
         return None
     rows, width = int(shape[0]), int(shape[1])
 
-    def matrix(kept: slice) -> Any:
-        chosen = range(*kept.indices(rows))
+    def matrix(kept: Rows) -> Any:
+        chosen = places_of(kept, rows)
         if len(chosen) == rows:
             return value.tocsr()
         if value.format in ("csr", "lil"):
@@ -185,12 +189,12 @@ def _of_dmatrix(value: Any) -> InputTable:
     names = getattr(value, "feature_names", None)
     rows, width = int(value.num_row()), int(value.num_col())
 
-    def matrix(kept: slice) -> Any:
+    def matrix(kept: Rows) -> Any:
         if "Quantile" in type(value).__name__:
             raise TypeError(
                 "a quantised matrix has the bins of its values only; give observe(..., input=) the data that it is of"
             )
-        chosen = range(*kept.indices(rows))
+        chosen = places_of(kept, rows)
         part = value if len(chosen) == rows else value.slice(list(chosen))
         stored = part.get_data().tocsr()
         # Values that it does not store are missing, not zero.
@@ -215,7 +219,7 @@ def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
     if not lengths:
         return None
     names: list[str] = []
-    readers: list[Callable[[slice], Plain]] = []
+    readers: list[Callable[[Rows], Plain]] = []
     slow = 0
     for name, column in zip(feature_names(value), items_of(value.values()), strict=True):
         shape = getattr(column, "shape", ())
@@ -235,24 +239,24 @@ def _of_columns(value: Mapping[Any, Any]) -> InputTable | None:
     return InputTable(lengths.pop(), len(names), names, lambda place, kept: readers[place](kept), slow=slow)
 
 
-def _column_reader(column: Any) -> Callable[[slice], Plain]:
+def _column_reader(column: Any) -> Callable[[Rows], Plain]:
     return lambda kept: plain_column(column, kept)
 
 
-def _axis_reader(column: Any, place: int, width: int) -> Callable[[slice], Plain]:
-    def read(kept: slice) -> Plain:
+def _axis_reader(column: Any, place: int, width: int) -> Callable[[Rows], Plain]:
+    def read(kept: Rows) -> Plain:
         part = part_of(column, kept)
         return plain_column(part.reshape(len(part), width)[:, place])
 
     return read
 
 
-def _summary_readers(column: Any, width: int) -> list[Callable[[slice], Plain]]:
-    made: list[tuple[slice, NDArray[np.float64]]] = []  # the last summary: callers request one column after the other
+def _summary_readers(column: Any, width: int) -> list[Callable[[Rows], Plain]]:
+    made: list[tuple[Rows, NDArray[np.float64]]] = []  # the last summary: callers request one column after the other
 
-    def reader(place: int) -> Callable[[slice], Plain]:
-        def read(kept: slice) -> Plain:
-            if not made or made[0][0] != kept:
+    def reader(place: int) -> Callable[[Rows], Plain]:
+        def read(kept: Rows) -> Plain:
+            if not made or made[0][0] is not kept:
                 part = part_of(column, kept)
                 made[:] = [(kept, summarise(part.reshape(len(part), width)))]
             return made[0][1][:, place]

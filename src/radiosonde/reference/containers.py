@@ -1,16 +1,16 @@
 """One column of a table of any library as plain values: numbers, coded values, or a list to be read value by value.
 
-Only the rows to keep are read: the library selects them first, by a slice if possible, so the cost of a frame of a million rows is that of
-the rows copied into the arena. Types are identified by name, and a library is imported only for values of its types.
+Only the rows to keep are read: the library selects them first, so the cost of a frame of a million rows is that of the rows copied into the
+arena. Types are identified by name, and a library is imported only for values of its types.
 """
 
 from __future__ import annotations
 
 import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,9 @@ class Coded:
 Plain = NDArray[np.float64] | Coded | list[Any]
 """Numbers (NaN missing, infinite invalid), coded values, or values to be read one by one."""
 
+Rows = slice | NDArray[np.intp]
+"""Rows of a container: a slice, or ascending places."""
+
 EVERY = slice(None)
 
 PIECE_ROWS = 4096
@@ -52,7 +55,7 @@ MOST_SHARED = 4096
 """Different texts of a column beyond which they are ids, and no text comes twice."""
 
 
-def plain_column(column: Any, kept: slice = EVERY) -> Plain:
+def plain_column(column: Any, kept: Rows = EVERY) -> Plain:
     """Return the kept rows of a column. Exceptions of the library propagate."""
     if isinstance(column, np.ndarray):
         return _of_array(column[kept])
@@ -68,8 +71,11 @@ def plain_column(column: Any, kept: slice = EVERY) -> Plain:
     return _of_array(part_of(column, kept))
 
 
-def cut(values: Sequence[Any], kept: slice) -> Sequence[Any]:
+def cut(values: Sequence[Any], kept: Rows) -> Sequence[Any]:
     """Return some items of a sequence, also of one that takes no slices (`collections.deque`)."""
+    if not isinstance(kept, slice):
+        found: Sequence[Any] = _items_at(values, kept)
+        return found
     try:
         return values[kept]
     except Exception:  # noqa: BLE001 - a caller's sequence may raise anything; its items are then read one by one
@@ -78,10 +84,35 @@ def cut(values: Sequence[Any], kept: slice) -> Sequence[Any]:
         return list(islice(values, *rows)) if isinstance(values, deque) else [values[place] for place in range(*rows)]
 
 
-def part_of(value: Any, kept: slice) -> NDArray[Any]:
+def _items_at(values: Any, places: NDArray[np.intp]) -> Any:
+    """Return the items at ascending *places*, of a container without places in one pass."""
+    if isinstance(values, np.ndarray):
+        return values[places]
+    own = getattr(type(values), "items_at", None)  # of `radiosonde._record.row_sequences`
+    if own is not None:
+        return own(values, places)
+    if hasattr(type(values), "iloc"):  # a series, whose own brackets take labels
+        return values.iloc[places]
+    if isinstance(values, deque):  # indexing it in the middle is slow
+        return passed_at(values, places)
+    return [values[place] for place in places.tolist()]
+
+
+def passed_at(items: Collection[Any], places: NDArray[np.intp]) -> list[Any]:
+    """Return the items at ascending *places* of a collection that is iterated once."""
+    wanted = np.zeros(len(items), dtype=np.bool_)
+    wanted[places] = True
+    return list(compress(items_of(items), wanted.tolist()))
+
+
+def part_of(value: Any, kept: Rows) -> NDArray[Any]:
     """Return the kept rows of an array of any library; tensors are detached, and brought to the CPU after they are cut."""
-    if kept != EVERY and (isinstance(value, np.ndarray) or hasattr(type(value), "__getitem__")):
-        value, kept = value[kept], EVERY
+    if kept is not EVERY and (isinstance(value, np.ndarray) or hasattr(type(value), "__getitem__")):
+        try:
+            value, kept = value[kept], EVERY
+        except Exception:
+            if isinstance(kept, slice):
+                raise
     if hasattr(value, "detach"):
         value = value.detach()
         if hasattr(value, "cpu"):
@@ -90,7 +121,12 @@ def part_of(value: Any, kept: slice) -> NDArray[Any]:
             value = value.float()
         value = value.numpy()
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
-    return array if kept == EVERY else array[kept]
+    return array if kept is EVERY else array[kept]
+
+
+def places_of(kept: Rows, rows: int) -> range | NDArray[np.intp]:
+    """Return the places of the kept ones of *rows* rows."""
+    return range(*kept.indices(rows)) if isinstance(kept, slice) else kept
 
 
 def with_doubles(values: NDArray[Any]) -> NDArray[Any]:
@@ -129,7 +165,7 @@ def _of_array(values: NDArray[Any]) -> Plain:
     return np.full(len(values), np.inf)  # complex numbers, records, raw bytes
 
 
-def _of_pandas(column: pd.Series[Any] | pd.Index[Any], kept: slice) -> Plain:
+def _of_pandas(column: pd.Series[Any] | pd.Index[Any], kept: Rows) -> Plain:
     import pandas as pd
 
     kind = column.dtype
@@ -157,10 +193,12 @@ def _of_pandas(column: pd.Series[Any] | pd.Index[Any], kept: slice) -> Plain:
     return series.to_numpy(dtype=object).tolist()  # type: ignore[no-any-return]
 
 
-def _of_polars(column: pl.Series, kept: slice) -> Plain:
+def _of_polars(column: pl.Series, kept: Rows) -> Plain:
     import polars as pl
 
-    if kept != EVERY:
+    if not isinstance(kept, slice):
+        column = column.gather(kept)
+    elif kept is not EVERY:
         start, stop, step = kept.indices(len(column))
         column = column.slice(start, max(0, stop - start)).gather_every(step)
     kind: Any = column.dtype
@@ -178,16 +216,20 @@ def _of_polars(column: pl.Series, kept: slice) -> Plain:
     return _sharing_texts(len(column), lambda start: column.slice(start, PIECE_ROWS).to_list())
 
 
-def _of_arrow(column: pa.ChunkedArray[Any] | pa.Array[Any], kept: slice) -> Plain:
+def _of_arrow(column: pa.ChunkedArray[Any] | pa.Array[Any], kept: Rows) -> Plain:
     import pyarrow as pa
 
-    if kept != EVERY:
-        rows = range(*kept.indices(len(column)))
+    if kept is not EVERY:
+        rows = places_of(kept, len(column))
+        is_slice = isinstance(rows, range) and rows.step == 1
         try:
-            chosen = np.arange(rows.start, rows.stop, rows.step)
-            column = column.slice(rows.start, len(rows)) if rows.step == 1 else column.take(pa.array(chosen))
+            column = (
+                column.slice(rows[0], len(rows))
+                if is_slice and rows
+                else column.take(pa.array(np.asarray(rows, dtype=np.int64)))
+            )
         except pa.ArrowNotImplementedError:  # a type without a kernel for it, such as views
-            return [column[row].as_py() for row in rows]
+            return [column[row].as_py() for row in np.asarray(rows).tolist()]
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):  # some versions return chunks for large columns

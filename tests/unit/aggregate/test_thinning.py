@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiosonde._aggregate.thinning import Thinner, inner_steps
-from radiosonde._record.blocks import first_row
+from radiosonde._record.blocks import kept_rows
 
 
 @pytest.mark.parametrize(("rows", "step"), [(10, 1), (0, 4), (1, 4), (10, 3), (12, 4), (13, 4), (3, 100)])
@@ -62,8 +62,26 @@ def test_rows_within_a_batch_are_thinned_to_sixteen_at_least():
 @pytest.mark.parametrize("stride", [1, 2, 3, 5, 8, 10, 60, 64, 100, 128, 1000])
 def test_the_first_kept_row_of_a_large_batch_is_uniform_whatever_the_records_between(step, stride):
     """Batches that the arena thins at every *stride*-th record start at each offset equally often (chi square)."""
-    offsets = [first_row(index, step) for index in range(5, 5 + 20_000 * stride, stride)]
-    counts = np.bincount(offsets, minlength=step)
-    assert len(counts) == step
-    chi = ((counts - 20_000 / step) ** 2 / (20_000 / step)).sum()
-    assert chi < step - 1 + 6 * np.sqrt(2 * (step - 1)) + 14  # below one in a million for any of these steps
+    offsets = [int(kept_rows(index, step, step)[0]) for index in range(5, 5 + 2_000 * stride, stride)]
+    assert is_uniform(offsets, step)
+
+
+@pytest.mark.parametrize("step", [2, 3, 7, 12, 60, 733])
+@pytest.mark.parametrize("index", [0, 1, 17, 1 << 20, (1 << 40) + 3])
+def test_rows_kept_of_one_batch_are_uniform_whatever_its_period(step, index):
+    """Within one batch the strata draw apart: of any period no phase is preferred (chi square)."""
+    kept = kept_rows(index, 3_000 * step, step)
+    assert (kept // step == np.arange(3_000)).all()
+    assert kept.tolist() == kept_rows(index, 3_000 * step, step).tolist()
+    for period in (2, 3, step, 2 * step):
+        assert is_uniform(kept % period, period)
+
+
+def is_uniform(places, count):
+    """Whether places are uniform over ``range(count)``: chi square below one in a million for any of these counts."""
+    counts = np.bincount(places, minlength=count)
+    expected = len(places) / count
+    return (
+        len(counts) == count
+        and ((counts - expected) ** 2 / expected).sum() < count - 1 + 6 * np.sqrt(2 * (count - 1)) + 14
+    )

@@ -83,7 +83,9 @@ INPUTS = {
     "a sequence of the user's": lambda rows: Rows([[1.0, 2.0]] * rows),
     "columns of lists": lambda rows: {"wind": [1.0] * rows, "carrier": ["UA"] * rows},
     "columns of tuples": lambda rows: {"wind": (1,) * rows, "carrier": (None,) * rows},
-    "a frame of objects": lambda rows: pd.DataFrame({"wind": pd.Series([1.0, "x"] * (rows // 2), dtype=object)}),
+    "a frame of objects": lambda rows: pd.DataFrame(
+        {name: pd.Series([1.0, "x"] * (rows // 2), dtype=object) for name in ("wind", "gusts", "delay", "carrier")}
+    ),
     "a frame of lists": lambda rows: pd.DataFrame({"wind": [[1.0]] * rows}),
     "a polars frame of structs": lambda rows: pl.DataFrame({"wind": pl.Series([{"a": 1}]).extend_constant({"a": 2}, rows)}),
     "an Arrow table of lists": lambda rows: pa.table({"wind": pa.array([[1.0]] * rows), "carrier": pa.array(["UA"] * rows)}),
