@@ -165,8 +165,8 @@ class RowBlocks:
 def kept_rows(index: int, rows: int, step: int) -> Rows:
     """Return which of *rows* rows are kept of batch *index*, thinned to one of every *step* rows.
 
-    One row is drawn from each stratum of *step* rows, independent of all others, so a batch whose order has a period (groups that alternate,
-    a loop over test cases) is represented whatever the period: every *step*-th row from a random one on would be of one group.
+    One row is drawn from each stratum of *step* rows, independent of all others, so a batch is represented for any period of its order
+    (groups that alternate, a loop over test cases). Every *step*-th row from a random one on would be of one group.
     Each row is kept with probability 1/*step*. The draws are hashes of the index and the stratum: the same for the same batch, and
     uniform for any pattern of batches, for example every tenth record.
     """
