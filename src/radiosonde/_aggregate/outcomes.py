@@ -13,13 +13,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from radiosonde._aggregate.outcome_cells import OutcomeCells, residual
 from radiosonde.model import CONFIDENCE_BINS, LAG, LAGS, LabelCounts, Outcome
-from radiosonde.model.bins import LAG_EDGES_S, VALUE_CLASS, one_confidence_bin
+from radiosonde.model.bins import LAG_EDGES_S, LOG_ODDS_BINS, VALUE_CLASS, log_odds_bin, one_confidence_bin
+
+_FEW = (0, 2)
+"""Numbers of known classes for which log-odds are counted: AUC is of two classes, and 0 is not known."""
 
 _LAG_LIMITS_S = (3600.0, 86400.0, 604800.0)
 _LAG_BOUNDS_S = LAG.upper_bounds_s()[:-1].tolist()
@@ -54,6 +58,7 @@ class OutcomeState:
         self._calibration = [0.0] * (3 * CONFIDENCE_BINS)
         self._labels: dict[str, _LabelLags] = {}
         self._joint: dict[tuple[str, str], list[float]] = {}
+        self._odds: dict[tuple[str, str], dict[int, int]] = {}
         self._residuals = [0.0, 0.0, 0.0]
         self._correct_retractions = [0] * CONFIDENCE_BINS
         self._joint_retractions: dict[tuple[str, str], list[float]] = {}
@@ -134,6 +139,10 @@ class OutcomeState:
             _add_joint(self._joint_retractions, pair, confidence, 1)
         if not math.isfinite(confidence):
             return
+        if len(outcome.classes) in _FEW:
+            rows = self._odds.setdefault(pair, {})
+            line = log_odds_bin(confidence)
+            rows[line] = rows.get(line, 0) + sign
         place = one_confidence_bin(confidence)
         calibration = self._calibration
         calibration[3 * place + 1] += sign * is_correct
@@ -175,6 +184,7 @@ class OutcomeState:
             retractions=dict(self._retractions),
             lags=np.array([labels.in_force for labels in lags], dtype=np.int64) if lags else np.zeros((0, 0), np.int64),
             joint={pair: np.array(table).reshape(-1, 3) for pair, table in self._joint.items()},
+            odds={pair: _odds_table(rows) for pair, rows in self._odds.items()},
             correct_retractions=np.array(self._correct_retractions, dtype=np.int64),
             joint_retractions={pair: np.array(table).reshape(-1, 3) for pair, table in self._joint_retractions.items()},
             lag_sums_s=np.array([labels.first_sum_s for labels in lags]),
@@ -186,6 +196,13 @@ class OutcomeState:
             residual_cells=residual_cells,
             never=self._never,
         )
+
+
+def _odds_table(rows: Mapping[int, int]) -> NDArray[np.int64]:
+    """Return rows by bin as `radiosonde.model.LabelCounts.odds` holds them."""
+    table = np.zeros((LOG_ODDS_BINS, 1), dtype=np.int64)
+    table[list(rows), 0] = list(rows.values())
+    return table
 
 
 def _add_joint(tables: dict[tuple[str, str], list[float]], pair: tuple[str, str], confidence: float, sign: int) -> None:

@@ -5,6 +5,7 @@ Latencies have a second, finer geometry in `radiosonde.model.buckets`.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,6 +38,11 @@ BATCH_BUCKETS: Final = 21
 CONFIDENCE_BINS: Final = 20
 """Bins of equal width over [0, 1]; bin *j* is [j/20, (j+1)/20), the last one closed."""
 
+LOG_ODDS_BINS: Final = 97
+"""Bins of the log-odds of a confidence: a quarter wide, centred on multiples of it from -12 to 12, the outer ones open. Where a class is
+rare nearly all confidences lie in the last of the 20 equal bins, and there these are as fine as anywhere. They mirror: the bins of 1 - c
+are those of c reversed."""
+
 VALUE_EDGES: Final = (-1e6, -1e4, -1e3, -1e2, -10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0, 1e2, 1e3, 1e4, 1e6)
 """Bins of values when no reference has better ones."""
 
@@ -64,6 +70,14 @@ def confidence_bin(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
     scaled = np.clip(confidences * CONFIDENCE_BINS + _SINGLE_ROUNDING, 0.0, CONFIDENCE_BINS - 1)
     bins: NDArray[np.int64] = scaled.astype(np.int64)
     return bins
+
+
+def log_odds_bin(confidence: float) -> int:
+    """Return the bin of the log-odds of one confidence, clipped to [0, 1]."""
+    if not 0.0 < confidence < 1.0:
+        return LOG_ODDS_BINS - 1 if confidence > 0.5 else 0
+    half = LOG_ODDS_BINS // 2
+    return half + min(max(round(4.0 * math.log(confidence / (1.0 - confidence))), -half), half)
 
 
 def one_confidence_bin(confidence: float) -> int:

@@ -33,7 +33,9 @@ FIXED_AXES: Mapping[str, int] = {
     "batch size": 21,
     "confidence": 20,
     "confidence or none": 21,
+    "log-odds": 97,
     "moment": 3,
+    "row": 1,
     "sign": 2,
 }
 """Axes of the same size in every window."""

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde.model.evidence import evidence_ratio
 from radiosonde.model.fields import BYTES, FLAG, FLOAT, INT, TEXT, UINT, Merge, Pool, Stored, counted_group, declared
 from radiosonde.model.fingerprints import DEFINITION
 from radiosonde.model.lost import LostCounts
@@ -32,20 +33,6 @@ LAGS = ("1h", "1d", "7d", "inf")
 
 Counts = NDArray[np.int64]
 Sums = NDArray[np.float64]
-
-
-def evidence_ratio(estimated_rows: int, weight_square_sum: int) -> float:
-    """Return the factor by which counts have to be multiplied to get a number of independent rows, at most 1.
-
-    Rows of weights *w* have an effective sample size of (sum w)**2 / (sum w**2) (Kish, "Survey Sampling", 1965), and the counts sum to (sum
-    w), so the ratio is (sum w) / (sum w**2). With one step it is 1/step; for a window sampled 1-in-1 in its first half and 1-in-10 in its
-    second it is less than the share of sampled rows.
-
-    Args:
-        estimated_rows: the sum of the weights, which equals the sum of the counts.
-        weight_square_sum: the sum of their squares; 0 is unknown, and treated as weights of 1.
-    """
-    return min(1.0, estimated_rows / weight_square_sum) if weight_square_sum > 0 else 1.0
 
 
 def _answers(output: Mapping[str, Any]) -> int:
@@ -214,11 +201,7 @@ class FeatureCounts:
     counted_rows: int = field(
         default=0,
         metadata=declared(
-            INT,
-            at="feature_rows",
-            formerly="output.sample.feature_rows",
-            absent=_first_row,
-            read_by="diagnose",
+            INT, at="feature_rows", formerly="output.sample.feature_rows", absent=_first_row, read_by="diagnose"
         ),
     )
     weight_square_sum: int = field(
@@ -305,6 +288,8 @@ class LabelCounts:
         residuals_counted: regression: of all labels ever counted, the sum of (label - value) where it is positive, of its
             absolute value where it is negative, and of its square, shape (3,).
         residuals_retracted: amounts of *residuals_counted* subtracted by corrections, shape (3,).
+        odds: per (predicted class, label class) of two classes: rows per bin of the log-odds of the confidence, shape (LOG_ODDS_BINS, 1). Rows
+            without a confidence are in none; a former version counted none.
         lag_sums_s: sum of the lags of *lag_counts* in seconds, per class, shape (classes,), or (0,) from a former version. A
             lag that is not known, or below zero, adds nothing.
     """
@@ -345,13 +330,7 @@ class LabelCounts:
     lags: Counts = field(
         default_factory=lambda: np.zeros((0, 0), dtype=np.int64),
         metadata=declared(
-            INT,
-            "label",
-            "lag",
-            pool=Pool.NET,
-            stored=Stored.SPAN,
-            at="label_tables.lags",
-            read_by="diagnose, quality",
+            INT, "label", "lag", pool=Pool.NET, stored=Stored.SPAN, at="label_tables.lags", read_by="diagnose, quality"
         ),
     )
     joint: Mapping[tuple[str, str], Sums] = field(
@@ -366,6 +345,20 @@ class LabelCounts:
             moments=("rows", "confidence_sum", "confidence_square_sum"),
             at="label_tables.joint",
             read_by="export, diagnose, quality",
+        ),
+    )
+    odds: Mapping[tuple[str, str], Counts] = field(
+        default_factory=dict,
+        metadata=declared(
+            INT,
+            "log-odds",
+            "row",
+            pool=Pool.NET,
+            stored=Stored.LINES,
+            keys=("predicted", "label"),
+            moments=("rows",),
+            at="label_tables.odds",
+            read_by="quality",
         ),
     )
     correct_retractions: Counts = field(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import CONFIDENCE_BINS, LAG, SeriesKey, Window
-from radiosonde.model.bins import VALUE_CLASS
+from radiosonde.model.bins import VALUE_CLASS, log_odds_bin
 
 LINES = CONFIDENCE_BINS + 1
 
@@ -64,6 +64,8 @@ class LabelColumns:
         lags: labels per label class and bucket of `radiosonde.model.LAG`.
         joint: (rows, sum of confidence, sum of its squares) per pair and confidence bin; a pair that a window names has an entry there,
             be it of zeros.
+        odds: rows per pair and bin of log-odds (`radiosonde.model.bins.LOG_ODDS_BINS`), of windows that name two classes; where a former
+            version counted none, those of the centre of each confidence bin.
         predicted: (rows, sum of confidence) per predicted class and confidence bin.
         residuals: rows and sums of (label - value), its absolute and its square, shape (windows, 4).
         never: predictions that expired without a label, shape (windows,).
@@ -80,6 +82,7 @@ class LabelColumns:
     known_of: Ints
     lags: Entries
     joint: Entries
+    odds: Entries
     predicted: Entries
     residuals: Array
     never: Array
@@ -91,7 +94,7 @@ class LabelColumns:
         number = np.cumsum(keep) - 1
         return type(self)(
             self.keys, self.key_of[keep], self.start_ns[keep], self.end_ns[keep], self.rows[keep], self.names, self.pairs,
-            self.known, self.known_of[keep], self.lags.where(keep, number), self.joint.where(keep, number),
+            self.known, self.known_of[keep], self.lags.where(keep, number), self.joint.where(keep, number), self.odds.where(keep, number),
             self.predicted.where(keep, number), self.residuals[keep], self.never[keep],
         )  # fmt: skip
 
@@ -128,6 +131,7 @@ def label_columns(windows: Iterable[Window] | LabelColumns) -> LabelColumns:
     for row, each in enumerate(sets):
         known[row, [place[name] for name in each]] = True
     pairs = tuple(sorted({pair for window in made if window.labels is not None for pair in window.labels.joint}))
+    joint = _joint(made, pairs)
     return LabelColumns(
         keys,
         _ints([row_of[window.key] for window in made]),
@@ -139,7 +143,8 @@ def label_columns(windows: Iterable[Window] | LabelColumns) -> LabelColumns:
         known,
         known_of,
         _lags(made, place),
-        _joint(made, pairs),
+        joint,
+        _odds(made, pairs, joint),
         _predicted(made, place),
         _residuals(made),
         np.array([0 if window.labels is None else window.labels.never for window in made], dtype=np.float64),
@@ -188,6 +193,27 @@ def _joint(windows: Sequence[Window], pairs: tuple[tuple[str, str], ...]) -> Ent
         tables = tables.reshape(len(members), len(named), *tables.shape[1:])
         parts.append(_entries(members, [number[pair] for pair in named], tables, one_at_least=True))
     return _ordered(parts, 3)
+
+
+def _odds(windows: Sequence[Window], pairs: tuple[tuple[str, str], ...], joint: Entries) -> Entries:
+    number = {pair: index for index, pair in enumerate(pairs)}
+    rows: list[tuple[int, int, int, float]] = []
+    is_coarse = np.zeros(len(windows), dtype=bool)
+    for index, window in enumerate(windows):
+        labels = window.labels
+        if labels is None or not labels.joint:
+            continue
+        is_coarse[index] = not labels.odds
+        for pair, table in labels.odds.items():
+            held = np.flatnonzero(table[:, 0])
+            rows += [(index, number[pair], at, float(table[at, 0])) for at in held.tolist()]
+    coarse = is_coarse[joint.window] & (joint.place < CONFIDENCE_BINS) & (joint.values[:, 0] != 0)
+    # Not at the mean confidence of the entry: it differs between labels, and would rank rows by their label.
+    for window, row, at, values in zip(*(part[coarse] for part in joint), strict=True):
+        rows.append((int(window), int(row), log_odds_bin((int(at) + 0.5) / CONFIDENCE_BINS), float(values[0])))
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    at = columns[:, :3].astype(np.int64)
+    return _ordered([Entries(at[:, 0], at[:, 1], at[:, 2], columns[:, 3:])], 1)
 
 
 def _predicted(windows: Sequence[Window], place: dict[str, int]) -> Entries:

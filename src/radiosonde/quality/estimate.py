@@ -20,7 +20,7 @@ from radiosonde.model.percent import percent
 from radiosonde.quality.cbpe import Calibration, calibration, expected_joint, mixed_joint
 from radiosonde.quality.columns import Array
 from radiosonde.quality.lags import MIN_AT_RISK, LagCurve, lag_drift
-from radiosonde.quality.scores import METRICS, Joint, Score
+from radiosonde.quality.scores import METRICS, Joint, Score, tied
 from radiosonde.quality.table import LabelTable
 from radiosonde.quality.weights import MIN_COVERAGE, Weights, class_weights
 
@@ -28,7 +28,7 @@ Kind = Literal["raw", "corrected", "cbpe", "mixed"]
 
 _Z: Final = 1.959964
 _MIN_GROUPS = 10
-_RARE = 0.01
+_RARE, _MOST_TIED = 0.01, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,8 @@ class _Basis(NamedTuple):
 
 def _measured(basis: _Basis, weights: Weights, kind: Kind, refused: str) -> Estimate:
     """Return a score of labelled rows."""
-    table, metric, whole = basis.table, basis.metric, basis.weights
+    metric, whole = basis.metric, basis.weights
+    table = basis.table.by_odds() if metric == "auc" else basis.table
     mature = weights.mature
     labelled = table.lags[mature].sum(axis=(0, 2))
     rows = int(table.joint[mature][..., 0].sum()) if table.pairs.size else 0
@@ -216,6 +217,8 @@ def _modelled(basis: _Basis, joint: Joint, kind: Kind, refused: str) -> Estimate
     if not table.predicted[:, :, :-1, 0].any():
         return refusing(kind, "the outputs have no confidence", coverage, rows, until)
     score = METRICS[metric](joint, basis.positive)
+    if metric == "auc" and (ties := tied(joint, basis.positive)) > _MOST_TIED:
+        refused = refused or f"{percent(ties)} of the pairs have confidences in the same bin: AUC needs labels here"
     if metric == "recall" and "" in joint.classes:
         refused = refused or "with more than two classes confidence does not say which class was missed"
     if refused or not np.isfinite(score.value):

@@ -8,13 +8,14 @@ minutes (43 200 windows) makes about 190 groups, for any number of series.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radiosonde.model import LAG, Window
+from radiosonde.model.bins import LOG_ODDS_BINS
 from radiosonde.quality.columns import LINES, Array, Entries, Ints, LabelColumns, label_columns
 
 _GROUPS_PER_AGE = 16
@@ -43,6 +44,7 @@ class LabelTable:
         pairs: (predicted class, label class) by index, shape (pairs, 2).
         joint: per pair and confidence bin (rows, sum of confidence, sum of its squares), shape (groups, pairs, 21, 3);
             the last bin is for predictions without a confidence.
+        odds: of two classes, rows per pair and bin of log-odds, shape (groups, pairs, 97); else shape (groups, pairs, 0).
         predicted: per predicted class and bin (rows, sum of confidence) of all rows, labelled or not, shape
             (groups, classes, 21, 2).
         residuals: regression.
@@ -57,6 +59,7 @@ class LabelTable:
     lags: Array
     pairs: NDArray[np.int64]
     joint: Array
+    odds: Array
     predicted: Array
     residuals: Residuals
     never: Array
@@ -70,11 +73,18 @@ class LabelTable:
         """Return the age of each group's last prediction at *as_of_ns* (default: the table's own), shape (groups,)."""
         return np.asarray(((self.as_of_ns if as_of_ns is None else as_of_ns) - self.end_ns) / 1e9)
 
+    def by_odds(self) -> Self:
+        """Return the table with bins of log-odds in place of those of confidence, without sums: finer where a class is rare."""
+        if not self.odds.size:
+            return self
+        rows = np.concatenate([self.odds, self.joint[:, :, -1:, 0]], axis=2)
+        return replace(self, joint=np.stack([rows, np.zeros_like(rows), np.zeros_like(rows)], axis=3))
+
     def where(self, keep: NDArray[np.bool_]) -> Self:
         """Return the groups that are True in *keep*."""
         return type(self)(
             self.as_of_ns, self.start_ns[keep], self.end_ns[keep], self.rows[keep], self.classes, self.lags[keep], self.pairs,
-            self.joint[keep], self.predicted[keep], Residuals(*(part[keep] for part in self.residuals)), self.never[keep],
+            self.joint[keep], self.odds[keep], self.predicted[keep], Residuals(*(part[keep] for part in self.residuals)), self.never[keep],
         )  # fmt: skip
 
 
@@ -112,7 +122,7 @@ def label_table(
     edges = np.array(bounds, dtype=np.int64).reshape(-1, 2)
     return LabelTable(
         as_of, edges[:, 0], edges[:, 1], _summed(columns.rows, group, size), classes,
-        np.maximum(lags[..., 0], 0.0), pairs, joint, _scattered(columns.predicted, group, place, (size, len(classes), LINES)), Residuals(*residuals.T.copy()),
+        np.maximum(lags[..., 0], 0.0), pairs, joint, _odds(columns, group, len(pairs) if len(classes) == 2 else 0, size), _scattered(columns.predicted, group, place, (size, len(classes), LINES)), Residuals(*residuals.T.copy()),
         _summed(columns.never, group, size),
     )  # fmt: skip
 
@@ -150,6 +160,16 @@ def _joint(columns: LabelColumns, group: Ints, place: Ints, size: int) -> tuple[
     index = {name: int(place[number]) for number, name in enumerate(columns.names)}
     pairs = [(index[columns.pairs[each][0]], index[columns.pairs[each][1]]) for each in named]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2), table
+
+
+def _odds(columns: LabelColumns, group: Ints, pairs: int, size: int) -> Array:
+    """Return rows per group, pair and bin of log-odds; of no bin where there are not two classes (*pairs* is 0)."""
+    if not pairs:
+        return np.zeros((size, 0, 0))
+    named = np.unique(columns.joint.row)
+    row = np.zeros(len(columns.pairs), dtype=np.int64)
+    row[named] = np.arange(named.size)
+    return np.maximum(_scattered(columns.odds, group, row, (size, pairs, LOG_ODDS_BINS))[..., 0], 0.0)
 
 
 def _groups(columns: LabelColumns, as_of_ns: int, step_ns: int) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:

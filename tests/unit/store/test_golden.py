@@ -34,7 +34,7 @@ NEWEST = 4
 LATER = frozenset({"row_fingerprint", "fingerprinted_rows", "fingerprint_definition"})
 """Columns declared since the golden stores were made; all of their windows have 0, an empty text or NULL there."""
 
-LATER_FIELDS: tuple[str, ...] = ()
+LATER_FIELDS: tuple[str, ...] = ("odds",)
 """Fields of documents declared since, likewise: they hold zeros, or nothing."""
 
 _LATER_EMPTY = re.compile(rf""",?\\*"(?:{"|".join(LATER_FIELDS) or "(?!)"})\\*":(?:\[[0.,]*\]|null|0(?:\.0)?)""")
