@@ -40,6 +40,7 @@ class AnswerArm(NamedTuple):
         counts: its answers.
         past: the replay over them.
         cohort: the cohort; ``""`` for all.
+        least_ns: how long answers must be nearly alike to be a page: a single window of a small cohort may be by chance of its callers.
     """
 
     model: str
@@ -49,6 +50,7 @@ class AnswerArm(NamedTuple):
     counts: AnswerCounts
     past: OwnPast
     cohort: str = ""
+    least_ns: int = 0
 
     @property
     def where(self) -> Place:
@@ -84,8 +86,9 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     is_large = (
         abs(_odds(share) - _odds(departure.usual)) >= _TICKET_ODDS and abs(share - departure.usual) >= _TICKET_SHARE
     )
+    is_alike = is_degenerate(share, departure.usual)
     lasts = lasted >= _DAY_NS and is_large and departure.is_lasting
-    severity: Severity = "page" if is_degenerate(share, departure.usual) else "ticket" if lasts else "info"
+    severity: Severity = "page" if is_alike and lasted >= arm.least_ns else "ticket" if lasts or is_alike else "info"
     kind: Kind = "drift" if severity == "info" else "answers"
     if ended is not None and not wants_past:
         severity = "info"
@@ -95,7 +98,7 @@ def departure_finding(arm: AnswerArm, departure: ShareDeparture, *, step_ns: int
     title = f"{whom}the model {what} in {percent(share)} of the rows, usually {percent(departure.usual)}"
     verdict = (
         "Nearly all answers are the same: check which model file is loaded, its threshold, and whether features arrive empty or in another order. "
-        if is_degenerate(share, departure.usual)
+        if is_alike
         else "The answers moved. Where features moved at the same time, it is the inputs; where none did, the model or its version. "
     )
     verdict += "Whether the answers are wrong is unknown until their labels arrive."

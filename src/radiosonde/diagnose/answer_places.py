@@ -19,6 +19,7 @@ from radiosonde.diagnose.cover import find_cover
 from radiosonde.diagnose.finding import Place
 from radiosonde.diagnose.own_past import OwnPast
 from radiosonde.diagnose.places import Places, make_places, rows_at
+from radiosonde.diagnose.status import window_length_ns
 from radiosonde.model import cohort_text, parse_cohort
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class _Series(NamedTuple):
     counts: AnswerCounts
     places: Places
     start_ns: NDArray[np.int64]
+    least_ns: int
 
 
 def find_by_place(model: str, windows: Sequence[Window], axis: Axis) -> AnswersByPlace:
@@ -75,7 +77,7 @@ def find_by_place(model: str, windows: Sequence[Window], axis: Axis) -> AnswersB
     kept = sorted(named, key=lambda at: (-totals[at], at))[:MOST_PLACES]
     if not kept:
         return nothing
-    series = _Series(keys, counts, places, axis.start_ns + counts.steps * axis.step_ns)
+    series = _Series(keys, counts, places, axis.start_ns + counts.steps * axis.step_ns, 2 * window_length_ns(windows))
     found, unfinished = _search(model, series, kept)
     left_out = tuple(places.names[at].cohort for at in named if at not in kept or at in unfinished)
     return AnswersByPlace(found, len(kept) - len(unfinished), left_out)
@@ -126,7 +128,16 @@ def _arm(model: str, series: _Series, place: int) -> AnswerArm:
     hits, trials = (_stacked(part, series.places, [place]) for part in series.counts[3:])
     counts = series.counts._replace(hits=hits, trials=trials)
     past = OwnPast(series.start_ns, hits, trials)
-    return AnswerArm(model, name.version, name.variant, not (name.version or name.variant), counts, past, name.cohort)
+    return AnswerArm(
+        model,
+        name.version,
+        name.variant,
+        not (name.version or name.variant),
+        counts,
+        past,
+        name.cohort,
+        series.least_ns,
+    )
 
 
 def _cover(series: _Series, place: int, departure: ShareDeparture) -> int:

@@ -93,6 +93,17 @@ def test_an_answer_that_nearly_all_rows_of_a_cohort_have_is_found_within_two_win
     assert (finding.severity, finding.where.cohort) == ("page", "region=r1")
 
 
+@pytest.mark.parametrize(("windows", "severity"), [(1, "ticket"), (2, "page"), (5, "page")])
+def test_one_window_of_a_cohort_is_not_yet_a_page(windows, severity):
+    """A single caller can fill a window of a small cohort; the next window decides."""
+
+    def output(rng, at, version, cohort, rows):
+        return answered(rng, rows, 0.0 if at >= 180 and cohort == "region=r1" else usual(cohort))
+
+    (finding,) = said(world(output, steps=180 + windows)).findings
+    assert (finding.severity, finding.where.cohort) == (severity, "region=r1")
+
+
 def test_values_of_a_regression_are_checked_by_cohort():
     """A mean that moves by one and a half standard deviations in one cohort for more than a day."""
 
