@@ -143,6 +143,8 @@ COMMANDS = {
     "config show": ["config", "show", "declared"],
     "fingerprint": ["fingerprint", "train.parquet", "--by", EVIL],
     "compare": ["compare", "train.parquet", "train.parquet", "--by", EVIL],
+    "replay": ["replay", "train.parquet", "--model", "served.py:predict", "--prediction", EVIL],
+    "replay of nothing": ["replay", "train.parquet", "--model", f"served.py:{EVIL}", "--by", "y"],
     "compare of nothing": ["compare", "flights.sqlite", "train.parquet", "--features", EVIL],
 }
 QUICK = [*list(COMMANDS)[: list(COMMANDS).index("usage") + 1], "triage"]

@@ -105,10 +105,10 @@ def calls(target: Target, rows: Sequence[Any] | None, form: str, batch: int) -> 
         rows = _made_up(target, parameters)
     if all(isinstance(row, Mapping) and row and set(row) <= {"args", "kwargs"} for row in rows):
         return [Call(tuple(row.get("args", ())), dict(row.get("kwargs", {}))) for row in rows]
-    form = _form(target, rows[0], parameters) if form == "auto" else form
+    form = form_of(target, rows[0], parameters) if form == "auto" else form
     if form == "kwargs":
-        return [Call((), _named(row, parameters)) for row in rows]
-    make = _maker(form, parameters[0].annotation if parameters else None, target.owner)
+        return [Call((), named(row, parameters)) for row in rows]
+    make = maker(form, parameters[0].annotation if parameters else None, target.owner)
     groups = [[rows[(at + place) % len(rows)] for place in range(batch)] for at in range(0, len(rows), batch)]
     if batch > 1 or form in ("array", "frame"):
         return [Call((make(group),), {}) for group in groups]
@@ -119,7 +119,7 @@ def _required(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter
     return [each for each in parameters if each.default is each.empty]
 
 
-def _form(target: Target, row: Any, parameters: Sequence[inspect.Parameter]) -> str:
+def form_of(target: Target, row: Any, parameters: Sequence[inspect.Parameter]) -> str:
     """Return how a row is passed, according to the signature."""
     if hasattr(target.owner, "n_features_in_"):
         return "frame" if hasattr(target.owner, "feature_names_in_") else "array"
@@ -143,7 +143,8 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and (hasattr(kind, "model_validate") or dataclasses.is_dataclass(kind))
 
 
-def _named(row: Any, parameters: Sequence[inspect.Parameter]) -> dict[str, Any]:
+def named(row: Any, parameters: Sequence[inspect.Parameter]) -> dict[str, Any]:
+    """Return the keyword arguments that a row holds."""
     known = {each.name: each.annotation for each in parameters}
     if not isinstance(row, Mapping):
         return dict(zip(known, row, strict=False))
@@ -156,7 +157,7 @@ def _record(kind: Any, value: Any) -> Any:
     return kind.model_validate(value) if hasattr(kind, "model_validate") else kind(**value)
 
 
-def _maker(form: str, kind: Any, owner: object) -> Callable[[Any], Any]:
+def maker(form: str, kind: Any, owner: object) -> Callable[[Any], Any]:
     """Return the function that converts rows to the arguments of calls: one for all rows (arrays and frames), or one for each."""
     if form == "record":
         return lambda rows: [_record(kind, row) for row in rows]

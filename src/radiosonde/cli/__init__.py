@@ -5,7 +5,7 @@ code. Only the module of the chosen command is imported; the others are listed b
 ``radiosonde --help`` answers without loading a model server, a database or a plotting library.
 
 Exit codes: 0 done (for ``diagnose``: healthy), 1 findings, 2 could not run (one sentence on stderr says why), 3 a required check
-could not be made (``diagnose``), data are not comparable (``compare``), a rollout is not decided (``canary``), or labels were received and none of them will count (``label``),
+could not be made (``diagnose``), data are not comparable (``compare``), a model is not deterministic (``replay``), a rollout is not decided (``canary``), or labels were received and none of them will count (``label``),
 4 the data are stale (``diagnose``, ``canary``), 5 a rollout does not get the calls that it should (``canary``), 130 interrupted,
 141 the reader of a pipe went away.
 """
@@ -64,6 +64,12 @@ def _load_fingerprint() -> CommandModule:
     from radiosonde.cli import fingerprint
 
     return fingerprint
+
+
+def _load_replay() -> CommandModule:
+    from radiosonde.cli import replay
+
+    return replay
 
 
 def _load_store() -> CommandModule:
@@ -197,6 +203,7 @@ COMMANDS = (
     Command("reference", "build a reference profile from training data, or show one", _load_reference, "data"),
     Command("fingerprint", "compute the fingerprints of a table, where features are made", _load_fingerprint, "data"),
     Command("compare", "compare two stores or tables by window, cohort and feature", _load_compare, "data"),
+    Command("replay", "predict recorded rows again: are the answers the same, who was wronged", _load_replay, "data"),
     Command("store", "show, compact and seal a store", _load_store, "data"),
     Command("label", "load labels from a CSV or Parquet file", _load_label, "data"),
     Command(
@@ -310,13 +317,14 @@ def _chosen(arguments: Sequence[str]) -> Command | None:
 def _parser(chosen: Command | None, module: CommandModule | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="radiosonde",
+        usage="radiosonde [-h] [--version] COMMAND ...",
         description="Observe machine-learning models in production, and diagnose them.",
         epilog=f"{_listed()}\n\nRun radiosonde COMMAND --help for details of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"radiosonde {__version__}")
     subparsers = parser.add_subparsers(
-        metavar="COMMAND", dest="command", required=True, help="one of the commands below"
+        prog="radiosonde", metavar="COMMAND", dest="command", required=True, help=argparse.SUPPRESS
     )
     for command in COMMANDS:
         if command is chosen and module is not None:
@@ -327,7 +335,7 @@ def _parser(chosen: Command | None, module: CommandModule | None) -> argparse.Ar
 
 
 def _listed() -> str:
-    """Return the commands by group, one a line."""
+    """Return the commands by group, one a line; argparse's own section of commands is suppressed, so that they fit a screen."""
     lines: list[str] = []
     group = ""
     for command in COMMANDS:

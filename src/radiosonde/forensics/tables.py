@@ -242,12 +242,19 @@ def grouped(
     sums = GroupedFingerprints(names)
     for batch in batches:
         words = np.stack([column_words(batch.column(name)) for name in names])
-        keys: list[tuple[NDArray[np.int64], list[Any]]] = [_coded(batch.column(name)) for name in by]
-        if window is not None:
-            keys.insert(0, _starts(batch.column(window[0]), window[1]))
-        sums.update(words, *_joint(keys, batch.num_rows))
+        sums.update(words, *group_places(batch, by, window))
         yield sums
     yield sums
+
+
+def group_places(
+    batch: pa.RecordBatch, by: Sequence[str], window: tuple[str, float] | None
+) -> tuple[NDArray[np.intp] | None, Sequence[Key]]:
+    """Return per row the index of its key, None if there is one key only, and the keys; see `grouped`."""
+    keys: list[tuple[NDArray[np.int64], list[Any]]] = [_coded(batch.column(name)) for name in by]
+    if window is not None:
+        keys.insert(0, _starts(batch.column(window[0]), window[1]))
+    return _joint(keys, batch.num_rows)
 
 
 def _coded(column: pa.Array[Any]) -> tuple[NDArray[np.int64], list[Any]]:
