@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from radiosonde.forensics.paired import Difference, Estimate, Paired
-    from radiosonde.forensics.replay import Determinism, Replay
+    from radiosonde.forensics.paired import Difference, MeanDifference, Paired
+    from radiosonde.forensics.replay import Determinism, ReplayResult
     from radiosonde.forensics.tables import Key
 
 WIDTH = 80
 SHOWN_GROUPS, SHOWN_CLASSES = 20, 5
 
 
-def lines(found: Replay, args: argparse.Namespace) -> Iterator[str]:
+def lines(found: ReplayResult, args: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of a report, 80 columns wide."""
     request = found.request
     rows = "" if found.determinism is not None and not found.determinism.is_given else f"{found.rows:,} rows; "
@@ -50,7 +50,7 @@ def lines(found: Replay, args: argparse.Namespace) -> Iterator[str]:
         yield from _wrapped("nothing was compared: give --prediction, --against or --features")
 
 
-def document(found: Replay, args: argparse.Namespace) -> dict[str, Any]:
+def document(found: ReplayResult, args: argparse.Namespace) -> dict[str, Any]:
     """Return the result as JSON values; groups by cohort and window, in order."""
     request, durations, determinism = found.request, found.durations, found.determinism
     return {
@@ -81,7 +81,7 @@ def document(found: Replay, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _comparisons(found: Replay, args: argparse.Namespace) -> Iterator[tuple[str, Paired]]:
+def _comparisons(found: ReplayResult, args: argparse.Namespace) -> Iterator[tuple[str, Paired]]:
     """Yield the comparisons that were made, with their titles."""
     if not found.is_comparable:
         return
@@ -108,7 +108,7 @@ def _deterministic(found: Determinism) -> Iterator[str]:
         yield f"deterministic: the first {found.rows:,} rows, predicted again and in halves, are equal"
 
 
-def _compared(found: Replay, paired: Paired) -> Iterator[str]:
+def _compared(found: ReplayResult, paired: Paired) -> Iterator[str]:
     total = paired.total()
     close = f"{total.close:,} within {found.request.tolerance:g}, " if total.close else ""
     verdict = "different" if total.different else "equal"
@@ -141,13 +141,13 @@ def _sizes(found: Difference, among: int) -> Iterator[str]:
         yield "changed most: " + ", ".join(f"{pair[0]} to {pair[1]} ({rows:,})" for pair, rows in moves)
 
 
-def _interval(estimate: Estimate, unit: int = 1) -> str:
+def _interval(estimate: MeanDifference, unit: int = 1) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f" (95% interval {unit * estimate.low:+.4g} to {unit * estimate.high:+.4g})"
 
 
-def _when(found: Replay, paired: Paired) -> Iterator[str]:
+def _when(found: ReplayResult, paired: Paired) -> Iterator[str]:
     """Yield the span of the windows that differ."""
     if found.request.time is None:
         return
@@ -160,7 +160,7 @@ def _when(found: Replay, paired: Paired) -> Iterator[str]:
         )
 
 
-def _cohorts(found: Replay, paired: Paired) -> Iterator[str]:
+def _cohorts(found: ReplayResult, paired: Paired) -> Iterator[str]:
     """Yield the cohorts that differ, the largest shares of differing rows first."""
     by = found.request.by
     start = 0 if found.request.time is None else 1

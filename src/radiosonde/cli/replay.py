@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
 
     from radiosonde.cli import Subparsers
-    from radiosonde.forensics.replay import Replay, ReplayRequest
+    from radiosonde.forensics.replay import ReplayRequest, ReplayResult
 
 EQUAL, DIFFERENT, NOT_COMPARABLE = 0, 1, 3
 CHILD = "--in-this-process"
@@ -152,7 +152,7 @@ def _here(args: argparse.Namespace, request: ReplayRequest) -> int:
     from radiosonde.forensics.replay import replay
 
     with ExitStack() as stack:
-        # Whatever the user's code prints goes to stderr: stdout is for the result.
+        # Output of the user's code goes to stderr: stdout is for the result.
         stdout, sys.stdout = sys.stdout, sys.stderr
         stack.callback(setattr, sys, "stdout", stdout)
         models = [
@@ -177,7 +177,7 @@ def _here(args: argparse.Namespace, request: ReplayRequest) -> int:
     return _code(found)
 
 
-def _code(found: Replay) -> int:
+def _code(found: ReplayResult) -> int:
     if not found.is_comparable:
         return NOT_COMPARABLE
     return DIFFERENT if found.differs else EQUAL

@@ -33,7 +33,7 @@ OTHER = "__other__"
 CONFIDENCE = 0.95
 
 
-class Estimate(NamedTuple):
+class MeanDifference(NamedTuple):
     """A mean and its interval; both ends are None where fewer than three rows are known."""
 
     mean: float
@@ -96,7 +96,7 @@ class Difference:
         for pair, count in other.classes.items():
             self.classes[pair if pair in self.classes or len(self.classes) < MOST_PAIRS else (OTHER, OTHER)] += count
 
-    def estimate(self, among: int = 1) -> Estimate | None:
+    def estimate(self, among: int = 1) -> MeanDifference | None:
         """Return the mean difference of numbers, None if there are none.
 
         Args:
@@ -104,7 +104,7 @@ class Difference:
         """
         return _estimate(self.mean, self.squares, self.numbers, among) if self.numbers else None
 
-    def shares(self, among: int = 1) -> Mapping[str, tuple[float, float, Estimate]]:
+    def shares(self, among: int = 1) -> Mapping[str, tuple[float, float, MeanDifference]]:
         """Return the share of each class in A and in B, and the difference of the two, largest difference first."""
         count = sum(self.classes.values())
         found = {}
@@ -219,11 +219,11 @@ class Paired:
         return found
 
 
-def _estimate(mean: float, squares: float, count: int, among: int) -> Estimate:
+def _estimate(mean: float, squares: float, count: int, among: int) -> MeanDifference:
     if count < 3:
-        return Estimate(mean, None, None)
+        return MeanDifference(mean, None, None)
     half = _student(1 - (1 - CONFIDENCE) / (2 * among), count - 1) * math.sqrt(squares / (count - 1) / count)
-    return Estimate(mean, mean - half, mean + half)
+    return MeanDifference(mean, mean - half, mean + half)
 
 
 def _student(probability: float, freedom: int) -> float:

@@ -133,7 +133,7 @@ class Durations:
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayResult:
     """The result of a replay.
 
     Attributes:
@@ -175,7 +175,7 @@ def replay(
     corrected: Path | None = None,
     out: Path | None = None,
     progress: Callable[[int, int | None], None] = lambda _done, _all: None,
-) -> Replay:
+) -> ReplayResult:
     """Replay a table.
 
     Args:
@@ -199,7 +199,7 @@ def replay(
     fixes = None if corrected is None else Corrections(corrected, request.columns, request.key, file.rows)
     folder = None if out is None else ReplayFolder(out, _identity(request, model, other, corrected))
     has_effect = other is not None or fixes is not None
-    found = Replay(
+    found = ReplayResult(
         request,
         None if request.recorded is None else Paired(request.tolerance),
         Paired(request.tolerance) if has_effect else None,
@@ -230,7 +230,7 @@ def replay(
     return found
 
 
-def _compare(found: Replay, batch: pa.RecordBatch, replayed: Column, changed: Column | None) -> None:
+def _compare(found: ReplayResult, batch: pa.RecordBatch, replayed: Column, changed: Column | None) -> None:
     request = found.request
     places, keys = _groups(request, batch)
     if found.reproduction is not None and request.recorded is not None:
@@ -274,7 +274,7 @@ def _key_column(request: ReplayRequest, batch: pa.RecordBatch) -> tuple[str, Any
 
 
 def _identity(request: ReplayRequest, model: Model, other: Model | None, corrected: Path | None) -> dict[str, Any]:
-    """Return what the answers of a replay depend on."""
+    """Return the inputs and options that the answers of a replay depend on."""
     return {
         "table": _state(request.table),
         "columns": list(request.columns),

@@ -1,7 +1,7 @@
 """The folder of a replay: what was predicted, in parts, from which an interrupted replay goes on.
 
 ``part-000000000000.parquet`` holds the rows of one batch from that row on: ``row``, the key if one is named, ``replayed``, and
-``corrected``. A part is written under another name and renamed, so there is no half part, whatever ends the process. ``_replay.json``
+``corrected``. A part is written under another name and renamed, so there is never half a part, also after a crash. ``_replay.json``
 holds the request; a folder with another request is refused.
 """
 
