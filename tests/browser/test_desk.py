@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 PAGES = {
     "fleet": "/",
     "model": "/model?name=model-0&last=all",
+    "feature": "/feature?model=model-0&name=wind&last=all",
     "incident": "",
     "stores": "/stores",
     "missing": "/model?name=gone",

@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from radiosonde._clock import wall_ns
+from radiosonde.desk.pages.feature import feature_of, feature_page
 from radiosonde.desk.pages.fleet import fleet_page
 from radiosonde.desk.pages.incident import incident_page
 from radiosonde.desk.pages.model import model_page, series_json
@@ -73,6 +74,7 @@ def make_app(looking: BoardSource) -> Starlette:
         Route("/", page.fleet),
         Route("/model", page.model),
         Route("/series", page.series),
+        Route("/feature", page.feature),
         Route("/incident", page.incident),
         Route("/stores", page.stores),
         Route("/events", page.events),
@@ -168,6 +170,18 @@ class Pages:
             return Response('{"error": "there is no such model"}', 404, media_type="application/json")
         record = series_json(board, state, request.query_params)
         return Response(json.dumps(record, allow_nan=False), media_type="application/json")
+
+    async def feature(self, request: Request) -> Response:
+        """Show one feature of a model."""
+        board, query = self._board(), request.query_params
+        state, name = board.model(query.get("model", "")), query.get("name", "")
+        if state is None:
+            return self._missing(request, board, "model", query.get("model", ""))
+        found = feature_of(state, name)
+        if found is None:
+            return self._missing(request, board, "feature", name)
+        values = feature_page(board, state, found, query)
+        return self._page(request, board, "feature.html", f"{name_of_line(found)}, {name_of_line(state.model)}", values)
 
     async def incident(self, request: Request) -> Response:
         """Show one incident."""

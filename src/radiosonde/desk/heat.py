@@ -49,10 +49,10 @@ class HeatMap:
     has_reference: bool
 
 
-def make_heat_map(
+def cells_over_time(
     windows: Sequence[Window], axis: Axis, references: Mapping[tuple[str, str], Reference]
-) -> HeatMap | None:
-    """Return the heat map of *windows*, of the grid with most rows; None without features."""
+) -> FeaturePanel | None:
+    """Return the cells of *windows* in at most `COLUMNS` steps, of the grid with most rows; None without features."""
     every = -(-axis.size // COLUMNS)
     first = axis.start_ns // (axis.step_ns * every) * (axis.step_ns * every)
     size = -(-(axis.at_ns(axis.size) - first) // (axis.step_ns * every))
@@ -63,10 +63,11 @@ def make_heat_map(
         if window.features is not None and window.features.names
     ]
     panels = make_feature_panels(bare, references, coarse)
-    return _heat(panels[0]) if panels else None
+    return panels[0] if panels else None
 
 
-def _heat(panel: FeaturePanel) -> HeatMap:
+def make_heat_map(panel: FeaturePanel) -> HeatMap:
+    """Return the heat map of the cells of all versions."""
     cells = panel.pooled
     distance = np.full(cells.shape[1::-1], np.nan, dtype=np.float16)
     missing = distance.copy()
@@ -76,21 +77,25 @@ def _heat(panel: FeaturePanel) -> HeatMap:
         held = rows >= LEAST_ROWS
         if not held.any():
             continue
-        base = _base(table, profile)
-        shares = table[held] / rows[held, None]
-        apart = np.abs(shares - base).sum(axis=1) / 2
-        chance = np.sqrt(base * (1 - base) * 2 / np.pi).sum() / 2 / np.sqrt(rows[held])
-        distance[feature, held] = np.maximum(apart - chance, 0.0)
-        missing[feature, held] = shares[:, NULL]
+        distance[feature, held] = distances(table[held], reference_shares(table, profile))
+        missing[feature, held] = table[held, NULL] / rows[held]
     is_fitted = not panel.provisional and panel.reference_rows > 0
     return HeatMap(panel.axis, panel.names, distance, missing, is_fitted)
 
 
-def _base(table: NDArray[np.float64], profile: FeatureProfile | None) -> NDArray[np.float64]:
-    """Return the shares that a feature is compared with, in the columns of *table*."""
+def distances(table: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distance of each line of *table*, counts by cell, from the shares *base*; every line holds rows."""
+    rows = table.sum(axis=1)
+    apart = np.abs(table / rows[:, None] - base).sum(axis=1) / 2
+    chance = np.sqrt(base * (1 - base) * 2 / np.pi).sum() / 2 / np.sqrt(rows)
+    return np.asarray(np.maximum(apart - chance, 0.0))
+
+
+def reference_shares(table: NDArray[np.float64], profile: FeatureProfile | None) -> NDArray[np.float64]:
+    """Return the shares that a feature is compared with, in the columns of *table*: those of all its lines without a reference."""
     width = table.shape[1]
     if profile is None or profile.body > width - 4:
-        return np.asarray(table.sum(axis=0) / table.sum())
+        return np.asarray(table.sum(axis=0) / max(table.sum(), 1))
     base = np.zeros(width)
     special = 2 if profile.kind == "categorical" else 4
     base[: profile.body] = profile.p0[: profile.body]

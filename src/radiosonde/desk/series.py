@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radiosonde.desk.heat import HeatMap, make_heat_map
+from radiosonde.desk.feature_tables import (
+    FeatureQuantiles,
+    FeatureTables,
+    make_quantiles,
+    tables_by_cohort,
+    tables_by_version,
+)
+from radiosonde.desk.heat import HeatMap, cells_over_time, make_heat_map
 from radiosonde.diagnose.panel import Axis, Panel, make_panel
 from radiosonde.diagnose.spreading import add_spread
 from radiosonde.diagnose.status import window_length_ns
@@ -59,7 +66,9 @@ class Level:
         incorrect: labelled rows that were wrong, same shape.
         labels: labels, same shape.
         host: health of the processes by name, each shape (steps,); NaN where nothing was measured.
-        heat: cells of features over time; None without features.
+        heat: distances of features over time; None without features.
+        versions: cells of features by version; None without features.
+        cohorts: cells of features by cohort; None without features or cohorts.
     """
 
     axis: Axis
@@ -77,6 +86,8 @@ class Level:
     labels: Numbers
     host: Mapping[str, Numbers]
     heat: HeatMap | None
+    versions: FeatureTables | None
+    cohorts: FeatureTables | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
@@ -88,12 +99,14 @@ class ModelSeries:
         start_ns: start of the first window.
         end_ns: end of the last window.
         births: version and the start of its first window, in the order of time.
+        quantiles: quantiles of features over the time of the finest level; None where no sketches are kept.
     """
 
     levels: tuple[Level, ...]
     start_ns: int
     end_ns: int
     births: tuple[tuple[str, int], ...]
+    quantiles: FeatureQuantiles | None = None
 
     def level(self, from_ns: int) -> Level:
         """Return the finest level that covers the time from *from_ns* on."""
@@ -131,7 +144,8 @@ def make_series(
         version = window.key.version
         first[version] = min(first.get(version, window.start_ns), window.start_ns)
     births = sorted(first.items(), key=lambda each: (each[1], each[0]))
-    return ModelSeries(tuple(levels), start_ns, end_ns, tuple(births))
+    quantiles = make_quantiles(windows, levels[0].axis, references)
+    return ModelSeries(tuple(levels), start_ns, end_ns, tuple(births), quantiles)
 
 
 def _axis(end_ns: int, start_ns: int, step_ns: int) -> Axis:
@@ -153,6 +167,7 @@ def _level(
     latency = np.stack([panel.latency[chosen].sum(axis=0) for chosen in members])
     classes, answers = _answers(windows, axis)
     phases, phase_s = _phases(panel)
+    cells = cells_over_time(windows, axis, references)
     correct, incorrect = (_float(table.sum(axis=(0, 1))) for table in (panel.correct, panel.incorrect))
     return Level(
         axis,
@@ -169,7 +184,9 @@ def _level(
         incorrect,
         _labels(windows, axis),
         _host(runtime, axis),
-        make_heat_map(windows, axis, references),
+        None if cells is None else make_heat_map(cells),
+        None if cells is None else tables_by_version(cells),
+        None if cells is None else tables_by_cohort(windows, cells, references),
     )
 
 

@@ -111,16 +111,20 @@ class FeaturePanel:
 
     def cell_table(self, feature: int, rows: NDArray[np.float64]) -> tuple[list[str], list[float]]:
         """Return readable cell names and the shares of one feature from its summed cell row."""
-        profile = self.profiles[feature]
-        body = profile.body if profile is not None else rows.size - len(SPECIAL_CELLS)
-        shares = (rows / max(rows.sum(), 1)).tolist()
-        if profile is None:
-            names = [f"{index:02d}" for index in range(body)]
-        elif profile.kind == "categorical":
-            return [*profile.categories, "missing", "unseen"], [*shares[:body], shares[NULL], shares[UNSEEN]]
-        else:
-            names = [f"\u2264 {bound:.4g}" for bound in profile.bounds]
-        return [*names, "below", "above", "missing", "unseen"], [*shares[:body], *shares[-len(SPECIAL_CELLS) :]]
+        return cell_table(self.profiles[feature], rows)
+
+
+def cell_table(profile: FeatureProfile | None, rows: NDArray[np.float64]) -> tuple[list[str], list[float]]:
+    """Return readable cell names and shares of a feature from its summed cell row, in the order of the shares of *profile*."""
+    body = profile.body if profile is not None else rows.size - len(SPECIAL_CELLS)
+    shares = (rows / max(rows.sum(), 1)).tolist()
+    if profile is None:
+        names = [f"{index:02d}" for index in range(body)]
+    elif profile.kind == "categorical":
+        return [*profile.categories, "missing", "unseen"], [*shares[:body], shares[NULL], shares[UNSEEN]]
+    else:
+        names = [f"\u2264 {bound:.4g}" for bound in profile.bounds]
+    return [*names, "below", "above", "missing", "unseen"], [*shares[:body], *shares[-len(SPECIAL_CELLS) :]]
 
 
 def make_feature_panels(

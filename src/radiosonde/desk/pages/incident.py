@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from radiosonde.config.values import duration_words
+from radiosonde.desk.pages.feature import feature_names
 from radiosonde.desk.rendering import figure
 from radiosonde.desk.words import grouped, iso_minute, minute, short_duration
 from radiosonde.diagnose.html import figure_html
@@ -59,6 +60,8 @@ def incident_page(board: Board, incident: IncidentState) -> dict[str, Any]:
         "runbook": incident.runbook,
         "from_text": iso_minute(from_ns),
         "to_text": iso_minute(to_ns),
+        "split_text": iso_minute(finding.onset.at_ns),
+        "has_feature": state is not None and finding.where.feature in feature_names(state),
     }
 
 

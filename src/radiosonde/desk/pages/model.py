@@ -10,7 +10,7 @@ import numpy as np
 from radiosonde.desk.charts import Chart, ChartMark, TimeRange, chart_svg
 from radiosonde.desk.heat_svg import heat_svg
 from radiosonde.desk.rendering import figure
-from radiosonde.desk.words import iso_minute, minute, short_duration
+from radiosonde.desk.words import iso_minute, minute, page_url, short_duration
 from radiosonde.diagnose.quality_figures import quality_words
 from radiosonde.diagnose.text import checked_words, gap_words, reasons
 
@@ -48,7 +48,7 @@ def choose_time(query: Mapping[str, str], series: ModelSeries) -> ChosenTime:
     first, end = series.start_ns, series.end_ns
     problem = ""
     if query.get("from") or query.get("to"):
-        given = {name: _time_ns(query[name]) for name in ("from", "to") if query.get(name)}
+        given = {name: time_ns(query[name]) for name in ("from", "to") if query.get(name)}
         from_ns, to_ns = given.get("from", first), given.get("to", end)
         if from_ns is not None and to_ns is not None and from_ns < to_ns:
             return ChosenTime(TimeRange(from_ns, to_ns), "")
@@ -63,7 +63,8 @@ def choose_time(query: Mapping[str, str], series: ModelSeries) -> ChosenTime:
     return ChosenTime(TimeRange(first, end), "all", problem)
 
 
-def _time_ns(text: str) -> int | None:
+def time_ns(text: str) -> int | None:
+    """Return the moment *text*, ISO 8601, UTC unless it says otherwise; None if it is none."""
     try:
         moment = datetime.fromisoformat(text[:40])
     except ValueError:
@@ -86,6 +87,11 @@ def model_page(board: Board, state: ModelState, query: Mapping[str, str]) -> dic
         drawn = [(chart, figure(chart_svg(chart, chosen.time, marks))) for chart in charts if not chart.is_empty]
         if drawn or heading in ("Traffic", "Failures", "Latency"):
             sections.append({"heading": heading, "question": question, "charts": drawn})
+
+    def link(feature: str) -> str:
+        given = {"from_": iso_minute(chosen.time.from_ns), "to": iso_minute(chosen.time.to_ns)}
+        return page_url("/feature", model=state.model, name=feature, **given)
+
     diagnosis, length_ns = state.diagnosis, chosen.time.to_ns - chosen.time.from_ns
     return {
         "state": state,
@@ -95,11 +101,12 @@ def model_page(board: Board, state: ModelState, query: Mapping[str, str]) -> dic
         "from_text": iso_minute(chosen.time.from_ns),
         "to_text": iso_minute(chosen.time.to_ns),
         "lengths": [*LENGTHS, "all"],
-        "earlier": _moved(chosen, -length_ns),
-        "later": _moved(chosen, length_ns),
+        "earlier": moved(chosen, -length_ns),
+        "later": moved(chosen, length_ns),
         "step": short_duration(level.axis.step_ns / 1e9),
         "sections": sections,
-        "heat": None if level.heat is None else figure(heat_svg(level.heat, chosen.time, marks)),
+        "heat": None if level.heat is None else figure(heat_svg(level.heat, chosen.time, marks, link)),
+        "features": () if level.versions is None else level.versions.names,
         "heat_is_from_reference": level.heat is not None and level.heat.has_reference,
         "arms": _arms(level, chosen.time),
         "incidents": [each.finding for each in _incidents(board, state)],
@@ -111,7 +118,8 @@ def model_page(board: Board, state: ModelState, query: Mapping[str, str]) -> dic
     }
 
 
-def _moved(chosen: ChosenTime, by_ns: int) -> dict[str, str]:
+def moved(chosen: ChosenTime, by_ns: int) -> dict[str, str]:
+    """Return the time range for an address, *by_ns* later."""
     return {"from": iso_minute(chosen.time.from_ns + by_ns), "to": iso_minute(chosen.time.to_ns + by_ns)}
 
 
