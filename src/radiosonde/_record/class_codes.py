@@ -11,6 +11,10 @@ way around. `radiosonde._join.label_values` compares labels by the same rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radiosonde._record.intern import Codes
 from radiosonde.model.classes import FIRST_HASHED, OVERFLOW_CLASS, class_text, hashed_class, plain_class
@@ -55,3 +59,22 @@ class ClassCodes(Codes):
     def name_of(self, code: int) -> str:
         """Return the name of a code: of a hashed one where it was given out not long ago, else `OVERFLOW_CLASS`."""
         return self.names[code] if code < FIRST_HASHED else self._hashed.get(code, OVERFLOW_CLASS)
+
+
+def distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the different values of an array, ascending, and the place of each entry among them.
+
+    Whole numbers close together are counted, which takes a tenth of the time of sorting them.
+    """
+    if array.dtype.kind in "iu" and array.size:
+        lowest, highest = int(array.min()), int(array.max())
+        if highest - lowest < array.size:
+            wide = array.astype(
+                np.int64 if array.dtype.kind == "i" else np.uint64
+            )  # a difference may be too large for bytes
+            offsets = (wide - wide.dtype.type(lowest)).astype(np.intp)
+            is_there = np.bincount(offsets) > 0
+            values = is_there.nonzero()[0].astype(array.dtype) + array.dtype.type(lowest)
+            return values, (np.cumsum(is_there) - 1)[offsets]
+    values, places = np.unique(array, return_inverse=True)
+    return values, places.reshape(-1)

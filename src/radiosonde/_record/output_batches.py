@@ -20,9 +20,10 @@ from radiosonde._clock import NS, monotonic_ns
 from radiosonde._guard import Guard
 from radiosonde._record.answers_of_rows import LabelColumn, ScoreColumn, answers_of_rows
 from radiosonde._record.blocks import kept_rows
+from radiosonde._record.class_codes import distinct
+from radiosonde._record.classifier_floats import NO_PROBABILITIES, PROBABILITY_SLACK
 from radiosonde._record.outputs import (
     NAN,
-    PROBABILITY_SLACK,
     UNREADABLE,
     OutputReader,
     Summary,
@@ -210,12 +211,16 @@ class BatchOutputReader:
             return self._unreadable(array, "no output is finite", len(array))
         lowest, highest = float(known.min()), float(known.max())
         whole = known == np.floor(known)
-        if reader.are_labels(lowest, highest, is_whole=bool(whole.all())):
+        if reader.floats.are_labels(lowest, highest, is_whole=bool(whole.all())):
             read = finite.copy()
             read[finite] = whole
             block[read, 0] = self._codes(array[read])
         else:
             read = finite & (array >= 0.0) & (array <= 1.0 + PROBABILITY_SLACK)
+            inside = int(np.count_nonzero(read))
+            outside = 0 if inside == len(known) else int(np.count_nonzero(~(read[finite] | whole)))
+            if not reader.floats.are_probabilities(inside, outside):
+                return self._unreadable(array, NO_PROBABILITIES, len(array))
             reader.learn_columns(2)
             chances = array[read].astype(np.float64)
             is_second = chances > 0.5
@@ -228,7 +233,7 @@ class BatchOutputReader:
         return self._part(array, np.isfinite(block[:, 0]), "a value is not finite", OUTPUT_SCORE)
 
     def _codes(self, array: NDArray[Any]) -> Block:
-        values, places = _distinct(array)
+        values, places = distinct(array)
         known = self._reader.classes.codes
         codes = np.array([known.get(value, -1) for value in values.tolist()], dtype=np.float64)
         for at in np.flatnonzero(codes < 0):
@@ -448,25 +453,6 @@ def _largest(rows: Any) -> NDArray[np.float64]:
 def _are_flags(array: NDArray[Any]) -> bool:
     """Whether a matrix holds 0 and 1 only: labels per class, of which a row may have one by chance."""
     return array.dtype.kind in "iub" or bool(((array == 0.0) | (array == 1.0) | np.isnan(array)).all())
-
-
-def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the different values of an array, ascending, and the place of each entry among them.
-
-    Whole numbers close together are counted, which takes a tenth of the time of sorting them.
-    """
-    if array.dtype.kind in "iu" and array.size:
-        lowest, highest = int(array.min()), int(array.max())
-        if highest - lowest < array.size:
-            wide = array.astype(
-                np.int64 if array.dtype.kind == "i" else np.uint64
-            )  # a difference may be too large for bytes
-            offsets = (wide - wide.dtype.type(lowest)).astype(np.intp)
-            is_there = np.bincount(offsets) > 0
-            values = is_there.nonzero()[0].astype(array.dtype) + array.dtype.type(lowest)
-            return values, (np.cumsum(is_there) - 1)[offsets]
-    values, places = np.unique(array, return_inverse=True)
-    return values, places.reshape(-1)
 
 
 def _dense(array: NDArray[Any]) -> NDArray[Any] | None:

@@ -8,7 +8,8 @@ answer                                regression                          classi
 ====================================  ==================================  ==================================================
 whole number, truth value             value                               class
 other number                          value                               P(second class), where two classes or none are
-                                                                          declared; a whole one names a class otherwise
+                                                                          declared; a whole one names a class otherwise;
+                                                                          margins and logits are unreadable
 text                                  unreadable                          class
 row of two or more numbers            unreadable                          class of the largest, which is its confidence, if
                                                                           they are a distribution; else unreadable
@@ -40,20 +41,18 @@ from numpy.typing import NDArray
 
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
+from radiosonde._record.classifier_floats import NO_PROBABILITIES, PROBABILITY_SLACK, ClassifierFloats
 from radiosonde._record.responses import CONFIDENCES, LABELS, SCORES, SUM_SLACK, largest, only, ranked, unwrapped
 from radiosonde._record.row_counts import is_pair
 from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
-from radiosonde.model import FIRST_HASHED, class_text, losses
+from radiosonde.model import FIRST_HASHED, losses
 from radiosonde.model.classes import bare, plain_class
 from radiosonde.model.iteration import items_of
 from radiosonde.model.names import has_own_text
 from radiosonde.reference.values import MISSING_TYPES
 
 NAN = float("nan")
-
-PROBABILITY_SLACK: Final = 1e-6
-"""How far rounding may carry a probability above 1."""
 
 _EXACT: Final = 1 << 53
 
@@ -78,6 +77,7 @@ class OutputReader:
         task: classification or regression; None until it is known.
         classes: codes of the classes.
         declared: how many classes were declared.
+        floats: what floats of a classifier are.
         columns: class code by column of a probability row.
         two_columns: whether all answers so far were two probabilities; `radiosonde._record.record_writer` then reads them itself and sets
             this to False at the first other answer.
@@ -93,11 +93,12 @@ class OutputReader:
     def __init__(self, classes: Sequence[str], guard: Guard, *, task: Task | None, name: str = "") -> None:
         self._guard, self._name = guard, name
         self.task: Task | None = task or ("classification" if len(classes) else None)
-        # Classes that were only seen do not make a number the probability of the second of them.
-        self._takes_probability = self.task == "classification" and len(classes) <= 2
-        self._floats: Literal["labels", "probabilities"] | None = None
         self.classes = ClassCodes(classes, guard.lose)
         self.declared = len(classes)
+        # Classes that were only seen do not make a number the probability of the second of them.
+        self.floats = ClassifierFloats(
+            self.classes.codes, len(classes), takes_probability=self.task == "classification" and len(classes) <= 2
+        )
         self.columns = list(range(len(classes)))
         self.is_in_order = True
         self.two_columns = len(classes) == 2 and self.task == "classification"
@@ -221,37 +222,19 @@ class OutputReader:
         if not -np.inf < value < np.inf:
             return self.unreadable(value, "it is not finite")
         is_whole = value.is_integer()
-        if self.are_labels(value, value, is_whole=is_whole):
+        if self.floats.are_labels(value, value, is_whole=is_whole):
             if is_whole:
                 return self._label(value)
             return self.unreadable(value, "a number that is not whole is not a class")
-        if not 0.0 <= value <= 1.0 + PROBABILITY_SLACK:
+        is_inside = 0.0 <= value <= 1.0 + PROBABILITY_SLACK
+        if not self.floats.are_probabilities(is_inside, not (is_inside or is_whole)):
+            return self.unreadable(value, NO_PROBABILITIES)
+        if not is_inside:
             return self.unreadable(value, "it is not a probability of the second class")
         self.learn_columns(2)
         if value > 0.5:
             return (OUTPUT_CLASS, self.columns[1], min(value, 1.0), NAN)
         return (OUTPUT_CLASS, self.columns[0], 1.0 - value, NAN)
-
-    def are_labels(self, lowest: float, highest: float, *, is_whole: bool) -> bool:
-        """Return whether floats of a classifier name classes, else they are probabilities of the second class.
-
-        Of at most two classes 0.0 and 1.0 could be either. Mostly that is the same class; where it is not, the first float
-        that is not one of them decides, and until then a float that names a declared class is that class.
-        """
-        if not self._takes_probability:
-            return True
-        if self._floats is None and not is_whole:
-            self._floats = "probabilities"
-        elif self._floats is None and (lowest < 0.0 or highest > 1.0) and self._name_classes(lowest, highest):
-            self._floats = "labels"
-        if self._floats is not None or not self.declared:
-            return self._floats == "labels"
-        # Whole numbers within [0, 1]: labels where a declared class is called so, and is not the one the position means.
-        ends = {int(lowest), int(highest)}
-        return any(self.classes.codes.get(str(end), end) != end for end in ends)
-
-    def _name_classes(self, *numbers: float) -> bool:
-        return not self.declared or all(class_text(number) in self.classes.codes for number in numbers)
 
     def _first_label(self, value: Any) -> Summary:
         self.learn_task("classification", is_ambiguous=False)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from radiosonde._record import output_batches
-from radiosonde._record.output_batches import PIECE_ROWS, _distinct
+from radiosonde._record.class_codes import distinct
+from radiosonde._record.output_batches import PIECE_ROWS
 from radiosonde.model import losses
 from radiosonde.reference.profile import Reference
 from radiosonde.testing import fly
@@ -235,7 +236,7 @@ def test_whole_numbers_are_told_apart(kind, spread):
 def assert_told_apart(values, kind):
     """Fail unless they are."""
     array = np.array(values, dtype=kind)
-    found, places = _distinct(array)
+    found, places = distinct(array)
     assert found.tolist() == sorted(set(values))
     assert found.dtype == array.dtype
     assert found[places].tolist() == values
