@@ -1,4 +1,4 @@
-"""What the floats that a classifier answers are: names of classes, probabilities of the second class, or neither.
+"""Determines whether floats of a classifier are names of classes, probabilities of the second class, or neither.
 
 The floats seen so far decide, since one alone may be any of them: 1.0 is a class or a probability, 0.3 a probability or a margin.
 """
@@ -59,7 +59,7 @@ class ClassifierFloats:
 
         Args:
             inside: how many are within [0, 1].
-            outside: how many are not and are not whole either; a whole one, such as -1, often stands for no answer.
+            outside: how many are not and are not whole either; a whole one, such as -1, often means that there is no answer.
         """
         self._inside += inside
         self._outside += outside
