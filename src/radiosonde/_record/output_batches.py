@@ -164,7 +164,10 @@ class BatchOutputReader:
     def _part_of(self, answers: _Answers, kept: Rows, block: Block) -> int:
         """Read some rows of a batch; return their kind."""
         found = answers.found
-        kind = self._column(found[kept] if isinstance(found, np.ndarray) else list(items_of(cut(found, kept))), block)
+        with np.errstate(all="ignore"):  # the sum of a row of large numbers is infinite
+            kind = self._column(
+                found[kept] if isinstance(found, np.ndarray) else list(items_of(cut(found, kept))), block
+            )
         if kind == OUTPUT_CLASS and answers.sure is not None:
             block[:, 1] = bounded(answers.sure[kept])
         return kind

@@ -199,8 +199,8 @@ def as_mapping(value: Any) -> Mapping[Any, object]:
 
 
 def column_names(value: Any) -> list[str] | None:
-    """Return the column names of a frame or table, None when *value* is neither."""
-    if not is_frame(value):
+    """Return the column names of a frame or table, None when *value* is neither; those of a query that has not been run need work."""
+    if not is_frame(value) or _is_query(value):
         return None
     return feature_names(value.column_names if _is_label(value, "column_names") else value.columns)
 

@@ -19,6 +19,7 @@ from radiosonde._settings.environment import in_force
 from radiosonde.config import Configuration, locate, read
 from radiosonde.diagnose import KnownBad, Mark, Policy
 from radiosonde.errors import ConfigurationError
+from radiosonde.model.names import checked_model
 from radiosonde.sources import Address, ClickHouseAddress, parse
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ HELP = "SQLite file, sealed folder, folder of both, or clickhouse://HOST/DATABAS
 def add_stores(parser: argparse.ArgumentParser) -> None:
     """Add the positional argument STORE, which may be left out."""
     parser.add_argument("store", type=address, nargs="*", metavar="STORE", help=HELP)
+
+
+def model_name(text: str) -> str:
+    """Return the name that a model observed as *text* has in stores, for argparse: too long, reserved or unprintable ones are changed."""
+    return checked_model(text)[0]
 
 
 def address(text: str) -> Address:

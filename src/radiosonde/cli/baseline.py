@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import HELP, address, author, stores_of, time_ns
+from radiosonde.cli._stores import HELP, address, author, model_name, stores_of, time_ns
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose.finding import iso
 from radiosonde.errors import ConfigurationError
@@ -50,7 +50,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     excluding.add_argument("start", type=time_ns, metavar="FROM", help="start (ISO 8601; UTC without a time zone)")
     excluding.add_argument("end", type=time_ns, metavar="TO", help="end")
     excluding.add_argument("--why", required=True, metavar="TEXT", help="the reason, shown to others")
-    excluding.add_argument("--model", default="", help="exclude it for this model only (default: all)")
+    excluding.add_argument(
+        "--model",
+        default="",
+        type=lambda text: text and model_name(text),
+        help="exclude it for this model only (default: all)",
+    )
     including = commands.add_parser(
         "include", help="undo an exclusion", description="Undo an exclusion, by the number that baseline show lists."
     )

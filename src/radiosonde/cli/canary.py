@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import add_stores, exclusions, stores_of, time_ns
+from radiosonde.cli._stores import add_stores, exclusions, model_name, stores_of, time_ns
 from radiosonde.cli._terminal import console, write_report
 from radiosonde.diagnose import Freshness
 from radiosonde.diagnose.canary import (
@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXIT_CODES,
     )
     add_stores(parser)
-    parser.add_argument("--model", help="the model (default: the only one in the store)")
+    parser.add_argument("--model", type=model_name, help="the model (default: the only one in the store)")
     parser.add_argument("--old", metavar="VERSION", help="version to compare with, or VERSION/VARIANT (default: the one with the most calls)")  # fmt: skip
     parser.add_argument("--new", metavar="VERSION", help="version that is rolled out (default: the one that began last)")  # fmt: skip
     parser.add_argument("--share", type=_share, metavar="SHARE", help="share of the calls that the new version should get, as in 0.1")  # fmt: skip

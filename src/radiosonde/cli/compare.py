@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiosonde.cli._stores import time_ns
+from radiosonde.cli._stores import model_name, time_ns
 from radiosonde.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--since", type=time_ns, metavar="TIME", help="only windows that start at this time or later")
     parser.add_argument("--until", type=time_ns, metavar="TIME", help="only windows that start before this time")
-    parser.add_argument("--model", metavar="NAME", help="model in stores (needed if there are several)")
+    parser.add_argument(
+        "--model", type=model_name, metavar="NAME", help="model in stores (needed if there are several)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with every group that is not equal")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import add_stores, filled_in, policy_of, stores_of, time_ns
+from radiosonde.cli._stores import add_stores, filled_in, model_name, policy_of, stores_of, time_ns
 from radiosonde.cli._terminal import console, write_report
 from radiosonde.diagnose import EXIT_CODES, SUBJECTS, Freshness, check, print_diagnosis, render_html
 from radiosonde.diagnose.feature_panel import KLL_KIND
@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="use windows from this time on (ISO 8601; UTC without a time zone)",
     )
     parser.add_argument("--until", type=time_ns, metavar="TIME", help="use windows before this time")
-    parser.add_argument("--model", help="restrict to this model (default: all)")
+    parser.add_argument("--model", type=model_name, help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
         type=subjects,

@@ -115,6 +115,11 @@ def run(args: argparse.Namespace) -> int:
                 f"the join store {target} does not exist; pass the path that the model server has in RADIOSONDE_LABELS "
                 "(or beside its RADIOSONDE_STORE) as --to, or pass --create if it has not started yet"
             )
+        if "://" not in target and Path(target).is_dir():
+            raise ConfigurationError(
+                f"{target} is a folder; pass the file of the join store in it as --to, such as "
+                f"{Path(target) / 'radiosonde.labels.sqlite'}"
+            )
         label_queue = LabelQueue(
             Guard(), lambda: open_join_store(target), keys, is_durable=True, id_key=settings.id_key
         )

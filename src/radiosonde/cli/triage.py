@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
-from radiosonde.cli._stores import add_stores, policy_of, stores_of
+from radiosonde.cli._stores import add_stores, model_name, policy_of, stores_of
 from radiosonde.cli._terminal import console
 from radiosonde.diagnose import EXIT_CODES, Freshness, check
 from radiosonde.diagnose.causes_text import print_causes_briefly
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="Exit code: 0 healthy, 1 findings, 2 could not run, 3 a required check could not run, 4 stale.",
     )
     add_stores(parser)
-    parser.add_argument("--model", help="restrict to this model (default: all)")
+    parser.add_argument("--model", type=model_name, help="restrict to this model (default: all)")
     parser.add_argument(
         "--last", type=int, default=15, metavar="MINUTES", help="length of the period shown (default: 15)"
     )

@@ -19,7 +19,7 @@ from radiosonde._guard import Guard
 from radiosonde._pipeline._worker import told_to_end
 from radiosonde._settings import Settings
 from radiosonde._settings.environment import in_force
-from radiosonde.cli._stores import add_stores, local, policy_of, stores_of
+from radiosonde.cli._stores import add_stores, local, model_name, policy_of, stores_of
 from radiosonde.cli.diagnose import subjects
 from radiosonde.config import Configuration, WatchConfig, locate, read
 from radiosonde.config.keys import CPU
@@ -88,7 +88,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TIME",
         help="how long after its window a part may arrive in a database, labels above all (default: 7d)",
     )
-    parser.add_argument("--model", help="restrict to this model (default: all)")
+    parser.add_argument("--model", type=model_name, help="restrict to this model (default: all)")
     parser.add_argument(
         "--require",
         type=subjects,

@@ -236,6 +236,20 @@ def test_the_place_of_the_labels(csv, store, capsys):
         load(path, store, settings=Settings())
 
 
+@pytest.mark.parametrize("options", [[], ["--create"]], ids=["to load", "to create"])
+@pytest.mark.parametrize("target", ["/", ".", "labels", "labels/"])
+def test_a_folder_is_no_join_store(csv, target, options, monkeypatch):
+    """The message says that it is a folder and which file to pass; nothing is created in it."""
+    path = csv("id,label\na,yes\n")
+    (path.parent / "labels").mkdir()
+    monkeypatch.chdir(path.parent)
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    with pytest.raises(ConfigurationError, match=f"{target.rstrip('/')}.* is a folder; pass the file"):
+        command.run(parser.parse_args(["label", str(path), "--to", target, *options]))
+    assert list((path.parent / "labels").iterdir()) == []
+
+
 def test_a_column_of_receipts(csv, store, capsys):
     """Good ones are passed on whole, the others refused by reason."""
     keys = ReceiptKeys.parse(KEYS)
