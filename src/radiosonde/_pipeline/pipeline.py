@@ -378,7 +378,7 @@ class Pipeline:
         deadline_ns = monotonic_ns() + round(timeout_s * NS)
         # First, so that later calls are not recorded and calls in progress are drained below.
         for recorder in list(self._recorders):
-            recorder.reset()
+            recorder.end()
         done = self._consumer.stop(timeout_s)
         if was_recording:
             with self.guard("last_turn"):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from radiosonde._settings import Settings
     from radiosonde.reference.profile import Reference
 
+END_WAIT_S = 1.0  # for a thread that opens a writer at a shutdown; arbitrary
 MAX_ERROR_TYPES = 200
 """Error types per model with a code of their own; arbitrary, bounds a metric's label values."""
 
@@ -231,6 +232,16 @@ class Recorder:
         self._misses = 0
         self._opening = Breaker(self.host.guard, "open_writer", f"model {self.name!r}")
 
+    def end(self) -> None:
+        """Begin no call any more, after a shutdown: a writer that a thread opens just now is published before this, or never."""
+        lock = self._lock
+        is_held = lock.acquire(timeout=END_WAIT_S)  # not longer: a version that is worked out may take minutes
+        try:
+            self.reset()
+        finally:
+            if is_held:
+                lock.release()
+
     def let_go(self, writer: RecordWriter) -> None:
         """Release a writer whose ring is over."""
         with self._lock:
@@ -275,8 +286,14 @@ class Recorder:
         writer.inputs.is_tentative = other is not None and other.within is None
         writer.inputs.may_be_envelope = other is not None and other.within is not None
         self.host.attach(writer)
-        self.writer, self._misses = writer, 0
+        self._publish(writer)
+        self._misses = 0
         return writer
+
+    def _publish(self, writer: RecordWriter) -> None:
+        """Make *writer* the one of the calls to come; not after a shutdown, when no ring is drained any more. Under the lock."""
+        if not self.host.is_shut:
+            self.writer = writer
 
     def _task(self, reference: Reference | None) -> Task | None:
         """Return the declared value, else that of the reference, else the one learned from the answers so far."""
@@ -383,7 +400,7 @@ class Recorder:
                 writer = RecordWriter(self, self.writer.schema, self.writer.outputs, spans)
                 _take_doubts(writer, _doubts_of(self.writer))
                 self.host.attach(writer)
-                self.writer = writer
+                self._publish(writer)
 
     def rest(self, writer: RecordWriter) -> None:
         """Release an idle writer; the next call opens another one of the same schema and classes."""
@@ -398,7 +415,8 @@ class Recorder:
                 writer = RecordWriter(self, resting.schema, resting.outputs, self.host.spans_for(self))
                 _take_doubts(writer, resting.doubts)
                 self.host.attach(writer)
-                self.writer, self._resting = writer, None
+                self._publish(writer)
+                self._resting = None
                 return writer
         self.host.guard.lose(losses.RECORD_FAILED)
         return None
@@ -417,7 +435,7 @@ class Recorder:
                 fresh = RecordWriter(self, writer.schema, writer.outputs, writer.spans, ring)
                 _take_doubts(fresh, _doubts_of(writer))
                 self.host.attach(fresh)
-                self.writer = fresh
+                self._publish(fresh)
 
     def series_of(self, cohort: str) -> int:
         """Return the code of a cohort cell; beyond the bound all share the overflow cell, counted."""
