@@ -43,7 +43,7 @@ from radiosonde._record.shapes import Form, as_array, attribute_names, column_na
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
 from radiosonde.model import FIRST_HASHED, losses
 from radiosonde.model.iteration import items_of
-from radiosonde.reference.containers import EVERY, Rows, cut, with_doubles
+from radiosonde.reference.containers import EVERY, Rows, cut, rows_of, with_doubles
 from radiosonde.reference.values import is_masked
 
 _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")
@@ -166,7 +166,7 @@ class BatchOutputReader:
         found = answers.found
         with np.errstate(all="ignore"):  # the sum of a row of large numbers is infinite
             kind = self._column(
-                found[kept] if isinstance(found, np.ndarray) else list(items_of(cut(found, kept))), block
+                rows_of(found, kept) if isinstance(found, np.ndarray) else list(items_of(cut(found, kept))), block
             )
         if kind == OUTPUT_CLASS and answers.sure is not None:
             block[:, 1] = bounded(answers.sure[kept])
