@@ -24,9 +24,6 @@ file anyway: the rate of joined labels is the same (bench_join)."""
 
 _RETRY_S = 0.01
 
-ORPHANS: list[sqlite3.Connection] = []
-"""Connections of a parent process, in its child: closing one would run SQLite's own tidying up on the parent's locks."""
-
 Result = TypeVar("Result")
 
 _ADVICE = {

@@ -3,7 +3,8 @@
 Unlike the windows' store (`radiosonde.store.connection`) it keeps a connection open: it is written at every turn of the
 consumer, and closing the last connection of a file in WAL mode checkpoints it to the disk each time. So this file does what an open
 connection requires: it is closed before a fork (`radiosonde._sqlite_gate`), a connection inherited through an unannounced fork is neither
-used nor closed in the child, and it is reopened when the file was moved or replaced.
+used nor closed in the child, it is reopened when the file was moved or replaced, and one whose descriptors the host has closed is not used
+(`radiosonde._sqlite_files`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from radiosonde._files import file_mode
-from radiosonde._sqlite import ORPHANS, commit, is_ours, switch_to_wal, told, when_free
+from radiosonde._descriptors import abandon
+from radiosonde._files import prepare
+from radiosonde._sqlite import commit, is_ours, switch_to_wal, told, when_free
+from radiosonde._sqlite_files import SqliteFiles
 from radiosonde._sqlite_gate import BUSY_STATEMENT_S, GATE
 from radiosonde.errors import StoreError
 
@@ -99,6 +102,7 @@ class JoinFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._files: SqliteFiles | None = None
         self._pid = self._inode = 0
         GATE.keep(self)
 
@@ -112,9 +116,14 @@ class JoinFile:
         with told(self.path), when_free(self._begun) as connection:
             try:
                 yield connection
+                if self._is_lost:
+                    raise StoreError(
+                        f"{self.path}: the descriptors of the store were closed by another part of this process during a transaction; "
+                        "it is repeated"
+                    )
                 commit(connection)
             finally:
-                if connection.in_transaction:
+                if not self._is_lost and connection.in_transaction:
                     connection.execute("ROLLBACK")
 
     @contextmanager
@@ -132,14 +141,15 @@ class JoinFile:
         if self._pid != os.getpid():
             self.disown()
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        files, self._files = self._files, None
+        if connection is not None and files is not None:
+            files.close(connection)
 
     def disown(self) -> None:
         """Forget the connection of a parent process."""
         if self._connection is not None:
-            ORPHANS.append(self._connection)
-        self._connection = None
+            abandon(self._connection)
+        self._connection = self._files = None
 
     def _begun(self) -> sqlite3.Connection:
         connection = self._opened()
@@ -148,26 +158,30 @@ class JoinFile:
 
     def _opened(self) -> sqlite3.Connection:
         connection = self._connection
-        if connection is not None and self._pid == os.getpid() and self._is_in_place():
+        if connection is not None and self._pid == os.getpid() and self._is_in_place() and not self._is_lost:
             return connection
         self.close()
         if not self.path.parent.is_dir():
             raise StoreError(
                 f"folder {self.path.parent} does not exist: create it, or choose another path for the join store"
             )
-        with suppress(OSError):  # SQLite reports any problem with the path below
-            # Labels and predictions are private. SQLite gives its log the mode of the file.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, file_mode()))
+        prepare(self.path)  # SQLite gives its log the mode of the file
+        files = SqliteFiles(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_STATEMENT_S, isolation_level=None, check_same_thread=False)
         try:
             self._settle(connection)
             connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             self._inode = self.path.stat().st_ino
+            files.find()
         except BaseException:
             connection.close()
             raise
-        self._connection, self._pid = connection, os.getpid()
+        self._connection, self._files, self._pid = connection, files, os.getpid()
         return connection
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._files is not None and self._files.are_lost
 
     def _is_in_place(self) -> bool:
         try:

@@ -9,6 +9,9 @@ Python writes the number of each signal to a file descriptor, which is a pipe he
 (`signal.set_wakeup_fd`). An event loop that sets one is woken by it, and need not be interrupted. Code that sets one does not see ours, and
 ours is restored when that one is removed.
 
+A host may close the pipe and open something else under its numbers (`radiosonde._descriptors`). That is seen at the next look, a fraction of
+a second later, and the main thread makes a new pipe; a signal in between writes its number, one byte, to what the host has opened.
+
 Where the main thread is in native code, it is interrupted in vain until that returns.
 """
 
@@ -22,27 +25,34 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from radiosonde._descriptors import Descriptor
 from radiosonde._native import read
 
 _READ_BYTES = 4096
 
 
 class PendingSignals:
-    """The pipe, and the signals read from it."""
+    """The pipe, and the signals read from it.
+
+    Attributes:
+        is_hosts: whether the host has set a descriptor of its own.
+    """
 
     def __init__(self) -> None:
-        self._read = self._write = -1
+        self._read = self._write = _NONE
         self._pid = 0
+        self.is_hosts = False
 
     def watch(self) -> None:
         """Have Python write down signals. For the main thread; nothing where another descriptor is in force, or again."""
-        if not hasattr(signal, "pthread_kill") or self._pid == os.getpid():
+        if not hasattr(signal, "pthread_kill") or (self._pid == os.getpid() and not self._is_lost):
             return
+        self._discard()
         self._pid = os.getpid()
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        previous = _set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._read, self._write = map(Descriptor, os.pipe())
+        os.set_blocking(self._read.number, False)
+        os.set_blocking(self._write.number, False)
+        previous = _set_wakeup_fd(self._write.number, warn_on_full_buffer=False)
         if previous != -1:
             _set_wakeup_fd(previous)
         _conceal(self)
@@ -50,32 +60,52 @@ class PendingSignals:
     def arrived(self) -> set[int]:
         """Return the numbers of the signals that arrived since the last call. Any thread."""
         found: set[int] = set()
-        if self._pid == os.getpid():
-            with suppress(OSError):  # BlockingIOError: none has
-                while part := read(self._read, _READ_BYTES):
-                    found.update(part)
+        if self._pid != os.getpid():
+            return found
+        if self._is_lost:
+            call_in_main_thread(self._watch_again)
+            return found
+        with suppress(OSError):  # BlockingIOError: none has
+            while part := read(self._read.number, _READ_BYTES):
+                found.update(part)
         return found
 
     def reset(self) -> None:
         """Discard the parent's pipe in a forked child: bytes written to it would be read as the parent's signals."""
         if self._pid in (0, os.getpid()):
             return
-        previous = _set_wakeup_fd(-1)
-        if previous not in (-1, self._write):
-            _set_wakeup_fd(previous)
-        os.close(self._read)
-        os.close(self._write)
-        self._read = self._write = -1
+        self._discard()
         self._pid = 0
 
     def owns(self, descriptor: int) -> bool:
         """Whether *descriptor* is the end of the pipe that Python writes to."""
-        return descriptor != -1 and descriptor == self._write
+        return descriptor != -1 and descriptor == self._write.number and self._write.is_open
 
     def renew(self) -> None:
         """Set the pipe again after another descriptor was removed."""
-        if self._pid == os.getpid():
-            _set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        if self._pid == os.getpid() and not self._is_lost:
+            _set_wakeup_fd(self._write.number, warn_on_full_buffer=False)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether the host has closed an end of the pipe."""
+        return not (self._read.is_open and self._write.is_open)
+
+    def _watch_again(self) -> None:
+        with suppress(OSError, ValueError):  # no descriptors are left; not the main thread of the main interpreter
+            self.watch()
+
+    def _discard(self) -> None:
+        """Close the pipe and have Python not write to it; in the main thread."""
+        if self._write is _NONE:
+            return
+        previous = _set_wakeup_fd(-1)
+        # A number that the host has set stays in force, also the same one. One that is left over from the pipe does not.
+        if previous != -1 and (self.is_hosts or previous != self._write.number):
+            _set_wakeup_fd(previous)
+        self._read.close()
+        self._write.close()
+        self._read = self._write = _NONE
 
 
 def interrupt_main_thread(number: int) -> None:
@@ -105,6 +135,8 @@ def _callback(function: Callable[[], None]) -> Any:
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(call)
 
 
+_NONE = Descriptor(-1)
+
 _set_wakeup_fd = signal.set_wakeup_fd
 
 
@@ -117,6 +149,7 @@ def _conceal(pending: PendingSignals) -> None:
     @functools.wraps(current)
     def set_wakeup_fd(fd: int, **options: Any) -> int:
         previous = current(fd, **options)
+        pending.is_hosts = fd != -1
         if fd == -1:
             pending.renew()
         return -1 if pending.owns(previous) else previous

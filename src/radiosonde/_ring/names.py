@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from radiosonde._descriptors import Descriptor
 from radiosonde._native import RLock
 from radiosonde._ring.spool import remember
 
@@ -49,8 +50,8 @@ class NameWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_closed = False
-        self._descriptor = os.open(path, _APPENDING | os.O_CREAT, 0o600)
-        remember(path, self._descriptor)
+        self._file = Descriptor(os.open(path, _APPENDING | os.O_CREAT, 0o600))
+        remember(path, self._file.number)
         self._lock = RLock()  # the number of a closed descriptor may be reused for another file
         self._keep()
 
@@ -71,7 +72,7 @@ class NameWriter:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            self._close_file()
+            self._file.close()
         finally:
             self._lock.release()
         return True
@@ -86,16 +87,17 @@ class NameWriter:
         with self._lock:
             if self._is_closed:
                 return
-            if self._descriptor < 0:
-                self._descriptor = os.open(self._path, _APPENDING)
+            if not self._file.is_open:
+                self._file = Descriptor(os.open(self._path, _APPENDING))
                 self._keep()
             self._write(records)
 
     def _write(self, records: bytes) -> None:
-        written = os.write(self._descriptor, records)
+        number = self._file.number
+        written = os.write(number, records)
         if written < len(records):
             # Half a record would hide all that follow it, once there is room again.
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            os.ftruncate(number, os.fstat(number).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
@@ -103,12 +105,7 @@ class NameWriter:
         with self._lock:
             self._is_closed = True
             _OPEN.pop(id(self), None)
-            self._close_file()
-
-    def _close_file(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+            self._file.close()
 
 
 _APPENDING: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)

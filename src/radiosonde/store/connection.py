@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from radiosonde._descriptors import abandon
 from radiosonde._files import prepare
-from radiosonde._sqlite import BUSY_TIMEOUT_S, ORPHANS, commit, is_busy, switch_to_wal, told, when_free
+from radiosonde._sqlite import BUSY_TIMEOUT_S, commit, is_busy, switch_to_wal, told, when_free
 from radiosonde._sqlite_gate import BUSY_STATEMENT_S, GATE
 from radiosonde.errors import StoreError
 from radiosonde.store.schema import create, is_store, upgrade
@@ -68,7 +69,7 @@ class KeptConnection:
     def disown(self) -> None:
         """Forget the connection of a parent process."""
         if self._connection is not None:
-            ORPHANS.append(self._connection)
+            abandon(self._connection)
         self._connection = None
 
 

@@ -25,7 +25,7 @@ for _ in range(int(sys.argv[2])):  # each is the parent of the next
     ending.arm()
 for _ in range(int(sys.argv[3])):
     ending.look()
-os.write(ending._pending._write, bytes([int(sys.argv[1])]))  # as Python does; the handler has not run
+os.write(ending._pending._write.number, bytes([int(sys.argv[1])]))  # as Python does; the handler has not run
 ending.look()
 ending.look()
 time.sleep(5)
