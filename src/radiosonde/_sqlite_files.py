@@ -1,7 +1,7 @@
 """The descriptors that SQLite keeps open for one connection, and what follows when the host closes them.
 
-SQLite writes to the numbers that it was given, whatever file they belong to by then, and its tables of open files are shared by all
-connections of the process. A connection whose descriptors were closed can therefore not simply be replaced: a new one to the same file would use
+SQLite keeps the numbers of its descriptors and writes to them unchecked. Its tables of open files are shared by all connections of the
+process. A connection whose descriptors were closed can therefore not simply be replaced: a new one to the same file would use
 the old one's descriptor of the log's index.
 
 Where the numbers are still free, the same files are opened under the same numbers, and the connection is closed in the ordinary way.
@@ -58,7 +58,7 @@ class SqliteFiles:
 
     @property
     def are_lost(self) -> bool:
-        """Whether one of them was closed by somebody else."""
+        """Whether the host has closed one of them."""
         return any(identity(number) != each for number, (_, each) in self._held.items())
 
     def close(self, connection: sqlite3.Connection) -> None:
