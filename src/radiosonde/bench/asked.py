@@ -93,16 +93,17 @@ class AskedModel:
 
     def _call(self, piece: pa.RecordBatch) -> Call:
         """Return the call for some rows."""
-        rows = piece.to_pylist()
-        form = form_of(self._target, rows[0], self._parameters) if self._form == "auto" else self._form
+        form = self._form
+        if form == "auto":
+            form = form_of(self._target, piece.slice(0, 1).to_pylist()[0], self._parameters)
         if form == "kwargs":
             if self.batch_rows > 1:
                 raise ConfigurationError(f"{self.name} takes the features of one row as arguments; give --batch 1")
-            return Call((), named(rows[0], self._parameters))
+            return Call((), named(piece.to_pylist()[0], self._parameters))
         kind = self._parameters[0].annotation if self._parameters else None
         if form == "frame" and not str(getattr(kind, "__module__", "")).startswith("polars"):
             return Call((piece.to_pandas(),), {})  # with the types that the table has
-        made = maker(form, kind, self._target.owner)(rows)
+        made = maker(form, kind, self._target.owner)(piece.to_pylist())
         is_whole = self.batch_rows > 1 or form in ("array", "frame")
         return Call((made if is_whole else made[0],), {})
 

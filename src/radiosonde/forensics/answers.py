@@ -50,8 +50,8 @@ def answer_column(answer: Any, rows: int, key: str | None = None) -> Column:
     return _classes_or_numbers(_narrowed(found))
 
 
-def recorded_column(values: Sequence[Any]) -> Column:
-    """Return a column of recorded answers in the same form."""
+def recorded_column(values: Any) -> Column:
+    """Return a column of recorded answers (a list or an array of any library) in the same form."""
     return _classes_or_numbers(_array(values))
 
 
@@ -76,6 +76,10 @@ def _key(names: Sequence[Any], key: str | None) -> Any:
 
 
 def _array(values: Any) -> NDArray[Any]:
+    if type(values).__module__.partition(".")[0] == "pyarrow":
+        # Integers with nulls would become doubles, and classes would be numbers.
+        is_number = str(values.type) in {"double", "float", "halffloat"}
+        return np.asarray(values.to_numpy(zero_copy_only=False)) if is_number else _objects(values.to_pylist())
     if hasattr(values, "detach"):  # a tensor of PyTorch
         values = values.detach().cpu()
     for name in ("to_numpy", "numpy"):

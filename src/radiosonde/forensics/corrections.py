@@ -88,7 +88,7 @@ class Corrections:
             is_found = pc.is_valid(places)
             self.uncorrected += batch.num_rows - int(pc.sum(is_found.cast(pa.int64())).as_py() or 0)
             columns = [
-                pc.if_else(is_found, self._columns[name].take(places), batch.column(name))
+                _like(pc.if_else(is_found, self._columns[name].take(places), batch.column(name)), batch.column(name))
                 if name in self.names
                 else batch.column(name)
                 for name in batch.schema.names
@@ -108,6 +108,26 @@ def _whole(column: Any) -> Any:
     if isinstance(found, pa.ChunkedArray):
         found = pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], found.type)
     return found.dictionary_decode() if isinstance(found, pa.DictionaryArray) else found
+
+
+def _like(corrected: Any, column: Any) -> Any:
+    """Return corrected values in the type of the table's column, if they fit.
+
+    A model may compute in the precision of its input, or by the codes of a category: with another type, rows whose values are the same
+    would differ.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, pa.DictionaryArray):  # the codes stay; new values get further ones
+        known = column.dictionary
+        new = pc.unique(corrected.drop_null()).cast(known.type)
+        values = pa.concat_arrays([known, new.filter(pc.invert(pc.is_in(new, value_set=known)))])
+        return pa.DictionaryArray.from_arrays(pc.index_in(corrected.cast(known.type), value_set=values), values)
+    try:
+        return corrected.cast(column.type)
+    except pa.ArrowInvalid:  # as a fraction among integers
+        return corrected
 
 
 def _empty(names: Sequence[str]) -> pa.RecordBatch:

@@ -234,7 +234,7 @@ def _compare(found: ReplayResult, batch: pa.RecordBatch, replayed: Column, chang
     request = found.request
     places, keys = _groups(request, batch)
     if found.reproduction is not None and request.recorded is not None:
-        recorded = recorded_column(batch.column(request.recorded).to_pylist())
+        recorded = recorded_column(batch.column(request.recorded))
         found.reproduction.update(recorded, replayed, places, keys)
     if found.effect is not None and changed is not None:
         found.effect.update(replayed, changed, places, keys)

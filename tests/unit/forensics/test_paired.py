@@ -32,6 +32,7 @@ CLASSES = ["1", "0", "1"]
         pytest.param(pd.Series([0.5, None, -2.0], dtype="Float64"), id="pandas nullable"),
         pytest.param(pl.Series([0.5, None, -2.0]), id="polars"),
         pytest.param(pa.chunked_array([[0.5], [None, -2.0]]), id="arrow"),
+        pytest.param(pa.array([0.5, None, -2.0], pa.float32()), id="arrow float32"),
         pytest.param([Decimal("0.5"), None, Decimal(-2)], id="decimals"),
         pytest.param([{"score": value} for value in NUMBERS], id="dicts"),
         pytest.param({"score": NUMBERS}, id="columns"),
@@ -53,6 +54,8 @@ def test_numbers_of_any_container_are_one_column(answer):
         pytest.param(np.array([b"1", b"0", b"1"]), id="bytes"),
         pytest.param(pd.Series(CLASSES, dtype="category"), id="category"),
         pytest.param(pl.Series(CLASSES), id="polars"),
+        pytest.param(pa.array([1, 0, 1]), id="arrow integers"),
+        pytest.param(pa.array(CLASSES).dictionary_encode(), id="arrow dictionary"),
         pytest.param([1, "0", True], id="mixed"),
         pytest.param(
             np.array([[0.1, 0.8, 0.1], [0.9, 0.05, 0.05], [0.0, 1.0, 0.0]]), id="probabilities of three classes"
