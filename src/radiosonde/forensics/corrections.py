@@ -35,10 +35,10 @@ class Corrections:
 
     def __init__(self, path: Path, columns: Sequence[str], key: str | None, rows: int | None) -> None:
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         file = TableFile(path)
         self._path, self._key = path, key
+        self._places: dict[Any, int] = {}
         self.uncorrected = 0
         self.names = tuple(name for name in columns if name in file.names and name != key)
         if not self.names:
@@ -55,8 +55,15 @@ class Corrections:
                     f"{path} has {table.num_rows:,} rows and the table {rows:,}; give the same rows in the same order, or name their key with --key"
                 )
             return
-        known = self._columns[key].drop_null()
-        if pc.count_distinct(known).as_py() < len(known):
+        # A dict, not Arrow's `index_in`, which hashes the whole table again for each batch.
+        keys = self._columns[key].to_pylist()
+        try:
+            self._places = {value: place for place, value in enumerate(keys) if value is not None}
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{key!r} holds values that identify no row ({error}); name a column of numbers or texts"
+            ) from error
+        if len(self._places) < sum(value is not None for value in keys):
             raise ConfigurationError(f"{path} holds some values of {key!r} more than once; keep one row per key")
 
     def applied(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
@@ -82,9 +89,8 @@ class Corrections:
                         f"{self._path} has fewer rows than the table; give the same rows in the same order, or name their key with --key"
                     )
             else:
-                known = self._columns[self._key]
-                keys = batch.column(self._key).cast(known.type)
-                places = pc.if_else(pc.is_null(keys), None, pc.index_in(keys, value_set=known))
+                keys = batch.column(self._key).cast(self._columns[self._key].type).to_pylist()
+                places = pa.array([self._places.get(value) for value in keys], pa.int64())
             is_found = pc.is_valid(places)
             self.uncorrected += batch.num_rows - int(pc.sum(is_found.cast(pa.int64())).as_py() or 0)
             columns = [

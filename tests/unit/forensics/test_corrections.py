@@ -81,3 +81,16 @@ def test_values_of_another_kind_are_refused(tmp_path, value):
     """A correction that does not fit the column is refused, and the message says what to do."""
     with pytest.raises(ConfigurationError, match="give them the same types"):
         applied(tmp_path, {"id": IDS, "x": pa.array(["a", "b", "c"])}, {"id": pa.array([2]), "x": value})
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        pytest.param(pa.array([1, 1]), "more than once", id="repeated"),
+        pytest.param(pa.array([[1], [2]]), "identify no row", id="lists"),
+    ],
+)
+def test_a_key_that_identifies_no_row_is_refused(tmp_path, key, message):
+    """A key must name one row of the corrected table."""
+    with pytest.raises(ConfigurationError, match=message):
+        applied(tmp_path, {"id": IDS, "x": IDS}, {"id": key, "x": pa.array([5, 7])})
