@@ -6,6 +6,8 @@ import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from radiosonde.model.percent import percent
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -135,7 +137,7 @@ def _sizes(found: Difference, among: int) -> Iterator[str]:
         )
     for name, (share_a, share_b, step) in list(found.shares(among).items())[:SHOWN_CLASSES]:
         if step.mean:
-            yield f"class {name}: {share_a:.2%} in A, {share_b:.2%} in B, B - A {100 * step.mean:+.3g} points{_interval(step, 100)}"
+            yield f"class {name}: {percent(share_a, 4)} in A, {percent(share_b, 4)} in B, B - A {100 * step.mean:+.3g} points{_interval(step, 100)}"
     moves = [(pair, rows) for pair, rows in found.classes.most_common() if pair[0] != pair[1]][:SHOWN_CLASSES]
     if moves:
         yield "changed most: " + ", ".join(f"{pair[0]} to {pair[1]} ({rows:,})" for pair, rows in moves)
@@ -175,7 +177,7 @@ def _cohorts(found: ReplayResult, paired: Paired) -> Iterator[str]:
             f"{label}={'(missing)' if part is None else part}" for label, part in zip(by, key, strict=True)
         )
         yield from _wrapped(
-            f"  {name}: {each.different:,} of {each.rows:,} rows differ ({each.different / each.rows:.2%})"
+            f"  {name}: {each.different:,} of {each.rows:,} rows differ ({percent(each.different / each.rows, 4)})"
         )
         for line in _sizes(each, len(groups)):
             yield from _wrapped(f"    {line}")
