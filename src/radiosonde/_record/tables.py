@@ -41,6 +41,7 @@ class InputTable:
         names: column names; None where columns are identified by position.
         column: returns the kept rows of one column; None where `matrix` is given.
         matrix: returns the kept rows of all columns, a 2-D array or a scipy CSR matrix.
+        doubles: the rows themselves, where they are a plain array of doubles.
         slow: columns known to be read value by value; a column of objects counts as `OBJECT_VALUES`.
     """
 
@@ -50,6 +51,7 @@ class InputTable:
     column: Callable[[int, Rows], Plain] | None = None
     matrix: Callable[[Rows], Any] | None = None
     slow: int = 0
+    doubles: NDArray[np.float64] | None = None
 
     def read(self, place: int, kept: Rows) -> Plain:
         """Return the kept rows of one column."""
@@ -158,7 +160,10 @@ def _of_array(value: Any) -> InputTable | None:
         part = part_of(value, kept)
         return part.reshape(len(part), width)
 
-    return InputTable(rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width)
+    is_double = type(value) is np.ndarray and value.dtype == np.float64 and value.ndim == 2
+    return InputTable(
+        rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width, doubles=value if is_double else None
+    )
 
 
 def _field(flat: NDArray[Any], name: str, kept: Rows) -> Plain:
