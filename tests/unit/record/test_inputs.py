@@ -389,18 +389,18 @@ BATCH_SHAPES = {
         pl.DataFrame({"y": [0, 0], "a": [1, 3], "b": [2, 4]}), [[1.0, 2.0], [3.0, 4.0]],
         {losses.FEATURE_VALUES_UNKNOWN: 2},
     ),
-    "one row too long": ([[1, 2], [1, 2, 3]], [[1.0, 2.0], [NAN, NAN]], {losses.FEATURES_WIDTH: 1}),
-    "one dict is foreign": ([{"a": 1, "b": 2}, {"z": 3}], [[1.0, 2.0], [NAN, NAN]], {losses.FEATURES_WIDTH: 1}),
-    "one item is None": ([{"a": 1, "b": 2}, None], [[1.0, 2.0], [NAN, NAN]], {losses.FEATURES_UNREADABLE: 1}),
+    "one row too long": ([[1, 2], [1, 2, 3]], [[1.0, 2.0]], {losses.FEATURES_WIDTH: 1}),
+    "one dict is foreign": ([{"a": 1, "b": 2}, {"z": 3}], [[1.0, 2.0]], {losses.FEATURES_WIDTH: 1}),
+    "one item is None": ([{"a": 1, "b": 2}, None], [[1.0, 2.0]], {losses.FEATURES_UNREADABLE: 1}),
     "one item raises": (
-        [{"a": 1, "b": 2}, BrokenMapping()], [[1.0, 2.0], [NAN, NAN]], {losses.FEATURES_UNREADABLE: 1},
+        [{"a": 1, "b": 2}, BrokenMapping()], [[1.0, 2.0]], {losses.FEATURES_UNREADABLE: 1},
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "block", "lost"), BATCH_SHAPES.values(), ids=BATCH_SHAPES.keys())
 def test_a_batch_with_bad_rows_loses_only_those(value, block, lost):
-    """Rows that cannot be read are missing in their batch and counted one by one; outputs of all rows count."""
+    """Rows that cannot be read are not in the block of their batch and are counted one by one; outputs of all rows count."""
     with fly() as rs:
         rows = len(value)
         rs.observe("m", reference=NUMBERS)(lambda features: ["yes"] * rows)(value)
