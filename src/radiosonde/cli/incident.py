@@ -1,4 +1,4 @@
-"""``radiosonde incident``: list incidents, show one, print its runbook, verify its fix, acknowledge or mute it.
+"""``radiosonde incident``: list incidents, show one, print its runbook, mitigate it, verify its fix, acknowledge or mute it.
 
 Incidents are computed from the windows at each call; annotations by people are kept in the store (`radiosonde.store.annotations`).
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from radiosonde._clock import wall_ns
 from radiosonde.cli._incidents import DiagnosedStore, diagnosed, find_incident, measured_rate
+from radiosonde.cli._mitigate import add_arguments, mitigate, mitigated_ns
 from radiosonde.cli._runbooks import runbook_of
 from radiosonde.cli._stores import HELP, address, author, filled_in, stores_of, time_ns
 from radiosonde.cli._terminal import console
@@ -41,7 +42,7 @@ _SHORTEST_S, _LONGEST_S = 60.0, 90 * 86_400.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``incident list``, ``show``, ``runbook``, ``verify``, ``ack``, ``mute`` and ``reopen`` to the command line."""
+    """Add ``incident list``, ``show``, ``runbook``, ``mitigate``, ``verify``, ``ack``, ``mute`` and ``reopen`` to the command line."""
     parser = subparsers.add_parser(
         "incident", help="list, show, verify, acknowledge and mute incidents, print runbooks"
     )
@@ -58,6 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Print the runbook of an incident as Markdown: evidence, impact, the mitigations declared in radiosonde.toml, verification, contacts, pitfalls, and messages for handoff and stakeholders.",
         epilog="Exit code: 0 printed, 2 could not run.",
     )
+    mitigating = _add_mitigate(commands)
     verifying = commands.add_parser(
         "verify",
         help="test whether a fix worked",
@@ -75,7 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Mute an open incident: diagnose lists it apart and does not exit with 1 because of it, until the time is over.",
     )
     reopening = commands.add_parser("reopen", help="undo ack and mute", description="Undo ack and mute of an incident.")
-    for command in (showing, writing, verifying, acking, muting, reopening):
+    for command in (showing, writing, mitigating, verifying, acking, muting, reopening):
         command.add_argument("store", type=address, nargs="?", metavar="STORE", help=HELP)
         command.add_argument("id", metavar="ID", help="id of the incident, or a part of it that no other has")
     for command in (acking, muting):
@@ -84,10 +86,34 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
         command.add_argument("--why", required=True, metavar="TEXT", help="the reason, shown to others")
     verifying.add_argument(
-        "--since", type=time_ns, metavar="TIME", help="moment of the fix (default: the most likely one)"
+        "--since",
+        type=time_ns,
+        metavar="TIME",
+        help="moment of the fix (default: the last mitigation that was run, else the most likely one)",
     )
-    for command in (listing, showing, writing, verifying):
+    for command in (listing, showing, writing, mitigating, verifying):
         command.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _add_mitigate(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    mitigating = commands.add_parser(
+        "mitigate",
+        help="print or run a command of your team against an incident",
+        description="List the mitigations of an incident; with --action print the command that radiosonde.toml declares, with the incident as variables of its environment; with --run run and record it.",
+        epilog="Exit code: 0 printed, or the command succeeded; 1 it failed or was ended; 2 nothing was run; 130 interrupted.",
+    )
+    add_arguments(mitigating)
+    mitigating.add_argument(
+        "--limit",
+        type=_limit,
+        default=300.0,
+        dest="limit_s",
+        metavar="TIME",
+        help="with --run: end the command after this time (default: 5m)",
+    )
+    return mitigating
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,6 +135,8 @@ def run(args: argparse.Namespace) -> int:
         return _show(looked, finding, as_json=args.json)
     if args.incident_command == "runbook":
         return _runbook(looked, finding, as_json=args.json)
+    if args.incident_command == "mitigate":
+        return mitigate(looked, finding, args)
     if args.incident_command == "verify":
         return _verify(looked, finding, args.since, as_json=args.json)
     if args.incident_command == "reopen":
@@ -157,6 +185,8 @@ def _verify(looked: DiagnosedStore, finding: Finding, since_ns: int | None, *, a
     if measured is None:
         return _verify_by_state(finding, as_json=as_json)
     chosen = finding.onset.ended_ns if since_ns is None else since_ns
+    if chosen is None:
+        chosen = mitigated_ns(looked.source, finding)
     if chosen is not None and chosen <= finding.onset.at_ns:
         raise ConfigurationError(
             f"--since is before the incident began ({iso(finding.onset.at_ns)}); give the moment of the fix"
@@ -272,10 +302,18 @@ def _dump(document: dict[str, Any]) -> None:
 
 
 def _seconds(text: str) -> float:
+    return _between(text, _SHORTEST_S, _LONGEST_S, "1m to 90d")
+
+
+def _limit(text: str) -> float:
+    return _between(text, 1.0, 3600.0, "1s to 1h")
+
+
+def _between(text: str, shortest_s: float, longest_s: float, bounds: str) -> float:
     try:
         seconds = parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if not _SHORTEST_S <= seconds <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds; give a time from 1m to 90d")
+    if not shortest_s <= seconds <= longest_s:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of bounds; give a time from {bounds}")
     return seconds

@@ -63,7 +63,7 @@ class Objectives:
 
 @dataclass(frozen=True, slots=True)
 class Mitigations:
-    """Commands of the owning team that contain an incident. Radiosonde prints them in runbooks and never runs them."""
+    """Commands of the owning team that contain an incident. Only `radiosonde incident mitigate --run` runs one."""
 
     flag_off: str = _key(
         "",
@@ -119,7 +119,7 @@ class ModelConfig:
     rollback: str = _key(
         "",
         values.line(1000),
-        "Command that restores the previous version. It is printed beside findings that a rollback may cure, and never run.",
+        "Command that restores the previous version. It is printed beside findings that a rollback may cure.",
         '"kubectl rollout undo deployment/delays"',
     )
     flag: str = _key("", values.line(200), "Feature flag that switches the model or its new version.", '"delays-v2"')
