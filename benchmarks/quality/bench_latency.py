@@ -64,8 +64,8 @@ def named(member: Slowness, seed: int) -> Named:
     """Return the report of the check of slow calls on a draw of *member*."""
     windows = member.windows(np.random.default_rng((seed, 29)))
     table, panel = make_table("m", windows), make_panel("m", windows, make_axis(windows))
-    made = latency_findings(table, panel, windows, slow_spans(table, windows).spans, [])
-    found = [each for each in made if each.severity != "info"]
+    made = latency_findings(table, panel, windows, slow_spans(table, windows).spans, [], None)
+    found = [each for each in made if each.onset.ended_ns is None]
     said = ", ".join(f"{each.name}/{each.where.cohort}@{(each.onset.at_ns - windows[0].start_ns) / member.length / MINUTE_NS:.0f}" for each in found)  # fmt: skip
     if not found:
         return Named(found=False, place=False, phase=False, onset=False, off_minutes=0.0, findings=0, said=said)

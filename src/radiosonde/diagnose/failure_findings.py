@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTab
 from radiosonde.diagnose.next_steps import look_at_errors, look_before
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.second_turn import second_turn_evidence, second_turn_words
+from radiosonde.diagnose.severity import Impact, severity_of
 from radiosonde.model import parse_cohort
 from radiosonde.model.percent import percent
 
@@ -21,15 +23,12 @@ if TYPE_CHECKING:
 
     from radiosonde.diagnose.failing_features import Shared
     from radiosonde.diagnose.failure_incidents import Failures
-    from radiosonde.diagnose.finding import Kind, Severity
+    from radiosonde.diagnose.finding import Kind
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.replay import Incident
     from radiosonde.diagnose.spans import Rule
 
     Numbers = NDArray[np.float64]
-
-PAGE_RATE, PAGE_SHARE = 0.02, 0.005
-"""Failing share of the place, or of all calls of the model, from which an incident is a page."""
 
 _POINTS, _MAX_ROWS, _MAX_TYPES = 96, 24, 5
 _DOMINANT = 0.8
@@ -64,9 +63,10 @@ def failure_finding(
     onset = _onset(table, incident, has_before=was_calls > 0)
     kind, what = _kind(lead)
     where = Place(table.model, lead.version, lead.variant, lead.cohort)
-    page_rate, page_share = (PAGE_RATE, PAGE_SHARE) if found.slo is None else (max(PAGE_RATE, found.slo), found.slo)
+    severity = severity_of(_impact(found, incident, rate, share), found.slo)
     second = incident.second_turn(table.size)
-    severity: Severity = "page" if second is None and (rate >= page_rate or share >= page_share) else "ticket"
+    if second is not None:
+        severity = "ticket"
     if incident.recovered is not None and not wants_past:
         severity = "info"
     rest = _peers(table, lead, series, inside)
@@ -93,6 +93,15 @@ def failure_finding(
         confidence(_ln_e(incident, found.scan.rule, (hits, calls), (was_hits, was_calls), rest)), tuple(evidence), steps, figures,
         opened_ns=int(table.end_ns[incident.alarm.step]),
     )  # fmt: skip
+
+
+def _impact(found: Failures, incident: Incident, rate: float, share: float) -> Impact:
+    """Return the failures that count: against an objective all of them, otherwise those beyond the rate before."""
+    usual, objective = incident.alarm.past_rate, found.scan.rule.objective
+    if found.slo is not None or isnan(usual) or (objective is not None and rate >= objective):
+        return Impact(rate, share)
+    added = max(1.0 - usual / max(rate, 1e-12), 0.0)
+    return Impact(rate * added, share * added)
 
 
 def _objective(slo: float | None, share: float) -> list[Evidence]:

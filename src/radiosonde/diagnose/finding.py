@@ -36,6 +36,9 @@ Kind = Literal[
     "telemetry",
 ]
 Severity = Literal["page", "ticket", "info"]
+SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "info")
+"""Worst first."""
+
 Status = Literal["findings", "healthy", "not checked", "stale"]
 """Status of a whole diagnosis, decided by `radiosonde.diagnose.status`."""
 

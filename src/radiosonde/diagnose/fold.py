@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from radiosonde.diagnose.finding import Evidence
+from radiosonde.diagnose.finding import SEVERITIES, Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from radiosonde.diagnose.registry import Check, Report
 
 _SLACK_WINDOWS = 3
-_ORDER = ("page", "ticket", "info")
 
 
 def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
@@ -44,7 +43,7 @@ def fold(reports: Mapping[Check, Report], window_ns: int) -> None:
                         replace(symptom, severity="info", title=f"{symptom.title} (explained by: {cause.title})")
                     )
                     evidence = Evidence("explains", symptom.name, "", f"explains: {symptom.title}")
-                    worst = min(told.severity, symptom.severity, key=_ORDER.index)
+                    worst = min(told.severity, symptom.severity, key=SEVERITIES.index)
                     told = replace(told, severity=worst, evidence=(*told.evidence, evidence))
             report.findings[index] = told
         if check.only_with_symptoms:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from radiosonde.diagnose.finding import Bars, Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.host import HostComparison, host_of
+from radiosonde.diagnose.latency_objective import ALLOWED_SLOW
 from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_since
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.panel import MAX_STEPS, make_axis, make_panel
 from radiosonde.diagnose.second_turn import second_turn_evidence, second_turn_words
+from radiosonde.diagnose.severity import Impact, far_slower_s, severity_of
 from radiosonde.model import parse_cohort
+from radiosonde.model.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,16 +35,27 @@ _SAME_RATIO, _SAME_S = 1.15, 0.0005
 """Up to which a mean counts as unchanged."""
 
 
+class _Suffering(NamedTuple):
+    """Impact of slow calls.
+
+    Attributes:
+        severity: what follows from it.
+        evidence: its words.
+    """
+
+    severity: Severity
+    evidence: Evidence
+
+
 def latency_findings(
     table: MeasureTable,
     panel: Panel,
     windows: Sequence[Window],
     spans: Sequence[SlowSpan],
     runtime: Sequence[Window],
-    *,
-    wants_past: bool = False,
+    slo_s: float | None,
 ) -> list[Finding]:
-    """Return the findings on slow calls: changes over time, then versions that are slower than the others all along.
+    """Return the findings on slow calls, over or not: changes over time, then versions that are slower than the others all along.
 
     Args:
         table: the measures of the model.
@@ -49,7 +63,7 @@ def latency_findings(
         windows: the same.
         spans: when and where calls were slower than before.
         runtime: windows with the health of the processes.
-        wants_past: ended incidents are findings, not notes.
+        slo_s: bound of p99 that the model's owners declared.
     """
     made, named = [], set()
     for span in spans:
@@ -64,7 +78,9 @@ def latency_findings(
         arm = None if since.arm is None else close.arms[since.arm]
         named.add(arm)
         host = host_of(windows, runtime, span.start_ns, span.end_ns or int(table.end_ns[-1]), arm)
-        finding = replace(_finding(close, since, host, wants_past=wants_past), opened_ns=span.opened_ns)
+        judged = table.calls[:, _steps(table, span.start_ns, span.judged_ns or span.end_ns)]
+        impact = _impact(since, float(judged.sum()), slo_s)
+        finding = replace(_finding(close, since, host, impact), opened_ns=span.opened_ns)
         finding = _about_new_callers(finding) if is_new else finding
         made.append(finding if span.second_turn is None else _about_second_turn(finding, *span.second_turn))
     for slower in slower_arms(panel, windows):
@@ -73,8 +89,39 @@ def latency_findings(
             continue
         start_ns, end_ns = panel.axis.at_ns(slower.onset[0]), panel.axis.at_ns(slower.end)
         host = host_of(windows, runtime, start_ns, end_ns, arm)
-        made.append(_finding(panel, slower, host, wants_past=wants_past))
+        calls = float(panel.calls[:, slower.onset[0] : slower.end].sum())
+        made.append(_finding(panel, slower, host, _impact(slower, calls, slo_s)))
     return made
+
+
+def _steps(table: MeasureTable, start_ns: int, end_ns: int | None) -> slice:
+    end = table.size if end_ns is None else int(np.searchsorted(table.start_ns, end_ns))
+    return slice(int(np.searchsorted(table.start_ns, start_ns)), end)
+
+
+def _impact(slower: Slower, all_calls: float, slo_s: float | None) -> _Suffering:
+    """Return the calls above the objective, or those that are far slower than the slow ones were before.
+
+    Args:
+        slower: the change.
+        all_calls: calls of the whole model at that time.
+        slo_s: the declared bound of p99.
+    """
+    bound_s = far_slower_s(slower.before.quantile_s) if slo_s is None else slo_s
+    share = slower.far_slower(bound_s, only_added=slo_s is None)
+    part = min(slower.after.calls / max(all_calls, 1.0), 1.0)
+    impact = Impact(share, share * part)
+    severity = severity_of(impact, None if slo_s is None else ALLOWED_SLOW)
+    which = (
+        f"the objective of {_ms(slo_s)}"
+        if slo_s is not None
+        else f"{_ms(bound_s)}, far above the slow calls {'of the others' if slower.against_others else 'before'}"
+    )
+    more = "" if slo_s is not None else " more than usual"
+    text = f"{percent(share)} of the calls{more} took longer than {which}"
+    if part < 0.995:
+        text += f"; that is {percent(impact.of_all)} of all calls of the model"
+    return _Suffering(severity, Evidence("suffering", impact.of_place, "share", text))
 
 
 def _of_new_callers(
@@ -126,7 +173,7 @@ def _near(table: MeasureTable, windows: Sequence[Window], span: SlowSpan) -> lis
     ]
 
 
-def _finding(panel: Panel, slower: Slower, host: HostComparison | None, *, wants_past: bool) -> Finding:
+def _finding(panel: Panel, slower: Slower, host: HostComparison | None, suffering: _Suffering) -> Finding:
     axis = panel.axis
     names = (*panel.phases, _OTHER)
     before, after = slower.before, slower.after
@@ -148,16 +195,16 @@ def _finding(panel: Panel, slower: Slower, host: HostComparison | None, *, wants
     who += ": " if who else ""
     whose = f"phase {phase} made the slow calls slower" if phase else "several phases made the slow calls slower"
     title = f"{who}{whose if panel.phases else 'the slow calls became slower'}, {slow}"
-    is_over = slower.end < axis.size
     evidence = [*_phase_evidence(names, before, after), *_slow_share(panel, slower)]
     verdict = _verdict(panel, slower, phase, names, evidence) + _computing(host)
+    evidence.insert(2, suffering.evidence)
     if host is not None:
-        evidence.insert(2, host.evidence())  # after the latency, before the place: a report shows the first few
+        evidence.insert(3, host.evidence())  # after the latency, before the place: a report shows the first few
         if host.is_to_blame:
             verdict = f"The machine, not the model: {host.blame()}. Raise the CPU limit or add replicas."
     figures = (_timeline(panel, slower), _split(names, slower))
     return Finding(
-        f"latency.{phase or 'phases'}.{version or 'all'}", "latency", "info" if is_over and not wants_past else "page", title, verdict, where, onset,
+        f"latency.{phase or 'phases'}.{version or 'all'}", "latency", suffering.severity, title, verdict, where, onset,
         confidence(slower.ln_e), tuple(evidence), (look_at_traces(where, onset), look_before(where, onset)), figures,
     )  # fmt: skip
 

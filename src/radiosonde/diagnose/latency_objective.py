@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from radiosonde.config.values import duration_words
-from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, Timeline, confidence
+from radiosonde.diagnose.finding import SEVERITIES, Evidence, Finding, Onset, Place, Timeline, confidence
 from radiosonde.diagnose.latency_incidents import count_above
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.places import PlaceName, make_places
 from radiosonde.diagnose.replay import Incident, Replay
+from radiosonde.diagnose.severity import Impact, severity_of
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import split_tail
 from radiosonde.model import LATENCY
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from radiosonde.diagnose.finding import Severity
     from radiosonde.diagnose.measures import MeasureTable
     from radiosonde.diagnose.places import Places
     from radiosonde.diagnose.tail import Tail
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-_ALLOWED = 0.01
+ALLOWED_SLOW = 0.01
+"""Share of the calls that may be slower than a bound of the 99th percentile."""
+
 _NEVER = 2.0
 """A rise of a share that never happens: against the past is another check."""
 
@@ -71,7 +73,7 @@ def find_slow(table: MeasureTable, windows: Sequence[Window], bound_s: float) ->
     bucket = min(int(np.searchsorted(LATENCY.upper_bounds_s(), bound_s * (1 - 1e-9))), LATENCY.size - 1)
     calls, (slow,) = count_above(windows, table.keys, table.start_ns, [bucket])
     places = make_places(table.keys, calls.sum(axis=1))
-    scan = SpanScan(places.members, slow, calls, table.steps_per_month, Rule(min_rise=_NEVER, slo=_ALLOWED))
+    scan = SpanScan(places.members, slow, calls, table.steps_per_month, Rule(min_rise=_NEVER, slo=ALLOWED_SLOW))
     made = Replay(scan, places, _BURST_STEPS).run()
     kept = [incident for incident in made.incidents if incident.is_reported_by(scan.size)]
     return LatencyObjective(bound_s, bucket, places, made.settled_scan(), calls, slow, kept)
@@ -85,13 +87,19 @@ def objective_findings(
 
 
 def folded(findings: Sequence[Finding], broken: Sequence[Finding], window_ns: int) -> list[Finding]:
-    """Return *findings* with those of *broken* that began with one of them as its evidence, and the other ones of *broken*."""
+    """Return *findings* with those of *broken* that began with one of them as its evidence, and the other ones of *broken*.
+
+    A finding is as severe as the broken objective that it holds.
+    """
     made = list(findings)
     for objective in broken:
         for index, finding in enumerate(made):
             if _began_together(finding.onset, objective.onset, window_ns):
                 said = next(item for item in objective.evidence if item.name == "objective")
-                made[index] = replace(finding, evidence=(*finding.evidence[:2], said, *finding.evidence[2:]))
+                worst = min(finding.severity, objective.severity, key=SEVERITIES.index)
+                made[index] = replace(
+                    finding, severity=worst, evidence=(*finding.evidence[:2], said, *finding.evidence[2:])
+                )
                 break
         else:
             made.append(objective)
@@ -125,7 +133,10 @@ def _finding(
     at, earliest, latest = (int(table.start_ns[step]) for step in (incident.onset, incident.earliest, incident.latest))
     ended = None if incident.recovered is None else int(table.start_ns[min(incident.recovered, table.size - 1)])
     onset = Onset(at, earliest, latest, ended, whole_span=not before)
-    severity: Severity = "info" if ended is not None and not wants_past else "page"
+    all_calls = float(found.calls[:, inside].sum())
+    severity = severity_of(Impact(share, slow / max(all_calls, 1.0)), ALLOWED_SLOW)
+    if ended is not None and not wants_past:
+        severity = "info"
     bound = duration_words(found.bound_s)
     whom = f"{', '.join(part for part in (name.version and f'version {name.version}', name.cohort) if part)}: " if name.parts else ""  # fmt: skip
     p99 = f"p99 is {duration_words(tail.quantile_s)}" if tail is not None else "p99 is"

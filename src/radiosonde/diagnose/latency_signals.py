@@ -46,6 +46,8 @@ class Slower(NamedTuple):
         mix: part of the rise of the slow share that comes from the mix of versions and cohorts.
         within: the rest.
         against_others: *before* is the tail of the other versions at the same time, not that of the time before.
+        counts_before: the calls of *before* by latency bucket, shape (240,).
+        counts_after: the calls of *after*, same shape.
     """
 
     arm: int | None
@@ -60,6 +62,16 @@ class Slower(NamedTuple):
     mix: float
     within: float
     against_others: bool
+    counts_before: NDArray[np.int64]
+    counts_after: NDArray[np.int64]
+
+    def far_slower(self, bound_s: float, *, only_added: bool) -> float:
+        """Return the share of the calls after that took longer than *bound_s*; with *only_added*, beyond the share before."""
+        first = int(np.searchsorted(LATENCY.upper_bounds_s(), bound_s * (1 - 1e-9))) + 1
+        now, was = (
+            float(counts[first:].sum() / max(counts.sum(), 1)) for counts in (self.counts_after, self.counts_before)
+        )
+        return max(now - was, 0.0) if only_added else now
 
 
 def slower_arms(panel: Panel, windows: Sequence[Window]) -> list[Slower]:
@@ -114,13 +126,14 @@ def slower_since(
         return None
     against_others = others is not None and _matters(others, after)
     before = others if others is not None and against_others else past
+    former = _counts(panel, ~mine, inside) if before is others else _counts(panel, mine, outside)
     hits = slow_calls(panel, windows, span.bucket)
     rows = mine[panel.arm_of]
     mix, within = _mix(panel, hits, rows, rows, outside, inside)
     arm = int(np.flatnonzero(mine)[0]) if is_arm else None
     return Slower(
         arm, span.place.cohort, span.ln_e, (start, earliest, latest), end, before, after, hits, _bound(span.bucket), mix, within,
-        against_others=against_others,
+        against_others=against_others, counts_before=former, counts_after=_counts(panel, mine, inside),
     )  # fmt: skip
 
 
@@ -151,13 +164,17 @@ def _arm(panel: Panel, problem: ArmProblem, hits: NDArray[np.int64], bucket: int
         mix,
         within,
         against_others=True,
+        counts_before=_counts(panel, ~mine, steps),
+        counts_after=_counts(panel, mine, steps),
     )
 
 
 def _tail(panel: Panel, arms: NDArray[np.bool_], steps: NDArray[np.bool_]) -> Tail | None:
-    return split_tail(
-        panel.latency[arms][:, steps].sum(axis=(0, 1)), panel.phase_sums_s[arms][:, :, steps].sum(axis=(0, 2))
-    )
+    return split_tail(_counts(panel, arms, steps), panel.phase_sums_s[arms][:, :, steps].sum(axis=(0, 2)))
+
+
+def _counts(panel: Panel, arms: NDArray[np.bool_], steps: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.asarray(panel.latency[arms][:, steps].sum(axis=(0, 1)), dtype=np.int64)
 
 
 def _mix(

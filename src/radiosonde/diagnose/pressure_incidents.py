@@ -170,7 +170,7 @@ def _finding(
             verdict = f"The calls themselves compute more ({words}), so the model or its load is the cause and this is a consequence."
     is_note = is_own or (ended is not None and not wants_past)
     return Finding(
-        f"runtime.{shortage.name}.{processes[0] if alone else 'all'}", "runtime", "info" if is_note else "page",
+        f"runtime.{shortage.name}.{processes[0] if alone else 'all'}", "runtime", "info" if is_note else "ticket",
         f"{percent(rate)} {shortage.noun}{alone}, {percent(was)} before", verdict, Place(model), onset,
         confidence(incident.alarm.ln_report), tuple(evidence), (look_at_health(onset), look_before(Place(model), onset)),
     )  # fmt: skip

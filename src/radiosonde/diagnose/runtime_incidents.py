@@ -2,7 +2,8 @@
 
 Each table of durations gives two rates: durations above a bound that no service should reach, against an objective of one in a hundred; and
 durations above a tenth of a second, against their own past. Both are tested by the engine of spans, with a process as a place, so that one
-bad process of twenty is identified. Throttling is not a finding by itself: a throttled process with fast answers is not an incident.
+bad process of twenty is identified. The calls that come while a process stands still suffer: as many of them as the share of its time that it
+stands still for longer than the first bound. Waits for a thread are those of calls. Throttling is not a finding by itself: a throttled process with fast answers is not an incident.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from radiosonde.diagnose.floors import rate_floor
 from radiosonde.diagnose.next_steps import look_at_health, look_before
 from radiosonde.diagnose.places import make_places
 from radiosonde.diagnose.replay import Incident, replay
+from radiosonde.diagnose.severity import Impact, severity_of
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.model import LATENCY, RUNTIME_MODEL, DurationCounts, SeriesKey, cohort_text, parse_cohort
 from radiosonde.model.percent import percent
@@ -44,18 +46,20 @@ class WatchedDurations(NamedTuple):
         noun: name of one of its durations.
         never_s: a duration that no service should reach.
         verdict: interpretation.
+        stops_all: the whole process stands still for that long; else each duration is the wait of one call.
     """
 
     field: str
     noun: str
     never_s: float
     verdict: str
+    stops_all: bool = True
 
 
 WATCHED = (
     WatchedDurations("gc_pauses", "garbage collections", 1.0, "All threads of the process are paused during a collection: many long-lived objects, or a cache that grows. Freeze what is loaded at start (gc.freeze), or raise the thresholds."),
     WatchedDurations("loop_lags", "turns of the event loop", 0.5, "Something blocks the event loop, so every request of the process waits for it: a call that computes or waits without await. Move it to a thread or a process."),
-    WatchedDurations("pool_waits", "waits for a thread of the pool", 1.0, "Work waits for the thread pool: more requests at a time than it has threads, or threads that wait for something slow."),
+    WatchedDurations("pool_waits", "waits for a thread of the pool", 1.0, "Work waits for the thread pool: more requests at a time than it has threads, or threads that wait for something slow.", stops_all=False),
 )  # fmt: skip
 
 
@@ -70,6 +74,8 @@ class ProcessHealth(NamedTuple):
         end_ns: end of each step.
         hits: durations above the bound, shape (processes, steps).
         trials: all durations, same shape.
+        suffered: what calls lost: seconds in durations above the bound where they stop the process, else durations above it; same shape.
+        exposed: seconds observed, or all durations; same shape.
     """
 
     watched: WatchedDurations
@@ -79,6 +85,14 @@ class ProcessHealth(NamedTuple):
     end_ns: NDArray[np.int64]
     hits: Numbers
     trials: Numbers
+    suffered: Numbers
+    exposed: Numbers
+
+    def impact(self, processes: NDArray[np.bool_], steps: slice) -> Impact:
+        """Return the share of calls that come while *processes* stand still in *steps*; processes are taken to serve alike."""
+        suffered = float(self.suffered[processes][:, steps].sum())
+        own, whole = float(self.exposed[processes][:, steps].sum()), float(self.exposed[:, steps].sum())
+        return Impact(min(suffered / max(own, 1e-9), 1.0), min(suffered / max(whole, 1e-9), 1.0))
 
 
 def runtime_findings(
@@ -153,13 +167,17 @@ def _counted(watched: WatchedDurations, bound_s: float, runtime: Sequence[Window
     ends = np.zeros(steps.size, dtype=np.int64)
     np.maximum.at(ends, at, [window.end_ns for window in runtime])
     first = int(np.searchsorted(LATENCY.upper_bounds_s(), bound_s)) + 1
-    hits, trials = np.zeros((len(keys), steps.size)), np.zeros((len(keys), steps.size))
+    hits, trials, stopped, observed = np.zeros((4, len(keys), steps.size))
+    long_s = LATENCY.upper_bounds_s()[first:]
     for step, window in zip(at, runtime, strict=True):
         durations: DurationCounts = getattr(window.runtime, watched.field)
         row = row_of[_key(window)]
         hits[row, step] += durations.counts[first:].sum()
         trials[row, step] += durations.counts.sum()
-    return ProcessHealth(watched, bound_s, keys, steps, ends, hits, trials)
+        stopped[row, step] += (durations.counts[first:] * long_s).sum()
+        observed[row, step] += (window.end_ns - window.start_ns) / 1e9
+    lost = (stopped, observed) if watched.stops_all else (hits, trials)
+    return ProcessHealth(watched, bound_s, keys, steps, ends, hits, trials, *lost)
 
 
 def _key(window: Window) -> SeriesKey:
@@ -191,7 +209,8 @@ def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_pas
         None if incident.recovered is None else int(health.start_ns[min(incident.recovered, health.start_ns.size - 1)])
     )
     onset = Onset(at, earliest, latest, ended, whole_span=not sums[3])
-    severity: Severity = "page" if health.bound_s == watched.never_s and rate >= _OBJECTIVE else "ticket"
+    impact = health.impact(series, inside)
+    severity: Severity = severity_of(impact) if health.bound_s == watched.never_s else "ticket"
     if ended is not None and not wants_past:
         severity = "info"
     where = Place(model)
@@ -202,10 +221,19 @@ def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_pas
         (
             Evidence("rate", rate, "share", f"{sums[0]:.0f} of {sums[1]:.0f} {watched.noun} took longer than {bound} since then"),
             Evidence("rate_before", was, "share", f"{sums[2]:.0f} of {sums[3]:.0f} before"),
+            _suffering(watched, impact, bound),
         ),
         (look_at_health(onset), look_before(where, onset)), (_timeline(health, series),),
         opened_ns=int(health.end_ns[incident.alarm.step]),
     )  # fmt: skip
+
+
+def _suffering(watched: WatchedDurations, impact: Impact, bound: str) -> Evidence:
+    if watched.stops_all:
+        text = f"for {percent(impact.of_place)} of the time the process stands still for longer than {bound}: so many of its calls wait"
+    else:
+        text = f"{percent(impact.of_place)} of the waits are longer than {bound}"
+    return Evidence("suffering", impact.of_place, "share", text)
 
 
 def _timeline(health: ProcessHealth, series: NDArray[np.bool_]) -> Timeline:

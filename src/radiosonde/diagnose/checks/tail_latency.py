@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,9 @@ def look(view: View, report: Report) -> None:
         report.add(*broken)
         return
     slow = slow_spans(view.table, view.windows)
-    found = latency_findings(view.table, view.panel, view.windows, slow.spans, view.runtime, wants_past=view.wants_past)
+    found = latency_findings(view.table, view.panel, view.windows, slow.spans, view.runtime, view.config.slo.p99)
+    if not view.wants_past:
+        found = [each if each.onset.ended_ns is None else replace(each, severity="info") for each in found]
     report.add(*folded(found, broken, window_length_ns(view.windows)))
     phases = len(view.panel.phases)
     what = f"tail latency over time and by version, {count(phases, 'phase')}"
@@ -106,7 +109,7 @@ CHECK = Check(
     measures=("share of calls above a bound", "seconds per phase"),
     baselines=("objective", "past", "peers"),
     scales="windows",
-    severity="page; note once it has ended",
+    severity="page from 2 % of the place's calls or 0.5 % of all taking twice the former p99, or from the model's objective; else ticket; note once it has ended",
     look=look,
     about=("backend", "version", "host"),
     measured=slow_rate,
