@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _POINTS = 96
 _GONE = 0.02
 _MANY_RUNS = 20
+_SURE = 3.0
+"""Deviation in usual errors below which a fall is no page: the second evening of a service is off its forecast by two, half of all calls gone
+after a day of history by more than four."""
 
 
 def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *, wants_past: bool) -> Finding:
@@ -35,6 +38,8 @@ def traffic_finding(model: str, grid: TrafficGrid, incident: TrafficIncident, *,
     now, was = _per_minute(grid, calls, inside), _per_minute(grid, calls, before)
     past = "at the same times of the days before" if grid.pace.needs_course else f"in the {before.size} steps before it"
     severity: Severity = severity_of(grid, incident)
+    if each.sign < 0 and each.deviations < _SURE and severity == "page":
+        severity = "ticket"
     if each.recovered is not None and not wants_past:
         severity = "info"
     whom = whom_of(place)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.quality.incidents.healthy import healthy_week
 from benchmarks.quality.incidents.service import MINUTE_NS, START_NS, Traffic, failing, series
 from benchmarks.quality.incidents.traffic import WORLDS, make_volume_grid
 from radiosonde.diagnose import check
@@ -223,3 +224,10 @@ def test_evidence_pays_for_its_looks():
     short, long = (make_volume_grid(rng, WORLDS["season"](rng, days * DAY, 600.0), KEYS) for days in (1, 10))
     assert _ln_e(short, 8.0) - _ln_e(long, 8.0) == pytest.approx(np.log(10), abs=0.01)
     assert _ln_e(long, 2.0) == 0
+
+
+@pytest.mark.parametrize("seed", [52005, 3, 4])
+def test_the_second_night_of_a_growing_service_is_no_page(seed):
+    """Its forecast rests on a single night, and calls fall by more than half every evening."""
+    findings = check(healthy_week("growth", seed, 10, 3), {}, past=True).findings
+    assert [finding.title for finding in findings if finding.severity == "page"] == []
