@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from radiosonde._clock import wall_ns
@@ -112,13 +113,21 @@ def _print_findings(terminal: Console, diagnosis: Diagnosis) -> None:
     for reason in reasons(diagnosis):
         terminal.print(f"  {reason}", highlight=False)
     for finding in diagnosis.findings:
-        terminal.print(f"\n{finding.severity.upper()}  {finding.title}", style="bold", highlight=False)
-        terminal.print(f"  {finding.verdict}", highlight=False)
-        terminal.print(f"  {place_words(finding.where)}; since {onset_words(finding.onset)}", highlight=False)
+        terminal.print()
+        _print_hanging(terminal, f"{finding.severity.upper()}  {finding.title}", "", style="bold")
+        _print_hanging(terminal, finding.verdict, "  ")
+        _print_hanging(terminal, f"{place_words(finding.where)}; since {onset_words(finding.onset)}", "  ")
         for label, words in responsible_words(finding):
             terminal.print(f"  {label}: {words}", highlight=False, soft_wrap=True)
     for finding in diagnosis.muted:
         terminal.print(f"  muted: {muted_words(finding)}", highlight=False)
+
+
+def _print_hanging(terminal: Console, text: str, indent: str, style: str = "none") -> None:
+    """Print *text* in as many lines as the terminal needs; those after the first are indented, so that findings stand out."""
+    lines = textwrap.wrap(text, max(terminal.width, 20), initial_indent=indent, subsequent_indent="  ", break_long_words=False)  # fmt: skip
+    for line in lines:
+        terminal.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, TriageLine]], store: str) -> None:
@@ -126,8 +135,9 @@ def _print_end(terminal: Console, diagnosis: Diagnosis, moved: list[tuple[str, T
     if not (diagnosis.findings or diagnosis.muted) and diagnosis.windows:
         moved.sort(key=lambda entry: -max(entry[1].ratio, 1 / entry[1].ratio))
         largest = "; ".join(f"{model}: {line.now} ({line.usual})" for model, line in moved[:3]) or "none above 50 %"
-        terminal.print(f"\nnothing significant; largest deviations: {largest}", highlight=False)
+        terminal.print()
+        _print_hanging(terminal, f"nothing significant; largest deviations: {largest}", "")
     floors = [f"{check.where.model} {check.subject}: {floor.text}" for check in diagnosis.checked for floor in check.floors[:1]]  # fmt: skip
     if floors and not diagnosis.findings:
-        terminal.print("ruled out: more than " + "; ".join(floors), highlight=False)
+        _print_hanging(terminal, "ruled out: more than " + "; ".join(floors), "")
     terminal.print(f"\nnext: radiosonde diagnose {store}", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from radiosonde.diagnose.finding import Evidence, Finding, Onset, Place, RateTab
 from radiosonde.diagnose.next_steps import look_at_errors, look_before
 from radiosonde.diagnose.places import PlaceName
 from radiosonde.diagnose.second_turn import second_turn_evidence, second_turn_words
-from radiosonde.diagnose.severity import Impact, severity_of
+from radiosonde.diagnose.severity import AffectedShares, severity_of
 from radiosonde.model import parse_cohort
 from radiosonde.model.percent import percent
 
@@ -95,13 +95,13 @@ def failure_finding(
     )  # fmt: skip
 
 
-def _impact(found: Failures, incident: Incident, rate: float, share: float) -> Impact:
+def _impact(found: Failures, incident: Incident, rate: float, share: float) -> AffectedShares:
     """Return the failures that count: against an objective all of them, otherwise those beyond the rate before."""
     usual, objective = incident.alarm.past_rate, found.scan.rule.objective
     if found.slo is not None or isnan(usual) or (objective is not None and rate >= objective):
-        return Impact(rate, share)
+        return AffectedShares(rate, share)
     added = max(1.0 - usual / max(rate, 1e-12), 0.0)
-    return Impact(rate * added, share * added)
+    return AffectedShares(rate * added, share * added)
 
 
 def _objective(slo: float | None, share: float) -> list[Evidence]:
@@ -229,7 +229,7 @@ def _peers(table: MeasureTable, lead: PlaceName, series: NDArray[np.bool_], insi
     hits, calls = _sums(table, ~mine & same, inside)
     if calls:
         of = f", {lead.cohort}" if lead.cohort else ""
-        made.append(Evidence("rate_others", hits / calls, "share", f"the other versions{of}, same time: {hits:.0f} of {calls:.0f}"))  # fmt: skip
+        made.append(Evidence("rate_others", hits / calls, "share", f"the other versions{of}, same time: {hits:.0f} of {calls:.0f} calls failed"))  # fmt: skip
     hits, calls = _sums(table, mine & ~series, inside)
     if calls:
         made.append(Evidence("rate_elsewhere", hits / calls, "share", f"version {name} in all other cohorts: {hits:.0f} of {calls:.0f}"))  # fmt: skip

@@ -136,7 +136,9 @@ def _of_check(check: Checked) -> Iterator[_Said]:
             cause,
             False,
             _PASSED,
-            f"found nothing: {check.check}" + (f"; would have reported {floors}" if floors else ""),
+            f"would have reported {floors}, and found nothing: {check.check}"
+            if floors
+            else f"found nothing: {check.check}",
         )
 
 

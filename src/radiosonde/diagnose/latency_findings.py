@@ -14,7 +14,7 @@ from radiosonde.diagnose.latency_signals import Slower, slower_arms, slower_sinc
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.panel import MAX_STEPS, make_axis, make_panel
 from radiosonde.diagnose.second_turn import second_turn_evidence, second_turn_words
-from radiosonde.diagnose.severity import Impact, far_slower_s, severity_of
+from radiosonde.diagnose.severity import AffectedShares, far_slower_s, severity_of
 from radiosonde.model import parse_cohort
 from radiosonde.model.percent import percent
 
@@ -36,7 +36,7 @@ _SAME_RATIO, _SAME_S = 1.15, 0.0005
 
 
 class _Suffering(NamedTuple):
-    """Impact of slow calls.
+    """AffectedShares of slow calls.
 
     Attributes:
         severity: what follows from it.
@@ -110,7 +110,7 @@ def _impact(slower: Slower, all_calls: float, slo_s: float | None) -> _Suffering
     bound_s = far_slower_s(slower.before.quantile_s) if slo_s is None else slo_s
     share = slower.far_slower(bound_s, only_added=slo_s is None)
     part = min(slower.after.calls / max(all_calls, 1.0), 1.0)
-    impact = Impact(share, share * part)
+    impact = AffectedShares(share, share * part)
     severity = severity_of(impact, None if slo_s is None else ALLOWED_SLOW)
     which = (
         f"the objective of {_ms(slo_s)}"

@@ -18,7 +18,7 @@ from radiosonde.diagnose.latency_incidents import count_above
 from radiosonde.diagnose.next_steps import look_at_traces, look_before
 from radiosonde.diagnose.places import PlaceName, make_places
 from radiosonde.diagnose.replay import Incident, Replay
-from radiosonde.diagnose.severity import Impact, severity_of
+from radiosonde.diagnose.severity import AffectedShares, severity_of
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.diagnose.tail import split_tail
 from radiosonde.model import LATENCY
@@ -134,7 +134,7 @@ def _finding(
     ended = None if incident.recovered is None else int(table.start_ns[min(incident.recovered, table.size - 1)])
     onset = Onset(at, earliest, latest, ended, whole_span=not before)
     all_calls = float(found.calls[:, inside].sum())
-    severity = severity_of(Impact(share, slow / max(all_calls, 1.0)), ALLOWED_SLOW)
+    severity = severity_of(AffectedShares(share, slow / max(all_calls, 1.0)), ALLOWED_SLOW)
     if ended is not None and not wants_past:
         severity = "info"
     bound = duration_words(found.bound_s)

@@ -17,7 +17,7 @@ from radiosonde.diagnose.floors import rate_floor
 from radiosonde.diagnose.next_steps import look_at_health, look_before
 from radiosonde.diagnose.places import make_places
 from radiosonde.diagnose.replay import Incident, replay
-from radiosonde.diagnose.severity import Impact, severity_of
+from radiosonde.diagnose.severity import AffectedShares, severity_of
 from radiosonde.diagnose.spans import Rule, SpanScan
 from radiosonde.model import LATENCY, RUNTIME_MODEL, DurationCounts, SeriesKey, cohort_text, parse_cohort
 from radiosonde.model.percent import percent
@@ -88,11 +88,11 @@ class ProcessHealth(NamedTuple):
     suffered: Numbers
     exposed: Numbers
 
-    def impact(self, processes: NDArray[np.bool_], steps: slice) -> Impact:
+    def impact(self, processes: NDArray[np.bool_], steps: slice) -> AffectedShares:
         """Return the share of calls that come while *processes* stand still in *steps*; processes are taken to serve alike."""
         suffered = float(self.suffered[processes][:, steps].sum())
         own, whole = float(self.exposed[processes][:, steps].sum()), float(self.exposed[:, steps].sum())
-        return Impact(min(suffered / max(own, 1e-9), 1.0), min(suffered / max(whole, 1e-9), 1.0))
+        return AffectedShares(min(suffered / max(own, 1e-9), 1.0), min(suffered / max(whole, 1e-9), 1.0))
 
 
 def runtime_findings(
@@ -228,7 +228,7 @@ def _finding(model: str, health: ProcessHealth, incident: Incident, *, wants_pas
     )  # fmt: skip
 
 
-def _suffering(watched: WatchedDurations, impact: Impact, bound: str) -> Evidence:
+def _suffering(watched: WatchedDurations, impact: AffectedShares, bound: str) -> Evidence:
     if watched.stops_all:
         text = f"for {percent(impact.of_place)} of the time the process stands still for longer than {bound}: so many of its calls wait"
     else:

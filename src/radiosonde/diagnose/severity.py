@@ -23,7 +23,7 @@ FAR_SLOWER, FAR_SLOWER_S = 2.0, 0.02
 capacity plan seldom allows for, and up to 20 ms no caller waits for noticeably. Both are conventions: an objective replaces them."""
 
 
-class Impact(NamedTuple):
+class AffectedShares(NamedTuple):
     """The calls that suffer.
 
     Attributes:
@@ -35,7 +35,7 @@ class Impact(NamedTuple):
     of_all: float
 
 
-def severity_of(impact: Impact, allowed: float | None = None) -> Severity:
+def severity_of(impact: AffectedShares, allowed: float | None = None) -> Severity:
     """Return ``page`` or ``ticket``.
 
     Args:

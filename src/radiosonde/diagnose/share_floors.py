@@ -1,7 +1,7 @@
 """The detection floor of a step scan: the smallest lasting rise of a share that would have been reported by now with probability 0.9.
 
 The scan has no closed form to invert, so changes are planted at the end of the data, and the scan is run to see which of them it finds. The
-planted count is the one that a rise exceeds with probability 0.9: the mean less 1.28 standard deviations of a count whose variance
+planted count is the one that a rise exceeds with probability 0.9: the mean less 1.28 standard deviations (for few events more) of a count whose variance
 is the dispersion of single steps times the binomial one.
 """
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 NINE_IN_TEN = 1.2816
+_PLACED = 0.5
+"""Deviations added for where in time a planted count falls: a scan sees its blocks, and the last of them decides whether a rise goes on. Of
+40 floors of wrong answers without them 5 were missed, and none of those at a rise 6 % larger, which is half a deviation."""
+
 _HALVINGS = 6
 
 
@@ -34,12 +38,18 @@ class ShareRule(NamedTuple):
         ratio: see `scan_share`.
         least: see `scan_share`.
         reported: rise below which a result is a note and not a finding.
+        margin: standard deviations by which a planted count may fall short of its mean.
     """
 
     min_rise: float
     ratio: float = 0.5
     least: float = PAGE_LN_E
     reported: float = 0.0
+    margin: float = NINE_IN_TEN
+
+    def of_few(self) -> ShareRule:
+        """Return the rule for tens of planted events, whose places in time matter beside their count."""
+        return self._replace(margin=NINE_IN_TEN + _PLACED)
 
 
 def share_floor(axis: Axis, hits: Numbers, totals: Numbers, block: int, length: int, rule: ShareRule) -> float:
@@ -62,7 +72,7 @@ def share_floor(axis: Axis, hits: Numbers, totals: Numbers, block: int, length: 
     def is_found(rise: float) -> bool:
         share = min(rise * float(totals[inside].sum()) / float(room.sum()), 1.0)
         mean = share * float(room.sum())
-        added = max(mean - NINE_IN_TEN * np.sqrt(spread * mean * (1 - share)), 0.0)
+        added = max(mean - rule.margin * np.sqrt(spread * mean * (1 - share)), 0.0)
         planted = hits + room * (added / float(room.sum()))
         found = scan_share(axis, planted, totals, block, min_rise=rule.min_rise, ratio=rule.ratio, least=rule.least)
         return found is not None and found[0].after - found[0].before >= rule.reported and found[0].end == axis.size

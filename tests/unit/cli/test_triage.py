@@ -112,3 +112,21 @@ def test_the_screen_as_json_holds_signals_and_causes(screen):
     assert document["schema"] == "radiosonde.triage/1"
     assert {signal["subject"] for signal in document["signals"]} >= {"traffic", "errors", "latency"}
     assert {each["state"] for each in document["diagnosis"]["hypotheses"]} <= {"ruled out", "not checked"}
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_findings_stand_out_at_any_width(screen, monkeypatch, width):
+    """Severities alone begin a line in their paragraphs, no line of them is torn, and what was ruled out says by which fact."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    rng, traffic = served()
+    traffic = plant(rng, traffic, 0.2, 4 * HOUR - 20, version="v2")
+    code, shown = screen(timed(rng, traffic, steady(rng, 4 * HOUR)))
+    assert code == 1
+    paragraph = shown.split("\n\n")[1].splitlines()
+    assert paragraph[0].startswith("PAGE  version v2")
+    assert all(line.startswith("  ") for line in paragraph[1:])
+    assert max(map(len, paragraph)) <= width
+    out = [line for line in shown.splitlines() if line.startswith("  ruled out") and "our own" not in line]
+    assert out
+    assert any("1 of 1211" in line for line in out)
+    assert max(map(len, out)) <= width

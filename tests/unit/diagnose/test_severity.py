@@ -9,7 +9,7 @@ from benchmarks.quality.incidents.latency import table_of, timed
 from benchmarks.quality.incidents.service import Traffic, calls, failing, is_member, series
 from radiosonde.config import read_text
 from radiosonde.diagnose import Policy, check
-from radiosonde.diagnose.severity import Impact, far_slower_s, severity_of
+from radiosonde.diagnose.severity import AffectedShares, far_slower_s, severity_of
 from tests.factories import KEY, START_NS, make_durations, make_runtime_window, make_window
 
 MINUTE_NS = 60_000_000_000
@@ -29,7 +29,7 @@ USUAL_S = 0.037
 )  # fmt: skip
 def test_the_rule(impact, allowed, severity):
     """From 2 % of the place or 0.5 % of all, or from what an objective allows."""
-    assert severity_of(Impact(*impact), allowed) == severity
+    assert severity_of(AffectedShares(*impact), allowed) == severity
 
 
 @pytest.mark.parametrize(("p99_s", "from_s"), [(0.004, 0.024), (0.02, 0.04), (0.12, 0.24), (3.0, 6.0)])

@@ -115,11 +115,11 @@ def _raw_floors(panel: Panel) -> list[Floor]:
     wrong, labelled = (
         part.sum(axis=(0, 1)).astype(float) for part in (panel.incorrect, panel.incorrect + panel.correct)
     )
-    return [_floor(panel.axis, wrong, labelled, ShareRule(MIN_OUTCOME_RISE))]
+    return [_floor(panel.axis, wrong, labelled, ShareRule(MIN_OUTCOME_RISE).of_few())]
 
 
 def _corrected_floor(axis: Axis, rate: CorrectedRate) -> Floor:
-    return _floor(axis, rate.hits, rate.totals, ShareRule(MIN_RISE, RATIO))
+    return _floor(axis, rate.hits, rate.totals, ShareRule(MIN_RISE, RATIO).of_few())
 
 
 def _floor(axis: Axis, hits: NDArray[np.float64], totals: NDArray[np.float64], rule: ShareRule) -> Floor:
