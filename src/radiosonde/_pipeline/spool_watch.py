@@ -2,7 +2,7 @@
 
 A ring is outside the spool if the spool was full or unusable when it was opened, or if its files or the whole folder were removed since.
 Writing continues in memory or into a file without a name. A new ring is therefore opened in its
-place as soon as that is possible.
+place as soon as that is possible. The same holds for a ring whose descriptor the host has closed: readers take its writer for dead.
 
 With an agent, the records left in the old ring have to reach it, too. They are counted, as a writer counts reclaimed records
 (`radiosonde._ring.reclaim`), into the tally of a separate small ring, which the agent finds in the spool, counts and removes like that of a
@@ -96,8 +96,8 @@ class SpoolWatch:
         if is_removed:
             self._guard.lose(losses.SPOOL_REMOVED)
             self._guard.warn(
-                "spool", "Files of a living process were removed from the spool (%s); a new ring was opened. Leave what "
-                "ends in .ring, .arena and .names to the agent", consumer.ring.file.path if consumer.ring.file else "",
+                "spool", "Files of a living process were removed from the spool, or closed by it (%s); a new ring was opened. "
+                "Leave what ends in .ring, .arena and .names to the agent, and close only descriptors that you have opened", consumer.ring.file.path if consumer.ring.file else "",
             )  # fmt: skip
         return True
 

@@ -22,6 +22,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._descriptors import abandon
 from radiosonde._native import RLock, get_ident
 from radiosonde._ring.descriptors import map_file
 from radiosonde._ring.spool import create_file
@@ -182,6 +183,11 @@ class BatchArena:
         arena = cls(0, path)
         arena._is_attached = True
         return arena
+
+    def abandon(self) -> None:
+        """Keep the mapping of a file for the life of the process, whose host has closed its descriptor."""
+        if self._shared is not None and self._path is not None:
+            abandon(self._shared)
 
     def _look(self) -> None:
         if self._is_attached and self._shared is None and self._path is not None:

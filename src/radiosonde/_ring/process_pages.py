@@ -29,6 +29,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from radiosonde._descriptors import Descriptor, abandon
 from radiosonde._ring.spool import create_file, is_removed
 from radiosonde.errors import SpoolError
 from radiosonde.model import RuntimeCounts
@@ -190,14 +191,14 @@ class ProcessPage(Generic[Value]):
     def __init__(self, path: Path, kind: PageKind[Value]) -> None:
         header = _HEADER.pack(kind.magic, kind.layout, kind.record.itemsize, os.getpid(), 0)
         self._path, self._kind = path, kind
-        self._descriptor = create_file(path, kind.size_bytes, header)
-        self._memory = mmap.mmap(self._descriptor, kind.size_bytes)
+        self._held = Descriptor(create_file(path, kind.size_bytes, header))
+        self._memory = mmap.mmap(self._held.number, kind.size_bytes)
         self._generation = 0
 
     @property
     def is_removed(self) -> bool:
-        """Whether the file was removed."""
-        return is_removed(self._path)
+        """Whether the file was removed, or the host has closed it and with it the lock."""
+        return is_removed(self._path) or not self._held.is_open
 
     def write(self, value: Value) -> None:
         """Replace the contents; readers find either the previous or the new ones."""
@@ -207,7 +208,9 @@ class ProcessPage(Generic[Value]):
 
     def close(self) -> None:
         """Release the file; its record is final."""
-        os.close(self._descriptor)
+        if not self._held.is_open:
+            abandon(self._memory)  # it would close the number of its own descriptor
+        self._held.close()
 
 
 def read_page(path: Path, kind: PageKind[Value]) -> Value | None:

@@ -28,6 +28,7 @@ from typing import Self
 
 import numpy as np
 
+from radiosonde._descriptors import Descriptor, abandon
 from radiosonde._ring.anonymous import anonymous_memory
 from radiosonde._ring.arena import BatchArena
 from radiosonde._ring.control import Control
@@ -107,17 +108,17 @@ class Ring:
         first_bytes = page.ljust(PAGE_BYTES, b"\0") + document
         self.file: RingFile | None = None
         self.names: NameWriter | None = None
-        self._descriptor = -1
+        self._held: Descriptor | None = None
         if spool is None:
             # Private: reading a page of a shared mapping takes memory, and a drain reads all marks.
             self.memory = anonymous_memory(size_bytes)
             self.memory[: len(first_bytes)] = first_bytes
         else:
             self.file = spool.name(process, self.nonce)
-            self._descriptor = create_file(self.file.path, size_bytes, first_bytes)
-            self.memory = map_ring(self._descriptor, size_bytes)
+            self._held = Descriptor(create_file(self.file.path, size_bytes, first_bytes))
+            self.memory = map_ring(self._held.number, size_bytes)
         self._view(features, capacity, header_pages)
-        self.lock = SlotLock(self._descriptor if self.file is not None and self.is_shared else None)
+        self.lock = SlotLock(self._held if self.is_shared else None)
         self.arena = BatchArena(total_bytes, self.file and self.file.beside(ARENA))
 
     @classmethod
@@ -132,11 +133,11 @@ class Ring:
             SpoolError: the file is torn, foreign, or from a newer version.
         """
         ring = cls.__new__(cls)
-        ring.names, ring._descriptor = None, -1  # noqa: SLF001 - our own class, before it is returned
+        ring.names, ring._held = None, None  # noqa: SLF001 - our own class, before it is returned
         try:
             with file.path.open("r+b") as opened:
                 ring.memory = map_ring(opened.fileno())
-                ring.lock = SlotLock(os.dup(opened.fileno()) if takes else None)
+                ring.lock = SlotLock(Descriptor(os.dup(opened.fileno())) if takes else None)
         except (OSError, ValueError) as error:
             raise SpoolError(
                 f"{file.path} cannot be read as a ring: {error}; remove it if its process is gone"
@@ -156,11 +157,14 @@ class Ring:
 
         The mapping goes with the last view of it.
         """
-        is_locks = self._descriptor >= 0 and self.is_shared
+        if self._is_lost:
+            # Python's mapping has a descriptor of its own, and closes its number.
+            abandon(self.memory)
+            self.arena.abandon()
         self.lock.close()
-        if self._descriptor >= 0 and not is_locks:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        if self._held is not None:
+            self._held.close()
+        self._held = None
         if self.names is not None:
             self.names.close()
 
@@ -185,8 +189,18 @@ class Ring:
 
     @property
     def is_removed(self) -> bool:
-        """Whether one of the files that this process created for the ring was removed, which leaves half a ring to readers."""
-        return self.file is not None and any(is_removed(self.file.beside(suffix)) for suffix in SUFFIXES)
+        """Whether readers cannot find the whole ring any more.
+
+        One of the files that this process created for it was removed. Or the host has closed its descriptor, and with it the lock
+        that says that the writer lives.
+        """
+        if self.file is None:
+            return False
+        return self._is_lost or any(is_removed(self.file.beside(suffix)) for suffix in SUFFIXES)
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._held is not None and not self._held.is_open
 
 
 def _control_offset(header_pages: int, capacity: int, features: int) -> int:

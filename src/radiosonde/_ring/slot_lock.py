@@ -17,6 +17,7 @@ except ImportError:  # Windows, where no other process takes records out
     fcntl = None  # type: ignore[assignment]
 
 from radiosonde._clock import NS, monotonic_ns
+from radiosonde._descriptors import Descriptor
 from radiosonde._native import OwnedLock, sleep
 from radiosonde._ring.spool import is_locked
 
@@ -30,13 +31,13 @@ class SlotLock:
     """The lock of one ring in one process.
 
     Args:
-        descriptor: of the ring's file, where another process takes records too; else None.
+        descriptor: of the ring's file, where another process takes records too; else None. If the host closes it, the lock is refused.
 
     Attributes:
         is_refused_by_process: whether the last attempt failed because another process held it.
     """
 
-    def __init__(self, descriptor: int | None = None) -> None:
+    def __init__(self, descriptor: Descriptor | None = None) -> None:
         self._descriptor = descriptor
         self._mutex = OwnedLock()
         self.is_refused_by_process = False
@@ -49,7 +50,7 @@ class SlotLock:
     @property
     def is_written(self) -> bool:
         """Whether the process that writes the ring lives, as seen by another process; also after the file was removed."""
-        return self._descriptor is not None and is_locked(self._descriptor)
+        return self._descriptor is not None and self._descriptor.is_open and is_locked(self._descriptor.number)
 
     def acquire(self, wait_s: float) -> bool:
         """Take the lock within *wait_s* seconds; return whether it was taken. Never, where this thread holds it."""
@@ -64,22 +65,24 @@ class SlotLock:
 
     def release(self) -> None:
         """Give the lock back."""
-        if self._descriptor is not None:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _PLACE, os.SEEK_SET)
+        if self._descriptor is not None and self._descriptor.is_open:
+            fcntl.lockf(self._descriptor.number, fcntl.LOCK_UN, 1, _PLACE, os.SEEK_SET)
         self._mutex.release()
 
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            self._descriptor.close()
             self._descriptor = None
 
     @staticmethod
-    def _lock_file(descriptor: int, wait_s: float) -> bool:
+    def _lock_file(descriptor: Descriptor, wait_s: float) -> bool:
+        if not descriptor.is_open:
+            return False
         until_ns = monotonic_ns() + round(wait_s * NS)
         while True:
             try:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _PLACE, os.SEEK_SET)
+                fcntl.lockf(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _PLACE, os.SEEK_SET)
             except OSError:
                 if monotonic_ns() >= until_ns:
                     return False

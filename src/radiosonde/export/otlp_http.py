@@ -5,7 +5,8 @@ and a host that serves or scrapes anything has loaded it. These features of ``re
 (``HTTPS_PROXY``, ``NO_PROXY`` and so on), authorities from `certifi` beside the system's, a name and password in the address.
 Nothing is read from ``.netrc``.
 
-A connection that was kept may have been closed by the other side: the request is then sent once more, on a new one.
+A connection that was kept may have been closed by the other side: the request is then sent once more, on a new one. If the host has closed its
+descriptor, it is not used (`radiosonde._descriptors`): the number may belong to a socket of the host's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from radiosonde._clock import NS, monotonic_ns
+from radiosonde._descriptors import Descriptor
 from radiosonde._settings import Destination
 from radiosonde._version import __version__
 from radiosonde.export.otlp_sender import Reply
@@ -40,10 +42,13 @@ class HttpTransport:
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
         self._connection: HTTPConnection | None = None
+        self._socket: Descriptor | None = None
         self._tls: ssl.SSLContext | None = None
 
     def post(self, body: bytes, headers: Mapping[str, str], deadline_ns: int) -> Reply:
         """Send *body* and return the answer. See `radiosonde.export.otlp_sender.Transport`."""
+        if self._is_lost:
+            self.close()
         was_kept = self._connection is not None
         try:
             return self._post(body, headers, deadline_ns)
@@ -76,6 +81,8 @@ class HttpTransport:
         if proxy is not None and address.scheme == "http":  # https goes through a tunnel
             target = f"http://{address.netloc.rpartition('@')[2]}{target}"
             sent |= _authorization(proxy, "proxy-authorization")
+        if connection.sock is None:
+            self._socket = _connected(connection)
         connection.request("POST", target, body, sent)
         response = connection.getresponse()
 
@@ -120,8 +127,22 @@ class HttpTransport:
     def close(self) -> None:
         """Give the connection back."""
         connection, self._connection = self._connection, None
+        if connection is not None and self._is_lost and connection.sock is not None:
+            connection.sock.detach()
+            connection.sock = None
+        self._socket = None
         if connection is not None:
             connection.close()
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether the host has closed the connection's descriptor."""
+        return self._socket is not None and not self._socket.is_open
+
+
+def _connected(connection: HTTPConnection) -> Descriptor:
+    connection.connect()
+    return Descriptor(connection.sock.fileno())
 
 
 class _TimedResponse(HTTPResponse):
