@@ -39,13 +39,10 @@ def look(view: View, report: Report) -> None:
     cohorts = [
         departure_finding(arm, each, step_ns=step_ns, wants_past=view.wants_past) for arm, each in by_place.found
     ]
-    found = [
-        each
-        for each in _departures(view, arms, step_ns)
-        if not any(_is_of_cohort(each, other, step_ns) for other in cohorts)
-    ]
+    moved = _departures(view, arms, step_ns)
+    found = [each for each in moved if not any(_is_of_cohort(each, other, step_ns) for other in cohorts)]
     found += [each for each in cohorts if not any(_is_part(each, other, step_ns) for other in found)]
-    told = {finding.where for finding in found if finding.onset.ended_ns is None}
+    told = {finding.where for finding in moved if finding.onset.ended_ns is None}
     if Place(view.model) not in told:
         for arm in arms:
             reference = view.references.get((view.model, arm.version))
