@@ -33,6 +33,12 @@ def frame(rows: pd.DataFrame):
 def observed(rows: pd.DataFrame):
     return 2 * rows["income"] + rows["rent"]
 
+def asks_another(rows: pd.DataFrame):
+    predicted = observed(rows)
+    rs.flush()
+    pathlib.Path("recorded").write_text(str(rs.statistics().records))
+    return predicted
+
 def matrix(rows: np.ndarray):
     return 2 * rows[:, 0] + rows[:, 1]
 
@@ -325,13 +331,14 @@ def test_an_interrupted_replay_goes_on(ground, capsys):
 
 def test_a_replay_runs_apart_from_the_recording(ground):
     """The command imports the model in a process in which Radiosonde is switched off; it writes to no store."""
-    command = [sys.executable, "-m", "radiosonde.cli", "replay", "served.parquet", "--model=replayed_models.py:observed",
+    command = [sys.executable, "-m", "radiosonde.cli", "replay", "served.parquet", "--model=replayed_models.py:asks_another",
                "--as=frame", "--prediction=value", "--columns=income,rent"]  # fmt: skip
     environment = {**os.environ, "RADIOSONDE_STORE": str(ground / "live.sqlite")}
     ended = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "equal: 4,000 of 4,000" in ended.stdout
     assert not (ground / "live.sqlite").exists()
+    assert (ground / "recorded").read_text() == "0", "an observed function that the model calls records nothing"
 
 
 def test_ctrl_c_ends_the_command(ground):
