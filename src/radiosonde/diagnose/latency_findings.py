@@ -199,7 +199,7 @@ def _finding(panel: Panel, slower: Slower, host: HostComparison | None, sufferin
     verdict = _verdict(panel, slower, phase, names, evidence) + _computing(host)
     evidence.insert(2, suffering.evidence)
     if host is not None:
-        evidence.insert(3, host.evidence())  # after the latency, before the place: a report shows the first few
+        evidence.insert(2, host.evidence())  # after the latency, before the place: a report shows the first few
         if host.is_to_blame:
             verdict = f"The machine, not the model: {host.blame()}. Raise the CPU limit or add replicas."
     figures = (_timeline(panel, slower), _split(names, slower))
