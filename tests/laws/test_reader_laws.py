@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from contextlib import closing
@@ -67,6 +68,18 @@ def test_windows_of_any_shape_are_read_alike(written: list[Window]) -> None:
         StoreWriter(store).write(written)
         assert assert_same_parts(store) + assert_same_parts(store, Interval(runtime=True)) == len(written)
         assert_same_parts(store, sketches=("kll_double",), label_cells=False)
+
+
+def test_reading_by_column_imports_no_pandas(tmp_path: Path) -> None:
+    """A process that reads a store by column does not import pandas, though it is installed."""
+    store = tmp_path / "store.sqlite"
+    StoreWriter(store).write(make_ordinary(7))
+    program = (
+        "import sys; from radiosonde.sources.batched import BatchedReader; from radiosonde.store import Interval;"
+        f"BatchedReader.least = 0; print(len(BatchedReader({str(store)!r}).parts(Interval())), 'duckdb' in sys.modules, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["7", "True", "False"], done.stderr
 
 
 @pytest.mark.parametrize("schema", [1, 2, 3, 4])

@@ -164,7 +164,7 @@ class _Column:
         """Return the first bucket of each row's trimmed tables."""
         buckets = BUCKETS[self.field.axes[-1]]
         document = self.document if struct is None else struct
-        scales, offsets = (_whole(document.field(name)).to_numpy() for name in ("scale", "offset"))
+        scales, offsets = (_numbers(document.field(name)) for name in ("scale", "offset"))
         if (scales != buckets.scale).any():
             raise UnusualError(self.field.name)
         return np.asarray(offsets - buckets.offset)
@@ -217,7 +217,7 @@ def _rows(column: _Column) -> list[Any]:
 
 def _own_span(column: _Column) -> list[Any]:
     found = column.found()
-    present = found.is_valid().to_numpy(zero_copy_only=False)
+    present = _numbers(found.is_valid())
     whole = found.filter(found.is_valid()) if found.null_count else found
     lists = _whole(whole.field("counts"))
     outer = _offsets(lists)
@@ -319,12 +319,22 @@ def _whole(array: pa.Array) -> pa.Array:
 
 
 def _numbers(array: pa.Array) -> NDArray[Any]:
-    return np.asarray(_whole(array).to_numpy(zero_copy_only=False))
+    """Return the numbers or truth values of *array* from its buffer: `to_numpy` imports pandas where it is installed, 40 MiB and most of a second."""
+    import pyarrow as pa
+
+    size, first, buffer = len(array), array.offset, _whole(array).buffers()[1]
+    if not size:
+        return np.zeros(0, dtype=array.type.to_pandas_dtype())
+    if pa.types.is_boolean(array.type):
+        bits = np.unpackbits(np.frombuffer(buffer, dtype=np.uint8), count=first + size, bitorder="little")
+        return np.asarray(bits[first:].view(bool))
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    return np.frombuffer(buffer, dtype=dtype, count=size, offset=first * dtype.itemsize)
 
 
 def _offsets(array: pa.Array) -> NDArray[np.int64]:
     """Return where each list of *array* begins in `flatten`, and the end."""
-    offsets = array.offsets.to_numpy().astype(np.int64)
+    offsets = _numbers(array.offsets).astype(np.int64)
     return np.asarray(offsets - offsets[0])
 
 
@@ -339,7 +349,7 @@ def _flat(array: pa.Array) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 
 def _map_keys(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
-    offsets = array.offsets.to_numpy().astype(np.int64)
+    offsets = _numbers(array.offsets).astype(np.int64)
     if offsets[0] or offsets[-1] != len(array.keys):
         raise UnusualError("map")
     return array.keys, offsets
@@ -361,7 +371,7 @@ def _texts(array: pa.Array) -> list[str]:
 def _coded(array: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
     """Return each text of *array* as a number, and the texts by number."""
     coded = _whole(array).dictionary_encode()
-    return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
+    return _numbers(coded.indices).astype(np.int64), coded.dictionary.to_pylist()
 
 
 def _tuples(array: pa.Array) -> list[Any]:
