@@ -197,23 +197,28 @@ def _joint(windows: Sequence[Window], pairs: tuple[tuple[str, str], ...]) -> Ent
 
 def _odds(windows: Sequence[Window], pairs: tuple[tuple[str, str], ...], joint: Entries) -> Entries:
     number = {pair: index for index, pair in enumerate(pairs)}
-    rows: list[tuple[int, int, int, float]] = []
     is_coarse = np.zeros(len(windows), dtype=bool)
+    of: list[tuple[int, int]] = []
+    tables: list[NDArray[np.int64]] = []
     for index, window in enumerate(windows):
         labels = window.labels
         if labels is None or not labels.joint:
             continue
         is_coarse[index] = not labels.odds
-        for pair, table in labels.odds.items():
-            held = np.flatnonzero(table[:, 0])
-            rows += [(index, number[pair], at, float(table[at, 0])) for at in held.tolist()]
+        of += [(index, number[pair]) for pair in labels.odds]
+        tables += [table[:, 0] for table in labels.odds.values()]
+    parts = []
+    for start in range(0, len(tables), _CHUNK):
+        which, row = _ints(of[start : start + _CHUNK]).T
+        counted = np.stack(tables[start : start + _CHUNK])
+        table, at = counted.nonzero()
+        parts.append(Entries(which[table], row[table], at, counted[table, at][:, None].astype(np.float64)))
     coarse = is_coarse[joint.window] & (joint.place < CONFIDENCE_BINS) & (joint.values[:, 0] != 0)
+    window_of, row_of, place, values = (part[coarse] for part in joint)
     # Not at the mean confidence of the entry: it differs between labels, and would rank rows by their label.
-    for window, row, at, values in zip(*(part[coarse] for part in joint), strict=True):
-        rows.append((int(window), int(row), log_odds_bin((int(at) + 0.5) / CONFIDENCE_BINS), float(values[0])))
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    at = columns[:, :3].astype(np.int64)
-    return _ordered([Entries(at[:, 0], at[:, 1], at[:, 2], columns[:, 3:])], 1)
+    bins = _ints([log_odds_bin((place + 0.5) / CONFIDENCE_BINS) for place in range(CONFIDENCE_BINS)])
+    parts.append(Entries(window_of, row_of, bins[place], values[:, :1]))
+    return _ordered(parts, 1)
 
 
 def _predicted(windows: Sequence[Window], place: dict[str, int]) -> Entries:
