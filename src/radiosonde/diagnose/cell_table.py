@@ -53,6 +53,7 @@ class CellTable:
     width: int
     steps: tuple[tuple[Part, ...], ...]
     _columns: dict[int, Numbers] = field(default_factory=dict)
+    _rows: list[Numbers] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -81,12 +82,14 @@ class CellTable:
         return held
 
     def rows(self) -> Numbers:
-        """Return the rows of evidence of each series, shape (series,)."""
-        made = np.zeros(len(self.keys))
-        for parts in self.steps:
-            for row, _, cells, ratio in parts:
-                made[row] += ratio * float(cells[0].sum())
-        return made
+        """Return the rows of evidence of each series, shape (series,). Not to be written to."""
+        if not self._rows:
+            made = np.zeros(len(self.keys))
+            for parts in self.steps:
+                for row, _, cells, ratio in parts:
+                    made[row] += ratio * float(cells[0].sum())
+            self._rows.append(made)
+        return self._rows[0]
 
     def is_categorical(self, feature: int) -> bool:
         """Return whether *feature* is categorical in the reference."""
