@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde.cli._arguments import name_list
 from radiosonde.cli._stores import model_name, time_ns
 from radiosonde.errors import ConfigurationError
 
@@ -40,16 +41,16 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("a", type=Path, metavar="A", help=what)
     parser.add_argument("b", type=Path, metavar="B", help="likewise")
     parser.add_argument(
-        "--by", type=_names, default=(), metavar="A,B", help="cohort dimensions of stores, and columns of tables"
+        "--by", type=name_list, default=(), metavar="A,B", help="cohort dimensions of stores, and columns of tables"
     )
     parser.add_argument("--time", metavar="COLUMN", help="column of event times in tables; compares by window")
     parser.add_argument(
         "--window", type=float, metavar="SECONDS", help="length of windows (default: that of the store, or 60)"
     )
-    parser.add_argument("--features", type=_names, default=(), metavar="A,B", help="features (default: all in both)")
+    parser.add_argument("--features", type=name_list, default=(), metavar="A,B", help="features (default: all in both)")
     parser.add_argument(
         "--key",
-        type=_names,
+        type=name_list,
         default=(),
         metavar="A,B",
         help="columns that identify a row; compares two tables row by row too",
@@ -60,10 +61,6 @@ def add_parser(subparsers: Subparsers) -> None:
         "--model", type=model_name, metavar="NAME", help="model in stores (needed if there are several)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with every group that is not equal")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde.cli._arguments import name_list
 from radiosonde.cli._terminal import progress_bar
 from radiosonde.errors import ConfigurationError
 
@@ -29,18 +30,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "table", type=Path, nargs="?", metavar="TABLE", help="Parquet or CSV file, or a folder of Parquet files"
     )
-    parser.add_argument("--by", type=_names, default=(), metavar="A,B", help="columns to group rows by")
+    parser.add_argument("--by", type=name_list, default=(), metavar="A,B", help="columns to group rows by")
     parser.add_argument("--time", metavar="COLUMN", help="column of event times; groups rows by window")
     parser.add_argument("--window", type=float, default=60.0, metavar="SECONDS", help="length of windows (default: 60)")
     parser.add_argument(
-        "--features", type=_names, metavar="A,B", help="features (default: all columns but those of --by and --time)"
+        "--features", type=name_list, metavar="A,B", help="features (default: all columns but those of --by and --time)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="Parquet file to write (default: print as CSV)")
     parser.add_argument("--sql", choices=("duckdb", "clickhouse"), help="print the functions for this engine instead")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiosonde.cli._arguments import name_list
 from radiosonde.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add("--key", metavar="COLUMN", help="column that identifies a row in both tables (default: rows in the same order)")
     add(
         "--columns",
-        type=_names,
+        type=name_list,
         metavar="A,B",
         help="columns given to the model, in this order (default: all but those of --prediction, --key, --time and --by)",
     )
@@ -65,7 +66,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add("--output", metavar="NAME", help="entry to compare of predictions that are dicts")
     add("--tolerance", type=float, default=1e-9, metavar="T",
         help="absolute or relative difference of numbers that counts as equal (default: 1e-9)")  # fmt: skip
-    add("--by", type=_names, default=(), metavar="A,B", help="columns to group the differences by")
+    add("--by", type=name_list, default=(), metavar="A,B", help="columns to group the differences by")
     add("--time", metavar="COLUMN", help="column of event times; says in which windows predictions differ")
     add("--window", type=float, default=3600.0, metavar="SECONDS", help="length of windows (default: 3600)")
     add(
@@ -81,10 +82,6 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="import the model in this process, with Radiosonde as it is set up",
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def run(args: argparse.Namespace) -> int:
