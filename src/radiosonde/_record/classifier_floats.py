@@ -17,6 +17,9 @@ MOST_OUTSIDE: Final = 0.1
 """Share of the numbers of a classifier outside [0, 1] above which none is a probability. Of margins (`decision_function`) and logits a
 third or more are outside; of probabilities with a fault here and there, few."""
 
+ODD_NUMBERS: Final = 1
+"""Numbers outside that say nothing of the others, however few these are: a single fault."""
+
 NO_PROBABILITIES: Final = (
     "too many are outside [0, 1]: these are margins or logits, not probabilities; return `predict_proba`, or classes"
 )
@@ -63,7 +66,7 @@ class ClassifierFloats:
         """
         self._inside += inside
         self._outside += outside
-        return self._outside <= MOST_OUTSIDE * (self._inside + self._outside)
+        return self._outside <= max(ODD_NUMBERS, MOST_OUTSIDE * (self._inside + self._outside))
 
     def _name_classes(self, *numbers: float) -> bool:
         return not self._declared or all(class_text(number) in self._codes for number in numbers)

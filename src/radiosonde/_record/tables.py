@@ -41,7 +41,7 @@ class InputTable:
         names: column names; None where columns are identified by position.
         column: returns the kept rows of one column; None where `matrix` is given.
         matrix: returns the kept rows of all columns, a 2-D array or a scipy CSR matrix.
-        doubles: the rows themselves, where they are a plain array of doubles.
+        doubles: the rows themselves, where they are a plain array of doubles, one row after the other.
         slow: columns known to be read value by value; a column of objects counts as `OBJECT_VALUES`.
     """
 
@@ -160,7 +160,7 @@ def _of_array(value: Any) -> InputTable | None:
         part = part_of(value, kept)
         return part.reshape(len(part), width)
 
-    is_double = type(value) is np.ndarray and value.dtype == np.float64 and value.ndim == 2
+    is_double = type(value) is np.ndarray and value.dtype == np.float64 and value.ndim == 2 and value.flags.c_contiguous
     return InputTable(
         rows, width, matrix=matrix, slow=0 if kind in "fiubmM" else width, doubles=value if is_double else None
     )

@@ -50,7 +50,7 @@ KINDS: Final[dict[str, KindText]] = {
     "latency": KindText("latency", "the slow calls became slower, attributed to phases; over time, or one version against the others", ("tail_latency",)),
     "runtime": KindText("host", "the processes stall: garbage collections or thread-pool waits above a second, event-loop lag above half a second, in more than one of a hundred; they are short of CPU, memory or disks and calls are slow of it; memory reaches its limit", ("runtime", "pressure", "memory")),
     "traffic": KindText("traffic", "calls stopped, fell below 70 % or doubled; the calls of one cohort did; a canary gets less than its share, or one cohort gets another share of it than the others", ("traffic", "split")),
-    "answers": KindText("answers", "the shares of classes, confidences or values in the outputs changed, or differ from the reference", ("answers",)),
+    "answers": KindText("answers", "the shares of classes, confidences or values in the outputs of the model, of a version or of a cohort changed, or differ from the reference", ("answers",)),
     "quality": KindText("quality", "wrong outputs increased in all versions", ("labels",)),
     "label": KindText("labels", "labels stopped, or arrived at a fraction of the usual rate for a day: quality is unknown", ("labels",)),
     "telemetry": KindText("absent", "a process is alive but counts no calls while others of its version continue; a clock was set back; too few rows are sampled", ("telemetry",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -240,3 +241,31 @@ def assert_told_apart(values, kind):
     assert found.tolist() == sorted(set(values))
     assert found.dtype == array.dtype
     assert found[places].tolist() == values
+
+
+ORDERS = {
+    "rows": lambda rows: np.ones((rows, 8)),
+    "columns": lambda rows: np.ones((8, rows)).T,
+    "every other row": lambda rows: np.ones((2 * rows, 8))[::2],
+    "some columns": lambda rows: np.ones((rows, 16))[:, ::2],
+    "columns of singles": lambda rows: np.ones((8, rows), np.float32).T,
+    "a frame": lambda rows: pd.DataFrame(np.ones((rows, 8))),
+    "broadcast": lambda rows: np.broadcast_to(1.0, (rows, 8)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_kept_rows_of_any_order_take_little_memory(order):
+    """A batch of 25 MB of which few rows are kept is never copied whole, however it lies in memory."""
+    batch = ORDERS[order](400_000)
+    with fly(**SMALL) as rs:
+        predict = rs.observe("m", features=[f"f{n}" for n in range(8)])(lambda _: None)
+        predict(batch)
+        tracemalloc.start()
+        try:
+            predict(batch)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert 0 < int(last_header()["kept"]) < 400_000
+    assert peak < 8 << 20
