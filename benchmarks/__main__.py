@@ -68,8 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit code: 0 measured, 1 with ``--strict`` and a figure over its budget, 2 could not measure."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if (options.summary or options.peers) and options.parts:
-        parser.error("a summary needs all parts and a comparison of peers none; leave out the names")
+    if options.peers and options.parts:
+        parser.error("a comparison of peers has no parts; leave out the names")
     if options.peers:
         return _compare(options)
     options.rounds = options.rounds or ROUNDS
@@ -91,7 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
         options.page.write_text(_table.page(rows, options.rounds, options.parts), "utf-8")
         print(f"\nwritten: {options.page}")
     if options.summary:
-        _table.SUMMARY.write_text(_table.summary(rows, options.rounds), "utf-8")
+        page = _table.SUMMARY.read_text("utf-8")
+        _table.SUMMARY.write_text(_table.summary(page, rows, options.rounds), "utf-8")
         _table.README.write_text(_table.readme(_table.README.read_text("utf-8"), rows), "utf-8")
         print(f"\nwritten: {_table.SUMMARY} and the table of costs in {_table.README}")
     return int(options.strict and any(_table.OVER in line for line in rows))
@@ -129,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=_table.RESULTS, metavar="DIR", help="folder of the raw distributions"
     )
-    parser.add_argument("--summary", action="store_true", help="write RESULTS.md and the table in README.md")
+    parser.add_argument(
+        "--summary", action="store_true", help="write the lines into RESULTS.md and the table in README.md"
+    )
     parser.add_argument("--page", type=Path, metavar="FILE", help="also write the table of these parts to FILE")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a figure is over its budget")
     return parser

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import tomllib
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +33,7 @@ IN_README = (
 BEGIN, END = "<!-- written by make bench B=--summary -->\n", "<!-- end -->"
 HEADS = ("id", "what", "ratio", "budget", "verdict", "in absolute terms")
 WITHIN, OVER, NOISY, WATCHED = "within", "OVER", "too noisy", ""
+_CELLS = re.compile(r"(?<!\\)\|")
 SHOWN = ("numpy", "datasketches", "opentelemetry-sdk", "prometheus-client")
 
 
@@ -87,18 +90,25 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
 
 
-def summary(rows: Sequence[Sequence[str]], rounds: int) -> str:
-    """Return the page that is committed."""
+def summary(page: str, rows: Sequence[Sequence[str]], rounds: int) -> str:
+    """Return the page that is committed with *rows* put in place of those of the same ids; lines of other ids stay, with their dates."""
+    when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {rounds} rounds"
+    fresh = {row[0]: (*row, when) for row in rows}
+    former = [
+        [cell.strip() for cell in _CELLS.split(line)[1:-1]] for line in page.splitlines() if line.startswith("| ")
+    ][1:]
+    kept = [fresh.pop(cells[0], tuple(cell.replace("\\|", "|") for cell in cells)) for cells in former]
     lines = [
         "# Overhead, measured",
         "",
-        "Written by `make bench B=--summary`. Medians of ratios within one run; the yardstick is one `Histogram.record` of the",
-        "OpenTelemetry SDK with three attributes, taken in turns with what is measured. Read the ratios, not the times. Times are CPU",
-        "times, but for `tail`: the wall clock, first quartile of the laps, because the machine is shared.",
+        'Written by `make bench B="--summary"`, or `B="record tail --summary"` for the lines of some parts. Each line says when it was measured.',
+        "Medians of ratios within one run; the yardstick is one `Histogram.record` of the OpenTelemetry SDK with three attributes, taken in",
+        "turns with what is measured. Read the ratios, not the times. Times are CPU times, but for `tail`: the wall clock, first quartile of",
+        "the laps, because the machine is shared.",
         "",
-        f"Machine: {machine()}; cores shared with others. Rounds: {rounds}.",
+        f"Machine of the last lines: {machine()}; cores shared with others.",
         "",
-        *_lines(rows),
+        *_lines([*kept, *fresh.values()], (*HEADS, "measured")),
         "",
         "A line without a budget is watched, not bounded. `too noisy`: the machine was too busy for this line to say anything.",
         "",
@@ -119,24 +129,27 @@ def page(rows: Sequence[Sequence[str]], rounds: int, parts: Sequence[str]) -> st
     return "\n".join(lines)
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+def _lines(rows: Sequence[Sequence[str]], heads: Sequence[str] = HEADS) -> list[str]:
     cells = (tuple(cell.replace("|", "\\|") for cell in row) for row in rows)
     return [
-        "| " + " | ".join(HEADS) + " |",
-        "|" + "---|" * len(HEADS),
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
         *("| " + " | ".join(row) + " |" for row in cells),
     ]
 
 
 def readme(page: str, rows: Sequence[Sequence[str]]) -> str:
-    """Return the README with an updated table of costs."""
+    """Return the README with its table of costs updated; lines of ids that were not measured stay."""
     before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    former, end, after = rest.partition(END)
     if not end:
         raise ValueError(f"README.md has no table between {BEGIN.strip()} and {END}")
     chosen = {cells[0]: cells for cells in rows if cells[0] in IN_README}
     lines = ["| what | measured | budget | id |", "|---|---|---|---|"]
     for name in IN_README:
+        if name not in chosen:
+            lines += [line for line in former.splitlines() if line.endswith(f"`{name}` |")]
+            continue
         _, what, ratio, budget, judged, _ = chosen[name]
         over = " (missed)" if judged == OVER else ""
         lines.append(f"| {what} | {ratio} | {budget}{over} | `{name}` |")

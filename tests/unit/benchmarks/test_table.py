@@ -82,3 +82,39 @@ def test_a_readme_without_marks_is_refused() -> None:
     """The summary never guesses where the table belongs."""
     with pytest.raises(ValueError, match=r"README\.md has no table"):
         _table.readme("no marks", [])
+
+
+PAGE = """# Overhead
+
+| id | what | ratio | budget | verdict | in absolute terms | measured |
+|---|---|---|---|---|---|---|
+| record-array | an \\| array | 0.30 x | <= 0.25 | OVER | 2 us | 2026-01-01, Python 3.11.7, 11 rounds |
+| gone-by | what | 1.00 x |  |  |  | 2026-01-02, Python 3.11.7, 11 rounds |
+"""
+
+
+def test_lines_of_the_summary_are_replaced_by_id_and_dated() -> None:
+    """A measured line takes the place of the former one, a new one comes last, and a line that was not measured keeps its date."""
+    rows = [
+        ("new-one", "a | b", "2.00 x", "", "", ""),
+        ("record-array", "an | array", "0.20 x", "<= 0.25", "within", "1 us"),
+    ]
+    page = _table.summary(PAGE, rows, 5)
+    first, second, third = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert first.startswith("| record-array | an \\| array | 0.20 x | <= 0.25 | within | 1 us | 20")
+    assert first.endswith(", 5 rounds |")
+    assert second == "| gone-by | what | 1.00 x |  |  |  | 2026-01-02, Python 3.11.7, 11 rounds |"
+    assert third.startswith("| new-one | a \\| b | 2.00 x |")
+    again = _table.summary(page, [], 5)
+    assert [line for line in again.splitlines() if line.startswith("| ")][1:] == [first, second, third]
+
+
+def test_lines_of_the_readme_that_were_not_measured_stay() -> None:
+    """A summary of some parts changes the lines of these parts only."""
+    rows = [(name, "what", "0.30 x", "<= 0.25", "OVER", "") for name in _table.IN_README]
+    full = _table.readme(f"{_table.BEGIN}{_table.END}", rows)
+    assert _table.readme(full, []) == full
+    changed = _table.readme(full, [("tail-p99_9", "what", "9.00 x", "", "", "")])
+    assert changed == full.replace(
+        "| what | 0.30 x | <= 0.25 (missed) | `tail-p99_9` |", "| what | 9.00 x |  | `tail-p99_9` |"
+    )
