@@ -4,28 +4,28 @@
   const live = () => {
     const events = new EventSource("/events");
     // Somebody who types, reads a chart or selects text is not interrupted: the update waits.
-    let isWaiting = false;
     const isBusy = () =>
       document.hidden ||
       document.querySelector("[data-brushing]") !== null ||
       !(document.getSelection()?.isCollapsed ?? true) ||
       /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "");
+    // The number of the board that the page shows. It is compared with the latest one until they are equal: an event that comes before htmx
+    // listens, or an update that fails, is made up for.
+    const shown = () => document.getElementById("look").dataset.number;
+    let latest = shown();
+    let refused = null;
     const update = () => {
-      if (isBusy()) {
-        isWaiting = true;
-        return;
-      }
-      isWaiting = false;
-      document.body.dispatchEvent(new CustomEvent("look"));
+      if (latest !== shown() && latest !== refused && !isBusy()) document.body.dispatchEvent(new CustomEvent("look"));
     };
-    events.addEventListener("look", update);
-    // A change between the answer that made this page and the connection had no event.
-    let known = document.getElementById("look").dataset.number;
-    events.addEventListener("ready", (event) => {
-      if (known !== event.data) update();
-      known = event.data;
-    });
-    setInterval(() => isWaiting && update(), 1000);
+    const hear = (event) => {
+      latest = event.data;
+      update();
+    };
+    events.addEventListener("look", hear);
+    events.addEventListener("ready", hear);
+    // A page that is refused (a model that is gone) is asked for again when the board changes, not before.
+    document.body.addEventListener("htmx:responseError", () => (refused = latest));
+    setInterval(update, 2000);
     window.addEventListener("pagehide", () => events.close());
   };
 
