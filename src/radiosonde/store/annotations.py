@@ -10,12 +10,11 @@ A folder of sealed hours has no SQLite file; there the table is in ``annotations
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from radiosonde.errors import StoreError
 from radiosonde.store.connection import reading, writing
+from radiosonde.store.small_tables import SmallTable
 
 Purpose = Literal["exclude", "ack", "mute"]
 
@@ -27,7 +26,7 @@ MAX_ANNOTATIONS: Final = 10_000
 
 MAX_TEXT: Final = 500
 
-_TABLE = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS annotations (
     annotation_id INTEGER PRIMARY KEY AUTOINCREMENT,
     purpose       TEXT    NOT NULL,  -- exclude: an interval that is no baseline; ack, mute: an incident
@@ -42,7 +41,11 @@ CREATE TABLE IF NOT EXISTS annotations (
     withdrawn_ns  INTEGER            -- NULL: in force
 )
 """
-_COLUMNS = "annotation_id, purpose, model, incident, identity, start_ns, end_ns, why, author, written_ns, withdrawn_ns"
+_TABLE = SmallTable(
+    "annotations",
+    _SCHEMA,
+    "annotation_id, purpose, model, incident, identity, start_ns, end_ns, why, author, written_ns, withdrawn_ns",
+)
 
 
 class Annotation(NamedTuple):
@@ -82,9 +85,7 @@ def read_annotations(path: Path) -> list[Annotation]:
         StoreError: the store cannot be read.
     """
     with reading(path) as connection:
-        if not _has_table(connection):
-            return []
-        return [Annotation(*row) for row in connection.execute(f"SELECT {_COLUMNS} FROM annotations ORDER BY 1")]  # noqa: S608 - our own text
+        return [Annotation(*row) for row in _TABLE.rows(connection)]
 
 
 def add_annotation(path: Path, said: Annotation) -> Annotation:
@@ -93,19 +94,8 @@ def add_annotation(path: Path, said: Annotation) -> Annotation:
     Raises:
         StoreError: the store cannot be written, or holds too many annotations.
     """
-    with writing(path) as connection:
-        connection.execute(_TABLE)
-        (held,) = connection.execute("SELECT count(*) FROM annotations").fetchone()
-        if held >= MAX_ANNOTATIONS:
-            raise StoreError(
-                f"{path} holds {held} annotations, the maximum: delete old rows of its table `annotations`"
-            )
-        connection.execute(
-            f"INSERT INTO annotations ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our own text
-            (*said[1:7], said.why[:MAX_TEXT], said.author[:MAX_TEXT], *said[9:]),
-        )
-        (number,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-    return said._replace(annotation_id=number)
+    values = (*said[1:7], said.why[:MAX_TEXT], said.author[:MAX_TEXT], *said[9:])
+    return said._replace(annotation_id=_TABLE.append(path, values, MAX_ANNOTATIONS))
 
 
 def withdraw_annotation(path: Path, annotation_id: int, now_ns: int) -> bool:
@@ -115,14 +105,10 @@ def withdraw_annotation(path: Path, annotation_id: int, now_ns: int) -> bool:
         StoreError: the store cannot be written.
     """
     with writing(path) as connection:
-        if not _has_table(connection):
+        if not _TABLE.is_in(connection):
             return False
         changed = connection.execute(
             "UPDATE annotations SET withdrawn_ns = ? WHERE annotation_id = ? AND withdrawn_ns IS NULL",
             (now_ns, annotation_id),
         )
         return changed.rowcount > 0
-
-
-def _has_table(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'annotations'").fetchone() is not None

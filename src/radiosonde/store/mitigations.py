@@ -7,12 +7,11 @@ changed, and a command whose caller was killed has left a row without an end.
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from radiosonde.errors import StoreError
 from radiosonde.store.connection import reading, writing
+from radiosonde.store.small_tables import SmallTable
 
 MitigationOutcome = Literal["running", "done", "failed", "timed out", "interrupted"]
 
@@ -22,7 +21,7 @@ MAX_MITIGATIONS: Final = 10_000
 MAX_OUTPUT: Final = 8_000
 """Characters of output that are kept: the last ones, where an error is."""
 
-_TABLE = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS mitigations (
     mitigation_id INTEGER PRIMARY KEY AUTOINCREMENT,
     model         TEXT    NOT NULL,
@@ -37,7 +36,11 @@ CREATE TABLE IF NOT EXISTS mitigations (
     author        TEXT    NOT NULL
 )
 """
-_COLUMNS = "mitigation_id, model, incident, action, command, started_ns, ended_ns, outcome, exit_code, output, author"
+_TABLE = SmallTable(
+    "mitigations",
+    _SCHEMA,
+    "mitigation_id, model, incident, action, command, started_ns, ended_ns, outcome, exit_code, output, author",
+)
 
 
 class MitigationRun(NamedTuple):
@@ -77,10 +80,7 @@ def read_mitigations(path: Path) -> list[MitigationRun]:
         StoreError: the store cannot be read.
     """
     with reading(path) as connection:
-        if not _has_table(connection):
-            return []
-        rows = connection.execute(f"SELECT {_COLUMNS} FROM mitigations ORDER BY 1")  # noqa: S608 - our own text
-        return [MitigationRun(*row) for row in rows]
+        return [MitigationRun(*row) for row in _TABLE.rows(connection)]
 
 
 def begin_mitigation(path: Path, run: MitigationRun) -> int:
@@ -89,19 +89,7 @@ def begin_mitigation(path: Path, run: MitigationRun) -> int:
     Raises:
         StoreError: the store cannot be written, or holds too many mitigations.
     """
-    with writing(path) as connection:
-        connection.execute(_TABLE)
-        (held,) = connection.execute("SELECT count(*) FROM mitigations").fetchone()
-        if held >= MAX_MITIGATIONS:
-            raise StoreError(
-                f"{path} holds {held} mitigations, the maximum: delete old rows of its table `mitigations`"
-            )
-        connection.execute(
-            f"INSERT INTO mitigations ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our own text
-            run[1:],
-        )
-        (number,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-    return int(number)
+    return _TABLE.append(path, run[1:], MAX_MITIGATIONS)
 
 
 def end_mitigation(path: Path, run: MitigationRun) -> None:
@@ -115,7 +103,3 @@ def end_mitigation(path: Path, run: MitigationRun) -> None:
             "UPDATE mitigations SET ended_ns = ?, outcome = ?, exit_code = ?, output = ? WHERE mitigation_id = ?",
             (run.ended_ns, run.outcome, run.exit_code, run.output[-MAX_OUTPUT:], run.mitigation_id),
         )
-
-
-def _has_table(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'mitigations'").fetchone() is not None
