@@ -30,7 +30,6 @@ converts it to one of the above.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from itertools import takewhile
@@ -42,7 +41,7 @@ from numpy.typing import NDArray
 from radiosonde._guard import Guard
 from radiosonde._record.class_codes import MAX_CLASSES, ClassCodes
 from radiosonde._record.classifier_floats import NO_PROBABILITIES, PROBABILITY_SLACK, ClassifierFloats
-from radiosonde._record.responses import CONFIDENCES, LABELS, SCORES, SUM_SLACK, largest, only, ranked, unwrapped
+from radiosonde._record.responses import CONFIDENCES, LABELS, SCORES, SUM_SLACK, alone, largest, only, ranked, unwrapped
 from radiosonde._record.row_counts import is_pair
 from radiosonde._record.shapes import TYPES_KNOWN, Form, as_array, as_mapping, attribute_names, column_names, recognise
 from radiosonde._ring.layout import OUTPUT_CLASS, OUTPUT_NONE, OUTPUT_SCORE, OUTPUT_UNREADABLE
@@ -451,17 +450,3 @@ class OutputReader:
                 type(value).__name__, self._name, why,
             )  # fmt: skip
         return UNREADABLE
-
-
-def alone(value: Any) -> Any:
-    """Return the only entry of a column of one row, of any library; other values as they are."""
-    if value is None or isinstance(value, (str, bytes, int, float, np.generic, Mapping)):
-        return value
-    if math.prod(getattr(value, "shape", ())) > 1:
-        return value
-    names = ("tolist", "to_list", "to_pylist", "as_py")
-    listed = next((getattr(value, name) for name in names if hasattr(value, name)), None)
-    entries = value if listed is None else listed()
-    if isinstance(entries, (list, tuple)):
-        return alone(entries[0]) if len(entries) == 1 else value
-    return entries  # of an array or tensor without axes, or a scalar of pyarrow

@@ -141,12 +141,15 @@ def columns_of(answer: object, rows: int | None = None) -> Mapping[str, Any] | N
     count = len(first)
     if not count or len(second) != count or rows not in (None, count) or holds_rows(first):
         return None
-    label = bare(first[0])
+    # Not by place: the brackets of a series take labels.
+    label, certainty = bare(next(iter(first))), next(iter(second))
     if holds_rows(second):
-        widths = second.shape[1:] if hasattr(second, "shape") else (len(second[0]),)
-        is_distribution = len(widths) == 1 and widths[0] > 1 and isinstance(bare(second[0][0]), (float, np.floating))
+        widths = second.shape[1:] if hasattr(second, "shape") else (len(certainty),)
+        is_distribution = (
+            len(widths) == 1 and widths[0] > 1 and isinstance(bare(next(iter(certainty))), (float, np.floating))
+        )
         return {"label": first, "probabilities": second} if is_distribution else None
-    if not isinstance(bare(second[0]), (float, np.floating)):
+    if not isinstance(bare(certainty), (float, np.floating)):
         return None
     if isinstance(label, (str, int)):
         return {"label": first, "confidence": second}
@@ -202,10 +205,19 @@ def largest(numbers: Any) -> float | None:
 
 def only(value: Any) -> Any:
     """Return the only entry of a container of one, as a batch of one row is; other values as they are, as Python values."""
-    while (
-        recognise(value) in (Form.SEQUENCE, Form.ARRAY, Form.SERIES)
-        and getattr(value, "shape", None) != ()
-        and len(value) == 1
-    ):
-        value = value[0]
-    return bare(value)
+    return bare(alone(value))
+
+
+def alone(value: Any) -> Any:
+    """Return the only entry of a column of one row, of any library; other values as they are."""
+    if value is None or isinstance(value, (str, bytes, int, float, np.generic, Mapping)):
+        return value
+    shape: tuple[int, ...] = getattr(value, "shape", ())
+    if math.prod(shape) > 1:  # not by listing them: there may be millions
+        return alone(value[0]) if shape[0] == 1 and recognise(value) is Form.ARRAY else value
+    names = ("tolist", "to_list", "to_pylist", "as_py")
+    listed = next((getattr(value, name) for name in names if hasattr(value, name)), None)
+    entries = value if listed is None else listed()
+    if isinstance(entries, (list, tuple)):
+        return alone(entries[0]) if len(entries) == 1 else value
+    return entries  # of an array or tensor without axes, or a scalar of pyarrow
